@@ -1,0 +1,135 @@
+"""PostgreSQL through SQLAlchemy: one engine per application, one session per request.
+
+``config.include("combine_core.database")`` gives ``request.dbsession``, a session that belongs to the
+request's transaction (``request.tm``): it commits when the view returns a 2xx or 3xx, and rolls back
+otherwise. Work outside requests (worker, commands) takes sessions from :func:`session_factory`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import zope.sqlalchemy
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from combine_core.database.metadata import Identified, Model, new_id
+from combine_core.database.page import InvalidCursor, Page, paginate
+from combine_core.settings.core import CoreSettings
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+    from pyramid.registry import Registry
+    from pyramid.request import Request
+
+__all__ = [
+    "Identified",
+    "InvalidCursor",
+    "Model",
+    "Page",
+    "make_engine",
+    "new_id",
+    "paginate",
+    "session_factory",
+]
+
+_ENGINE = "combine_core.database.engine"
+_SESSIONS = "combine_core.database.sessions"
+
+# Longer than the five seconds after which the runbook's query lists a statement as slow: an operator
+# can see a statement before the database ends it.
+STATEMENT_TIMEOUT_MS = 30_000
+LOCK_TIMEOUT_MS = 10_000
+IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
+CONNECT_TIMEOUT_S = 5
+
+
+def make_engine(url: str, *, application_name: str, pool_size: int, max_overflow: int) -> Engine:
+    """An engine for ``url`` (``postgresql+psycopg2://``) that never waits for ever. Does not connect yet.
+
+    :param application_name: how ``pg_stat_activity`` names our connections
+    :param pool_size: connections kept
+    :param max_overflow: connections beyond these, closed after use
+    """
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        # A connection that died while it lay in the pool is found before a request uses it.
+        pool_pre_ping=True,
+        connect_args={
+            "application_name": application_name,
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            # A server that vanished without a word is noticed after some 15 s, not after two hours.
+            "keepalives_idle": 5,
+            "keepalives_interval": 5,
+            "keepalives_count": 2,
+            "tcp_user_timeout": 15_000,
+            "options": (
+                f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
+                f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS}"
+                " -c timezone=UTC"
+            ),
+        },
+    )
+
+
+def engine_of(registry: Registry) -> Engine:
+    """The application's engine."""
+    engine: Engine = registry[_ENGINE]
+    return engine
+
+
+def session_factory(registry: Registry) -> sessionmaker[Session]:
+    """Makes sessions for work outside requests; the caller commits and closes."""
+    factory: sessionmaker[Session] = registry[_SESSIONS]
+    return factory
+
+
+def _request_session(request: Request) -> Session:
+    session = session_factory(request.registry)()
+    # "changed": text SQL and Core statements would otherwise be rolled back without a word, because
+    # zope.sqlalchemy only notices what the unit of work flushes.
+    zope.sqlalchemy.register(session, transaction_manager=request.tm, initial_state="changed")
+    # pyramid_tm ends the transaction, which closes the session; where it did not begin one (an error
+    # view after the transaction), this gives the connection back.
+    request.add_finished_callback(lambda _request: session.close())
+    return session
+
+
+def needs_no_transaction(request: Request) -> bool:
+    """Probes, static files and the API's description never touch the database."""
+    path: str = request.environ.get("PATH_INFO", "")
+    return path == "/health" or path.startswith(("/health/", "/static/", "/docs"))
+
+
+def _activate_transaction(request: Request) -> bool:
+    return not needs_no_transaction(request)
+
+
+def includeme(config: Configurator) -> None:
+    """Add the engine, ``request.dbsession`` and the request's transaction. Connects on first use."""
+    settings = config.add_settings(CoreSettings)
+    config.registry.settings.update(
+        {
+            # Thread-local managers leak between requests of one thread; this one cannot.
+            "tm.manager_hook": "pyramid_tm.explicit_manager",
+            "tm.commit_veto": "pyramid_tm.default_commit_veto",
+            # Naming the user in the transaction would load the identity in every request.
+            "tm.annotate_user": "false",
+            "tm.activate_hook": _activate_transaction,
+        }
+    )
+    config.include("pyramid_retry")
+    config.include("pyramid_tm")
+
+    engine = make_engine(
+        settings.sqlalchemy_url,
+        application_name="combine",
+        pool_size=settings.db_pool_size,
+        max_overflow=settings.db_max_overflow,
+    )
+    config.registry[_ENGINE] = engine
+    config.registry[_SESSIONS] = sessionmaker(engine, expire_on_commit=False)
+    config.add_request_method(_request_session, "dbsession", reify=True)

@@ -1,0 +1,45 @@
+"""The declarative class of all tables, its naming convention and its column types."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from typing import Any, ClassVar
+
+import uuid_utils.compat
+from sqlalchemy import DateTime, MetaData, Text, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# Without names of our own, PostgreSQL chooses them and a later migration cannot drop what it cannot name.
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def new_id() -> uuid.UUID:
+    """A key that sorts by time and says nothing about how many there are (UUID version 7, RFC 9562)."""
+    return uuid_utils.compat.uuid7()
+
+
+class Model(DeclarativeBase):
+    """What every table shares: types and names."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: Text,
+        datetime.datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+    }
+
+
+class Identified:
+    """A row with a key of its own, and the time it was made (database clock)."""
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id, sort_order=-2)
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now(), sort_order=-1)

@@ -1,0 +1,69 @@
+"""Lists come in pages, newest first, by keyset: the cost of a page does not grow with its depth."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+Row = TypeVar("Row")
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+
+
+class InvalidCursor(ValueError):
+    """The cursor was not one of ours."""
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    """One page: the items, and the cursor of the next page (``None`` at the end)."""
+
+    items: Sequence[Row]
+    next: str | None
+
+
+def encode_cursor(key: uuid.UUID) -> str:
+    """The key of the last row shown, as an opaque word that may stand in a URL."""
+    return base64.urlsafe_b64encode(key.bytes).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> uuid.UUID:
+    """The inverse of :func:`encode_cursor`; raises :class:`InvalidCursor`."""
+    try:
+        return uuid.UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error) as error:
+        message = "The cursor is not one that this list gave. Start again without a cursor."
+        raise InvalidCursor(message) from error
+
+
+def paginate(
+    session: Session,
+    statement: Select[tuple[Row]],
+    key: InstrumentedAttribute[uuid.UUID],
+    *,
+    cursor: str | None = None,
+    limit: int = DEFAULT_LIMIT,
+) -> Page[Row]:
+    """Run ``statement`` for one page, in one SQL statement.
+
+    :param key: the column that orders the list: a version 7 UUID, so newest first
+    :param cursor: ``Page.next`` of the page before
+    :param limit: rows a page, 1 to ``MAX_LIMIT``
+    :raises InvalidCursor: the cursor is not one of ours
+    """
+    limit = max(1, min(limit, MAX_LIMIT))
+    if cursor is not None:
+        statement = statement.where(key < decode_cursor(cursor))
+    # One row more than asked for tells whether there is a next page.
+    rows: list[Any] = list(session.scalars(statement.order_by(key.desc()).limit(limit + 1)))
+    more = len(rows) > limit
+    rows = rows[:limit]
+    return Page(rows, encode_cursor(getattr(rows[-1], key.key)) if more else None)

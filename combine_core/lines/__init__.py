@@ -1,0 +1,26 @@
+"""Lines: declared graphs of steps."""
+
+from combine_core.lines.definition import InvalidLine, Line, WriteStep, parse_line
+from combine_core.lines.model import LineVersion
+from combine_core.lines.prompt import render_prompt
+from combine_core.lines.service import (
+    UnknownLine,
+    find_line,
+    read_version,
+    shipped_lines,
+    store_version,
+)
+
+__all__ = [
+    "InvalidLine",
+    "Line",
+    "LineVersion",
+    "UnknownLine",
+    "WriteStep",
+    "find_line",
+    "parse_line",
+    "read_version",
+    "render_prompt",
+    "shipped_lines",
+    "store_version",
+]

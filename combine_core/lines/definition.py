@@ -1,0 +1,128 @@
+"""The declared graph of a line: read from YAML, checked, immutable."""
+
+from __future__ import annotations
+
+import graphlib
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import jsonschema_rs
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+_Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
+class InvalidLine(ValueError):
+    """The definition of a line is wrong; the message names the place."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Limits(_Strict):
+    """Bounds of a run that no step can widen."""
+
+    max_sources: int = Field(default=20, ge=1, le=200)
+
+
+class WriteStep(_Strict):
+    """A step in which a model writes an answer that fits ``answer_schema``."""
+
+    kind: Literal["write"]
+    key: _Key
+    title: str = Field(min_length=1, max_length=80)
+    needs: tuple[_Key, ...] = ()
+    system: str
+    prompt: str
+    answer_schema: dict[str, Any] = Field(alias="schema")
+    document: _Key | None = None
+    template: str | None = None
+    max_tokens: int = Field(default=4000, ge=1, le=64_000)
+    # Seconds for one call to the provider.
+    timeout: float = Field(default=120, gt=0, le=900)
+    # How often the provider is asked again when its answer does not fit the schema.
+    repairs: int = Field(default=2, ge=0, le=5)
+
+
+class Line(_Strict):
+    """A line: what it is called and the steps it is made of."""
+
+    name: _Key
+    title: str = Field(min_length=1, max_length=80)
+    description: str
+    limits: Limits = Limits()
+    steps: tuple[WriteStep, ...] = Field(min_length=1, max_length=50)
+
+    @model_validator(mode="after")
+    def _check_graph(self) -> Line:
+        keys = [step.key for step in self.steps]
+        if len(set(keys)) != len(keys):
+            message = "two steps have the same key"
+            raise ValueError(message)
+        for step in self.steps:
+            for need in step.needs:
+                if need not in keys:
+                    message = f"step {step.key} needs {need}, which is no step of this line"
+                    raise ValueError(message)
+            if (step.document is None) != (step.template is None):
+                message = f"step {step.key} must name both document and template, or neither"
+                raise ValueError(message)
+            try:
+                jsonschema_rs.meta.validate(step.answer_schema)
+            except jsonschema_rs.ValidationError as error:
+                message = f"the schema of step {step.key} is no JSON Schema: {error.message}"
+                raise ValueError(message) from error
+        try:
+            graphlib.TopologicalSorter({step.key: step.needs for step in self.steps}).prepare()
+        except graphlib.CycleError as error:
+            message = f"the steps need each other in a circle: {' -> '.join(error.args[1])}"
+            raise ValueError(message) from error
+        return self
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """The line as JSON, as it is stored."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Tells two definitions apart, whatever their order of keys."""
+        canonical = json.dumps(self.definition, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def step(self, key: str) -> WriteStep:
+        """The step of this key; raises :class:`KeyError`."""
+        for step in self.steps:
+            if step.key == key:
+                return step
+        raise KeyError(key)
+
+
+def parse_line(text: str) -> Line:
+    """Read a line from YAML.
+
+    :raises InvalidLine: no YAML, or not the shape of a line; the message names each fault
+    """
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        message = f"The line is no YAML: {error}"
+        raise InvalidLine(message) from error
+    return line_from_definition(data)
+
+
+def line_from_definition(data: Any) -> Line:
+    """Read a line from its stored form; raises :class:`InvalidLine`."""
+    try:
+        return Line.model_validate(data)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc']) or 'line'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        message = f"The line is wrong: {faults}"
+        raise InvalidLine(message) from error

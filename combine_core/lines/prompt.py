@@ -1,0 +1,46 @@
+"""Prompts are templates over the pinned inputs of a step: the same inputs give the same prompt."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import StrictUndefined, Template
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from combine_core.providers import Material
+
+# Sandboxed: a line is data, and data must not reach Python.
+_ENVIRONMENT = ImmutableSandboxedEnvironment(
+    undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+)
+
+
+@dataclass(frozen=True)
+class _NumberedSource:
+    label: str
+    name: str
+    lines: Sequence[str]
+
+
+@functools.lru_cache(maxsize=64)
+def _compile(template: str) -> Template:
+    return _ENVIRONMENT.from_string(template)
+
+
+def render_prompt(
+    template: str, materials: Sequence[Material], inputs: Mapping[str, Any]
+) -> str:
+    """Fill a step's prompt.
+
+    :param materials: the sources; the template sees them as ``sources`` with label, name and lines
+    :param inputs: the answers of the needed steps, by step key
+    :raises jinja2.TemplateError: the template asks for what is not there
+    """
+    sources = [
+        _NumberedSource(material.label, material.name, material.text.split("\n"))
+        for material in materials
+    ]
+    return _compile(template).render(sources=sources, inputs=inputs)

@@ -1,0 +1,11 @@
+"""Projects: rooms with members."""
+
+from combine_core.projects.model import Project
+from combine_core.projects.service import (
+    SLUG_PATTERN,
+    create_project,
+    find_membership,
+    list_projects,
+)
+
+__all__ = ["SLUG_PATTERN", "Project", "create_project", "find_membership", "list_projects"]

@@ -1,0 +1,72 @@
+"""Make, list and find projects."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import unicodedata
+import uuid
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from combine_core.database import Page, new_id, paginate
+from combine_core.projects.model import Project
+from combine_core.text import clean_name
+from combine_core.users import Membership, Role
+
+SLUG_PATTERN = "[a-z0-9]+(?:-[a-z0-9]+)*"
+_MAX_SLUG = 60
+
+
+def slugify(name: str) -> str:
+    """``name`` as a word for a URL; ``project`` where no letter of it can stand there."""
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub("[^a-z0-9]+", "-", ascii_name).strip("-")[:_MAX_SLUG].strip("-")
+    return slug or "project"
+
+
+def create_project(session: Session, name: str, owner_id: uuid.UUID) -> Project:
+    """A new project; ``owner_id`` becomes its owner. Equal names get different slugs.
+
+    :raises InvalidText: the name is unusable
+    """
+    name = clean_name(name)
+    slug = slugify(name)
+    candidate = slug
+    while True:
+        # A slug that is taken gets a random end rather than the next number: a number would tell how
+        # many projects of that name others have.
+        inserted = session.scalar(
+            insert(Project)
+            .values(id=new_id(), slug=candidate, name=name)
+            .on_conflict_do_nothing(index_elements=[Project.slug])
+            .returning(Project.id)
+        )
+        if inserted is not None:
+            break
+        candidate = f"{slug}-{secrets.token_hex(3)}"
+    session.add(Membership(project_id=inserted, user_id=owner_id, role=Role.OWNER))
+    session.flush()
+    return session.get_one(Project, inserted)
+
+
+def list_projects(
+    session: Session, user_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
+) -> Page[Project]:
+    """The projects that ``user_id`` is a member of, newest first."""
+    statement = select(Project).join(Membership).where(Membership.user_id == user_id)
+    return paginate(session, statement, Project.id, cursor=cursor, limit=limit)
+
+
+def find_membership(
+    session: Session, slug: str, user_id: uuid.UUID
+) -> tuple[Project, Role] | None:
+    """The project of this slug and what ``user_id`` is in it; ``None`` if no member, or no project."""
+    row = session.execute(
+        select(Project, Membership.role)
+        .join(Membership)
+        .where(Project.slug == slug, Membership.user_id == user_id)
+    ).first()
+    return None if row is None else (row[0], Role(row[1]))

@@ -1,0 +1,28 @@
+"""The table of sources."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from combine_core.database.metadata import Identified, Model
+
+
+class Source(Identified, Model):
+    """Raw material in a project. Its text never changes: evidence points at its lines."""
+
+    __tablename__ = "sources"
+
+    project_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), index=True
+    )
+    name: Mapped[str]
+    media_type: Mapped[str]
+    # Read only where it is needed: a list of sources must not load megabytes.
+    text: Mapped[str] = mapped_column(deferred=True, deferred_raiseload=True)
+    sha256: Mapped[str]
+    size: Mapped[int]
+    line_count: Mapped[int]
+    created_by: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"), index=True)

@@ -1,0 +1,99 @@
+"""Take sources in, list them, read them."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, undefer
+
+from combine_core.database import Page, paginate
+from combine_core.sources.model import Source
+from combine_core.text import InvalidText, clean_name, clean_text
+
+MAX_SOURCE_BYTES = 4 * 1024 * 1024
+
+_MEDIA_TYPES = {".md": "text/markdown", ".markdown": "text/markdown", ".txt": "text/plain"}
+
+
+class UnsupportedFile(ValueError):
+    """Not a kind of file that can be read as text."""
+
+
+def decode_upload(filename: str, data: bytes) -> str:
+    """The text of an uploaded ``.txt`` or ``.md`` file, which must be UTF-8.
+
+    :raises UnsupportedFile: another kind of file
+    :raises InvalidText: not UTF-8
+    """
+    if PurePath(filename.lower()).suffix not in _MEDIA_TYPES:
+        message = "Only .txt and .md files can be read. Save the text in one of these, as UTF-8."
+        raise UnsupportedFile(message)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InvalidText("file", "is UTF-16. Save it as UTF-8.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        why = f"is not UTF-8 (the first other byte stands in line {line}). Save it as UTF-8."
+        raise InvalidText("file", why) from error
+
+
+def add_source(
+    session: Session, project_id: uuid.UUID, name: str, text: str, created_by: uuid.UUID
+) -> Source:
+    """Store a text as a source. The media type follows from the name.
+
+    :raises InvalidText: the name or the text cannot be taken
+    """
+    name = clean_name(name)
+    text = clean_text(text, "text", max_bytes=MAX_SOURCE_BYTES)
+    data = text.encode()
+    source = Source(
+        project_id=project_id,
+        name=name,
+        media_type=_MEDIA_TYPES.get(PurePath(name.lower()).suffix, "text/markdown"),
+        text=text,
+        sha256=hashlib.sha256(data).hexdigest(),
+        size=len(data),
+        line_count=text.count("\n") + (not text.endswith("\n")),
+        created_by=created_by,
+    )
+    session.add(source)
+    session.flush()
+    return source
+
+
+def list_sources(
+    session: Session, project_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
+) -> Page[Source]:
+    """The sources of a project, newest first, without their texts."""
+    statement = select(Source).where(Source.project_id == project_id)
+    return paginate(session, statement, Source.id, cursor=cursor, limit=limit)
+
+
+def read_source(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -> Source | None:
+    """One source of this project, with its text."""
+    return session.scalars(
+        select(Source)
+        .options(undefer(Source.text))
+        .where(Source.id == source_id, Source.project_id == project_id)
+    ).first()
+
+
+def read_sources(
+    session: Session, project_id: uuid.UUID, source_ids: Sequence[uuid.UUID]
+) -> list[Source]:
+    """Those of ``source_ids`` that are sources of this project, with texts, in the order given."""
+    found = {
+        source.id: source
+        for source in session.scalars(
+            select(Source)
+            .options(undefer(Source.text))
+            .where(Source.id.in_(source_ids), Source.project_id == project_id)
+        )
+    }
+    return [found[source_id] for source_id in source_ids if source_id in found]

@@ -1,0 +1,64 @@
+"""Which text Combine takes: what PostgreSQL can store and a person can read."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# C0 and C1 control characters other than tab and newline.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+MAX_NAME = 200
+
+
+class InvalidText(ValueError):
+    """The text cannot be taken; the message says why and what to do."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field}: {why}")
+        self.field = field
+        self.why = why
+
+
+def clean_name(value: str, field: str = "name") -> str:
+    """One line of text, 1 to ``MAX_NAME`` characters, without space at its ends.
+
+    :raises InvalidText: empty, too long, or with characters that no name has
+    """
+    name = unicodedata.normalize("NFC", value).strip()
+    if not name:
+        raise InvalidText(field, "is empty. Give it at least one visible character.")
+    if len(name) > MAX_NAME:
+        raise InvalidText(field, f"has {len(name)} characters; {MAX_NAME} are allowed.")
+    if "\n" in name or "\t" in name or _CONTROL.search(name):
+        raise InvalidText(field, "holds a line break or another control character. Remove it.")
+    _check_encodable(name, field)
+    if not any(unicodedata.category(character)[0] in "LNPS" for character in name):
+        raise InvalidText(field, "has no visible character.")
+    return name
+
+
+def clean_text(value: str, field: str, *, max_bytes: int) -> str:
+    """A text of several lines: line ends become ``\\n``; nothing else is changed.
+
+    :param max_bytes: of its UTF-8 form
+    :raises InvalidText: empty, too large, with a NUL byte or what no text holds
+    """
+    if "\0" in value:
+        raise InvalidText(field, "holds a NUL byte: it is a binary file or UTF-16. Send text as UTF-8.")
+    _check_encodable(value, field)
+    text = value.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        raise InvalidText(field, "is empty. There is nothing to work on.")
+    size = len(text.encode())
+    if size > max_bytes:
+        raise InvalidText(field, f"has {size} bytes; {max_bytes} are allowed. Split it.")
+    return text
+
+
+def _check_encodable(value: str, field: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        why = "holds half of a surrogate pair, which is no character. Send text as UTF-8."
+        raise InvalidText(field, why) from error

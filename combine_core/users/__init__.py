@@ -1,0 +1,18 @@
+"""People, their roles in projects, and what a role may do."""
+
+from combine_core.users.identity import Identity
+from combine_core.users.model import Membership, User
+from combine_core.users.permission import ROLE_PERMISSIONS, Permission, Role
+from combine_core.users.service import InvalidEmail, find_user, get_or_create_user
+
+__all__ = [
+    "ROLE_PERMISSIONS",
+    "Identity",
+    "InvalidEmail",
+    "Membership",
+    "Permission",
+    "Role",
+    "User",
+    "find_user",
+    "get_or_create_user",
+]

@@ -1,0 +1,46 @@
+"""Tables of people and of what they may do in a project."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from combine_core.database.metadata import Identified, Model
+from combine_core.users.permission import Role
+
+
+class User(Identified, Model):
+    """A person (or a service account). How they prove who they are is not this table's matter."""
+
+    __tablename__ = "users"
+
+    email: Mapped[str]
+    name: Mapped[str]
+    is_admin: Mapped[bool] = mapped_column(default=False)
+    disabled_at: Mapped[datetime.datetime | None]
+
+    __table_args__ = (Index("uq_users_email", func.lower(email), unique=True),)
+
+
+class Membership(Model):
+    """The role of a user in a project."""
+
+    __tablename__ = "memberships"
+
+    project_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    role: Mapped[str]
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        CheckConstraint(
+            "role IN ({})".format(", ".join(f"'{role}'" for role in Role)), name="role"
+        ),
+    )

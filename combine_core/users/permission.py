@@ -1,0 +1,43 @@
+"""What may be done, and which role may do it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """Named ``things:verb``, in the alphabet's order."""
+
+    DOCUMENTS_READ = "documents:read"
+    PROJECTS_READ = "projects:read"
+    RUNS_READ = "runs:read"
+    RUNS_WRITE = "runs:write"
+    SOURCES_READ = "sources:read"
+    SOURCES_WRITE = "sources:write"
+
+
+class Role(StrEnum):
+    """What a member is in a project; each may do what the one before it may."""
+
+    VIEWER = "viewer"
+    WRITER = "writer"
+    REVIEWER = "reviewer"
+    OWNER = "owner"
+
+
+_READ = frozenset(
+    {
+        Permission.DOCUMENTS_READ,
+        Permission.PROJECTS_READ,
+        Permission.RUNS_READ,
+        Permission.SOURCES_READ,
+    }
+)
+_WRITE = _READ | {Permission.RUNS_WRITE, Permission.SOURCES_WRITE}
+
+ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.VIEWER: _READ,
+    Role.WRITER: _WRITE,
+    Role.REVIEWER: _WRITE,
+    Role.OWNER: _WRITE,
+}
