@@ -1,0 +1,77 @@
+"""Tables of documents, their versions and what each version was made from."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from combine_core.database.metadata import Identified, Model
+
+
+class Document(Identified, Model):
+    """What a line writes about a set of sources. Running the line again adds a version."""
+
+    __tablename__ = "documents"
+
+    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    type: Mapped[str]
+    # The sources it is about, hashed: the same line on the same sources is the same document.
+    key: Mapped[str]
+    title: Mapped[str]
+    # Number of the newest version; 0 only inside the transaction that makes the document.
+    head: Mapped[int] = mapped_column(default=0)
+
+    __table_args__ = (
+        UniqueConstraint("project_id", "type", "key"),
+        Index("ix_documents_project_id_id", "project_id", "id"),
+    )
+
+
+class DocumentVersion(Identified, Model):
+    """One immutable state of a document."""
+
+    __tablename__ = "document_versions"
+
+    document_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    run_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("runs.id", ondelete="CASCADE"), index=True
+    )
+    model: Mapped[str]
+    used_llm: Mapped[bool]
+    content: Mapped[dict[str, Any]] = mapped_column(deferred=True, deferred_raiseload=True)
+    markdown: Mapped[str] = mapped_column(deferred=True, deferred_raiseload=True)
+    sha256: Mapped[str]
+    # Items whose quote does not stand in the source, or that have none.
+    flagged: Mapped[int]
+
+    document: Mapped[Document] = relationship(lazy="raise")
+    inputs: Mapped[list[VersionInput]] = relationship(
+        lazy="raise", order_by="VersionInput.position", cascade="all, delete-orphan"
+    )
+
+    __table_args__ = (UniqueConstraint("document_id", "number"),)
+
+
+class VersionInput(Model):
+    """One thing that a version was made from, exactly: its key and the hash of its content."""
+
+    __tablename__ = "version_inputs"
+
+    version_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("document_versions.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    ref_id: Mapped[uuid.UUID]
+    name: Mapped[str]
+    sha256: Mapped[str]
+
+    __table_args__ = (
+        CheckConstraint("kind IN ('source', 'line')", name="kind"),
+        # "Which documents rest on this source?"
+        Index("ix_version_inputs_kind_ref_id", "kind", "ref_id"),
+    )

@@ -1,0 +1,80 @@
+"""Documents as Markdown, by the template that the line names."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import PackageLoader, StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+# What would begin a heading, a list, a quotation, a table or a fence at the start of a line.
+_BLOCK_START = re.compile(r"^(?:[#>|=~`+*-]|\d+(?=[.)]))")
+_HTML = re.compile(r"<(?=[a-zA-Z/!?])")
+
+
+def plain(text: str) -> str:
+    """``text`` on one line, so that it begins no block and holds no HTML; otherwise to the letter."""
+    line = _HTML.sub(r"\\<", " ".join(text.split()))
+    match = _BLOCK_START.match(line)
+    if match is None:
+        return line
+    digits = match.group().isdigit()
+    return f"{match.group()}\\{line[match.end() :]}" if digits else f"\\{line}"
+
+
+@functools.cache
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        loader=PackageLoader("combine_core.lines", package_path=""),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["md"] = plain
+    return environment
+
+
+def render_markdown(
+    template: str,
+    *,
+    title: str,
+    content: Mapping[str, Any],
+    source_names: Mapping[str, str],
+    colophon: str,
+) -> str:
+    """The document as Markdown: the template's text, then the evidence by number, then how it was made.
+
+    :param source_names: by source id
+    :param colophon: how it was made, in one paragraph
+    """
+    evidence: list[str] = []
+
+    def cite(item: Mapping[str, Any]) -> str:
+        marks = ""
+        for proof in item["evidence"]:
+            name = plain(source_names[proof["source_id"]])
+            first, last = proof["line_from"], proof["line_to"]
+            lines = f"line {first}" if first == last else f"lines {first}-{last}"
+            entry = f"{name}, {lines}: “{_inline(proof['quote'])}”"
+            if entry not in evidence:
+                evidence.append(entry)
+            marks += f" [{evidence.index(entry) + 1}]"
+        if item.get("flags"):
+            marks += " **(unproven: the quote given for this does not stand in the source)**"
+        return marks
+
+    body = _environment().get_template(template).render(title=title, content=content, cite=cite)
+    parts = [body.strip()]
+    if evidence:
+        numbered = "\n".join(f"{number}. {entry}" for number, entry in enumerate(evidence, 1))
+        parts.append(f"## Evidence\n\n{numbered}")
+    parts.append(f"---\n\n{colophon}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _inline(quote: str) -> str:
+    return _HTML.sub(r"\\<", " ".join(quote.split()))

@@ -1,0 +1,190 @@
+"""Write document versions, list and read documents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session, contains_eager, selectinload, undefer
+
+from combine_core.database import Page, new_id, paginate
+from combine_core.documents.evidence import SourceText, prove
+from combine_core.documents.model import Document, DocumentVersion, VersionInput
+from combine_core.documents.render import render_markdown
+from combine_core.lines import Line, WriteStep
+from combine_core.sources import Source
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a version came to be."""
+
+    run_id: uuid.UUID
+    line: Line
+    line_version_id: uuid.UUID
+    step: WriteStep
+    model: str
+    used_llm: bool
+
+
+def write_version(
+    session: Session,
+    project_id: uuid.UUID,
+    answer: dict[str, Any],
+    sources: dict[str, Source],
+    origin: Origin,
+) -> DocumentVersion:
+    """Store ``answer`` as the newest version of the document of these sources; made if absent.
+
+    :param answer: fits the step's schema; its evidence is claimed by label
+    :param sources: by label, with their texts
+    """
+    assert origin.step.document is not None
+    assert origin.step.template is not None
+    content: dict[str, Any] = json.loads(json.dumps(answer))
+    texts = {label: SourceText(str(source.id), source.text) for label, source in sources.items()}
+    flagged = prove(content, texts)
+    document = _lock_document(
+        session, project_id, origin.step.document, list(sources.values()), origin.line.title
+    )
+    document.head += 1
+    markdown = render_markdown(
+        origin.step.template,
+        title=document.title,
+        content=content,
+        source_names={str(source.id): source.name for source in sources.values()},
+        colophon=_colophon(origin),
+    )
+    version = DocumentVersion(
+        document=document,
+        number=document.head,
+        run_id=origin.run_id,
+        model=origin.model,
+        used_llm=origin.used_llm,
+        content=content,
+        markdown=markdown,
+        sha256=hashlib.sha256(
+            json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+        ).hexdigest(),
+        flagged=flagged,
+        inputs=[
+            VersionInput(
+                position=0,
+                kind="line",
+                ref_id=origin.line_version_id,
+                name=origin.line.name,
+                sha256=origin.line.sha256,
+            ),
+            *(
+                VersionInput(
+                    position=position,
+                    kind="source",
+                    ref_id=source.id,
+                    name=source.name,
+                    sha256=source.sha256,
+                )
+                for position, source in enumerate(sources.values(), 1)
+            ),
+        ],
+    )
+    session.add(version)
+    session.flush()
+    return version
+
+
+def _lock_document(
+    session: Session,
+    project_id: uuid.UUID,
+    document_type: str,
+    sources: Sequence[Source],
+    line_title: str,
+) -> Document:
+    ids = "\n".join(sorted(str(source.id) for source in sources))
+    key = hashlib.sha256(ids.encode()).hexdigest()
+    more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
+    session.execute(
+        insert(Document)
+        .values(
+            id=new_id(),
+            project_id=project_id,
+            type=document_type,
+            key=key,
+            title=f"{line_title}: {sources[0].name}{more}",
+            head=0,
+        )
+        .on_conflict_do_nothing()
+    )
+    # The lock makes version numbers follow each other when two runs end at once.
+    return session.scalars(
+        select(Document)
+        .where(
+            Document.project_id == project_id,
+            Document.type == document_type,
+            Document.key == key,
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def _colophon(origin: Origin) -> str:
+    made = f"Made by the line {origin.line.name} ({origin.line.sha256[:12]})"
+    if origin.used_llm:
+        return f"{made} with {origin.model}."
+    return (
+        f"{made} with {origin.model}: sentences were selected from the sources by rules."
+        " No language model was used."
+    )
+
+
+def list_documents(
+    session: Session, project_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
+) -> Page[Document]:
+    """The documents of a project, newest first."""
+    statement = select(Document).where(Document.project_id == project_id)
+    return paginate(session, statement, Document.id, cursor=cursor, limit=limit)
+
+
+def list_versions(
+    session: Session, document_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
+) -> Page[DocumentVersion]:
+    """The versions of a document, newest first, without their contents."""
+    statement = select(DocumentVersion).where(DocumentVersion.document_id == document_id)
+    return paginate(session, statement, DocumentVersion.id, cursor=cursor, limit=limit)
+
+
+def read_version(
+    session: Session, document_id: uuid.UUID, number: int | None = None
+) -> DocumentVersion | None:
+    """One version with document, content, Markdown and inputs; the newest if ``number`` is ``None``."""
+    return session.scalars(
+        select(DocumentVersion)
+        .join(DocumentVersion.document)
+        .options(
+            contains_eager(DocumentVersion.document),
+            undefer(DocumentVersion.content),
+            undefer(DocumentVersion.markdown),
+            selectinload(DocumentVersion.inputs),
+        )
+        .where(
+            DocumentVersion.document_id == document_id,
+            DocumentVersion.number == (Document.head if number is None else number),
+        )
+    ).first()
+
+
+def versions_of_run(session: Session, run_id: uuid.UUID) -> Sequence[DocumentVersion]:
+    """What a run has written, each with its document."""
+    return session.scalars(
+        select(DocumentVersion)
+        .join(DocumentVersion.document)
+        .options(contains_eager(DocumentVersion.document))
+        .where(DocumentVersion.run_id == run_id)
+        .order_by(DocumentVersion.id)
+    ).all()
