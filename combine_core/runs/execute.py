@@ -1,0 +1,222 @@
+"""Do the work of one step: ask the provider, check the answer, store it.
+
+No database connection is held while a call is in flight, and a call is in the journal before it is sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from jinja2 import TemplateError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+
+from combine_core.lines import render_prompt
+from combine_core.providers import (
+    Completion,
+    CompletionRequest,
+    Provider,
+    ProviderError,
+    ProviderRegistry,
+    UnknownModel,
+)
+from combine_core.runs import claim as claims
+from combine_core.runs import journal
+from combine_core.runs.answer import UnusableAnswer, parse_answer, repair_prompt
+from combine_core.runs.claim import Claim
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+# A provider that turns requests away is asked this often, over some ten minutes.
+MAX_FAILURES = 8
+# A request that was sent and not answered may have been paid for: it is sent once more, not eight times.
+MAX_LOST = 1
+MAX_DELAY_S = 300.0
+# How long a paid answer is kept in memory while the database is away.
+DATABASE_PATIENCE_S = 300.0
+
+
+class ClaimLost(Exception):
+    """Another attempt has this step now, or the run was cancelled."""
+
+
+class StepRunner:
+    """Runs steps for a worker, on any number of threads.
+
+    :param sessions: makes sessions; one is open only for the moment of a transaction
+    :param stopping: set when the worker stops; ends the waiting for a database that is away
+    """
+
+    def __init__(
+        self,
+        sessions: sessionmaker[Session],
+        providers: ProviderRegistry,
+        stopping: threading.Event,
+    ) -> None:
+        self._sessions = sessions
+        self._providers = providers
+        self._stopping = stopping
+
+    def run_step(self, step_id: uuid.UUID, job_id: int) -> None:
+        """Claim the step and bring it to an end; returns at once if it is not this job's to do."""
+        claim = self._transact(lambda session: claims.claim_step(session, step_id, job_id))
+        if claim is None:
+            logger.debug("Step %s is not to be done by job %s", step_id, job_id)
+            return
+        try:
+            answer, used_llm = self._answer(claim)
+        except ClaimLost:
+            logger.info("Step %s was taken over or cancelled; this attempt ends", step_id)
+        except ProviderError as error:
+            self._give_up_or_postpone(claim, error)
+        except UnusableAnswer as error:
+            message = (
+                f"The model's answer did not fit after {claim.step.repairs} repairs:"
+                f" {error.problems[0]}. Try another model."
+            )
+            self._fail(claim, "bad_answer", message)
+        except (UnknownModel, TemplateError) as error:
+            self._fail(claim, "unusable", str(error))
+        except SQLAlchemyError:
+            raise  # the job fails, and the sweep brings the step back
+        except Exception:
+            logger.exception("Step %s of run %s failed", claim.step.key, claim.run_id)
+            self._fail(claim, "internal", "An internal error, written to the log of the worker.")
+        else:
+            kept = self._transact(
+                lambda session: claims.finish_step(session, claim, answer, used_llm=used_llm)
+            )
+            logger.info(
+                "Step %s of run %s %s", claim.step.key, claim.run_id, "done" if kept else "dropped"
+            )
+
+    def _answer(self, claim: Claim) -> tuple[dict[str, Any], bool]:
+        """The answer that fits the step's schema, and whether a language model wrote it."""
+        provider, model = self._providers.resolve(claim.model)
+        question = render_prompt(claim.step.prompt, claim.materials, claim.inputs)
+        prompt = question
+        for sequence in range(1, claim.step.repairs + 2):
+            request = CompletionRequest(
+                model=model,
+                system=claim.step.system,
+                prompt=prompt,
+                schema=claim.step.answer_schema,
+                max_tokens=claim.step.max_tokens,
+                timeout=claim.step.timeout,
+                materials=claim.materials,
+                inputs=claim.inputs,
+            )
+            try:
+                text, used_llm = self._ask(claim, provider, request, sequence)
+                return parse_answer(text, claim.step.answer_schema), used_llm
+            except UnusableAnswer as error:
+                problem, answered = error, text
+            except ProviderError as error:
+                if error.code != "bad_answer":
+                    raise
+                problem = UnusableAnswer([error.message])
+                answered = error.completion.text if error.completion else ""
+            logger.warning(
+                "Step %s of run %s: answer %s does not fit: %s",
+                claim.step.key,
+                claim.run_id,
+                sequence,
+                problem,
+            )
+            prompt = repair_prompt(question, answered, problem.problems)
+        raise problem
+
+    def _ask(
+        self, claim: Claim, provider: Provider, request: CompletionRequest, sequence: int
+    ) -> tuple[str, bool]:
+        """What the provider writes, from the journal if it was asked this before."""
+        sha256 = journal.request_hash(provider.name, request)
+        earlier = self._transact(
+            lambda session: journal.find_answer(session, claim, sequence, sha256)
+        )
+        if earlier is not None:
+            assert earlier.response is not None
+            return earlier.response, bool(earlier.used_llm)
+        call_id = self._transact(
+            lambda session: journal.open_call(
+                session, claim, sequence, provider.name, request, sha256
+            )
+        )
+        if call_id is None:
+            raise ClaimLost
+        completion = self._call(claim, provider, request, call_id)
+        return completion.text, completion.used_llm
+
+    def _call(
+        self, claim: Claim, provider: Provider, request: CompletionRequest, call_id: uuid.UUID
+    ) -> Completion:
+        started = time.monotonic()
+        try:
+            completion = provider.complete(request)
+        except ProviderError as error:
+            seconds = time.monotonic() - started
+            failure = error
+            self._transact(
+                lambda session: journal.record_error(
+                    session, call_id, claim.run_id, failure, seconds
+                )
+            )
+            raise
+        seconds = time.monotonic() - started
+        self._transact(
+            lambda session: journal.record_answer(
+                session, call_id, claim.run_id, completion, seconds
+            )
+        )
+        return completion
+
+    def _give_up_or_postpone(self, claim: Claim, error: ProviderError) -> None:
+        most = MAX_LOST if error.lost else MAX_FAILURES
+        may_pass = error.retryable or error.lost or error.code == "server_error"
+        if not may_pass or claim.failures >= most:
+            self._fail(claim, error.code, error.message)
+            return
+        delay = error.retry_after if error.retry_after is not None else 2.0**claim.failures
+        delay = min(delay, MAX_DELAY_S)
+        logger.warning(
+            "Step %s of run %s: %s; again in %.0f s", claim.step.key, claim.run_id, error, delay
+        )
+        self._transact(lambda session: claims.postpone_step(session, claim, delay))
+
+    def _fail(self, claim: Claim, code: str, message: str) -> None:
+        logger.error("Step %s of run %s failed: %s", claim.step.key, claim.run_id, message)
+        self._transact(lambda session: claims.fail_step(session, claim, code, message))
+
+    def _transact(self, work: Callable[[Session], Result]) -> Result:
+        """Run ``work`` in a transaction; while the database is away, wait and try again.
+
+        Every such piece of work may be done twice: a commit whose answer was lost is repeated.
+        """
+        deadline = time.monotonic() + DATABASE_PATIENCE_S
+        delay = 0.2
+        while True:
+            try:
+                with self._sessions.begin() as session:
+                    return work(session)
+            except (DBAPIError, PoolTimeout) as error:
+                away = isinstance(error, PoolTimeout) or error.connection_invalidated
+                if not (away or _is_unreachable(error)) or time.monotonic() > deadline:
+                    raise
+                logger.warning("The database is away; trying again in %.1f s", delay)
+                if self._stopping.wait(delay):
+                    raise
+                delay = min(delay * 2, 5.0)
+
+
+def _is_unreachable(error: SQLAlchemyError) -> bool:
+    """Whether no connection could be made: psycopg2 gives these neither a code nor a class of their own."""
+    original = getattr(error, "orig", None)
+    return type(original).__name__ == "OperationalError" and not getattr(original, "pgcode", None)

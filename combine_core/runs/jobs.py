@@ -1,0 +1,34 @@
+"""Hand steps to the workers: a job of Procrastinate, written in the caller's transaction.
+
+A job is only a hint that a step may be ready. The step's row decides (:mod:`combine_core.runs.claim`), so
+a job that comes twice, late or for nothing does no harm.
+"""
+
+from __future__ import annotations
+
+import functools
+import uuid
+
+import procrastinate
+from procrastinate.contrib.sqlalchemy import SQLAlchemyPsycopg2Connector
+from sqlalchemy.orm import Session
+
+QUEUE = "steps"
+TASK = "combine.run_step"
+
+
+@functools.cache
+def _deferring_app() -> procrastinate.App:
+    # Never opened: each job is written through the connection that is given with it.
+    return procrastinate.App(connector=SQLAlchemyPsycopg2Connector())
+
+
+def enqueue_step(session: Session, step_id: uuid.UUID, *, delay: float = 0) -> None:
+    """Let a worker look at this step once the caller's transaction commits, ``delay`` seconds from now."""
+    deferrer = _deferring_app().configure_task(
+        TASK,
+        queue=QUEUE,
+        connection=session.connection(),
+        schedule_in={"seconds": delay} if delay else None,
+    )
+    deferrer.defer(step_id=str(step_id))

@@ -1,0 +1,152 @@
+"""The journal of calls: written before a request is sent, completed before its answer is looked at."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from decimal import Decimal
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session, undefer
+
+from combine_core.database.metadata import new_id
+from combine_core.providers import Completion, CompletionRequest, ProviderError
+from combine_core.runs.claim import Claim, holds
+from combine_core.runs.model import Call, CallState, Run
+
+
+def request_hash(provider: str, request: CompletionRequest) -> str:
+    """Tells requests apart by what is sent, so that a paid answer is found again after a crash."""
+    sent = [
+        provider,
+        request.model,
+        request.system,
+        request.prompt,
+        request.schema,
+        request.max_tokens,
+        [(material.label, material.source_id) for material in request.materials],
+    ]
+    canonical = json.dumps(sent, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def find_answer(session: Session, claim: Claim, sequence: int, sha256: str) -> Call | None:
+    """The answer to this request of this step, if it was had before."""
+    return session.scalars(
+        select(Call)
+        .options(undefer(Call.response))
+        .where(
+            Call.step_id == claim.step_id,
+            Call.sequence == sequence,
+            Call.request_sha256 == sha256,
+            Call.state == CallState.OK,
+        )
+    ).first()
+
+
+def open_call(
+    session: Session,
+    claim: Claim,
+    sequence: int,
+    provider: str,
+    request: CompletionRequest,
+    sha256: str,
+) -> uuid.UUID | None:
+    """Write down that the request is about to be sent; ``None`` if the claim is no longer good."""
+    if not holds(session, claim):
+        return None
+    call_id = new_id()
+    session.add(
+        Call(
+            id=call_id,
+            run_id=claim.run_id,
+            step_id=claim.step_id,
+            sequence=sequence,
+            epoch=claim.epoch,
+            provider=provider,
+            model=request.model,
+            request_sha256=sha256,
+            request={
+                "system": request.system,
+                "prompt": request.prompt,
+                "schema": request.schema,
+                "max_tokens": request.max_tokens,
+                "timeout": request.timeout,
+            },
+            state=CallState.SENT,
+        )
+    )
+    return call_id
+
+
+def record_answer(
+    session: Session, call_id: uuid.UUID, run_id: uuid.UUID, completion: Completion, seconds: float
+) -> None:
+    """Complete the call with its answer and add its cost to the run's, once.
+
+    An answer that comes when nobody waits for it any more is recorded all the same: it was paid.
+    """
+    values = _answer_values(completion, seconds) | {"state": CallState.OK}
+    _close(session, call_id, run_id, values, completion)
+
+
+def record_error(
+    session: Session, call_id: uuid.UUID, run_id: uuid.UUID, error: ProviderError, seconds: float
+) -> None:
+    """Complete the call with what went wrong; an answer that was charged but useless has its cost."""
+    values = _answer_values(error.completion, seconds) if error.completion else {}
+    values |= {
+        "state": CallState.LOST if error.lost else CallState.ERROR,
+        "http_status": error.http_status,
+        "provider_request_id": error.provider_request_id,
+        "stop_reason": error.stop_reason,
+        "error_code": error.code,
+        "error": error.message,
+        "latency_ms": round(seconds * 1000),
+    }
+    _close(session, call_id, run_id, values, error.completion)
+
+
+def _answer_values(completion: Completion, seconds: float) -> dict[str, object]:
+    return {
+        "used_llm": completion.used_llm,
+        "http_status": completion.http_status,
+        "provider_request_id": completion.provider_request_id,
+        "stop_reason": completion.stop_reason,
+        "input_tokens": completion.usage.input_tokens,
+        "cache_read_tokens": completion.usage.cache_read_tokens,
+        "cache_write_tokens": completion.usage.cache_write_tokens,
+        "output_tokens": completion.usage.output_tokens,
+        "cost": completion.cost,
+        "latency_ms": round(seconds * 1000),
+        # PostgreSQL holds neither NUL nor half a surrogate pair; an answer with these is no JSON.
+        "response": completion.text.replace("\0", "\ufffd").encode(errors="replace").decode(),
+    }
+
+
+def _close(
+    session: Session,
+    call_id: uuid.UUID,
+    run_id: uuid.UUID,
+    values: dict[str, object],
+    completion: Completion | None,
+) -> None:
+    closed = session.scalar(
+        update(Call)
+        # A lost call may still be answered; one that is closed stays as it is.
+        .where(Call.id == call_id, Call.state.in_([CallState.SENT, CallState.LOST]))
+        .values(**values, ended_at=func.now())
+        .returning(Call.id)
+    )
+    if closed is None or completion is None:
+        return
+    unpriced = completion.cost is None
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id)
+        .values(
+            cost=Run.cost + (completion.cost or Decimal(0)),
+            unpriced_calls=Run.unpriced_calls + int(unpriced),
+        )
+    )

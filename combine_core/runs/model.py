@@ -1,0 +1,185 @@
+"""Tables of runs, their steps and the journal of calls."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Numeric,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, TEXT
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from combine_core.database.metadata import Identified, Model
+from combine_core.lines import LineVersion
+from combine_core.sources import Source
+
+# US dollars with a millionth's precision; money is never a float.
+Money = Numeric(14, 6)
+
+
+class RunState(StrEnum):
+    """Where a run stands. ``waiting``: for a person. ``paused``: by a limit or an operator."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class StepState(StrEnum):
+    """``pending`` waits for other steps, ``ready`` for a worker."""
+
+    PENDING = "pending"
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class CallState(StrEnum):
+    """``sent``: no answer yet. ``lost``: sent, and whether it was answered is not known."""
+
+    SENT = "sent"
+    OK = "ok"
+    ERROR = "error"
+    LOST = "lost"
+
+
+def _one_of(states: type[StrEnum]) -> CheckConstraint:
+    allowed = ", ".join(f"'{state}'" for state in states)
+    return CheckConstraint(f"state IN ({allowed})", name="state")
+
+
+class Run(Identified, Model):
+    """One execution of a line on sources."""
+
+    __tablename__ = "runs"
+
+    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    line_version_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("line_versions.id"), index=True
+    )
+    model: Mapped[str]
+    state: Mapped[str] = mapped_column(default=RunState.RUNNING)
+    # Of the calls whose price is known, in US dollars.
+    cost: Mapped[Decimal] = mapped_column(Money, default=Decimal(0))
+    # Calls whose price is not known: the cost above is then a lower bound.
+    unpriced_calls: Mapped[int] = mapped_column(default=0)
+    error_code: Mapped[str | None]
+    error: Mapped[str | None]
+    requested_by: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"), index=True)
+    ended_at: Mapped[datetime.datetime | None]
+
+    line_version: Mapped[LineVersion] = relationship(lazy="raise")
+    steps: Mapped[list[Step]] = relationship(
+        lazy="raise", order_by="Step.position", back_populates="run"
+    )
+    sources: Mapped[list[Source]] = relationship(
+        lazy="raise", secondary="run_sources", order_by="RunSource.position", viewonly=True
+    )
+
+    __table_args__ = (
+        _one_of(RunState),
+        Index("ix_runs_project_id_id", "project_id", "id"),
+        Index("ix_runs_live", "id", postgresql_where=text("state = 'running'")),
+    )
+
+
+class RunSource(Model):
+    """A source that a run works on; its position gives its label (S1, S2, ...)."""
+
+    __tablename__ = "run_sources"
+
+    run_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    source_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("sources.id", ondelete="CASCADE"), index=True
+    )
+
+
+class Step(Identified, Model):
+    """A step of a run. Its row decides who may work on it: see :mod:`combine_core.runs.claim`."""
+
+    __tablename__ = "steps"
+
+    run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    key: Mapped[str]
+    position: Mapped[int]
+    title: Mapped[str]
+    needs: Mapped[list[str]] = mapped_column(ARRAY(TEXT))
+    state: Mapped[str]
+    # Counts the claims. A late attempt carries an older one and can change nothing.
+    epoch: Mapped[int] = mapped_column(default=0)
+    # Attempts that failed for a reason that may pass.
+    failures: Mapped[int] = mapped_column(default=0)
+    # Procrastinate's job of the newest claim.
+    job_id: Mapped[int | None] = mapped_column(BigInteger)
+    answer: Mapped[dict[str, Any] | None] = mapped_column(deferred=True, deferred_raiseload=True)
+    # Whether a language model wrote the answer; known when it is done.
+    used_llm: Mapped[bool | None]
+    error_code: Mapped[str | None]
+    error: Mapped[str | None]
+    started_at: Mapped[datetime.datetime | None]
+    ended_at: Mapped[datetime.datetime | None]
+
+    run: Mapped[Run] = relationship(lazy="raise", back_populates="steps")
+
+    __table_args__ = (
+        UniqueConstraint("run_id", "key"),
+        _one_of(StepState),
+        Index("ix_steps_live", "state", postgresql_where=text("state IN ('ready', 'running')")),
+    )
+
+
+class Call(Identified, Model):
+    """The journal: one row for each request to a provider, written before it is sent."""
+
+    __tablename__ = "calls"
+
+    run_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("runs.id", ondelete="CASCADE"), index=True
+    )
+    step_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("steps.id", ondelete="CASCADE"))
+    # 1 is the first question of a step; each repair asks with the next number.
+    sequence: Mapped[int]
+    epoch: Mapped[int]
+    provider: Mapped[str]
+    model: Mapped[str]
+    used_llm: Mapped[bool | None]
+    request_sha256: Mapped[str]
+    request: Mapped[dict[str, Any]] = mapped_column(deferred=True)
+    state: Mapped[str] = mapped_column(default=CallState.SENT)
+    http_status: Mapped[int | None]
+    provider_request_id: Mapped[str | None]
+    stop_reason: Mapped[str | None]
+    input_tokens: Mapped[int | None]
+    cache_read_tokens: Mapped[int | None]
+    cache_write_tokens: Mapped[int | None]
+    output_tokens: Mapped[int | None]
+    # Null: the price of this model is not known. Never counted as nothing.
+    cost: Mapped[Decimal | None] = mapped_column(Money)
+    latency_ms: Mapped[int | None]
+    response: Mapped[str | None] = mapped_column(deferred=True)
+    error_code: Mapped[str | None]
+    error: Mapped[str | None]
+    ended_at: Mapped[datetime.datetime | None]
+
+    __table_args__ = (_one_of(CallState), Index("ix_calls_step_id_sequence", "step_id", "sequence"))
+
+

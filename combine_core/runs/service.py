@@ -1,0 +1,162 @@
+"""Start runs, cancel them, list and read them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session, contains_eager, selectinload
+
+from combine_core.database import Page, paginate
+from combine_core.lines import find_line, store_version
+from combine_core.providers import ProviderRegistry
+from combine_core.runs.jobs import enqueue_step
+from combine_core.runs.model import Run, RunSource, RunState, Step, StepState
+from combine_core.sources import Source
+
+# Beyond this many runs that have not ended, a new one is refused rather than queued for hours.
+MAX_LIVE_RUNS = 1000
+
+
+class InvalidRun(ValueError):
+    """A run that cannot be started as asked for; ``field`` names what is wrong."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(why)
+        self.field = field
+
+
+class QueueFull(Exception):
+    """Too many runs have not ended."""
+
+
+def start_run(
+    session: Session,
+    project_id: uuid.UUID,
+    line_name: str,
+    source_ids: Sequence[uuid.UUID],
+    requested_by: uuid.UUID,
+    *,
+    model: str,
+    providers: ProviderRegistry,
+) -> Run:
+    """Start a line on sources of the project: rows and jobs in the caller's transaction.
+
+    :param model: such as ``extract`` or ``anthropic/claude-sonnet-4-5``
+    :raises UnknownLine: no line of this name
+    :raises UnknownModel: no provider for this model, or one without its key
+    :raises InvalidRun: no sources, too many, or one that is not in this project
+    :raises QueueFull: try again later
+    """
+    line = find_line(line_name)
+    providers.resolve(model)
+    source_ids = list(dict.fromkeys(source_ids))
+    if not source_ids:
+        raise InvalidRun("sources", "Name at least one source.")
+    most = line.limits.max_sources
+    if len(source_ids) > most:
+        why = f"{len(source_ids)} sources are too many: the line {line.name} takes {most}."
+        raise InvalidRun("sources", why)
+    known = set(
+        session.scalars(
+            select(Source.id).where(Source.project_id == project_id, Source.id.in_(source_ids))
+        )
+    )
+    missing = [str(source_id) for source_id in source_ids if source_id not in known]
+    if missing:
+        raise InvalidRun("sources", f"Not in this project: {', '.join(missing)}.")
+    _refuse_when_full(session)
+
+    run = Run(
+        project_id=project_id,
+        line_version_id=store_version(session, line),
+        model=model,
+        state=RunState.RUNNING,
+        requested_by=requested_by,
+    )
+    session.add(run)
+    session.flush()
+    session.add_all(
+        RunSource(run_id=run.id, position=position, source_id=source_id)
+        for position, source_id in enumerate(source_ids, 1)
+    )
+    steps = [
+        Step(
+            run_id=run.id,
+            key=step.key,
+            position=position,
+            title=step.title,
+            needs=list(step.needs),
+            state=StepState.PENDING if step.needs else StepState.READY,
+        )
+        for position, step in enumerate(line.steps, 1)
+    ]
+    session.add_all(steps)
+    session.flush()
+    for step in steps:
+        if step.state == StepState.READY:
+            enqueue_step(session, step.id)
+    return run
+
+
+def _refuse_when_full(session: Session) -> None:
+    live = select(Run.id).where(Run.state == RunState.RUNNING).limit(MAX_LIVE_RUNS).subquery()
+    if session.scalar(select(func.count()).select_from(live)) == MAX_LIVE_RUNS:
+        message = f"{MAX_LIVE_RUNS} runs have not ended yet. Try again later."
+        raise QueueFull(message)
+
+
+def cancel_run(session: Session, run_id: uuid.UUID) -> bool:
+    """End a run that has not ended. Calls in flight are not waited for; their answers are dropped.
+
+    :returns: whether there was something to cancel
+    """
+    cancelled = session.scalar(
+        update(Run)
+        .where(
+            Run.id == run_id,
+            Run.state.in_([RunState.RUNNING, RunState.WAITING, RunState.PAUSED]),
+        )
+        .values(state=RunState.CANCELLED, ended_at=func.now())
+        .returning(Run.id)
+    )
+    if cancelled is None:
+        return False
+    session.execute(
+        update(Step)
+        .where(
+            Step.run_id == run_id,
+            Step.state.in_([StepState.PENDING, StepState.READY, StepState.RUNNING]),
+        )
+        .values(state=StepState.CANCELLED, ended_at=func.now())
+    )
+    return True
+
+
+def list_runs(
+    session: Session, project_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
+) -> Page[Run]:
+    """The runs of a project, newest first, each with the name of its line."""
+    statement = (
+        select(Run)
+        .join(Run.line_version)
+        .options(contains_eager(Run.line_version))
+        .where(Run.project_id == project_id)
+    )
+    return paginate(session, statement, Run.id, cursor=cursor, limit=limit)
+
+
+def read_run(session: Session, run_id: uuid.UUID) -> Run | None:
+    """One run with its line's name, its steps and its sources (without their texts)."""
+    return session.scalars(
+        select(Run)
+        .join(Run.line_version)
+        .options(
+            contains_eager(Run.line_version),
+            selectinload(Run.steps),
+            selectinload(Run.sources),
+        )
+        .where(Run.id == run_id)
+    ).first()
+

@@ -1,0 +1,220 @@
+"""The worker: Procrastinate brings jobs, threads do the steps, a sweep finds what was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import procrastinate
+import psycopg
+import psycopg_pool
+from procrastinate.exceptions import ConnectorException
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from combine_core.providers import ProviderRegistry
+from combine_core.runs.claim import adopt_orphans, hand_back
+from combine_core.runs.execute import StepRunner
+from combine_core.runs.jobs import QUEUE, TASK
+
+logger = logging.getLogger(__name__)
+
+# A worker that has not been heard of for this long is given up for dead; its steps go to others. A wrong
+# verdict costs a call paid twice, never a wrong document: the step's epoch shuts the late attempt out.
+HEARTBEAT_S = 3.0
+DEAD_AFTER_S = 15.0
+SWEEP_S = 5.0
+FINISHED_JOBS_KEPT_H = 72
+MAX_RESTART_DELAY_S = 5.0
+# Connections of the worker's own pool: listening, fetching and ending jobs, heartbeats.
+POOL_SIZE = 4
+
+_AWAY = (ConnectorException, psycopg.Error, psycopg_pool.PoolTimeout, SQLAlchemyError, OSError)
+
+
+class Worker:
+    """Takes steps from the queue and runs up to ``concurrency`` of them at once.
+
+    :param dsn: ``postgresql://`` URL, for Procrastinate's own connections
+    :param sessions: sessions for the steps
+    :param grace: seconds that steps in flight may take when the worker stops; then they are handed back
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        sessions: sessionmaker[Session],
+        providers: ProviderRegistry,
+        *,
+        concurrency: int,
+        grace: float = 10.0,
+    ) -> None:
+        self._dsn = dsn
+        self._sessions = sessions
+        self._concurrency = concurrency
+        self._grace = grace
+        self._stopping = threading.Event()
+        self._runner = StepRunner(sessions, providers, self._stopping)
+        self._in_flight: dict[int, uuid.UUID] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: asyncio.Task[None] | None = None
+
+    def run(self) -> None:
+        """Work until :meth:`stop`; outlives any outage of the database."""
+        asyncio.run(self._run())
+
+    def start(self) -> threading.Thread:
+        """Work on a thread of its own, beside a web server or a command."""
+        thread = threading.Thread(target=self.run, name="combine-worker", daemon=True)
+        thread.start()
+        return thread
+
+    def stop(self) -> None:
+        """Take no more steps, finish those in flight or hand them back. May be called from any thread."""
+        self._stopping.set()
+        loop, main = self._loop, self._main
+        if loop is not None and main is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(main.cancel)
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._main = asyncio.create_task(self._serve_for_ever())
+        if self._stopping.is_set():
+            self._main.cancel()
+        try:
+            await self._main
+        except asyncio.CancelledError:
+            logger.info("The worker has stopped")
+        finally:
+            await asyncio.to_thread(self._hand_back_in_flight)
+
+    async def _serve_for_ever(self) -> None:
+        delay = 0.2
+        while True:
+            try:
+                await self._serve()
+                logger.warning("The worker ended by itself; starting it again")
+                delay = 0.2
+            except _AWAY as error:
+                # The class alone: a driver's text can hold the connection string.
+                logger.warning(
+                    "The worker lost the database (%s); again in %.1f s", type(error).__name__, delay
+                )
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, MAX_RESTART_DELAY_S)
+
+    async def _serve(self) -> None:
+        connector = procrastinate.PsycopgConnector(
+            conninfo=self._dsn,
+            min_size=1,
+            max_size=POOL_SIZE,
+            timeout=5,
+            kwargs={"connect_timeout": 5, "application_name": "combine worker"},
+        )
+        app = procrastinate.App(connector=connector)
+        app.task(name=TASK, queue=QUEUE, pass_context=True)(self._perform)
+        async with app.open_async():
+            work = asyncio.create_task(
+                app.run_worker_async(
+                    queues=[QUEUE],
+                    name="combine",
+                    concurrency=self._concurrency,
+                    install_signal_handlers=False,
+                    delete_jobs="successful",
+                    update_heartbeat_interval=HEARTBEAT_S,
+                    stalled_worker_timeout=DEAD_AFTER_S,
+                    shutdown_graceful_timeout=self._grace,
+                )
+            )
+            sweep = asyncio.create_task(self._sweep_for_ever(app))
+            try:
+                # Whichever ends first, ends both: each ends only by an error or by stop().
+                await asyncio.wait({work, sweep}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (work, sweep):
+                    task.cancel()
+                ended = await asyncio.gather(work, sweep, return_exceptions=True)
+            for outcome in ended:
+                if isinstance(outcome, Exception):
+                    raise outcome
+
+    async def _perform(self, context: procrastinate.JobContext, step_id: str) -> None:
+        job_id = context.job.id
+        assert job_id is not None
+        self._in_flight[job_id] = uuid.UUID(step_id)
+        try:
+            await _in_daemon_thread(
+                lambda: self._runner.run_step(uuid.UUID(step_id), job_id), name=f"step-{step_id}"
+            )
+        except asyncio.CancelledError:
+            # Stopped with the step in flight: it stays noted, and is handed back at the end.
+            raise
+        except BaseException:
+            self._in_flight.pop(job_id, None)
+            raise
+        self._in_flight.pop(job_id, None)
+
+    def _hand_back_in_flight(self) -> None:
+        for job_id, step_id in list(self._in_flight.items()):
+            try:
+                with self._sessions.begin() as session:
+                    hand_back(session, step_id, job_id)
+                logger.info("Step %s was handed back to the queue", step_id)
+            except SQLAlchemyError:
+                logger.warning("Step %s could not be handed back; the sweep will find it", step_id)
+
+    async def _sweep_for_ever(self, app: procrastinate.App) -> None:
+        rounds = 0
+        while True:
+            await self._sweep(app)
+            if rounds % 720 == 0:
+                await app.job_manager.delete_old_jobs(
+                    nb_hours=FINISHED_JOBS_KEPT_H, include_failed=True, include_aborted=True
+                )
+            rounds += 1
+            await asyncio.sleep(SWEEP_S)
+
+    async def _sweep(self, app: procrastinate.App) -> None:
+        stalled = await app.job_manager.get_stalled_jobs(
+            queue=QUEUE, seconds_since_heartbeat=DEAD_AFTER_S
+        )
+        for job in stalled:
+            if job.id not in self._in_flight:
+                logger.warning("Job %s was left by a dead worker; it is run again", job.id)
+                await app.job_manager.retry_job(job)
+        adopted = await asyncio.to_thread(self._adopt)
+        if adopted:
+            logger.warning("%s steps had lost their jobs; they are queued again", adopted)
+
+    def _adopt(self) -> int:
+        with self._sessions.begin() as session:
+            return adopt_orphans(session)
+
+
+async def _in_daemon_thread(work: Callable[[], None], *, name: str) -> None:
+    """Run ``work`` on a thread that does not hold the process when it exits.
+
+    An executor's threads would: the interpreter joins them, however long a provider takes to answer.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def settle(error: BaseException | None) -> None:
+        if not done.done():
+            done.set_exception(error) if error else done.set_result(None)
+
+    def body() -> None:
+        failure: BaseException | None = None
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - carried to the waiting task
+            failure = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, failure)
+
+    threading.Thread(target=body, name=name, daemon=True).start()
+    await done
