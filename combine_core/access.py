@@ -1,0 +1,92 @@
+"""Route factories: who asks for what, decided before any view runs.
+
+Each is the context of its routes. Nobody who asks is 401; a project that the asker is no member of is 404,
+exactly like one that does not exist, so that nobody can learn of it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from pyramid.authorization import Allow, Authenticated
+from pyramid.httpexceptions import HTTPNotFound, HTTPUnauthorized
+from sqlalchemy import Select, select
+
+from combine_core.documents import Document
+from combine_core.projects import Project, find_membership
+from combine_core.runs import Run
+from combine_core.users import ROLE_PERMISSIONS, Identity, Membership, Permission, Role
+
+if TYPE_CHECKING:
+    from pyramid.request import Request
+
+# For route patterns. What does not match is a 404 before it reaches the database.
+UUID_PATTERN = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+
+class SignedIn:
+    """Anybody whom the service knows."""
+
+    identity: Identity
+    __acl__: list[tuple[str, str, Any]]
+
+    def __init__(self, request: Request) -> None:
+        if request.identity is None:
+            raise HTTPUnauthorized
+        self.identity = request.identity
+        self.__acl__ = [(Allow, Authenticated, [Permission.PROJECTS_READ])]
+
+
+class InProject(SignedIn):
+    """A member in a project. ``role`` decides what ``request.has_permission`` grants."""
+
+    project: Project
+    role: Role
+
+    def _enter(self, found: tuple[Project, Role] | None) -> None:
+        if found is None:
+            raise HTTPNotFound
+        self.project, self.role = found
+        self.__acl__ = [(Allow, Authenticated, list(ROLE_PERMISSIONS[self.role]))]
+
+
+class ProjectContext(InProject):
+    """The project whose slug is in the path."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self._enter(
+            find_membership(request.dbsession, request.matchdict["slug"], self.identity.user_id)
+        )
+
+
+class RunContext(InProject):
+    """The run whose id is in the path, and the project it belongs to."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.run_id = uuid.UUID(request.matchdict["id"])
+        owning = select(Run.project_id).where(Run.id == self.run_id)
+        self._enter(_membership(request, owning, self.identity.user_id))
+
+
+class DocumentContext(InProject):
+    """The document whose id is in the path, and the project it belongs to."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.document_id = uuid.UUID(request.matchdict["id"])
+        owning = select(Document.project_id).where(Document.id == self.document_id)
+        self._enter(_membership(request, owning, self.identity.user_id))
+
+
+def _membership(
+    request: Request, owning: Select[tuple[uuid.UUID]], user_id: uuid.UUID
+) -> tuple[Project, Role] | None:
+    row = request.dbsession.execute(
+        select(Project, Membership.role)
+        .join(Membership)
+        .where(Project.id == owning.scalar_subquery(), Membership.user_id == user_id)
+    ).first()
+    return None if row is None else (row[0], Role(row[1]))
