@@ -1,0 +1,126 @@
+"""Settings: declared once by the add-on that owns them, read once at start, all problems at once.
+
+An add-on declares its settings in its ``settings.py``::
+
+    class MailSettings(AddonSettings):
+        addon = "combine_mail"
+        host: Annotated[str, parsed(one_word)] = setting("localhost", help="The SMTP server.")
+
+names the class in the entry-point group "combine.settings" under the name of the add-on, and asks
+for the values in its includeme::
+
+    config.include("combine_core.settings")
+    settings = config.add_addon_settings(MailSettings)
+
+(``config.add_settings`` is Pyramid's own, for untyped ones.) The value of ``host`` is that of
+``COMBINE_MAIL_HOST`` in the environment, else in the ``.env`` beside the ini file, else of
+``combine_mail.host`` in ``[app:main]``, else the default. A setting with ``variable="MAIL_HOST"``
+goes by that name first. An empty variable counts as not set.
+
+The application calls :func:`load_all` before it builds its Configurator and hands the result over
+in ``Configurator(settings={**ini, SETTINGS_KEY: loaded})``; without that, each
+``add_addon_settings`` loads its own class. A setting is read later with :func:`settings_of`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from combine_core.settings.core import CoreSettings
+from combine_core.settings.declare import AddonSettings, Declared, parsed, setting
+from combine_core.settings.environment import (
+    DEPLOYED,
+    EVERYWHERE,
+    NOT_DEVELOPMENT,
+    Environment,
+    Place,
+)
+from combine_core.settings.load import LoadedSettings, Outcome, Row, judge_all, load_all
+from combine_core.settings.problems import (
+    ConfigurationEnvironmentError,
+    Finding,
+    Problem,
+    Unusable,
+)
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+    from pyramid.registry import Registry
+
+__all__ = [
+    "DEPLOYED",
+    "EVERYWHERE",
+    "NOT_DEVELOPMENT",
+    "SETTINGS_KEY",
+    "AddonSettings",
+    "ConfigurationEnvironmentError",
+    "CoreSettings",
+    "Declared",
+    "Environment",
+    "Finding",
+    "LoadedSettings",
+    "Outcome",
+    "Place",
+    "Problem",
+    "Row",
+    "Unusable",
+    "includeme",
+    "judge_all",
+    "load_all",
+    "parsed",
+    "setting",
+    "settings_of",
+]
+
+# In the Configurator's settings and in the registry: the LoadedSettings of this application.
+SETTINGS_KEY = "combine.settings"
+_INTROSPECTED = "combine.settings.introspected"
+
+S = TypeVar("S", bound=AddonSettings)
+
+
+def settings_of(registry: Registry, cls: type[S]) -> S:
+    """The settings of the add-on that declares `cls` in this application.
+
+    Raises LookupError where no include has asked for them yet.
+    """
+    loaded: LoadedSettings | None = registry.get(SETTINGS_KEY)
+    if loaded is None:
+        raise LookupError('no settings here: config.include("combine_core.settings") comes first')
+    return loaded.get(cls)
+
+
+def add_addon_settings(config: Configurator, cls: type[S]) -> S:
+    """Directive: the settings of the add-on that declares `cls`, one instance per application.
+
+    :raises ConfigurationEnvironmentError: they had to be loaded, and are not fit to start with
+    """
+    registry = config.registry
+    loaded: LoadedSettings | None = registry.get(SETTINGS_KEY)
+    if loaded is None or cls not in loaded:
+        ini = registry.settings
+        path = ini.get("__file__")
+        alone = load_all(ini, Path(path) if path else None, os.environ, [cls])
+        loaded = loaded.joined(alone) if loaded else alone
+        registry[SETTINGS_KEY] = loaded
+    introspected: set[type[AddonSettings]] = registry.setdefault(_INTROSPECTED, set())
+    if cls not in introspected:
+        introspected.add(cls)
+        intr = config.introspectable(
+            "combine settings", cls.addon, cls.addon, "settings of an add-on"
+        )
+        for row in loaded.rows():
+            if row.addon == cls.addon:
+                intr[row.variable] = f"{row.value_shown} ({row.source})"
+        config.action(("combine settings", cls.addon), introspectables=(intr,))
+    return loaded.get(cls)
+
+
+def includeme(config: Configurator) -> None:
+    """Add the directive ``config.add_addon_settings``, and take over what the application has loaded."""
+    loaded = config.registry.settings.get(SETTINGS_KEY)
+    if loaded is not None:
+        config.registry.setdefault(SETTINGS_KEY, loaded)
+    config.add_directive("add_addon_settings", add_addon_settings)

@@ -1,0 +1,305 @@
+"""The settings of combine_core."""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import SecretStr
+
+from combine_core.settings import urls
+from combine_core.settings.database_url import FORM, examine, masked, parse_database_url
+from combine_core.settings.declare import AddonSettings, parsed, setting
+from combine_core.settings.environment import (
+    DEPLOYED,
+    NOT_DEVELOPMENT,
+    Environment,
+    Place,
+)
+from combine_core.settings.problems import Finding
+from combine_core.settings.values import one_of, one_word, size, switch, whole
+
+# For development and test alone. Everyone can read it here, so staging and production refuse it.
+DEVELOPMENT_KEY = "combine-development-key-which-everyone-knows"
+SECRET_KEY_LENGTH = 32
+MAKE_A_KEY = 'python3 -c "import secrets; print(secrets.token_hex(32))"'
+
+
+class LogLevel(StrEnum):
+    """The levels of the standard library."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+class LogFormat(StrEnum):
+    """text for people, json for machines."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class CoreSettings(AddonSettings):
+    """What the service needs to know: its place, its database, its keys, its limits."""
+
+    addon: ClassVar[str] = "combine_core"
+
+    environment: Annotated[Environment, parsed(one_of(Environment))] = setting(
+        Environment.PRODUCTION,
+        variable="ENVIRONMENT",
+        write="write development, test, staging or production",
+        shape="development, test, staging or production",
+        help="Where the service runs. Development warns where the others refuse to start.",
+    )
+    database_url: Annotated[SecretStr | None, parsed(parse_database_url)] = setting(
+        variable="DATABASE_URL",
+        secret=True,
+        mask=masked,
+        required_in=NOT_DEVELOPMENT,
+        write=f"write {FORM}",
+        shape=FORM,
+        default_shown="an embedded PostgreSQL in development",
+        help="The PostgreSQL database. `postgres://` and `postgresql://` are the same; special "
+        "characters in the password are percent-encoded.",
+    )
+    secret_key: Annotated[SecretStr, parsed(SecretStr)] = setting(
+        SecretStr(DEVELOPMENT_KEY),
+        variable="SECRET_KEY",
+        secret=True,
+        required_in=DEPLOYED,
+        write=f"write at least {SECRET_KEY_LENGTH} random characters, made by {MAKE_A_KEY}",
+        shape=f"at least {SECRET_KEY_LENGTH} random characters",
+        default_shown="a public key, in development and test only",
+        help="Signs what the service hands out and takes back.",
+    )
+    public_url: Annotated[str, parsed(urls.origin)] = setting(
+        "http://localhost:8000",
+        variable="PUBLIC_URL",
+        write="write the address that people open, such as https://combine.example.com",
+        shape="scheme://host or scheme://host:port",
+        default_shown="the first of ALLOWED_ORIGINS, else http://localhost:PORT",
+        help="The address under which people reach the service. Must be among ALLOWED_ORIGINS.",
+    )
+    allowed_origins: Annotated[tuple[str, ...], parsed(urls.origins)] = setting(
+        ("http://localhost:8000",),
+        variable="ALLOWED_ORIGINS",
+        write="write the origins, such as https://combine.example.com",
+        shape="origins, separated by commas or spaces",
+        default_shown="PUBLIC_URL",
+        help="The origins whose pages may use the service. In production they are https, "
+        "except on loopback.",
+    )
+    anthropic_api_key: Annotated[SecretStr | None, parsed(lambda t: SecretStr(one_word(t)))] = (
+        setting(
+            variable="ANTHROPIC_API_KEY",
+            secret=True,
+            write="write the key from the console of Anthropic, or remove the variable",
+            shape="an API key",
+            help="Key for models whose name begins with `anthropic/`.",
+        )
+    )
+    openai_api_key: Annotated[SecretStr | None, parsed(lambda t: SecretStr(one_word(t)))] = setting(
+        variable="OPENAI_API_KEY",
+        secret=True,
+        write="write the key from the provider's console, or remove the variable",
+        shape="an API key",
+        help="Key for models whose name begins with `openai/`.",
+    )
+    openai_base_url: Annotated[str | None, parsed(urls.base_url)] = setting(
+        variable="OPENAI_BASE_URL",
+        write="write the address of the API, such as http://localhost:11434/v1",
+        shape="http(s) URL",
+        default_shown="OpenAI itself",
+        help="The address of any API compatible with OpenAI's.",
+    )
+    default_model: Annotated[str, parsed(one_word)] = setting(
+        "extract",
+        variable="DEFAULT_MODEL",
+        write="write extract, or provider/model such as anthropic/claude-sonnet-4-5",
+        shape="extract or provider/model",
+        default_shown="extract where no key is set, else a model of the provider with a key",
+        help="The model of runs that name none. `extract` works offline and uses no LLM.",
+    )
+    worker: Annotated[bool, parsed(switch)] = setting(
+        False,
+        shape="true or false",
+        help="Run a worker inside the web process, for development and small installations.",
+    )
+    worker_concurrency: Annotated[int, parsed(whole(1, 100))] = setting(
+        4,
+        shape="whole number, 1 to 100",
+        help="How many steps a worker executes at once.",
+    )
+    db_pool_size: Annotated[int, parsed(whole(1, 500))] = setting(
+        5,
+        variable="DB_POOL_SIZE",
+        shape="whole number, 1 to 500",
+        help="Database connections that each process keeps.",
+    )
+    db_max_overflow: Annotated[int, parsed(whole(0, 500))] = setting(
+        5,
+        variable="DB_MAX_OVERFLOW",
+        shape="whole number, 0 to 500",
+        help="Database connections beyond these in a burst, closed after use.",
+    )
+    max_request_body_size: Annotated[int, parsed(size(1024, 1024**3))] = setting(
+        10 * 1024 * 1024,
+        variable="MAX_REQUEST_BODY_SIZE",
+        shape="bytes, or with k or m: 10m",
+        default_shown="10m",
+        help="The largest body of a request; larger ones are refused.",
+    )
+    log_level: Annotated[LogLevel, parsed(one_of(LogLevel, any_case=True))] = setting(
+        LogLevel.INFO,
+        variable="LOG_LEVEL",
+        shape="debug, info, warning, error or critical",
+        help="The least serious lines that are logged.",
+    )
+    log_format: Annotated[LogFormat, parsed(one_of(LogFormat, any_case=True))] = setting(
+        LogFormat.TEXT,
+        variable="LOG_FORMAT",
+        shape="text or json",
+        help="Lines for people, or one JSON object per line.",
+    )
+    contact_on_call: str = setting(
+        "TBD",
+        variable="CONTACT_ON_CALL",
+        text=True,
+        help="Who is on call; shown in /health/detailed.",
+    )
+    contact_database: str = setting(
+        "TBD",
+        variable="CONTACT_DATABASE",
+        text=True,
+        help="Who looks after the database.",
+    )
+    contact_infrastructure: str = setting(
+        "TBD",
+        variable="CONTACT_INFRASTRUCTURE",
+        text=True,
+        help="Who looks after the machines.",
+    )
+    var_dir: Annotated[Path, parsed(Path)] = setting(
+        Path("var"),
+        shape="folder",
+        text=True,
+        default_shown="var beside the ini file",
+        help="Where the embedded database of development lives.",
+    )
+
+    @property
+    def is_development(self) -> bool:
+        """Whether this is a developer's machine."""
+        return self.environment is Environment.DEVELOPMENT
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database's URL, ``postgresql+psycopg2://``.
+
+        Raises LookupError where none is known yet: development before its database is started.
+        """
+        if self.database_url is None:
+            raise LookupError("DATABASE_URL is not set, and no embedded database was started")
+        return self.database_url.get_secret_value()
+
+    @classmethod
+    def worked_out(cls, given: Mapping[str, Any], place: Place) -> Mapping[str, Any]:
+        """Defaults that follow from other settings; each of the two addresses from the other."""
+        local = f"http://localhost:{place.port}"
+        listed: tuple[str, ...] = given.get("allowed_origins", ())
+        public_url: str = given.get("public_url") or (listed[0] if listed else local)
+        var_dir: Path = given.get("var_dir", Path("var"))
+        return {
+            "public_url": public_url,
+            "allowed_origins": listed or (public_url,),
+            "default_model": given.get("default_model") or _default_model(given),
+            "var_dir": place.here / var_dir,
+        }
+
+    def findings(self, given: frozenset[str], place: Place) -> Iterable[tuple[str, Finding]]:
+        """The rules between settings."""
+        if "database_url" in given:
+            for finding in examine(self.sqlalchemy_url):
+                yield "database_url", finding
+        if "secret_key" in given:
+            for finding in _weaknesses(self.secret_key.get_secret_value()):
+                yield "secret_key", finding
+        yield from self._addresses(given, place)
+        vendor = self.default_model.partition("/")[0]
+        if vendor == "anthropic" and self.anthropic_api_key is None:
+            yield "default_model", _lacks_key("ANTHROPIC_API_KEY")
+        if vendor == "openai" and self.openai_api_key is None and self.openai_base_url is None:
+            yield "default_model", _lacks_key("OPENAI_API_KEY")
+
+    def _addresses(self, given: frozenset[str], place: Place) -> Iterable[tuple[str, Finding]]:
+        for field, addresses in (
+            ("public_url", (self.public_url,)),
+            ("allowed_origins", self.allowed_origins),
+        ):
+            plain = [
+                address
+                for address in addresses
+                if address.startswith("http://") and not urls.is_loopback(urls.host_of(address))
+            ]
+            if field in given and plain:
+                secure = " ".join(address.replace("http://", "https://", 1) for address in plain)
+                yield (
+                    field,
+                    Finding(
+                        "is http, which anyone on the way can read and change",
+                        f"write {secure}",
+                        frozenset({Environment.PRODUCTION}),
+                    ),
+                )
+        if {"public_url", "allowed_origins"} <= given and (
+            self.public_url not in self.allowed_origins
+        ):
+            yield (
+                "public_url",
+                Finding(
+                    "is missing from ALLOWED_ORIGINS",
+                    f"add {self.public_url} to ALLOWED_ORIGINS, or correct PUBLIC_URL",
+                    NOT_DEVELOPMENT,
+                ),
+            )
+        if place.environment in DEPLOYED and not {"public_url", "allowed_origins"} & given:
+            yield (
+                "public_url",
+                Finding(
+                    f"is not set, so that {self.public_url} is taken and only this machine can sign in",
+                    "write the address that people open, such as https://combine.example.com",
+                    frozenset(),
+                ),
+            )
+
+
+def _default_model(given: Mapping[str, Any]) -> str:
+    if "anthropic_api_key" in given:
+        return "anthropic/claude-sonnet-4-5"
+    # Another API than OpenAI's own has other models, which cannot be known.
+    if "openai_api_key" in given and "openai_base_url" not in given:
+        return "openai/gpt-5-mini"
+    return "extract"
+
+
+def _lacks_key(variable: str) -> Finding:
+    return Finding(
+        f"names a model that needs {variable}, which is not set",
+        f"set {variable}, or write DEFAULT_MODEL=extract",
+        frozenset(),
+    )
+
+
+def _weaknesses(key: str) -> Iterable[Finding]:
+    if key == DEVELOPMENT_KEY:
+        yield Finding("is the key for development, which everyone knows", "", DEPLOYED)
+        return
+    if len(key) < SECRET_KEY_LENGTH:
+        yield Finding(f"is shorter than {SECRET_KEY_LENGTH} characters", "", DEPLOYED)
+    # A text that repeats itself is found in itself before its end.
+    unit = (key + key).find(key, 1)
+    if len(set(key)) < 8 or (unit < len(key) and unit <= 10):
+        yield Finding("repeats itself and is easily guessed", "", DEPLOYED)

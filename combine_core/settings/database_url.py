@@ -1,0 +1,143 @@
+"""``DATABASE_URL``: each unusable part named, and one spelling for SQLAlchemy."""
+
+import re
+from urllib.parse import parse_qsl, unquote
+
+import psycopg2.extensions
+from psycopg2 import ProgrammingError
+from pydantic import SecretStr
+
+from combine_core.settings.problems import NOT_DEVELOPMENT, Finding, Unusable
+from combine_core.settings.suspicion import is_placeholder, is_reference
+from combine_core.settings.urls import is_host, is_port
+
+FORM = "postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg2")
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_ESCAPES = "in a URL, write @ as %40, / as %2F, # as %23, ? as %3F, : as %3A and % as %25"
+
+
+def parse_database_url(text: str) -> SecretStr:
+    """A PostgreSQL URL as ``postgresql+psycopg2://...``. Raises Unusable with all unusable parts."""
+    findings = examine(text)
+    # A placeholder can be tried in development; it alone does not make the URL unusable.
+    if any(finding.refused_in != NOT_DEVELOPMENT for finding in findings):
+        raise Unusable(*findings)
+    return SecretStr(f"postgresql+psycopg2://{text.partition('://')[2]}")
+
+
+def examine(text: str) -> list[Finding]:
+    """Everything that is wrong with the URL."""
+    if re.search(r"\s", text):
+        return [Finding("contains a space", f"write {FORM}, in one piece")]
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return [Finding("has no scheme", f"write {FORM}")]
+    findings: list[Finding] = []
+    if scheme.lower() not in _SCHEMES:
+        findings.append(Finding("has a scheme that is not postgresql", f"write {FORM}"))
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    path, _, query = rest[len(authority) :].partition("?")
+    # A / or # or ? in the password cuts the authority short and leaves the @ behind it.
+    if "@" in path or ("@" in query and "@" not in authority) or authority.count("@") > 1:
+        return [*findings, Finding("has a password with characters that end it early", _ESCAPES)]
+    credentials, at, server = authority.rpartition("@")
+    if at:
+        findings += _credentials(credentials)
+    return [*findings, *_server(server, query), *_database(path), *_query(query)]
+
+
+def _credentials(text: str) -> list[Finding]:
+    findings = []
+    user, colon, password = text.partition(":")
+    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
+        findings.append(Finding("has a % in its user or password that escapes nothing", _ESCAPES))
+    if not user:
+        findings.append(Finding("has no user", f"write {FORM}"))
+    if colon and not password:
+        findings.append(
+            Finding(
+                "has an empty password (was the variable it was made from set?)", f"write {FORM}"
+            )
+        )
+    if ":" in password:
+        findings.append(Finding("has a : in its password", _ESCAPES))
+    for name, part in (("user", user), ("password", password)):
+        plain = unquote(part)
+        if _in_quotes(plain):
+            findings.append(Finding(f"has a {name} in quotes", "write it without the quotes"))
+        elif is_reference(plain):
+            findings.append(
+                Finding(f"has a {name} that is a reference nothing replaced", f"write the {name}")
+            )
+        elif part and is_placeholder(plain, secret=name == "password"):
+            findings.append(
+                Finding(f"has a placeholder for the {name}", f"write the {name}", NOT_DEVELOPMENT)
+            )
+    return findings
+
+
+def _in_quotes(part: str) -> bool:
+    return len(part) > 1 and part[0] == part[-1] and part[0] in "\"'`"
+
+
+def _server(server: str, query: str) -> list[Finding]:
+    findings = []
+    bracketed = re.fullmatch(r"\[([^\]]*)\](.*)", server)
+    host, rest = bracketed.groups() if bracketed else re.fullmatch(r"([^:]*)(.*)", server).groups()  # type: ignore[union-attr]
+    if not host:
+        # libpq's way to name a socket folder: postgresql:///combine?host=/run/postgresql
+        if not any(key == "host" and value for key, value in parse_qsl(query)):
+            findings.append(Finding("has no host", f"write {FORM}"))
+    elif _in_quotes(host):
+        findings.append(Finding("has a host in quotes", "write it without the quotes"))
+    elif not is_host(host) or (":" in host) != bool(bracketed):
+        findings.append(
+            Finding(
+                "has an unusable host",
+                "write a host name or an address (an IPv6 address in brackets)",
+            )
+        )
+    if rest and not (rest[0] == ":" and is_port(rest[1:])):
+        findings.append(
+            Finding(
+                "has a port that is not a number from 1 to 65535", "write 5432, or the right port"
+            )
+        )
+    return findings
+
+
+def _database(path: str) -> list[Finding]:
+    name = unquote(path.removeprefix("/"))
+    if not name:
+        return [Finding("names no database", f"write {FORM}")]
+    if _in_quotes(name):
+        return [Finding("has a database name in quotes", "write it without the quotes")]
+    if "#" in path or "/" in path[1:] or re.search(r"%(?![0-9A-Fa-f]{2})", path):
+        return [Finding("has an unusable database name", f"write one name after the host: {FORM}")]
+    return []
+
+
+def _query(query: str) -> list[Finding]:
+    findings = []
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        try:
+            # libpq knows its parameters; it does not connect here.
+            psycopg2.extensions.make_dsn(**{key: value})
+        except (ProgrammingError, TypeError):
+            name = key if re.fullmatch(r"[a-z_]{1,40}", key) else "a parameter"
+            findings.append(
+                Finding(f"has a parameter that PostgreSQL does not know ({name})", "leave it out")
+            )
+        if key == "sslmode" and value not in _SSL_MODES:
+            findings.append(
+                Finding("has an unknown sslmode", f"write one of {' '.join(_SSL_MODES)}")
+            )
+    return findings
+
+
+def masked(url: SecretStr) -> str:
+    """The URL without user, password and parameters, for people."""
+    _, _, rest = url.get_secret_value().partition("://")
+    server, _, path = rest.partition("?")[0].rpartition("@")[2].partition("/")
+    return f"postgresql://********@{server}/{path}"

@@ -1,0 +1,187 @@
+"""How an add-on declares its settings: one frozen class, one line per setting."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from combine_core.settings.environment import Environment, Place
+from combine_core.settings.problems import Finding
+
+_KEY = "combine"
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a setting says about itself beside its type and default."""
+
+    variable: str | None
+    secret: bool
+    required_in: frozenset[Environment]
+    help: str
+    write: str
+    shape: str
+    default_shown: str | None
+    text: bool
+    mask: Callable[[Any], str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A setting as the table and the loader see it.
+
+    :ivar names: its environment variables; the first is the one that messages use
+    :ivar ini_key: its key in ``[app:main]``
+    """
+
+    addon: str
+    field: str
+    names: tuple[str, ...]
+    ini_key: str
+    default: Any
+    traits: Traits
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that messages name."""
+        return self.names[0]
+
+    @property
+    def default_shown(self) -> str:
+        """The default as people read it; empty for none."""
+        if self.traits.default_shown is not None:
+            return self.traits.default_shown
+        return "" if self.default is None else shown(self.default)
+
+
+def setting(
+    default: Any = None,
+    *,
+    variable: str | None = None,
+    secret: bool = False,
+    required_in: Iterable[Environment] = frozenset(),
+    help: str,  # noqa: A002
+    write: str = "",
+    shape: str = "text",
+    default_shown: str | None = None,
+    text: bool = False,
+    mask: Callable[[Any], str] | None = None,
+) -> Any:
+    """A field of an :class:`AddonSettings`.
+
+    :param variable: its environment variable; ``ADDON_FIELD`` is understood always
+    :param secret: its value is never shown
+    :param required_in: environments that do not start without it
+    :param help: one or two sentences for the table and docs/configuration.md
+    :param write: the remedy: what to write where it is missing or a placeholder
+    :param shape: what a value looks like, for the documentation: "whole number, 1 to 500"
+    :param default_shown: the default in words where it is worked out
+    :param text: a text for people, which may hold quotes and inner spaces
+    :param mask: how a secret value may be shown; default: not at all
+    """
+    traits = Traits(
+        variable=variable,
+        secret=secret,
+        required_in=frozenset(required_in),
+        help=help,
+        write=write,
+        shape=shape,
+        default_shown=default_shown,
+        text=text,
+        mask=mask,
+    )
+    return Field(default, description=help, json_schema_extra={_KEY: traits})  # type: ignore[dict-item]
+
+
+def parsed(parse: Callable[[str], Any]) -> BeforeValidator:
+    """For ``Annotated``: texts go through `parse`, which raises ``Unusable``; values pass."""
+    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
+
+
+class AddonSettings(BaseSettings):
+    """The settings of one add-on: subclass it once, with `addon` and a :func:`setting` per field.
+
+    Constructing it reads nothing but its arguments; :func:`combine_core.settings.load_all` finds the
+    values.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        # An exception of pydantic's would otherwise show the value.
+        hide_input_in_errors=True,
+    )
+
+    addon: ClassVar[str]
+    # Regular expressions of ini keys, without the add-on's prefix, that are not fields but
+    # belong to the add-on all the same: r"[a-z]+\.issuer".
+    further_keys: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The loader alone reads the environment: it knows where each value came from."""
+        return (init_settings,)
+
+    @classmethod
+    def declared(cls) -> tuple[Declared, ...]:
+        """Its settings, in the order of their declaration."""
+        return tuple(_declared(cls.addon, name, info) for name, info in cls.model_fields.items())
+
+    @classmethod
+    def worked_out(
+        cls,
+        given: Mapping[str, Any],  # noqa: ARG003
+        place: Place,  # noqa: ARG003
+    ) -> Mapping[str, Any]:
+        """Defaults, by field, that depend on `given` (the usable values set) or on the place."""
+        return {}
+
+    def findings(
+        self,
+        given: frozenset[str],  # noqa: ARG002
+        place: Place,  # noqa: ARG002
+    ) -> Iterable[tuple[str, Finding]]:
+        """What is wrong between settings, as (field, finding).
+
+        :param given: the fields that were set, and to a usable value; a rule about a field that
+            is not among them judges a default
+        """
+        return ()
+
+
+def _declared(addon: str, name: str, info: FieldInfo) -> Declared:
+    extra: Any = info.json_schema_extra
+    if not isinstance(extra, dict) or not isinstance(extra.get(_KEY), Traits):
+        raise TypeError(f"{addon}.{name} is not declared with setting()")
+    traits: Traits = extra[_KEY]
+    own = f"{addon}_{name}".upper()
+    names = (own,) if traits.variable in (None, own) else (str(traits.variable), own)
+    return Declared(addon, name, names, f"{addon}.{name}", info.default, traits)
+
+
+def shown(value: Any) -> str:
+    """A value as the table shows it and as it could be written. Secrets must not come here."""
+    if value is None:
+        return ""
+    if isinstance(value, SecretStr):
+        return "********"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple | list):
+        return " ".join(shown(part) for part in value)
+    return str(value) if isinstance(value, str | int | float | Path) else repr(value)
