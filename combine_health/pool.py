@@ -1,0 +1,52 @@
+"""Daemon threads that run one job each, reused, never joined."""
+
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from typing import Generic, TypeAlias, TypeVar
+
+Result = TypeVar("Result")
+Job: TypeAlias = tuple[Callable[[], Result], Callable[[Result], None]]
+
+IDLE_SECONDS = 60.0
+
+
+class DaemonPool(Generic[Result]):
+    """As many threads as there are jobs at once, no more; an idle one ends after a minute.
+
+    ``concurrent.futures`` will not do: its threads are joined at exit, so a hung job would hold the
+    process.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._idle: list[SimpleQueue[Job[Result]]] = []
+
+    def submit(self, work: Callable[[], Result], done: Callable[[Result], None]) -> None:
+        """Run ``work`` on a thread and hand what it returns to ``done``. Neither may raise.
+
+        Raises `RuntimeError` when the system gives no further thread.
+        """
+        with self._lock:
+            inbox = self._idle.pop() if self._idle else None
+        if inbox is None:
+            inbox = SimpleQueue()
+            Thread(target=self._serve, args=(inbox,), name="health check", daemon=True).start()
+        inbox.put((work, done))
+
+    def _serve(self, inbox: "SimpleQueue[Job[Result]]") -> None:
+        while True:
+            try:
+                work, done = inbox.get(timeout=IDLE_SECONDS)
+            except Empty:
+                with self._lock:
+                    if inbox in self._idle:
+                        self._idle.remove(inbox)
+                        return
+                continue  # chosen in this very moment: the job is on its way
+            result = work()
+            # Idle before it says so, or the next job of the same check would start a second thread.
+            with self._lock:
+                self._idle.append(inbox)
+            done(result)
+            del work, done, result
