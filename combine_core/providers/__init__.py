@@ -8,6 +8,10 @@ A call is one HTTP request at most: nothing here retries. A failure is a `Provid
 code. An installed package adds a provider by the hook in `combine_core.providers.hookspecs`.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from combine_core.providers.completion import (
     ERROR_CODES,
     Completion,
@@ -27,6 +31,10 @@ from combine_core.providers.registry import (
     provider_registry,
 )
 
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+    from pyramid.registry import Registry
+
 __all__ = [
     "ERROR_CODES",
     "Completion",
@@ -44,4 +52,21 @@ __all__ = [
     "Usage",
     "hookimpl",
     "provider_registry",
+    "providers_of",
 ]
+
+_PROVIDERS = "combine_core.providers"
+
+
+def providers_of(registry: Registry) -> ProviderRegistry:
+    """The providers of this application."""
+    providers: ProviderRegistry = registry[_PROVIDERS]
+    return providers
+
+
+def includeme(config: Configurator) -> None:
+    """Find the providers. Loads plugins, but neither an SDK nor the network."""
+    from combine_core.settings.core import CoreSettings
+
+    settings = config.add_addon_settings(CoreSettings)
+    config.registry[_PROVIDERS] = provider_registry(settings)
