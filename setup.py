@@ -112,9 +112,14 @@ setup(
         "combine.commands": [
             "run = combine_core.cli.run:run",
             "worker = combine_core.cli.worker:worker",
+            "migrate = combine_core.cli.migrate:migrate",
             "settings = combine_core.cli.settings:settings",
             "token = combine_auth.cli:token",
             "user = combine_auth.cli:user",
+        ],
+        "combine.models": [
+            "combine_core = combine_core.models",
+            "combine_auth = combine_auth.models",
         ],
         "combine.settings": [
             "combine_core = combine_core.settings.core:CoreSettings",

@@ -110,7 +110,7 @@ def _activate_transaction(request: Request) -> bool:
 
 def includeme(config: Configurator) -> None:
     """Add the engine, ``request.dbsession`` and the request's transaction. Connects on first use."""
-    settings = config.add_settings(CoreSettings)
+    settings = config.add_addon_settings(CoreSettings)
     config.registry.settings.update(
         {
             # Thread-local managers leak between requests of one thread; this one cannot.

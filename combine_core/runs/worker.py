@@ -16,10 +16,12 @@ from procrastinate.exceptions import ConnectorException
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from combine_core.database import make_engine
 from combine_core.providers import ProviderRegistry
 from combine_core.runs.claim import adopt_orphans, hand_back
 from combine_core.runs.execute import StepRunner
 from combine_core.runs.jobs import QUEUE, TASK
+from combine_core.settings.core import CoreSettings
 
 logger = logging.getLogger(__name__)
 
@@ -193,6 +195,21 @@ class Worker:
     def _adopt(self) -> int:
         with self._sessions.begin() as session:
             return adopt_orphans(session)
+
+
+def make_worker(settings: CoreSettings, providers: ProviderRegistry) -> Worker:
+    """The worker that the settings describe, with database connections of its own."""
+    concurrency = settings.worker_concurrency
+    engine = make_engine(
+        settings.sqlalchemy_url,
+        application_name="combine worker",
+        # A step needs a connection for moments only; eight serve two hundred threads.
+        pool_size=min(concurrency, 8),
+        max_overflow=2,
+    )
+    dsn = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    sessions = sessionmaker(engine, expire_on_commit=False)
+    return Worker(dsn, sessions, providers, concurrency=concurrency)
 
 
 async def _in_daemon_thread(work: Callable[[], None], *, name: str) -> None:

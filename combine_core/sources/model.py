@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from combine_core.database.metadata import Identified, Model
@@ -15,9 +15,7 @@ class Source(Identified, Model):
 
     __tablename__ = "sources"
 
-    project_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey("projects.id", ondelete="CASCADE"), index=True
-    )
+    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     name: Mapped[str]
     media_type: Mapped[str]
     # Read only where it is needed: a list of sources must not load megabytes.
@@ -26,3 +24,5 @@ class Source(Identified, Model):
     size: Mapped[int]
     line_count: Mapped[int]
     created_by: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"), index=True)
+
+    __table_args__ = (Index("ix_sources_project_id_id", "project_id", "id"),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import uuid
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, func
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from combine_core.database.metadata import Identified, Model
@@ -22,7 +22,7 @@ class User(Identified, Model):
     is_admin: Mapped[bool] = mapped_column(default=False)
     disabled_at: Mapped[datetime.datetime | None]
 
-    __table_args__ = (Index("uq_users_email", func.lower(email), unique=True),)
+    __table_args__ = (Index("uq_users_email", text("lower(email)"), unique=True),)
 
 
 class Membership(Model):

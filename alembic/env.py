@@ -1,0 +1,62 @@
+"""Run migrations with the settings of the application, one process at a time.
+
+The database is that of the ini file and of the environment, exactly as the service reads them.
+"""
+
+from __future__ import annotations
+
+from alembic import context
+import logging.config
+
+from sqlalchemy import create_engine, pool, text
+
+from combine_core.database.migrations import include_object, is_ours, target_metadata
+
+# Any number, as long as every process of Combine takes the same.
+ADVISORY_LOCK = 0x636F6D62696E65
+
+
+def database_url() -> str:
+    """The URL that a caller has put there, else that of the ini file's application."""
+    given = context.config.attributes.get("database_url")
+    if given is not None:
+        return str(given)
+    from combine_core.cli.service import read_settings
+
+    assert context.config.config_file_name is not None
+    return read_settings(context.config.config_file_name).sqlalchemy_url
+
+
+def run() -> None:
+    """Migrate in one transaction, so that a revision that fails leaves nothing behind."""
+    ini = context.config.config_file_name
+    if ini is not None and context.config.get_section("loggers"):
+        logging.config.fileConfig(ini, disable_existing_loggers=False)
+    engine = create_engine(
+        database_url(),
+        poolclass=pool.NullPool,
+        connect_args={"application_name": "combine migrate", "connect_timeout": 10},
+    )
+    with engine.connect() as connection:
+        # A table that is in use is waited for this long; an endless wait would stop every request
+        # that comes after it.
+        connection.execute(text("SET lock_timeout = '10s'"))
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+        connection.commit()
+        context.configure(
+            connection=connection,
+            target_metadata=target_metadata(),
+            include_object=include_object,
+            include_name=is_ours,
+            compare_server_default=True,
+            transaction_per_migration=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+    engine.dispose()
+
+
+if context.is_offline_mode():
+    message = "Migrations need the database: --sql is not supported."
+    raise SystemExit(message)
+run()

@@ -1,0 +1,40 @@
+"""The service's entry point for ini files: ``[app:main] use = egg:combine``."""
+
+from __future__ import annotations
+
+import atexit
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyramid.config import Configurator
+
+from combine_core.database.ready import with_database
+from combine_core.providers import providers_of
+from combine_core.runs.worker import make_worker
+from combine_core.settings import SETTINGS_KEY, load_all
+from combine_core.settings.core import CoreSettings
+
+if TYPE_CHECKING:
+    from pyramid.router import Router
+
+
+def main(global_config: dict[str, str], **settings: Any) -> Router:
+    """Assemble the service that an ini file describes.
+
+    The add-ons are those of ``pyramid.includes``, in that order; the Configurator includes them.
+
+    :raises ConfigurationEnvironmentError: names every setting that is missing or wrong
+    """
+    ini = global_config.get("__file__")
+    # All settings are judged together, before any add-on is included.
+    loaded = with_database(load_all(settings, Path(ini) if ini else None))
+    with Configurator(settings={**settings, SETTINGS_KEY: loaded}) as config:
+        application = config.make_wsgi_app()
+    core = loaded.get(CoreSettings)
+    # Only a server works: a shell, alembic or a test that builds the application does not.
+    if core.worker and global_config.get("__script__") == "pserve":
+        worker = make_worker(core, providers_of(config.registry))
+        worker.start()
+        # Before the embedded database stops: that was registered earlier, and this runs in reverse.
+        atexit.register(worker.stop)
+    return application

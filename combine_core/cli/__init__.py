@@ -1,0 +1,65 @@
+"""The command line: ``combine COMMAND -c production.ini``.
+
+Commands come from the entry-point group ``combine.commands``, so that an add-on brings its own; a command
+finds a callable that opens the service (:func:`combine_core.cli.service.open_service`) as click's ``obj``.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+
+import click
+
+from combine_core.cli.errors import reported
+
+GROUP = "combine.commands"
+
+
+class _Commands(click.Group):
+    """Loads a command when it is used: most need only a part of the service."""
+
+    def _entry_points(self) -> dict[str, EntryPoint]:
+        return {entry_point.name: entry_point for entry_point in entry_points(group=GROUP)}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *self._entry_points()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry_point = self._entry_points().get(cmd_name)
+        if entry_point is None:
+            return super().get_command(ctx, cmd_name)
+        try:
+            command = entry_point.load()
+        except ModuleNotFoundError as error:
+            hint = f"{cmd_name} needs {error.name}. Install it: pip install 'combine[all]'"
+            raise click.ClickException(hint) from error
+        assert isinstance(command, click.Command)
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        with reported():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="combine")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Turn source material into reviewed, structured documents."""
+    from combine_core.cli.service import open_service
+
+    ctx.obj = open_service
+
+
+def config_option(function: click.decorators.FC) -> click.decorators.FC:
+    """The option ``-c/--config`` of every command that works on a service."""
+    return click.option(
+        "-c",
+        "--config",
+        "ini",
+        type=click.Path(exists=True, dir_okay=False),
+        required=True,
+        envvar="COMBINE_INI",
+        show_envvar=True,
+        help="The ini file of the service.",
+    )(function)

@@ -1,0 +1,52 @@
+"""What a command needs of the service: its settings and its database, without the web application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyramid.paster import get_appsettings
+from sqlalchemy.orm import Session, sessionmaker
+
+from combine_core.database import make_engine
+from combine_core.database.ready import with_database
+from combine_core.settings import LoadedSettings, load_all
+from combine_core.settings.core import CoreSettings
+
+
+@dataclass(frozen=True)
+class Service:
+    """The service as a command sees it."""
+
+    settings: LoadedSettings
+    sessions: sessionmaker[Session]
+
+    @property
+    def core(self) -> CoreSettings:
+        """The settings of combine_core."""
+        return self.settings.get(CoreSettings)
+
+
+def read_settings(ini: str) -> CoreSettings:
+    """The settings of the application of this ini file, with the address of a running database."""
+    loaded = load_all(get_appsettings(ini), Path(ini))
+    return with_database(loaded, migrate=False).get(CoreSettings)
+
+
+@contextmanager
+def open_service(ini: str) -> Iterator[Service]:
+    """Settings and database of this ini file, for the time of a command.
+
+    :raises ConfigurationEnvironmentError: the settings are wrong
+    """
+    loaded = with_database(load_all(get_appsettings(ini), Path(ini)))
+    core = loaded.get(CoreSettings)
+    engine = make_engine(
+        core.sqlalchemy_url, application_name="combine command", pool_size=2, max_overflow=2
+    )
+    try:
+        yield Service(loaded, sessionmaker(engine, expire_on_commit=False))
+    finally:
+        engine.dispose()

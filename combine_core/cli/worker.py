@@ -1,0 +1,43 @@
+"""``combine worker``: work on runs, beside the web processes and on as many machines as needed."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+import click
+
+from combine_core.cli import config_option
+
+
+@click.command()
+@config_option
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 100),
+    help="Steps at once [default: combine_core.worker_concurrency].",
+)
+def worker(ini: str, concurrency: int | None) -> None:
+    """Work on runs until stopped (Ctrl-C, SIGTERM): finishes the steps in flight or hands them back."""
+    from pyramid.paster import setup_logging
+
+    from combine_core.cli.service import open_service
+    from combine_core.observe import configure_logging
+    from combine_core.providers import provider_registry
+    from combine_core.runs.worker import make_worker
+
+    setup_logging(ini)
+    with open_service(ini) as service:
+        configure_logging(service.core)
+        core = service.core
+        if concurrency is not None:
+            core = core.model_copy(update={"worker_concurrency": concurrency})
+        running = make_worker(core, provider_registry(core))
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            running.stop()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        click.echo(f"Working on runs, {core.worker_concurrency} steps at once.", err=True)
+        running.run()

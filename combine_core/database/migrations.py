@@ -1,0 +1,67 @@
+"""The schema's revisions: which the code knows, which the database has, and how to get there."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData
+
+from alembic import command
+from combine_core.database.metadata import Model
+
+# Modules that declare tables, by add-on; importing them fills the metadata.
+MODELS_GROUP = "combine.models"
+
+
+def migrations_folder() -> Path:
+    """The folder of the revisions: ``alembic/`` in a checkout, ``combine_core.migrations`` in a wheel."""
+    package = Path(__file__).parent.parent
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parent / "alembic"
+
+
+def target_metadata() -> MetaData:
+    """The tables of every installed add-on."""
+    for entry_point in entry_points(group=MODELS_GROUP):
+        entry_point.load()
+    return Model.metadata
+
+
+def is_ours(name: str | None, type_: str, _parents: Any) -> bool:
+    """Whether alembic should look at it at all: Procrastinate's tables are not in our metadata."""
+    return not (type_ == "table" and name is not None and name.startswith("procrastinate_"))
+
+
+def include_object(
+    _object: Any, name: str | None, type_: str, _reflected: bool, _compare_to: Any
+) -> bool:
+    """Whether alembic should compare it with the models."""
+    return is_ours(name, type_, None)
+
+
+def _config(database_url: str | None = None) -> Config:
+    config = Config()
+    # alembic's own parser takes % for the beginning of a variable.
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.attributes["database_url"] = database_url
+    return config
+
+
+def head_revision() -> str | None:
+    """The newest revision that this code knows."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision that the database has; ``None`` for an empty one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def upgrade(database_url: str) -> None:
+    """Bring the database to the newest revision; does nothing if it is there."""
+    command.upgrade(_config(database_url), "head")

@@ -1,0 +1,10 @@
+"""Imports every module of this add-on that declares tables; alembic compares them with the schema."""
+
+from combine_core.documents import model as documents
+from combine_core.lines import model as lines
+from combine_core.projects import model as projects
+from combine_core.runs import model as runs
+from combine_core.sources import model as sources
+from combine_core.users import model as users
+
+__all__ = ["documents", "lines", "projects", "runs", "sources", "users"]
