@@ -107,7 +107,7 @@ setup(
     extras_require={"core": CORE, "auth": AUTH, "all": AUTH, "test": TEST},
     entry_points={
         "paste.app_factory": ["main = combine_core.app:main"],
-        "paste.server_runner": ["waitress = combine_health.waitress:serve_paste"],
+        "paste.server_factory": ["waitress = combine_health.waitress:server_factory"],
         "console_scripts": ["combine = combine_core.cli:main"],
         "combine.commands": [
             "run = combine_core.cli.run:run",

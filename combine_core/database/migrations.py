@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,9 @@ def _config(database_url: str | None = None) -> Config:
     return config
 
 
+@functools.cache
 def head_revision() -> str | None:
-    """The newest revision that this code knows."""
+    """The newest revision that this code knows. Read once: files do not change under a process."""
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
