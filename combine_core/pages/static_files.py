@@ -22,9 +22,9 @@ class ContentHash(QueryStringCacheBuster):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__(param="v")
 
-    def tokenize(self, request: Request, pathspec: str, kw: dict[str, Any]) -> str:  # noqa: ARG002
-        """The hash of the file that ``pathspec`` names."""
-        path = Path(AssetResolver().resolve(pathspec).abspath())
+    def tokenize(self, request: Request, subpath: str, kw: dict[str, Any]) -> str:  # noqa: ARG002
+        """The hash of the file; ``kw["rawspec"]`` names it, also where an application overrides it."""
+        path = Path(AssetResolver().resolve(kw["rawspec"]).abspath())
         return _hash(path, path.stat().st_mtime_ns)
 
 
