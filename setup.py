@@ -43,10 +43,9 @@ CORE = [
     "anthropic>=2,<3",
     "openai>=3,<4",
     "genai-prices>=0.2,<0.3",  # what a call costs, offline
+    "pyyaml>=6,<7",  # lines are written in YAML
     "jsonschema-rs>=0.60,<0.61",  # answers are checked against the line's schema
     "bm25s>=0.3,<0.4",  # ranking of sentences for the offline provider
-    "markdown-it-py>=4,<5",  # Markdown to HTML
-    "nh3>=0.3,<0.4",  # ... made safe
     "uuid-utils>=1,<2",  # UUID version 7: keys in the order of time
     "click>=8.1,<9",
     "rich>=15,<16",  # progress of long work in the terminal
@@ -66,6 +65,7 @@ TEST = [
     *AUTH,
     "pytest>=8",
     "pytest-xdist>=3",
+    "pytest-timeout>=2",
     "pytest-alembic>=0.13",
     "hypothesis>=6",
     "webtest>=3",
@@ -77,7 +77,6 @@ TEST = [
     "types-PyYAML",
     "types-psycopg2",
     "types-psutil",
-    "types-docutils",
 ]
 
 setup(

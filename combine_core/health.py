@@ -84,7 +84,7 @@ class DatabaseCheck:
 def migrations(registry: Registry) -> dict[str, Any]:
     """The revision that the database had at the last check, and the one that this code knows."""
     reading = read_check(registry, "database")
-    current = reading.result.data.get("revision") if reading and reading.result else None
+    current = reading.data.get("revision") if reading else None
     return {"current": current, "head": head_revision()}
 
 

@@ -1,0 +1,72 @@
+# Two commands matter: `make run` and `make test`. `make help` lists the others.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INI ?= development.ini
+# Tests in parallel: one process a core.
+JOBS ?= auto
+
+# Build environments get the pinned versions too; pip before 25.3 reads the first variable for them.
+export PIP_CONSTRAINT := $(abspath constraints.txt)
+export PIP_BUILD_CONSTRAINT := $(abspath constraints.txt)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+.PHONY: run
+run: $(VENV)/.installed ## start the service with its database on http://localhost:8000 (PORT=8123 for another port)
+	@exec $(BIN)/pserve $(INI)
+
+.PHONY: test
+test: $(VENV)/.installed-test ## run the whole suite on a PostgreSQL of its own
+	@$(BIN)/python -m pytest -n $(JOBS) -m "not soak"
+
+.PHONY: soak
+soak: $(VENV)/.installed-test ## run what takes longer: hundreds of kills, a million rows
+	@$(BIN)/python -m pytest -n $(JOBS) -m soak
+
+.PHONY: check
+check: $(VENV)/.installed-test ## formatting, lint, types, import rules, dependencies, API specification
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pip check
+	@$(BIN)/openapi-spec-validator combine_core/api/openapi.yaml
+
+.PHONY: format
+format: $(VENV)/.installed-test ## format the code and mend what ruff can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: lock
+lock: ## pin the newest versions that the requirements allow, in constraints.txt
+	@$(PYTHON) deploy/lock.py python3.11 python3.12 python3.13
+
+.PHONY: release
+release: $(VENV)/.installed-test ## check, write CHANGES.md, commit and tag: make release VERSION=0.1.0
+	@$(BIN)/python deploy/release.py "$(VERSION)"
+
+.PHONY: clean
+clean: ## remove the virtual environment and what was built; var/ with its database stays
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache
+
+# Which Python, in one line; everything else needs it.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
+	"Combine needs Python 3.11, 3.12 or 3.13; this is %d.%d. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" % v)'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Install venv first (Debian: apt-get install python3-venv)." >&2; exit 1; }
+
+$(VENV)/.installed: setup.py pyproject.toml constraints.txt combine_health/version.py | $(VENV)/bin/python
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[all]'
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
