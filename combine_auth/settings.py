@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import SecretStr
 
-from combine_core.settings.declare import AddonSettings, parsed, setting
-from combine_core.settings.environment import NOT_DEVELOPMENT, Place
+from combine_core.settings.declare import AddonSettings, Given, Kind, parsed, setting
+from combine_core.settings.environment import NOT_DEVELOPMENT
 from combine_core.settings.problems import Finding, Unusable
 from combine_core.settings.values import one_word, switch, words
 
@@ -43,6 +43,7 @@ class AuthSettings(AddonSettings):
         setting(
             variable="GOOGLE_CLIENT_SECRET",
             secret=True,
+            kind=Kind.KEY,
             write="write the client secret that Google's console shows, or remove the variable",
             shape="client secret",
             help="The secret of that registration.",
@@ -50,7 +51,7 @@ class AuthSettings(AddonSettings):
     )
     microsoft_client_id: Annotated[str | None, parsed(one_word)] = setting(
         variable="MICROSOFT_CLIENT_ID",
-        write="write the Application (client) ID that the Azure portal shows, or remove the variable",
+        write="write the Application (client) ID from the Azure portal, or remove the variable",
         shape="client ID",
         help="The service's registration with Microsoft. Set it together with "
         "MICROSOFT_CLIENT_SECRET.",
@@ -60,6 +61,7 @@ class AuthSettings(AddonSettings):
     ] = setting(
         variable="MICROSOFT_CLIENT_SECRET",
         secret=True,
+        kind=Kind.KEY,
         write="write the value of the client secret from the Azure portal, or remove the variable",
         shape="client secret",
         help="The secret of that registration: its value, not its ID.",
@@ -78,26 +80,27 @@ class AuthSettings(AddonSettings):
         "in any other environment refuses to start with it.",
     )
 
-    def findings(self, given: frozenset[str], place: Place) -> Iterable[tuple[str, Finding]]:  # noqa: ARG002
+    def findings(self, given: Given) -> Iterable[tuple[str, Finding]]:
         """The rules between settings."""
         if self.local_sign_in:
+            environment = given.place.environment
             yield (
                 "local_sign_in",
                 Finding(
-                    f"is on, which anyone could use to sign in, and ENVIRONMENT is {place.environment}",
+                    f"is on, with which anyone could sign in, and this is {environment}",
                     "write combine_auth.local_sign_in = false, or ENVIRONMENT=development",
                     NOT_DEVELOPMENT,
                 ),
             )
         for vendor in ("google", "microsoft"):
-            client_id, secret = f"{vendor}_client_id", f"{vendor}_client_secret"
-            for one, other in ((client_id, secret), (secret, client_id)):
-                if one in given and other not in given:
+            pair = (f"{vendor}_client_id", f"{vendor}_client_secret")
+            for one, other in (pair, pair[::-1]):
+                if given.lacks(one) and not given.lacks(other):
                     yield (
                         one,
                         Finding(
-                            f"is set without {other.upper()}",
-                            f"set {other.upper()}, or remove {one.upper()}",
+                            f"is not set, although {other.upper()} is",
+                            f"set {one.upper()}, or remove {other.upper()}",
                             NOT_DEVELOPMENT,
                         ),
                     )

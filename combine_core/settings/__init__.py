@@ -29,15 +29,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from combine_core.settings.core import CoreSettings
-from combine_core.settings.declare import AddonSettings, Declared, parsed, setting
+from combine_core.settings.declare import AddonSettings, Declared, Given, Kind, parsed, setting
 from combine_core.settings.environment import (
     DEPLOYED,
     EVERYWHERE,
     NOT_DEVELOPMENT,
+    NOWHERE,
     Environment,
     Place,
 )
-from combine_core.settings.load import LoadedSettings, Outcome, Row, judge_all, load_all
+from combine_core.settings.load import Outcome, judge_all, load_all
+from combine_core.settings.loaded import LoadedSettings, Row
 from combine_core.settings.problems import (
     ConfigurationEnvironmentError,
     Finding,
@@ -53,6 +55,7 @@ __all__ = [
     "DEPLOYED",
     "EVERYWHERE",
     "NOT_DEVELOPMENT",
+    "NOWHERE",
     "SETTINGS_KEY",
     "AddonSettings",
     "ConfigurationEnvironmentError",
@@ -60,6 +63,8 @@ __all__ = [
     "Declared",
     "Environment",
     "Finding",
+    "Given",
+    "Kind",
     "LoadedSettings",
     "Outcome",
     "Place",
@@ -119,7 +124,7 @@ def add_addon_settings(config: Configurator, cls: type[S]) -> S:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the directive ``config.add_addon_settings``, and take over what the application has loaded."""
+    """Add the directive ``add_addon_settings``, and take over what the application has loaded."""
     loaded = config.registry.settings.get(SETTINGS_KEY)
     if loaded is not None:
         config.registry.setdefault(SETTINGS_KEY, loaded)

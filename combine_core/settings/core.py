@@ -9,12 +9,12 @@ from pydantic import SecretStr
 
 from combine_core.settings import urls
 from combine_core.settings.database_url import FORM, examine, masked, parse_database_url
-from combine_core.settings.declare import AddonSettings, parsed, setting
+from combine_core.settings.declare import AddonSettings, Given, Kind, parsed, setting
 from combine_core.settings.environment import (
     DEPLOYED,
     NOT_DEVELOPMENT,
+    NOWHERE,
     Environment,
-    Place,
 )
 from combine_core.settings.problems import Finding
 from combine_core.settings.values import one_of, one_word, size, switch, whole
@@ -69,6 +69,7 @@ class CoreSettings(AddonSettings):
         SecretStr(DEVELOPMENT_KEY),
         variable="SECRET_KEY",
         secret=True,
+        kind=Kind.KEY,
         required_in=DEPLOYED,
         write=f"write at least {SECRET_KEY_LENGTH} random characters, made by {MAKE_A_KEY}",
         shape=f"at least {SECRET_KEY_LENGTH} random characters",
@@ -96,6 +97,7 @@ class CoreSettings(AddonSettings):
         setting(
             variable="ANTHROPIC_API_KEY",
             secret=True,
+            kind=Kind.KEY,
             write="write the key from the console of Anthropic, or remove the variable",
             shape="an API key",
             help="Key for models whose name begins with `anthropic/`.",
@@ -104,6 +106,7 @@ class CoreSettings(AddonSettings):
     openai_api_key: Annotated[SecretStr | None, parsed(lambda t: SecretStr(one_word(t)))] = setting(
         variable="OPENAI_API_KEY",
         secret=True,
+        kind=Kind.KEY,
         write="write the key from the provider's console, or remove the variable",
         shape="an API key",
         help="Key for models whose name begins with `openai/`.",
@@ -167,25 +170,25 @@ class CoreSettings(AddonSettings):
     contact_on_call: str = setting(
         "TBD",
         variable="CONTACT_ON_CALL",
-        text=True,
+        kind=Kind.PROSE,
         help="Who is on call; shown in /health/detailed.",
     )
     contact_database: str = setting(
         "TBD",
         variable="CONTACT_DATABASE",
-        text=True,
+        kind=Kind.PROSE,
         help="Who looks after the database.",
     )
     contact_infrastructure: str = setting(
         "TBD",
         variable="CONTACT_INFRASTRUCTURE",
-        text=True,
+        kind=Kind.PROSE,
         help="Who looks after the machines.",
     )
     var_dir: Annotated[Path, parsed(Path)] = setting(
         Path("var"),
         shape="folder",
-        text=True,
+        kind=Kind.PROSE,
         default_shown="var beside the ini file",
         help="Where the embedded database of development lives.",
     )
@@ -206,35 +209,40 @@ class CoreSettings(AddonSettings):
         return self.database_url.get_secret_value()
 
     @classmethod
-    def worked_out(cls, given: Mapping[str, Any], place: Place) -> Mapping[str, Any]:
+    def worked_out(cls, given: Given) -> Mapping[str, Any]:
         """Defaults that follow from other settings; each of the two addresses from the other."""
-        local = f"http://localhost:{place.port}"
-        listed: tuple[str, ...] = given.get("allowed_origins", ())
-        public_url: str = given.get("public_url") or (listed[0] if listed else local)
-        var_dir: Path = given.get("var_dir", Path("var"))
+        local = f"http://localhost:{given.place.port}"
+        listed: tuple[str, ...] = given.usable.get("allowed_origins", ())
+        public_url: str = given.usable.get("public_url") or (listed[0] if listed else local)
         return {
             "public_url": public_url,
             "allowed_origins": listed or (public_url,),
-            "default_model": given.get("default_model") or _default_model(given),
-            "var_dir": place.here / var_dir,
+            "default_model": given.usable.get("default_model") or _default_model(given),
+            "var_dir": given.place.here / given.usable.get("var_dir", "var"),
         }
 
-    def findings(self, given: frozenset[str], place: Place) -> Iterable[tuple[str, Finding]]:
+    def findings(self, given: Given) -> Iterable[tuple[str, Finding]]:
         """The rules between settings."""
+        if given.lacks("environment"):
+            yield (
+                "environment",
+                Finding(f"is not set, so that the rules of {self.environment} apply", "", NOWHERE),
+            )
         if "database_url" in given:
             for finding in examine(self.sqlalchemy_url):
                 yield "database_url", finding
         if "secret_key" in given:
             for finding in _weaknesses(self.secret_key.get_secret_value()):
                 yield "secret_key", finding
-        yield from self._addresses(given, place)
+        yield from self._plain_addresses(given)
+        yield from self._addresses_together(given)
         vendor = self.default_model.partition("/")[0]
-        if vendor == "anthropic" and self.anthropic_api_key is None:
+        if vendor == "anthropic" and given.lacks("anthropic_api_key"):
             yield "default_model", _lacks_key("ANTHROPIC_API_KEY")
-        if vendor == "openai" and self.openai_api_key is None and self.openai_base_url is None:
+        if vendor == "openai" and given.lacks("openai_api_key") and given.lacks("openai_base_url"):
             yield "default_model", _lacks_key("OPENAI_API_KEY")
 
-    def _addresses(self, given: frozenset[str], place: Place) -> Iterable[tuple[str, Finding]]:
+    def _plain_addresses(self, given: Given) -> Iterable[tuple[str, Finding]]:
         for field, addresses in (
             ("public_url", (self.public_url,)),
             ("allowed_origins", self.allowed_origins),
@@ -254,8 +262,12 @@ class CoreSettings(AddonSettings):
                         frozenset({Environment.PRODUCTION}),
                     ),
                 )
-        if {"public_url", "allowed_origins"} <= given and (
-            self.public_url not in self.allowed_origins
+
+    def _addresses_together(self, given: Given) -> Iterable[tuple[str, Finding]]:
+        if (
+            "public_url" in given
+            and "allowed_origins" in given
+            and self.public_url not in self.allowed_origins
         ):
             yield (
                 "public_url",
@@ -265,18 +277,22 @@ class CoreSettings(AddonSettings):
                     NOT_DEVELOPMENT,
                 ),
             )
-        if place.environment in DEPLOYED and not {"public_url", "allowed_origins"} & given:
+        if (
+            given.place.environment in DEPLOYED
+            and given.lacks("public_url")
+            and given.lacks("allowed_origins")
+        ):
             yield (
                 "public_url",
                 Finding(
-                    f"is not set, so that {self.public_url} is taken and only this machine can sign in",
+                    f"is not set, so that people can sign in at {self.public_url} alone",
                     "write the address that people open, such as https://combine.example.com",
-                    frozenset(),
+                    NOWHERE,
                 ),
             )
 
 
-def _default_model(given: Mapping[str, Any]) -> str:
+def _default_model(given: Given) -> str:
     if "anthropic_api_key" in given:
         return "anthropic/claude-sonnet-4-5"
     # Another API than OpenAI's own has other models, which cannot be known.
@@ -289,7 +305,7 @@ def _lacks_key(variable: str) -> Finding:
     return Finding(
         f"names a model that needs {variable}, which is not set",
         f"set {variable}, or write DEFAULT_MODEL=extract",
-        frozenset(),
+        NOWHERE,
     )
 
 

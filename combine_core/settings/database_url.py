@@ -1,24 +1,28 @@
 """``DATABASE_URL``: each unusable part named, and one spelling for SQLAlchemy."""
 
 import re
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, unquote
 
 import psycopg2.extensions
 from psycopg2 import ProgrammingError
 from pydantic import SecretStr
 
-from combine_core.settings.problems import NOT_DEVELOPMENT, Finding, Unusable
+from combine_core.settings.declare import Kind
+from combine_core.settings.environment import NOT_DEVELOPMENT
+from combine_core.settings.problems import Finding, Unusable
 from combine_core.settings.suspicion import is_placeholder, is_reference
 from combine_core.settings.urls import is_host, is_port
 
 FORM = "postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+_KINDS = {"user": Kind.WORD, "password": Kind.KEY}
 _SCHEMES = ("postgres", "postgresql", "postgresql+psycopg2")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _ESCAPES = "in a URL, write @ as %40, / as %2F, # as %23, ? as %3F, : as %3A and % as %25"
 
 
 def parse_database_url(text: str) -> SecretStr:
-    """A PostgreSQL URL as ``postgresql+psycopg2://...``. Raises Unusable with all unusable parts."""
+    """A PostgreSQL URL, as ``postgresql+psycopg2://``. Raises Unusable naming every bad part."""
     findings = examine(text)
     # A placeholder can be tried in development; it alone does not make the URL unusable.
     if any(finding.refused_in != NOT_DEVELOPMENT for finding in findings):
@@ -36,15 +40,37 @@ def examine(text: str) -> list[Finding]:
     findings: list[Finding] = []
     if scheme.lower() not in _SCHEMES:
         findings.append(Finding("has a scheme that is not postgresql", f"write {FORM}"))
+    parts = _split(rest)
+    if parts.ended_early:
+        findings.append(Finding("has a password with characters that end it early", _ESCAPES))
+    if parts.credentials is not None:
+        findings += _credentials(parts.credentials)
+    return [
+        *findings,
+        *_server(parts.server, parts.query),
+        *_database(parts.path),
+        *_query(parts.query),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    credentials: str | None
+    server: str
+    path: str
+    query: str
+    ended_early: bool = False
+
+
+def _split(rest: str) -> _Parts:
+    """The parts behind the scheme; the authority ends at the first / ? or # (RFC 3986, 3.2)."""
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     path, _, query = rest[len(authority) :].partition("?")
-    # A / or # or ? in the password cuts the authority short and leaves the @ behind it.
-    if "@" in path or ("@" in query and "@" not in authority) or authority.count("@") > 1:
-        return [*findings, Finding("has a password with characters that end it early", _ESCAPES)]
+    if authority.count("@") > 1 or "@" in path or ("@" in query and "@" not in authority):
+        # An @ or / or # or ? in the password; the last @ was probably meant.
+        return replace(_split(rest.rpartition("@")[2]), ended_early=True)
     credentials, at, server = authority.rpartition("@")
-    if at:
-        findings += _credentials(credentials)
-    return [*findings, *_server(server, query), *_database(path), *_query(query)]
+    return _Parts(credentials if at else None, server, path, query)
 
 
 def _credentials(text: str) -> list[Finding]:
@@ -70,7 +96,7 @@ def _credentials(text: str) -> list[Finding]:
             findings.append(
                 Finding(f"has a {name} that is a reference nothing replaced", f"write the {name}")
             )
-        elif part and is_placeholder(plain, secret=name == "password"):
+        elif part and is_placeholder(plain, _KINDS[name]):
             findings.append(
                 Finding(f"has a placeholder for the {name}", f"write the {name}", NOT_DEVELOPMENT)
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +20,34 @@ from combine_core.settings.problems import Finding
 _KEY = "combine"
 
 
+class Kind(Enum):
+    """How a text is judged before it is read as a value."""
+
+    WORD = "written by a program or for one: quotes and placeholders are mistakes"
+    KEY = "random: a placeholder anywhere in it is a mistake"
+    PROSE = "for people: quotes and words are the writer's business"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was set for one add-on, as far as it is known while its rules are judged.
+
+    :ivar usable: the values that were set and are values of their types, by field
+    :ivar unusable: the fields that were set to something else
+    """
+
+    usable: Mapping[str, Any]
+    unusable: frozenset[str]
+    place: Place
+
+    def __contains__(self, field: str) -> bool:
+        return field in self.usable
+
+    def lacks(self, field: str) -> bool:
+        """Whether the field was not set at all."""
+        return field not in self.usable and field not in self.unusable
+
+
 @dataclass(frozen=True, slots=True)
 class Traits:
     """What a setting says about itself beside its type and default."""
@@ -30,7 +59,7 @@ class Traits:
     write: str
     shape: str
     default_shown: str | None
-    text: bool
+    kind: Kind
     mask: Callable[[Any], str] | None
 
 
@@ -72,7 +101,7 @@ def setting(
     write: str = "",
     shape: str = "text",
     default_shown: str | None = None,
-    text: bool = False,
+    kind: Kind = Kind.WORD,
     mask: Callable[[Any], str] | None = None,
 ) -> Any:
     """A field of an :class:`AddonSettings`.
@@ -84,7 +113,7 @@ def setting(
     :param write: the remedy: what to write where it is missing or a placeholder
     :param shape: what a value looks like, for the documentation: "whole number, 1 to 500"
     :param default_shown: the default in words where it is worked out
-    :param text: a text for people, which may hold quotes and inner spaces
+    :param kind: what counts as a mistake in its text
     :param mask: how a secret value may be shown; default: not at all
     """
     traits = Traits(
@@ -95,7 +124,7 @@ def setting(
         write=write,
         shape=shape,
         default_shown=default_shown,
-        text=text,
+        kind=kind,
         mask=mask,
     )
     return Field(default, description=help, json_schema_extra={_KEY: traits})  # type: ignore[dict-item]
@@ -109,8 +138,7 @@ def parsed(parse: Callable[[str], Any]) -> BeforeValidator:
 class AddonSettings(BaseSettings):
     """The settings of one add-on: subclass it once, with `addon` and a :func:`setting` per field.
 
-    Constructing it reads nothing but its arguments; :func:`combine_core.settings.load_all` finds the
-    values.
+    Constructing it reads nothing but its arguments; ``load_all`` finds the values.
     """
 
     model_config = SettingsConfigDict(
@@ -121,8 +149,8 @@ class AddonSettings(BaseSettings):
     )
 
     addon: ClassVar[str]
-    # Regular expressions of ini keys, without the add-on's prefix, that are not fields but
-    # belong to the add-on all the same: r"[a-z]+\.issuer".
+    # Regular expressions of ini keys, without the add-on's prefix, that are no fields but belong to
+    # the add-on all the same: r"[a-z]+\.issuer". The add-on reads and judges them itself.
     further_keys: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
@@ -143,23 +171,14 @@ class AddonSettings(BaseSettings):
         return tuple(_declared(cls.addon, name, info) for name, info in cls.model_fields.items())
 
     @classmethod
-    def worked_out(
-        cls,
-        given: Mapping[str, Any],  # noqa: ARG003
-        place: Place,  # noqa: ARG003
-    ) -> Mapping[str, Any]:
-        """Defaults, by field, that depend on `given` (the usable values set) or on the place."""
+    def worked_out(cls, given: Given) -> Mapping[str, Any]:  # noqa: ARG003
+        """Values, by field, that follow from what was given or from the place: derived defaults."""
         return {}
 
-    def findings(
-        self,
-        given: frozenset[str],  # noqa: ARG002
-        place: Place,  # noqa: ARG002
-    ) -> Iterable[tuple[str, Finding]]:
-        """What is wrong between settings, as (field, finding).
+    def findings(self, given: Given) -> Iterable[tuple[str, Finding]]:  # noqa: ARG002
+        """What is wrong with a usable value, or between settings, as (field, finding).
 
-        :param given: the fields that were set, and to a usable value; a rule about a field that
-            is not among them judges a default
+        A field that was not given holds its default here.
         """
         return ()
 

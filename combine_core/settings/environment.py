@@ -16,6 +16,7 @@ class Environment(StrEnum):
 
 
 EVERYWHERE = frozenset(Environment)
+NOWHERE: frozenset[Environment] = frozenset()
 # Where other people depend on the service.
 DEPLOYED = frozenset({Environment.STAGING, Environment.PRODUCTION})
 # Development warns where the others refuse.

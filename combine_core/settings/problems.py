@@ -1,9 +1,9 @@
 """What can be wrong with a setting, and the one exception that names everything wrong."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from combine_core.settings.environment import NOT_DEVELOPMENT, Environment
+from combine_core.settings.environment import EVERYWHERE, Environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Finding:
 
     what: str
     remedy: str = ""
-    refused_in: frozenset[Environment] = frozenset(Environment)
+    refused_in: frozenset[Environment] = EVERYWHERE
 
 
-class Unusable(ValueError):  # noqa: N818
+class Unusable(ValueError):
     """A text that is not a value of its type, with everything that is wrong with it."""
 
     def __init__(self, *findings: Finding) -> None:
@@ -61,18 +61,3 @@ class ConfigurationEnvironmentError(Exception):
         """The same for the log: one line, which contains the word EnvironmentError."""
         numbered = (f"({n}) {problem}" for n, problem in enumerate(self.problems, 1))
         return f"{type(self).__name__}: {self.headline}: {' '.join(numbered)}"
-
-
-def refused(findings: Sequence[Finding], environment: Environment) -> tuple[Finding, ...]:
-    """Those findings that stop a start in `environment`."""
-    return tuple(finding for finding in findings if environment in finding.refused_in)
-
-
-__all__ = [
-    "NOT_DEVELOPMENT",
-    "ConfigurationEnvironmentError",
-    "Finding",
-    "Problem",
-    "Unusable",
-    "refused",
-]

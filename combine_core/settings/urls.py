@@ -118,18 +118,14 @@ def _web_url(text: str) -> SplitResult:
     if scheme.lower() not in _DEFAULT_PORTS:
         findings.append(Finding("has a scheme that is not http or https", "write https://"))
     if "@" in parts.netloc:
-        findings.append(
-            Finding("holds a user name or password", "write it without the part up to @")
-        )
+        findings.append(Finding("holds a user name or password", "leave out the part up to @"))
     if not hostname:
         findings.append(Finding("has no host", f"write {_FORM}"))
     elif not is_host(hostname):
         findings.append(Finding("has an unusable host", _host_remedy(hostname)))
     _, colon, port = parts.netloc.rpartition("@")[2].rpartition("]")[2].partition(":")
     if colon and not is_port(port):
-        findings.append(
-            Finding("has a port that is not a number from 1 to 65535", f"write {_FORM}")
-        )
+        findings.append(Finding("has a port that is not from 1 to 65535", f"write {_FORM}"))
     if findings:
         raise Unusable(*findings)
     return parts

@@ -1,0 +1,90 @@
+"""Which add-ons declare settings here: those of the entry-point group, those the ini includes."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+from pyramid.settings import aslist
+
+from combine_core.settings.core import CoreSettings
+from combine_core.settings.declare import AddonSettings
+from combine_core.settings.guests import APPLICATION, Guest, key_pattern, variable_pattern
+from combine_core.settings.problems import Problem
+from combine_core.settings.unknown import Names
+
+ENTRY_POINT_GROUP = "combine.settings"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What declares settings: classes, guests by the add-on's name, and what cannot be loaded."""
+
+    classes: tuple[type[AddonSettings], ...]
+    guests: Mapping[str, Guest]
+    problems: tuple[Problem, ...] = ()
+
+    def only(self, addons: Iterable[str]) -> "Installed":
+        """The same for these add-ons alone."""
+        wanted = set(addons)
+        return Installed(
+            tuple(cls for cls in self.classes if cls.addon in wanted),
+            {name: guest for name, guest in self.guests.items() if name in wanted},
+            tuple(problem for problem in self.problems if problem.variable in wanted),
+        )
+
+
+def installed() -> Installed:
+    """Everything in the entry-point group, combine_core first."""
+    classes: dict[type[AddonSettings], None] = {CoreSettings: None}
+    guests: dict[str, Guest] = {}
+    problems = []
+    for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.name):
+        try:
+            declaring: Any = entry_point.load()
+        except ImportError as error:
+            problems.append(_not_importable(entry_point.name, error))
+            continue
+        if isinstance(declaring, type) and issubclass(declaring, AddonSettings):
+            classes[declaring] = None
+        elif isinstance(declaring, Guest):
+            guests[entry_point.name] = declaring
+        else:
+            what = f"names {entry_point.value} in {ENTRY_POINT_GROUP}, which declares no settings"
+            problems.append(Problem(entry_point.name, what, "correct that entry point"))
+    return Installed(tuple(classes), guests, tuple(problems))
+
+
+def included(ini: Mapping[str, Any]) -> set[str]:
+    """The add-ons that ``pyramid.includes`` names, and combine_core, which reads it."""
+    names = aslist(ini.get("pyramid.includes") or "")
+    return {CoreSettings.addon, *(str(name).partition(".")[0] for name in names)}
+
+
+def names_of(used: Installed, all_installed: Installed) -> Names:
+    """The names of all settings: ini keys of the add-ons in use, variables of all."""
+    names = Names(
+        addons={cls.addon for cls in used.classes} | set(used.guests),
+        installed={cls.addon for cls in all_installed.classes} | set(all_installed.guests),
+        variables=["PORT", "LISTEN"],
+    )
+    for cls in used.classes:
+        names.keys += (declared.ini_key for declared in cls.declared())
+        names.key_patterns += (rf"{cls.addon}\.{pattern}" for pattern in cls.further_keys)
+    for guest in used.guests.values():
+        for declared in guest.declared():
+            if declared.section == APPLICATION:
+                names.keys.append(declared.name)
+                names.key_patterns.append(key_pattern(declared))
+    for cls in {*used.classes, *all_installed.classes}:
+        names.variables += (name for declared in cls.declared() for name in declared.names)
+    for guest in {**used.guests, **all_installed.guests}.values():
+        for declared in guest.declared():
+            names.variables.append(declared.variable)
+            names.variable_patterns.append(variable_pattern(declared))
+    return names
+
+
+def _not_importable(addon: str, error: ImportError) -> Problem:
+    what = "cannot be imported" + (f": the package {error.name} is missing" if error.name else "")
+    return Problem(addon, what, f'run pip install "combine[{addon.removeprefix("combine_")}]"')

@@ -1,0 +1,133 @@
+"""Judge the settings of one add-on: what is missing, what is wrong, what is left to run with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from combine_core.settings.declare import AddonSettings, Declared, Given
+from combine_core.settings.envfile import NAME as ENV_FILE_NAME
+from combine_core.settings.environment import Place
+from combine_core.settings.loaded import Row, row, unusable_row
+from combine_core.settings.problems import Finding, Problem, Unusable
+from combine_core.settings.sources import Found, Source, Sources
+from combine_core.settings.suspicion import examine
+
+# A name that is set and resembles the one that is missing, or "".
+Resembling = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The settings of one add-on; unusable values are defaults in `instance`."""
+
+    instance: AddonSettings
+    rows: tuple[Row, ...]
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def judge(
+    cls: type[AddonSettings], sources: Sources, place: Place, resembling: Resembling
+) -> Judged:
+    """Everything there is to say about the settings of one add-on."""
+    declared = {d.field: d for d in cls.declared()}
+    texts: dict[str, Any] = {}
+    found: dict[str, Found] = {}
+    findings: list[tuple[str, Finding]] = []
+    placeholders: set[str] = set()
+    for name, d in declared.items():
+        hit = sources.find(d)
+        if hit is not None:
+            found[name] = hit
+            text, reasons, placeholder = _read(d, hit)
+            findings += ((name, reason) for reason in reasons)
+            if placeholder:
+                placeholders.add(name)
+            if text != "":
+                texts[name] = text
+        if name not in texts and place.environment in d.traits.required_in:
+            findings.append((name, _missing(d, sources, resembling)))
+
+    usable, unusable = _usable(cls, texts)
+    for name, reasons in unusable.items():
+        # What a placeholder is not, need not be said; but there is no start without a value.
+        hard = (Finding("still holds a placeholder"),) if name in placeholders else reasons
+        findings += ((name, reason) for reason in hard)
+    given = Given(usable, frozenset(unusable), place)
+    instance = cls(**{**usable, **cls.worked_out(given)})
+    findings += (
+        (name, finding) for name, finding in instance.findings(given) if name not in placeholders
+    )
+
+    problems: dict[Problem, None] = {}
+    warnings: dict[Problem, None] = {}
+    order = list(declared)
+    for name, finding in sorted(findings, key=lambda entry: order.index(entry[0])):
+        problem = _problem(declared[name], found.get(name), finding)
+        (problems if place.environment in finding.refused_in else warnings)[problem] = None
+    rows = []
+    for name, d in declared.items():
+        source = found[name].source if name in texts else Source.DEFAULT
+        value = getattr(instance, name)
+        rows.append(unusable_row(d, source) if name in unusable else row(d, value, source))
+    return Judged(instance, tuple(rows), tuple(problems), tuple(warnings))
+
+
+def _read(d: Declared, hit: Found) -> tuple[Any, tuple[Finding, ...], bool]:
+    """The text as it was meant, what is wrong with how it is written, whether a placeholder."""
+    rivalry: tuple[Finding, ...] = ()
+    if hit.rivals:
+        what = f"and {' and '.join(hit.rivals)} hold different values"
+        rivalry = (Finding(what, f"keep one of them, {hit.name}"),)
+    if not isinstance(hit.value, str):
+        return hit.value, rivalry, False
+    # In an ini file whitespace around a value means nothing.
+    text = hit.value.strip() if hit.source is Source.INI else hit.value
+    examined = examine(text, d.traits.kind, many=isinstance(d.default, tuple))
+    return examined.text, (*rivalry, *examined.findings), examined.placeholder
+
+
+def _missing(d: Declared, sources: Sources, resembling: Resembling) -> Finding:
+    if any(True for _ in sources.empty_names(d)):
+        return Finding("is set but empty")
+    other = resembling(d.variable)
+    return Finding(f"is not set, but {other} is, which nothing reads" if other else "is not set")
+
+
+def _problem(d: Declared, found: Found | None, finding: Finding) -> Problem:
+    remedy = finding.remedy or d.traits.write or f"write {d.traits.shape}"
+    return Problem(d.variable, f"{_whereabouts(d, found)}{finding.what}", remedy)
+
+
+def _whereabouts(d: Declared, found: Found | None) -> str:
+    if found is None:
+        return ""
+    if found.source is Source.ENV_FILE:
+        alias = "" if found.name == d.variable else f" as {found.name}"
+        return f"(in {ENV_FILE_NAME}{alias}) "
+    return "" if found.name == d.variable else f"(as {found.name}) "
+
+
+def _usable(
+    cls: type[AddonSettings], texts: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, tuple[Finding, ...]]]:
+    """The texts that are values of their types, as values; and for the others, why not."""
+    try:
+        instance = cls(**texts)
+    except ValidationError as error:
+        unusable = {
+            str(detail["loc"][0]): _reasons(detail.get("ctx", {}).get("error"))
+            for detail in error.errors(include_url=False, include_input=False)
+        }
+    else:
+        return {name: getattr(instance, name) for name in texts}, {}
+    good = {name: text for name, text in texts.items() if name not in unusable}
+    return _usable(cls, good)[0], unusable
+
+
+def _reasons(cause: object) -> tuple[Finding, ...]:
+    if isinstance(cause, Unusable):
+        return cause.findings
+    return (Finding("has a value of the wrong type"),)

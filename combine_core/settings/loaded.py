@@ -1,0 +1,142 @@
+"""The settings of all add-ons as the running service holds them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+from pydantic import SecretStr
+
+from combine_core.settings.declare import AddonSettings, Declared, shown
+from combine_core.settings.sources import Source
+
+MASK = "********"
+UNUSABLE = "(unusable)"
+
+S = TypeVar("S", bound=AddonSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting in the table; `value_shown` never shows a secret."""
+
+    addon: str
+    variable: str
+    ini_key: str
+    value_shown: str
+    source: str
+    help: str
+    secret: bool
+
+
+def row(declared: Declared, value: Any, source: str) -> Row:
+    """The row of a setting that has this value from this source."""
+    traits = declared.traits
+    if source == Source.DEFAULT and (traits.secret or value is None):
+        text = declared.default_shown
+    elif traits.secret:
+        text = traits.mask(value) if traits.mask else MASK
+    else:
+        text = shown(value)
+    return _row(declared, text, source)
+
+
+def unusable_row(declared: Declared, source: str) -> Row:
+    """The row of a setting whose text is no value of its type; the text is not repeated."""
+    return _row(declared, UNUSABLE, source)
+
+
+def _row(declared: Declared, text: str, source: str) -> Row:
+    return Row(
+        addon=declared.addon,
+        variable=declared.variable,
+        ini_key=declared.ini_key,
+        value_shown=text,
+        source=str(source),
+        help=declared.traits.help,
+        secret=declared.traits.secret,
+    )
+
+
+class LoadedSettings:
+    """The settings of all add-ons, judged and frozen.
+
+    :ivar overlay: ini keys with values from the ``.env``, for add-ons that read the ini and the
+        environment themselves and know of no ``.env``
+    """
+
+    def __init__(
+        self,
+        instances: Mapping[type[AddonSettings], AddonSettings],
+        rows: Iterable[Row],
+        overlay: Mapping[str, str] | None = None,
+    ) -> None:
+        self._instances = dict(instances)
+        self._rows = tuple(rows)
+        self.overlay = dict(overlay or {})
+
+    def __repr__(self) -> str:
+        return f"<settings of {', '.join(cls.addon for cls in self._instances)}>"
+
+    def __iter__(self) -> Iterator[type[AddonSettings]]:
+        return iter(self._instances)
+
+    def __contains__(self, cls: object) -> bool:
+        return cls in self._instances
+
+    def get(self, cls: type[S]) -> S:
+        """The settings of the add-on that declares `cls`.
+
+        Raises LookupError where that add-on was not loaded.
+        """
+        instance = self._instances.get(cls)
+        if not isinstance(instance, cls):
+            raise LookupError(
+                f"the settings of {cls.addon} were not loaded: name it in pyramid.includes"
+            )
+        return instance
+
+    def rows(self) -> list[Row]:
+        """All settings, by add-on, in the order of their declaration."""
+        return list(self._rows)
+
+    def secrets(self) -> frozenset[str]:
+        """The secret values themselves, for those who must keep them out of texts."""
+        values: set[str] = set()
+        for cls, instance in self._instances.items():
+            for declared in cls.declared():
+                value = getattr(instance, declared.field)
+                if declared.traits.secret and isinstance(value, SecretStr):
+                    values |= _forms(value.get_secret_value())
+        return frozenset(values)
+
+    def joined(self, other: "LoadedSettings") -> "LoadedSettings":
+        """These and those."""
+        instances = {cls: other.get(cls) for cls in other}
+        return LoadedSettings(
+            {**self._instances, **instances},
+            [*self._rows, *other.rows()],
+            {**self.overlay, **other.overlay},
+        )
+
+    def replaced(self, cls: type[S], source: str, **values: Any) -> "LoadedSettings":
+        """The same with some values of `cls` replaced, such as the embedded database's URL.
+
+        :param source: what the table says about where they came from
+        """
+        new = cls(**{**dict(self.get(cls)), **values})
+        fields = {d.ini_key: d for d in cls.declared() if d.field in values}
+        rows = [
+            row(fields[old.ini_key], getattr(new, fields[old.ini_key].field), source)
+            if old.ini_key in fields
+            else old
+            for old in self._rows
+        ]
+        return LoadedSettings({**self._instances, cls: new}, rows, self.overlay)
+
+
+def _forms(secret: str) -> set[str]:
+    """A secret and, of a URL, the password in it, as written and as meant."""
+    _, separator, rest = secret.partition("://")
+    password = rest.rpartition("@")[0].partition(":")[2] if separator else ""
+    return {form for form in (secret, password, unquote(password)) if form}
