@@ -155,7 +155,10 @@ def includeme(config: Any) -> None:
 
     # Plugins register at once, by the directive itself: an action could not add further actions.
     plugins = Plugins(
-        config.add_health_check, config.registry.settings or {}, settings.disabled_plugins
+        config.add_health_check,
+        config.registry.settings or {},
+        settings.disabled_plugins,
+        health.redactor,
     )
     config.add_directive("add_health_plugin", make_add_health_plugin(plugins))
     if settings.load_entry_points:

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -41,14 +42,23 @@ def _interpret(answer: object) -> HealthResult:
     )
 
 
-def _from_exception(error: BaseException) -> HealthResult:
-    name = type(error).__name__
+def describe(error: BaseException) -> str:
+    """The error in one line, with the file and line it comes from; not redacted yet."""
     try:
-        text = str(error)
+        text = f"{type(error).__name__}: {error}".removesuffix(": ")
     except Exception as broken:  # noqa: BLE001 - said in the text
-        text = f"(its text cannot be read: {type(broken).__name__})"
+        text = f"{type(error).__name__} (its text cannot be read: {type(broken).__name__})"
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return text
+    return f"{text} (at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"
+
+
+def _from_exception(error: BaseException) -> HealthResult:
     cause = TIMEOUT if isinstance(error, TimeoutError) else "exception"
-    return HealthResult(Status.FAILING, cause, f"{name}: {text}" if text else name)
+    return HealthResult(Status.FAILING, cause, describe(error))
 
 
 def _await(answer: Awaitable[Any], timeout: float) -> Any:

@@ -10,6 +10,8 @@ import pluggy
 from pyramid.exceptions import ConfigurationError
 
 from . import hookspecs
+from .execute import describe
+from .redact import Redactor
 from .result import HealthResult
 
 log = logging.getLogger("combine_health")
@@ -25,9 +27,14 @@ class Plugins:
     """
 
     def __init__(
-        self, register: Callable[..., None], settings: Mapping[str, Any], blocked: tuple[str, ...]
+        self,
+        register: Callable[..., None],
+        settings: Mapping[str, Any],
+        blocked: tuple[str, ...],
+        redactor: Redactor,
     ) -> None:
         self._register = register
+        self._redactor = redactor
         self._broken: set[str] = set()
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
@@ -45,8 +52,7 @@ class Plugins:
                 continue
             try:
                 plugin = point.load()
-            except (Exception, SystemExit) as error:
-                log.exception("health plugin %s does not load", point.name)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - logged and shown as a check
                 self._report_broken(point.name, error)
             else:
                 self.add(plugin, point.name)
@@ -58,14 +64,15 @@ class Plugins:
         not exist, or it is added twice.
         """
         name = name or self._manager.get_canonical_name(plugin)
+        if self._manager.has_plugin(name):
+            raise ConfigurationError(f"health plugin {name}: there are two of this name")
         try:
             self._manager.register(plugin, name)
         except pluggy.PluginValidationError as error:
             raise ConfigurationError(f"health plugin {name}: {error}") from error
         except (Exception, SystemExit) as error:
-            if not self._manager.has_plugin(name) or self._manager.get_plugin(name) is not plugin:
+            if not self._manager.has_plugin(name):  # refused, before any hook was called
                 raise ConfigurationError(f"health plugin {name}: {error}") from error
-            log.exception("health plugin %s fails to register its checks", name)
             self._report_broken(name, error)
 
     def verify(self) -> None:
@@ -83,7 +90,9 @@ class Plugins:
         while name in self._broken:
             name = f"{stem}-{len(self._broken) + 1}"
         self._broken.add(name)
-        result = HealthResult.failing("plugin_broken", f"{type(error).__name__}: {error}")
+        detail = self._redactor.text(describe(error))
+        log.error("health plugin %s does not load or register: %s", plugin, detail)
+        result = HealthResult.failing("plugin_broken", detail)
         self._register(
             name,
             lambda _registry: result,

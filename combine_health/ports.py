@@ -1,10 +1,11 @@
 """Where a server listens: from ini and environment, bound early; who holds a taken port."""
 
 import errno
-import pwd
 import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from ipaddress import IPv6Address
 from pathlib import Path
 
 from .redact import Redactor
@@ -39,14 +40,21 @@ def addresses(
 
 def _pair(entry: str, where: str, fallback: int, forced: int | None) -> str:
     match = re.fullmatch(r"(?P<host>\[[^\]]+\]|[^:]+)(:(?P<port>[^:]*))?", entry)
-    if match is None and re.fullmatch(r"[0-9A-Fa-f:.]+", entry):
-        match = re.fullmatch(r"(?P<host>.+)(?P<port>)", f"[{entry}]")  # a bare IPv6 address
+    if match is None and _is_ipv6(entry):
+        match = re.fullmatch(r"(?P<host>.+)(?P<port>)", f"[{entry}]")
     if match is None:
         raise PortError(f"{where} is {entry!r}: write host:port, such as 127.0.0.1:8000")
     port = forced
     if port is None:
         port = _port(match["port"], where) if match["port"] else fallback
     return f"{match['host']}:{port}"
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return IPv6Address(text) is not None
+    except ValueError:
+        return False
 
 
 def _port(text: str, where: str) -> int:
@@ -128,12 +136,9 @@ def free_port(host: str, taken: int) -> int:
 def holder(port: int) -> str:
     """Who listens on the TCP port, in words: command and process id where they may be read."""
     inodes: dict[str, int] = dict(_listeners(port))
+    sockets = {f"socket:[{inode}]" for inode in inodes}
     for process in _processes():
-        try:
-            links = [str(link.readlink()) for link in (process / "fd").iterdir()]
-        except OSError:  # another user's process, or one that has just ended
-            continue
-        if any(link == f"socket:[{inode}]" for link in links for inode in inodes):
+        if not sockets.isdisjoint(_open_files(process)):
             return f"{_command(process)} (process {process.name})"
     for uid in inodes.values():
         return f"a process of the user {_user(uid)} (sudo ss -ltnp 'sport = :{port}' names it)"
@@ -159,6 +164,16 @@ def _processes() -> Iterator[Path]:
         yield from (entry for entry in proc.iterdir() if entry.name.isdigit())
 
 
+def _open_files(process: Path) -> Iterator[str]:
+    try:
+        links = list((process / "fd").iterdir())
+    except OSError:  # another user's process, or one that has just ended
+        return
+    for link in links:
+        with suppress(OSError):  # closed in the meantime
+            yield str(link.readlink())
+
+
 def _command(process: Path) -> str:
     try:
         words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
@@ -168,6 +183,8 @@ def _command(process: Path) -> str:
 
 
 def _user(uid: int) -> str:
+    import pwd  # not on Windows
+
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

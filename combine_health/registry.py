@@ -12,7 +12,7 @@ from zope.interface import Interface, implementer
 from .check import Check
 from .redact import Redactor
 from .runner import Clock, Runner
-from .settings import HealthEnvironmentError, HealthSettings
+from .settings import HealthEnvironmentError, HealthSettings, in_variable
 
 
 class IHealthRegistry(Interface):  # type: ignore[misc]  # zope.interface has no types
@@ -71,14 +71,13 @@ class HealthRegistry:
     def verify(self) -> None:
         """Raise `HealthEnvironmentError` where a setting names a check that does not exist."""
         known = {*self.checks, *self.disabled}
-        in_variables = {name.upper().replace("-", "_") for name in known}
         strange = [
             f"combine_health.disabled names {n!r}" for n in self.settings.disabled if n not in known
         ]
         strange += [
             f"combine_health.check.{name.lower()}.{setting} is set"
             for name, setting in self.settings.overrides
-            if name not in in_variables
+            if name not in set(map(in_variable, known))
         ]
         if strange:
             raise HealthEnvironmentError(

@@ -8,6 +8,7 @@ from math import ceil
 from typing import Any
 
 from .check import Check, Kind
+from .execute import describe
 from .redact import Redactor
 from .result import Json, Status
 from .state import PASSING, Reading
@@ -59,7 +60,7 @@ def ready(readings: Iterable[Reading]) -> Answer:
     words = {one.check.name: _word(one) for one in readings if one.check.words}
     if verdict in PASSING:
         return _answer(200, {"status": "ready", **words})
-    waiting = [one.check for one in readings if not one.passing]
+    waiting = [one.check for one in readings if one.check.critical and not one.passing]
     return _answer(503, {"status": verdict, **words}, _retry_after(waiting))
 
 
@@ -92,8 +93,8 @@ def read_sections(
     for name, section in sections.items():
         try:
             said.update(redactor.data({name: section(registry)}))
-        except Exception as error:
-            log.exception("health section %s failed", name)
+        except Exception as error:  # noqa: BLE001 - logged and shown
+            log.error("health section %s: %s", name, redactor.text(describe(error)))
             said[name] = f"error: {type(error).__name__}"
     return said
 

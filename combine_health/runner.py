@@ -11,12 +11,14 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
-from threading import Condition, Event, Thread
+from queue import Empty, SimpleQueue
+from threading import Condition, Thread
 from time import monotonic
 from typing import Any
 
@@ -25,7 +27,7 @@ from .execute import execute
 from .pool import DaemonPool
 from .redact import Redactor
 from .result import HealthResult, Status
-from .state import PASSING, TIMEOUT, Outcome, Reading, State, read
+from .state import TIMEOUT, Outcome, Reading, State, read
 
 log = logging.getLogger("combine_health")
 
@@ -79,7 +81,7 @@ class Runner:
     def _reset(self) -> None:
         """Begin afresh; also in a fork's child, where the parent's threads and locks are void."""
         self._changed = Condition()
-        self._wake = Event()
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._started = False
         self._stopped = False
         self._agenda: list[tuple[float, int, _Slot]] = []
@@ -102,10 +104,15 @@ class Runner:
             now = self._clock.monotonic()
             for slot in self._slots.values():
                 self._plan(slot, now)
-        Thread(
-            target=_schedule, args=(weakref.ref(self), self._wake), name="health", daemon=True
-        ).start()
-        weakref.finalize(self, self._wake.set).atexit = False
+        try:
+            Thread(
+                target=_schedule, args=(weakref.ref(self), self._wake), name="health", daemon=True
+            ).start()
+        except RuntimeError:  # the system gives no thread; the next probe tries again
+            log.exception("the health checks cannot start")
+            self._started = False
+            return
+        weakref.finalize(self, self._wake.put, None).atexit = False
 
     def _begun(self) -> bool:
         return self._started or self._stopped
@@ -115,7 +122,7 @@ class Runner:
         with self._changed:
             self._stopped = True
             self._agenda.clear()
-        self._wake.set()
+        self._wake.put(None)
 
     # Reading
 
@@ -131,6 +138,13 @@ class Runner:
         with self._changed:
             slot = self._slots.get(name)
             return None if slot is None else self._read(slot, self._clock.monotonic())
+
+    def wait_idle(self, timeout: float) -> bool:
+        """Wait until no run is under way, at most ``timeout`` real seconds; for tests."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not any(slot.attempt for slot in self._slots.values()), timeout
+            )
 
     def refresh(self, kinds: Collection[Kind]) -> None:
         """Run the checks of ``kinds`` now and wait for them, each at most until its deadline.
@@ -217,14 +231,17 @@ class Runner:
                 return  # of a run before a fork
             now = self._clock.monotonic()
             slot.attempt = None
-            if not attempt.overdue:
-                if now - attempt.started >= slot.check.timeout:
-                    detail = f"answered after {now - attempt.started:.1f} s"
-                    result = HealthResult(Status.FAILING, TIMEOUT, detail)
+            took = now - attempt.started
+            if took >= slot.check.timeout:
+                result = HealthResult(Status.FAILING, TIMEOUT, f"answered after {took:.1f} s")
+            if attempt.overdue:  # counted already; only what is known of it is newer now
+                slot.state = replace(slot.state, latest=_outcome(result, attempt.started, now))
+            else:
                 self._record(slot, result, attempt.started, now)
             self._plan_next(slot, attempt, now)
             self._changed.notify_all()
-        self._wake.set()
+        if self._wake.empty():
+            self._wake.put(None)
         self._tell()
 
     def _plan_next(self, slot: _Slot, attempt: _Attempt, now: float) -> None:
@@ -234,7 +251,7 @@ class Runner:
             slot.wake = 0
 
     def _record(self, slot: _Slot, found: HealthResult, started: float, now: float) -> None:
-        outcome = Outcome(Status(found.status), found.cause, found.detail, found.data, started, now)
+        outcome = _outcome(found, started, now)
         before = slot.state
         slot.state = before.after(outcome, slot.check, self._clock.wall())
         if before.settled is not slot.state.settled:
@@ -254,6 +271,10 @@ class Runner:
             _log_move(check, before, after)
 
 
+def _outcome(found: HealthResult, started: float, now: float) -> Outcome:
+    return Outcome(Status(found.status), found.cause, found.detail, found.data, started, now)
+
+
 def _run(check: Check, registry: Any, redactor: Redactor) -> HealthResult:
     """Run the check and clean what it says, all on its own thread. Never raises."""
     try:
@@ -271,9 +292,8 @@ def _log_move(check: Check, before: State, after: State) -> None:
     latest = after.latest
     if latest is None:
         return
-    if after.settled in PASSING:
-        calm = logging.INFO if after.settled is Status.HEALTHY else logging.WARNING
-        log.log(calm, "health check %s: %s -> %s", check.name, before.settled, after.settled)
+    if after.settled is Status.HEALTHY:
+        log.info("health check %s: %s -> %s", check.name, before.settled, after.settled)
         return
     log.warning(
         "health check %s: %s -> %s, cause %s: %s. Remedy: %s",
@@ -286,7 +306,7 @@ def _log_move(check: Check, before: State, after: State) -> None:
     )
 
 
-def _schedule(runner_ref: "weakref.ref[Runner]", wake: Event) -> None:
+def _schedule(runner_ref: "weakref.ref[Runner]", wake: "SimpleQueue[None]") -> None:
     """The scheduler thread. It holds no runner while it sleeps: an abandoned one is collected."""
     while (runner := runner_ref()) is not None and not runner.stopped:
         try:
@@ -295,8 +315,11 @@ def _schedule(runner_ref: "weakref.ref[Runner]", wake: Event) -> None:
             log.exception("the health scheduler failed and goes on in a second")
             delay = 1.0
         del runner
-        wake.wait(delay)
-        wake.clear()
+        # A queue and no Event: a finalizer may put into it while this thread is inside of it.
+        with suppress(Empty):
+            wake.get(timeout=delay)
+            while True:
+                wake.get_nowait()
 
 
 _RUNNERS: "weakref.WeakSet[Runner]" = weakref.WeakSet()
@@ -312,5 +335,6 @@ def _at_exit() -> None:
         runner.stop()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 atexit.register(_at_exit)

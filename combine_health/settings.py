@@ -65,7 +65,7 @@ class HealthSettings:
         return {
             setting: value
             for (check, setting), value in self.overrides.items()
-            if check == _in_variable(name)
+            if check == in_variable(name)
         }
 
 
@@ -101,7 +101,8 @@ def _details(text: str) -> str:
     return word
 
 
-def _in_variable(name: str) -> str:
+def in_variable(name: str) -> str:
+    """``name`` as it stands in the name of an environment variable."""
     return re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
@@ -191,7 +192,7 @@ _SERVER = (
 
 def _per_check(name: str, setting: str) -> Declared:
     type_, read, help_ = _PER_CHECK[setting]
-    variable = f"{VARIABLE_PREFIX}CHECK_{_in_variable(name)}_{setting.upper()}"
+    variable = f"{VARIABLE_PREFIX}CHECK_{in_variable(name)}_{setting.upper()}"
     key = f"{PREFIX}check.{name}.{setting}"
     return Declared(key, variable, type_, None, help_, read)
 
@@ -277,7 +278,7 @@ def _set_per_check(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[D
     for key in ini:
         name, _, setting = str(key).removeprefix(f"{PREFIX}check.").rpartition(".")
         if str(key).startswith(f"{PREFIX}check.") and setting in _PER_CHECK and name:
-            found[_in_variable(name), setting] = _per_check(name, setting)
+            found[in_variable(name), setting] = _per_check(name, setting)
     for variable in environ:
         match = _VARIABLE_OF_CHECK.fullmatch(variable)
         if match:
@@ -288,7 +289,7 @@ def _set_per_check(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[D
 
 def _override_key(one: Declared) -> tuple[str, str]:
     name, _, setting = one.name.removeprefix(f"{PREFIX}check.").rpartition(".")
-    return _in_variable(name), setting
+    return in_variable(name), setting
 
 
 def _unknown(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:

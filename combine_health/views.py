@@ -60,7 +60,7 @@ def add_views(config: Any) -> None:
         ("health_ready", "/health/ready", ready),
         ("health_detailed", "/health/detailed", detailed),
     ):
-        config.add_route(name, pattern, factory=_no_context)
+        config.add_route(name, pattern, factory=HealthContext)
         for function, methods in ((view, ("GET", "HEAD")), (refuse, None)):
             config.add_view(
                 function,
@@ -71,8 +71,11 @@ def add_views(config: Any) -> None:
             )
 
 
-def _no_context(_request: Any) -> None:
-    """A route factory of our own: the application's may look at the database."""
+class HealthContext:
+    """The context of the endpoints: the application's root factory may look at the database."""
+
+    def __init__(self, request: Any) -> None:
+        """Take nothing from the request."""
 
 
 def _readings(health: HealthRegistry, kinds: Collection[Kind]) -> list[Reading]:

@@ -28,14 +28,6 @@ from typing import Any, NoReturn
 from .ports import PortError, addresses, listen_on
 from .registry import IHealthRegistry
 
-try:
-    from waitress.adjustments import Adjustments
-    from waitress.server import create_server
-except ImportError as error:
-    raise ImportError(
-        "egg:combine#waitress needs waitress; install it with: pip install 'combine[core]'"
-    ) from error
-
 log = logging.getLogger("combine_health")
 
 OWN_KEYS = ("port_hint", "banner")
@@ -87,6 +79,8 @@ def _prepare(global_conf: Mapping[str, str], ini: Mapping[str, str]) -> Callable
 
     def serve(app: Any) -> None:
         registry = _registry_of(app)
+        from waitress.server import create_server
+
         server = create_server(app, **passed, **binding)
         if registry is not None:
             registry.getUtility(IHealthRegistry).runner.start()
@@ -97,6 +91,10 @@ def _prepare(global_conf: Mapping[str, str], ini: Mapping[str, str]) -> Callable
 
 
 def _adjust(**passed: Any) -> Any:
+    try:
+        from waitress.adjustments import Adjustments
+    except ImportError:
+        raise PortError("waitress is missing; install it: pip install 'combine[core]'") from None
     try:
         return Adjustments(**passed)
     except ValueError as error:

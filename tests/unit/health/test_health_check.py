@@ -1,0 +1,68 @@
+"""Declarations of checks and results that are refused, each with what is wrong."""
+
+import pytest
+
+from combine_health.check import Check
+from combine_health.result import HealthResult, Status
+
+ODD_NAMES = ["", "Redis", "1redis", "re dis", "a/b", "a.b", "<b>", "é", "a" * 65, "status", None, 7]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_odd_names(name):
+    with pytest.raises(ValueError, match="name"):
+        Check(name, lambda _: True)
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ({"function": "not one"}, "callable"),
+        ({"kind": "sometimes"}, "kind must be one of live, ready, startup, info"),
+        ({"critical": "yes"}, "critical"),
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": float("nan")}, "timeout"),
+        ({"timeout": True}, "timeout"),
+        ({"interval": float("inf")}, "interval"),
+        ({"interval": "2"}, "interval"),
+        ({"fall": 0}, "fall"),
+        ({"fall": 1.5}, "fall"),
+        ({"rise": 101}, "rise"),
+        ({"words": "up"}, "words"),
+        ({"words": ("up", "")}, "words"),
+        ({"words": ("up", "down", "odd")}, "words"),
+        ({"remedies": {"two words": "x"}}, "remedy's cause 'two words'"),
+    ],
+)
+def test_bad_declarations(declared, said):
+    with pytest.raises(ValueError, match="health check 'redis'") as caught:
+        Check(**{"name": "redis", "function": lambda _: True, **declared})
+    assert said in str(caught.value)
+
+
+def test_every_fault_is_named_at_once():
+    with pytest.raises(ValueError, match=r"name .*timeout .*fall "):
+        Check("A", lambda _: True, timeout=-1, fall=0)
+
+
+@pytest.mark.parametrize("status", ["unknown", "starting", "up", None, True])
+def test_a_check_may_not_say_everything(status):
+    with pytest.raises(ValueError, match="status"):
+        HealthResult(status)
+
+
+@pytest.mark.parametrize("cause", ["", "two words", "x" * 65, "é", 7])
+def test_causes_are_codes(cause):
+    with pytest.raises(ValueError, match="cause"):
+        HealthResult("failing", cause)
+
+
+def test_data_is_a_mapping():
+    with pytest.raises(ValueError, match="data"):
+        HealthResult("healthy", data=[1])
+
+
+def test_the_short_ways():
+    assert HealthResult.healthy(n=1) == HealthResult(Status.HEALTHY, data={"n": 1})
+    assert HealthResult.degraded("slow", "very") == HealthResult("degraded", "slow", "very")
+    assert HealthResult.failing("refused", port=1).data == {"port": 1}

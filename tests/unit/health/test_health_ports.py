@@ -1,0 +1,81 @@
+"""Where the server listens, and what it says when it cannot."""
+
+import os
+import socket
+
+import pytest
+
+from combine_health.ports import PortError, addresses, free_port, holder, listen_on
+
+
+@pytest.mark.parametrize(
+    ("ini", "environ", "expected"),
+    [
+        ({}, {}, ["127.0.0.1:8000"]),
+        ({"listen": "0.0.0.0:80 [::]:81"}, {}, ["0.0.0.0:80", "[::]:81"]),
+        ({"host": "0.0.0.0", "port": "90"}, {}, ["0.0.0.0:90"]),
+        ({"listen": "0.0.0.0:80 [::]:81"}, {"PORT": "9"}, ["0.0.0.0:9", "[::]:9"]),
+        ({"port": "90"}, {"PORT": " 9 "}, ["127.0.0.1:9"]),
+        ({"port": "90"}, {"PORT": ""}, ["127.0.0.1:90"]),
+        ({"listen": "127.0.0.1:80"}, {"LISTEN": "0.0.0.0"}, ["0.0.0.0:8000"]),
+        ({"listen": "127.0.0.1:80"}, {"LISTEN": "0.0.0.0", "PORT": "9"}, ["0.0.0.0:9"]),
+        ({}, {"LISTEN": "a:1 b", "PORT": "9"}, ["a:1", "b:9"]),
+        ({}, {"LISTEN": "::1"}, ["[::1]:8000"]),
+        ({}, {"LISTEN": "[::1]:0"}, ["[::1]:0"]),
+    ],
+)
+def test_addresses(ini, environ, expected):
+    assert addresses(ini, environ) == expected
+
+
+@pytest.mark.parametrize("port", ["abc", "-1", "65536", "80.0", '"8000"', "٨", "8 0"])
+def test_a_port_that_is_none(port):
+    with pytest.raises(PortError, match=r"^PORT is .*: write a number from 1 to 65535"):
+        addresses({}, {"PORT": port})
+    with pytest.raises(PortError, match=r"^port is "):
+        addresses({"port": port}, {})
+
+
+@pytest.mark.parametrize("listen", ["host:x", "a:b:c", ":80", "http://localhost:80"])
+def test_an_address_that_is_none(listen):
+    with pytest.raises(PortError, match=r"^LISTEN is "):
+        addresses({}, {"LISTEN": listen})
+
+
+@pytest.fixture
+def taken():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def place(port, host="127.0.0.1"):
+    return (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, (host, port))
+
+
+def test_a_taken_port_is_named_with_its_holder(taken):
+    with pytest.raises(PortError) as caught:
+        listen_on([place(taken)], 5, lambda port: f"make run PORT={port}")
+    said = str(caught.value)
+    assert f"port {taken} on 127.0.0.1 is taken by " in said
+    assert f"(process {os.getpid()})" in said
+    assert "For another port: make run PORT=" in said
+    offered = int(said.rpartition("=")[2])
+    for one in listen_on([place(offered)], 5, str):
+        one.close()
+
+
+def test_nothing_stays_bound_when_one_place_is_not_to_be_had(taken):
+    free = free_port("127.0.0.1", taken)
+    with pytest.raises(PortError):
+        listen_on([place(free), place(taken)], 5, str)
+    for one in listen_on([place(free)], 5, str):
+        one.close()
+
+
+def test_an_address_of_another_machine():
+    with pytest.raises(PortError, match=r"^192\.0\.2\.1 is no address of this machine"):
+        listen_on([place(8000, "192.0.2.1")], 5, str)
+
+
+def test_a_port_that_nobody_holds_any_more(taken):
+    assert holder(free_port("127.0.0.1", taken)) == "another process"

@@ -1,0 +1,583 @@
+"""The runner: gates and a fake clock, no sleeps."""
+
+import asyncio
+import gc
+import logging
+import os
+import subprocess
+import sys
+import threading
+import weakref
+from datetime import UTC, datetime
+
+import pytest
+
+from combine_health.check import Check, Kind
+from combine_health.redact import Redactor
+from combine_health.result import HealthResult, Status
+from combine_health.runner import Clock, Runner
+from combine_health.testing import FakeClock, run_check
+
+PATIENCE = 10  # real seconds until a test gives up on a thread
+
+
+class Gate:
+    """A check that hangs until it is let go; counts how often it was started."""
+
+    def __init__(self, answer=None):
+        self.answer = answer
+        self.started = 0
+        self.entered = threading.Semaphore(0)
+        self.open = threading.Event()
+
+    def __call__(self, _registry):
+        self.started += 1
+        self.entered.release()
+        assert self.open.wait(PATIENCE)
+        return self.answer
+
+    def wait_entered(self):
+        assert self.entered.acquire(timeout=PATIENCE)
+
+
+@pytest.fixture
+def time():
+    return FakeClock()
+
+
+@pytest.fixture
+def make(time):
+    """Runners on the fake clock, driven by `tick`; their scheduler thread is not started."""
+    made = []
+
+    def make(*checks, **options):
+        runner = Runner(checks, None, Redactor(), clock=time.clock(), **options)
+        runner._started = True
+        for slot in runner._slots.values():
+            runner._plan(slot, time.now)
+        made.append(runner)
+        return runner
+
+    yield make
+    for runner in made:
+        runner.stop()
+
+
+def step(runner):
+    runner.tick()
+    assert runner.wait_idle(PATIENCE)
+
+
+def status(runner, name="a"):
+    return runner.reading(name).status
+
+
+def test_a_check_runs_at_once_and_then_at_its_interval(make, time):
+    runs = []
+    runner = make(Check("a", lambda _: runs.append(1), interval=2.0))
+    assert status(runner) is Status.STARTING
+    step(runner)
+    assert status(runner) is Status.HEALTHY
+    time.advance(1.9)
+    assert runner.tick() == pytest.approx(0.1)
+    assert len(runs) == 1
+    time.advance(0.2)
+    step(runner)
+    assert len(runs) == 2
+
+
+def test_the_check_gets_the_registry(time):
+    seen = []
+    registry = object()
+    runner = Runner([Check("a", seen.append)], registry, Redactor(), background=False)
+    runner.refresh([Kind.READY])
+    assert seen == [registry]
+
+
+def test_a_hung_check_is_a_timeout_and_is_not_started_again(make, time):
+    gate = Gate()
+    runner = make(Check("a", gate, timeout=1.0, interval=2.0))
+    runner.tick()
+    gate.wait_entered()
+    time.advance(0.9)
+    runner.tick()
+    assert status(runner) is Status.STARTING
+    time.advance(0.1)
+    runner.tick()
+    assert (status(runner), runner.reading("a").cause) == (Status.FAILING, "timeout")
+    for _ in range(18):
+        time.advance(2.0)
+        runner.tick()
+    reading = runner.reading("a")
+    assert (reading.status, reading.detail) == (Status.FAILING, "running for 37 s")
+    assert gate.started == 1
+    assert reading.state.timeouts == 1
+
+    gate.open.set()  # its answer comes too late to count, and the next run starts at once
+    assert runner.wait_idle(PATIENCE)
+    assert status(runner) is Status.FAILING
+    step(runner)
+    assert gate.started == 2
+    assert status(runner) is Status.HEALTHY
+
+
+def test_a_hung_check_falls_although_it_runs_only_once(make, time):
+    gate = Gate()
+    runner = make(Check("a", gate, timeout=1.0, interval=2.0, fall=3))
+    gate.open.set()
+    step(runner)
+    gate.open.clear()
+    time.advance(2)
+    runner.tick()
+    seen = []
+    for _ in range(4):
+        seen.append(status(runner))
+        time.advance(2)
+        runner.tick()
+    assert seen[:3] == [Status.HEALTHY] * 3
+    assert status(runner) is Status.FAILING
+    gate.open.set()
+
+
+def test_an_answer_after_the_deadline_is_a_timeout_even_if_nobody_looked(make, time):
+    gate = Gate(HealthResult.healthy())
+    runner = make(Check("a", gate, timeout=1.0))
+    runner.tick()
+    gate.wait_entered()
+    time.advance(3)
+    gate.open.set()
+    assert runner.wait_idle(PATIENCE)
+    reading = runner.reading("a")
+    assert (reading.status, reading.cause) == (Status.FAILING, "timeout")
+    assert reading.detail == "answered after 3.0 s"
+
+
+def test_one_hung_check_holds_no_other(make, time):
+    gate = Gate()
+    runner = make(Check("hung", gate), Check("a", lambda _: True))
+    runner.tick()
+    gate.wait_entered()
+    for _ in range(3):
+        time.advance(2)
+        runner.tick()
+        with runner._changed:
+            assert runner._changed.wait_for(
+                lambda: runner._slots["a"].attempt is None, timeout=PATIENCE
+            )
+    assert status(runner) is Status.HEALTHY
+    assert status(runner, "hung") is Status.FAILING
+    gate.open.set()
+
+
+def test_results_expire_at_reading_time(make, time):
+    runner = make(Check("a", lambda _: True, interval=2.0))
+    step(runner)
+    time.advance(6.1)  # and no tick: the scheduler may be dead
+    reading = runner.reading("a")
+    assert (reading.status, reading.age) == (Status.UNKNOWN, pytest.approx(6.1))
+
+
+def test_a_wall_clock_that_jumps_changes_no_age():
+    ticks = iter(range(100))
+    walls = iter([datetime(2026, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)] * 20)
+    clock = Clock(lambda: next(ticks) * 0.01, lambda: next(walls))
+    runner = Runner([Check("a", lambda _: True)], None, Redactor(), background=False, clock=clock)
+    runner.refresh([Kind.READY])
+    runner.refresh([Kind.READY])
+    reading = runner.reading("a")
+    assert reading.status is Status.HEALTHY
+    assert 0 <= reading.age < 1
+
+
+def test_a_startup_check_is_not_run_again_once_it_passed(make, time):
+    answers = [False, True]
+    runner = make(Check("a", lambda _: answers.pop(0), kind=Kind.STARTUP))
+    step(runner)
+    assert status(runner) is Status.FAILING
+    for _ in range(5):
+        time.advance(2)
+        step(runner)
+    assert status(runner) is Status.HEALTHY
+    assert answers == []
+
+
+class Abrupt(BaseException):
+    pass
+
+
+def raising(error):
+    def check(_registry):
+        raise error
+
+    return check
+
+
+async def failing_coroutine(_registry):
+    raise KeyError("nothing there")
+
+
+async def cancelled(_registry):
+    raise asyncio.CancelledError
+
+
+class Unreadable(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+class Liar:
+    @property
+    def __class__(self):
+        raise SystemExit(3)
+
+
+def unreadable_data(_registry):
+    class Broken(dict):
+        def items(self):
+            raise RuntimeError("no items")
+
+    return HealthResult("healthy", data=Broken())
+
+
+@pytest.mark.parametrize(
+    ("check", "cause"),
+    [
+        (lambda _: False, "failed"),
+        (raising(ValueError("no")), "exception"),
+        (raising(SystemExit(1)), "exception"),
+        (raising(KeyboardInterrupt()), "exception"),
+        (raising(GeneratorExit()), "exception"),
+        (raising(Abrupt()), "exception"),
+        (raising(Unreadable()), "exception"),
+        (raising(TimeoutError("slow")), "timeout"),
+        (lambda: True, "exception"),  # takes no argument
+        (lambda _: 1, "bad_result"),
+        (lambda _: "healthy", "bad_result"),
+        (lambda _: {"status": "healthy"}, "bad_result"),
+        (lambda _: (n for n in [1]), "bad_result"),
+        (lambda _: Liar(), "exception"),
+        (lambda _: HealthResult("wonderful"), "exception"),
+        (lambda _: HealthResult("failing", cause="two words"), "exception"),
+        (unreadable_data, "bad_result"),
+        (failing_coroutine, "exception"),
+        (cancelled, "exception"),
+    ],
+)
+def test_whatever_a_check_does_it_is_a_result(check, cause):
+    reading = run_check(check)
+    assert (reading.status, reading.cause) == (Status.FAILING, cause)
+    assert isinstance(reading.detail, str)
+
+
+@pytest.mark.parametrize("answer", [None, True, HealthResult("healthy")])
+def test_what_counts_as_healthy(answer):
+    async def later(_registry):
+        return answer
+
+    class Callable:
+        async def __call__(self, _registry):
+            return answer
+
+    assert run_check(lambda _: answer).status is Status.HEALTHY
+    assert run_check(later).status is Status.HEALTHY
+    assert run_check(Callable()).status is Status.HEALTHY
+
+
+def test_an_exception_names_its_place():
+    assert (
+        "ValueError: no (at test_health_runner.py:" in run_check(raising(ValueError("no"))).detail
+    )
+
+
+def test_a_coroutine_is_cancelled_at_the_deadline():
+    ended = threading.Event()
+
+    async def hang(_registry):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    reading = run_check(hang, timeout=0.05)
+    assert (reading.status, reading.cause) == (Status.FAILING, "timeout")
+    assert ended.wait(PATIENCE)
+
+
+def test_a_coroutine_that_blocks_is_reported_all_the_same():
+    gate = Gate()
+
+    async def block(_registry):
+        gate(None)
+
+    reading = run_check(block, timeout=0.05)
+    gate.open.set()
+    assert (reading.status, reading.cause) == (Status.FAILING, "timeout")
+
+
+def test_a_thread_that_a_coroutine_left_hanging_keeps_the_run_alive(make, time):
+    # Else each run of a check that hangs in to_thread would leave one more thread behind.
+    gate = Gate()
+
+    async def hang(_registry):
+        await asyncio.to_thread(gate, None)
+
+    runner = make(Check("a", hang, timeout=0.02))
+    runner.tick()
+    gate.wait_entered()
+    for _ in range(5):
+        time.advance(2)
+        runner.tick()
+    assert gate.started == 1
+    assert status(runner) is Status.FAILING
+    gate.open.set()
+    assert runner.wait_idle(PATIENCE)
+
+
+@pytest.mark.parametrize("number", [200, 500])
+def test_many_checks_share_few_threads(number):
+    before = threading.active_count()
+    runner = Runner(
+        [Check(f"c{n}", lambda _: True) for n in range(number)], None, Redactor(), background=False
+    )
+    for _ in range(3):
+        runner.refresh(tuple(Kind))
+        assert {one.status for one in runner.readings()} == {Status.HEALTHY}
+    assert threading.active_count() - before <= number
+    assert [one.check.name for one in runner.readings()] == [f"c{n}" for n in range(number)]
+
+
+def test_probes_against_a_hung_check_cost_no_thread():
+    gate = Gate()
+    runner = Runner([Check("a", gate, timeout=0.02)], None, Redactor(), background=False)
+    runner.refresh([Kind.READY])
+    gate.wait_entered()
+    before = threading.active_count()
+    for _ in range(1000):
+        runner.refresh([Kind.READY])
+        assert status(runner) is Status.FAILING
+    assert threading.active_count() == before
+    assert gate.started == 1
+    gate.open.set()
+
+
+def test_requests_at_the_same_time_share_one_run(monkeypatch):
+    gate = Gate()
+    runner = Runner([Check("a", gate, timeout=PATIENCE)], None, Redactor(), background=False)
+    waiting = threading.Semaphore(0)
+    wait = runner._changed.wait
+
+    def counted(timeout=None):
+        waiting.release()
+        return wait(timeout)
+
+    monkeypatch.setattr(runner._changed, "wait", counted)
+    probes = [
+        threading.Thread(target=runner.refresh, args=([Kind.READY],), daemon=True) for _ in range(8)
+    ]
+    for probe in probes:
+        probe.start()
+    for _ in probes:
+        assert waiting.acquire(timeout=PATIENCE)
+    gate.open.set()
+    for probe in probes:
+        probe.join(PATIENCE)
+        assert not probe.is_alive()
+    assert status(runner) is Status.HEALTHY
+    assert gate.started == 1
+
+
+def test_refresh_runs_only_the_kinds_asked_for():
+    seen = []
+    runner = Runner(
+        [Check(kind, lambda _, kind=kind: seen.append(kind), kind=kind) for kind in Kind],
+        None,
+        Redactor(),
+        background=False,
+    )
+    runner.refresh([Kind.LIVE])
+    assert seen == ["live"]
+
+
+def test_no_thread_to_be_had_is_a_failing_check(make, monkeypatch):
+    runner = make(Check("a", lambda _: True))
+
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    runner.tick()
+    reading = runner.reading("a")
+    assert (reading.status, reading.cause) == (Status.FAILING, "no_thread")
+
+
+def test_no_thread_for_the_scheduler_breaks_no_probe(monkeypatch):
+    runner = Runner([Check("a", lambda _: True)], None, Redactor())
+
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert runner.readings()[0].status is Status.STARTING
+    runner.readings()
+    assert wait_for_status(runner, Status.HEALTHY)
+    runner.stop()
+
+
+def wait_for_status(runner, wanted):
+    with runner._changed:
+        return runner._changed.wait_for(lambda: status(runner) is wanted, timeout=PATIENCE)
+
+
+def test_the_background_starts_with_the_first_probe():
+    runner = Runner([Check("a", lambda _: True)], None, Redactor())
+    assert runner.readings()[0].status is Status.STARTING
+    assert wait_for_status(runner, Status.HEALTHY)
+    runner.stop()
+
+
+def test_the_background_goes_on():
+    third = threading.Event()
+    runs = []
+
+    def check(_registry):
+        runs.append(1)
+        if len(runs) == 3:
+            third.set()
+
+    runner = Runner([Check("a", check, interval=0.01)], None, Redactor())
+    runner.start()
+    assert third.wait(PATIENCE)
+    runner.stop()
+
+
+def test_an_abandoned_runner_ends_its_scheduler():
+    runner = Runner([Check("a", lambda _: True)], None, Redactor())
+    before = {thread for thread in threading.enumerate() if thread.name == "health"}
+    runner.start()
+    (scheduler,) = {t for t in threading.enumerate() if t.name == "health"} - before
+    assert wait_for_status(runner, Status.HEALTHY)
+    gone = weakref.ref(runner)
+    del runner
+    gc.collect()
+    scheduler.join(PATIENCE)
+    assert not scheduler.is_alive()
+    gc.collect()
+    assert gone() is None
+
+
+class Heard(logging.Handler):
+    """Collects log lines; `wait` returns when there are as many."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+        self.came = threading.Condition()
+
+    def emit(self, record):
+        with self.came:
+            self.lines.append(record.getMessage())
+            self.came.notify_all()
+
+    def wait(self, number):
+        with self.came:
+            self.came.wait_for(lambda: len(self.lines) >= number, PATIENCE)
+        return self.lines
+
+
+@pytest.fixture
+def heard(caplog):
+    caplog.set_level(logging.INFO, "combine_health")
+    handler = Heard()
+    logging.getLogger("combine_health").addHandler(handler)
+    yield handler
+    logging.getLogger("combine_health").removeHandler(handler)
+
+
+def test_moves_are_logged_once_with_cause_and_remedy(make, time, heard):
+    answers = [True, False, False, True]
+    runner = make(Check("a", lambda _: answers.pop(0), remedy="Start it."))
+    for _ in range(4):
+        step(runner)
+        time.advance(2)
+    assert heard.wait(3) == [
+        "health check a: starting -> healthy",
+        "health check a: healthy -> failing, cause failed: the check answered False."
+        " Remedy: Start it.",
+        "health check a: failing -> healthy",
+    ]
+
+
+def test_secrets_reach_neither_reading_nor_log(caplog):
+    canary = "c4n4ry-v4lue"
+    error = ConnectionError(
+        f"postgresql://combine:other-pw@db/x {canary} password='a b' token: zzz"
+    )
+    reading = run_check(raising(error), secrets=[canary], fall=1)
+    said = f"{reading.detail} {caplog.text}"
+    for secret in (canary, "other-pw", "a b", "zzz"):
+        assert secret not in said
+    assert "ConnectionError" in said
+
+
+def test_megabytes_become_one_short_line():
+    reading = run_check(
+        lambda _: HealthResult(
+            "failing", "big", "x\n" * 5_000_000, {"list": list(range(100_000)), "text": "y" * 10**7}
+        )
+    )
+    assert len(reading.detail) <= 500
+    assert "\n" not in reading.detail
+    assert len(str(dict(reading.data))) < 10_000
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_fork_starts_anew():
+    gate = Gate()
+    runner = Runner([Check("a", lambda _: True), Check("hung", gate)], None, Redactor())
+    runner.start()
+    assert wait_for_status(runner, Status.HEALTHY)
+    gate.wait_entered()
+    with runner._changed:  # held in the parent at the moment of the fork
+        child = os.fork()
+        if child == 0:
+            try:
+                gate.open.set()
+                runner.readings()
+                seen = wait_for_status(runner, Status.HEALTHY) and runner.reading("a").state.runs
+                os._exit(0 if seen else 1)
+            finally:
+                os._exit(2)
+    _, code = os.waitpid(child, 0)
+    gate.open.set()
+    runner.stop()
+    assert os.waitstatus_to_exitcode(code) == 0
+
+
+HANG = """
+import asyncio, threading, time
+from combine_health.check import Check
+from combine_health.redact import Redactor
+from combine_health.runner import Runner
+
+entered = threading.Semaphore(0)
+
+def hang(_registry):
+    entered.release()
+    time.sleep(3600)
+
+async def hang_in_thread(_registry):
+    await asyncio.to_thread(hang, None)
+
+runner = Runner([Check("a", hang), Check("b", hang_in_thread)], None, Redactor())
+runner.start()
+entered.acquire(); entered.acquire()
+print("leaving")
+"""
+
+
+def test_hung_checks_do_not_hold_the_exit():
+    done = subprocess.run(
+        [sys.executable, "-c", HANG], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "leaving\n", "")

@@ -1,0 +1,127 @@
+"""Settings: environment over ini over default, misspelt ones refused."""
+
+import pytest
+
+from combine_health.settings import HealthEnvironmentError, declared, read_settings, resolve
+
+
+def test_defaults():
+    settings = read_settings({}, {})
+    assert settings.details == "local"
+    assert settings.background is True
+    assert settings.disabled == ()
+    assert settings.load_entry_points is True
+
+
+def test_the_ini():
+    settings = read_settings(
+        {
+            "combine_health.details": "Never",
+            "combine_health.background": "false",
+            "combine_health.disabled": "redis, queue\n smtp",
+            "other.key": "x",
+        },
+        {},
+    )
+    assert (settings.details, settings.background) == ("never", False)
+    assert settings.disabled == ("redis", "queue", "smtp")
+
+
+def test_settings_given_in_python():
+    settings = read_settings(
+        {"combine_health.background": False, "combine_health.disabled": ["a", "b"]}, {}
+    )
+    assert settings.background is False
+    assert settings.disabled == ("a", "b")
+
+
+def test_the_environment_wins_unless_it_is_empty():
+    ini = {"combine_health.details": "never"}
+    assert read_settings(ini, {"COMBINE_HEALTH_DETAILS": "always"}).details == "always"
+    assert read_settings(ini, {"COMBINE_HEALTH_DETAILS": ""}).details == "never"
+
+
+def test_the_environment_shown_is_the_deployments():
+    assert read_settings({}, {"ENVIRONMENT": "staging"}).environment == "staging"
+    both = {"ENVIRONMENT": "staging", "COMBINE_HEALTH_ENVIRONMENT": "blue"}
+    assert read_settings({}, both).environment == "blue"
+
+
+def test_overrides_of_one_check():
+    settings = read_settings(
+        {
+            "combine_health.check.my-redis.timeout": "0.5",
+            "combine_health.check.my-redis.critical": "no",
+            "combine_health.check.my-redis.fall": "3",
+        },
+        {"COMBINE_HEALTH_CHECK_MY_REDIS_FALL": "4", "COMBINE_HEALTH_CHECK_OTHER_INTERVAL": "9"},
+    )
+    assert settings.overrides_of("my-redis") == {"timeout": 0.5, "critical": False, "fall": 4}
+    assert settings.overrides_of("other") == {"interval": 9.0}
+    assert settings.overrides_of("third") == {}
+
+
+def test_every_problem_is_named_at_once():
+    with pytest.raises(HealthEnvironmentError) as caught:
+        read_settings(
+            {
+                "combine_health.detials": "never",
+                "combine_health.background": "perhaps",
+                "combine_health.check.redis.timeuot": "1",
+                "combine_health.check.redis.fall": "many",
+            },
+            {"COMBINE_HEALTH_DETAILS": "everyone", "COMBINE_HEALTH_BACKGRUND": "1"},
+        )
+    said = str(caught.value)
+    assert "combine_health.detials is no setting; did you mean combine_health.details?" in said
+    assert "combine_health.background is 'perhaps': write true or false" in said
+    assert "combine_health.check.redis.timeuot is no setting" in said
+    assert "combine_health.check.redis.fall is 'many': write a whole number" in said
+    assert "COMBINE_HEALTH_DETAILS is 'everyone': write one of never, local" in said
+    assert "COMBINE_HEALTH_BACKGRUND is no setting; did you mean COMBINE_HEALTH_BACKGROUND?" in said
+    assert "EnvironmentError" in type(caught.value).__name__
+
+
+def test_what_kubernetes_puts_there_for_a_service_of_this_name():
+    read_settings(
+        {},
+        {
+            "COMBINE_HEALTH_SERVICE_HOST": "10.0.0.1",
+            "COMBINE_HEALTH_SERVICE_PORT_HTTP": "80",
+            "COMBINE_HEALTH_PORT": "tcp://10.0.0.1:80",
+            "COMBINE_HEALTH_PORT_80_TCP_ADDR": "10.0.0.1",
+        },
+    )
+
+
+def test_the_table_of_settings():
+    rows = {one.name: one for one in declared()}
+    assert rows["combine_health.details"].variable == "COMBINE_HEALTH_DETAILS"
+    assert rows["combine_health.check.NAME.timeout"].variable == (
+        "COMBINE_HEALTH_CHECK_NAME_TIMEOUT"
+    )
+    assert (rows["port"].variable, rows["port"].section) == ("PORT", "server:main")
+    assert all(one.help.endswith(".") and one.type for one in rows.values())
+
+
+def test_resolved_with_source():
+    rows = {
+        row.declared.name: (row.value, row.source)
+        for row in resolve(
+            {"combine_health.disabled": "a", "combine_health.check.b.rise": "2"},
+            {"COMBINE_HEALTH_DETAILS": "always", "PORT": "8123"},
+            {"listen": "0.0.0.0:80", "port": "80"},
+        )
+    }
+    assert rows["combine_health.details"] == ("always", "environment")
+    assert rows["combine_health.disabled"] == (("a",), "ini")
+    assert rows["combine_health.background"] == (True, "default")
+    assert rows["combine_health.check.b.rise"] == (2, "ini")
+    assert rows["port"] == ("8123", "environment")
+    assert rows["listen"] == ("0.0.0.0:80", "ini")
+
+
+def test_a_value_that_cannot_be_used_is_a_row_with_a_problem():
+    rows = resolve({"combine_health.background": "perhaps"}, {})
+    (row,) = [row for row in rows if row.problem]
+    assert (row.declared.name, row.value, row.source) == ("combine_health.background", True, "ini")

@@ -1,0 +1,111 @@
+"""How results become a status."""
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from combine_health.check import Check, Kind
+from combine_health.result import Status
+from combine_health.state import Outcome, State, read
+
+WALL = datetime(2026, 1, 1, tzinfo=UTC)
+HEALTHY, DEGRADED, FAILING = Status.HEALTHY, Status.DEGRADED, Status.FAILING
+
+
+def check(**declared):
+    return Check("redis", lambda _registry: True, **declared)
+
+
+def outcome(status, at=0.0, cause=None):
+    return Outcome(status, cause, None, {}, at, at)
+
+
+def after(statuses, **declared):
+    state = State(WALL)
+    for status in statuses:
+        state = state.after(outcome(status), check(**declared), WALL)
+    return state
+
+
+def test_before_any_result_it_is_starting():
+    reading = read(check(), State(WALL), None, 5.0)
+    assert reading.status is Status.STARTING
+    assert reading.age is None
+
+
+def test_fall_failures_in_a_row_make_it_failing():
+    assert after([HEALTHY, FAILING, FAILING], fall=3).settled is HEALTHY
+    assert after([HEALTHY, FAILING, FAILING, HEALTHY, FAILING], fall=3).settled is HEALTHY
+    assert after([HEALTHY, FAILING, FAILING, FAILING], fall=3).settled is FAILING
+
+
+def test_rise_passes_in_a_row_make_it_healthy_again():
+    assert after([FAILING, HEALTHY, HEALTHY], rise=3).settled is FAILING
+    assert after([FAILING, HEALTHY, HEALTHY, FAILING, HEALTHY], rise=3).settled is FAILING
+    assert after([FAILING, HEALTHY, HEALTHY, DEGRADED], rise=3).settled is DEGRADED
+
+
+def test_the_first_failures_after_the_start_are_not_taken_for_healthy():
+    assert after([FAILING, FAILING], fall=3).settled is Status.STARTING
+    assert after([FAILING, FAILING, FAILING], fall=3).settled is FAILING
+    assert not after([FAILING, FAILING, FAILING], fall=3).ever_healthy
+
+
+def test_one_pass_is_enough_at_the_start():
+    assert after([HEALTHY], rise=3).settled is HEALTHY
+
+
+def test_while_it_rises_the_reader_sees_what_it_was():
+    state = State(WALL).after(outcome(FAILING, cause="refused"), check(rise=2), WALL)
+    state = state.after(outcome(HEALTHY), check(rise=2), WALL)
+    reading = read(check(rise=2), state, None, 0.1)
+    assert (reading.status, reading.cause) == (FAILING, "refused")
+    assert reading.detail == "passed 1 of 2 times since"
+
+
+def test_a_result_older_than_three_intervals_is_unknown():
+    state = after([HEALTHY])
+    at_last = check(interval=2.0, timeout=1.0)
+    assert read(at_last, state, None, 6.0).status is HEALTHY
+    stale = read(at_last, state, None, 6.1)
+    assert (stale.status, stale.cause) == (Status.UNKNOWN, "stale")
+    assert stale.age == 6.1
+
+
+def test_a_slow_but_sound_check_does_not_flicker():
+    # It may take up to 4 s: three intervals of 1 s would end while it runs.
+    assert read(check(interval=1.0, timeout=4.0), after([HEALTHY]), None, 11.0).status is HEALTHY
+
+
+def test_a_hung_run_is_reported_with_how_long():
+    reading = read(check(), after([FAILING]), 10.0, 47.4)
+    assert (reading.cause, reading.detail) == ("timeout", "running for 37 s")
+
+
+def test_a_startup_check_that_passed_does_not_expire():
+    once = check(kind=Kind.STARTUP)
+    assert read(once, after([HEALTHY]), None, 9999.0).status is HEALTHY
+    assert read(once, after([FAILING]), None, 9999.0).status is Status.UNKNOWN
+
+
+def test_remedies_by_cause():
+    declared = check(remedy="look", remedies={"refused": "start it"})
+    assert declared.remedy_for("refused") == "start it"
+    assert declared.remedy_for("other") == "look"
+    assert declared.remedy_for(None) == "look"
+
+
+@given(
+    st.lists(st.sampled_from([HEALTHY, DEGRADED, FAILING])), st.integers(1, 4), st.integers(1, 4)
+)
+def test_the_status_follows_the_last_results(statuses, fall, rise):
+    state = after(statuses, fall=fall, rise=rise)
+    assert state.runs == len(statuses)
+    if statuses[-fall:] == [FAILING] * fall:
+        assert state.settled is FAILING
+    if len(statuses) >= rise and FAILING not in statuses[-rise:]:
+        assert state.settled is statuses[-1]
+    if state.settled in {HEALTHY, DEGRADED}:
+        assert state.ever_healthy
+        assert FAILING not in statuses[-1:] or fall > 1
