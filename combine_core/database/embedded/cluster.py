@@ -13,26 +13,27 @@ from combine_core.database.embedded.binaries import Binaries
 from combine_core.database.embedded.errors import EmbeddedPostgresError
 from combine_core.database.embedded.home import Home
 from combine_core.database.embedded.locks import FileLock
+from combine_core.database.embedded.server import USER
 
 logger = logging.getLogger(__package__)
 
-USER = "combine"
 PASSWORD = "password"  # noqa: S105  # the name of a file
 PARTIAL = "cluster.partial"
 
-# PostgreSQL cuts paths at 1024 bytes (MAXPGPATH); its own longest name below the folder has some 60.
+# PostgreSQL cuts paths at 1024 bytes (MAXPGPATH), and appends up to some 60 of its own.
 _LONGEST_PATH = 900
 
 
-def major_version(data: Path) -> int | None:
+def major_version(home: Home) -> int | None:
     """The major version that made the cluster; None while there is no cluster."""
     try:
-        return int((data / "PG_VERSION").read_text())
+        return int((home.data / "PG_VERSION").read_text())
     except FileNotFoundError:
-        if data.exists():
+        if home.cluster.exists():
             raise EmbeddedPostgresError(
-                f"{data} holds no PostgreSQL cluster: its file PG_VERSION is missing. Put the files back"
-                f" from a backup, or delete {data.parent} to begin with an empty database."
+                f"{home.data} holds no PostgreSQL cluster: its file PG_VERSION is missing. Put the"
+                f" files back from a backup, or delete {home.cluster} to begin with an empty"
+                " database."
             ) from None
         return None
 
@@ -44,8 +45,8 @@ def read_password(home: Home) -> str:
         return path.read_text().strip()
     except FileNotFoundError:
         raise EmbeddedPostgresError(
-            f"{path} is missing, and without it nobody can sign in to the database. Put it back from a"
-            f" backup, or delete {home.cluster} to begin with an empty database."
+            f"{path} is missing, and without it nobody can sign in to the database. Put it back"
+            f" from a backup, or delete {home.cluster} to begin with an empty database."
         ) from None
 
 
@@ -122,7 +123,7 @@ def _initdb(
 
 
 def _locales(binaries: Binaries) -> list[list[str]]:
-    """What to try in turn: the order and the letters of Unicode, without the habits of a country."""
+    """What to try in turn: the letters of Unicode, without the sort order of a country."""
     # From 17 on PostgreSQL brings C.UTF-8 itself, for systems (musl, older macOS) that lack it.
     builtin = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     return [["--locale=C.UTF-8"], *([builtin] if binaries.major >= 17 else []), ["--locale=C"]]

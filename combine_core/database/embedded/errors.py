@@ -8,4 +8,4 @@ class EmbeddedPostgresError(Exception):
 
 
 class StillRecoveringError(EmbeddedPostgresError):
-    """The server is alive but not ready yet: it is left to work, so that the next start finds it further on."""
+    """The server is alive but not ready yet. It is left to work on, for the next start."""

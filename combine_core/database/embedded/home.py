@@ -1,4 +1,4 @@
-"""Where the cluster lives: in the state folder, or, where the server's account may not enter it, beside."""
+"""Where the cluster lives: in the state folder, or where the server's account can reach it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from combine_core.database.embedded import server
 from combine_core.database.embedded.account import Account, account_for
 from combine_core.database.embedded.errors import EmbeddedPostgresError
 
@@ -46,16 +47,17 @@ def find_home(state: Path) -> Home:
         home = Home(state, account_for(state / CLUSTER / "data"))
         if not home.account.may_enter(state):
             raise EmbeddedPostgresError(
-                f"The account {home.account.name}, which owns the database in {state}, can no longer"
-                " enter that folder. Give it the right to pass (chmod o+x) through every folder above."
+                f"The account {home.account.name}, which owns the database in {state}, can no"
+                " longer enter that folder. Give it the right to pass (chmod o+x) through every"
+                " folder above."
             )
         return home
     account = account_for(refuge / CLUSTER / "data")
     if not account.is_other:
         if note.exists():
             raise EmbeddedPostgresError(
-                f"The database of {state} was made by root and is kept elsewhere; {note} says where."
-                " Run as root; or delete that note to begin with an empty database."
+                f"The database of {state} was made by root and is kept elsewhere; {note} says"
+                " where. Run as root, or delete that note to begin with an empty database."
             )
         return Home(state, account)
     if not note.exists() and account.may_enter(state):
@@ -65,7 +67,7 @@ def find_home(state: Path) -> Home:
 
 
 def refuge_of(state: Path) -> Path:
-    """The folder for the cluster of ``state`` where the server's account may not enter ``state``."""
+    """The folder for the cluster of a ``state`` that the server's account may not enter."""
     return REFUGES / f"combine-postgres-{hashlib.sha256(os.fsencode(state)).hexdigest()[:16]}"
 
 
@@ -75,8 +77,8 @@ def _open_refuge(refuge: Path, note: Path, account: Account) -> None:
         _set_aside(refuge)
     # The note comes first: a refuge without a note is one whose state folder was deleted.
     note.write_text(
-        f"PostgreSQL does not run as root, and the account {account.name}, which runs it instead, may\n"
-        f"not enter {note.parent}.\nThe database is therefore kept in\n\n    {refuge}\n\n"
+        f"PostgreSQL does not run as root, and the account {account.name}, which runs it instead,\n"
+        f"may not enter {note.parent}.\nThe database is therefore kept in\n\n    {refuge}\n\n"
         "To delete the database, stop the service and delete both folders.\n"
     )
     if not os.path.lexists(refuge):
@@ -96,6 +98,9 @@ def _verify(refuge: Path) -> None:
 
 def _set_aside(refuge: Path) -> None:
     """Keep the database of a state folder that was deleted, once, out of the way of the new one."""
+    forgotten = server.find(refuge / CLUSTER / "data")
+    if forgotten is not None:
+        server.end(forgotten)
     old = refuge.with_name(refuge.name + ".old")
     if os.path.lexists(old):
         _verify(old)

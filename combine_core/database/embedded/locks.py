@@ -1,4 +1,4 @@
-"""Locks between processes, which the kernel releases by itself, however their process ends (flock(2))."""
+"""Locks between processes. The kernel releases them, however their holder ends (flock(2))."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class FileLock:
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def try_exclusive(self) -> bool:
-        """Take the lock alone; False if another open file holds it. A shared lock is lost on failure."""
+        """Take the lock alone; False if another open file holds it."""
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -51,8 +51,8 @@ def exclusively(path: Path, patience: Patience) -> Iterator[FileLock]:
         while not lock.try_exclusive():
             if patience.is_over:
                 raise EmbeddedPostgresError(
-                    f"Another process has been starting or stopping the database of {path.parent} for"
-                    f" {patience.seconds:.0f} s. Find it with: fuser -v '{path}'"
+                    f"Another process has been starting or stopping the database of {path.parent}"
+                    f" for {patience.seconds:.0f} s. Find it with: fuser -v '{path}'"
                 )
             patience.pause()
         yield lock

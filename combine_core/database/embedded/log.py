@@ -16,10 +16,9 @@ class ServerLog:
         self.path = path
 
     def trim(self) -> None:
-        """Where the file has passed 10 MB, keep the last one. Only while no server writes into it."""
+        """Cut a file of more than 10 MB down to the last one. Only while no server writes to it."""
         if self.size() > _TOO_LARGE:
-            kept = self.since(self.size() - _KEPT)
-            self.path.write_bytes(kept)
+            self.path.write_bytes(self.since(self.size() - _KEPT))
 
     def size(self) -> int:
         """How many bytes it has: a mark for :meth:`tail`."""

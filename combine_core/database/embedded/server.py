@@ -14,15 +14,15 @@ import psutil
 import psycopg2
 
 from combine_core.database.embedded import locks
+from combine_core.database.embedded.account import Account
 from combine_core.database.embedded.binaries import Binaries
-from combine_core.database.embedded.cluster import USER
 from combine_core.database.embedded.errors import EmbeddedPostgresError, StillRecoveringError
-from combine_core.database.embedded.home import Home
 from combine_core.database.embedded.patience import Patience
 
 logger = logging.getLogger(__package__)
 
 HOST = "127.0.0.1"
+USER = "combine"
 DATABASE = "combine"
 
 _SETTINGS = {
@@ -36,6 +36,7 @@ _SETTINGS = {
     "lc_messages": "C",
     "logging_collector": "off",
     "log_destination": "stderr",
+    "log_checkpoints": "off",
     # Our statements hold people's texts; the application itself logs what fails and what is slow.
     "log_min_error_statement": "panic",
     "log_min_duration_statement": "-1",
@@ -48,47 +49,53 @@ _QUIT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Server:
-    """A server's first process (the postmaster; None if it died at once) and the port it listens on."""
+    """A server's first process, the postmaster (None: died at once), and the port it listens on."""
 
     process: psutil.Process | None
     port: int
 
-    @property
     def is_alive(self) -> bool:
         """Whether the process runs. A dead one that its parent has not collected yet does not."""
         return self.process is not None and _runs(self.process)
 
 
 def launch(
-    home: Home, binaries: Binaries, *, port: int, log: Path, lock: Path, durable: bool
+    programs: Binaries,
+    account: Account,
+    data: Path,
+    *,
+    port: int,
+    log: Path,
+    alive: Path,
+    durable: bool,
 ) -> Server:
-    """Start a server, without waiting until it is ready.
+    """Start a server on the cluster ``data``, without waiting until it is ready.
 
     :param log: the file for what it writes
-    :param lock: the file on which the server, with all its processes, holds a lock while it lives
+    :param alive: the file on which the server, with all its processes, holds a lock while it lives
     """
     settings = {**_SETTINGS, "port": str(port), **({} if durable else _NOT_DURABLE)}
-    alive = locks.FileLock(lock)
+    lock = locks.FileLock(alive)
     output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        alive.try_exclusive()
+        lock.try_exclusive()
         # The shell starts the server and ends, which makes the server nobody's child: it outlives
         # us, and leaves no zombie in us. A session of its own keeps the terminal's Ctrl-C from it.
-        started = home.account.run(
+        started = account.run(
             [
                 *("sh", "-c", '"$@" >&2 & echo "$!"', "sh"),
-                *(binaries.folder / "postgres", "-D", home.data),
+                *(programs.folder / "postgres", "-D", data),
                 *(f"--{name}={value}" for name, value in settings.items()),
             ],
-            variables=_disowned_pid(home.data),
+            variables=_disowned_pid(data),
             start_new_session=True,
             stdout=subprocess.PIPE,
             stderr=output,
-            pass_fds=(alive.fd,),
+            pass_fds=(lock.fd,),
         )
     finally:
         os.close(output)
-        alive.close()
+        lock.close()
     return Server(_process(int(started.stdout)), port)
 
 
@@ -108,22 +115,23 @@ def find(data: Path) -> Server | None:
 
 def wait_until_ready(server: Server, password: str, patience: Patience) -> bool:
     """Wait until the server takes connections and has our database; False if it died instead."""
-    while server.is_alive:
+    while server.is_alive():
         try:
             _make_database(server.port, password)
         except psycopg2.OperationalError as error:
             if "password authentication failed" in str(error):
                 raise EmbeddedPostgresError(
-                    "The database does not accept the password that is stored beside it: somebody changed"
-                    f" one of them. Set it anew for the database user {USER}, or put the file back."
+                    f"The embedded database refuses the stored password of its user {USER}:"
+                    " somebody changed one of the two. Make them equal again (ALTER ROLE), or set"
+                    " DATABASE_URL."
+                ) from error
+            if patience.is_over:
+                raise StillRecoveringError(
+                    f"PostgreSQL runs, but was not ready after {patience.seconds:.0f} s: {error}"
+                    "It is left alone to go on with its recovery; start again in a while."
                 ) from error
         else:
             return True
-        if patience.is_over:
-            raise StillRecoveringError(
-                f"PostgreSQL (process {server.process.pid if server.process else '?'}) has not become"
-                f" ready in {patience.seconds:.0f} s. It goes on with its recovery: start again in a while."
-            )
         patience.pause()
     return False
 
@@ -132,19 +140,17 @@ def end(server: Server) -> None:
     """Stop the server: connections are cut, the data is written, its processes end."""
     for how, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, _QUIT_SECONDS)):
         patience = Patience(seconds)
-        while server.is_alive and not patience.is_over:
+        while server.is_alive():
+            if patience.is_over:
+                logger.warning("PostgreSQL did not stop in %.0f s of %s", seconds, how.name)
+                break
             # Again and again: one that has only just been started does not listen to it yet.
             _signal(server.process, how)
-            again = Patience(1.0)
-            while server.is_alive and not again.is_over:
-                again.pause()
-        if not server.is_alive:
-            return
-        logger.warning("PostgreSQL did not stop within %.0f s of %s", seconds, how.name)
+            _wait_for_end(server, Patience(1.0))
 
 
 def end_orphans(data: Path) -> None:
-    """End the processes that a dead server left behind: as long as one lives, no other can start."""
+    """End the processes that a dead server left behind: while one lives, no other can start."""
     for process in psutil.process_iter():
         try:
             if process.name().startswith("postgres") and Path(process.cwd()).samefile(data):
@@ -158,7 +164,7 @@ def end_orphans(data: Path) -> None:
 def _make_database(port: int, password: str) -> None:
     connection = psycopg2.connect(
         host=HOST,
-        # Named, so that no PG* variable of our environment leads elsewhere.
+        # All of these are named, so that no PG* variable of our environment bends them.
         hostaddr=HOST,
         port=port,
         user=USER,
@@ -192,7 +198,7 @@ def _runs(process: psutil.Process) -> bool:
 
 def _serves(process: psutil.Process, data: Path) -> bool:
     try:
-        # Not its working directory, which a container's root may not read of another account.
+        # Not its working directory: root in a container may not read that of another account.
         return str(data) in process.cmdline()
     except psutil.Error:
         return False
@@ -206,15 +212,20 @@ def _signal(process: psutil.Process | None, how: signal.Signals) -> None:
         return
 
 
+def _wait_for_end(server: Server, patience: Patience) -> None:
+    while server.is_alive() and not patience.is_over:
+        patience.pause()
+
+
 def _disowned_pid(data: Path) -> dict[str, str]:
     """Make PostgreSQL overlook a stale postmaster.pid whose number another process has by now.
 
-    It refuses to start while any process of its account has that number, a zombie too, unless the
-    number is its grandparent's (CreateLockFile in PostgreSQL's miscinit.c). The check of the shared
-    memory, which tells whether processes of the former server still live, remains.
+    It refuses to start while any process of its account, a zombie too, has that number, unless the
+    number is its grandparent's (CreateLockFile in PostgreSQL's miscinit.c). Its check of the shared
+    memory, which tells whether processes of a former server still live, remains.
     """
     try:
         pid = int((data / "postmaster.pid").read_text(errors="replace").split()[0])
     except (FileNotFoundError, ValueError, IndexError):
         return {}
-    return {"PG_GRANDPARENT_PID": str(abs(pid))}
+    return {"PG_GRANDPARENT_PID": str(pid)}

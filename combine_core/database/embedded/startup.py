@@ -21,6 +21,7 @@ logger = logging.getLogger(__package__)
 # Below the ports that systems hand out for outgoing connections, which could take it meanwhile.
 _PORTS = range(20_000, 32_000)
 
+# How long the processes of a dead server may take to notice its end before they are ended.
 _ORPHANS_SECONDS = 2.0
 
 # What PostgreSQL says while something of a former server is still there: it passes.
@@ -30,7 +31,7 @@ _PORT_TAKEN = "could not create any TCP/IP sockets"
 
 @dataclass(frozen=True)
 class Site:
-    """The files that the processes around one server share, in its state folder."""
+    """One server's state folder, its cluster, and whether its data must survive a crash."""
 
     state: Path
     home: Home
@@ -42,66 +43,61 @@ class Site:
         return self.state / "server.lock"
 
     @property
-    def port(self) -> Path:
-        """The port of the last start."""
+    def log(self) -> ServerLog:
+        """What the server wrote."""
+        return ServerLog(self.state / "server.log")
+
+    @property
+    def port_file(self) -> Path:
+        """Holds the port of the last start."""
         return self.state / "port"
 
     def last_port(self) -> int | None:
         """The port of the last start; None if there was none."""
         try:
-            return int(self.port.read_text())
+            return int(self.port_file.read_text())
         except (FileNotFoundError, ValueError):
             return None
-
-    @property
-    def log(self) -> ServerLog:
-        """What the server wrote."""
-        return ServerLog(self.state / "server.log")
 
 
 def bring_up(
     site: Site, deciding: FileLock, patience: Patience, *, keep_port: int | None
 ) -> Server:
-    """Find the running server, or start one; return it when it is ready. For the holder of ``deciding``.
+    """Find the running server, or start one; return it when it is ready.
 
-    :param keep_port: the port that it must have; None takes the last one if it is free, else another
+    :param deciding: the lock of whoever may start or stop the server, which the caller holds
+    :param keep_port: the port that it must have; None takes the last one, or another if it is taken
     """
     while True:
-        found = server.find(site.home.data)
+        running = settled(site, patience)
+        if running is not None:
+            if server.wait_until_ready(running, cluster.read_password(site.home), patience):
+                return running
+            continue
         mark = site.log.size()
-        if found is None:
-            _wait_for_remnants(site, patience)
-            found = _launch(site, deciding, keep_port)
-        if server.wait_until_ready(found, cluster.read_password(site.home), patience):
-            return found
+        launched, password = _launch(site, deciding, keep_port)
+        if server.wait_until_ready(launched, password, patience):
+            return launched
         said = site.log.tail(mark)
-        taken = _PORT_TAKEN in said and keep_port is None
-        if patience.is_over or not (taken or not said or any(text in said for text in _PASSING)):
+        passes = not said or any(text in said for text in _PASSING)
+        if _PORT_TAKEN in said and keep_port is None:
+            site.port_file.unlink()
+        elif patience.is_over or not passes:
             raise EmbeddedPostgresError(
                 f"PostgreSQL does not start with the database in {site.home.data}. It says:\n"
-                f"{_without_password(said, site)}\n"
+                f"{said.replace(password, '***')}\n"
                 f"Mend what it names, or set DATABASE_URL. The whole log: {site.log.path}"
             )
         patience.pause(0.1)
 
 
-def _launch(site: Site, deciding: FileLock, keep_port: int | None) -> Server:
-    version = cluster.major_version(site.home.data)
-    programs = binaries.choose(site.home.account, site.home.folder, version)
-    if version is None:
-        cluster.make_cluster(site.home, programs, deciding, durable=site.durable)
-    port = keep_port or _choose_port(site)
-    site.log.trim()
-    logger.info("starting %s on port %d for %s", programs, port, site.home.data)
-    return server.launch(
-        site.home, programs, port=port, log=site.log.path, lock=site.alive, durable=site.durable
-    )
-
-
-def _wait_for_remnants(site: Site, patience: Patience) -> None:
-    """Wait until every process of a former server is gone."""
+def settled(site: Site, patience: Patience) -> Server | None:
+    """The running server; None once every process of a former one is gone."""
     bearable = Patience(_ORPHANS_SECONDS)
-    while not locks.is_free(site.alive):
+    while True:
+        running = server.find(site.home.data)
+        if running is not None or locks.is_free(site.alive):
+            return running
         if patience.is_over:
             raise EmbeddedPostgresError(
                 f"Processes of a former PostgreSQL still use the database in {site.home.data}."
@@ -113,15 +109,37 @@ def _wait_for_remnants(site: Site, patience: Patience) -> None:
         patience.pause()
 
 
+def _launch(site: Site, deciding: FileLock, keep_port: int | None) -> tuple[Server, str]:
+    home = site.home
+    version = cluster.major_version(home)
+    programs = binaries.choose(home.account, home.folder, version)
+    if version is None:
+        cluster.make_cluster(home, programs, deciding, durable=site.durable)
+    password = cluster.read_password(home)
+    site.log.trim()
+    port = keep_port or _choose_port(site)
+    logger.info("starting %s on port %d for %s", programs, port, home.data)
+    launched = server.launch(
+        programs,
+        home.account,
+        home.data,
+        port=port,
+        log=site.log.path,
+        alive=site.alive,
+        durable=site.durable,
+    )
+    return launched, password
+
+
 def _choose_port(site: Site) -> int:
     """The port of the last start, or another where that is taken; remembered for the next time."""
     last = site.last_port()
-    if last and _is_free(last):
+    if last is not None and _is_free(last):
         return last
     port = next(port for port in random.sample(_PORTS, len(_PORTS)) if _is_free(port))
-    if last:
+    if last is not None:
         logger.warning("port %d is taken by another program; the database moves to %d", last, port)
-    site.port.write_text(f"{port}\n")
+    site.port_file.write_text(f"{port}\n")
     return port
 
 
@@ -134,7 +152,3 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
         return True
-
-
-def _without_password(text: str, site: Site) -> str:
-    return text.replace(cluster.read_password(site.home), "***")

@@ -14,13 +14,14 @@ from combine_core.database.embedded import cluster, locks, server
 from combine_core.database.embedded.errors import EmbeddedPostgresError, StillRecoveringError
 from combine_core.database.embedded.home import find_home
 from combine_core.database.embedded.patience import GivenUpError, Patience
-from combine_core.database.embedded.startup import Site, bring_up
+from combine_core.database.embedded.startup import Site, bring_up, settled
 
 logger = logging.getLogger(__package__)
 
 # A recovery after a crash may take long; another process may be in one while we wait for our turn.
 _READY_SECONDS = 60.0
 _TURN_SECONDS = 90.0
+_SETTLE_SECONDS = 10.0
 
 _WATCH_INTERVAL = 0.25
 _LONGEST_RETRY_INTERVAL = 30.0
@@ -45,8 +46,8 @@ class EmbeddedPostgres:
     def start(self) -> str:
         """Start the server or attach to it, and wait until it is ready.
 
-        Returns its URL, ``postgresql://combine:<password>@127.0.0.1:<port>/combine``, which does not
-        change while anybody holds the server. A second call returns it again.
+        Returns its URL, ``postgresql://combine:<password>@127.0.0.1:<port>/combine``, which does
+        not change while anybody holds the server. A second call returns it again.
 
         Raises :class:`EmbeddedPostgresError`, which says why it is impossible and what to do.
         """
@@ -56,8 +57,9 @@ class EmbeddedPostgres:
                     self._hold = _Hold(self._state, durable=self._durable)
                 except OSError as error:
                     raise EmbeddedPostgresError(
-                        f"The database in {self._state} cannot be used: {error}. Give this account the"
-                        " right to read and write there, choose another var_dir, or set DATABASE_URL."
+                        f"The embedded database in {self._state} cannot be used: {error}. Give this"
+                        " account the right to read and write there, choose another var_dir, or set"
+                        " DATABASE_URL."
                     ) from error
                 atexit.register(self.stop)
             return self._hold.url
@@ -94,7 +96,7 @@ class _Hold:
         with locks.exclusively(self._turn, Patience(_TURN_SECONDS)) as deciding:
             self._site = Site(state, find_home(state), durable)
             self._holders = locks.FileLock(state / "holders")
-            # Not a list of process numbers: the kernel takes back the lock of a process that was killed.
+            # A lock, not a list of process numbers: the kernel takes it back from a killed process.
             alone = self._holders.try_exclusive()
             self._holders.share()
             try:
@@ -112,7 +114,7 @@ class _Hold:
                 self._let_go()
                 raise
         self.url = (
-            f"postgresql://{cluster.USER}:{cluster.read_password(self._site.home)}"
+            f"postgresql://{server.USER}:{cluster.read_password(self._site.home)}"
             f"@{server.HOST}:{self._server.port}/{server.DATABASE}"
         )
         self._watcher = threading.Thread(
@@ -128,22 +130,27 @@ class _Hold:
             return
         self._released.set()
         self._watcher.join()
-        with locks.exclusively(self._turn, Patience(_TURN_SECONDS)):
-            self._let_go()
+        try:
+            with locks.exclusively(self._turn, Patience(_TURN_SECONDS)):
+                self._let_go()
+        except FileNotFoundError:
+            logger.warning("%s was deleted while its database was in use", self._site.state)
+            self._holders.close()
+            server.end(self._server)
 
     def _let_go(self) -> None:
         self._holders.release()
         is_last = self._holders.try_exclusive()
         self._holders.close()
-        running = server.find(self._site.home.data)
-        if is_last and running is not None:
+        running = settled(self._site, Patience(_SETTLE_SECONDS)) if is_last else None
+        if running is not None:
             logger.info("stopping PostgreSQL on port %d", running.port)
             server.end(running)
 
     def _watch(self) -> None:
         interval = _WATCH_INTERVAL
         while not self._released.wait(interval):
-            if self._server.is_alive:
+            if self._server.is_alive():
                 continue
             try:
                 self._revive()
