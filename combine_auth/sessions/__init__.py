@@ -1,0 +1,23 @@
+"""Sessions: browsers in which somebody is signed in, as rows of the database."""
+
+from combine_auth.sessions.means import SessionCookie
+from combine_auth.sessions.model import BrowserSession
+from combine_auth.sessions.service import (
+    ABSOLUTE_LIMIT,
+    IDLE_LIMIT,
+    end_session,
+    end_sessions_of,
+    list_sessions,
+    start_session,
+)
+
+__all__ = [
+    "ABSOLUTE_LIMIT",
+    "IDLE_LIMIT",
+    "BrowserSession",
+    "SessionCookie",
+    "end_session",
+    "end_sessions_of",
+    "list_sessions",
+    "start_session",
+]

@@ -1,0 +1,67 @@
+"""The session cookie as proof of who is asking."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from combine_auth.cookies import cookie_name, cookie_profile, read_cookie
+from combine_auth.proof import Kind, Proof
+from combine_auth.sessions.service import (
+    ABSOLUTE_LIMIT,
+    end_session_of_token,
+    find_session,
+    note_seen,
+    start_session,
+)
+from combine_auth.touch import touch_afterwards
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+class SessionCookie:
+    """The cookie that holds a session's token.
+
+    :param secure: sent over https alone; ``False`` only in development on http
+    """
+
+    def __init__(self, *, secure: bool) -> None:
+        self.name = cookie_name("session", secure=secure)
+        max_age = int(ABSOLUTE_LIMIT.total_seconds())
+        self._profile = cookie_profile(self.name, secure=secure, max_age=max_age)
+
+    def presented(self, request: Any) -> str | None:
+        """The cookie's value, unchecked; ``None`` without the cookie."""
+        return read_cookie(request, self.name)
+
+    def prove(self, request: Any, credential: str) -> Proof | None:
+        """Whose session this is."""
+        if not _TOKEN.fullmatch(credential):
+            return None
+        found = find_session(request.dbsession, credential)
+        if found is None:
+            return None
+        if found.seen_long_ago:
+            touch_afterwards(request, note_seen, found.id)
+        return Proof(found.identity, Kind.SESSION, found.id)
+
+    def start(self, request: Any, user_id: Any) -> list[tuple[str, str]]:
+        """Start a session and return the headers that hand its token to the browser."""
+        token = start_session(
+            request.dbsession,
+            user_id,
+            user_agent=request.user_agent or "",
+            # Not client_addr: that is whatever the client claims. Here the server has put the
+            # address that its trusted proxy gave.
+            ip=request.remote_addr,
+        )
+        headers: list[tuple[str, str]] = self._profile.get_headers(token)
+        return headers
+
+    def end(self, request: Any) -> list[tuple[str, str]]:
+        """End the session that the request brings; return the headers that take the cookie back."""
+        token = self.presented(request)
+        if token is not None and _TOKEN.fullmatch(token):
+            end_session_of_token(request.dbsession, token)
+        headers: list[tuple[str, str]] = self._profile.get_headers(None)
+        return headers

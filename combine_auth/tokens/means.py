@@ -1,0 +1,42 @@
+"""The bearer token as proof of who is asking (RFC 6750)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from combine_auth.proof import Kind, Proof
+from combine_auth.tokens.form import is_token
+from combine_auth.tokens.service import find_token, note_used
+from combine_auth.touch import touch_afterwards
+
+# Several Authorization headers arrive as one, joined by commas.
+_BEARER = re.compile(r"(?:^|,)\s*bearer(?![^\s,])", re.IGNORECASE)
+
+
+class BearerToken:
+    """A personal access token in the header ``Authorization: Bearer``; nowhere else."""
+
+    def presented(self, request: Any) -> str | None:
+        """What stands behind ``Bearer``, unchecked; ``None`` where no such header came.
+
+        Another scheme is not ours: a proxy with Basic authentication in front leaves its header
+        there. But a bearer behind another is still one that was brought, and a bad one: nobody can
+        say which of the two should count.
+        """
+        header: str = request.environ.get("HTTP_AUTHORIZATION", "")
+        bearer = _BEARER.search(header)
+        if bearer is None:
+            return None
+        return header[bearer.end() :].strip(" \t") if bearer.start() == 0 else header
+
+    def prove(self, request: Any, credential: str) -> Proof | None:
+        """Whose token this is. A wrong checksum is refused without the database."""
+        if not is_token(credential):
+            return None
+        found = find_token(request.dbsession, credential)
+        if found is None:
+            return None
+        if found.used_long_ago:
+            touch_afterwards(request, note_used, found.id)
+        return Proof(found.identity, Kind.TOKEN, found.id)

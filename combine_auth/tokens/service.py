@@ -1,0 +1,193 @@
+"""Make, find and revoke personal access tokens. All times are those of the database's clock."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import and_, bindparam, delete, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from combine_auth.tokens.form import new_token
+from combine_auth.tokens.model import PersonalAccessToken
+from combine_core.users import Identity, User
+
+DEFAULT_DAYS = 90
+MOST_DAYS = 365
+MOST_OF_NAME = 100
+MOST_ALIVE = 200
+MOST_LISTED = 200
+USED_EVERY = timedelta(minutes=1)
+# How long a token that no longer works stays in the list.
+KEPT_AFTERWARDS = timedelta(days=90)
+
+
+class TokenRefused(ValueError):
+    """No such token can be made; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class FoundToken:
+    """A token that is good now.
+
+    :ivar used_long_ago: ``last_used_at`` is due
+    """
+
+    id: uuid.UUID
+    identity: Identity
+    used_long_ago: bool
+
+
+def _sha256(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+_ALIVE = and_(PersonalAccessToken.revoked_at.is_(None), PersonalAccessToken.expires_at > func.now())
+
+_NOT_JUST_USED = or_(
+    PersonalAccessToken.last_used_at.is_(None),
+    PersonalAccessToken.last_used_at < func.now() - USED_EVERY,
+)
+
+_FIND = (
+    select(
+        PersonalAccessToken.id,
+        _NOT_JUST_USED,
+        User.id,
+        User.email,
+        User.name,
+        User.is_admin,
+    )
+    .join(User, User.id == PersonalAccessToken.user_id)
+    .where(
+        PersonalAccessToken.token_sha256 == bindparam("token_sha256"),
+        _ALIVE,
+        User.disabled_at.is_(None),
+    )
+)
+
+
+def create_token(
+    session: Session, user_id: uuid.UUID, name: str, days: int = DEFAULT_DAYS
+) -> tuple[str, PersonalAccessToken]:
+    """A new token of this user: the text to show once, and its row.
+
+    :param days: how long it works, 1 to ``MOST_DAYS``
+    :raises TokenRefused: the name or the days will not do, or the user has too many
+    """
+    name = _clean_name(name)
+    if not 1 <= days <= MOST_DAYS:
+        message = f"A token works for 1 to {MOST_DAYS} days, not {days}."
+        raise TokenRefused(message)
+    _sweep(session, user_id)
+    alive = session.scalar(
+        select(func.count())
+        .select_from(PersonalAccessToken)
+        .where(PersonalAccessToken.user_id == user_id, _ALIVE)
+    )
+    if alive is not None and alive >= MOST_ALIVE:
+        message = f"There are {alive} tokens that work, and no more are allowed. Revoke one first."
+        raise TokenRefused(message)
+    token = new_token()
+    row = PersonalAccessToken(
+        user_id=user_id,
+        name=name,
+        last4=token[-4:],
+        token_sha256=_sha256(token),
+        expires_at=func.now() + timedelta(days=days),
+    )
+    session.add(row)
+    session.flush()
+    return token, row
+
+
+def _clean_name(name: str) -> str:
+    name = name.strip()
+    if not name:
+        message = "The token has no name. Name it after the program that will use it."
+        raise TokenRefused(message)
+    if len(name) > MOST_OF_NAME:
+        message = f"The name has {len(name)} characters; {MOST_OF_NAME} are allowed."
+        raise TokenRefused(message)
+    if not name.isprintable():
+        message = "The name holds a character that cannot be shown. Write it anew."
+        raise TokenRefused(message)
+    return name
+
+
+def _sweep(session: Session, user_id: uuid.UUID) -> None:
+    long_ago = func.now() - KEPT_AFTERWARDS
+    session.execute(
+        delete(PersonalAccessToken).where(
+            PersonalAccessToken.user_id == user_id,
+            or_(
+                PersonalAccessToken.expires_at < long_ago, PersonalAccessToken.revoked_at < long_ago
+            ),
+        )
+    )
+
+
+def find_token(session: Session, token: str) -> FoundToken | None:
+    """This token, in one statement.
+
+    ``None`` if it is unknown, expired or revoked, or its user is disabled.
+    """
+    row = session.execute(_FIND, {"token_sha256": _sha256(token)}).first()
+    if row is None:
+        return None
+    token_id, used_long_ago, user_id, email, name, is_admin = row
+    return FoundToken(token_id, Identity(user_id, email, name, is_admin), used_long_ago)
+
+
+def note_used(session: Session, token_id: uuid.UUID) -> None:
+    """Write down that the token is in use, unless that was done within the last minute.
+
+    Never waits: whoever holds the row is about to write the same, or to revoke the token.
+    """
+    due = (
+        select(PersonalAccessToken.id)
+        .where(PersonalAccessToken.id == token_id, _NOT_JUST_USED)
+        .with_for_update(skip_locked=True)
+    )
+    session.execute(
+        update(PersonalAccessToken)
+        .where(PersonalAccessToken.id.in_(due))
+        .values(last_used_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def list_tokens(session: Session, user_id: uuid.UUID) -> Sequence[PersonalAccessToken]:
+    """The tokens of this user: those that work, then the others, each the newest first.
+
+    At most ``MOST_LISTED``, so that all that work are among them.
+    """
+    return session.scalars(
+        select(PersonalAccessToken)
+        .where(PersonalAccessToken.user_id == user_id)
+        .order_by(_ALIVE.desc(), PersonalAccessToken.id.desc())
+        .limit(MOST_LISTED)
+    ).all()
+
+
+def revoke_token(session: Session, token_id: uuid.UUID, user_id: uuid.UUID | None = None) -> bool:
+    """From now on this token opens nothing; ``False`` if there is none of this id.
+
+    Revoking again changes nothing: the first time stands.
+
+    :param user_id: only if it belongs to this user; ``None`` for the operator, who may revoke any
+    """
+    chosen = [PersonalAccessToken.id == token_id]
+    if user_id is not None:
+        chosen.append(PersonalAccessToken.user_id == user_id)
+    revoked = session.execute(
+        update(PersonalAccessToken)
+        .where(*chosen)
+        .values(revoked_at=func.coalesce(PersonalAccessToken.revoked_at, func.now()))
+        .returning(PersonalAccessToken.id)
+        .execution_options(synchronize_session=False)
+    )
+    return revoked.first() is not None
