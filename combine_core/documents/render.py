@@ -10,8 +10,11 @@ from typing import Any
 from jinja2 import PackageLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-# What would begin a heading, a list, a quotation, a table or a fence at the start of a line.
-_BLOCK_START = re.compile(r"^(?:[#>|=~`+*-]|\d+(?=[.)]))")
+# What begins a block of CommonMark at the start of a line: heading, quotation, fence, list, rule, link
+# definition. A number is told from the others: its dot is what must be escaped.
+_BLOCK_START = re.compile(
+    r"#{1,6}(?= |$)|>|`{3}|~{3}|[-+*](?= |$)|(?:[-*_] ?){3,}$|\[[^]]+\]:|\d{1,9}(?=[.)](?: |$))"
+)
 _HTML = re.compile(r"<(?=[a-zA-Z/!?])")
 
 
@@ -21,8 +24,9 @@ def plain(text: str) -> str:
     match = _BLOCK_START.match(line)
     if match is None:
         return line
-    digits = match.group().isdigit()
-    return f"{match.group()}\\{line[match.end() :]}" if digits else f"\\{line}"
+    if match.group().isdigit():
+        return f"{match.group()}\\{line[match.end() :]}"
+    return f"\\{line}"
 
 
 @functools.cache

@@ -28,7 +28,7 @@ def parse_answer(text: str, schema: dict[str, Any]) -> dict[str, Any]:
     """
     answer = _read_object(text)
     problems = [
-        f"{error.instance_path_pointer or '/'}: {_short(error.message)}"
+        f"/{'/'.join(str(part) for part in error.instance_path)}: {_short(error.message)}"
         for error, _ in zip(
             _validator(json.dumps(schema, sort_keys=True)).iter_errors(answer),
             range(_MAX_PROBLEMS),

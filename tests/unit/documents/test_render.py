@@ -1,0 +1,89 @@
+"""Markdown: sentences stand as they are, and can break nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from combine_core.documents.render import plain, render_markdown
+from combine_core.lines import find_line
+
+SECTIONS = ["summary", "key_points", "decisions", "numbers", "open_questions", "next_steps"]
+
+
+def content(**lists: list[object]) -> dict[str, object]:
+    return {section: lists.get(section, []) for section in SECTIONS}
+
+
+def item(text: str, **more: object) -> dict[str, object]:
+    return {"text": text, "evidence": [], **more}
+
+
+def render(**lists: list[object]) -> str:
+    template = find_line("brief").step("brief").template
+    assert template is not None
+    return render_markdown(
+        template,
+        title="Brief: notes.md",
+        content=content(**lists),
+        source_names={"s": "notes.md"},
+        colophon="Made by the line brief.",
+    )
+
+
+def test_a_brief_has_its_headings_in_order_and_says_what_is_empty() -> None:
+    markdown = render(summary=[item("One thing.")])
+    headings = [line for line in markdown.splitlines() if line.startswith("#")]
+    assert headings == [
+        "# Brief: notes.md",
+        "## Summary",
+        "## Key points",
+        "## Decisions",
+        "## Numbers",
+        "## Open questions",
+        "## Next steps",
+    ]
+    assert "- One thing.\n" in markdown
+    assert markdown.count("Nothing in the sources.") == 5
+    assert markdown.endswith("Made by the line brief.\n")
+
+
+def test_evidence_is_numbered_and_shared() -> None:
+    proof = {"source_id": "s", "line_from": 3, "line_to": 4, "quote": "a\nb"}
+    markdown = render(summary=[item("A.", evidence=[proof])], numbers=[item("B.", evidence=[proof])])
+    assert "- A. [1]\n" in markdown
+    assert "- B. [1]\n" in markdown
+    assert "1. notes.md, lines 3-4: “a b”" in markdown
+
+
+def test_a_flagged_item_says_that_it_is_unproven() -> None:
+    markdown = render(summary=[item("A.", flags=[{"code": "quote_not_found", "quote": "secret quote"}])])
+    assert "- A. **(unproven: the quote given for this does not stand in the source)**" in markdown
+    assert "secret quote" not in markdown
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["Check DATABASE_URL format", "a * b", "Set it to 5.", "`docker stats` shows it", "50 % of [it](x)"],
+)
+def test_ordinary_sentences_are_not_changed(sentence: str) -> None:
+    assert plain(sentence) == sentence
+
+
+@given(st.text(max_size=80))
+def test_no_text_begins_a_block_or_brings_html(text: str) -> None:
+    tokens = MarkdownIt("commonmark").parse(f"- {plain(text)}")
+    kinds = {token.type for token in tokens}
+    assert kinds <= {
+        "bullet_list_open",
+        "list_item_open",
+        "paragraph_open",
+        "inline",
+        "paragraph_close",
+        "list_item_close",
+        "bullet_list_close",
+    }
+    inline = [child.type for token in tokens for child in token.children or ()]
+    assert "html_inline" not in inline

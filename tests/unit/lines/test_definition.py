@@ -1,0 +1,97 @@
+"""A line is checked when it is read: what is wrong is named."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from combine_core.lines import InvalidLine, find_line, parse_line, render_prompt, shipped_lines
+from combine_core.lines.definition import line_from_definition
+from combine_core.lines.service import UnknownLine
+from combine_core.providers import Material
+
+
+def line(steps: str, more: str = "") -> str:
+    return f"name: test\ntitle: Test\ndescription: A test.\n{more}steps:\n" + textwrap.indent(
+        textwrap.dedent(steps), "  "
+    )
+
+
+STEP = """
+- key: {key}
+  kind: write
+  title: Write
+  system: s
+  prompt: p
+  needs: {needs}
+  schema: {{type: object}}
+"""
+
+
+def step(key: str, needs: str = "[]") -> str:
+    return STEP.format(key=key, needs=needs)
+
+
+def test_the_shipped_line_brief_is_valid_and_stable() -> None:
+    brief = find_line("brief")
+    assert [step.key for step in brief.steps] == ["facts", "brief"]
+    assert brief.step("brief").needs == ("facts",)
+    assert list(brief.step("brief").answer_schema["properties"]) == [
+        "summary",
+        "key_points",
+        "decisions",
+        "numbers",
+        "open_questions",
+        "next_steps",
+    ]
+    assert line_from_definition(brief.definition).sha256 == brief.sha256
+
+
+def test_an_unknown_line_names_those_there_are() -> None:
+    with pytest.raises(UnknownLine, match=r"There are: .*brief"):
+        find_line("nonsense")
+    assert "brief" in shipped_lines()
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a: [", "no YAML"),
+        ("just text", "line"),
+        (line(step("a") + step("a")), "same key"),
+        (line(step("a", "[b]")), "needs b, which is no step"),
+        (line(step("a", "[b]") + step("b", "[a]")), "circle"),
+        (line(step("A")), "steps.0.key"),
+        (line(step("a") + "  typo: 1\n"), "typo"),
+        (line(step("a").replace("{type: object}", "{type: nonsense}")), "no JSON Schema"),
+        (line(step("a") + "  document: d\n"), "both document and template"),
+        (line(step("a"), "limits: {max_sources: 0}\n"), "limits.max_sources"),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, fault: str) -> None:
+    with pytest.raises(InvalidLine, match=fault):
+        parse_line(text)
+
+
+def test_the_prompt_numbers_the_lines_of_each_source() -> None:
+    facts = find_line("brief").step("facts")
+    prompt = render_prompt(
+        facts.prompt, [Material("S1", "id", "notes.md", "one\ntwo"), Material("S2", "id", "b", "x")], {}
+    )
+    assert "## Source S1: notes.md\n1| one\n2| two\n" in prompt
+    assert "## Source S2: b\n1| x\n" in prompt
+
+
+def test_the_prompt_of_the_second_step_shows_facts_with_evidence() -> None:
+    brief = find_line("brief").step("brief")
+    fact = {"text": "It is 5.", "kind": "number", "evidence": [{"source": "S1", "quote": "5"}]}
+    prompt = render_prompt(brief.prompt, [], {"facts": {"facts": [fact]}})
+    assert '- [number] It is 5.\n  evidence: {"quote": "5", "source": "S1"}' in prompt
+
+
+def test_a_source_cannot_be_a_template() -> None:
+    facts = find_line("brief").step("facts")
+    prompt = render_prompt(facts.prompt, [Material("S1", "id", "{{ 7*7 }}", "{% raw %}")], {})
+    assert "{{ 7*7 }}" in prompt
+    assert "{% raw %}" in prompt

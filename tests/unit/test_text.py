@@ -1,0 +1,71 @@
+"""Which text is taken, and what is said of the other."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from combine_core.projects.service import SLUG_PATTERN, slugify
+from combine_core.sources import UnsupportedFile, decode_upload
+from combine_core.text import InvalidText, clean_name, clean_text
+
+
+@pytest.mark.parametrize("name", ["", "  ", "\u200b", "a\nb", "a\0b", "\ud800", "x" * 201, "\x07"])
+def test_unusable_names(name: str) -> None:
+    with pytest.raises(InvalidText):
+        clean_name(name)
+
+
+@pytest.mark.parametrize(("name", "kept"), [(" a ", "a"), ("Über 5 €", "Über 5 €"), ("日本", "日本")])
+def test_usable_names(name: str, kept: str) -> None:
+    assert clean_name(name) == kept
+
+
+@given(st.text())
+def test_a_clean_name_can_be_stored(name: str) -> None:
+    try:
+        kept = clean_name(name)
+    except InvalidText:
+        return
+    assert "\0" not in kept
+    assert kept.encode()
+    assert clean_name(kept) == kept
+
+
+def test_line_ends_become_one() -> None:
+    assert clean_text("\ufeffa\r\nb\rc\n", "text", max_bytes=100) == "a\nb\nc\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("", "empty"), (" \n\t", "empty"), ("a\0", "NUL"), ("\udc00", "surrogate"), ("é" * 51, "102 bytes")]
+)
+def test_unusable_texts(text: str, why: str) -> None:
+    with pytest.raises(InvalidText, match=why):
+        clean_text(text, "text", max_bytes=100)
+
+
+@pytest.mark.parametrize(
+    ("filename", "data", "why"),
+    [
+        ("a.md", "ü".encode("latin-1"), "not UTF-8 .*line 1"),
+        ("a.md", b"ok\nok\n\xff", "line 3"),
+        ("a.txt", "ü".encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_other_encodings_are_named(filename: str, data: bytes, why: str) -> None:
+    with pytest.raises(InvalidText, match=why):
+        decode_upload(filename, data)
+
+
+@pytest.mark.parametrize("filename", ["a.pdf", "md", "", ".md.exe", "a.md\0.pdf"])
+def test_other_files_are_refused(filename: str) -> None:
+    with pytest.raises(UnsupportedFile):
+        decode_upload(filename, b"text")
+
+
+@given(st.text())
+def test_a_slug_fits_its_pattern(name: str) -> None:
+    import re
+
+    assert re.fullmatch(SLUG_PATTERN, slugify(name))
