@@ -19,7 +19,7 @@ ENTRY_POINT_GROUP = "combine.providers"
 _NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 
 
-class UnknownModel(LookupError):  # noqa: N818
+class UnknownModel(LookupError):
     """No provider answers to this model string; `remedy` says what to write or to set."""
 
     def __init__(self, model: str, problem: str, remedy: str) -> None:
@@ -28,7 +28,7 @@ class UnknownModel(LookupError):  # noqa: N818
         self.remedy = remedy
 
 
-class ProviderConflict(ValueError):  # noqa: N818
+class ProviderConflict(ValueError):
     """A provider's name is malformed or registered twice."""
 
 
