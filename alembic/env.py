@@ -5,9 +5,9 @@ The database is that of the ini file and of the environment, exactly as the serv
 
 from __future__ import annotations
 
-from alembic import context
 import logging.config
 
+from alembic import context
 from sqlalchemy import create_engine, pool, text
 
 from combine_core.database.migrations import include_object, is_ours, target_metadata
