@@ -121,6 +121,7 @@ setup(
             "combine_auth = combine_auth.models",
         ],
         "combine.settings": [
+            "combine_health = combine_health.settings",
             "combine_core = combine_core.settings.core:CoreSettings",
             "combine_auth = combine_auth.settings:AuthSettings",
         ],
