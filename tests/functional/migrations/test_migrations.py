@@ -1,0 +1,128 @@
+"""Every migration goes up, down and up again, and the models match what they leave."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg2
+import pytest
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from pytest_alembic.tests import (
+    test_model_definitions_match_ddl,
+    test_single_head_revision,
+    test_up_down_consistency,
+    test_upgrade,
+)
+from sqlalchemy import create_engine
+from sqlalchemy.engine import Engine
+
+from combine_core.database.migrations import head_revision, migrations_folder
+from combine_core.settings.database_url import parse_database_url
+from tests.conftest import MakeDatabase
+
+__all__ = [
+    "test_model_definitions_match_ddl",
+    "test_single_head_revision",
+    "test_up_down_consistency",
+    "test_upgrade",
+]
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def empty_database(make_database: MakeDatabase) -> str:
+    return make_database(migrated=False)
+
+
+@pytest.fixture
+def alembic_config(empty_database: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()))
+    config.attributes["database_url"] = parse_database_url(empty_database).get_secret_value()
+    return config
+
+
+@pytest.fixture
+def alembic_engine(empty_database: str) -> Engine:
+    return create_engine(parse_database_url(empty_database).get_secret_value())
+
+
+def test_two_at_once_migrate_one_after_the_other(alembic_config: Config, empty_database: str) -> None:
+    """The lock of the first is held; the second waits for it instead of failing half-way."""
+    first = _alembic(empty_database, "upgrade", "head")
+    second = _alembic(empty_database, "upgrade", "head")
+    for process in (first, second):
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, output
+    with psycopg2.connect(empty_database) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT version_num FROM alembic_version")
+        assert cursor.fetchall() == [(head_revision(),)]
+
+
+def test_a_revision_that_fails_leaves_nothing(alembic_config: Config, empty_database: str) -> None:
+    with psycopg2.connect(empty_database) as connection, connection.cursor() as cursor:
+        # A table in the way of the last revision but one.
+        cursor.execute("CREATE TABLE procrastinate_jobs (id int)")
+    with pytest.raises(psycopg2.Error):
+        command.upgrade(alembic_config, "0002")
+    with psycopg2.connect(empty_database) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT version_num FROM alembic_version")
+        assert cursor.fetchall() == [("0001",)]
+        cursor.execute("SELECT to_regclass('procrastinate_workers')")
+        assert cursor.fetchone() == (None,)
+
+
+@pytest.mark.parametrize("bare", [True, False], ids=["ALEMBIC_CONFIG", "-c"])
+def test_the_commands_of_the_runbook(empty_database: str, bare: bool) -> None:
+    """`alembic upgrade head`, `current` and `downgrade -1`, by -c and by ALEMBIC_CONFIG."""
+
+    def alembic(*words: str) -> str:
+        process = _alembic(empty_database, *words, bare=bare)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, output
+        return output
+
+    head = head_revision()
+    before = ScriptDirectory(str(migrations_folder())).get_revision("head").down_revision
+    assert f"-> {head}" in alembic("upgrade", "head")
+    assert f"{head} (head)" in alembic("current")
+    alembic("downgrade", "-1")
+    assert f"{before}" in alembic("current")
+    assert f"{head} (head)" not in alembic("current")
+
+
+def test_a_database_that_is_away_is_named_without_a_password() -> None:
+    process = _alembic("postgresql://combine:canary-password@127.0.0.1:1/combine", "current")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Connection refused" in output
+    assert "canary-password" not in output
+
+
+def _alembic(url: str, *words: str, bare: bool = False) -> subprocess.Popen[str]:
+    environment = {
+        **os.environ,
+        "ENVIRONMENT": "test",
+        "DATABASE_URL": url,
+        "COMBINE_CORE_WORKER": "false",
+        "COMBINE_AUTH_LOCAL_SIGN_IN": "false",
+    }
+    command_line = [sys.executable, "-m", "alembic"]
+    if bare:
+        environment["ALEMBIC_CONFIG"] = "production.ini"
+    else:
+        command_line += ["-c", "development.ini"]
+    return subprocess.Popen(
+        [*command_line, *words],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
