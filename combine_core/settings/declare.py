@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
@@ -170,6 +171,12 @@ class AddonSettings(BaseSettings):
         """Its settings, in the order of their declaration."""
         return tuple(_declared(cls.addon, name, info) for name, info in cls.model_fields.items())
 
+    def secrets(self) -> frozenset[str]:
+        """The secret values themselves, for those who must keep them out of texts."""
+        held = (getattr(self, d.field) for d in self.declared() if d.traits.secret)
+        values = (one.get_secret_value() for one in held if isinstance(one, SecretStr))
+        return frozenset(form for value in values for form in _forms(value))
+
     @classmethod
     def worked_out(cls, given: Given) -> Mapping[str, Any]:  # noqa: ARG003
         """Values, by field, that follow from what was given or from the place: derived defaults."""
@@ -204,3 +211,10 @@ def shown(value: Any) -> str:
     if isinstance(value, tuple | list):
         return " ".join(shown(part) for part in value)
     return str(value) if isinstance(value, str | int | float | Path) else repr(value)
+
+
+def _forms(secret: str) -> set[str]:
+    """A secret and, of a URL, the password in it, as written and as meant."""
+    _, separator, rest = secret.partition("://")
+    password = rest.rpartition("@")[0].partition(":")[2] if separator else ""
+    return {form for form in (secret, password, unquote(password)) if form}

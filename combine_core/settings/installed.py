@@ -14,6 +14,8 @@ from combine_core.settings.problems import Problem
 from combine_core.settings.unknown import Names
 
 ENTRY_POINT_GROUP = "combine.settings"
+# By the server, and by the command line.
+_READ_ELSEWHERE = ("PORT", "LISTEN", "COMBINE_INI")
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,17 @@ class Installed:
         )
 
 
-def installed() -> Installed:
-    """Everything in the entry-point group, combine_core first."""
+def installed(distribution: str | None = None) -> Installed:
+    """Everything in the entry-point group, combine_core first.
+
+    :param distribution: only what this distribution brings
+    """
     classes: dict[type[AddonSettings], None] = {CoreSettings: None}
     guests: dict[str, Guest] = {}
     problems = []
     for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.name):
+        if distribution and (entry_point.dist is None or entry_point.dist.name != distribution):
+            continue
         try:
             declaring: Any = entry_point.load()
         except ImportError as error:
@@ -66,7 +73,7 @@ def names_of(used: Installed, all_installed: Installed) -> Names:
     names = Names(
         addons={cls.addon for cls in used.classes} | set(used.guests),
         installed={cls.addon for cls in all_installed.classes} | set(all_installed.guests),
-        variables=["PORT", "LISTEN"],
+        variables=list(_READ_ELSEWHERE),
     )
     for cls in used.classes:
         names.keys += (declared.ini_key for declared in cls.declared())

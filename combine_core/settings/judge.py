@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from combine_core.settings.declare import AddonSettings, Declared, Given
 from combine_core.settings.envfile import NAME as ENV_FILE_NAME
 from combine_core.settings.environment import Place
-from combine_core.settings.loaded import Row, row, unusable_row
+from combine_core.settings.loaded import MISSING, UNUSABLE, Row, row, valueless_row
 from combine_core.settings.problems import Finding, Problem, Unusable
 from combine_core.settings.sources import Found, Source, Sources
 from combine_core.settings.suspicion import examine
@@ -67,12 +67,20 @@ def judge(
     for name, finding in sorted(findings, key=lambda entry: order.index(entry[0])):
         problem = _problem(declared[name], found.get(name), finding)
         (problems if place.environment in finding.refused_in else warnings)[problem] = None
-    rows = []
-    for name, d in declared.items():
-        source = found[name].source if name in texts else Source.DEFAULT
-        value = getattr(instance, name)
-        rows.append(unusable_row(d, source) if name in unusable else row(d, value, source))
-    return Judged(instance, tuple(rows), tuple(problems), tuple(warnings))
+    rows = tuple(
+        _row(d, getattr(instance, name), found.get(name), given) for name, d in declared.items()
+    )
+    return Judged(instance, rows, tuple(problems), tuple(warnings))
+
+
+def _row(d: Declared, value: Any, found: Found | None, given: Given) -> Row:
+    if d.field in given.unusable and found:
+        return valueless_row(d, UNUSABLE, found.source)
+    if d.field in given and found:
+        return row(d, value, found.source)
+    if given.place.environment in d.traits.required_in:
+        return valueless_row(d, MISSING, Source.DEFAULT)
+    return row(d, value, Source.DEFAULT)
 
 
 def _read(d: Declared, hit: Found) -> tuple[Any, tuple[Finding, ...], bool]:

@@ -53,7 +53,8 @@ def load_all(
     :param classes: the settings to load; default: those of the add-ons in ``pyramid.includes``
     :raises ConfigurationEnvironmentError: with every problem, after one log line that names them
     """
-    outcome = judge_all(ini, ini_path, environ, classes)
+    used = None if classes is None else Installed(tuple(classes), {})
+    outcome = judge_all(ini, ini_path, environ, used)
     for warning in outcome.warnings:
         log.warning("%s", warning)
     if outcome.problems:
@@ -67,16 +68,19 @@ def judge_all(
     ini: Mapping[str, Any],
     ini_path: Path | None,
     environ: Mapping[str, str] = os.environ,
-    classes: Iterable[type[AddonSettings]] | None = None,
+    used: Installed | None = None,
 ) -> Outcome:
-    """The same without a log line or an exception."""
+    """The same without a log line or an exception.
+
+    :param used: what declares settings; default: the add-ons in ``pyramid.includes``
+    """
     here = ini_path.resolve().parent if ini_path else Path.cwd()
     env_file = read_env_file(here / ENV_FILE_NAME) if ini_path else EnvFile()
     server = _server_section(ini_path)
     sources = Sources(environ, env_file.values, ini)
     place = _place(sources, here, server)
     everything = installed()
-    used = Installed(tuple(classes), {}) if classes else everything.only(included(ini))
+    used = everything.only(included(ini)) if used is None else used
     names = names_of(used, everything)
     present = {*environ, *env_file.values}
 
@@ -109,13 +113,25 @@ def judge_all(
 def _place(sources: Sources, here: Path, server: Mapping[str, str]) -> Place:
     declared = {d.field: d for d in CoreSettings.declared()}
     found = sources.find(declared["environment"])
-    # The server reads these two itself, before there is an application.
-    port = sources.environ.get("PORT", "").strip() or server.get("port", "")
+    port = _port(sources.environ, server)
     return Place(
         environment=probable_environment(str(found.value) if found else None),
         here=here,
         port=int(port) if is_port(port) else DEFAULT_PORT,
     )
+
+
+def _port(environ: Mapping[str, str], server: Mapping[str, str]) -> str:
+    """The port as the server will find it: it reads these itself, before an application exists."""
+    for text in (
+        environ.get("PORT", ""),
+        environ.get("LISTEN", "").partition(" ")[0].rpartition(":")[2],
+        server.get("listen", "").strip().partition(" ")[0].rpartition(":")[2],
+        server.get("port", ""),
+    ):
+        if is_port(text.strip()):
+            return text.strip()
+    return ""
 
 
 def _server_section(ini_path: Path | None) -> dict[str, str]:

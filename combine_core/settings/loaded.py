@@ -3,15 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import unquote
-
-from pydantic import SecretStr
 
 from combine_core.settings.declare import AddonSettings, Declared, shown
 from combine_core.settings.sources import Source
 
 MASK = "********"
 UNUSABLE = "(unusable)"
+MISSING = "(missing)"
 
 S = TypeVar("S", bound=AddonSettings)
 
@@ -41,9 +39,9 @@ def row(declared: Declared, value: Any, source: str) -> Row:
     return _row(declared, text, source)
 
 
-def unusable_row(declared: Declared, source: str) -> Row:
-    """The row of a setting whose text is no value of its type; the text is not repeated."""
-    return _row(declared, UNUSABLE, source)
+def valueless_row(declared: Declared, why: str, source: str) -> Row:
+    """The row of a setting without a value: missing, or a text that is not repeated."""
+    return _row(declared, why, source)
 
 
 def _row(declared: Declared, text: str, source: str) -> Row:
@@ -102,13 +100,7 @@ class LoadedSettings:
 
     def secrets(self) -> frozenset[str]:
         """The secret values themselves, for those who must keep them out of texts."""
-        values: set[str] = set()
-        for cls, instance in self._instances.items():
-            for declared in cls.declared():
-                value = getattr(instance, declared.field)
-                if declared.traits.secret and isinstance(value, SecretStr):
-                    values |= _forms(value.get_secret_value())
-        return frozenset(values)
+        return frozenset().union(*(one.secrets() for one in self._instances.values()))
 
     def joined(self, other: "LoadedSettings") -> "LoadedSettings":
         """These and those."""
@@ -133,10 +125,3 @@ class LoadedSettings:
             for old in self._rows
         ]
         return LoadedSettings({**self._instances, cls: new}, rows, self.overlay)
-
-
-def _forms(secret: str) -> set[str]:
-    """A secret and, of a URL, the password in it, as written and as meant."""
-    _, separator, rest = secret.partition("://")
-    password = rest.rpartition("@")[0].partition(":")[2] if separator else ""
-    return {form for form in (secret, password, unquote(password)) if form}

@@ -1,0 +1,56 @@
+"""What the service says about itself: log lines and the request id.
+
+``config.include("combine_core.observe")`` gives each request an id: ``request.request_id``. It is
+that of the header ``X-Request-ID`` if that is sane (8 to 64 letters, digits, ``.``, ``_``, ``-``),
+else a new one. Every log line of the request carries it, and the answer returns it.
+
+One line per request goes to the logger ``combine_core.access``: method, path, status, duration and,
+if the security policy has put the user into ``request.environ["combine.user"]``, the user. Probes
+that succeed are logged at debug level.
+
+Whoever starts a process calls :func:`configure_logging` after the ini's logging is set up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyramid.interfaces import ITweens
+from pyramid.tweens import EXCVIEW, INGRESS
+
+from combine_core.observe.context import HEADER, USER_KEY, request_id
+from combine_core.observe.logs import JsonFormatter, TextFormatter, configure_logging
+from combine_core.observe.redaction import Redactor
+from combine_core.observe.tween import request_tween_factory
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+
+__all__ = [
+    "HEADER",
+    "USER_KEY",
+    "JsonFormatter",
+    "Redactor",
+    "TextFormatter",
+    "configure_logging",
+    "includeme",
+    "request_id",
+]
+
+
+# Later than every add_tween, whichever add-on it comes from.
+_AFTER_ALL_TWEENS = 100
+
+
+def includeme(config: Configurator) -> None:
+    """Add ``request.request_id`` and the outermost tween."""
+    config.add_request_method(request_id, "request_id", reify=True)
+    # Of the tweens that only want to be outside the error views, the one added last is the
+    # outermost. add_tween cannot wait for the others; an action can.
+    config.action("combine_core request tween", _add_tween, (config,), order=_AFTER_ALL_TWEENS)
+
+
+def _add_tween(config: Configurator) -> None:
+    tweens = config.registry.getUtility(ITweens)
+    name = f"{request_tween_factory.__module__}.{request_tween_factory.__name__}"
+    tweens.add_implicit(name, request_tween_factory, under=INGRESS, over=EXCVIEW)

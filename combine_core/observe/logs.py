@@ -1,0 +1,168 @@
+"""Log lines: for people or as JSON, with the request they belong to, without secrets.
+
+The ini file says where lines go (``[loggers]``, ``[handlers]``). :func:`configure_logging` then
+says how the lines on the console look and how much is said.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+from pythonjsonlogger.json import JsonFormatter as LibraryJsonFormatter
+
+from combine_core.observe.context import current_request, request_id, route_of, user_of
+from combine_core.observe.redaction import Redactor
+from combine_core.settings.core import CoreSettings, LogFormat
+
+OURS = "combine"
+# What a JSON line holds, in this order; duration is in milliseconds.
+_FIELDS = {
+    "created": "timestamp",
+    "levelname": "level",
+    "name": "logger",
+    "message": "message",
+    "request_id": "request_id",
+    "user": "user",
+    "route": "route",
+    "status": "status",
+    "duration": "duration",
+}
+_TEXT = "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s] %(message)s"
+# Characters that would let a text move the cursor or clear the terminal.
+_VISIBLE = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
+}
+
+# One for the process, as the handlers are: no application may log the secrets of another.
+REDACTOR = Redactor()
+
+
+class RequestFilter(logging.Filter):
+    """Gives each record the request it belongs to; for handlers. Lets every record pass."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add request_id, user and route, unless the record was made with its own."""
+        request = current_request()
+        for name, value in (
+            ("request_id", request and request_id(request)),
+            ("user", request and user_of(request)),
+            ("route", request and route_of(request)),
+        ):
+            if not hasattr(record, name):
+                setattr(record, name, value)
+        return True
+
+
+class TextFormatter(logging.Formatter):
+    """Lines for people: time (UTC), level, logger, request id, message."""
+
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def __init__(
+        self,
+        fmt: str | None = None,
+        datefmt: str | None = None,
+        style: Literal["%", "{", "$"] = "%",
+        validate: bool = True,
+        *,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> None:
+        known = {"request_id": "-", "user": "-", "route": "-", **(defaults or {})}
+        super().__init__(fmt or _TEXT, datefmt, style, validate, defaults=known)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line. Further ones (a traceback) are indented, so none can be forged."""
+        shown = logging.makeLogRecord(record.__dict__)
+        for name in ("request_id", "user", "route"):
+            if getattr(shown, name, "") is None:
+                delattr(shown, name)
+        text = REDACTOR.text(super().format(shown))
+        return text.translate(_VISIBLE).replace("\n", "\n    ")
+
+
+class JsonFormatter(LibraryJsonFormatter):
+    """One JSON object per line."""
+
+    def __init__(self) -> None:
+        super().__init__(list(_FIELDS), rename_fields=_FIELDS)
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        """Say the time as text, and no secret."""
+        created = log_data["timestamp"]
+        log_data["timestamp"] = (
+            time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(created))
+            + f".{int(created % 1 * 1000):03d}Z"
+        )
+        return {key: REDACTOR.value(value) for key, value in log_data.items()}
+
+
+class Redacting(logging.Formatter):
+    """A formatter of someone else's, without secrets."""
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        """What the inner formatter says, redacted."""
+        return REDACTOR.text(self._inner.format(record))
+
+
+def configure_logging(settings: CoreSettings, secrets: Iterable[str] = ()) -> None:
+    """Apply LOG_LEVEL and LOG_FORMAT on top of what the ini file has set up.
+
+    Handlers that write to the console take our formatters; others keep theirs. All add the request
+    and leave out secrets. May be called again, after something else has set up logging.
+
+    :param secrets: values never to be logged (``LoadedSettings.secrets()``)
+    """
+    REDACTOR.add(secrets)
+    REDACTOR.add(settings.secrets())
+    root = logging.getLogger()
+    if not root.handlers:
+        root.addHandler(logging.StreamHandler(sys.stderr))
+    for handler in _handlers():
+        _dress(handler, settings.log_format)
+    # Without LOG_LEVEL the levels of the ini file stand.
+    if "log_level" in settings.model_fields_set:
+        _set_level(settings.log_level.upper())
+    for logger in _loggers():
+        # fileConfig() switches off what existed before it, unless told otherwise.
+        if logger.name.startswith(OURS):
+            logger.disabled = False
+
+
+def _dress(handler: logging.Handler, log_format: LogFormat) -> None:
+    if not any(isinstance(one, RequestFilter) for one in handler.filters):
+        handler.addFilter(RequestFilter())
+    # Not a subclass of it, which writes to files or collects for tests.
+    if type(handler) is logging.StreamHandler:
+        handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
+    elif not isinstance(handler.formatter, Redacting | TextFormatter | JsonFormatter):
+        handler.setFormatter(Redacting(handler.formatter or logging.Formatter()))
+
+
+def _set_level(level: str) -> None:
+    root = logging.getLogger()
+    root.setLevel(level)
+    for logger in _loggers():
+        # The ini may keep a library quieter than the rest; nothing is louder than asked for.
+        if logger.name.startswith(OURS):
+            logger.setLevel(logging.NOTSET)
+        elif logger.level != logging.NOTSET:
+            logger.setLevel(max(logger.level, root.level))
+
+
+def _handlers() -> Iterator[logging.Handler]:
+    yield from logging.getLogger().handlers
+    for logger in _loggers():
+        yield from logger.handlers
+
+
+def _loggers() -> list[logging.Logger]:
+    known = logging.getLogger().manager.loggerDict.values()
+    return [logger for logger in known if isinstance(logger, logging.Logger)]

@@ -1,0 +1,73 @@
+"""Keeps secrets out of log lines: the configured values, user parts of URLs, bearer tokens."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from typing import Any
+from urllib.parse import quote
+
+MASK = "***"
+# Shorter ones would mask half of every line.
+_SHORTEST = 4
+# Shorter ones are masked as whole words only: the password "combine" is in combine_core, too.
+_DISTINCT = 12
+
+_PATTERNS = (
+    # Up to the last @ of the word: a password may hold an @ or a / that should have been escaped.
+    (re.compile(r"""(?i)\b([a-z][a-z0-9+.-]*://)[^\s"'<>]*@"""), rf"\1{MASK}@"),
+    (
+        re.compile(r"(?i)\b((?:password|passwd|pwd)\s?=\s?)('[^']*'|\"[^\"]*\"|[^\s,;&]+)"),
+        rf"\1{MASK}",
+    ),
+    (re.compile(r"(?i)\b(bearer|basic)(\s+)[\w.~+/=-]{8,}"), rf"\1\2{MASK}"),
+    (re.compile(r"\b(cmb_[a-z]+_)\w+"), rf"\1{MASK}"),
+)
+
+
+class Redactor:
+    """Masks secrets in texts. Knows the values added to it, and what secrets look like."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._forms: frozenset[str] = frozenset()
+        self._values: re.Pattern[str] | None = None
+        self.add(secrets)
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Mask these values from now on, in each form in which they may appear."""
+        known = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
+        self._forms |= known
+        if self._forms:
+            longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
+            self._values = re.compile("|".join(map(_pattern, longest_first)))
+
+    def text(self, text: str) -> str:
+        """`text` without secrets."""
+        if self._values is not None:
+            text = self._values.sub(MASK, text)
+        for pattern, replacement in _PATTERNS:
+            text = pattern.sub(replacement, text)
+        return text
+
+    def value(self, value: Any) -> Any:
+        """A value for JSON without secrets; what JSON cannot say becomes text."""
+        if isinstance(value, str):
+            return self.text(value)
+        if value is None or isinstance(value, bool | int):
+            return value
+        if isinstance(value, float):
+            return value if isfinite(value) else str(value)
+        if isinstance(value, Mapping):
+            return {self.text(str(key)): self.value(held) for key, held in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.value(entry) for entry in value]
+        return self.text(str(value))
+
+
+def _forms(secret: str) -> set[str]:
+    return {secret, quote(secret, safe=""), repr(secret)[1:-1], json.dumps(secret)[1:-1]}
+
+
+def _pattern(form: str) -> str:
+    escaped = re.escape(form)
+    return escaped if len(form) >= _DISTINCT else rf"(?<!\w){escaped}(?!\w)"

@@ -1,0 +1,102 @@
+"""The outermost tween: the request's id, its access line, and the last resort for errors."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from pyramid.response import Response
+from pyramid_retry import is_error_retryable
+
+from combine_core.observe.context import HEADER, request_id, user_of, working_on
+
+if TYPE_CHECKING:
+    from pyramid.registry import Registry
+    from pyramid.request import Request
+
+log = logging.getLogger("combine_core.access")
+
+_LONGEST_PATH = 500
+Handler = Callable[["Request"], Response]
+
+
+def request_tween_factory(handler: Handler, registry: Registry) -> Handler:  # noqa: ARG001
+    """Wrap everything that happens in a request."""
+
+    def request_tween(request: Request) -> Response:
+        with working_on(request):
+            started = time.perf_counter()
+            try:
+                response = handler(request)
+            except Exception as error:
+                # pyramid_retry starts the request again; a test wants to see the error itself.
+                if is_error_retryable(request, error):
+                    raise
+                log.exception("%s failed", _line(request))
+                if request.environ.get("paste.throw_errors"):
+                    raise
+                response = _last_resort(request)
+            response.headers[HEADER] = request_id(request)
+            if not _is_retried(request):
+                _log_access(request, response.status_code, time.perf_counter() - started)
+            return response
+
+    return request_tween
+
+
+def _is_retried(request: Request) -> bool:
+    error = getattr(request, "exception", None)
+    return error is not None and is_error_retryable(request, error)
+
+
+def _log_access(request: Request, status: int, seconds: float) -> None:
+    duration = round(seconds * 1000, 1)
+    user = user_of(request)
+    log.log(
+        logging.DEBUG if _is_quiet(request, status) else logging.INFO,
+        "%s %d %.1f ms%s",
+        _line(request),
+        status,
+        duration,
+        f" {user}" if user else "",
+        extra={"status": status, "duration": duration},
+    )
+
+
+def _is_quiet(request: Request, status: int) -> bool:
+    """Probes come every second; they are news when they fail."""
+    path: str = request.environ.get("PATH_INFO", "")
+    probe = path in {"/health", "/metrics"} or path.startswith("/health/")
+    return probe and 200 <= status < 300
+
+
+def _line(request: Request) -> str:
+    """Method and path, without the query, which may hold what is nobody's business."""
+    environ = request.environ
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    shown = quote(path.encode("latin-1", "replace"), safe="/:@!$&'()*+,;=~")
+    if len(shown) > _LONGEST_PATH:
+        shown = f"{shown[:_LONGEST_PATH]}..."
+    return f"{environ.get('REQUEST_METHOD', '-')[:20]} {shown or '/'}"
+
+
+def _last_resort(request: Request) -> Response:
+    """The answer where no error view was found, or it failed itself."""
+    known_as = request_id(request)
+    detail = f"The service failed. The log tells why, under the request id {known_as}."
+    if "text/html" in request.environ.get("HTTP_ACCEPT", ""):
+        return Response(f"{detail}\n", status=500, content_type="text/plain", charset="utf-8")
+    problem = {
+        "type": "about:blank",
+        "title": "Internal Server Error",
+        "status": 500,
+        "detail": detail,
+        "request_id": known_as,
+    }
+    return Response(
+        json.dumps(problem).encode(), status=500, content_type="application/problem+json"
+    )
