@@ -45,7 +45,7 @@ def test_a_brief_has_its_headings_in_order_and_says_what_is_empty() -> None:
         "## Open questions",
         "## Next steps",
     ]
-    assert "- One thing.\n" in markdown
+    assert "# Brief: notes.md\n\n## Summary\n\n- One thing.\n\n## Key points\n\nNothing" in markdown
     assert markdown.count("Nothing in the sources.") == 5
     assert markdown.endswith("Made by the line brief.\n")
 
