@@ -1,12 +1,15 @@
 """Who may see the details of the full status."""
 
 import logging
+import re
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 log = logging.getLogger("combine_health")
 
 PERMISSION = "health:details"
+
+_FORWARDED_FOR = re.compile(r'(?i)\bfor\s*=\s*"?(\[[^\]]*\]|[^;,"\s]*)')  # RFC 7239
 
 _LOCAL = [
     ip_network(text)
@@ -36,12 +39,15 @@ def _is_local(request: Any) -> bool:
     # A proxy that the server was not told to trust has a private address itself; the hops it names
     # can only take the right away, so they need not be believed to be used.
     hops = [hop.strip() for hop in request.environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+    hops += _FORWARDED_FOR.findall(request.environ.get("HTTP_FORWARDED", ""))
     return all(map(_is_local_address, [request.remote_addr or "", *filter(None, hops)]))
 
 
 def _is_local_address(text: str) -> bool:
     if text == "localhost":  # what waitress says of a client on a Unix socket
         return True
+    if text.count(":") == 1:
+        text = text.partition(":")[0]  # IPv4 with a port
     try:
         address = ip_address(text.strip("[]"))
     except ValueError:

@@ -80,9 +80,10 @@ class Plugins:
         try:
             self._manager.check_pending()
         except pluggy.PluginValidationError as error:
+            name = self._manager.get_name(error.plugin)
             raise ConfigurationError(
-                f"{error}. The hooks are: {', '.join(_hooks())}. To do without the plugin, name it"
-                " in combine_health.disabled_plugins"
+                f"health plugin {name}: {error}. The hooks are: {', '.join(_hooks())}."
+                " To do without the plugin, name it in combine_health.disabled_plugins"
             ) from error
 
     def _report_broken(self, plugin: str, error: BaseException) -> None:

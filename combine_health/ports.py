@@ -52,9 +52,10 @@ def _pair(entry: str, where: str, fallback: int, forced: int | None) -> str:
 
 def _is_ipv6(text: str) -> bool:
     try:
-        return IPv6Address(text) is not None
+        IPv6Address(text)
     except ValueError:
         return False
+    return True
 
 
 def _port(text: str, where: str) -> int:

@@ -430,8 +430,11 @@ def wait_for_status(runner, wanted):
 
 
 def test_the_background_starts_with_the_first_probe():
-    runner = Runner([Check("a", lambda _: True)], None, Redactor())
+    gate = Gate()
+    runner = Runner([Check("a", gate, timeout=PATIENCE)], None, Redactor())
+    assert gate.started == 0
     assert runner.readings()[0].status is Status.STARTING
+    gate.open.set()
     assert wait_for_status(runner, Status.HEALTHY)
     runner.stop()
 

@@ -1,0 +1,543 @@
+"""The endpoints, in a Pyramid application that has nothing but the add-on."""
+
+import json
+import threading
+
+import pytest
+from pyramid.authorization import ALL_PERMISSIONS, Allow, Everyone
+from pyramid.config import Configurator
+from pyramid.exceptions import ConfigurationConflictError, ConfigurationError
+from pyramid.interfaces import IIntrospectable
+from pyramid.security import Allowed, Denied
+from webtest import TestApp
+
+import combine_health
+from combine_health import HealthResult, Status, read_check, start_health
+from combine_health.registry import health_of
+from combine_health.testing import FakeClock
+
+CANARY = "c4n4ry-s3cr3t"
+LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
+WORDS = ("connected", "disconnected")
+PATHS = ["/health", "/health/ready", "/health/detailed"]
+
+AT_REQUEST = {
+    "combine_health.background": "false",
+    "combine_health.load_entry_points": "false",
+}
+
+
+def make(setup=lambda config: None, **settings):
+    with Configurator(settings={**AT_REQUEST, **settings}) as config:
+        config.include("combine_health")
+        setup(config)
+        app = config.make_wsgi_app()
+    return TestApp(app)
+
+
+class Switch:
+    """A check whose answer the test sets."""
+
+    def __init__(self, answer=True):
+        self.answer = answer
+
+    def __call__(self, _registry):
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def database():
+    return Switch()
+
+
+@pytest.fixture
+def app(database):
+    return make(lambda config: config.add_health_check("database", database, words=WORDS))
+
+
+def test_a_bare_installation():
+    app = make()
+    assert app.get("/health").body == b'{"status": "healthy"}'
+    assert app.get("/health/ready").body == b'{"status": "ready"}'
+    assert app.get("/health/detailed", extra_environ=LOCAL).json["status"] == "healthy"
+
+
+def test_ready_with_a_database(app):
+    answer = app.get("/health/ready", status=200)
+    assert answer.body == b'{"status": "ready", "database": "connected"}'
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "Retry-After" not in answer.headers
+
+
+@pytest.mark.parametrize("answer", [False, RuntimeError("gone"), SystemExit(), 7])
+def test_not_ready_and_ready_again_by_itself(app, database, answer):
+    database.answer = answer
+    refused = app.get("/health/ready", status=503)
+    assert refused.body == b'{"status": "unavailable", "database": "disconnected"}'
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert app.get("/health", status=200).json == {"status": "healthy"}
+    database.answer = True
+    assert app.get("/health/ready", status=200).json["database"] == "connected"
+
+
+def test_before_the_first_result():
+    gate = threading.Event()
+    app = make(
+        lambda config: config.add_health_check(
+            "database", lambda _: gate.wait(10), words=WORDS, timeout=10
+        ),
+        **{"combine_health.background": "true"},
+    )
+    refused = app.get("/health/ready", status=503)
+    assert refused.body == b'{"status": "starting", "database": "unknown"}'
+    assert "Retry-After" in refused.headers
+    assert app.get("/health").json == {"status": "healthy"}
+    gate.set()
+
+
+def test_a_result_too_old_is_unknown_and_not_ready(database):
+    time = FakeClock()
+
+    def setup(config):
+        config.add_health_check("database", database, words=WORDS)
+        health_of(config.registry).clock = time.clock()
+
+    app = make(setup, **{"combine_health.background": "true"})
+    runner = health_of(app.app.registry).runner
+    start_health(app.app.registry)
+    with runner._changed:
+        assert runner._changed.wait_for(lambda: runner.reading("database").passing, 10)
+    assert app.get("/health/ready").json == {"status": "ready", "database": "connected"}
+    runner.stop()  # a scheduler that died: nothing renews the result
+    time.advance(7)
+    assert app.get("/health/ready", status=503).json == {
+        "status": "unavailable",
+        "database": "unknown",
+    }
+
+
+def test_what_is_not_critical_leaves_ready_as_it_is(database):
+    def setup(config):
+        config.add_health_check("database", database, words=WORDS)
+        config.add_health_check("worker", Switch(False), critical=False)
+        config.add_health_check("news", Switch(False), kind="info")
+
+    app = make(setup)
+    assert app.get("/health/ready").body == b'{"status": "ready", "database": "connected"}'
+    assert app.get("/health/detailed", extra_environ=LOCAL).json["status"] == "degraded"
+
+
+def test_degraded_is_ready(app, database):
+    database.answer = HealthResult.degraded("slow", "it takes 3 s")
+    assert app.get("/health/ready").json == {"status": "ready", "database": "connected"}
+    full = app.get("/health/detailed", extra_environ=LOCAL).json
+    assert full["status"] == "degraded"
+    assert full["checks"]["database"]["cause"] == "slow"
+
+
+def test_info_decides_nothing():
+    app = make(lambda config: config.add_health_check("news", Switch(False), kind="info"))
+    assert app.get("/health/detailed", extra_environ=LOCAL).json["status"] == "healthy"
+
+
+def test_only_live_checks_decide_liveness():
+    live = Switch()
+    app = make(lambda config: config.add_health_check("loop", live, kind="live"))
+    assert app.get("/health").json == {"status": "healthy"}
+    live.answer = False
+    assert app.get("/health", status=503).json == {"status": "unhealthy"}
+    assert app.get("/health/ready", status=503).json == {"status": "unavailable"}
+
+
+def test_the_full_status():
+    def setup(config):
+        config.add_health_check(
+            "queue",
+            lambda _: HealthResult.failing("long", "7 wait", waiting=7),
+            remedies={"long": "Start a worker."},
+            runbook="https://example.com/runbook#queue",
+        )
+        config.add_health_section("pool", lambda registry: {"size": 5, "here": bool(registry)})
+        config.add_health_section("version", lambda _: "1.2.3")
+
+    app = make(setup, **{"combine_health.environment": "staging"})
+    body = app.get("/health/detailed", status=200, extra_environ=LOCAL).json
+    queue = body["checks"].pop("queue")
+    assert body.pop("uptime_seconds") >= 0
+    assert body == {
+        "status": "unavailable",
+        "version": "1.2.3",
+        "environment": "staging",
+        "pool": {"size": 5, "here": True},
+        "checks": {},
+    }
+    assert queue["status"] == "failing"
+    assert queue["critical"] is True
+    assert queue["kind"] == "ready"
+    assert queue["cause"] == "long"
+    assert queue["remedy"] == "Start a worker."
+    assert queue["runbook"] == "https://example.com/runbook#queue"
+    assert queue["detail"] == "7 wait"
+    assert queue["data"] == {"waiting": 7}
+    assert queue["age_seconds"] >= 0
+    assert queue["duration_ms"] >= 0
+    assert queue["never_healthy"] is True
+    assert (queue["runs"], queue["failures"], queue["timeouts"]) == (1, 1, 0)
+    assert queue["since"].endswith("+00:00")
+
+
+def test_a_section_that_raises_shows_only_the_name_of_its_error(caplog):
+    def setup(config):
+        config.add_health_secret(CANARY)
+        config.add_health_section("broken", lambda _: {}[CANARY])
+        config.add_health_section("odd", lambda _: object())
+
+    body = make(setup).get("/health/detailed", extra_environ=LOCAL).json
+    assert body["broken"] == "error: KeyError"
+    assert body["odd"] == "<object>"
+    assert CANARY not in caplog.text
+    assert "health section broken: KeyError" in caplog.text
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_head(app, path):
+    got = app.get(path, extra_environ=LOCAL)
+    head = app.head(path, extra_environ=LOCAL)
+    assert (head.status_code, head.body) == (200, b"")
+    assert head.headers["Cache-Control"] == "no-store"
+    if path != "/health/detailed":  # whose ages differ
+        assert head.headers["Content-Length"] == got.headers["Content-Length"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_other_methods(app, path, method):
+    answer = app.request(path, method=method, status=405)
+    assert answer.headers["Allow"] == "GET, HEAD"
+    assert "error" in answer.json
+
+
+def test_no_secret_leaves(caplog):
+    def setup(config):
+        config.add_health_secret(CANARY)
+        config.add_health_secret("")
+        config.add_health_secret(f"postgresql://combine:{CANARY}-2@db/combine")
+        config.add_health_check("raises", Switch(RuntimeError(f"with {CANARY} and {CANARY}-2")))
+        config.add_health_check(
+            "says", Switch(HealthResult("failing", "x", f"password={CANARY}", {CANARY: [CANARY]}))
+        )
+        config.add_health_section("section", lambda _: {"dsn": f"http://u:{CANARY}@h/"})
+
+    app = make(setup)
+    for path in PATHS:
+        answer = app.get(path, extra_environ=LOCAL, status="*")
+        assert CANARY not in answer.text
+        assert CANARY not in str(answer.headers)
+    assert CANARY not in caplog.text
+    assert "RuntimeError" in caplog.text
+
+
+PUBLIC = {"REMOTE_ADDR": "203.0.113.9"}
+
+
+def is_full(app, environ):
+    body = app.get("/health/detailed", status=200, extra_environ=environ).json
+    if "version" not in body:
+        assert body == {"status": "healthy", "checks": {"database": {"status": "healthy"}}}
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("environ", "full"),
+    [
+        (LOCAL, True),
+        ({"REMOTE_ADDR": "::1"}, True),
+        ({"REMOTE_ADDR": "10.1.2.3"}, True),
+        ({"REMOTE_ADDR": "172.18.0.1"}, True),
+        ({"REMOTE_ADDR": "::ffff:192.168.1.1"}, True),
+        ({"REMOTE_ADDR": "fd00::1"}, True),
+        ({"REMOTE_ADDR": "localhost"}, True),  # a Unix socket
+        (PUBLIC, False),
+        ({"REMOTE_ADDR": "172.32.0.1"}, False),
+        ({"REMOTE_ADDR": "2001:4860::8888"}, False),
+        ({"REMOTE_ADDR": ""}, False),
+        ({"REMOTE_ADDR": "nonsense"}, False),
+        ({**LOCAL, "HTTP_X_FORWARDED_FOR": "203.0.113.9"}, False),
+        ({**LOCAL, "HTTP_X_FORWARDED_FOR": "127.0.0.1, 203.0.113.9"}, False),
+        ({**LOCAL, "HTTP_X_FORWARDED_FOR": "192.168.1.7"}, True),
+        ({**PUBLIC, "HTTP_X_FORWARDED_FOR": "127.0.0.1"}, False),
+        ({**LOCAL, "HTTP_X_FORWARDED_FOR": "192.168.1.7:4711"}, True),
+        ({**LOCAL, "HTTP_FORWARDED": "for=203.0.113.9"}, False),
+        ({**LOCAL, "HTTP_FORWARDED": 'for="[fd00::1]:4711";proto=https, For=10.0.0.1'}, True),
+        ({**LOCAL, "HTTP_FORWARDED": 'for="[fd00::1]", for=_hidden'}, False),
+    ],
+)
+def test_details_for_local_clients(app, environ, full):
+    assert is_full(app, environ) is full
+
+
+@pytest.mark.parametrize(("policy", "full"), [("never", False), ("always", True)])
+def test_details_for_none_or_all(database, policy, full):
+    app = make(
+        lambda config: config.add_health_check("database", database),
+        **{"combine_health.details": policy},
+    )
+    for environ in (LOCAL, PUBLIC):
+        assert is_full(app, environ) is full
+
+
+class Policy:
+    def __init__(self, answer):
+        self.answer = answer
+
+    def identity(self, request):
+        raise AssertionError("nobody asks who it is")
+
+    authenticated_userid = identity
+
+    def permits(self, _request, _context, permission):
+        assert permission == "health:details"
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "full"), [(Allowed("yes"), True), (Denied("no"), False), (RuntimeError(), False)]
+)
+def test_details_for_the_authorized(database, answer, full):
+    def setup(config):
+        config.set_security_policy(Policy(answer))
+        config.set_default_permission("everything")
+        config.add_health_check("database", database)
+
+    app = make(setup, **{"combine_health.details": "authorized"})
+    assert is_full(app, LOCAL) is full
+    assert app.get("/health/ready").json == {"status": "ready"}
+
+
+def test_neither_session_nor_policy_nor_root_factory_is_touched(database):
+    def never(*_args):
+        raise AssertionError("touched")
+
+    def setup(config):
+        config.set_session_factory(never)
+        config.set_root_factory(never)
+        config.set_security_policy(Policy(AssertionError("touched")))
+        config.set_default_permission("everything")
+        config.set_default_csrf_options(require_csrf=True)
+        config.add_health_check("database", database, words=WORDS)
+
+    app = make(setup)
+    for path in PATHS:
+        app.get(path, extra_environ=LOCAL)
+        app.post(path, status=405)
+
+
+def test_two_applications_in_one_process():
+    one = make(lambda config: config.add_health_check("one", Switch(False), words=("up", "down")))
+    two = make(lambda config: config.add_health_check("two", Switch(), words=("up", "down")))
+    assert one.get("/health/ready", status=503).json == {"status": "unavailable", "one": "down"}
+    assert two.get("/health/ready").json == {"status": "ready", "two": "up"}
+
+
+def test_two_hundred_checks():
+    def setup(config):
+        for number in range(200):
+            config.add_health_check(f"check-{number}", Switch())
+
+    app = make(setup)
+    assert app.get("/health/ready").json == {"status": "ready"}
+    checks = app.get("/health/detailed", extra_environ=LOCAL).json["checks"]
+    assert len(checks) == 200
+    assert {one["status"] for one in checks.values()} == {"healthy"}
+
+
+def test_a_check_from_python_code_elsewhere():
+    name = "combine_health.testing.FakeClock"  # any callable that takes one argument
+    app = make(lambda config: config.add_health_check("dotted", name, critical=False))
+    seen = app.get("/health/detailed", extra_environ=LOCAL).json["checks"]["dotted"]
+    assert (seen["cause"], seen["detail"].split(";")[0]) == (
+        "bad_result",
+        "the check returned FakeClock",
+    )
+
+
+@pytest.mark.parametrize("dotted", ["no.such.module", "combine_health.no_such_name"])
+def test_a_dotted_name_that_is_not_there(dotted):
+    with pytest.raises(ConfigurationError, match="health check 'x'"):
+        make(lambda config: config.add_health_check("x", dotted))
+
+
+@pytest.mark.parametrize("name", ["Odd Name", "../../etc", "status", ""])
+def test_odd_names_stop_the_start(name):
+    with pytest.raises(ConfigurationError, match="name"):
+        make(lambda config: config.add_health_check(name, Switch()))
+
+
+@pytest.mark.parametrize("name", ["status", "checks", "uptime_seconds", "Odd Name"])
+def test_odd_sections_stop_the_start(name):
+    with pytest.raises(ConfigurationError, match="section"):
+        make(lambda config: config.add_health_section(name, dict))
+
+
+def test_the_same_name_twice_stops_the_start():
+    def setup(config):
+        config.add_health_check("redis", Switch())
+        config.add_health_check("redis", Switch())
+
+    with pytest.raises(ConfigurationConflictError, match="redis"):
+        make(setup)
+
+
+def test_two_add_ons_with_one_name_stop_the_start():
+    def first(config):
+        config.add_health_check("redis", Switch())
+
+    def second(config):
+        config.add_health_check("redis", Switch())
+
+    def setup(config):
+        config.include(first)
+        config.include(second)
+
+    with pytest.raises(ConfigurationConflictError, match="redis"):
+        make(setup)
+
+
+def test_the_application_overrides_an_add_on():
+    def add_on(config):
+        config.add_health_check("redis", Switch(False))
+
+    def setup(config):
+        config.include(add_on)
+        config.add_health_check("redis", Switch())
+
+    assert make(setup).get("/health/ready").json == {"status": "ready"}
+
+
+def test_including_twice_is_harmless():
+    def setup(config):
+        config.include("combine_health")
+        config.commit()
+        config.include("combine_health")
+        config.add_health_check("redis", Switch())
+
+    assert make(setup).get("/health/ready").json == {"status": "ready"}
+
+
+def test_it_can_be_looked_up():
+    with Configurator(settings=AT_REQUEST) as config:
+        config.include("combine_health")
+        config.add_health_check("redis", Switch(), timeout=0.5)
+        config.commit()
+        (found,) = config.introspector.get_category("health checks")
+    assert IIntrospectable.providedBy(found["introspectable"])
+    assert found["introspectable"]["name"] == "redis"
+    assert found["introspectable"]["timeout"] == 0.5
+
+
+def test_too_late():
+    app = make()
+    config = Configurator(registry=app.app.registry)
+    config.include("combine_health")
+    health_of(config.registry).runner.readings()
+    config.action_state  # noqa: B018 - the configurator of a finished application
+    with pytest.raises(ConfigurationError, match="too late"):
+        health_of(app.app.registry).add_check(
+            combine_health.registry.Check("redis", Switch()),
+        )
+
+
+def test_overrides_and_disabled_from_the_ini():
+    def setup(config):
+        config.add_health_check("redis", Switch(False))
+        config.add_health_check("smtp", Switch(False))
+        config.add_health_check("queue", Switch(True))
+
+    app = make(
+        setup,
+        **{
+            "combine_health.check.redis.critical": "false",
+            "combine_health.check.redis.timeout": "0.25",
+            "combine_health.disabled": "smtp",
+        },
+    )
+    assert app.get("/health/ready").json == {"status": "ready"}
+    health = health_of(app.app.registry)
+    assert (health.checks["redis"].critical, health.checks["redis"].timeout) == (False, 0.25)
+    assert set(app.get("/health/detailed", extra_environ=LOCAL).json["checks"]) == {
+        "redis",
+        "queue",
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"combine_health.disabled": "rediss"}, "'rediss'"),
+        ({"combine_health.check.rediss.timeout": "1"}, "combine_health.check.rediss.timeout"),
+        ({"combine_health.check.redis.timeout": "-1"}, "timeout"),
+        ({"combine_health.detials": "never"}, "combine_health.detials"),
+    ],
+)
+def test_misspelt_settings_stop_the_start(settings, named):
+    with pytest.raises(Exception, match=r"redis|detials") as caught:
+        make(lambda config: config.add_health_check("redis", Switch()), **settings)
+    assert named in str(caught.value)
+
+
+def test_read_check(app, database):
+    database.answer = HealthResult.healthy(revision="a1")
+    assert app.get("/health/ready").status_code == 200
+    reading = read_check(app.app.registry, "database")
+    assert (reading.status, reading.data) == (Status.HEALTHY, {"revision": "a1"})
+    assert read_check(app.app.registry, "nobody") is None
+
+
+def test_the_hung_check_in_the_full_status():
+    gate = threading.Event()
+    app = make(
+        lambda config: config.add_health_check("slow", lambda _: gate.wait(10), timeout=0.02)
+    )
+    assert app.get("/health/ready", status=503).json == {"status": "unavailable"}
+    slow = app.get("/health/detailed", extra_environ=LOCAL).json["checks"]["slow"]
+    gate.set()
+    assert (slow["status"], slow["cause"]) == ("failing", "timeout")
+    assert slow["detail"] == "running for 0 s"
+    assert (slow["runs"], slow["timeouts"]) == (1, 1)
+
+
+def test_every_body_is_plain_json(app):
+    for path in PATHS:
+        answer = app.get(path, extra_environ=LOCAL)
+        json.loads(answer.text, parse_constant=lambda name: pytest.fail(name))
+
+
+def test_under_a_route_prefix(database):
+    with Configurator(settings=AT_REQUEST) as config:
+        config.include("combine_health", route_prefix="/internal")
+        app = TestApp(config.make_wsgi_app())
+    assert app.get("/internal/health").json == {"status": "healthy"}
+
+
+def test_an_acl_policy_meets_a_context_without_an_acl(database):
+    from pyramid.authorization import ACLHelper
+
+    class AclPolicy(Policy):
+        def permits(self, _request, context, permission):
+            return ACLHelper().permits(context, [Everyone], permission)
+
+    class Root:
+        __acl__ = ((Allow, Everyone, ALL_PERMISSIONS),)
+
+    def setup(config):
+        config.set_root_factory(lambda _request: Root())
+        config.set_security_policy(AclPolicy(None))
+        config.add_health_check("database", database)
+
+    assert not is_full(make(setup, **{"combine_health.details": "authorized"}), LOCAL)

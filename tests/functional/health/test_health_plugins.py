@@ -1,0 +1,195 @@
+"""Plugins: by entry point, by directive, broken, misspelt."""
+
+import sys
+import textwrap
+import types
+
+import pytest
+from pyramid.config import Configurator
+from pyramid.exceptions import ConfigurationConflictError, ConfigurationError
+from webtest import TestApp
+
+from combine_health import hookimpl
+
+LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install distributions with an entry point each, as pip would: metadata on ``sys.path``."""
+    monkeypatch.syspath_prepend(tmp_path)
+    modules = set(sys.modules)
+
+    def install(name, code, entry=None):
+        module = name.replace("-", "_")
+        (tmp_path / f"{module}.py").write_text(
+            "from combine_health import hookimpl\n" + textwrap.dedent(code)
+        )
+        info = tmp_path / f"{module}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[combine_health]\n{entry or name} = {module}\n")
+
+    yield install
+    for added in set(sys.modules) - modules:
+        if getattr(sys.modules[added], "__file__", None) and str(tmp_path) in str(
+            sys.modules[added].__file__
+        ):
+            del sys.modules[added]
+
+
+def make(setup=lambda config: None, **settings):
+    with Configurator(settings={"combine_health.background": "false", **settings}) as config:
+        config.include("combine_health")
+        setup(config)
+        app = config.make_wsgi_app()
+    return TestApp(app)
+
+
+def checks(app):
+    return app.get("/health/detailed", extra_environ=LOCAL).json["checks"]
+
+
+GOOD = """
+@hookimpl
+def combine_health_register_checks(register, settings):
+    register("cache", lambda registry: settings["cache.up"] == "yes", words=("up", "down"))
+"""
+
+
+def test_an_installed_plugin(install):
+    install("health-good", GOOD)
+    app = make(**{"cache.up": "yes"})
+    assert app.get("/health/ready").json == {"status": "ready", "cache": "up"}
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("import no_such_module", "ModuleNotFoundError"),
+        ("raise SystemExit(1)", "SystemExit"),
+        ("def broken(:", "SyntaxError"),
+        (
+            "@hookimpl\ndef combine_health_register_checks(register):\n    1 / 0",
+            "ZeroDivisionError",
+        ),
+        (
+            "@hookimpl\ndef combine_health_register_checks(register):\n    register('Odd', print)",
+            "ConfigurationError",
+        ),
+    ],
+)
+def test_a_broken_plugin_is_a_failing_check_and_hides_no_other(install, code, error):
+    install("health-bad", code)
+    install("health-good", GOOD)
+    app = make(**{"cache.up": "yes"})
+    assert app.get("/health/ready").json == {"status": "ready", "cache": "up"}
+    broken = checks(app)["plugin-health-bad"]
+    assert (broken["status"], broken["critical"]) == ("failing", False)
+    assert broken["cause"] == "plugin_broken"
+    assert broken["detail"].startswith(error)
+    assert "health-bad" in broken["remedy"]
+    assert app.get("/health/detailed", extra_environ=LOCAL).json["status"] == "degraded"
+
+
+def test_what_a_plugin_registered_before_it_broke_stays(install):
+    install(
+        "health-half",
+        """
+        @hookimpl
+        def combine_health_register_checks(register, settings):
+            register("first", lambda registry: True)
+            register("second", 1)
+        """,
+    )
+    assert set(checks(make())) == {"first", "plugin-health-half"}
+
+
+def test_broken_plugins_with_names_alike(install):
+    install("health-one", "1 / 0", entry="a.b")
+    install("health-two", "1 / 0", entry="a-b")
+    assert set(checks(make())) == {"plugin-a-b", "plugin-a-b-2"}
+
+
+def test_plugins_are_not_loaded_where_not_wanted(install):
+    install("health-bad", "1 / 0")
+    assert checks(make(**{"combine_health.disabled_plugins": "health-bad"})) == {}
+    assert checks(make(**{"combine_health.load_entry_points": "false"})) == {}
+
+
+def test_a_secret_in_the_error_of_a_plugin(install, caplog):
+    install("health-bad", "raise ValueError('redis://:c4n4ry-pw@cache/0')")
+    app = make()
+    assert "c4n4ry" not in app.get("/health/detailed", extra_environ=LOCAL).text
+    assert "c4n4ry" not in caplog.text
+    assert "health-bad" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("code", "named"),
+    [
+        ("def combine_health_register_cheks(register): pass", "combine_health_register_cheks"),
+        ("def combine_health_register_checks(regster): pass", "regster"),
+    ],
+)
+def test_a_misspelt_hook_stops_the_start(install, code, named):
+    install("health-bad", f"@hookimpl\n{code}")
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+    assert named in str(caught.value)
+    assert "health-bad" in str(caught.value)
+
+
+def plugin(name, answer=True):
+    module = types.ModuleType(f"plugin_{name}_{answer}")
+
+    @hookimpl
+    def combine_health_register_checks(register):
+        register(name, lambda registry: answer)
+
+    module.combine_health_register_checks = combine_health_register_checks
+    return module
+
+
+def test_a_plugin_by_directive():
+    app = make(lambda config: config.add_health_plugin(plugin("cache")))
+    assert set(checks(app)) == {"cache"}
+
+
+def test_the_application_wins_over_a_plugin():
+    def setup(config):
+        config.add_health_plugin(plugin("cache", answer=False))
+        config.add_health_check("cache", lambda registry: True)
+
+    assert make(setup).get("/health/ready").json == {"status": "ready"}
+
+
+def test_two_plugins_with_one_check_stop_the_start():
+    def setup(config):
+        config.add_health_plugin(plugin("cache", answer=False))
+        config.add_health_plugin(plugin("cache", answer=True))
+
+    with pytest.raises(ConfigurationConflictError, match="cache"):
+        make(setup)
+
+
+def test_a_plugin_twice_stops_the_start():
+    one = plugin("cache")
+
+    def again(config):
+        config.add_health_plugin(one)
+        config.add_health_plugin(one)
+
+    def renamed(config):
+        config.add_health_plugin(one)
+        config.add_health_plugin(one, "other")
+
+    for setup in (again, renamed):
+        with pytest.raises(ConfigurationError, match="plugin_cache"):
+            make(setup)
+
+
+def test_plugins_of_two_applications_do_not_meet():
+    one = make(lambda config: config.add_health_plugin(plugin("one")))
+    two = make(lambda config: config.add_health_plugin(plugin("two")))
+    assert (set(checks(one)), set(checks(two))) == ({"one"}, {"two"})

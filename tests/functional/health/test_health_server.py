@@ -1,0 +1,243 @@
+"""``egg:combine#waitress`` as pserve runs it: real processes, real sockets."""
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+PATIENCE = 30
+ROOT = Path(__file__).resolve().parents[3]
+
+APP = """
+    import threading
+    from pyramid.config import Configurator
+    from pyramid.response import Response
+
+    class Filter:
+        def __init__(self, app):
+            self.app = app
+
+        def __call__(self, environ, start_response):
+            return self.app(environ, start_response)
+
+    def main(global_conf, **settings):
+        open(settings["mark"], "w").close()
+        with Configurator(settings=settings) as config:
+            config.include("combine_health")
+            config.add_health_check("database", lambda _: True, words=("connected", "gone"))
+            config.add_route("size", "/size")
+            config.add_view(lambda request: Response(str(len(request.body))), route_name="size")
+            config.add_route("stuck", "/stuck")
+            config.add_view(lambda request: threading.Event().wait(), route_name="stuck")
+            return Filter(config.make_wsgi_app())
+"""
+
+INI = """
+    [app:main]
+    use = call:served_app:main
+    mark = {mark}
+    combine_health.load_entry_points = false
+
+    [server:main]
+    {protocol}
+    listen = 127.0.0.1:0
+    threads = 2
+    port_hint = make run PORT={{port}}
+    {more}
+"""
+
+PROTOCOLS = {
+    "runner": "paste.server_runner = combine_health.waitress:serve_paste",
+    "factory": "paste.server_factory = combine_health.waitress:server_factory",
+}
+
+
+class Served:
+    """A pserve process; ``url`` parts are known once it has printed them."""
+
+    def __init__(self, process):
+        self.process = process
+        self.lines = []
+        self.port = None
+
+    def wait_for_banner(self, lines=4):
+        while len(self.lines) < lines:
+            line = self.process.stdout.readline()
+            assert line, f"it ended: {self.process.communicate()}"
+            self.lines.append(line.rstrip("\n"))
+        self.port = int(re.search(r":(\d+)$", self.lines[0]).group(1))
+        return self
+
+    def request(self, method, path, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(), answer.headers
+        finally:
+            connection.close()
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=PATIENCE)
+        # What pserve itself says.
+        err = re.sub(r"^Starting server in PID \d+\.\n", "", err)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture(params=sorted(PROTOCOLS))
+def serve(request, tmp_path):
+    (tmp_path / "served_app.py").write_text(textwrap.dedent(APP))
+    started = []
+
+    def serve(more="", **environ):
+        ini = INI.format(
+            mark=tmp_path / "loaded", protocol=PROTOCOLS[request.param], more=textwrap.dedent(more)
+        )
+        path = tmp_path / "served.ini"
+        path.write_text(re.sub(r"(?m)^    ", "", ini))
+        clean = {k: v for k, v in os.environ.items() if k not in {"PORT", "LISTEN"}}
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from pyramid.scripts.pserve import main; main()", str(path)],
+            env={**clean, "PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONUNBUFFERED": "1", **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return Served(process)
+
+    serve.protocol = request.param
+    serve.mark = tmp_path / "loaded"
+    yield serve
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def until(condition):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_it_serves_and_ends_cleanly(serve):
+    server = serve("banner =\n        Sign in: {url}/sign-in\n        as dev@localhost")
+    server.wait_for_banner(6)
+    url = f"http://localhost:{server.port}"
+    assert server.lines == [
+        f"Serving on {url}",
+        f"  {url}/health",
+        f"  {url}/health/ready",
+        f"  {url}/health/detailed",
+        f"Sign in: {url}/sign-in",
+        "as dev@localhost",
+    ]
+    assert server.request("GET", "/health")[:2] == (200, '{"status": "healthy"}')
+    # Through the filter the application was found: nothing but the start made the check run.
+    until(lambda: server.request("GET", "/health/ready")[0] == 200)
+    ready = '{"status": "ready", "database": "connected"}'
+    assert server.request("GET", "/health/ready")[:2] == (200, ready)
+    assert server.request("HEAD", "/health/ready")[1] == ""
+    status, _, headers = server.request("BREW", "/health")
+    assert (status, headers["Allow"]) == (405, "GET, HEAD")
+    assert '"version"' in server.request("GET", "/health/detailed")[1]
+    code, _, err = server.end()
+    assert (code, err) == (0, "")
+
+
+def test_sigint_ends_it_as_well(serve):
+    server = serve().wait_for_banner()
+    code, _, err = server.end(signal.SIGINT)
+    assert (code, err) == (0, "")
+
+
+def test_a_stuck_request_does_not_hold_the_end(serve):
+    server = serve().wait_for_banner()
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(b"GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(lambda: server.request("GET", "/health")[0] == 200)
+        code, _, _ = server.end()
+    assert code == 0
+
+
+def test_port_and_listen_win_over_the_ini(serve):
+    with socket.create_server(("127.0.0.1", 0)) as lent:
+        port = lent.getsockname()[1]
+    server = serve(PORT=str(port), LISTEN="127.0.0.2").wait_for_banner()
+    assert server.lines[0] == f"Serving on http://127.0.0.2:{port}"
+    with socket.create_connection(("127.0.0.2", port), timeout=PATIENCE):
+        pass
+
+
+def test_keys_of_waitress_pass_through(serve):
+    server = serve("max_request_body_size = 100").wait_for_banner()
+    assert server.request("POST", "/size", b"x" * 99)[:2] == (200, "99")
+    assert server.request("POST", "/size", b"x" * 101)[0] == 413
+
+
+def refused(serve, *args, **environ):
+    server = serve(*args, **environ)
+    out, err = server.process.communicate(timeout=PATIENCE)
+    assert server.process.returncode == 1
+    assert "Traceback" not in out + err
+    if serve.protocol == "factory":
+        assert not serve.mark.exists()  # it was refused before the application was loaded
+    return err
+
+
+def test_a_taken_port(serve):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        said = refused(serve, PORT=str(port))
+    assert f"port {port} on 127.0.0.1 is taken by " in said
+    assert f"(process {os.getpid()})" in said
+    assert re.search(r"For another port: make run PORT=\d+$", said.strip())
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"PORT": "eighty"}, "PORT is 'eighty': write a number from 1 to 65535"),
+        ({"PORT": '"8000"'}, "PORT is '\"8000\"'"),
+        ({"LISTEN": "no-such-host.invalid:80"}, "no-such-host.invalid:80"),
+        ({"LISTEN": "192.0.2.1:8000"}, "192.0.2.1 is no address of this machine"),
+    ],
+)
+def test_an_address_that_will_not_do(serve, environ, named):
+    assert named in refused(serve, **environ)
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("thraeds = 4", "Unknown adjustment 'thraeds'"),
+        ("channel_timeout = many", "many"),
+        ("trusted_proxy_headers = x-forwarded-for", "trusted_proxy"),
+    ],
+)
+def test_a_key_of_the_ini_that_will_not_do(serve, line, named):
+    said = refused(serve, line)
+    assert named in said
+    assert "[server:main]" in said
+
+
+def test_sigterm_while_the_application_loads(serve, tmp_path):
+    if serve.protocol == "runner":
+        pytest.skip("a server runner is called when the application is loaded already")
+    app = textwrap.dedent(APP).replace("with Conf", "threading.Event().wait(60)\n    with Conf")
+    (tmp_path / "served_app.py").write_text(app)
+    server = serve()
+    until(serve.mark.exists)
+    code, _, err = server.end()
+    assert (code, err) == (0, "")
