@@ -1,0 +1,80 @@
+"""Sign-in, sessions and tokens for a Pyramid application on :mod:`combine_core.database`.
+
+Include it with ``config.include("combine_auth")``, after ``combine_core``. It brings
+
+* the security policy: ``request.identity`` is a :class:`combine_core.users.Identity` or ``None``;
+  ``request.has_permission`` asks the context's ``__acl__`` with the principals ``Everyone``,
+  ``Authenticated`` and ``user:<id>``. The session cookie shows who is asking, or a personal access
+  token does: ``Authorization: Bearer cmb_pat_...``. A bad token is nobody: it never falls back to
+  the cookie. It costs one indexed statement, and none without cookie and token;
+* ``request.proof``: the same with the means by which it was shown
+  (:class:`combine_auth.proof.Proof`), or ``None``;
+* CSRF protection of every view, on by default: a form carries ``get_csrf_token()`` in the field
+  ``csrf_token``, a script in the header ``X-CSRF-Token``. A request that a bearer token has
+  authenticated needs none. A view for others than browsers says ``require_csrf=False``;
+* the pages ``/auth/sign-in`` and ``/account``; ``POST /auth/local`` and ``POST /auth/sign-out``;
+* the commands ``combine user`` and ``combine token``.
+
+A page that needs somebody signed in sends the browser to the route ``auth.sign_in`` with the path
+to come back to as ``next``. Templates extend ``combine_core:pages/layout.jinja2``; an application
+without ``combine_core.pages`` puts its own there with ``config.override_asset``, and adds a Jinja2
+filter ``moment`` for times.
+
+Settings (:class:`combine_auth.settings.AuthSettings`): with ``combine_auth.local_sign_in = true``
+one button signs in as ``local@localhost``. It works in development alone, and for requests from
+this very machine alone: the server must not hide the headers of a proxy from the application
+(waitress: ``clear_untrusted_proxy_headers = false``).
+
+Tables: ``sessions`` and ``personal_access_tokens``. Both keep the SHA-256 of what they recognise.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+from pyramid.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+
+_NEEDED = ("sqlalchemy", "zope.sqlalchemy", "pydantic_settings", "pyramid_jinja2", "authlib")
+
+
+def includeme(config: Configurator) -> None:
+    """Put the add-on together. Does no I/O.
+
+    :raises ConfigurationError: the extra ``auth`` is not installed
+    """
+    # First of all: every import below needs them.
+    _check_installed()
+    from combine_auth.settings import AuthSettings
+
+    # Harmless where combine_core has included these already.
+    config.include("combine_core.settings")
+    config.include("combine_core.database")
+    config.include("pyramid_jinja2")
+
+    config.add_addon_settings(AuthSettings)
+    config.include("combine_auth.security")
+    # The pages.
+    config.include("combine_auth.sign_in")
+    config.include("combine_auth.account")
+
+
+def _check_installed() -> None:
+    missing = [name for name in _NEEDED if not _is_installed(name)]
+    if missing:
+        message = (
+            f"combine_auth needs {', '.join(missing)}, which this installation has not."
+            " Run: pip install 'combine[auth]'"
+        )
+        raise ConfigurationError(message)
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        # The package around it is missing.
+        return False

@@ -1,0 +1,50 @@
+"""How commands get at the service: by the callable that ``combine`` puts into ``ctx.obj``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+import click
+from sqlalchemy.orm import Session, sessionmaker
+
+from combine_auth.accounts import AccountRefused
+from combine_auth.tokens import TokenRefused
+from combine_core.settings import LoadedSettings
+from combine_core.users import InvalidEmail
+
+
+class Service(Protocol):
+    """What the callable gives: settings and database of an ini file."""
+
+    @property
+    def settings(self) -> LoadedSettings:
+        """The settings of all add-ons."""
+
+    @property
+    def sessions(self) -> sessionmaker[Session]:
+        """Makes sessions; the caller commits and closes."""
+
+
+OpenService = Callable[[str], AbstractContextManager[Service]]
+
+config_option = click.option(
+    "-c",
+    "--config",
+    "ini",
+    type=click.Path(exists=True, dir_okay=False),
+    required=True,
+    envvar="COMBINE_INI",
+    show_envvar=True,
+    help="The ini file of the service.",
+)
+
+
+@contextmanager
+def refusals_shown() -> Iterator[None]:
+    """What a service refuses becomes one line and exit status 1."""
+    try:
+        yield
+    except (AccountRefused, TokenRefused, InvalidEmail) as refused:
+        raise click.ClickException(str(refused)) from refused
