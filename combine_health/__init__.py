@@ -168,6 +168,7 @@ def includeme(config: Any) -> None:
         # Only now are all checks and plugins known.
         plugins.verify()
         health.verify()
+        _ = health.runner  # from here on the checks are fixed
 
     config.add_subscriber(finish, ApplicationCreated)
 

@@ -1,5 +1,6 @@
 """Daemon threads that run one job each, reused, never joined."""
 
+import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -9,6 +10,12 @@ Result = TypeVar("Result")
 Job: TypeAlias = tuple[Callable[[], Result], Callable[[Result], None]]
 
 IDLE_SECONDS = 60.0
+
+
+def report(error: BaseException) -> None:
+    """Say ``error`` as Python says what ends a thread: logging may be the very thing that broke."""
+    args = (type(error), error, error.__traceback__, threading.current_thread())
+    threading.excepthook(threading.ExceptHookArgs(args))
 
 
 class DaemonPool(Generic[Result]):
@@ -48,5 +55,8 @@ class DaemonPool(Generic[Result]):
             # Idle before it says so, or the next job of the same check would start a second thread.
             with self._lock:
                 self._idle.append(inbox)
-            done(result)
+            try:
+                done(result)
+            except Exception as error:  # noqa: BLE001 - reported; the thread is promised already
+                report(error)
             del work, done, result

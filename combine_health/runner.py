@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from queue import Empty, SimpleQueue
 from threading import Condition, Thread
@@ -24,7 +24,7 @@ from typing import Any
 
 from .check import Check, Kind
 from .execute import execute
-from .pool import DaemonPool
+from .pool import DaemonPool, report
 from .redact import Redactor
 from .result import HealthResult, Status
 from .state import TIMEOUT, Outcome, Reading, State, read
@@ -121,7 +121,6 @@ class Runner:
         """Start no further run. Runs under way are left alone; nobody waits for them."""
         with self._changed:
             self._stopped = True
-            self._agenda.clear()
         self._wake.put(None)
 
     # Reading
@@ -193,14 +192,17 @@ class Runner:
             _, number, slot = heappop(self._agenda)
             if number != slot.wake:
                 continue  # replaced by a later plan
-            if slot.attempt is None:
-                self._begin(slot, now)
-            else:
+            if slot.attempt is not None:
                 self._overdue(slot, slot.attempt, now)
+            elif not self._stopped:
+                self._begin(slot, now)
 
     def _plan(self, slot: _Slot, when: float) -> None:
         slot.wake = next(self._numbers)
         heappush(self._agenda, (when, slot.wake, slot))
+        if len(self._agenda) > 2 * len(self._slots) + 64:  # long deadlines that were met
+            self._agenda = [entry for entry in self._agenda if entry[1] == entry[2].wake]
+            heapify(self._agenda)
 
     def _begin(self, slot: _Slot, now: float) -> None:
         attempt = slot.attempt = _Attempt(now)
@@ -268,7 +270,10 @@ class Runner:
         with self._changed:
             moves, self._moves = self._moves, []
         for check, before, after in moves:
-            _log_move(check, before, after)
+            try:
+                _log_move(check, before, after)
+            except Exception as error:  # noqa: BLE001 - a log handler that raises
+                report(error)
 
 
 def _outcome(found: HealthResult, started: float, now: float) -> Outcome:
@@ -311,8 +316,8 @@ def _schedule(runner_ref: "weakref.ref[Runner]", wake: "SimpleQueue[None]") -> N
     while (runner := runner_ref()) is not None and not runner.stopped:
         try:
             delay = runner.tick()
-        except Exception:
-            log.exception("the health scheduler failed and goes on in a second")
+        except Exception as error:  # noqa: BLE001 - reported, and it goes on
+            report(error)
             delay = 1.0
         del runner
         # A queue and no Event: a finalizer may put into it while this thread is inside of it.

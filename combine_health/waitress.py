@@ -22,6 +22,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -84,8 +85,10 @@ def _prepare(global_conf: Mapping[str, str], ini: Mapping[str, str]) -> Callable
         server = create_server(app, **passed, **binding)
         if registry is not None:
             registry.getUtility(IHealthRegistry).runner.start()
-        _announce(server, own["banner"], with_health=registry is not None)
-        server.run()
+        # waitress handles both once it runs; a signal may come in the moment before.
+        with suppress(SystemExit, KeyboardInterrupt):
+            _announce(server, own["banner"], with_health=registry is not None)
+            server.run()
 
     return serve
 

@@ -6,12 +6,15 @@ import threading
 import pytest
 from pyramid.authorization import ALL_PERMISSIONS, Allow, Everyone
 from pyramid.config import Configurator
-from pyramid.exceptions import ConfigurationConflictError, ConfigurationError
+from pyramid.exceptions import (
+    ConfigurationConflictError,
+    ConfigurationError,
+    ConfigurationExecutionError,
+)
 from pyramid.interfaces import IIntrospectable
 from pyramid.security import Allowed, Denied
 from webtest import TestApp
 
-import combine_health
 from combine_health import HealthResult, Status, read_check, start_health
 from combine_health.registry import health_of
 from combine_health.testing import FakeClock
@@ -442,15 +445,13 @@ def test_it_can_be_looked_up():
 
 
 def test_too_late():
-    app = make()
-    config = Configurator(registry=app.app.registry)
+    config = Configurator(settings=AT_REQUEST)
     config.include("combine_health")
-    health_of(config.registry).runner.readings()
-    config.action_state  # noqa: B018 - the configurator of a finished application
-    with pytest.raises(ConfigurationError, match="too late"):
-        health_of(app.app.registry).add_check(
-            combine_health.registry.Check("redis", Switch()),
-        )
+    app = TestApp(config.make_wsgi_app())
+    config.add_health_check("redis", Switch(False))
+    with pytest.raises(ConfigurationExecutionError, match="too late"):
+        config.commit()
+    assert app.get("/health/ready").json == {"status": "ready"}
 
 
 def test_overrides_and_disabled_from_the_ini():

@@ -511,6 +511,60 @@ def test_moves_are_logged_once_with_cause_and_remedy(make, time, heard):
     ]
 
 
+def test_a_log_handler_that_raises_stops_nothing(make, time, monkeypatch):
+    class Broken(logging.Handler):
+        def emit(self, record):
+            raise OSError("no space left on device")
+
+    seen = threading.Semaphore(0)
+    monkeypatch.setattr(threading, "excepthook", lambda args: seen.release())
+    logger = logging.getLogger("combine_health")
+    handler = Broken()
+    logger.addHandler(handler)
+    try:
+        answers = [False, True, False, True]
+        runner = make(Check("a", lambda _: answers.pop(0)))
+        for wanted in [Status.FAILING, Status.HEALTHY] * 2:
+            step(runner)
+            assert status(runner) is wanted
+            time.advance(2)
+        assert seen.acquire(timeout=PATIENCE)
+    finally:
+        logger.removeHandler(handler)
+
+
+def test_the_agenda_does_not_grow(make, time):
+    runner = make(Check("a", lambda _: True, interval=1.0, timeout=3600.0))
+    for _ in range(500):
+        step(runner)
+        time.advance(1)
+    assert runner.reading("a").state.runs == 500
+    assert len(runner._agenda) < 100
+
+
+def test_stopped_it_starts_nothing_and_still_answers(make, time):
+    runs = []
+    runner = make(Check("a", lambda _: runs.append(1)))
+    runner.stop()
+    runner.tick()
+    runner.refresh([Kind.READY])
+    assert runner.readings()[0].status is Status.STARTING
+    assert runs == []
+
+
+def test_a_probe_that_waits_while_it_is_stopped_gets_its_answer():
+    gate = Gate()
+    runner = Runner([Check("a", gate, timeout=0.2)], None, Redactor(), background=False)
+    probe = threading.Thread(target=runner.refresh, args=([Kind.READY],), daemon=True)
+    probe.start()
+    gate.wait_entered()
+    runner.stop()
+    probe.join(PATIENCE)
+    assert not probe.is_alive()
+    assert runner.reading("a").cause == "timeout"
+    gate.open.set()
+
+
 def test_secrets_reach_neither_reading_nor_log(caplog):
     canary = "c4n4ry-v4lue"
     error = ConnectionError(
