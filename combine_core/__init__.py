@@ -16,12 +16,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from combine_core.extras import require_core
+
 if TYPE_CHECKING:
     from pyramid.config import Configurator
 
 
 def includeme(config: Configurator) -> None:
     """Put the add-on together. Does no I/O."""
+    # Before anything that would fail with a less helpful message.
+    require_core()
     # Settings first: every line below reads them.
     config.include("combine_core.settings")
     # The request id and the access line wrap everything else, so their tween comes before all others.

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyramid.config import Configurator
 
-from combine_core.database.ready import with_database
-from combine_core.providers import providers_of
-from combine_core.runs.worker import make_worker
-from combine_core.settings import SETTINGS_KEY, load_all
-from combine_core.settings.core import CoreSettings
+from combine_core.extras import require_core
 
 if TYPE_CHECKING:
     from pyramid.router import Router
@@ -25,6 +21,14 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
 
     :raises ConfigurationEnvironmentError: names every setting that is missing or wrong
     """
+    # Imported here, so that a missing extra is named before one of them misses it.
+    require_core()
+    from combine_core.database.ready import with_database
+    from combine_core.providers import providers_of
+    from combine_core.runs.worker import make_worker
+    from combine_core.settings import SETTINGS_KEY, load_all
+    from combine_core.settings.core import CoreSettings
+
     ini = global_config.get("__file__")
     # All settings are judged together, before any add-on is included.
     loaded = with_database(load_all(settings, Path(ini) if ini else None))

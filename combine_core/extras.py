@@ -1,0 +1,43 @@
+"""Says what to install where the add-on's extra is not."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from pyramid.exceptions import ConfigurationError
+
+# One module of each distribution without which nothing of combine_core works.
+NEEDED = (
+    "alembic",
+    "jsonschema_rs",
+    "procrastinate",
+    "psycopg2",
+    "pydantic_settings",
+    "pyramid_jinja2",
+    "pyramid_openapi3",
+    "pyramid_retry",
+    "pyramid_tm",
+    "sqlalchemy",
+    "yaml",
+    "zope.sqlalchemy",
+)
+
+
+def _missing(module: str) -> bool:
+    try:
+        return find_spec(module) is None
+    except ModuleNotFoundError:  # of the package that holds it
+        return True
+
+
+def require_core() -> None:
+    """Refuse to go on without the distributions of the extra ``core``.
+
+    :raises ConfigurationError: names those that are missing, and the command that installs them
+    """
+    missing = [module for module in NEEDED if _missing(module)]
+    if missing:
+        message = (
+            f"combine_core needs {', '.join(missing)}. Install them: pip install 'combine[core]'"
+        )
+        raise ConfigurationError(message)

@@ -1,0 +1,167 @@
+"""The wheel alone is the service: installed into an empty environment, outside the checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PATIENCE_S = 60
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+    """What the command prints; fails the test with it if the command fails."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], "HOME": str(cwd), **_network(), **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _network() -> dict[str, str]:
+    """How this machine reaches the package index, and its cache."""
+    passed = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    passed |= {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+    config = Path.home() / ".config" / "pip" / "pip.conf"
+    if "PIP_CONFIG_FILE" not in passed and config.exists():
+        passed["PIP_CONFIG_FILE"] = str(config)
+    constraints = str(ROOT / "constraints.txt")
+    return passed | {
+        "PIP_CACHE_DIR": str(Path.home() / ".cache" / "pip"),
+        "PIP_CONSTRAINT": constraints,
+        "PIP_BUILD_CONSTRAINT": constraints,
+    }
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy of what git tracks: nothing lying about gets in."""
+    folder = tmp_path_factory.mktemp("wheel")
+    copy = folder / "combine"
+    tracked = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
+    for name in filter(None, tracked):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, copy, cwd=folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def environment_with(requirement: str, folder: Path) -> Path:
+    """The ``bin`` of a new environment that holds ``requirement`` and what it needs."""
+    run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
+    binaries = folder / "venv" / "bin"
+    run(binaries / "python", "-m", "pip", "install", "--quiet", requirement, cwd=folder)
+    return binaries
+
+
+def test_the_wheel_holds_what_is_no_python(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for name in (
+        "combine_core/lines/brief.yaml",
+        "combine_core/lines/brief.md.jinja2",
+        "combine_core/api/openapi.yaml",
+        "combine_core/pages/layout.jinja2",
+        "combine_core/pages/static/bootstrap.min.css",
+        "combine_core/migrations/env.py",
+        "combine_core/migrations/script.py.mako",
+        "combine_core/migrations/versions/0001_domain.py",
+        "combine_health/py.typed",
+        "combine_core/py.typed",
+        "combine_auth/py.typed",
+    ):
+        assert name in names
+    assert not [name for name in names if name.startswith(("tests/", "alembic/", "examples/"))]
+
+
+def test_without_an_extra_there_is_health_and_a_hint(wheel: Path, tmp_path: Path) -> None:
+    binaries = environment_with(str(wheel), tmp_path)
+    script = """
+from pyramid.config import Configurator
+from pyramid.exceptions import ConfigurationError
+from pyramid.request import Request
+
+with Configurator() as config:
+    config.include("combine_health")
+    app = config.make_wsgi_app()
+print(Request.blank("/health").get_response(app).json_body)
+for addon in ("combine_core", "combine_auth"):
+    try:
+        Configurator().include(addon)
+    except ConfigurationError as error:
+        print(error)
+"""
+    said = run(binaries / "python", "-c", script, cwd=tmp_path)
+    assert "{'status': 'healthy'}" in said
+    assert "pip install 'combine[core]'" in said
+    assert "pip install 'combine[auth]'" in said
+    installed = run(binaries / "python", "-m", "pip", "list", "--format=freeze", cwd=tmp_path)
+    assert "sqlalchemy" not in installed.lower()
+
+
+@contextmanager
+def serving(binaries: Path, folder: Path) -> Iterator[str]:
+    """A service of ``development.ini`` in ``folder``; yields its URL once it is ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = folder / "service.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [str(binaries / "pserve"), "development.ini"],
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], "HOME": str(folder), "PORT": str(port)},
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_ready(url, process, log)
+            yield url
+        finally:
+            process.terminate()
+            assert process.wait(timeout=PATIENCE_S) == 0
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/health/ready") as answer:
+                assert json.load(answer) == {"status": "ready", "database": "connected"}
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    pytest.fail(f"The service did not get ready:\n{log.read_text()}")
+
+
+def test_the_service_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    binaries = environment_with(f"{wheel}[all]", tmp_path)
+    shutil.copy(ROOT / "development.ini", tmp_path)
+    (tmp_path / "notes.md").write_text("The oven runs at 180 °C.\nWe decided to keep it.\n")
+    with serving(binaries, tmp_path) as url:
+        for path in ("/docs", "/auth/sign-in", "/api/v1/openapi.yaml", "/health/detailed"):
+            with urllib.request.urlopen(url + path) as answer:
+                assert answer.status == 200, path
+        brief = run(
+            binaries / "combine", "run", "-c", "development.ini", "brief", "notes.md", cwd=tmp_path
+        )
+        assert "We decided to keep it." in brief
