@@ -35,7 +35,9 @@ class SignedIn:
         if request.identity is None:
             raise HTTPUnauthorized
         self.identity = request.identity
-        self.__acl__ = [(Allow, Authenticated, [Permission.PROJECTS_READ])]
+        self.__acl__ = [
+            (Allow, Authenticated, [Permission.PROJECTS_READ, Permission.PROJECTS_WRITE])
+        ]
 
 
 class InProject(SignedIn):
@@ -82,7 +84,7 @@ class DocumentContext(InProject):
 
 
 def _membership(
-    request: Request, owning: Select[tuple[uuid.UUID]], user_id: uuid.UUID
+    request: Request, owning: Select[uuid.UUID], user_id: uuid.UUID
 ) -> tuple[Project, Role] | None:
     row = request.dbsession.execute(
         select(Project, Membership.role)

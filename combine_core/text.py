@@ -20,6 +20,10 @@ class InvalidText(ValueError):
         self.why = why
 
 
+class TextTooLarge(InvalidText):
+    """The text has more bytes than are taken."""
+
+
 def clean_name(value: str, field: str = "name") -> str:
     """One line of text, 1 to ``MAX_NAME`` characters, without space at its ends.
 
@@ -42,17 +46,20 @@ def clean_text(value: str, field: str, *, max_bytes: int) -> str:
     """A text of several lines: line ends become ``\\n``; nothing else is changed.
 
     :param max_bytes: of its UTF-8 form
-    :raises InvalidText: empty, too large, with a NUL byte or what no text holds
+    :raises TextTooLarge: more than ``max_bytes``
+    :raises InvalidText: empty, with a NUL byte or what no text holds
     """
     if "\0" in value:
-        raise InvalidText(field, "holds a NUL byte: it is a binary file or UTF-16. Send text as UTF-8.")
+        raise InvalidText(
+            field, "holds a NUL byte: it is a binary file or UTF-16. Send text as UTF-8."
+        )
     _check_encodable(value, field)
     text = value.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise InvalidText(field, "is empty. There is nothing to work on.")
     size = len(text.encode())
     if size > max_bytes:
-        raise InvalidText(field, f"has {size} bytes; {max_bytes} are allowed. Split it.")
+        raise TextTooLarge(field, f"has {size} bytes; {max_bytes} are allowed. Split it.")
     return text
 
 

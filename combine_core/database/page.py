@@ -46,7 +46,7 @@ def decode_cursor(cursor: str) -> uuid.UUID:
 
 def paginate(
     session: Session,
-    statement: Select[tuple[Row]],
+    statement: Select[Row],
     key: InstrumentedAttribute[uuid.UUID],
     *,
     cursor: str | None = None,

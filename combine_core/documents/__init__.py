@@ -8,6 +8,7 @@ from combine_core.documents.service import (
     list_versions,
     read_version,
     versions_of_run,
+    versions_of_runs,
     write_version,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "list_versions",
     "read_version",
     "versions_of_run",
+    "versions_of_runs",
     "write_version",
 ]

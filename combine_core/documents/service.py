@@ -179,12 +179,17 @@ def read_version(
     ).first()
 
 
-def versions_of_run(session: Session, run_id: uuid.UUID) -> Sequence[DocumentVersion]:
-    """What a run has written, each with its document."""
+def versions_of_runs(session: Session, run_ids: Sequence[uuid.UUID]) -> Sequence[DocumentVersion]:
+    """What these runs have written, each with its document, in the order of writing."""
     return session.scalars(
         select(DocumentVersion)
         .join(DocumentVersion.document)
         .options(contains_eager(DocumentVersion.document))
-        .where(DocumentVersion.run_id == run_id)
+        .where(DocumentVersion.run_id.in_(run_ids))
         .order_by(DocumentVersion.id)
     ).all()
+
+
+def versions_of_run(session: Session, run_id: uuid.UUID) -> Sequence[DocumentVersion]:
+    """What a run has written, each with its document."""
+    return versions_of_runs(session, [run_id])

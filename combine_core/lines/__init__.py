@@ -6,6 +6,7 @@ from combine_core.lines.prompt import render_prompt
 from combine_core.lines.service import (
     UnknownLine,
     find_line,
+    list_lines,
     read_version,
     shipped_lines,
     store_version,
@@ -18,6 +19,7 @@ __all__ = [
     "UnknownLine",
     "WriteStep",
     "find_line",
+    "list_lines",
     "parse_line",
     "read_version",
     "render_prompt",

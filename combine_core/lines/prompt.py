@@ -30,9 +30,7 @@ def _compile(template: str) -> Template:
     return _ENVIRONMENT.from_string(template)
 
 
-def render_prompt(
-    template: str, materials: Sequence[Material], inputs: Mapping[str, Any]
-) -> str:
+def render_prompt(template: str, materials: Sequence[Material], inputs: Mapping[str, Any]) -> str:
     """Fill a step's prompt.
 
     :param materials: the sources; the template sees them as ``sources`` with label, name and lines

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from combine_core.database.metadata import new_id
+from combine_core.database.page import InvalidCursor, Page
 from combine_core.lines.definition import Line, line_from_definition, parse_line
 from combine_core.lines.model import LineVersion
 
@@ -28,6 +29,22 @@ def shipped_lines() -> dict[str, Line]:
         if entry.name.endswith(".yaml")
     ]
     return {line.name: line for line in sorted(lines, key=lambda line: line.name)}
+
+
+def list_lines(*, cursor: str | None = None, limit: int = 50) -> Page[Line]:
+    """The lines in the order of their names.
+
+    :param cursor: ``Page.next`` of the page before
+    :raises InvalidCursor: the cursor is not one of ours
+    """
+    names = list(shipped_lines())
+    if cursor is not None and cursor not in names:
+        message = "The cursor is not one that this list gave. Start again without a cursor."
+        raise InvalidCursor(message)
+    first = 0 if cursor is None else names.index(cursor) + 1
+    shown = names[first : first + limit]
+    more = first + limit < len(names)
+    return Page([shipped_lines()[name] for name in shown], shown[-1] if more else None)
 
 
 def find_line(name: str) -> Line:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session, contains_eager, selectinload
 
 from combine_core.database import Page, paginate
@@ -137,19 +137,18 @@ def cancel_run(session: Session, run_id: uuid.UUID) -> bool:
 def list_runs(
     session: Session, project_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
 ) -> Page[Run]:
-    """The runs of a project, newest first, each with the name of its line."""
-    statement = (
-        select(Run)
-        .join(Run.line_version)
-        .options(contains_eager(Run.line_version))
-        .where(Run.project_id == project_id)
-    )
+    """The runs of a project, newest first, each as :func:`read_run` gives it."""
+    statement = _whole_run().where(Run.project_id == project_id)
     return paginate(session, statement, Run.id, cursor=cursor, limit=limit)
 
 
 def read_run(session: Session, run_id: uuid.UUID) -> Run | None:
     """One run with its line's name, its steps and its sources (without their texts)."""
-    return session.scalars(
+    return session.scalars(_whole_run().where(Run.id == run_id)).first()
+
+
+def _whole_run() -> Select[Run]:
+    return (
         select(Run)
         .join(Run.line_version)
         .options(
@@ -157,6 +156,4 @@ def read_run(session: Session, run_id: uuid.UUID) -> Run | None:
             selectinload(Run.steps),
             selectinload(Run.sources),
         )
-        .where(Run.id == run_id)
-    ).first()
-
+    )

@@ -10,6 +10,7 @@ class Permission(StrEnum):
 
     DOCUMENTS_READ = "documents:read"
     PROJECTS_READ = "projects:read"
+    PROJECTS_WRITE = "projects:write"
     RUNS_READ = "runs:read"
     RUNS_WRITE = "runs:write"
     SOURCES_READ = "sources:read"
