@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 import psycopg2.extensions
 from psycopg2 import ProgrammingError
@@ -18,7 +18,9 @@ FORM = "postgresql://USER:PASSWORD@HOST:5432/DATABASE"
 _KINDS = {"user": Kind.WORD, "password": Kind.KEY}
 _SCHEMES = ("postgres", "postgresql", "postgresql+psycopg2")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-_ESCAPES = "in a URL, write @ as %40, / as %2F, # as %23, ? as %3F, : as %3A and % as %25"
+# These parts have a place of their own; SQLAlchemy and libpq would disagree on which counts.
+_ELSEWHERE = ("user", "password", "port", "dbname")
+_ESCAPES = "in a URL, write @ as %40, / as %2F, # as %23, ? as %3F and % as %25"
 
 
 def parse_database_url(text: str) -> SecretStr:
@@ -76,7 +78,7 @@ def _split(rest: str) -> _Parts:
 def _credentials(text: str) -> list[Finding]:
     findings = []
     user, colon, password = text.partition(":")
-    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
+    if _badly_escaped(text):
         findings.append(Finding("has a % in its user or password that escapes nothing", _ESCAPES))
     if not user:
         findings.append(Finding("has no user", f"write {FORM}"))
@@ -86,8 +88,6 @@ def _credentials(text: str) -> list[Finding]:
                 "has an empty password (was the variable it was made from set?)", f"write {FORM}"
             )
         )
-    if ":" in password:
-        findings.append(Finding("has a : in its password", _ESCAPES))
     for name, part in (("user", user), ("password", password)):
         plain = unquote(part)
         if _in_quotes(plain):
@@ -101,6 +101,15 @@ def _credentials(text: str) -> list[Finding]:
                 Finding(f"has a placeholder for the {name}", f"write the {name}", NOT_DEVELOPMENT)
             )
     return findings
+
+
+def _badly_escaped(text: str) -> bool:
+    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
+        return True
+    try:
+        return "\0" in unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return True
 
 
 def _in_quotes(part: str) -> bool:
@@ -139,18 +148,19 @@ def _database(path: str) -> list[Finding]:
         return [Finding("names no database", f"write {FORM}")]
     if _in_quotes(name):
         return [Finding("has a database name in quotes", "write it without the quotes")]
-    if "#" in path or "/" in path[1:] or re.search(r"%(?![0-9A-Fa-f]{2})", path):
+    if "#" in path or "/" in path[1:] or _badly_escaped(path):
         return [Finding("has an unusable database name", f"write one name after the host: {FORM}")]
     return []
 
 
 def _query(query: str) -> list[Finding]:
+    if not query:
+        return []
     findings = []
     for key, value in parse_qsl(query, keep_blank_values=True):
-        try:
-            # libpq knows its parameters; it does not connect here.
-            psycopg2.extensions.make_dsn(**{key: value})
-        except (ProgrammingError, TypeError):
+        if key in _ELSEWHERE:
+            findings.append(Finding(f"has {key} among its parameters", f"write {FORM}"))
+        elif not _known_to_libpq(f"{quote(key)}="):
             name = key if re.fullmatch(r"[a-z_]{1,40}", key) else "a parameter"
             findings.append(
                 Finding(f"has a parameter that PostgreSQL does not know ({name})", "leave it out")
@@ -159,7 +169,18 @@ def _query(query: str) -> list[Finding]:
             findings.append(
                 Finding("has an unknown sslmode", f"write one of {' '.join(_SSL_MODES)}")
             )
+    if not findings and ("+" in query or "#" in query or not _known_to_libpq(query)):
+        findings.append(Finding("has unusable parameters", f"write {FORM}?name=value&name=value"))
     return findings
+
+
+def _known_to_libpq(query: str) -> bool:
+    try:
+        # Only reads; it does not connect.
+        psycopg2.extensions.parse_dsn(f"postgresql:///?{query}")
+    except (ProgrammingError, UnicodeError):
+        return False
+    return True
 
 
 def masked(url: SecretStr) -> str:

@@ -1,5 +1,6 @@
 """How an add-on declares its settings: one frozen class, one line per setting."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -214,7 +215,10 @@ def shown(value: Any) -> str:
 
 
 def _forms(secret: str) -> set[str]:
-    """A secret and, of a URL, the password in it, as written and as meant."""
+    """A secret and, of a URL, the passwords in it, as written and as meant."""
     _, separator, rest = secret.partition("://")
-    password = rest.rpartition("@")[0].partition(":")[2] if separator else ""
-    return {form for form in (secret, password, unquote(password)) if form}
+    passwords = [rest.rpartition("@")[0].partition(":")[2]] if separator else []
+    passwords += re.findall(r"password=([^&]+)", rest)
+    return {form for password in (secret, *passwords) for form in (password, unquote(password))} - {
+        ""
+    }

@@ -1,0 +1,213 @@
+"""DATABASE_URL: every unusable part is named, no part of the password ever."""
+
+from contextlib import suppress
+from urllib.parse import quote
+
+import psycopg2.extensions
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import make_url
+
+from combine_core.settings.database_url import examine, masked, parse_database_url
+from combine_core.settings.problems import Unusable
+
+
+def whats(url: str) -> list[str]:
+    return [finding.what for finding in examine(url)]
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2", "POSTGRESQL"])
+def test_each_scheme_becomes_the_driver_that_is_installed(scheme):
+    url = parse_database_url(f"{scheme}://combine:p%40ss@db:5432/combine?sslmode=require")
+    parsed = make_url(url.get_secret_value())
+    assert parsed.drivername == "postgresql+psycopg2"
+    assert (parsed.username, parsed.password) == ("combine", "p@ss")
+    assert (parsed.host, parsed.port, parsed.database) == ("db", 5432, "combine")
+    assert parsed.query == {"sslmode": "require"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://db/combine",
+        "postgresql://combine@db.internal.example.com/combine",
+        "postgresql://combine:secretive@[::1]:5432/combine",
+        "postgresql://combine:secretive@10.0.0.1/combine",
+        "postgresql://combine:p%25w@my_db-1:6432/combine",
+        "postgresql:///combine?host=/var/run/postgresql",
+        "postgresql://combine:pa$x@db/combine",
+        "postgresql://combine:pa:x@db/combine",
+        "postgresql://combine:it's@db/combine",
+        "postgresql://db/combine?application_name=me&connect_timeout=3&sslrootcert=%2Fetc%2Fca",
+    ],
+)
+def test_usable_ones(url):
+    assert whats(url) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "part"),
+    [
+        ("db:5432/combine", "no scheme"),
+        ("host=db dbname=combine", "a space"),
+        ("postgresql:/db/combine", "no scheme"),
+        ("mysql://u:p@db/combine", "scheme that is not postgresql"),
+        ("sqlite:///combine.db", "scheme that is not postgresql"),
+        ("jdbc:postgresql://db/combine", "scheme that is not postgresql"),
+        ("postgresql+asyncpg://db/combine", "scheme that is not postgresql"),
+        ("://db/combine", "scheme that is not postgresql"),
+        ("postgresql://u:p@/combine", "no host"),
+        ("postgresql://u:p@:5432/combine", "no host"),
+        ("postgresql:///combine", "no host"),
+        ("postgresql:///combine?host=", "no host"),
+        ("postgresql://u:p@d!b/combine", "unusable host"),
+        ("postgresql://u:p@db..x/combine", "unusable host"),
+        ("postgresql://u:p@-db/combine", "unusable host"),
+        ("postgresql://u:p@300.1.1.1/combine", "unusable host"),
+        ("postgresql://u:p@[::g]/combine", "unusable host"),
+        ("postgresql://u:p@[db]/combine", "unusable host"),
+        ("postgresql://u:p@dürer/combine", "unusable host"),
+        ("postgresql://u:p@a,b/combine", "unusable host"),
+        ("postgresql://u:p@db:54x2/combine", "port"),
+        ("postgresql://u:p@db:/combine", "port"),
+        ("postgresql://u:p@db:0/combine", "port"),
+        ("postgresql://u:p@db:65536/combine", "port"),
+        ("postgresql://u:p@db:-1/combine", "port"),
+        ("postgresql://u:p@db:٥٤٣٢/combine", "port"),
+        ("postgresql://u:p@db:5432:5432/combine", "port"),
+        ("postgresql://u:p@[::1]5432/combine", "port"),
+        ("postgresql://u:p@db", "names no database"),
+        ("postgresql://u:p@db/", "names no database"),
+        ("postgresql://u:p@db/?sslmode=require", "names no database"),
+        ("postgresql://u:p@db/a/b", "unusable database name"),
+        ("postgresql://u:p@db/a#b", "unusable database name"),
+        ("postgresql://:p@db/combine", "no user"),
+        ("postgresql://combine:@db/combine", "empty password"),
+        ("postgresql://u:p%00@db/combine", "a % in its user or password"),
+        ("postgresql://u:p%ff@db/combine", "a % in its user or password"),
+        ("postgresql://u:p@db/combine?password=q", "password among its parameters"),
+        ("postgresql://u:p@db/combine?sslrootcert=a+b", "unusable parameters"),
+        ("postgresql://u:p@db/combine?application_name", "unusable parameters"),
+        ("postgresql://u:p%zz@db/combine", "a % in its user or password"),
+        ("postgresql://u:p@ss@db/combine", "characters that end it early"),
+        ("postgresql://u:p/ss@db/combine", "characters that end it early"),
+        ("postgresql://u:p#ss@db/combine", "characters that end it early"),
+        ("postgresql://u:p?ss@db/combine", "characters that end it early"),
+        ('postgresql://u:"p"@db/combine', "password in quotes"),
+        ("postgresql://'u':p@db/combine", "user in quotes"),
+        ('postgresql://u:p@"db"/combine', "host in quotes"),
+        ('postgresql://u:p@db/"combine"', "database name in quotes"),
+        ("postgresql://u:${POSTGRES_PASSWORD}@db/combine", "a reference nothing replaced"),
+        ("postgresql://u:changeme@db/combine", "placeholder for the password"),
+        ("postgresql://u:<password>@db/combine", "placeholder for the password"),
+        ("postgresql://u:your-password@db/combine", "placeholder for the password"),
+        ("postgresql://your-user:p@db/combine", "placeholder for the user"),
+        ("postgresql://u:p@db/combine?sslmode=on", "sslmode"),
+        ("postgresql://u:p@db/combine?pgbouncer=true", "(pgbouncer)"),
+    ],
+)
+def test_the_unusable_part_is_named(url, part):
+    assert [what for what in whats(url) if part in what], whats(url)
+
+
+def test_all_parts_are_named_together():
+    found = whats("mysql://u:p/ss@h!st:99999/")
+    assert len(found) == 5
+    for part in ("scheme", "end it early", "host", "port", "names no database"):
+        assert any(part in what for what in found), part
+
+
+def test_a_password_that_ends_early_does_not_hide_what_follows():
+    assert whats("postgresql://u:p@s/s@db:5432/combine") == [
+        "has a password with characters that end it early"
+    ]
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30)
+
+
+@given(password=TEXT, user=TEXT)
+def test_escaped_credentials_arrive_as_they_were_meant(password, user):
+    url = f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@db:5432/combine"
+    findings = examine(url)
+    assert all(
+        "placeholder" in f.what or "quotes" in f.what or "reference" in f.what for f in findings
+    )
+    if not findings:
+        parsed = make_url(parse_database_url(url).get_secret_value())
+        assert (parsed.username, parsed.password) == (user, password)
+        # libpq, which psql uses with the same URL, reads the same.
+        parts = psycopg2.extensions.parse_dsn(url)
+        assert (parts["user"], parts["password"]) == (user, password)
+
+
+TOKENS = [
+    "u",
+    "p",
+    "db",
+    "combine",
+    ":",
+    "@",
+    "/",
+    "?",
+    "#",
+    "[",
+    "]",
+    "%41",
+    "%",
+    "=",
+    "&",
+    ",",
+    ".",
+    "5432",
+    "::1",
+    "sslmode=require",
+    "host=x",
+    "'",
+    '"',
+    "é",
+    "+",
+    "%40",
+    "%2F",
+    "host=/tmp",
+    "dbname=z",
+    "port=1",
+    "user=q",
+    "password=zz",
+    "%00",
+    "%ff",
+    "-",
+    "_",
+]
+
+
+@given(
+    start=st.integers(min_value=0, max_value=18).map(lambda end: "u:p@db:5432/combine"[:end]),
+    tokens=st.lists(st.sampled_from(TOKENS), max_size=12),
+)
+@settings(max_examples=1000)
+def test_whatever_is_accepted_reads_the_same_for_sqlalchemy_and_libpq(start, tokens):
+    url = f"postgresql://{start}{''.join(tokens)}"
+    try:
+        accepted = parse_database_url(url).get_secret_value()
+    except Unusable:
+        return
+    parsed = make_url(accepted)
+    parts = psycopg2.extensions.parse_dsn(url)
+    assert parts.get("user") == (parsed.username or None)
+    assert parts.get("password") == parsed.password
+    assert parts["dbname"] == parsed.database
+    assert parts.get("port") == (str(parsed.port) if parsed.port else None)
+
+
+@given(text=st.text() | st.text().map(lambda text: f"postgresql://{text}"))
+def test_nothing_but_unusable_is_raised(text):
+    with suppress(Unusable):
+        parse_database_url(text)
+
+
+def test_people_see_neither_user_nor_password_nor_parameters():
+    url = parse_database_url("postgres://combine:canary@db:5432/combine?options=canary")
+    assert masked(url) == "postgresql://********@db:5432/combine"
+    assert "canary" not in repr(url)

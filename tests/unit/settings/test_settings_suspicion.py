@@ -1,0 +1,199 @@
+"""Quotes, whitespace, placeholders: what a text betrays before it is read as a value."""
+
+import base64
+import secrets
+
+import pytest
+
+from combine_core.settings.declare import Kind
+from combine_core.settings.suspicion import examine
+
+
+def whats(raw: str, kind: Kind = Kind.WORD, *, many: bool = False) -> list[str]:
+    return [finding.what for finding in examine(raw, kind, many=many).findings]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '"value"',
+        "'value'",
+        "`value`",
+        "\u201cvalue\u201d",
+        "\u2018value\u2019",
+        "\u00abvalue\u00bb",
+        "\"value'",
+        '""value""',
+    ],
+)
+@pytest.mark.parametrize("kind", Kind)
+def test_quotes_around_a_value(raw, kind):
+    examined = examine(raw, kind)
+    assert [finding.what for finding in examined.findings] == ["is still in quotes"]
+    assert examined.text == "value"
+
+
+@pytest.mark.parametrize("raw", ['"value', "value'", "\u201cvalue"])
+def test_a_quote_at_one_end(raw):
+    assert whats(raw) == ["has a quote at one end"]
+    assert examine(raw, Kind.WORD).text == "value"
+    assert whats(raw, Kind.PROSE) == []
+
+
+@pytest.mark.parametrize(
+    "raw", [" value", "value ", "value\n", "\tvalue", "value\r\n", "\u00a0value"]
+)
+def test_stray_whitespace(raw):
+    examined = examine(raw, Kind.WORD)
+    assert [finding.what for finding in examined.findings] == ["has whitespace around its value"]
+    assert examined.text == "value"
+
+
+@pytest.mark.parametrize("raw", [" ", "\n", "\t \r\n"])
+def test_nothing_but_whitespace(raw):
+    examined = examine(raw, Kind.WORD)
+    assert [finding.what for finding in examined.findings] == ["consists of whitespace"]
+    assert examined.text == ""
+
+
+@pytest.mark.parametrize("raw", ['""', "''", '"', '" "'])
+def test_nothing_but_quotes(raw):
+    examined = examine(raw, Kind.WORD)
+    assert examined.findings
+    assert examined.text == ""
+
+
+def test_whitespace_and_quotes_are_both_named():
+    assert whats(' "value"\n') == ["has whitespace around its value", "is still in quotes"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "named"),
+    [
+        ("a\u200bb", "U+200B"),
+        ("\ufeffvalue", "U+FEFF"),
+        ("a\u00a0b", "U+00A0"),
+        ("a\nb", "a line break"),
+        ("a\tb", "a tab"),
+        ("a\x00b", "U+0000"),
+        ("a\x1bb", "U+001B"),
+        ("a\udc80b", "not UTF-8"),
+    ],
+)
+def test_what_nobody_can_see(raw, named):
+    assert any(named in what for what in whats(raw)), whats(raw)
+
+
+def test_a_list_may_run_over_lines():
+    assert whats("a,\n\tb", many=True) == []
+
+
+def test_prose_may_hold_what_names_hold():
+    assert whats('Jane "JD" Doe \U0001f469\u200d\U0001f692', Kind.PROSE) == []
+    assert whats("TODO", Kind.PROSE) == []
+
+
+PLACEHOLDERS = [
+    "changeme",
+    "CHANGEME",
+    "change-me",
+    "change_me",
+    "ChangeThis",
+    "replace-me",
+    "your-key-here",
+    "your_secret_key",
+    "YOUR-CLIENT-ID",
+    "<secret>",
+    "[key]",
+    "{key}",
+    "xxx",
+    "XXXXXX",
+    "example",
+    "example-key",
+    "placeholder",
+    "todo",
+    "FIXME",
+    "tbd",
+    "None",
+    "null",
+    "undefined",
+    "nil",
+    "NaN",
+    "...",
+    "…",
+    "---",
+    "???",
+    "***",
+    "dummy",
+    "set-me",
+    "changeit",
+]
+
+
+@pytest.mark.parametrize("raw", [*PLACEHOLDERS, "<your key>", "TODO: ask Bob"])
+@pytest.mark.parametrize("kind", [Kind.WORD, Kind.KEY])
+def test_placeholders(raw, kind):
+    examined = examine(raw, kind)
+    assert examined.placeholder
+    assert [finding.what for finding in examined.findings] == ["still holds a placeholder"]
+
+
+INSIDE_KEYS = [
+    "secret",
+    "password",
+    "secret-key",
+    "sk-ant-xxxxxxxxxxxx",
+    "sk-...",
+    "changeme-changeme-changeme-changeme",
+    "sk-your-key-here",
+    "my-placeholder-key",
+]
+
+
+@pytest.mark.parametrize("raw", INSIDE_KEYS)
+def test_placeholders_inside_keys(raw):
+    assert whats(raw, Kind.KEY) == ["still holds a placeholder"]
+
+
+REFERENCES = [
+    "${SECRET_KEY}",
+    "$SECRET_KEY",
+    "$(key)",
+    "%(SECRET_KEY)s",
+    "%SECRET_KEY%",
+    "{{key}}",
+    "${A:-b}",
+]
+
+
+@pytest.mark.parametrize("raw", REFERENCES)
+def test_references_that_nothing_replaced(raw):
+    assert whats(raw, Kind.KEY) == ["is a reference that nothing has replaced"]
+
+
+@pytest.mark.parametrize("raw", ["pa$x", "$ecret-but-mine", "a${B}c", "100%", "x{2}"])
+def test_dollars_that_are_part_of_a_value(raw):
+    assert whats(raw) == []
+
+
+def test_random_keys_are_never_suspected():
+    for _ in range(2000):
+        in_base64 = base64.b64encode(secrets.token_bytes(32)).decode()
+        for key in (secrets.token_hex(32), secrets.token_urlsafe(32), in_base64):
+            assert whats(key, Kind.KEY) == [], key
+
+
+ORDINARY = [
+    "extract",
+    "anthropic/claude-sonnet-4-5",
+    "combine.example.com",
+    "production",
+    "https://example.com",
+    "-1",
+    "12",
+]
+
+
+@pytest.mark.parametrize("raw", ORDINARY)
+def test_ordinary_values_are_not_suspected(raw):
+    assert whats(raw) == []
