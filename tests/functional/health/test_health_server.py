@@ -107,7 +107,13 @@ def serve(request, tmp_path):
         clean = {k: v for k, v in os.environ.items() if k not in {"PORT", "LISTEN"}}
         process = subprocess.Popen(
             [sys.executable, "-c", "from pyramid.scripts.pserve import main; main()", str(path)],
-            env={**clean, "PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONUNBUFFERED": "1", **environ},
+            env={
+                **clean,
+                "PYTHONPATH": f"{tmp_path}:{ROOT}",
+                "PYTHONUNBUFFERED": "1",
+                "PYTHONWARNINGS": "ignore",  # Pyramid's pkg_resources
+                **environ,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -635,6 +635,10 @@ print("leaving")
 
 def test_hung_checks_do_not_hold_the_exit():
     done = subprocess.run(
-        [sys.executable, "-c", HANG], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-W", "ignore", "-c", HANG],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "leaving\n", "")
