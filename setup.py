@@ -98,7 +98,14 @@ setup(
     },
     package_data={
         "combine_health": ["py.typed"],
-        "combine_core": ["py.typed", "**/*.yaml", "**/*.jinja2", "**/*.j2", "**/static/*", "**/*.html"],
+        "combine_core": [
+            "py.typed",
+            "**/*.yaml",
+            "**/*.jinja2",
+            "**/*.j2",
+            "**/static/*",
+            "**/*.html",
+        ],
         "combine_core.migrations": ["script.py.mako"],
         "combine_auth": ["py.typed", "**/*.jinja2", "**/*.yaml"],
     },

@@ -27,8 +27,10 @@ def resolve(interpreter: str) -> tuple[str, dict[str, str]]:
         python = str(Path(scratch) / "bin" / "python")
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--upgrade", "pip"], check=True)
         report = subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
-            + ["--report", "-", f"{ROOT}[test]", "setuptools>=77,<82", "wheel"],
+            [
+                *(python, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"),
+                *("--report", "-", f"{ROOT}[test]", "setuptools>=77,<82", "wheel"),
+            ],
             check=True,
             stdout=subprocess.PIPE,
             text=True,

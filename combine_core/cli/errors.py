@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from combine_core.database.embedded import EmbeddedPostgresError
 from combine_core.settings import ConfigurationEnvironmentError
 
-# SQLSTATE: undefined_table
+# The SQLSTATE of "undefined table".
 _NO_TABLE = "42P01"
 
 

@@ -40,9 +40,17 @@ class _File:
 @click.option("--model", help="Such as anthropic/claude-sonnet-4-5 [default: DEFAULT_MODEL].")
 @click.option("--user", help=f"Whose run it is [default in development: {LOCAL_USER}].")
 @click.option("--project", default=PROJECT, show_default=True, help="Name of the project.")
-@click.option("--format", "form", type=click.Choice(["md", "json"]), default="md", help="Of the output.")
+@click.option(
+    "--format", "form", type=click.Choice(["md", "json"]), default="md", help="Of the output."
+)
 def run(
-    ini: str, line: str, files: tuple[Path, ...], model: str | None, user: str | None, project: str, form: str
+    ini: str,
+    line: str,
+    files: tuple[Path, ...],
+    model: str | None,
+    user: str | None,
+    project: str,
+    form: str,
 ) -> None:
     """Run LINE on FILES (.md, .txt) and print the document it writes.
 
@@ -148,7 +156,9 @@ def _work(service: Service, providers: ProviderRegistry, run_id: uuid.UUID) -> N
             while True:
                 run = _look(service, run_id)
                 done = sum(step.state == "done" for step in run.steps)
-                doing = next((step.title for step in run.steps if step.state == "running"), run.state)
+                doing = next(
+                    (step.title for step in run.steps if step.state == "running"), run.state
+                )
                 progress.update(bar, total=len(run.steps), completed=done, description=doing)
                 if run.ended_at is not None:
                     break

@@ -7,12 +7,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
 
-from alembic import command
 from combine_core.database.metadata import Model
 
 # Modules that declare tables, by add-on; importing them fills the metadata.

@@ -120,7 +120,11 @@ def prove(content: dict[str, Any], sources: Mapping[str, SourceText]) -> int:
             place = source.find(claim["quote"], claim["line_from"])
             if place is None:
                 flags.append(
-                    {"code": QUOTE_NOT_FOUND, "source_id": source.source_id, "quote": claim["quote"]}
+                    {
+                        "code": QUOTE_NOT_FOUND,
+                        "source_id": source.source_id,
+                        "quote": claim["quote"],
+                    }
                 )
                 continue
             line_from, line_to, quote = place

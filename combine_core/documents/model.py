@@ -37,9 +37,7 @@ class DocumentVersion(Identified, Model):
 
     document_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"))
     number: Mapped[int]
-    run_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey("runs.id", ondelete="CASCADE"), index=True
-    )
+    run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
     model: Mapped[str]
     used_llm: Mapped[bool]
     content: Mapped[dict[str, Any]] = mapped_column(deferred=True, deferred_raiseload=True)

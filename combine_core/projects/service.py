@@ -60,9 +60,7 @@ def list_projects(
     return paginate(session, statement, Project.id, cursor=cursor, limit=limit)
 
 
-def find_membership(
-    session: Session, slug: str, user_id: uuid.UUID
-) -> tuple[Project, Role] | None:
+def find_membership(session: Session, slug: str, user_id: uuid.UUID) -> tuple[Project, Role] | None:
     """The project of this slug and what ``user_id`` is in it; ``None`` if no member, or no project."""
     row = session.execute(
         select(Project, Membership.role)

@@ -103,9 +103,7 @@ def claim_step(session: Session, step_id: uuid.UUID, job_id: int) -> Claim | Non
     line = read_version(session, claimed.line_version_id)
     step = line.step(claimed.key)
     answers = session.execute(
-        select(Step.key, Step.answer).where(
-            Step.run_id == claimed.run_id, Step.key.in_(step.needs)
-        )
+        select(Step.key, Step.answer).where(Step.run_id == claimed.run_id, Step.key.in_(step.needs))
     )
     sources = session.scalars(
         select(Source)
@@ -125,7 +123,7 @@ def claim_step(session: Session, step_id: uuid.UUID, job_id: int) -> Claim | Non
         line_version_id=claimed.line_version_id,
         step=step,
         sources={f"S{number}": source for number, source in enumerate(sources, 1)},
-        inputs={key: answer for key, answer in answers},
+        inputs={row.key: row.answer for row in answers},
     )
 
 
@@ -202,9 +200,7 @@ def fail_step(session: Session, claim: Claim, code: str, message: str) -> bool:
     )
     session.execute(
         update(Step)
-        .where(
-            Step.run_id == claim.run_id, Step.state.in_([StepState.PENDING, StepState.READY])
-        )
+        .where(Step.run_id == claim.run_id, Step.state.in_([StepState.PENDING, StepState.READY]))
         .values(state=StepState.CANCELLED, ended_at=func.now())
     )
     session.execute(
@@ -240,9 +236,7 @@ def hand_back(session: Session, step_id: uuid.UUID, job_id: int) -> None:
     """Give the step of this job back at once: the worker that has it is stopping."""
     given = session.scalar(
         update(Step)
-        .where(
-            Step.id == step_id, Step.job_id == job_id, Step.state == StepState.RUNNING
-        )
+        .where(Step.id == step_id, Step.job_id == job_id, Step.state == StepState.RUNNING)
         .values(state=StepState.READY, epoch=Step.epoch + 1)
         .returning(Step.id)
     )

@@ -70,9 +70,7 @@ class Run(Identified, Model):
     __tablename__ = "runs"
 
     project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
-    line_version_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey("line_versions.id"), index=True
-    )
+    line_version_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("line_versions.id"), index=True)
     model: Mapped[str]
     state: Mapped[str] = mapped_column(default=RunState.RUNNING)
     # Of the calls whose price is known, in US dollars.
@@ -152,9 +150,7 @@ class Call(Identified, Model):
 
     __tablename__ = "calls"
 
-    run_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey("runs.id", ondelete="CASCADE"), index=True
-    )
+    run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
     step_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("steps.id", ondelete="CASCADE"))
     # 1 is the first question of a step; each repair asks with the next number.
     sequence: Mapped[int]
@@ -181,5 +177,3 @@ class Call(Identified, Model):
     ended_at: Mapped[datetime.datetime | None]
 
     __table_args__ = (_one_of(CallState), Index("ix_calls_step_id_sequence", "step_id", "sequence"))
-
-

@@ -104,7 +104,9 @@ class Worker:
             except _AWAY as error:
                 # The class alone: a driver's text can hold the connection string.
                 logger.warning(
-                    "The worker lost the database (%s); again in %.1f s", type(error).__name__, delay
+                    "The worker lost the database (%s); again in %.1f s",
+                    type(error).__name__,
+                    delay,
                 )
             await asyncio.sleep(delay)
             delay = min(delay * 2, MAX_RESTART_DELAY_S)

@@ -28,14 +28,13 @@ def major_version(home: Home) -> int | None:
     """The major version that made the cluster; None while there is no cluster."""
     try:
         return int((home.data / "PG_VERSION").read_text())
-    except FileNotFoundError:
-        if home.cluster.exists():
-            raise EmbeddedPostgresError(
-                f"{home.data} holds no PostgreSQL cluster: its file PG_VERSION is missing. Put the"
-                f" files back from a backup, or delete {home.cluster} to begin with an empty"
-                " database."
-            ) from None
-        return None
+    except (FileNotFoundError, ValueError) as error:
+        if not home.cluster.exists():
+            return None
+        raise EmbeddedPostgresError(
+            f"{home.data} holds no PostgreSQL cluster: its file PG_VERSION is missing or damaged. Put"
+            f" the files back from a backup, or delete {home.cluster} to begin with an empty database."
+        ) from error
 
 
 def read_password(home: Home) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import signal
@@ -74,7 +75,12 @@ def launch(
     :param log: the file for what it writes
     :param alive: the file on which the server, with all its processes, holds a lock while it lives
     """
-    settings = {**_SETTINGS, "port": str(port), **({} if durable else _NOT_DURABLE)}
+    settings = {
+        **_SETTINGS,
+        **({} if durable else _NOT_DURABLE),
+        "port": str(port),
+        "cluster_name": _name(data),
+    }
     lock = locks.FileLock(alive)
     output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
@@ -153,10 +159,10 @@ def end_orphans(data: Path) -> None:
     """End the processes that a dead server left behind: while one lives, no other can start."""
     for process in psutil.process_iter():
         try:
-            if process.name().startswith("postgres") and Path(process.cwd()).samefile(data):
+            if " ".join(process.cmdline()).startswith(f"postgres: {_name(data)}: "):
                 logger.warning("ending process %d of the server that died", process.pid)
                 process.send_signal(signal.SIGQUIT)
-        except (psutil.Error, OSError):
+        except psutil.Error:
             # Gone by now, or not ours to look at.
             continue
 
@@ -182,6 +188,15 @@ def _make_database(port: int, password: str) -> None:
             cursor.execute(f"CREATE DATABASE {DATABASE}")
 
 
+def _name(data: Path) -> str:
+    """What the titles of a server's processes begin with, so that each tells whose it is.
+
+    Their command lines are what can be read of them everywhere: root in a container, for one, may
+    not look up the working directory of another account's process.
+    """
+    return f"combine-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"
+
+
 def _process(pid: int) -> psutil.Process | None:
     try:
         return psutil.Process(pid)
@@ -198,7 +213,6 @@ def _runs(process: psutil.Process) -> bool:
 
 def _serves(process: psutil.Process, data: Path) -> bool:
     try:
-        # Not its working directory: root in a container may not read that of another account.
         return str(data) in process.cmdline()
     except psutil.Error:
         return False
@@ -218,14 +232,20 @@ def _wait_for_end(server: Server, patience: Patience) -> None:
 
 
 def _disowned_pid(data: Path) -> dict[str, str]:
-    """Make PostgreSQL overlook a stale postmaster.pid whose number another process has by now.
+    """Make PostgreSQL overlook a stale postmaster.pid. Only while no server runs on ``data``.
 
-    It refuses to start while any process of its account, a zombie too, has that number, unless the
-    number is its grandparent's (CreateLockFile in PostgreSQL's miscinit.c). Its check of the shared
-    memory, which tells whether processes of a former server still live, remains.
+    It refuses to start while any process of its account, a zombie too, has the number in that file,
+    unless it is its grandparent's (CreateLockFile in PostgreSQL's miscinit.c), and for ever if the
+    file was cut short. Its check of the shared memory remains: it finds a server, or a process that
+    one left behind, on any cluster.
     """
+    stale = data / "postmaster.pid"
     try:
-        pid = int((data / "postmaster.pid").read_text(errors="replace").split()[0])
-    except (FileNotFoundError, ValueError, IndexError):
+        pid = int(stale.read_text(errors="replace").split()[0])
+    except FileNotFoundError:
+        return {}
+    except (ValueError, IndexError):
+        logger.warning("removing %s, which was cut short", stale)
+        stale.unlink()
         return {}
     return {"PG_GRANDPARENT_PID": str(pid)}

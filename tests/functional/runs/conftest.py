@@ -74,9 +74,7 @@ StartRun = Callable[..., Run]
 
 
 @pytest.fixture
-def start(
-    sessions: sessionmaker[Session], place: Place, providers: ProviderRegistry
-) -> StartRun:
+def start(sessions: sessionmaker[Session], place: Place, providers: ProviderRegistry) -> StartRun:
     def start_one(model: str = "extract", providers: ProviderRegistry = providers) -> Run:
         with sessions.begin() as session:
             return start_run(

@@ -135,7 +135,9 @@ def test_the_same_job_may_claim_again_and_shuts_its_first_attempt_out(
         assert finish_step(session, second, FACTS, used_llm=False)
 
 
-def test_finishing_makes_the_next_step_ready_with_a_job(sessions: Sessions, start: StartRun) -> None:
+def test_finishing_makes_the_next_step_ready_with_a_job(
+    sessions: Sessions, start: StartRun
+) -> None:
     run = start()
     claim = take(sessions, step_of(sessions, run, "facts").id)
     with sessions.begin() as session:
@@ -241,9 +243,7 @@ def test_a_source_named_twice_counts_once(
         assert session.scalar(count, {"run": run.id}) == 1
 
 
-def test_a_full_queue_refuses(
-    start: StartRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_queue_refuses(start: StartRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_service, "MAX_LIVE_RUNS", 2)
     start()
     start()

@@ -52,21 +52,31 @@ def test_a_brief_has_its_headings_in_order_and_says_what_is_empty() -> None:
 
 def test_evidence_is_numbered_and_shared() -> None:
     proof = {"source_id": "s", "line_from": 3, "line_to": 4, "quote": "a\nb"}
-    markdown = render(summary=[item("A.", evidence=[proof])], numbers=[item("B.", evidence=[proof])])
+    markdown = render(
+        summary=[item("A.", evidence=[proof])], numbers=[item("B.", evidence=[proof])]
+    )
     assert "- A. [1]\n" in markdown
     assert "- B. [1]\n" in markdown
     assert "1. notes.md, lines 3-4: “a b”" in markdown
 
 
 def test_a_flagged_item_says_that_it_is_unproven() -> None:
-    markdown = render(summary=[item("A.", flags=[{"code": "quote_not_found", "quote": "secret quote"}])])
+    markdown = render(
+        summary=[item("A.", flags=[{"code": "quote_not_found", "quote": "secret quote"}])]
+    )
     assert "- A. **(unproven: the quote given for this does not stand in the source)**" in markdown
     assert "secret quote" not in markdown
 
 
 @pytest.mark.parametrize(
     "sentence",
-    ["Check DATABASE_URL format", "a * b", "Set it to 5.", "`docker stats` shows it", "50 % of [it](x)"],
+    [
+        "Check DATABASE_URL format",
+        "a * b",
+        "Set it to 5.",
+        "`docker stats` shows it",
+        "50 % of [it](x)",
+    ],
 )
 def test_ordinary_sentences_are_not_changed(sentence: str) -> None:
     assert plain(sentence) == sentence
