@@ -19,9 +19,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyramid.events import ContextFound
 from pyramid.tweens import EXCVIEW
 
+from combine_core.pages.faces import ForPage
+from combine_core.pages.formats import FILTERS, line_range
+from combine_core.pages.forms import refuse_unreadable
 from combine_core.pages.navigation import add_nav_item, nav_links, path_if_routed
+from combine_core.pages.sources import evidence_path
 from combine_core.pages.static_files import MAX_AGE_S, ContentHash
 
 if TYPE_CHECKING:
@@ -38,17 +43,32 @@ def includeme(config: Configurator) -> None:
     config.action(None, _set_up_templates, args=(config,), order=999)
 
     config.add_directive("add_nav_item", add_nav_item)
+    config.add_view_predicate("for_page", ForPage)
+    config.add_subscriber(refuse_unreadable, ContextFound)
 
     config.add_static_view("static", _STATIC, cache_max_age=MAX_AGE_S)
     config.add_cache_buster(_STATIC, ContentHash())
 
-    # Outside the transaction and the error views, so that their responses have the headers too.
+    # Around the transaction: a commit can fail after every view has returned.
+    late_errors = "combine_core.pages.errors.late_errors_tween_factory"
+    config.add_tween(late_errors, over=("pyramid_tm.tm_tween_factory", EXCVIEW))
+    # Around all that makes responses.
     config.add_tween(
-        "combine_core.pages.security_headers.security_headers_tween_factory",
-        over=("pyramid_tm.tm_tween_factory", EXCVIEW),
+        "combine_core.pages.security_headers.security_headers_tween_factory", over=late_errors
     )
+
+    config.include("combine_core.pages.routes")
+    for views in ("errors", "project_list", "project", "sources", "runs", "documents"):
+        config.include(f"combine_core.pages.{views}")
+    config.add_nav_item("Projects", "pages.projects", order=10)
 
 
 def _set_up_templates(config: Configurator) -> None:
     environment = config.get_jinja2_environment()
-    environment.globals.update(nav_links=nav_links, path_if_routed=path_if_routed)
+    environment.filters.update(FILTERS)
+    environment.globals.update(
+        evidence_path=evidence_path,
+        line_range=line_range,
+        nav_links=nav_links,
+        path_if_routed=path_if_routed,
+    )

@@ -23,7 +23,7 @@ class ContentHash(QueryStringCacheBuster):  # type: ignore[misc]
         super().__init__(param="v")
 
     def tokenize(self, request: Request, subpath: str, kw: dict[str, Any]) -> str:  # noqa: ARG002
-        """The hash of the file; ``kw["rawspec"]`` names it, also where an application overrides it."""
+        """The hash of the file; ``kw["rawspec"]`` names it, overridden or not."""
         path = Path(AssetResolver().resolve(kw["rawspec"]).abspath())
         return _hash(path, path.stat().st_mtime_ns)
 

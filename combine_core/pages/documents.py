@@ -1,0 +1,148 @@
+"""A version of a document: its sections, each statement with its evidence; and its downloads."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyramid.httpexceptions import HTTPNotFound
+from pyramid.response import Response
+
+from combine_core.documents import DocumentVersion, list_versions
+from combine_core.documents import read_version as read_document_version
+from combine_core.lines import Line
+from combine_core.lines import read_version as read_line_version
+from combine_core.users import Permission
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+    from pyramid.request import Request
+
+    from combine_core.access import DocumentContext
+
+_TEMPLATE = "combine_core:pages/document.jinja2"
+
+
+def includeme(config: Configurator) -> None:
+    """Add the views."""
+    config.add_view(
+        show_document,
+        route_name="pages.document",
+        request_method="GET",
+        permission=Permission.DOCUMENTS_READ,
+        renderer=_TEMPLATE,
+    )
+    config.add_view(
+        show_document,
+        route_name="pages.version",
+        request_method="GET",
+        permission=Permission.DOCUMENTS_READ,
+        renderer=_TEMPLATE,
+    )
+    config.add_view(
+        download,
+        route_name="pages.download",
+        request_method="GET",
+        permission=Permission.DOCUMENTS_READ,
+    )
+    config.add_view(
+        download,
+        route_name="pages.version_download",
+        request_method="GET",
+        permission=Permission.DOCUMENTS_READ,
+    )
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a document, by a key of its schema."""
+
+    key: str
+    title: str
+    value: Any
+
+
+def show_document(context: DocumentContext, request: Request) -> dict[str, Any]:
+    """The newest version, or the one of this number."""
+    version = _read(context, request)
+    cursor = request.GET.get("versions")
+    return {
+        "project": context.project,
+        "document": version.document,
+        "version": version,
+        "sections": list(_sections(version, _line_of(request, version))),
+        "sources": {str(entry.ref_id): entry for entry in version.inputs if entry.kind == "source"},
+        "line": next(entry for entry in version.inputs if entry.kind == "line"),
+        "versions": list_versions(request.dbsession, version.document_id, cursor=cursor),
+    }
+
+
+def download(context: DocumentContext, request: Request) -> Response:
+    """The version as a file, Markdown or JSON."""
+    version = _read(context, request)
+    extension = request.matchdict["format"]
+    if extension == "md":
+        text, content_type = version.markdown, "text/markdown; charset=utf-8"
+    else:
+        text, content_type = _as_json(version, _line_of(request, version)), "application/json"
+    words = "-".join(re.findall("[a-z0-9]+", version.document.title.lower()))[:80]
+    name = f"{words or 'document'}-v{version.number}.{extension}"
+    return Response(
+        text.encode(),
+        content_type=content_type,
+        content_disposition=f'attachment; filename="{name}"',
+    )
+
+
+def _read(context: DocumentContext, request: Request) -> DocumentVersion:
+    number = request.matchdict.get("number")
+    version = read_document_version(
+        request.dbsession, context.document_id, None if number is None else int(number)
+    )
+    if version is None:
+        raise HTTPNotFound
+    return version
+
+
+def _line_of(request: Request, version: DocumentVersion) -> Line:
+    line_version_id = next(entry.ref_id for entry in version.inputs if entry.kind == "line")
+    return read_line_version(request.dbsession, line_version_id)
+
+
+def _sections(version: DocumentVersion, line: Line) -> Iterator[Section]:
+    """In the order of the schema's ``required``: JSON in the database keeps no order of keys."""
+    step = next(step for step in line.steps if step.document == version.document.type)
+    schema = step.answer_schema
+    keys = dict.fromkeys([*schema.get("required", ()), *version.content])
+    for key in keys:
+        if key in version.content:
+            title = schema.get("properties", {}).get(key, {}).get("title")
+            yield Section(key, title or key.replace("_", " ").capitalize(), version.content[key])
+
+
+def _as_json(version: DocumentVersion, line: Line) -> str:
+    exported = {
+        "id": str(version.document_id),
+        "title": version.document.title,
+        "type": version.document.type,
+        "version": version.number,
+        "created_at": version.created_at.isoformat(),
+        "run": str(version.run_id),
+        "model": version.model,
+        "used_llm": version.used_llm,
+        "sha256": version.sha256,
+        "inputs": [
+            {
+                "kind": entry.kind,
+                "id": str(entry.ref_id),
+                "name": entry.name,
+                "sha256": entry.sha256,
+            }
+            for entry in version.inputs
+        ],
+        "content": {section.key: section.value for section in _sections(version, line)},
+    }
+    return json.dumps(exported, ensure_ascii=False, indent=2) + "\n"

@@ -1,0 +1,71 @@
+"""How values are written for people: filters of the templates."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from markupsafe import Markup
+
+_STEPS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def moment(value: datetime) -> Markup:
+    """A time of the database as a ``<time>`` element, in UTC, to the minute."""
+    utc = value.astimezone(UTC)
+    shown = f"{utc.day} {utc:%b %Y, %H:%M}"
+    return Markup('<time datetime="{}">{}&nbsp;UTC</time>').format(
+        utc.isoformat(timespec="seconds"), shown
+    )
+
+
+def duration(seconds: float) -> str:
+    """The two largest units: ``3 min 20 s``."""
+    left = max(0, round(seconds))
+    parts = []
+    for unit, size in _STEPS:
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count}\N{NO-BREAK SPACE}{unit}")
+        elif parts:
+            break
+    return " ".join(parts[:2]) or "under 1\N{NO-BREAK SPACE}s"
+
+
+def file_size(size: int) -> str:
+    """Bytes in the unit that people read: ``512 bytes``, ``3.4 kB``, ``1.2 MB``."""
+    if size < 1000:
+        return f"{size}\N{NO-BREAK SPACE}{'byte' if size == 1 else 'bytes'}"
+    if size < 1_000_000:
+        return f"{size / 1000:.1f}\N{NO-BREAK SPACE}kB"
+    return f"{size / 1_000_000:.1f}\N{NO-BREAK SPACE}MB"
+
+
+def dollars(amount: Decimal) -> str:
+    """US dollars: whole cents, and as many digits as a small amount needs to be seen."""
+    if amount == 0 or amount >= 1:
+        return f"${amount:,.2f}"
+    digits = max(2, 1 - amount.adjusted())
+    return f"${amount:.{min(digits, 6)}f}"
+
+
+def count(number: int, singular: str, plural: str | None = None) -> str:
+    """``1 line``, ``2,000 lines``."""
+    noun = singular if number == 1 else plural or f"{singular}s"
+    return f"{number:,}\N{NO-BREAK SPACE}{noun}"
+
+
+def line_range(first: int, last: int) -> str:
+    """``line 3`` or ``lines 3-7``, with a proper dash."""
+    if first == last:
+        return f"line {first:,}"
+    return f"lines {first:,}\N{EN DASH}{last:,}"
+
+
+FILTERS = {
+    "count": count,
+    "dollars": dollars,
+    "duration": duration,
+    "file_size": file_size,
+    "moment": moment,
+}

@@ -1,0 +1,74 @@
+"""A source, line by line, so that evidence can point into it."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from pyramid.httpexceptions import HTTPNotFound
+
+from combine_core.sources import read_source
+from combine_core.users import Permission
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+    from pyramid.request import Request
+
+    from combine_core.access import ProjectContext
+
+# A page of a browser with a million lines is of no use; the cost of one page is bounded.
+LINES_ON_PAGE = 2_000
+
+_LINES = re.compile(r"([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8}))?")
+
+
+def includeme(config: Configurator) -> None:
+    """Add the views."""
+    config.add_view(
+        show_source,
+        route_name="pages.source",
+        request_method="GET",
+        permission=Permission.SOURCES_READ,
+        renderer="combine_core:pages/source.jinja2",
+    )
+
+
+def evidence_path(request: Request, slug: str, source_id: str, line_from: int, line_to: int) -> str:
+    """Where these lines of the source are shown and marked."""
+    path: str = request.route_path(
+        "pages.source",
+        slug=slug,
+        source_id=source_id,
+        _query={"lines": f"{line_from}-{line_to}"},
+        _anchor=f"L{line_from}",
+    )
+    return path
+
+
+def show_source(context: ProjectContext, request: Request) -> dict[str, Any]:
+    """The part that holds the lines ``?lines=3-7``, marked, or the line ``?from=2001``."""
+    source_id = uuid.UUID(request.matchdict["source_id"])
+    source = read_source(request.dbsession, context.project.id, source_id)
+    if source is None:
+        raise HTTPNotFound
+    cited = _range(request.GET.get("lines", ""))
+    start = cited.start if cited else _range(request.GET.get("from", "")).start
+    first = (min(max(start, 1), source.line_count) - 1) // LINES_ON_PAGE * LINES_ON_PAGE
+    lines = source.text.split("\n")[: source.line_count]
+    shown = list(enumerate(lines[first : first + LINES_ON_PAGE], first + 1))
+    following = first + LINES_ON_PAGE
+    return {
+        "project": context.project,
+        "source": source,
+        "lines": shown,
+        "cited": cited,
+        "previous": first - LINES_ON_PAGE + 1 if first else None,
+        "following": following + 1 if following < source.line_count else None,
+    }
+
+
+def _range(text: str) -> range:
+    """``3-7`` and ``3`` as line numbers; empty for anything else."""
+    match = _LINES.fullmatch(text)
+    return range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
