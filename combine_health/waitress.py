@@ -148,7 +148,7 @@ def _announce(server: Any, banner: str, *, with_health: bool) -> None:
         pairs = [(server.effective_host, server.effective_port)]
     urls = list(dict.fromkeys(_url(str(host), str(port)) for host, port in pairs))
     lines = [f"Serving on {url}" for url in urls]
-    if with_health:
+    if with_health and urls[0].startswith("http"):
         lines += [f"  {urls[0]}{path}" for path in ("/health", "/health/ready", "/health/detailed")]
     lines += [line.replace("{url}", urls[0]) for line in banner.strip().splitlines()]
     sys.stdout.write("\n".join(lines) + "\n")
@@ -157,8 +157,8 @@ def _announce(server: Any, banner: str, *, with_health: bool) -> None:
 
 
 def _url(host: str, port: str) -> str:
-    if not port.isdigit():  # a Unix socket: waitress gives its path as the host
-        return f"unix:{host}"
+    if host == "unix":  # waitress gives the path as the port
+        return f"unix:{port}"
     if host in {"0.0.0.0", "::", "127.0.0.1", "::1"}:  # noqa: S104 - shown, not bound
         host = "localhost"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

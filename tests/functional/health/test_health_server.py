@@ -48,7 +48,7 @@ INI = """
 
     [server:main]
     {protocol}
-    listen = 127.0.0.1:0
+    {listen}
     threads = 2
     port_hint = make run PORT={{port}}
     {more}
@@ -98,9 +98,12 @@ def serve(request, tmp_path):
     (tmp_path / "served_app.py").write_text(textwrap.dedent(APP))
     started = []
 
-    def serve(more="", **environ):
+    def serve(more="", listen="listen = 127.0.0.1:0", **environ):
         ini = INI.format(
-            mark=tmp_path / "loaded", protocol=PROTOCOLS[request.param], more=textwrap.dedent(more)
+            mark=tmp_path / "loaded",
+            protocol=PROTOCOLS[request.param],
+            listen=listen,
+            more=textwrap.dedent(more),
         )
         path = tmp_path / "served.ini"
         path.write_text(re.sub(r"(?m)^    ", "", ini))
@@ -184,6 +187,19 @@ def test_port_and_listen_win_over_the_ini(serve):
     assert server.lines[0] == f"Serving on http://127.0.0.2:{port}"
     with socket.create_connection(("127.0.0.2", port), timeout=PATIENCE):
         pass
+
+
+def test_a_unix_socket(serve, tmp_path):
+    path = tmp_path / "socket"
+    server = serve(listen=f"unix_socket = {path}")
+    assert server.process.stdout.readline() == f"Serving on unix:{path}\n"
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(PATIENCE)
+        connection.connect(str(path))
+        connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.endswith(b'{"status": "healthy"}')
+    assert server.end()[0] == 0
 
 
 def test_keys_of_waitress_pass_through(serve):

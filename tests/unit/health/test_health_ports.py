@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 
 import pytest
 
@@ -79,3 +80,14 @@ def test_an_address_of_another_machine():
 
 def test_a_port_that_nobody_holds_any_more(taken):
     assert holder(free_port("127.0.0.1", taken)) == "another process"
+
+
+def test_without_waitress_one_clear_line(monkeypatch):
+    from combine_health.waitress import server_factory
+
+    monkeypatch.setitem(sys.modules, "waitress.adjustments", None)
+    with pytest.raises(SystemExit) as caught:
+        server_factory({}, listen="127.0.0.1:0")
+    assert caught.value.code == (
+        "Cannot start the server: waitress is missing; install it: pip install 'combine[core]'"
+    )
