@@ -31,6 +31,8 @@ HEARTBEAT_S = 3.0
 DEAD_AFTER_S = 15.0
 SWEEP_S = 5.0
 FINISHED_JOBS_KEPT_H = 72
+# How long steps in flight may take when the worker stops; then they are handed back.
+GRACE_S = 10.0
 MAX_RESTART_DELAY_S = 5.0
 # Connections of the worker's own pool: listening, fetching and ending jobs, heartbeats.
 POOL_SIZE = 4
@@ -43,7 +45,6 @@ class Worker:
 
     :param dsn: ``postgresql://`` URL, for Procrastinate's own connections
     :param sessions: sessions for the steps
-    :param grace: seconds that steps in flight may take when the worker stops; then they are handed back
     """
 
     def __init__(
@@ -53,12 +54,10 @@ class Worker:
         providers: ProviderRegistry,
         *,
         concurrency: int,
-        grace: float = 10.0,
     ) -> None:
         self._dsn = dsn
         self._sessions = sessions
         self._concurrency = concurrency
-        self._grace = grace
         self._stopping = threading.Event()
         self._runner = StepRunner(sessions, providers, self._stopping)
         self._in_flight: dict[int, uuid.UUID] = {}
@@ -131,7 +130,7 @@ class Worker:
                     delete_jobs="successful",
                     update_heartbeat_interval=HEARTBEAT_S,
                     stalled_worker_timeout=DEAD_AFTER_S,
-                    shutdown_graceful_timeout=self._grace,
+                    shutdown_graceful_timeout=GRACE_S,
                 )
             )
             sweep = asyncio.create_task(self._sweep_for_ever(app))

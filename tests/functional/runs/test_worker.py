@@ -1,0 +1,386 @@
+"""A real worker on a real database: runs end, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from combine_core.documents import read_version, versions_of_run
+from combine_core.providers import (
+    Completion,
+    CompletionRequest,
+    ProviderError,
+    ProviderRegistry,
+    Usage,
+)
+from combine_core.runs import Call, CallState, Run, RunState, Step, StepState, Worker
+from combine_core.runs import worker as worker_module
+from combine_core.runs.worker import make_worker
+from combine_core.settings.core import CoreSettings
+from tests.functional.runs.conftest import Place, StartRun
+
+Sessions = sessionmaker[Session]
+PATIENCE_S = 30
+
+
+class Gated:
+    """A provider that answers when it is let, with what it is told to."""
+
+    name = "gated"
+
+    def __init__(self) -> None:
+        self.asked = threading.Semaphore(0)
+        self.may_answer = threading.Event()
+        self.answers: list[Completion | ProviderError] = []
+        self.requests: list[CompletionRequest] = []
+
+    def complete(self, request: CompletionRequest) -> Completion:
+        self.requests.append(request)
+        self.asked.release()
+        assert self.may_answer.wait(PATIENCE_S)
+        answer = self.answers.pop(0) if self.answers else fitting(request)
+        if isinstance(answer, ProviderError):
+            raise answer
+        return answer
+
+
+def completion(answer: object, cost: str | None = "0.25") -> Completion:
+    return Completion(
+        text=answer if isinstance(answer, str) else json.dumps(answer),
+        usage=Usage(input_tokens=10, output_tokens=5),
+        cost=None if cost is None else Decimal(cost),
+        http_status=200,
+        provider_request_id="req_1",
+        stop_reason="end_turn",
+        used_llm=True,
+    )
+
+
+QUOTE = "We decided to replace the door seal by Friday."
+
+
+def fitting(request: CompletionRequest) -> Completion:
+    """An answer that fits either step of the brief, with one true and one invented quote."""
+    true = {"source": "S1", "line_from": 4, "line_to": 4, "quote": QUOTE}
+    invented = {**true, "quote": "The board agreed."}
+    if "facts" in request.schema["properties"]:
+        return completion({"facts": [{"text": QUOTE, "kind": "decision", "evidence": [true]}]})
+    sections = dict.fromkeys(request.schema["properties"], ())
+    decisions = [{"text": QUOTE, "evidence": [true]}, {"text": "Lie.", "evidence": [invented]}]
+    return completion({**sections, "decisions": decisions})
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "SWEEP_S", 0.1)
+
+
+@pytest.fixture
+def gated() -> Gated:
+    return Gated()
+
+
+@pytest.fixture
+def with_gated(gated: Gated) -> ProviderRegistry:
+    registry = ProviderRegistry()
+    registry.register(gated)
+    return registry
+
+
+@contextmanager
+def working(settings: CoreSettings, providers: ProviderRegistry) -> Iterator[Worker]:
+    worker = make_worker(settings, providers)
+    thread = worker.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        threading.Event().wait(0.02)
+
+
+def look(sessions: Sessions, run: Run) -> Run:
+    with sessions() as session:
+        return session.get_one(Run, run.id)
+
+
+def ended(sessions: Sessions, run: Run) -> Run:
+    wait_for(lambda: look(sessions, run).ended_at is not None)
+    return look(sessions, run)
+
+
+def calls_of(sessions: Sessions, run: Run) -> list[Call]:
+    with sessions() as session:
+        return list(session.scalars(select(Call).where(Call.run_id == run.id).order_by(Call.id)))
+
+
+def steps_of(sessions: Sessions, run: Run) -> dict[str, Step]:
+    with sessions() as session:
+        steps = session.scalars(select(Step).where(Step.run_id == run.id))
+        return {step.key: step for step in steps}
+
+
+def test_extract_makes_a_document_whose_quotes_stand_in_the_source(
+    settings: CoreSettings,
+    providers: ProviderRegistry,
+    sessions: Sessions,
+    start: StartRun,
+    place: Place,
+) -> None:
+    run = start()
+    with working(settings, providers):
+        assert ended(sessions, run).state == RunState.SUCCEEDED
+    with sessions() as session:
+        (written,) = versions_of_run(session, run.id)
+        version = read_version(session, written.document_id)
+    assert version is not None
+    assert (version.number, version.flagged, version.used_llm) == (1, 0, False)
+    assert "No language model was used" in version.markdown
+    assert [(made_from.kind, made_from.name) for made_from in version.inputs] == [
+        ("line", "brief"),
+        ("source", "oven.md"),
+    ]
+    (decision,) = version.content["decisions"]
+    assert decision["evidence"] == [
+        {"source_id": str(place.source_id), "line_from": 4, "line_to": 4, "quote": QUOTE}
+    ]
+    calls = calls_of(sessions, run)
+    assert [(call.provider, call.used_llm, call.cost) for call in calls] == [
+        ("extract", False, Decimal(0))
+    ] * 2
+
+
+def test_a_model_is_journaled_and_an_invented_quote_is_flagged(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    gated: Gated,
+    with_gated: ProviderRegistry,
+) -> None:
+    gated.may_answer.set()
+    run = start("gated/m1", with_gated)
+    with working(settings, with_gated):
+        done = ended(sessions, run)
+    assert (done.state, done.cost, done.unpriced_calls) == ("succeeded", Decimal("0.5"), 0)
+    with sessions() as session:
+        (written,) = versions_of_run(session, run.id)
+        version = read_version(session, written.document_id)
+    assert version is not None
+    assert (version.flagged, version.used_llm) == (1, True)
+    honest, lie = version.content["decisions"]
+    assert len(honest["evidence"]) == 1
+    assert lie["evidence"] == []
+    assert lie["flags"][0]["code"] == "quote_not_found"
+    assert "The board agreed." not in version.markdown
+    for call in calls_of(sessions, run):
+        assert (call.state, call.model, call.input_tokens) == (CallState.OK, "m1", 10)
+
+
+def test_an_answer_that_does_not_fit_is_asked_for_again_with_its_faults(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    gated: Gated,
+    with_gated: ProviderRegistry,
+) -> None:
+    gated.answers = [completion("no JSON at all"), completion({"facts": [{"text": "x"}]})]
+    gated.may_answer.set()
+    run = start("gated/m1", with_gated)
+    with working(settings, with_gated):
+        assert ended(sessions, run).state == RunState.SUCCEEDED
+    assert "no JSON at all" in gated.requests[1].prompt
+    assert "/facts/0" in gated.requests[2].prompt
+    assert "no JSON at all" not in gated.requests[2].prompt
+    assert [call.sequence for call in calls_of(sessions, run)] == [1, 2, 3, 1]
+
+
+def test_after_the_last_repair_the_run_fails_and_says_why(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    gated: Gated,
+    with_gated: ProviderRegistry,
+) -> None:
+    gated.answers = [completion("no", cost=None) for _ in range(3)]
+    gated.may_answer.set()
+    run = start("gated/m1", with_gated)
+    with working(settings, with_gated):
+        failed = ended(sessions, run)
+    assert (failed.state, failed.error_code) == (RunState.FAILED, "bad_answer")
+    assert "Try another model" in (failed.error or "")
+    assert (failed.cost, failed.unpriced_calls) == (Decimal(0), 3)
+    assert steps_of(sessions, run)["brief"].state == StepState.CANCELLED
+
+
+@pytest.mark.parametrize("code", ["auth", "bad_request", "unknown_model"])
+def test_what_cannot_pass_fails_at_once(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    gated: Gated,
+    with_gated: ProviderRegistry,
+    code: str,
+) -> None:
+    gated.answers = [ProviderError(code, "Mend it.", http_status=401)]  # type: ignore[arg-type]
+    gated.may_answer.set()
+    run = start("gated/m1", with_gated)
+    with working(settings, with_gated):
+        failed = ended(sessions, run)
+    assert (failed.state, failed.error_code) == (RunState.FAILED, code)
+    assert failed.error == "Collect facts: Mend it."
+    assert len(gated.requests) == 1
+
+
+def test_what_may_pass_is_tried_again_when_the_provider_says(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    gated: Gated,
+    with_gated: ProviderRegistry,
+) -> None:
+    gated.answers = [ProviderError("rate_limited", "Slow down.", http_status=429, retry_after=0.1)]
+    gated.may_answer.set()
+    run = start("gated/m1", with_gated)
+    with working(settings, with_gated):
+        assert ended(sessions, run).state == RunState.SUCCEEDED
+    assert [call.state for call in calls_of(sessions, run)] == ["error", "ok", "ok"]
+    assert steps_of(sessions, run)["facts"].failures == 1
+
+
+def test_a_request_that_was_lost_is_sent_once_more_and_no_more(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    gated: Gated,
+    with_gated: ProviderRegistry,
+) -> None:
+    gated.answers = [ProviderError("timeout", "No answer.", lost=True, retry_after=0) for _ in "ab"]
+    gated.may_answer.set()
+    run = start("gated/m1", with_gated)
+    with working(settings, with_gated):
+        assert ended(sessions, run).error_code == "timeout"
+    assert [call.state for call in calls_of(sessions, run)] == ["lost", "lost"]
+
+
+def test_no_connection_is_held_while_a_call_is_in_flight(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    gated: Gated,
+    with_gated: ProviderRegistry,
+) -> None:
+    run = start("gated/m1", with_gated)
+    with working(settings, with_gated):
+        assert gated.asked.acquire(timeout=PATIENCE_S)
+        with sessions() as session:
+            busy = session.scalars(
+                text(
+                    "SELECT query FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"
+                )
+            ).all()
+        gated.may_answer.set()
+        ended(sessions, run)
+    assert busy == []
+
+
+def test_stopping_hands_the_step_back_and_another_worker_ends_it(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    gated: Gated,
+    with_gated: ProviderRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker_module, "GRACE_S", 0.1)
+    run = start("gated/m1", with_gated)
+    with working(settings, with_gated):
+        assert gated.asked.acquire(timeout=PATIENCE_S)
+    assert steps_of(sessions, run)["facts"].state == StepState.READY
+    gated.may_answer.set()  # the answer that nobody waits for any more comes now
+    with working(settings, with_gated):
+        assert ended(sessions, run).state == RunState.SUCCEEDED
+
+
+def test_the_step_of_a_worker_given_up_for_dead_goes_to_another_once(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    gated: Gated,
+    with_gated: ProviderRegistry,
+) -> None:
+    """The database forgets the first worker's heartbeat, as after kill -9; then it comes back late."""
+    run = start("gated/m1", with_gated)
+    with working(settings, with_gated):
+        assert gated.asked.acquire(timeout=PATIENCE_S)
+        with sessions.begin() as session:
+            session.execute(
+                text("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
+            )
+        with working(settings, with_gated):
+            assert gated.asked.acquire(timeout=PATIENCE_S)
+            gated.may_answer.set()
+            assert ended(sessions, run).state == RunState.SUCCEEDED
+    # Both answers were paid and both are in the journal; one became the document.
+    assert [call.state for call in calls_of(sessions, run)] == ["ok", "ok", "ok"]
+    assert look(sessions, run).cost == Decimal("0.75")
+    with sessions() as session:
+        assert len(versions_of_run(session, run.id)) == 1
+
+
+def test_a_database_that_drops_every_connection_does_not_lose_the_run(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    gated: Gated,
+    with_gated: ProviderRegistry,
+) -> None:
+    run = start("gated/m1", with_gated)
+    with working(settings, with_gated):
+        assert gated.asked.acquire(timeout=PATIENCE_S)
+        with sessions() as session:
+            session.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+        gated.may_answer.set()
+        assert ended(sessions, run).state == RunState.SUCCEEDED
+
+
+def test_a_finished_answer_is_not_paid_for_twice(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    gated: Gated,
+    with_gated: ProviderRegistry,
+) -> None:
+    """The worker died between the answer's journal row and the step's end."""
+    gated.may_answer.set()
+    run = start("gated/m1", with_gated)
+    with working(settings, with_gated):
+        ended(sessions, run)
+    asked = len(gated.requests)
+    with sessions.begin() as session:
+        session.execute(text("UPDATE runs SET state = 'running', ended_at = NULL"))
+        session.execute(text("UPDATE steps SET state = 'ready' WHERE key = 'brief'"))
+    with working(settings, with_gated):
+        assert ended(sessions, run).state == RunState.SUCCEEDED
+    assert len(gated.requests) == asked
+    assert look(sessions, run).cost == Decimal("0.5")
