@@ -1,0 +1,40 @@
+"""Which requests come from this very machine."""
+
+import pytest
+from pyramid.testing import DummyRequest
+
+from combine_auth.sign_in.local import why_not_local
+
+HERE = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost:8000"}
+
+
+def why_not(**environ):
+    request = DummyRequest()
+    request.environ = {**HERE, **environ}
+    return why_not_local(request)
+
+
+def test_here():
+    assert why_not() is None
+
+
+@pytest.mark.parametrize("key", sorted(HERE))
+def test_not_said(key):
+    request = DummyRequest()
+    request.environ = {name: value for name, value in HERE.items() if name != key}
+    assert why_not_local(request) is not None
+
+
+def test_empty_host():
+    assert why_not(HTTP_HOST="") == "It did not ask for localhost."
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("FORWARDED", "VIA", "X_REAL_IP", "X_CLIENT_IP", "TRUE_CLIENT_IP", "CF_CONNECTING_IP"),
+        *("X_FORWARDED_FOR", "X_FORWARDED_HOST", "X_FORWARDED_PROTO", "X_FORWARDED_PREFIX"),
+    ],
+)
+def test_headers_of_proxies(name):
+    assert why_not(**{f"HTTP_{name}": ""}) == "It came through a proxy."

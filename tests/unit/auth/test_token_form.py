@@ -1,0 +1,50 @@
+"""The form of a token: prefix, random part, checksum."""
+
+import re
+import zlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from combine_auth.tokens.form import is_token, new_token
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def test_new_tokens_have_the_form_and_differ():
+    tokens = {new_token() for _ in range(200)}
+    assert len(tokens) == 200
+    for token in tokens:
+        assert re.fullmatch("cmb_pat_[0-9A-Za-z]{36}", token)
+        assert is_token(token)
+
+
+def test_checksum_is_the_crc_in_base_62():
+    token = new_token()
+    number = 0
+    for digit in token[-6:]:
+        number = number * 62 + ALPHABET.index(digit)
+    assert number == zlib.crc32(token[:-6].encode())
+
+
+def test_token_known_from_before():
+    # The form is a promise: tokens that people hold must go on working.
+    assert is_token("cmb_pat_000000000000000000000000000000" + "1kXYIl")
+
+
+@given(st.integers(8, 43), st.sampled_from(ALPHABET))
+def test_one_wrong_character_is_noticed(position, character):
+    token = new_token()
+    changed = token[:position] + character + token[position + 1 :]
+    assert is_token(changed) is (changed == token)
+
+
+@given(st.text() | st.from_regex("cmb_pat_[0-9A-Za-z]{36}", fullmatch=True))
+def test_chance_is_no_token(text):
+    assert not is_token(text)
+
+
+def test_surroundings_do_not_count():
+    token = new_token()
+    for text in (f"{token}\n", f" {token}", f"{token} ", token.replace("cmb", "CMB")):
+        assert not is_token(text)
