@@ -6,6 +6,14 @@ from combine_core.projects.service import (
     create_project,
     find_membership,
     list_projects,
+    slugify,
 )
 
-__all__ = ["SLUG_PATTERN", "Project", "create_project", "find_membership", "list_projects"]
+__all__ = [
+    "SLUG_PATTERN",
+    "Project",
+    "create_project",
+    "find_membership",
+    "list_projects",
+    "slugify",
+]

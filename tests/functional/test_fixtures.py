@@ -1,8 +1,9 @@
 """The fixtures themselves: a test sees no row of another."""
 
+from contextlib import closing
+
 import psycopg2
 import pytest
-from contextlib import closing
 
 
 @pytest.mark.parametrize("turn", range(4))

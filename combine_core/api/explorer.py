@@ -1,0 +1,68 @@
+"""The explorer at ``/docs``: Swagger UI over our description, without a byte from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyramid.httpexceptions import HTTPNotFound
+from pyramid.response import FileResponse
+from pyramid.security import NO_PERMISSION_REQUIRED
+from swagger_ui_bundle import swagger_ui_path
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+    from pyramid.request import Request
+    from pyramid.response import Response
+
+# Swagger UI sets styles on its elements, and draws with data: images.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+_STATIC = Path(__file__).with_name("static")
+_BUNDLE = Path(str(swagger_ui_path))
+_MAX_AGE_S = 86_400
+
+# Not the whole folder: the wheel's own page would offer somebody else's API.
+ASSETS = {
+    "explorer.js": _STATIC / "explorer.js",
+    "explorer.css": _STATIC / "explorer.css",
+    "swagger-ui.css": _BUNDLE / "swagger-ui.css",
+    "swagger-ui-bundle.js": _BUNDLE / "swagger-ui-bundle.js",
+    "favicon-32x32.png": _BUNDLE / "favicon-32x32.png",
+}
+
+
+def show_explorer(request: Request) -> dict[str, Any]:
+    """The page."""
+    request.response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    return {"description": request.route_path("api.specification")}
+
+
+def send_asset(request: Request) -> Response:
+    """A script, a style sheet or an image of the page."""
+    path = ASSETS.get(request.matchdict["asset"])
+    if path is None:
+        raise HTTPNotFound
+    return FileResponse(str(path), request=request, cache_max_age=_MAX_AGE_S)
+
+
+def includeme(config: Configurator) -> None:
+    """Serve the page and what it loads."""
+    config.add_route("docs", "/docs")
+    config.add_view(
+        show_explorer,
+        route_name="docs",
+        renderer="combine_core:api/explorer.jinja2",
+        request_method="GET",
+        permission=NO_PERMISSION_REQUIRED,
+    )
+    config.add_route("docs.asset", "/docs/{asset}")
+    config.add_view(
+        send_asset,
+        route_name="docs.asset",
+        request_method="GET",
+        permission=NO_PERMISSION_REQUIRED,
+    )

@@ -1,0 +1,104 @@
+"""Reads an uploaded file from ``multipart/form-data`` (RFC 7578), strictly."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.http import parse_options_header
+from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder
+
+from combine_core.api.problems import FieldError, ProblemError, invalid_content
+from combine_core.sources import decode_upload
+from combine_core.text import InvalidText
+
+if TYPE_CHECKING:
+    from pyramid.request import Request
+
+MEDIA_TYPE = "multipart/form-data"
+_MOST_PARTS = 10
+# RFC 2046, section 5.1.1.
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
+
+
+@dataclass
+class _Part:
+    name: str
+    filename: str | None
+    data: bytes = b""
+
+
+def is_upload(request: Request) -> bool:
+    """Whether the body is a form with files."""
+    return str(request.content_type).lower() == MEDIA_TYPE
+
+
+def read_upload(request: Request) -> tuple[str, str]:
+    """Name and text of the one file that the form brings.
+
+    The name is that of the field ``name``, else the file's, without its folders.
+
+    :raises ProblemError: 400 for a malformed body; 422 for one without a file, with several, or with
+        fields that are not known
+    :raises UnsupportedFile: another kind of file
+    :raises InvalidText: not UTF-8
+    """
+    file: _Part | None = None
+    name: str | None = None
+    for part in _read_parts(request):
+        if part.name == "file" and file is None:
+            file = part
+        elif part.name == "file":
+            raise invalid_content(FieldError("file", "stands more than once. Send one file."))
+        elif part.name == "name" and name is None and part.filename is None:
+            name = _decode(part)
+        elif part.name == "name":
+            raise invalid_content(FieldError("name", "must be one field of text."))
+        else:
+            message = "is not known; known are: file, name"
+            raise invalid_content(FieldError(part.name[:100], message))
+    if file is None:
+        raise invalid_content(FieldError("file", "is missing. Send a .md or .txt file."))
+    if not file.filename:
+        raise invalid_content(FieldError("file", "has no file name. Send it as a file."))
+    # Some browsers send the folders of the user's machine, with either slash.
+    filename = re.split(r"[/\\]", file.filename)[-1]
+    return filename if name is None else name, decode_upload(filename, file.data)
+
+
+def _decode(part: _Part) -> str:
+    try:
+        return part.data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidText(part.name, "is not UTF-8. Send it as UTF-8.") from error
+
+
+def _read_parts(request: Request) -> list[_Part]:
+    _, options = parse_options_header(request.headers.get("Content-Type"))
+    boundary = options.get("boundary", "")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise _malformed("its Content-Type names no usable boundary")
+    decoder = MultipartDecoder(boundary.encode("ascii"), max_parts=_MOST_PARTS)
+    decoder.receive_data(request.body)
+    decoder.receive_data(None)
+    parts: list[_Part] = []
+    try:
+        while not isinstance(event := decoder.next_event(), Epilogue):
+            match event:
+                case File(name=name, filename=filename):
+                    parts.append(_Part(name or "", filename))
+                case Field(name=name):
+                    parts.append(_Part(name or "", None))
+                case Data(data=data):
+                    parts[-1].data += data
+    except RequestEntityTooLarge as error:
+        raise _malformed(f"it has more than {_MOST_PARTS} parts") from error
+    except ValueError as error:
+        raise _malformed("it ends too early, or a part has no valid headers") from error
+    return parts
+
+
+def _malformed(why: str) -> ProblemError:
+    return ProblemError(400, f"The body is no {MEDIA_TYPE}: {why}.", kind="invalid-request")

@@ -1,0 +1,151 @@
+"""The application as a client meets it: the real assembly, a real database, WebTest in front."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import procrastinate
+import pytest
+from sqlalchemy.orm import Session
+from webtest import TestApp
+
+from combine_auth.tokens import create_token
+from combine_core.app import main
+from combine_core.database import engine_of, session_factory
+from combine_core.providers import providers_of
+from combine_core.runs.execute import StepRunner
+from combine_core.runs.jobs import QUEUE, TASK
+from combine_core.users import Membership, Role, User, get_or_create_user
+
+MakeApp = Callable[..., object]
+
+INCLUDES = "combine_health combine_core combine_core.health combine_auth"
+
+
+def _build(database_url: str, settings: dict[str, str]):
+    return main(
+        {},
+        **{
+            "pyramid.includes": INCLUDES,
+            "combine_core.environment": "test",
+            "combine_core.database_url": database_url,
+            **settings,
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def _application(worker_database: str) -> Iterator[object]:
+    # Built once for each xdist worker: reading the settings, the description and the templates
+    # takes longer than most tests.
+    application = _build(worker_database, {})
+    yield application
+    engine_of(application.registry).dispose()
+
+
+@pytest.fixture
+def app(_application, database_url: str):
+    """The WSGI application of ``combine_core.app.main``, over a database without rows."""
+    return _application
+
+
+@pytest.fixture
+def make_app(database_url: str) -> Iterator[MakeApp]:
+    """``make_app({"combine_core.max_request_body_size": "1k"})``: one with other settings."""
+    made = []
+
+    def make(settings: dict[str, str] | None = None, *, database_url: str = database_url):
+        made.append(_build(database_url, settings or {}))
+        return made[-1]
+
+    yield make
+    for application in made:
+        engine_of(application.registry).dispose()
+
+
+@pytest.fixture
+def testapp(app) -> TestApp:
+    """A client that nobody has signed in."""
+    return TestApp(app)
+
+
+@pytest.fixture
+def dbsession(app) -> Iterator[Session]:
+    """A session for what a test arranges or looks at; the test commits."""
+    with session_factory(app.registry)() as session:
+        yield session
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with a token."""
+
+    user_id: uuid.UUID
+    email: str
+    token: str
+    client: TestApp
+
+
+SignIn = Callable[..., Person]
+
+
+@pytest.fixture
+def sign_in(app) -> SignIn:
+    """``sign_in("ada@example.com")``: a person whose ``client`` sends a personal access token."""
+
+    def sign_in(email: str = "ada@example.com", *, app=app) -> Person:
+        with session_factory(app.registry).begin() as session:
+            user = get_or_create_user(session, email)
+            token, _ = create_token(session, user.id, "test")
+            user_id = user.id
+        client = TestApp(app, extra_environ={"HTTP_AUTHORIZATION": f"Bearer {token}"})
+        return Person(user_id, email, token, client)
+
+    return sign_in
+
+
+@pytest.fixture
+def signed_in(sign_in: SignIn) -> TestApp:
+    """A client with the token of ada@example.com."""
+    return sign_in().client
+
+
+@pytest.fixture
+def add_member(app) -> Callable[[uuid.UUID, uuid.UUID, Role], None]:
+    """``add_member(project_id, user_id, Role.VIEWER)``."""
+
+    def add(project_id: uuid.UUID | str, user_id: uuid.UUID, role: Role) -> None:
+        with session_factory(app.registry).begin() as session:
+            assert session.get(User, user_id) is not None
+            session.add(Membership(project_id=project_id, user_id=user_id, role=role))
+
+    return add
+
+
+@pytest.fixture
+def run_jobs(app, database_url: str) -> Callable[[], None]:
+    """``run_jobs()`` executes the steps in the queue, and those that follow, until none is due."""
+    registry = app.registry
+
+    def run_jobs() -> None:
+        import threading
+
+        runner = StepRunner(session_factory(registry), providers_of(registry), threading.Event())
+        connector = procrastinate.PsycopgConnector(conninfo=database_url, min_size=1, max_size=2)
+        queue = procrastinate.App(connector=connector)
+
+        @queue.task(name=TASK, queue=QUEUE, pass_context=True)
+        def perform(context: procrastinate.JobContext, step_id: str) -> None:
+            runner.run_step(uuid.UUID(step_id), context.job.id)
+
+        queue.run_worker(
+            queues=[QUEUE],
+            wait=False,
+            install_signal_handlers=False,
+            listen_notify=False,
+            delete_jobs="successful",
+        )
+
+    return run_jobs
