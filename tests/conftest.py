@@ -7,12 +7,21 @@ into a template; each xdist worker clones its database from that, and empties it
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 import tempfile
+import time
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -152,3 +161,118 @@ def _empty(url: str) -> None:
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         tables = [name for (name,) in cursor.fetchall() if not re.match("alembic_|schema_", name)]
         cursor.execute("; ".join(f'DELETE FROM "{name}"' for name in tables))
+
+
+_ROOT = Path(__file__).parent.parent
+_START_S = 60.0
+_STOP_S = 30.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that runs in a process of its own.
+
+    :ivar url: such as ``http://127.0.0.1:40123``, without a slash at the end
+    :ivar ini: its ini file, for commands such as ``combine token create -c``
+    :ivar environment: its environment, for the same
+    """
+
+    url: str
+    process: subprocess.Popen[bytes]
+    ini: Path
+    environment: dict[str, str]
+    _log: Path
+
+    def log(self) -> str:
+        """All that it has written so far."""
+        return self._log.read_text(errors="replace")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """End it, and wait for that; its exit status."""
+        self.process.send_signal(how)
+        return self.process.wait(_STOP_S)
+
+    def wait_until_healthy(self) -> None:
+        """Return as soon as /health answers 200; fail with its log if it ends or takes too long."""
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:
+                    if answer.status == 200:
+                        return
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                time.sleep(0.05)
+        pytest.fail(f"the service is not healthy (exit {self.process.poll()}):\n{self.log()}")
+
+
+StartService = Callable[..., Service]
+
+
+@pytest.fixture
+def start_service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StartService]:
+    """``start_service(environment={"LOG_FORMAT": "json"}, ini="development.ini", wait=True)``.
+
+    Starts ``pserve`` on a copy of the ini file, on a free port, over the clean database of the test
+    unless the environment names another. Nothing of our own environment but the path reaches it.
+    """
+    services: list[Service] = []
+
+    def start(
+        environment: dict[str, str] | None = None,
+        *,
+        ini: str | Path = "development.ini",
+        wait: bool = True,
+    ) -> Service:
+        # Away from the checkout, so that a developer's own .env is not read.
+        folder = tmp_path / f"service{len(services)}"
+        folder.mkdir()
+        copy = folder / Path(ini).name
+        shutil.copy(_ROOT / ini, copy)
+        port = free_port()
+        complete = {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "HOME": str(folder),
+            "PORT": str(port),
+            **(environment or {}),
+        }
+        if "DATABASE_URL" not in complete:
+            complete["DATABASE_URL"] = request.getfixturevalue("database_url")
+        log = folder / "service.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["pserve", str(copy)],
+                executable=Path(sys.executable).parent / "pserve",
+                cwd=folder,
+                env=complete,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        services.append(Service(f"http://127.0.0.1:{port}", process, copy, complete, log))
+        if wait:
+            services[-1].wait_until_healthy()
+        return services[-1]
+
+    yield start
+    for service in services:
+        if service.process.poll() is None:
+            service.process.terminate()
+    for service in services:
+        try:
+            service.process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            service.process.kill()
+            service.process.wait()
+
+
+@pytest.fixture
+def service(start_service: StartService) -> Service:
+    """``development.ini`` as a running service with a worker, over a clean database."""
+    return start_service()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
