@@ -61,7 +61,7 @@ class CoreSettings(AddonSettings):
         required_in=NOT_DEVELOPMENT,
         write=f"write {FORM}",
         shape=FORM,
-        default_shown="an embedded PostgreSQL in development",
+        default_shown="an embedded PostgreSQL",
         help="The PostgreSQL database. `postgres://` and `postgresql://` are the same; special "
         "characters in the password are percent-encoded.",
     )
@@ -73,7 +73,7 @@ class CoreSettings(AddonSettings):
         required_in=DEPLOYED,
         write=f"write at least {SECRET_KEY_LENGTH} random characters, made by {MAKE_A_KEY}",
         shape=f"at least {SECRET_KEY_LENGTH} random characters",
-        default_shown="a public key, in development and test only",
+        default_shown="a key that everyone knows",
         help="Signs what the service hands out and takes back.",
     )
     public_url: Annotated[str, parsed(urls.origin)] = setting(

@@ -161,9 +161,10 @@ def _query(query: str) -> list[Finding]:
         if key in _ELSEWHERE:
             findings.append(Finding(f"has {key} among its parameters", f"write {FORM}"))
         elif not _known_to_libpq(f"{quote(key)}="):
-            name = key if re.fullmatch(r"[a-z_]{1,40}", key) else "a parameter"
+            # With an @ behind it, it may be the rest of a password instead.
+            named = f" ({key})" if re.fullmatch(r"[a-z_]{1,40}", key) and "@" not in query else ""
             findings.append(
-                Finding(f"has a parameter that PostgreSQL does not know ({name})", "leave it out")
+                Finding(f"has a parameter that PostgreSQL does not know{named}", "leave it out")
             )
         if key == "sslmode" and value not in _SSL_MODES:
             findings.append(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from combine_core.settings.declare import Declared
-from combine_core.settings.environment import EVERYWHERE, NOT_DEVELOPMENT, Environment
+from combine_core.settings.environment import Environment
 from combine_core.settings.guests import APPLICATION, Guest
 from combine_core.settings.guests import Declared as GuestDeclared
 from combine_core.settings.installed import Installed
@@ -73,13 +73,8 @@ def _row(declared: Declared) -> str:
 
 
 def _required(environments: frozenset[Environment]) -> str:
-    if environments == EVERYWHERE:
-        return "required"
-    if environments == NOT_DEVELOPMENT:
-        return "required, except in development"
-    return f"required in {' and '.join(e for e in Environment if e in environments)}" * bool(
-        environments
-    )
+    names = " and ".join(e for e in Environment if e in environments)
+    return f"required in {names}" if names else ""
 
 
 def _guest_rows(guest: Guest) -> Iterator[str]:

@@ -10,6 +10,8 @@ from combine_core.settings.envfile import NAME as ENV_FILE_NAME
 from combine_core.settings.problems import Problem
 
 _NEAR = 0.85
+# What is no such name may be a misplaced value, which is not repeated.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 # Every variable that begins so is meant for us.
 _FAMILY = "COMBINE_"
 
@@ -39,7 +41,11 @@ class Names:
 
     def resembling(self, variable: str, present: Iterable[str]) -> str:
         """A name among those present that was probably meant to be `variable`, or ""."""
-        strangers = {_plain(name): name for name in present if not self.is_variable(name)}
+        strangers = {
+            _plain(name): name
+            for name in present
+            if _NAME.fullmatch(name) and not self.is_variable(name)
+        }
         close = difflib.get_close_matches(_plain(variable), strangers, n=1, cutoff=_NEAR)
         return strangers[close[0]] if close else ""
 
@@ -50,12 +56,14 @@ def unknown_keys(ini: Mapping[str, Any], names: Names) -> Iterator[Problem]:
         prefix, dot, _ = key.partition(".")
         if not dot or names.is_key(key):
             continue
+        shown = "".join(sign if sign.isprintable() else "?" for sign in key[:100])
         if prefix in names.addons:
-            near = difflib.get_close_matches(key, names.keys, n=1)
-            remedy = f"write {near[0]}, or remove it" if near else "remove it"
-            yield Problem(key, "is no setting", remedy)
+            own = [k.partition(".")[2] for k in names.keys if k.startswith(f"{prefix}.")]
+            near = difflib.get_close_matches(shown.partition(".")[2], own, n=1)
+            remedy = f"write {prefix}.{near[0]}, or remove it" if near else "remove it"
+            yield Problem(shown, "is no setting", remedy)
         elif addon := _misspelt_addon(prefix, names):
-            yield Problem(key, "belongs to no add-on", f"write {addon}.{key.partition('.')[2]}")
+            yield Problem(shown, "belongs to no add-on", f"write {addon}.{shown.partition('.')[2]}")
 
 
 def unprefixed_keys(ini: Mapping[str, Any], names: Names) -> Iterator[Problem]:
@@ -72,14 +80,16 @@ def unknown_variables(
     environ: Mapping[str, str], env_file: Mapping[str, str], names: Names
 ) -> Iterator[Problem]:
     """Variables that begin like ours and are none, and those in ``.env`` that nearly are ours."""
-    for name in sorted(environ):
-        if name.startswith(_prefixes(names)) and not names.is_variable(name):
+    for name in _strangers(environ, names):
+        if name.startswith(_prefixes(names)):
             yield _unknown_variable(name, "", names)
-    for name in sorted(env_file):
-        if names.is_variable(name) or name in environ:
-            continue
-        if name.startswith(_prefixes(names)) or _near(name, names):
+    for name in _strangers(env_file, names):
+        if name not in environ and (name.startswith(_prefixes(names)) or _near(name, names)):
             yield _unknown_variable(name, f"(in {ENV_FILE_NAME}) ", names)
+
+
+def _strangers(variables: Iterable[str], names: Names) -> list[str]:
+    return sorted(v for v in variables if _NAME.fullmatch(v) and not names.is_variable(v))
 
 
 def _prefixes(names: Names) -> tuple[str, ...]:

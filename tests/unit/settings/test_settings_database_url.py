@@ -128,6 +128,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1
 
 
 @given(password=TEXT, user=TEXT)
+@settings(deadline=None)
 def test_escaped_credentials_arrive_as_they_were_meant(password, user):
     url = f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@db:5432/combine"
     findings = examine(url)
@@ -186,7 +187,7 @@ TOKENS = [
     start=st.integers(min_value=0, max_value=18).map(lambda end: "u:p@db:5432/combine"[:end]),
     tokens=st.lists(st.sampled_from(TOKENS), max_size=12),
 )
-@settings(max_examples=1000)
+@settings(deadline=None, max_examples=1000)
 def test_whatever_is_accepted_reads_the_same_for_sqlalchemy_and_libpq(start, tokens):
     url = f"postgresql://{start}{''.join(tokens)}"
     try:
@@ -202,6 +203,7 @@ def test_whatever_is_accepted_reads_the_same_for_sqlalchemy_and_libpq(start, tok
 
 
 @given(text=st.text() | st.text().map(lambda text: f"postgresql://{text}"))
+@settings(deadline=None)
 def test_nothing_but_unusable_is_raised(text):
     with suppress(Unusable):
         parse_database_url(text)

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from combine_core.settings.problems import Unusable
@@ -134,6 +134,7 @@ def test_loopback(host, expected):
 
 
 @given(st.text() | st.text().map(lambda t: f"https://{t}"))
+@settings(deadline=None)
 def test_nothing_but_unusable_is_raised_and_what_is_accepted_is_stable(text):
     for parse in (origin, base_url):
         with suppress(Unusable):

@@ -4,7 +4,7 @@ from contextlib import suppress
 from enum import StrEnum
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from combine_core.settings.problems import Unusable
@@ -94,6 +94,7 @@ def test_words():
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_nothing_but_unusable_is_raised(text):
     for parse in (whole(0, 9), size(1, 9), switch, one_of(Colour), one_word):
         with suppress(Unusable):

@@ -1,0 +1,33 @@
+"""docs/configuration.md says what the code declares."""
+
+from pathlib import Path
+
+from combine_core.settings.installed import installed
+from combine_core.settings.page import configuration_page
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_page_is_the_output_of_the_command():
+    page = configuration_page(installed("combine"))
+    written = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    assert written == page, "run: combine settings --markdown > docs/configuration.md"
+
+
+def test_every_setting_is_on_it():
+    page = configuration_page(installed("combine"))
+    everything = installed("combine")
+    declared = [d for cls in everything.classes for d in cls.declared()]
+    assert len(declared) > 20
+    for setting in declared:
+        assert f"| `{setting.variable}` | `{setting.ini_key}` |" in page
+        assert setting.traits.help in page
+    for guest in everything.guests.values():
+        for setting in guest.declared():
+            assert f"`{setting.variable}`" in page
+    for variable in ("PORT", "LISTEN", "MICROSOFT_TENANTS", "CONTACT_ON_CALL", "DEFAULT_MODEL"):
+        assert f"`{variable}`" in page
+
+
+def test_the_key_for_development_is_not_printed():
+    assert "everyone-knows" not in configuration_page(installed("combine"))
