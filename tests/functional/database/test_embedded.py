@@ -26,7 +26,7 @@ from combine_core.database.embedded import binaries as programs
 from combine_core.database.embedded import home as homes
 from combine_core.database.embedded import server as servers
 from combine_core.database.embedded.account import account_for
-from combine_core.database.embedded.locks import FileLock
+from combine_core.database.embedded.locks import FileLock, is_free
 from combine_core.database.embedded.log import ServerLog
 from combine_core.database.embedded.patience import Patience
 from combine_core.database.embedded.startup import Site, settled
@@ -86,26 +86,16 @@ def postmaster(state: Path) -> psutil.Process | None:
     return found.process if found else None
 
 
-def processes_of(state: Path) -> list[psutil.Process]:
-    """Every process of the server, also one whose postmaster is dead."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            # A zombie has no working directory any more.
-            if process.name().startswith("postgres") and process.cwd() == str(data_of(state)):
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return found
-
-
 def is_gone(state: Path) -> bool:
-    return not processes_of(state)
+    """Nothing of the server runs: each of its processes holds the lock that it inherited."""
+    return postmaster(state) is None and is_free(state / "server.lock")
 
 
 def crash(state: Path) -> None:
     """What a crash of the machine does to the server: none of it is left, nothing was said."""
-    for process in processes_of(state):
+    main = postmaster(state)
+    assert main is not None
+    for process in (main, *main.children()):
         process.kill()
     eventually(lambda: is_gone(state))
 
@@ -194,6 +184,7 @@ def test_fresh_start_serves_and_stop_leaves_no_process(state: Path) -> None:
         assert version >= 140000
         assert (encoding, timezone, fsync) == ("UTF8", "UTC", "on")
         assert locale in ("C.UTF-8", "C")
+        assert not is_free(state / "server.lock")
         assert query(url, "SELECT current_user, current_database()") == [("combine", "combine")]
     assert is_gone(state)
     assert not answers(url)
@@ -270,16 +261,21 @@ def test_a_dropped_database_is_made_again(state: Path) -> None:
 # Several holders
 
 
+def command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline() if process.name().startswith("postgres") else []
+    except psutil.Error:
+        return []
+
+
 def test_four_processes_that_start_at_once_share_one_server(state: Path) -> None:
     with holder(state) as one, holder(state) as two, holder(state) as three, holder(state) as four:
         together = (one, two, three, four)
         urls = {url_of(process) for process in together}
         assert len(urls) == 1
         assert answers(urls.pop())
-        main = postmaster(state)
-        assert main is not None
-        family = {main.pid, *(child.pid for child in main.children())}
-        assert {process.pid for process in processes_of(state)} <= family
+        mains = [p for p in psutil.process_iter() if str(data_of(state)) in command_line(p)]
+        assert mains == [postmaster(state)]
         for process in together:
             let_go(process)
     assert is_gone(state)
@@ -379,7 +375,7 @@ def is_cut_off(url: str, statement: str) -> None:
         query(url, statement)
 
 
-@pytest.mark.parametrize("number", ["free", "taken by another program", "a zombie's"])
+@pytest.mark.parametrize("number", ["free", "another's", "a zombie's", "lost"])
 def test_recovers_after_everything_was_killed(state: Path, number: str) -> None:
     with holder(state) as owner:
         url = url_of(owner)
@@ -387,7 +383,10 @@ def test_recovers_after_everything_was_killed(state: Path, number: str) -> None:
         owner.kill()
         owner.wait()
     crash(state)
-    if number == "free":
+    note = data_of(state) / "postmaster.pid"
+    if number in ("free", "lost"):
+        if number == "lost":
+            note.write_text("")
         with EmbeddedPostgres(state) as server:
             assert rows(server.start()) == 1000
         return
@@ -400,7 +399,6 @@ def test_recovers_after_everything_was_killed(state: Path, number: str) -> None:
         if number == "a zombie's":
             stranger.kill()
             eventually(lambda: psutil.Process(stranger.pid).status() == psutil.STATUS_ZOMBIE)
-        note = data_of(state) / "postmaster.pid"
         _, rest = note.read_text().split("\n", 1)
         note.write_text(f"{stranger.pid}\n{rest}")
         with EmbeddedPostgres(state, durable=False) as server:
@@ -416,6 +414,17 @@ def test_a_start_killed_half_way_leaves_nothing_in_the_way(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False) as server:
         assert answers(server.start())
     assert not (state / "cluster.partial").exists()
+
+
+@pytest.mark.parametrize("moment", ["cluster.partial/data/base", "port"])
+def test_ctrl_c_during_a_first_start_leaves_no_process(state: Path, moment: str) -> None:
+    with holder(state, start_new_session=True, stderr=subprocess.DEVNULL) as process:
+        eventually((state / moment).exists)
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=60)
+    assert is_gone(state)
+    with EmbeddedPostgres(state, durable=False) as server:
+        assert answers(server.start())
 
 
 def test_a_server_that_is_shutting_down_is_waited_for(state: Path) -> None:
