@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 from pyramid.events import ContextFound
 from pyramid.tweens import EXCVIEW
 
-from combine_core.pages.faces import ForPage
 from combine_core.pages.formats import FILTERS, line_range
 from combine_core.pages.forms import refuse_unreadable
 from combine_core.pages.navigation import add_nav_item, nav_links, path_if_routed
@@ -43,7 +42,6 @@ def includeme(config: Configurator) -> None:
     config.action(None, _set_up_templates, args=(config,), order=999)
 
     config.add_directive("add_nav_item", add_nav_item)
-    config.add_view_predicate("for_page", ForPage)
     config.add_subscriber(refuse_unreadable, ContextFound)
 
     config.add_static_view("static", _STATIC, cache_max_age=MAX_AGE_S)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.response import Response
 
+from combine_core.api.shapes import show_whole_document
 from combine_core.documents import DocumentVersion, list_versions
 from combine_core.documents import read_version as read_document_version
 from combine_core.lines import Line
 from combine_core.lines import read_version as read_line_version
+from combine_core.projects import slugify
 from combine_core.users import Permission
 
 if TYPE_CHECKING:
@@ -88,8 +89,7 @@ def download(context: DocumentContext, request: Request) -> Response:
         text, content_type = version.markdown, "text/markdown; charset=utf-8"
     else:
         text, content_type = _as_json(version, _line_of(request, version)), "application/json"
-    words = "-".join(re.findall("[a-z0-9]+", version.document.title.lower()))[:80]
-    name = f"{words or 'document'}-v{version.number}.{extension}"
+    name = f"{slugify(version.document.title)}-v{version.number}.{extension}"
     return Response(
         text.encode(),
         content_type=content_type,
@@ -124,25 +124,7 @@ def _sections(version: DocumentVersion, line: Line) -> Iterator[Section]:
 
 
 def _as_json(version: DocumentVersion, line: Line) -> str:
-    exported = {
-        "id": str(version.document_id),
-        "title": version.document.title,
-        "type": version.document.type,
-        "version": version.number,
-        "created_at": version.created_at.isoformat(),
-        "run": str(version.run_id),
-        "model": version.model,
-        "used_llm": version.used_llm,
-        "sha256": version.sha256,
-        "inputs": [
-            {
-                "kind": entry.kind,
-                "id": str(entry.ref_id),
-                "name": entry.name,
-                "sha256": entry.sha256,
-            }
-            for entry in version.inputs
-        ],
-        "content": {section.key: section.value for section in _sections(version, line)},
-    }
+    """What the API gives, with the sections in their order."""
+    content = {section.key: section.value for section in _sections(version, line)}
+    exported = {**show_whole_document(version), "content": content}
     return json.dumps(exported, ensure_ascii=False, indent=2) + "\n"

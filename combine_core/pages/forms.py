@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyramid.httpexceptions import HTTPBadRequest
 
-from combine_core.pages.faces import is_page_path
+from combine_core.api.problems import is_api
 from combine_core.text import InvalidText
 
 if TYPE_CHECKING:
@@ -73,20 +73,20 @@ def ids_of(request: Request, name: str) -> list[uuid.UUID]:
 
 
 def refuse_unreadable(event: ContextFound) -> None:
-    """Subscriber: a form or a query that cannot be read is the sender's fault, and says so.
+    """Subscriber: a form that cannot be read is the sender's fault, and the answer says so.
 
     It runs once the asker is known and before anything looks into the form.
     """
     request = event.request
-    if not is_page_path(request.environ):
+    if is_api(request):
         return
     try:
-        _ = request.GET, request.POST
+        _ = request.POST
     # What WebOb and the standard library raise at broken input: a DeprecationWarning for another
     # character set than UTF-8 among them.
     except (ValueError, DeprecationWarning, LookupError) as error:
-        logger.info("Unreadable form or query: %s", error)
-        message = "The form or the address cannot be read. Go back, reload the page, send it again."
+        logger.info("Unreadable form: %s", error)
+        message = "The form cannot be read. Go back, reload the page, send it again."
         raise HTTPBadRequest(message) from error
 
 

@@ -11,7 +11,8 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Uuid, func, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from combine_core.lines import LineVersion
@@ -81,8 +82,9 @@ def repeated_run(
     model: str,
 ) -> uuid.UUID | None:
     """The run of this line on these sources with this model that the user has just started."""
+    in_order = aggregate_order_by(RunSource.source_id, RunSource.position)
     sources = (
-        select(func.array_agg(RunSource.source_id))
+        select(func.array_agg(in_order, type_=ARRAY(Uuid())))
         .where(RunSource.run_id == Run.id)
         .scalar_subquery()
     )
@@ -96,8 +98,7 @@ def repeated_run(
             LineVersion.name == line_name,
             _is_recent(Run.created_at),
             or_(Run.state == RunState.RUNNING, _is_recent(Run.created_at, ENDED_RUN_WINDOW)),
-            sources.contains(list(source_ids)),
-            sources.contained_by(list(source_ids)),
+            sources == list(dict.fromkeys(source_ids)),
         )
         .limit(1)
     )
