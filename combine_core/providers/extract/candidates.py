@@ -14,6 +14,8 @@ from combine_core.providers.extract.wishes import wish_of_words
 
 # What is kept of a large text: memory and time for the ranking stay bounded.
 MAX_CANDIDATES = 15_000
+# Places quoted for one sentence that stands in the sources again and again.
+MAX_EVIDENCE = 10
 
 _MARKUP = re.compile(r"[*_`\"'“”„»«]")
 # Scripts that put no space between words.
@@ -26,12 +28,14 @@ _GIVEN_STRENGTH = 2.5
 class Candidate:
     """A sentence with its evidence.
 
+    `key` is equal for two that differ in case, space and markup alone.
     `cues` tell what the sentence itself is, `hints` what its surroundings say it is: the heading
     above a list, the kind that an earlier step gave it. What is chosen from many must not hang on
     the order of paragraphs, so that only `cues` count there. `weight` (0 to 1) says how much of a
     sentence it is, `given` holds further fields of an earlier step's item.
     """
 
+    key: str
     text: str
     evidence: tuple[Mapping[str, Any], ...]
     cues: Mapping[Cue, float]
@@ -51,11 +55,6 @@ class Candidate:
         return max(
             (cue for cue in Cue if cue in self.cues), key=self.cues.__getitem__, default=None
         )
-
-    @property
-    def key(self) -> str:
-        """Equal for two sentences that differ in case, space and markup alone."""
-        return " ".join(_MARKUP.sub("", self.text).casefold().split()).rstrip(".;,")
 
     @property
     def source(self) -> str:
@@ -97,6 +96,7 @@ def _take(items: Iterable[Mapping[str, Any]]) -> Iterator[Candidate]:
         text = item["text"]
         given = {key: value for key, value in item.items() if key not in {"text", "evidence"}}
         yield Candidate(
+            key=_key(text),
             text=text,
             evidence=tuple(item["evidence"]),
             cues=cues_of(text),
@@ -154,7 +154,20 @@ def _judge(sentence: Sentence, label: str, position: int) -> Candidate | None:
         "quote": sentence.quote,
     }
     weight = _weight(sentence.text, words) * (0.7 if sentence.form == "row" else 1.0)
-    return Candidate(sentence.text, (evidence,), cues, hints, weight, position, {})
+    return Candidate(
+        key=_key(sentence.text),
+        text=sentence.text,
+        evidence=(evidence,),
+        cues=cues,
+        hints=hints,
+        weight=weight,
+        position=position,
+        given={},
+    )
+
+
+def _key(text: str) -> str:
+    return " ".join(_MARKUP.sub("", text).casefold().split()).rstrip(".;,")
 
 
 def _says_something(sentence: Sentence, words: list[str]) -> bool:
@@ -181,9 +194,8 @@ def _distinct(candidates: Iterable[Candidate], check_time: Callable[[], None]) -
     for number, candidate in enumerate(candidates):
         if number % 1000 == 0:
             check_time()
-        key = candidate.key
-        same = found.get(key)
-        found[key] = candidate if same is None else _merge(same, candidate)
+        same = found.get(candidate.key)
+        found[candidate.key] = candidate if same is None else _merge(same, candidate)
         if len(found) >= 2 * MAX_CANDIDATES:
             found = _most_telling(found)
     if len(found) > MAX_CANDIDATES:
@@ -194,7 +206,9 @@ def _distinct(candidates: Iterable[Candidate], check_time: Callable[[], None]) -
 def _merge(first: Candidate, second: Candidate) -> Candidate:
     # Neither the wording nor the cues may depend on which of the two stands first.
     wording = first if first.text <= second.text else second
-    evidence = [*first.evidence, *(e for e in second.evidence if e not in first.evidence)]
+    evidence = list(first.evidence)
+    if len(evidence) < MAX_EVIDENCE:
+        evidence += [each for each in second.evidence if each not in evidence]
     return replace(
         wording,
         evidence=tuple(evidence),

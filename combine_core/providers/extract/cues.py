@@ -32,6 +32,7 @@ _UNIT = re.compile(r"\s?([^\W\d_]+(?:/h|²)?|[€$£¥%‰]|°C)")
 _WORD_BEFORE = re.compile(r"([^\W\d_]+|[€$£¥])\.? ?$")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d\d?[./]\d\d?[./](?:\d{4}|\d\d)|\d\d?:\d\d")
 _DAY = re.compile(r"(\d\d?)(?:st|nd|rd|th|\.)?$")
+_DIGIT = re.compile(r"\d")
 _QUARTER = re.compile(r"\b(?:Q[1-4]|KW ?\d\d?)\b")
 
 
@@ -64,28 +65,24 @@ def _label_of(text: str) -> str:
     return match[1].casefold() if match else ""
 
 
-def _has(padded: str, phrases: Sequence[str]) -> bool:
-    return any(phrase in padded for phrase in phrases)
-
-
 def _is_open(text: str, words: Sequence[str], padded: str, label: str) -> bool:
     return (
         ("?" in text and ("??" in text or _QUESTION_MARK.search(text) is not None))
         or not v.OPEN_WORDS.isdisjoint(words)
         or not v.OPEN_LABELS.isdisjoint(label.split())
-        or _has(padded, v.OPEN_PHRASES)
+        or v.OPEN_PHRASES.are_in(words, padded)
     )
 
 
 def _decision(text: str, words: Sequence[str], padded: str, label: str) -> float:
     if not v.DECISION_LABELS.isdisjoint(label.split()):
         return 3.0
-    if v.DECISION_WORDS.isdisjoint(words) and not _has(padded, v.DECISION_PHRASES):
+    if v.DECISION_WORDS.isdisjoint(words) and not v.DECISION_PHRASES.are_in(words, padded):
         return 0.0
     undecided = (
         text.rstrip().endswith("?")
-        or _has(padded, v.NOT_DECIDED_PHRASES)
-        or _has(padded, v.OPEN_PHRASES)
+        or v.NOT_DECIDED_PHRASES.are_in(words, padded)
+        or v.OPEN_PHRASES.are_in(words, padded)
     )
     return 0.0 if undecided else 2.0
 
@@ -94,13 +91,13 @@ def _action(text: str, words: Sequence[str], padded: str, label: str) -> float:
     if (
         not v.TODO_WORDS.isdisjoint(words)
         or not v.ACTION_LABELS.isdisjoint(label.split())
-        or _has(padded, v.TODO_PHRASES)
+        or v.TODO_PHRASES.are_in(words, padded)
     ):
         return 3.0
     due = 0.0 if v.DUE_WORDS.isdisjoint(words) else 0.5
     if _is_imperative(text, words) or not v.POLITE_WORDS.isdisjoint(words):
         return 2.0 + due
-    if v.DUTY_WORDS.isdisjoint(words) and not _has(padded, v.DUTY_PHRASES):
+    if v.DUTY_WORDS.isdisjoint(words) and not v.DUTY_PHRASES.are_in(words, padded):
         return 0.0
     return (1.5 if _has_owner(text) else 1.0) + due
 
@@ -141,7 +138,7 @@ def _has_owner(text: str) -> bool:
 
 def _number(text: str, words: Sequence[str]) -> float:
     strength = 0.0
-    if any(character.isdigit() for character in text):
+    if _DIGIT.search(text):
         plain = _CODE.sub(" ", text) if "`" in text or "://" in text else text
         strength = max((_figure(plain, match) for match in _FIGURE.finditer(plain)), default=0.0)
         if strength < 3.0 and _QUARTER.search(plain):

@@ -12,6 +12,9 @@ from combine_core.providers.extract.blocks import Block, Form, Task, find_blocks
 # A longer stretch without a full stop is cut between words, so that one giant line stays readable.
 MAX_SENTENCE = 600
 
+# How much is cut into sentences at a time: the library's time grows with the square of it.
+_WINDOW = 2000
+
 # Characters that would move or break the parsers below; each is replaced by one character, so that
 # offsets hold: carriage returns, NUL, and halves of surrogate pairs.
 _UNSAFE = re.compile("[\r\x00\ud800-\udfff]")
@@ -121,19 +124,27 @@ def _split(
 
 
 def _sentence_spans(joined: str, language: str) -> Iterator[tuple[int, int]]:
-    begin: int | None = None
     masked = _OPAQUE.sub(lambda match: match[0].translate(_STOPS), joined)
-    for boundary in sentencex.get_sentence_boundaries(language, masked):
-        start, end = boundary["start_index"], boundary["end_index"]
-        if begin is None:
-            begin = start
-        # "by 1. Oktober": a date, not the end of a sentence.
-        if _DAY.search(joined, begin, end) and _MONTH.match(joined, end):
-            continue
-        yield from _cut(joined, begin, end)
-        begin = None
-    if begin is not None:
-        yield from _cut(joined, begin, len(joined))
+    begin = 0
+    while begin < len(masked):
+        window = masked[begin : begin + _WINDOW]
+        ends = [begin + end for end in _sentence_ends(window, language)]
+        if begin + len(window) < len(masked) and len(ends) > 1:
+            ends.pop()  # goes on beyond the window
+        for end in ends:
+            yield from _cut(joined, begin, end)
+            begin = end
+
+
+def _sentence_ends(text: str, language: str) -> list[int]:
+    """Where the sentences of a text end; the last one ends with the text."""
+    ends = [boundary["end_index"] for boundary in sentencex.get_sentence_boundaries(language, text)]
+    # "by 1. Oktober": a date, not the end of a sentence.
+    return [
+        end
+        for end in ends[:-1]
+        if not (_DAY.search(text, max(0, end - 6), end) and _MONTH.match(text, end))
+    ] + [len(text)]
 
 
 def _cut(joined: str, begin: int, end: int) -> Iterator[tuple[int, int]]:

@@ -3,6 +3,7 @@
 All in lower case. A phrase is matched as whole words, whatever stands between them in punctuation.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 
@@ -11,8 +12,20 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-def _phrases(text: str) -> tuple[str, ...]:
-    return tuple(f" {' '.join(line.split())} " for line in text.strip().splitlines())
+class Phrases:
+    """Phrases of two words and more."""
+
+    def __init__(self, lines: str) -> None:
+        phrases = [line.split() for line in lines.strip().splitlines()]
+        self._padded = tuple(f" {' '.join(words)} " for words in phrases)
+        # A text without any of these has none of the phrases; most have none.
+        self._tell_tales = frozenset(max(words, key=len) for words in phrases)
+
+    def are_in(self, words: Iterable[str], padded: str) -> bool:
+        """Whether a text has one of them. `padded` is its words between single spaces."""
+        return not self._tell_tales.isdisjoint(words) and any(
+            phrase in padded for phrase in self._padded
+        )
 
 
 # --- Open questions -------------------------------------------------------------------------------
@@ -22,7 +35,7 @@ OPEN_WORDS: Final = word_set(
     unbekannt unentschieden fraglich strittig
     """
 )
-OPEN_PHRASES: Final = _phrases(
+OPEN_PHRASES: Final = Phrases(
     """
     to be determined
     to be decided
@@ -101,7 +114,7 @@ DECISION_WORDS: Final = word_set(
     geeinigt einigten festgelegt abgelehnt ausgewählt angenommen
     """
 )
-DECISION_PHRASES: Final = _phrases(
+DECISION_PHRASES: Final = Phrases(
     """
     we decide
     we agree
@@ -116,7 +129,7 @@ DECISION_PHRASES: Final = _phrases(
     wir nehmen
     """
 )
-NOT_DECIDED_PHRASES: Final = _phrases(
+NOT_DECIDED_PHRASES: Final = Phrases(
     """
     no decision
     not agreed
@@ -139,7 +152,7 @@ DECISION_LABELS: Final = word_set("decision decided decisions entscheidung besch
 
 # --- Actions --------------------------------------------------------------------------------------
 TODO_WORDS: Final = word_set("todo to-do fixme")
-TODO_PHRASES: Final = _phrases(
+TODO_PHRASES: Final = Phrases(
     """
     next step
     action item
@@ -154,7 +167,7 @@ DUTY_WORDS: Final = word_set(
     will shall must should needs wird werden werde muss müssen soll sollen sollte sollten
     """
 )
-DUTY_PHRASES: Final = _phrases(
+DUTY_PHRASES: Final = Phrases(
     """
     has to
     have to
