@@ -17,7 +17,9 @@ def test_unusable_names(name: str) -> None:
         clean_name(name)
 
 
-@pytest.mark.parametrize(("name", "kept"), [(" a ", "a"), ("Über 5 €", "Über 5 €"), ("日本", "日本")])
+@pytest.mark.parametrize(
+    ("name", "kept"), [(" a ", "a"), ("Über 5 €", "Über 5 €"), ("日本", "日本")]
+)
 def test_usable_names(name: str, kept: str) -> None:
     assert clean_name(name) == kept
 
@@ -38,7 +40,14 @@ def test_line_ends_become_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "why"), [("", "empty"), (" \n\t", "empty"), ("a\0", "NUL"), ("\udc00", "surrogate"), ("é" * 51, "102 bytes")]
+    ("text", "why"),
+    [
+        ("", "empty"),
+        (" \n\t", "empty"),
+        ("a\0", "NUL"),
+        ("\udc00", "surrogate"),
+        ("é" * 51, "102 bytes"),
+    ],
 )
 def test_unusable_texts(text: str, why: str) -> None:
     with pytest.raises(InvalidText, match=why):

@@ -53,7 +53,9 @@ def alembic_engine(empty_database: str) -> Engine:
     return create_engine(parse_database_url(empty_database).get_secret_value())
 
 
-def test_two_at_once_migrate_one_after_the_other(alembic_config: Config, empty_database: str) -> None:
+def test_two_at_once_migrate_one_after_the_other(
+    alembic_config: Config, empty_database: str
+) -> None:
     """The lock of the first is held; the second waits for it instead of failing half-way."""
     first = _alembic(empty_database, "upgrade", "head")
     second = _alembic(empty_database, "upgrade", "head")

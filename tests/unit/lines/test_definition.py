@@ -77,7 +77,9 @@ def test_what_is_wrong_is_named(text: str, fault: str) -> None:
 def test_the_prompt_numbers_the_lines_of_each_source() -> None:
     facts = find_line("brief").step("facts")
     prompt = render_prompt(
-        facts.prompt, [Material("S1", "id", "notes.md", "one\ntwo"), Material("S2", "id", "b", "x")], {}
+        facts.prompt,
+        [Material("S1", "id", "notes.md", "one\ntwo"), Material("S2", "id", "b", "x")],
+        {},
     )
     assert "## Source S1: notes.md\n1| one\n2| two\n" in prompt
     assert "## Source S2: b\n1| x\n" in prompt
