@@ -146,6 +146,7 @@ def includeme(config: Any) -> None:
         return
     settings = read_settings(config.registry.settings or {})
     health = HealthRegistry(config.registry, settings)
+    health.prefix = "/" + config.route_prefix.strip("/") if config.route_prefix else ""
     config.registry.registerUtility(health, IHealthRegistry)
 
     config.add_directive("add_health_check", add_health_check)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from threading import Lock
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyramid.exceptions import ConfigurationError
 from zope.interface import Interface, implementer
@@ -13,6 +13,10 @@ from .check import Check
 from .redact import Redactor
 from .runner import Clock, Runner
 from .settings import HealthEnvironmentError, HealthSettings, in_variable
+from .verdict import Circumstances, Saturation
+
+if TYPE_CHECKING:
+    from .snapshot import Held
 
 
 class IHealthRegistry(Interface):  # type: ignore[misc]  # zope.interface has no types
@@ -34,6 +38,14 @@ class HealthRegistry:
         self._registry = registry
         self._runner: Runner | None = None
         self._building = Lock()
+        self.prefix = ""
+        """The route prefix of the endpoints, such as ``/internal``."""
+        self.read_saturation: Callable[[], Saturation] | None = None
+        """Set by a server that knows its worker threads; called often, so it must not block."""
+        self.held: Held | None = None
+        """The snapshot that was made last."""
+        self._draining = False
+        self._turns = 0
 
     def add_check(self, check: Check) -> None:
         """Take ``check``, with what the settings say about it.
@@ -67,6 +79,32 @@ class HealthRegistry:
                         clock=self.clock,
                     )
         return self._runner
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is about to end: not ready, and alive. The server sets it."""
+        return self._draining
+
+    @draining.setter
+    def draining(self, draining: bool) -> None:
+        self._draining = draining
+        self._turns += 1
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Differs whenever a status may have changed by anything but the passing of time."""
+        return self.runner.moved, self._turns
+
+    def circumstances(self) -> Circumstances:
+        """What decides besides the checks, as it is now. Takes no lock and does no I/O."""
+        return Circumstances(
+            self.clock.monotonic(),
+            self._draining,
+            None,
+            self.read_saturation() if self.read_saturation else None,
+            self.settings.saturated_after,
+            self.settings.stuck_after,
+        )
 
     def verify(self) -> None:
         """Raise `HealthEnvironmentError` where a setting names a check that does not exist."""

@@ -11,12 +11,14 @@ from .check import Check, Kind
 from .execute import describe
 from .redact import Redactor
 from .result import Json, Status
-from .state import PASSING, Reading
+from .state import Reading
+from .verdict import Circumstances, judge
 
 log = logging.getLogger("combine_health")
 
-UNAVAILABLE = "unavailable"
-LONGEST_RETRY = 30  # seconds
+JSON = "application/json"
+RETRY = 2  # seconds, where no check's interval says when to ask again
+LONGEST_RETRY = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,58 +28,75 @@ class Answer:
     status: int
     body: bytes
     retry_after: int | None = None
+    content_type: str = JSON
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """All headers but Content-Length, Date and those of the connection."""
+        headers = [
+            ("Content-Type", self.content_type),
+            ("Cache-Control", "no-store"),
+            ("Vary", "Accept"),
+        ]
+        if self.retry_after is not None:
+            headers.append(("Retry-After", str(self.retry_after)))
+        return headers
 
 
-def overall(readings: Iterable[Reading]) -> str:
-    """``healthy``, ``degraded``, ``starting`` or ``unavailable``; the first two are ready."""
-    deciding = [one for one in readings if one.check.kind is not Kind.INFO]
-    critical = {one.status for one in deciding if one.check.critical}
-    if critical & {Status.FAILING, Status.UNKNOWN}:
-        return UNAVAILABLE
-    if Status.STARTING in critical:
-        return Status.STARTING
-    if any(one.status not in {Status.HEALTHY, Status.STARTING} for one in deciding):
-        return Status.DEGRADED
-    return Status.HEALTHY
-
-
-def live(readings: Iterable[Reading]) -> Answer:
-    """The answer of ``/health``: only a critical ``live`` check that fails makes it 503."""
+def live(readings: Iterable[Reading], circumstances: Circumstances) -> Answer:
+    """The answer of ``/health``: 503 while a critical ``live`` check fails, or no worker moves."""
     dead = [
         one.check
         for one in readings
         if one.check.kind is Kind.LIVE and one.check.critical and one.status is Status.FAILING
     ]
-    if dead:
+    if dead or circumstances.stuck:
         return _answer(503, {"status": "unhealthy"}, _retry_after(dead))
     return _answer(200, {"status": "healthy"})
 
 
-def ready(readings: Iterable[Reading]) -> Answer:
-    """The answer of ``/health/ready``: 503 while a critical check does not stand at passing."""
+def ready(readings: Iterable[Reading], circumstances: Circumstances) -> Answer:
+    """The answer of ``/health/ready``: 503 unless requests should come here."""
     readings = list(readings)
-    verdict = overall(readings)
+    verdict = judge(readings, circumstances)
     words = {one.check.name: _word(one) for one in readings if one.check.words}
-    if verdict in PASSING:
+    if verdict.status.ready:
         return _answer(200, {"status": "ready", **words})
-    waiting = [one.check for one in readings if one.check.critical and not one.passing]
-    return _answer(503, {"status": verdict, **words}, _retry_after(waiting))
+    return _answer(503, {"status": verdict.status, **words}, _retry_after(verdict.checks))
+
+
+def startup(readings: Iterable[Reading]) -> Answer:
+    """The answer of ``/health/startup``: 503 until each critical ``startup`` check has passed."""
+    waiting = [
+        one.check
+        for one in readings
+        if one.check.kind is Kind.STARTUP and one.check.critical and not one.passing
+    ]
+    if waiting:
+        return _answer(503, {"status": "starting"}, _retry_after(waiting))
+    return _answer(200, {"status": "started"})
 
 
 def detailed(
-    readings: Iterable[Reading], facts: Mapping[str, Json], sections: Mapping[str, Json]
+    readings: Iterable[Reading],
+    circumstances: Circumstances,
+    facts: Mapping[str, Json],
+    sections: Mapping[str, Json],
 ) -> dict[str, Json]:
     """The full status for those who may see it; ``sections`` may replace ``facts``."""
     readings = list(readings)
     checks: dict[str, Json] = {one.check.name: _details(one) for one in readings}
-    return {"status": overall(readings), **facts, **sections, "checks": checks}
+    status = judge(readings, circumstances).status
+    return {"status": status, **facts, **sections, "checks": checks}
 
 
-def names_and_statuses(readings: Iterable[Reading]) -> dict[str, Json]:
+def names_and_statuses(
+    readings: Iterable[Reading], circumstances: Circumstances
+) -> dict[str, Json]:
     """The full status for everybody else."""
     readings = list(readings)
     checks: dict[str, Json] = {one.check.name: {"status": one.status} for one in readings}
-    return {"status": overall(readings), "checks": checks}
+    return {"status": judge(readings, circumstances).status, "checks": checks}
 
 
 def encode(body: Mapping[str, Json]) -> bytes:
@@ -104,7 +123,8 @@ def _answer(status: int, body: Mapping[str, Json], retry_after: int | None = Non
 
 
 def _retry_after(checks: Iterable[Check]) -> int:
-    return max(1, min(LONGEST_RETRY, ceil(min(check.interval for check in checks))))
+    soonest = min((check.interval for check in checks), default=RETRY)
+    return max(1, min(LONGEST_RETRY, ceil(soonest)))
 
 
 def _word(one: Reading) -> str:

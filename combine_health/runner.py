@@ -75,11 +75,14 @@ class Runner:
         self._redactor = redactor
         self._background = background
         self._clock = clock or Clock()
+        self.moved = 0
+        """How often any check has changed its status; readers compare it to know what is new."""
         self._reset()
         _RUNNERS.add(self)
 
     def _reset(self) -> None:
         """Begin afresh; also in a fork's child, where the parent's threads and locks are void."""
+        self.moved += 1
         self._changed = Condition()
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._started = False
@@ -126,17 +129,18 @@ class Runner:
     # Reading
 
     def readings(self) -> list[Reading]:
-        """Every check as it stands now, in the order of declaration. Starts the background runs."""
+        """Every check as it stands now, in the order of declaration. Starts the background runs.
+
+        It takes no lock: what a slot holds is replaced whole, never changed.
+        """
         self.start()
-        with self._changed:
-            now = self._clock.monotonic()
-            return [self._read(slot, now) for slot in self._slots.values()]
+        now = self._clock.monotonic()
+        return [self._read(slot, now) for slot in self._slots.values()]
 
     def reading(self, name: str) -> Reading | None:
         """One check as it stands now; ``None`` if there is none of that name."""
-        with self._changed:
-            slot = self._slots.get(name)
-            return None if slot is None else self._read(slot, self._clock.monotonic())
+        slot = self._slots.get(name)
+        return None if slot is None else self._read(slot, self._clock.monotonic())
 
     def wait_idle(self, timeout: float) -> bool:
         """Wait until no run is under way, at most ``timeout`` real seconds; for tests."""
@@ -257,6 +261,7 @@ class Runner:
         before = slot.state
         slot.state = before.after(outcome, slot.check, self._clock.wall())
         if before.settled is not slot.state.settled:
+            self.moved += 1
             self._moves.append((slot.check, before, slot.state))
 
     def _read(self, slot: _Slot, now: float) -> Reading:

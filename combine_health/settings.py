@@ -5,9 +5,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from pyramid.exceptions import ConfigurationError
+
+from .maintenance import default_file
 
 PREFIX = "combine_health."
 VARIABLE_PREFIX = "COMBINE_HEALTH_"
@@ -57,6 +61,9 @@ class HealthSettings:
     load_entry_points: bool = True
     version: str | None = None
     environment: str | None = None
+    maintenance_file: Path = field(default_factory=default_file)
+    saturated_after: float = 60.0
+    stuck_after: float = 600.0
     overrides: Mapping[tuple[str, str], Any] = field(default_factory=dict)
     """What ``combine_health.check.NAME.timeout`` and such say, by ``(NAME, "timeout")``."""
 
@@ -85,6 +92,20 @@ def _seconds(text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError("write a number of seconds, such as 2 or 0.5") from None
+
+
+def _wait(text: str) -> float:
+    seconds = _seconds(text)
+    if not (isfinite(seconds) and seconds > 0):
+        raise ValueError("write a number of seconds above 0")
+    return seconds
+
+
+def _file(text: str) -> Path:
+    path = Path(text.strip()).expanduser()
+    if not path.is_absolute():
+        raise ValueError("write an absolute path")
+    return path
 
 
 def _count(text: str) -> int:
@@ -152,6 +173,29 @@ _OWN = (
         str.strip,
         "What /health/detailed shows as the environment.",
         also=("ENVIRONMENT",),
+    ),
+    _own(
+        "maintenance_file",
+        "path",
+        default_file(),
+        _file,
+        "The file that puts the service into maintenance. All processes that share it obey it; two"
+        " applications on one machine need one each.",
+    ),
+    _own(
+        "saturated_after",
+        "seconds",
+        60.0,
+        _wait,
+        "Not ready once all worker threads of the server have been busy, with requests waiting, for"
+        " so long.",
+    ),
+    _own(
+        "stuck_after",
+        "seconds",
+        600.0,
+        _wait,
+        "Not alive once requests wait and no worker thread has finished one for so long.",
     ),
 )
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import inf
 
 from .check import Check, Kind
 from .result import Status
@@ -85,6 +86,8 @@ class Reading:
     duration: float | None = None
     running_for: float | None = None
     state: State | None = None
+    good_until: float = inf
+    """The monotonic time at which it reads differently although nothing has been recorded."""
 
     @property
     def passing(self) -> bool:
@@ -101,16 +104,22 @@ def read(check: Check, state: State, running_since: float | None, now: float) ->
     """What ``state`` says at ``now``: age is computed here, and a result too old is unknown."""
     running_for = None if running_since is None else now - running_since
     latest = state.latest
+    deadline = inf if running_since is None else running_since + check.timeout
     if latest is None:
         return Reading(check, state.settled, state.since, running_for=running_for, state=state)
     age = max(0.0, now - latest.finished)
     status, cause, detail = state.settled, latest.cause, latest.detail
-    done = check.kind is Kind.STARTUP and state.ever_healthy
-    if running_for is not None and running_for >= check.timeout:
-        cause, detail = TIMEOUT, f"running for {running_for:.0f} s"
-    elif age > check.expiry and not done:
+    expires = latest.finished + check.expiry
+    if check.kind is Kind.STARTUP and state.ever_healthy:
+        expires = inf
+    hung = now >= deadline
+    if hung and status is Status.FAILING:
+        expires = inf  # it fails for as long as it hangs
+    if now > expires:
         status, cause = Status.UNKNOWN, "stale"
         detail = f"the last result is {age:.0f} s old, one is due every {check.interval:g} s"
+    elif hung:
+        cause, detail = TIMEOUT, f"running for {running_for:.0f} s"
     elif status is Status.FAILING and latest.status is not Status.FAILING and state.last_failure:
         # Passing again, not often enough yet: the reader wants to know what it was.
         cause = state.last_failure.cause
@@ -126,4 +135,5 @@ def read(check: Check, state: State, running_since: float | None, now: float) ->
         latest.finished - latest.started,
         running_for,
         state,
+        min((at for at in (expires, deadline) if at >= now), default=inf),
     )

@@ -21,27 +21,40 @@ DECIDING = (Kind.LIVE, Kind.READY, Kind.STARTUP)
 
 def live(request: Any) -> Response:
     """``GET /health``: is the process alive."""
-    return _respond(report.live(_readings(health_of(request.registry), (Kind.LIVE,))))
+    health = health_of(request.registry)
+    return _respond(report.live(_readings(health, (Kind.LIVE,)), health.circumstances()))
 
 
 def ready(request: Any) -> Response:
     """``GET /health/ready``: should requests come here."""
-    return _respond(report.ready(_readings(health_of(request.registry), DECIDING)))
+    health = health_of(request.registry)
+    return _respond(report.ready(_readings(health, DECIDING), health.circumstances()))
+
+
+def startup(request: Any) -> Response:
+    """``GET /health/startup``: has the process come up."""
+    health = health_of(request.registry)
+    return _respond(report.startup(_readings(health, (Kind.STARTUP,))))
 
 
 def detailed(request: Any) -> Response:
     """``GET /health/detailed``: the full status; 200 whenever it can be told."""
     health = health_of(request.registry)
     readings = _readings(health, tuple(Kind))
+    circumstances = health.circumstances()
     if not may_see_details(request, health.settings.details):
-        return _respond(Answer(200, report.encode(report.names_and_statuses(readings))))
+        return _respond(
+            Answer(200, report.encode(report.names_and_statuses(readings, circumstances)))
+        )
     facts: dict[str, Json] = {
         "version": health.settings.version or __version__,
         "environment": health.settings.environment,
         "uptime_seconds": round(monotonic() - health.started, 1),
     }
     sections = report.read_sections(health.sections, request.registry, health.redactor)
-    return _respond(Answer(200, report.encode(report.detailed(readings, facts, sections))))
+    return _respond(
+        Answer(200, report.encode(report.detailed(readings, circumstances, facts, sections)))
+    )
 
 
 def refuse(_request: Any) -> Response:
@@ -58,6 +71,7 @@ def add_views(config: Any) -> None:
     for name, pattern, view in (
         ("health", "/health", live),
         ("health_ready", "/health/ready", ready),
+        ("health_startup", "/health/startup", startup),
         ("health_detailed", "/health/detailed", detailed),
     ):
         config.add_route(name, pattern, factory=HealthContext)
@@ -85,13 +99,4 @@ def _readings(health: HealthRegistry, kinds: Collection[Kind]) -> list[Reading]:
 
 
 def _respond(answer: Answer) -> Response:
-    response = Response(
-        body=answer.body,
-        status=answer.status,
-        content_type="application/json",
-        charset=None,
-        cache_control="no-store",
-    )
-    if answer.retry_after is not None:
-        response.headers["Retry-After"] = str(answer.retry_after)
-    return response
+    return Response(body=answer.body, status=answer.status, headerlist=answer.headers)

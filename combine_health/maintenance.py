@@ -1,0 +1,97 @@
+"""The maintenance file: an operator takes the service out of rotation, with reason and end.
+
+It holds ``{"reason": text, "owner": text, "until": time}``, the time in ISO 8601 with its offset.
+Every process that can read the file obeys it, so it is in force on a whole machine, or wherever a
+shared volume reaches. After ``until`` it is over, whether somebody removes the file or not.
+"""
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+FILE_NAME = "combine-health-maintenance.json"
+LARGEST = 64 * 1024  # bytes
+
+
+class MaintenanceFileError(Exception):
+    """The file is there and cannot be used; the message says why. It is not obeyed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """Why the service is out of rotation, who says so, and when that ends (with time zone)."""
+
+    reason: str
+    owner: str
+    until: datetime
+
+
+def default_file() -> Path:
+    """Where the file is without the setting: in the system's temporary folder."""
+    return Path(tempfile.gettempdir()) / FILE_NAME
+
+
+def read_file(path: Path) -> Maintenance | None:
+    """What the file says; ``None`` where there is none. Whether it is over is not looked at.
+
+    Raises `MaintenanceFileError` for one that is no such file, or that a stranger wrote: the
+    temporary folder is open to everybody, so it must belong to this process's user or to root.
+    """
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if hasattr(os, "geteuid") and status.st_uid not in {0, os.geteuid()}:
+                raise MaintenanceFileError(f"{path} belongs to another user; it is not obeyed")
+            text = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise MaintenanceFileError(f"{path} cannot be read: {error.strerror or error}") from error
+    try:
+        said = json.loads(text)
+        until = datetime.fromisoformat(said["until"])
+        reason, owner = said["reason"], said["owner"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise MaintenanceFileError(
+            f"{path} is no maintenance file: {type(error).__name__}. It must hold"
+            ' {"reason": "...", "owner": "...", "until": "2026-01-31T12:00:00+00:00"}'
+        ) from error
+    if until.tzinfo is None or not isinstance(reason, str) or not isinstance(owner, str):
+        raise MaintenanceFileError(
+            f"{path} is no maintenance file: reason and owner must be texts, and until must have"
+            " its offset, such as +00:00"
+        )
+    return Maintenance(reason, owner, until)
+
+
+def write_file(path: Path, maintenance: Maintenance) -> None:
+    """Put the file there in one step; a reader never sees half of it. Raises `OSError`."""
+    said = {
+        "reason": maintenance.reason,
+        "owner": maintenance.owner,
+        "until": maintenance.until.isoformat(timespec="seconds"),
+    }
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
+    written = Path(name)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(said, file)
+            file.flush()
+            os.fsync(file.fileno())
+        written.chmod(0o644)  # root may write it for a service that runs as somebody else
+        written.replace(path)
+    except BaseException:
+        written.unlink(missing_ok=True)
+        raise
+
+
+def remove_file(path: Path) -> bool:
+    """End the maintenance; returns whether there was a file. Raises `OSError`."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
