@@ -21,7 +21,7 @@ import psutil
 import psycopg2
 import pytest
 
-from combine_core.database.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from combine_core.database.embedded import EmbeddedPostgres, EmbeddedPostgresError, supervisor
 from combine_core.database.embedded import binaries as programs
 from combine_core.database.embedded import home as homes
 from combine_core.database.embedded import server as servers
@@ -185,6 +185,9 @@ def test_fresh_start_serves_and_stop_leaves_no_process(state: Path) -> None:
         assert (encoding, timezone, fsync) == ("UTF8", "UTC", "on")
         assert locale in ("C.UTF-8", "C")
         assert not is_free(state / "server.lock")
+        # A socket file's path would be limited to 107 bytes.
+        assert query(url, "SHOW listen_addresses") == [("127.0.0.1",)]
+        assert query(url, "SHOW unix_socket_directories") == [("",)]
         assert query(url, "SELECT current_user, current_database()") == [("combine", "combine")]
     assert is_gone(state)
     assert not answers(url)
@@ -204,14 +207,6 @@ def test_url_has_an_unguessable_password_that_no_process_list_shows(state: Path)
         assert password not in " ".join(process.cmdline())
         with pytest.raises(psycopg2.OperationalError, match="authentication failed"):
             query(url.replace(password, "guessed"), "SELECT 1")
-
-
-def test_listens_on_loopback_only_and_on_no_socket_file(state: Path) -> None:
-    with EmbeddedPostgres(state, durable=False) as server:
-        shown = query(server.start(), "SHOW listen_addresses") + query(
-            server.start(), "SHOW unix_socket_directories"
-        )
-    assert shown == [("127.0.0.1",), ("",)]
 
 
 def test_data_port_and_password_survive_a_restart(state: Path) -> None:
@@ -242,10 +237,14 @@ def test_neither_our_secrets_nor_pg_variables_reach_the_server(
         "PGOPTIONS": "-c nonsense=1",
     }.items():
         monkeypatch.setenv(name, value)
-    with EmbeddedPostgres(state, durable=False):
-        process = postmaster(state)
-        assert process is not None
-        names = set(process.environ())
+    with EmbeddedPostgres(state, durable=False) as server:
+        url = server.start()
+        for name in ("PGPORT", "PGHOST", "PGHOSTADDR", "PGSSLMODE", "PGOPTIONS"):
+            monkeypatch.delenv(name)
+        query(url, "CREATE TABLE environment (line text)")
+        query(url, "COPY environment FROM PROGRAM 'env'")
+        names = {line.partition("=")[0] for (line,) in query(url, "SELECT line FROM environment")}
+    assert "PATH" in names
     assert "SECRET_KEY" not in names
     assert not {"PGPORT", "PGHOST", "PGOPTIONS", "PGSSLMODE"} & names
 
@@ -365,6 +364,46 @@ def test_killed_server_comes_back_while_it_is_held(state: Path) -> None:
     assert is_gone(state)
 
 
+def test_a_server_that_cannot_come_back_at_once_is_tried_again(
+    state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with EmbeddedPostgres(state) as server, socket.socket() as thief:
+        url = server.start()
+        make_rows(url)
+        # The lock keeps the watching thread back until the port is stolen.
+        deciding = FileLock(state / "lock")
+        assert deciding.try_exclusive()
+        crash(state)
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        thief.bind(("127.0.0.1", int((state / "port").read_text())))
+        thief.listen()
+        deciding.close()
+        eventually(lambda: "Address already in use" in caplog.text)
+        thief.close()
+        eventually(lambda: answers(url))
+        assert rows(url) == 1000
+
+
+def test_stop_does_not_wait_for_a_server_that_is_being_brought_back(
+    state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = EmbeddedPostgres(state, durable=False)
+    server.start()
+    assert server._hold is not None
+    watcher = server._hold._watcher
+    deciding = FileLock(state / "lock")
+    assert deciding.try_exclusive()
+    crash(state)
+    eventually(lambda: "died; starting it again" in caplog.text)
+    stopping = threading.Thread(target=server.stop)
+    stopping.start()
+    eventually(lambda: not watcher.is_alive())
+    deciding.close()
+    stopping.join(timeout=30)
+    assert not stopping.is_alive()
+    assert is_gone(state)
+
+
 def is_running(url: str, statement: str) -> bool:
     active = query(url, "SELECT query FROM pg_stat_activity WHERE state = 'active'")
     return (statement,) in active
@@ -445,6 +484,24 @@ def test_a_server_that_is_shutting_down_is_waited_for(state: Path) -> None:
     assert postmaster(state) != process
     assert answers(url)
     server.stop()
+
+
+def test_a_server_that_needs_too_long_is_left_to_work_on(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with holder(state) as owner:
+        url = url_of(owner)
+        owner.kill()
+    process = postmaster(state)
+    assert process is not None
+    with closing(psycopg2.connect(url)):
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: "shutting down" in refusal(url))
+        monkeypatch.setattr(supervisor, "_READY_SECONDS", 0.1)
+        with pytest.raises(EmbeddedPostgresError, match=r"not ready after .*: .*shutting down"):
+            EmbeddedPostgres(state).start()
+        assert postmaster(state) == process
+    eventually(lambda: is_gone(state))
 
 
 def refusal(url: str) -> str:
