@@ -13,15 +13,16 @@ _SHORTEST = 4
 # Shorter ones are masked as whole words only: the password "combine" is in combine_core, too.
 _DISTINCT = 12
 
+# Each takes a whole word at once: a pattern that tries again from every character of a long line
+# would hold up the request that logs it.
+_URL = re.compile(r"""(?i)\b([a-z][a-z0-9+.-]{0,30}://)([^\s"'<>]+)""")
 _PATTERNS = (
-    # Up to the last @ of the word: a password may hold an @ or a / that should have been escaped.
-    (re.compile(r"""(?i)\b([a-z][a-z0-9+.-]*://)[^\s"'<>]*@"""), rf"\1{MASK}@"),
     (
         re.compile(r"(?i)\b((?:password|passwd|pwd)\s?=\s?)('[^']*'|\"[^\"]*\"|[^\s,;&]+)"),
         rf"\1{MASK}",
     ),
-    (re.compile(r"(?i)\b(bearer|basic)(\s+)[\w.~+/=-]{8,}"), rf"\1\2{MASK}"),
-    (re.compile(r"\b(cmb_[a-z]+_)\w+"), rf"\1{MASK}"),
+    (re.compile(r"(?i)\b(bearer|basic)(\s{1,3})[\w.~+/=-]{8,}"), rf"\1\2{MASK}"),
+    (re.compile(r"\b(cmb_[a-z]{1,10}_)\w+"), rf"\1{MASK}"),
 )
 
 
@@ -45,6 +46,7 @@ class Redactor:
         """`text` without secrets."""
         if self._values is not None:
             text = self._values.sub(MASK, text)
+        text = _URL.sub(_without_user, text)
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)
         return text
@@ -62,6 +64,12 @@ class Redactor:
         if isinstance(value, list | tuple | set | frozenset):
             return [self.value(entry) for entry in value]
         return self.text(str(value))
+
+
+def _without_user(match: re.Match[str]) -> str:
+    # Up to the last @: a password may hold an @ or a / that should have been escaped.
+    user, at, server = match[2].rpartition("@")
+    return f"{match[1]}{MASK}@{server}" if at and user else match[0]
 
 
 def _forms(secret: str) -> set[str]:

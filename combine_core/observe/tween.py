@@ -6,9 +6,11 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from pyramid.exceptions import URLDecodeError
 from pyramid.response import Response
 from pyramid_retry import is_error_retryable
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from pyramid.registry import Registry
     from pyramid.request import Request
 
-log = logging.getLogger("combine_core.access")
+log = logging.getLogger(__name__)
+access = logging.getLogger("combine_core.access")
 
 _LONGEST_PATH = 500
 Handler = Callable[["Request"], Response]
@@ -36,10 +39,13 @@ def request_tween_factory(handler: Handler, registry: Registry) -> Handler:  # n
                 # pyramid_retry starts the request again; a test wants to see the error itself.
                 if is_error_retryable(request, error):
                     raise
-                log.exception("%s failed", _line(request))
-                if request.environ.get("paste.throw_errors"):
-                    raise
-                response = _last_resort(request)
+                if isinstance(error, URLDecodeError):
+                    response = _plain_answer(request, 400, "The path is not UTF-8.")
+                else:
+                    log.exception("%s failed", _line(request))
+                    if request.environ.get("paste.throw_errors"):
+                        raise
+                    response = _last_resort(request)
             response.headers[HEADER] = request_id(request)
             if not _is_retried(request):
                 _log_access(request, response.status_code, time.perf_counter() - started)
@@ -56,7 +62,7 @@ def _is_retried(request: Request) -> bool:
 def _log_access(request: Request, status: int, seconds: float) -> None:
     duration = round(seconds * 1000, 1)
     user = user_of(request)
-    log.log(
+    access.log(
         logging.DEBUG if _is_quiet(request, status) else logging.INFO,
         "%s %d %.1f ms%s",
         _line(request),
@@ -88,15 +94,20 @@ def _last_resort(request: Request) -> Response:
     """The answer where no error view was found, or it failed itself."""
     known_as = request_id(request)
     detail = f"The service failed. The log tells why, under the request id {known_as}."
+    return _plain_answer(request, 500, detail)
+
+
+def _plain_answer(request: Request, status: int, detail: str) -> Response:
+    """For people a text, for programs a problem (RFC 9457)."""
     if "text/html" in request.environ.get("HTTP_ACCEPT", ""):
-        return Response(f"{detail}\n", status=500, content_type="text/plain", charset="utf-8")
-    problem = {
-        "type": "about:blank",
-        "title": "Internal Server Error",
-        "status": 500,
-        "detail": detail,
-        "request_id": known_as,
-    }
-    return Response(
-        json.dumps(problem).encode(), status=500, content_type="application/problem+json"
-    )
+        body, content_type = f"{detail}\n", "text/plain"
+    else:
+        problem = {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+            "request_id": request_id(request),
+        }
+        body, content_type = json.dumps(problem), "application/problem+json"
+    return Response(body.encode(), status=status, content_type=content_type)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -35,11 +36,11 @@ class Given:
     """What was set for one add-on, as far as it is known while its rules are judged.
 
     :ivar usable: the values that were set and are values of their types, by field
-    :ivar unusable: the fields that were set to something else
+    :ivar unusable: the fields that were set to something else, or to a placeholder
     """
 
     usable: Mapping[str, Any]
-    unusable: frozenset[str]
+    unusable: AbstractSet[str]
     place: Place
 
     def __contains__(self, field: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from combine_core.settings.declare import shown
-from combine_core.settings.loaded import UNUSABLE, Row
+from combine_core.settings.loaded import MASK, UNUSABLE, Row
 from combine_core.settings.problems import Problem
 from combine_core.settings.sources import Source, Sources
 
@@ -106,16 +106,28 @@ def host(addon: str, guest: Guest, sources: Sources, server: Mapping[str, Any]) 
                 addon=addon,
                 variable=declared.variable,
                 ini_key=_key(declared),
-                value_shown=UNUSABLE if resolved.problem else shown(resolved.value),
+                value_shown=_value_shown(resolved),
                 source=str(Source.ENV_FILE if from_env_file else resolved.source),
                 help=declared.help,
-                secret=False,
+                secret=_is_secret(declared),
             )
         )
         if resolved.problem:
             remedy = resolved.problem.rpartition(": ")[2]
             problems.append(Problem(declared.variable, "has an unusable value", remedy))
     return Hosted(tuple(rows), tuple(problems), overlay)
+
+
+def _value_shown(resolved: Resolved) -> str:
+    if resolved.problem:
+        return UNUSABLE
+    if _is_secret(resolved.declared) and resolved.value:
+        return MASK
+    return shown(resolved.value)
+
+
+def _is_secret(declared: Declared) -> bool:
+    return bool(getattr(declared, "secret", False))
 
 
 def key_pattern(declared: Declared) -> str:

@@ -45,21 +45,17 @@ def judge(
             findings += ((name, reason) for reason in reasons)
             if placeholder:
                 placeholders.add(name)
-            if text != "":
+            elif text != "":
                 texts[name] = text
-        if name not in texts and place.environment in d.traits.required_in:
+        if name not in {*texts, *placeholders} and place.environment in d.traits.required_in:
             findings.append((name, _missing(d, sources, resembling)))
 
     usable, unusable = _usable(cls, texts)
-    for name, reasons in unusable.items():
-        # What a placeholder is not, need not be said; but there is no start without a value.
-        hard = (Finding("still holds a placeholder"),) if name in placeholders else reasons
-        findings += ((name, reason) for reason in hard)
-    given = Given(usable, frozenset(unusable), place)
+    findings += ((name, reason) for name, reasons in unusable.items() for reason in reasons)
+    # Where a placeholder is only worth a warning, it counts as not set.
+    given = Given(usable, placeholders | unusable.keys(), place)
     instance = cls(**{**usable, **cls.worked_out(given)})
-    findings += (
-        (name, finding) for name, finding in instance.findings(given) if name not in placeholders
-    )
+    findings += instance.findings(given)
 
     problems: dict[Problem, None] = {}
     warnings: dict[Problem, None] = {}

@@ -1,8 +1,9 @@
 """``docs/configuration.md``, written from the declarations."""
 
+import tempfile
 from collections.abc import Iterable, Iterator
 
-from combine_core.settings.declare import Declared
+from combine_core.settings.declare import Declared, shown
 from combine_core.settings.environment import Environment
 from combine_core.settings.guests import APPLICATION, Guest
 from combine_core.settings.guests import Declared as GuestDeclared
@@ -90,8 +91,12 @@ def _guest_rows(guest: Guest) -> Iterator[str]:
 def _guest_default(declared: GuestDeclared) -> str:
     if declared.default in (None, (), ""):
         return ""
-    text = declared.default
-    return f"`{str(text).lower() if isinstance(text, bool) else text}`"
+    text = shown(declared.default)
+    # The page is the same on every machine.
+    folder = tempfile.gettempdir()
+    if text.startswith(folder):
+        return f"`{text.removeprefix(folder).lstrip('/')}` in the folder for temporary files"
+    return f"`{text}`"
 
 
 def _line(*cells: str) -> str:

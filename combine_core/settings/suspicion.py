@@ -18,7 +18,7 @@ _PLACEHOLDER = re.compile(
     r"""
       (change|replace|set|edit|fill|insert|enter|put)[-_ ]?(me|this|it|in|here|before.*)
     | your[-_ ].* | your(key|secret|password|token|id)
-    | <.*> | \[.*\] | \{.*\}
+    | <.*> | \[[\w\ -]*\] | \{[\w\ -]*\}
     | x{3,} | \.{3} | \u2026 | \*{3,} | -+ | \?+ | _+
     | example([-_ ].*)? | sample | dummy | placeholder | fixme | todo([-_: ].*)? | tbd
     | none | null | nil | undefined | nan

@@ -86,4 +86,8 @@ def one_word(text: str) -> str:
 
 def words(text: str) -> tuple[str, ...]:
     """The entries of a list separated by commas, spaces or new lines."""
+    if text.startswith(("[", "(", "{")):
+        raise Unusable(
+            Finding("is in brackets", "write the entries without brackets, separated by commas")
+        )
     return tuple(entry for entry in re.split(r"[,\s]+", text) if entry)

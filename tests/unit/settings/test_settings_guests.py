@@ -1,5 +1,7 @@
 """Add-ons that read their own settings: combine_health, which may not import ours."""
 
+from types import SimpleNamespace
+
 import combine_health.settings
 from combine_core.settings import CoreSettings, judge_all
 from combine_core.settings.guests import Guest
@@ -60,6 +62,29 @@ def test_its_problems_are_among_the_others():
     assert "write one of never, local" in outcome.problems[1].remedy
     assert "canary" not in str(outcome.problems)
     assert rows(outcome)["COMBINE_HEALTH_DETAILS"].value_shown == "(unusable)"
+
+
+def test_a_secret_of_a_guest_is_masked():
+    token = SimpleNamespace(
+        name="combine_guest.token",
+        variable="COMBINE_GUEST_TOKEN",
+        type="text",
+        default=None,
+        help="A token.",
+        section="app:main",
+        secret=True,
+    )
+    guest = SimpleNamespace(
+        declared=lambda: [token],
+        resolve=lambda ini, environ, server: [
+            SimpleNamespace(
+                declared=token, value=environ[token.variable], source="environment", problem=None
+            )
+        ],
+    )
+    used = Installed((CoreSettings,), {"combine_guest": guest})
+    row = rows(judge_all({}, None, {**DEVELOPMENT, "COMBINE_GUEST_TOKEN": "canary"}, used))
+    assert row["COMBINE_GUEST_TOKEN"].value_shown == "********"
 
 
 def test_keys_for_each_check_are_known():

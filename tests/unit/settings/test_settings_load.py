@@ -248,6 +248,11 @@ def test_a_public_url_that_is_no_allowed_origin():
     assert [w.what for w in development.warnings] == ["is missing from ALLOWED_ORIGINS"]
 
 
+def test_a_list_as_json_is_no_placeholder():
+    (found,) = problems({**SOUND, "ALLOWED_ORIGINS": '["https://a.example"]'})
+    assert found == ("ALLOWED_ORIGINS", "is in brackets")
+
+
 def test_the_same_origin_written_differently_is_the_same():
     environ = {
         "PUBLIC_URL": "https://Combine.Example.com",
@@ -341,6 +346,25 @@ def test_a_model_without_its_key_is_worth_a_warning():
         ("DEFAULT_MODEL", "names a model that needs ANTHROPIC_API_KEY, which is not set")
     ]
     assert warnings({**public, "DEFAULT_MODEL": "openai/x", "OPENAI_API_KEY": "sk-1"}) == []
+
+
+@pytest.mark.parametrize("placeholder", ["changeme", "${ANTHROPIC_API_KEY}", "sk-ant-..."])
+def test_in_development_a_placeholder_counts_as_not_set(placeholder):
+    environ = {
+        "ENVIRONMENT": "development",
+        "ANTHROPIC_API_KEY": placeholder,
+        "DATABASE_URL": "<your database>",
+        "SECRET_KEY": placeholder,
+    }
+    outcome = judged(environ)
+    assert outcome.problems == ()
+    assert {w.variable for w in outcome.warnings} == set(environ) - {"ENVIRONMENT"}
+    settings = outcome.loaded.get(CoreSettings)
+    assert settings.default_model == "extract"
+    assert settings.database_url is None
+    assert settings.anthropic_api_key is None
+    refused = judged({**environ, "ENVIRONMENT": "staging"})
+    assert {p.variable for p in refused.problems} == set(environ) - {"ENVIRONMENT"}
 
 
 # All together

@@ -89,6 +89,12 @@ def test_more_than_one_word(text):
         one_word(text)
 
 
+@pytest.mark.parametrize("text", ['["a", "b"]', "(a b)", "{a}"])
+def test_no_brackets_around_a_list(text):
+    with pytest.raises(Unusable, match="in brackets"):
+        words(text)
+
+
 def test_words():
     assert words(" a, b\n c ,,d") == ("a", "b", "c", "d")
 
