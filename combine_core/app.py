@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pyramid.router import Router
 
 
+# How long Ctrl-C waits for steps in flight of the worker inside the web process.
+WORKER_GRACE_S = 2.0
+
+
 def main(global_config: dict[str, str], **settings: Any) -> Router:
     """Assemble the service that an ini file describes.
 
@@ -37,8 +41,13 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     core = loaded.get(CoreSettings)
     # Only a server works: a shell, alembic or a test that builds the application does not.
     if core.worker and global_config.get("__script__") == "pserve":
-        worker = make_worker(core, providers_of(config.registry))
-        worker.start()
+        worker = make_worker(core, providers_of(config.registry), grace=WORKER_GRACE_S)
+        thread = worker.start()
+
+        def stop() -> None:
+            worker.stop()
+            thread.join(WORKER_GRACE_S + 3)
+
         # Before the embedded database stops: that was registered earlier, and this runs in reverse.
-        atexit.register(worker.stop)
+        atexit.register(stop)
     return application

@@ -45,6 +45,7 @@ class Worker:
 
     :param dsn: ``postgresql://`` URL, for Procrastinate's own connections
     :param sessions: sessions for the steps
+    :param grace: seconds that steps in flight may take when the worker stops
     """
 
     def __init__(
@@ -54,10 +55,12 @@ class Worker:
         providers: ProviderRegistry,
         *,
         concurrency: int,
+        grace: float = GRACE_S,
     ) -> None:
         self._dsn = dsn
         self._sessions = sessions
         self._concurrency = concurrency
+        self._grace = grace
         self._stopping = threading.Event()
         self._runner = StepRunner(sessions, providers, self._stopping)
         self._in_flight: dict[int, uuid.UUID] = {}
@@ -91,7 +94,7 @@ class Worker:
         except asyncio.CancelledError:
             logger.info("The worker has stopped")
         finally:
-            await asyncio.to_thread(self._hand_back_in_flight)
+            await _in_daemon_thread(self._hand_back_in_flight, name="hand-back")
 
     async def _serve_for_ever(self) -> None:
         delay = 0.2
@@ -130,7 +133,7 @@ class Worker:
                     delete_jobs="successful",
                     update_heartbeat_interval=HEARTBEAT_S,
                     stalled_worker_timeout=DEAD_AFTER_S,
-                    shutdown_graceful_timeout=GRACE_S,
+                    shutdown_graceful_timeout=self._grace,
                 )
             )
             sweep = asyncio.create_task(self._sweep_for_ever(app))
@@ -189,16 +192,18 @@ class Worker:
             if job.id not in self._in_flight:
                 logger.warning("Job %s was left by a dead worker; it is run again", job.id)
                 await app.job_manager.retry_job(job)
-        adopted = await asyncio.to_thread(self._adopt)
+        await _in_daemon_thread(self._adopt, name="sweep")
+
+    def _adopt(self) -> None:
+        with self._sessions.begin() as session:
+            adopted = adopt_orphans(session)
         if adopted:
             logger.warning("%s steps had lost their jobs; they are queued again", adopted)
 
-    def _adopt(self) -> int:
-        with self._sessions.begin() as session:
-            return adopt_orphans(session)
 
-
-def make_worker(settings: CoreSettings, providers: ProviderRegistry) -> Worker:
+def make_worker(
+    settings: CoreSettings, providers: ProviderRegistry, *, grace: float = GRACE_S
+) -> Worker:
     """The worker that the settings describe, with database connections of its own."""
     concurrency = settings.worker_concurrency
     engine = make_engine(
@@ -210,13 +215,14 @@ def make_worker(settings: CoreSettings, providers: ProviderRegistry) -> Worker:
     )
     dsn = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     sessions = sessionmaker(engine, expire_on_commit=False)
-    return Worker(dsn, sessions, providers, concurrency=concurrency)
+    return Worker(dsn, sessions, providers, concurrency=concurrency, grace=grace)
 
 
 async def _in_daemon_thread(work: Callable[[], None], *, name: str) -> None:
     """Run ``work`` on a thread that does not hold the process when it exits.
 
     An executor's threads would: the interpreter joins them, however long a provider takes to answer.
+    And when the worker is stopped at exit, executors take no more work.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()

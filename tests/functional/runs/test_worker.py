@@ -97,7 +97,7 @@ def with_gated(gated: Gated) -> ProviderRegistry:
 
 @contextmanager
 def working(settings: CoreSettings, providers: ProviderRegistry) -> Iterator[Worker]:
-    worker = make_worker(settings, providers)
+    worker = make_worker(settings, providers, grace=0.2)
     thread = worker.start()
     try:
         yield worker
@@ -305,9 +305,7 @@ def test_stopping_hands_the_step_back_and_another_worker_ends_it(
     start: StartRun,
     gated: Gated,
     with_gated: ProviderRegistry,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker_module, "GRACE_S", 0.1)
     run = start("gated/m1", with_gated)
     with working(settings, with_gated):
         assert gated.asked.acquire(timeout=PATIENCE_S)
