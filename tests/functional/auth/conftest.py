@@ -133,19 +133,26 @@ class Service:
 MakeService = Callable[..., Service]
 
 
+@pytest.fixture(scope="session")
+def _services(worker_database: str) -> Iterator[dict[tuple[str, ...], Service]]:
+    """The applications of this process: they keep nothing in memory, so tests may share them."""
+    made: dict[tuple[str, ...], Service] = {}
+    yield made
+    for service in made.values():
+        service.engine.dispose()
+
+
 @pytest.fixture
-def make_service(database_url: str) -> Iterator[MakeService]:
+def make_service(database_url: str, _services: dict[tuple[str, ...], Service]) -> MakeService:
     """``make_service(ini)``: the application with these settings."""
-    made: list[Service] = []
 
     def make(ini: dict[str, str] = DEVELOPMENT, url: str = database_url) -> Service:
-        service = Service({**ini, "combine_core.database_url": url})
-        made.append(service)
-        return service
+        key = (url, *(f"{name}={value}" for name, value in sorted(ini.items())))
+        if key not in _services:
+            _services[key] = Service({**ini, "combine_core.database_url": url})
+        return _services[key]
 
-    yield make
-    for service in made:
-        service.engine.dispose()
+    return make
 
 
 @pytest.fixture
