@@ -19,6 +19,7 @@ logger = logging.getLogger(__package__)
 # Survives a reboot, unlike /tmp.
 REFUGES = Path("/var/tmp")  # noqa: S108  # the folder is made private, and a stranger's is refused
 NOTE = "WHERE-THE-DATABASE-IS.txt"
+OWNER_NOTE = "WHOSE-DATABASE-THIS-IS.txt"
 CLUSTER = "cluster"
 
 
@@ -84,6 +85,7 @@ def _open_refuge(refuge: Path, note: Path, account: Account) -> None:
     if not os.path.lexists(refuge):
         refuge.mkdir(mode=0o700)
     _verify(refuge)
+    (refuge / OWNER_NOTE).write_text(f"This is the database of {note.parent}\n")
     account.admit(refuge)
 
 

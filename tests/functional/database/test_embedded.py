@@ -691,6 +691,7 @@ def test_below_a_closed_home_the_cluster_is_kept_elsewhere(closed_state: Path) -
         make_rows(server.start())
     refuge = homes.refuge_of(closed_state)
     assert str(refuge) in (closed_state / homes.NOTE).read_text()
+    assert str(closed_state) in (refuge / homes.OWNER_NOTE).read_text()
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
     assert refuge.stat().st_uid == 0
     assert stat.S_IMODE(refuge.stat().st_mode) == 0o710
