@@ -69,7 +69,16 @@ def environment_with(requirement: str, folder: Path) -> Path:
     """The ``bin`` of a new environment that holds ``requirement`` and what it needs."""
     run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
     binaries = folder / "venv" / "bin"
-    run(binaries / "python", "-m", "pip", "install", "--quiet", requirement, cwd=folder)
+    run(
+        binaries / "python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-compile",
+        requirement,
+        cwd=folder,
+    )
     return binaries
 
 
