@@ -104,13 +104,14 @@ class ProviderError(Exception):
         provider_request_id: str | None = None,
         stop_reason: str | None = None,
         lost: bool = False,
+        retryable: bool | None = None,
         completion: Completion | None = None,
     ) -> None:
         super().__init__(message)
         self.code: str = code
         self.message = message
         self.http_status = http_status
-        self.retryable = code in FREE_TO_RETRY
+        self.retryable = code in FREE_TO_RETRY if retryable is None else retryable
         self.retry_after = retry_after
         self.provider_request_id = provider_request_id
         self.stop_reason = stop_reason

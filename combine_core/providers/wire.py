@@ -1,0 +1,147 @@
+"""The HTTP client below the vendors' SDKs: one request a call, a deadline for the whole of it.
+
+HTTP libraries limit each read from the socket, so a server that sends a byte now and then keeps a
+call alive for ever. Here every read, write and connect gets what is left of the call's time, and
+none starts when nothing is left. Two things stay outside: looking up a name takes as long as the
+system's resolver does, and a name with several addresses has the connect time-out for each.
+
+Nothing of the environment changes where requests go or what they carry: no proxy variables, and
+only the headers named in `_HEADERS` leave, the key that was given among them. The variables of
+the operating system that name certificate authorities (SSL_CERT_FILE, SSL_CERT_DIR) hold.
+"""
+
+import logging
+import ssl
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import httpcore2
+import httpx2
+
+# At INFO these write a line with the whole address for each request, at DEBUG much more.
+for _name in ("httpx2", "httpcore2"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+CONNECT_TIMEOUT = 10.0
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+_HEADERS = frozenset(
+    """
+    host connection accept accept-encoding content-type content-length user-agent anthropic-version
+    """.split()  # noqa: SIM905
+)
+
+
+class _Allowance:
+    """What one call may still use: time and bytes."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._bytes = MAX_ANSWER_BYTES
+
+    def cap(self, timeout: float | None, expired: type[Exception]) -> float:
+        """`timeout` cut to what is left; raises `expired` when nothing is."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise expired("the time for the whole call is up")
+        return left if timeout is None else min(timeout, left)
+
+    def take(self, count: int) -> None:
+        self._bytes -= count
+        if self._bytes < 0:
+            raise httpcore2.ReadError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+
+
+# The client works in the thread that calls it, so its sockets see the allowance of that call.
+_allowance: ContextVar[_Allowance] = ContextVar("allowance")
+
+
+@contextmanager
+def call_within(seconds: float) -> Iterator[httpx2.Timeout]:
+    """Limits the request made inside to `seconds` in all; yields the time-outs to give it."""
+    token = _allowance.set(_Allowance(seconds))
+    try:
+        yield httpx2.Timeout(seconds, connect=min(CONNECT_TIMEOUT, seconds))
+    finally:
+        _allowance.reset(token)
+
+
+def make_client(authorization: tuple[str, str] | None) -> httpx2.Client:
+    """A client for many threads. `authorization` is the header, name and value, with the key."""
+
+    def clean(request: httpx2.Request) -> None:
+        for name in set(request.headers) - _HEADERS:
+            del request.headers[name]
+        if authorization is not None:
+            request.headers[authorization[0]] = authorization[1]
+
+    return httpx2.Client(
+        transport=_Transport(),
+        follow_redirects=False,
+        trust_env=False,
+        event_hooks={"request": [clean]},
+    )
+
+
+class _Transport(httpx2.HTTPTransport):
+    def __init__(self) -> None:
+        context = httpx2.create_ssl_context()
+        super().__init__(verify=context)
+        # The pool that the class makes takes no backend; nothing has used it yet.
+        self._pool = httpcore2.ConnectionPool(
+            ssl_context=context,
+            max_connections=1000,
+            max_keepalive_connections=100,
+            keepalive_expiry=5.0,
+            network_backend=_Backend(),
+        )
+
+
+class _Backend(httpcore2.NetworkBackend):
+    def __init__(self) -> None:
+        self._sockets = httpcore2.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.NetworkStream:
+        timeout = _allowance.get().cap(timeout, httpcore2.ConnectTimeout)
+        return _Stream(
+            self._sockets.connect_tcp(host, port, timeout, local_address, socket_options)
+        )
+
+
+class _Stream(httpcore2.NetworkStream):
+    def __init__(self, stream: httpcore2.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        allowance = _allowance.get()
+        data = self._stream.read(max_bytes, allowance.cap(timeout, httpcore2.ReadTimeout))
+        allowance.take(len(data))
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _allowance.get().cap(timeout, httpcore2.WriteTimeout))
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore2.NetworkStream:
+        timeout = _allowance.get().cap(timeout, httpcore2.ConnectTimeout)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
