@@ -74,7 +74,8 @@ def _judged(ini: str) -> Outcome:
 
 def _print_rich(rows: Sequence[Row]) -> None:
     table = Table(title_justify="left")
-    for column in ("Name", "Value", "From", "Meaning"):
+    table.add_column("Name", no_wrap=True)
+    for column in ("Value", "From", "Meaning"):
         table.add_column(column, overflow="fold")
     addon = rows[0].addon if rows else ""
     for row in rows:
@@ -82,12 +83,14 @@ def _print_rich(rows: Sequence[Row]) -> None:
             addon = row.addon
             table.add_section()
         name = Text.assemble(row.variable, "\n", (row.ini_key, "dim"))
-        table.add_row(name, Text(_printable(row.value_shown)), Text(row.source), Text(row.help))
+        table.add_row(
+            name, Text(_printable(row.value_shown)), Text(row.source), Text(_plain(row.help))
+        )
     Console().print(table)
 
 
 def _print_plain(rows: Sequence[Row]) -> None:
-    cells = [(r.variable, _printable(r.value_shown) or "-", r.source, r.help) for r in rows]
+    cells = [(r.variable, _printable(r.value_shown) or "-", r.source, _plain(r.help)) for r in rows]
     widths = [max((len(line[column]) for line in cells), default=0) for column in range(3)]
     for *columns, meaning in cells:
         padded = (text.ljust(width) for text, width in zip(columns, widths, strict=True))
@@ -99,6 +102,10 @@ def _print_findings(title: str, problems: Sequence[Problem]) -> None:
         click.echo(f"\n{title}:")
     for problem in problems:
         click.echo(f"  {_printable(str(problem))}")
+
+
+def _plain(markdown: str) -> str:
+    return markdown.replace("`", "")
 
 
 def _printable(text: str) -> str:

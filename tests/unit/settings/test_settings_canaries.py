@@ -62,7 +62,7 @@ def outputs(ini: dict[str, str], environ: dict[str, str]) -> str:
     environ=st.dictionaries(st.sampled_from(NAMES), garbage, max_size=8),
     ini=st.dictionaries(st.sampled_from(KEYS), garbage, max_size=4),
 )
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 def test_garbage_raises_nothing_else(environ, ini):
     outputs(ini, environ)
 
@@ -82,7 +82,7 @@ def test_garbage_in_names_raises_nothing_else(names):
     environment=ENVIRONMENTS,
     in_ini=st.booleans(),
 )
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 def test_a_secret_is_never_shown(declared, before, after, environment, in_ini):
     # The server's name is no secret; in a URL the canary stands in the credentials.
     if declared.field == "database_url":
@@ -107,7 +107,7 @@ def test_a_secret_is_never_shown(declared, before, after, environment, in_ini):
     database=st.sampled_from(["/combine", "", "/", "/a/b", "/combine?sslmode=on", "/combine?x=y"]),
     environment=ENVIRONMENTS,
 )
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @example("postgresql", "combine", "", "", "db", "/combine?password=canary", "production")
 @example("postgresql", "combine", "", "", "db", "/combine?sslpassword=canary", "production")
 @example("postgresql", "combine", "p@ss?", "&x=1", "db", "/combine", "production")

@@ -187,7 +187,7 @@ TOKENS = [
     start=st.integers(min_value=0, max_value=18).map(lambda end: "u:p@db:5432/combine"[:end]),
     tokens=st.lists(st.sampled_from(TOKENS), max_size=12),
 )
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=300)
 def test_whatever_is_accepted_reads_the_same_for_sqlalchemy_and_libpq(start, tokens):
     url = f"postgresql://{start}{''.join(tokens)}"
     try:
