@@ -1,5 +1,6 @@
 """Which add-ons declare settings here: those of the entry-point group, those the ini includes."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -12,6 +13,8 @@ from combine_core.settings.declare import AddonSettings
 from combine_core.settings.guests import APPLICATION, Guest, key_pattern, variable_pattern
 from combine_core.settings.problems import Problem
 from combine_core.settings.unknown import Names
+
+log = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = "combine.settings"
 # By the server, and by the command line.
@@ -49,8 +52,9 @@ def installed(distribution: str | None = None) -> Installed:
             continue
         try:
             declaring: Any = entry_point.load()
-        except ImportError as error:
-            problems.append(_not_importable(entry_point.name, error))
+        except Exception as error:
+            log.debug("the settings of %s cannot be loaded", entry_point.name, exc_info=True)
+            problems.append(_not_loadable(entry_point.name, error))
             continue
         if isinstance(declaring, type) and issubclass(declaring, AddonSettings):
             classes[declaring] = None
@@ -92,6 +96,10 @@ def names_of(used: Installed, all_installed: Installed) -> Names:
     return names
 
 
-def _not_importable(addon: str, error: ImportError) -> Problem:
-    what = "cannot be imported" + (f": the package {error.name} is missing" if error.name else "")
-    return Problem(addon, what, f'run pip install "combine[{addon.removeprefix("combine_")}]"')
+def _not_loadable(addon: str, error: Exception) -> Problem:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        extra = addon.removeprefix("combine_")
+        what = f"needs the package {error.name}, which is not installed"
+        return Problem(addon, what, f'run pip install "combine[{extra}]"')
+    what = f"cannot be loaded ({type(error).__name__})"
+    return Problem(addon, what, "mend that add-on, or take it out of pyramid.includes")

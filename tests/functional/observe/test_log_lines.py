@@ -51,6 +51,8 @@ def lines(ini: str, tmp_path: Path, **environ: str) -> list[str]:
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
+            # Pyramid 2.1 warns of its own use of pkg_resources.
+            "PYTHONWARNINGS": "ignore",
             "ENVIRONMENT": "development",
             "ANTHROPIC_API_KEY": "canary-secret-of-anthropic",
             **environ,

@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+import pytest
+
 import combine_health.settings
 from combine_core.settings import CoreSettings, judge_all
 from combine_core.settings.guests import Guest
@@ -85,6 +87,36 @@ def test_a_secret_of_a_guest_is_masked():
     used = Installed((CoreSettings,), {"combine_guest": guest})
     row = rows(judge_all({}, None, {**DEVELOPMENT, "COMBINE_GUEST_TOKEN": "canary"}, used))
     assert row["COMBINE_GUEST_TOKEN"].value_shown == "********"
+
+
+@pytest.fixture
+def broken_add_ons(tmp_path, monkeypatch):
+    """Installed distributions whose settings cannot be loaded, each in its own way."""
+    for name, code in (
+        ("combine_lacking", "import a_package_that_nobody_has"),
+        ("combine_faulty", "raise RuntimeError('canary')"),
+        ("combine_wrong", "settings = 1"),
+    ):
+        (tmp_path / f"{name}.py").write_text(code)
+        info = tmp_path / f"{name}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (info / "entry_points.txt").write_text(f"[combine.settings]\n{name} = {name}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("broken_add_ons")
+def test_an_add_on_that_cannot_be_loaded_stops_only_those_who_include_it():
+    assert judge_all({}, None, DEVELOPMENT).problems == ()
+    ini = {"pyramid.includes": "combine_core combine_lacking combine_faulty combine_wrong"}
+    found = {
+        p.variable: f"{p.what}: {p.remedy}" for p in judge_all(ini, None, DEVELOPMENT).problems
+    }
+    assert "a_package_that_nobody_has" in found["combine_lacking"]
+    assert 'pip install "combine[lacking]"' in found["combine_lacking"]
+    assert "RuntimeError" in found["combine_faulty"]
+    assert "declares no settings" in found["combine_wrong"]
+    assert "canary" not in str(found)
 
 
 def test_keys_for_each_check_are_known():
