@@ -8,9 +8,8 @@ it returns. Readers only ever copy what is known: a probe never waits for a chec
 
 import atexit
 import logging
-import os
 import weakref
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,16 +19,21 @@ from itertools import count
 from queue import Empty, SimpleQueue
 from threading import Condition, Thread
 from time import monotonic
-from typing import Any
+from typing import Any, TypeAlias
 
 from .check import Check, Kind
-from .execute import execute
+from .execute import run
+from .forks import reset_after_fork
+from .history import Change, CheckRun
 from .pool import DaemonPool, report
 from .redact import Redactor
 from .result import HealthResult, Status
 from .state import TIMEOUT, Outcome, Reading, State, read
 
 log = logging.getLogger("combine_health")
+
+Event: TypeAlias = Change | CheckRun
+Tell: TypeAlias = Callable[[Sequence[Event]], None]
 
 
 def _utc_now() -> datetime:
@@ -54,12 +58,18 @@ class _Attempt:
 class _Slot:
     check: Check
     state: State
+    chore: bool = False
     attempt: _Attempt | None = None
+    skipped: int = 0  # runs that did not take place because one before them hung
     wake: int = 0  # number of the one entry of the agenda that counts
 
 
 class Runner:
-    """Runs ``checks`` against ``registry`` and remembers what they found."""
+    """Runs ``checks`` against ``registry`` and remembers what they found.
+
+    ``chores`` are run like checks and shown to nobody. ``tell`` is handed what happened, on the
+    thread where it did, so it must neither block nor raise.
+    """
 
     def __init__(
         self,
@@ -69,18 +79,23 @@ class Runner:
         *,
         background: bool = True,
         clock: Clock | None = None,
+        chores: Iterable[Check] = (),
+        tell: Tell = lambda _events: None,
     ) -> None:
         self._checks = tuple(checks)
+        self._chores = tuple(chores)
         self._registry = registry
         self._redactor = redactor
         self._background = background
         self._clock = clock or Clock()
+        self._tell_of = tell
         self.moved = 0
         """How often any check has changed its status; readers compare it to know what is new."""
-        self._reset()
+        self.reset()
         _RUNNERS.add(self)
+        reset_after_fork(self)
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
         """Begin afresh; also in a fork's child, where the parent's threads and locks are void."""
         self.moved += 1
         self._changed = Condition()
@@ -89,10 +104,12 @@ class Runner:
         self._stopped = False
         self._agenda: list[tuple[float, int, _Slot]] = []
         self._numbers = count(1)
-        self._pool: DaemonPool[HealthResult] = DaemonPool()
+        self._pool: DaemonPool[tuple[HealthResult, float]] = DaemonPool()
         since = self._clock.wall()
         self._slots = {check.name: _Slot(check, State(since)) for check in self._checks}
-        self._moves: list[tuple[Check, State, State]] = []
+        for chore in self._chores:  # under names that no check can have
+            self._slots[f"({chore.name})"] = _Slot(chore, State(since), chore=True)
+        self._events: list[Event] = []
 
     # Starting and stopping
 
@@ -135,7 +152,7 @@ class Runner:
         """
         self.start()
         now = self._clock.monotonic()
-        return [self._read(slot, now) for slot in self._slots.values()]
+        return [self._read(slot, now) for slot in self._slots.values() if not slot.chore]
 
     def reading(self, name: str) -> Reading | None:
         """One check as it stands now; ``None`` if there is none of that name."""
@@ -149,22 +166,25 @@ class Runner:
                 lambda: not any(slot.attempt for slot in self._slots.values()), timeout
             )
 
-    def refresh(self, kinds: Collection[Kind]) -> None:
+    def refresh(self, kinds: Collection[Kind], names: Collection[str] | None = None) -> None:
         """Run the checks of ``kinds`` now and wait for them, each at most until its deadline.
 
-        For ``combine_health.background = false``. Requests at the same time share one run.
+        Only those called ``names``, if given. For ``combine_health.background = false``. Requests
+        at the same time share one run.
         """
+        self._launch_due()
+        waiting = []
+        for slot in self._slots.values():
+            if slot.chore:
+                wanted = self._is_due(slot)
+            else:
+                wanted = slot.check.kind in kinds and (names is None or slot.check.name in names)
+            if wanted and not _is_done(slot) and (attempt := self._join(slot)):
+                waiting.append((slot, attempt))
         with self._changed:
-            now = self._clock.monotonic()
-            self._tick(now)
-            slots = [s for s in self._slots.values() if s.check.kind in kinds and not _is_done(s)]
-            for slot in slots:
-                if slot.attempt is None and not self._stopped:
-                    self._begin(slot, now)
-            waiting = [(slot, slot.attempt) for slot in slots if slot.attempt is not None]
             while True:
                 now = self._clock.monotonic()
-                self._tick(now)
+                self._overdue_at(now)
                 ends = [
                     attempt.started + slot.check.timeout
                     for slot, attempt in waiting
@@ -179,9 +199,9 @@ class Runner:
 
     def tick(self) -> float | None:
         """Do all that is due; return the seconds until the next thing is, if there is any."""
+        self._launch_due()
         with self._changed:
             now = self._clock.monotonic()
-            self._tick(now)
             delay = None if not self._agenda else max(0.0, self._agenda[0][0] - now)
         self._tell()
         return delay
@@ -191,7 +211,17 @@ class Runner:
         """Whether `stop` was called."""
         return self._stopped
 
-    def _tick(self, now: float) -> None:
+    def _launch_due(self) -> None:
+        while True:
+            with self._changed:
+                slot = self._overdue_at(self._clock.monotonic())
+                if slot is None:
+                    return
+                attempt = self._begin(slot)
+            self._launch(slot, attempt)
+
+    def _overdue_at(self, now: float) -> _Slot | None:
+        """Call overdue what is; return the first check that is due to be run, if one is."""
         while self._agenda and self._agenda[0][0] <= now:
             _, number, slot = heappop(self._agenda)
             if number != slot.wake:
@@ -199,7 +229,22 @@ class Runner:
             if slot.attempt is not None:
                 self._overdue(slot, slot.attempt, now)
             elif not self._stopped:
-                self._begin(slot, now)
+                return slot
+        return None
+
+    def _join(self, slot: _Slot) -> _Attempt | None:
+        """The attempt under way, or else a new one."""
+        with self._changed:
+            if slot.attempt is not None or self._stopped:
+                return slot.attempt
+            attempt = self._begin(slot)
+        self._launch(slot, attempt)
+        return attempt
+
+    def _is_due(self, slot: _Slot) -> bool:
+        latest = slot.state.latest
+        now = self._clock.monotonic()
+        return latest is None or now - latest.started >= slot.check.interval
 
     def _plan(self, slot: _Slot, when: float) -> None:
         slot.wake = next(self._numbers)
@@ -208,19 +253,23 @@ class Runner:
             self._agenda = [entry for entry in self._agenda if entry[1] == entry[2].wake]
             heapify(self._agenda)
 
-    def _begin(self, slot: _Slot, now: float) -> None:
+    def _begin(self, slot: _Slot) -> _Attempt:
+        now = self._clock.monotonic()
         attempt = slot.attempt = _Attempt(now)
         self._plan(slot, now + slot.check.timeout)
+        return attempt
+
+    def _launch(self, slot: _Slot, attempt: _Attempt) -> None:
+        """Start the run; without the lock, or no other could end while threads are started."""
         try:
-            self._pool.submit(
-                partial(_run, slot.check, self._registry, self._redactor),
-                partial(self._finish, slot, attempt),
-            )
+            self._pool.submit(partial(self._run, slot.check), partial(self._finish, slot, attempt))
         except RuntimeError as error:  # the system gives no thread
-            slot.attempt = None
             result = HealthResult(Status.FAILING, "no_thread", self._redactor.text(str(error)))
-            self._record(slot, result, now, now)
-            self._plan_next(slot, attempt, now)
+            self._finish(slot, attempt, (result, attempt.started))
+
+    def _run(self, check: Check) -> tuple[HealthResult, float]:
+        result = run(check, self._registry, self._redactor)
+        return result, self._clock.monotonic()  # here: waiting for the lock is not its fault
 
     def _overdue(self, slot: _Slot, attempt: _Attempt, now: float) -> None:
         attempt.overdue = True
@@ -231,16 +280,17 @@ class Runner:
             self._plan(slot, now + slot.check.interval)
         self._changed.notify_all()
 
-    def _finish(self, slot: _Slot, attempt: _Attempt, result: HealthResult) -> None:
+    def _finish(self, slot: _Slot, attempt: _Attempt, found: tuple[HealthResult, float]) -> None:
+        result, now = found
         with self._changed:
             if slot.attempt is not attempt:
                 return  # of a run before a fork
-            now = self._clock.monotonic()
             slot.attempt = None
             took = now - attempt.started
-            if took >= slot.check.timeout:
+            if attempt.overdue or took >= slot.check.timeout:
                 result = HealthResult(Status.FAILING, TIMEOUT, f"answered after {took:.1f} s")
             if attempt.overdue:  # counted already; only what is known of it is newer now
+                slot.skipped += int(took / slot.check.interval)
                 slot.state = replace(slot.state, latest=_outcome(result, attempt.started, now))
             else:
                 self._record(slot, result, attempt.started, now)
@@ -259,61 +309,47 @@ class Runner:
     def _record(self, slot: _Slot, found: HealthResult, started: float, now: float) -> None:
         outcome = _outcome(found, started, now)
         before = slot.state
-        slot.state = before.after(outcome, slot.check, self._clock.wall())
+        wall = self._clock.wall()
+        slot.state = before.after(outcome, slot.check, wall)
+        if slot.chore:
+            return
+        self._events.append(
+            CheckRun(
+                slot.check.name,
+                outcome.status,
+                outcome.cause,
+                outcome.detail,
+                outcome.data,
+                now - started,
+                wall,
+            )
+        )
         if before.settled is not slot.state.settled:
             self.moved += 1
-            self._moves.append((slot.check, before, slot.state))
+            self._events.append(slot.state.recent[-1])
 
     def _read(self, slot: _Slot, now: float) -> Reading:
         attempt = slot.attempt
-        return read(slot.check, slot.state, attempt.started if attempt else None, now)
+        return read(slot.check, slot.state, attempt.started if attempt else None, now, slot.skipped)
 
     def _tell(self) -> None:
-        """Log what changed, outside the lock: a log handler that blocks must not block a probe."""
-        if not self._moves:
+        """Tell what happened, outside the lock."""
+        if not self._events:
             return
         with self._changed:
-            moves, self._moves = self._moves, []
-        for check, before, after in moves:
-            try:
-                _log_move(check, before, after)
-            except Exception as error:  # noqa: BLE001 - a log handler that raises
-                report(error)
+            events, self._events = self._events, []
+        try:
+            self._tell_of(events)
+        except Exception as error:  # noqa: BLE001 - reported; the checks go on
+            report(error)
 
 
 def _outcome(found: HealthResult, started: float, now: float) -> Outcome:
     return Outcome(Status(found.status), found.cause, found.detail, found.data, started, now)
 
 
-def _run(check: Check, registry: Any, redactor: Redactor) -> HealthResult:
-    """Run the check and clean what it says, all on its own thread. Never raises."""
-    try:
-        return redactor.result(execute(check, registry))
-    except Exception as error:  # noqa: BLE001 - reported: texts or data that cannot be read
-        detail = f"the result cannot be read: {type(error).__name__}"
-        return HealthResult(Status.FAILING, "bad_result", detail)
-
-
 def _is_done(slot: _Slot) -> bool:
     return slot.check.kind is Kind.STARTUP and slot.state.ever_healthy
-
-
-def _log_move(check: Check, before: State, after: State) -> None:
-    latest = after.latest
-    if latest is None:
-        return
-    if after.settled is Status.HEALTHY:
-        log.info("health check %s: %s -> %s", check.name, before.settled, after.settled)
-        return
-    log.warning(
-        "health check %s: %s -> %s, cause %s: %s. Remedy: %s",
-        check.name,
-        before.settled,
-        after.settled,
-        latest.cause,
-        latest.detail,
-        check.remedy_for(latest.cause) or "none declared",
-    )
 
 
 def _schedule(runner_ref: "weakref.ref[Runner]", wake: "SimpleQueue[None]") -> None:
@@ -335,16 +371,9 @@ def _schedule(runner_ref: "weakref.ref[Runner]", wake: "SimpleQueue[None]") -> N
 _RUNNERS: "weakref.WeakSet[Runner]" = weakref.WeakSet()
 
 
-def _after_fork() -> None:
-    for runner in list(_RUNNERS):
-        runner._reset()  # noqa: SLF001 - this module's own class
-
-
 def _at_exit() -> None:
     for runner in list(_RUNNERS):
         runner.stop()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_after_fork)
 atexit.register(_at_exit)

@@ -2,42 +2,47 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from pyramid.exceptions import ConfigurationError
 
+from .check import NAME
+from .declarations import (
+    CHECK,
+    GROUP,
+    OWN,
+    PER_CHECK,
+    PREFIX,
+    SERVER_OWN,
+    VARIABLE_PREFIX,
+    Declared,
+    declared,
+    group,
+    in_variable,
+    per_check,
+)
 from .maintenance import default_file
+from .setting_values import MASK, Secret
 
-PREFIX = "combine_health."
-VARIABLE_PREFIX = "COMBINE_HEALTH_"
-SERVER = "server:main"
-DETAILS = ("never", "local", "authorized", "always")
-
-_TRUE = {"true", "yes", "on", "1", "t", "y"}
-_FALSE = {"false", "no", "off", "0", "f", "n"}
+__all__ = [
+    "Declared",
+    "HealthEnvironmentError",
+    "HealthSettings",
+    "Resolved",
+    "declared",
+    "in_variable",
+    "read_server",
+    "read_settings",
+    "resolve",
+]
 
 
 class HealthEnvironmentError(ConfigurationError):  # type: ignore[misc]  # Pyramid has no types
     """Settings of combine_health that cannot be used; the message names every one of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """One setting: where it is written, what it takes, and why one would."""
-
-    name: str  # the ini key
-    variable: str
-    type: str  # how the type is shown in tables
-    default: Any
-    help: str
-    read: Callable[[str], Any]
-    section: str = "app:main"  # of the ini file
-    also: tuple[str, ...] = ()  # further variables, asked after ``variable``
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +60,28 @@ class HealthSettings:
     """The settings of one application, typed."""
 
     details: str = "local"
+    token: Secret | None = None
+    behind_proxy: bool = False
+    metrics: str = "local"
+    status_page: bool = True
     background: bool = True
     disabled: tuple[str, ...] = ()
     disabled_plugins: tuple[str, ...] = ()
     load_entry_points: bool = True
     version: str | None = None
     environment: str | None = None
-    maintenance_file: Path = field(default_factory=default_file)
+    maintenance_file: Path | None = None
     saturated_after: float = 60.0
     stuck_after: float = 600.0
     overrides: Mapping[tuple[str, str], Any] = field(default_factory=dict)
     """What ``combine_health.check.NAME.timeout`` and such say, by ``(NAME, "timeout")``."""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What ``combine_health.group.NAME`` says, by the name."""
+
+    @property
+    def maintenance_path(self) -> Path:
+        """Where the maintenance file is, if there is one."""
+        return self.maintenance_file or default_file()
 
     def overrides_of(self, name: str) -> dict[str, Any]:
         """The overrides for the check ``name``: timeout, interval, fall, rise, critical."""
@@ -76,189 +92,18 @@ class HealthSettings:
         }
 
 
-def _flag(text: str) -> bool:
-    word = text.strip().lower()
-    if word not in _TRUE | _FALSE:
-        raise ValueError("write true or false")
-    return word in _TRUE
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.replace(",", " ").split())
-
-
-def _seconds(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError("write a number of seconds, such as 2 or 0.5") from None
-
-
-def _wait(text: str) -> float:
-    seconds = _seconds(text)
-    if not (isfinite(seconds) and seconds > 0):
-        raise ValueError("write a number of seconds above 0")
-    return seconds
-
-
-def _file(text: str) -> Path:
-    path = Path(text.strip()).expanduser()
-    if not path.is_absolute():
-        raise ValueError("write an absolute path")
-    return path
-
-
-def _count(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError("write a whole number") from None
-
-
-def _details(text: str) -> str:
-    word = text.strip().lower()
-    if word not in DETAILS:
-        raise ValueError(f"write one of {', '.join(DETAILS)}")
-    return word
-
-
-def in_variable(name: str) -> str:
-    """``name`` as it stands in the name of an environment variable."""
-    return re.sub(r"[^A-Z0-9]", "_", name.upper())
-
-
-def _own(
-    name: str,
-    type_: str,
-    default: Any,
-    read: Callable[[str], Any],
-    help_: str,
-    also: tuple[str, ...] = (),
-) -> Declared:
-    variable = VARIABLE_PREFIX + name.upper()
-    return Declared(PREFIX + name, variable, type_, default, help_, read, also=also)
-
-
-_OWN = (
-    _own(
-        "details",
-        "never|local|authorized|always",
-        "local",
-        _details,
-        "Who sees more than names and statuses at /health/detailed: nobody; clients on loopback or"
-        " a private address; those with the permission health:details; everybody.",
-    ),
-    _own(
-        "background",
-        "bool",
-        True,
-        _flag,
-        "Run the checks in the background. false runs them at the request, for tests and tiny"
-        " applications.",
-    ),
-    _own("disabled", "names", (), _names, "Checks that are not run."),
-    _own("disabled_plugins", "names", (), _names, "Plugins that are not loaded."),
-    _own(
-        "load_entry_points",
-        "bool",
-        True,
-        _flag,
-        "Load the installed plugins of the entry-point group combine_health.",
-    ),
-    _own("version", "str", None, str.strip, "What /health/detailed shows as the version."),
-    _own(
-        "environment",
-        "str",
-        None,
-        str.strip,
-        "What /health/detailed shows as the environment.",
-        also=("ENVIRONMENT",),
-    ),
-    _own(
-        "maintenance_file",
-        "path",
-        default_file(),
-        _file,
-        "The file that puts the service into maintenance. All processes that share it obey it; two"
-        " applications on one machine need one each.",
-    ),
-    _own(
-        "saturated_after",
-        "seconds",
-        60.0,
-        _wait,
-        "Not ready once all worker threads of the server have been busy, with requests waiting, for"
-        " so long.",
-    ),
-    _own(
-        "stuck_after",
-        "seconds",
-        600.0,
-        _wait,
-        "Not alive once requests wait and no worker thread has finished one for so long.",
-    ),
-)
-
-_PER_CHECK: dict[str, tuple[str, Callable[[str], Any], str]] = {
-    "timeout": ("seconds", _seconds, "Time after which a run counts as failed."),
-    "interval": ("seconds", _seconds, "Time from one run to the next."),
-    "fall": ("int", _count, "Failures in a row that make the check failing."),
-    "rise": ("int", _count, "Passes in a row that make a failing check healthy."),
-    "critical": ("bool", _flag, "Whether the check decides readiness."),
-}
-
-
-def _text(text: str) -> str:
-    return text.strip()
-
-
-_SERVER = (
-    Declared(
-        "listen",
-        "LISTEN",
-        "host[:port] ...",
-        "127.0.0.1:8000",
-        "Addresses that the server listens on.",
-        _text,
-        SERVER,
-    ),
-    Declared(
-        "port",
-        "PORT",
-        "int",
-        8000,
-        "Port that the server listens on, wherever LISTEN names none.",
-        _text,
-        SERVER,
-    ),
-)
-
-
-def _per_check(name: str, setting: str) -> Declared:
-    type_, read, help_ = _PER_CHECK[setting]
-    variable = f"{VARIABLE_PREFIX}CHECK_{in_variable(name)}_{setting.upper()}"
-    key = f"{PREFIX}check.{name}.{setting}"
-    return Declared(key, variable, type_, None, help_, read)
-
-
-def declared() -> list[Declared]:
-    """Every setting of the add-on; those per check stand with NAME in place of the check's name."""
-    return [*_OWN, *(_per_check("NAME", setting) for setting in _PER_CHECK), *_SERVER]
-
-
 def resolve(
     ini: Mapping[str, Any],
     environ: Mapping[str, str] | None = None,
     server: Mapping[str, Any] | None = None,
 ) -> list[Resolved]:
-    """Every setting with its value and where that came from; per-check settings only where set.
+    """Every setting with its value and where that came from; named ones only where set.
 
     ``ini`` is the application's section, ``server`` the section ``[server:main]``.
     """
     environ = os.environ if environ is None else environ
-    rows = [_resolve(one, ini, environ) for one in _OWN]
-    rows += [_resolve(one, ini, environ) for one in _set_per_check(ini, environ)]
-    rows += [_resolve(one, server or {}, environ) for one in _SERVER]
+    rows = [_resolve(one, ini, environ) for one in (*OWN, *_named(ini, environ))]
+    rows += [_resolve(one, server or {}, environ) for one in SERVER_OWN]
     return rows
 
 
@@ -276,13 +121,24 @@ def read_settings(
     if problems:
         raise HealthEnvironmentError("combine_health cannot start:\n  " + "\n  ".join(problems))
     values = {row.declared.name: row.value for row in rows}
-    overrides = {
-        _override_key(row.declared): row.value
-        for row in rows
-        if row.declared.name.startswith(f"{PREFIX}check.")
-    }
-    own = {one.name.removeprefix(PREFIX): values[one.name] for one in _OWN}
-    return HealthSettings(**own, overrides=overrides)
+    return HealthSettings(
+        **{one.name.removeprefix(PREFIX): values[one.name] for one in OWN},
+        overrides={_override_key(key): v for key, v in values.items() if key.startswith(CHECK)},
+        groups={key.removeprefix(GROUP): v for key, v in values.items() if key.startswith(GROUP)},
+    )
+
+
+def read_server(ini: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The settings of the section ``[server:main]``, by name.
+
+    Raises `HealthEnvironmentError` naming every value that cannot be used.
+    """
+    environ = os.environ if environ is None else environ
+    rows = [_resolve(one, ini, environ) for one in SERVER_OWN]
+    problems = [row.problem for row in rows if row.problem]
+    if problems:
+        raise HealthEnvironmentError("\n  ".join(problems))
+    return {row.declared.name: row.value for row in rows}
 
 
 def _resolve(one: Declared, ini: Mapping[str, Any], environ: Mapping[str, str]) -> Resolved:
@@ -294,12 +150,13 @@ def _resolve(one: Declared, ini: Mapping[str, Any], environ: Mapping[str, str]) 
     else:
         if one.name in ini:
             given, source, where = ini[one.name], "ini", one.name
-    if given is None:
+    if given is None or (one.default is None and not _as_text(given).strip()):
         return Resolved(one, one.default, "default")
     try:
         value = one.read(_as_text(given))
     except ValueError as error:
-        return Resolved(one, one.default, source, f"{where} is {_as_text(given)!r}: {error}")
+        shown = MASK if one.secret else repr(_as_text(given))
+        return Resolved(one, one.default, source, f"{where} is {shown}: {error}")
     return Resolved(one, value, source)
 
 
@@ -309,7 +166,7 @@ def _as_text(given: Any) -> str:
 
 
 _VARIABLE_OF_CHECK = re.compile(
-    rf"{VARIABLE_PREFIX}CHECK_(?P<name>[A-Z0-9_]+)_(?P<setting>{'|'.join(_PER_CHECK).upper()})"
+    rf"{VARIABLE_PREFIX}CHECK_(?P<name>[A-Z0-9_]+)_(?P<setting>{'|'.join(PER_CHECK).upper()})"
 )
 
 
@@ -317,29 +174,38 @@ _VARIABLE_OF_CHECK = re.compile(
 _OF_KUBERNETES = re.compile(rf"{VARIABLE_PREFIX}(SERVICE_(HOST|PORT)|PORT$|PORT_\d)")
 
 
-def _set_per_check(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[Declared]:
-    found: dict[tuple[str, str], Declared] = {}
-    for key in ini:
-        name, _, setting = str(key).removeprefix(f"{PREFIX}check.").rpartition(".")
-        if str(key).startswith(f"{PREFIX}check.") and setting in _PER_CHECK and name:
-            found[in_variable(name), setting] = _per_check(name, setting)
+_VARIABLE_OF_GROUP = re.compile(rf"{VARIABLE_PREFIX}GROUP_(?P<name>[A-Z0-9_]+)")
+
+
+def _named(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[Declared]:
+    """The settings of single checks and groups that are set anywhere."""
+    found: dict[str, Declared] = {}  # by variable: a-b and a_b are the same there
+    for key in map(str, ini):
+        name, _, setting = key.removeprefix(CHECK).rpartition(".")
+        if key.startswith(CHECK) and setting in PER_CHECK and name:
+            one = per_check(name, setting)
+            found[one.variable] = one
+        elif key.startswith(GROUP) and NAME.fullmatch(key.removeprefix(GROUP)):
+            one = group(key.removeprefix(GROUP))
+            found[one.variable] = one
     for variable in environ:
-        match = _VARIABLE_OF_CHECK.fullmatch(variable)
-        if match:
-            name, setting = match["name"], match["setting"].lower()
-            found.setdefault((name, setting), _per_check(name.lower(), setting))
+        if match := _VARIABLE_OF_CHECK.fullmatch(variable):
+            one = per_check(match["name"].lower(), match["setting"].lower())
+            found.setdefault(variable, one)
+        elif match := _VARIABLE_OF_GROUP.fullmatch(variable):
+            found.setdefault(variable, group(match["name"].lower()))
     return list(found.values())
 
 
-def _override_key(one: Declared) -> tuple[str, str]:
-    name, _, setting = one.name.removeprefix(f"{PREFIX}check.").rpartition(".")
+def _override_key(key: str) -> tuple[str, str]:
+    name, _, setting = key.removeprefix(CHECK).rpartition(".")
     return in_variable(name), setting
 
 
 def _unknown(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
-    known = [*_OWN, *_set_per_check(ini, environ)]
+    known = [*OWN, *_named(ini, environ)]
     names = {one.name for one in known}
-    variables = {one.variable for one in known}
+    variables = {one.variable for one in (*known, *SERVER_OWN)}
     problems = [
         _misspelt(str(key), names)
         for key in ini

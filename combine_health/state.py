@@ -6,6 +6,7 @@ from datetime import datetime
 from math import inf
 
 from .check import Check, Kind
+from .history import KEPT_PER_CHECK, Change, remember
 from .result import Status
 
 
@@ -36,6 +37,7 @@ class State:
     runs: int = 0
     timeouts: int = 0
     transitions: int = 0
+    recent: tuple[Change, ...] = ()  # the last transitions, the newest at the end
 
     def after(self, outcome: Outcome, check: Check, wall: datetime) -> "State":
         """The state after one more outcome.
@@ -52,6 +54,13 @@ class State:
         elif not failed and (self.settled is not Status.FAILING or passes >= check.rise):
             settled = outcome.status
         moved = settled is not self.settled
+        recent = self.recent
+        if moved:
+            remedy = None if settled is Status.HEALTHY else check.remedy_for(outcome.cause)
+            change = Change(
+                check.name, self.settled, settled, outcome.cause, outcome.detail, remedy, wall
+            )
+            recent = remember(recent, change, KEPT_PER_CHECK)
         return replace(
             self,
             since=wall if moved else self.since,
@@ -65,6 +74,7 @@ class State:
             runs=self.runs + 1,
             timeouts=self.timeouts + (outcome.cause == TIMEOUT),
             transitions=self.transitions + moved,
+            recent=recent,
         )
 
 
@@ -88,6 +98,8 @@ class Reading:
     state: State | None = None
     good_until: float = inf
     """The monotonic time at which it reads differently although nothing has been recorded."""
+    skipped: int = 0
+    """Runs that did not take place because the one before them hung."""
 
     @property
     def passing(self) -> bool:
@@ -100,13 +112,25 @@ class Reading:
         return None if self.status is Status.HEALTHY else self.check.remedy_for(self.cause)
 
 
-def read(check: Check, state: State, running_since: float | None, now: float) -> Reading:
+def read(
+    check: Check, state: State, running_since: float | None, now: float, skipped: int = 0
+) -> Reading:
     """What ``state`` says at ``now``: age is computed here, and a result too old is unknown."""
     running_for = None if running_since is None else now - running_since
     latest = state.latest
     deadline = inf if running_since is None else running_since + check.timeout
+    if running_for is not None and now >= deadline:
+        skipped += int(running_for / check.interval)
     if latest is None:
-        return Reading(check, state.settled, state.since, running_for=running_for, state=state)
+        return Reading(
+            check,
+            state.settled,
+            state.since,
+            running_for=running_for,
+            state=state,
+            good_until=deadline,
+            skipped=skipped,
+        )
     age = max(0.0, now - latest.finished)
     status, cause, detail = state.settled, latest.cause, latest.detail
     expires = latest.finished + check.expiry
@@ -136,4 +160,5 @@ def read(check: Check, state: State, running_since: float | None, now: float) ->
         running_for,
         state,
         min((at for at in (expires, deadline) if at >= now), default=inf),
+        skipped,
     )
