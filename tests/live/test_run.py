@@ -1,0 +1,220 @@
+"""`pserve development.ini` as a person runs it: starts, is killed, starts again, ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from combine_core.database.embedded.home import refuge_of
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+PATIENCE_S = 60
+TEXT = "The oven runs at 180 °C.\n\nWe decided to replace the seal by Friday.\n\nWho pays for it?\n"
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen in {PATIENCE_S} s"
+        time.sleep(0.05)
+
+
+class Service:
+    """One process of the service in a folder, and a client for it."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder = folder
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = folder / "service.log"
+        self.environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            "PORT": str(port),
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.token = ""
+        self.start()
+
+    def start(self) -> None:
+        with self.log.open("a") as output:
+            self.process = subprocess.Popen(
+                [BIN / "pserve", "development.ini"],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self) -> None:
+        wait_for(lambda: self.ready()[0] == 200, f"readiness\n{self.log.read_text()}")
+
+    def ready(self) -> tuple[int, dict[str, str]]:
+        try:
+            with urllib.request.urlopen(f"{self.url}/health/ready", timeout=5) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+        except OSError:  # not listening yet, or listening and still loading
+            return 0, {}
+
+    def command(self, *words: str) -> str:
+        done = subprocess.run(
+            [BIN / "combine", *words],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def api(self, path: str, body: object = None) -> dict[str, object]:
+        request = urllib.request.Request(
+            f"{self.url}/api/v1{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {self.token}",
+                "Content-Type": "application/json",
+            },
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def make_token(self) -> None:
+        self.token = self.command(
+            "token", "create", "-c", "development.ini", "--user", "you@example.org"
+        )
+
+    def interrupt(self) -> int:
+        """Ctrl-C: the terminal signals the whole group."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(PATIENCE_S)
+
+    def database(self) -> psutil.Process | None:
+        """The postmaster, while it lives."""
+        data = Path(self.folder.resolve() / "var" / "postgres" / "cluster" / "data")
+        for process in psutil.process_iter(["cmdline"]):
+            words = process.info["cmdline"] or []
+            if "-D" in words and str(data) in words:
+                return process
+        return None
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that the database's account may enter, unlike pytest's own when root runs it."""
+    path = Path(tempfile.mkdtemp(prefix="combine-live-"))
+    path.chmod(0o755)
+    shutil.copy(ROOT / "development.ini", path)
+    yield path
+    shutil.rmtree(path)
+    assert not refuge_of(path / "var" / "postgres").exists()
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def service(folder: Path, free_port: int) -> Iterator[Service]:
+    service = Service(folder, free_port)
+    try:
+        service.wait_until_ready()
+        yield service
+    finally:
+        if service.process.poll() is None:
+            service.process.send_signal(signal.SIGTERM)
+            service.process.wait(PATIENCE_S)
+        wait_for(lambda: service.database() is None, "the end of the database")
+
+
+def test_from_an_empty_folder_to_a_document_and_back_after_kill_9(service: Service) -> None:
+    log = service.log.read_text()
+    for line in (f"{service.url.replace('127.0.0.1', 'localhost')}", "/health/detailed", "Sign in"):
+        assert line in log
+    service.make_token()
+    project = service.api("/projects", {"name": "First"})
+    source = service.api("/projects/first/sources", {"name": "oven.md", "text": TEXT})
+    run = service.api("/projects/first/runs", {"line": "brief", "sources": [source["id"]]})
+    wait_for(lambda: service.api(f"/runs/{run['id']}")["state"] == "succeeded", "the run's end")
+    (document,) = service.api(f"/runs/{run['id']}")["documents"]  # type: ignore[misc]
+
+    os.killpg(service.process.pid, signal.SIGKILL)
+    service.process.wait()
+    service.start()
+    service.wait_until_ready()
+    (kept,) = service.api("/projects")["items"]  # type: ignore[misc]
+    assert kept == project
+    content = service.api(f"/documents/{document['id']}")["content"]
+    assert "We decided to replace the seal by Friday." in json.dumps(content)
+
+
+def test_ctrl_c_stops_everything_it_started(service: Service) -> None:
+    assert service.database() is not None
+    service.interrupt()
+    wait_for(lambda: service.database() is None, "the end of the database")
+    assert "Traceback" not in service.log.read_text()
+
+
+def test_a_killed_database_comes_back_and_the_run_ends(service: Service) -> None:
+    service.make_token()
+    service.api("/projects", {"name": "First"})
+    source = service.api("/projects/first/sources", {"name": "oven.md", "text": TEXT * 2000})
+    run = service.api("/projects/first/runs", {"line": "brief", "sources": [source["id"]]})
+    database = service.database()
+    assert database is not None
+    database.kill()
+    wait_for(
+        lambda: service.ready() == (503, {"status": "unavailable", "database": "disconnected"}),
+        "503",
+    )
+    service.wait_until_ready()
+    wait_for(lambda: service.api(f"/runs/{run['id']}")["ended_at"] is not None, "the run's end")
+    assert service.api(f"/runs/{run['id']}")["state"] == "succeeded"
+
+
+def test_a_taken_port_is_named_with_its_holder_and_the_way_out(
+    folder: Path, free_port: int
+) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", free_port))
+        holder.listen()
+        service = Service(folder, free_port)
+        assert service.process.wait(PATIENCE_S) == 1
+        log = service.log.read_text()
+    assert str(free_port) in log
+    assert str(os.getpid()) in log
+    assert "make run PORT=" in log
+    assert "Traceback" not in log
+    assert service.database() is None
+
+
+def test_the_command_line_works_beside_the_service_and_alone(service: Service) -> None:
+    (service.folder / "oven.md").write_text(TEXT)
+    arguments = ("run", "-c", "development.ini", "brief", "oven.md")
+    beside = service.command(*arguments)
+    assert "We decided to replace the seal by Friday." in beside
+    service.interrupt()
+    wait_for(lambda: service.database() is None, "the end of the database")
+    assert service.command(*arguments) == beside
+    wait_for(lambda: service.database() is None, "the end of the command's database")
