@@ -28,19 +28,28 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     # Imported here, so that a missing extra is named before one of them misses it.
     require_core()
     from combine_core.database.ready import with_database
+    from combine_core.observe import configure_logging
     from combine_core.providers import providers_of
     from combine_core.runs.worker import make_worker
     from combine_core.settings import SETTINGS_KEY, load_all
     from combine_core.settings.core import CoreSettings
 
     ini = global_config.get("__file__")
+    serving = global_config.get("__script__") == "pserve"
     # All settings are judged together, before any add-on is included.
-    loaded = with_database(load_all(settings, Path(ini) if ini else None))
-    with Configurator(settings={**settings, SETTINGS_KEY: loaded}) as config:
+    loaded = load_all(settings, Path(ini) if ini else None)
+    if serving:
+        configure_logging(loaded.get(CoreSettings), loaded.secrets())
+    loaded = with_database(loaded)
+    if serving:
+        # Again: only now is the password of an embedded database known, and with it what to mask.
+        configure_logging(loaded.get(CoreSettings), loaded.secrets())
+    assembled = {**settings, **loaded.overlay, SETTINGS_KEY: loaded}
+    with Configurator(settings=assembled) as config:
         application = config.make_wsgi_app()
     core = loaded.get(CoreSettings)
     # Only a server works: a shell, alembic or a test that builds the application does not.
-    if core.worker and global_config.get("__script__") == "pserve":
+    if core.worker and serving:
         worker = make_worker(core, providers_of(config.registry), grace=WORKER_GRACE_S)
         thread = worker.start()
 

@@ -22,6 +22,7 @@ HEAD = """\
 
 def resolve(interpreter: str) -> tuple[str, dict[str, str]]:
     """The Python version of ``interpreter``, and what it would install, by normalised name."""
+    # setuptools 80.9 and later make Pyramid print a warning at each start.
     with tempfile.TemporaryDirectory() as scratch:
         subprocess.run([interpreter, "-m", "venv", scratch], check=True)
         python = str(Path(scratch) / "bin" / "python")
@@ -29,7 +30,7 @@ def resolve(interpreter: str) -> tuple[str, dict[str, str]]:
         report = subprocess.run(
             [
                 *(python, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"),
-                *("--report", "-", f"{ROOT}[test]", "setuptools>=77,<82", "wheel"),
+                *("--report", "-", f"{ROOT}[test]", "setuptools>=77,<80.9", "wheel"),
             ],
             check=True,
             stdout=subprocess.PIPE,

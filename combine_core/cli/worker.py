@@ -28,7 +28,7 @@ def worker(ini: str, concurrency: int | None) -> None:
 
     setup_logging(ini)
     with open_service(ini) as service:
-        configure_logging(service.core)
+        configure_logging(service.core, service.settings.secrets())
         core = service.core
         if concurrency is not None:
             core = core.model_copy(update={"worker_concurrency": concurrency})
