@@ -34,6 +34,7 @@ def includeme(config: Configurator) -> None:
     config.add_tween(_PROBLEMS, under=EXCVIEW, over=MAIN)
     # Inside that, so that what it refuses becomes a problem document.
     config.add_tween("combine_core.api.guard.guard_tween_factory", under=_PROBLEMS, over=MAIN)
+    config.registry.settings.setdefault("retry.activate_hook", "combine_core.api.guard.keep_body")
     # Outside the transaction: what fails at the commit.
     config.add_tween(
         "combine_core.api.problems.last_problem_tween_factory",

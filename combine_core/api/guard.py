@@ -25,6 +25,19 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
+def keep_body(request: Request) -> None:
+    """Hook of pyramid_retry, which copies each body, to read it again in a further attempt.
+
+    The body that waitress hands over can be read again as it is: it has been received as a whole.
+    Other servers' cannot, and are copied.
+
+    :returns: ``None``: as many attempts as the settings say
+    """
+    body = request.environ["wsgi.input"]
+    if hasattr(body, "seekable") and body.seekable():
+        request.is_body_seekable = True
+
+
 def guard_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
