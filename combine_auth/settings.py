@@ -82,8 +82,8 @@ class AuthSettings(AddonSettings):
 
     def findings(self, given: Given) -> Iterable[tuple[str, Finding]]:
         """The rules between settings."""
-        if self.local_sign_in:
-            environment = given.place.environment
+        environment = given.place.environment
+        if self.local_sign_in and environment in NOT_DEVELOPMENT:
             yield (
                 "local_sign_in",
                 Finding(
