@@ -28,7 +28,7 @@ def writes(exchange: Exchange) -> None:
         ok({"facts": [{**item, "kind": "decision"}]})(exchange)
     else:
         sections = ("summary", "key_points", "numbers", "open_questions", "next_steps")
-        ok({**dict.fromkeys(sections, []), "decisions": [item]})(exchange)
+        ok({**{section: [] for section in sections}, "decisions": [item]})(exchange)
 
 
 @pytest.fixture(autouse=True)
