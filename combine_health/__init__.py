@@ -118,6 +118,7 @@ from .directives import (
     add_health_section,
     make_add_health_plugin,
 )
+from .history import Change, CheckRun
 from .hookspecs import hookimpl
 from .plugins import Plugins
 from .registry import HealthRegistry, IHealthRegistry, health_of
@@ -128,6 +129,8 @@ from .version import __version__
 from .views import add_views
 
 __all__ = [
+    "Change",
+    "CheckRun",
     "HealthEnvironmentError",
     "HealthResult",
     "Reading",
@@ -169,6 +172,8 @@ def includeme(config: Any) -> None:
         # Only now are all checks and plugins known.
         plugins.verify()
         health.verify()
+        for listener in plugins.listeners():
+            health.outboxes.add(listener)
         _ = health.runner  # from here on the checks are fixed
 
     config.add_subscriber(finish, ApplicationCreated)

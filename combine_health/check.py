@@ -13,6 +13,7 @@ CheckAnswer: TypeAlias = HealthResult | bool | None
 CheckFunction: TypeAlias = Callable[[Any], CheckAnswer | Awaitable[CheckAnswer]]
 
 NAME = pattern(r"[a-z][a-z0-9_-]{0,63}")
+TAKEN = frozenset({"status", "checks"})
 LONGEST = 24 * 3600.0
 
 
@@ -46,6 +47,8 @@ class Check:
     remedy: str | None = None
     remedies: Mapping[str, str] = field(default_factory=dict)
     runbook: str | None = None
+    groups: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         problems = list(self._problems())
@@ -70,8 +73,8 @@ class Check:
         found: list[str] = []
         if not (isinstance(given.name, str) and NAME.fullmatch(given.name)):
             found.append("the name must be 1 to 64 of a-z, 0-9, _ and -, beginning with a letter")
-        if given.name == "status":
-            found.append("the name 'status' is taken by the readiness body itself")
+        if given.name in TAKEN:
+            found.append(f"the name {given.name!r} is taken by the readiness body itself")
         if not callable(given.function):
             found.append(f"the check must be callable, not {type(given.function).__name__}")
         if given.kind not in set(Kind):
@@ -90,12 +93,25 @@ class Check:
             and all(isinstance(word, str) and word for word in given.words)
         ):
             found.append("words must be a pair, such as ('connected', 'disconnected')")
+        for name, text in (("remedy", given.remedy), ("runbook", given.runbook)):
+            if not (text is None or isinstance(text, str)):
+                found.append(f"{name} must be a text")
+        if not _are_texts(given.groups) or not all(map(NAME.fullmatch, given.groups)):
+            found.append("groups must be a tuple of names such as 'web'")
+        if not _are_texts(given.endpoints):
+            found.append("endpoints must be a tuple of URIs such as '/api/v1/runs'")
+        if not _are_texts(tuple(given.remedies.values())):
+            found.append("remedies must be texts")
         found.extend(
             f"the remedy's cause {cause!r} is not a code"
             for cause in given.remedies
             if not (isinstance(cause, str) and CAUSE.fullmatch(cause))
         )
         return found
+
+
+def _are_texts(given: Any) -> bool:
+    return isinstance(given, tuple) and all(isinstance(one, str) and one for one in given)
 
 
 def _is_seconds(number: Any) -> bool:

@@ -1,7 +1,7 @@
 """The directives that an application and its add-ons speak to the health add-on with."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pyramid.exceptions import ConfigurationError
@@ -12,7 +12,10 @@ from .registry import health_of
 
 log = logging.getLogger("combine_health")
 
-TAKEN_SECTIONS = frozenset({"status", "checks", "uptime_seconds"})
+TAKEN_SECTIONS = frozenset(
+    {"status", "cause", "detail", "remedy", "uptime_seconds", "time", "maintenance", "server"}
+    | {"history", "monitor", "groups", "checks"}
+)
 
 
 def add_health_check(
@@ -30,12 +33,17 @@ def add_health_check(
     remedy: str | None = None,
     remedies: Mapping[str, str] | None = None,
     runbook: str | None = None,
+    groups: Iterable[str] = (),
+    endpoints: Iterable[str] = (),
 ) -> None:
     """Declare a check; see `combine_health.check.Check` for what the arguments mean.
 
     ``check`` is ``check(registry) -> HealthResult | bool | None``, plain or ``async``, or its
-    dotted name. Raises `ConfigurationError` naming every fault of the declaration.
+    dotted name. Raises `ConfigurationError` naming every fault of the declaration, and once the
+    application is made.
     """
+    health = health_of(config.registry)
+    health.still_open(f"health check {name!r}")
     try:
         function = config.maybe_dotted(check)
     except (ImportError, AttributeError, ValueError) as error:
@@ -56,10 +64,11 @@ def add_health_check(
             remedy,
             dict(remedies or {}),
             runbook,
+            _listed(groups),
+            _listed(endpoints),
         )
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
-    health = health_of(config.registry)
     found = config.introspectable(
         "health checks", name, config.object_description(function), "health check"
     )
@@ -73,18 +82,24 @@ def add_health_check(
     )
 
 
+def _listed(given: Iterable[str]) -> tuple[str, ...]:
+    """One text is one name, and not the names of its letters."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
 def add_health_section(config: Any, name: str, section: Callable[[Any], Any] | str) -> None:
     """Add ``name`` to the body of ``/health/detailed``: what ``section(registry)`` returns.
 
     That must be JSON. It is called at the request, so it must only read memory. ``version`` and
     ``environment`` may be given this way too.
     """
+    health = health_of(config.registry)
+    health.still_open(f"health section {name!r}")
     function = config.maybe_dotted(section)
     if not NAME.fullmatch(str(name)) or name in TAKEN_SECTIONS:
         raise ConfigurationError(f"health section {name!r}: the name is odd or taken")
     if not callable(function):
         raise ConfigurationError(f"health section {name!r}: {function!r} is not callable")
-    health = health_of(config.registry)
     found = config.introspectable(
         "health sections", name, config.object_description(function), "health section"
     )
@@ -107,6 +122,7 @@ def make_add_health_plugin(plugins: Plugins) -> Callable[..., None]:
 
     def add_health_plugin(config: Any, plugin: Any, name: str | None = None) -> None:
         """Add a pluggy plugin (module, object or dotted name) that no entry point announces."""
+        health_of(config.registry).still_open(f"health plugin {name or plugin!r}")
         plugins.add(config.maybe_dotted(plugin), name)
 
     return add_health_plugin

@@ -5,6 +5,8 @@ from typing import Any
 
 import pluggy
 
+from .history import Change, CheckRun
+
 PROJECT = "combine_health"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -19,4 +21,26 @@ def combine_health_register_checks(
 
     :param register: takes what the directive ``config.add_health_check`` takes.
     :param settings: the application's settings, from its ini file.
+    """
+
+
+@hookspec
+def combine_health_status_changed(change: Change) -> None:
+    """The service, or one check, went from one status to another.
+
+    Called on a thread of this plugin's own, after the fact and in order: it may take its time, and
+    an exception is logged and ends nothing else. When 1,000 events wait for it, further ones are
+    dropped and counted at /health/detailed.
+
+    :param change: ``check`` (``None``: the service), ``before``, ``after``, ``cause``, ``detail``,
+        ``remedy``, ``at``; see `combine_health.Change`.
+    """
+
+
+@hookspec
+def combine_health_result(result: CheckRun) -> None:
+    """A check has run, or has passed its deadline; called as the hook above.
+
+    :param result: ``check``, ``status``, ``cause``, ``detail``, ``data``, ``duration``, ``at``; see
+        `combine_health.CheckRun`.
     """

@@ -11,12 +11,19 @@ from pyramid.exceptions import ConfigurationError
 
 from . import hookspecs
 from .execute import describe
+from .history import Change, CheckRun
+from .listeners import Listener
 from .redact import Redactor
 from .result import HealthResult
 
 log = logging.getLogger("combine_health")
 
 GROUP = "combine_health"
+
+LISTENED: tuple[tuple[str, type[Change] | type[CheckRun], str], ...] = (
+    ("combine_health_status_changed", Change, "change"),
+    ("combine_health_result", CheckRun, "result"),
+)
 
 
 class Plugins:
@@ -86,6 +93,18 @@ class Plugins:
                 " To do without the plugin, name it in combine_health.disabled_plugins"
             ) from error
 
+    def listeners(self) -> list[Listener]:
+        """What the plugins listen to, each by itself: one that is slow must not delay others."""
+        found = []
+        for hook, event, argument in LISTENED:
+            implementations = getattr(self._manager.hook, hook).get_hookimpls()
+            for plugin in dict.fromkeys(one.plugin for one in implementations):
+                others = [one for one in self._manager.get_plugins() if one is not plugin]
+                call = self._manager.subset_hook_caller(hook, others)
+                name = f"{self._manager.get_name(plugin)} ({hook})"
+                found.append(Listener(name, event, _by_name(call, argument)))
+        return found
+
     def _report_broken(self, plugin: str, error: BaseException) -> None:
         stem = name = "plugin-" + re.sub(r"[^a-z0-9_-]", "-", plugin.lower())[:50]
         while name in self._broken:
@@ -101,6 +120,10 @@ class Plugins:
             remedy=f"Mend or uninstall the plugin {plugin}, or name it in"
             " combine_health.disabled_plugins.",
         )
+
+
+def _by_name(call: Callable[..., object], argument: str) -> Callable[[Any], object]:
+    return lambda event: call(**{argument: event})
 
 
 def _hooks() -> list[str]:

@@ -1,6 +1,6 @@
 """What one application knows about its health; kept on Pyramid's registry, never in a module."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Lock
 from time import monotonic
@@ -10,13 +10,20 @@ from pyramid.exceptions import ConfigurationError
 from zope.interface import Interface, implementer
 
 from .check import Check
+from .forks import reset_after_fork
+from .history import KEPT, Change, remember
+from .listeners import Event, Outboxes
+from .maintenance_watch import INTERVAL, TIMEOUT, MaintenanceWatch
 from .redact import Redactor
 from .runner import Clock, Runner
 from .settings import HealthEnvironmentError, HealthSettings, in_variable
-from .verdict import Circumstances, Saturation
+from .verdict import Circumstances, Saturation, Service, judge
 
 if TYPE_CHECKING:
     from .snapshot import Held
+
+
+OBSERVED_EVERY = 1.0  # seconds
 
 
 class IHealthRegistry(Interface):  # type: ignore[misc]  # zope.interface has no types
@@ -25,7 +32,7 @@ class IHealthRegistry(Interface):  # type: ignore[misc]  # zope.interface has no
 
 @implementer(IHealthRegistry)
 class HealthRegistry:
-    """Settings, checks, sections and the runner of one application."""
+    """Settings, checks, sections, the runner and the state of one application."""
 
     def __init__(self, registry: Any, settings: HealthSettings) -> None:
         self.settings = settings
@@ -35,27 +42,40 @@ class HealthRegistry:
         self.sections: dict[str, Callable[[Any], Any]] = {}
         self.clock = Clock()
         self.started = monotonic()
-        self._registry = registry
-        self._runner: Runner | None = None
-        self._building = Lock()
         self.prefix = ""
         """The route prefix of the endpoints, such as ``/internal``."""
         self.read_saturation: Callable[[], Saturation] | None = None
         """Set by a server that knows its worker threads; called often, so it must not block."""
         self.held: Held | None = None
         """The snapshot that was made last."""
+        self.outboxes = Outboxes(self.redactor)
+        self.recent: tuple[Change, ...] = ()
+        """The last transitions of the service, the newest at the end."""
+        self.transitions = 0
+        self._registry = registry
+        self._runner: Runner | None = None
         self._draining = False
         self._turns = 0
+        self.reset()
+        reset_after_fork(self)
+
+    def reset(self) -> None:
+        """Begin afresh in the child of a fork."""
+        self._building = Lock()
+        self._observing = Lock()
+        self._status = Service.STARTING
+
+    def still_open(self, what: str) -> None:
+        """Raise `ConfigurationError` naming ``what`` once the checks are fixed."""
+        if self._runner is not None:
+            raise ConfigurationError(f"{what}: too late, the application is made already")
 
     def add_check(self, check: Check) -> None:
         """Take ``check``, with what the settings say about it.
 
         Raises `ConfigurationError` once the runner exists: its checks are fixed.
         """
-        if self._runner is not None:
-            raise ConfigurationError(
-                f"health check {check.name!r}: too late, the application is made already"
-            )
+        self.still_open(f"health check {check.name!r}")
         try:
             check = replace(check, **self.settings.overrides_of(check.name))
         except ValueError as error:
@@ -71,14 +91,40 @@ class HealthRegistry:
         if self._runner is None:
             with self._building:
                 if self._runner is None:
-                    self._runner = Runner(
-                        self.checks.values(),
-                        self._registry,
-                        self.redactor,
-                        background=self.settings.background,
-                        clock=self.clock,
-                    )
+                    self._runner = self._make_runner()
         return self._runner
+
+    def _make_runner(self) -> Runner:
+        self.maintenance = MaintenanceWatch(
+            self.settings.maintenance_path, self.clock, self.redactor, self._turned
+        )
+        chores = [
+            Check("maintenance", self.maintenance.look, interval=INTERVAL, timeout=TIMEOUT),
+            # What the passing of time changes is noticed by nobody else.
+            Check("observe", lambda _: self.observe(), interval=OBSERVED_EVERY),
+        ]
+        return Runner(
+            self.checks.values(),
+            self._registry,
+            self.redactor,
+            background=self.settings.background,
+            clock=self.clock,
+            chores=chores,
+            tell=self._tell,
+        )
+
+    def group(self, name: str) -> frozenset[str] | None:
+        """The names of the checks in the group ``name``; ``None`` if there is no such group."""
+        return self.groups().get(name)
+
+    def groups(self) -> dict[str, frozenset[str]]:
+        """Every group with the names of its checks. The settings win over what checks declare."""
+        declared: dict[str, frozenset[str]] = {}
+        for check in (*self.checks.values(), *self.disabled.values()):
+            for group in check.groups:
+                declared[group] = declared.get(group, frozenset()) | {check.name}
+        declared.update({name: frozenset(ones) for name, ones in self.settings.groups.items()})
+        return {name: names & self.checks.keys() for name, names in declared.items()}
 
     @property
     def draining(self) -> bool:
@@ -88,6 +134,10 @@ class HealthRegistry:
     @draining.setter
     def draining(self, draining: bool) -> None:
         self._draining = draining
+        self._turned()
+        self.observe()
+
+    def _turned(self) -> None:
         self._turns += 1
 
     @property
@@ -97,14 +147,41 @@ class HealthRegistry:
 
     def circumstances(self) -> Circumstances:
         """What decides besides the checks, as it is now. Takes no lock and does no I/O."""
+        _ = self.runner  # the watch is made with it
+        now = self.clock.monotonic()
         return Circumstances(
-            self.clock.monotonic(),
+            now,
             self._draining,
-            None,
+            self.maintenance.order(now),
             self.read_saturation() if self.read_saturation else None,
             self.settings.saturated_after,
             self.settings.stuck_after,
         )
+
+    def observe(self) -> None:
+        """Notice a change in the status of the service; tell it to the log and the listeners."""
+        with self._observing:
+            verdict = judge(self.runner.readings(), self.circumstances())
+            if verdict.status is self._status:
+                return
+            change = Change(
+                None,
+                self._status,
+                verdict.status,
+                verdict.cause,
+                verdict.detail,
+                verdict.remedy,
+                self.clock.wall(),
+            )
+            self._status = verdict.status
+            self.recent = remember(self.recent, change, KEPT)
+            self.transitions += 1
+        self.outboxes.tell([change])
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        self.outboxes.tell(events)
+        if any(isinstance(event, Change) for event in events):
+            self.observe()
 
     def verify(self) -> None:
         """Raise `HealthEnvironmentError` where a setting names a check that does not exist."""
@@ -116,6 +193,12 @@ class HealthRegistry:
             f"combine_health.check.{name.lower()}.{setting} is set"
             for name, setting in self.settings.overrides
             if name not in set(map(in_variable, known))
+        ]
+        strange += [
+            f"combine_health.group.{group} names {name!r}"
+            for group, members in self.settings.groups.items()
+            for name in members
+            if name not in known
         ]
         if strange:
             raise HealthEnvironmentError(

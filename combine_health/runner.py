@@ -32,8 +32,7 @@ from .state import TIMEOUT, Outcome, Reading, State, read
 
 log = logging.getLogger("combine_health")
 
-Event: TypeAlias = Change | CheckRun
-Tell: TypeAlias = Callable[[Sequence[Event]], None]
+Tell: TypeAlias = Callable[[Sequence[Change | CheckRun]], None]
 
 
 def _utc_now() -> datetime:
@@ -109,7 +108,7 @@ class Runner:
         self._slots = {check.name: _Slot(check, State(since)) for check in self._checks}
         for chore in self._chores:  # under names that no check can have
             self._slots[f"({chore.name})"] = _Slot(chore, State(since), chore=True)
-        self._events: list[Event] = []
+        self._events: list[Change | CheckRun] = []
 
     # Starting and stopping
 

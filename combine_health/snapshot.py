@@ -53,6 +53,7 @@ def snapshot(health: HealthRegistry) -> Snapshot:
     }
     made = MappingProxyType({health.prefix + path: answer for path, answer in answers.items()})
     until = min((reading.good_until for reading in readings), default=inf)
+    until = min(until, health.maintenance.ends if circumstances.maintenance else inf)
     if health.read_saturation is not None:
         until = min(until, now + LONGEST)
     health.held = Held(made, version, until)

@@ -6,11 +6,7 @@ import threading
 import pytest
 from pyramid.authorization import ALL_PERMISSIONS, Allow, Everyone
 from pyramid.config import Configurator
-from pyramid.exceptions import (
-    ConfigurationConflictError,
-    ConfigurationError,
-    ConfigurationExecutionError,
-)
+from pyramid.exceptions import ConfigurationConflictError, ConfigurationError
 from pyramid.interfaces import IIntrospectable
 from pyramid.security import Allowed, Denied
 from webtest import TestApp
@@ -448,9 +444,10 @@ def test_too_late():
     config = Configurator(settings=AT_REQUEST)
     config.include("combine_health")
     app = TestApp(config.make_wsgi_app())
-    config.add_health_check("redis", Switch(False))
-    with pytest.raises(ConfigurationExecutionError, match="too late"):
-        config.commit()
+    with pytest.raises(ConfigurationError, match="'redis': too late"):
+        config.add_health_check("redis", Switch(False))
+    with pytest.raises(ConfigurationError, match="too late"):
+        config.add_health_plugin(Switch(False))
     assert app.get("/health/ready").json == {"status": "ready"}
 
 

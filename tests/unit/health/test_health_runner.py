@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import os
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from datetime import UTC, datetime
 import pytest
 
 from combine_health.check import Check, Kind
+from combine_health.history import Change, CheckRun
+from combine_health.listeners import log_change
 from combine_health.redact import Redactor
 from combine_health.result import HealthResult, Status
 from combine_health.runner import Clock, Runner
@@ -469,70 +470,6 @@ def test_an_abandoned_runner_ends_its_scheduler():
     assert gone() is None
 
 
-class Heard(logging.Handler):
-    """Collects log lines; `wait` returns when there are as many."""
-
-    def __init__(self):
-        super().__init__()
-        self.lines = []
-        self.came = threading.Condition()
-
-    def emit(self, record):
-        with self.came:
-            self.lines.append(record.getMessage())
-            self.came.notify_all()
-
-    def wait(self, number):
-        with self.came:
-            self.came.wait_for(lambda: len(self.lines) >= number, PATIENCE)
-        return self.lines
-
-
-@pytest.fixture
-def heard(caplog):
-    caplog.set_level(logging.INFO, "combine_health")
-    handler = Heard()
-    logging.getLogger("combine_health").addHandler(handler)
-    yield handler
-    logging.getLogger("combine_health").removeHandler(handler)
-
-
-def test_moves_are_logged_once_with_cause_and_remedy(make, time, heard):
-    answers = [True, False, False, True]
-    runner = make(Check("a", lambda _: answers.pop(0), remedy="Start it."))
-    for _ in range(4):
-        step(runner)
-        time.advance(2)
-    assert heard.wait(3) == [
-        "health check a: starting -> healthy",
-        "health check a: healthy -> failing, cause failed: the check answered False."
-        " Remedy: Start it.",
-        "health check a: failing -> healthy",
-    ]
-
-
-def test_a_log_handler_that_raises_stops_nothing(make, time, monkeypatch):
-    class Broken(logging.Handler):
-        def emit(self, record):
-            raise OSError("no space left on device")
-
-    seen = threading.Semaphore(0)
-    monkeypatch.setattr(threading, "excepthook", lambda args: seen.release())
-    logger = logging.getLogger("combine_health")
-    handler = Broken()
-    logger.addHandler(handler)
-    try:
-        answers = [False, True, False, True]
-        runner = make(Check("a", lambda _: answers.pop(0)))
-        for wanted in [Status.FAILING, Status.HEALTHY] * 2:
-            step(runner)
-            assert status(runner) is wanted
-            time.advance(2)
-        assert seen.acquire(timeout=PATIENCE)
-    finally:
-        logger.removeHandler(handler)
-
-
 def test_the_agenda_does_not_grow(make, time):
     runner = make(Check("a", lambda _: True, interval=1.0, timeout=3600.0))
     for _ in range(500):
@@ -565,16 +502,26 @@ def test_a_probe_that_waits_while_it_is_stopped_gets_its_answer():
     gate.open.set()
 
 
-def test_secrets_reach_neither_reading_nor_log(caplog):
+def test_secrets_reach_neither_reading_nor_listeners_nor_log(caplog):
     canary = "c4n4ry-v4lue"
     error = ConnectionError(
         f"postgresql://combine:other-pw@db/x {canary} password='a b' token: zzz"
     )
-    reading = run_check(raising(error), secrets=[canary], fall=1)
-    said = f"{reading.detail} {caplog.text}"
+    redactor = Redactor()
+    redactor.add(canary)
+    told = []
+    runner = Runner(
+        [Check("a", raising(error))], None, redactor, background=False, tell=told.extend
+    )
+    runner.refresh([Kind.READY])
+    assert {type(event) for event in told} == {Change, CheckRun}
+    for event in told:
+        if isinstance(event, Change):
+            log_change(event)
+    said = f"{runner.reading('a').detail} {told} {caplog.text}"
     for secret in (canary, "other-pw", "a b", "zzz"):
         assert secret not in said
-    assert "ConnectionError" in said
+    assert "ConnectionError" in caplog.text
 
 
 def test_megabytes_become_one_short_line():
@@ -614,6 +561,8 @@ def test_a_fork_starts_anew():
 HANG = """
 import asyncio, threading, time
 from combine_health.check import Check
+from combine_health.history import Change, CheckRun
+from combine_health.listeners import log_change
 from combine_health.redact import Redactor
 from combine_health.runner import Runner
 

@@ -1,0 +1,310 @@
+"""Transitions in the log, and the listeners of plugins: isolated, in order, never in the way."""
+
+import logging
+import os
+import threading
+from datetime import UTC, datetime
+
+import pytest
+
+from combine_health.check import Check
+from combine_health.history import KEPT, KEPT_PER_CHECK, Change, CheckRun
+from combine_health.listeners import LIMIT, Listener, Outbox, Outboxes, log_change
+from combine_health.redact import Redactor
+from combine_health.registry import HealthRegistry
+from combine_health.settings import HealthSettings
+from combine_health.testing import FakeClock
+from combine_health.verdict import Saturation
+
+PATIENCE = 10
+
+
+def change(before="healthy", after="failing", **given):
+    return Change(
+        **{
+            "check": "a",
+            "before": before,
+            "after": after,
+            "cause": "refused",
+            "detail": "no answer",
+            "remedy": "Start it.",
+            "at": datetime(2026, 1, 1, tzinfo=UTC),
+            **given,
+        }
+    )
+
+
+class Ear:
+    """A listener that collects; `wait` returns when it has heard as much."""
+
+    def __init__(self, name="ear", event=Change):
+        self.heard = []
+        self.threads = set()
+        self.came = threading.Condition()
+        self.listener = Listener(name, event, self)
+
+    def __call__(self, event):
+        with self.came:
+            self.heard.append(event)
+            self.threads.add(threading.current_thread())
+            self.came.notify_all()
+
+    def wait(self, number):
+        with self.came:
+            self.came.wait_for(lambda: len(self.heard) >= number, PATIENCE)
+        return self.heard
+
+
+class Lines(logging.Handler, Ear):
+    def __init__(self):
+        logging.Handler.__init__(self)
+        Ear.__init__(self)
+
+    def emit(self, record):
+        self(f"{record.levelname} {record.getMessage()}")
+
+
+@pytest.fixture
+def lines(caplog):
+    caplog.set_level(logging.INFO, "combine_health")
+    handler = Lines()
+    logging.getLogger("combine_health").addHandler(handler)
+    yield handler
+    logging.getLogger("combine_health").removeHandler(handler)
+
+
+@pytest.fixture
+def time():
+    return FakeClock()
+
+
+@pytest.fixture
+def make(time, tmp_path):
+    """A registry with these checks, on the fake clock, driven by `step`."""
+    made = []
+
+    def make(*checks, **settings):
+        settings = {"maintenance_file": tmp_path / "maintenance.json", **settings}
+        health = HealthRegistry(object(), HealthSettings(**settings))
+        health.clock = time.clock()
+        for check in checks:
+            health.add_check(check)
+        runner = health.runner
+        runner._started = True
+        for slot in runner._slots.values():
+            runner._plan(slot, time.now)
+        made.append(runner)
+        return health
+
+    yield make
+    for runner in made:
+        runner.stop()
+
+
+def step(health):
+    health.runner.tick()
+    assert health.runner.wait_idle(PATIENCE)
+    health.observe()
+
+
+def test_transitions_are_logged_once_with_cause_and_remedy(make, time, lines):
+    answers = [True, False, False, True]
+    health = make(Check("a", lambda _: answers.pop(0), remedy="Start it."))
+    for _ in range(4):
+        step(health)
+        time.advance(2)
+    assert lines.wait(6) == [
+        "INFO health check a: starting -> healthy",
+        "INFO health service: starting -> healthy",
+        "WARNING health check a: healthy -> failing, cause failed: the check answered False."
+        " Remedy: Start it.",
+        "WARNING health service: healthy -> unavailable, cause a.failed: the check answered False."
+        " Remedy: Start it.",
+        "INFO health check a: failing -> healthy",
+        "INFO health service: unavailable -> healthy",
+    ]
+
+
+def test_the_service_changes_without_any_check(make, time, lines):
+    health = make(saturated_after=60)
+    step(health)
+    health.draining = True
+    health.draining = False
+    health.read_saturation = lambda: Saturation(4, 4, 9, since=time.now - 61)
+    step(health)
+    assert [line.split(":")[1].split(".")[0] for line in lines.wait(4)] == [
+        " starting -> healthy",
+        " healthy -> draining, cause draining",
+        " draining -> healthy",
+        " healthy -> unavailable, cause worker_saturation",
+    ]
+
+
+def test_the_passing_of_time_is_noticed_by_a_chore(make, time):
+    health = make(saturated_after=60)
+    ear = Ear()
+    health.outboxes.add(ear.listener)
+    health.runner.tick()
+    assert health.runner.wait_idle(PATIENCE)
+    since = time.now
+    health.read_saturation = lambda: Saturation(4, 4, 9, since=since)
+    time.advance(61)
+    health.runner.tick()
+    assert health.runner.wait_idle(PATIENCE)
+    assert [event.after for event in ear.wait(2)] == ["healthy", "unavailable"]
+
+
+def test_what_is_kept_is_bounded(make, time):
+    number = iter(range(10_000))
+    health = make(Check("a", lambda _: next(number) % 2 == 0))
+    for _ in range(KEPT + 9):
+        step(health)
+        time.advance(2)
+    recent = health.runner.reading("a").state.recent
+    assert len(recent) == KEPT_PER_CHECK
+    assert len(health.recent) == KEPT
+    assert health.transitions == KEPT + 9
+    assert health.recent[-1].at > health.recent[0].at
+    assert {event.check for event in recent} == {"a"}
+    assert {event.check for event in health.recent} == {None}
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), KeyboardInterrupt()])
+def test_a_listener_that_raises_is_logged_and_called_again(lines, error):
+    heard = []
+
+    def broken(event):
+        heard.append(event)
+        raise error
+
+    redactor = Redactor()
+    redactor.add("c4n4ry")
+    boxes = Outboxes(redactor)
+    boxes.add(Listener("broken", Change, broken))
+    good = Ear()
+    boxes.add(good.listener)
+    boxes.tell([change(detail=f"d{n}") for n in range(3)])
+    assert [event.detail for event in good.wait(3)] == ["d0", "d1", "d2"]
+    said = [line for line in lines.wait(6) if "listener broken" in line]
+    assert len(said) == len(heard) == 3
+    assert type(error).__name__ in said[0]
+    assert boxes.errors == 3
+
+
+def test_a_listener_that_hangs_delays_only_itself():
+    gate, entered = threading.Event(), threading.Event()
+
+    def hang(_event):
+        entered.set()
+        gate.wait(PATIENCE)
+
+    good = Ear()
+    hung, other = (
+        Outbox(Listener("hung", Change, hang), Redactor()),
+        Outbox(good.listener, Redactor()),
+    )
+    hung.put(change())
+    assert entered.wait(PATIENCE)
+    for number in range(LIMIT + 10):
+        for box in (hung, other):
+            box.put(change())
+        assert len(good.wait(number + 1)) == number + 1
+    assert (hung.dropped, other.dropped) == (10, 0)
+    gate.set()
+
+
+def test_each_listener_has_a_thread_of_its_own_for_all_its_events():
+    one, other = Ear("one"), Ear("other")
+    boxes = [Outbox(ear.listener, Redactor()) for ear in (one, other)]
+    for _ in range(50):
+        for box in boxes:
+            box.put(change())
+    one.wait(50)
+    other.wait(50)
+    assert len(one.threads) == len(other.threads) == 1
+    assert one.threads != other.threads
+    assert {thread.name for thread in one.threads} == {"health: one"}
+    assert all(thread.daemon for thread in one.threads)
+
+
+def test_a_listener_hears_only_its_kind_of_event():
+    runs = Ear("runs", CheckRun)
+    boxes = Outboxes(Redactor())
+    boxes.add(runs.listener)
+    run = CheckRun("a", "healthy", None, None, {}, 0.1, datetime.now(UTC))
+    boxes.tell([change(), run, change()])
+    assert runs.wait(1) == [run]
+
+
+def test_a_thread_that_cannot_be_had_is_tried_again(monkeypatch):
+    seen = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: seen.append(args.exc_value))
+    ear = Ear()
+    box = Outbox(ear.listener, Redactor())
+
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        box.put(change())
+    assert [str(error) for error in seen] == ["can't start new thread"]
+    box.put(change())
+    assert len(ear.wait(2)) == 2
+
+
+def test_a_log_handler_that_raises_stops_nothing(make, time, monkeypatch):
+    class Broken(logging.Handler):
+        def emit(self, record):
+            raise OSError("no space left on device")
+
+    seen = threading.Semaphore(0)
+    monkeypatch.setattr(threading, "excepthook", lambda args: seen.release())
+    logger = logging.getLogger("combine_health")
+    handler = Broken()
+    logger.addHandler(handler)
+    ear = Ear()
+    try:
+        answers = [False, True, False, True]
+        health = make(Check("a", lambda _: answers.pop(0)))
+        health.outboxes.add(ear.listener)
+        for _ in range(4):
+            step(health)
+            time.advance(2)
+        assert seen.acquire(timeout=PATIENCE)
+        assert len(ear.wait(8)) == 8
+    finally:
+        logger.removeHandler(handler)
+
+
+def test_a_line_without_cause_detail_or_remedy(lines):
+    log_change(change(check=None, after="degraded", cause=None, detail=None, remedy=None))
+    assert lines.heard == [
+        "WARNING health service: healthy -> degraded, cause not named: no detail."
+        " Remedy: none declared"
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_fork_while_a_listener_hangs():
+    gate = threading.Event()
+    entered = threading.Semaphore(0)
+
+    def hang(_event):
+        entered.release()
+        gate.wait(PATIENCE)
+
+    box = Outbox(Listener("hung", Change, hang), Redactor())
+    box.put(change())
+    assert entered.acquire(timeout=PATIENCE)
+    with box._lock:  # held in the parent at the moment of the fork
+        child = os.fork()
+        if child == 0:
+            try:
+                box.put(change())
+                os._exit(0 if entered.acquire(timeout=PATIENCE) else 1)
+            finally:
+                os._exit(2)
+    _, code = os.waitpid(child, 0)
+    gate.set()
+    assert os.waitstatus_to_exitcode(code) == 0
