@@ -1,4 +1,4 @@
-"""The server of the ini files: waitress, with clear words when it cannot start.
+"""The server of the ini files: waitress, with the health lane, a bounded queue and a drain.
 
 ::
 
@@ -6,36 +6,298 @@
     use = egg:combine#waitress
     listen = 127.0.0.1:8000
 
-It takes every key of waitress (``threads``, ``channel_timeout``, ``max_request_body_size``,
-``trusted_proxy``, ...) and of its own:
+It answers the probes from its I/O thread, so that they are right even when every worker thread is
+busy or stuck. On SIGTERM it says that it is draining, serves on for a while, finishes what it began
+and ends. It takes every key of waitress (``threads``, ``channel_timeout``, ``trusted_proxy``, ...)
+and of its own:
 
-``port_hint``  the command that starts it on another port; ``{port}`` stands for the port
-``banner``     further lines to print once it listens; ``{url}`` stands for its URL
+``drain_seconds``  5: how long it serves on, not ready, after SIGTERM
+``stop_timeout``   30: how long requests in flight may take after that
+``queue_limit``    requests that may wait for a worker thread, 100 a thread if not set; those beyond
+                   it are answered with 503 at once
+``port_hint``      the command that starts it on another port; ``{port}`` stands for the port
+``banner``         further lines to print once it listens; ``{url}`` stands for its URL
 
 The ini has no interpolation, so the variables ``PORT`` and ``LISTEN`` (``host`` or ``host:port``,
-several by spaces) win over it.
+several by spaces) win over it, as do ``COMBINE_HEALTH_DRAIN_SECONDS`` and the like.
 """
 
 import logging
 import os
 import signal
-import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .announce import announce, refuse
+from .busy import refusal
+from .drain import Drain, Phase, on_signals
+from .lane import Lane, Ready, lane_of
+from .open_files import room_for
 from .ports import PortError, addresses, listen_on
-from .registry import IHealthRegistry
+from .quiet import Quiet
+from .registry import HealthRegistry, IHealthRegistry
+from .settings import HealthEnvironmentError, HealthSettings, read_server
+from .workers import Workers
+from .wsgi import registry_of
+
+try:
+    from waitress import trigger, wasyncore
+    from waitress.channel import HTTPChannel
+    from waitress.parser import HTTPRequestParser
+    from waitress.server import BaseWSGIServer, create_server
+    from waitress.task import ThreadedTaskDispatcher, WSGITask
+except ImportError:  # said in one line where a server is asked for
+    HTTPChannel = HTTPRequestParser = ThreadedTaskDispatcher = WSGITask = object
 
 log = logging.getLogger("combine_health")
 
-OWN_KEYS = ("port_hint", "banner")
+OWN_KEYS = ("port_hint", "banner", "drain_seconds", "stop_timeout", "queue_limit")
+QUEUE_PER_THREAD = 100
+CONNECTIONS = 20_000  # waitress' own limit of 100 would keep probes out
+QUIET = 0.5  # seconds without a byte after which a connection without a request is closed
+HALF = 2.0  # the same with half a request
 
 
-class _RefusedToStart(Exception):
-    """Ends the process with status 1 and without a traceback."""
+class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
+    """Does not ask to continue a request that is complete: waitress would wait for ever."""
+
+    def received(self, data: bytes) -> int:
+        """Take bytes; returns how many were used."""
+        used: int = super().received(data)
+        if self.completed:
+            self.expect_continue = False
+        return used
+
+
+def _parse(data: bytes, adj: Any) -> Parser:
+    parser = Parser(adj)
+    parser.received(data)
+    return parser
+
+
+class Task(WSGITask):  # type: ignore[misc]
+    """A request on a worker thread; while the server drains, its connection ends with it."""
+
+    def build_response_header(self) -> bytes:
+        """Status line and headers."""
+        if self.channel.server.task_dispatcher.lane.draining:
+            self.request.headers["CONNECTION"] = "close"
+        header: bytes = super().build_response_header()
+        return header
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection, to which an answer can be given without a worker thread."""
+
+    parser_class = Parser
+    task_class = Task
+    requests: list[Any]
+
+    def received(self, data: bytes) -> bool:
+        """Take bytes; on the I/O thread."""
+        idle = self.request is None and not self.requests
+        answer = self.server.task_dispatcher.lane.recognise(data) if idle else None
+        if answer is None:
+            taken: bool = super().received(data)
+            return taken
+        with self.requests_lock:
+            if self.will_close or self.close_when_flushed:
+                return False
+            self.give(answer)
+        return True
+
+    def give(self, answer: Ready) -> None:
+        """Answer the request whose turn it is. ``requests_lock`` is held; any thread.
+
+        Not by ``write_soon``: that may wait for the I/O thread, which this may be, and wakes it by
+        a pipe that it could fill up.
+        """
+        with self.outbuf_lock:
+            self.outbufs[-1].append(answer.data)
+            self.current_outbuf_count += len(answer.data)
+            self.total_outbufs_len += len(answer.data)
+            self._flush_exception(self._flush_some, do_close=False)
+        if answer.close:
+            self.close_when_flushed = True
+            self.forget()
+
+    def forget(self) -> None:
+        """Drop what was sent after a request that ends the connection."""
+        for request in self.requests:
+            request.close()
+        self.requests = []
+
+    def go_on(self) -> None:
+        """Let a half-read request send its body, as ``service`` does when nothing else waits."""
+        half = self.request
+        if half is None or not half.expect_continue or not half.headers_finished:
+            return
+        if self.connected and not self.sent_continue and not self.close_when_flushed:
+            self.send_continue()
+
+    def is_quiet(self, now: float) -> bool:
+        """Whether nothing is under way here, so that closing it loses no request."""
+        pause = QUIET if self.request is None else HALF
+        return not self.requests and now - self.last_activity >= pause
+
+
+class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
+    """Gives requests to the worker threads, but for those of the lane and those beyond the queue."""
+
+    def __init__(self, lane: Lane, workers: Workers) -> None:
+        super().__init__()
+        self.lane = lane
+        self.workers = workers
+        self.queue = workers.queue
+        self.queue_logger = self._log = Quiet(ThreadedTaskDispatcher.queue_logger)
+        self.set_thread_count(workers.threads)
+
+    def add_task(self, task: Channel) -> None:
+        """Take over a channel with requests; its ``requests_lock`` is held.
+
+        It comes from the I/O thread, or from a worker thread for the next pipelined request: either
+        way it is that request's turn.
+        """
+        if task.close_when_flushed:
+            task.forget()
+        while task.requests:
+            answer = self.lane.answer(task.requests[0]) or self._refusal(task)
+            if answer is None:
+                super().add_task(self.workers.job(task))
+                return
+            task.requests.pop(0).close()
+            task.give(answer)
+        task.go_on()
+
+    def _refusal(self, channel: Channel) -> Ready | None:
+        if not self.workers.full:
+            return None
+        self._log.warning("Task queue is full: a request was refused with 503")
+        return refusal(
+            channel.requests[0],
+            ident=channel.adj.ident,
+            waiting=len(self.queue),
+            oldest=self.workers.oldest,
+        )
+
+
+class Server:
+    """waitress' servers, run by a loop of our own that knows how to end.
+
+    ``passed`` are keys of waitress, ``own`` those of `read_server`, ``health`` the application's.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        passed: Mapping[str, Any],
+        own: Mapping[str, Any],
+        registry: Any | None = None,
+    ) -> None:
+        adj = _adjust(**passed)
+        self._health: HealthRegistry | None = registry and registry.getUtility(IHealthRegistry)
+        settings = self._health.settings if self._health else HealthSettings()
+        self._workers = Workers(
+            adj.threads,
+            own["queue_limit"] or QUEUE_PER_THREAD * adj.threads,
+            settings.saturated_after,
+            *([self._health.clock.monotonic] if self._health else []),
+        )
+        self._lane = lane_of(self._health, registry, adj, lambda data: _parse(data, adj))
+        self._drain = Drain(wait=own["drain_seconds"], stop=own["stop_timeout"])
+        self._map: dict[int, Any] = {}
+        self._wake = trigger.trigger(self._map)
+        self._dispatcher = Dispatcher(self._lane, self._workers)
+        made = create_server(app, map=self._map, _dispatcher=self._dispatcher, **passed)
+        self.adj = made.adj
+        self.listening: list[tuple[str, str]] = getattr(made, "effective_listen", None) or [
+            (made.effective_host, made.effective_port)
+        ]
+        self._servers = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
+        for one in self._servers:
+            one.channel_class = Channel
+        if self._health is not None:
+            self._health.read_saturation = self._workers.read
+            self._health.runner.start()
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, or `terminate`, and what follows is over."""
+        finishing = False
+        try:
+            with on_signals(self.terminate, self._interrupt):
+                while (phase := self._drain.phase) is not Phase.OVER:
+                    if phase is not Phase.SERVING:
+                        self._say_draining()
+                    if phase is Phase.FINISHING:
+                        if not finishing:
+                            self._stop_listening()
+                        finishing = True
+                        if self._is_done():
+                            break
+                    self._step(finishing)
+        finally:
+            self._close()
+
+    def terminate(self) -> None:
+        """Begin to end, as SIGTERM does; any thread."""
+        self._drain.terminate()
+        self._wake.pull_trigger()
+
+    def _interrupt(self) -> None:
+        self._drain.interrupt()
+        self._wake.pull_trigger()
+
+    def _step(self, finishing: bool) -> None:
+        pause = min(self.adj.asyncore_loop_timeout, self._workers.every, self._drain.left)
+        self._turn(min(pause, QUIET / 5) if finishing else pause, self._map)
+        self._workers.observe()
+
+    def _turn(self, timeout: float, sockets: dict[int, Any]) -> None:
+        wasyncore.loop(timeout, self.adj.asyncore_use_poll, sockets, count=1)
+
+    def _say_draining(self) -> None:
+        if self._lane.draining:
+            return
+        self._lane.draining = True
+        if self._health is not None:
+            self._health.draining = True
+        log.info("draining: not ready from now on")
+
+    def _stop_listening(self) -> None:
+        """Close the listening sockets, when all who stand in their backlog have been let in."""
+        listening = {one.socket.fileno(): one for one in self._servers}
+        known = -1
+        while known != len(self._map):
+            known = len(self._map)
+            self._turn(0, listening)
+        for one in self._servers:
+            wasyncore.dispatcher.close(one)  # its own close() would take the worker's wake-up call
+
+    def _is_done(self) -> bool:
+        now = time.time()
+        channels = self._channels()
+        for one in channels:
+            if one.is_quiet(now):
+                one.close_when_flushed = True
+        return not channels and self._workers.idle
+
+    def _channels(self) -> list[Channel]:
+        return [one for one in self._map.values() if isinstance(one, Channel)]
+
+    def _close(self) -> None:
+        cut = [str(job) for job in (*self._workers.running(), *self._workers.queue)]
+        if cut:
+            log.warning("ending with %d requests unfinished: %s", len(cut), ", ".join(cut[:10]))
+        for one in self._channels():
+            one.handle_close()
+        self._dispatcher.shutdown(timeout=QUIET)
+        for one in self._servers:
+            one.close()
+        self._wake.close()
 
 
 def server_factory(global_conf: Mapping[str, str], **ini: str) -> Callable[[Any], None]:
@@ -55,39 +317,38 @@ def serve_paste(app: Any, global_conf: Mapping[str, str], **ini: str) -> int:
     try:
         serve = _prepare(global_conf, ini)
     except PortError as error:
-        _refuse(f"Cannot start the server: {error}")
+        refuse(f"Cannot start the server: {error}")
     serve(app)
     return 0
 
 
 def _prepare(global_conf: Mapping[str, str], ini: Mapping[str, str]) -> Callable[[Any], None]:
-    own = {key: ini.get(key, "") for key in OWN_KEYS}
-    passed = {key: value for key, value in ini.items() if key not in OWN_KEYS}
+    passed: dict[str, Any] = {key: value for key, value in ini.items() if key not in OWN_KEYS}
+    passed.setdefault("asyncore_use_poll", "true")  # select() breaks above descriptor 1023
+    passed.setdefault("connection_limit", str(room_for(CONNECTIONS)))
     if "unix_socket" in passed or "sockets" in passed:
         _adjust(**passed)
-        binding: dict[str, Any] = {}
     else:
         where = addresses(passed, os.environ)
         passed = {k: v for k, v in passed.items() if k not in {"host", "port", "listen"}}
         found = _adjust(listen=" ".join(where), **passed)
-        hint = own["port_hint"] or _default_hint(global_conf)
-        binding = {
-            "sockets": listen_on(
-                found.listen, found.backlog, lambda port: hint.replace("{port}", str(port))
-            )
-        }
+        hint = ini.get("port_hint") or _default_hint(global_conf)
+        passed["sockets"] = listen_on(
+            found.listen, found.backlog, lambda port: hint.replace("{port}", str(port))
+        )
+    try:
+        own = read_server(ini)
+    except HealthEnvironmentError as error:
+        raise PortError(f"{error} (section [server:main] of the ini file)") from None
     _end_on_sigterm()
 
     def serve(app: Any) -> None:
-        registry = _registry_of(app)
-        from waitress.server import create_server
-
-        server = create_server(app, **passed, **binding)
-        if registry is not None:
-            registry.getUtility(IHealthRegistry).runner.start()
-        # waitress handles both once it runs; a signal may come in the moment before.
+        registry = registry_of(app)
+        server = Server(app, passed, own, registry)
+        # The server handles both once it runs; a signal may come in the moment before.
         with suppress(SystemExit, KeyboardInterrupt):
-            _announce(server, own["banner"], with_health=registry is not None)
+            prefix = None if registry is None else registry.getUtility(IHealthRegistry).prefix
+            announce(server.listening, ini.get("banner", ""), prefix)
             server.run()
 
     return serve
@@ -113,70 +374,11 @@ def _default_hint(global_conf: Mapping[str, str]) -> str:
 
 
 def _end_on_sigterm() -> None:
-    """SIGTERM ends the server as SIGINT does: waitress finishes what is in its threads."""
+    """Until the server runs, SIGTERM ends the process as SIGINT does."""
     if threading.current_thread() is not threading.main_thread():
-        return  # only the main thread may, and it belongs to somebody else
+        return
 
     def end(_number: int, _frame: Any) -> NoReturn:
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, end)
-
-
-def _registry_of(app: Any) -> Any | None:
-    """The Pyramid application's registry, if it has the health add-on; found through filters."""
-    seen = 0
-    while app is not None and seen < 20:
-        registry: Any = getattr(app, "registry", None)
-        if hasattr(registry, "queryUtility"):
-            return registry if registry.queryUtility(IHealthRegistry) is not None else None
-        app = next(
-            (
-                inner
-                for name in ("app", "application", "wsgi_app", "_app")
-                if callable(inner := getattr(app, name, None))
-            ),
-            None,
-        )
-        seen += 1
-    return None
-
-
-def _announce(server: Any, banner: str, *, with_health: bool) -> None:
-    pairs = getattr(server, "effective_listen", None)
-    if pairs is None:
-        pairs = [(server.effective_host, server.effective_port)]
-    urls = list(dict.fromkeys(_url(str(host), str(port)) for host, port in pairs))
-    lines = [f"Serving on {url}" for url in urls]
-    if with_health and urls[0].startswith("http"):
-        lines += [f"  {urls[0]}{path}" for path in ("/health", "/health/ready", "/health/detailed")]
-    lines += [line.replace("{url}", urls[0]) for line in banner.strip().splitlines()]
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
-    log.info("serving on %s", ", ".join(urls))
-
-
-def _url(host: str, port: str) -> str:
-    if host == "unix":  # waitress gives the path as the port
-        return f"unix:{port}"
-    if host in {"0.0.0.0", "::", "127.0.0.1", "::1"}:  # noqa: S104 - shown, not bound
-        host = "localhost"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _refuse(message: str) -> NoReturn:
-    """End with status 1 and only ``message`` on stderr.
-
-    pserve swallows `SystemExit` around a server runner and ends with 0, so it has to be another
-    exception; the hook keeps its traceback away.
-    """
-    before = sys.excepthook
-
-    def hook(kind: Any, error: Any, trace: Any) -> None:
-        if kind is _RefusedToStart:
-            sys.stderr.write(f"{error}\n")
-        else:
-            before(kind, error, trace)
-
-    sys.excepthook = hook
-    raise _RefusedToStart(message)

@@ -50,6 +50,8 @@ INI = """
     {protocol}
     {listen}
     threads = 2
+    drain_seconds = 0
+    stop_timeout = 1
     port_hint = make run PORT={{port}}
     {more}
 """
