@@ -6,7 +6,7 @@ sentences.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -17,6 +17,7 @@ Form = Literal["paragraph", "item", "row", "heading"]
 Task = Literal["open", "done"]
 
 _CHECK_BOX = re.compile(r"\[([ xX])\][ \t]+")
+_TABLE_RULE = re.compile(r"[|:\- \t]*-[|:\- \t]*")
 _EMPHASIS = "*_ \t"
 
 
@@ -41,7 +42,6 @@ def find_blocks(text: str) -> Iterator[Block]:
     starts = _line_starts(text)
     lead = ""
     list_depth = 0
-    in_table_head = False
     tokens = _parser().parse(text)
     for token, following in pairwise(tokens):
         match token.type:
@@ -51,31 +51,25 @@ def find_blocks(text: str) -> Iterator[Block]:
                 list_depth -= 1
                 if not list_depth:
                     lead = ""
-            case "thead_open":
-                in_table_head, lead = True, ""
-            case "thead_close":
-                in_table_head = False
             case "fence" | "hr" if not list_depth:
                 lead = ""
-            case "tr_open" if not in_table_head:
-                yield from _row(text, starts, token)
             case "heading_open":
                 block = _prose(text, starts, token, following, "heading")
                 lead = _words_of(text, block)
                 yield block
             case "paragraph_open" if list_depth:
-                yield _prose(text, starts, token, following, "item", lead)
+                yield from _rows(text, _prose(text, starts, token, following, "item", lead))
             case "paragraph_open":
                 block = _prose(text, starts, token, following, "paragraph")
                 words = _words_of(text, block)
                 lead = words if words.endswith(":") else ""
-                yield block
+                yield from _rows(text, block)
 
 
 def _parser() -> MarkdownIt:
     # Indented lines of notes are no code; underlined lines and references are no structure here.
     # Without "inline" the parser only finds blocks, which is quick even for large texts.
-    parser = MarkdownIt("commonmark").enable("table")
+    parser = MarkdownIt("commonmark")
     parser.disable(["code", "html_block", "reference", "lheading"])
     parser.core.ruler.enableOnly(["normalize", "block"])
     return parser
@@ -115,15 +109,27 @@ def _prose(
     return Block(form, first + 1, tuple(spans), task, lead)
 
 
-def _row(text: str, starts: Sequence[int], opening: Token) -> Iterator[Block]:
-    assert opening.map is not None
-    number = opening.map[0]
-    start, end = starts[number], starts[number + 1] - 1
-    line = text[start:end]
-    inner = line.strip().removeprefix("|").removesuffix("|").strip()
-    if inner:
-        at = start + line.index(inner)
-        yield Block("row", number + 1, ((at, at + len(inner)),))
+def _rows(text: str, block: Block) -> Iterator[Block]:
+    """The block, or if it holds a table (GFM 4.10) the prose before it and each row of its body."""
+    rule = next(
+        (
+            number
+            for number, span in enumerate(block.spans)
+            if number and _TABLE_RULE.fullmatch(text, *span) and "|" in text[slice(*span)]
+        ),
+        None,
+    )
+    if rule is None:
+        yield block
+        return
+    yield replace(block, spans=block.spans[: rule - 1])
+    for number in range(rule + 1, len(block.spans)):
+        start, end = block.spans[number]
+        row = text[start:end]
+        inner = row.strip("| \t")
+        if inner:
+            at = start + row.index(inner)
+            yield Block("row", block.first_line + number, ((at, at + len(inner)),))
 
 
 def _words_of(text: str, block: Block) -> str:

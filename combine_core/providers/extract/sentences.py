@@ -30,8 +30,11 @@ _ENGLISH = (" the ", " and ", " is ", " of ", " to ", " in ", " for ", " with ",
 _MIN_WRAP = 50
 # What an editor does not break at the end of a line.
 _UNBROKEN = re.compile(r"`[^`]*`\S*|\S+")
-# Full stops in these end no sentence.
-_OPAQUE = re.compile(r"`[^`]*`|https?://\S*\w|\.{1,2}/")
+# Full stops in these end no sentence; the library knows abbreviations, but of one language only.
+_OPAQUE = re.compile(
+    r"`[^`]*`|https?://\S*\w|\.{1,2}/"
+    r"|\b(?:approx|est|max|min)\.(?=\s\d)|\b(?:Mio|Mrd|Fa|Nr|bzw|ca|evtl|ggf|inkl|vgl|zzgl)\.(?=\s)"
+)
 _STOPS = str.maketrans(".?!", "___")
 
 
