@@ -41,6 +41,14 @@ config_option = click.option(
 )
 
 
+def shown(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """The value of an argument, if it is text. The bytes of another encoding are not."""
+    if value is not None and not value.isprintable():
+        message = "holds a character that cannot be shown."
+        raise click.BadParameter(message)
+    return value
+
+
 @contextmanager
 def refusals_shown() -> Iterator[None]:
     """What a service refuses becomes one line and exit status 1."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from combine_auth.accounts import AccountRefused, known_user
-from combine_auth.cli.service import OpenService, config_option, refusals_shown
+from combine_auth.cli.service import OpenService, config_option, refusals_shown, shown
 from combine_auth.cli.table import show_table, shown_time
 from combine_auth.tokens import (
     DEFAULT_DAYS,
@@ -22,7 +22,9 @@ from combine_auth.tokens import (
 from combine_core.settings import CoreSettings
 from combine_core.users import get_or_create_user
 
-_user_option = click.option("--user", "email", required=True, metavar="EMAIL", help="Whose it is.")
+_user_option = click.option(
+    "--user", "email", required=True, callback=shown, metavar="EMAIL", help="Whose it is."
+)
 
 
 @click.group()

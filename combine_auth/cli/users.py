@@ -11,10 +11,10 @@ from combine_auth.accounts import (
     known_user,
     list_users,
 )
-from combine_auth.cli.service import OpenService, config_option, refusals_shown
+from combine_auth.cli.service import OpenService, config_option, refusals_shown, shown
 from combine_auth.cli.table import show_table, shown_time
 
-_email = click.argument("email")
+_email = click.argument("email", callback=shown)
 
 
 @click.group()

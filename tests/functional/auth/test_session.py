@@ -72,6 +72,13 @@ def test_forged_cookie_is_nobody(service, client, forged):
     assert client.get("/whoami", extra_environ={"HTTP_COOKIE": f"{COOKIE}={forged}"}).json == NOBODY
 
 
+def test_what_cannot_be_a_session_costs_no_statement(service, client):
+    with service.statements() as sent:
+        for cookie in ("", "x" * 42, "x" * 44, "x" * 42 + ".", "x" * 100_000):
+            assert whoami(client, cookie) == NOBODY
+    assert sent == []
+
+
 def test_hash_of_the_database_opens_nothing(service, client):
     service.cookie(service.user())
     [(digest,)] = service.execute("SELECT encode(token_sha256, 'hex') FROM sessions")
@@ -153,13 +160,14 @@ def test_last_seen_is_written_though_the_view_fails(service, client):
     assert age < timedelta(seconds=30)
 
 
-def test_last_seen_waits_for_nobody(service, client):
+def test_last_seen_waits_for_nobody(service, client, caplog):
     cookie = service.cookie(service.user())
     service.execute("UPDATE sessions SET last_seen_at = now() - interval '1 hour'")
     with service.session() as other:
         other.connection().exec_driver_sql("SELECT 1 FROM sessions FOR UPDATE")
-        # Would run into lock_timeout, and be logged, if it waited.
         assert whoami(client, cookie)["email"] == "ann@example.com"
+    # If it had waited, lock_timeout would have ended that, and the failure been logged.
+    assert "combine_auth.touch" not in caplog.text
     [(age,)] = service.execute("SELECT now() - last_seen_at FROM sessions")
     assert age > timedelta(minutes=59)
 
