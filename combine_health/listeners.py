@@ -132,7 +132,8 @@ def log_change(change: Event) -> None:
     if change.after == "healthy":
         log.info("health %s: %s -> %s", what, change.before, change.after)
         return
-    log.warning(
+    log.log(
+        logging.INFO if change.after == "draining" else logging.WARNING,  # which somebody ordered
         "health %s: %s -> %s, cause %s: %s. Remedy: %s",
         what,
         change.before,
