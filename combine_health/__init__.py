@@ -97,6 +97,8 @@ start.
 ``load_entry_points``  ``false`` loads no installed plugin
 ``version``, ``environment``  what /health/detailed shows as such
 ``check.NAME.timeout`` and ``interval``, ``fall``, ``rise``, ``critical`` of one check
+``check.NAME.use``     makes a built-in check (disk, memory, open_files, clock, tls, tcp, http, dns):
+                       see `combine_health.checks`
 
 Running
 =======
@@ -112,6 +114,7 @@ from typing import Any
 
 from pyramid.events import ApplicationCreated
 
+from .checks.use import use_configured, use_health_check
 from .directives import (
     add_health_check,
     add_health_secret,
@@ -151,11 +154,14 @@ def includeme(config: Any) -> None:
     health = HealthRegistry(config.registry, settings)
     health.prefix = "/" + config.route_prefix.strip("/") if config.route_prefix else ""
     config.registry.registerUtility(health, IHealthRegistry)
+    if settings.token is not None:
+        health.redactor.add(settings.token.reveal())
 
     config.add_directive("add_health_check", add_health_check)
+    config.add_directive("use_health_check", use_health_check)
     config.add_directive("add_health_section", add_health_section)
     config.add_directive("add_health_secret", add_health_secret)
-    add_views(config)
+    add_views(config, settings)
 
     # Plugins register at once, by the directive itself: an action could not add further actions.
     plugins = Plugins(
@@ -167,6 +173,7 @@ def includeme(config: Any) -> None:
     config.add_directive("add_health_plugin", make_add_health_plugin(plugins))
     if settings.load_entry_points:
         plugins.load_entry_points()
+    use_configured(config, settings.built_in)
 
     def finish(_event: ApplicationCreated) -> None:
         # Only now are all checks and plugins known.

@@ -220,9 +220,3 @@ def group(name: str) -> Declared:
         "Checks that decide /health/ready/NAME; instead of those that name the group themselves."
     )
     return Declared(f"{GROUP}{name}", variable, "names", None, help_, names)
-
-
-def declared() -> list[Declared]:
-    """Every setting of the add-on; those per check or group stand with NAME in place of a name."""
-    checks = [per_check("NAME", setting) for setting in PER_CHECK]
-    return [*OWN, *checks, group("NAME"), *SERVER_OWN]

@@ -62,7 +62,7 @@ def add_health_check(
             rise,
             words,
             remedy,
-            dict(remedies or {}),
+            {**_own_remedies(function), **(remedies or {})},
             runbook,
             _listed(groups),
             _listed(endpoints),
@@ -80,6 +80,12 @@ def add_health_check(
         lambda: health.add_check(declared),
         introspectables=(found,),
     )
+
+
+def _own_remedies(function: object) -> Mapping[str, str]:
+    """A check may carry its remedies along, as the built-in ones do."""
+    own = getattr(function, "remedies", None)
+    return own if isinstance(own, Mapping) else {}
 
 
 def _listed(given: Iterable[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 from pyramid.exceptions import ConfigurationError
 
 from .check import NAME
+from .checks import configured
 from .declarations import (
     CHECK,
     GROUP,
@@ -20,7 +21,6 @@ from .declarations import (
     SERVER_OWN,
     VARIABLE_PREFIX,
     Declared,
-    declared,
     group,
     in_variable,
     per_check,
@@ -75,6 +75,8 @@ class HealthSettings:
     stuck_after: float = 600.0
     overrides: Mapping[tuple[str, str], Any] = field(default_factory=dict)
     """What ``combine_health.check.NAME.timeout`` and such say, by ``(NAME, "timeout")``."""
+    built_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What ``combine_health.check.NAME.use`` and the options beside it say, by ``NAME``."""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What ``combine_health.group.NAME`` says, by the name."""
 
@@ -90,6 +92,12 @@ class HealthSettings:
             for (check, setting), value in self.overrides.items()
             if check == in_variable(name)
         }
+
+
+def declared() -> list[Declared]:
+    """Every setting of the add-on; those per check or group stand with NAME in place of a name."""
+    checks = [per_check("NAME", setting) for setting in PER_CHECK]
+    return [*OWN, *checks, *configured.examples(), group("NAME"), *SERVER_OWN]
 
 
 def resolve(
@@ -121,9 +129,22 @@ def read_settings(
     if problems:
         raise HealthEnvironmentError("combine_health cannot start:\n  " + "\n  ".join(problems))
     values = {row.declared.name: row.value for row in rows}
+    per_check_values = {_check_and_setting(k): v for k, v in values.items() if k.startswith(CHECK)}
     return HealthSettings(
         **{one.name.removeprefix(PREFIX): values[one.name] for one in OWN},
-        overrides={_override_key(key): v for key, v in values.items() if key.startswith(CHECK)},
+        overrides={
+            (in_variable(name), setting): value
+            for (name, setting), value in per_check_values.items()
+            if setting in PER_CHECK
+        },
+        built_in={
+            name: {
+                setting: value
+                for (check, setting), value in per_check_values.items()
+                if check == name and setting not in PER_CHECK and value is not None
+            }
+            for name in configured.uses(ini, environ)
+        },
         groups={key.removeprefix(GROUP): v for key, v in values.items() if key.startswith(GROUP)},
     )
 
@@ -194,16 +215,19 @@ def _named(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[Declared]
             found.setdefault(variable, one)
         elif match := _VARIABLE_OF_GROUP.fullmatch(variable):
             found.setdefault(variable, group(match["name"].lower()))
+    for one in configured.accepted(ini, environ):
+        if one.name in ini or environ.get(one.variable, "").strip():
+            found[one.variable] = one
     return list(found.values())
 
 
-def _override_key(key: str) -> tuple[str, str]:
+def _check_and_setting(key: str) -> tuple[str, str]:
     name, _, setting = key.removeprefix(CHECK).rpartition(".")
-    return in_variable(name), setting
+    return name, setting
 
 
 def _unknown(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
-    known = [*OWN, *_named(ini, environ)]
+    known = [*OWN, *_named(ini, environ), *configured.accepted(ini, environ)]
     names = {one.name for one in known}
     variables = {one.variable for one in (*known, *SERVER_OWN)}
     problems = [

@@ -1,0 +1,63 @@
+"""Checks that need nothing but the standard library.
+
+=============  ================  =====================================================
+``use``        class             what it looks at
+=============  ================  =====================================================
+``disk``       `DiskSpace`       free bytes, percent and inodes of a file system
+``memory``     `MemoryLimit`     memory in use against the cgroup, or the machine
+``open_files`` `OpenFiles`       open files and sockets against ``ulimit -n``
+``clock``      `ClockJumps`      a wall clock that was moved, or never set
+``tls``        `TlsExpiry`       days left of a server's certificate, or of one in a file
+``tcp``        `TcpPort`         a port that accepts connections
+``http``       `HttpUrl`         a URL that answers with the right status and text
+``dns``        `DnsName`         a name that resolves
+=============  ================  =====================================================
+
+From code, and the same from the ini::
+
+    config.use_health_check("uploads", "disk", path="/srv/uploads", min_free_percent=10)
+
+    combine_health.check.uploads.use = disk
+    combine_health.check.uploads.path = /srv/uploads
+    combine_health.check.uploads.min_free_percent = 10
+
+Further arguments are those of ``config.add_health_check``. Where nothing else is said these checks
+are not critical: a disk or a neighbour that all instances share would otherwise take all of them
+out of rotation at once. Each class lists its cause codes; ``remedies`` says what to do for each.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .clock_jumps import ClockJumps
+from .disk_space import DiskSpace
+from .dns_name import DnsName
+from .http_url import HttpUrl
+from .memory_limit import MemoryLimit
+from .open_files import OpenFiles
+from .tcp_port import TcpPort
+from .tls_expiry import TlsExpiry
+
+__all__ = [
+    "BUILT_IN",
+    "ClockJumps",
+    "DiskSpace",
+    "DnsName",
+    "HttpUrl",
+    "MemoryLimit",
+    "OpenFiles",
+    "TcpPort",
+    "TlsExpiry",
+]
+
+BUILT_IN: Mapping[str, Any] = {
+    "disk": DiskSpace,
+    "memory": MemoryLimit,
+    "open_files": OpenFiles,
+    "clock": ClockJumps,
+    "tls": TlsExpiry,
+    "tcp": TcpPort,
+    "http": HttpUrl,
+    "dns": DnsName,
+}
+"""The classes by the names that the ini uses."""

@@ -1,0 +1,140 @@
+"""How long a TLS certificate still holds: that of a server, or one in a file."""
+
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+from combine_health.result import HealthResult
+from combine_health.setting_values import flag, wait
+
+from .connection import REMEDIES, Deadline, connect, explain
+from .options import days, option, port, require, text
+from .tcp_port import problems_of
+from .x509 import CertificateError, certificates, validity
+
+# X509_V_ERR_* of OpenSSL's x509_vfy.h.
+_CAUSES = {9: "not_yet_valid", 10: "expired", 62: "wrong_name", 64: "wrong_name"}
+_LARGEST = 1024 * 1024  # bytes of a file
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsExpiry:
+    """Degraded some days before the end, failing at the end or shortly before.
+
+    Give ``host``, or ``file`` (PEM; the certificate in it that ends first counts). A server's
+    certificate is verified as any client would, unless ``verify`` is false. Causes:
+    ``expires_soon``, ``expired``, ``not_yet_valid``, ``wrong_name``, ``untrusted``,
+    ``no_certificate``, ``not_tls``, and those of a TCP port.
+    """
+
+    host: str = option("host", text, "Server whose certificate to look at.", "")
+    port: int = option("port", port, "Its port.", 443)
+    file: str = option("path", text, "PEM file to look at, in place of a server.", "")
+    warn_days: float = option("days", days, "Degraded with fewer days left.", 21.0)
+    min_days: float = option("days", days, "Failing with fewer days left.", 3.0)
+    server_name: str = option("host", text, "Name to ask for, if it is not the host.", "")
+    ca_file: str = option("path", text, "PEM file of the authorities to trust.", "")
+    verify: bool = option("bool", flag, "Whether name and authority must be right too.", True)
+    timeout: float = option("seconds", wait, "Longest time for all of it.", 3.0)
+    now: Callable[[], datetime] = _now
+
+    remedies: ClassVar[Mapping[str, str]] = {
+        **REMEDIES,
+        "expires_soon": "Renew the certificate, and check why that did not happen by itself.",
+        "expired": "Renew the certificate and reload the server that shows it.",
+        "not_yet_valid": "Check the clock of this machine, then the certificate's dates.",
+        "wrong_name": "The certificate is for another name: check host, or the server's setup.",
+        "untrusted": "Install the whole chain on the server, or name the authority in ca_file.",
+        "no_certificate": "The file holds no certificate, or cannot be read: check the path.",
+        "not_tls": "What listens there does not speak TLS: check the port.",
+    }
+    defaults: ClassVar[Mapping[str, Any]] = {"interval": 3600.0, "timeout": 5.0}
+
+    def __post_init__(self) -> None:
+        require(self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        if bool(self.host) == bool(self.file):
+            yield "give either host or file"
+        yield from problems_of(self.host or "file", self.port, self.timeout)
+        if not 0 <= self.min_days <= self.warn_days:
+            yield "min_days must be at least 0 and at most warn_days"
+
+    def __call__(self, _registry: Any) -> HealthResult:
+        """Look at the certificate once."""
+        try:
+            found = self._of_file() if self.file else self._of_server()
+        except ssl.SSLCertVerificationError as error:
+            cause = _CAUSES.get(error.verify_code, "untrusted")
+            return HealthResult.failing(cause, f"{self._place}: {error.verify_message}")
+        except (CertificateError, _NoCertificateError) as error:
+            return HealthResult.failing("no_certificate", f"{self._place}: {error}")
+        except ssl.SSLError as error:
+            cause = explain(error)
+            cause = "not_tls" if cause == "failed" else cause
+            return HealthResult.failing(cause, f"{self._place}: {error.reason or error}")
+        except OSError as error:
+            return HealthResult.failing(explain(error), f"{self._place}: {error}")
+        return self._judge(*found)
+
+    @property
+    def _place(self) -> str:
+        return self.file or f"{self.host}:{self.port}"
+
+    def _judge(self, begins: datetime, ends: datetime) -> HealthResult:
+        now = self.now()
+        left = (ends - now) / timedelta(days=1)
+        data = {
+            "not_before": begins.isoformat(),
+            "not_after": ends.isoformat(),
+            "days_left": round(left, 1),
+        }
+        said = f"{self._place}: the certificate ends on {ends:%Y-%m-%d}"
+        if left <= 0:
+            return HealthResult.failing("expired", said, **data)
+        if now < begins:
+            said = f"{self._place}: the certificate begins on {begins:%Y-%m-%d}"
+            return HealthResult.failing("not_yet_valid", said, **data)
+        if left < self.min_days:
+            return HealthResult.failing("expires_soon", said, **data)
+        if left < self.warn_days:
+            return HealthResult.degraded("expires_soon", said, **data)
+        return HealthResult.healthy(said, **data)
+
+    def _of_file(self) -> tuple[datetime, datetime]:
+        try:
+            with Path(self.file).open(errors="replace") as file:
+                pem = file.read(_LARGEST)
+        except OSError as error:
+            raise _NoCertificateError(error.strerror or "unreadable") from error
+        found = [validity(der) for der in certificates(pem)]
+        if not found:
+            raise _NoCertificateError("there is no certificate in it")
+        return min(found, key=lambda times: times[1])
+
+    def _of_server(self) -> tuple[datetime, datetime]:
+        context = ssl.create_default_context(cafile=self.ca_file or None)
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        deadline = Deadline(self.timeout)
+        with closing(connect(self.host, self.port, deadline)) as connection:
+            connection.settimeout(deadline.left)
+            name = self.server_name or self.host
+            with context.wrap_socket(connection, server_hostname=name) as secured:
+                der = secured.getpeercert(binary_form=True)
+        if der is None:
+            raise _NoCertificateError("it shows none")
+        return validity(der)
+
+
+class _NoCertificateError(Exception):
+    """There is nothing to look at; the text says why."""
