@@ -1,19 +1,31 @@
 """The health checks of combine_core; the only module of it that knows combine_health.
 
 The assembly names it in ``pyramid.includes``. Without it, or without combine_health, the rest works.
+
+``database``    critical: the database answers. Decides readiness, twice a second
+``migrations``  critical: the schema is at the revision that this code knows, or ahead of it
+``pool``        the web process has connections left
+``worker``      somebody works on runs, and nothing waits for long
+``providers``   recent calls to models were answered; read from the journal, never a call of its own
+
+The last three make the service degraded at worst: it still answers.
 """
 
 from __future__ import annotations
 
-import threading
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import psycopg2
-import psycopg2.extensions
 
 from combine_core.database import engine_of
-from combine_core.database.migrations import head_revision
+from combine_core.database.counted_pool import CountedPool
+from combine_core.database.migrations import head_revision, known_revisions
+from combine_core.database.probe import ProbeConnection
+from combine_core.runs.jobs import QUEUE
+from combine_core.runs.worker import DEAD_AFTER_S
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
 from combine_health import HealthResult, read_check
@@ -21,83 +33,127 @@ from combine_health import HealthResult, read_check
 if TYPE_CHECKING:
     from pyramid.config import Configurator
     from pyramid.registry import Registry
-    from sqlalchemy.pool import QueuePool
+    from sqlalchemy import URL
 
-_CONNECT_TIMEOUT_S = 2
+RESOLUTION = (
+    "1. Verify database is running. 2. Check DATABASE_URL format."
+    " 3. Verify network connectivity. 4. Check credentials."
+)
+MIGRATE = "Run pending migrations: docker-compose exec app alembic upgrade head"
+START_WORKERS = "Start workers: docker-compose up -d worker, or combine worker -c production.ini"
+# Work that waits longer than this while workers live: there are too few of them.
+QUEUE_PATIENCE_S = 120
+# What the calls of this long say about a provider, if there are enough of them to say something.
+RECENT_S = 15 * 60
+TELLING_CALLS = 3
+
+_TABLE_OF_REVISIONS = "SELECT to_regclass('alembic_version') IS NOT NULL"
+_REVISIONS = "SELECT version_num FROM alembic_version ORDER BY version_num"
+
+_WORKERS = """
+    SELECT count(*) FROM procrastinate_workers
+    WHERE last_heartbeat > now() - make_interval(secs => %(dead_after)s)
+"""
+_QUEUE = """
+    SELECT count(*), coalesce(extract(epoch FROM now() - min(events.at)), 0)::float
+    FROM procrastinate_jobs AS jobs
+    JOIN procrastinate_events AS events ON events.job_id = jobs.id AND events.type = 'deferred'
+    WHERE jobs.status = 'todo' AND jobs.queue_name = %(queue)s
+      AND (jobs.scheduled_at IS NULL OR jobs.scheduled_at <= now())
+"""
+_CALLS = """
+    SELECT provider, count(*), count(*) FILTER (WHERE state <> 'ok'),
+      percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms)::int,
+      (array_agg(error_code ORDER BY id DESC) FILTER (WHERE error_code IS NOT NULL))[1]
+    FROM calls
+    WHERE id >= %(since)s::uuid AND state <> 'sent' AND used_llm IS DISTINCT FROM false
+    GROUP BY provider
+    ORDER BY provider
+"""
 
 
-class DatabaseCheck:
-    """Asks the database over a connection of its own, outside the pool.
+class Checks:
+    """The checks of one application. ``database`` has a connection to itself; the others share one."""
 
-    So it tells whether the database is there, and not whether the application has used up its pool; and a
-    probe opens no connection, because this one is kept.
-    """
+    def __init__(self, url: URL, pool: CountedPool, limit: int) -> None:
+        self._ping = ProbeConnection(url)
+        self._questions = ProbeConnection(url)
+        self._pool = pool
+        self._limit = limit
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._connection: psycopg2.extensions.connection | None = None
+    def database(self, _registry: Registry) -> HealthResult:
+        """The database answers."""
+        started = time.monotonic()
+        try:
+            self._ping.rows("SELECT 1")
+        except psycopg2.Error as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            return HealthResult.failing("database_unreachable", lines[0])
+        return HealthResult.healthy(latency_ms=round((time.monotonic() - started) * 1000, 2))
 
-    def __call__(self, registry: Registry) -> HealthResult:
-        """Healthy with the latency and the schema's revision; failing when the database is away."""
-        with self._lock:
-            started = time.monotonic()
-            try:
-                revision = self._ask(registry)
-            except psycopg2.Error as error:
-                self._forget()
-                lines = str(error).strip().splitlines() or [type(error).__name__]
-                return HealthResult.failing("database_unreachable", lines[0])
-            latency_ms = round((time.monotonic() - started) * 1000, 2)
-        return HealthResult.healthy(latency_ms=latency_ms, revision=revision)
+    def migrations(self, _registry: Registry) -> HealthResult:
+        """The schema is where this code needs it: at its head, or ahead."""
+        ((has_table,),) = self._questions.rows(_TABLE_OF_REVISIONS)
+        rows = self._questions.rows(_REVISIONS) if has_table else []
+        current, head = [revision for (revision,) in rows], head_revision()
+        if not current:
+            return HealthResult.failing("migrations_none", "The database has no tables yet.")
+        if len(current) > 1:
+            detail = f"The database has several revisions: {', '.join(current)}."
+            return HealthResult.failing("migrations_several_heads", detail, current=current)
+        if current == [head]:
+            return HealthResult.healthy(current=current[0], head=head, position="at head")
+        if current[0] not in known_revisions():
+            # A newer release has migrated it; the release before it must run on that schema.
+            return HealthResult.healthy(current=current[0], head=head, position="ahead")
+        detail = f"The database is at revision {current[0]}; this code needs {head}."
+        return HealthResult.failing("migrations_behind", detail, current=current[0], head=head)
 
-    def _ask(self, registry: Registry) -> str | None:
-        if self._connection is None or self._connection.closed:
-            self._connection = self._connect(registry)
-        with self._connection.cursor() as cursor:
-            cursor.execute("SELECT to_regclass('alembic_version') IS NOT NULL")
-            row = cursor.fetchone()
-            if row is None or not row[0]:
-                return None
-            cursor.execute("SELECT version_num FROM alembic_version ORDER BY version_num")
-            return ",".join(version for (version,) in cursor.fetchall()) or None
+    def pool(self, _registry: Registry) -> HealthResult:
+        """Requests get connections."""
+        reading = self._pool.reading()
+        facts = {**asdict(reading), "limit": self._limit}
+        if reading.waiting:
+            detail = (
+                f"{reading.checked_out} of {self._limit} connections are out, {reading.waiting} wait;"
+                f" the oldest is out for {reading.oldest_seconds:.0f} s."
+            )
+            return HealthResult.degraded("pool_exhausted", detail, **facts)
+        return HealthResult.healthy(**facts)
 
-    @staticmethod
-    def _connect(registry: Registry) -> psycopg2.extensions.connection:
-        url = engine_of(registry).url
-        connection = psycopg2.connect(
-            url.set(drivername="postgresql").render_as_string(hide_password=False),
-            connect_timeout=_CONNECT_TIMEOUT_S,
-            application_name="combine health",
-            # Shorter than the check's deadline, so that a thread is not left behind in the driver.
-            options="-c statement_timeout=900",
-            tcp_user_timeout=900,
-        )
-        connection.autocommit = True
-        return connection
+    def worker(self, _registry: Registry) -> HealthResult:
+        """Somebody takes the work that is there."""
+        ((workers,),) = self._questions.rows(_WORKERS, {"dead_after": DEAD_AFTER_S})
+        ((waiting, oldest),) = self._questions.rows(_QUEUE, {"queue": QUEUE})
+        facts = {"workers": workers, "waiting": waiting, "oldest_waiting_seconds": round(oldest, 1)}
+        if not workers:
+            detail = f"No worker is alive; {waiting} steps wait."
+            return HealthResult.failing("worker_absent", detail, **facts)
+        if oldest > QUEUE_PATIENCE_S:
+            detail = f"{waiting} steps wait, the oldest for {oldest:.0f} s."
+            return HealthResult.degraded("worker_behind", detail, **facts)
+        return HealthResult.healthy(**facts)
 
-    def _forget(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+    def providers(self, _registry: Registry) -> HealthResult:
+        """The models that were asked lately have answered."""
+        # Keys begin with the time in milliseconds (RFC 9562), so the primary key finds recent calls.
+        since = UUID(int=int((time.time() - RECENT_S) * 1000) << 80)
+        rows = self._questions.rows(_CALLS, {"since": str(since)})
+        facts: dict[str, Any] = {}
+        bad: list[str] = []
+        for provider, calls, errors, median_ms, code in rows:
+            facts[provider] = {"calls": calls, "errors": errors, "median_ms": median_ms}
+            if calls >= TELLING_CALLS and errors * 2 > calls:
+                bad.append(f"{provider}: {errors} of {calls} calls failed, last with {code}")
+        if bad:
+            return HealthResult.degraded("provider_errors", "; ".join(bad), **facts)
+        return HealthResult.healthy(**facts)
 
 
 def migrations(registry: Registry) -> dict[str, Any]:
     """The revision that the database had at the last check, and the one that this code knows."""
-    reading = read_check(registry, "database")
-    current = reading.data.get("revision") if reading else None
-    return {"current": current, "head": head_revision()}
-
-
-def pool(registry: Registry) -> dict[str, int]:
-    """How many connections the web process holds, and how many it may."""
-    connections: QueuePool = engine_of(registry).pool  # type: ignore[assignment]
-    settings = settings_of(registry, CoreSettings)
-    return {
-        "size": connections.size(),
-        "checked_out": connections.checkedout(),
-        "idle": connections.checkedin(),
-        "limit": settings.db_pool_size + settings.db_max_overflow,
-    }
+    reading = read_check(registry, "migrations")
+    return {"current": reading.data.get("current") if reading else None, "head": head_revision()}
 
 
 def contacts(registry: Registry) -> dict[str, str]:
@@ -114,22 +170,46 @@ def includeme(config: Configurator) -> None:
     """Add the checks and sections of combine_core to the health add-on."""
     config.include("combine_health")
     settings = config.add_addon_settings(CoreSettings)
+    engine = engine_of(config.registry)
+    pool = engine.pool
+    assert isinstance(pool, CountedPool)
+    limit = settings.db_pool_size + settings.db_max_overflow
+    checks = Checks(engine.url, pool, limit)
     config.add_health_check(
         "database",
-        DatabaseCheck(),
+        checks.database,
         interval=0.5,
         timeout=1.0,
         words=("connected", "disconnected"),
-        remedy=(
-            "1. Verify database is running. 2. Check DATABASE_URL format."
-            " 3. Verify network connectivity. 4. Check credentials."
-        ),
+        remedy=RESOLUTION,
+    )
+    config.add_health_check("migrations", checks.migrations, interval=5, remedy=MIGRATE)
+    config.add_health_check(
+        "pool",
+        checks.pool,
+        critical=False,
+        interval=2,
+        remedy="Check for connection leaks; raise DB_POOL_SIZE or DB_MAX_OVERFLOW.",
+    )
+    config.add_health_check(
+        "worker",
+        checks.worker,
+        critical=False,
+        interval=5,
+        remedies={"worker_absent": START_WORKERS, "worker_behind": START_WORKERS},
+    )
+    config.add_health_check(
+        "providers",
+        checks.providers,
+        critical=False,
+        interval=15,
+        remedy="Check LLM API latency and the provider's status page; check the API key.",
     )
     config.add_health_section("environment", lambda _registry: str(settings.environment))
     config.add_health_section("migrations", migrations)
-    config.add_health_section("pool", pool)
+    config.add_health_section("pool", lambda _registry: {**asdict(pool.reading()), "limit": limit})
     config.add_health_section("contacts", contacts)
     for secret in (settings.secret_key, settings.anthropic_api_key, settings.openai_api_key):
         if secret is not None:
             config.add_health_secret(secret.get_secret_value())
-    config.add_health_secret(engine_of(config.registry).url.password)
+    config.add_health_secret(engine.url.password)

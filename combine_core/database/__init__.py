@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyramid_tm
 import zope.sqlalchemy
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
+from combine_core.database.counted_pool import CountedPool
 from combine_core.database.metadata import Identified, Model, new_id
 from combine_core.database.page import InvalidCursor, Page, paginate
 from combine_core.settings.core import CoreSettings
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pyramid.config import Configurator
     from pyramid.registry import Registry
     from pyramid.request import Request
+    from pyramid.response import Response
 
 __all__ = [
     "Identified",
@@ -53,6 +56,7 @@ def make_engine(url: str, *, application_name: str, pool_size: int, max_overflow
     """
     return create_engine(
         url,
+        poolclass=CountedPool,
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=CONNECT_TIMEOUT_S,
@@ -108,6 +112,16 @@ def _activate_transaction(request: Request) -> bool:
     return not needs_no_transaction(request)
 
 
+def _veto_commit(request: Request, response: Response) -> bool:
+    # With a veto, pyramid_tm 2.6 forgets to look whether an error that became an error page may be
+    # tried again: a serialisation failure would reach the client at its first occurrence.
+    exc_info = getattr(request, "exc_info", None)
+    if exc_info is not None:
+        pyramid_tm.maybe_tag_retryable(request, exc_info)
+    vetoed: bool = pyramid_tm.default_commit_veto(request, response)
+    return vetoed
+
+
 def includeme(config: Configurator) -> None:
     """Add the engine, ``request.dbsession`` and the request's transaction. Connects on first use."""
     settings = config.add_addon_settings(CoreSettings)
@@ -115,7 +129,7 @@ def includeme(config: Configurator) -> None:
         {
             # Thread-local managers leak between requests of one thread; this one cannot.
             "tm.manager_hook": "pyramid_tm.explicit_manager",
-            "tm.commit_veto": "pyramid_tm.default_commit_veto",
+            "tm.commit_veto": _veto_commit,
             # Naming the user in the transaction would load the identity in every request.
             "tm.annotate_user": "false",
             "tm.activate_hook": _activate_transaction,

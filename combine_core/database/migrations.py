@@ -9,9 +9,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import MetaData
 
 from combine_core.database.metadata import Model
 
@@ -59,9 +58,11 @@ def head_revision() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
-def current_revision(connection: Connection) -> str | None:
-    """The revision that the database has; ``None`` for an empty one."""
-    return MigrationContext.configure(connection).get_current_revision()
+@functools.cache
+def known_revisions() -> frozenset[str]:
+    """Every revision that this code knows."""
+    script = ScriptDirectory.from_config(_config())
+    return frozenset(revision.revision for revision in script.walk_revisions())
 
 
 def upgrade(database_url: str) -> None:
