@@ -59,6 +59,10 @@ class ProviderRegistry:
         self.default_model = default_model
         self._entries: dict[str, _Entry] = {}
 
+    def accepts(self, name: str) -> bool:
+        """Whether a provider of this name can be registered."""
+        return _NAME.fullmatch(name) is not None and name not in self._entries
+
     def register(self, provider: Provider | Unconfigured, *, takes_model: bool = True) -> None:
         """Take a provider in; see `hookspecs.Register`."""
         name = provider.name
@@ -135,25 +139,30 @@ def provider_registry(
     manager.add_hookspecs(hookspecs)
     manager.register(shipped, "combine_core")
     if plugins is None:
-        for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.name):
-            _load(manager, registry, entry_point)
+        installed = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name)
+        broken = [each for entry in installed if (each := _load(manager, entry)) is not None]
     else:
+        broken = []
         for plugin in plugins:
             manager.register(plugin)
     manager.check_pending()
     manager.hook.combine_core_register_providers(register=registry.register, settings=settings)
+    for unloaded in broken:
+        if registry.accepts(unloaded.name):
+            registry.register(unloaded)
     return registry
 
 
-def _load(manager: pluggy.PluginManager, registry: ProviderRegistry, entry: EntryPoint) -> None:
+def _load(manager: pluggy.PluginManager, entry: EntryPoint) -> Unconfigured | None:
+    """Load a plugin; if that fails, log it and return what to list in its place."""
     try:
         plugin: Any = entry.load()
     except Exception as error:
         log.exception("provider plugin %s (%s) cannot be loaded", entry.name, entry.value)
-        broken = f"{type(error).__name__} when loading {entry.value}; mend or uninstall the plugin"
-        registry.register(Unconfigured(entry.name, broken))
-    else:
-        manager.register(plugin, entry.name)
+        why = f"mend or uninstall the plugin {entry.value} ({type(error).__name__} when loading it)"
+        return Unconfigured(entry.name, why)
+    manager.register(plugin, entry.name)
+    return None
 
 
 def _short(text: str) -> str:
