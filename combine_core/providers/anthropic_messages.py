@@ -71,7 +71,7 @@ class AnthropicProvider:
             body["system"] = request.system
         self._warn_of_retirement(request.model)
         response = self._caller.post("/v1/messages", body, request)
-        message = self._caller.read(response, _Message)
+        message = self._caller.read(response, _Message, request)
         completion = self._caller.completion(
             response,
             text="".join(b.text for b in message.content if b.type == "text" and b.text),

@@ -59,7 +59,7 @@ class Caller:
                     path, cast_to=httpx2.Response, body=body, options={"timeout": timeout}
                 )
         except sdk.APIStatusError as error:
-            failure = status_failed(self.vendor, request.model, error.response)
+            failure = status_failed(self.vendor, request, error.response)
         except sdk.APIConnectionError as error:
             failure = connection_failed(self.vendor, error.request.url.host, error.__cause__)
         except UnicodeEncodeError:
@@ -71,7 +71,9 @@ class Caller:
         # Raised here, so that the SDK's error, which holds the whole request, is not attached.
         raise failure
 
-    def read(self, response: httpx2.Response, shape: type[Answer]) -> Answer:
+    def read(
+        self, response: httpx2.Response, shape: type[Answer], request: CompletionRequest
+    ) -> Answer:
         """The body in the shape that the API describes.
 
         Raises:
@@ -82,7 +84,7 @@ class Caller:
         except ValidationError:
             pass
         kind = response.headers.get("content-type", "nothing").partition(";")[0][:40]
-        words = vendor_words(self.vendor, response)
+        words = vendor_words(self.vendor, response, request)
         hint = f" Check {self.vendor.url_variable}." if self.vendor.url_variable else ""
         raise bad_answer(
             self.vendor,
@@ -133,5 +135,8 @@ class Caller:
                 logging.getLogger(self._sdk_name).setLevel(logging.INFO)
                 http_client = make_client(self._authorization)
                 weakref.finalize(self, http_client.close)
-                self._made = sdk, self._build(sdk, http_client)
+                try:
+                    self._made = sdk, self._build(sdk, http_client)
+                except httpx2.InvalidURL as error:
+                    raise connection_failed(self.vendor, "", error) from None
             return self._made

@@ -15,9 +15,11 @@ from typing import Any
 
 import httpx2
 
-from combine_core.providers.completion import ErrorCode, ProviderError
+from combine_core.providers.completion import CompletionRequest, ErrorCode, ProviderError
 
 _MAX_WORDS = 200
+# Shorter texts are words that stand anywhere.
+_MIN_HIDDEN = 8
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 # What a key looks like, ours or another one that a vendor repeats, masked or not.
 _KEY = re.compile(r"\b(?:sk|key|pk)-[\w*.\-]{4,}|\bBearer\s+\S+", re.IGNORECASE)
@@ -62,11 +64,13 @@ def connection_failed(vendor: Vendor, host: str, cause: BaseException | None) ->
     )
 
 
-def status_failed(vendor: Vendor, model: str, response: httpx2.Response) -> ProviderError:
+def status_failed(
+    vendor: Vendor, request: CompletionRequest, response: httpx2.Response
+) -> ProviderError:
     """The vendor answered with an HTTP status that is no success."""
     status = response.status_code
-    code, explanation = _explain(vendor, model, status)
-    words = "" if code == "auth" else vendor_words(vendor, response)
+    code, explanation = _explain(vendor, request.model, status)
+    words = "" if code == "auth" else vendor_words(vendor, response, request)
     if status in {400, 422} and any(hint in words for hint in _STRUCTURED):
         explanation = "the model takes no JSON Schema for its answer. Use another model"
     no_money = status == 429 and _error_code(response) in {"insufficient_quota", "billing_error"}
@@ -118,7 +122,7 @@ def bad_answer(vendor: Vendor, response: httpx2.Response, what: str, **owed: Any
     )
 
 
-def vendor_words(vendor: Vendor, response: httpx2.Response) -> str:
+def vendor_words(vendor: Vendor, response: httpx2.Response, request: CompletionRequest) -> str:
     """The start of the vendor's own message, made safe to show; empty if there is none."""
     body = _json(response)
     error = body.get("error", body)
@@ -126,8 +130,14 @@ def vendor_words(vendor: Vendor, response: httpx2.Response) -> str:
     if not isinstance(words, str) or not words:
         return ""
     words = _CONTROL.sub(" ", words)
-    if vendor.key:
-        words = words.replace(vendor.key, "[key]")
+    for hidden, shown in (
+        (vendor.key, "key"),
+        (request.prompt, "prompt"),
+        (request.system, "prompt"),
+    ):
+        hidden = _CONTROL.sub(" ", hidden).strip()
+        if len(hidden) >= _MIN_HIDDEN:
+            words = words.replace(hidden, f"[{shown}]")
     return f": {_cut(_KEY.sub('[key]', words), _MAX_WORDS)}"
 
 

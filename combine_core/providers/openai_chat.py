@@ -88,7 +88,7 @@ class OpenAIProvider:
             },
         }
         response = self._caller.post("/chat/completions", body, request)
-        chat = self._caller.read(response, _ChatCompletion)
+        chat = self._caller.read(response, _ChatCompletion, request)
         choice = chat.choices[0] if chat.choices else _Choice(message=_Message())
         completion = self._caller.completion(
             response,

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from combine_core.providers import ERROR_CODES, ProviderError, Usage
+from combine_core.providers import ERROR_CODES, CompletionRequest, ProviderError, Usage
 from combine_core.providers.failures import Vendor, retry_after, status_failed
 from combine_core.providers.pricing import price_of
 
 ANTHROPIC = "https://api.anthropic.com"
 OPENAI = "https://api.openai.com/v1"
 VENDOR = Vendor("Vendor", "VENDOR_KEY", "VENDOR_URL", "sk-canary-0123456789", "x-request-id")
+REQUEST = CompletionRequest("some-model", "Be brief.", "a long\nquestion", {}, 100, 10.0)
 
 
 def headers(**values):
@@ -62,7 +63,7 @@ def test_any_header_is_read(value):
     | st.sampled_from([b'{"error": 5}', b'{"error": {"message": 3}}', b"[" * 9999]),
 )
 def test_any_status_and_body_has_a_code_and_a_remedy(status, body):
-    error = status_failed(VENDOR, "some-model", httpx2.Response(status, content=body))
+    error = status_failed(VENDOR, REQUEST, httpx2.Response(status, content=body))
 
     assert error.code in ERROR_CODES
     assert error.http_status == status
@@ -71,13 +72,16 @@ def test_any_status_and_body_has_a_code_and_a_remedy(status, body):
 
 
 def test_the_vendors_words_are_cut_and_cleaned():
-    words = f"bad {VENDOR.key} and\n\x1b[31m Bearer abcdefgh sk-ot***her " + "prompt " * 500
+    words = (
+        f"bad {VENDOR.key} and\n\x1b[31m Bearer abcdefgh sk-ot***her a long question "
+        + "and on " * 500
+    )
     body = {"error": {"message": words}}
 
-    message = status_failed(VENDOR, "m", httpx2.Response(400, json=body)).message
+    message = status_failed(VENDOR, REQUEST, httpx2.Response(400, json=body)).message
 
     assert len(message) < 400
-    for secret in (VENDOR.key, "abcdefgh", "sk-ot", "\x1b", "\n"):
+    for secret in (VENDOR.key, "abcdefgh", "sk-ot", "\x1b", "\n", "a long question"):
         assert secret not in message
 
 
