@@ -1,0 +1,119 @@
+"""Take a service out of rotation, or let it back, without a restart.
+
+Every process that reads the maintenance file obeys it: not ready, with reason, owner and end.
+"""
+
+import argparse
+import getpass
+import os
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from combine_health import maintenance
+from combine_health.cli.application import read_ini
+from combine_health.cli.finding import Finding, InputError
+from combine_health.maintenance import Maintenance, MaintenanceFileError
+from combine_health.settings import resolve
+
+HELP = "not ready, with reason, owner and automatic end: on, off, show"
+LONGEST = timedelta(days=30)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
+_PART = re.compile(r"(\d{1,9})([smhd])")
+LONGEST_TEXT = 300  # characters
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("action", choices=("on", "off", "show"))
+    parser.add_argument("--reason", help="why, for those who look at the status")
+    parser.add_argument("--for", dest="duration", metavar="30m", help="how long: 90s, 30m, 2h, 1d")
+    parser.add_argument("--owner", help="who to ask (default: the user who calls)")
+    parser.add_argument("-c", "--config", metavar="INI", help="the ini file of the service")
+    parser.add_argument("--file", help="the maintenance file, if it is not what the settings say")
+
+
+def run(arguments: argparse.Namespace) -> Finding:
+    """Do it, and say what is in force now."""
+    path = _path(arguments)
+    if arguments.action != "on" and (arguments.reason or arguments.duration or arguments.owner):
+        raise InputError("--reason, --for and --owner belong to: maintenance on")
+    try:
+        if arguments.action == "on":
+            return _on(path, arguments)
+        if arguments.action == "off":
+            return _off(path)
+        return _show(path)
+    except OSError as error:
+        return Finding(
+            ok=False,
+            headline=f"{path}: {error.strerror or error}. Run it as the user of the service, or"
+            " set combine_health.maintenance_file to a file in a folder that this user may write.",
+        )
+
+
+def duration(text: str) -> timedelta:
+    """``90s``, ``30m``, ``2h``, ``1d`` or ``1h30m``. Raises `InputError`."""
+    word = text.strip().lower()
+    parts = _PART.findall(word)
+    total = timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts))
+    if "".join(number + unit for number, unit in parts) != word or not total:
+        raise InputError(f"--for {text!r}: write how long, such as 90s, 30m, 2h or 1d")
+    if total > LONGEST:
+        raise InputError(f"--for {text!r}: at most {LONGEST.days} days")
+    return total
+
+
+def _path(arguments: argparse.Namespace) -> Path:
+    if arguments.file:
+        return Path(arguments.file).absolute()
+    ini: Mapping[str, Any] = read_ini(arguments.config) if arguments.config else {}
+    (row,) = (row for row in resolve(ini) if row.declared.name == "combine_health.maintenance_file")
+    if row.problem:
+        raise InputError(row.problem)
+    return row.value or maintenance.default_file()
+
+
+def _on(path: Path, arguments: argparse.Namespace) -> Finding:
+    reason = " ".join((arguments.reason or "").split())
+    if not reason or not arguments.duration:
+        raise InputError("maintenance on needs --reason TEXT and --for DURATION, such as 30m")
+    owner = " ".join((arguments.owner or _user()).split())
+    if max(len(reason), len(owner)) > LONGEST_TEXT:
+        raise InputError(f"--reason and --owner take at most {LONGEST_TEXT} characters")
+    until = datetime.now(UTC) + duration(arguments.duration)
+    order = Maintenance(reason, owner, until)
+    maintenance.write_file(path, order)
+    return Finding(ok=True, headline=_described(order), more=[f"  file: {path}"])
+
+
+def _off(path: Path) -> Finding:
+    if maintenance.remove_file(path):
+        return Finding(ok=True, headline=f"maintenance is over ({path} removed)")
+    return Finding(ok=True, headline=f"there was no maintenance ({path} is not there)")
+
+
+def _show(path: Path) -> Finding:
+    try:
+        order = maintenance.read_file(path)
+    except MaintenanceFileError as error:
+        return Finding(ok=False, headline=f"{error}. Remove it: maintenance off")
+    if order is None:
+        return Finding(ok=True, headline=f"no maintenance ({path} is not there)")
+    if order.until <= datetime.now(UTC):
+        return Finding(ok=True, headline=f"no maintenance any more; it was: {_described(order)}")
+    return Finding(ok=True, headline=_described(order), more=[f"  file: {path}"])
+
+
+def _described(order: Maintenance) -> str:
+    until = order.until.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"maintenance until {until}: {order.reason} ({order.owner})"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user id without a name, as in many containers
+        return f"user {os.getuid()}"

@@ -1,0 +1,138 @@
+"""Ask a health endpoint of a running service, and say what is wrong and what to do."""
+
+import argparse
+import json
+import os
+import ssl
+from collections.abc import Mapping
+from http.client import HTTPException
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from combine_health.checks.connection import Deadline, explain
+from combine_health.checks.http_exchange import Exchange, get, parse
+from combine_health.checks.http_url import HttpUrl
+from combine_health.cli.finding import Finding, InputError, sentence
+from combine_health.setting_values import wait
+
+HELP = "ask a running service (exit 0 or 1), for Docker and Kubernetes"
+TOKEN = "COMBINE_HEALTH_TOKEN"  # noqa: S105 - the variable's name
+LARGEST = 1024 * 1024  # bytes of an answer
+DETAILS = "/health/detailed"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "url",
+        nargs="?",
+        metavar="URL",
+        help="default: http://127.0.0.1:$PORT/health/ready (PORT is 8000 if not set)",
+    )
+    parser.add_argument(
+        "--timeout", default="3", metavar="SECONDS", help="for all of it (default: 3)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> Finding:
+    """Ask, and where the answer is bad ask the details why."""
+    url = arguments.url or f"http://127.0.0.1:{os.environ.get('PORT') or '8000'}/health/ready"
+    try:
+        seconds = wait(arguments.timeout)
+    except ValueError as error:
+        raise InputError(f"--timeout: {error}") from None
+    return probe(url, Deadline(seconds))
+
+
+def probe(url: str, deadline: Deadline) -> Finding:
+    """What ``url`` answers. Raises `InputError` for one that cannot be asked."""
+    try:
+        target = parse(url)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    try:
+        answer = get(target, deadline, most=LARGEST)
+    except (OSError, HTTPException, ValueError) as error:
+        cause = _cause(error)
+        remedy = HttpUrl.remedies.get(cause)
+        return Finding(ok=False, headline=sentence(f"{cause}: {target.shown}", remedy))
+    body = _json(answer)
+    status = body.get("status")
+    said = status if isinstance(status, str) else f"HTTP {answer.status}"
+    if 200 <= answer.status < 300:
+        took = f" ({1000 * answer.seconds:.0f} ms)"
+        return Finding(ok=True, headline=", ".join([said, *_words(body)]) + took)
+    if 300 <= answer.status < 400:
+        headline = sentence(f"redirected: {target.shown}", HttpUrl.remedies["redirected"])
+        return Finding(ok=False, headline=headline)
+    if not isinstance(status, str):
+        headline = f"wrong_status: {target.shown} answered HTTP {answer.status}"
+        return Finding(ok=False, headline=sentence(headline, HttpUrl.remedies["wrong_status"]))
+    details = _details(url, deadline)
+    if details is None:
+        headline = sentence(
+            ", ".join([said, *_words(body)]), f"See {DETAILS} of the service, or its log."
+        )
+        return Finding(ok=False, headline=headline)
+    return Finding(ok=False, headline=_reason(said, details), more=_checks(details))
+
+
+def _cause(error: Exception) -> str:
+    cause = explain(error)
+    if cause != "failed":
+        return cause
+    if isinstance(error, ssl.SSLError):
+        return "tls"
+    return "bad_answer" if isinstance(error, HTTPException | ValueError) else "failed"
+
+
+def _json(answer: Exchange) -> Mapping[str, Any]:
+    try:
+        body = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _words(body: Mapping[str, Any]) -> list[str]:
+    return [f"{key} {value}" for key, value in body.items() if key != "status"]
+
+
+def _details(url: str, deadline: Deadline) -> Mapping[str, Any] | None:
+    """The full status from the endpoint beside ``url``, if it is there and may be seen."""
+    parts = urlsplit(url)
+    base, separator, _ = parts.path.rpartition("/health")
+    if not separator:
+        return None
+    beside = urlunsplit((parts.scheme, parts.netloc, base + DETAILS, "", ""))
+    token = os.environ.get(TOKEN, "").strip()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        body = _json(get(parse(beside), deadline, most=LARGEST, headers=headers))
+    except (OSError, HTTPException, ValueError):
+        return None  # the answer that matters is known; this one would only have explained it
+    checks = body.get("checks")
+    return body if isinstance(checks, dict) and "cause" in body else None
+
+
+def _reason(said: str, details: Mapping[str, Any]) -> str:
+    cause, detail, remedy = (_text(details.get(key)) for key in ("cause", "detail", "remedy"))
+    what = ": ".join(filter(None, [said, cause, detail]))
+    return sentence(what, remedy)
+
+
+def _checks(details: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for name, check in details["checks"].items():
+        if isinstance(check, dict) and check.get("status") != "healthy":
+            what = [_text(check.get(key)) for key in ("status", "cause", "detail")]
+            lines.append(sentence(f"  {name}: " + ", ".join(filter(None, what)), None))
+            if remedy := _text(check.get("remedy")):
+                lines.append(f"    {remedy}")
+            if runbook := _text(check.get("runbook")):
+                lines.append(f"    {runbook}")
+    return lines
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
