@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyramid.tweens import EXCVIEW, MAIN
+from pyramid.tweens import EXCVIEW, INGRESS, MAIN
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -35,8 +35,9 @@ def includeme(config: Configurator) -> None:
     # Inside that, so that what it refuses becomes a problem document.
     config.add_tween("combine_core.api.guard.guard_tween_factory", under=_PROBLEMS, over=MAIN)
     config.registry.settings.setdefault("retry.activate_hook", "combine_core.api.guard.keep_body")
-    # Outside the transaction: what fails at the commit.
+    # Outside the transaction: what fails at the commit. Inside what dresses every answer.
     config.add_tween(
         "combine_core.api.problems.last_problem_tween_factory",
         over=("pyramid_tm.tm_tween_factory", EXCVIEW),
+        under=("combine_core.pages.errors.late_errors_tween_factory", INGRESS),
     )

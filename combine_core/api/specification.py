@@ -6,6 +6,7 @@ What comes out of a checked request is ``request.openapi_validated``, with ``par
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid_openapi3.exceptions import ResponseValidationError
 
 from combine_core.api.fit import problem_of_misfit
-from combine_core.api.problems import FieldError, invalid_content, problem_response
+from combine_core.api.problems import MEDIA_TYPE, FieldError, invalid_content, problem_response
 from combine_core.api.strict_json import read_json
 from combine_core.settings.core import CoreSettings
 from combine_core.settings.environment import Environment
@@ -82,7 +83,10 @@ def _strengthen(config: Configurator) -> None:
     )
     state["response_validator"] = ResponseChecker(
         state["spec"],
-        extra_media_type_deserializers={"text/markdown": lambda body: body.decode("utf-8")},
+        extra_media_type_deserializers={
+            MEDIA_TYPE: json.loads,
+            "text/markdown": lambda body: body.decode("utf-8"),
+        },
     )
 
 

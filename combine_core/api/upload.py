@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "multipart/form-data"
 _MOST_PARTS = 10
-# RFC 2046, section 5.1.1.
-_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
+# RFC 2046, section 5.1.1 has fewer characters; some clients use others.
+_BOUNDARY = re.compile(r"[ -~]{0,69}[!-~]")
 
 
 @dataclass

@@ -1,0 +1,88 @@
+"""A project of ada@example.com, with what a test needs in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from webtest import TestApp
+
+NOTES = """# Harbour
+
+The harbour opens on 1 May 2027.
+We decided to hire two pilots.
+The budget is 40,000 euros.
+Who pays for the tugs?
+Next step: Ada asks the council by Friday.
+"""
+
+
+@dataclass(frozen=True)
+class Room:
+    """A project as its member sees it."""
+
+    client: TestApp
+    slug: str
+    id: str
+    path: str
+
+    def add(self, name: str = "notes.md", text: str = NOTES) -> dict[str, Any]:
+        body = {"name": name, "text": text}
+        return self.client.post_json(f"{self.path}/sources", body, status=201).json
+
+    def run(self, *sources: dict[str, Any], line: str = "brief") -> dict[str, Any]:
+        body = {"line": line, "sources": [source["id"] for source in sources]}
+        return self.client.post_json(f"{self.path}/runs", body, status=201).json
+
+
+@pytest.fixture
+def make_room():
+    def make(client: TestApp, name: str = "Harbour") -> Room:
+        made = client.post_json("/api/v1/projects", {"name": name}, status=201).json
+        return Room(client, made["slug"], made["id"], f"/api/v1/projects/{made['slug']}")
+
+    return make
+
+
+@pytest.fixture
+def room(make_room, signed_in) -> Room:
+    return make_room(signed_in)
+
+
+@pytest.fixture
+def document(room, run_jobs) -> dict[str, Any]:
+    """A brief, as ``GET documents/{id}`` shows it."""
+    run = room.run(room.add())
+    run_jobs()
+    [written] = room.client.get(f"/api/v1/runs/{run['id']}").json["documents"]
+    return room.client.get(f"/api/v1/documents/{written['id']}").json
+
+
+@pytest.fixture
+def problem():
+    """``problem(answer, 404)``: the answer's problem document, checked for its form."""
+
+    def check(answer: Any, status: int) -> dict[str, Any]:
+        assert (answer.status_int, answer.content_type) == (status, "application/problem+json")
+        body = answer.json
+        assert set(body) - {"errors"} == {
+            "type",
+            "title",
+            "status",
+            "detail",
+            "instance",
+            "request_id",
+        }
+        assert body["status"] == status
+        assert body["request_id"] == answer.headers["X-Request-ID"]
+        assert body["detail"]
+        return body
+
+    return check
+
+
+@pytest.fixture
+def fields():
+    """``fields(problem)``: the names of the fields that are wrong."""
+    return lambda body: [error["field"] for error in body.get("errors", [])]

@@ -1,0 +1,200 @@
+"""Sources: a text or a file; bad ones get a clear answer and leave nothing behind."""
+
+import hashlib
+
+import pytest
+
+from combine_core.sources import MAX_SOURCE_BYTES
+
+
+@pytest.fixture
+def listed(room):
+    return lambda: room.client.get(f"{room.path}/sources").json["items"]
+
+
+@pytest.fixture
+def post(room):
+    """``post(body, "application/json")``."""
+    return lambda body, media_type: room.client.post(
+        f"{room.path}/sources", body, headers={"Content-Type": media_type}, status="*"
+    )
+
+
+@pytest.fixture
+def upload(room):
+    """``upload(("file", "notes.md", b"..."), name="Notes")``: as WebTest encodes a form."""
+
+    def upload(*files, **form):
+        path = f"{room.path}/sources"
+        return room.client.post(path, form, upload_files=list(files), status="*")
+
+    return upload
+
+
+def part(disposition: str, data: bytes = b"x", boundary: str = "b") -> bytes:
+    head = f"--{boundary}\r\nContent-Disposition: {disposition}\r\n\r\n".encode("latin-1")
+    return head + data + b"\r\n"
+
+
+def test_a_text(room, listed):
+    text = "# Notes\r\n\r\nThe harbour opens.\r"
+    answer = room.client.post_json(f"{room.path}/sources", {"name": "n.md", "text": text})
+    stored = b"# Notes\n\nThe harbour opens.\n"
+    assert answer.status_int == 201
+    assert answer.json == {
+        "id": answer.json["id"],
+        "name": "n.md",
+        "media_type": "text/markdown",
+        "size": len(stored),
+        "line_count": 3,
+        "sha256": hashlib.sha256(stored).hexdigest(),
+        "created_at": answer.json["created_at"],
+    }
+    assert room.client.get(answer.headers["Location"]).json == {
+        **answer.json,
+        "text": stored.decode(),
+    }
+    assert listed() == [answer.json]
+
+
+@pytest.mark.parametrize(
+    ("filename", "name"),
+    [
+        ("notes.md", "notes.md"),
+        ("NOTES.TXT", "NOTES.TXT"),
+        ("C:\\\\Users\\\\ada\\\\notes.md", "notes.md"),
+        ("../../etc/passwd.txt", "passwd.txt"),
+        ("häfen.md", "häfen.md"),
+        (".md.md", ".md.md"),
+    ],
+)
+def test_a_file(upload, room, filename, name):
+    answer = upload(("file", filename, "\ufeffDer Häfen\r\n".encode()))
+    assert answer.status_int == 201, answer.text
+    assert answer.json["name"] == name
+    text = room.client.get(f"{room.path}/sources/{answer.json['id']}").json["text"]
+    assert text == "Der Häfen\n"
+
+
+def test_a_file_with_a_name(upload):
+    answer = upload(("file", "notes.md", b"x"), name="Minutes of May")
+    assert answer.json["name"] == "Minutes of May"
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("", 422),
+        (" \n\t", 422),
+        ("a\x00b", 422),
+        ("\ud800", 422),
+        ("a" * (MAX_SOURCE_BYTES + 1), 413),
+        (None, 422),
+        (7, 422),
+        (False, 422),
+    ],
+)
+def test_texts_that_cannot_be_taken(post, listed, problem, fields, text, status):
+    import json
+
+    body = json.dumps({"name": "notes.md", "text": text}).encode()
+    told = problem(post(body, "application/json"), status)
+    assert fields(told) == ["text"]
+    assert len(str(told)) < 1000
+    assert listed() == []
+
+
+@pytest.mark.parametrize(
+    ("filename", "data", "status"),
+    [
+        ("notes.md", b"", 422),
+        ("notes.md", b"\n \n", 422),
+        ("notes.md", "Häfen".encode("utf-16"), 422),
+        ("notes.md", "Häfen".encode("utf-16-le"), 422),
+        ("notes.md", "Häfen".encode("latin-1"), 422),
+        ("notes.md", b"a\x00b", 422),
+        ("notes.md", b"%PDF-1.7\n\x93\x8c\x8b", 422),
+        ("notes.md", b"a" * (MAX_SOURCE_BYTES + 1), 413),
+        ("notes.pdf", b"a", 415),
+        ("notes", b"a", 415),
+        ("notes.md/", b"a", 415),
+        ("notes.md.exe", b"a", 415),
+        ("notes.md\x00.exe", b"a", 415),
+    ],
+)
+def test_files_that_cannot_be_taken(upload, listed, problem, fields, filename, data, status):
+    told = problem(upload(("file", filename, data)), status)
+    assert fields(told) == ["file"]
+    assert len(str(told)) < 1000
+    assert listed() == []
+
+
+@pytest.mark.parametrize("filename", ["a\x07b.md", "x" * 10_000 + ".md", "\u200b.md\u200b.md"])
+def test_names_of_files_that_cannot_be_taken(post, listed, problem, fields, filename):
+    body = part(f'form-data; name="file"; filename="{filename}"'.encode().decode("latin-1"))
+    answer = post(body + b"--b--\r\n", "multipart/form-data; boundary=b")
+    if answer.status_int != 201:
+        assert fields(problem(answer, 422)) == ["name"]
+        assert listed() == []
+
+
+FILE = 'form-data; name="file"; filename="a.md"'
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"--b--\r\n", 422),
+        (part('form-data; name="text"') + b"--b--\r\n", 422),
+        (part('form-data; name="file"') + b"--b--\r\n", 422),
+        (part('form-data; name="file"; filename=""') + b"--b--\r\n", 422),
+        (part(FILE) + part(FILE) + b"--b--\r\n", 422),
+        (part(FILE) + part('form-data; name="name"', b"\xff") + b"--b--\r\n", 422),
+        (part(FILE) + part('form-data; name="name"') * 2 + b"--b--\r\n", 422),
+        (part(FILE) + part('form-data; name="name"; filename="x.md"') + b"--b--\r\n", 422),
+        (part(FILE) + part("form-data") + b"--b--\r\n", 422),
+        (part("attachment") + b"--b--\r\n", 422),
+        (part(FILE) * 500 + b"--b--\r\n", 400),
+        # Cut off, without an end, with another boundary, without headers.
+        (part(FILE), 400),
+        (part(FILE)[:30], 400),
+        (part(FILE, boundary="other") + b"--other--\r\n", 400),
+        (b"--b\r\n\r\nx\r\n--b--\r\n", 400),
+        (b"--b\r\nContent-Disposition: \xff\xfe\r\n\r\nx\r\n--b--\r\n", 400),
+        (b"--b\r\n" + b"X: " + b"y" * 100_000 + b"\r\n\r\nx\r\n--b--\r\n", 400),
+        (b"\x00" * 1000, 400),
+    ],
+)
+def test_malformed_forms(post, listed, problem, body, status):
+    told = problem(post(body, "multipart/form-data; boundary=b"), status)
+    assert len(str(told)) < 1000
+    assert listed() == []
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        'multipart/form-data; boundary=""',
+        "multipart/form-data; boundary=" + "b" * 71,
+        "multipart/form-data; boundary=\xff",
+        "multipart/form-data; boundary*=utf-8''%00",
+    ],
+)
+def test_bad_boundaries(post, listed, problem, media_type):
+    problem(post(part(FILE) + b"--b--\r\n", media_type), 400)
+    assert listed() == []
+
+
+def test_other_media_types(post, listed, problem):
+    for media_type in ("text/plain", "text/markdown", "multipart/mixed; boundary=b", ""):
+        told = problem(post(b"x", media_type), 415)
+        assert "multipart/form-data" in told["detail"]
+    assert listed() == []
+
+
+def test_the_text_is_not_in_lists(room):
+    room.add(text="secret words " * 1000)
+    assert "secret words" not in room.client.get(f"{room.path}/sources").text
