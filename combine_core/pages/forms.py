@@ -81,13 +81,23 @@ def refuse_unreadable(event: ContextFound) -> None:
     if is_api(request):
         return
     try:
-        _ = request.POST
+        fields = request.POST
     # What WebOb and the standard library raise at broken input: a DeprecationWarning for another
     # character set than UTF-8 among them.
     except (ValueError, DeprecationWarning, LookupError) as error:
         logger.info("Unreadable form: %s", error)
         message = "The form cannot be read. Go back, reload the page, send it again."
         raise HTTPBadRequest(message) from error
+    if not all(isinstance(value, str) for value in fields.values()):
+        request.add_finished_callback(_close_uploads)
+
+
+def _close_uploads(request: Request) -> None:
+    """Large files lie in temporary files; a further attempt of the request reads the form anew."""
+    fields, _ = request.environ.pop("webob._parsed_post_vars")
+    for value in fields.values():
+        if not isinstance(value, str):
+            value.file.close()
 
 
 def sentence(error: InvalidText) -> str:

@@ -20,7 +20,7 @@ from combine_core.sources import (
     decode_upload,
     list_sources,
 )
-from combine_core.text import InvalidText, clean_name, clean_text
+from combine_core.text import InvalidText, TextTooLarge, clean_name, clean_text
 from combine_core.users import Permission
 
 if TYPE_CHECKING:
@@ -81,25 +81,29 @@ def paste_source(context: ProjectContext, request: Request) -> dict[str, Any] | 
     try:
         name, text = _cleaned(form.value("name"), form.value("text"))
     except InvalidText as error:
-        return _refuse(context, request, paste=form.with_error(error.field, sentence(error)))
+        wrong = form.with_error(error.field, sentence(error))
+        return _refuse(context, request, status=_status_of(error), paste=wrong)
     _add_once(context, request, name, text)
     return _back(context, request, "sources")
 
 
 def upload_sources(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
     """Add files as sources: all of them, or none if one cannot be taken."""
-    cleaned = []
-    errors = []
+    cleaned: list[tuple[str, str]] = []
+    errors: list[str] = []
+    status = 400
     for upload in uploads_of(request, "file"):
         try:
             cleaned.append(_cleaned(upload.name, decode_upload(upload.name, upload.data)))
         except InvalidText as error:
             errors.append(f"{upload.name}: {sentence(error)}")
+            status = _status_of(error)
         except UnsupportedFile as error:
             errors.append(f"{upload.name}: {error}")
     if errors or not cleaned:
         why = " ".join(errors) or "Choose a file."
-        return _refuse(context, request, upload=Form().with_error("file", why))
+        wrong = Form().with_error("file", why)
+        return _refuse(context, request, status=status, upload=wrong)
     for name, text in cleaned:
         _add_once(context, request, name, text)
     return _back(context, request, "sources")
@@ -143,6 +147,10 @@ def begin_run(context: ProjectContext, request: Request) -> dict[str, Any] | HTT
 def _cleaned(name: str, text: str) -> tuple[str, str]:
     """As they will be stored; raises :class:`InvalidText`."""
     return clean_name(name), clean_text(text, "text", max_bytes=MAX_SOURCE_BYTES)
+
+
+def _status_of(error: InvalidText) -> int:
+    return 413 if isinstance(error, TextTooLarge) else 400
 
 
 def _add_once(context: ProjectContext, request: Request, name: str, text: str) -> None:

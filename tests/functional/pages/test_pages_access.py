@@ -1,0 +1,112 @@
+"""Who sees what: strangers, members, others."""
+
+import pytest
+
+from combine_core.users import Role
+
+PATHS = [
+    "/",
+    "/projects",
+    "/projects/ovens",
+    "/projects/ovens/sources/01a208f2-a042-737c-b291-5e9a3006f95b",
+    "/runs/01a208f2-a042-737c-b291-5e9a3006f95b",
+    "/documents/01a208f2-a042-737c-b291-5e9a3006f95b",
+    "/documents/01a208f2-a042-737c-b291-5e9a3006f95b.md",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_stranger_is_sent_to_sign_in_and_back(place, path):
+    answer = place.stranger().get(path, status=303)
+    assert answer.location.startswith("http://localhost:8000/auth/sign-in?next=%2F")
+    assert not answer.headers.getall("Set-Cookie")
+
+
+def test_the_way_back_keeps_the_query(place, ada, slug):
+    source = place.source(slug, ada)
+    path = f"/projects/{slug}/sources/{source.id}?lines=3-4"
+    client = place.stranger()
+    page = client.get(path, status=303).follow()
+    assert page.form["next"].value == path
+
+
+def test_signing_in_leads_to_the_projects(place):
+    client = place.stranger()
+    sign_in = client.get("/", status=303).follow()
+    page = sign_in.form.submit().follow().follow()
+    assert page.request.path == "/projects"
+    assert "Local developer" in page
+    assert "You have no project yet" in page
+
+
+def test_signing_out_from_any_page(ada):
+    page = ada.get("/projects")
+    page.forms[0].submit(status=303)
+    ada.get("/projects", status=303)
+
+
+def test_a_form_of_a_stranger_goes_nowhere(place, slug):
+    client = place.stranger()
+    answer = client.post(f"/projects/{slug}", {"form": "paste", "name": "x"}, status=303)
+    assert answer.location.endswith(f"/auth/sign-in?next=%2Fprojects%2F{slug}")
+
+
+def test_what_belongs_to_others_does_not_exist(place, ada, slug):
+    source = place.source(slug, ada)
+    run = place.run(slug, ada, source)
+    version = place.write(run, {"summary": []}, {"S1": source})
+    other = place.visitor("bob@example.com")
+    assert "Ovens" not in other.get("/projects")
+    for path in (
+        f"/projects/{slug}",
+        f"/projects/{slug}/sources/{source.id}",
+        f"/runs/{run.id}",
+        f"/runs/{run.id}/live",
+        f"/documents/{version.document_id}",
+        f"/documents/{version.document_id}/versions/1",
+        f"/documents/{version.document_id}.md",
+        f"/documents/{version.document_id}/versions/1.json",
+    ):
+        ada.get(path)
+        answer = other.get(path, status=404)
+        # Nothing tells it from a thing that does not exist.
+        nothing = other.get(f"{path.rpartition('/')[0]}/nothing-of-the-kind", status=404)
+        assert answer.html.h1.text == nothing.html.h1.text
+        other.client.post(path, {"form": "cancel"}, status=404)
+
+
+def test_a_source_is_found_in_its_own_project_alone(place, ada, slug):
+    source = place.source(slug, ada)
+    elsewhere = place.project(ada, "Stoves")
+    ada.get(f"/projects/{elsewhere}/sources/{source.id}", status=404)
+
+
+def test_a_viewer_reads_and_is_offered_no_forms(place, ada, slug, form_of):
+    source = place.source(slug, ada)
+    run = place.run(slug, ada, source)
+    viewer = place.visitor("vic@example.com")
+    place.join(slug, viewer, Role.VIEWER)
+    page = viewer.get(f"/projects/{slug}")
+    assert "oven.md" in page
+    assert not page.html.main.find_all(["form", "input"])
+    assert not viewer.get(f"/runs/{run.id}").html.main.find_all("form")
+
+    token = page.forms[0]["csrf_token"].value
+    for form in ("paste", "upload", "run"):
+        fields = {"csrf_token": token, "form": form, "name": "x", "text": "y"}
+        answer = viewer.client.post(f"/projects/{slug}", fields, status=403)
+        assert "Your role in this project does not allow it" in answer
+    cancel = {"csrf_token": token, "form": "cancel"}
+    viewer.client.post(f"/runs/{run.id}", cancel, status=403)
+    assert "Running" in ada.get(f"/runs/{run.id}")
+
+
+def test_the_head_marks_where_one_is(ada, slug):
+    current = ada.get(f"/projects/{slug}").html.select("nav a[aria-current=page]")
+    assert [link.text for link in current] == ["Projects"]
+
+
+def test_head_requests(ada, slug):
+    answer = ada.client.head(f"/projects/{slug}")
+    assert answer.body == b""
+    assert answer.content_type == "text/html"

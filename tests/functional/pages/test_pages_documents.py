@@ -1,0 +1,168 @@
+"""A document: sections, evidence, flags, versions, downloads."""
+
+import json
+from urllib.parse import urlsplit
+
+import pytest
+
+from combine_core.runs import Run
+
+
+def item(text, quote, source="S1", line=3):
+    evidence = [{"source": source, "line_from": line, "line_to": line, "quote": quote}]
+    return {"text": text, "evidence": evidence}
+
+
+TRUE = item("It runs at 180 °C.", "The oven runs at 180 °C")
+FALSE = item("It explodes at noon.", "The oven explodes at noon")
+
+
+@pytest.fixture
+def oven(place, ada, slug):
+    return place.source(slug, ada)
+
+
+@pytest.fixture
+def run(place, ada, slug, oven) -> Run:
+    return place.run(slug, ada, oven)
+
+
+def test_sections_stand_in_the_order_of_the_schema(place, ada, run, oven):
+    version = place.write(run, {"summary": [TRUE]}, {"S1": oven})
+    page = ada.get(f"/documents/{version.document_id}")
+    headings = [h.text for h in page.html.select(".column-main h2")]
+    assert headings == [
+        "Summary",
+        "Key points",
+        "Decisions",
+        "Numbers",
+        "Open questions",
+        "Next steps",
+    ]
+    assert page.html.select(".column-main section")[1].p.text == "Nothing in the sources."
+
+
+def test_evidence_leads_to_the_lines_of_the_source(place, ada, run, oven):
+    version = place.write(run, {"summary": [TRUE]}, {"S1": oven})
+    page = ada.get(f"/documents/{version.document_id}")
+    details = page.html.select_one("details.evidence")
+    assert details.summary.text == "Evidence: oven.md, line 3"
+    assert details.blockquote.text == "The oven runs at 180 °C"
+    link = details.a["href"]
+    assert urlsplit(link).fragment == "L3"
+    lines = ada.get(link).html
+    assert lines.select_one(".cited")["id"] == "L3"
+    assert details.blockquote.text in lines.select_one(".cited code").text
+
+
+def test_several_quotes(place, ada, run, oven, slug):
+    more = place.source(slug, ada, "a\nb\nThe oven is blue.\nAnd it is big.", "more.md")
+    both = {
+        "text": "A blue oven.",
+        "evidence": TRUE["evidence"]
+        + [{"source": "S2", "line_from": 3, "line_to": 4, "quote": "is blue. And it is big."}],
+    }
+    version = place.write(run, {"summary": [both]}, {"S1": oven, "S2": more})
+    details = ada.get(f"/documents/{version.document_id}").html.select_one("details.evidence")
+    assert details.summary.text == "Evidence: 2 quotes"
+    assert [caption.text for caption in details.find_all("figcaption")] == [
+        "oven.md, line 3",
+        "more.md, lines 3\N{EN DASH}4",
+    ]
+
+
+def test_a_false_quote_is_marked_and_never_shown_as_evidence(place, ada, run, oven):
+    unknown = item("It sings.", "La la la", source="S9")
+    version = place.write(run, {"summary": [TRUE, FALSE], "decisions": [unknown]}, {"S1": oven})
+    page = ada.get(f"/documents/{version.document_id}")
+    assert "2\xa0statements are unproven" in page.html.select_one(".note-warn").text
+    marked = page.html.select(".unproven")
+    assert [mark.select_one(".statement-text").text for mark in marked] == [
+        "It explodes at noon.",
+        "It sings.",
+    ]
+    assert "does not stand in the source" in marked[0].text
+    assert "none of this run" in marked[1].text
+    assert not any(mark.select("details, blockquote, a") for mark in marked)
+    assert "The oven explodes at noon" not in page
+    assert "La la la" not in page
+    assert len(page.html.select("details.evidence")) == 1
+
+
+def test_says_whether_a_language_model_wrote_it(place, ada, run, oven):
+    version = place.write(run, {}, {"S1": oven}, used_llm=False)
+    page = ada.get(f"/documents/{version.document_id}")
+    assert "No language model was used." in page.html.main.text
+    place.write(run, {}, {"S1": oven})
+    page = ada.get(f"/documents/{version.document_id}")
+    assert "No language model was used." not in page.html.main.text
+    assert "with anthropic/claude-sonnet-4-5" in page
+
+
+def test_versions(place, ada, run, oven):
+    version = place.write(run, {"summary": [TRUE]}, {"S1": oven})
+    place.write(run, {"summary": [item("New.", "Oven 3", line=1)]}, {"S1": oven})
+    newest = ada.get(f"/documents/{version.document_id}")
+    assert "New." in newest
+    assert "not the newest version" not in newest
+    old = newest.click("Version 1")
+    assert old.request.path == f"/documents/{version.document_id}/versions/1"
+    assert "It runs at 180 °C." in old
+    assert "not the newest version" in old.html.main.text
+    assert old.click("Open version 2").request.path == f"/documents/{version.document_id}"
+    for number in ("3", "0", "01", "999999999", "99999999999999999999"):
+        ada.get(f"/documents/{version.document_id}/versions/{number}", status=404)
+
+
+def test_inputs(place, ada, run, oven):
+    version = place.write(run, {}, {"S1": oven})
+    page = ada.get(f"/documents/{version.document_id}")
+    assert oven.sha256[:12] in page.html.aside.text
+    assert page.click("oven.md").html.h1.text == "oven.md"
+
+
+def test_download_markdown(place, ada, run, oven):
+    version = place.write(run, {"summary": [TRUE]}, {"S1": oven})
+    path = f"/documents/{version.document_id}"
+    answer = ada.get(path).click("Markdown")
+    assert answer.content_type == "text/markdown"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="brief-oven-md-v1.md"'
+    assert answer.body.decode() == version.markdown
+    assert ada.get(f"{path}.md").body == answer.body
+
+
+def test_download_json(place, ada, run, oven):
+    version = place.write(run, {"summary": [TRUE, FALSE]}, {"S1": oven})
+    path = f"/documents/{version.document_id}"
+    answer = ada.get(path).click("JSON")
+    assert answer.content_type == "application/json"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="brief-oven-md-v1.json"'
+    exported = json.loads(answer.body)
+    assert list(exported["content"])[:2] == ["summary", "key_points"]
+    assert exported["content"] == version.content
+    assert exported["version"] == 1
+    assert ada.get(f"{path}.json").body == answer.body
+
+
+def test_what_a_document_says_is_text(place, ada, slug):
+    text = "<script>alert(1)</script> & {{ 7 * 7 }} said <img src=x onerror=alert(2)>"
+    name = '"><script>alert(3)</script>.md'
+    source = place.source(slug, ada, text, name)
+    run = place.run(slug, ada, source)
+    version = place.write(run, {"summary": [item(text, text, line=1)]}, {"S1": source})
+    for path in (
+        f"/documents/{version.document_id}",
+        f"/projects/{slug}",
+        f"/projects/{slug}/sources/{source.id}",
+        f"/runs/{run.id}",
+    ):
+        page = ada.get(path)
+        assert "<script>alert" not in page
+        assert "<img" not in page
+        scripts = page.html.find_all("script")
+        assert all(script["src"].startswith("/static/") for script in scripts)
+        assert not page.html.find_all(style=True)
+        assert not page.html.find_all("style")
+    page = ada.get(f"/documents/{version.document_id}")
+    assert page.html.select_one(".statement-text").text == text
+    assert page.html.blockquote.text == text

@@ -1,0 +1,198 @@
+"""Add sources by forms; read one line by line."""
+
+import statistics
+import time
+
+import pytest
+
+from combine_core.pages.sources import LINES_ON_PAGE
+from combine_core.sources import MAX_SOURCE_BYTES
+
+
+def names(page):
+    return [link.text for link in page.html.select("#sources .rows a")]
+
+
+def paste(page, form_of, name, text):
+    form = form_of(page, "paste")
+    form["name"] = name
+    form["text"] = text
+    return form
+
+
+def test_paste(ada, slug, form_of):
+    page = ada.get(f"/projects/{slug}")
+    answer = paste(page, form_of, "Minutes", "First\r\nSecond <b>\r\n").submit(status=303)
+    assert answer.location == f"http://localhost:8000/projects/{slug}#sources"
+    page = answer.follow()
+    assert names(page) == ["Minutes"]
+    source = page.click("Minutes")
+    assert [code.text for code in source.html.select(".source-lines code")] == [
+        "First",
+        "Second <b>",
+    ]
+    assert "2\xa0lines" in source
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "field", "why"),
+    [
+        ("", "text", "name", "The name is empty."),
+        ("notes", " \n ", "text", "The text is empty."),
+        ("notes", "a\x00b", "text", "The text holds a NUL byte"),
+    ],
+)
+def test_what_is_wrong_stands_beside_the_field(ada, slug, form_of, name, text, field, why):
+    page = paste(ada.get(f"/projects/{slug}"), form_of, name, text).submit(status=400)
+    assert why in page.html.find(id=f"paste-{field}-error").text
+    assert page.html.find(id=f"paste-{field}")["aria-describedby"] == f"paste-{field}-error"
+    # What was typed is kept, and the form is open.
+    assert page.html.find(id="paste-name")["value"] == name
+    assert page.html.find(id="paste-text").find_parent("details").has_attr("open")
+    assert names(page) == []
+
+
+def test_what_was_typed_is_kept_to_the_letter(ada, slug, form_of):
+    text = "\n  <script>alert(1)</script>\n</textarea>\n"
+    page = paste(ada.get(f"/projects/{slug}"), form_of, "x" * 201, text).submit(status=400)
+    assert form_of(page, "paste")["text"].value.replace("\r\n", "\n") == text
+    assert "<script>alert" not in page
+
+
+def test_too_large_a_text(ada, slug, form_of):
+    text = "x" * (MAX_SOURCE_BYTES + 1)
+    page = paste(ada.get(f"/projects/{slug}"), form_of, "big", text).submit(status=413)
+    assert f"The text has {len(text)} bytes" in page.html.find(id="paste-text-error").text
+
+
+def upload(client, page, form_of, *files):
+    form = form_of(page, "upload")
+    fields = form.submit_fields()
+    return client.post(
+        form.action,
+        [pair for pair in fields if pair[0] != "file"],
+        upload_files=[("file", name, data) for name, data in files],
+        expect_errors=True,
+    )
+
+
+def test_upload(ada, slug, form_of):
+    page = ada.get(f"/projects/{slug}")
+    files = [("C:\\notes\\a.md", "\ufeff# Ä\n".encode()), ("dir/b.txt", b"two\nlines")]
+    answer = upload(ada.client, page, form_of, *files)
+    assert answer.status_int == 303
+    assert names(answer.follow()) == ["b.txt", "a.md"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "why"),
+    [
+        ("a.pdf", b"%PDF-1.7", "a.pdf: Only .txt and .md files can be read."),
+        ("a.md", b"", "a.md: The text is empty."),
+        ("a.md", "ä".encode("latin-1"), "a.md: The file is not UTF-8"),
+        ("a.md", "text".encode("utf-16"), "a.md: The file is UTF-16."),
+        ("a.md", b"a\x00b", "a.md: The text holds a NUL byte"),
+        ("x" * 200 + ".md", b"text", "The name has 203 characters"),
+    ],
+)
+def test_an_unusable_file_stores_nothing(ada, slug, form_of, name, data, why):
+    page = ada.get(f"/projects/{slug}")
+    answer = upload(ada.client, page, form_of, ("good.md", b"good"), (name, data))
+    assert answer.status_int == 400
+    assert why in answer.html.find(id="upload-file-error").text
+    assert "upload-file-error" in answer.html.find(id="upload-file")["aria-describedby"]
+    assert names(answer) == []
+
+
+def test_too_large_a_file(ada, slug, form_of):
+    page = ada.get(f"/projects/{slug}")
+    answer = upload(ada.client, page, form_of, ("big.md", b"x" * (MAX_SOURCE_BYTES + 1)))
+    assert answer.status_int == 413
+
+
+def test_no_file(ada, slug, form_of):
+    page = form_of(ada.get(f"/projects/{slug}"), "upload").submit(status=400)
+    assert "Choose a file." in page.html.find(id="upload-file-error").text
+
+
+def test_fields_of_the_wrong_kind(ada, slug, form_of):
+    page = ada.get(f"/projects/{slug}")
+    fields = [pair for pair in form_of(page, "paste").submit_fields() if pair[0] != "text"]
+    answer = ada.client.post(
+        page.request.path,
+        fields,
+        upload_files=[("text", "a.md", b"a file in the place of a text")],
+        status=400,
+    )
+    assert "The name is empty." in answer
+    fields = [pair for pair in form_of(page, "upload").submit_fields() if pair[0] != "file"]
+    answer = ada.client.post(page.request.path, [*fields, ("file", "just text")], status=400)
+    assert "Choose a file." in answer
+
+
+def test_a_form_sent_twice_adds_one_source(ada, slug, form_of):
+    form = paste(ada.get(f"/projects/{slug}"), form_of, "Minutes", "First\nSecond")
+    form.submit(status=303)
+    assert names(form.submit(status=303).follow()) == ["Minutes"]
+    form["text"] = "Another text of the same name"
+    assert names(form.submit(status=303).follow()) == ["Minutes", "Minutes"]
+
+
+def test_lines_have_anchors_and_the_cited_ones_are_marked(place, ada, slug):
+    source = place.source(slug, ada)
+    page = ada.get(f"/projects/{slug}/sources/{source.id}?lines=3-4")
+    lines = page.html.select(".source-lines li")
+    assert [line["id"] for line in lines] == [f"L{number}" for number in range(1, 7)]
+    assert [line["id"] for line in lines if "cited" in line.get("class", ())] == ["L3", "L4"]
+    assert lines[2].code.text == "The oven runs at 180 °C from Monday."
+    assert lines[2].a["href"] == "#L3"
+
+
+@pytest.mark.parametrize("query", ["lines=0", "lines=9-2", "lines=x", "lines=7-9", "from=99999999"])
+def test_odd_ranges_show_the_source(place, ada, slug, query):
+    source = place.source(slug, ada)
+    page = ada.get(f"/projects/{slug}/sources/{source.id}?{query}")
+    assert len(page.html.select(".source-lines li")) == 6
+
+
+def test_a_long_source_comes_in_parts(place, ada, slug):
+    count = 2 * LINES_ON_PAGE + 1
+    source = place.source(slug, ada, "\n".join(f"line {n}" for n in range(1, count + 1)))
+    first = ada.get(f"/projects/{slug}/sources/{source.id}")
+    assert len(first.html.select(".source-lines li")) == LINES_ON_PAGE
+    last = first.click("Later lines", index=0).click("Later lines", index=0)
+    assert [line["id"] for line in last.html.select(".source-lines li")] == [f"L{count}"]
+    assert "Later lines" not in last
+    before = last.click("Earlier lines", index=0)
+    assert before.html.select_one(".source-lines li")["id"] == f"L{LINES_ON_PAGE + 1}"
+
+    cited = ada.get(f"/projects/{slug}/sources/{source.id}?lines={LINES_ON_PAGE + 5}")
+    assert cited.html.select_one(".cited")["id"] == f"L{LINES_ON_PAGE + 5}"
+
+
+@pytest.mark.parametrize("shape", ["\n", "word ", "x\n"])
+def test_the_cost_of_a_large_source_is_bounded(place, ada, slug, shape):
+    def seconds(size):
+        text = "begin" + shape * (size // len(shape)) + "end"
+        source = place.source(slug, ada, text)
+        path = f"/projects/{slug}/sources/{source.id}"
+        times = []
+        for _ in range(3):
+            started = time.perf_counter()
+            answer = ada.get(path)
+            times.append(time.perf_counter() - started)
+        # The text itself, and the markup of one page of lines.
+        assert len(answer.body) < len(text) + 500_000
+        return statistics.median(times)
+
+    # Sixteen times the text: a quadratic page would take some 256 times as long.
+    assert seconds(MAX_SOURCE_BYTES - 100) < 64 * seconds(MAX_SOURCE_BYTES // 16) + 0.5
+
+
+def test_older_sources_are_a_link_away(place, ada, slug):
+    for number in range(21):
+        place.source(slug, ada, name=f"{number}.md")
+    page = ada.get(f"/projects/{slug}")
+    assert names(page)[0] == "20.md"
+    assert len(names(page)) == 20
+    assert names(page.click("Older")) == ["0.md"]
