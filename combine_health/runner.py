@@ -122,7 +122,8 @@ class Runner:
             self._started = True
             now = self._clock.monotonic()
             for slot in self._slots.values():
-                self._plan(slot, now)
+                if slot.attempt is None:  # one under way keeps its deadline, and plans the next
+                    self._plan(slot, now)
         try:
             Thread(
                 target=_schedule, args=(weakref.ref(self), self._wake), name="health", daemon=True
