@@ -1,9 +1,9 @@
 """What one application knows about its health; kept on Pyramid's registry, never in a module."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Lock
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pyramid.exceptions import ConfigurationError
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .snapshot import Held
 
 
+log = logging.getLogger("combine_health")
+
 OBSERVED_EVERY = 1.0  # seconds
 
 
@@ -41,7 +43,6 @@ class HealthRegistry:
         self.disabled: dict[str, Check] = {}
         self.sections: dict[str, Callable[[Any], Any]] = {}
         self.clock = Clock()
-        self.started = monotonic()
         self.prefix = ""
         """The route prefix of the endpoints, such as ``/internal``."""
         self.read_saturation: Callable[[], Saturation] | None = None
@@ -52,8 +53,10 @@ class HealthRegistry:
         self.recent: tuple[Change, ...] = ()
         """The last transitions of the service, the newest at the end."""
         self.transitions = 0
+        self._said: set[str] = set()
         self._registry = registry
         self._runner: Runner | None = None
+        self.started = self.clock.monotonic()
         self._draining = False
         self._turns = 0
         self.reset()
@@ -113,10 +116,6 @@ class HealthRegistry:
             tell=self._tell,
         )
 
-    def group(self, name: str) -> frozenset[str] | None:
-        """The names of the checks in the group ``name``; ``None`` if there is no such group."""
-        return self.groups().get(name)
-
     def groups(self) -> dict[str, frozenset[str]]:
         """Every group with the names of its checks. The settings win over what checks declare."""
         declared: dict[str, frozenset[str]] = {}
@@ -153,10 +152,17 @@ class HealthRegistry:
             now,
             self._draining,
             self.maintenance.order(now),
+            self.maintenance.ends,
             self.read_saturation() if self.read_saturation else None,
             self.settings.saturated_after,
             self.settings.stuck_after,
         )
+
+    def say_once(self, key: str, warning: str) -> None:
+        """Log ``warning``, once in the life of the application."""
+        if key not in self._said:
+            self._said.add(key)
+            log.warning("%s", warning)
 
     def observe(self) -> None:
         """Notice a change in the status of the service; tell it to the log and the listeners."""

@@ -1,24 +1,31 @@
-"""From readings to answers: the one place that decides what the endpoints say."""
+"""What the probes say: the one place that decides the answers of /health, ready and startup.
+
+A `Probe` is what is to be said; `plain` says it in the words of the runbook, and
+`combine_health.health_json` in those of application/health+json.
+"""
 
 import json
-import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from math import ceil
-from typing import Any
 
 from .check import Check, Kind
-from .execute import describe
-from .redact import Redactor
 from .result import Json, Status
 from .state import Reading
-from .verdict import Circumstances, judge
-
-log = logging.getLogger("combine_health")
+from .verdict import Circumstances, Service, Verdict, judge
 
 JSON = "application/json"
 RETRY = 2  # seconds, where no check's interval says when to ask again
 LONGEST_RETRY = 30
+
+
+class Grade(StrEnum):
+    """How a probe, or a check, stands: the three words of application/health+json."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    WARN = "warn"
+    FAIL = "fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,91 +50,87 @@ class Answer:
         return headers
 
 
-def live(readings: Iterable[Reading], circumstances: Circumstances) -> Answer:
-    """The answer of ``/health``: 503 while a critical ``live`` check fails, or no worker moves."""
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a probe is told: a word, how grave it is, and the checks that are public in it."""
+
+    status: str
+    grade: Grade
+    retry_after: int | None = None
+    spoken: tuple[Reading, ...] = ()
+    """Checks with public words."""
+    named: tuple[Reading, ...] = ()
+    """Checks that were asked for, by name or by group."""
+
+    @property
+    def code(self) -> int:
+        """The HTTP status."""
+        return 503 if self.grade is Grade.FAIL else 200
+
+    def naming(self, readings: Iterable[Reading]) -> "Probe":
+        """The same, with these checks named."""
+        return replace(self, named=tuple(readings))
+
+
+def live(readings: Iterable[Reading], circumstances: Circumstances) -> Probe:
+    """``/health``: 503 while a critical ``live`` check fails, or no worker thread moves."""
     dead = [
         one.check
         for one in readings
         if one.check.kind is Kind.LIVE and one.check.critical and one.status is Status.FAILING
     ]
     if dead or circumstances.stuck:
-        return _answer(503, {"status": "unhealthy"}, _retry_after(dead))
-    return _answer(200, {"status": "healthy"})
+        return Probe("unhealthy", Grade.FAIL, _retry_after(dead))
+    return Probe("healthy", Grade.PASS)
 
 
-def ready(readings: Iterable[Reading], circumstances: Circumstances) -> Answer:
-    """The answer of ``/health/ready``: 503 unless requests should come here."""
-    readings = list(readings)
+def ready(readings: Iterable[Reading], circumstances: Circumstances) -> Probe:
+    """``/health/ready``: 503 unless requests should come here."""
+    readings = tuple(readings)
     verdict = judge(readings, circumstances)
-    words = {one.check.name: _word(one) for one in readings if one.check.words}
-    if verdict.status.ready:
-        return _answer(200, {"status": "ready", **words})
-    return _answer(503, {"status": verdict.status, **words}, _retry_after(verdict.checks))
+    spoken = tuple(one for one in readings if one.check.words)
+    grade = grade_of(verdict.status)
+    if grade is Grade.FAIL:
+        return Probe(verdict.status, grade, _wait(verdict, circumstances), spoken)
+    return Probe("ready", grade, None, spoken)
 
 
-def startup(readings: Iterable[Reading]) -> Answer:
-    """The answer of ``/health/startup``: 503 until each critical ``startup`` check has passed."""
+def startup(readings: Iterable[Reading]) -> Probe:
+    """``/health/startup``: 503 until each critical ``startup`` check has passed."""
     waiting = [
         one.check
         for one in readings
         if one.check.kind is Kind.STARTUP and one.check.critical and not one.passing
     ]
     if waiting:
-        return _answer(503, {"status": "starting"}, _retry_after(waiting))
-    return _answer(200, {"status": "started"})
+        return Probe("starting", Grade.FAIL, _retry_after(waiting))
+    return Probe("started", Grade.PASS)
 
 
-def detailed(
-    readings: Iterable[Reading],
-    circumstances: Circumstances,
-    facts: Mapping[str, Json],
-    sections: Mapping[str, Json],
-) -> dict[str, Json]:
-    """The full status for those who may see it; ``sections`` may replace ``facts``."""
-    readings = list(readings)
-    checks: dict[str, Json] = {one.check.name: _details(one) for one in readings}
-    status = judge(readings, circumstances).status
-    return {"status": status, **facts, **sections, "checks": checks}
+def asked(reading: Reading) -> Reading:
+    """``reading`` of a check that was asked for by name: whoever asks wants to know, so it counts."""
+    kind = Kind.READY if reading.check.kind is Kind.INFO else reading.check.kind
+    return replace(reading, check=replace(reading.check, critical=True, kind=kind))
 
 
-def names_and_statuses(
-    readings: Iterable[Reading], circumstances: Circumstances
-) -> dict[str, Json]:
-    """The full status for everybody else."""
-    readings = list(readings)
-    checks: dict[str, Json] = {one.check.name: {"status": one.status} for one in readings}
-    return {"status": judge(readings, circumstances).status, "checks": checks}
+def plain(probe: Probe) -> Answer:
+    """The words of the runbook."""
+    body: dict[str, Json] = {"status": probe.status}
+    body.update({one.check.name: word_of(one) for one in probe.spoken})
+    if probe.named:
+        body["checks"] = {one.check.name: one.status for one in probe.named}
+    return Answer(probe.code, encode(body), probe.retry_after)
 
 
-def encode(body: Mapping[str, Json]) -> bytes:
-    """``body`` as the bytes of a JSON document."""
-    return json.dumps(body, allow_nan=False).encode()
+def grade_of(status: Service) -> Grade:
+    """How grave the state of the service is."""
+    if status.ready:
+        return Grade.PASS if status is Service.HEALTHY else Grade.WARN
+    return Grade.FAIL
 
 
-def read_sections(
-    sections: Mapping[str, Any], registry: Any, redactor: Redactor
-) -> dict[str, Json]:
-    """What the sections say now; one that raises is shown as the name of its error."""
-    said: dict[str, Json] = {}
-    for name, section in sections.items():
-        try:
-            said.update(redactor.data({name: section(registry)}))
-        except Exception as error:  # noqa: BLE001 - logged and shown
-            log.error("health section %s: %s", name, redactor.text(describe(error)))
-            said[name] = f"error: {type(error).__name__}"
-    return said
-
-
-def _answer(status: int, body: Mapping[str, Json], retry_after: int | None = None) -> Answer:
-    return Answer(status, encode(body), retry_after)
-
-
-def _retry_after(checks: Iterable[Check]) -> int:
-    soonest = min((check.interval for check in checks), default=RETRY)
-    return max(1, min(LONGEST_RETRY, ceil(soonest)))
-
-
-def _word(one: Reading) -> str:
+def word_of(one: Reading) -> str:
+    """The public word of a check that has words."""
     assert one.check.words is not None
     good, bad = one.check.words
     if one.passing:
@@ -135,29 +138,18 @@ def _word(one: Reading) -> str:
     return bad if one.status is Status.FAILING else Status.UNKNOWN
 
 
-def _details(one: Reading) -> Json:
-    state = one.state
-    return {
-        "status": one.status,
-        "critical": one.check.critical,
-        "kind": one.check.kind,
-        "cause": one.cause,
-        "remedy": one.remedy,
-        "runbook": one.check.runbook,
-        "detail": one.detail,
-        "data": dict(one.data),  # type: ignore[arg-type]  # JSON already: the redactor made it
-        "age_seconds": _rounded(one.age, 1),
-        "duration_ms": _rounded(one.duration, 3, 1000),
-        "running_seconds": _rounded(one.running_for, 1),
-        "since": one.since.isoformat(timespec="seconds"),
-        "never_healthy": not (state and state.ever_healthy),
-        "passes": state.passes if state else 0,
-        "failures": state.failures if state else 0,
-        "runs": state.runs if state else 0,
-        "timeouts": state.timeouts if state else 0,
-        "transitions": state.transitions if state else 0,
-    }
+def encode(body: Mapping[str, Json]) -> bytes:
+    """``body`` as the bytes of a JSON document."""
+    return json.dumps(body, allow_nan=False).encode()
 
 
-def _rounded(seconds: float | None, digits: int, scale: float = 1) -> float | None:
-    return None if seconds is None else round(seconds * scale, digits)
+def _wait(verdict: Verdict, circumstances: Circumstances) -> int:
+    if verdict.status is Service.MAINTENANCE:
+        left = circumstances.maintenance_ends - circumstances.now
+        return max(1, min(LONGEST_RETRY, ceil(left)))
+    return _retry_after(verdict.checks)
+
+
+def _retry_after(checks: Iterable[Check]) -> int:
+    soonest = min((check.interval for check in checks), default=RETRY)
+    return max(1, min(LONGEST_RETRY, ceil(soonest)))

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from . import report
 from .registry import HealthRegistry
-from .report import Answer
+from .report import Answer, plain
 
 Snapshot: TypeAlias = Mapping[str, Answer]
 
@@ -46,12 +46,12 @@ def snapshot(health: HealthRegistry) -> Snapshot:
     version = health.version  # first: a change in the meantime makes this one void at once
     readings = health.runner.readings()
     circumstances = health.circumstances()
-    answers = {
+    probes = {
         "/health": report.live(readings, circumstances),
         "/health/ready": report.ready(readings, circumstances),
         "/health/startup": report.startup(readings),
     }
-    made = MappingProxyType({health.prefix + path: answer for path, answer in answers.items()})
+    made = MappingProxyType({health.prefix + path: plain(one) for path, one in probes.items()})
     until = min((reading.good_until for reading in readings), default=inf)
     until = min(until, health.maintenance.ends if circumstances.maintenance else inf)
     if health.read_saturation is not None:

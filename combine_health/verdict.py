@@ -57,6 +57,7 @@ class Circumstances:
     now: float = 0.0
     draining: bool = False
     maintenance: Maintenance | None = None
+    maintenance_ends: float = inf
     saturation: Saturation | None = None
     saturated_after: float = inf
     stuck_after: float = inf

@@ -1,0 +1,49 @@
+"""A Pyramid application that has nothing but the health add-on."""
+
+import pytest
+from pyramid.config import Configurator
+from webtest import TestApp
+
+from combine_health.registry import health_of
+
+
+@pytest.fixture
+def make_app(tmp_path):
+    """Make one; its checks run at the request, and its maintenance file is its own."""
+    made = []
+
+    def make_app(setup=lambda config: None, **settings):
+        given = {
+            "combine_health.background": "false",
+            "combine_health.load_entry_points": "false",
+            "combine_health.maintenance_file": str(tmp_path / "maintenance.json"),
+            **{f"combine_health.{name}": value for name, value in settings.items()},
+        }
+        with Configurator(settings=given) as config:
+            config.include("combine_health")
+            setup(config)
+            app = config.make_wsgi_app()
+        made.append(health_of(app.registry).runner)
+        return TestApp(app)
+
+    yield make_app
+    for runner in made:
+        runner.stop()
+
+
+class Switch:
+    """A check whose answer the test sets."""
+
+    def __init__(self, answer=True):
+        self.answer = answer
+
+    def __call__(self, _registry):
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def make_switch():
+    """Make a check whose answer the test sets: ``switch.answer = ...``."""
+    return Switch

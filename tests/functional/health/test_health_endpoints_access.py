@@ -1,0 +1,199 @@
+"""Who sees details: by address, proxy, token and permission."""
+
+import pytest
+from pyramid.authorization import ALL_PERMISSIONS, ACLHelper, Allow, Everyone
+from pyramid.security import Allowed, Denied
+
+from combine_health import HealthEnvironmentError
+from combine_health.registry import health_of
+
+LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
+PUBLIC = {"REMOTE_ADDR": "203.0.113.9"}
+TOKEN = "c4n4ry-t0k3n-0123456789"
+
+
+def with_database(config):
+    config.add_health_check("database", lambda _: True)
+
+
+def is_full(app, environ):
+    body = app.get("/health/detailed", status=200, extra_environ=environ).json
+    if "version" not in body:
+        assert body == {"status": "healthy", "checks": {"database": {"status": "healthy"}}}
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("environ", "full"),
+    [
+        (LOCAL, True),
+        ({"REMOTE_ADDR": "::1"}, True),
+        ({"REMOTE_ADDR": "10.1.2.3"}, True),
+        ({"REMOTE_ADDR": "172.18.0.1"}, True),
+        ({"REMOTE_ADDR": "::ffff:192.168.1.1"}, True),
+        ({"REMOTE_ADDR": "fd00::1"}, True),
+        ({"REMOTE_ADDR": "localhost"}, True),  # a Unix socket
+        (PUBLIC, False),
+        ({"REMOTE_ADDR": "172.32.0.1"}, False),
+        ({"REMOTE_ADDR": "2001:4860::8888"}, False),
+        ({"REMOTE_ADDR": ""}, False),
+        ({"REMOTE_ADDR": "nonsense"}, False),
+        ({**LOCAL, "HTTP_X_FORWARDED_FOR": "203.0.113.9"}, False),
+        ({**LOCAL, "HTTP_X_FORWARDED_FOR": "127.0.0.1, 203.0.113.9"}, False),
+        ({**LOCAL, "HTTP_X_FORWARDED_FOR": "192.168.1.7"}, True),
+        ({**PUBLIC, "HTTP_X_FORWARDED_FOR": "127.0.0.1"}, False),
+        ({**LOCAL, "HTTP_X_FORWARDED_FOR": "192.168.1.7:4711"}, True),
+        ({**LOCAL, "HTTP_FORWARDED": "for=203.0.113.9"}, False),
+        ({**LOCAL, "HTTP_FORWARDED": 'for="[fd00::1]:4711";proto=https, For=10.0.0.1'}, True),
+        ({**LOCAL, "HTTP_FORWARDED": 'for="[fd00::1]", for=_hidden'}, False),
+        # What a server that clears X-Forwarded-For leaves of a proxy that it does not trust.
+        ({**LOCAL, "HTTP_VIA": "1.1 proxy"}, False),
+        ({**LOCAL, "HTTP_X_FORWARDED_PROTO": "https"}, False),
+        ({**LOCAL, "HTTP_X_REAL_IP": "203.0.113.9"}, False),
+        ({**LOCAL, "HTTP_X_REAL_IP": "10.0.0.7"}, False),
+        ({**LOCAL, "HTTP_X_REAL_IP": "10.0.0.7", "HTTP_X_FORWARDED_FOR": "10.0.0.7"}, True),
+        ({**LOCAL, "HTTP_X_REAL_IP": "8.8.8.8", "HTTP_X_FORWARDED_FOR": "10.0.0.7"}, False),
+    ],
+)
+def test_local_clients(make_app, environ, full):
+    assert is_full(make_app(with_database), environ) is full
+
+
+@pytest.mark.parametrize(
+    ("environ", "full"),
+    [
+        (LOCAL, False),  # the proxy itself, perhaps, and its header cleared by the server
+        ({"REMOTE_ADDR": "172.18.0.5"}, False),
+        ({"REMOTE_ADDR": "172.18.0.1", "HTTP_X_FORWARDED_FOR": "172.18.0.1"}, True),
+        ({"REMOTE_ADDR": "203.0.113.9", "HTTP_X_FORWARDED_FOR": "203.0.113.9"}, False),
+        ({**LOCAL, "HTTP_X_FORWARDED_FOR": "127.0.0.1, 203.0.113.9"}, False),
+        ({**LOCAL, "HTTP_X_FORWARDED_FOR": " , "}, False),
+        ({**LOCAL, "HTTP_FORWARDED": "for=10.0.0.1"}, True),
+    ],
+)
+def test_behind_a_proxy(make_app, environ, full):
+    assert is_full(make_app(with_database, behind_proxy="true"), environ) is full
+
+
+def test_it_is_said_once_what_to_set(make_app, caplog):
+    app = make_app(with_database, behind_proxy="true")
+    for _ in range(3):
+        app.get("/health/detailed", extra_environ=LOCAL)
+    assert caplog.text.count("trusted_proxy") == 1
+    caplog.clear()
+    app = make_app(with_database)
+    for _ in range(3):
+        app.get("/health/detailed", extra_environ={**LOCAL, "HTTP_VIA": "1.1 proxy"})
+    assert caplog.text.count("behind_proxy = true") == 1
+
+
+@pytest.mark.parametrize(("policy", "full"), [("never", False), ("always", True)])
+def test_none_or_all(make_app, policy, full):
+    app = make_app(with_database, details=policy)
+    for environ in (LOCAL, PUBLIC, {**PUBLIC, "HTTP_X_FORWARDED_FOR": "203.0.113.9"}):
+        assert is_full(app, environ) is full
+
+
+class Policy:
+    def __init__(self, answer):
+        self.answer = answer
+
+    def identity(self, request):
+        raise AssertionError("nobody asks who it is")
+
+    authenticated_userid = identity
+
+    def permits(self, _request, _context, permission):
+        assert permission == "health:details"
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "full"), [(Allowed("yes"), True), (Denied("no"), False), (RuntimeError(), False)]
+)
+def test_the_authorized(make_app, answer, full):
+    def setup(config):
+        config.set_security_policy(Policy(answer))
+        config.set_default_permission("everything")
+        with_database(config)
+
+    app = make_app(setup, details="authorized")
+    assert is_full(app, LOCAL) is full
+    assert app.get("/health/ready").json == {"status": "ready"}
+
+
+def test_without_a_security_policy_nobody_is_authorized(make_app, caplog):
+    # Pyramid itself permits everything then.
+    app = make_app(with_database, details="authorized", token=TOKEN)
+    assert not is_full(app, LOCAL)
+    assert "no security policy" in caplog.text
+    assert is_full(app, {**PUBLIC, "HTTP_X_HEALTH_TOKEN": TOKEN})
+
+
+def test_an_acl_policy_meets_a_context_without_an_acl(make_app):
+    class AclPolicy(Policy):
+        def permits(self, _request, context, permission):
+            return ACLHelper().permits(context, [Everyone], permission)
+
+    class Root:
+        __acl__ = ((Allow, Everyone, ALL_PERMISSIONS),)
+
+    def setup(config):
+        config.set_root_factory(lambda _request: Root())
+        config.set_security_policy(AclPolicy(None))
+        with_database(config)
+
+    assert not is_full(make_app(setup, details="authorized"), LOCAL)
+
+
+@pytest.mark.parametrize(
+    ("headers", "full"),
+    [
+        ({"HTTP_AUTHORIZATION": f"Bearer {TOKEN}"}, True),
+        ({"HTTP_AUTHORIZATION": f"bearer  {TOKEN} "}, True),
+        ({"HTTP_X_HEALTH_TOKEN": TOKEN}, True),
+        ({"HTTP_X_HEALTH_TOKEN": TOKEN, "HTTP_AUTHORIZATION": "Basic eDp5"}, True),
+        ({"HTTP_AUTHORIZATION": f"Basic {TOKEN}"}, False),
+        ({"HTTP_AUTHORIZATION": "Bearer"}, False),
+        ({"HTTP_AUTHORIZATION": "Bearer "}, False),
+        ({"HTTP_AUTHORIZATION": TOKEN}, False),
+        ({"HTTP_AUTHORIZATION": f"Bearer {TOKEN}x"}, False),
+        ({"HTTP_AUTHORIZATION": f"Bearer {TOKEN[:-1]}"}, False),
+        ({"HTTP_X_HEALTH_TOKEN": ""}, False),
+        ({"HTTP_X_HEALTH_TOKEN": "\xe9\xff" * 20}, False),
+        ({"QUERY_STRING": f"token={TOKEN}"}, False),  # it would stand in every access log
+        ({}, False),
+    ],
+)
+@pytest.mark.parametrize("details", ["local", "authorized"])
+def test_the_token(make_app, details, headers, full):
+    app = make_app(with_database, details=details, token=TOKEN)
+    assert is_full(app, {**PUBLIC, **headers}) is full
+
+
+def test_without_a_token_no_header_opens(make_app):
+    app = make_app(with_database)
+    for value in ("", "None", "null"):
+        assert not is_full(app, {**PUBLIC, "HTTP_X_HEALTH_TOKEN": value})
+
+
+def test_never_means_never(make_app):
+    app = make_app(with_database, details="never", token=TOKEN)
+    assert not is_full(app, {**LOCAL, "HTTP_X_HEALTH_TOKEN": TOKEN})
+
+
+@pytest.mark.parametrize("token", ["short", "with some spaces in it", "gehe\xefm" * 5])
+def test_a_poor_token_stops_the_start_and_is_not_printed(make_app, token):
+    with pytest.raises(HealthEnvironmentError, match=r"combine_health\.token is \*{8}: ") as caught:
+        make_app(token=token)
+    assert token not in str(caught.value)
+
+
+def test_the_token_prints_as_a_mask(make_app):
+    app = make_app(with_database, token=TOKEN)
+
+    assert TOKEN not in repr(health_of(app.app.registry).settings)
+    assert health_of(app.app.registry).redactor.text(f"it is {TOKEN}") == "it is ***"
