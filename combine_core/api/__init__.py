@@ -15,29 +15,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyramid.tweens import EXCVIEW, INGRESS, MAIN
-
 if TYPE_CHECKING:
     from pyramid.config import Configurator
-
-_PROBLEMS = "combine_core.api.problems.problem_tween_factory"
 
 
 def includeme(config: Configurator) -> None:
     """Put the API together. Does no I/O but reading the description."""
+    config.include("combine_core.api.problems")
+    config.include("combine_core.api.guard")
+    # The description before the routes: their views are checked by it.
     config.include("combine_core.api.specification")
     config.include("combine_core.api.routes")
     config.include("combine_core.api.explorer")
-
-    # Inside Pyramid's own error views: below /api/ every error is ours, whatever views an
-    # application registers for its pages.
-    config.add_tween(_PROBLEMS, under=EXCVIEW, over=MAIN)
-    # Inside that, so that what it refuses becomes a problem document.
-    config.add_tween("combine_core.api.guard.guard_tween_factory", under=_PROBLEMS, over=MAIN)
-    config.registry.settings.setdefault("retry.activate_hook", "combine_core.api.guard.keep_body")
-    # Outside the transaction: what fails at the commit. Inside what dresses every answer.
-    config.add_tween(
-        "combine_core.api.problems.last_problem_tween_factory",
-        over=("pyramid_tm.tm_tween_factory", EXCVIEW),
-        under=("combine_core.pages.errors.late_errors_tween_factory", INGRESS),
-    )

@@ -12,11 +12,14 @@ from pyramid.httpexceptions import (
     HTTPRequestEntityTooLarge,
     HTTPUnsupportedMediaType,
 )
+from pyramid.tweens import MAIN
 
+from combine_core.api import problems
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
 
 if TYPE_CHECKING:
+    from pyramid.config import Configurator
     from pyramid.registry import Registry
     from pyramid.request import Request
     from pyramid.response import Response
@@ -76,3 +79,9 @@ def check_request(request: Request, limit: int) -> None:
         raise HTTPUnsupportedMediaType("Send the body as it is, without Content-Encoding.")
     if (request.content_length or 0) > limit:
         raise HTTPRequestEntityTooLarge(f"The body has more than {limit} bytes. Send less at once.")
+
+
+def includeme(config: Configurator) -> None:
+    """Guard all that is inside the problem documents, so that what is refused becomes one."""
+    config.add_tween(f"{__name__}.guard_tween_factory", under=problems.TWEEN, over=MAIN)
+    config.registry.settings.setdefault("retry.activate_hook", keep_body)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,7 +24,7 @@ from procrastinate.exceptions import ConnectorException
 from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken
 from pyramid.httpexceptions import HTTPException
 from pyramid.response import Response
-from pyramid_retry import is_error_retryable
+from pyramid.tweens import EXCVIEW, MAIN
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -35,6 +36,7 @@ from combine_core.sources import UnsupportedFile
 from combine_core.text import InvalidText, TextTooLarge
 
 if TYPE_CHECKING:
+    from pyramid.config import Configurator
     from pyramid.registry import Registry
     from pyramid.request import Request
 
@@ -42,7 +44,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+TWEEN = "combine_core.api.problems.problem_tween_factory"
 MEDIA_TYPE = "application/problem+json"
+_API_PATH = r"/api(/|$)"
 DATABASE_RETRY_S = 5
 QUEUE_RETRY_S = 30
 
@@ -248,8 +252,7 @@ def _challenge(request: Request) -> str:
 
 def is_api(request: Request) -> bool:
     """Whether a program asks, not a person."""
-    path: str = request.environ.get("PATH_INFO", "")
-    return path == "/api" or path.startswith("/api/")
+    return re.match(_API_PATH, request.environ.get("PATH_INFO", "")) is not None
 
 
 def problem_tween_factory(handler: Handler, registry: Registry) -> Handler:  # noqa: ARG001
@@ -269,17 +272,14 @@ def problem_tween_factory(handler: Handler, registry: Registry) -> Handler:  # n
     return problem_tween
 
 
-def last_problem_tween_factory(handler: Handler, registry: Registry) -> Handler:  # noqa: ARG001
-    """Answers what fails outside the views: the commit, above all."""
+def problem_view(error: Exception, request: Request) -> Response:
+    """Answers what fails at the commit: pyramid_tm looks for an error view then."""
+    return problem_response(request, error)
 
-    def last_problem_tween(request: Request) -> Response:
-        if not is_api(request):
-            return handler(request)
-        try:
-            return handler(request)
-        except Exception as error:
-            if is_error_retryable(request, error):
-                raise
-            return problem_response(request, error)
 
-    return last_problem_tween
+def includeme(config: Configurator) -> None:
+    """Answer every error below ``/api/``."""
+    # Inside Pyramid's own error views: below /api/ every error is ours, whatever views an
+    # application registers for its pages.
+    config.add_tween(TWEEN, under=EXCVIEW, over=MAIN)
+    config.add_exception_view(problem_view, context=Exception, path_info=_API_PATH)
