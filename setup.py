@@ -65,8 +65,13 @@ AUTH = [
     "joserfc>=1.8,<2",
 ]
 
+# /metrics of combine_health, for Prometheus.
+METRICS = ["prometheus-client>=0.21,<1"]
+
+ALL = [*AUTH, *METRICS]
+
 TEST = [
-    *AUTH,
+    *ALL,
     "pytest>=8",
     "pytest-xdist>=3",
     "pytest-timeout>=2",
@@ -114,7 +119,7 @@ setup(
         "combine_auth": ["py.typed", "**/*.jinja2", "**/*.yaml"],
     },
     install_requires=REQUIRES,
-    extras_require={"core": CORE, "auth": AUTH, "all": AUTH, "test": TEST},
+    extras_require={"core": CORE, "auth": AUTH, "metrics": METRICS, "all": ALL, "test": TEST},
     entry_points={
         "paste.app_factory": ["main = combine_core.app:main"],
         "paste.server_factory": ["waitress = combine_health.waitress:server_factory"],
@@ -124,6 +129,7 @@ setup(
             "worker = combine_core.cli.worker:worker",
             "migrate = combine_core.cli.migrate:migrate",
             "settings = combine_core.cli.settings:settings",
+            *(f"{name} = combine_health.cli:main" for name in ("probe", "doctor", "maintenance")),
             "token = combine_auth.cli:token",
             "user = combine_auth.cli:user",
         ],
