@@ -130,14 +130,11 @@ def vendor_words(vendor: Vendor, response: httpx2.Response, request: CompletionR
     if not isinstance(words, str) or not words:
         return ""
     words = _CONTROL.sub(" ", words)
-    for hidden, shown in (
-        (vendor.key, "key"),
-        (request.prompt, "prompt"),
-        (request.system, "prompt"),
-    ):
-        hidden = _CONTROL.sub(" ", hidden).strip()
-        if len(hidden) >= _MIN_HIDDEN:
-            words = words.replace(hidden, f"[{shown}]")
+    secrets = {"key": vendor.key, "prompt": request.prompt, "system": request.system}
+    for name, secret in secrets.items():
+        plain = _CONTROL.sub(" ", secret).strip()
+        if len(plain) >= _MIN_HIDDEN:
+            words = words.replace(plain, f"[{name}]")
     return f": {_cut(_KEY.sub('[key]', words), _MAX_WORDS)}"
 
 

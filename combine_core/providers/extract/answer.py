@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from combine_core.providers.extract.candidates import Candidate
-from combine_core.providers.extract.cues import first_number, words_of
+from combine_core.providers.extract.cues import SURE, first_number, words_of
 from combine_core.providers.extract.schema import AnswerSchema, Node
 from combine_core.providers.extract.selection import Build, Pool
 from combine_core.providers.extract.wishes import Wish, wish_of_property, wish_of_words
@@ -162,7 +162,7 @@ def _kind(allowed: list[Any], candidate: Candidate) -> Any:
         key=lambda entry: entry[0],
         default=(0.0, _NOTHING),
     )
-    if best:
+    if best >= SURE:
         return value
     for value, wish in wishes:
         if wish.general:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from combine_core.providers.completion import Material
-from combine_core.providers.extract.cues import Cue, cues_of, words_of
+from combine_core.providers.extract.cues import SURE, Cue, cues_of, words_of
 from combine_core.providers.extract.sentences import Sentence, find_sentences
 from combine_core.providers.extract.wishes import wish_of_words
 
@@ -50,11 +50,10 @@ class Candidate:
 
     @property
     def own_cue(self) -> Cue | None:
-        """What the sentence itself is first of all; None for a plain statement."""
+        """What the sentence itself surely is, first of all; None for a plain statement."""
         # The order of Cue decides between equals.
-        return max(
-            (cue for cue in Cue if cue in self.cues), key=self.cues.__getitem__, default=None
-        )
+        cues = [cue for cue in Cue if self.cues.get(cue, 0.0) >= SURE]
+        return max(cues, key=lambda cue: self.cues[cue], default=None)
 
     @property
     def source(self) -> str:
@@ -153,7 +152,7 @@ def _judge(sentence: Sentence, label: str, position: int) -> Candidate | None:
         "line_to": sentence.line_to,
         "quote": sentence.quote,
     }
-    weight = _weight(sentence.text, words) * (0.7 if sentence.form == "row" else 1.0)
+    weight = _weight(sentence.text, words)
     return Candidate(
         key=_key(sentence.text),
         text=sentence.text,
@@ -179,13 +178,13 @@ def _says_something(sentence: Sentence, words: list[str]) -> bool:
 
 
 def _weight(text: str, words: list[str]) -> float:
-    """1 for a sentence of ordinary length, less for a fragment and for a very long one."""
+    """1 for a sentence of ordinary length, less for a fragment, a row, a very long one."""
     weight = 1.0 if text[-1:] in ".!?…。" else 0.8
     if len(words) < 4:
         weight -= 0.3
-    if len(words) > 50:
+    if len(words) > 35:
         weight -= 0.3
-    return weight
+    return weight / 2 if " | " in text else weight
 
 
 def _distinct(candidates: Iterable[Candidate], check_time: Callable[[], None]) -> list[Candidate]:

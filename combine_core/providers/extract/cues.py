@@ -36,6 +36,11 @@ _DIGIT = re.compile(r"\d")
 _QUARTER = re.compile(r"\b(?:Q[1-4]|KW ?\d\d?)\b")
 
 
+# Below this a cue is a hint: enough to fill a list with, too little to say what a sentence is.
+SURE = 1.0
+_WEAK = 0.75
+
+
 def words_of(text: str) -> list[str]:
     """The words of a text, in lower case."""
     return _WORD.findall(text.casefold())
@@ -77,14 +82,17 @@ def _is_open(text: str, words: Sequence[str], padded: str, label: str) -> bool:
 def _decision(text: str, words: Sequence[str], padded: str, label: str) -> float:
     if not v.DECISION_LABELS.isdisjoint(label.split()):
         return 3.0
-    if v.DECISION_WORDS.isdisjoint(words) and not v.DECISION_PHRASES.are_in(words, padded):
+    decided = not v.DECISION_WORDS.isdisjoint(words) or v.DECISION_PHRASES.are_in(words, padded)
+    if not decided and v.DECISION_NOUNS.isdisjoint(words):
         return 0.0
     undecided = (
         text.rstrip().endswith("?")
         or v.NOT_DECIDED_PHRASES.are_in(words, padded)
         or v.OPEN_PHRASES.are_in(words, padded)
     )
-    return 0.0 if undecided else 2.0
+    if undecided:
+        return 0.0
+    return 2.0 if decided else _WEAK
 
 
 def _action(text: str, words: Sequence[str], padded: str, label: str) -> float:
@@ -99,7 +107,7 @@ def _action(text: str, words: Sequence[str], padded: str, label: str) -> float:
         return 2.0 + due
     if v.DUTY_WORDS.isdisjoint(words) and not v.DUTY_PHRASES.are_in(words, padded):
         return 0.0
-    return (1.5 if _has_owner(text) else 1.0) + due
+    return 1.5 + due if _has_owner(text) else _WEAK
 
 
 def _is_imperative(text: str, words: Sequence[str]) -> bool:
@@ -126,13 +134,17 @@ def _is_imperative(text: str, words: Sequence[str]) -> bool:
 
 
 def _has_owner(text: str) -> bool:
-    """A person or "we" stands right before or behind the word of duty."""
+    """Someone is named right before the word of duty: "we must", "Mrs Olsen will"."""
     words = _WORD.findall(text)
-    for number, word in enumerate(words):
-        if word.casefold() in v.DUTY_WORDS:
-            neighbours = words[max(0, number - 1) : number] + words[number + 1 : number + 2]
-            if any(w.casefold() in v.OWNERS or w[:1].isupper() for w in neighbours):
-                return True
+    for number, word in enumerate(words[1:], 1):
+        if word.casefold() not in v.DUTY_WORDS:
+            continue
+        if words[number - 1].casefold() in v.OWNERS:
+            return True
+        # A name; behind an article or an adjective it is a German noun.
+        before = words[number - 2] if number > 1 else ""
+        if words[number - 1][:1].isupper() and before.casefold() not in v.ARTICLES:
+            return number == 1 or before[:1].isupper()
     return False
 
 
@@ -171,7 +183,21 @@ def _figure(text: str, match: re.Match[str]) -> float:
     if unit in v.UNITS:
         return 2.0
     attached = text[end : end + 1]
-    return 0.0 if attached.isalpha() or attached in {"_", "/"} else 1.0
+    if attached.isalpha() or attached in {"_", "/"}:
+        return 0.0
+    # "PostgreSQL 16", "Step 3": rather part of a name.
+    return _WEAK if before is not None and before[1][:1].isupper() else 1.0
+
+
+def is_gist(text: str) -> bool:
+    """Whether the sentence says what something is or is for: "X is a ...", "The aim is ..."."""
+    words = words_of(text[:120])[:14]
+    if not v.PURPOSE_WORDS.isdisjoint(words):
+        return True
+    return any(
+        verb in v.COPULAS and article in v.ARTICLES
+        for verb, article in itertools.pairwise(words[:7])
+    )
 
 
 def first_number(text: str) -> float | None:

@@ -10,7 +10,7 @@ import Stemmer  # type: ignore[import-not-found]
 from bm25s.stopwords import STOPWORDS_EN_PLUS, STOPWORDS_GERMAN
 
 from combine_core.providers.extract.candidates import Candidate
-from combine_core.providers.extract.cues import words_of
+from combine_core.providers.extract.cues import is_gist, words_of
 from combine_core.providers.extract.vocabulary import word_set
 
 # On import bm25s sets its logger to DEBUG: one line for each index, into any handler of the root.
@@ -38,11 +38,12 @@ class Ranking:
         if self._vocabulary:
             ids = [[self._vocabulary[term] for term in found] for found in terms]
             self._index.index((ids, dict(self._vocabulary)), show_progress=False)
-        # How much each says about the whole: themes, hard facts, the form of a sentence.
+        # How much each says about the whole: themes, hard facts, form of a sentence, purpose.
         self.importance = [
-            0.5 * theme
-            + 0.2 * max(candidate.cues.values(), default=0.0) / 3
+            0.3 * theme
+            + 0.1 * max(candidate.cues.values(), default=0.0) / 3
             + 0.3 * candidate.weight
+            + 0.3 * is_gist(candidate.text)
             for theme, candidate in zip(self._scores(_themes(frequency)), candidates, strict=True)
         ]
 

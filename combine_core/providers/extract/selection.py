@@ -74,7 +74,7 @@ class Pool:
             elif wish.general:
                 # Open questions and tasks have lists of their own.
                 aside = candidate.own_cue in {Cue.QUESTION, Cue.ACTION}
-                score = 2.0 + fit + importance - aside
+                score = 2.0 + 0.3 * fit + importance - aside
                 score -= _USED if candidate.key in used else 0.0
             else:
                 score = fit + 0.3 * importance if fit else 0.0

@@ -90,10 +90,10 @@ def _unwrap(text: str, block: Block) -> Iterator[tuple[int, int]]:
 
 
 def _continues(line: str, following: str, width: int) -> bool:
-    if _LABEL.match(following):
-        return False
     if following[:1].islower():
         return True
+    if _LABEL.match(following):
+        return False
     word = _UNBROKEN.match(following)
     return width >= _MIN_WRAP and word is not None and len(line) + 1 + word.end() > width
 

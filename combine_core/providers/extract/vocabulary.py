@@ -108,10 +108,14 @@ OPEN_LABELS: Final = word_set("open question questions unknown tbd offen frage f
 # --- Decisions ------------------------------------------------------------------------------------
 DECISION_WORDS: Final = word_set(
     """
-    decided decision decisions agreed agreement approved adopted concluded chose chosen selected
-    rejected accepted voted opted entschied entschieden entscheidung entscheidungen beschloss
-    beschlossen beschluss beschlüsse vereinbart vereinbarung genehmigt verabschiedet bewilligt
-    geeinigt einigten festgelegt abgelehnt ausgewählt angenommen
+    decided agreed approved adopted concluded chose chosen selected rejected accepted voted
+    opted entschied entschieden beschloss beschlossen vereinbart genehmigt verabschiedet
+    bewilligt geeinigt einigten festgelegt abgelehnt ausgewählt angenommen
+    """
+)
+DECISION_NOUNS: Final = word_set(
+    """
+    decision decisions agreement entscheidung entscheidungen beschluss beschlüsse vereinbarung
     """
 )
 DECISION_PHRASES: Final = Phrases(
@@ -220,6 +224,20 @@ INFINITIVE_ENDINGS: Final = tuple(
             """
         )
     )
+)
+
+# --- What it is about ---------------------------------------------------------------------------
+PURPOSE_WORDS: Final = word_set(
+    """
+    aim aims goal goals purpose objective objectives mission about ziel ziele zweck anlass gegenstand
+    """
+)
+COPULAS: Final = word_set("is are was were ist sind war waren")
+ARTICLES: Final = word_set(
+    """
+    a an the this that these our its der die das den dem des ein eine einen einem einer eines
+    dieser diese dieses unser unsere
+    """
 )
 
 # --- Numbers --------------------------------------------------------------------------------------

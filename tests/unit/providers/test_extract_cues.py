@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from combine_core.providers.extract.cues import Cue, cues_of, first_number
+from combine_core.providers.extract.cues import SURE, Cue, cues_of, first_number, is_gist
 
 QUESTIONS = [
     "Who pays for the hosting?",
@@ -81,7 +81,7 @@ NUMBERS = [
     ("The limit is 5GB of memory.", 2),
     ("It serves 20-30 users.", 2),
     ("The call returns 503.", 1),
-    ("We use PostgreSQL 16.", 1),
+    ("We use PostgreSQL 16.", 0.75),
 ]
 NO_NUMBERS = [
     "See S1 and v1.2.3 there.",
@@ -131,6 +131,27 @@ def test_numbers(text, strength):
 @pytest.mark.parametrize("text", NO_NUMBERS)
 def test_no_numbers(text):
     assert Cue.NUMBER not in cues_of(text)
+
+
+def test_a_word_in_passing_is_only_a_hint():
+    assert cues_of("The decisions of the past are here.")[Cue.DECISION] < SURE
+    assert cues_of("the pressure must stay below the line")[Cue.ACTION] < SURE
+    assert cues_of("Der Strom muss von hier kommen.")[Cue.ACTION] < SURE
+
+
+@pytest.mark.parametrize(
+    ("text", "gist"),
+    [
+        ("Combine is a service that writes documents.", True),
+        ("The aim of the project is safety.", True),
+        ("Ziel ist ein sicherer Betrieb.", True),
+        ("Der Kran ist das wichtigste Gerät.", True),
+        ("It rained all day.", False),
+        ("The lorry is red.", False),
+    ],
+)
+def test_what_something_is_or_is_for(text, gist):
+    assert is_gist(text) is gist
 
 
 def test_a_named_owner_counts_more_than_a_bare_duty():
