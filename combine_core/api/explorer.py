@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyramid.csrf import LegacySessionCSRFStoragePolicy, get_csrf_token
 from pyramid.httpexceptions import HTTPNotFound
+from pyramid.interfaces import ICSRFStoragePolicy, ISessionFactory
 from pyramid.response import FileResponse
 from pyramid.security import NO_PERMISSION_REQUIRED
 from swagger_ui_bundle import swagger_ui_path
@@ -38,7 +40,22 @@ ASSETS = {
 def show_explorer(request: Request) -> dict[str, Any]:
     """The page."""
     request.response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-    return {"description": request.route_path("api.specification")}
+    return {
+        "description": request.route_path("api.specification"),
+        "csrf_token": _csrf_token(request),
+    }
+
+
+def _csrf_token(request: Request) -> str:
+    """For whoever is signed in with this browser; empty where the application has no such tokens."""
+    registry = request.registry
+    policy = registry.queryUtility(ICSRFStoragePolicy)
+    # What Pyramid takes without a policy needs sessions.
+    if isinstance(policy, LegacySessionCSRFStoragePolicy) and not registry.queryUtility(
+        ISessionFactory
+    ):
+        return ""
+    return str(get_csrf_token(request))
 
 
 def send_asset(request: Request) -> Response:

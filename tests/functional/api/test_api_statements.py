@@ -1,0 +1,87 @@
+"""The number of SQL statements of a request does not grow with what it answers."""
+
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import event
+
+from combine_core.database import engine_of
+
+
+@pytest.fixture
+def count(app):
+    @contextmanager
+    def counting():
+        statements: list[str] = []
+
+        def note(_connection, _cursor, statement, *_rest):
+            statements.append(statement)
+
+        engine = engine_of(app.registry)
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield statements
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+
+    return counting
+
+
+def test_lists(room, run_jobs, count):
+    client = room.client
+
+    def measured():
+        # The first use of a token is written down; this one is not.
+        client.get("/api/v1/me")
+        found = {}
+        for path in (
+            "/api/v1/projects",
+            *(f"{room.path}/{t}" for t in ("sources", "runs", "documents")),
+        ):
+            with count() as statements:
+                page = client.get(f"{path}?limit=200").json
+            found[path] = (len(page["items"]), len(statements))
+        return found
+
+    def fill(times):
+        for number in range(times):
+            client.post_json("/api/v1/projects", {"name": "more"}, status=201)
+            room.run(room.add(f"{number}.md", "The harbour opens on 1 May. We decided it."))
+        run_jobs()
+
+    fill(1)
+    few = measured()
+    fill(29)
+    many = measured()
+    for path, (items, statements) in many.items():
+        assert items >= 30, path
+        assert few[path][0] <= 2
+        assert statements == few[path][1], path
+        # Who asks, the project, and what is in it.
+        assert statements <= 6, path
+
+
+def test_single_things(room, document, count):
+    room.client.get("/api/v1/me")
+    source = document["inputs"][1]["id"]
+    for path, most in [
+        ("/api/v1/me", 1),
+        ("/api/v1/lines", 1),
+        (room.path, 2),
+        (f"{room.path}/sources/{source}", 3),
+        (f"/api/v1/runs/{document['run_id']}", 6),
+        (f"/api/v1/documents/{document['id']}", 4),
+        (f"/api/v1/documents/{document['id']}?format=md", 4),
+        (f"/api/v1/documents/{document['id']}/versions", 3),
+    ]:
+        with count() as statements:
+            room.client.get(path, status=200)
+        assert len(statements) <= most, (path, statements)
+
+
+def test_what_is_not_described_costs_no_statement(room, count):
+    with count() as statements:
+        room.client.get("/api/v1/nothing", status=404)
+        room.client.get("/api/v1/openapi.yaml", status=200)
+        room.client.get("/docs", status=200)
+    assert statements == []
