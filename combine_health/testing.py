@@ -1,15 +1,32 @@
-"""For authors of checks: run one once, as the runner would, and look at the result.
+"""For authors of checks: run one as the service would, against faults that are real.
 
 ::
 
-    def test_redis_is_away():
-        seen = run_check(my_check, registry=DummyRegistry(), timeout=0.5, secrets=["s3cr3t"])
+    from combine_health.testing import HealthApp, closed_port, run_check, silent_server
+
+    def test_the_shop_is_away():
+        with closed_port() as (host, port):
+            seen = run_check(ShopCheck(host, port))
         assert (seen.status, seen.cause) == ("failing", "refused")
+
+    def test_the_shop_hangs():
+        with silent_server() as (host, port):
+            seen = run_check(ShopCheck(host, port), timeout=0.5)
+        assert seen.cause == "timeout"
+
+    def test_the_plugin_in_an_application():
+        app = HealthApp("my_plugin", settings={"my_plugin.url": "http://127.0.0.1:1/"})
+        assert app.get("/health/ready")[0] == 503
+        assert app.run("shop").remedy == "Start the shop."
 """
 
-from collections.abc import Iterable
+import json
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import Any
 
 from .check import Check, CheckFunction, Kind
@@ -24,25 +41,138 @@ def run_check(
     *,
     timeout: float = 1.0,
     secrets: Iterable[str] = (),
+    times: int = 1,
     **declared: Any,
 ) -> Reading:
-    """Run ``check`` once with a hard deadline of ``timeout`` seconds and return what a reader sees.
+    """Run ``check`` with a hard deadline of ``timeout`` seconds and return what a reader sees.
 
     Detail and data are shortened and redacted as they will be in the service. ``declared`` takes
-    what ``config.add_health_check`` takes. A check that ignores its deadline goes on on a daemon
-    thread; the result is then ``failing`` with the cause ``timeout``.
+    what ``config.add_health_check`` takes; a check that carries ``remedies`` brings them along.
+    With ``times`` it runs so often, one after the other, for ``fall`` and ``rise``. A check that
+    ignores its deadline goes on on a daemon thread; the result is then ``failing`` with the cause
+    ``timeout``.
     """
     redactor = Redactor()
     for secret in secrets:
         redactor.add(secret)
     name = declared.pop("name", "check")
+    own = getattr(check, "remedies", None)
+    remedies = {**(own if isinstance(own, Mapping) else {}), **(declared.pop("remedies", {}) or {})}
     runner = Runner(
-        [Check(name, check, timeout=timeout, **declared)], registry, redactor, background=False
+        [Check(name, check, timeout=timeout, remedies=remedies, **declared)],
+        registry,
+        redactor,
+        background=False,
     )
-    runner.refresh(tuple(Kind))
+    for _ in range(times):
+        runner.refresh(tuple(Kind))
     reading = runner.reading(name)
     assert reading is not None
     return reading
+
+
+class HealthApp:
+    """A Pyramid application that has nothing but the add-on and what is to be tested.
+
+    ``plugins`` are modules, objects or dotted names with hook implementations; ``setup(config)``
+    may declare checks. Installed plugins are not loaded, and checks run at the request, unless
+    ``settings`` say otherwise. Raises what the start of an application raises.
+    """
+
+    def __init__(
+        self,
+        *plugins: Any,
+        settings: Mapping[str, Any] | None = None,
+        setup: Callable[[Any], None] | None = None,
+    ) -> None:
+        from pyramid.config import Configurator
+
+        given = {
+            "combine_health.background": "false",
+            "combine_health.load_entry_points": "false",
+            **(settings or {}),
+        }
+        with Configurator(settings=given) as config:
+            config.include("combine_health")
+            for plugin in plugins:
+                config.add_health_plugin(plugin)
+            if setup is not None:
+                setup(config)
+            self.wsgi: Any = config.make_wsgi_app()
+            """The WSGI application."""
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
+        """Status and JSON of the answer to a GET from loopback."""
+        from pyramid.request import Request
+
+        request = Request.blank(path, headers=dict(headers or {}), remote_addr="127.0.0.1")
+        answer = request.get_response(self.wsgi)
+        return answer.status_code, json.loads(answer.body)
+
+    def run(self, name: str) -> Reading:
+        """Run the check ``name`` now and return what a reader sees. Raises `LookupError`."""
+        from .registry import health_of
+
+        runner = health_of(self.wsgi.registry).runner
+        runner.refresh(tuple(Kind), {name})
+        reading = runner.reading(name)
+        if reading is None:
+            raise LookupError(f"there is no check {name!r}")
+        return reading
+
+
+def leaks(reading: Reading, secrets: Iterable[str]) -> list[str]:
+    """Those of ``secrets`` that stand in what a reader sees of the check."""
+    shown = f"{reading.cause} {reading.detail} {reading.remedy} {json.dumps(dict(reading.data))}"
+    return [secret for secret in secrets if secret in shown]
+
+
+@contextmanager
+def closed_port() -> Iterator[tuple[str, int]]:
+    """Host and port of a place that refuses connections, and is nobody else's meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()
+
+
+@contextmanager
+def silent_server() -> Iterator[tuple[str, int]]:
+    """Host and port of a server that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()
+
+
+@contextmanager
+def talking_server(talk: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
+    """Host and port of a server that hands each connection to ``talk`` and then closes it.
+
+    ``talk`` runs on one thread, for one connection after the other; a connection that the client
+    breaks off ends its talk.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:  # shut down
+                    return
+                with connection:
+                    try:
+                        talk(connection)
+                    except OSError:  # the client has gone
+                        continue
+
+        thread = Thread(target=serve, name="talking server", daemon=True)
+        thread.start()
+        try:
+            yield listening.getsockname()
+        finally:
+            try:
+                listening.shutdown(socket.SHUT_RDWR)
+            except OSError:  # where a listening socket cannot be shut down, closing it wakes accept
+                listening.close()
+            thread.join(5)
 
 
 @dataclass

@@ -1,8 +1,6 @@
 """An application, from its ini file, for a command."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,43 +20,30 @@ def read_ini(ini: str) -> dict[str, Any]:
         raise InputError(f"{ini} cannot be read: {describe(error)}") from error
 
 
-@contextmanager
-def application(ini: str) -> Iterator[HealthRegistry]:
+def application(ini: str) -> HealthRegistry:
     """The health of the application of this ini file, not started. Raises `InputError`."""
     from pyramid.config import global_registries
     from pyramid.paster import get_app
 
     _require(ini)
-    with _quiet():
-        known = global_registries.last
-        try:
-            get_app(ini)
-        except Exception as error:
-            # Settings that cannot be used have a text of their own that names them all.
-            said = str(error) if "EnvironmentError" in type(error).__name__ else describe(error)
-            raise InputError(f"the application cannot be made: {said}") from error
-        # Not the application itself: it may stand behind any WSGI middleware.
-        registry = global_registries.last
-        health = None if registry is None else registry.queryUtility(IHealthRegistry)
-        if registry is known or health is None:
-            raise InputError(
-                f'the application of {ini} does not say config.include("combine_health")'
-            )
-        yield health
+    # Without a handler of its own the application would log to stderr, which probers print too;
+    # what there is to say stands in the finding. Never removed: threads may log until the end.
+    logging.getLogger().addHandler(logging.NullHandler())
+    known = global_registries.last
+    try:
+        get_app(ini)
+    except Exception as error:
+        # Settings that cannot be used have a text of their own that names them all.
+        said = str(error) if "EnvironmentError" in type(error).__name__ else describe(error)
+        raise InputError(f"the application cannot be made: {said}") from error
+    # Not the application itself: it may stand behind any WSGI middleware.
+    registry = global_registries.last
+    health: HealthRegistry | None = registry and registry.queryUtility(IHealthRegistry)
+    if registry is known or health is None:
+        raise InputError(f'the application of {ini} does not say config.include("combine_health")')
+    return health
 
 
 def _require(ini: str) -> None:
     if not Path(ini.partition("#")[0]).is_file():
         raise InputError(f"{ini} is not there: name the ini file of the service with -c")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep log lines away from what is printed: they are said in order, below the headline."""
-    root = logging.getLogger()
-    handler = logging.NullHandler()
-    root.addHandler(handler)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)

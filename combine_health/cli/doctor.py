@@ -30,10 +30,10 @@ def ini_of(arguments: argparse.Namespace) -> str:
 
 def run(arguments: argparse.Namespace) -> Finding:
     """Make the application, run its checks at once, put the worst first."""
-    with application(ini_of(arguments)) as health:
-        health.runner.refresh(tuple(Kind))
-        found = [health.runner.reading(name) for name in health.checks]
-        health.runner.stop()
+    health = application(ini_of(arguments))
+    health.runner.refresh(tuple(Kind))
+    found = [health.runner.reading(name) for name in health.checks]
+    health.runner.stop()
     readings = sorted(filter(None, found), key=_severity)
     bad = [one for one in readings if _status(one) is not Status.HEALTHY]
     down = [one for one in bad if _severity(one) == 0]

@@ -31,8 +31,7 @@ def run(arguments: argparse.Namespace) -> Finding:
     ini = arguments.config or os.environ.get(VARIABLE, "")
     if not ini:
         return _installation()
-    with application(ini) as health:
-        pass
+    health = application(ini)
     checks = [*health.checks.values(), *health.disabled.values()]
     more = [_check(check, health) for check in checks]
     more += ["", "plugins:", *_plugins(), "", "settings:", *_settings(read_ini(ini))]
