@@ -47,12 +47,10 @@ def includeme(config: Configurator) -> None:
     config.add_static_view("static", _STATIC, cache_max_age=MAX_AGE_S)
     config.add_cache_buster(_STATIC, ContentHash())
 
-    # Around the transaction: a commit can fail after every view has returned.
-    late_errors = "combine_core.pages.errors.late_errors_tween_factory"
-    config.add_tween(late_errors, over=("pyramid_tm.tm_tween_factory", EXCVIEW))
-    # Around all that makes responses.
+    # Outside the transaction and the error views, so that their answers have the headers too.
     config.add_tween(
-        "combine_core.pages.security_headers.security_headers_tween_factory", over=late_errors
+        "combine_core.pages.security_headers.security_headers_tween_factory",
+        over=("pyramid_tm.tm_tween_factory", EXCVIEW),
     )
 
     config.include("combine_core.pages.routes")

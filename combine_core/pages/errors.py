@@ -6,7 +6,7 @@ Below ``/api/`` errors are answered before they come here (:mod:`combine_core.ap
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from procrastinate.exceptions import ConnectorException
@@ -25,7 +25,6 @@ from pyramid_retry import is_error_retryable
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from combine_core.api.problems import is_api
 from combine_core.database import InvalidCursor
 from combine_core.pages.error_words import (
     DATABASE_AWAY,
@@ -64,23 +63,6 @@ def includeme(config: Configurator) -> None:
     config.add_exception_view(show_failure, context=Exception)
 
 
-def late_errors_tween_factory(
-    handler: Callable[[Request], Response],
-    registry: Registry,  # noqa: ARG001
-) -> Callable[[Request], Response]:
-    """The tween around the transaction: what fails at the commit gets an error view too."""
-
-    def late_errors_tween(request: Request) -> Response:
-        try:
-            return handler(request)
-        except Exception as error:
-            if is_api(request) or is_error_retryable(request, error):
-                raise
-            return request.invoke_exception_view(reraise=True)
-
-    return late_errors_tween
-
-
 def ask_to_sign_in(_error: HTTPException, request: Request) -> Response:
     """To the sign-in page and back; without one, say so."""
     back = request.path_qs if request.method in {"GET", "HEAD"} else request.path
@@ -104,6 +86,8 @@ def not_found(error: HTTPNotFound, request: Request) -> Response:
     if not isinstance(error, PredicateMismatch) or request.matched_route is None:
         return _page(request, 404, WORDS[404])
     methods = set(_methods_of(request.registry, request.matched_route.name))
+    if "GET" in methods:
+        methods.add("HEAD")
     if request.method in methods:
         # Right in everything but the hidden field that tells the forms of a page apart.
         return _page(request, 400, WORDS[400])
@@ -116,7 +100,8 @@ def _methods_of(registry: Registry, route_name: str) -> Iterator[str]:
     for entry in registry.introspector.get_category("views") or ():
         view = entry["introspectable"]
         if view["route_name"] == route_name:
-            yield from view["request_methods"] or ()
+            allowed = view["request_methods"] or ()
+            yield from (allowed,) if isinstance(allowed, str) else allowed
 
 
 def refuse_form(_error: HTTPException, request: Request) -> Response:

@@ -1,0 +1,220 @@
+"""Error pages, and the headers that every answer carries."""
+
+import threading
+from contextlib import contextmanager
+
+import psycopg2
+import pytest
+from sqlalchemy import event, text
+from webob import Request
+
+from combine_core.database import engine_of
+from combine_core.pages import project_list
+from combine_core.pages.security_headers import CONTENT_SECURITY_POLICY
+
+
+def assert_error_page(answer, status, title):
+    assert answer.status_int == status
+    assert answer.content_type == "text/html"
+    assert answer.html.h1.text == title
+    assert answer.headers["X-Request-ID"] in answer.html.main.text
+    assert answer.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+    # Nobody is asked for.
+    assert not answer.html.select(".asker")
+
+
+def test_nothing_there(place, ada):
+    for path in ("/nowhere", "/projects/", "/static/nothing.css", "/projects/NO", "/a%0Ab"):
+        with place.statements() as sent:
+            answer = ada.get(path, status=404)
+        assert_error_page(answer, 404, "There is nothing here")
+        assert sent == []
+
+
+def test_a_path_that_is_not_utf8(app):
+    request = Request.blank("/projects", environ={"PATH_INFO": "/\xff"})
+    answer = request.get_response(app)
+    assert answer.status_int == 404
+    assert "There is nothing here" in answer.text
+
+
+def test_other_methods(ada, slug):
+    answer = ada.client.delete("/projects", expect_errors=True)
+    assert_error_page(answer, 405, "This address does not work that way")
+    assert answer.headers["Allow"] == "GET, HEAD, POST"
+    answer = ada.client.put(f"/projects/{slug}", expect_errors=True)
+    assert answer.status_int == 405
+
+
+def test_a_form_without_its_token(ada, slug):
+    path = f"/projects/{slug}"
+    for fields in ({}, {"csrf_token": "wrong"}):
+        fields = {"form": "paste", "name": "a", "text": "b", **fields}
+        answer = ada.client.post(path, fields, expect_errors=True)
+        assert_error_page(answer, 400, "This form is too old")
+    assert "No sources yet" in ada.get(path)
+
+
+def test_an_unknown_form(ada, slug, form_of):
+    form = form_of(ada.get(f"/projects/{slug}"), "paste")
+    form["form"] = "nonsense"
+    assert_error_page(form.submit(expect_errors=True), 400, "This request cannot be understood")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", b"form=paste"),
+        ("multipart/form-data; boundary=\x01", b"form=paste"),
+        ("application/x-www-form-urlencoded; charset=utf-16", b"form=paste"),
+        ("application/x-www-form-urlencoded; charset=nonsense", b"form=paste"),
+    ],
+)
+def test_an_unreadable_form(ada, slug, content_type, body):
+    answer = ada.client.request(
+        f"/projects/{slug}",
+        method="POST",
+        body=body,
+        headers={"Content-Type": content_type},
+        expect_errors=True,
+    )
+    assert_error_page(answer, 400, "This request cannot be understood")
+    assert "The form cannot be read." in answer
+
+
+def test_an_unreadable_query(ada):
+    answer = ada.get("/projects?cursor=%ff", expect_errors=True)
+    assert_error_page(answer, 400, "This request cannot be understood")
+
+
+def test_too_large_a_body(make_place):
+    place = make_place({"combine_core.max_request_body_size": "2k"})
+    ada = place.visitor()
+    slug = place.project(ada)
+    answer = ada.client.post(f"/projects/{slug}", {"text": "x" * 3000}, expect_errors=True)
+    assert_error_page(answer, 413, "That is too large")
+
+
+def test_a_fault_of_ours(ada, monkeypatch, caplog):
+    def fail(*_args, **_options):
+        raise RuntimeError("with a secret in it")
+
+    monkeypatch.setattr(project_list, "list_projects", fail)
+    answer = ada.get("/projects", expect_errors=True)
+    assert_error_page(answer, 500, "Something went wrong here")
+    assert "secret" not in answer
+    logged = [record for record in caplog.records if record.name == "combine_core.pages.errors"]
+    assert len(logged) == 1
+    assert logged[0].exc_info is not None
+
+
+def test_the_database_is_away(make_place, caplog):
+    # Nobody listens on port 1.
+    place = make_place(url="postgresql://combine:sesame@127.0.0.1:1/combine")
+    client = place.stranger()
+    client.set_cookie("combine_session", "x" * 43)
+    for path in ("/", "/projects", "/projects/ovens", "/runs/01a208f2-a042-737c-b291-5e9a3006f95b"):
+        answer = client.get(path, expect_errors=True)
+        assert_error_page(answer, 503, "The database cannot be reached")
+        assert answer.headers["Retry-After"] == "5"
+    # What the runbook says to do.
+    steps = [step.text for step in answer.html.select("ol li")]
+    assert steps == [
+        "Verify that the database is running.",
+        "Check the format of DATABASE_URL.",
+        "Verify network connectivity.",
+        "Check the credentials.",
+    ]
+    assert "sesame" not in answer
+    assert "sesame" not in caplog.text
+    # What needs no database goes on.
+    client.get("/nowhere", status=404)
+    client.get("/static/combine.css", status=200)
+    place.stranger().get("/auth/sign-in", status=200)
+
+
+def test_a_statement_takes_too_long(ada, monkeypatch):
+    def wait(session, *_args, **_options):
+        session.execute(text("SET LOCAL statement_timeout = '10ms'"))
+        session.execute(text("SELECT pg_sleep(10)"))
+
+    monkeypatch.setattr(project_list, "list_projects", wait)
+    answer = ada.get("/projects", expect_errors=True)
+    assert_error_page(answer, 503, "The database is busy")
+
+
+@contextmanager
+def killed_at_commit(engine, database_url):
+    """The database ends the connection of this thread just before its commit."""
+    thread = threading.get_ident()
+
+    def kill(connection):
+        if threading.get_ident() != thread:
+            return
+        pid = connection.connection.dbapi_connection.info.backend_pid
+        other = psycopg2.connect(database_url)
+        other.autocommit = True
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+        other.close()
+
+    event.listen(engine, "commit", kill)
+    try:
+        yield
+    finally:
+        event.remove(engine, "commit", kill)
+
+
+def test_the_database_goes_away_at_the_commit(place, ada, database_url):
+    form = ada.get("/projects").forms[1]
+    form["name"] = "Ovens"
+    with killed_at_commit(engine_of(place.registry), database_url):
+        answer = form.submit(expect_errors=True)
+    assert_error_page(answer, 503, "The database cannot be reached")
+    assert "You have no project yet" in ada.get("/projects")
+
+
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/projects", "/auth/sign-in", "/nowhere", "/static/combine.css", "/api/v1/me"]
+)
+def test_security_headers(ada, path):
+    answer = ada.get(path, expect_errors=True)
+    assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+    assert "Strict-Transport-Security" not in answer.headers
+    secure = ada.get(path, expect_errors=True, extra_environ={"wsgi.url_scheme": "https"})
+    assert secure.headers["Strict-Transport-Security"].startswith("max-age=31536000")
+
+
+def test_pages_stay_in_no_cache_and_files_in_the_browser_s(ada):
+    page = ada.get("/projects")
+    assert page.headers["Cache-Control"] == "no-store"
+    for link in page.html.select("link[rel=stylesheet]"):
+        file = ada.get(link["href"])
+        assert file.headers["Cache-Control"] == "max-age=86400"
+        assert "?v=" in link["href"]
+
+
+def test_probes_carry_no_headers_for_browsers(ada):
+    for path in ("/health", "/health/ready", "/health/detailed"):
+        answer = ada.get(path, expect_errors=True)
+        assert not HEADERS.keys() & answer.headers.keys()
+
+
+def test_a_view_may_set_its_own_policy(ada):
+    policy = ada.get("/docs").headers.getall("Content-Security-Policy")
+    assert len(policy) == 1
+    assert policy[0] != CONTENT_SECURITY_POLICY
+
+
+def test_the_api_has_answers_of_its_own(ada):
+    for path in ("/api/v1/projects/none", "/api/none", "/api"):
+        answer = ada.get(path, status=404)
+        assert answer.content_type == "application/problem+json"

@@ -1,0 +1,68 @@
+"""What a page costs the database does not depend on how much it shows."""
+
+import pytest
+
+ITEM = {
+    "text": "It runs.",
+    "evidence": [{"source": "S1", "line_from": 3, "line_to": 3, "quote": "The oven runs"}],
+}
+
+
+@pytest.fixture
+def fill(place, ada, slug):
+    """``fill(n)``: n sources, n runs with documents of n versions and n statements."""
+
+    def fill(number):
+        sources = [place.source(slug, ada, name=f"{n}.md") for n in range(number)]
+        runs = [place.run(slug, ada, *sources) for _ in range(number)]
+        for run in runs:
+            written = {f"S{n}": source for n, source in enumerate(sources, 1)}
+            version = place.write(run, {"summary": [ITEM] * number}, written)
+        return sources[-1], runs[-1], version
+
+    return fill
+
+
+def test_statements_are_constant(place, ada, slug, fill):
+    def statements(number):
+        source, run, version = fill(number)
+        paths = {
+            "projects": "/projects",
+            "project": f"/projects/{slug}",
+            "source": f"/projects/{slug}/sources/{source.id}",
+            "run": f"/runs/{run.id}",
+            "live": f"/runs/{run.id}/live",
+            "document": f"/documents/{version.document_id}",
+            "version": f"/documents/{version.document_id}/versions/1",
+            "markdown": f"/documents/{version.document_id}.md",
+            "json": f"/documents/{version.document_id}.json",
+        }
+        counts = {}
+        for name, path in paths.items():
+            with place.statements() as sent:
+                ada.get(path)
+            counts[name] = len(sent)
+        return counts
+
+    few = statements(1)
+    for number in range(5):
+        place.project(ada, f"Further {number}")
+    assert statements(12) == few
+    # The session, the membership, and one for each thing that the page shows.
+    assert few == {
+        "projects": 2,
+        "project": 7,
+        "source": 3,
+        "run": 6,
+        "live": 6,
+        "document": 6,
+        "version": 6,
+        "markdown": 4,
+        "json": 5,
+    }
+
+
+def test_static_files_ask_nobody(place, ada):
+    with place.statements() as sent:
+        ada.get("/static/poll.js")
+    assert sent == []
