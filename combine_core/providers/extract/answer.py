@@ -175,7 +175,7 @@ def _kind(allowed: list[Any], candidate: Candidate) -> Any:
 
 
 def _wish_of(value: Any) -> Wish | None:
-    return wish_of_words(value.replace("_", " ")) if isinstance(value, str) else None
+    return wish_of_words(value) if isinstance(value, str) else None
 
 
 def _neutral(field: Node, text: str) -> Any:

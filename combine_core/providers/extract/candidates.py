@@ -20,6 +20,7 @@ MAX_EVIDENCE = 10
 _MARKUP = re.compile(r"[*_`\"'“”„»«]")
 # Scripts that put no space between words.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
+_LETTER = re.compile(r"[^\W\d_]")
 _LEAD_STRENGTH = 0.5
 _GIVEN_STRENGTH = 2.5
 
@@ -99,7 +100,8 @@ def _take(items: Iterable[Mapping[str, Any]]) -> Iterator[Candidate]:
             text=text,
             evidence=tuple(item["evidence"]),
             cues=cues_of(text),
-            hints=_hints(_GIVEN_STRENGTH, *given.values()),
+            # A kind is one word; longer texts say something else.
+            hints=_hints(_GIVEN_STRENGTH, *(v for v in given.values() if len(str(v).split()) == 1)),
             weight=_weight(text, words_of(text)),
             position=position,
             given=given,
@@ -173,7 +175,7 @@ def _says_something(sentence: Sentence, words: list[str]) -> bool:
     if sentence.text.rstrip("*_ ").endswith(":"):
         return False  # it announces what follows
     if len(words) >= 2:
-        return any(character.isalpha() for character in sentence.text)
+        return _LETTER.search(sentence.text) is not None
     return len(sentence.text) >= 4 and _UNSPACED.search(sentence.text) is not None
 
 

@@ -65,8 +65,8 @@ class Wish:
 
 
 def wish_of_words(text: str) -> Wish | None:
-    """What a heading or an enum value such as "Open questions" names; None if nothing known."""
-    return _known(words_of(text), ())
+    """What a heading or an enum value such as "open_question" names; None if nothing known."""
+    return _known(words_of(text.replace("_", " ")), ())
 
 
 def wish_of_property(name: str, schema: dict[str, Any]) -> Wish:

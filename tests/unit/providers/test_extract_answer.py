@@ -306,6 +306,22 @@ def test_items_of_an_earlier_step_are_used_instead_of_the_sources():
     assert answer["next_steps"] == []
 
 
+def test_the_kind_that_an_earlier_step_gave_counts():
+    evidence = [{"source": "S1", "line_from": 1, "line_to": 1, "quote": "x"}]
+    facts = [
+        {"text": "The blue one.", "kind": "decision", "evidence": evidence},
+        {"text": "The colour of the door.", "kind": "open_question", "evidence": evidence},
+        {"text": "The house is old.", "note": "a decision was near", "evidence": evidence},
+    ]
+
+    answer = extract(
+        schema_of(decisions=list_of(), open_questions=list_of()), inputs={"facts": {"facts": facts}}
+    )
+
+    assert wording(answer["decisions"]) == ["The blue one."]
+    assert wording(answer["open_questions"]) == ["The colour of the door."]
+
+
 def test_no_items_of_an_earlier_step_means_none():
     answer = extract(schema_of(decisions=list_of()), NOTES, inputs={"facts": {"facts": []}})
 
