@@ -101,6 +101,7 @@ class HealthRegistry:
         self.maintenance = MaintenanceWatch(
             self.settings.maintenance_path, self.clock, self.redactor, self._turned
         )
+        self.maintenance.look()  # now: a process born in maintenance must not say ready first
         chores = [
             Check("maintenance", self.maintenance.look, interval=INTERVAL, timeout=TIMEOUT),
             # What the passing of time changes is noticed by nobody else.

@@ -1,0 +1,286 @@
+"""Draining, maintenance and saturation: states of the service that no check decides."""
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from combine_health.maintenance import Maintenance, remove_file, write_file
+from combine_health.registry import health_of
+from combine_health.snapshot import snapshot
+from combine_health.testing import FakeClock
+from combine_health.verdict import Saturation
+
+LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
+PUBLIC = {"REMOTE_ADDR": "203.0.113.9"}
+WORDS = ("connected", "disconnected")
+
+
+@pytest.fixture
+def time():
+    return FakeClock()
+
+
+@pytest.fixture
+def database(make_switch):
+    return make_switch()
+
+
+@pytest.fixture
+def app(make_app, database, time):
+    def setup(config):
+        config.add_health_check("database", database, words=WORDS)
+        health_of(config.registry).clock = time.clock()
+
+    return make_app(setup)
+
+
+@pytest.fixture
+def health(app):
+    return health_of(app.app.registry)
+
+
+@pytest.fixture
+def order(health, time):
+    """Order a maintenance for so many seconds."""
+
+    def order(seconds, reason="move the disks"):
+        until = time.clock().wall() + timedelta(seconds=seconds)
+        write_file(health.settings.maintenance_path, Maintenance(reason, "ada", until))
+        time.advance(1.5)  # the file is looked at once a second
+
+    return order
+
+
+def detailed(app):
+    return app.get("/health/detailed", extra_environ=LOCAL).json
+
+
+def test_draining(app, health, database):
+    app.get("/health/ready", status=200)
+    health.draining = True
+    answer = app.get("/health/ready", status=503)
+    assert answer.body == b'{"status": "draining", "database": "connected"}'
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert app.get("/health", status=200).json == {"status": "healthy"}
+    body = detailed(app)
+    assert (body["status"], body["cause"]) == ("draining", "draining")
+    database.answer = False
+    assert app.get("/health/ready", status=503).json == {
+        "status": "draining",
+        "database": "disconnected",
+    }
+    app.get("/health/ready?check=database", status=503)
+
+
+def test_maintenance(app, order):
+    app.get("/health/ready", status=200)
+    order(600)
+    answer = app.get("/health/ready", status=503)
+    assert answer.body == b'{"status": "maintenance", "database": "connected"}'
+    assert answer.headers["Retry-After"] == "30"
+    assert app.get("/health", status=200).json == {"status": "healthy"}
+    body = detailed(app)
+    assert body["status"] == "maintenance"
+    assert body["maintenance"] == {
+        "reason": "move the disks",
+        "owner": "ada",
+        "until": "2026-01-01T00:10:00+00:00",
+    }
+    assert "move the disks" in body["detail"]
+    public = app.get("/health/detailed", extra_environ=PUBLIC)
+    assert public.json["status"] == "maintenance"
+    assert "disks" not in public.text
+
+
+def test_maintenance_ends_by_itself(app, order, time):
+    app.get("/health/ready", status=200)
+    order(10)
+    assert app.get("/health/ready", status=503).headers["Retry-After"] == "9"
+    time.advance(8.4)
+    assert app.get("/health/ready", status=503).headers["Retry-After"] == "1"
+    time.advance(0.2)
+    app.get("/health/ready", status=200)
+    time.advance(3600)
+    assert detailed(app)["maintenance"] is None
+    history = detailed(app)["history"]
+    assert [(one["from"], one["to"], one["cause"]) for one in history] == [
+        ("starting", "healthy", None),
+        ("healthy", "maintenance", "maintenance"),
+        ("maintenance", "healthy", None),
+    ]
+
+
+def test_maintenance_is_ended_and_changed_by_hand(app, order, health, time):
+    order(600)
+    app.get("/health/ready", status=503)
+    order(600, "another reason")
+    assert detailed(app)["maintenance"]["reason"] == "another reason"
+    assert remove_file(health.settings.maintenance_path)
+    assert not remove_file(health.settings.maintenance_path)
+    time.advance(1.5)
+    app.get("/health/ready", status=200)
+
+
+def test_a_process_that_is_born_in_maintenance(make_app, tmp_path):
+    until = datetime.now(UTC) + timedelta(hours=1)
+    write_file(tmp_path / "maintenance.json", Maintenance("r", "o", until))
+    app = make_app(background="true")
+    assert app.get("/health/ready", status=503).json == {"status": "maintenance"}
+
+
+def test_the_file_is_looked_at_once_a_second(app, health, time, order):
+    app.get("/health/ready", status=200)
+    until = time.clock().wall() + timedelta(seconds=60)
+    write_file(health.settings.maintenance_path, Maintenance("x", "y", until))
+    time.advance(0.5)
+    app.get("/health/ready", status=200)
+    time.advance(0.6)
+    app.get("/health/ready", status=503)
+
+
+def test_a_wall_clock_that_jumps_neither_ends_nor_prolongs_it(app, order, time):
+    order(100)
+    app.get("/health/ready", status=503)
+    time.began += timedelta(days=1)
+    app.get("/health/ready", status=503)
+    time.began -= timedelta(days=3)
+    time.advance(99)
+    app.get("/health/ready", status=200)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        "null",
+        "on",
+        '{"reason": "x", "owner": "y", "until": "soon"}',
+        '{"reason": "x", "owner": "y", "until": "2030-01-01T00:00:00"}',
+        '{"reason": 1, "owner": "y", "until": "2030-01-01T00:00:00+00:00"}',
+        '{"reason": "x", "owner": "y", "until": 7}',
+        "\x00\xff",
+        "[" * 5000,
+    ],
+)
+def test_a_file_that_is_none_is_not_obeyed_and_said(app, health, time, text, caplog):
+    health.settings.maintenance_path.write_text(text, encoding="latin-1")
+    for _ in range(3):
+        app.get("/health/ready", status=200)
+        time.advance(2)
+    assert "is no maintenance file" in detailed(app)["monitor"]["maintenance_problem"]
+    assert caplog.text.count("is no maintenance file") == 1
+    health.settings.maintenance_path.unlink()
+    time.advance(2)
+    assert detailed(app)["monitor"]["maintenance_problem"] is None
+
+
+def test_a_folder_is_no_file(app, health, time):
+    health.settings.maintenance_path.mkdir()
+    app.get("/health/ready", status=200)
+    assert "cannot be read" in detailed(app)["monitor"]["maintenance_problem"]
+
+
+def test_a_file_of_a_stranger_is_not_obeyed(app, health, time, order, monkeypatch):
+    order(600)
+    if os.geteuid() == 0:
+        os.chown(health.settings.maintenance_path, 4712, -1)
+    else:
+        monkeypatch.setattr(
+            "os.geteuid", lambda: health.settings.maintenance_path.stat().st_uid + 1
+        )
+    app.get("/health/ready", status=200)
+    assert "belongs to another user" in detailed(app)["monitor"]["maintenance_problem"]
+
+
+def test_secrets_and_novels_in_the_reason(app, health, order):
+    health.redactor.add("c4n4ry")
+    order(600, "password=c4n4ry " + "x" * 10_000)
+    text = app.get("/health/detailed", extra_environ=LOCAL).text
+    assert "c4n4ry" not in text
+    assert len(text) < 10_000
+
+
+def test_the_file_is_written_in_one_step(health, time):
+    path = health.settings.maintenance_path
+    until = datetime(2026, 1, 1, tzinfo=UTC)
+    write_file(path, Maintenance("é", "y", until))
+    assert json.loads(path.read_text()) == {
+        "reason": "é",
+        "owner": "y",
+        "until": "2026-01-01T00:00:00+00:00",
+    }
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    with pytest.raises(TypeError):
+        write_file(path, Maintenance(b"no text", "y", until))
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_saturated_workers(app, health, time):
+    since = time.now
+    health.read_saturation = lambda: Saturation(4, 4, 7, since, since)
+    time.advance(59)
+    app.get("/health/ready", status=200)
+    assert detailed(app)["server"] == {
+        "threads": 4,
+        "busy": 4,
+        "queue": 7,
+        "saturated_seconds": 59.0,
+        "stuck_seconds": 59.0,
+    }
+    time.advance(1)
+    answer = app.get("/health/ready", status=503)
+    assert answer.body == b'{"status": "unavailable", "database": "connected"}'
+    assert int(answer.headers["Retry-After"]) >= 1
+    app.get("/health", status=200)
+    body = detailed(app)
+    assert (body["status"], body["cause"]) == ("unavailable", "worker_saturation")
+    assert "slow" in body["remedy"]
+
+
+def test_stuck_workers(app, health, time):
+    since = time.now
+    health.read_saturation = lambda: Saturation(4, 4, 7, since, since)
+    time.advance(599)
+    app.get("/health", status=200)
+    time.advance(1)
+    answer = app.get("/health", status=503)
+    assert answer.body == b'{"status": "unhealthy"}'
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_the_limits_are_settings(make_app, time):
+    app = make_app(
+        lambda config: setattr(health_of(config.registry), "clock", time.clock()),
+        saturated_after="5",
+        stuck_after="6",
+    )
+    since = time.now
+    health_of(app.app.registry).read_saturation = lambda: Saturation(1, 1, 1, since, since)
+    time.advance(5)
+    app.get("/health/ready", status=503)
+    app.get("/health", status=200)
+    time.advance(1)
+    app.get("/health", status=503)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf"])
+def test_odd_limits_stop_the_start(make_app, value):
+    with pytest.raises(Exception, match="saturated_after is"):
+        make_app(saturated_after=value)
+
+
+def test_what_an_operator_ordered_comes_first(app, health, order, database):
+    database.answer = False
+    order(600)
+    assert app.get("/health/ready", status=503).json["status"] == "maintenance"
+    health.draining = True
+    assert app.get("/health/ready", status=503).json["status"] == "draining"
+
+
+def test_checks_at_the_request_leave_nothing_to_hand_out(health):
+    assert snapshot(health) == {}
