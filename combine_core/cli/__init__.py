@@ -1,16 +1,16 @@
 """The command line: ``combine COMMAND -c production.ini``.
 
-Commands come from the entry-point group ``combine.commands``, so that an add-on brings its own; a command
-finds a callable that opens the service (:func:`combine_core.cli.service.open_service`) as click's ``obj``.
+Commands come from the entry-point group ``combine.commands``, so that an add-on brings its own. A click
+command finds a callable that opens the service (:func:`combine_core.cli.service.open_service`) as click's
+``obj``; any other callable gets the words of its command line and returns the exit status.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 
 import click
-
-from combine_core.cli.errors import reported
 
 GROUP = "combine.commands"
 
@@ -33,12 +33,38 @@ class _Commands(click.Group):
         except ModuleNotFoundError as error:
             hint = f"{cmd_name} needs {error.name}. Install it: pip install 'combine[all]'"
             raise click.ClickException(hint) from error
-        assert isinstance(command, click.Command)
-        return command
+        return command if isinstance(command, click.Command) else _passed_on(cmd_name, command)
 
     def invoke(self, ctx: click.Context) -> object:
-        with reported():
+        try:
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            # Imported now: a probe, which runs every few seconds, must not load the database.
+            from combine_core.cli.errors import explain
+
+            message = explain(error)
+            if message is None:
+                raise
+            raise click.ClickException(message) from error
+
+
+def _passed_on(name: str, run: Callable[[list[str]], int]) -> click.Command:
+    """A command of an add-on that does not know click: ``run`` gets all words, and returns the status."""
+
+    @click.command(
+        name,
+        help=f"See: combine {name} --help",
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    )
+    @click.argument("words", nargs=-1, type=click.UNPROCESSED)
+    @click.pass_context
+    def command(ctx: click.Context, words: tuple[str, ...]) -> None:
+        ctx.exit(run([name, *words]))
+
+    return command
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

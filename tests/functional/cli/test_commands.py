@@ -1,0 +1,113 @@
+"""The command line from outside: what it prints where, and its exit status."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import MakeDatabase
+
+ROOT = Path(__file__).parents[3]
+TEXT = "We decided to replace the seal by Friday.\n"
+
+
+def combine(
+    *words: str, database_url: str = "", cwd: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sys.executable).parent / "combine", *words],
+        cwd=cwd,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            "DATABASE_URL": database_url,
+        },
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+INI = str(ROOT / "development.ini")
+
+
+def test_a_line_on_files_prints_the_document_and_nothing_else(
+    make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.md").write_text(TEXT)
+    done = combine(
+        "run", "-c", INI, "brief", str(tmp_path / "notes.md"), database_url=make_database()
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("# Brief: notes.md\n\n## Summary\n")
+    assert "- We decided to replace the seal by Friday. [1]\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("notes.pdf", b"x", "Only .txt and .md"),
+        ("notes.md", "ü".encode("latin-1"), "UTF-8"),
+        ("notes.md", b"  ", "empty"),
+        ("notes.md", b"a\0b", "NUL"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(
+    make_database: MakeDatabase, tmp_path: Path, name: str, data: bytes, words: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    done = combine("run", "-c", INI, "brief", str(tmp_path / name), database_url=make_database())
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_unknown_line_and_an_unknown_model_are_named(
+    make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.md").write_text(TEXT)
+    url, file = make_database(), str(tmp_path / "notes.md")
+    unknown_line = combine("run", "-c", INI, "nonsense", file, database_url=url)
+    assert unknown_line.returncode == 1
+    assert "There are: brief" in unknown_line.stderr
+    model = "anthropic/claude-sonnet-4-5"
+    no_key = combine("run", "-c", INI, "brief", file, "--model", model, database_url=url)
+    assert no_key.returncode == 1
+    assert "ANTHROPIC_API_KEY" in no_key.stderr
+
+
+def test_a_database_that_is_away_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text(TEXT)
+    url = "postgresql://combine:canary-password@127.0.0.1:1/combine"
+    done = combine("run", "-c", INI, "brief", str(tmp_path / "notes.md"), database_url=url)
+    assert done.returncode == 1
+    assert "The database cannot be used" in done.stderr
+    assert "canary" not in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_without_tables_says_how_to_make_them(
+    make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.md").write_text(TEXT)
+    url = make_database(migrated=False)
+    done = combine("run", "-c", INI, "brief", str(tmp_path / "notes.md"), database_url=url)
+    assert (done.returncode, "combine migrate" in done.stderr) == (1, True)
+    migrated = combine("migrate", "-c", INI, database_url=url)
+    assert migrated.returncode == 0, migrated.stderr
+    assert (
+        combine("token", "create", "-c", INI, "--user", "a@b.c", database_url=url).returncode == 0
+    )
+
+
+def test_commands_of_add_ons_are_mounted(make_database: MakeDatabase) -> None:
+    probe = combine("probe", "http://127.0.0.1:1/health")
+    assert (probe.returncode, "refused" in probe.stdout + probe.stderr) == (1, True)
+    doctor = combine("doctor", "-c", INI, database_url=make_database(migrated=False))
+    assert doctor.returncode == 1
+    assert "alembic upgrade head" in doctor.stdout.splitlines()[0]
