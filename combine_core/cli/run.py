@@ -37,7 +37,7 @@ class _File:
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
-@click.option("--model", help="Such as anthropic/claude-sonnet-4-5 [default: DEFAULT_MODEL].")
+@click.option("--model", help="Such as anthropic/claude-sonnet-5-5 [default: DEFAULT_MODEL].")
 @click.option("--user", help=f"Whose run it is [default in development: {LOCAL_USER}].")
 @click.option("--project", default=PROJECT, show_default=True, help="Name of the project.")
 @click.option(

@@ -1,7 +1,7 @@
 """Providers answer completion requests: `extract` offline by rules, the others by a model.
 
     registry = provider_registry(settings)
-    provider, model = registry.resolve("anthropic/claude-sonnet-4-5")
+    provider, model = registry.resolve("anthropic/claude-sonnet-5-5")
     completion = provider.complete(CompletionRequest(model=model, ...))
 
 A call is one HTTP request at most: nothing here retries. A failure is a `ProviderError` with a

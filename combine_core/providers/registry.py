@@ -1,4 +1,4 @@
-"""Which providers exist, and which one a model string ("anthropic/claude-sonnet-4-5") names."""
+"""Which providers exist, and which one a model string ("anthropic/claude-sonnet-5-5") names."""
 
 import logging
 import re

@@ -43,7 +43,7 @@ def start_run(
 ) -> Run:
     """Start a line on sources of the project: rows and jobs in the caller's transaction.
 
-    :param model: such as ``extract`` or ``anthropic/claude-sonnet-4-5``
+    :param model: such as ``extract`` or ``anthropic/claude-sonnet-5-5``
     :raises UnknownLine: no line of this name
     :raises UnknownModel: no provider for this model, or one without its key
     :raises InvalidRun: no sources, too many, or one that is not in this project

@@ -121,7 +121,7 @@ class CoreSettings(AddonSettings):
     default_model: Annotated[str, parsed(one_word)] = setting(
         "extract",
         variable="DEFAULT_MODEL",
-        write="write extract, or provider/model such as anthropic/claude-sonnet-4-5",
+        write="write extract, or provider/model such as anthropic/claude-sonnet-5-5",
         shape="extract or provider/model",
         default_shown="extract where no key is set, else a model of the provider with a key",
         help="The model of runs that name none. `extract` works offline and uses no LLM.",
@@ -294,7 +294,7 @@ class CoreSettings(AddonSettings):
 
 def _default_model(given: Given) -> str:
     if "anthropic_api_key" in given:
-        return "anthropic/claude-sonnet-4-5"
+        return "anthropic/claude-sonnet-5-5"
     # Another API than OpenAI's own has other models, which cannot be known.
     if "openai_api_key" in given and "openai_base_url" not in given:
         return "openai/gpt-5-mini"

@@ -17,7 +17,7 @@ from tests.functional.runs.conftest import StartRun
 from tests.functional.runs.test_worker import QUOTE, calls_of, ended, working
 from tests.vendor_server import Exchange, VendorServer, error, garbage, ok
 
-MODELS = {"anthropic": "anthropic/claude-sonnet-4-5", "openai": "openai/gpt-5-mini"}
+MODELS = {"anthropic": "anthropic/claude-sonnet-5-5", "openai": "openai/gpt-5-mini"}
 
 
 def writes(exchange: Exchange) -> None:
