@@ -69,6 +69,8 @@ def add_health_check(
         )
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
+    for secret in _own_secrets(function):
+        add_health_secret(config, secret)
     found = config.introspectable(
         "health checks", name, config.object_description(function), "health check"
     )
@@ -80,6 +82,12 @@ def add_health_check(
         lambda: health.add_check(declared),
         introspectables=(found,),
     )
+
+
+def _own_secrets(function: object) -> tuple[str, ...]:
+    """A check may carry along what must be masked, such as the password in its URL."""
+    own = getattr(function, "secrets", None)
+    return own if isinstance(own, tuple) else ()
 
 
 def _own_remedies(function: object) -> Mapping[str, str]:

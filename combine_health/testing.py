@@ -47,13 +47,13 @@ def run_check(
     """Run ``check`` with a hard deadline of ``timeout`` seconds and return what a reader sees.
 
     Detail and data are shortened and redacted as they will be in the service. ``declared`` takes
-    what ``config.add_health_check`` takes; a check that carries ``remedies`` brings them along.
+    what ``config.add_health_check`` takes; ``remedies`` and ``secrets`` of the check itself count.
     With ``times`` it runs so often, one after the other, for ``fall`` and ``rise``. A check that
     ignores its deadline goes on on a daemon thread; the result is then ``failing`` with the cause
     ``timeout``.
     """
     redactor = Redactor()
-    for secret in secrets:
+    for secret in (*secrets, *getattr(check, "secrets", ())):
         redactor.add(secret)
     name = declared.pop("name", "check")
     own = getattr(check, "remedies", None)

@@ -64,8 +64,6 @@ def use_health_check(config: Any, name: str, use: str, /, **options: Any) -> Non
         function = check(**arguments)
     except (ValueError, TypeError) as error:
         raise ConfigurationError(f"health check {name!r} (use = {use}): {error}") from None
-    for secret in getattr(function, "secrets", ()):
-        config.add_health_secret(secret)
     declared["remedies"] = {**check.remedies, **(declared.get("remedies") or {})}
     config.add_health_check(name, function, **declared)
 

@@ -1,0 +1,110 @@
+"""The check itself: one short connection, one PING, a cause for each way it can go wrong."""
+
+import errno
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit
+
+from redis import Redis, exceptions
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from combine_health import HealthResult
+
+# Connecting, signing in and PING each get a share, so that the check ends before its deadline and
+# can say what it was waiting for.
+STEPS = 3
+
+
+@dataclass(frozen=True)
+class RedisCheck:
+    """Healthy when Redis answers PING. ``timeout`` is the time for the whole run, in seconds.
+
+    Causes: ``refused``, ``unknown_host``, ``timeout``, ``wrong_password``, ``loading``,
+    ``no_permission``, ``bad_answer``, ``unreachable``. Raises `ValueError` for an unusable URL.
+    """
+
+    url: str = field(repr=False)
+    timeout: float = 1.0
+
+    remedies: ClassVar[Mapping[str, str]] = {
+        "refused": "Start Redis: systemctl start redis-server, or docker-compose up -d redis.",
+        "unknown_host": "Check the host in combine_health_redis.url.",
+        "timeout": "Redis hangs, or a firewall drops packets: redis-cli --latency, SLOWLOG GET.",
+        "wrong_password": "Check user and password in combine_health_redis.url.",
+        "loading": "Redis reads its data after a start; wait. redis-cli INFO persistence tells how"
+        " far it is.",
+        "no_permission": "Let this user PING: ACL SETUSER NAME +ping.",
+        "bad_answer": "What listens there is no Redis: check the port.",
+        "unreachable": "Check the network between here and Redis.",
+    }
+
+    def __post_init__(self) -> None:
+        try:
+            # Nothing connects yet: this only reads the URL.
+            self._client().close()
+        except ValueError:
+            raise ValueError(
+                "the URL of Redis must begin with redis://, rediss:// or unix://"
+            ) from None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown; combine_health masks it wherever it turns up."""
+        password = urlsplit(self.url).password
+        return (unquote(password),) if password else ()
+
+    def __call__(self, _registry: Any) -> HealthResult:
+        """Ask Redis once."""
+        began = perf_counter()
+        client = self._client()
+        try:
+            client.ping()
+        except (exceptions.RedisError, OSError) as error:
+            return HealthResult.failing(_cause(error), str(error))
+        finally:
+            client.close()
+        return HealthResult.healthy(latency_ms=round(1000 * (perf_counter() - began), 3))
+
+    def _client(self) -> "Redis":
+        share = self.timeout / STEPS
+        return Redis.from_url(
+            self.url,
+            socket_connect_timeout=share,
+            socket_timeout=share,
+            # The next run is the retry.
+            retry=Retry(NoBackoff(), 0),
+        )
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, exceptions.BusyLoadingError):
+        return "loading"
+    if isinstance(error, exceptions.AuthenticationError):
+        return "wrong_password"
+    if isinstance(error, exceptions.NoPermissionError):
+        return "no_permission"
+    if isinstance(error, exceptions.TimeoutError):
+        return "timeout"
+    if isinstance(error, exceptions.ResponseError | exceptions.InvalidResponse):
+        return "bad_answer"
+    for one in _chain(error):
+        if isinstance(one, socket.gaierror):
+            return "unknown_host"
+        if isinstance(one, TimeoutError):
+            return "timeout"
+        if isinstance(one, ConnectionRefusedError) or (
+            isinstance(one, FileNotFoundError) and one.errno == errno.ENOENT
+        ):
+            return "refused"  # or the Unix socket is not there
+    return "unreachable"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
