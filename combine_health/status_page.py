@@ -10,6 +10,7 @@ from typing import Any
 from pyramid.response import Response
 
 from .access import may_see_details
+from .check import Kind
 from .details import read_sections, uptime
 from .history import Change
 from .registry import HealthRegistry
@@ -44,7 +45,8 @@ p { margin: .25rem 0; overflow-wrap: anywhere; }
   padding: .7rem 1rem; margin: .5rem 0; }
 .card header { display: flex; flex-wrap: wrap; gap: .3rem .7rem; align-items: baseline; }
 .name { font-weight: 600; overflow-wrap: anywhere; }
-.tag { border-radius: 1rem; padding: .05rem .65rem; font-size: .875rem; font-weight: 600; }
+.tag { border-radius: 1rem; padding: .05rem .65rem; font-size: .875rem; font-weight: 600;
+  white-space: nowrap; }
 .quiet { color: var(--quiet); font-size: .875rem; }
 .remedy { border-left: .25rem solid var(--line); padding-left: .7rem; margin-top: .4rem; }
 table { border-collapse: collapse; width: 100%; background: var(--card);
@@ -52,9 +54,12 @@ table { border-collapse: collapse; width: 100%; background: var(--card);
 th, td { text-align: left; padding: .4rem .8rem; border-top: 1px solid var(--line);
   vertical-align: top; overflow-wrap: anywhere; }
 thead th { border-top: 0; color: var(--quiet); font-size: .875rem; }
-.wide { overflow-x: auto; }
+tbody th { width: 14rem; font-weight: 600; }
 a { color: inherit; }
 footer { margin-top: 2rem; }
+@media (max-width: 40rem) { thead { display: none; } tr { display: block; padding: .35rem .5rem;
+  border-top: 1px solid var(--line); } th, td, tbody th { display: inline-block; width: auto;
+  border: 0; padding: .1rem .4rem; } }
 """
 _HASH = b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
@@ -149,12 +154,14 @@ def _check(one: Reading, *, full: bool) -> str:
     )
     if not full:
         return f'<div class="card">{head}</header></div>'
-    facts = [str(one.check.kind), "critical" if one.check.critical else "not critical"]
+    facts = [str(one.check.kind)]
+    if one.check.kind is not Kind.INFO:
+        facts.append("critical" if one.check.critical else "not critical")
     if one.age is not None:
         facts.append(f"looked at {one.age:.0f} s ago")
     if one.duration is not None:
         facts.append(f"took {one.duration * 1000:.1f} ms")
-    facts.append(f"so since {one.since:%Y-%m-%d %H:%M:%S}")
+    facts.append(f"{one.status} since {one.since:%Y-%m-%d %H:%M:%S}")
     parts = [head, f'<span class="quiet">{escape(", ".join(facts))}</span></header>']
     if one.status is not Status.HEALTHY:
         parts.append(_cause(one.cause, one.detail))
@@ -185,8 +192,8 @@ def _history(changes: Iterable[Change]) -> str:
         for one in newest
     )
     return (
-        '<h2>History</h2><div class="wide"><table><thead><tr><th>When</th><th>What</th>'
-        f"<th>Change</th><th>Cause</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        "<h2>History</h2><table><thead><tr><th>When</th><th>What</th>"
+        f"<th>Change</th><th>Cause</th></tr></thead><tbody>{rows}</tbody></table>"
     )
 
 
@@ -195,10 +202,10 @@ def _facts(title: str, facts: Json) -> str:
         return ""
     pairs = facts.items() if isinstance(facts, dict) else [(title, facts)]
     rows = "".join(
-        f"<tr><th>{escape(str(name).replace('_', ' '))}</th><td>{escape(_said(value))}</td></tr>"
+        f'<tr><th scope="row">{escape(str(name).replace("_", " "))}</th><td>{escape(_said(value))}</td></tr>'
         for name, value in pairs
     )
-    return f'<h2>{escape(title)}</h2><div class="wide"><table><tbody>{rows}</tbody></table></div>'
+    return f"<h2>{escape(title)}</h2><table><tbody>{rows}</tbody></table>"
 
 
 def _footer(health: HealthRegistry, *, full: bool) -> str:
