@@ -11,6 +11,7 @@ from collections.abc import Callable
 from statistics import fmean
 from time import monotonic
 from typing import Any
+from urllib.parse import quote
 
 from .verdict import Saturation
 
@@ -19,6 +20,7 @@ log = logging.getLogger("combine_health")
 SAMPLES = 60  # of the queue, in the time after which it is saturated
 GROWTH = 2  # requests; less is chance
 SHOWN = 3  # requests named in the log
+LONGEST_PATH = 100
 
 
 class Job:
@@ -48,7 +50,7 @@ class Job:
         """Method and path, without the query, which may hold what is nobody's business."""
         request = next(iter(self.channel.requests), None)  # its own thread may take it away
         command, path = getattr(request, "command", "-"), getattr(request, "path", "-")
-        return f"{command} {path}"[:100].encode("ascii", "backslashreplace").decode()
+        return f"{command} {quote(path[:LONGEST_PATH].encode('latin-1', 'replace'))}"
 
 
 class Queue(deque[Job]):

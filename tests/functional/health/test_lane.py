@@ -1,0 +1,379 @@
+"""The health lane of a real server: probes are answered whatever the worker threads do."""
+
+import itertools
+import socket
+import time
+
+import psutil
+import pytest
+
+from tests.functional.health.served import END, PATIENCE, Connection, Served, request, until
+
+PATHS = ["/health", "/health/ready", "/health/startup"]
+STOCK = """\
+paste.server_runner = waitress:serve_paste
+threads = 2
+"""
+# Sends an otherwise plain probe to the views.
+DETOUR = {"Upgrade": "nothing"}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    server = Served(tmp_path_factory.mktemp("served"))
+    server.wait_for("/health/ready", 200)
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory):
+    """The same application on waitress as it comes."""
+    with socket.create_server(("127.0.0.1", 0)) as lent:
+        port = lent.getsockname()[1]
+    base = f"{STOCK}listen = 127.0.0.1:{port}\n"
+    server = Served(tmp_path_factory.mktemp("stock"), base=base, port=port)
+    until(lambda: is_listening(port))
+    server.wait_for("/health/ready", 200)
+    yield server
+    server.kill()
+
+
+def is_listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def talk(server, data):
+    with server.connect() as connection:
+        connection.send(data)
+        return connection.answer(data.split(b" ")[0].decode("latin-1"))
+
+
+PLAIN = [
+    request(path, method, version, **headers)
+    for path, method, version, headers in itertools.product(
+        PATHS,
+        ["GET", "HEAD"],
+        ["1.0", "1.1"],
+        [
+            {},
+            {"Connection": "close"},
+            {"Connection": "Keep-Alive"},
+            {"Accept": "*/*", "User-Agent": "kube-probe/1.31"},
+            {"Accept": "text/html,*/*;q=0.8", "Accept-Encoding": "gzip, br", "Cookie": "a=b"},
+            {"X-Forwarded-For": "192.0.2.7", "X-Request-ID": "0123456789"},
+            {"Authorization": "Bearer x", "If-None-Match": "*", "Range": "bytes=0-1"},
+        ],
+    )
+]
+
+
+def name_of(data):
+    return data.decode("latin-1").replace("\r\n", "|")
+
+
+def test_lane_and_views_answer_byte_for_byte_the_same(served):
+    for data in PLAIN:
+        aside = data.replace(END, b"\r\nUpgrade: nothing" + END)
+        assert talk(served, data).undated == talk(served, aside).undated, name_of(data)
+
+
+def test_it_answers_as_waitress_does_without_it(served, stock):
+    for data in PLAIN:
+        assert talk(served, data).undated == talk(stock, data).undated, name_of(data)
+
+
+def test_probes_are_answered_while_every_worker_is_blocked(served):
+    with served.held():
+        for data in PLAIN:
+            assert talk(served, data).status == 200, name_of(data)
+        with served.connect() as other:
+            other.send(request("/echo"))
+            assert other.silent()
+    assert served.ask("/echo").body == b"GET 0"
+
+
+UNUSUAL = {
+    "a query": request("/health?x=1"),
+    "an empty query": request("/health?"),
+    "a fragment": request("/health#x"),
+    "an encoded path": request("/he%61lth"),
+    "an absolute target": request("http://localhost/health"),
+    "two slashes": request("//health"),
+    "a slash at the end": request("/health/"),
+    "another case": request("/Health"),
+    "another method": request("/health", "DELETE"),
+    "an odd method": request("/health", "BREW"),
+    "options": request("/health", "OPTIONS"),
+    "post": request("/health", "POST", Content_Length="3", body=b"abc"),
+    "a body": request("/health", Content_Length="3", body=b"abc"),
+    "an empty body": request("/health", Content_Length="0"),
+    "a chunked body": request(
+        "/health", Transfer_Encoding="chunked", body=b"3\r\nabc\r\n0\r\n\r\n"
+    ),
+    "chunked in 1.0": request("/health", version="1.0", Transfer_Encoding="chunked"),
+    "an expectation met by nobody": request("/health", Expect="200-ok"),
+    "the IETF's type": request("/health/ready", Accept="application/health+json"),
+    "the IETF's type among others": request("/health", Accept="text/html, Application/Health+JSON"),
+    "an upgrade": request("/health", Upgrade="h2c", Connection="Upgrade"),
+    "an odd Connection": request("/health", Connection="keep-alive, TE"),
+    "two Connections": request("/health", Connection="close", connection="close"),
+    "no version": b"GET /health" + END,
+    "version 0.9": request("/health", version="0.9"),
+    "version 2": request("/health", version="2.0"),
+}
+
+
+@pytest.mark.parametrize("data", UNUSUAL.values(), ids=UNUSUAL.keys())
+def test_the_unusual_goes_the_ordinary_way_with_the_same_answer(served, stock, data):
+    with served.held(), served.connect() as connection:
+        connection.send(data)
+        assert connection.silent()
+    answer = talk(served, data)
+    assert answer.undated == talk(stock, data).undated
+    assert answer.status < 500
+
+
+MALFORMED = {
+    "no colon": b"GET /health HTTP/1.1\r\nHost" + END,
+    "a bare line feed": b"GET /health HTTP/1.1\nHost: x" + END,
+    "two spaces": b"GET  /health HTTP/1.1\r\nHost: x" + END,
+    "a lower-case method": b"get /health HTTP/1.1\r\nHost: x" + END,
+    "a line that is no header": b"GET /health HTTP/1.1\r\nHost: x\r\n\x00\x01" + END,
+    "a folded line first": b"GET /health HTTP/1.1\r\n folded\r\nHost: x" + END,
+    "a length that is no number": request("/health", Content_Length="many"),
+    "two lengths": request("/health", Content_Length="0", content_length="1"),
+    "an unknown coding": request("/health", Transfer_Encoding="gzip"),
+    "a header of 300 kB": request("/health", X_Big="x" * 300_000),
+    "10,000 headers": request("/health", **{f"X-{i}": "x" * 20 for i in range(10_000)}),
+    "garbage": b"\xff\xfe\x00" * 10 + END,
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + END,
+    "a bad chunk": request("/health", Transfer_Encoding="chunked", body=b"zz\r\n"),
+}
+
+
+@pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED.keys())
+def test_the_malformed_is_refused_as_ever(served, stock, data):
+    answer = talk(served, data)
+    assert answer.undated == talk(stock, data).undated
+    assert answer.status in {400, 413, 431, 501}
+    assert served.ask("/health").status == 200
+
+
+def test_an_expectation_without_a_body_does_not_hang(served):
+    with served.connect() as connection:
+        connection.send(request("/health", Expect="100-continue") + request("/health/ready"))
+        assert connection.answer().body == b'{"status": "healthy"}'
+        assert b"connected" in connection.answer().body
+
+
+def test_an_expectation_with_a_body_is_met_behind_a_probe(served):
+    post = request("/echo", "POST", Content_Length="5", Expect="100-continue")
+    for before in (
+        b"",
+        request("/health"),
+        request("/echo"),
+        request("/echo") + request("/health"),
+    ):
+        with served.connect() as connection:
+            connection.send(before + post)
+            for _ in range(before.count(END)):
+                assert connection.answer().status == 200
+            assert connection.answer().head == b"HTTP/1.1 100 Continue"
+            connection.send(b"12345")
+            assert connection.answer().body == b"POST 5"
+
+
+def test_a_body_too_large_is_refused_before_it_is_sent(tmp_path):
+    server = Served(tmp_path, server="max_request_body_size = 10")
+    try:
+        post = request("/echo", "POST", Content_Length="50", Expect="100-continue")
+        assert talk(server, post).status == 413
+    finally:
+        server.kill()
+
+
+def test_pipelined_requests_are_answered_in_their_order(served):
+    with served.held(), served.connect() as connection:
+        pipe = [
+            request("/echo"),
+            request("/health"),
+            request("/echo", "PUT"),
+            request("/health/ready"),
+        ]
+        connection.send(request("/health") + b"".join(pipe * 3))
+        assert connection.answer().body == b'{"status": "healthy"}'
+        assert connection.silent()  # the next one needs a thread; none may overtake it
+    # The workers are free again.
+    bodies = []
+    with served.connect() as connection:
+        connection.send(b"".join(pipe * 3))
+        bodies = [connection.answer().body for _ in pipe * 3]
+    one = [b"GET 0", b'{"status": "healthy"}', b"PUT 0"]
+    assert [body for body in bodies if b"ready" not in body] == one * 3
+    assert all(b"connected" in body for body in bodies[3::4])
+
+
+def test_what_was_held_up_is_answered_in_its_order(served):
+    with served.held(), served.connect() as connection:
+        connection.send(request("/echo") + request("/health") * 3 + request("/echo", "PUT"))
+        assert connection.silent()
+        # Leaving the block frees the threads.
+        held = connection.socket.dup()
+    with held:
+        again = Connection.__new__(Connection)
+        again.socket, again.rest = held, b""
+        held.settimeout(PATIENCE)
+        bodies = [again.answer().body for _ in range(5)]
+    assert bodies == [b"GET 0", *[b'{"status": "healthy"}'] * 3, b"PUT 0"]
+
+
+def test_nothing_is_answered_after_close(served):
+    with served.connect() as connection:
+        connection.send(
+            request("/health", Connection="close") + request("/health") * 5 + request("/echo")
+        )
+        assert connection.answer().headers["Connection"] == "close"
+        assert connection.ended()
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_keep_alive_for_ten_thousand_requests(served, version):
+    process = psutil.Process(served.process.pid)
+    data = request("/health", version=version, Connection="keep-alive")
+    with served.connect() as connection:
+        for turn in range(10_000):
+            connection.send(data)
+            answer = connection.answer()
+            assert (answer.status, answer.body) == (200, b'{"status": "healthy"}')
+            if turn == 1_000:
+                before = process.memory_info().rss, process.num_threads(), process.num_fds()
+        after = process.memory_info().rss, process.num_threads(), process.num_fds()
+    assert after[0] - before[0] < 2_000_000
+    assert after[1:] == before[1:]
+
+
+def test_a_probe_byte_by_byte(served):
+    with served.held(), served.connect() as connection:
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in request("/health") * 3:
+            connection.send(bytes([byte]))
+        for _ in range(3):
+            assert connection.answer().body == b'{"status": "healthy"}'
+
+
+def test_half_requests_and_sudden_ends(served):
+    data = request("/health/ready")
+    with served.held():
+        half = []
+        for cut in range(1, len(data), 3):
+            half.append(served.connect())
+            half[-1].send(data[:cut])
+        assert served.ask("/health").status == 200
+        for connection in half[::2]:
+            # A reset, not a polite end.
+            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            connection.close()
+        for cut, connection in list(zip(range(1, len(data), 3), half, strict=True))[1::2]:
+            connection.send(data[cut:])
+            assert connection.answer().status == 200
+            connection.close()
+        assert served.ask("/health").status == 200
+
+
+def test_the_answer_comes_when_the_client_has_stopped_sending(served):
+    with served.held(), served.connect() as connection:
+        connection.send(request("/health"))
+        connection.socket.shutdown(socket.SHUT_WR)
+        assert connection.everything().endswith(b'{"status": "healthy"}')
+
+
+def test_readers_that_do_not_read(served):
+    """Each is sent no more than it takes; the others are answered as if it were not there."""
+    data = request("/health") * 300
+    slow = []
+    with served.held():
+        for _ in range(40):
+            connection = served.connect()
+            connection.socket.setblocking(False)
+            sent = 0
+            try:
+                while sent < 50_000_000:
+                    sent += connection.socket.send(data[sent % len(data) :])
+            except BlockingIOError:
+                pass
+            slow.append((connection, sent))
+            began = time.monotonic()
+            assert served.ask("/health").status == 200
+            assert time.monotonic() - began < 5
+        connection, sent = slow[0]
+        connection.socket.settimeout(PATIENCE)
+        for _ in range(min(sent // len(request("/health")), 2_000)):
+            assert connection.answer().body == b'{"status": "healthy"}'
+    for connection, _ in slow:
+        connection.close()
+    assert served.ask("/echo").status == 200
+
+
+def test_a_thousand_connections_that_wait(served):
+    waiting = []
+    with served.held():
+        try:
+            for _ in range(150):  # beyond waitress' own limit of 100
+                waiting.append(served.connect())
+                waiting[-1].send(request("/echo"))
+            waiting += [served.connect() for _ in range(850)]
+            assert served.ask("/health").status == 200
+            assert served.ask("/health/ready").status == 200
+        finally:
+            keep = waiting[:150]
+            for connection in waiting[150:]:
+                connection.close()
+    for connection in keep:
+        assert connection.answer().body == b"GET 0"
+        connection.close()
+
+
+def test_ten_thousand_probes_against_a_hung_check(tmp_path):
+    server = Served(tmp_path, app="hang = yes")
+    try:
+        until(lambda: server.ask("/health/ready").json.get("status") == "unavailable")
+        process = psutil.Process(server.process.pid)
+        readings = []
+        with server.connect() as connection:
+            for turn in range(10_000):
+                connection.send(request("/health/ready"))
+                answer = connection.answer()
+                assert answer.status == 503
+                assert answer.json["database"] == "disconnected"
+                assert int(answer.headers["Retry-After"]) >= 1
+                if turn in {1_000, 9_999}:
+                    readings.append(
+                        (process.num_threads(), process.num_fds(), process.memory_info().rss)
+                    )
+        assert readings[0][:2] == readings[1][:2]
+        assert readings[1][2] - readings[0][2] < 3_000_000
+        code, seconds = server.end()
+        assert code == 0
+        assert seconds < 5
+    finally:
+        server.kill()
+
+
+def test_it_stands_aside_where_only_pyramid_can_answer(tmp_path):
+    server = Served(tmp_path, app="combine_health.background = false")
+    try:
+        with server.held(), server.connect() as connection:
+            connection.send(request("/health"))
+            assert connection.silent()
+        assert server.ask("/health").status == 200
+    finally:
+        server.kill()
+
+
+def test_probes_log_nothing(served):
+    before = served.log
+    for path in PATHS:
+        assert served.ask(path).status == 200
+    assert served.log == before

@@ -1,0 +1,192 @@
+"""How the server ends: what is asked of it until then, and that nothing is lost."""
+
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from tests.functional.health.served import PATIENCE, Served, request, until
+
+LONG = "drain_seconds = 60\nstop_timeout = 60\n"
+
+
+@pytest.fixture
+def serve(tmp_path):
+    started = []
+
+    def serve(**keys):
+        server = Served(tmp_path, **keys)
+        started.append(server)
+        server.wait_for("/health", 200)
+        return server
+
+    yield serve
+    for server in started:
+        server.kill()
+
+
+def refuses(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_draining_is_said_at_once_and_requests_go_on_being_served(serve):
+    server = serve(server=LONG)
+    server.wait_for("/health/ready", 200)
+    with server.connect() as kept:
+        kept.send(request("/health/ready"))
+        assert kept.answer().status == 200
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_for("/health/ready", 503)
+        kept.send(request("/health/ready"))
+        answer = kept.answer()
+        assert answer.json == {"status": "draining", "database": "connected"}
+        assert int(answer.headers["Retry-After"]) > 0
+        assert answer.headers["Connection"] == "close"
+        assert kept.ended()
+    assert server.ask("/health").json == {"status": "healthy"}
+    for path in ("/echo", "/health/ready?x", "/nowhere"):
+        with server.connect() as connection:
+            connection.send(request(path))
+            assert connection.answer().headers["Connection"] == "close"
+            assert connection.ended()
+    assert server.process.poll() is None
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(serve, second):
+    server = serve(server=LONG)
+    with server.held(1), server.connect() as waiting:
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_for("/health/ready", 503)
+        waiting.send(request("/health"))
+        assert waiting.answer().status == 200
+        _, seconds = server.end(second)
+        assert seconds < 5
+        assert "ending with 1 requests unfinished: GET /hold" in server.log
+
+
+def test_what_was_begun_is_finished(serve):
+    """In the threads, in the queue, half sent, and on its way to a slow reader."""
+    server = serve(server="stop_timeout = 60\nthreads = 2\n")
+    size = 8_000_000
+    slow, queued, half = server.connect(), server.connect(), server.connect()
+    slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    slow.send(request(f"/big?n={size}"))
+    slow._more()
+    with server.held() as held:
+        queued.send(request("/echo", "PUT"))
+        half.send(request("/echo", "POST", Content_Length="6", body=b"123"))
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: refuses(server.port))
+        half.send(b"456")
+        held = [connection.socket.dup() for connection in held]
+    for one in held:
+        with one:
+            one.settimeout(PATIENCE)
+            assert b"Connection: close" in one.recv(65536, socket.MSG_WAITALL)
+    assert queued.answer().body == b"PUT 0"
+    assert half.answer().body == b"POST 6"
+    assert len(slow.answer().body) == size
+    for connection in (slow, queued, half):
+        assert connection.ended()
+        connection.close()
+    assert server.process.wait(PATIENCE) == 0
+    assert "unfinished" not in server.log
+
+
+def test_no_request_is_lost_while_it_drains(serve):
+    """Clients that keep their connections see every request answered, until they are told to go."""
+    server = serve(server="drain_seconds = 1\nthreads = 4\n")
+    connections = [server.connect() for _ in range(8)]
+    server.process.send_signal(signal.SIGTERM)
+    answered = 0
+    while connections:
+        for connection in list(connections):
+            connection.send(request(("/health", "/echo", "/health/ready")[answered % 3]))
+            answer = connection.answer()
+            answered += 1
+            if answer.headers.get("Connection") == "close":
+                assert connection.ended()
+                connection.close()
+                connections.remove(connection)
+    # Until the second is over, new ones are welcome.
+    while not refuses(server.port):
+        try:
+            connection = server.connect()
+        except ConnectionRefusedError:
+            break
+        with connection:
+            connection.send(request("/echo"))
+            assert connection.answer().status == 200
+        answered += 1
+    assert answered > 16
+    assert server.process.wait(PATIENCE) == 0
+
+
+def test_idle_connections_do_not_hold_it(serve):
+    server = serve()
+    idle = [server.connect() for _ in range(20)]
+    idle[0].send(request("/health"))
+    assert idle[0].answer().status == 200
+    idle[1].send(b"GET /hea")  # nothing more comes of this one
+    code, seconds = server.end()
+    assert code == 0
+    assert seconds < 5
+    for connection in idle:
+        connection.close()
+
+
+def test_a_stuck_request_holds_it_for_so_long_and_no_longer(serve):
+    server = serve(server="stop_timeout = 1\n")
+    with server.held():
+        code, seconds = server.end()
+    assert code == 0
+    assert 1 <= seconds < 6
+    assert "ending with 2 requests unfinished: GET /hold, GET /hold" in server.log
+
+
+def test_a_hung_check_does_not_hold_it(serve):
+    server = serve(app="hang = yes", server="drain_seconds = 1\n")
+    until(lambda: server.ask("/health/ready").json["status"] == "unavailable")
+    code, seconds = server.end()
+    assert code == 0
+    assert 1 <= seconds < 6
+
+
+def test_ctrl_c_does_not_wait_for_balancers(serve):
+    server = serve(server="drain_seconds = 60\nstop_timeout = 60\n")
+    with server.held(1):
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGINT)
+        until(lambda: refuses(server.port))
+    assert server.process.wait(PATIENCE) == 0
+    assert time.monotonic() - began < 5
+
+
+def test_several_addresses_and_a_signal_that_nobody_waits_for(serve):
+    server = serve(server="listen = 127.0.0.1:0 127.0.0.2:0\ndrain_seconds = 0\n")
+    assert server.end()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("drain_seconds = soon\n", "drain_seconds is 'soon': write a number of seconds"),
+        ("stop_timeout = -1\n", "stop_timeout is '-1': write a number of seconds, 0 for none"),
+        ("queue_limit = 0\n", "queue_limit is '0': write a whole number above 0"),
+    ],
+)
+def test_a_key_that_will_not_do(tmp_path, line, named):
+    server = Served(tmp_path, server=line, port=-1)
+    try:
+        assert server.process.wait(PATIENCE) == 1
+        assert named in server.log
+        assert "Traceback" not in server.log
+    except subprocess.TimeoutExpired:
+        server.kill()
+        raise
+    finally:
+        server.kill()

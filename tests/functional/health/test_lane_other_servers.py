@@ -1,0 +1,57 @@
+"""Under a server without a lane, the views answer the same."""
+
+import http.client
+import threading
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+from pyramid.config import Configurator
+
+from combine_health import start_health
+from combine_health.registry import health_of
+from tests.functional.health.served import PATIENCE, Served, until
+
+
+class Silent(WSGIRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def port():
+    settings = {"combine_health.load_entry_points": "false"}
+    with Configurator(settings=settings) as config:
+        config.include("combine_health")
+        config.add_health_check("database", lambda _: True, words=("connected", "disconnected"))
+        app = config.make_wsgi_app()
+    start_health(app.registry)
+    with make_server("127.0.0.1", 0, app, handler_class=Silent) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+    health_of(app.registry).runner.stop()
+
+
+def ask(port, path, method="GET"):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        headers = {k.title(): v for k, v in answer.getheaders() if k not in {"Date", "Server"}}
+        return answer.status, headers, answer.read()
+    finally:
+        connection.close()
+
+
+def test_wsgiref(port, tmp_path):
+    until(lambda: ask(port, "/health/ready")[0] == 200)
+    ours = Served(tmp_path)
+    try:
+        ours.wait_for("/health/ready", 200)
+        for path in ("/health", "/health/ready", "/health/startup"):
+            for method in ("GET", "HEAD"):
+                assert ask(port, path, method) == ask(ours.port, path, method)
+    finally:
+        ours.kill()

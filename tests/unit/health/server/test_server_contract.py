@@ -1,0 +1,164 @@
+"""What the server takes for granted of waitress, part of it private: an update has to keep it."""
+
+import inspect
+import socket
+import threading
+import time
+from collections import deque
+from importlib.metadata import version
+
+import pytest
+from waitress import server, trigger, wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.task import ThreadedTaskDispatcher, WSGITask
+
+from combine_health.waitress import Channel, Dispatcher, Parser, Server, Task
+
+PATIENCE = 10
+OWN = {"drain_seconds": 0.0, "stop_timeout": 1.0, "queue_limit": None}
+
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+
+def source(function):
+    return inspect.getsource(function)
+
+
+def test_the_version_that_was_read():
+    assert version("waitress").split(".")[0] == "3"
+
+
+def test_a_dispatcher_of_our_own_is_taken():
+    parameters = inspect.signature(server.create_server).parameters
+    assert {"application", "map", "_dispatcher"} <= set(parameters)
+    given = ThreadedTaskDispatcher()
+    sockets: dict = {}
+    made = server.create_server(application, map=sockets, _dispatcher=given, listen="127.0.0.1:0")
+    try:
+        assert made.task_dispatcher is given
+        assert made.channel_class is HTTPChannel
+        assert not given.threads  # starting them is left to us
+        assert made in sockets.values()
+    finally:
+        made.close()
+
+
+def test_the_dispatcher_keeps_its_jobs_in_a_deque_under_its_lock():
+    given = ThreadedTaskDispatcher()
+    assert type(given.queue) is deque
+    assert "self.queue.popleft()" in source(ThreadedTaskDispatcher.handler_thread)
+    assert "self.queue.append(task)" in source(ThreadedTaskDispatcher.add_task)
+    assert "self.queue_logger.warning(" in source(ThreadedTaskDispatcher.add_task)
+    assert "task.service()" in source(ThreadedTaskDispatcher.handler_thread)
+    assert "task.cancel()" in source(ThreadedTaskDispatcher.shutdown)
+
+
+def test_a_channel_hands_its_turn_over_under_its_lock():
+    """From the I/O thread where it was idle, and from `service` for the next request."""
+    for function, call in (
+        (HTTPChannel.received, "self.server.add_task(self)"),
+        (HTTPChannel.service, "self.server.add_task(self)"),
+    ):
+        body = source(function)
+        assert "with self.requests_lock:" in body[: body.index(call)]
+    assert "if len(self.requests) == 1:" in source(HTTPChannel.received)
+
+
+def test_the_parts_of_a_channel_that_an_answer_needs():
+    ours, theirs = socket.socketpair()
+    sockets: dict = {}
+    fake = type("S", (), {"active_channels": {}, "task_dispatcher": None})()
+    channel = Channel(fake, ours, ("127.0.0.1", 1), Adjustments(), map=sockets)
+    with theirs:
+        assert channel.requests == []
+        assert channel.request is None
+        assert not channel.will_close
+        assert not channel.close_when_flushed
+        assert not channel.sent_continue
+        assert channel.total_outbufs_len == channel.current_outbuf_count == 0
+        assert len(channel.outbufs) == 1
+        with channel.outbuf_lock, channel.outbuf_lock:  # it has to be one that may be taken twice
+            assert channel._flush_exception(channel._flush_some, do_close=False) == (False, False)
+        assert channel.last_activity <= time.time()
+        channel.handle_close()
+        assert not channel.connected
+
+
+def test_the_classes_are_replaced_where_waitress_looks_for_them():
+    assert issubclass(HTTPChannel.parser_class, HTTPRequestParser)
+    assert HTTPChannel.task_class is WSGITask
+    assert (Channel.parser_class, Channel.task_class) == (Parser, Task)
+    assert "build_response_header()" in source(WSGITask.write)
+    assert 'self.request.headers.get("CONNECTION"' in source(WSGITask.build_response_header)
+
+
+def test_the_parts_of_a_parsed_request_that_the_lane_reads():
+    parser = Parser(Adjustments())
+    data = b"GET /health?x HTTP/1.1\r\nX-Some: 1\r\nConnection: close\r\n\r\n"
+    assert parser.received(data) == len(data)
+    assert parser.completed
+    assert parser.error is None
+    assert (parser.command, parser.request_uri, parser.version) == ("GET", "/health?x", "1.1")
+    assert parser.headers == {"X_SOME": "1", "CONNECTION": "close"}
+    assert parser.body_rcv is None
+
+
+def test_waitress_still_waits_for_a_body_that_is_not_to_come():
+    """When this fails, `Parser` is no longer needed."""
+    parser = HTTPRequestParser(Adjustments())
+    parser.received(b"GET / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n")
+    assert parser.completed
+    assert parser.expect_continue
+
+
+def test_the_loop_can_be_taken_step_by_step():
+    assert "count" in inspect.signature(wasyncore.loop).parameters
+    sockets: dict = {}
+    wake = trigger.trigger(sockets)
+    wake.pull_trigger()
+    began = time.monotonic()
+    wasyncore.loop(PATIENCE, True, sockets, count=1)
+    assert time.monotonic() - began < PATIENCE
+    wake.close()
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "127.0.0.1:0 127.0.0.2:0"])
+def test_a_server_without_the_add_on_and_outside_the_main_thread(listen):
+    threads = threading.active_count()
+    served = Server(application, {"listen": listen, "threads": 3}, OWN)
+    thread = threading.Thread(target=served.run)
+    thread.start()
+    for host, port in served.listening:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as client:
+            client.sendall(b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n")
+            answer = b"".join(iter(lambda c=client: c.recv(4096), b""))
+        assert answer.endswith(b"ok")
+    assert isinstance(served._dispatcher, Dispatcher)
+    served.terminate()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    deadline = time.monotonic() + PATIENCE
+    while threading.active_count() > threads:
+        assert time.monotonic() < deadline
+    for host, port in served.listening:
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection((host, int(port)), timeout=PATIENCE)
+
+
+def test_a_server_that_breaks_closes_what_it_opened():
+    served = Server(application, {"listen": "127.0.0.1:0"}, OWN)
+
+    def broken(_finishing):
+        raise RuntimeError("broken")
+
+    served._step = broken
+    with pytest.raises(RuntimeError, match="broken"):
+        served.run()
+    host, port = served.listening[0]
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection((host, int(port)), timeout=PATIENCE)

@@ -1,0 +1,276 @@
+"""Which requests the lane takes, and the bytes it answers with."""
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyramid.config import Configurator
+from waitress.adjustments import Adjustments
+
+from combine_health.lane import Lane, lane_of
+from combine_health.registry import health_of
+from combine_health.report import Answer
+from combine_health.waitress import Parser
+from combine_health.wsgi import registry_of
+
+ADJ = Adjustments()
+UP = Answer(200, b'{"status": "healthy"}')
+DOWN = Answer(503, b'{"status": "unavailable"}', 2)
+
+
+def parse(data):
+    parser = Parser(ADJ)
+    parser.received(data)
+    return parser
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Source:
+    """Stands for the snapshot."""
+
+    def __init__(self):
+        self.answers = {"/health": UP, "/health/ready": DOWN}
+
+    def __call__(self):
+        if isinstance(self.answers, Exception):
+            raise self.answers
+        return self.answers
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def source():
+    return Source()
+
+
+@pytest.fixture
+def make(clock, source):
+    def make(ident="waitress", trusts_proxy=False):
+        paths = ["/health", "/health/ready"]
+        return Lane(source, paths, parse, ident=ident, trusts_proxy=trusts_proxy, clock=clock)
+
+    return make
+
+
+@pytest.fixture
+def lane(make):
+    return make()
+
+
+def plain(path="/health", method="GET", version="1.1", **headers):
+    lines = [f"{method} {path} HTTP/{version}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def test_an_answer_in_full(lane):
+    assert lane.recognise(plain("/health/ready")) == (
+        b"HTTP/1.1 503 Service Unavailable\r\n"
+        b"Cache-Control: no-store\r\n"
+        b"Content-Length: 25\r\n"
+        b"Content-Type: application/json\r\n"
+        b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+        b"Retry-After: 2\r\n"
+        b"Server: waitress\r\n"
+        b"Vary: Accept\r\n"
+        b"\r\n"
+        b'{"status": "unavailable"}',
+        False,
+    )
+    head = lane.recognise(plain("/health/ready", "HEAD"))
+    assert lane.recognise(plain("/health/ready")).data == head.data + DOWN.body
+
+
+def test_the_name_of_the_server_may_be_withheld(make):
+    assert b"Server" not in make(ident=None).recognise(plain()).data
+
+
+@pytest.mark.parametrize(
+    ("version", "connection", "said", "close"),
+    [
+        ("1.1", None, None, False),
+        ("1.1", "keep-alive", None, False),
+        ("1.1", "Close", b"close", True),
+        ("1.0", None, b"close", True),
+        ("1.0", "close", b"close", True),
+        ("1.0", "Keep-Alive", b"Keep-Alive", False),
+    ],
+)
+def test_persistence(lane, version, connection, said, close):
+    headers = {} if connection is None else {"Connection": connection}
+    answer = lane.recognise(plain(version=version, **headers))
+    assert answer.close is close
+    assert answer.data.startswith(f"HTTP/{version} 200 OK".encode())
+    assert (b"Connection: " in answer.data) is (said is not None)
+    assert said is None or b"\r\nConnection: " + said + b"\r\n" in answer.data
+    lane.draining = True
+    last = lane.recognise(plain(version=version, **headers))
+    assert last.close
+    assert b"\r\nConnection: close\r\n" in last.data
+
+
+def test_the_answer_is_never_older_than_the_second_or_the_snapshot(lane, clock, source):
+    first = lane.recognise(plain())
+    assert lane.recognise(plain()) is first
+    clock.now = 1
+    assert b"00:00:01 GMT" in lane.recognise(plain()).data
+    source.answers = {"/health": DOWN}
+    assert b"unavailable" in lane.recognise(plain()).data
+    assert lane.recognise(plain("/health/ready")) is None
+
+
+def test_a_snapshot_that_cannot_be_read_leaves_it_to_the_views(lane, source, caplog):
+    source.answers = RuntimeError("broken")
+    for _ in range(3):
+        assert lane.recognise(plain()) is None
+        assert lane.answer(parse(plain())) is None
+    assert [record.getMessage() for record in caplog.records] == [
+        "the health lane cannot answer; the probe waits for a worker thread"
+    ]
+    source.answers = {"/health": UP}
+    assert lane.recognise(plain()).data.endswith(UP.body)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        plain("/health?"),
+        plain("/health/"),
+        plain("/healthy"),
+        plain("/health/startup"),
+        plain("//health"),
+        plain("/%68ealth"),
+        plain("http://x/health"),
+        plain(method="POST"),
+        plain(method="BREW"),
+        plain(version="2.0"),
+        b"GET /health\r\n\r\n",
+        plain(Content_Length="0"),
+        plain(Content_Length="1") + b"x",
+        plain(Transfer_Encoding="chunked") + b"0\r\n\r\n",
+        plain(Transfer_Encoding="chunked", version="1.0"),
+        plain(Expect="100-continue"),
+        plain(Upgrade="h2c"),
+        plain(Connection="keep-alive, Upgrade"),
+        plain(Accept="application/health+json"),
+        plain(Accept="*/*, APPLICATION/health+JSON;q=0.1"),
+        plain(Content_Length="x"),
+    ],
+)
+def test_the_unusual_is_not_taken(lane, data):
+    assert lane.recognise(data) is None
+    assert lane.answer(parse(data)) is None
+
+
+@pytest.mark.parametrize("header", ["Forwarded", "X_Forwarded_For", "X_Forwarded_Proto"])
+def test_a_server_behind_a_proxy_judges_what_the_proxy_says(make, header):
+    data = plain(**{header: "whatever"})
+    assert make().recognise(data) is not None
+    assert make(trusts_proxy=True).recognise(data) is None
+    assert make(trusts_proxy=True).recognise(plain()) is not None
+
+
+def test_only_one_whole_probe_is_recognised(lane):
+    whole = plain()
+    for data in (
+        whole * 2,
+        whole[:-1],
+        whole + b"G",
+        b"\r\n" + whole,
+        b"",
+        b"\r\n\r\n",
+        whole + b"\r\n",
+    ):
+        assert lane.recognise(data) is None
+    assert lane.recognise(plain(X_Long="x" * 3000)) is None
+    assert lane.answer(parse(plain(X_Long="x" * 3000))) is not None
+
+
+def test_what_is_known_is_bounded(lane):
+    for number in range(1_000):
+        assert lane.recognise(plain(User_Agent=str(number))) is not None
+    assert len(lane._known) <= 64
+    assert lane.recognise(plain()) is not None
+
+
+@given(st.binary(max_size=80))
+def test_bytes_are_recognised_as_they_are_parsed(tail):
+    """Whatever is recognised, is one request whose parsed form is answered the same."""
+    source = Source()
+    lane = Lane(source, list(source.answers), parse, ident="x", trusts_proxy=False, clock=Clock())
+    data = b"GET /health HTTP/1.1\r\n" + tail + b"\r\n\r\n"
+    found = lane.recognise(data)
+    if found is not None:
+        parser = Parser(ADJ)
+        assert parser.received(data) == len(data)
+        assert parser.completed
+        assert parser.error is None
+        assert lane.answer(parser) == found
+
+
+def application(setup=lambda config: None, prefix=None, **settings):
+    with Configurator(settings={"combine_health.load_entry_points": "false", **settings}) as config:
+        setup(config)
+        config.include("combine_health", route_prefix=prefix)
+        return config.make_wsgi_app()
+
+
+def paths(app, **adjustments):
+    registry = registry_of(app)
+    health = None if registry is None else health_of(registry)
+    return sorted(lane_of(health, registry, Adjustments(**adjustments), parse)._paths)
+
+
+ALL = ["/health", "/health/ready", "/health/startup"]
+
+
+def test_the_lane_takes_the_paths_of_the_endpoints():
+    assert paths(application()) == ALL
+    assert paths(application(prefix="/in")) == ["/in" + path for path in ALL]
+    assert paths(application(), url_prefix="/mounted") == []
+    assert paths(SimpleNamespace()) == []
+
+
+def test_the_lane_leaves_paths_that_the_application_took():
+    def own(config):
+        config.add_route("own", "/health")
+        config.add_view(lambda request: "own", route_name="own", renderer="string")
+
+    assert paths(application(own)) == ["/health/ready", "/health/startup"]
+
+    def everything(config):
+        config.add_route("rest", "/*rest")
+
+    assert paths(application(everything)) == []
+
+
+def test_the_application_is_found_behind_filters():
+    class Filter:
+        def __init__(self, app):
+            self.application = app
+
+        def __call__(self, environ, start_response):
+            raise NotImplementedError
+
+    app = application()
+    assert registry_of(Filter(Filter(app))) is app.registry
+    circle = Filter(None)
+    circle.application = circle
+    for stranger in (
+        circle,
+        None,
+        lambda environ, start_response: [],
+        Configurator().make_wsgi_app(),
+    ):
+        assert registry_of(stranger) is None
