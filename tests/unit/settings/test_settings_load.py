@@ -331,7 +331,7 @@ def test_tenants():
     ("environ", "model"),
     [
         ({}, "extract"),
-        ({"ANTHROPIC_API_KEY": "sk-ant-1"}, "anthropic/claude-sonnet-4-5"),
+        ({"ANTHROPIC_API_KEY": "sk-ant-1"}, "anthropic/claude-sonnet-5-5"),
         ({"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": "http://localhost:11434/v1"}, "extract"),
         ({"DEFAULT_MODEL": "openai/gpt-5"}, "openai/gpt-5"),
     ],
