@@ -1,0 +1,262 @@
+"""The ready-made answers of the probes: right at once after a change, free as long as they hold."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from combine_health.check import Check, Kind
+from combine_health.maintenance import Maintenance, write_file
+from combine_health.registry import HealthRegistry
+from combine_health.settings import HealthSettings
+from combine_health.snapshot import LONGEST, snapshot
+from combine_health.testing import FakeClock
+from combine_health.verdict import Saturation
+
+PATIENCE = 10
+WORDS = ("connected", "disconnected")
+
+
+class Gate:
+    """A check that hangs until it is let go."""
+
+    def __init__(self):
+        self.started = 0
+        self.entered = threading.Semaphore(0)
+        self.open = threading.Event()
+
+    def __call__(self, _registry):
+        self.started += 1
+        self.entered.release()
+        self.open.wait(PATIENCE)
+
+
+@pytest.fixture
+def time():
+    return FakeClock()
+
+
+@pytest.fixture
+def make(time, tmp_path):
+    made = []
+
+    def make(*checks, **settings):
+        settings = {"maintenance_file": tmp_path / "maintenance.json", **settings}
+        health = HealthRegistry(object(), HealthSettings(**settings))
+        health.clock = time.clock()
+        for check in checks:
+            health.add_check(check)
+        runner = health.runner
+        runner._started = True  # driven by `step`
+        for slot in runner._slots.values():
+            runner._plan(slot, time.now)
+        made.append(runner)
+        return health
+
+    yield make
+    for runner in made:
+        runner.stop()
+
+
+def step(health):
+    health.runner.tick()
+    assert health.runner.wait_idle(PATIENCE)
+
+
+def ready(health):
+    return snapshot(health)["/health/ready"]
+
+
+def test_the_paths_and_answers(make):
+    health = make(Check("database", lambda _: True, words=WORDS))
+    before = snapshot(health)
+    assert set(before) == {"/health", "/health/ready", "/health/startup"}
+    assert before["/health"].body == b'{"status": "healthy"}'
+    assert before["/health/startup"].body == b'{"status": "started"}'
+    assert before["/health/ready"].status == 503
+    assert before["/health/ready"].body == b'{"status": "starting", "database": "unknown"}'
+    step(health)
+    answer = ready(health)
+    assert (answer.status, answer.retry_after) == (200, None)
+    assert answer.body == b'{"status": "ready", "database": "connected"}'
+    assert dict(answer.headers) == {
+        "Content-Type": "application/json",
+        "Cache-Control": "no-store",
+        "Vary": "Accept",
+    }
+
+
+def test_the_same_object_until_something_changes(make, time):
+    answers = [True, True, False]
+    health = make(Check("database", lambda _: answers.pop(0), words=WORDS, interval=2.0))
+    step(health)
+    first = snapshot(health)
+    assert snapshot(health) is first
+    time.advance(2)
+    step(health)  # passes again: nothing to say
+    assert snapshot(health) is first
+    time.advance(2)
+    step(health)
+    assert snapshot(health)["/health/ready"].status == 503
+
+
+def test_a_result_that_nobody_renews_expires(make, time):
+    health = make(Check("database", lambda _: True, words=WORDS, interval=2.0))
+    step(health)
+    assert ready(health).status == 200
+    time.advance(6.0)
+    assert ready(health).status == 200
+    time.advance(0.1)
+    assert ready(health).status == 503
+    assert ready(health).body == b'{"status": "unavailable", "database": "unknown"}'
+
+
+def test_a_failure_that_nobody_renews_expires_too(make, time):
+    health = make(Check("database", lambda _: False, words=WORDS, interval=2.0))
+    step(health)
+    assert ready(health).body == b'{"status": "unavailable", "database": "disconnected"}'
+    time.advance(6.1)
+    assert ready(health).body == b'{"status": "unavailable", "database": "unknown"}'
+
+
+def test_a_hung_check_stays_failing_however_long(make, time):
+    gate = Gate()
+    health = make(Check("database", gate, words=WORDS, timeout=1.0, interval=2.0))
+    health.runner.tick()
+    assert gate.entered.acquire(timeout=PATIENCE)
+    assert ready(health).body == b'{"status": "starting", "database": "unknown"}'
+    for _ in range(50):
+        time.advance(2)
+        health.runner.tick()
+        assert ready(health).body == b'{"status": "unavailable", "database": "disconnected"}'
+    assert gate.started == 1
+    gate.open.set()
+
+
+def test_a_hung_check_does_not_stay_healthy_when_the_scheduler_is_dead(make, time):
+    gate = Gate()
+    health = make(Check("database", gate, words=WORDS, timeout=1.0, interval=2.0))
+    gate.open.set()
+    step(health)
+    gate.open.clear()
+    gate.entered.acquire()
+    time.advance(2)
+    health.runner.tick()
+    assert gate.entered.acquire(timeout=PATIENCE)
+    time.advance(100)  # and no tick
+    assert ready(health).body == b'{"status": "unavailable", "database": "unknown"}'
+    gate.open.set()
+
+
+def test_draining_shows_at_once(make):
+    health = make()
+    assert ready(health).status == 200
+    health.draining = True
+    assert ready(health).body == b'{"status": "draining"}'
+    assert snapshot(health)["/health"].status == 200
+    health.draining = False
+    assert ready(health).status == 200
+
+
+def test_maintenance_begins_with_the_look_and_ends_on_time(make, time):
+    health = make()
+    assert ready(health).status == 200
+    until = time.clock().wall() + timedelta(seconds=30)
+    write_file(health.settings.maintenance_path, Maintenance("r", "o", until))
+    health.maintenance.look()
+    assert ready(health).body == b'{"status": "maintenance"}'
+    time.advance(29.9)
+    assert ready(health).status == 503
+    time.advance(0.2)
+    assert ready(health).status == 200
+
+
+def test_the_worker_threads_are_asked_once_a_second(make, time):
+    health = make(saturated_after=60)
+    asked = []
+    since = time.now
+
+    def read():
+        asked.append(1)
+        return Saturation(4, 4, 1, since, since)
+
+    health.read_saturation = read
+    for _ in range(10):
+        assert ready(health).status == 200
+    assert len(asked) == 1
+    time.advance(60 + LONGEST)
+    assert ready(health).status == 503
+
+
+def test_looking_takes_no_lock(make):
+    health = make(Check("database", lambda _: True))
+    step(health)
+    with health.runner._changed, health._observing, health._building:
+        found = []
+        thread = threading.Thread(target=lambda: found.append(ready(health)), daemon=True)
+        thread.start()
+        thread.join(PATIENCE)
+        assert [answer.status for answer in found] == [200]
+
+
+def test_a_change_while_it_is_made_makes_it_void(make):
+    health = make()
+
+    def read():  # asked after the flag was looked at
+        health._draining = True
+        health._turned()
+        return Saturation(1, 0, 0)
+
+    health.read_saturation = read
+    assert ready(health).status == 200
+    health.read_saturation = None
+    assert ready(health).body == b'{"status": "draining"}'
+
+
+def test_startup(make, time):
+    answers = [False, True]
+    health = make(Check("warm", lambda _: answers.pop(0), kind=Kind.STARTUP))
+    step(health)
+    assert snapshot(health)["/health/startup"].status == 503
+    time.advance(2)
+    step(health)
+    assert snapshot(health)["/health/startup"].status == 200
+    time.advance(10_000)
+    assert snapshot(health)["/health/startup"].status == 200
+
+
+def test_under_a_prefix(make):
+    health = make()
+    health.prefix = "/internal"
+    assert set(snapshot(health)) == {
+        "/internal/health",
+        "/internal/health/ready",
+        "/internal/health/startup",
+    }
+
+
+def test_where_checks_run_at_the_request_only_the_views_can_answer(make):
+    assert snapshot(make(background=False)) == {}
+
+
+def test_ten_thousand_probes_against_a_hung_check(make, time):
+    gate = Gate()
+    health = make(Check("database", gate, words=WORDS, timeout=1.0, interval=2.0))
+    health.runner.tick()
+    assert gate.entered.acquire(timeout=PATIENCE)
+    time.advance(1)
+    health.runner.tick()
+    ready(health)
+    threads = threading.active_count()
+    objects = {id(ready(health))}
+    for number in range(10_000):
+        if number % 100 == 0:
+            time.advance(0.5)
+            health.runner.tick()
+        answer = ready(health)
+        assert answer.status == 503
+        objects.add(id(answer))
+    assert threading.active_count() <= threads + 1  # that of the chores
+    assert gate.started == 1
+    assert len(objects) < 10  # handed out, not made
+    gate.open.set()
