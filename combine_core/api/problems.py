@@ -25,7 +25,7 @@ from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken
 from pyramid.httpexceptions import HTTPException
 from pyramid.response import Response
 from pyramid.tweens import EXCVIEW, MAIN
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from combine_core.database import InvalidCursor
@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 TWEEN = "combine_core.api.problems.problem_tween_factory"
 MEDIA_TYPE = "application/problem+json"
+# SQLSTATEs of what may go well next time: conflicts, locks, time-outs, too many connections.
+_BUSY = ("40", "53300", "55P03", "57014")
 _API_PATH = r"/api(/|$)"
 DATABASE_RETRY_S = 5
 QUEUE_RETRY_S = 30
@@ -200,21 +202,31 @@ def _(error: QueueFull) -> ProblemError:
 
 
 @problem_of.register
-def _(
-    error: OperationalError | InterfaceError | PoolTimeout | ConnectorException,  # noqa: ARG001
-) -> ProblemError:
-    detail = (
-        f"The database is not available at the moment. Try again in {DATABASE_RETRY_S} seconds."
-    )
-    headers = {"Retry-After": str(DATABASE_RETRY_S)}
-    return ProblemError(503, detail, kind="database-away", headers=headers)
+def _(error: PoolTimeout) -> ProblemError:  # noqa: ARG001
+    return _later("database-busy")
+
+
+@problem_of.register
+def _(error: ConnectorException) -> ProblemError:  # noqa: ARG001
+    return _later("database-away")
 
 
 @problem_of.register
 def _(error: DBAPIError) -> ProblemError:
-    if error.connection_invalidated:
-        return problem_of(OperationalError(None, None, error))
+    if (getattr(error.orig, "pgcode", None) or "").startswith(_BUSY):
+        return _later("database-busy")
+    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+        return _later("database-away")
+    if isinstance(error, IntegrityError):
+        detail = "Somebody has just changed or removed what this rests on. Look again."
+        return ProblemError(409, detail)
     return ProblemError(500, _DETAILS[500])
+
+
+def _later(kind: str) -> ProblemError:
+    what = "busy" if kind == "database-busy" else "not available at the moment"
+    detail = f"The database is {what}. Try again in {DATABASE_RETRY_S} seconds."
+    return ProblemError(503, detail, kind=kind, headers={"Retry-After": str(DATABASE_RETRY_S)})
 
 
 def problem_response(request: Request, error: Exception) -> Response:
@@ -222,12 +234,7 @@ def problem_response(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     if problem.status == 401:
         problem.headers["WWW-Authenticate"] = _challenge(request)
-    if problem.kind == "database-away":
-        # The class alone: a driver's text can hold the connection string.
-        cause = getattr(error, "orig", None) or error
-        logger.warning("The database did not answer in time (timeout or away): %s", type(cause))
-    elif problem.status >= 500 and not isinstance(error, ProblemError | QueueFull):
-        logger.error("An internal error", exc_info=error)
+    _log(problem, error)
     body: dict[str, Any] = {
         "type": f"urn:combine:problem:{problem.kind}" if problem.kind else "about:blank",
         "title": _TITLES.get(problem.status, "Error"),
@@ -242,6 +249,17 @@ def problem_response(request: Request, error: Exception) -> Response:
     response.headers["Content-Type"] = MEDIA_TYPE
     response.headers.update(problem.headers)
     return response
+
+
+def _log(problem: ProblemError, error: Exception) -> None:
+    # The class alone: a driver's text can hold the connection string.
+    cause = type(getattr(error, "orig", None) or error).__name__
+    if problem.kind == "database-busy":
+        logger.warning("The database is busy (timeout or conflict): %s", cause)
+    elif problem.kind == "database-away":
+        logger.warning("The database cannot be reached (timeout or away): %s", cause)
+    elif problem.status >= 500 and not isinstance(error, QueueFull):
+        logger.error("An internal error", exc_info=error)
 
 
 def _challenge(request: Request) -> str:

@@ -1,0 +1,39 @@
+"""The explorer in a browser, under its policy."""
+
+import shutil
+
+import pytest
+from webtest.http import StopableWSGIServer
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+def test_a_project_is_made_by_clicking(app, sign_in):
+    from playwright.sync_api import sync_playwright
+
+    token = sign_in().token
+    server = StopableWSGIServer.create(app, host="127.0.0.1")
+    complaints, asked = [], []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{server.application_url}docs")
+        page.click(".authorize")
+        page.fill(".modal-ux input[type=text]", token)
+        page.click(".modal-ux button.authorize")
+        page.click(".modal-ux button.btn-done")
+        operation = page.locator("#operations-projects-createProject")
+        operation.locator(".opblock-summary").click()
+        operation.locator(".execute").click()
+        answer = operation.locator(".live-responses-table").inner_text()
+        browser.close()
+    server.shutdown()
+    assert "201" in answer
+    assert '"slug": "harbour"' in answer
+    # A breach of the policy, or a file that is missing, would stand here.
+    assert complaints == []
+    assert {url.split("/")[2] for url in asked} == {f"{server.adj.host}:{server.adj.port}"}

@@ -1,0 +1,90 @@
+"""Over a real connection: what WebTest, which has no server, cannot show."""
+
+import contextlib
+import json
+import socket
+
+import pytest
+from webtest.http import StopableWSGIServer
+
+LIMIT = 20_000
+
+
+@pytest.fixture
+def server(make_app):
+    made = StopableWSGIServer.create(
+        make_app({"combine_core.max_request_body_size": str(LIMIT)}), host="127.0.0.1"
+    )
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture
+def ask(server, sign_in):
+    """``ask(b"GET /api/v1/me HTTP/1.1", ...)``: status, headers and body of the answer."""
+    token = sign_in(app=server.test_app).token
+
+    def ask(line: bytes, *headers: bytes, body: bytes = b"", host: bytes = b"localhost"):
+        with contextlib.closing(
+            socket.create_connection((server.adj.host, server.adj.port), timeout=20)
+        ) as connection:
+            lines = [line, b"Host: " + host, b"Connection: close", *headers]
+            lines.append(b"Authorization: Bearer " + token.encode())
+            connection.sendall(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        head, _, rest = answer.partition(b"\r\n\r\n")
+        status, *fields = head.decode("latin-1").split("\r\n")
+        named = dict(field.lower().split(": ", 1) for field in fields)
+        return int(status.split()[1]), named, rest
+
+    return ask
+
+
+JSON = b"Content-Type: application/json"
+POST = b"POST /api/v1/projects HTTP/1.1"
+
+
+def chunked(data: bytes, size: int) -> bytes:
+    pieces = (data[start : start + size] for start in range(0, len(data), size))
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+def test_a_chunked_body(ask):
+    coding = b"Transfer-Encoding: chunked"
+    body = chunked(b'{"name": "Harbour"}', 4)
+    assert ask(POST, JSON, coding, body=body)[0] == 201
+    # No length is told in advance; what came is counted.
+    status, headers, answer = ask(POST, JSON, coding, body=chunked(b" " * (LIMIT + 1), 1000))
+    assert (status, headers["content-type"]) == (413, "application/problem+json")
+    assert json.loads(answer)["status"] == 413
+    status, _, answer = ask(b"GET /api/v1/projects HTTP/1.1")
+    assert [project["name"] for project in json.loads(answer)["items"]] == ["Harbour"]
+
+
+def test_a_body_as_long_as_told(ask):
+    body = json.dumps({"name": "Harbour", "pad": "x" * LIMIT}).encode()
+    status, headers, _ = ask(POST, JSON, b"Content-Length: %d" % len(body), body=body)
+    assert (status, headers["content-type"]) == (413, "application/problem+json")
+
+
+def test_head_has_no_body(ask):
+    status, headers, body = ask(b"HEAD /api/v1/projects HTTP/1.1")
+    assert (status, body) == (200, b"")
+    assert int(headers["content-length"]) > 0
+
+
+@pytest.mark.parametrize("host", [b"[", b"a b", b"x/y", b"", b"\xff"])
+def test_hosts_that_are_none(ask, host):
+    body = b'{"name": "Harbour"}'
+    status, _, _ = ask(POST, JSON, b"Content-Length: %d" % len(body), body=body, host=host)
+    assert status == 400 or (status == 201 and host == b"")
+
+
+@pytest.mark.parametrize(
+    "target", [b"/api/v1/projects/%00", b"/api/v1/\xff", b"/api/v1/projects/a%0d%0ab", b"/api//v1"]
+)
+def test_odd_paths(ask, target):
+    status, headers, body = ask(b"GET " + target + b" HTTP/1.1")
+    assert status in (400, 404), body
+    if status == 404:
+        assert headers["content-type"] == "application/problem+json"

@@ -1,0 +1,69 @@
+"""JSON is read without guessing."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from combine_core.api.problems import ProblemError
+from combine_core.api.strict_json import read_json
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**90), 10**90)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(values)
+def test_what_json_says_is_read(value):
+    assert read_json(json.dumps(value).encode()) == value
+    assert read_json(json.dumps(value, ensure_ascii=False).encode()) == value
+
+
+@given(st.binary())
+def test_anything_is_read_or_refused(body):
+    status = 200
+    try:
+        read_json(body)
+    except ProblemError as error:
+        status = error.status
+    assert status in {200, 400, 422}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"a": 1, "a": 1}', 422),
+        (b'[{"b": {"a": 1, "a": 2}}]', 422),
+        (b"NaN", 422),
+        (b"[-Infinity]", 422),
+        (b"1e999", 422),
+        (b"-1e999", 422),
+        (b"1" * 101, 422),
+        (b"\xff", 400),
+        (b'"\xed\xa0\x80"', 400),
+        (b"\xef\xbb\xbf1", 400),
+        (b"", 400),
+        (b"01", 400),
+        (b"[1,]", 400),
+        (b"'a'", 400),
+        (b'"\x00"', 400),
+        (b"[" * 200_000, 400),
+    ],
+)
+def test_what_is_refused(body, status):
+    with pytest.raises(ProblemError) as refused:
+        read_json(body)
+    assert refused.value.status == status
+    assert len(str(refused.value.errors)) < 300
+
+
+def test_the_place_is_named():
+    with pytest.raises(ProblemError, match="line 2, column 3"):
+        read_json(b"{\n  a: 1}")

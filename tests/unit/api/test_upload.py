@@ -1,0 +1,36 @@
+"""Forms with files, read strictly."""
+
+import contextlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+from pyramid.request import Request
+from webtest.app import TestApp
+
+from combine_core.api.problems import ProblemError
+from combine_core.api.upload import is_upload, read_upload
+from combine_core.sources import UnsupportedFile
+from combine_core.text import InvalidText
+
+contents = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+def form(body: bytes, media_type: str = "multipart/form-data; boundary=b") -> Request:
+    return Request.blank("/", method="POST", body=body, content_type=media_type)
+
+
+@given(contents, st.text(st.characters(exclude_categories=["Cs"])))
+def test_what_clients_send_is_read(text, name):
+    client = TestApp(None)
+    media_type, body = client.encode_multipart(
+        [("name", name)], [("file", "notes.md", text.encode())]
+    )
+    request = form(body, media_type)
+    assert is_upload(request)
+    assert read_upload(request) == (name, text.removeprefix("\ufeff"))
+
+
+@given(st.lists(st.binary(max_size=20) | st.sampled_from([b"--b", b"\r\n", b"--"])).map(b"".join))
+def test_anything_is_read_or_refused(body):
+    with contextlib.suppress(ProblemError, InvalidText, UnsupportedFile):
+        read_upload(form(body))
