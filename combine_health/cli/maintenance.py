@@ -58,12 +58,12 @@ def duration(text: str) -> timedelta:
     """``90s``, ``30m``, ``2h``, ``1d`` or ``1h30m``. Raises `InputError`."""
     word = text.strip().lower()
     parts = _PART.findall(word)
-    total = timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts))
+    total = sum(int(number) * _UNITS[unit] for number, unit in parts)
     if "".join(number + unit for number, unit in parts) != word or not total:
         raise InputError(f"--for {text!r}: write how long, such as 90s, 30m, 2h or 1d")
-    if total > LONGEST:
-        raise InputError(f"--for {text!r}: at most {LONGEST.days} days")
-    return total
+    if total > LONGEST.total_seconds():
+        raise InputError(f"--for {text[:40]!r}: at most {LONGEST.days} days")
+    return timedelta(seconds=total)
 
 
 def _path(arguments: argparse.Namespace) -> Path:

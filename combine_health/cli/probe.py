@@ -17,7 +17,7 @@ from combine_health.setting_values import wait
 
 HELP = "ask a running service (exit 0 or 1), for Docker and Kubernetes"
 TOKEN = "COMBINE_HEALTH_TOKEN"  # noqa: S105 - the variable's name
-LARGEST = 1024 * 1024  # bytes of an answer
+LARGEST = 4 * 1024 * 1024  # bytes of an answer
 DETAILS = "/health/detailed"
 
 

@@ -1,0 +1,511 @@
+"""The command line: probe, doctor, maintenance, list."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+
+from combine_health import HealthResult
+from combine_health.cli import main
+from combine_health.maintenance import Maintenance, read_file, write_file
+from combine_health.testing import HealthApp, closed_port, silent_server, talking_server
+
+ROOT = Path(__file__).parents[3]
+CANARY = "c4n4ry-s3cr3t"
+PATIENCE_S = 30
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@contextmanager
+def serving(app):
+    with make_server("127.0.0.1", 0, app.wsgi, handler_class=Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join(PATIENCE_S)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch, tmp_path):
+    for name in [name for name in os.environ if name.startswith("COMBINE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COMBINE_HEALTH_MAINTENANCE_FILE", str(tmp_path / "maintenance.json"))
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command in this process; returns exit status and lines of output."""
+
+    def run(*words):
+        status = main([str(word) for word in words])
+        said = capsys.readouterr()
+        assert said.err == ""
+        assert len(said.out.encode()) <= 4096 or words[0] == "list"
+        assert "\x1b" not in said.out
+        return status, said.out.splitlines()
+
+    return run
+
+
+def database(answer):
+    def setup(config):
+        config.add_health_check(
+            "database",
+            lambda registry: answer,
+            words=("connected", "disconnected"),
+            remedies={"refused": "Start the database: docker-compose up -d db"},
+            runbook="https://runbook.example/database",
+        )
+        config.add_health_check("fine", lambda registry: True)
+
+    return setup
+
+
+DOWN = HealthResult.failing("refused", "db:5432: Connection refused")
+
+
+# probe
+
+
+def test_probe_of_a_ready_service(run):
+    with serving(HealthApp(setup=database(True))) as url:
+        status, (line,) = run("probe", f"{url}/health/ready")
+        assert status == 0
+        assert line.startswith("ready, database connected (")
+        assert run("probe", f"{url}/health")[0] == 0
+        assert run("probe", f"{url}/health/startup")[1][0].startswith("started")
+
+
+def test_probe_says_why_and_what_to_do_in_its_first_line(run):
+    with serving(HealthApp(setup=database(DOWN))) as url:
+        status, lines = run("probe", f"{url}/health/ready")
+        assert status == 1
+        assert lines[0] == (
+            "unavailable: database.refused: db:5432: Connection refused."
+            " Start the database: docker-compose up -d db"
+        )
+        assert lines[1] == "  database: failing, refused, db:5432: Connection refused"
+        assert "    https://runbook.example/database" in lines
+        assert not any("fine" in line for line in lines)
+        assert run("probe", f"{url}/health")[0] == 0
+
+
+def test_probe_without_the_right_to_see_details(run):
+    app = HealthApp(setup=database(DOWN), settings={"combine_health.details": "never"})
+    with serving(app) as url:
+        status, lines = run("probe", f"{url}/health/ready")
+    assert status == 1
+    assert lines[0].startswith("unavailable, database disconnected. See /health/detailed")
+
+
+def test_probe_with_the_token(run, monkeypatch):
+    token = f"{CANARY}-0123456789"
+    settings = {"combine_health.details": "authorized", "combine_health.token": token}
+    with serving(HealthApp(setup=database(DOWN), settings=settings)) as url:
+        assert "refused" not in run("probe", f"{url}/health/ready")[1][0]
+        monkeypatch.setenv("COMBINE_HEALTH_TOKEN", token)
+        status, lines = run("probe", f"{url}/health/ready")
+    assert status == 1
+    assert "database.refused" in lines[0]
+    assert CANARY not in "".join(lines)
+
+
+def test_probe_uses_the_port_of_the_environment(run, monkeypatch):
+    with serving(HealthApp(setup=database(True))) as url:
+        monkeypatch.setenv("PORT", url.rpartition(":")[2])
+        assert run("probe")[0] == 0
+
+
+def test_probe_of_nobody(run):
+    with closed_port() as (host, port):
+        status, (line,) = run("probe", f"http://{host}:{port}/health")
+    assert status == 1
+    assert line.startswith(f"refused: http://{host}:{port}/health. Nothing listens there.")
+
+
+def test_probe_of_one_who_never_answers(run):
+    with silent_server() as (host, port):
+        status, (line,) = run("probe", f"http://{host}:{port}/health", "--timeout", "0.2")
+    assert status == 1
+    assert line.startswith("timeout: ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (b"HTTP/1.1 302 Found\r\nLocation: http://x/\r\n\r\n", "redirected"),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>\x1b[31mno", "wrong_status"),
+        (b"HTTP/1.1 503 No\r\n\r\n" + b"[" * 100_000, "wrong_status"),
+        (b"220 mail.example ESMTP\r\n", "bad_answer"),
+        (b"", "closed"),
+    ],
+)
+def test_probe_of_something_else(run, answer, cause):
+    def talk(connection):
+        connection.recv(65536)
+        connection.sendall(answer)
+
+    with talking_server(talk) as (host, port):
+        status, lines = run("probe", f"http://{host}:{port}/health")
+    assert status == 1
+    assert lines[0].startswith(f"{cause}: http://{host}:{port}/health")
+    assert len(lines) == 1
+
+
+def test_probe_prints_no_megabytes_and_no_control_characters(run):
+    checks = {
+        f"check-{n}": {"status": "failing", "cause": "x" * 300, "remedy": "ü\x1b[31m\n" * 300}
+        for n in range(100)
+    }
+    body = {"status": "unavailable", "cause": "a", "detail": "b" * 5000, "remedy": None}
+    details = json.dumps({**body, "checks": checks}).encode()
+
+    def talk(connection):
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 503 No\r\n\r\n" + details)
+
+    with talking_server(talk) as (host, port):
+        status, lines = run("probe", f"http://{host}:{port}/health/ready")
+    assert status == 1
+    assert lines[-1] == "(cut)"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["file:///etc/passwd"],
+        ["localhost:8000"],
+        ["http://h/", "--timeout", "0"],
+        ["http://h/", "--timeout", "soon"],
+        ["http://h/", "--bogus"],
+    ],
+)
+def test_probe_of_what_cannot_be_asked(run, words):
+    status, lines = run("probe", *words)
+    assert status == 1
+    assert lines[0]
+
+
+def test_the_password_of_a_probed_url_is_not_shown(run):
+    with closed_port() as (host, port):
+        _, lines = run("probe", f"http://me:{CANARY}@{host}:{port}/health?x={CANARY}")
+    assert CANARY not in "".join(lines)
+
+
+def test_probe_as_a_process_with_an_ascii_terminal():
+    """As Docker runs it: another process, no locale, output through a pipe."""
+    remedy = HealthApp(
+        setup=lambda config: config.add_health_check(
+            "database", lambda registry: False, remedy="Prüfe die Datenbank"
+        )
+    )
+    with serving(remedy) as url:
+        done = subprocess.run(
+            [sys.executable, "-m", "combine_health", "probe", f"{url}/health/ready"],
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONPATH": ROOT,
+                 "PYTHONCOERCECLOCALE": "0", "PYTHONWARNINGS": "ignore"},
+            capture_output=True,
+            timeout=PATIENCE_S,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert b"Pr\\xfcfe die Datenbank" in done.stdout.splitlines()[0]
+
+
+# doctor and list
+
+APPLICATION = """
+from pyramid.config import Configurator
+from combine_health import HealthResult
+
+
+def main(global_config, **settings):
+    with Configurator(settings=settings) as config:
+        config.include("combine_health")
+        config.add_health_secret("c4n4ry-s3cr3t")
+        config.add_health_check(
+            "news", lambda registry: HealthResult.failing("c4", "key c4n4ry-s3cr3t"), critical=False
+        )
+        config.add_health_check("slow", lambda registry: HealthResult.degraded("slow"))
+        config.add_health_check(
+            "database",
+            lambda registry: settings["up"] == "yes",
+            fall=3,
+            remedy="Start the database.",
+            runbook="https://runbook.example/database",
+        )
+        config.add_health_check("fine", lambda registry: True, interval=60)
+        app = config.make_wsgi_app()
+    # Behind a middleware, as an application often is.
+    return lambda environ, start_response: app(environ, start_response)
+"""
+
+
+@pytest.fixture
+def ini(tmp_path, monkeypatch):
+    """``ini(settings)``: the ini file of an application."""
+    (tmp_path / "cli_application.py").write_text(APPLICATION)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(**settings):
+        lines = [f"{key} = {value}" for key, value in settings.items()]
+        text = "\n".join(["[app:main]", "paste.app_factory = cli_application:main", *lines])
+        (tmp_path / "app.ini").write_text(text + "\n")
+        return tmp_path / "app.ini"
+
+    yield write
+    sys.modules.pop("cli_application", None)
+
+
+OFFLINE = {"combine_health.load_entry_points": "false"}
+
+
+def test_doctor_of_a_healthy_application(run, ini):
+    status, lines = run("doctor", "-c", ini(up="yes", **OFFLINE))
+    assert status == 0  # degraded is ready
+    assert lines[0] == "failing: news: c4"
+    assert lines[-1] == "  healthy: database, fine"
+
+
+def test_doctor_with_nothing_to_say(run, ini):
+    disabled = {"combine_health.disabled": "news slow"}
+    status, lines = run("doctor", "-c", ini(up="yes", **OFFLINE, **disabled))
+    assert status == 0
+    assert lines == [
+        "healthy: 2 checks pass",
+        "  healthy: database, fine",
+        "  not run (disabled): news, slow",
+    ]
+
+
+def test_doctor_puts_the_worst_first_whatever_its_thresholds(run, ini):
+    status, lines = run("doctor", "-c", ini(up="no", **OFFLINE))
+    assert status == 1
+    assert lines == [
+        "failing: database: failed. Start the database.",
+        "  database (ready, critical): failing, failed",
+        "    detail: the check answered False",
+        "    remedy: Start the database.",
+        "    runbook: https://runbook.example/database",
+        "  news (ready): failing, c4",
+        "    detail: key ***",
+        "  slow (ready, critical): degraded, slow",
+        "  healthy: fine",
+    ]
+
+
+def test_doctor_takes_the_ini_from_the_environment(run, ini, monkeypatch):
+    monkeypatch.setenv("COMBINE_INI", str(ini(up="no", **OFFLINE)))
+    assert run("doctor")[0] == 1
+    assert run("list")[1][0] == "4 checks"
+
+
+def test_doctor_names_every_setting_that_is_wrong(run, ini):
+    bad = {"combine_health.detals": "x", "combine_health.background": "maybe"}
+    status, lines = run("doctor", "-c", ini(up="yes", **OFFLINE, **bad))
+    assert status == 1
+    assert lines[0].startswith("the application cannot be made: combine_health cannot start:")
+    assert "combine_health.detals" in lines[0]
+    assert any("combine_health.background" in line for line in lines[1:])
+
+
+def test_doctor_of_an_application_that_does_not_start(run, ini):
+    status, lines = run("doctor", "-c", ini(**OFFLINE, **{"combine_health.check.no.timeout": 1}))
+    assert status == 1
+    assert "there is no such health check" in lines[0]
+
+
+def test_doctor_of_an_application_without_health(run, tmp_path, monkeypatch):
+    (tmp_path / "bare_application.py").write_text(
+        "from pyramid.config import Configurator\n"
+        "def main(global_config, **settings):\n"
+        "    return Configurator(settings=settings).make_wsgi_app()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "bare.ini").write_text("[app:main]\npaste.app_factory = bare_application:main\n")
+    status, lines = run("doctor", "-c", tmp_path / "bare.ini")
+    assert status == 1
+    assert 'config.include("combine_health")' in lines[0]
+
+
+@pytest.mark.parametrize("text", [None, "", "[app:main]\nuse = egg:no-such-thing\n", "\0\xff"])
+def test_doctor_of_an_ini_that_is_none(run, tmp_path, text):
+    file = tmp_path / "odd.ini"
+    if text is not None:
+        file.write_text(text)
+    status, lines = run("doctor", "-c", file)
+    assert status == 1
+    assert lines[0]
+
+
+def test_doctor_as_a_process_prints_nothing_else(ini, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "combine_health", "doctor", "-c", ini(up="no", **OFFLINE)],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}",
+            "PYTHONWARNINGS": "ignore",
+        },
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines()[0] == "failing: database: failed. Start the database."
+    assert CANARY not in done.stdout
+
+
+def test_list_of_an_application(run, ini):
+    settings = {"combine_health.disabled": "slow", "combine_health.token": CANARY + "0123456789"}
+    status, lines = run("list", "-c", ini(up="yes", **OFFLINE, **settings))
+    assert status == 0
+    assert lines[0] == "4 checks"
+    assert "  database: ready, critical, every 2 s, at most 1 s" in lines
+    assert "  slow: ready, critical, every 2 s, at most 1 s, disabled" in lines
+    assert "  combine_health.disabled = slow (ini)" in lines
+    assert CANARY not in "".join(lines)
+
+
+def test_list_of_an_installation(run):
+    status, lines = run("list")
+    assert status == 0
+    assert any(line.startswith("  disk") for line in lines)
+    assert "  combine_health.details = local (default)" in lines
+
+
+# maintenance
+
+
+def test_maintenance_on_and_off(run, tmp_path):
+    file = tmp_path / "maintenance.json"
+    assert run("maintenance", "show")[1][0].startswith("no maintenance (")
+    before = datetime.now(UTC)
+    status, lines = run(
+        "maintenance",
+        "on",
+        "--reason",
+        " moving \n the database",
+        "--for",
+        "1h30m",
+        "--owner",
+        "Anna",
+    )
+    assert status == 0
+    assert lines[0].startswith("maintenance until ")
+    assert lines[0].endswith(" UTC: moving the database (Anna)")
+    order = read_file(file)
+    assert (order.reason, order.owner) == ("moving the database", "Anna")
+    assert timedelta(minutes=89) < order.until - before < timedelta(minutes=91)
+    assert run("maintenance", "show")[1][0] == lines[0]
+    assert run("maintenance", "off")[1][0].startswith("maintenance is over")
+    assert not file.exists()
+    assert run("maintenance", "off") == (0, [f"there was no maintenance ({file} is not there)"])
+
+
+def test_the_service_obeys(run):
+    app = HealthApp(setup=database(True))
+    assert app.get("/health/ready")[0] == 200
+    run("maintenance", "on", "--reason", "moving", "--for", "30m", "--owner", "Anna")
+    with serving(HealthApp(setup=database(True))) as url:
+        status, lines = run("probe", f"{url}/health/ready")
+        assert status == 1
+        assert lines[0].startswith("maintenance: maintenance: moving (Anna, until ")
+        assert run("probe", f"{url}/health")[0] == 0
+
+
+def test_maintenance_that_is_over(run, tmp_path):
+    past = datetime.now(UTC) - timedelta(minutes=1)
+    write_file(tmp_path / "maintenance.json", Maintenance("moving", "Anna", past))
+    status, lines = run("maintenance", "show")
+    assert status == 0
+    assert lines[0].startswith("no maintenance any more; it was: maintenance until ")
+
+
+def test_a_maintenance_file_that_is_none(run, tmp_path):
+    (tmp_path / "maintenance.json").write_text("garbage")
+    status, lines = run("maintenance", "show")
+    assert status == 1
+    assert "no maintenance file" in lines[0]
+    assert run("maintenance", "off")[0] == 0
+
+
+def test_the_file_of_the_ini_and_of_the_option(run, ini, tmp_path, monkeypatch):
+    monkeypatch.delenv("COMBINE_HEALTH_MAINTENANCE_FILE")
+    other = tmp_path / "other.json"
+    config = ini(**{"combine_health.maintenance_file": other})
+    run("maintenance", "on", "-c", config, "--reason", "a", "--for", "90s", "--owner", "b")
+    assert other.exists()
+    assert run("maintenance", "off", "--file", other)[0] == 0
+    assert not other.exists()
+
+
+def test_the_owner_is_who_calls(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "anna")
+    run("maintenance", "on", "--reason", "a", "--for", "1d")
+    assert read_file(tmp_path / "maintenance.json").owner == "anna"
+
+
+def test_a_folder_that_is_not_there(run, tmp_path):
+    file = tmp_path / "no" / "folder" / "m.json"
+    status, lines = run("maintenance", "on", "--reason", "a", "--for", "1m", "--file", file)
+    assert status == 1
+    assert "combine_health.maintenance_file" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["on"], "--reason"),
+        (["on", "--reason", "a"], "--for"),
+        (["on", "--reason", " ", "--for", "1m"], "--reason"),
+        (["on", "--reason", "x" * 301, "--for", "1m"], "300"),
+        (["on", "--reason", "a", "--for", "soon"], "90s, 30m"),
+        (["on", "--reason", "a", "--for", "30"], "90s, 30m"),
+        (["on", "--reason", "a", "--for", "0m"], "90s, 30m"),
+        (["on", "--reason", "a", "--for", "-5m"], "--for"),
+        (["on", "--reason", "a", "--for", "31d"], "30 days"),
+        (["on", "--reason", "a", "--for", "999999999d" * 99], "30 days"),
+        (["off", "--reason", "a"], "maintenance on"),
+        (["away"], "invalid choice"),
+        ([], "action"),
+    ],
+)
+def test_maintenance_with_wrong_arguments(run, tmp_path, words, named):
+    status, lines = run("maintenance", *words)
+    assert status == 1
+    assert named in lines[0]
+    assert not (tmp_path / "maintenance.json").exists()
+
+
+# all of it
+
+
+@pytest.mark.parametrize("words", [["bogus"], ["--bogus"], ["probe", "a", "b"], [""]])
+def test_no_exit_status_but_0_and_1(run, words):
+    assert run(*words)[0] == 1
+
+
+def test_help(capsys):
+    for words in (["--help"], ["probe", "--help"], ["maintenance", "-h"]):
+        with pytest.raises(SystemExit) as caught:
+            main(words)
+        assert caught.value.code == 0
+        assert capsys.readouterr().out.startswith("usage: ")
+
+
+def test_a_port_that_nobody_could_have_asked(run, monkeypatch):
+    monkeypatch.setenv("PORT", "eight thousand")
+    assert run("probe")[0] == 1
