@@ -7,6 +7,7 @@ from typing import Any
 
 from pyramid.interfaces import ISecurityPolicy
 
+from .execute import describe
 from .registry import HealthRegistry
 
 log = logging.getLogger("combine_health")
@@ -126,7 +127,8 @@ def _is_authorized(request: Any, health: HealthRegistry) -> bool:
         return False
     try:
         return bool(request.has_permission(PERMISSION))
-    except Exception:
+    except Exception as error:  # noqa: BLE001 - logged, without its traceback: it may hold secrets
         # The policy may need the very database whose absence is being looked into.
-        log.exception("the permission %s could not be decided; details are withheld", PERMISSION)
+        said = health.redactor.text(describe(error))
+        log.error("health details are withheld, %s could not be decided: %s", PERMISSION, said)
         return False

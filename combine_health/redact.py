@@ -13,7 +13,9 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 from .result import HealthResult, Json
 
 MASK = "***"
+MASKED_CAUSE = "masked"
 TEXT_LIMIT = 500  # characters of a detail
+PROSE_LIMIT = 4000
 DATA_TEXT_LIMIT = 200  # characters of one text in data
 ITEMS_LIMIT = 200  # entries of data, at all depths together
 DEPTH_LIMIT = 4
@@ -72,10 +74,20 @@ class Redactor:
         text = "".join(sign if sign.isprintable() else "?" for sign in text[: limit + 1])
         return text if len(text) <= limit else text[: limit - 1] + "…"
 
+    def prose(self, value: str | None) -> str | None:
+        """A longer text of a developer, such as a remedy: left as it is unless it must be masked."""
+        if value is None:
+            return None
+        clean = self.text(value, PROSE_LIMIT)
+        return value if clean == " ".join(value.split()) else clean
+
     def result(self, result: HealthResult) -> HealthResult:
         """``result`` with its free text and data cleaned."""
         detail = None if result.detail is None else self.text(str(result.detail))
-        return HealthResult(result.status, result.cause, detail, self.data(result.data))
+        cause = result.cause
+        if cause is not None and self.text(cause) != cause:
+            cause = MASKED_CAUSE
+        return HealthResult(result.status, cause, detail, self.data(result.data))
 
     def data(self, value: Mapping[str, object]) -> dict[str, Json]:
         """``value`` as JSON: masked and shortened; what JSON cannot say becomes its type's name."""
