@@ -1,0 +1,174 @@
+"""From the sign-in to the finished document, by clicking."""
+
+import re
+from pathlib import Path
+
+RUNBOOK = """# Operations Runbook
+
+## Health Monitoring
+
+The liveness probe is GET /health.
+We decided that the readiness probe is GET /health/ready and answers 503 without the database.
+
+## Database Connection Failed
+
+Check the database container first, then the format of DATABASE_URL.
+The on-call engineer must call the database team within 15 minutes.
+Who may restore a backup at night?
+"""
+NARROW = {"width": 360, "height": 740}
+WIDE = {"width": 1280, "height": 800}
+
+
+def sign_in(page):
+    page.goto("/")
+    page.get_by_role("button", name="Sign in as local developer").click()
+    page.get_by_role("heading", name="Projects").wait_for()
+
+
+def make_project(page, name="Operations"):
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Create project").click()
+    page.get_by_role("heading", name=name).wait_for()
+
+
+def paste_runbook(page):
+    page.get_by_label("Name").fill("runbook.md")
+    page.get_by_label("Text", exact=True).fill(RUNBOOK)
+    page.get_by_role("button", name="Add text").click()
+    page.get_by_role("link", name="runbook.md").wait_for()
+
+
+def start_run(page):
+    page.get_by_role("checkbox", name="Use runbook.md in the run").check()
+    page.get_by_role("button", name="Start run").click()
+    page.get_by_role("heading", name="Run of brief").wait_for()
+
+
+def test_first_document(open_page, tmp_path):
+    page = open_page(viewport=WIDE)
+    sign_in(page)
+    make_project(page)
+    file = tmp_path / "runbook.md"
+    file.write_text(RUNBOOK)
+    page.get_by_label("Files").set_input_files(file)
+    page.get_by_role("button", name="Upload").click()
+    start_run(page)
+
+    # The page follows the run by itself.
+    page.get_by_text("Succeeded", exact=True).wait_for()
+    page.get_by_role("link", name="Brief: runbook.md").click()
+    page.get_by_role("heading", name="Decisions").wait_for()
+    assert page.get_by_text("No language model was used.").is_visible()
+
+    # Each statement opens to its quote, and the quote leads to its line.
+    statement = page.locator(".statement", has_text="We decided").first
+    quote = statement.get_by_role("blockquote")
+    assert not quote.is_visible()
+    statement.get_by_text("runbook.md, line 6").first.click()
+    assert quote.is_visible()
+    assert quote.inner_text() in RUNBOOK
+    statement.get_by_role("link", name="runbook.md, line 6").click()
+    cited = page.locator(".cited")
+    cited.wait_for()
+    assert cited.locator("code").inner_text() == RUNBOOK.splitlines()[5]
+    assert page.url.endswith("#L6")
+    page.go_back()
+
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name="Markdown").click()
+    download = downloading.value
+    assert download.suggested_filename == "brief-runbook-md-v1.md"
+    markdown = Path(download.path()).read_text()
+    assert markdown.startswith("# Brief: runbook.md")
+    sentences = re.findall(r"^- (.*?)(?: \[\d+\])*$", markdown, re.MULTILINE)
+    assert len(sentences) >= 5
+    for sentence in sentences:
+        assert sentence.replace("\\", "") in RUNBOOK
+
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("heading", name="Sign in").wait_for()
+
+
+def test_without_scripts(open_page):
+    page = open_page(viewport=NARROW, java_script_enabled=False)
+    sign_in(page)
+    make_project(page)
+    paste_runbook(page)
+    start_run(page)
+    # The page reloads itself; the link is for the impatient.
+    page.get_by_text("Succeeded", exact=True).wait_for()
+    page.get_by_role("link", name="Brief: runbook.md").click()
+    page.get_by_text("runbook.md, line 6").first.click()
+    assert page.get_by_role("blockquote").first.is_visible()
+
+
+def test_mistakes_are_shown_where_they_were_made(open_page):
+    page = open_page(viewport=NARROW)
+    sign_in(page)
+    make_project(page)
+    page.get_by_label("Name").fill("notes")
+    text = page.get_by_label("Text", exact=True)
+    text.fill("   ")
+    page.get_by_role("button", name="Add text").click()
+    page.get_by_text("The text is empty.").wait_for()
+    assert page.evaluate("document.activeElement.id") == "paste-text"
+    assert page.get_by_label("Name").input_value() == "notes"
+    assert text.get_attribute("aria-describedby") == "paste-text-error"
+
+
+def test_by_keyboard(open_page):
+    page = open_page(viewport=WIDE)
+    sign_in(page)
+    page.keyboard.press("Tab")
+    link = page.get_by_role("link", name="Skip to the content")
+    assert link.evaluate("link => link === document.activeElement")
+    assert link.bounding_box()["y"] >= 0
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    name = page.get_by_label("Name")
+    assert name.evaluate("field => field === document.activeElement")
+    assert name.evaluate("field => getComputedStyle(field).outlineStyle") == "solid"
+    page.keyboard.type("Operations")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Operations").wait_for()
+
+
+def visit_all(page):
+    """Make one of each thing; the addresses of their pages."""
+    sign_in(page)
+    make_project(page)
+    addresses = ["/projects", page.url]
+    paste_runbook(page)
+    start_run(page)
+    addresses.append(page.url)
+    page.get_by_text("Succeeded", exact=True).wait_for()
+    page.get_by_role("link", name="Brief: runbook.md").click()
+    page.get_by_role("heading", name="Decisions").wait_for()
+    addresses.append(page.url)
+    addresses.append(page.get_by_role("link", name="runbook.md").last.get_attribute("href"))
+    return addresses
+
+
+def test_every_page_fits_every_screen(open_page):
+    first = open_page(viewport=WIDE)
+    addresses = visit_all(first)
+    state = first.context.storage_state()
+    for scheme, ground in (("light", "rgb(252, 251, 248)"), ("dark", "rgb(21, 26, 25)")):
+        page = open_page(color_scheme=scheme, storage_state=state)
+        for address in addresses:
+            page.goto(address)
+            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == ground
+            page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+            for viewport in (NARROW, WIDE, {"width": 2200, "height": 1000}):
+                page.set_viewport_size(viewport)
+                sticks_out = page.evaluate(
+                    "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+                )
+                assert sticks_out <= 0, (address, viewport)
+            # One heading of the first rank, and none that skips a rank.
+            ranks = page.evaluate(
+                "[...document.querySelectorAll('h1,h2,h3,h4')].map(h => Number(h.tagName[1]))"
+            )
+            assert ranks.count(1) == 1
+            assert all(b - a <= 1 for a, b in zip([1, *ranks], ranks, strict=False))
