@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -65,4 +66,6 @@ def open_page(chromium: Any, service: Any) -> Iterator[OpenPage]:
     yield open_page
     for context in contexts:
         context.close()
+    # Ctrl-C: without the time that a balancer is given.
+    service.stop(signal.SIGINT)
     assert complaints == [], service.log()
