@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from .details import uptime
 from .registry import HealthRegistry
-from .report import Answer, Grade, Probe, encode, grade_of, word_of
+from .report import RETRY, Answer, Grade, Probe, encode, grade_of, word_of
 from .result import Json, Status
 from .state import Reading
 from .verdict import Circumstances, Saturation, judge
@@ -95,7 +95,9 @@ def names_and_statuses(readings: Iterable[Reading], circumstances: Circumstances
 
 
 def _answer(grade: Grade, body: Mapping[str, Json]) -> Answer:
-    return Answer(503 if grade is Grade.FAIL else 200, encode(body), None, HEALTH_JSON)
+    if grade is Grade.FAIL:
+        return Answer(503, encode(body), RETRY, HEALTH_JSON)
+    return Answer(200, encode(body), None, HEALTH_JSON)
 
 
 def _notes(*texts: str | None) -> list[Json]:

@@ -1,0 +1,89 @@
+"""docs/health-plugins.md and the manual name every hook, setting, route and argument there is."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from pyramid.config import Configurator
+
+import combine_health
+from combine_health import hookspecs
+from combine_health.declarations import CHECK, OWN, PER_CHECK
+from combine_health.directives import add_health_check
+from combine_health.settings import declared
+
+PAGE = Path(__file__).parents[3] / "docs/health-plugins.md"
+
+HOOKS = [
+    f"{name}({', '.join(inspect.signature(hook).parameters)})"
+    for name, hook in vars(hookspecs).items()
+    if name.startswith("combine_health_")
+]
+SETTINGS = [one.name for one in declared() if one.name.startswith("combine_health.")]
+OWN_SETTINGS = [one.name for one in OWN] + [f"{CHECK}NAME.{setting}" for setting in PER_CHECK]
+ARGUMENTS = [
+    name
+    for name, parameter in inspect.signature(add_health_check).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY
+]
+
+
+def routes():
+    with Configurator(settings={"combine_health.load_entry_points": "false"}) as config:
+        config.include("combine_health")
+        config.commit()
+        return [
+            entry["introspectable"]["pattern"]
+            for entry in config.introspector.get_category("routes")
+        ]
+
+
+def directives():
+    return [name for name in dir_of_directives() if "health" in name]
+
+
+def dir_of_directives():
+    with Configurator(settings={"combine_health.load_entry_points": "false"}) as config:
+        config.include("combine_health")
+        return sorted(config.registry._directives)
+
+
+def test_there_is_something_to_name():
+    assert len(HOOKS) == 3
+    assert len(SETTINGS) > 15
+    assert len(ARGUMENTS) > 10
+    assert {"/health", "/health/ready/{group}", "/metrics", "/status"} <= set(routes())
+    assert "add_health_check" in directives()
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_the_manual_names_every_argument(argument):
+    assert f"``{argument}``" in combine_health.__doc__ or f"``{argument}=" in combine_health.__doc__
+
+
+@pytest.mark.parametrize("setting", OWN_SETTINGS)
+def test_the_manual_names_every_setting(setting):
+    name = setting.removeprefix("combine_health.")
+    names = {f"``{name}``", f"``{name.rpartition('.')[2]}``"}
+    assert any(name in combine_health.__doc__ for name in names)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_the_manual_names_every_hook(hook):
+    assert hook in combine_health.__doc__
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="docs/health-plugins.md is not here")
+def test_the_page_names_everything():
+    page = PAGE.read_text(encoding="utf-8")
+    options = {name for name in SETTINGS if name.startswith(f"{CHECK}NAME.")}
+    wanted = [name for name in SETTINGS if name not in options]
+    wanted += [f"`{name.rpartition('.')[2]}`" for name in options]
+    wanted += [*routes(), *(f"`{name}`" for name in ARGUMENTS), *directives()]
+    assert [name for name in wanted if name not in page] == []
+    for hook in HOOKS:
+        name, arguments = hook.removesuffix(")").split("(")
+        shown = re.search(rf"def {name}\((.*?)\)", page)
+        assert shown, name
+        assert [one.split(":")[0].strip() for one in shown[1].split(",")] == arguments.split(", ")
