@@ -1,7 +1,14 @@
 """From the sign-in to the finished document, by clicking."""
 
 import re
+import shutil
 from pathlib import Path
+
+import pytest
+
+if shutil.which("chromium") is None:
+    # Here rather than in a fixture: one line for all tests of the file.
+    pytest.skip("no Chromium here (Debian: apt-get install chromium)", allow_module_level=True)
 
 RUNBOOK = """# Operations Runbook
 
