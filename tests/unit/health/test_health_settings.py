@@ -125,3 +125,68 @@ def test_a_value_that_cannot_be_used_is_a_row_with_a_problem():
     rows = resolve({"combine_health.background": "perhaps"}, {})
     (row,) = [row for row in rows if row.problem]
     assert (row.declared.name, row.value, row.source) == ("combine_health.background", True, "ini")
+
+
+TOKEN = "c4n4ry-t0k3n-0123456789"
+
+
+def test_the_token_is_a_secret():
+    settings = read_settings({}, {"COMBINE_HEALTH_TOKEN": f" {TOKEN} "})
+    assert settings.token.reveal() == TOKEN
+    assert settings.token.matches(TOKEN)
+    for wrong in ("", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "\udcff", "é"):
+        assert not settings.token.matches(wrong)
+    assert f"{settings.token} {settings.token!r}" == "******** ********"
+    assert TOKEN not in repr(settings)
+    (row,) = [row for row in resolve({"combine_health.token": TOKEN}, {}) if row.declared.secret]
+    assert TOKEN not in repr(row)
+
+
+@pytest.mark.parametrize(
+    "value", ["changeme", "x" * 15, "with a space in it", "é" * 20, "a\n" * 10]
+)
+def test_a_poor_token_is_refused_and_not_printed(value):
+    with pytest.raises(HealthEnvironmentError) as caught:
+        read_settings({"combine_health.token": value}, {})
+    assert "combine_health.token is ********: write" in str(caught.value)
+    assert value not in str(caught.value)
+
+
+def test_an_empty_value_counts_as_not_set():
+    settings = read_settings(
+        {"combine_health.token": "", "combine_health.maintenance_file": " "}, {}
+    )
+    assert settings.token is None
+    assert settings.maintenance_path.name == "combine-health-maintenance.json"
+
+
+def test_the_maintenance_file():
+    ini = {"combine_health.maintenance_file": "/srv/shared/off.json"}
+    assert str(read_settings(ini, {}).maintenance_path) == "/srv/shared/off.json"
+    for odd in ("off.json", "./off.json", "/a\0b"):
+        with pytest.raises(HealthEnvironmentError, match="write an absolute path"):
+            read_settings({"combine_health.maintenance_file": odd}, {})
+
+
+def test_groups():
+    settings = read_settings(
+        {"combine_health.group.web": "database, cache", "combine_health.group.my-jobs": "worker"},
+        {"COMBINE_HEALTH_GROUP_MY_JOBS": "queue", "COMBINE_HEALTH_GROUP_MAIL": "smtp smtp"},
+    )
+    assert settings.groups == {
+        "web": ("database", "cache"),
+        "my-jobs": ("queue",),
+        "mail": ("smtp",),
+    }
+
+
+def test_a_group_with_an_odd_name():
+    with pytest.raises(HealthEnvironmentError, match=r"group\.Odd Name is no setting"):
+        read_settings({"combine_health.group.Odd Name": "a"}, {})
+
+
+@pytest.mark.parametrize("name", ["saturated_after", "stuck_after"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "soon"])
+def test_odd_limits(name, value):
+    with pytest.raises(HealthEnvironmentError, match=f"{name} is '{value}': write a number"):
+        read_settings({f"combine_health.{name}": value}, {})

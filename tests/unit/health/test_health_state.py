@@ -109,3 +109,55 @@ def test_the_status_follows_the_last_results(statuses, fall, rise):
     if state.settled in {HEALTHY, DEGRADED}:
         assert state.ever_healthy
         assert FAILING not in statuses[-1:] or fall > 1
+
+
+moments = st.floats(min_value=0, max_value=100, allow_nan=False)
+
+
+@given(
+    statuses=st.lists(st.sampled_from([HEALTHY, DEGRADED, FAILING]), max_size=5),
+    finished=moments,
+    running=st.none() | moments,
+    now=moments,
+    later=moments,
+    fall=st.integers(1, 3),
+    kind=st.sampled_from(Kind),
+)
+def test_until_it_says_so_a_reading_stays_as_it_is(
+    statuses, finished, running, now, later, fall, kind
+):
+    declared = check(fall=fall, kind=kind, timeout=1.0, interval=2.0)
+    state = State(WALL)
+    for status in statuses:
+        state = state.after(outcome(status, finished), declared, WALL)
+    now, later = sorted((now, later))
+    if running is not None and running > now:
+        running = None
+    reading = read(declared, state, running, now)
+    assert reading.good_until >= now
+    if later < reading.good_until:
+        after_a_while = read(declared, state, running, later)
+        assert after_a_while.status is reading.status
+        assert after_a_while.good_until == reading.good_until
+
+
+def test_a_hung_check_is_believed_no_longer_than_any_other():
+    state = State(WALL).after(outcome(HEALTHY, 10.0), check(), WALL)
+    assert read(check(), state, 12.0, 13.5).cause == "timeout"
+    assert read(check(), state, 12.0, 13.5).status is HEALTHY  # fall is not reached
+    assert read(check(), state, 12.0, 17.0).status is Status.UNKNOWN
+    failing = State(WALL).after(outcome(FAILING, 10.0), check(), WALL)
+    reading = read(check(), failing, 12.0, 5000.0)
+    assert (reading.status, reading.detail) == (FAILING, "running for 4988 s")
+
+
+def test_transitions_are_kept_with_cause_and_remedy():
+    declared = check(remedies={"refused": "Start it."}, fall=2)
+    state = State(WALL)
+    for status, cause in [(HEALTHY, None), (FAILING, "other"), (FAILING, "refused")]:
+        state = state.after(outcome(status, cause=cause), declared, WALL)
+    assert [(c.before, c.after, c.cause, c.remedy) for c in state.recent] == [
+        (Status.STARTING, HEALTHY, None, None),
+        (HEALTHY, FAILING, "refused", "Start it."),
+    ]
+    assert {change.check for change in state.recent} == {"redis"}
