@@ -1,12 +1,21 @@
 """An application, from its ini file, for a command."""
 
 import logging
+import os
+import re
+from configparser import Error as IniError
+from configparser import RawConfigParser
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from combine_health.cli.finding import InputError
 from combine_health.execute import describe
+from combine_health.redact import Redactor
 from combine_health.registry import HealthRegistry, IHealthRegistry
+
+_SECRET = re.compile(r"(?i)secret|password|passwd|token|api[_-]?key|credential|url$|dsn$")
 
 
 def read_ini(ini: str) -> dict[str, Any]:
@@ -17,7 +26,7 @@ def read_ini(ini: str) -> dict[str, Any]:
     try:
         return dict(get_appsettings(ini))
     except Exception as error:
-        raise InputError(f"{ini} cannot be read: {describe(error)}") from error
+        raise InputError(f"{ini} cannot be read: {_why(error, ini)}") from error
 
 
 def application(ini: str) -> HealthRegistry:
@@ -33,9 +42,7 @@ def application(ini: str) -> HealthRegistry:
     try:
         get_app(ini)
     except Exception as error:
-        # Settings that cannot be used have a text of their own that names them all.
-        said = str(error) if "EnvironmentError" in type(error).__name__ else describe(error)
-        raise InputError(f"the application cannot be made: {said}") from error
+        raise InputError(f"the application cannot be made: {_why(error, ini)}") from error
     # Not the application itself: it may stand behind any WSGI middleware.
     registry = global_registries.last
     health: HealthRegistry | None = registry and registry.queryUtility(IHealthRegistry)
@@ -47,3 +54,22 @@ def application(ini: str) -> HealthRegistry:
 def _require(ini: str) -> None:
     if not Path(ini.partition("#")[0]).is_file():
         raise InputError(f"{ini} is not there: name the ini file of the service with -c")
+
+
+def _why(error: Exception, ini: str) -> str:
+    """The error's text. No application is there yet to say what is secret, so names decide."""
+    # Settings that cannot be used have a text of their own that names them all.
+    said = str(error) if "EnvironmentError" in type(error).__name__ else describe(error)
+    redactor = Redactor()
+    for secret in _secrets(ini):
+        redactor.add(secret)
+    return "\n".join(redactor.text(line) for line in said.splitlines())
+
+
+def _secrets(ini: str) -> list[str]:
+    parser = RawConfigParser(strict=False, allow_no_value=True)
+    with suppress(IniError, UnicodeDecodeError):  # what was read until there is known
+        parser.read(ini.partition("#")[0], encoding="utf-8")
+    sections = (parser.items(section) for section in parser.sections())
+    named = chain(os.environ.items(), parser.defaults().items(), *sections)
+    return [value for name, value in named if value and _SECRET.search(name)]

@@ -351,6 +351,33 @@ def test_doctor_of_an_ini_that_is_none(run, tmp_path, text):
     assert lines[0]
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        # A value that interpolation trips over is repeated in configparser's error.
+        [f"my.secret_key = {CANARY}%(nothing)s"],
+        [f"my.database_url = postgresql://me:{CANARY}%(nothing)s@db/x"],
+        [f"my.api_key = {CANARY}", "raise = {my.api_key}"],
+        [f"my.database_url = {CANARY}", "raise = {my.database_url}"],
+        [f"my.api_key = {CANARY}", "[broken", f"token = {CANARY}"],
+    ],
+)
+@pytest.mark.parametrize("command", ["doctor", "list"])
+def test_no_secret_of_an_ini_that_cannot_be_used(run, tmp_path, monkeypatch, lines, command):
+    (tmp_path / "raising_application.py").write_text(
+        "def main(global_config, **settings):\n"
+        "    for name in settings:\n"
+        "        raise ValueError(f'cannot use {name}: {settings[name]}')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    text = ["[app:main]", "paste.app_factory = raising_application:main", *lines]
+    (tmp_path / "odd.ini").write_text("\n".join(text) + "\n")
+    status, said = run(command, "-c", tmp_path / "odd.ini")
+    assert status == 1
+    assert said[0]
+    assert CANARY not in "".join(said)
+
+
 def test_doctor_as_a_process_prints_nothing_else(ini, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "combine_health", "doctor", "-c", ini(up="no", **OFFLINE)],

@@ -1,0 +1,62 @@
+"""Whatever is given, the answer is a clear one: a value or a `ValueError`, and never megabytes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from combine_health.checks.http_exchange import parse
+from combine_health.checks.x509 import CertificateError, certificates, validity
+from combine_health.cli import MOST_BYTES, render
+from combine_health.cli.finding import Finding, InputError
+from combine_health.cli.maintenance import LONGEST, duration
+
+
+def outcome(function, given):
+    """What the function returns, or the text of its refusal."""
+    try:
+        return function(given), None
+    except (ValueError, InputError) as error:
+        return None, str(error)
+
+
+@given(st.text(max_size=200) | st.text(max_size=50).map(lambda text: f"http://{text}"))
+def test_a_url_is_taken_apart_or_refused(url):
+    target, refusal = outcome(parse, url)
+    if refusal is not None:
+        assert len(url) < 8 or url not in refusal
+    else:
+        assert target.scheme in {"http", "https"}
+        assert 1 <= target.port <= 65535
+        assert target.path.isascii()
+        assert not set(target.path + target.shown + target.authority) & set(" \r\n\t")
+
+
+@given(st.text(alphabet="0123456789smhd -.", max_size=20))
+def test_a_duration_is_within_bounds_or_refused(text):
+    length, refusal = outcome(duration, text)
+    if refusal is not None:
+        assert "--for" in refusal
+    else:
+        assert 0 < length.total_seconds() <= LONGEST.total_seconds()
+
+
+@given(st.binary(max_size=300) | st.binary(max_size=60).map(lambda tail: b"\x30\x82\x01" + tail))
+def test_bytes_are_a_certificate_or_not(data):
+    with pytest.raises(CertificateError):
+        validity(data)
+
+
+@given(st.text(max_size=200))
+def test_a_text_holds_certificates_or_not(text):
+    for block in (text, f"-----BEGIN CERTIFICATE-----{text}-----END CERTIFICATE-----"):
+        found, refusal = outcome(lambda text: list(certificates(text)), block)
+        assert refusal == "not base64" or all(isinstance(der, bytes) for der in found)
+
+
+@given(st.text(max_size=5000), st.lists(st.text(max_size=3000), max_size=60))
+def test_what_is_printed_fits_into_what_docker_keeps(headline, more):
+    text = render(Finding(ok=False, headline=headline, more=more))
+    assert len(text.encode("ascii", "backslashreplace")) <= MOST_BYTES
+    assert len(text.encode()) <= MOST_BYTES
+    assert "\x1b" not in text
+    assert len(text.splitlines()) >= 1
