@@ -27,8 +27,11 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     """
     # Imported here, so that a missing extra is named before one of them misses it.
     require_core()
+    from combine_core.database.counted_pool import open_connections
+    from combine_core.database.leaks import start_leak_watch
     from combine_core.database.ready import with_database
     from combine_core.observe import configure_logging
+    from combine_core.observe.memory import start_memory_watch
     from combine_core.providers import providers_of
     from combine_core.runs.worker import make_worker
     from combine_core.settings import SETTINGS_KEY, load_all
@@ -48,6 +51,9 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     with Configurator(settings=assembled) as config:
         application = config.make_wsgi_app()
     core = loaded.get(CoreSettings)
+    if serving:
+        start_memory_watch(open_connections)
+        start_leak_watch(core.connection_leak_seconds)
     # Only a server works: a shell, alembic or a test that builds the application does not.
     if core.worker and serving:
         worker = make_worker(core, providers_of(config.registry), grace=WORKER_GRACE_S)

@@ -22,7 +22,10 @@ def worker(ini: str, concurrency: int | None) -> None:
     from pyramid.paster import setup_logging
 
     from combine_core.cli.service import open_service
+    from combine_core.database.counted_pool import open_connections
+    from combine_core.database.leaks import start_leak_watch
     from combine_core.observe import configure_logging
+    from combine_core.observe.memory import start_memory_watch
     from combine_core.providers import provider_registry
     from combine_core.runs.worker import make_worker
 
@@ -32,6 +35,8 @@ def worker(ini: str, concurrency: int | None) -> None:
         core = service.core
         if concurrency is not None:
             core = core.model_copy(update={"worker_concurrency": concurrency})
+        start_memory_watch(open_connections)
+        start_leak_watch(core.connection_leak_seconds)
         running = make_worker(core, provider_registry(core))
 
         def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from combine_core.database.counted_pool import CountedPool
 from combine_core.database.metadata import Identified, Model, new_id
 from combine_core.database.page import InvalidCursor, Page, paginate
+from combine_core.observe.statements import watch_statements
 from combine_core.settings.core import CoreSettings
 
 if TYPE_CHECKING:
@@ -45,18 +46,30 @@ STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 CONNECT_TIMEOUT_S = 5
+# For engines that no application's settings describe.
+SLOW_QUERY_MS = 500
 
 
-def make_engine(url: str, *, application_name: str, pool_size: int, max_overflow: int) -> Engine:
+def make_engine(
+    url: str,
+    *,
+    application_name: str,
+    pool_size: int,
+    max_overflow: int,
+    slow_query_ms: int = SLOW_QUERY_MS,
+) -> Engine:
     """An engine for ``url`` (``postgresql+psycopg2://``) that never waits for ever. Does not connect yet.
 
     :param application_name: how ``pg_stat_activity`` names our connections
     :param pool_size: connections kept
     :param max_overflow: connections beyond these, closed after use
+    :param slow_query_ms: statements that take as long are logged as slow
     """
-    return create_engine(
+    engine = create_engine(
         url,
         poolclass=CountedPool,
+        # Values are what users wrote; no exception carries them into a log.
+        hide_parameters=True,
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=CONNECT_TIMEOUT_S,
@@ -77,6 +90,8 @@ def make_engine(url: str, *, application_name: str, pool_size: int, max_overflow
             ),
         },
     )
+    watch_statements(engine, process=application_name, slow_ms=slow_query_ms)
+    return engine
 
 
 def engine_of(registry: Registry) -> Engine:
@@ -140,9 +155,10 @@ def includeme(config: Configurator) -> None:
 
     engine = make_engine(
         settings.sqlalchemy_url,
-        application_name="combine",
+        application_name="combine web",
         pool_size=settings.db_pool_size,
         max_overflow=settings.db_max_overflow,
+        slow_query_ms=settings.slow_query_ms,
     )
     config.registry[_ENGINE] = engine
     config.registry[_SESSIONS] = sessionmaker(engine, expire_on_commit=False)

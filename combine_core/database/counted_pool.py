@@ -1,14 +1,24 @@
-"""A connection pool that knows who waits for it, and since when its connections are out."""
+"""A connection pool that knows who waits for it, and who holds its connections since when."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+import weakref
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import event
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
+
+from combine_core.observe.context import current_work
+
+log = logging.getLogger(__name__)
+
+# Holders that a line names.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -21,6 +31,30 @@ class PoolReading:
     oldest_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has taken a connection: the route and request (or other work), the thread, and when.
+
+    :ivar since: ``time.monotonic()``
+    """
+
+    since: float
+    route: str | None
+    request_id: str | None
+    thread: str
+
+    @property
+    def seconds(self) -> float:
+        """For how long."""
+        return time.monotonic() - self.since
+
+    def __str__(self) -> str:
+        return (
+            f"route {self.route or '-'} (request {self.request_id or '-'}, thread {self.thread})"
+            f" for {self.seconds:.1f} s"
+        )
+
+
 class CountedPool(QueuePool):
     """SQLAlchemy's pool, with counts that cost nothing to read."""
 
@@ -28,31 +62,59 @@ class CountedPool(QueuePool):
         super().__init__(*arguments, **options)
         self._counting = threading.Lock()
         self._waiting = 0
-        self._out_since: dict[int, float] = {}
-        event.listen(self, "checkout", self._note_checkout)
-        event.listen(self, "checkin", self._note_checkin)
+        self._held: dict[ConnectionPoolEntry, Holder] = {}
+        with _listing:
+            _pools.add(self)
 
-    def _do_get(self) -> Any:
+    def connect(self) -> PoolProxiedConnection:
+        """A connection; where none comes free in time, log who holds them."""
+        try:
+            return super().connect()
+        except PoolTimeout:
+            holders = self.holders()
+            log.warning(
+                "pool timeout: no database connection came free within %g s; all %d are out,"
+                " the longest held by %s",
+                self.timeout(),
+                len(holders),
+                "; ".join(map(str, holders[:_NAMED])) or "nobody any more",
+            )
+            raise
+
+    def _do_get(self) -> ConnectionPoolEntry:
         with self._counting:
             self._waiting += 1
         try:
-            return super()._do_get()
+            record = super()._do_get()
         finally:
             with self._counting:
                 self._waiting -= 1
-
-    def _note_checkout(self, _connection: Any, record: Any, _proxy: Any) -> None:
+        work = current_work()
+        thread = threading.current_thread().name
+        holder = (
+            Holder(time.monotonic(), None, None, thread)
+            if work is None
+            else Holder(time.monotonic(), work.route, work.request_id, thread)
+        )
         with self._counting:
-            self._out_since[id(record)] = time.monotonic()
+            self._held[record] = holder
+        return record
 
-    def _note_checkin(self, _connection: Any, record: Any) -> None:
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        # First: once it is back, another thread may have it.
         with self._counting:
-            self._out_since.pop(id(record), None)
+            self._held.pop(record, None)
+        super()._do_return_conn(record)
+
+    def holders(self) -> list[Holder]:
+        """Who has connections out, the longest first."""
+        with self._counting:
+            return sorted(self._held.values(), key=lambda holder: holder.since)
 
     def reading(self) -> PoolReading:
         """The counts at this moment."""
         with self._counting:
-            oldest = min(self._out_since.values(), default=None)
+            oldest = min((holder.since for holder in self._held.values()), default=None)
             waiting = self._waiting
         return PoolReading(
             checked_out=self.checkedout(),
@@ -60,3 +122,19 @@ class CountedPool(QueuePool):
             waiting=waiting,
             oldest_seconds=0.0 if oldest is None else round(time.monotonic() - oldest, 1),
         )
+
+
+# Those of this process, for as long as their engines live.
+_pools: weakref.WeakSet[CountedPool] = weakref.WeakSet()
+_listing = threading.Lock()
+
+
+def pools() -> Iterable[CountedPool]:
+    """All pools of this process."""
+    with _listing:
+        return list(_pools)
+
+
+def open_connections() -> int:
+    """How many connections to the database this process has open in its pools."""
+    return sum(pool.checkedout() + pool.checkedin() for pool in pools())

@@ -6,7 +6,8 @@ else a new one. Every log line of the request carries it, and the answer returns
 
 One line per request goes to the logger ``combine_core.access``: method, path, status, duration and,
 if the security policy has put the user into ``request.environ["combine.user"]``, the user. Probes
-that succeed are logged at debug level.
+that succeed are logged at debug level. Slow requests and such as repeat a statement have a line more;
+:mod:`combine_core.observe.statements` does the same for SQL. docs/logging.md shows the lines.
 
 Whoever starts a process calls :func:`configure_logging` after the ini's logging is set up.
 """

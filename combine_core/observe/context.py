@@ -1,9 +1,10 @@
-"""Which request the current thread works on, as the log lines of it say."""
+"""What the current thread works on, as its log lines and its SQL say."""
 
 from __future__ import annotations
 
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,7 +20,49 @@ ENVIRON_KEY = "combine.request_id"
 USER_KEY = "combine.user"
 
 _SANE = re.compile(r"[A-Za-z0-9._-]{8,64}")
-_current: ContextVar[Request | None] = ContextVar("combine_request", default=None)
+
+
+class Work:
+    """What a thread works on: a request, or a named piece of work outside of requests.
+
+    :ivar statements: how often each SQL statement was sent
+    :ivar database_seconds: how long the database took for them together
+    :ivar comment: how they begin, once it is known for good
+    """
+
+    __slots__ = ("_known_as", "_request", "_route", "comment", "database_seconds", "statements")
+
+    def __init__(
+        self, request: Request | None, route: str | None = None, known_as: str | None = None
+    ) -> None:
+        self._request = request
+        self._route = route
+        self._known_as = known_as
+        self.statements: Counter[str] = Counter()
+        self.database_seconds = 0.0
+        self.comment: str | None = None
+
+    @property
+    def route(self) -> str | None:
+        """The name of the route, once one has matched, or of the work."""
+        if self._route is None and self._request is not None:
+            self._route = route_of(self._request)
+        return self._route
+
+    @property
+    def request_id(self) -> str | None:
+        """The id of the request, or what the work is done for."""
+        if self._known_as is None and self._request is not None:
+            self._known_as = request_id(self._request)
+        return self._known_as
+
+    @property
+    def user(self) -> str | None:
+        """Who asks, if that is known already."""
+        return None if self._request is None else user_of(self._request)
+
+
+_current: ContextVar[Work | None] = ContextVar("combine_work", default=None)
 
 
 def request_id(request: Request) -> str:
@@ -33,17 +76,34 @@ def request_id(request: Request) -> str:
 
 
 @contextmanager
-def working_on(request: Request) -> Iterator[None]:
-    """Log lines of this thread belong to `request` meanwhile."""
-    token = _current.set(request)
+def working_on(request: Request) -> Iterator[Work]:
+    """Log lines and SQL of this thread belong to `request` meanwhile."""
+    with _doing(Work(request)) as work:
+        yield work
+
+
+@contextmanager
+def working_at(route: str, known_as: str) -> Iterator[Work]:
+    """The same for work outside of requests.
+
+    :param route: names the code, such as ``worker.step``
+    :param known_as: names what it is done for, such as the step's id
+    """
+    with _doing(Work(None, route, known_as)) as work:
+        yield work
+
+
+@contextmanager
+def _doing(work: Work) -> Iterator[Work]:
+    token = _current.set(work)
     try:
-        yield
+        yield work
     finally:
         _current.reset(token)
 
 
-def current_request() -> Request | None:
-    """The request that this thread works on."""
+def current_work() -> Work | None:
+    """What this thread works on."""
     return _current.get()
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pythonjsonlogger.json import JsonFormatter as LibraryJsonFormatter
 
-from combine_core.observe.context import current_request, request_id, route_of, user_of
+from combine_core.observe.context import current_work
 from combine_core.observe.redaction import Redactor
 from combine_core.settings.core import CoreSettings, LogFormat
 
@@ -44,11 +44,11 @@ class RequestFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add request_id, user and route, unless the record was made with its own."""
-        request = current_request()
+        work = current_work()
         for name, value in (
-            ("request_id", request and request_id(request)),
-            ("user", request and user_of(request)),
-            ("route", request and route_of(request)),
+            ("request_id", work and work.request_id),
+            ("user", work and work.user),
+            ("route", work and work.route),
         ):
             if not hasattr(record, name):
                 setattr(record, name, value)

@@ -14,7 +14,10 @@ from pyramid.exceptions import URLDecodeError
 from pyramid.response import Response
 from pyramid_retry import is_error_retryable
 
-from combine_core.observe.context import HEADER, request_id, user_of, working_on
+from combine_core.observe.context import HEADER, Work, request_id, user_of, working_on
+from combine_core.observe.statements import warn_of_repetition
+from combine_core.settings import settings_of
+from combine_core.settings.core import CoreSettings
 
 if TYPE_CHECKING:
     from pyramid.registry import Registry
@@ -27,11 +30,12 @@ _LONGEST_PATH = 500
 Handler = Callable[["Request"], Response]
 
 
-def request_tween_factory(handler: Handler, registry: Registry) -> Handler:  # noqa: ARG001
+def request_tween_factory(handler: Handler, registry: Registry) -> Handler:
     """Wrap everything that happens in a request."""
+    slow_ms = _slow_request_ms(registry)
 
     def request_tween(request: Request) -> Response:
-        with working_on(request):
+        with working_on(request) as work:
             started = time.perf_counter()
             try:
                 response = handler(request)
@@ -48,7 +52,11 @@ def request_tween_factory(handler: Handler, registry: Registry) -> Handler:  # n
                     response = _last_resort(request)
             response.headers[HEADER] = request_id(request)
             if not _is_retried(request):
-                _log_access(request, response.status_code, time.perf_counter() - started)
+                seconds = time.perf_counter() - started
+                _log_access(request, response.status_code, seconds)
+                warn_of_repetition(work)
+                if seconds * 1000 >= slow_ms:
+                    _warn_of_slowness(request, work, response.status_code, seconds)
             return response
 
     return request_tween
@@ -70,6 +78,35 @@ def _log_access(request: Request, status: int, seconds: float) -> None:
         duration,
         f" {user}" if user else "",
         extra={"status": status, "duration": duration},
+    )
+
+
+def _slow_request_ms(registry: Registry) -> int:
+    try:
+        return settings_of(registry, CoreSettings).slow_request_ms
+    except LookupError:  # included alone, in an application without our settings
+        default: int = CoreSettings.model_fields["slow_request_ms"].default
+        return default
+
+
+def _warn_of_slowness(request: Request, work: Work, status: int, seconds: float) -> None:
+    duration = round(seconds * 1000, 1)
+    count = work.statements.total()
+    database = round(work.database_seconds * 1000, 1)
+    log.warning(
+        "slow request: %s %d %.1f ms in route %s, of which %d statements took %.1f ms",
+        _line(request),
+        status,
+        duration,
+        work.route or "-",
+        count,
+        database,
+        extra={
+            "status": status,
+            "duration": duration,
+            "statements": count,
+            "database_duration": database,
+        },
     )
 
 

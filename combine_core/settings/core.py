@@ -167,6 +167,26 @@ class CoreSettings(AddonSettings):
         shape="text or json",
         help="Lines for people, or one JSON object per line.",
     )
+    slow_query_ms: Annotated[int, parsed(whole(1, 600_000))] = setting(
+        500,
+        shape="milliseconds, 1 to 600000",
+        help="SQL statements that take as long are logged, with the word `slow`.",
+    )
+    slow_request_ms: Annotated[int, parsed(whole(1, 600_000))] = setting(
+        2000,
+        shape="milliseconds, 1 to 600000",
+        help="Requests that take as long are logged, with the word `slow`.",
+    )
+    slow_provider_ms: Annotated[int, parsed(whole(1, 3_600_000))] = setting(
+        30_000,
+        shape="milliseconds, 1 to 3600000",
+        help="Calls of models that take as long are logged, with the word `slow`.",
+    )
+    connection_leak_seconds: Annotated[int, parsed(whole(1, 86_400))] = setting(
+        30,
+        shape="seconds, 1 to 86400",
+        help="A database connection that is held for as long is logged as a possible leak.",
+    )
     contact_on_call: str = setting(
         "TBD",
         variable="CONTACT_ON_CALL",

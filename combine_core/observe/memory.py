@@ -1,0 +1,146 @@
+"""A line in the log before memory runs out, with what an operator needs to find the cause.
+
+The limit is that of the control group (of the container) which is nearest to its own, and what
+counts is what the kernel counts before it kills: all processes in the group. Where no group has a
+limit, it is the memory of the machine, and what counts is this process alone: what other programs
+need is not ours to report, and nothing in our log would explain it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from combine_core.observe.background import repeat
+from combine_core.observe.cgroup import tightest_group
+
+log = logging.getLogger(__name__)
+
+INTERVAL_S = 5.0
+# Percent of the limit. A line is due again once use has fallen this much below.
+STAGES = (70, 85, 95)
+REARM_BELOW = 5
+
+_HOUR_S = 3600.0
+_SAMPLE_S = 60.0
+# Over a shorter time than this, the warming up of a process looks like a leak.
+_TELLING_S = 300.0
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Memory in bytes: what counts against the limit, whose limit it is, and our own share."""
+
+    used: int
+    limit: int
+    of: str
+    rss: int
+    threads: int
+
+    @property
+    def percent(self) -> float:
+        """How much of the limit is used."""
+        return 100 * self.used / max(1, self.limit)
+
+
+def read_memory(root: Path = Path("/")) -> Reading:
+    """How it stands now; `root` is where the ``/proc`` and ``/sys`` of the control groups are."""
+    process = psutil.Process()
+    rss, threads = process.memory_info().rss, process.num_threads()
+    group = tightest_group(root)
+    if group is not None:
+        return Reading(group.used, group.limit, "container", rss, threads)
+    return Reading(rss, psutil.virtual_memory().total, "machine", rss, threads)
+
+
+class MemoryWatch:
+    """Logs once when memory in use crosses a stage, and again only after it has fallen.
+
+    :param connections: tells how many database connections the process has open
+    :param read: reads the memory
+    :param clock: seconds, never going back
+    """
+
+    def __init__(
+        self,
+        connections: Callable[[], int],
+        read: Callable[[], Reading] = read_memory,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connections = connections
+        self._read = read
+        self._clock = clock
+        self._crossed: set[int] = set()
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def look(self) -> None:
+        """Look once."""
+        reading = self._read()
+        if not self._samples:
+            log.info(
+                "memory: limit %d MiB (%s), %d MiB in use",
+                reading.limit // _MIB,
+                reading.of,
+                reading.used // _MIB,
+            )
+        growth = self._growth(reading.rss)
+        percent = reading.percent
+        self._crossed = {each for each in self._crossed if percent >= each - REARM_BELOW}
+        reached = {each for each in STAGES if percent >= each}
+        if reached - self._crossed:
+            self._warn(reading, growth)
+        self._crossed |= reached
+
+    def _growth(self, rss: int) -> float | None:
+        """Bytes per hour, over the last hour at most."""
+        now = self._clock()
+        if not self._samples or now - self._samples[-1][0] >= _SAMPLE_S:
+            self._samples.append((now, rss))
+        while now - self._samples[0][0] > _HOUR_S:
+            self._samples.popleft()
+        since, before = self._samples[0]
+        return (rss - before) / (now - since) * _HOUR_S if now - since >= _TELLING_S else None
+
+    def _warn(self, reading: Reading, growth: float | None) -> None:
+        connections = self._connections()
+        log.log(
+            logging.ERROR if reading.percent >= STAGES[-1] else logging.WARNING,
+            "memory at %.0f %%: %d of %d MiB in use (limit of the %s); this process: rss %d MiB,"
+            " growth %s, %d database connections, %d threads. Increase the limit in"
+            " docker-compose, check for connection leaks, review recent code changes",
+            reading.percent,
+            reading.used // _MIB,
+            reading.limit // _MIB,
+            reading.of,
+            reading.rss // _MIB,
+            "not known yet" if growth is None else f"{growth / _MIB:+.0f} MiB/h",
+            connections,
+            reading.threads,
+            extra={
+                "memory_percent": round(reading.percent, 1),
+                "memory_used": reading.used,
+                "memory_limit": reading.limit,
+                "rss": reading.rss,
+                "rss_growth_per_hour": None if growth is None else round(growth),
+                "database_connections": connections,
+                "threads": reading.threads,
+            },
+        )
+
+
+def start_memory_watch(connections: Callable[[], int]) -> None:
+    """Look every few seconds, on a daemon thread; one for the process, however often this is called.
+
+    For processes that serve or work; a command that ends soon needs none.
+
+    :param connections: tells how many database connections the process has open
+        (``combine_core.database.counted_pool.open_connections``)
+    """
+    repeat("combine-memory-watch", MemoryWatch(connections).look, INTERVAL_S)
