@@ -8,30 +8,49 @@ from typing import Any
 
 from combine_core.api.problems import FieldError, ProblemError, invalid_content
 
+MOST_VALUES = 10_000
+
 
 def read_json(body: bytes) -> Any:
     """The value that ``body`` holds.
 
     :raises ProblemError: 400 for what is no JSON in UTF-8; 422 for a name that stands twice in an
-        object, and for a number that is none
+        object, for a number that is none, and for more than ``MOST_VALUES`` values
     """
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _malformed(f"is not UTF-8: another byte stands at offset {error.start}") from error
     try:
-        return json.loads(
+        value = json.loads(
             text,
             object_pairs_hook=_object,
             parse_constant=_constant,
             parse_float=_number,
-            parse_int=_integer,
         )
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise _malformed(f"is no JSON: {error.msg} ({where})") from error
     except RecursionError as error:
         raise _malformed("is nested too deeply") from error
+    except ValueError as error:
+        # Python reads no whole number of more than 4300 digits.
+        raise invalid_content(FieldError("", "A number is too large.")) from error
+    _check_number(value)
+    return value
+
+
+def _check_number(value: Any) -> None:
+    # Each value that does not fit costs the validator an error: a few megabytes of them, minutes.
+    number = 0
+    pending = [value] if isinstance(value, dict | list) else []
+    while pending:
+        container = pending.pop()
+        values = container.values() if isinstance(container, dict) else container
+        number += len(values)
+        if number > MOST_VALUES:
+            raise invalid_content(FieldError("", f"has more than {MOST_VALUES} values."))
+        pending += [inner for inner in values if isinstance(inner, dict | list)]
 
 
 def _malformed(why: str) -> ProblemError:
@@ -44,11 +63,11 @@ def _malformed(why: str) -> ProblemError:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise invalid_content(FieldError(twice[:100], "stands twice in the same object."))
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise invalid_content(FieldError(name[:100], "stands twice in the same object."))
+        found[name] = value
     return found
 
 
@@ -61,10 +80,3 @@ def _number(digits: str) -> float:
     if not math.isfinite(number):
         raise invalid_content(FieldError("", "A number is too large."))
     return number
-
-
-def _integer(digits: str) -> int:
-    # Python refuses to read more than 4300 digits, with an error of its own.
-    if len(digits) > 100:
-        raise invalid_content(FieldError("", "A number is too large."))
-    return int(digits)

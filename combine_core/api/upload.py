@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
-from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder
+from werkzeug.sansio.multipart import (
+    Data,
+    Epilogue,
+    Event,
+    Field,
+    File,
+    MultipartDecoder,
+    NeedData,
+    State,
+)
 
 from combine_core.api.problems import FieldError, ProblemError, invalid_content
 from combine_core.sources import decode_upload
@@ -19,6 +29,8 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "multipart/form-data"
 _MOST_PARTS = 10
+# Bytes that are decoded at once; the headers of a part may have as many.
+_PIECE = 65_536
 # RFC 2046, section 5.1.1 has fewer characters; some clients use others.
 _BOUNDARY = re.compile(r"[ -~]{0,69}[!-~]")
 
@@ -27,7 +39,7 @@ _BOUNDARY = re.compile(r"[ -~]{0,69}[!-~]")
 class _Part:
     name: str
     filename: str | None
-    data: bytes = b""
+    data: bytearray = field(default_factory=bytearray)
 
 
 def is_upload(request: Request) -> bool:
@@ -65,7 +77,7 @@ def read_upload(request: Request) -> tuple[str, str]:
         raise invalid_content(FieldError("file", "has no file name. Send it as a file."))
     # Some browsers send the folders of the user's machine, with either slash.
     filename = re.split(r"[/\\]", file.filename)[-1]
-    return filename if name is None else name, decode_upload(filename, file.data)
+    return filename if name is None else name, decode_upload(filename, bytes(file.data))
 
 
 def _decode(part: _Part) -> str:
@@ -80,12 +92,9 @@ def _read_parts(request: Request) -> list[_Part]:
     boundary = options.get("boundary", "")
     if not _BOUNDARY.fullmatch(boundary):
         raise _malformed("its Content-Type names no usable boundary")
-    decoder = MultipartDecoder(boundary.encode("ascii"), max_parts=_MOST_PARTS)
-    decoder.receive_data(request.body)
-    decoder.receive_data(None)
     parts: list[_Part] = []
     try:
-        while not isinstance(event := decoder.next_event(), Epilogue):
+        for event in _events(request.body, boundary.encode("ascii")):
             match event:
                 case File(name=name, filename=filename):
                     parts.append(_Part(name or "", filename))
@@ -98,6 +107,18 @@ def _read_parts(request: Request) -> list[_Part]:
     except ValueError as error:
         raise _malformed("it ends too early, or a part has no valid headers") from error
     return parts
+
+
+def _events(body: bytes, boundary: bytes) -> Iterator[Event]:
+    decoder = MultipartDecoder(boundary, max_parts=_MOST_PARTS)
+    pieces = (body[start : start + _PIECE] for start in range(0, len(body), _PIECE))
+    for piece in (*pieces, None):
+        decoder.receive_data(piece)
+        while not isinstance(event := decoder.next_event(), NeedData | Epilogue):
+            yield event
+        # To read megabytes of headers takes the library many seconds.
+        if decoder.state is State.PART and len(decoder.buffer) > _PIECE:
+            raise _malformed("the headers of a part are too long")
 
 
 def _malformed(why: str) -> ProblemError:
