@@ -1,5 +1,6 @@
 """One GET request within a deadline: no redirect followed, no proxy, no more read than asked for."""
 
+import re
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from .connection import Deadline, Stream, connect
 
 _PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[A-Za-z0-9._:%~-]+")  # names, and IPv6 addresses with their zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ def parse(url: str) -> Target:
         query = parts.query.encode("ascii").decode()
     except UnicodeError:
         raise ValueError("the URL must be percent-encoded ASCII, and its host a name") from None
+    if not _HOST.fullmatch(host):  # IDNA makes a space of some letters
+        raise ValueError("the URL names no host that there can be")
     authorization = password = None
     if parts.username is not None:
         password = unquote(parts.password or "")

@@ -1,7 +1,7 @@
 """Whatever is given, the answer is a clear one: a value or a `ValueError`, and never megabytes."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from combine_health.checks.http_exchange import parse
@@ -19,6 +19,8 @@ def outcome(function, given):
         return None, str(error)
 
 
+@settings(deadline=None)
+@example("HTTP://¯")
 @given(st.text(max_size=200) | st.text(max_size=50).map(lambda text: f"http://{text}"))
 def test_a_url_is_taken_apart_or_refused(url):
     target, refusal = outcome(parse, url)
@@ -31,6 +33,7 @@ def test_a_url_is_taken_apart_or_refused(url):
         assert not set(target.path + target.shown + target.authority) & set(" \r\n\t")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789smhd -.", max_size=20))
 def test_a_duration_is_within_bounds_or_refused(text):
     length, refusal = outcome(duration, text)
@@ -40,12 +43,14 @@ def test_a_duration_is_within_bounds_or_refused(text):
         assert 0 < length.total_seconds() <= LONGEST.total_seconds()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300) | st.binary(max_size=60).map(lambda tail: b"\x30\x82\x01" + tail))
 def test_bytes_are_a_certificate_or_not(data):
     with pytest.raises(CertificateError):
         validity(data)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_a_text_holds_certificates_or_not(text):
     for block in (text, f"-----BEGIN CERTIFICATE-----{text}-----END CERTIFICATE-----"):
@@ -53,6 +58,7 @@ def test_a_text_holds_certificates_or_not(text):
         assert refusal == "not base64" or all(isinstance(der, bytes) for der in found)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=5000), st.lists(st.text(max_size=3000), max_size=60))
 def test_what_is_printed_fits_into_what_docker_keeps(headline, more):
     text = render(Finding(ok=False, headline=headline, more=more))
