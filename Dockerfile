@@ -1,0 +1,54 @@
+# The service as an image: `docker-compose up -d` builds it from this checkout.
+#
+# No image name other than the one below is needed, and no compiler anywhere: everything comes as wheels,
+# in the versions of constraints.txt. An unchanged checkout gives the same image.
+
+ARG PYTHON=python:3.12-slim-bookworm
+
+
+# What git calls this checkout. Only the answer is taken over, so that other branches change nothing.
+FROM ${PYTHON} AS revision
+# Where there is no .git, as in a downloaded archive: docker build --build-arg REVISION=...
+ARG REVISION=""
+COPY deploy/revision.py .gi[t] /git/
+RUN python /git/revision.py /git "${REVISION}" > /revision
+
+
+# Dependencies and the service, in a virtual environment of their own.
+FROM ${PYTHON} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /build
+RUN python -m venv --without-pip /opt/combine
+# These change seldom, so that most builds take the dependencies from the cache.
+COPY setup.py constraints.txt ./
+COPY deploy/requirements.py deploy/
+COPY combine_health/version.py combine_health/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --quiet "$(grep ^setuptools== constraints.txt)" \
+    && python deploy/requirements.py all > requirements.txt \
+    && pip --python /opt/combine/bin/python install --quiet --only-binary :all: \
+        --constraint constraints.txt --requirement requirements.txt
+COPY . .
+COPY --from=revision /revision /revision
+# The version that /health/detailed shows names the revision: 0.1.0+g1a2b3c4d5e6f.
+RUN sed -i "s/^__version__ = \"\(.*\)\"/__version__ = \"\1$(cat /revision)\"/" combine_health/version.py \
+    && pip --python /opt/combine/bin/python install --quiet --no-index --no-deps --no-build-isolation .
+
+
+FROM ${PYTHON}
+RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin combine
+COPY --from=build /opt/combine /opt/combine
+WORKDIR /app
+COPY production.ini ./
+COPY alembic ./alembic
+# PYTHONFAULTHANDLER: a crash in a library's C code says where.
+ENV PATH=/opt/combine/bin:${PATH} \
+    ALEMBIC_CONFIG=/app/production.ini \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONFAULTHANDLER=1
+USER combine
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["combine", "probe", "http://127.0.0.1:8000/health"]
+CMD ["pserve", "production.ini"]
