@@ -128,7 +128,7 @@ def read(
             state.since,
             running_for=running_for,
             state=state,
-            good_until=deadline,
+            good_until=deadline if deadline >= now else inf,
             skipped=skipped,
         )
     age = max(0.0, now - latest.finished)

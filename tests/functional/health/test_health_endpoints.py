@@ -9,7 +9,7 @@ from pyramid.exceptions import ConfigurationConflictError, ConfigurationError
 from pyramid.interfaces import IIntrospectable
 from webtest import TestApp
 
-from combine_health import HealthResult, Status, read_check, start_health
+from combine_health import HealthResult, Status, hookimpl, read_check, start_health
 from combine_health.registry import health_of
 from combine_health.testing import FakeClock
 
@@ -453,3 +453,74 @@ def test_under_a_route_prefix(database):
         config.include("combine_health", route_prefix="/internal")
         app = TestApp(config.make_wsgi_app())
     assert app.get("/internal/health").json == {"status": "healthy"}
+
+
+def test_the_schema_is_installed():
+    answer = make().get("/health/detailed/schema", status=200)
+    assert answer.headers["Content-Type"] == "application/schema+json"
+    assert "checks" in json.loads(answer.body)["$defs"]["full"]["properties"]
+
+
+def test_a_plugin_that_registers_at_the_wrong_time():
+    kept = []
+
+    class Plugin:
+        @hookimpl
+        def combine_health_register_checks(self, register):
+            kept.append(register)
+            register("early", Switch())
+
+    app = make(lambda config: config.add_health_plugin(Plugin(), "late"))
+    with pytest.raises(ConfigurationError, match="'late': too late"):
+        kept[0]("late", Switch(False))
+    assert app.get("/health/ready?check=early").json["checks"] == {"early": "healthy"}
+
+
+def test_a_check_that_registers_another():
+    def setup(config):
+        config.add_health_check("a", lambda _: config.add_health_check("b", Switch()))
+
+    app = make(setup)
+    app.get("/health/ready", status=503)
+    seen = app.get("/health/detailed", extra_environ=LOCAL).json["checks"]
+    assert set(seen) == {"a"}
+    assert "too late" in seen["a"]["detail"]
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "a/b", "a.b", "A", "1a", "-a", "é", "a\n", "a" * 65, "checks", None, 7, "(x)"]
+)
+def test_names_that_no_check_can_have(name):
+    with pytest.raises(ConfigurationError, match="name"):
+        make(lambda config: config.add_health_check(name, Switch()))
+
+
+@pytest.mark.parametrize("name", ["a", "a-b_c", "a" * 64, "maintenance", "observe", "constructor"])
+def test_names_that_are_fine(name):
+    app = make(lambda config: config.add_health_check(name, Switch()))
+    assert app.get(f"/health/ready?check={name}").json["checks"] == {name: "healthy"}
+    assert name in app.get("/status", extra_environ=LOCAL).text
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/health", "/health/ready", "/health/startup", "/health/detailed", "/metrics", "/status"],
+)
+def test_odd_requests_get_an_answer(app, path):
+    odd = [
+        {"QUERY_STRING": "%"},
+        {"QUERY_STRING": "check=%FF&" * 500},
+        {"QUERY_STRING": "&" * 5000},
+        {"HTTP_ACCEPT": "\xff\xfe;q=nan, */*;q=7"},
+        {"HTTP_ACCEPT": "application/health+json;q=1;" * 200},
+        {"HTTP_AUTHORIZATION": "Bearer \xff" * 300},
+        {"HTTP_X_FORWARDED_FOR": "," * 3000},
+        {"HTTP_FORWARDED": 'for="' * 500},
+        {"HTTP_COOKIE": "session=\xff"},
+        {"HTTP_HOST": "\xff:x"},
+        {"REMOTE_ADDR": "fe80::1%eth0"},
+    ]
+    for environ in odd:
+        answer = app.get(path, extra_environ={**LOCAL, **environ}, status="*")
+        assert answer.status_code in {200, 403, 404}, environ
+        assert answer.headers["Cache-Control"] == "no-store"
