@@ -2,7 +2,7 @@
 
 The assembly names it in ``pyramid.includes``. Without it, or without combine_health, the rest works.
 
-``database``    critical: the database answers. Decides readiness, twice a second
+``database``    critical: the database answers and takes writes. Decides readiness, twice a second
 ``migrations``  critical: the schema is at the revision that this code knows, or ahead of it
 ``pool``        the web process has connections left
 ``worker``      somebody works on runs, and nothing waits for long
@@ -18,10 +18,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import psycopg2
-
 from combine_core.database import engine_of
 from combine_core.database.counted_pool import CountedPool
+from combine_core.database.diagnosis import REMEDIES, RESOLUTION, Watch
 from combine_core.database.migrations import head_revision, known_revisions
 from combine_core.database.probe import ProbeConnection
 from combine_core.runs.jobs import QUEUE
@@ -35,10 +34,6 @@ if TYPE_CHECKING:
     from pyramid.registry import Registry
     from sqlalchemy import URL
 
-RESOLUTION = (
-    "1. Verify database is running. 2. Check DATABASE_URL format."
-    " 3. Verify network connectivity. 4. Check credentials."
-)
 MIGRATE = "Run pending migrations: docker-compose exec app alembic upgrade head"
 START_WORKERS = "Start workers: docker-compose up -d worker, or combine worker -c production.ini"
 # Work that waits longer than this while workers live: there are too few of them.
@@ -76,19 +71,22 @@ class Checks:
     """The checks of one application. ``database`` has a connection to itself; the others share one."""
 
     def __init__(self, url: URL, pool: CountedPool, limit: int) -> None:
-        self._ping = ProbeConnection(url)
+        self._watch = Watch(url)
         self._questions = ProbeConnection(url)
         self._pool = pool
         self._limit = limit
 
     def database(self, _registry: Registry) -> HealthResult:
-        """The database answers."""
+        """The database answers, and takes writes."""
         started = time.monotonic()
-        try:
-            self._ping.rows("SELECT 1")
-        except psycopg2.Error as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            return HealthResult.failing("database_unreachable", lines[0])
+        fault = self._watch.look()
+        if fault is not None:
+            return HealthResult.failing(
+                fault.cause.value,
+                f"{fault.advice.meaning} {fault.detail}",
+                retryable=fault.advice.retryable,
+                contact=fault.advice.contact.value,
+            )
         return HealthResult.healthy(latency_ms=round((time.monotonic() - started) * 1000, 2))
 
     def migrations(self, _registry: Registry) -> HealthResult:
@@ -182,6 +180,7 @@ def includeme(config: Configurator) -> None:
         timeout=1.0,
         words=("connected", "disconnected"),
         remedy=RESOLUTION,
+        remedies=REMEDIES,
     )
     config.add_health_check("migrations", checks.migrations, interval=5, remedy=MIGRATE)
     config.add_health_check(

@@ -1,9 +1,10 @@
-"""What a command says when the service cannot be reached: one line, not a traceback."""
+"""What a command says when the service cannot be reached: cause and remedy, not a traceback."""
 
 from __future__ import annotations
 
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import ProgrammingError
 
+from combine_core.database.diagnosis import explain_error
 from combine_core.database.embedded import EmbeddedPostgresError
 from combine_core.settings import ConfigurationEnvironmentError
 
@@ -16,10 +17,7 @@ def explain(error: Exception) -> str | None:
     match error:
         case ConfigurationEnvironmentError() | EmbeddedPostgresError():
             return str(error)
-        case OperationalError():
-            # The driver's text names host and user, never the password.
-            cause = str(error.orig).strip().splitlines()[0]
-            return f"The database cannot be used: {cause}\nCheck that it runs, and DATABASE_URL."
         case ProgrammingError() if getattr(error.orig, "pgcode", None) == _NO_TABLE:
             return "The database has no tables yet. Run: combine migrate -c INI"
-    return None
+    diagnosis = explain_error(error)
+    return None if diagnosis is None else f"The database cannot be used: {diagnosis}"

@@ -186,5 +186,5 @@ def test_no_secret_of_the_database_is_shown(make_app: Any) -> None:
         "database": "disconnected",
     }
     body = client.get("/health/detailed").text
-    assert "database_unreachable" in body
+    assert "DB_REFUSED" in body
     assert "canary" not in body

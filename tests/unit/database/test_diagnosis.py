@@ -1,0 +1,479 @@
+"""The diagnosis against servers that misbehave, each on a real socket; and what exceptions tell."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import psycopg2
+import pytest
+import sqlalchemy.exc
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import URL, make_url
+
+from combine_core.cli.errors import explain
+from combine_core.database.diagnosis import (
+    ADVICE,
+    REMEDIES,
+    Cause,
+    Diagnosis,
+    diagnose,
+    explain_error,
+)
+from combine_core.database.diagnosis import target as target_module
+from combine_core.database.diagnosis.protocol import NotPostgresError, parse_error
+from combine_core.database.diagnosis.sign_in import sign_in
+from combine_core.database.diagnosis.target import Address
+
+CANARY = "canary-password"
+Behaviour = Callable[[socket.socket], None]
+Serve = Callable[[Behaviour], URL]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """``serve(behaviour)``: the URL of a server that does this with each connection."""
+    listeners: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def start(behaviour: Behaviour) -> URL:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def run() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection, suppress(OSError):
+                    connection.settimeout(10)
+                    behaviour(connection)
+
+        threads.append(threading.Thread(target=run, daemon=True))
+        threads[-1].start()
+        return url_of(listener.getsockname()[1])
+
+    yield start
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+    for thread in threads:
+        thread.join(10)
+
+
+def url_of(port: int, host: str = "127.0.0.1", **query: str) -> URL:
+    url = URL.create("postgresql+psycopg2", "combine", CANARY, host, port, "combine")
+    return url.update_query_dict(query)
+
+
+def message(kind: bytes, body: bytes) -> bytes:
+    return kind + struct.pack("!i", len(body) + 4) + body
+
+
+def error(sqlstate: str, text: str, routine: str) -> bytes:
+    fields = {"S": "FATAL", "V": "FATAL", "C": sqlstate, "M": text, "R": routine}
+    return message(b"E", b"".join(f"{k}{v}\0".encode() for k, v in fields.items()) + b"\0")
+
+
+def greeting(connection: socket.socket, *, tls: bytes = b"N") -> bytes:
+    """Hear a client out up to its start-up message; decline TLS."""
+    while True:
+        head = connection.recv(4, socket.MSG_WAITALL)
+        if len(head) < 4:
+            raise ConnectionResetError("the client has hung up")
+        (length,) = struct.unpack("!i", head)
+        body = connection.recv(length - 4, socket.MSG_WAITALL)
+        if body[:4] != struct.pack("!i", 80877103):
+            return body
+        connection.sendall(tls)
+
+
+def refusing(*answers: bytes) -> Behaviour:
+    def behave(connection: socket.socket) -> None:
+        greeting(connection)
+        for answer in answers:
+            connection.sendall(answer)
+
+    return behave
+
+
+def silent(connection: socket.socket) -> None:
+    while connection.recv(100):
+        pass
+
+
+def timed(url: URL, budget: float = 2.0) -> Diagnosis:
+    started = time.monotonic()
+    found = diagnose(url, budget)
+    assert time.monotonic() - started < budget + 1.0
+    assert CANARY not in f"{found} {found.line} {found!r}"
+    return found
+
+
+def test_a_silent_server(serve: Serve) -> None:
+    found = timed(serve(silent), 1.0)
+    assert found.cause is Cause.TIMEOUT
+    assert "says nothing" in found.detail
+    assert "timeout" in found.line
+
+
+def test_a_server_whose_queue_is_full_does_not_even_connect() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for client in waiting:
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        found = timed(url_of(listener.getsockname()[1]), 1.0)
+        for client in waiting:
+            client.close()
+    assert found.cause is Cause.TIMEOUT
+    assert "of connecting" in found.detail
+
+
+def test_a_server_that_hangs_up(serve: Serve) -> None:
+    found = timed(serve(lambda connection: None))
+    assert found.cause is Cause.CLOSED
+
+
+def test_nothing_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    found = timed(url_of(port))
+    assert found.cause is Cause.REFUSED
+    assert f"127.0.0.1:{port}" in found.detail
+    assert "docker-compose ps db" in found.remedy
+
+
+def test_no_socket_in_the_folder(tmp_path) -> None:
+    url = make_url(f"postgresql+psycopg2://combine@/combine?host={tmp_path}")
+    assert timed(url).cause is Cause.REFUSED
+
+
+@pytest.mark.parametrize("tls", ["disable", "prefer", "require"])
+def test_a_web_server(serve: Serve, tls: str) -> None:
+    def behave(connection: socket.socket) -> None:
+        connection.recv(100)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    found = timed(serve(behave).update_query_dict({"sslmode": tls}))
+    assert found.cause is Cause.NOT_POSTGRESQL
+    assert "HTTP/1.1 400" in found.detail
+
+
+def test_a_server_that_talks_first(serve: Serve) -> None:
+    found = timed(serve(lambda connection: connection.sendall(b"220 mail.example ESMTP\r\n")))
+    assert found.cause is Cause.NOT_POSTGRESQL
+
+
+def test_an_unknown_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = timed(url_of(5432, "no-such-host.invalid"))
+    assert found.cause is Cause.UNKNOWN_HOST
+    assert "no-such-host.invalid" in found.detail
+
+
+def test_a_name_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+
+    def hang(*_arguments: object, **_options: object) -> list[object]:
+        gate.wait(10)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(target_module.socket, "getaddrinfo", hang)
+    found = timed(url_of(5432, "db"), 0.5)
+    gate.set()
+    assert found.cause is Cause.UNKNOWN_HOST
+    assert "no answer within" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("postgresql+psycopg2://combine@db", "database"),
+        ("postgresql+psycopg2:///combine", "host and no user"),
+        ("mysql+pymysql://combine@db/combine", "scheme"),
+        ("postgresql+psycopg2://combine@db/combine?sslmode=yes", "sslmode"),
+        ("postgresql+psycopg2://combine@localhost:1/combine?nonsense=canary-password", None),
+    ],
+)
+def test_a_url_that_cannot_be_used(url: str, word: str | None, monkeypatch) -> None:
+    monkeypatch.delenv("PGSSLMODE", raising=False)
+    found = timed(make_url(url))
+    if word is not None:
+        assert found.cause is Cause.BAD_URL
+        assert word in found.detail
+
+
+def test_a_parameter_that_libpq_does_not_know(serve: Serve) -> None:
+    url = serve(refusing(message(b"R", struct.pack("!i", 10) + b"SCRAM-SHA-256\0\0")))
+    found = timed(url.update_query_dict({"nonsense": CANARY}))
+    assert found.cause is Cause.BAD_URL
+
+
+CANNED = [
+    ("28P01", "Passwort-Authentifizierung für Benutzer »combine« fehlgeschlagen", "auth_failed"),
+    ("28000", "Rolle »combine« existiert nicht", "InitializeSessionUserId"),
+    ("3D000", "Datenbank »combine« existiert nicht", "InitPostgres"),
+    ("53300", "tut mir leid, schon zu viele Verbindungen", "InitProcess"),
+    ("53300", "残りの接続枠は予約されています", "InitPostgres"),
+    ("53300", "zu viele Verbindungen von Rolle »combine«", "InitializeSessionUserId"),
+    ("57P03", "das Datenbanksystem startet", "ProcessStartupPacket"),
+    ("57P03", "das Datenbanksystem fährt herunter", "ProcessStartupPacket"),
+    ("57P03", "das Datenbanksystem ist im Wiederherstellungsmodus", "ProcessStartupPacket"),
+    ("42501", "keine Berechtigung für Datenbank »combine«", "CheckMyDatabase"),
+    ("XX000", "interner Fehler", "whatever"),
+]
+EXPECTED = {
+    "28P01": Cause.AUTH_FAILED,
+    "28000": Cause.AUTH_FAILED,
+    "3D000": Cause.MISSING,
+    "53300": Cause.TOO_MANY_CONNECTIONS,
+    "57P03": Cause.NOT_ACCEPTING,
+    "42501": Cause.REJECTED,
+    "XX000": Cause.REJECTED,
+}
+
+
+@pytest.mark.parametrize(("sqlstate", "text", "routine"), CANNED)
+def test_an_error_in_any_language_at_the_start(
+    serve: Serve, sqlstate: str, text: str, routine: str
+) -> None:
+    found = timed(serve(refusing(error(sqlstate, text, routine))))
+    assert found.cause is EXPECTED[sqlstate]
+    assert text in found.detail
+    assert sqlstate in found.detail
+
+
+@pytest.mark.parametrize(("sqlstate", "text", "routine"), CANNED)
+def test_an_error_in_any_language_after_the_password(
+    serve: Serve, sqlstate: str, text: str, routine: str
+) -> None:
+    def behave(connection: socket.socket) -> None:
+        greeting(connection)
+        connection.sendall(message(b"R", struct.pack("!i", 3)))
+        kind = connection.recv(1)
+        if kind == b"p":
+            (length,) = struct.unpack("!i", connection.recv(4, socket.MSG_WAITALL))
+            connection.recv(length - 4, socket.MSG_WAITALL)
+            connection.sendall(error(sqlstate, text, routine))
+
+    found = timed(serve(behave))
+    assert found.cause is EXPECTED[sqlstate]
+    assert text in found.detail
+
+
+def test_the_three_ways_to_be_full_are_told_apart(serve: Serve) -> None:
+    full = [line for line in CANNED if line[0] == "53300"]
+    details = [timed(serve(refusing(error(*line)))).detail for line in full]
+    assert "max_connections" in details[0]
+    assert "superusers" in details[1]
+    assert "ALTER ROLE" in details[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("Passwort-Authentifizierung fehlgeschlagen", Cause.AUTH_FAILED),
+        ('database "combine" does not exist', Cause.MISSING),
+        ("too many connections for role", Cause.TOO_MANY_CONNECTIONS),
+    ],
+)
+def test_without_a_trace_the_text_counts_and_then_elimination(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, text: str, cause: Cause
+) -> None:
+    monkeypatch.setattr("combine_core.database.diagnosis.sign_in._can_trace", lambda: False)
+
+    def behave(connection: socket.socket) -> None:
+        greeting(connection)
+        connection.sendall(message(b"R", struct.pack("!i", 3)))
+        if connection.recv(1) == b"p":
+            connection.sendall(error("99999", text, "somewhere"))
+
+    assert timed(serve(behave)).cause is cause
+
+
+def test_a_server_that_falls_silent_after_the_start(serve: Serve) -> None:
+    def behave(connection: socket.socket) -> None:
+        greeting(connection)
+        connection.sendall(message(b"R", struct.pack("!i", 3)))
+        silent(connection)
+
+    found = timed(serve(behave), 1.0)
+    assert found.cause is Cause.TIMEOUT
+    assert "signing in" in found.detail
+
+
+def test_tls_that_is_demanded_and_not_offered(serve: Serve) -> None:
+    url = serve(refusing()).update_query_dict({"sslmode": "require"})
+    assert timed(url).cause is Cause.TLS_NOT_OFFERED
+
+
+def test_a_handshake_that_fails(serve: Serve) -> None:
+    def behave(connection: socket.socket) -> None:
+        connection.recv(8)
+        connection.sendall(b"S")
+        connection.recv(1000)
+        connection.sendall(b"\x15\x03\x03\x00\x02\x02\x28")  # alert: handshake_failure
+
+    url = serve(behave).update_query_dict({"sslmode": "require"})
+    assert timed(url).cause is Cause.TLS_FAILED
+
+
+def test_no_rule_and_no_tls_is_a_matter_of_rights(serve: Serve) -> None:
+    no_entry = error(
+        "28000", "kein pg_hba.conf-Eintrag, keine Verschlüsselung", "ClientAuthentication"
+    )
+    url = serve(refusing(no_entry)).update_query_dict({"sslmode": "disable"})
+    found = timed(url)
+    assert found.cause is Cause.AUTH_FAILED
+    assert "pg_hba.conf" in found.detail
+
+
+def test_a_url_without_the_password_that_is_asked_for(serve: Serve, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
+
+    def behave(connection: socket.socket) -> None:
+        greeting(connection)
+        connection.sendall(message(b"R", struct.pack("!i", 3)))
+        silent(connection)
+
+    port = serve(behave).port
+    found = timed(make_url(f"postgresql+psycopg2://combine@127.0.0.1:{port}/combine"))
+    assert found.cause is Cause.AUTH_FAILED
+    assert "has none" in found.detail
+
+
+def test_signing_in_ends_in_time(serve: Serve) -> None:
+    url = serve(silent)
+    with pytest.raises(TimeoutError):
+        sign_in(url, Address(socket.AF_INET, ("127.0.0.1", url.port)), 0.2)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_an_error_message_or_not_postgresql(body: bytes) -> None:
+    with suppress(NotPostgresError):
+        assert parse_error(body).sqlstate is not None
+
+
+@given(st.binary(max_size=64))
+def test_any_answer_gives_some_diagnosis(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def run() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, suppress(OSError):
+                        connection.recv(8)
+                        connection.sendall(answer)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        found = diagnose(url_of(listener.getsockname()[1], sslmode="disable"), 1.0)
+        assert found.cause is not Cause.REACHABLE
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+
+
+# Exceptions
+
+
+def wrapped(orig: BaseException) -> sqlalchemy.exc.OperationalError:
+    return sqlalchemy.exc.OperationalError("SELECT 1", {}, orig)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (
+            'could not translate host name "db" to address: Name or service not known',
+            "DB_UNKNOWN_HOST",
+        ),
+        ('connection to server at "db", port 5432 failed: Connection refused\n\tIs', "DB_REFUSED"),
+        ('connection to server at "db", port 5432 failed: timeout expired', "DB_TIMEOUT"),
+        ('FATAL:  password authentication failed for user "combine"', "DB_AUTH_FAILED"),
+        ('FATAL:  database "combine" does not exist', "DB_MISSING"),
+        ("FATAL:  sorry, too many clients already", "DB_TOO_MANY_CONNECTIONS"),
+        ("FATAL:  remaining connection slots are reserved for x", "DB_TOO_MANY_CONNECTIONS"),
+        ('FATAL:  too many connections for role "combine"', "DB_TOO_MANY_CONNECTIONS"),
+        ("FATAL:  the database system is starting up", "DB_NOT_ACCEPTING"),
+        ("FATAL:  the database system is shutting down", "DB_NOT_ACCEPTING"),
+        (
+            'FATAL:  no pg_hba.conf entry for host "1.2.3.4", user "a", database "b", no encryption',
+            "DB_TLS_REQUIRED",
+        ),
+        ("server does not support SSL, but SSL was required", "DB_TLS_NOT_OFFERED"),
+        ("received invalid response to SSL negotiation: H", "DB_NOT_POSTGRESQL"),
+        ("server closed the connection unexpectedly\n\tThis probably", "DB_CLOSED"),
+        ("SSL error: certificate verify failed", "DB_TLS_FAILED"),
+        ("Fehler, den niemand kennt", "database_unreachable"),
+    ],
+)
+def test_the_english_texts_of_the_driver(text: str, cause: str) -> None:
+    found = explain_error(wrapped(psycopg2.OperationalError(text)))
+    assert found is not None
+    assert found.cause == cause
+    assert "\n" not in found.detail
+
+
+def test_our_own_pool_is_never_the_database() -> None:
+    found = explain_error(
+        sqlalchemy.exc.TimeoutError("QueuePool limit of size 5 overflow 5 reached")
+    )
+    assert found is not None
+    assert found.cause is Cause.POOL_EXHAUSTED
+    assert "the database itself is not the cause" in found.advice.meaning
+    assert "timeout" in found.detail
+
+
+def test_a_url_that_sqlalchemy_cannot_read_is_not_quoted() -> None:
+    with pytest.raises(sqlalchemy.exc.ArgumentError) as caught:
+        make_url(f"postgresql:/combine:{CANARY}@db")
+    found = explain_error(caught.value)
+    assert found is not None
+    assert found.cause is Cause.BAD_URL
+    assert CANARY not in str(found)
+
+
+def test_a_dsn_that_libpq_cannot_read_is_not_quoted() -> None:
+    with pytest.raises(psycopg2.Error) as caught:
+        psycopg2.connect(f"postgresql://combine@db:{CANARY}/x")
+    found = explain_error(caught.value)
+    assert found is not None
+    assert found.cause is Cause.BAD_URL
+    assert CANARY not in str(found)
+
+
+@pytest.mark.parametrize(
+    "other", [ValueError("x"), psycopg2.IntegrityError("duplicate"), psycopg2.DataError("bad")]
+)
+def test_other_errors_are_not_about_the_connection(other: Exception) -> None:
+    assert explain_error(other) is None
+    assert explain(other) is None
+
+
+def test_a_command_names_cause_remedy_and_commands() -> None:
+    said = explain(wrapped(psycopg2.OperationalError("connection failed: Connection refused")))
+    assert said is not None
+    first, *rest = said.splitlines()
+    assert first.startswith("The database cannot be used: DB_REFUSED: ")
+    assert "1. Verify database is running." in said
+    assert "  docker-compose ps db" in rest
+    assert rest[-1] == "Trying again may help. Contact: Database"
+
+
+def test_every_cause_has_advice_in_the_words_of_the_runbook() -> None:
+    assert set(ADVICE) == set(Cause)
+    for cause, advice in ADVICE.items():
+        assert advice.meaning.endswith(".")
+        assert REMEDIES[cause.value]
+        if cause not in {Cause.POOL_EXHAUSTED, Cause.REACHABLE}:
+            assert advice.commands
+            assert advice.remedy[:2] in {"1.", "2.", "3.", "4."}
