@@ -39,6 +39,7 @@ CORE = [
     "python-dotenv>=1,<2",  # the .env beside the ini
     "pyramid_jinja2>=2.10,<3",
     "pyramid_openapi3>=0.22,<0.23",  # the specification validates requests and answers
+    "werkzeug>=3,<4",  # multipart forms, read with limits
     "swagger-ui-bundle>=1.1,<2",  # the explorer's assets, from a wheel
     "anthropic>=2,<3",
     "openai>=3,<4",
