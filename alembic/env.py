@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging.config
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, pool, text
 
 from combine_core.database.migrations import include_object, is_ours, target_metadata
+from combine_core.database.undo import add_unknown, follow
 
 # Any number, as long as every process of Combine takes the same.
 ADVISORY_LOCK = 0x636F6D62696E65
@@ -42,6 +44,11 @@ def run() -> None:
         # that comes after it.
         connection.execute(text("SET lock_timeout = '10s'"))
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+        # A newer release may have been here; what it left says how to go back.
+        add_unknown(
+            connection, context.script, MigrationContext.configure(connection).get_current_heads()
+        )
+        on_version_apply = follow(connection, context.script)
         connection.commit()
         context.configure(
             connection=connection,
@@ -50,6 +57,7 @@ def run() -> None:
             include_name=is_ours,
             compare_server_default=True,
             transaction_per_migration=True,
+            on_version_apply=on_version_apply,
         )
         with context.begin_transaction():
             context.run_migrations()

@@ -1,0 +1,227 @@
+"""The SQL that undoes each revision, kept in the database for code that has no file of it.
+
+The runbook's rollback runs ``alembic downgrade -1`` from the *previous* checkout, in which the newest
+revision does not exist. So whoever upgrades stores, in the table ``schema_undo``, what the downgrade of
+each revision does (:func:`follow`), and ``alembic/env.py`` of an older checkout reads what it does not know
+from there into alembic's own map (:func:`add_unknown`). Everything after that is alembic's:
+``current``, ``upgrade head``, ``downgrade -1``, ``downgrade REVISION``.
+
+The table holds exactly the revisions that are applied. A downgrade that cannot be told in SQL alone is
+refused when its upgrade is applied, and by a test before that.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, NoReturn
+
+from alembic import op
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import Script, ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, Dialect, delete, select, text
+from sqlalchemy.dialects.postgresql import insert, psycopg2
+from sqlalchemy.orm import Mapped, mapped_column
+
+from combine_core.database.metadata import Model
+
+logger = logging.getLogger(__name__)
+
+TABLE = "schema_undo"
+TABLE_EXISTS = f"SELECT to_regclass('{TABLE}') IS NOT NULL"
+PARENTS = f"SELECT revision, down_revision FROM {TABLE}"  # noqa: S608 - both are our own words
+
+_RESTORE = "Check out the version that the database comes from, or restore a backup that this version made."
+
+
+class Undo(Model):
+    """How one applied revision is undone."""
+
+    __tablename__ = TABLE
+
+    revision: Mapped[str] = mapped_column(primary_key=True)
+    down_revision: Mapped[str | None]
+    title: Mapped[str]
+    statements: Mapped[str]
+
+
+class CannotUndoError(CommandError):
+    """A revision whose downgrade is not SQL alone; the message says what to change."""
+
+
+class UnknownHistoryError(CommandError):
+    """The database is at a revision from which nobody knows the way back to this code's."""
+
+
+def ways_back(current: str, known: Iterable[str], parents: Mapping[str, str | None]) -> list[str]:
+    """The unknown revisions from ``current`` down to a known one, newest first; empty if it is known.
+
+    :param known: the revisions whose files are there
+    :param parents: what :data:`PARENTS` answers, revision to revision before it
+    :raises UnknownHistoryError: they do not lead to a known one
+    """
+    known = frozenset(known)
+    way: list[str] = []
+    revision: str | None = current
+    while revision not in known:
+        if revision is None or revision not in parents or revision in way:
+            message = (
+                f"The database is at revision {current}, which this code does not know, and the table"
+                f" {TABLE} does not lead from there to one it knows. {_RESTORE}"
+            )
+            raise UnknownHistoryError(message)
+        way.append(revision)
+        revision = parents[revision]
+    return way
+
+
+def add_unknown(connection: Connection, script: ScriptDirectory, current: Iterable[str]) -> None:
+    """Make alembic know the applied revisions whose files are not there, by what is stored of them.
+
+    :param current: the revisions that the database is at
+    :raises UnknownHistoryError: nothing leads from them to a known one
+    """
+    known = [revision.revision for revision in script.walk_revisions()]
+    strangers = [revision for revision in current if revision not in known]
+    if not strangers:
+        return
+    stored = {row.revision: row for row in _rows(connection)}
+    parents = {row.revision: row.down_revision for row in stored.values()}
+    for stranger in strangers:
+        way = ways_back(stranger, known, parents)
+        logger.warning(
+            "The database is at revision %s, ahead of this code, which knows %s; %s can be undone:"
+            " alembic downgrade -1",
+            stranger,
+            script.get_current_head(),
+            ", ".join(way),
+        )
+        # From the known one upwards: alembic wants each revision's parent to be there.
+        for revision in reversed(way):
+            if revision not in script.revision_map._revision_map:  # noqa: SLF001
+                script.revision_map.add_revision(_script(stored[revision]))
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A row of the table, as read."""
+
+    revision: str
+    down_revision: str | None
+    title: str
+    statements: str
+
+
+def _rows(connection: Connection) -> list[Stored]:
+    if not connection.execute(text(TABLE_EXISTS)).scalar_one():
+        return []
+    columns = (Undo.revision, Undo.down_revision, Undo.title, Undo.statements)
+    return [Stored(*row) for row in connection.execute(select(*columns))]
+
+
+def _script(stored: Stored) -> Script:
+    """A revision made from its row, as alembic makes one from its file."""
+    module = ModuleType(f"undo_{stored.revision}", stored.title)
+
+    def upgrade() -> NoReturn:
+        message = f"The file of revision {stored.revision} is not in this checkout."
+        raise CommandError(message)
+
+    def downgrade() -> None:
+        # The driver's own cursor: SQLAlchemy would take the % and : in it for parameters.
+        raw = op.get_bind().connection
+        cursor = raw.cursor()
+        cursor.execute(stored.statements)
+        cursor.close()
+
+    vars(module).update(
+        revision=stored.revision,
+        down_revision=stored.down_revision,
+        branch_labels=None,
+        depends_on=None,
+        upgrade=upgrade,
+        downgrade=downgrade,
+    )
+    return Script(module, stored.revision, f"(table {TABLE})")
+
+
+class _OnPaper(MigrationContext):
+    """Writes the statements of a downgrade down instead of executing them."""
+
+    def __init__(self, paper: io.StringIO) -> None:
+        # "named" leaves each % as it is; the stored text meets no parameters later.
+        dialect: Dialect = psycopg2.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+        super().__init__(dialect, None, {"as_sql": True, "output_buffer": paper})
+
+    def autocommit_block(self) -> NoReturn:
+        message = "it leaves its transaction (autocommit_block)"
+        raise CannotUndoError(message)
+
+
+def render(script: Script) -> str:
+    """The downgrade of a revision as SQL. Not while migrations run: alembic's ``op`` is one for all.
+
+    :raises CannotUndoError: it reads data, leaves its transaction, fails, or does nothing
+    """
+    paper = io.StringIO()
+    try:
+        if not isinstance(script.down_revision, str | None) or script.dependencies:
+            message = "it has more than one revision before it"
+            raise CannotUndoError(message)
+        with Operations.context(_OnPaper(paper)):
+            script.module.downgrade()
+    except Exception as error:
+        message = (
+            f"The downgrade of revision {script.revision} cannot be written down as SQL: {error}."
+            " Say it in statements that need no data from the database (a DO block can read some), so"
+            " that an older version can undo it."
+        )
+        raise CannotUndoError(message) from error
+    if not paper.getvalue().strip():
+        message = f"The downgrade of revision {script.revision} does nothing. Say how to undo it."
+        raise CannotUndoError(message)
+    return paper.getvalue()
+
+
+def follow(connection: Connection, script: ScriptDirectory) -> Callable[..., None]:
+    """What alembic calls (``on_version_apply``) after each revision, in the same transaction.
+
+    It makes the table hold what is applied then. To be made before migrations run.
+    """
+    stored = {row.revision for row in _rows(connection)}
+    rendered: dict[str, Stored | CannotUndoError] = {}
+    for revision in script.walk_revisions():
+        if revision.revision not in stored:
+            rendered[revision.revision] = _rendered(revision)
+
+    def on_version_apply(*, ctx: MigrationContext, heads: Iterable[str], **_: Any) -> None:
+        bind = ctx.connection
+        assert bind is not None
+        if not bind.execute(text(TABLE_EXISTS)).scalar_one():
+            return
+        applied = [one.revision for one in script.iterate_revisions(tuple(heads), "base")]
+        bind.execute(delete(Undo).where(Undo.revision.not_in(applied)))
+        for revision in applied:
+            row = rendered.get(revision)
+            if isinstance(row, CannotUndoError):
+                raise row
+            if row is not None:
+                values = {name: getattr(row, name) for name in Stored.__slots__}
+                bind.execute(insert(Undo).values(values).on_conflict_do_nothing())
+
+    return on_version_apply
+
+
+def _rendered(script: Script) -> Stored | CannotUndoError:
+    try:
+        statements = render(script)
+    except CannotUndoError as error:
+        # Only whoever applies it needs it.
+        return error
+    assert script.down_revision is None or isinstance(script.down_revision, str)
+    return Stored(script.revision, script.down_revision, script.doc, statements)

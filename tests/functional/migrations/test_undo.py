@@ -1,0 +1,321 @@
+"""The rollback of the runbook: an older checkout undoes a revision whose file it does not have.
+
+Two real versions of the code: this checkout, and a copy of it with one or two more revisions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from alembic.script import Script, ScriptDirectory
+
+from combine_core.database.migrations import head_revision, migrations_folder
+from combine_core.database.undo import CannotUndoError, UnknownHistoryError, render, ways_back
+from tests.conftest import MakeDatabase, StartService
+
+ROOT = Path(__file__).parents[3]
+HEAD = head_revision()
+
+# What a newer release might do; with signs that drivers and SQLAlchemy take for parameters.
+ADDED = f'''"""A colour for each project.
+
+Revision ID: new1
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "new1"
+down_revision = {HEAD!r}
+
+
+def upgrade():
+    op.add_column("projects", sa.Column("colour", sa.Text(), nullable=True))
+    op.create_check_constraint(op.f("ck_projects_colour"), "projects", "colour NOT LIKE '%(x)s:y%'")
+
+
+def downgrade():
+    op.execute("""
+        DO $$ BEGIN
+            IF EXISTS (SELECT FROM projects WHERE colour LIKE '%s:last%' AND 7 % 2 = 1) THEN
+                RAISE EXCEPTION 'somebody wants to keep 100%% of the colours';
+            END IF;
+        END $$
+    """)
+    op.drop_constraint(op.f("ck_projects_colour"), "projects")
+    op.drop_column("projects", "colour")
+'''
+SECOND = '''"""A table of colours.
+
+Revision ID: new2
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "new2"
+down_revision = "new1"
+
+
+def upgrade():
+    op.create_table("colours", sa.Column("name", sa.Text(), primary_key=True))
+
+
+def downgrade():
+    op.drop_table("colours")
+'''
+
+
+class Version:
+    """A checkout, and alembic as an operator calls it there."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self._folder = folder
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            # The code of this folder, whatever is installed.
+            "PYTHONPATH": str(folder),
+            "ALEMBIC_CONFIG": "production.ini",
+            "ENVIRONMENT": "test",
+            "DATABASE_URL": url,
+        }
+
+    def run(self, *words: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", "from alembic.config import main; main()", *words],
+            cwd=self._folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=100,
+        )
+        return done.returncode, done.stdout
+
+    def alembic(self, *words: str) -> str:
+        code, output = self.run(*words)
+        assert code == 0, output
+        return output
+
+
+@pytest.fixture
+def url(make_database: MakeDatabase) -> str:
+    """A migrated database with a row of the older version."""
+    url = make_database()
+    _execute(url, "INSERT INTO projects (id, slug, name) VALUES (gen_random_uuid(), 'a', 'A %s')")
+    return url
+
+
+@pytest.fixture
+def older(url: str) -> Version:
+    return Version(ROOT, url)
+
+
+@pytest.fixture
+def newer(url: str, tmp_path: Path) -> Version:
+    folder = tmp_path / "newer"
+    for name in ("alembic", "combine_core", "combine_auth", "combine_health"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "production.ini", folder)
+    (folder / "alembic" / "versions" / "new1.py").write_text(ADDED)
+    (folder / "alembic" / "versions" / "new2.py").write_text(SECOND)
+    return Version(folder, url)
+
+
+def test_the_older_version_undoes_step_by_step(url: str, older: Version, newer: Version) -> None:
+    before = _schema(url)
+    assert "-> new2" in newer.alembic("upgrade", "head")
+    _execute(url, "UPDATE projects SET colour = 'red'")
+
+    current = older.alembic("current")
+    assert "new2 (head)" in current
+    assert f"ahead of this code, which knows {HEAD}" in current
+    # The service `migrate` of the older version accepts it, and changes nothing.
+    assert "Running" not in older.alembic("upgrade", "head")
+    assert _revisions(url) == ["new2"]
+
+    assert "Running downgrade new2 -> new1, A table of colours." in older.alembic("downgrade", "-1")
+    assert _one(url, "SELECT to_regclass('colours')") is None
+    assert "new1 (head)" in older.alembic("current")
+    assert f"Running downgrade new1 -> {HEAD}" in older.alembic("downgrade", "-1")
+    assert f"{HEAD} (head)" in older.alembic("current")
+
+    assert _schema(url) == before
+    assert _one(url, "SELECT name FROM projects") == "A %s"
+    # And forward again.
+    newer.alembic("upgrade", "head")
+    assert _revisions(url) == ["new2"]
+
+
+def test_the_older_version_goes_back_to_a_revision_by_name(
+    url: str, older: Version, newer: Version
+) -> None:
+    before = _schema(url)
+    newer.alembic("upgrade", "head")
+    older.alembic("downgrade", str(HEAD))
+    assert _schema(url) == before
+    assert _revisions(url) == [HEAD]
+
+
+def test_an_undo_that_fails_leaves_everything(url: str, older: Version, newer: Version) -> None:
+    newer.alembic("upgrade", "new1")
+    _execute(url, "UPDATE projects SET colour = '%s:last'")
+    before = _schema(url)
+    code, output = older.run("downgrade", "-1")
+    assert code != 0
+    assert "somebody wants to keep 100% of the colours" in output
+    assert _revisions(url) == ["new1"]
+    assert _schema(url) == before
+    # Once its cause is gone, it works.
+    _execute(url, "UPDATE projects SET colour = NULL")
+    older.alembic("downgrade", "-1")
+    assert _revisions(url) == [HEAD]
+
+
+@pytest.mark.parametrize("words", [("current",), ("upgrade", "head"), ("downgrade", "-1")])
+def test_an_unknown_history_is_refused(url: str, older: Version, words: tuple[str, ...]) -> None:
+    _execute(url, "UPDATE alembic_version SET version_num = 'feed'")
+    before = _schema(url)
+    code, output = older.run(*words)
+    assert code != 0
+    assert "The database is at revision feed, which this code does not know" in output
+    assert "Check out the version that the database comes from" in output
+    assert _revisions(url) == ["feed"]
+    assert _schema(url) == before
+
+
+def test_the_older_service_is_ready_on_the_newer_schema(
+    url: str, newer: Version, start_service: StartService
+) -> None:
+    newer.alembic("upgrade", "head")
+    service = start_service({"DATABASE_URL": url})
+    assert _ready(service.url) == {"status": "ready", "database": "connected"}
+    with urllib.request.urlopen(f"{service.url}/health/detailed", timeout=10) as answer:
+        check = json.load(answer)["checks"]["migrations"]
+    assert "ahead" in json.dumps(check)
+    assert "new2" in json.dumps(check)
+
+
+def test_what_is_stored_is_what_is_applied(url: str, older: Version, newer: Version) -> None:
+    ours = [one.revision for one in ScriptDirectory(str(migrations_folder())).walk_revisions()]
+    assert _stored(url) == set(ours)
+    newer.alembic("upgrade", "head")
+    assert _stored(url) == {*ours, "new1", "new2"}
+    older.alembic("downgrade", "-1")
+    assert _stored(url) == {*ours, "new1"}
+    # Below the revision that makes the table there is none, and nothing stumbles over that.
+    newer.alembic("downgrade", "base")
+    assert _one(url, "SELECT to_regclass('schema_undo')") is None
+    newer.alembic("upgrade", "head")
+    assert _stored(url) == {*ours, "new1", "new2"}
+
+
+@pytest.mark.parametrize(
+    "downgrade",
+    [
+        pytest.param("op.get_bind().execute(sa.text('SELECT 1')).scalar()", id="reads-data"),
+        pytest.param("op.get_bind().connection.cursor()", id="driver"),
+        pytest.param(
+            "with op.get_context().autocommit_block():\n        op.execute('SELECT 1')",
+            id="autocommit",
+        ),
+        pytest.param("raise NotImplementedError", id="raises"),
+        pytest.param("pass", id="nothing"),
+    ],
+)
+def test_a_downgrade_that_is_not_sql_alone_is_refused(
+    url: str, newer: Version, tmp_path: Path, downgrade: str
+) -> None:
+    head, _, _ = ADDED.partition("def downgrade")
+    file = tmp_path / "newer" / "alembic" / "versions" / "new1.py"
+    file.write_text(f"{head}def downgrade():\n    {downgrade}\n")
+    script = ScriptDirectory(str(tmp_path / "newer" / "alembic")).get_revision("new1")
+    with pytest.raises(CannotUndoError, match="new1"):
+        render(script)
+    if downgrade == "pass":  # the way from there to the refusal is one
+        before = _schema(url)
+        code, output = newer.run("upgrade", "head")
+        assert code != 0
+        assert "The downgrade of revision new1 does nothing" in output
+        assert _schema(url) == before
+
+
+@pytest.mark.parametrize(
+    "script", list(ScriptDirectory(str(migrations_folder())).walk_revisions()), ids=str
+)
+def test_each_of_our_downgrades_can_be_stored(script: Script) -> None:
+    assert render(script)
+
+
+def test_the_way_back() -> None:
+    parents = {"e": "d", "d": "c", "c": "b", "x": None, "y": "z", "z": "y"}
+    assert ways_back("b", {"a", "b"}, parents) == []
+    assert ways_back("e", {"a", "b"}, parents) == ["e", "d", "c"]
+    for lost in ("x", "y", "unheard of"):
+        with pytest.raises(UnknownHistoryError, match=lost):
+            ways_back(lost, {"a", "b"}, parents)
+
+
+def _ready(url: str) -> Any:
+    """What /health/ready says as soon as its first checks have run."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/health/ready", timeout=10) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            assert time.monotonic() < deadline, error.read()
+            time.sleep(0.1)
+
+
+def _execute(url: str, statement: str) -> None:
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+    connection.close()
+
+
+def _all(url: str, statement: str) -> list[Any]:
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        rows = cursor.fetchall()
+    connection.close()
+    return rows
+
+
+def _one(url: str, statement: str) -> Any:
+    ((value,),) = _all(url, statement)
+    return value
+
+
+def _revisions(url: str) -> list[str]:
+    return [revision for (revision,) in _all(url, "SELECT version_num FROM alembic_version")]
+
+
+def _stored(url: str) -> set[str]:
+    return {revision for (revision,) in _all(url, "SELECT revision FROM schema_undo")}
+
+
+def _schema(url: str) -> list[Any]:
+    """Every column and constraint there is."""
+    return _all(
+        url,
+        """
+        SELECT table_name || '.' || column_name, data_type, is_nullable, column_default
+        FROM information_schema.columns WHERE table_schema = 'public'
+        UNION ALL
+        SELECT conrelid::regclass::text, pg_get_constraintdef(oid), conname, NULL
+        FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+        ORDER BY 1, 2, 3, 4
+        """,
+    )
