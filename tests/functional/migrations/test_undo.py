@@ -275,7 +275,8 @@ def _ready(url: str) -> Any:
             with urllib.request.urlopen(f"{url}/health/ready", timeout=10) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            assert time.monotonic() < deadline, error.read()
+            if time.monotonic() > deadline:
+                raise AssertionError(error.read()) from error
             time.sleep(0.1)
 
 
