@@ -25,9 +25,7 @@ LONGEST_STATEMENT = 500
 _TIMEOUTS = {
     "57014": "statement timeout (or cancelled by an operator)",
     "55P03": "lock timeout (another transaction holds the row or table)",
-    "25P03": "idle-in-transaction timeout (the connection was held without being used)",
     "25P04": "transaction timeout",
-    "57P05": "idle-session timeout",
 }
 
 _STARTED = "_combine_started"
