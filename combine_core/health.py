@@ -195,6 +195,8 @@ def includeme(config: Configurator) -> None:
         checks.worker,
         critical=False,
         interval=5,
+        # At start, and while workers are replaced, there is none for a moment.
+        fall=2,
         remedies={"worker_absent": START_WORKERS, "worker_behind": START_WORKERS},
     )
     config.add_health_check(
