@@ -107,7 +107,7 @@ setup(
         "combine_core.migrations.versions": "alembic/versions",
     },
     package_data={
-        "combine_health": ["py.typed"],
+        "combine_health": ["py.typed", "*.json"],
         "combine_core": [
             "py.typed",
             "**/*.yaml",
