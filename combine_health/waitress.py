@@ -36,6 +36,7 @@ from .announce import announce, refuse
 from .busy import refusal
 from .drain import Drain, Phase, on_signals
 from .lane import Lane, Ready, lane_of
+from .loop import Loop
 from .open_files import room_for
 from .ports import PortError, addresses, listen_on
 from .quiet import Quiet
@@ -97,6 +98,16 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     task_class = Task
     requests: list[Any]
 
+    def add_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002 - waitress' name
+        """Open: from now on it is watched."""
+        super().add_channel(map)
+        self.server.task_dispatcher.loop.touch(self)
+
+    def del_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002
+        """Closed, in a moment: it is watched no more."""
+        self.server.task_dispatcher.loop.forget(self._fileno)
+        super().del_channel(map)
+
     def received(self, data: bytes) -> bool:
         """Take bytes; on the I/O thread."""
         idle = self.request is None and not self.requests
@@ -148,9 +159,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
     """Gives requests to the worker threads, but for those of the lane and those beyond the queue."""
 
-    def __init__(self, lane: Lane, workers: Workers) -> None:
+    def __init__(self, lane: Lane, workers: Workers, loop: Loop) -> None:
         super().__init__()
         self.lane = lane
+        self.loop = loop
         self.workers = workers
         self.queue = workers.queue
         self.queue_logger = self._log = Quiet(ThreadedTaskDispatcher.queue_logger)
@@ -211,7 +223,8 @@ class Server:
         self._drain = Drain(wait=own["drain_seconds"], stop=own["stop_timeout"])
         self._map: dict[int, Any] = {}
         self._wake = trigger.trigger(self._map)
-        self._dispatcher = Dispatcher(self._lane, self._workers)
+        self._loop = Loop(self._map, wasyncore.read, wasyncore.write)
+        self._dispatcher = Dispatcher(self._lane, self._workers, self._loop)
         made = create_server(app, map=self._map, _dispatcher=self._dispatcher, **passed)
         self.adj = made.adj
         self.listening: list[tuple[str, str]] = getattr(made, "effective_listen", None) or [
@@ -253,11 +266,10 @@ class Server:
 
     def _step(self, finishing: bool) -> None:
         pause = min(self.adj.asyncore_loop_timeout, self._workers.every, self._drain.left)
-        self._turn(min(pause, QUIET / 5) if finishing else pause, self._map)
+        for one in self._servers:
+            self._loop.touch(one)  # it counts the connections, and closes the abandoned ones
+        self._loop.turn(min(pause, QUIET / 5) if finishing else pause, self._workers.touched())
         self._workers.observe()
-
-    def _turn(self, timeout: float, sockets: dict[int, Any]) -> None:
-        wasyncore.loop(timeout, self.adj.asyncore_use_poll, sockets, count=1)
 
     def _say_draining(self) -> None:
         if self._lane.draining:
@@ -269,13 +281,10 @@ class Server:
 
     def _stop_listening(self) -> None:
         """Close the listening sockets, when all who stand in their backlog have been let in."""
-        listening = {one.socket.fileno(): one for one in self._servers}
-        known = -1
-        while known != len(self._map):
-            known = len(self._map)
-            self._turn(0, listening)
         for one in self._servers:
-            wasyncore.dispatcher.close(one)  # its own close() would take the worker's wake-up call
+            self._loop.accept(one, self.adj.backlog)
+            self._loop.forget(one.socket.fileno())
+            wasyncore.dispatcher.close(one)  # its own close() would take the workers' wake-up call
 
     def _is_done(self) -> bool:
         now = time.time()
@@ -283,6 +292,7 @@ class Server:
         for one in channels:
             if one.is_quiet(now):
                 one.close_when_flushed = True
+                self._loop.touch(one)
         return not channels and self._workers.idle
 
     def _channels(self) -> list[Channel]:
@@ -298,6 +308,7 @@ class Server:
         for one in self._servers:
             one.close()
         self._wake.close()
+        self._loop.close()
 
 
 def server_factory(global_conf: Mapping[str, str], **ini: str) -> Callable[[Any], None]:
@@ -324,7 +335,6 @@ def serve_paste(app: Any, global_conf: Mapping[str, str], **ini: str) -> int:
 
 def _prepare(global_conf: Mapping[str, str], ini: Mapping[str, str]) -> Callable[[Any], None]:
     passed: dict[str, Any] = {key: value for key, value in ini.items() if key not in OWN_KEYS}
-    passed.setdefault("asyncore_use_poll", "true")  # select() breaks above descriptor 1023
     passed.setdefault("connection_limit", str(room_for(CONNECTIONS)))
     if "unix_socket" in passed or "sockets" in passed:
         _adjust(**passed)

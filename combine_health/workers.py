@@ -96,8 +96,10 @@ class Workers:
         self._after = after
         self._clock = clock
         self._running: set[Job] = set()
+        self._done: deque[Any] = deque()
         self._finished_at = clock()
         self._samples: deque[tuple[float, int]] = deque()
+        self._observe_at = 0.0
         self._stretch: float | None = None  # the queue's ``since`` that the samples are of
         self._saturated = False
 
@@ -130,6 +132,7 @@ class Workers:
 
     def finish(self, job: Job) -> None:
         """``job`` is done, well or not."""
+        self._done.append(job.channel)  # first: `touched` must not find it in neither
         self._running.discard(job)
         self._finished_at = self._clock()
 
@@ -148,9 +151,19 @@ class Workers:
         """The jobs on the threads, the longest first."""
         return sorted(self._running.copy(), key=lambda job: job.started or 0.0)
 
+    def touched(self) -> list[Any]:
+        """The channels of the jobs that run, or have since it was asked last."""
+        channels = [job.channel for job in self._running.copy()]
+        while self._done:
+            channels.append(self._done.popleft())
+        return channels
+
     def observe(self) -> None:
-        """Look at the queue; to be called about every `every` seconds."""
+        """Look at the queue; to be called every `every` seconds, or more often."""
         now, since = self._clock(), self.queue.since
+        if now < self._observe_at:
+            return
+        self._observe_at = now + self.every
         if since is None or since != self._stretch:
             self._relieved()
             self._stretch = since

@@ -26,7 +26,7 @@ APP = """
 
     def hold(request):
         # Opening a named pipe waits for the other side: the test knows when this thread is here.
-        with open(request.registry.settings["gate"], "rb") as gate:
+        with open(Path(request.registry.settings["gates"], request.params["gate"]), "rb") as gate:
             gate.read()
         return Response("held")
 
@@ -52,7 +52,7 @@ APP = """
 INI = """
     [app:main]
     use = call:served_app:main
-    gate = {gate}
+    gates = {gates}
     combine_health.load_entry_points = false
     combine_health.check.database.timeout = 0.2
     combine_health.check.database.interval = 0.5
@@ -76,12 +76,10 @@ class Served:
 
     def __init__(self, folder, *, app="", server="", base=OURS, port=None):
         (folder / "served_app.py").write_text(textwrap.dedent(APP))
-        self.gate = folder / "gate"
-        if not self.gate.exists():
-            os.mkfifo(self.gate)
+        self.folder = folder
         keys = dict(line.split(" = ", 1) for line in (base + server).splitlines() if line)
         ini = textwrap.dedent(INI).format(
-            gate=self.gate,
+            gates=folder,
             app=app,
             server="\n".join(f"{key} = {value}" for key, value in keys.items()),
         )
@@ -131,8 +129,10 @@ class Served:
         pipes = []
         try:
             for connection in connections:
-                connection.send(request("/hold"))
-                pipes.append(os.open(self.gate, os.O_WRONLY))  # waits for the thread
+                gate = self.folder / f"gate-{time.monotonic_ns()}"
+                os.mkfifo(gate)
+                connection.send(request(f"/hold?gate={gate.name}"))
+                pipes.append(os.open(gate, os.O_WRONLY))  # waits for the thread
             yield connections
         finally:
             for pipe in pipes:

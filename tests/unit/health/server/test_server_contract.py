@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import pytest
 from waitress import server, trigger, wasyncore
@@ -14,6 +15,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 
+from combine_health.loop import Loop
 from combine_health.waitress import Channel, Dispatcher, Parser, Server, Task
 
 PATIENCE = 10
@@ -72,7 +74,8 @@ def test_a_channel_hands_its_turn_over_under_its_lock():
 def test_the_parts_of_a_channel_that_an_answer_needs():
     ours, theirs = socket.socketpair()
     sockets: dict = {}
-    fake = type("S", (), {"active_channels": {}, "task_dispatcher": None})()
+    loop = Loop(sockets, wasyncore.read, wasyncore.write)
+    fake = SimpleNamespace(active_channels={}, task_dispatcher=SimpleNamespace(loop=loop))
     channel = Channel(fake, ours, ("127.0.0.1", 1), Adjustments(), map=sockets)
     with theirs:
         assert channel.requests == []
@@ -85,8 +88,15 @@ def test_the_parts_of_a_channel_that_an_answer_needs():
         with channel.outbuf_lock, channel.outbuf_lock:  # it has to be one that may be taken twice
             assert channel._flush_exception(channel._flush_some, do_close=False) == (False, False)
         assert channel.last_activity <= time.time()
+        assert (channel.readable(), bool(channel.writable()), channel.accepting) == (
+            True,
+            False,
+            False,
+        )
         channel.handle_close()
         assert not channel.connected
+        assert channel.socket is None
+    loop.close()
 
 
 def test_the_classes_are_replaced_where_waitress_looks_for_them():
@@ -116,15 +126,26 @@ def test_waitress_still_waits_for_a_body_that_is_not_to_come():
     assert parser.expect_continue
 
 
-def test_the_loop_can_be_taken_step_by_step():
-    assert "count" in inspect.signature(wasyncore.loop).parameters
+def test_a_loop_of_our_own_can_let_events_be_handled():
     sockets: dict = {}
     wake = trigger.trigger(sockets)
+    assert list(sockets) == [wake.socket.fileno()]
+    assert (wake.readable(), wake.writable(), wake.accepting) == (True, False, False)
+    loop = Loop(sockets, wasyncore.read, wasyncore.write)
     wake.pull_trigger()
     began = time.monotonic()
-    wasyncore.loop(PATIENCE, True, sockets, count=1)
+    loop.turn(PATIENCE, [])
     assert time.monotonic() - began < PATIENCE
     wake.close()
+    loop.close()
+
+
+def test_a_finished_request_wakes_the_loop_after_all_else():
+    """So the loop finds the connection as it will stay."""
+    body = source(HTTPChannel.service)
+    call = body.index("self.server.pull_trigger()")
+    assert body.rindex("self.requests.pop(0)") < call
+    assert body.rindex("self.close_when_flushed = True") < call
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "127.0.0.1:0 127.0.0.2:0"])

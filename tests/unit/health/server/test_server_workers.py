@@ -159,6 +159,10 @@ def test_what_is_remembered_is_bounded(server):
     server.ask(3)
     server.pass_time(5_000, come=1, go=1)
     assert len(server.workers._samples) <= 62
+    for _ in range(1_000):  # as often as the loop turns
+        server.clock.now += 0.001
+        server.workers.observe()
+    assert len(server.workers._samples) <= 63
 
 
 def test_it_looks_often_enough_for_short_limits():
