@@ -153,27 +153,35 @@ def _script(stored: Stored) -> Script:
 class _OnPaper(MigrationContext):
     """Writes the statements of a downgrade down instead of executing them."""
 
-    def __init__(self, paper: io.StringIO) -> None:
+    def __init__(self) -> None:
+        self._paper = io.StringIO()
         # "named" leaves each % as it is; the stored text meets no parameters later.
         dialect: Dialect = psycopg2.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-        super().__init__(dialect, None, {"as_sql": True, "output_buffer": paper})
+        super().__init__(dialect, None, {"as_sql": True, "output_buffer": self._paper})
+
+    def take(self) -> str:
+        """What was written since the last time."""
+        written = self._paper.getvalue()
+        self._paper.seek(0)
+        self._paper.truncate()
+        return written
 
     def autocommit_block(self) -> NoReturn:
         message = "it leaves its transaction (autocommit_block)"
         raise CannotUndoError(message)
 
 
-def render(script: Script) -> str:
+def render(script: Script, on_paper: _OnPaper | None = None) -> str:
     """The downgrade of a revision as SQL. Not while migrations run: alembic's ``op`` is one for all.
 
     :raises CannotUndoError: it reads data, leaves its transaction, fails, or does nothing
     """
-    paper = io.StringIO()
+    on_paper = on_paper or _OnPaper()
     try:
         if not isinstance(script.down_revision, str | None) or script.dependencies:
             message = "it has more than one revision before it"
             raise CannotUndoError(message)
-        with Operations.context(_OnPaper(paper)):
+        with Operations.context(on_paper):
             script.module.downgrade()
     except Exception as error:
         message = (
@@ -181,11 +189,13 @@ def render(script: Script) -> str:
             " Say it in statements that need no data from the database (a DO block can read some), so"
             " that an older version can undo it."
         )
+        on_paper.take()
         raise CannotUndoError(message) from error
-    if not paper.getvalue().strip():
+    statements = on_paper.take()
+    if not statements.strip():
         message = f"The downgrade of revision {script.revision} does nothing. Say how to undo it."
         raise CannotUndoError(message)
-    return paper.getvalue()
+    return statements
 
 
 def follow(connection: Connection, script: ScriptDirectory) -> Callable[..., None]:
@@ -194,10 +204,9 @@ def follow(connection: Connection, script: ScriptDirectory) -> Callable[..., Non
     It makes the table hold what is applied then. To be made before migrations run.
     """
     stored = {row.revision for row in _rows(connection)}
-    rendered: dict[str, Stored | CannotUndoError] = {}
-    for revision in script.walk_revisions():
-        if revision.revision not in stored:
-            rendered[revision.revision] = _rendered(revision)
+    missing = [one for one in script.walk_revisions() if one.revision not in stored]
+    on_paper = _OnPaper() if missing else None
+    rendered = {one.revision: _rendered(one, on_paper) for one in missing}
 
     def on_version_apply(*, ctx: MigrationContext, heads: Iterable[str], **_: Any) -> None:
         bind = ctx.connection
@@ -217,9 +226,9 @@ def follow(connection: Connection, script: ScriptDirectory) -> Callable[..., Non
     return on_version_apply
 
 
-def _rendered(script: Script) -> Stored | CannotUndoError:
+def _rendered(script: Script, on_paper: _OnPaper | None) -> Stored | CannotUndoError:
     try:
-        statements = render(script)
+        statements = render(script, on_paper)
     except CannotUndoError as error:
         # Only whoever applies it needs it.
         return error
