@@ -129,10 +129,13 @@ def show_http_error(error: HTTPError, request: Request) -> Response:
 def show_failure(error: Exception, request: Request) -> Response:
     """503 while the database is away or busy; 500 for a fault of ours, which is logged."""
     trouble = _database_trouble(error)
+    # What is tried again is no news yet.
+    final = not is_error_retryable(request, error)
     if trouble is None:
-        logger.error("An internal error", exc_info=error)
+        if final:
+            logger.error("An internal error", exc_info=error)
         return _page(request, 500, WORDS[500])
-    if not is_error_retryable(request, error):
+    if final:
         # The class alone: a driver's text can hold the connection string.
         cause = type(getattr(error, "orig", None) or error).__name__
         logger.warning("%s (timeout or away): %s", trouble.title, cause)

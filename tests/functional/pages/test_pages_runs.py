@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
+from combine_core.providers import providers_of
 from combine_core.runs import Run, RunState, Step, StepState
 from combine_core.runs import service as runs_service
 
@@ -178,8 +179,9 @@ def test_models_of_configured_providers_are_offered(make_place, form_of):
     assert offered == ["extract", "anthropic"]
     # The default model of a service with this key.
     form = form_of(page, "run")
-    assert form["model"].value == "anthropic"
-    assert form["anthropic-model"].value == "claude-sonnet-4-5"
+    default = providers_of(place.registry).default_model
+    assert f"{form['model'].value}/{form['anthropic-model'].value}" == default
+    assert default.startswith("anthropic/")
     form = start(page, form_of, source, model="anthropic")
     form["anthropic-model"] = "claude-haiku-4-5"
     run = form.submit(status=303).follow()

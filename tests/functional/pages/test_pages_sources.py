@@ -4,7 +4,9 @@ import statistics
 import time
 
 import pytest
+from pyramid_retry import mark_error_retryable
 
+from combine_core.pages import project
 from combine_core.pages.sources import LINES_ON_PAGE
 from combine_core.sources import MAX_SOURCE_BYTES
 
@@ -108,6 +110,29 @@ def test_too_large_a_file(ada, slug, form_of):
     page = ada.get(f"/projects/{slug}")
     answer = upload(ada.client, page, form_of, ("big.md", b"x" * (MAX_SOURCE_BYTES + 1)))
     assert answer.status_int == 413
+
+
+def test_a_request_that_is_tried_again_reads_its_files_again(ada, slug, form_of, monkeypatch):
+    attempts = []
+    add_source = project.add_source
+
+    def conflict_once(*args):
+        attempts.append(args)
+        if len(attempts) == 1:
+            conflict = RuntimeError("could not serialize access")
+            mark_error_retryable(conflict)
+            raise conflict
+        return add_source(*args)
+
+    monkeypatch.setattr(project, "add_source", conflict_once)
+    page = ada.get(f"/projects/{slug}")
+    # Large enough to lie in a temporary file.
+    text = "A line of some length.\n" * 500
+    answer = upload(ada.client, page, form_of, ("notes.md", text.encode()))
+    assert answer.status_int == 303
+    assert len(attempts) == 2
+    source = answer.follow().click("notes.md")
+    assert len(source.html.select(".source-lines li")) == 500
 
 
 def test_no_file(ada, slug, form_of):
