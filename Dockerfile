@@ -14,20 +14,30 @@ COPY deploy/revision.py .gi[t] /git/
 RUN python /git/revision.py /git "${REVISION}" > /revision
 
 
-# Dependencies and the service, in a virtual environment of their own.
-FROM ${PYTHON} AS build
+# What builds the service.
+FROM ${PYTHON} AS tools
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
-RUN python -m venv --without-pip /opt/combine
-# These change seldom, so that most builds take the dependencies from the cache.
-COPY setup.py constraints.txt ./
+COPY constraints.txt ./
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --quiet "$(grep ^setuptools== constraints.txt)"
+
+
+# What it requires. Only the answer is taken over, so that no other change of setup.py matters.
+FROM tools AS requirements
+COPY setup.py ./
 COPY deploy/requirements.py deploy/
 COPY combine_health/version.py combine_health/
+RUN python deploy/requirements.py all > /requirements.txt
+
+
+# Dependencies and the service, in a virtual environment of their own.
+FROM tools AS build
+RUN python -m venv --without-pip /opt/combine
+COPY --from=requirements /requirements.txt /
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --quiet "$(grep ^setuptools== constraints.txt)" \
-    && python deploy/requirements.py all > requirements.txt \
-    && pip --python /opt/combine/bin/python install --quiet --only-binary :all: \
-        --constraint constraints.txt --requirement requirements.txt
+    pip --python /opt/combine/bin/python install --quiet --only-binary :all: \
+        --constraint constraints.txt --requirement /requirements.txt
 COPY . .
 COPY --from=revision /revision /revision
 # The version that /health/detailed shows names the revision: 0.1.0+g1a2b3c4d5e6f.
