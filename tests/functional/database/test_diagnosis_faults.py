@@ -1,0 +1,568 @@
+"""Each fault of a real PostgreSQL: its cause is named, with the remedy, within five seconds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from webtest import TestApp
+
+from combine_core.database.diagnosis import Cause, Diagnosis, Watch, diagnose, explain_error
+from combine_core.database.embedded.account import Account, account_for
+from combine_core.database.embedded.binaries import Binaries, candidates, choose
+from combine_health.registry import health_of
+
+PASSWORD = "canary-password"
+WITHIN_S = 5.0
+# For a server of ours to come up, on a busy machine.
+PATIENCE_S = 60.0
+ROOT = Path(__file__).parents[3]
+
+
+class Cluster:
+    """A cluster that can be started with any settings, one server at a time."""
+
+    def __init__(self, folder: Path, account: Account, programs: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.account = account
+        self.programs = programs
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        account.give(folder)
+        pwfile = self.own("pwfile", PASSWORD)
+        done = account.run(
+            [
+                *(programs / "initdb", "-D", self.data, "-U", "combine", f"--pwfile={pwfile}"),
+                *("--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"),
+            ]
+        )
+        assert done.returncode == 0, done.stderr
+        with self.serve(), self.cursor("postgres") as cursor:
+            cursor.execute("CREATE DATABASE combine")
+
+    def own(self, name: str, content: str = "") -> Path:
+        """A file that belongs to the server's account."""
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_text(content)
+        self.account.give(path)
+        return path
+
+    def url(self, password: str = PASSWORD, database: str = "combine", query: str = "") -> Any:
+        """The URL of the server, as the application has it."""
+        return make_url(
+            f"postgresql+psycopg2://combine:{password}@127.0.0.1:{self.port}/{database}{query}"
+        )
+
+    @contextmanager
+    def cursor(self, database: str = "combine") -> Iterator[Any]:
+        dsn = self.url(database=database).set(drivername="postgresql")
+        with closing(psycopg2.connect(dsn.render_as_string(hide_password=False))) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                yield cursor
+
+    @contextmanager
+    def serve(self, *, ready: bool = True, locales: Path | None = None, **settings: str):
+        """Run the server; yields its first process. It is gone afterwards, in whatever state."""
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "fsync": "off",
+            "shared_buffers": "16MB",
+            "max_connections": "12",
+            **settings,
+        }
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+        if locales is not None:
+            environment = {"PATH": os.environ["PATH"], "LOCPATH": str(locales)}
+        privileges: dict[str, Any] = {}
+        if self.account.is_other:
+            privileges = {"user": self.account.uid, "group": self.account.gid, "extra_groups": []}
+        with (self.folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [
+                    *(str(self.programs / "postgres"), "-D", str(self.data)),
+                    *(f"--{name}={value}" for name, value in options.items()),
+                ],
+                cwd="/",
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                **privileges,
+            )
+        try:
+            if ready:
+                wait_for(lambda: process.poll() is not None or self._is_ready())
+            assert process.poll() is None, (self.folder / "log").read_text()
+            yield process
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGQUIT)
+            process.wait(PATIENCE_S)
+            (self.data / "postgresql.auto.conf").write_text("")
+
+    def _is_ready(self) -> bool:
+        try:
+            with self.cursor("postgres"):
+                return True
+        except psycopg2.OperationalError:
+            return False
+
+    @contextmanager
+    def signal_file(self, name: str) -> Iterator[None]:
+        path = self.data / name
+        path.touch()
+        self.account.give(path)
+        yield
+        path.unlink(missing_ok=True)
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+    return answer
+
+
+def make_cluster(run_folder: Path, name: str, programs: Path | None = None) -> Cluster:
+    folder = run_folder / f"{name}-{os.getpid()}"
+    folder.mkdir(mode=0o755)
+    account = account_for(folder / "data")
+    if programs is None:
+        found: Binaries = choose(account, folder, None)
+        programs = found.folder
+    return Cluster(folder, account, programs)
+
+
+@pytest.fixture(scope="module")
+def cluster(run_folder: Path) -> Iterator[Cluster]:
+    made = make_cluster(run_folder, "faults")
+    yield made
+    shutil.rmtree(made.folder)
+
+
+def timed(url: Any) -> Diagnosis:
+    started = time.monotonic()
+    found = diagnose(url, 2.0)
+    assert time.monotonic() - started < WITHIN_S
+    assert PASSWORD not in f"{found} {found.line}"
+    assert found.remedy
+    return found
+
+
+def named_within(watch: Watch, cause: Cause | None) -> Diagnosis | None:
+    """What the watch says once it names ``cause``; that must be soon."""
+    deadline = time.monotonic() + WITHIN_S
+    while True:
+        started = time.monotonic()
+        found = watch.look()
+        now = time.monotonic()
+        assert now - started < 1.0, "longer than the check's deadline"
+        if (found.cause if found else None) is cause:
+            return found
+        assert now < deadline, found
+        time.sleep(0.05)
+
+
+def test_a_sound_server(cluster: Cluster) -> None:
+    with cluster.serve():
+        assert timed(cluster.url()).cause is Cause.REACHABLE
+        assert Watch(cluster.url()).look() is None
+
+
+def test_a_wrong_password_and_an_unknown_user(cluster: Cluster) -> None:
+    with cluster.serve():
+        wrong = timed(cluster.url(password="wrong-canary"))
+        unknown = timed(cluster.url().set(username="nobody"))
+    assert wrong.cause is unknown.cause is Cause.AUTH_FAILED
+    assert "28P01" in wrong.detail
+    assert "wrong-canary" not in str(wrong)
+    assert "4. Check credentials." in wrong.remedy
+
+
+def test_a_missing_database(cluster: Cluster) -> None:
+    with cluster.serve():
+        found = timed(cluster.url(database="nothing"))
+    assert found.cause is Cause.MISSING
+    assert "3D000" in found.detail
+
+
+def test_a_database_that_the_user_may_not_enter(cluster: Cluster) -> None:
+    with cluster.serve():
+        with cluster.cursor() as cursor:
+            cursor.execute("CREATE ROLE guest LOGIN PASSWORD 'guest-canary'")
+            cursor.execute("REVOKE CONNECT ON DATABASE combine FROM public")
+        found = timed(cluster.url(password="guest-canary").set(username="guest"))
+        with cluster.cursor() as cursor:
+            cursor.execute("GRANT CONNECT ON DATABASE combine TO public")
+            cursor.execute("DROP ROLE guest")
+    assert found.cause is Cause.REJECTED
+    assert "42501" in found.detail
+
+
+@contextmanager
+def all_taken(dsn: str) -> Iterator[None]:
+    """As many connections as the server gives are open."""
+    with ExitStack() as taken:
+        refused = False
+        while not refused:
+            try:
+                taken.enter_context(closing(psycopg2.connect(dsn)))
+            except psycopg2.OperationalError:
+                refused = True
+        yield
+
+
+def test_all_connections_taken(cluster: Cluster) -> None:
+    url = cluster.url().set(drivername="postgresql").render_as_string(hide_password=False)
+    with cluster.serve(), all_taken(url):
+        found = timed(cluster.url())
+    assert found.cause is Cause.TOO_MANY_CONNECTIONS
+    assert "max_connections" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("limit", "word"),
+    [
+        ("ALTER ROLE guest CONNECTION LIMIT 0", "ALTER ROLE"),
+        ("ALTER DATABASE combine CONNECTION LIMIT 0", "ALTER DATABASE"),
+    ],
+)
+def test_a_limit_that_is_reached(cluster: Cluster, limit: str, word: str) -> None:
+    with cluster.serve():
+        with cluster.cursor() as cursor:
+            cursor.execute("CREATE ROLE guest LOGIN PASSWORD 'guest-canary'")
+            cursor.execute(limit)
+        found = timed(cluster.url(password="guest-canary").set(username="guest"))
+        with cluster.cursor() as cursor:
+            cursor.execute("ALTER DATABASE combine CONNECTION LIMIT -1")
+            cursor.execute("DROP ROLE guest")
+    assert found.cause is Cause.TOO_MANY_CONNECTIONS
+    assert word in found.detail
+
+
+def test_the_reserved_connections_are_left(cluster: Cluster) -> None:
+    dsn = cluster.url(password="guest-canary").set(username="guest", drivername="postgresql")
+    with cluster.serve():
+        with cluster.cursor() as cursor:
+            cursor.execute("CREATE ROLE guest LOGIN PASSWORD 'guest-canary'")
+        with all_taken(dsn.render_as_string(hide_password=False)):
+            found = timed(cluster.url(password="guest-canary").set(username="guest"))
+        with cluster.cursor() as cursor:
+            cursor.execute("DROP ROLE guest")
+    assert found.cause is Cause.TOO_MANY_CONNECTIONS
+    assert "superusers" in found.detail
+
+
+def test_a_server_that_starts_up(cluster: Cluster) -> None:
+    # It waits for an archive that never answers.
+    with (
+        cluster.signal_file("recovery.signal"),
+        cluster.serve(ready=False, restore_command="sleep 600"),
+    ):
+        wait_for(lambda: diagnose(cluster.url(), 2.0).cause is not Cause.REFUSED)
+        found = timed(cluster.url())
+    assert found.cause is Cause.NOT_ACCEPTING
+    assert "57P03" in found.detail
+    assert found.advice.retryable
+
+
+def test_a_server_that_shuts_down(cluster: Cluster) -> None:
+    with cluster.serve() as process, cluster.cursor():
+        # Smart: waits for the client that there is.
+        process.send_signal(signal.SIGTERM)
+        found = wait_for(
+            lambda: (one := timed(cluster.url())).cause is not Cause.REACHABLE and one, WITHIN_S
+        )
+    assert found.cause is Cause.NOT_ACCEPTING
+    assert "shutting down" in found.detail
+
+
+def test_a_standby(cluster: Cluster) -> None:
+    with cluster.signal_file("standby.signal"), cluster.serve():
+        found = timed(cluster.url())
+        seen = Watch(cluster.url()).look()
+    assert found.cause is Cause.READ_ONLY
+    assert "standby" in found.detail
+    assert seen is not None
+    assert seen.cause is Cause.READ_ONLY
+
+
+def programs_with_tls() -> Path | None:
+    """Programs built with OpenSSL: those of distributions are, the wheel's are not."""
+    for folder in candidates():
+        linked = subprocess.run(["ldd", folder / "postgres"], capture_output=True, text=True)
+        if "libssl" in linked.stdout:
+            return folder
+    return None
+
+
+@pytest.mark.skipif(
+    programs_with_tls() is None or shutil.which("openssl") is None,
+    reason="no PostgreSQL with TLS here (apt-get install postgresql openssl)",
+)
+def test_tls_that_the_server_requires(run_folder: Path) -> None:
+    cluster = make_cluster(run_folder, "tls", programs_with_tls())
+    key, certificate = cluster.own("server.key"), cluster.own("server.crt")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=db.example", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    cluster.account.give(key)
+    rules = cluster.own("hba.conf", "hostssl all all all scram-sha-256\n")
+    with cluster.serve(
+        ssl="on", ssl_key_file=str(key), ssl_cert_file=str(certificate), hba_file=str(rules)
+    ):
+        without = timed(cluster.url(query="?sslmode=disable"))
+        with_tls = timed(cluster.url())
+        wrong = timed(cluster.url(password="wrong", query="?sslmode=require"))
+        untrusted = timed(cluster.url(query=f"?sslmode=verify-full&sslrootcert={certificate}"))
+        absent = timed(cluster.url(query=f"?sslmode=verify-ca&sslrootcert={cluster.folder}/none"))
+        trusted = timed(cluster.url(query=f"?sslmode=verify-ca&sslrootcert={certificate}"))
+    shutil.rmtree(cluster.folder)
+    assert without.cause is Cause.TLS_REQUIRED
+    assert with_tls.cause is trusted.cause is Cause.REACHABLE
+    assert wrong.cause is Cause.AUTH_FAILED
+    assert untrusted.cause is absent.cause is Cause.TLS_FAILED
+
+
+def test_tls_that_the_server_lacks(cluster: Cluster) -> None:
+    with cluster.serve():
+        assert timed(cluster.url(query="?sslmode=require")).cause is Cause.TLS_NOT_OFFERED
+
+
+def test_no_rule_for_us(cluster: Cluster) -> None:
+    rules = cluster.own("hba.conf", "host all combine 127.0.0.1/32 scram-sha-256\n")
+    with cluster.serve(hba_file=str(rules)):
+        found = timed(cluster.url().set(username="guest"))
+    assert found.cause is Cause.AUTH_FAILED
+    assert "pg_hba.conf" in found.detail
+
+
+def test_our_own_pool_is_exhausted(cluster: Cluster) -> None:
+    with cluster.serve():
+        engine = create_engine(cluster.url(), pool_size=1, max_overflow=0, pool_timeout=0.1)
+        with engine.connect(), pytest.raises(PoolTimeout) as caught:
+            engine.connect()
+        engine.dispose()
+    found = explain_error(caught.value)
+    assert found is not None
+    assert found.cause is Cause.POOL_EXHAUSTED
+
+
+def test_a_write_to_a_read_only_database(cluster: Cluster) -> None:
+    with cluster.serve(default_transaction_read_only="on"):
+        engine = create_engine(cluster.url())
+        with engine.connect() as connection, pytest.raises(Exception, match="read-only") as caught:
+            connection.execute(text("CREATE TABLE x ()"))
+        engine.dispose()
+    found = explain_error(caught.value)
+    assert found is not None
+    assert found.cause is Cause.READ_ONLY
+
+
+def test_a_statement_that_an_administrator_cut_off(cluster: Cluster) -> None:
+    with cluster.serve():
+        engine = create_engine(cluster.url())
+        with engine.connect() as connection, pytest.raises(OperationalError) as caught:
+            connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        engine.dispose()
+    found = explain_error(caught.value)
+    assert found is not None
+    assert found.cause is Cause.NOT_ACCEPTING
+
+
+def german_programs() -> Path | None:
+    """Programs that speak German: distributions translate PostgreSQL, the wheel is English."""
+    for folder in candidates():
+        major = folder.parent.name
+        if Path(f"/usr/share/locale/de/LC_MESSAGES/postgres-{major}.mo").is_file():
+            return folder
+    return None
+
+
+@pytest.mark.skipif(
+    german_programs() is None or shutil.which("localedef") is None,
+    reason="no translated PostgreSQL here (apt-get install postgresql locales)",
+)
+def test_a_server_that_speaks_german(run_folder: Path) -> None:
+    cluster = make_cluster(run_folder, "german", german_programs())
+    locales = cluster.folder / "locales"
+    locales.mkdir()
+    # Status 1 is a warning of a locale that was made all the same.
+    subprocess.run(
+        ["localedef", "-i", "de_DE", "-f", "UTF-8", str(locales / "de_DE.UTF-8")],
+        check=False,
+        capture_output=True,
+    )
+    with cluster.serve(locales=locales, lc_messages="de_DE.UTF-8"):
+        wrong = timed(cluster.url(password="wrong"))
+        missing = timed(cluster.url(database="nothing"))
+    shutil.rmtree(cluster.folder)
+    assert wrong.cause is Cause.AUTH_FAILED
+    assert "fehlgeschlagen" in wrong.detail
+    assert missing.cause is Cause.MISSING
+    assert "existiert nicht" in missing.detail
+
+
+# As it happens: the database works, then it does not
+
+
+def test_a_server_that_freezes_and_thaws(cluster: Cluster) -> None:
+    with cluster.serve() as process:
+        watch = Watch(cluster.url())
+        named_within(watch, None)
+        frozen = [process.pid, *children(process.pid)]
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        found = named_within(watch, Cause.TIMEOUT)
+        refined = wait_for(
+            lambda: (one := watch.look()) and "says nothing" in one.detail and one, WITHIN_S
+        )
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+        named_within(watch, None)
+    assert found is not None
+    assert refined.cause is Cause.TIMEOUT
+
+
+def children(pid: int) -> list[int]:
+    task = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(word) for word in task.read_text().split()]
+
+
+def test_a_server_that_stops_and_returns(cluster: Cluster) -> None:
+    with cluster.serve():
+        watch = Watch(cluster.url())
+        named_within(watch, None)
+    found = named_within(watch, Cause.REFUSED)
+    assert found is not None
+    assert "1. Verify database is running." in found.remedy
+    with cluster.serve():
+        named_within(watch, None)
+
+
+def test_one_connection_cut_off_is_no_fault(cluster: Cluster) -> None:
+    with cluster.serve():
+        watch = Watch(cluster.url())
+        named_within(watch, None)
+        with cluster.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'combine health'"
+            )
+        assert watch.look() is None
+
+
+def test_causes_that_follow_one_another_are_logged(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    with cluster.serve():
+        watch = Watch(cluster.url())
+        named_within(watch, None)
+        with cluster.cursor("postgres") as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = 'combine'"
+            )
+            cursor.execute("ALTER DATABASE combine RENAME TO away")
+            named_within(watch, Cause.MISSING)
+            assert caplog.messages == []
+            cursor.execute("ALTER ROLE combine PASSWORD 'changed-canary'")
+            named_within(watch, Cause.AUTH_FAILED)
+            named_within(watch, Cause.AUTH_FAILED)
+            cursor.execute(f"ALTER ROLE combine PASSWORD '{PASSWORD}'")
+            cursor.execute("ALTER DATABASE away RENAME TO combine")
+            named_within(watch, None)
+    lines = [one for one in caplog.records if one.name.endswith("diagnosis.watch")]
+    assert [one.levelname for one in lines] == ["ERROR"]
+    assert "DB_AUTH_FAILED" in lines[0].getMessage()
+    assert "4. Check credentials." in lines[0].getMessage()
+    assert "canary" not in caplog.text
+
+
+def test_the_service_is_not_ready_while_the_database_is_read_only(
+    cluster: Cluster, make_app: Any
+) -> None:
+    url = cluster.url().set(drivername="postgresql").render_as_string(hide_password=False)
+    with cluster.serve():
+        application = make_app({"combine_health.details": "always"}, database_url=url)
+        app = TestApp(application)
+
+        def check(status: str) -> Any:
+            found = app.get("/health/detailed", status="*").json["checks"]["database"]
+            return found["status"] == status and found
+
+        wait_for(lambda: check("healthy"), WITHIN_S)
+        with cluster.cursor() as cursor:
+            cursor.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+            cursor.execute("SELECT pg_reload_conf()")
+        found = wait_for(lambda: check("failing"), WITHIN_S)
+        ready = app.get("/health/ready", status=503).json
+        with cluster.cursor() as cursor:
+            cursor.execute("SET default_transaction_read_only = off")
+            cursor.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            cursor.execute("SELECT pg_reload_conf()")
+        wait_for(lambda: check("healthy"), WITHIN_S)
+        # Or it would go on to watch the servers of other tests.
+        health_of(application.registry).runner.stop()
+    assert found["cause"] == "DB_READ_ONLY"
+    assert found["data"]["contact"] == "Database"
+    assert "2. Check DATABASE_URL format." in found["remedy"]
+    assert ready["database"] == "disconnected"
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [("frozen", "DB_TIMEOUT"), ("password", "DB_AUTH_FAILED"), ("stopped", "DB_REFUSED")],
+)
+def test_the_doctor_says_it_first(cluster: Cluster, fault: str, cause: str, tmp_path: Path) -> None:
+    url = cluster.url(password="wrong-canary" if fault == "password" else PASSWORD)
+    environment = {
+        **os.environ,
+        "DATABASE_URL": url.set(drivername="postgresql").render_as_string(hide_password=False),
+        "ENVIRONMENT": "test",
+        "COMBINE_AUTH_LOCAL_SIGN_IN": "false",
+    }
+
+    def doctor() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "combine_health", "doctor", "-c", "development.ini"]
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+        )
+
+    with cluster.serve() as process:
+        if fault == "frozen":
+            process.send_signal(signal.SIGSTOP)
+        if fault != "stopped":
+            done = doctor()
+    if fault == "stopped":
+        done = doctor()
+    assert done.returncode == 1, done.stderr
+    first = done.stdout.splitlines()[0]
+    assert first.startswith(f"failing: database: {cause}. "), done.stdout + done.stderr
+    assert "docker-compose ps db" in first or "echo $DATABASE_URL" in first
+    assert "canary" not in done.stdout + done.stderr
