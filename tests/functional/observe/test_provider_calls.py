@@ -1,0 +1,84 @@
+"""Calls of a model, over real HTTP: how long they took is logged, a time-out as such."""
+
+import threading
+
+import pytest
+
+from combine_core.observe.provider_calls import provider_call
+from combine_core.providers import CompletionRequest, ProviderError
+from combine_core.providers.anthropic_messages import AnthropicProvider
+from tests import vendor_server as vendors
+
+KEY = "sk-canary-4f9d2c7b8a"
+
+
+@pytest.fixture
+def vendor():
+    with vendors.VendorServer() as server:
+        yield server
+
+
+@pytest.fixture
+def call(vendor):
+    provider = AnthropicProvider(KEY, vendor.url)
+
+    def call(*, timeout=30.0, slow_ms=30_000):
+        request = CompletionRequest(
+            model="claude-sonnet-4-5",
+            system="",
+            prompt="canary prompt",
+            schema={"type": "object", "additionalProperties": False, "properties": {}},
+            max_tokens=100,
+            timeout=timeout,
+        )
+        with provider_call(provider.name, request.model, slow_ms=slow_ms):
+            return provider.complete(request)
+
+    yield call
+    provider.close()
+
+
+def test_each_call_has_its_latency(vendor, call, lines):
+    vendor.script(vendors.ok({}))
+    call()
+    (line,) = lines.json("provider call")
+    assert line["message"].startswith("provider call: anthropic model claude-sonnet-4-5: ok after ")
+    assert (line["level"], line["provider"], line["model"]) == (
+        "INFO",
+        "anthropic",
+        "claude-sonnet-4-5",
+    )
+    assert line["duration"] > 0
+
+
+def test_a_slow_one(vendor, call, lines):
+    gate = threading.Event()
+    vendor.script(vendors.hang(gate, then=vendors.ok({})))
+    opener = threading.Timer(0.1, gate.set)
+    opener.start()
+    call(slow_ms=50)
+    opener.join()
+    (line,) = lines.json("slow provider call: anthropic model claude-sonnet-4-5: ok after ")
+    assert line["level"] == "WARNING"
+    assert line["duration"] >= 50
+
+
+def test_a_time_out(vendor, call, lines):
+    vendor.script(vendors.hang())
+    with pytest.raises(ProviderError) as caught:
+        call(timeout=0.2)
+    assert caught.value.code == "timeout"
+    (line,) = lines.json("provider timeout")
+    assert line["message"].startswith(
+        "provider timeout: anthropic model claude-sonnet-4-5: timeout after "
+    )
+    assert line["level"] == "WARNING"
+
+
+def test_another_error_says_its_code_and_nothing_of_the_request(vendor, call, lines):
+    vendor.script(vendors.error(529))
+    with pytest.raises(ProviderError):
+        call()
+    (line,) = lines.json("provider call: anthropic model claude-sonnet-4-5: overloaded after ")
+    assert line["level"] == "INFO"
+    assert "canary" not in str(lines.text())
