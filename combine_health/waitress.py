@@ -282,8 +282,8 @@ class Server:
     def _stop_listening(self) -> None:
         """Close the listening sockets, when all who stand in their backlog have been let in."""
         for one in self._servers:
-            self._loop.accept(one, self.adj.backlog)
             self._loop.forget(one.socket.fileno())
+            self._loop.accept(one, self.adj.backlog)
             wasyncore.dispatcher.close(one)  # its own close() would take the workers' wake-up call
 
     def _is_done(self) -> bool:

@@ -119,8 +119,13 @@ def test_no_request_is_lost_while_it_drains(serve):
         except ConnectionRefusedError:
             break
         with connection:
-            connection.send(request("/echo"))
-            assert connection.answer().status == 200
+            try:
+                connection.send(request("/echo"))
+                assert connection.answer().status == 200
+            except ConnectionError:
+                # The system may have let it in at the very moment of closing, and resets it.
+                assert refuses(server.port)
+                break
         answered += 1
     assert answered > 16
     assert server.process.wait(PATIENCE) == 0
