@@ -112,8 +112,8 @@ ADVICE: dict[Cause, Advice] = {
         Role.INFRASTRUCTURE,
     ),
     Cause.CLOSED: Advice(
-        "Something accepts the connection and closes it at once: a port forwarder without a"
-        " database behind it, or a database that is crashing.",
+        "The connection was closed without a word: the database has stopped, crashed or cut it off,"
+        " or a port forwarder has no database behind it.",
         f"{VERIFY_RUNNING} {VERIFY_NETWORK}",
         (CONTAINER, LOGS, CONNECT),
         True,

@@ -26,13 +26,13 @@ Answer = TypeVar("Answer")
 ASK_PATIENCE_S = 0.5
 DIAGNOSIS_PATIENCE_S = 0.3
 DIAGNOSIS_BUDGET_S = 2.0
-# The same failure is looked into again after this, in case that something else lies behind it now;
-# a silent one sooner, because silence looks the same whatever its cause.
-AGAIN_S = 60.0
-SILENT_AGAIN_S = 4.0
+# A failure that goes on is looked into again after this, in case that something else lies behind it
+# now; sooner where the last look has not settled the matter.
+SETTLED_S = 60.0
+UNSETTLED_S = 3.0
+_UNSETTLED = (Cause.TIMEOUT, Cause.REACHABLE, Cause.UNKNOWN, Cause.UNKNOWN_HOST)
 
 _STATE = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')"
-_SILENT = "silent"
 
 Diagnose = Callable[[URL, float], Diagnosis]
 
@@ -75,27 +75,31 @@ class Watch:
         try:
             ((standby, read_only),) = self._asking.result(ASK_PATIENCE_S)
         except NotYet:
-            seen = Diagnosis(Cause.TIMEOUT, f"No answer within {ASK_PATIENCE_S:g} s.")
-            return self._refined(_SILENT, seen)
+            return self._refined(
+                Diagnosis(Cause.TIMEOUT, f"No answer within {ASK_PATIENCE_S:g} s.")
+            )
         except psycopg2.Error as error:
             seen = explain_error(error) or Diagnosis(Cause.UNKNOWN, "The driver gave up.")
-            return self._refined(str(error), seen)
+            return self._refined(seen)
         if standby:
             return Diagnosis(Cause.READ_ONLY, "It is a standby (pg_is_in_recovery).")
         if read_only == "on":
             return Diagnosis(Cause.READ_ONLY, "default_transaction_read_only is on.")
         return None
 
-    def _refined(self, failure: str, seen: Diagnosis) -> Diagnosis:
-        """The diagnosis of ``failure`` once it is there; what was ``seen`` of it before."""
+    def _refined(self, seen: Diagnosis) -> Diagnosis:
+        """The diagnosis once it is there; until then what was ``seen`` of the fault."""
+        # A text of the driver names one cause, in whatever language. Silence may have many.
+        failure = seen.cause if seen.cause is Cause.TIMEOUT else seen.detail
         now = time.monotonic()
-        again = SILENT_AGAIN_S if failure == _SILENT else AGAIN_S
         if failure != self._failure:
-            self._failure, self._known = failure, None
+            self._failure = failure
             self._diagnosing.begin()
-        elif self._known is not None and now - self._known_at >= again:
+        elif self._known is not None and now - self._known_at >= _lasts(self._known):
+            self._known_at = now
             self._diagnosing.begin()
-        if found := self._diagnosing.take(DIAGNOSIS_PATIENCE_S if self._known is None else 0):
+        found = self._diagnosing.take(DIAGNOSIS_PATIENCE_S)
+        if found is not None:
             self._known, self._known_at = found, now
         if self._known is None or self._known.cause is Cause.REACHABLE:
             # Not found out yet; or new connections are fine, and the one at hand is not.
@@ -113,6 +117,10 @@ class Watch:
             rows = self._connection.rows(_STATE)
         self._answered = True
         return rows
+
+
+def _lasts(known: Diagnosis) -> float:
+    return UNSETTLED_S if known.cause in _UNSETTLED else SETTLED_S
 
 
 class _OneAtATime(Generic[Answer]):

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+import psycopg
 import psycopg2
 import pytest
 import sqlalchemy.exc
@@ -421,6 +422,12 @@ def test_the_english_texts_of_the_driver(text: str, cause: str) -> None:
     assert found is not None
     assert found.cause == cause
     assert "\n" not in found.detail
+
+
+def test_the_sqlstate_counts_more_than_the_text() -> None:
+    found = explain_error(wrapped(psycopg.errors.AdminShutdown("Verbindung wird abgebrochen")))
+    assert found is not None
+    assert found.cause is Cause.NOT_ACCEPTING
 
 
 def test_our_own_pool_is_never_the_database() -> None:

@@ -1,0 +1,121 @@
+"""The watch: what it says before, while and after a diagnosis is made, and how long it takes."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import URL
+
+from combine_core.database.diagnosis import Cause, Diagnosis, Watch
+from combine_core.database.diagnosis import watch as watch_module
+
+FOUND = Diagnosis(Cause.MISSING, "Found out.")
+
+
+@pytest.fixture
+def refused() -> URL:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return _url(listener.getsockname()[1])
+
+
+@pytest.fixture
+def silent() -> Iterator[URL]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield _url(listener.getsockname()[1])
+
+
+def _url(port: int) -> URL:
+    return URL.create("postgresql+psycopg2", "combine", "canary", "127.0.0.1", port, "combine")
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+
+
+class Diagnoser:
+    """Finds ``FOUND`` as soon as the gate is open; counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.calls = 0
+        self.under_way = 0
+        self.finds = FOUND
+
+    def __call__(self, _url: URL, _budget: float) -> Diagnosis:
+        self.calls += 1
+        self.under_way += 1
+        self.gate.wait(30)
+        self.under_way -= 1
+        return self.finds
+
+
+def test_a_quick_diagnosis_is_in_the_first_answer(refused: URL) -> None:
+    diagnoser = Diagnoser()
+    diagnoser.gate.set()
+    assert Watch(refused, diagnose=diagnoser).look() == FOUND
+
+
+def test_a_slow_one_is_waited_for_a_moment_and_refines_a_later_answer(
+    refused: URL, caplog: pytest.LogCaptureFixture
+) -> None:
+    diagnoser = Diagnoser()
+    watch = Watch(refused, diagnose=diagnoser)
+    for _ in range(3):
+        started = time.monotonic()
+        found = watch.look()
+        assert time.monotonic() - started < 1.0
+        assert found is not None
+        assert found.cause is Cause.REFUSED
+    assert (diagnoser.calls, diagnoser.under_way) == (1, 1)
+    assert not caplog.records
+    diagnoser.gate.set()
+    until(lambda: watch.look() == FOUND)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "DB_MISSING" in caplog.text
+    assert "2. Check DATABASE_URL format." in caplog.text
+    assert watch.look() == FOUND
+    assert len(caplog.records) == 1
+    assert diagnoser.calls == 1
+
+
+def test_silence_is_named_before_the_deadline_of_the_check(silent: URL) -> None:
+    diagnoser = Diagnoser()
+    watch = Watch(silent, diagnose=diagnoser)
+    threads = threading.active_count()
+    for _ in range(3):
+        started = time.monotonic()
+        found = watch.look()
+        assert time.monotonic() - started < 1.0
+        assert found is not None
+        assert found.cause is Cause.TIMEOUT
+    assert threading.active_count() <= threads + 2
+    diagnoser.gate.set()
+
+
+def test_a_diagnosis_that_finds_nothing_leaves_what_was_seen(refused: URL) -> None:
+    diagnoser = Diagnoser()
+    diagnoser.finds = Diagnosis(Cause.REACHABLE, "It works.")
+    diagnoser.gate.set()
+    found = Watch(refused, diagnose=diagnoser).look()
+    assert found is not None
+    assert found.cause is Cause.REFUSED
+
+
+def test_a_fault_that_goes_on_is_looked_into_again(
+    refused: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diagnoser = Diagnoser()
+    diagnoser.gate.set()
+    watch = Watch(refused, diagnose=diagnoser)
+    assert watch.look() == FOUND
+    assert watch.look() == FOUND
+    assert diagnoser.calls == 1
+    monkeypatch.setattr(watch_module, "SETTLED_S", 0.0)
+    diagnoser.finds = Diagnosis(Cause.AUTH_FAILED, "Another.")
+    until(lambda: watch.look() == diagnoser.finds)
