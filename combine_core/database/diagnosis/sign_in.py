@@ -3,6 +3,9 @@
 libpq keeps the SQLSTATE of a connection that fails to itself; it only gives the message, in the
 server's language. What it traces (PQtrace, from libpq 18 on, on Linux) has all fields. The trace goes
 to memory and is searched for the error alone: it also holds what was said about the password.
+
+psycopg never closes the stream that it opens for a trace: each attempt costs about 5 kB for good. So the
+watch repeats a settled diagnosis once a minute at most.
 """
 
 from __future__ import annotations
