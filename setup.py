@@ -79,6 +79,8 @@ TEST = [
     "pytest-alembic>=0.13",
     "hypothesis>=6",
     "webtest>=3",
+    "beautifulsoup4>=4",
+    "redis>=6,<9",  # the example plugin's
     "playwright>=1.50",
     "ruff>=0.14",
     "mypy>=1.18",
@@ -130,7 +132,10 @@ setup(
             "worker = combine_core.cli.worker:worker",
             "migrate = combine_core.cli.migrate:migrate",
             "settings = combine_core.cli.settings:settings",
-            *(f"{name} = combine_health.cli:main" for name in ("probe", "doctor", "maintenance")),
+            *(
+                f"{name} = combine_health.cli:main"
+                for name in ("probe", "doctor", "maintenance", "list")
+            ),
             "token = combine_auth.cli:token",
             "user = combine_auth.cli:user",
         ],

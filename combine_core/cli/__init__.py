@@ -50,7 +50,7 @@ class _Commands(click.Group):
             raise click.ClickException(message) from error
 
 
-def _passed_on(name: str, run: Callable[[list[str]], int]) -> click.Command:
+def _passed_on(name: str, run: Callable[..., int]) -> click.Command:
     """A command of an add-on that does not know click: ``run`` gets all words, and returns the status."""
 
     @click.command(
@@ -62,7 +62,7 @@ def _passed_on(name: str, run: Callable[[list[str]], int]) -> click.Command:
     @click.argument("words", nargs=-1, type=click.UNPROCESSED)
     @click.pass_context
     def command(ctx: click.Context, words: tuple[str, ...]) -> None:
-        ctx.exit(run([name, *words]))
+        ctx.exit(run([name, *words], prog="combine"))
 
     return command
 

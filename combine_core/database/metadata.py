@@ -7,8 +7,7 @@ import uuid
 from typing import Any, ClassVar
 
 import uuid_utils.compat
-from sqlalchemy import DateTime, MetaData, Text, func
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import JSON, DateTime, MetaData, Text, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # Without names of our own, PostgreSQL chooses them and a later migration cannot drop what it cannot name.
@@ -33,8 +32,8 @@ class Model(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         str: Text,
         datetime.datetime: DateTime(timezone=True),
-        dict[str, Any]: JSONB,
-        list[Any]: JSONB,
+        # Not JSONB, which forgets the order of keys: the sections of a document have one.
+        dict[str, Any]: JSON,
     }
 
 
