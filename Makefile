@@ -39,6 +39,10 @@ check: $(VENV)/.installed-test ## formatting, lint, types, import rules, depende
 	@$(BIN)/python -m pip check
 	@$(BIN)/openapi-spec-validator combine_core/api/openapi.yaml
 
+.PHONY: bench-health
+bench-health: $(VENV)/.installed-test ## measure the probes against a bare WSGI function, in one run
+	@$(BIN)/python benchmarks/health/bench.py
+
 .PHONY: format
 format: $(VENV)/.installed-test ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
