@@ -11,6 +11,7 @@ from http import HTTPStatus
 from time import time
 from typing import Any, NamedTuple
 
+from .forwarded import is_well_formed
 from .quiet import Quiet
 from .registry import HealthRegistry
 from .report import Answer
@@ -25,16 +26,6 @@ METHODS = frozenset({"GET", "HEAD"})
 VERSIONS = frozenset({"1.0", "1.1"})
 PERSISTENCE = frozenset({"", "close", "keep-alive"})  # the values of the header Connection
 UNUSUAL = frozenset({"EXPECT", "TRANSFER_ENCODING", "CONTENT_LENGTH", "UPGRADE"})
-FORWARDED = frozenset(
-    {
-        "FORWARDED",
-        "X_FORWARDED_BY",
-        "X_FORWARDED_FOR",
-        "X_FORWARDED_HOST",
-        "X_FORWARDED_PORT",
-        "X_FORWARDED_PROTO",
-    }
-)
 NEGOTIATED = "health+json"  # the views know this type, the lane does not
 
 END = b"\r\n\r\n"
@@ -75,8 +66,8 @@ class Lane:
         clock: Callable[[], float] = time,
     ) -> None:
         """``parse`` makes a request of waitress of some bytes; ``ident`` is what the header Server
-        says. A server that ``trusts_proxy`` judges the headers of proxies, and may refuse them, so
-        such requests go the ordinary way.
+        says. A server that ``trusts_proxy`` judges the headers of proxies, and may refuse them:
+        those that are not plain go the ordinary way.
         """
         self.draining = False
         self._read = read
@@ -85,7 +76,7 @@ class Lane:
         self._parse = parse
         self._known: dict[bytes, Key] = {}
         self._ident = ident
-        self._unusual = UNUSUAL | FORWARDED if trusts_proxy else UNUSUAL
+        self._trusts_proxy = trusts_proxy
         self._clock = clock
         # Replaced whole, so that a thread that was overtaken cannot put an old answer into it.
         self._made: tuple[int, Snapshot, dict[tuple[Key, bool], Ready]] = (0, {}, {})
@@ -127,8 +118,9 @@ class Lane:
             or request.version not in VERSIONS
             or request.body_rcv is not None
             or connection not in PERSISTENCE
-            or not self._unusual.isdisjoint(headers)
+            or not UNUSUAL.isdisjoint(headers)
             or NEGOTIATED in headers.get("ACCEPT", "").lower()
+            or (self._trusts_proxy and not is_well_formed(headers))
         ):
             return None
         return Key(request.request_uri, request.command, request.version, connection)

@@ -128,6 +128,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         a pipe that it could fill up.
         """
         with self.outbuf_lock:
+            if not self.connected:
+                return
             self.outbufs[-1].append(answer.data)
             self.current_outbuf_count += len(answer.data)
             self.total_outbufs_len += len(answer.data)

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyramid.config import Configurator
 from waitress.adjustments import Adjustments
+from waitress.proxy_headers import parse_proxy_headers
 
+from combine_health.forwarded import is_well_formed
 from combine_health.lane import Lane, lane_of
 from combine_health.registry import health_of
 from combine_health.report import Answer
@@ -173,12 +175,46 @@ def test_the_unusual_is_not_taken(lane, data):
     assert lane.answer(parse(data)) is None
 
 
-@pytest.mark.parametrize("header", ["Forwarded", "X_Forwarded_For", "X_Forwarded_Proto"])
-def test_a_server_behind_a_proxy_judges_what_the_proxy_says(make, header):
-    data = plain(**{header: "whatever"})
+PLAIN_HOPS = [
+    {"X_Forwarded_For": "192.0.2.7"},
+    {"X_Forwarded_For": "192.0.2.7, 2001:db8::1,10.0.0.1"},
+    {"X_Forwarded_Proto": "https", "X_Forwarded_Port": "443", "X_Forwarded_Host": "a.example:8443"},
+]
+ODD_HOPS = [
+    {"Forwarded": "for=192.0.2.7"},
+    {"X_Forwarded_By": "me"},
+    {"X_Forwarded_For": ":80"},
+    {"X_Forwarded_For": "192.0.2.7,"},
+    {"X_Forwarded_For": '"192.0.2.7'},
+    {"X_Forwarded_For": "unknown"},
+    {"X_Forwarded_Proto": "wss"},
+    {"X_Forwarded_Proto": "https, http"},
+    {"X_Forwarded_Host": "a b"},
+    {"X_Forwarded_Port": "x"},
+]
+
+
+@pytest.mark.parametrize("headers", ODD_HOPS)
+def test_a_server_behind_a_proxy_judges_what_is_odd_about_proxies(make, headers):
+    data = plain(**headers)
     assert make().recognise(data) is not None
     assert make(trusts_proxy=True).recognise(data) is None
-    assert make(trusts_proxy=True).recognise(plain()) is not None
+
+
+@pytest.mark.parametrize("headers", PLAIN_HOPS)
+def test_what_is_plain_about_proxies_is_answered(make, headers):
+    assert make(trusts_proxy=True).recognise(plain(**headers)) is not None
+
+
+@given(
+    name=st.sampled_from(["for", "host", "port", "proto"]),
+    value=st.text('019af.:,[]/-" htps', max_size=20),
+)
+def test_waitress_refuses_nothing_that_is_taken_for_plain(name, value):
+    headers = {f"X_FORWARDED_{name.upper()}": value}
+    if is_well_formed(headers):
+        environ = {f"HTTP_{key}": text for key, text in headers.items()}
+        parse_proxy_headers(environ, 1, {f"x-forwarded-{name}"})
 
 
 def test_only_one_whole_probe_is_recognised(lane):

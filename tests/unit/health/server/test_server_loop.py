@@ -1,0 +1,173 @@
+"""The I/O loop: who is asked, who is told, and who is forgotten."""
+
+import socket
+
+import pytest
+
+from combine_health import loop as module
+from combine_health.loop import Loop
+
+
+class Peer:
+    """A dispatcher as waitress has them, over one end of a pair of sockets."""
+
+    accepting = False
+
+    def __init__(self, sockets):
+        self.socket, self.other = socket.socketpair()
+        self.sockets = sockets
+        self.descriptor = self.socket.fileno()
+        sockets[self.descriptor] = self
+        self.reads = True
+        self.writes = False
+        self.asked = 0
+        self.told = []
+        self.on_read = lambda: self.socket.recv(100)
+
+    def readable(self):
+        self.asked += 1
+        return self.reads
+
+    def writable(self):
+        return self.writes
+
+    def read(self):
+        self.told.append("read")
+        self.on_read()
+
+    def write(self):
+        self.told.append("write")
+
+    def close(self, loop):
+        loop.forget(self.descriptor)
+        del self.sockets[self.descriptor]
+        self.socket.close()
+        self.socket = None
+
+
+@pytest.fixture
+def sockets():
+    return {}
+
+
+@pytest.fixture
+def loop(sockets):
+    loop = Loop(sockets, Peer.read, Peer.write)
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def add(sockets):
+    peers = []
+
+    def add():
+        peers.append(Peer(sockets))
+        return peers[-1]
+
+    yield add
+    for peer in peers:
+        peer.other.close()
+        if peer.socket is not None:
+            peer.socket.close()
+
+
+def test_only_those_are_asked_that_something_happened_to(loop, add):
+    quiet, busy = add(), add()
+    loop.turn(0, [])
+    assert (quiet.asked, busy.asked) == (1, 1)
+    for _ in range(5):
+        busy.other.send(b"x")
+        loop.turn(0, [])
+    assert quiet.asked == 1
+    assert busy.told == ["read"] * 5
+    loop.turn(0, [quiet])
+    assert quiet.asked == 2
+    loop.touch(quiet)
+    loop.turn(0, [])
+    assert quiet.asked == 3
+
+
+def test_what_is_waited_for_changes(loop, add):
+    peer = add()
+    loop.turn(0, [])
+    peer.reads, peer.writes = False, True
+    loop.turn(0, [peer])
+    assert peer.told == ["write"]
+    peer.writes = False
+    peer.other.send(b"x")
+    loop.turn(0, [])
+    loop.turn(0, [])
+    assert peer.told == ["write"]
+    peer.reads = True
+    loop.turn(0, [peer])
+    assert peer.told == ["write", "read"]
+
+
+def test_the_end_of_one_that_waits_for_nothing_does_not_wake_it(loop, add):
+    peer = add()
+    peer.reads = False
+    loop.turn(0, [])
+    peer.other.close()
+    loop.turn(0.01, [])
+    assert peer.told == []
+
+
+def test_one_that_was_closed_by_an_earlier_event(loop, add):
+    first, second = add(), add()
+    first.on_read = lambda: second.close(loop)
+    second.on_read = lambda: first.close(loop)
+    loop.turn(0, [])
+    first.other.send(b"x")
+    second.other.send(b"x")
+    loop.turn(0, [])
+    assert sorted(first.told + second.told) == ["read"]
+    left = first if first.told else second
+    left.on_read = lambda: left.socket.recv(100)
+    loop.turn(0, [first, second])
+    assert left.told == ["read", "read"]
+
+
+def test_a_descriptor_that_is_used_again(loop, add):
+    peer = add()
+    loop.turn(0, [])
+    peer.close(loop)
+    again = add()
+    assert again.descriptor == peer.descriptor
+    again.other.send(b"x")
+    loop.turn(0, [])
+    assert again.told == []  # nobody has spoken of it yet
+    loop.turn(0, [again])
+    assert again.told == ["read"]
+
+
+def test_all_are_asked_now_and_then(loop, add, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    peer = add()
+    loop.turn(0, [])
+    loop.turn(0, [])
+    assert peer.asked == 1
+    now[0] += module.SWEEP
+    loop.turn(0, [])
+    assert peer.asked == 2
+
+
+def test_a_crowd_is_let_in_at_once_but_for_a_limit(loop, add, sockets):
+    listener = add()
+    listener.accepting = True
+    crowd = iter(range(1, 101))
+
+    def accept():
+        number = next(crowd, None)
+        if number is not None:
+            sockets[-number] = listener
+
+    listener.on_read = accept
+    listener.other.send(b"x")
+    loop.turn(0, [])
+    assert len(sockets) == 1 + module.MOST_ACCEPTED
+    loop.accept(listener, 1_000)
+    assert len(sockets) == 101
+    for number in range(1, 101):
+        del sockets[-number]
