@@ -1,0 +1,293 @@
+"""The stack of docker-compose.yml on a real engine: deployed, scaled, broken, backed up, rolled back.
+
+Runs where a container engine answers, as `make soak`. An engine that is cut off from the network needs
+the image's dependencies in its cache; COMBINE_TEST_COMPOSE_FILE can name a Compose file to lay on top.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from combine_core.database.migrations import head_revision
+from tests.live.compose_stack import NEWER, Stack, engine_answers, until
+
+HEAD = head_revision()
+
+if not engine_answers():
+    pytest.skip(
+        "no container engine answers (docker info, docker-compose): the stack is untested",
+        allow_module_level=True,
+    )
+
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("compose"),
+]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """`docker-compose up -d` on a clean checkout."""
+    stack = Stack.clone(tmp_path_factory.mktemp("compose") / "checkout")
+    try:
+        stack.sh("docker-compose up -d")
+        stack.until_ready()
+        yield stack
+    finally:
+        stack.remove()
+
+
+class Load:
+    """Steady GET requests of the API through the balancer, and what came of them."""
+
+    def __init__(
+        self, stack: Stack, token: str, *, clients: int = 8, per_second: float = 60
+    ) -> None:
+        self._stack, self._token = stack, token
+        self._pause = clients / per_second
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._client) for _ in range(clients)]
+        self.outcomes: Counter[str] = Counter()
+        self.slowest = 0.0
+
+    def _client(self) -> None:
+        headers = {"Authorization": f"Bearer {self._token}"}
+        connection = http.client.HTTPConnection("localhost", self._stack.port, timeout=60)
+        while not self._stopping.wait(self._pause):
+            started = time.monotonic()
+            try:
+                connection.request("GET", "/api/v1/projects", headers=headers)
+                answer = connection.getresponse()
+                body = answer.read()
+                outcome = (
+                    str(answer.status) if answer.status == 200 else f"{answer.status} {body!r}"
+                )
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                outcome = repr(error)
+            self.outcomes[outcome] += 1
+            self.slowest = max(self.slowest, time.monotonic() - started)
+        connection.close()
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """Meanwhile."""
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            for thread in self._threads:
+                thread.join()
+
+
+def test_up_ends_migrated_and_healthy(stack: Stack) -> None:
+    assert stack.get("/health")[2] == {"status": "healthy"}
+    assert stack.get("/health/ready")[2] == {"status": "ready", "database": "connected"}
+    until(
+        60,
+        lambda: "starting" not in stack.sh("docker-compose ps --format '{{.Health}}'").stdout,
+        stack.logs,
+    )
+    states = stack.sh(
+        "docker-compose ps -a --format '{{.Service}} {{.State}} {{.Health}} {{.ExitCode}}'"
+    )
+    assert sorted(states.stdout.splitlines()) == [
+        "app running healthy 0",
+        "db running healthy 0",
+        "lb running healthy 0",
+        "migrate exited  0",
+        "worker running  0",
+    ]
+    assert f"{HEAD} (head)" in stack.sh("docker-compose exec -T app alembic current").stdout
+    commit = stack.sh("git rev-parse HEAD").stdout.strip()
+    version = (
+        "docker-compose exec -T app python -c 'import combine_health as h; print(h.__version__)'"
+    )
+    assert f"+g{commit[:12]}" in stack.sh(version).stdout
+
+
+def test_the_containers_are_closed(stack: Stack) -> None:
+    for service in ("app", "worker", "db", "lb"):
+        inspect = stack.sh(f"docker inspect {stack.containers(service)[0]}").stdout
+        ((host, user),) = ((c["HostConfig"], c["Config"]["User"]) for c in json.loads(inspect))
+        assert host["ReadonlyRootfs"], service
+        assert host["CapDrop"] == ["ALL"], service
+        assert host["SecurityOpt"] == ["no-new-privileges:true"], service
+        assert host["Memory"] > 0, service
+        assert user not in {"", "0", "root"}, service
+    compiler = stack.sh("docker-compose exec -T app sh -c 'command -v gcc cc c++'", check=False)
+    assert compiler.stdout == ""
+    secret = stack.sh("docker-compose exec -T app sh -c 'ls -a /app'").stdout.split()
+    assert ".env" not in secret
+
+
+def test_scaling_an_unchanged_checkout_recreates_nothing(stack: Stack) -> None:
+    before = {name: stack.containers(name) for name in ("app", "worker", "db", "lb")}
+    stack.sh("docker-compose up -d --scale app=3")
+    stack.until_replicas(3)
+    after = {name: stack.containers(name) for name in before}
+    assert set(before["app"]) < set(after.pop("app"))
+    before.pop("app")
+    assert after == before
+
+
+def test_no_request_is_lost_while_replicas_come_and_go(stack: Stack) -> None:
+    token = stack.token()
+    stack.sh("docker-compose up -d --scale app=3")
+    stack.until_replicas(3)
+    load = Load(stack, token)
+    with load.steady():
+        stack.sh("docker-compose up -d --scale app=1")
+        stack.sh("docker-compose up -d --scale app=3")
+        stack.until_replicas(3)
+        # As the kernel does it when memory runs out; after `docker kill` nothing is started again.
+        killed = stack.containers("app")[0]
+        stack.sh(f"docker exec {killed} sh -c 'kill -9 -1'", check=False)
+        restarts = f"docker inspect -f '{{{{.RestartCount}}}}' {killed}"
+        until(30, lambda: stack.sh(restarts).stdout.strip() == "1", stack.logs)
+        stack.until_replicas(3)
+        frozen = stack.containers("app")[1]
+        stack.sh(f"docker pause {frozen}")
+        answered = load.outcomes["200"]
+        until(60, lambda: load.outcomes["200"] > answered + 900, stack.logs)
+        stack.sh(f"docker unpause {frozen}")
+    assert load.outcomes.keys() == {"200"}, load.outcomes
+    assert load.outcomes["200"] > 1000
+    assert load.slowest < 40
+    stack.until_ready()
+
+
+def test_nobody_ready_is_said_in_json(stack: Stack) -> None:
+    stack.sh("docker-compose stop db")
+    started = time.monotonic()
+    until(30, lambda: stack.get("/health/ready")[0] == 503, stack.logs)
+    until(30, lambda: "disconnected" in str(stack.get("/health/ready")[2]), stack.logs)
+    assert time.monotonic() - started < 5
+    status, headers, body = stack.get("/health/ready")
+    assert (status, body) == (503, {"status": "unavailable", "database": "disconnected"})
+    assert headers["Retry-After"]
+    assert stack.get("/health")[0] == 200
+    stack.sh("docker-compose start db")
+    stack.until_ready()
+
+    stack.sh("docker-compose stop app")
+    status, headers, body = stack.get("/api/v1/me", {"X-Request-ID": "0123456789abcdef"})
+    assert (status, body["status"], headers["Content-Type"]) == (
+        503,
+        503,
+        "application/problem+json",
+    )
+    assert headers["Retry-After"] == "2"
+    assert headers["X-Request-ID"] == "0123456789abcdef"
+    status, headers, body = stack.get("/health/ready")
+    assert (status, body["status"], headers["Retry-After"]) == (503, "unavailable", "2")
+    stack.sh("docker-compose start app")
+    stack.until_ready()
+
+
+def test_backup_and_restore(stack: Stack) -> None:
+    stack.rows(
+        "INSERT INTO projects (id, slug, name)"
+        " SELECT gen_random_uuid(), 's' || n, E'it''s \\\\\\\\ %s ' || n FROM generate_series(1, 500) n"
+    )
+    stack.sh("docker-compose stop app worker")
+    stack.sh("docker-compose exec db pg_dump -U combine combine > backup.sql")
+
+    # In haste, over existing rows: nothing is loaded.
+    stack.rows("UPDATE projects SET name = 'newer than the backup' WHERE slug = 's7'")
+    restore = "docker-compose exec -T db psql -U combine combine < backup.sql"
+    hasty = stack.sh(restore, check=False)
+    assert hasty.returncode != 0
+    assert "already exists" in hasty.stderr
+    assert stack.rows("SELECT count(*) FROM projects WHERE name = 'newer than the backup'") == "1"
+
+    # As the runbook says: onto an empty database.
+    stack.sh("docker-compose exec db dropdb -U combine --force combine")
+    stack.sh("docker-compose exec db createdb -U combine combine")
+    stack.sh(restore)
+    stack.sh("docker-compose exec db pg_dump -U combine combine > second.sql")
+    assert _rows_of(stack.folder / "second.sql") == _rows_of(stack.folder / "backup.sql")
+    stack.sh("docker-compose up -d")
+    stack.until_ready()
+
+
+def test_roll_back(stack: Stack) -> None:
+    stack.sh("git tag -f v-older")
+    file = stack.folder / "alembic" / "versions" / "new1.py"
+    file.write_text(NEWER)
+    stack.sh("git add alembic && git commit -qm 'A colour' && git tag -f v-newer")
+    stack.sh("docker-compose up -d")
+    newer = "docker-compose exec -T app alembic current"
+    until(120, lambda: "new1 (head)" in stack.sh(newer, check=False).stdout, stack.logs)
+    projects = stack.rows("SELECT count(*) FROM projects")
+
+    # The five steps of the runbook.
+    stack.sh("docker-compose down")
+    stack.sh("git checkout v-older")
+    stack.sh("docker-compose up -d")
+    stack.until_ready()
+    assert not file.exists()
+    current = stack.sh("docker-compose exec -T app alembic current")
+    assert "new1" in current.stdout
+    assert "ahead of this code" in current.stdout + current.stderr
+    migrate = stack.sh("docker-compose ps -a migrate --format '{{.ExitCode}}'").stdout.strip()
+    assert migrate == "0"
+    stack.sh("docker-compose exec -T app alembic downgrade -1")
+    assert f"{HEAD} (head)" in stack.sh("docker-compose exec -T app alembic current").stdout
+    assert stack.rows("SELECT count(*) FROM projects") == projects
+    assert "colour" not in stack.rows(
+        "SELECT string_agg(attname::text, ',') FROM pg_attribute"
+        " WHERE attrelid = 'projects'::regclass AND NOT attisdropped"
+    )
+    stack.until_ready()
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [({"SECRET_KEY": "changeme"}, ["SECRET_KEY"]), (None, ["SECRET_KEY", "DATABASE_URL"])],
+    ids=["placeholder", "absent"],
+)
+def test_a_bad_environment_is_named_in_the_log_of_app(
+    stack: Stack, values: dict[str, str] | None, named: list[str]
+) -> None:
+    stack.sh("docker-compose down --timeout 10")
+    if values is None:
+        (stack.folder / ".env").unlink()
+    else:
+        stack.write_env(**values)
+    try:
+        # Where the database cannot start either, Compose says so and fails.
+        stack.sh(f"PORT={stack.port} docker-compose up -d", check=False)
+        logs = "docker-compose logs app"
+        until(60, lambda: "EnvironmentError" in stack.sh(logs).stdout, stack.logs)
+        output = stack.sh(logs).stdout
+        for variable in named:
+            assert variable in output
+        state = "docker-compose ps -a app --format '{{.State}} {{.ExitCode}}'"
+        until(180, lambda: stack.sh(state).stdout.startswith("exited"), stack.logs)
+        assert stack.sh(state).stdout.split()[1] != "0"
+    finally:
+        stack.sh(f"PORT={stack.port} docker-compose down --timeout 3", check=False)
+        stack.write_env()
+        stack.sh("docker-compose up -d")
+        stack.until_ready()
+
+
+def _rows_of(dump: Path) -> list[str]:
+    """The lines of a dump but those that differ each time."""
+    return [
+        line for line in dump.read_text().splitlines() if not re.match(r"\\(un)?restrict", line)
+    ]
