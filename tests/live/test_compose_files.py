@@ -1,0 +1,103 @@
+"""What the Dockerfile and the Compose files promise, as far as reading them tells."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from combine_health.settings import read_server
+
+ROOT = Path(__file__).parents[2]
+BASE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+STAGING = yaml.safe_load((ROOT / "docker-compose.staging.yml").read_text())
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def _revision(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "deploy" / "revision.py"), *words]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"HEAD": COMMIT},
+        {"HEAD": "ref: refs/heads/a/b\n", "refs/heads/a/b": f"{COMMIT}\n"},
+        {
+            "HEAD": "ref: refs/heads/a",
+            "packed-refs": f"# x\n{'f' * 40} refs/b\n{COMMIT} refs/heads/a",
+        },
+    ],
+    ids=["detached", "branch", "packed"],
+)
+def test_the_revision_is_read_from_git(tmp_path: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert _revision(str(tmp_path)).stdout == "+g0123456789ab"
+    assert _revision(str(tmp_path), "feedfeedfeedfeed").stdout == "+gfeedfeedfeed"
+
+
+def test_no_revision_is_none_and_a_wrong_one_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "HEAD").write_text("ref: refs/heads/unborn")
+    for folder in (tmp_path, tmp_path / "absent"):
+        done = _revision(str(folder))
+        assert (done.returncode, done.stdout) == (0, "")
+    done = _revision(str(tmp_path), "main; rm")
+    assert done.returncode != 0
+    assert "no revision of git" in done.stderr
+
+
+def test_the_requirements_are_those_of_setup_py() -> None:
+    command = [sys.executable, "deploy/requirements.py", "all"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    names = {re.split(r"[^\w.-]", line)[0].lower() for line in done.stdout.splitlines()}
+    assert {"pyramid", "setuptools", "sqlalchemy", "procrastinate", "prometheus-client"} <= names
+    assert "pytest" not in names
+
+
+@pytest.mark.parametrize("name", BASE["services"])
+def test_each_service_is_closed_and_limited(name: str) -> None:
+    service = BASE["services"][name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["deploy"]["resources"]["limits"]["memory"]
+    staging = STAGING["services"][name]
+    assert staging["deploy"]["resources"]["limits"] == {"cpus": "1", "memory": "1G"}
+    assert staging["logging"]["options"]["max-size"]
+
+
+def test_only_the_balancer_has_a_port_and_waits_for_nobody() -> None:
+    services: dict[str, Any] = BASE["services"]
+    assert [name for name, service in services.items() if "ports" in service] == ["lb"]
+    assert services["lb"]["ports"] == ["${LISTEN:-127.0.0.1}:${PORT:-8000}:8000"]
+    assert [name for name, service in services.items() if "depends_on" in service] == ["migrate"]
+    assert "version" not in BASE
+    assert "version" not in STAGING
+
+
+def test_the_grace_is_longer_than_the_drain() -> None:
+    ini = configparser.RawConfigParser()
+    ini.read(ROOT / "production.ini")
+    server = read_server(dict(ini["server:main"]), {})
+    grace = int(BASE["services"]["app"]["stop_grace_period"].removesuffix("s"))
+    assert grace > server["drain_seconds"] + server["stop_timeout"]
+
+
+def test_what_is_private_is_ignored_by_git_and_docker() -> None:
+    for name in (".env", "backup.sql", "app.log"):
+        done = subprocess.run(["git", "check-ignore", "-q", name], cwd=ROOT)
+        assert done.returncode == 0, name
+    # Everything is, but what is named.
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    assert not {"!.env", "!backup.sql", "!app.log", "!.git", "!."} & set(rules)
