@@ -36,7 +36,7 @@ from .announce import announce, refuse
 from .busy import refusal
 from .drain import Drain, Phase, on_signals
 from .lane import Lane, Ready, lane_of
-from .loop import Loop
+from .loop import Loop, prompt
 from .open_files import room_for
 from .ports import PortError, addresses, listen_on
 from .quiet import Quiet
@@ -243,7 +243,7 @@ class Server:
         """Serve until SIGTERM or SIGINT, or `terminate`, and what follows is over."""
         finishing = False
         try:
-            with on_signals(self.terminate, self._interrupt):
+            with on_signals(self.terminate, self._interrupt), prompt():
                 while (phase := self._drain.phase) is not Phase.OVER:
                     if phase is not Phase.SERVING:
                         self._say_draining()

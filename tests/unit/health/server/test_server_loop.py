@@ -1,11 +1,12 @@
 """The I/O loop: who is asked, who is told, and who is forgotten."""
 
 import socket
+import sys
 
 import pytest
 
 from combine_health import loop as module
-from combine_health.loop import Loop
+from combine_health.loop import Loop, prompt
 
 
 class Peer:
@@ -171,3 +172,12 @@ def test_a_crowd_is_let_in_at_once_but_for_a_limit(loop, add, sockets):
     assert len(sockets) == 101
     for number in range(1, 101):
         del sockets[-number]
+
+
+def test_threads_that_compute_give_way_sooner():
+    before = sys.getswitchinterval()
+    with prompt():
+        assert sys.getswitchinterval() == pytest.approx(min(before, 0.001))
+        with prompt():
+            assert sys.getswitchinterval() == pytest.approx(min(before, 0.001))
+    assert sys.getswitchinterval() == pytest.approx(before)
