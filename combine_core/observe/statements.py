@@ -56,7 +56,7 @@ def watch_statements(engine: Engine, *, process: str, slow_ms: int) -> None:
         if work is None:
             comment = outside
         else:
-            comment = comment_of(work)
+            comment = work.comment or comment_of(work)
             # Rows that are inserted in several batches are one statement all the same.
             if getattr(context, _STARTED, None) is None:
                 work.statements[statement] += 1
