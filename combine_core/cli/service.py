@@ -44,7 +44,11 @@ def open_service(ini: str) -> Iterator[Service]:
     loaded = with_database(load_all(get_appsettings(ini), Path(ini)))
     core = loaded.get(CoreSettings)
     engine = make_engine(
-        core.sqlalchemy_url, application_name="combine command", pool_size=2, max_overflow=2
+        core.sqlalchemy_url,
+        application_name="combine command",
+        pool_size=2,
+        max_overflow=2,
+        slow_query_ms=core.slow_query_ms,
     )
     try:
         yield Service(loaded, sessionmaker(engine, expire_on_commit=False))

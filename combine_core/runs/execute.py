@@ -18,6 +18,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.lines import render_prompt
+from combine_core.observe.context import working_at
+from combine_core.observe.provider_calls import provider_call
 from combine_core.providers import (
     Completion,
     CompletionRequest,
@@ -42,6 +44,8 @@ MAX_LOST = 1
 MAX_DELAY_S = 300.0
 # How long a paid answer is kept in memory while the database is away.
 DATABASE_PATIENCE_S = 300.0
+# For runners that no application's settings describe.
+SLOW_PROVIDER_MS = 30_000
 
 
 class ClaimLost(Exception):
@@ -53,6 +57,7 @@ class StepRunner:
 
     :param sessions: makes sessions; one is open only for the moment of a transaction
     :param stopping: set when the worker stops; ends the waiting for a database that is away
+    :param slow_provider_ms: calls of a model that take as long are logged as slow
     """
 
     def __init__(
@@ -60,13 +65,21 @@ class StepRunner:
         sessions: sessionmaker[Session],
         providers: ProviderRegistry,
         stopping: threading.Event,
+        *,
+        slow_provider_ms: int = SLOW_PROVIDER_MS,
     ) -> None:
         self._sessions = sessions
         self._providers = providers
         self._stopping = stopping
+        self._slow_provider_ms = slow_provider_ms
 
     def run_step(self, step_id: uuid.UUID, job_id: int) -> None:
         """Claim the step and bring it to an end; returns at once if it is not this job's to do."""
+        # So that its log lines and its SQL say which step they belong to.
+        with working_at("worker.step", str(step_id)):
+            self._run_step(step_id, job_id)
+
+    def _run_step(self, step_id: uuid.UUID, job_id: int) -> None:
         claim = self._transact(lambda session: claims.claim_step(session, step_id, job_id))
         if claim is None:
             logger.debug("Step %s is not to be done by job %s", step_id, job_id)
@@ -160,7 +173,8 @@ class StepRunner:
     ) -> Completion:
         started = time.monotonic()
         try:
-            completion = provider.complete(request)
+            with provider_call(provider.name, request.model, slow_ms=self._slow_provider_ms):
+                completion = provider.complete(request)
         except ProviderError as error:
             seconds = time.monotonic() - started
             failure = error

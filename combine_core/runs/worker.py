@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from combine_core.database import make_engine
 from combine_core.providers import ProviderRegistry
 from combine_core.runs.claim import adopt_orphans, hand_back
-from combine_core.runs.execute import StepRunner
+from combine_core.runs.execute import SLOW_PROVIDER_MS, StepRunner
 from combine_core.runs.jobs import QUEUE, TASK
 from combine_core.settings.core import CoreSettings
 
@@ -46,6 +46,7 @@ class Worker:
     :param dsn: ``postgresql://`` URL, for Procrastinate's own connections
     :param sessions: sessions for the steps
     :param grace: seconds that steps in flight may take when the worker stops
+    :param slow_provider_ms: calls of a model that take as long are logged as slow
     """
 
     def __init__(
@@ -56,13 +57,16 @@ class Worker:
         *,
         concurrency: int,
         grace: float = GRACE_S,
+        slow_provider_ms: int = SLOW_PROVIDER_MS,
     ) -> None:
         self._dsn = dsn
         self._sessions = sessions
         self._concurrency = concurrency
         self._grace = grace
         self._stopping = threading.Event()
-        self._runner = StepRunner(sessions, providers, self._stopping)
+        self._runner = StepRunner(
+            sessions, providers, self._stopping, slow_provider_ms=slow_provider_ms
+        )
         self._in_flight: dict[int, uuid.UUID] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
@@ -212,10 +216,18 @@ def make_worker(
         # A step needs a connection for moments only; eight serve two hundred threads.
         pool_size=min(concurrency, 8),
         max_overflow=2,
+        slow_query_ms=settings.slow_query_ms,
     )
     dsn = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     sessions = sessionmaker(engine, expire_on_commit=False)
-    return Worker(dsn, sessions, providers, concurrency=concurrency, grace=grace)
+    return Worker(
+        dsn,
+        sessions,
+        providers,
+        concurrency=concurrency,
+        grace=grace,
+        slow_provider_ms=settings.slow_provider_ms,
+    )
 
 
 async def _in_daemon_thread(work: Callable[[], None], *, name: str) -> None:
