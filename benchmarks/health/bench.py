@@ -316,6 +316,7 @@ def main() -> None:
     report = Report()
     server, client = cores()
     report.say(f"server on core {server}, client on {client}, {CONNECTIONS} connections")
+    report.say(f"load of the machine before: {os.getloadavg()[0]:.1f} (times in ms want it near 0)")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         seconds, rounds = (0.5, 3) if given.quick else (1.0, 9)
