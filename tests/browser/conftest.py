@@ -22,7 +22,7 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def chromium() -> Iterator[Any]:
     """The browser. A file of tests skips itself where there is none."""
     path = shutil.which("chromium")
