@@ -26,7 +26,7 @@ from combine_core.database.embedded.binaries import candidates
 from combine_core.database.migrations import head_revision, upgrade
 from combine_core.settings.database_url import parse_database_url
 from tests.conftest import StartService
-from tests.live.compose_stack import NEWER, Stack, engine_answers
+from tests.live.compose_stack import NEWER, ON_TOP, Stack, engine_answers
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
@@ -267,6 +267,8 @@ def test_the_commands_work_on_the_stack(tmp_path: Path) -> None:
         here = command.replace("http://localhost:8000", stack.url).replace(
             "<previous-tag>", "v-older"
         )
+        if ON_TOP:  # COMPOSE_FILE does not count where -f names the files
+            here = here.replace("staging.yml up", f"staging.yml -f {ON_TOP} up")
         if "curl" in here:
             stack.until_ready()
         output = shell(here, expected, stack.folder, stack.environment)
