@@ -23,6 +23,7 @@ from combine_core.database.counted_pool import CountedPool
 from combine_core.database.diagnosis import REMEDIES, RESOLUTION, Watch
 from combine_core.database.migrations import head_revision, known_revisions
 from combine_core.database.probe import ProbeConnection
+from combine_core.database.undo import PARENTS, TABLE_EXISTS, UnknownHistoryError, ways_back
 from combine_core.runs.jobs import QUEUE
 from combine_core.runs.worker import DEAD_AFTER_S
 from combine_core.settings import settings_of
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 MIGRATE = "Run pending migrations: docker-compose exec app alembic upgrade head"
+OTHER_DATABASE = (
+    "Check DATABASE_URL: this is the database of another version. Check out that version, or restore a"
+    " backup that this one made."
+)
 START_WORKERS = "Start workers: docker-compose up -d worker, or combine worker -c production.ini"
 # Work that waits longer than this while workers live: there are too few of them.
 QUEUE_PATIENCE_S = 120
@@ -102,6 +107,14 @@ class Checks:
         if current == [head]:
             return HealthResult.healthy(current=current[0], head=head, position="at head")
         if current[0] not in known_revisions():
+            ((has_parents,),) = self._questions.rows(TABLE_EXISTS)
+            parents = dict(self._questions.rows(PARENTS)) if has_parents else {}
+            try:
+                ways_back(current[0], known_revisions(), parents)
+            except UnknownHistoryError as error:
+                return HealthResult.failing(
+                    "migrations_unknown", str(error), current=current[0], head=head
+                )
             # A newer release has migrated it; the release before it must run on that schema.
             return HealthResult.healthy(current=current[0], head=head, position="ahead")
         detail = f"The database is at revision {current[0]}; this code needs {head}."
@@ -182,7 +195,13 @@ def includeme(config: Configurator) -> None:
         remedy=RESOLUTION,
         remedies=REMEDIES,
     )
-    config.add_health_check("migrations", checks.migrations, interval=5, remedy=MIGRATE)
+    config.add_health_check(
+        "migrations",
+        checks.migrations,
+        interval=5,
+        remedy=MIGRATE,
+        remedies={"migrations_unknown": OTHER_DATABASE},
+    )
     config.add_health_check(
         "pool",
         checks.pool,

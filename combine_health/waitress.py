@@ -183,8 +183,11 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
             if answer is None:
                 super().add_task(self.workers.job(task))
                 return
-            task.requests.pop(0).close()
+            # It stands in line until its answer is written: with nobody in line, the I/O thread would
+            # write as well, without a lock, and the client would get the same bytes twice.
             task.give(answer)
+            if task.requests:
+                task.requests.pop(0).close()
         task.go_on()
 
     def _refusal(self, channel: Channel) -> Ready | None:

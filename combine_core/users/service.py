@@ -12,7 +12,9 @@ from combine_core.database.metadata import new_id
 from combine_core.users.model import User
 
 # Not the grammar of RFC 5322: one @, something on both sides, nothing that breaks a header or a line.
-_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f\ud800-\udfff]{1,64}@[^@\s\x00-\x1f\x7f\ud800-\udfff]{1,190}")
+_EMAIL = re.compile(
+    r"[^@\s\x00-\x1f\x7f\ud800-\udfff]{1,64}@[^@\s\x00-\x1f\x7f\ud800-\udfff]{1,190}"
+)
 
 
 class InvalidEmail(ValueError):

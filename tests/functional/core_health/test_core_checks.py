@@ -15,6 +15,11 @@ from combine_core.database import engine_of, new_id
 from combine_core.database.migrations import head_revision
 from tests.conftest import MakeDatabase
 
+UNKNOWN = "UPDATE alembic_version SET version_num = 'ff99'"
+KNOWN_PARENT = (
+    "INSERT INTO schema_undo (revision, down_revision, title, statements)"
+    " SELECT 'ff99', max(revision), 'x', '' FROM schema_undo"
+)
 Detailed = Callable[..., dict[str, Any]]
 
 
@@ -93,9 +98,10 @@ def test_work_that_waits_is_named(detailed: Detailed, database_url: str) -> None
         (["DROP TABLE alembic_version"], "failing", "migrations_none"),
         (["UPDATE alembic_version SET version_num = '0001'"], "failing", "migrations_behind"),
         (["INSERT INTO alembic_version VALUES ('0001')"], "failing", "migrations_several_heads"),
-        (["UPDATE alembic_version SET version_num = 'ff99'"], "healthy", None),
+        ([UNKNOWN], "failing", "migrations_unknown"),
+        ([UNKNOWN, KNOWN_PARENT], "healthy", None),
     ],
-    ids=["no row", "no table", "behind", "several heads", "ahead"],
+    ids=["no row", "no table", "behind", "several heads", "another history", "ahead"],
 )
 def test_the_schema_decides_readiness(
     make_app: Any,
@@ -117,7 +123,8 @@ def test_the_schema_decides_readiness(
     if status == "healthy":
         assert check["data"]["position"] == "ahead"
     else:
-        assert "alembic upgrade head" in check["remedy"]
+        remedy = "DATABASE_URL" if cause == "migrations_unknown" else "alembic upgrade head"
+        assert remedy in check["remedy"]
 
 
 def test_an_exhausted_pool_is_not_a_database_that_is_down(

@@ -15,6 +15,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 
+from combine_health.lane import Ready
 from combine_health.loop import Loop
 from combine_health.waitress import Channel, Dispatcher, Parser, Server, Task
 
@@ -183,3 +184,28 @@ def test_a_server_that_breaks_closes_what_it_opened():
     host, port = served.listening[0]
     with pytest.raises(OSError, match="refused"):
         socket.create_connection((host, int(port)), timeout=PATIENCE)
+
+
+def test_output_is_written_without_a_lock_while_no_request_stands_in_line():
+    """So a request stays in line until its answer is written, or two threads would write it."""
+    assert "if not self.requests:" in source(HTTPChannel.handle_write)
+
+    class Line:
+        """A channel with three probes in line."""
+
+        close_when_flushed = False
+
+        def __init__(self):
+            self.requests = [SimpleNamespace(close=lambda: None) for _ in range(3)]
+            self.lengths = []
+
+        def give(self, answer):
+            self.lengths.append(len(self.requests))
+
+        def go_on(self):
+            self.lengths.append(len(self.requests))
+
+    lane = SimpleNamespace(answer=lambda request: Ready(b"", close=False))
+    line = Line()
+    Dispatcher.add_task(SimpleNamespace(lane=lane), line)
+    assert line.lengths == [3, 2, 1, 0]
