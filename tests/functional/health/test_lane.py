@@ -251,7 +251,9 @@ def test_keep_alive_for_ten_thousand_requests(served, version):
                 before = process.memory_info().rss, process.num_threads(), process.num_fds()
         after = process.memory_info().rss, process.num_threads(), process.num_fds()
     assert after[0] - before[0] < 2_000_000
-    assert after[1:] == before[1:]
+    # A check may be running at one of the two moments, on a thread of its own.
+    assert abs(after[1] - before[1]) <= 2
+    assert after[2] == before[2]
 
 
 def test_a_probe_byte_by_byte(served):
