@@ -37,6 +37,8 @@ def installed(tmp_path_factory):
             sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index",
             "--no-build-isolation", "--disable-pip-version-check", "--target", target, source,
         ],
+        # Whatever `make` tells pip is not meant for this one.
+        env={name: value for name, value in os.environ.items() if not name.startswith("PIP_")},
         capture_output=True,
         text=True,
     )  # fmt: skip
