@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from .maintenance_watch import INTERVAL, TIMEOUT, MaintenanceWatch
 from .redact import Redactor
 from .runner import Clock, Runner
 from .settings import HealthEnvironmentError, HealthSettings, in_variable
+from .state import Reading
 from .verdict import Circumstances, Saturation, Service, judge
 
 if TYPE_CHECKING:
@@ -102,11 +104,11 @@ class HealthRegistry:
             self.settings.maintenance_path, self.clock, self.redactor, self._turned
         )
         self.maintenance.look()  # now: a process born in maintenance must not say ready first
-        chores = [
-            Check("maintenance", self.maintenance.look, interval=INTERVAL, timeout=TIMEOUT),
+        background = self.settings.background
+        chores = [Check("maintenance", self.maintenance.look, interval=INTERVAL, timeout=TIMEOUT)]
+        if background:
             # What the passing of time changes is noticed by nobody else.
-            Check("observe", lambda _: self.observe(), interval=OBSERVED_EVERY),
-        ]
+            chores.append(Check("observe", lambda _: self.observe(), interval=OBSERVED_EVERY))
         # Only now is every secret known.
         for checks in (self.checks, self.disabled):
             checks.update({name: self._clean(check) for name, check in checks.items()})
@@ -114,10 +116,10 @@ class HealthRegistry:
             self.checks.values(),
             self._registry,
             self.redactor,
-            background=self.settings.background,
+            background=background,
             clock=self.clock,
             chores=chores,
-            tell=self._tell,
+            tell=partial(self._tell, judging=background),
         )
 
     def _clean(self, check: Check) -> Check:
@@ -178,29 +180,39 @@ class HealthRegistry:
             log.warning("%s", warning)
 
     def observe(self) -> None:
-        """Notice a change in the status of the service; tell it to the log and the listeners."""
-        with self._observing:
-            verdict = judge(self.runner.readings(), self.circumstances())
-            if verdict.status is self._status:
-                return
-            change = Change(
-                None,
-                self._status,
-                verdict.status,
-                verdict.cause,
-                verdict.detail,
-                verdict.remedy,
-                self.clock.wall(),
-            )
-            self._status = verdict.status
-            self.recent = remember(self.recent, change, KEPT)
-            self.transitions += 1
-        self.outboxes.tell([change])
+        """Tell the log and the listeners what happened, and what has become of the service.
 
-    def _tell(self, events: Sequence[Event]) -> None:
-        self.outboxes.tell(events)
-        if any(isinstance(event, Change) for event in events):
-            self.observe()
+        Where checks run at the request, only after all of them did: what nobody asked for is old,
+        and says nothing about the service.
+        """
+        self._tell(judging=True)
+
+    def _tell(self, *, judging: bool) -> None:
+        # One at a time, or a status could be told before the change of the check that decided it.
+        with self._observing:
+            events: list[Event]
+            events, readings = self.runner.take()
+            if judging and (change := self._turn(readings)):
+                events.append(change)
+            self.outboxes.tell(events)
+
+    def _turn(self, readings: Sequence[Reading]) -> Change | None:
+        verdict = judge(readings, self.circumstances())
+        if verdict.status is self._status:
+            return None
+        change = Change(
+            None,
+            self._status,
+            verdict.status,
+            verdict.cause,
+            verdict.detail,
+            verdict.remedy,
+            self.clock.wall(),
+        )
+        self._status = verdict.status
+        self.recent = remember(self.recent, change, KEPT)
+        self.transitions += 1
+        return change
 
     def verify(self) -> None:
         """Raise `HealthEnvironmentError` where a setting names a check that does not exist."""

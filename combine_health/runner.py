@@ -9,7 +9,7 @@ it returns. Readers only ever copy what is known: a probe never waits for a chec
 import atexit
 import logging
 import weakref
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from .state import TIMEOUT, Outcome, Reading, State, read
 
 log = logging.getLogger("combine_health")
 
-Tell: TypeAlias = Callable[[Sequence[Change | CheckRun]], None]
+Happened: TypeAlias = Change | CheckRun
 
 
 def _utc_now() -> datetime:
@@ -66,8 +66,8 @@ class _Slot:
 class Runner:
     """Runs ``checks`` against ``registry`` and remembers what they found.
 
-    ``chores`` are run like checks and shown to nobody. ``tell`` is handed what happened, on the
-    thread where it did, so it must neither block nor raise.
+    ``chores`` are run like checks and shown to nobody. ``tell`` is called when something happened,
+    on the thread where it did, so it must neither block nor raise; `take` says what it was.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Runner:
         background: bool = True,
         clock: Clock | None = None,
         chores: Iterable[Check] = (),
-        tell: Tell = lambda _events: None,
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
         self._checks = tuple(checks)
         self._chores = tuple(chores)
@@ -87,7 +87,7 @@ class Runner:
         self._redactor = redactor
         self._background = background
         self._clock = clock or Clock()
-        self._tell_of = tell
+        self._tell_that = tell
         self.moved = 0
         """How often any check has changed its status; readers compare it to know what is new."""
         self.reset()
@@ -108,7 +108,7 @@ class Runner:
         self._slots = {check.name: _Slot(check, State(since)) for check in self._checks}
         for chore in self._chores:  # under names that no check can have
             self._slots[f"({chore.name})"] = _Slot(chore, State(since), chore=True)
-        self._events: list[Change | CheckRun] = []
+        self._events: list[Happened] = []
 
     # Starting and stopping
 
@@ -158,6 +158,16 @@ class Runner:
         """One check as it stands now; ``None`` if there is none of that name."""
         slot = self._slots.get(name)
         return None if slot is None else self._read(slot, self._clock.monotonic())
+
+    def take(self) -> tuple[list[Happened], list[Reading]]:
+        """What happened since the last call, in its order, and every check as it stood after that.
+
+        Both are of one moment: whoever judges the readings has also been told what made them so.
+        """
+        self.start()
+        with self._changed:
+            events, self._events = self._events, []
+            return events, self.readings()
 
     def wait_idle(self, timeout: float) -> bool:
         """Wait until no run is under way, at most ``timeout`` real seconds; for tests."""
@@ -333,13 +343,11 @@ class Runner:
         return read(slot.check, slot.state, attempt.started if attempt else None, now, slot.skipped)
 
     def _tell(self) -> None:
-        """Tell what happened, outside the lock."""
+        """Tell that something happened, outside the lock."""
         if not self._events:
             return
-        with self._changed:
-            events, self._events = self._events, []
         try:
-            self._tell_of(events)
+            self._tell_that()
         except Exception as error:  # noqa: BLE001 - reported; the checks go on
             report(error)
 

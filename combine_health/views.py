@@ -165,8 +165,10 @@ def _readings(
 ) -> list[Reading]:
     """The checks as they stand, those of other names left out; run now if that is the way."""
     if not health.settings.background:
-        health.runner.refresh(kinds, names if names is not None else group)
-        health.observe()
+        asked = names if names is not None else group
+        health.runner.refresh(kinds, asked)
+        if asked is None and set(DECIDING) <= set(kinds):
+            health.observe()
     return [
         one
         for one in health.runner.readings()

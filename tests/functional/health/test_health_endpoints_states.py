@@ -104,13 +104,34 @@ def test_maintenance_ends_by_itself(app, order, time):
     app.get("/health/ready", status=200)
     time.advance(3600)
     assert detailed(app)["maintenance"] is None
-    # What comes after is the clock's jump: results that were never renewed.
-    history = detailed(app)["history"][:3]
+    history = detailed(app)["history"]
     assert [(one["from"], one["to"], one["cause"]) for one in history] == [
         ("starting", "healthy", None),
         ("healthy", "maintenance", "maintenance"),
         ("maintenance", "healthy", None),
     ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/health", "/health/startup", "/health/ready?check=cache", "/health/ready/caches", "/status"],
+)
+def test_what_nobody_asked_for_changes_nothing(make_app, make_switch, time, path):
+    clock = time.clock()
+
+    def setup(config):
+        config.add_health_check("database", make_switch())
+        config.add_health_check("cache", make_switch(), groups=["caches"])
+        health_of(config.registry).clock = clock
+
+    app = make_app(setup)
+    for _ in range(3):
+        app.get("/health/ready", status=200)
+        time.advance(3600)
+        app.get(path, status=200)
+        time.advance(3600)
+    history = detailed(app)["history"]
+    assert [(one["from"], one["to"]) for one in history] == [("starting", "healthy")]
 
 
 def test_maintenance_is_ended_and_changed_by_hand(app, order, health, time):

@@ -161,6 +161,47 @@ def test_the_passing_of_time_is_noticed_by_a_chore(make, time):
     assert [event.after for event in ear.wait(2)] == ["healthy", "unavailable"]
 
 
+def test_what_decided_is_told_before_what_it_decided(make, time, monkeypatch):
+    health = make(Check("a", lambda _: True))
+    ear = Ear()
+    health.outboxes.add(ear.listener)
+    tell = health.outboxes.tell
+    others = []
+
+    def look_meanwhile(events):
+        if not others:  # the first to tell is held up; somebody else sees the new state already
+            others.append(threading.Thread(target=health.observe))
+            others[0].start()
+            others[0].join(0.5)
+        tell(events)
+
+    monkeypatch.setattr(health.outboxes, "tell", look_meanwhile)
+    step(health)
+    others[0].join(PATIENCE)
+    assert [event.check for event in ear.wait(2)] == ["a", None]
+
+
+def test_what_two_threads_tell_keeps_its_order(make, time, monkeypatch):
+    second = threading.Event()
+    answers = {"a": lambda _: True, "b": lambda _: second.wait(PATIENCE)}
+    health = make(*(Check(name, answer, timeout=PATIENCE) for name, answer in answers.items()))
+    ear = Ear()
+    health.outboxes.add(ear.listener)
+    tell = health.outboxes.tell
+    held_up = []
+
+    def hold_up(events):
+        if not held_up and any(isinstance(event, Change) for event in events):
+            held_up.append(events)
+            second.set()  # b ends, and is told of, while a is still on its way
+            threading.Event().wait(0.5)
+        tell(events)
+
+    monkeypatch.setattr(health.outboxes, "tell", hold_up)
+    step(health)
+    assert [event.check for event in ear.wait(3)] == ["a", "b", None]
+
+
 def test_what_is_kept_is_bounded(make, time):
     number = iter(range(10_000))
     health = make(Check("a", lambda _: next(number) % 2 == 0))

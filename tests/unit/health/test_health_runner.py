@@ -509,11 +509,9 @@ def test_secrets_reach_neither_reading_nor_listeners_nor_log(caplog):
     )
     redactor = Redactor()
     redactor.add(canary)
-    told = []
-    runner = Runner(
-        [Check("a", raising(error))], None, redactor, background=False, tell=told.extend
-    )
+    runner = Runner([Check("a", raising(error))], None, redactor, background=False)
     runner.refresh([Kind.READY])
+    told, _ = runner.take()
     assert {type(event) for event in told} == {Change, CheckRun}
     for event in told:
         if isinstance(event, Change):
