@@ -30,5 +30,7 @@ class BrowserSession(Identified, Model):
     # What the browser said of itself and where it came from, for its owner to recognise it.
     user_agent: Mapped[str]
     ip: Mapped[str | None]
+    # The provider that the sign-in was made with; the local sign-in has none.
+    provider: Mapped[str | None]
 
     __table_args__ = (CheckConstraint("octet_length(token_sha256) = 32", name="token_sha256"),)

@@ -1,0 +1,1 @@
+"""What happened to accounts and rights: append-only lines for administrators."""

@@ -1,0 +1,51 @@
+"""Tables of the identities by which people sign in, and of invitations to bring one."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from combine_core.database import Identified, Model
+
+
+class LinkedIdentity(Identified, Model):
+    """Somebody's account with a provider, and the user it signs in.
+
+    Issuer and subject alone say whose it is (OpenID Connect Core 1.0, 5.7). What else the provider
+    said at the last sign-in is kept for people to look at, and decides nothing.
+    """
+
+    __tablename__ = "identities"
+
+    user_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), index=True
+    )
+    provider: Mapped[str]
+    issuer: Mapped[str]
+    subject: Mapped[str]
+    email: Mapped[str | None]
+    email_verified: Mapped[bool]
+    last_sign_in_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+
+
+class Invitation(Identified, Model):
+    """A link that ties the identity of whoever opens it first to a user that an operator made.
+
+    The link holds the token; here stands its SHA-256 alone.
+    """
+
+    __tablename__ = "invitations"
+
+    user_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), index=True
+    )
+    token_sha256: Mapped[bytes] = mapped_column(unique=True)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+    __table_args__ = (CheckConstraint("octet_length(token_sha256) = 32", name="token_sha256"),)

@@ -1,0 +1,1 @@
+"""OpenID Connect providers, and what they say of who signs in."""
