@@ -7,6 +7,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import procrastinate
@@ -94,15 +95,16 @@ class Worker:
         if self._stopping.is_set():
             self._main.cancel()
         try:
-            await self._main
-        except asyncio.CancelledError:
+            with suppress(asyncio.CancelledError):
+                await self._main
             logger.info("The worker has stopped")
         finally:
             await _in_daemon_thread(self._hand_back_in_flight, name="hand-back")
 
     async def _serve_for_ever(self) -> None:
         delay = 0.2
-        while True:
+        # A library may have swallowed the cancellation.
+        while not self._stopping.is_set():
             try:
                 await self._serve()
                 logger.warning("The worker ended by itself; starting it again")
@@ -127,30 +129,38 @@ class Worker:
         )
         app = procrastinate.App(connector=connector)
         app.task(name=TASK, queue=QUEUE, pass_context=True)(self._perform)
-        async with app.open_async():
-            work = asyncio.create_task(
-                app.run_worker_async(
-                    queues=[QUEUE],
-                    name="combine",
-                    concurrency=self._concurrency,
-                    install_signal_handlers=False,
-                    delete_jobs="successful",
-                    update_heartbeat_interval=HEARTBEAT_S,
-                    stalled_worker_timeout=DEAD_AFTER_S,
-                    shutdown_graceful_timeout=self._grace,
-                )
+        try:
+            await app.open_async()
+            await self._work_and_sweep(app)
+        finally:
+            # Also when the opening was cancelled: the tasks of a pool that nobody closes outlive
+            # their cancellation, and the process would wait for them for ever.
+            await app.close_async()
+
+    async def _work_and_sweep(self, app: procrastinate.App) -> None:
+        work = asyncio.create_task(
+            app.run_worker_async(
+                queues=[QUEUE],
+                name="combine",
+                concurrency=self._concurrency,
+                install_signal_handlers=False,
+                delete_jobs="successful",
+                update_heartbeat_interval=HEARTBEAT_S,
+                stalled_worker_timeout=DEAD_AFTER_S,
+                shutdown_graceful_timeout=self._grace,
             )
-            sweep = asyncio.create_task(self._sweep_for_ever(app))
-            try:
-                # Whichever ends first, ends both: each ends only by an error or by stop().
-                await asyncio.wait({work, sweep}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in (work, sweep):
-                    task.cancel()
-                ended = await asyncio.gather(work, sweep, return_exceptions=True)
-            for outcome in ended:
-                if isinstance(outcome, Exception):
-                    raise outcome
+        )
+        sweep = asyncio.create_task(self._sweep_for_ever(app))
+        try:
+            # Whichever ends first, ends both: each ends only by an error or by stop().
+            await asyncio.wait({work, sweep}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (work, sweep):
+                task.cancel()
+            ended = await asyncio.gather(work, sweep, return_exceptions=True)
+        for outcome in ended:
+            if isinstance(outcome, Exception):
+                raise outcome
 
     async def _perform(self, context: procrastinate.JobContext, step_id: str) -> None:
         job_id = context.job.id

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -65,6 +66,8 @@ def test_a_worker(database_url, tmp_path):
     try:
         line = wait_for(lambda: log.read_text(errors="replace"), "memory")
         assert MEMORY.search(line)
-    finally:
         worker.terminate()
-        worker.wait(PATIENCE_S)
+        assert worker.wait(PATIENCE_S) in {0, -signal.SIGTERM}
+    finally:
+        worker.kill()
+        worker.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -313,6 +314,19 @@ def test_stopping_hands_the_step_back_and_another_worker_ends_it(
     gated.may_answer.set()  # the answer that nobody waits for any more comes now
     with working(settings, with_gated):
         assert ended(sessions, run).state == RunState.SUCCEEDED
+
+
+def test_it_stops_while_it_connects(
+    with_gated: ProviderRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(PATIENCE_S)
+        url = f"postgresql://combine:sesame@127.0.0.1:{silent.getsockname()[1]}/combine"
+        with working(CoreSettings(database_url=url), with_gated):  # type: ignore[arg-type]
+            waiting, _ = silent.accept()
+        waiting.close()
+    assert "The worker has stopped" in caplog.text
 
 
 def test_the_step_of_a_worker_given_up_for_dead_goes_to_another_once(
