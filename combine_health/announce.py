@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 log = logging.getLogger("combine_health")
@@ -35,6 +36,12 @@ def _url(host: str, port: str) -> str:
     if host in {"0.0.0.0", "::", "127.0.0.1", "::1"}:  # noqa: S104 - shown, not bound
         host = "localhost"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def command_for(global_conf: Mapping[str, str]) -> str:
+    """The command that starts the server on the port ``{port}``."""
+    ini = Path(global_conf.get("__file__", "production.ini")).name
+    return f"PORT={{port}} pserve {ini}"
 
 
 def refuse(message: str) -> NoReturn:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .proxies import proxies
 from .setting_values import (
     count,
     file,
@@ -200,6 +201,16 @@ SERVER_OWN = (
         None,
         "Requests that may wait for a worker thread; 100 a thread if not set. Those beyond get 503.",
         some,
+        SERVER,
+    ),
+    Declared(
+        "trusted_proxy",
+        VARIABLE_PREFIX + "TRUSTED_PROXY",
+        "addresses, networks, names",
+        (),
+        "The balancers whose X-Forwarded-For, -Host and -Proto are believed; from anybody else they"
+        " are dropped. * believes everybody.",
+        proxies,
         SERVER,
     ),
 )

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from enum import Enum
 from math import inf
 from time import monotonic
+from typing import Any, NoReturn
 
 INTERRUPTED = 5.0  # seconds for requests in flight after Ctrl-C: somebody sits there and waits
 
@@ -87,3 +88,14 @@ def on_signals(terminate: Callable[[], None], interrupt: Callable[[], None]) -> 
     finally:
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)
+
+
+def end_on_sigterm() -> None:
+    """Until a server runs, SIGTERM ends the process as SIGINT does."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def end(_number: int, _frame: Any) -> NoReturn:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, end)

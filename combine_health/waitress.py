@@ -17,6 +17,8 @@ and of its own:
                    it are answered with 503 at once
 ``port_hint``      the command that starts it on another port; ``{port}`` stands for the port
 ``banner``         further lines to print once it listens; ``{url}`` stands for its URL
+``trusted_proxy``  as waitress has it, and several; a network or a name will do too. Without
+                   ``trusted_proxy_headers`` it believes X-Forwarded-For, -Host and -Proto
 
 The ini has no interpolation, so the variables ``PORT`` and ``LISTEN`` (``host`` or ``host:port``,
 several by spaces) win over it, as do ``COMBINE_HEALTH_DRAIN_SECONDS`` and the like.
@@ -24,21 +26,20 @@ several by spaces) win over it, as do ``COMBINE_HEALTH_DRAIN_SECONDS`` and the l
 
 import logging
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from .announce import announce, refuse
+from .announce import announce, command_for, refuse
 from .busy import refusal
-from .drain import Drain, Phase, on_signals
+from .channel import QUIET, Channel, parse
+from .drain import Drain, Phase, end_on_sigterm, on_signals
 from .lane import Lane, Ready, lane_of
 from .loop import Loop, prompt
 from .open_files import room_for
 from .ports import PortError, addresses, listen_on
+from .proxies import Proxies, proxies
 from .quiet import Quiet
 from .registry import HealthRegistry, IHealthRegistry
 from .settings import HealthEnvironmentError, HealthSettings, read_server
@@ -47,115 +48,18 @@ from .wsgi import registry_of
 
 try:
     from waitress import trigger, wasyncore
-    from waitress.channel import HTTPChannel
-    from waitress.parser import HTTPRequestParser
+    from waitress.proxy_headers import proxy_headers_middleware
     from waitress.server import BaseWSGIServer, create_server
-    from waitress.task import ThreadedTaskDispatcher, WSGITask
+    from waitress.task import ThreadedTaskDispatcher
 except ImportError:  # said in one line where a server is asked for
-    HTTPChannel = HTTPRequestParser = ThreadedTaskDispatcher = WSGITask = object
+    ThreadedTaskDispatcher = object
 
 log = logging.getLogger("combine_health")
 
 OWN_KEYS = ("port_hint", "banner", "drain_seconds", "stop_timeout", "queue_limit")
 QUEUE_PER_THREAD = 100
 CONNECTIONS = 20_000  # waitress' own limit of 100 would keep probes out
-QUIET = 0.5  # seconds without a byte after which a connection without a request is closed
-HALF = 2.0  # the same with half a request
-
-
-class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
-    """Does not ask to continue a request that is complete: waitress would wait for ever."""
-
-    def received(self, data: bytes) -> int:
-        """Take bytes; returns how many were used."""
-        used: int = super().received(data)
-        if self.completed:
-            self.expect_continue = False
-        return used
-
-
-def _parse(data: bytes, adj: Any) -> Parser:
-    parser = Parser(adj)
-    parser.received(data)
-    return parser
-
-
-class Task(WSGITask):  # type: ignore[misc]
-    """A request on a worker thread; while the server drains, its connection ends with it."""
-
-    def build_response_header(self) -> bytes:
-        """Status line and headers."""
-        if self.channel.server.task_dispatcher.lane.draining:
-            self.request.headers["CONNECTION"] = "close"
-        header: bytes = super().build_response_header()
-        return header
-
-
-class Channel(HTTPChannel):  # type: ignore[misc]
-    """A connection, to which an answer can be given without a worker thread."""
-
-    parser_class = Parser
-    task_class = Task
-    requests: list[Any]
-
-    def add_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002 - waitress' name
-        """Open: from now on it is watched."""
-        super().add_channel(map)
-        self.server.task_dispatcher.loop.touch(self)
-
-    def del_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002
-        """Closed, in a moment: it is watched no more."""
-        self.server.task_dispatcher.loop.forget(self._fileno)
-        super().del_channel(map)
-
-    def received(self, data: bytes) -> bool:
-        """Take bytes; on the I/O thread."""
-        idle = self.request is None and not self.requests
-        answer = self.server.task_dispatcher.lane.recognise(data) if idle else None
-        if answer is None:
-            taken: bool = super().received(data)
-            return taken
-        with self.requests_lock:
-            if self.will_close or self.close_when_flushed:
-                return False
-            self.give(answer)
-        return True
-
-    def give(self, answer: Ready) -> None:
-        """Answer the request whose turn it is. ``requests_lock`` is held; any thread.
-
-        Not by ``write_soon``: that may wait for the I/O thread, which this may be, and wakes it by
-        a pipe that it could fill up.
-        """
-        with self.outbuf_lock:
-            if not self.connected:
-                return
-            self.outbufs[-1].append(answer.data)
-            self.current_outbuf_count += len(answer.data)
-            self.total_outbufs_len += len(answer.data)
-            self._flush_exception(self._flush_some, do_close=False)
-        if answer.close:
-            self.close_when_flushed = True
-            self.forget()
-
-    def forget(self) -> None:
-        """Drop what was sent after a request that ends the connection."""
-        for request in self.requests:
-            request.close()
-        self.requests = []
-
-    def go_on(self) -> None:
-        """Let a half-read request send its body, as ``service`` does when nothing else waits."""
-        half = self.request
-        if half is None or not half.expect_continue or not half.headers_finished:
-            return
-        if self.connected and not self.sent_continue and not self.close_when_flushed:
-            self.send_continue()
-
-    def is_quiet(self, now: float) -> bool:
-        """Whether nothing is under way here, so that closing it loses no request."""
-        pause = QUIET if self.request is None else HALF
-        return not self.requests and now - self.last_activity >= pause
+PROXY_HEADERS = "x-forwarded-for x-forwarded-host x-forwarded-proto"
 
 
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
@@ -224,13 +128,16 @@ class Server:
             settings.saturated_after,
             *([self._health.clock.monotonic] if self._health else []),
         )
-        self._lane = lane_of(self._health, registry, adj, lambda data: _parse(data, adj))
+        self._lane = lane_of(self._health, registry, adj, lambda data: parse(data, adj))
         self._drain = Drain(wait=own["drain_seconds"], stop=own["stop_timeout"])
         self._map: dict[int, Any] = {}
         self._wake = trigger.trigger(self._map)
         self._loop = Loop(self._map, wasyncore.read, wasyncore.write)
         self._dispatcher = Dispatcher(self._lane, self._workers, self._loop)
-        made = create_server(app, map=self._map, _dispatcher=self._dispatcher, **passed)
+        judged = _behind(Proxies(proxies(adj.trusted_proxy or "")), app, adj)
+        passed = {key: value for key, value in passed.items() if "proxy" not in key}
+        passed["clear_untrusted_proxy_headers"] = False  # `judged` does
+        made = create_server(judged, map=self._map, _dispatcher=self._dispatcher, **passed)
         self.adj = made.adj
         self.listening: list[tuple[str, str]] = getattr(made, "effective_listen", None) or [
             (made.effective_host, made.effective_port)
@@ -339,7 +246,14 @@ def serve_paste(app: Any, global_conf: Mapping[str, str], **ini: str) -> int:
 
 
 def _prepare(global_conf: Mapping[str, str], ini: Mapping[str, str]) -> Callable[[Any], None]:
+    try:
+        own = read_server(ini)
+    except HealthEnvironmentError as error:
+        raise PortError(f"{error} (section [server:main] of the ini file)") from None
     passed: dict[str, Any] = {key: value for key, value in ini.items() if key not in OWN_KEYS}
+    if own["trusted_proxy"]:
+        passed["trusted_proxy"] = " ".join(own["trusted_proxy"])
+        passed.setdefault("trusted_proxy_headers", PROXY_HEADERS)
     passed.setdefault("connection_limit", str(room_for(CONNECTIONS)))
     if "unix_socket" in passed or "sockets" in passed:
         _adjust(**passed)
@@ -347,15 +261,11 @@ def _prepare(global_conf: Mapping[str, str], ini: Mapping[str, str]) -> Callable
         where = addresses(passed, os.environ)
         passed = {k: v for k, v in passed.items() if k not in {"host", "port", "listen"}}
         found = _adjust(listen=" ".join(where), **passed)
-        hint = ini.get("port_hint") or _default_hint(global_conf)
+        hint = ini.get("port_hint") or command_for(global_conf)
         passed["sockets"] = listen_on(
             found.listen, found.backlog, lambda port: hint.replace("{port}", str(port))
         )
-    try:
-        own = read_server(ini)
-    except HealthEnvironmentError as error:
-        raise PortError(f"{error} (section [server:main] of the ini file)") from None
-    _end_on_sigterm()
+    end_on_sigterm()
 
     def serve(app: Any) -> None:
         registry = registry_of(app)
@@ -383,17 +293,23 @@ def _adjust(**passed: Any) -> Any:
         raise PortError(f"{what} (section [server:main] of the ini file)") from None
 
 
-def _default_hint(global_conf: Mapping[str, str]) -> str:
-    ini = Path(global_conf.get("__file__", "production.ini")).name
-    return f"PORT={{port}} pserve {ini}"
+def _behind(trusted: Proxies, app: Any, adj: Any) -> Callable[[dict[str, Any], Any], Any]:
+    """``app``, told by the headers of ``trusted`` who its client is, and by nobody else's."""
 
+    def told(peer: str | None) -> Any:
+        return proxy_headers_middleware(
+            app,
+            trusted_proxy=peer,
+            trusted_proxy_count=adj.trusted_proxy_count,
+            trusted_proxy_headers=adj.trusted_proxy_headers,
+            clear_untrusted=adj.clear_untrusted_proxy_headers,
+            log_untrusted=adj.log_untrusted_proxy_headers,
+        )
 
-def _end_on_sigterm() -> None:
-    """Until the server runs, SIGTERM ends the process as SIGINT does."""
-    if threading.current_thread() is not threading.main_thread():
-        return
+    believed, plain = told("*"), told(None)
 
-    def end(_number: int, _frame: Any) -> NoReturn:
-        raise SystemExit(0)
+    def judged(environ: dict[str, Any], start_response: Any) -> Any:
+        chosen = believed if environ["REMOTE_ADDR"] in trusted else plain
+        return chosen(environ, start_response)
 
-    signal.signal(signal.SIGTERM, end)
+    return judged

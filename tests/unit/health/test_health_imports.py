@@ -12,6 +12,7 @@ PACKAGE = Path(combine_health.__file__).parent
 ALLOWED = {"pyramid", "pluggy", "zope", "combine_health", *sys.stdlib_module_names}
 OPTIONAL = {  # by path below the package: what it may import beyond that
     "waitress.py": {"waitress"},
+    "channel.py": {"waitress"},
     "metrics.py": {"prometheus_client"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -15,9 +15,10 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 
+from combine_health.channel import Channel, Parser, Task
 from combine_health.lane import Ready
 from combine_health.loop import Loop
-from combine_health.waitress import Channel, Dispatcher, Parser, Server, Task
+from combine_health.waitress import Dispatcher, Server
 
 PATIENCE = 10
 OWN = {"drain_seconds": 0.0, "stop_timeout": 1.0, "queue_limit": None}
@@ -106,6 +107,12 @@ def test_the_classes_are_replaced_where_waitress_looks_for_them():
     assert (Channel.parser_class, Channel.task_class) == (Parser, Task)
     assert "build_response_header()" in source(WSGITask.write)
     assert 'self.request.headers.get("CONNECTION"' in source(WSGITask.build_response_header)
+
+
+def test_the_headers_are_written_before_the_body_unless_that_is_done():
+    body = source(WSGITask.write)
+    assert body.index("if not self.wrote_header:") < body.index("channel.write_soon(rh)")
+    assert body.index("self.wrote_header = True") < body.index("channel.write_soon(towrite)")
 
 
 def test_the_parts_of_a_parsed_request_that_the_lane_reads():

@@ -9,11 +9,11 @@ from pyramid.config import Configurator
 from waitress.adjustments import Adjustments
 from waitress.proxy_headers import parse_proxy_headers
 
+from combine_health.channel import Parser
 from combine_health.forwarded import is_well_formed
 from combine_health.lane import Lane, lane_of
 from combine_health.registry import health_of
 from combine_health.report import Answer
-from combine_health.waitress import Parser
 from combine_health.wsgi import registry_of
 
 ADJ = Adjustments()

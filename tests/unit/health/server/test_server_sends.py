@@ -1,0 +1,62 @@
+"""How an answer leaves: a process may end between two sends, and a balancer cannot mend half of one."""
+
+import http.client
+import threading
+
+import pytest
+from waitress.channel import HTTPChannel
+
+from combine_health.channel import Channel
+from combine_health.waitress import Server
+
+PATIENCE = 10
+OWN = {"drain_seconds": 0.0, "stop_timeout": 1.0, "queue_limit": None}
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "chunks", "bodies"),
+    [
+        ("GET", [("Content-Length", "4")], [b"body"], [b"body"]),
+        ("GET", [], [b"body"], [b"body"]),
+        ("GET", [("Content-Length", "8")], [b"", b"body", b"more"], [b"body", b"more"]),
+        ("GET", [], [b"a", b"b"], [b"1\r\na\r\n", b"1\r\nb\r\n", b"0\r\n\r\n"]),
+        ("GET", [("Content-Length", "0")], [b"beyond"], [b""]),
+        ("GET", [("Content-Length", "0")], [], [b""]),
+        ("HEAD", [("Content-Length", "4")], [], [b""]),
+    ],
+    ids=["length", "no length", "two", "chunked", "beyond", "empty", "HEAD"],
+)
+def test_the_headers_leave_with_the_start_of_the_body(monkeypatch, method, headers, chunks, bodies):
+    sends: list[bytes] = []
+
+    def send(channel, data, do_close=True):
+        sends.append(bytes(data))  # first: the client may be quicker than the next line
+        return HTTPChannel.send(channel, data, do_close=do_close)
+
+    def application(_environ, start_response):
+        start_response("200 OK", headers)
+        return chunks
+
+    monkeypatch.setattr(Channel, "send", send)
+    served = Server(application, {"listen": "127.0.0.1:0", "threads": 1}, OWN)
+    thread = threading.Thread(target=served.run)
+    thread.start()
+    host, port = served.listening[0]
+    connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
+    try:
+        # On one connection, where it stays open: the second answer gets a buffer of its own.
+        for _ in range(2):
+            sends.clear()
+            connection.request(method, "/")
+            answer = connection.getresponse()
+            answer.read()
+            first, *others = sends
+            head, end, body = first.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert end
+            assert [body, *others] == bodies
+    finally:
+        connection.close()
+        served.terminate()
+        thread.join(PATIENCE)
+    assert not thread.is_alive()
