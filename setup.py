@@ -64,6 +64,8 @@ AUTH = [
     "oauthlib>=4,<5",
     "authlib>=1.9,<2",
     "joserfc>=1.8,<2",
+    "requests>=2.32,<3",  # what Authlib's OAuth2Session speaks HTTP with
+    "limits>=5,<6",  # rate limits, in memory or in Redis
 ]
 
 # /metrics of combine_health, for Prometheus.
@@ -89,6 +91,8 @@ TEST = [
     "types-PyYAML",
     "types-psycopg2",
     "types-psutil",
+    "types-requests",
+    "requests-oauthlib>=2",  # a client that nobody here wrote, against our OAuth endpoints
 ]
 
 setup(
