@@ -60,6 +60,7 @@ def includeme(config: Configurator) -> None:
     # The pages.
     config.include("combine_auth.sign_in")
     config.include("combine_auth.account")
+    config.include("combine_auth.tokens.page")
 
 
 def _check_installed() -> None:

@@ -27,8 +27,6 @@ def includeme(config: Configurator) -> None:
         http_cache=0,
     )
     for route, pattern, attr, renderer in (
-        ("auth.tokens", "/account/tokens", "make_token", _PAGE),
-        ("auth.revoke_token", f"/account/tokens/{_ID}/revoke", "revoke_token", None),
         ("auth.end_session", f"/account/sessions/{_ID}/end", "end_session", None),
     ):
         config.add_route(route, pattern, factory=OwnAccount)

@@ -24,7 +24,7 @@ class OwnAccount:
     def __init__(self, request: Any) -> None:
         proof = request.proof
         if proof is None:
-            back = {"next": request.route_path("auth.account")}
+            back = {"next": request.path_qs if request.method == "GET" else "/account"}
             raise HTTPSeeOther(location=request.route_path("auth.sign_in", _query=back))
         if proof.kind is not Kind.SESSION:
             message = "A token cannot look after tokens and sessions. Sign in with a browser."

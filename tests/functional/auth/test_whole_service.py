@@ -22,7 +22,7 @@ def test_from_the_sign_in_to_the_api(application):
     answer = sign_in.form.submit()
     assert answer.location == "http://localhost:8000/projects"
     assert "Local developer" in answer.follow()
-    account = client.get("/account")
+    account = client.get("/account/tokens")
     form = next(f for f in account.forms.values() if f.action == "/account/tokens")
     form["name"] = "nightly"
     token = form.submit().html.find(id="new-token").text

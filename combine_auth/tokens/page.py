@@ -1,0 +1,111 @@
+"""The page ``/account/tokens``: the personal access tokens of whoever is signed in."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPSeeOther
+
+from combine_auth.account.own import LOOK_AFTER, OwnAccount
+from combine_auth.tokens.form import PREFIX
+from combine_auth.tokens.service import (
+    DEFAULT_DAYS,
+    MOST_DAYS,
+    TokenRefused,
+    create_token,
+    list_tokens,
+    revoke_token,
+)
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+
+logger = logging.getLogger(__name__)
+
+_PAGE = "combine_auth:tokens/tokens.jinja2"
+_ID = "{id:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}}"
+_CHOICES = (7, 30, DEFAULT_DAYS, 180, MOST_DAYS)
+
+
+class TokenViews:
+    """The page and its forms."""
+
+    def __init__(self, context: OwnAccount, request: Any) -> None:
+        self.context = context
+        self.request = request
+        self.user_id = context.identity.user_id
+
+    def show(self) -> Any:
+        """The page."""
+        return self._page()
+
+    def _page(self, **more: Any) -> dict[str, Any]:
+        return {
+            "tokens": list_tokens(self.request.dbsession, self.user_id),
+            "prefix": PREFIX,
+            "choices": _CHOICES,
+            "days": DEFAULT_DAYS,
+            "now": datetime.now(UTC),
+            "made": None,
+            "refused": None,
+            "name": "",
+            **more,
+        }
+
+    def create(self) -> Any:
+        """Make a token and show it, this once."""
+        name, days = self._text("name"), self._text("days")
+        try:
+            token, row = create_token(
+                self.request.dbsession,
+                self.user_id,
+                name,
+                int(days) if re.fullmatch("[0-9]{1,4}", days) else 0,
+            )
+        except TokenRefused as refused:
+            self.request.response.status_int = 400
+            return self._page(refused=str(refused), name=name)
+        logger.info("%s made token %s", self.context.identity.email, row.id)
+        return self._page(made=token)
+
+    def _text(self, field: str) -> str:
+        value = self.request.POST.get(field, "")
+        return value if isinstance(value, str) else ""
+
+    def revoke(self) -> Any:
+        """Revoke one of my tokens."""
+        token_id = uuid.UUID(self.request.matchdict["id"])
+        if not revoke_token(self.request.dbsession, token_id, self.user_id):
+            raise HTTPNotFound
+        logger.info("%s revoked token %s", self.context.identity.email, token_id)
+        return HTTPSeeOther(location=self.request.route_path("auth.tokens"))
+
+
+def _post_only(request: Any) -> Any:  # noqa: ARG001
+    return HTTPMethodNotAllowed(headers=[("Allow", "POST")])
+
+
+def includeme(config: Configurator) -> None:
+    """Add the routes and their views."""
+    config.add_route("auth.tokens", "/account/tokens", factory=OwnAccount)
+    config.add_route("auth.revoke_token", f"/account/tokens/{_ID}/revoke", factory=OwnAccount)
+    for route, method, attr, renderer in (
+        ("auth.tokens", "GET", "show", _PAGE),
+        ("auth.tokens", "POST", "create", _PAGE),
+        ("auth.revoke_token", "POST", "revoke", None),
+    ):
+        config.add_view(
+            TokenViews,
+            attr=attr,
+            route_name=route,
+            request_method=method,
+            permission=LOOK_AFTER,
+            renderer=renderer,
+            http_cache=0,
+        )
+    # A link must not reach what changes something.
+    config.add_view(_post_only, route_name="auth.revoke_token", require_csrf=False)

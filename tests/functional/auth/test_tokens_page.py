@@ -1,0 +1,176 @@
+"""The page of one's personal access tokens."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from combine_auth.tokens import is_token
+from combine_auth.tokens.service import MOST_ALIVE
+from tests.functional.auth.conftest import COOKIE
+
+
+@pytest.fixture
+def signed_in(service, client):
+    """A browser in which Ann is signed in."""
+    client.set_cookie(COOKIE, service.cookie(service.user()))
+    return client
+
+
+def form(page, path):
+    [found] = [form for form in page.forms.values() if re.search(path, form.action)]
+    return found
+
+
+def csrf(client):
+    return client.get("/account/tokens").forms[0]["csrf_token"].value
+
+
+def test_token_is_shown_once_and_works(service, signed_in):
+    page = form(signed_in.get("/account/tokens"), "tokens$")
+    page["name"] = "nightly <script>"
+    page["days"] = "30"
+    answer = page.submit()
+    token = answer.html.find(id="new-token").text
+    assert is_token(token)
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert "<script>" not in answer.text.partition("<main")[2]
+    assert service.execute(
+        "SELECT name, last4, expires_at - created_at FROM personal_access_tokens"
+    ) == [("nightly <script>", token[-4:], timedelta(days=30))]
+
+    listed = signed_in.get("/account/tokens")
+    assert token not in listed
+    assert f"cmb_pat_…{token[-4:]}" in listed
+    assert "never" in listed
+    headers = {"Authorization": f"Bearer {token}"}
+    assert service.client().get("/whoami", headers=headers).json["email"] == "ann@example.com"
+    assert "never" not in signed_in.get("/account/tokens").text.partition("<main")[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "why"),
+    [
+        ("", "90", "no name"),
+        ("   ", "90", "no name"),
+        ("x" * 101, "90", "101 characters"),
+        ("a\nb", "90", "cannot be shown"),
+        ("a\x00b", "90", "cannot be shown"),
+        ("a\u202eb", "90", "cannot be shown"),
+        ("ok", "0", "1 to 365 days"),
+        ("ok", "366", "1 to 365 days"),
+        ("ok", "-1", "1 to 365 days"),
+        ("ok", "", "1 to 365 days"),
+        ("ok", "1e2", "1 to 365 days"),
+        ("ok", "٣", "1 to 365 days"),
+        ("ok", "9" * 5000, "1 to 365 days"),
+    ],
+)
+def test_token_that_cannot_be_made(service, signed_in, name, days, why):
+    answer = signed_in.post(
+        "/account/tokens",
+        {"csrf_token": csrf(signed_in), "name": name, "days": days},
+        status=400,
+    )
+    assert why in answer.html.find(role="alert").text
+    assert service.execute("SELECT count(*) FROM personal_access_tokens") == [(0,)]
+
+
+def test_file_in_the_place_of_the_name(signed_in):
+    headers = {"X-CSRF-Token": csrf(signed_in)}
+    files = [("name", "n.txt", b"x"), ("days", "d.txt", b"1")]
+    signed_in.post("/account/tokens", upload_files=files, headers=headers, status=400)
+
+
+def test_too_many_tokens(service, signed_in):
+    service.token(service.user())
+    service.execute(
+        "INSERT INTO personal_access_tokens (id, user_id, name, last4, token_sha256, expires_at)"
+        " SELECT gen_random_uuid(), user_id, name, last4, sha256(n::text::bytea), expires_at"
+        " FROM personal_access_tokens, generate_series(2, :most) AS n",
+        most=MOST_ALIVE,
+    )
+    fields = {"csrf_token": csrf(signed_in), "name": "more", "days": "7"}
+    assert "Revoke one first" in signed_in.post("/account/tokens", fields, status=400)
+    service.execute(
+        "UPDATE personal_access_tokens SET revoked_at = now()"
+        " WHERE id = (SELECT id FROM personal_access_tokens LIMIT 1)"
+    )
+    assert signed_in.post("/account/tokens", fields).status_int == 200
+    # All that work are shown, before any that does not.
+    page = signed_in.get("/account/tokens")
+    assert len(page.html.find_all("button", string="Revoke")) == MOST_ALIVE
+
+
+def test_revoke(service, signed_in):
+    token = service.token(service.user())
+    answer = form(signed_in.get("/account/tokens"), "revoke$").submit()
+    assert (answer.status_int, answer.location) == (303, "http://localhost:8000/account/tokens")
+    assert "revoked" in answer.follow()
+    headers = {"Authorization": f"Bearer {token}"}
+    assert service.client().get("/whoami", headers=headers).json["email"] is None
+
+
+def test_revoking_again_keeps_the_first_time(service, signed_in):
+    service.token(service.user())
+    button = form(signed_in.get("/account/tokens"), "revoke$")
+    button.submit()
+    service.execute("UPDATE personal_access_tokens SET revoked_at = '2026-01-01Z'")
+    button.submit(status=303)
+    [(year,)] = service.execute("SELECT extract(year FROM revoked_at) FROM personal_access_tokens")
+    assert year == 2026
+    assert service.execute(
+        "SELECT count(*) FROM personal_access_tokens WHERE revoked_at = '2026-01-01Z'"
+    ) == [(1,)]
+
+
+def test_expired_token_is_named_so(service, signed_in):
+    service.token(service.user())
+    service.execute("UPDATE personal_access_tokens SET expires_at = now() - interval '1 day'")
+    page = signed_in.get("/account/tokens")
+    assert "expired" in page
+    assert not page.html.find_all("button", string="Revoke")
+
+
+def test_token_cannot_look_after_tokens(service, client):
+    headers = {"Authorization": f"Bearer {service.token(service.user())}"}
+    client.get("/account/tokens", headers=headers, status=403)
+    client.post("/account/tokens", {"name": "more", "days": "365"}, headers=headers, status=403)
+    assert service.execute("SELECT count(*) FROM personal_access_tokens") == [(1,)]
+
+
+def test_forms_need_the_csrf_token(service, signed_in):
+    signed_in.post("/account/tokens", {"name": "n", "days": "7"}, status=400)
+    assert service.execute("SELECT count(*) FROM personal_access_tokens") == [(0,)]
+
+
+def test_long_dead_tokens_are_forgotten(service):
+    user = service.user()
+    for _ in range(3):
+        service.token(user)
+    ids = [id_ for (id_,) in service.execute("SELECT id FROM personal_access_tokens ORDER BY id")]
+    change = "UPDATE personal_access_tokens SET {} = now() - interval '{}' WHERE id = :id"
+    service.execute(change.format("expires_at", "91 days"), id=ids[0])
+    service.execute(change.format("revoked_at", "91 days"), id=ids[1])
+    service.execute(change.format("revoked_at", "89 days"), id=ids[2])
+    service.token(user)
+    left = [id_ for (id_,) in service.execute("SELECT id FROM personal_access_tokens ORDER BY id")]
+    assert left[0] == ids[2]
+    assert len(left) == 2
+
+
+def test_links_reach_nothing_that_changes(service, signed_in):
+    service.token(service.user())
+    [(token_id,)] = service.execute("SELECT id FROM personal_access_tokens")
+    signed_in.get(f"/account/tokens/{token_id}/revoke", status=405)
+    assert service.execute("SELECT revoked_at FROM personal_access_tokens") == [(None,)]
+
+
+def test_stranger_comes_back_here(client):
+    answer = client.get("/account/tokens")
+    assert answer.location == "http://localhost:8000/auth/sign-in?next=%2Faccount%2Ftokens"
+
+
+def test_page_is_linked_from_the_account(signed_in):
+    page = signed_in.get("/account")
+    assert page.html.find("main").find("a", href="/account/tokens")
