@@ -43,6 +43,10 @@ check: $(VENV)/.installed-test ## formatting, lint, types, import rules, depende
 bench-health: $(VENV)/.installed-test ## measure the probes against a bare WSGI function, in one run
 	@$(BIN)/python benchmarks/health/bench.py
 
+.PHONY: rolling
+rolling: ## update the running containers to this checkout, one replica after the other
+	@deploy/rolling.sh
+
 .PHONY: format
 format: $(VENV)/.installed-test ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
