@@ -22,11 +22,13 @@ class Proof:
     """Who is asking, and by what that was shown.
 
     :ivar id: the row of the session or of the token
+    :ivar scopes: the permissions it was given for, of those that its user has; ``None``: all
     """
 
     identity: Identity
     kind: Kind
     id: uuid.UUID
+    scopes: frozenset[str] | None = None
 
 
 class Means(Protocol):
