@@ -57,6 +57,7 @@ def includeme(config: Configurator) -> None:
 
     config.add_addon_settings(AuthSettings)
     config.include("combine_auth.security")
+    config.include("combine_auth.limits")
     # The pages.
     config.include("combine_auth.sign_in")
     config.include("combine_auth.account")

@@ -1,0 +1,163 @@
+"""Counts requests, and says which of them are too many."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from limits import RateLimitItem
+from limits.storage import Storage, storage_from_string
+from limits.strategies import FixedWindowRateLimiter
+from pyramid.httpexceptions import HTTPTooManyRequests
+
+from combine_auth.limits.memory import BoundedMemory
+from combine_auth.limits.rules import RULES, Rule
+
+logger = logging.getLogger(__name__)
+
+_REDIS_TIMEOUT_S = 0.5
+# How long a storage that failed is not asked: each question would take the time-out.
+AWAY_S = 5.0
+_PREFIX_OF_IPV6 = 64
+
+Answer = TypeVar("Answer")
+
+
+class RateLimited(HTTPTooManyRequests):  # type: ignore[misc]
+    """Too many of these. ``Retry-After`` says how long to wait.
+
+    :param retry_after: in seconds
+    """
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            f"There were too many requests of this kind. Try again in {retry_after} seconds.",
+            headers={"Retry-After": str(retry_after)},
+        )
+        # Not "retry_after": a response has a property of this name.
+        self.wait_seconds = retry_after
+
+
+class Limiter:
+    """The limits at work.
+
+    If the storage fails, nobody is refused for that: one line says so, another when it is back.
+
+    :param storage: where the counters are
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self._windows = FixedWindowRateLimiter(storage)
+        self._lock = threading.Lock()
+        # When it may be asked again (seconds of the monotonic clock); ``None``: it works.
+        self._away_until: float | None = None
+
+    def check(self, name: str, address: str | None) -> None:
+        """Count one request of this kind from this address.
+
+        :raises RateLimited: it is one too many
+        """
+        rule = RULES[name]
+        self._asked(lambda: self._check(name, rule, client_of(address)))
+
+    def _check(self, name: str, rule: Rule, client: str) -> None:
+        # In this order a flood from one address uses up nobody else's share, and one from countless
+        # addresses makes no more counters than all together may make requests.
+        if not self._windows.test(rule.address, name, "address", client):
+            raise self._limited(rule.address, name, "address", client)
+        for item, key in ((rule.everybody, ("everybody",)), (rule.address, ("address", client))):
+            if not self._windows.hit(item, name, *key):
+                raise self._limited(item, name, *key)
+
+    def hit(self, name: str, key: str) -> None:
+        """Count one request of this kind under this key.
+
+        :raises RateLimited: it is one too many
+        """
+        item = RULES[name].key
+
+        def hit() -> None:
+            if not self._windows.hit(item, name, "key", key):
+                raise self._limited(item, name, "key", key)
+
+        self._asked(hit)
+
+    def _limited(self, item: RateLimitItem, *key: str) -> RateLimited:
+        end = self._windows.get_window_stats(item, *key).reset_time
+        return RateLimited(max(1, math.ceil(end - time.time())))
+
+    def _asked(self, question: Callable[[], None]) -> None:
+        away_until = self._away_until
+        if away_until is not None and time.monotonic() < away_until:
+            return
+        try:
+            question()
+        except self.storage.base_exceptions as error:
+            self._failed(error)
+            return
+        except RateLimited:
+            self._works()
+            raise
+        self._works()
+
+    def _failed(self, error: Exception) -> None:
+        with self._lock:
+            news = self._away_until is None
+            self._away_until = time.monotonic() + AWAY_S
+        if news:
+            # Its type alone: its text may hold the URL with its password.
+            logger.warning(
+                "Rate limits are not applied: RATE_LIMIT_STORAGE does not answer (%s)",
+                type(error).__name__,
+            )
+
+    def _works(self) -> None:
+        if self._away_until is None:
+            return
+        with self._lock:
+            self._away_until = None
+        logger.warning("Rate limits are applied again: RATE_LIMIT_STORAGE answers")
+
+
+def client_of(address: str | None) -> str:
+    """Whom to count: an IPv4 address; of an IPv6 address the network of 64 bits, which a client gets.
+
+    Whoever comes through a socket of this machine has no address, and counts as one.
+    """
+    try:
+        parsed: Any = ipaddress.ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return "unknown"
+    # A socket that speaks both protocols shows an IPv4 client as ::ffff:192.0.2.1.
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    if parsed.version == 4:
+        return str(parsed)
+    return str(ipaddress.ip_network((parsed, _PREFIX_OF_IPV6), strict=False).network_address)
+
+
+def make_storage(url: str) -> Storage:
+    """The storage that a URL names; connects at first use.
+
+    :raises limits.errors.ConfigurationError: the library knows no such storage, or misses a driver
+    """
+    if url.startswith("memory:"):
+        return BoundedMemory()
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    options: dict[str, Any] = {
+        "socket_timeout": _REDIS_TIMEOUT_S,
+        "socket_connect_timeout": _REDIS_TIMEOUT_S,
+        # Once: a connection that lay in the pool may be that of a server since restarted.
+        "retry": Retry(NoBackoff(), 1),
+        "key_prefix": "combine:limits",
+    }
+    storage = storage_from_string(url, **options)
+    assert isinstance(storage, Storage)
+    return storage
