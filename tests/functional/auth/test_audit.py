@@ -1,0 +1,202 @@
+"""Lines of the audit: written with the deed or apart from it, never changed, kept for a year."""
+
+import logging
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import psycopg2.errors
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from combine_auth.audit import KEPT_FOR, Action, AuditEvent, record, record_apart, record_request
+from combine_auth.audit.record import MOST_OF_TEXT, SWEPT_AT_ONCE
+from combine_core.users import Identity
+
+
+@pytest.fixture
+def events(service):
+    def read():
+        with service.session() as session:
+            return list(session.query(AuditEvent).order_by(AuditEvent.id))
+
+    return read
+
+
+class Asking:
+    """As much of a request as the audit looks at."""
+
+    remote_addr = "192.0.2.1"
+    request_id = "abcdef0123456789"
+
+    def __init__(self, service, session=None, user=None):
+        self.registry = service.registry
+        self.dbsession = session
+        self.identity = user and Identity(user.id, user.email, user.name, user.is_admin)
+        self._callbacks = []
+
+    def add_finished_callback(self, callback):
+        self._callbacks.append(callback)
+
+    def finish(self):
+        for callback in self._callbacks:
+            callback(self)
+
+
+def test_a_line_says_who_did_what_from_where(service, events):
+    ann = service.user()
+    with service.session() as session:
+        request = Asking(service, session, ann)
+        record_request(
+            request, Action.TOKEN_CREATE, target="token:1", name="CI", scopes={"b", "a"}, days=90
+        )
+    (event,) = events()
+    assert (event.action, event.outcome) == ("token-create", "ok")
+    assert (event.actor_id, event.actor) == (ann.id, ann.email)
+    assert (event.target, event.ip) == ("token:1", "192.0.2.1")
+    assert event.request_id == "abcdef0123456789"
+    assert event.details == {"name": "CI", "scopes": ["a", "b"], "days": 90}
+    assert datetime.now(UTC) - event.created_at < timedelta(minutes=1)
+
+
+def test_at_a_sign_in_the_user_is_named(service, events):
+    ann = service.user()
+    with service.session() as session:
+        request = Asking(service, session)
+        record_request(request, Action.SIGN_IN, actor_id=ann.id, actor=ann.email)
+        record_request(request, Action.SIGN_IN, outcome="access_denied")
+    by_ann, by_nobody = events()
+    assert by_ann.actor_id == ann.id
+    assert (by_nobody.actor_id, by_nobody.actor, by_nobody.outcome) == (None, None, "access_denied")
+
+
+def test_a_line_goes_with_a_deed_that_fails(service, events):
+    def deed():
+        with service.session() as session:
+            record(session, Action.USER_CREATE)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        deed()
+    assert events() == []
+
+
+def test_a_line_apart_is_written_after_the_request_whatever_became_of_it(service, events):
+    with service.session() as session:
+        request = Asking(service, session)
+        record_apart(request, Action.SIGN_IN, outcome="state_mismatch", provider="google")
+        session.rollback()
+    assert events() == []
+    request.finish()
+    (event,) = events()
+    assert (event.outcome, event.details) == ("state_mismatch", {"provider": "google"})
+
+
+def test_a_line_apart_that_cannot_be_written_is_a_log_line(make_service, database_url, caplog):
+    away = make_service(url=database_url.rsplit("/", 1)[0] + "/absent")
+    request = Asking(away)
+    record_apart(request, Action.SIGN_IN, outcome="state_mismatch")
+    caplog.set_level(logging.WARNING)
+    request.finish()
+    assert "could not write to the audit: sign-in (state_mismatch)" in caplog.text
+
+
+def test_a_database_that_is_away_hinders_no_refusal(service, events):
+    class Away(Asking):
+        identity = property(lambda self: _raise(), lambda self, value: None)
+
+    def _raise():
+        raise OperationalError("SELECT", {}, psycopg2.OperationalError())
+
+    request = Away(service)
+    record_apart(request, Action.SIGN_IN, outcome="state_mismatch")
+    request.finish()
+    (event,) = events()
+    assert event.ip == "192.0.2.1"
+
+
+@pytest.mark.parametrize(
+    "hostile", ["\0", "\ud800", "line\nbreak", "\x1b[2J", "\u2028", "x" * 100_000]
+)
+def test_hostile_text_is_stored_and_shown_harmless(service, events, hostile):
+    with service.session() as session:
+        record(
+            session,
+            Action.SIGN_IN,
+            outcome=hostile,
+            actor=hostile,
+            target=hostile,
+            ip=hostile,
+            request_id=hostile,
+            detail=hostile,
+            inner={hostile: [hostile]},
+        )
+    (event,) = events()
+    for stored in (event.actor, event.target, event.outcome, event.details["detail"]):
+        assert stored.isprintable()
+        assert 0 < len(stored) <= MOST_OF_TEXT
+
+
+def test_nobody_changes_or_deletes_a_line(service, events):
+    with service.session() as session:
+        record(session, Action.SIGN_IN)
+    for statement in (
+        "UPDATE audit_events SET outcome = 'ok'",
+        "DELETE FROM audit_events",
+    ):
+        with pytest.raises(ProgrammingError, match="append-only"):
+            service.execute(statement)
+    assert len(events()) == 1
+
+
+def _old(service, age, count):
+    """Lines of that age, with the keys that they would have."""
+    moment = datetime.now(UTC) - age
+    keys = [
+        uuid.UUID(int=int(moment.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62 | number)
+        for number in range(count)
+    ]
+    with service.session() as session:
+        session.execute(
+            text(
+                "INSERT INTO audit_events (id, created_at, action, outcome, details)"
+                " VALUES (:id, :moment, 'sign-in', 'ok', '{}')"
+            ),
+            [{"id": key, "moment": moment} for key in keys],
+        )
+
+
+def test_lines_of_more_than_a_year_go_in_small_bites(service):
+    _old(service, KEPT_FOR + timedelta(days=1), SWEPT_AT_ONCE + 5)
+    _old(service, KEPT_FOR - timedelta(days=1), 3)
+    for left in (5 + 3 + 1, 3 + 2, 3 + 3):
+        with service.session() as session:
+            record(session, Action.SIGN_IN)
+        assert service.execute("SELECT count(*) FROM audit_events") == [(left,)]
+
+
+def test_two_lines_at_once_do_not_wait_for_each_others_sweep(service):
+    _old(service, KEPT_FOR + timedelta(days=1), SWEPT_AT_ONCE + 5)
+    with service.session() as one, service.session() as other:
+        other.execute(text("SET LOCAL lock_timeout = '1s'"))
+        record(one, Action.SIGN_IN)
+        record(other, Action.SIGN_IN)
+        other.flush()
+    assert service.execute("SELECT count(*) FROM audit_events") == [(2,)]
+
+
+def test_the_sweep_looks_at_no_more_lines_than_it_needs(service):
+    _old(service, timedelta(days=1), 2000)
+    service.execute("ANALYZE audit_events")
+    with service.statements() as sent, service.session() as session:
+        record(session, Action.SIGN_IN)
+        session.flush()
+    assert len(sent) == 2
+    with service.session() as session:
+        plans = session.execute(
+            text(
+                "EXPLAIN SELECT id FROM audit_events WHERE id < '019a0000-0000-7000-8000-000000000000'"
+                " AND created_at < now() - interval '365 days' ORDER BY id LIMIT 20"
+            )
+        ).scalars()
+        assert "pk_audit_events" in "\n".join(plans)
