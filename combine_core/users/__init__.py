@@ -3,7 +3,7 @@
 from combine_core.users.identity import Identity
 from combine_core.users.model import Membership, User
 from combine_core.users.permission import ROLE_PERMISSIONS, Permission, Role
-from combine_core.users.service import InvalidEmail, find_user, get_or_create_user
+from combine_core.users.service import InvalidEmail, add_user, find_user, get_or_create_user
 
 __all__ = [
     "ROLE_PERMISSIONS",
@@ -13,6 +13,7 @@ __all__ = [
     "Permission",
     "Role",
     "User",
+    "add_user",
     "find_user",
     "get_or_create_user",
 ]

@@ -28,20 +28,31 @@ def find_user(session: Session, email: str) -> User | None:
     return session.scalars(select(User).where(func.lower(User.email) == email.lower())).first()
 
 
-def get_or_create_user(session: Session, email: str, name: str | None = None) -> User:
-    """The user of this address; made if absent, also when two ask at once.
+def add_user(
+    session: Session, email: str, name: str | None = None, *, is_admin: bool = False
+) -> User | None:
+    """A new user; ``None`` if somebody has this address, also when two ask at once.
 
+    :param name: default: what stands before the @
     :raises InvalidEmail: the text is no address
     """
     email = email.strip()
     if not _EMAIL.fullmatch(email):
         message = f"{email!r} is no e-mail address. Write it as name@domain."
         raise InvalidEmail(message)
-    session.execute(
+    return session.scalars(
         insert(User)
-        .values(id=new_id(), email=email, name=name or email.partition("@")[0], is_admin=False)
+        .values(id=new_id(), email=email, name=name or email.partition("@")[0], is_admin=is_admin)
         .on_conflict_do_nothing()
-    )
-    user = find_user(session, email)
+        .returning(User)
+    ).first()
+
+
+def get_or_create_user(session: Session, email: str, name: str | None = None) -> User:
+    """The user of this address; made if absent, also when two ask at once.
+
+    :raises InvalidEmail: the text is no address
+    """
+    user = add_user(session, email, name) or find_user(session, email.strip())
     assert user is not None
     return user
