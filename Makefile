@@ -39,6 +39,12 @@ check: $(VENV)/.installed-test ## formatting, lint, types, import rules, depende
 	@$(BIN)/python -m pip check
 	@$(BIN)/openapi-spec-validator combine_core/api/openapi.yaml
 
+.PHONY: node-modules
+node-modules: ## install what some tests run with Node; without it they say so and skip
+	@for folder in $(dir $(wildcard tests/*/package-lock.json)); do \
+	  (cd $$folder && npm ci --no-audit --no-fund --loglevel=error) || exit 1; \
+	done
+
 .PHONY: bench-health
 bench-health: $(VENV)/.installed-test ## measure the probes against a bare WSGI function, in one run
 	@$(BIN)/python benchmarks/health/bench.py

@@ -1,0 +1,152 @@
+"""The issuers of tests/oidc/issuers, from outside: started, and told what to do next."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+FOLDER = Path(__file__).parent
+CLIENT_ID = "combine-under-test"
+CLIENT_SECRET = "a-secret-of-the-tests-that-no-log-may-show"
+# The tenant that the Microsoft-like issuer serves unless a test names another.
+TENANT = "72f988bf-86f1-41af-91ab-2d7cd011db47"
+OTHER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+_PATHS = {
+    "google": {
+        "discovery": "/.well-known/openid-configuration",
+        "token": "/token",
+        "jwks": "/oauth2/v3/certs",
+    },
+    "microsoft": {
+        "discovery": "/.well-known/openid-configuration",
+        "token": "/token",
+        "jwks": "/keys",
+    },
+}
+_DURATION_S = 20
+
+
+@dataclass
+class Issuer:
+    """One issuer: ``google`` or ``microsoft``.
+
+    :ivar origin: such as ``http://127.0.0.2:40123``
+    """
+
+    name: str
+    origin: str
+    _control: str
+
+    @property
+    def issuer(self) -> str:
+        """What the service is told: Microsoft's is a template."""
+        return self.origin + ("/{tenantid}/v2.0" if self.name == "microsoft" else "")
+
+    @property
+    def discovery_url(self) -> str:
+        """Where its discovery document is."""
+        prefix = "/common/v2.0" if self.name == "microsoft" else ""
+        return f"{self.origin}{prefix}{_PATHS[self.name]['discovery']}"
+
+    def reset(self, **given: Any) -> None:
+        """As new, and listening: its first key, no faults, nobody signed in, only these clients."""
+        self._tell("reset", given)
+
+    def register(self, service_url: str, **changes: Any) -> None:
+        """Register the service that is at this URL, and no other."""
+        client = {
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+            "redirect_uris": [f"{service_url}/auth/{self.name}/callback"],
+            "post_logout_redirect_uris": [
+                f"{service_url}/auth/sign-in",
+                f"{service_url}/",
+            ],
+            "response_types": ["code"],
+            "grant_types": ["authorization_code"],
+            **changes,
+        }
+        self._tell("clients", [client])
+
+    def account(self, name: str, **claims: Any) -> None:
+        """Somebody who signs in by typing ``name``; again to change what is said of them."""
+        self._tell(
+            "accounts", {name: {"sub": f"{self.name}-{name}", "name": name.title(), **claims}}
+        )
+
+    def fail(self, what: str, **fault: Any) -> None:
+        """Break ``discovery``, ``token`` or ``jwks``, until :meth:`mend` or ``times=1`` for once.
+
+        ``status=500``, ``body="..."``, ``headers={}``, ``reset=True`` or ``hold=True``: never answer.
+        """
+        self._tell("fault", {"path": _PATHS[self.name][what], **fault})
+
+    def mend(self) -> None:
+        """End all faults; cut off whoever still waits."""
+        self._tell("mend")
+
+    def rotate_keys(self, *, overlap: bool) -> None:
+        """Sign with another key; with ``overlap`` the old one is still published."""
+        self._tell("keys", {"overlap": overlap})
+
+    def stop(self) -> None:
+        """Refuse connections."""
+        self._tell("stop")
+
+    def start(self) -> None:
+        """Listen again, where it did before."""
+        self._tell("start")
+
+    def times_asked(self, what: str) -> int:
+        """How many requests for ``discovery``, ``token`` or ``jwks`` came since the reset."""
+        path = _PATHS[self.name][what]
+        return sum(request["path"] == path for request in self._tell("requests"))
+
+    def _tell(self, verb: str, given: Any = None) -> Any:
+        answer = requests.post(
+            f"{self._control}/{self.name}/{verb}", json=given or {}, timeout=_DURATION_S
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+def why_not() -> str | None:
+    """Why the issuers cannot run here; ``None`` if they can."""
+    if shutil.which("node") is None:
+        return "no Node here (Debian: apt-get install nodejs npm)"
+    if not (FOLDER / "node_modules" / "oidc-provider").is_dir():
+        return "oidc-provider is not installed (make node-modules)"
+    return None
+
+
+@contextmanager
+def running_issuers(log: Path) -> Iterator[dict[str, Issuer]]:
+    """Both issuers, by name, in one process that ends with the block, or with this process."""
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            ["node", "issuers/main.mjs"],
+            cwd=FOLDER,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            assert line, log.read_text()
+            addresses = json.loads(line)
+            control = addresses.pop("control")
+            yield {name: Issuer(name, origin, control) for name, origin in addresses.items()}
+        finally:
+            # The end of its input ends it.
+            process.communicate(timeout=_DURATION_S)

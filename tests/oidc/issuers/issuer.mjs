@@ -1,0 +1,150 @@
+// One OpenID issuer on a loopback address of its own: the certified oidc-provider, dressed as Google or
+// as Microsoft. It can be stopped, told to fail, given other keys and other accounts; it cannot lie.
+
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createServer } from 'node:http';
+
+import { Provider, interactionPolicy } from 'oidc-provider';
+import { createMemoryAdapter } from 'oidc-provider/lib/adapters/memory_adapter.js';
+
+import { Faults } from './faults.mjs';
+import { answerLogin } from './login.mjs';
+
+export class Issuer {
+  // profile: see profiles.mjs
+  constructor(profile) {
+    this.profile = profile;
+    // Making one takes long; a reset comes back to it.
+    this.firstKey = newKey();
+    this.server = createServer((request, response) => this.#serve(request, response));
+    this.reset({});
+  }
+
+  async listen() {
+    await new Promise((resolve) => this.server.listen(this.port ?? 0, this.profile.host, resolve));
+    this.port = this.server.address().port;
+    this.#build();
+  }
+
+  // Nobody listens at the port any more: a connection is refused.
+  async stop() {
+    this.server.closeAllConnections();
+    if (this.server.listening) await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  get origin() {
+    return `http://${this.profile.host}:${this.port}`;
+  }
+
+  // As at first. Whoever was signed in here is a stranger.
+  reset({ clients = [], tenant, accounts = {} }) {
+    this.adapter = createMemoryAdapter();
+    this.cookieKey = randomBytes(16).toString('hex');
+    this.keys = [this.firstKey];
+    this.faults = new Faults();
+    this.requests = [];
+    this.clients = clients;
+    this.tenant = tenant ?? this.profile.tenant;
+    // name -> claims, of which sub is one
+    this.accounts = new Map(Object.entries(accounts));
+    if (this.port) this.#build();
+  }
+
+  setAccounts(accounts) {
+    for (const [name, claims] of Object.entries(accounts)) this.accounts.set(name, claims);
+  }
+
+  setClients(clients) {
+    this.clients = clients;
+    this.#build();
+  }
+
+  // With overlap the old key is still published; without, it is gone.
+  rotateKeys({ overlap }) {
+    this.keys = [newKey(), ...(overlap ? this.keys : [])];
+    this.#build();
+  }
+
+  #build() {
+    const { profile } = this;
+    this.prefix = profile.prefix(this.tenant);
+    this.provider = new Provider(this.origin + this.prefix, {
+      adapter: this.adapter,
+      clients: this.clients,
+      claims: profile.claims,
+      // The claims of the scopes stand in the ID token, as those of Google and Microsoft do.
+      conformIdTokenClaims: false,
+      cookies: { keys: [this.cookieKey] },
+      features: {
+        devInteractions: { enabled: false },
+        rpInitiatedLogout: { enabled: profile.endsSessions },
+      },
+      findAccount: (_, sub) => this.#account(sub),
+      interactions: {
+        policy: withAccountChoice(),
+        url: (_, interaction) => `${this.prefix}/interaction/${interaction.uid}`,
+      },
+      // An own copy: the provider takes it apart.
+      jwks: { keys: structuredClone(this.keys) },
+      loadExistingGrant,
+      pkce: { required: () => true },
+      routes: profile.routes,
+      ttl: { AccessToken: 600, AuthorizationCode: 60, Grant: 600, IdToken: 600, Interaction: 600, Session: 3600 },
+    });
+    this.provider.on('server_error', (_, error) => console.error(error));
+    profile.dress?.(this.provider, this.origin);
+    this.callback = this.provider.callback();
+  }
+
+  #account(sub) {
+    const claims = [...this.accounts.values()].find((account) => account.sub === sub);
+    return claims && { accountId: sub, claims: () => this.profile.complete(claims, this.tenant) };
+  }
+
+  async #serve(request, response) {
+    const { pathname } = new URL(request.url, this.origin);
+    const path = this.profile.strip(pathname, this.prefix);
+    this.requests.push({ method: request.method, path });
+    try {
+      if (await this.faults.answer(path, response)) return;
+      if (path.startsWith('/interaction/')) {
+        await answerLogin(this, request, response);
+        return;
+      }
+      const query = request.url.slice(pathname.length);
+      // The provider makes its own addresses of the difference between the two.
+      request.originalUrl = this.prefix + path + query;
+      request.url = path + query;
+      await this.callback(request, response);
+    } catch (error) {
+      console.error(error);
+      response.destroy();
+    }
+  }
+}
+
+function newKey() {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return {
+    ...privateKey.export({ format: 'jwk' }), alg: 'RS256', use: 'sig', kid: randomBytes(8).toString('hex'),
+  };
+}
+
+// prompt=select_account, which both of the real ones know.
+function withAccountChoice() {
+  const policy = interactionPolicy.base();
+  policy.add(new interactionPolicy.Prompt({ name: 'select_account', requestable: true }), 0);
+  return policy;
+}
+
+// Nobody is asked for consent: whoever signs in agrees.
+async function loadExistingGrant(context) {
+  const { client, session, provider, params } = context.oidc;
+  const grantId = session.grantIdFor(client.clientId);
+  const found = grantId && (await provider.Grant.find(grantId));
+  if (found) return found;
+  const grant = new provider.Grant({ clientId: client.clientId, accountId: session.accountId });
+  grant.addOIDCScope(params.scope);
+  await grant.save(600);
+  return grant;
+}

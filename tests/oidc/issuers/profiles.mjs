@@ -1,0 +1,53 @@
+// What makes an issuer look like Google's or like Microsoft's. Addresses of 127.0.0.0/8 that differ are
+// different sites to a browser, as the real ones are.
+
+export const google = {
+  name: 'google',
+  title: 'Google',
+  host: '127.0.0.2',
+  prefix: () => '',
+  strip: (path) => path,
+  routes: { authorization: '/o/oauth2/v2/auth', token: '/token', jwks: '/oauth2/v3/certs', userinfo: '/userinfo' },
+  claims: {
+    openid: ['sub', 'hd'],
+    email: ['email', 'email_verified'],
+    profile: ['name', 'picture'],
+  },
+  complete: (claims) => claims,
+  denial: 'The user denied access.',
+  // Google lets nobody sign out by a link.
+  endsSessions: false,
+};
+
+export const microsoft = {
+  name: 'microsoft',
+  title: 'Microsoft',
+  host: '127.0.0.3',
+  tenant: '72f988bf-86f1-41af-91ab-2d7cd011db47',
+  prefix: (tenant) => `/${tenant}/v2.0`,
+  // Everybody begins at "common"; who they are then says of which tenant.
+  strip: (path, prefix) => path.replace(/^\/(common|organizations)\/v2\.0(?=\/)/, '').replace(prefix, ''),
+  routes: {
+    authorization: '/authorize', token: '/token', jwks: '/keys', userinfo: '/userinfo', end_session: '/logout',
+  },
+  claims: {
+    openid: ['sub', 'tid', 'oid'],
+    email: ['email', 'xms_edov'],
+    profile: ['name', 'preferred_username'],
+  },
+  complete: (claims, tenant) => ({ tid: tenant, oid: claims.sub, ...claims }),
+  denial: 'AADSTS65004: User declined to consent to access the app.',
+  endsSessions: true,
+  // The discovery document and each key name the issuer by a template.
+  dress(provider, origin) {
+    const template = `${origin}/{tenantid}/v2.0`;
+    provider.use(async (context, next) => {
+      await next();
+      if (context.path === '/.well-known/openid-configuration') {
+        context.body = { ...context.body, issuer: template };
+      } else if (context.path === '/keys') {
+        context.body = { keys: context.body.keys.map((key) => ({ ...key, issuer: template })) };
+      }
+    });
+  },
+};
