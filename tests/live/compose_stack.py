@@ -96,6 +96,12 @@ class Stack:
             assert count == 1
         (self.folder / ".env").write_text(f"{text}\nPORT={self.port}\n")
 
+    def lay_on_top(self, name: str, text: str) -> None:
+        """One more Compose file, for all commands from now on."""
+        file = self.folder.parent / f"{self.folder.name}-{name}.yml"
+        file.write_text(text)
+        self.environment["COMPOSE_FILE"] += f"{os.pathsep}{file}"
+
     def sh(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """A command as an operator types it."""
         done = subprocess.run(
@@ -144,6 +150,13 @@ class Stack:
         """What the database answers, without decoration."""
         command = f'docker-compose exec -T db psql -U combine -d combine -Atc "{statement}"'
         return self.sh(command).stdout.strip()
+
+    def kill(self, container: str) -> None:
+        """End it as the kernel does when memory runs out; after `docker kill` nothing comes back."""
+        restarts = f"docker inspect --format '{{{{.RestartCount}}}}' {container}"
+        before = int(self.sh(restarts).stdout)
+        self.sh(f"docker exec {container} sh -c 'kill -9 -1'", check=False)
+        until(30, lambda: int(self.sh(restarts).stdout) == before + 1, self.logs)
 
     def token(self) -> str:
         """The token of somebody who may call the API."""

@@ -29,10 +29,10 @@ class Call:
 
 @dataclass
 class Outcomes:
-    """What came of the calls. ``failed`` says of each what the client saw, and when."""
+    """What came of the calls. ``failed`` says by number what the client saw, and when."""
 
     answered: Counter[int] = field(default_factory=Counter)
-    failed: list[str] = field(default_factory=list)
+    failed: dict[int, str] = field(default_factory=dict)
     slowest: float = 0.0  # seconds
     latest: float = 0.0  # seconds that a call was sent after its time
     seconds: float = 0.0
@@ -122,8 +122,8 @@ class Load:
             found.latest = max(found.latest, began - due)
             if failure:
                 at = began - self._started
-                found.failed.append(
-                    f"{call.method} {call.path} #{number} at {at:.1f} s"
+                found.failed[number] = (
+                    f"{call.method} {call.path} at {at:.1f} s,"
                     f" after {ended - began:.2f} s: {failure}"
                 )
             else:

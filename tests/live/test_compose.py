@@ -6,14 +6,10 @@ the image's dependencies in its cache; COMBINE_TEST_COMPOSE_FILE can name a Comp
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,51 +42,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
     finally:
         stack.remove()
-
-
-class Load:
-    """Steady GET requests of the API through the balancer, and what came of them."""
-
-    def __init__(
-        self, stack: Stack, token: str, *, clients: int = 8, per_second: float = 60
-    ) -> None:
-        self._stack, self._token = stack, token
-        self._pause = clients / per_second
-        self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._client) for _ in range(clients)]
-        self.outcomes: Counter[str] = Counter()
-        self.slowest = 0.0
-
-    def _client(self) -> None:
-        headers = {"Authorization": f"Bearer {self._token}"}
-        connection = http.client.HTTPConnection("localhost", self._stack.port, timeout=60)
-        while not self._stopping.wait(self._pause):
-            started = time.monotonic()
-            try:
-                connection.request("GET", "/api/v1/projects", headers=headers)
-                answer = connection.getresponse()
-                body = answer.read()
-                outcome = (
-                    str(answer.status) if answer.status == 200 else f"{answer.status} {body!r}"
-                )
-            except (OSError, http.client.HTTPException) as error:
-                connection.close()
-                outcome = repr(error)
-            self.outcomes[outcome] += 1
-            self.slowest = max(self.slowest, time.monotonic() - started)
-        connection.close()
-
-    @contextmanager
-    def steady(self) -> Iterator[None]:
-        """Meanwhile."""
-        for thread in self._threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._stopping.set()
-            for thread in self._threads:
-                thread.join()
 
 
 def test_up_ends_migrated_and_healthy(stack: Stack) -> None:
@@ -142,32 +93,6 @@ def test_scaling_an_unchanged_checkout_recreates_nothing(stack: Stack) -> None:
     assert set(before["app"]) < set(after.pop("app"))
     before.pop("app")
     assert after == before
-
-
-def test_no_request_is_lost_while_replicas_come_and_go(stack: Stack) -> None:
-    token = stack.token()
-    stack.sh("docker-compose up -d --scale app=3")
-    stack.until_replicas(3)
-    load = Load(stack, token)
-    with load.steady():
-        stack.sh("docker-compose up -d --scale app=1")
-        stack.sh("docker-compose up -d --scale app=3")
-        stack.until_replicas(3)
-        # As the kernel does it when memory runs out; after `docker kill` nothing is started again.
-        killed = stack.containers("app")[0]
-        stack.sh(f"docker exec {killed} sh -c 'kill -9 -1'", check=False)
-        restarts = f"docker inspect -f '{{{{.RestartCount}}}}' {killed}"
-        until(30, lambda: stack.sh(restarts).stdout.strip() == "1", stack.logs)
-        stack.until_replicas(3)
-        frozen = stack.containers("app")[1]
-        stack.sh(f"docker pause {frozen}")
-        answered = load.outcomes["200"]
-        until(60, lambda: load.outcomes["200"] > answered + 900, stack.logs)
-        stack.sh(f"docker unpause {frozen}")
-    assert load.outcomes.keys() == {"200"}, load.outcomes
-    assert load.outcomes["200"] > 1000
-    assert load.slowest < 40
-    stack.until_ready()
 
 
 def test_nobody_ready_is_said_in_json(stack: Stack) -> None:

@@ -1,0 +1,145 @@
+"""Under a steady load, the stack is updated, scaled, killed and frozen, and loses no request.
+
+The numbers are printed: ``pytest -m soak -rP tests/live/test_compose_load.py``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.live.compose_stack import Stack, engine_answers, until
+from tests.live.load import Call, Load
+
+if not engine_answers():
+    pytest.skip(
+        "no container engine answers (docker info, docker-compose): the stack is untested",
+        allow_module_level=True,
+    )
+
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.timeout(1200),
+    pytest.mark.xdist_group("compose"),
+]
+
+REQUESTS, PER_SECOND = 20_000, 200
+WRITES_PER_SECOND = 10
+FROZEN_FOR = 15.0  # seconds, longer than the balancer waits for an answer
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Three replicas, on a clean checkout."""
+    stack = Stack.clone(tmp_path_factory.mktemp("compose") / "checkout")
+    try:
+        stack.sh("docker-compose up -d --scale app=3")
+        stack.until_ready()
+        stack.until_replicas(3)
+        yield stack
+    finally:
+        stack.remove()
+
+
+@pytest.fixture(scope="module")
+def token(stack: Stack) -> str:
+    """Of the owner of the project ``harbour``."""
+    token = stack.token()
+    made = Load(stack.port, token, lambda _: _project(), per_second=1)
+    with made.steady() as outcomes:
+        until(30, lambda: outcomes.total, stack.logs)
+    assert outcomes.answered[201] == 1, outcomes.failed
+    return token
+
+
+def _project() -> Call:
+    return Call("POST", "/api/v1/projects", {"name": "Harbour"}, expected=201)
+
+
+def read(number: int) -> Call:
+    """What a page of the service asks for."""
+    paths = ("/me", "/projects", "/projects/harbour", "/projects/harbour/sources?limit=5", "/lines")
+    return Call("GET", "/api/v1" + paths[number % len(paths)])
+
+
+def write(run: str) -> Callable[[int], Call]:
+    """Calls that each add a source with a name of its own."""
+
+    def call(number: int) -> Call:
+        source = {"name": f"{run}-{number}.md", "text": f"Ship {number} leaves on 1 May."}
+        return Call("POST", "/api/v1/projects/harbour/sources", source, expected=201)
+
+    return call
+
+
+def written(stack: Stack, run: str) -> dict[int, int]:
+    """How often each source of a run is there, by its number."""
+    lines = stack.rows(
+        "SELECT regexp_replace(name, '[^0-9]', '', 'g'), count(*) FROM sources"
+        f" WHERE name LIKE '{run}-%' GROUP BY 1"
+    )
+    return {int(number): int(count) for number, count in (one.split("|") for one in lines.split())}
+
+
+def test_none_of_20_000_requests_is_lost(stack: Stack, token: str) -> None:
+    reads = Load(stack.port, token, read, per_second=PER_SECOND)
+    writes = Load(stack.port, token, write("orderly"), per_second=WRITES_PER_SECOND)
+    said: list[str] = []
+
+    def note(what: str) -> None:
+        said.append(f"{time.monotonic() - started:6.1f} s  {what}")
+
+    started = time.monotonic()
+    with reads.steady() as seen:
+        # Whoever ends as asked ends without a loss, of writes too.
+        with writes.steady() as sent:
+            before = stack.containers("app")
+            note("update")
+            stack.sh("make rolling")
+            assert not set(before) & set(stack.containers("app"))
+            note("scale to 1")
+            stack.sh("docker-compose up -d --scale app=1")
+            note("scale to 3")
+            stack.sh("docker-compose up -d --scale app=3")
+            stack.until_replicas(3)
+        note("kill one")
+        stack.kill(stack.containers("app")[0])
+        stack.until_replicas(3)
+        note("freeze one")
+        frozen = stack.containers("app")[1]
+        stack.sh(f"docker pause {frozen}")
+        thawed_at = time.monotonic() + FROZEN_FOR
+        until(FROZEN_FOR + 5, lambda: time.monotonic() > thawed_at, stack.logs)
+        stack.sh(f"docker unpause {frozen}")
+        note("thawed")
+        until(300, lambda: seen.total >= REQUESTS, stack.logs)
+    print(*said, f"GET:  {seen}", f"POST: {sent}", sep="\n")
+
+    assert seen.failed == {}
+    assert seen.total >= REQUESTS
+    assert sent.failed == {}
+    assert written(stack, "orderly") == dict.fromkeys(range(sent.total), 1)
+    assert seen.slowest < 40
+    # The load was what it says.
+    assert seen.per_second > 0.9 * PER_SECOND
+
+
+def test_what_is_written_while_replicas_are_killed_is_written_once(
+    stack: Stack, token: str
+) -> None:
+    """HTTP cannot say whether a request without an answer was carried out: those are not repeated."""
+    writes = Load(stack.port, token, write("killed"), per_second=4 * WRITES_PER_SECOND)
+    stack.until_replicas(3)
+    with writes.steady() as sent:
+        for turn in range(3):
+            stack.kill(stack.containers("app")[turn])
+            stack.until_replicas(3)
+    there = written(stack, "killed")
+    print(f"POST: {sent}", *sent.failed.values(), sep="\n")
+    assert set(there.values()) == {1}
+    assert set(range(sent.total)) - set(sent.failed) <= set(there)
+    for failure in sent.failed.values():
+        assert "502 " in failure
+        assert "may have been carried out" in failure
