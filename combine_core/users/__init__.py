@@ -3,7 +3,13 @@
 from combine_core.users.identity import Identity
 from combine_core.users.model import Membership, User
 from combine_core.users.permission import ROLE_PERMISSIONS, Permission, Role
-from combine_core.users.service import InvalidEmail, add_user, find_user, get_or_create_user
+from combine_core.users.service import (
+    InvalidEmail,
+    add_user,
+    clean_email,
+    find_user,
+    get_or_create_user,
+)
 
 __all__ = [
     "ROLE_PERMISSIONS",
@@ -14,6 +20,7 @@ __all__ = [
     "Role",
     "User",
     "add_user",
+    "clean_email",
     "find_user",
     "get_or_create_user",
 ]

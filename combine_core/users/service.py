@@ -21,6 +21,18 @@ class InvalidEmail(ValueError):
     """The text is no e-mail address."""
 
 
+def clean_email(text: str) -> str:
+    """The address, without the space around it.
+
+    :raises InvalidEmail: the text is no address
+    """
+    email = text.strip()
+    if not _EMAIL.fullmatch(email):
+        message = f"{email!r} is no e-mail address. Write it as name@domain."
+        raise InvalidEmail(message)
+    return email
+
+
 def find_user(session: Session, email: str) -> User | None:
     """The user of this address, in whatever case it is written."""
     if "\0" in email:
@@ -36,10 +48,7 @@ def add_user(
     :param name: default: what stands before the @
     :raises InvalidEmail: the text is no address
     """
-    email = email.strip()
-    if not _EMAIL.fullmatch(email):
-        message = f"{email!r} is no e-mail address. Write it as name@domain."
-        raise InvalidEmail(message)
+    email = clean_email(email)
     return session.scalars(
         insert(User)
         .values(id=new_id(), email=email, name=name or email.partition("@")[0], is_admin=is_admin)
