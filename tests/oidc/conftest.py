@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.oidc.issuer import Issuer, running_issuers, why_not
+from tests.oidc.issuer import Issuer, running_issuers
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _issuers(request: pytest.FixtureRequest) -> Iterator[dict[str, Issuer]]:
-    # Here, so that a run without Node says so in one line for all tests.
-    if (reason := why_not()) is not None:
-        pytest.skip(reason)
-    folder: Path = request.getfixturevalue("tmp_path_factory").mktemp("issuers")
-    with running_issuers(folder / "issuers.log") as issuers:
+@pytest.fixture(scope="session")
+def _issuers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Issuer]]:
+    with running_issuers(tmp_path_factory.mktemp("issuers") / "issuers.log") as issuers:
         yield issuers
 
 

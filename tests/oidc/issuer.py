@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
 FOLDER = Path(__file__).parent
@@ -119,13 +120,18 @@ class Issuer:
         return answer.json()
 
 
-def why_not() -> str | None:
-    """Why the issuers cannot run here; ``None`` if they can."""
+def skip_without_node() -> None:
+    """Skip the file of tests that calls this on import, where the issuers cannot run.
+
+    The same line says so for all files: a skip in a fixture is shown once for each test.
+    """
+    reason = None
     if shutil.which("node") is None:
-        return "no Node here (Debian: apt-get install nodejs npm)"
-    if not (FOLDER / "node_modules" / "oidc-provider").is_dir():
-        return "oidc-provider is not installed (make node-modules)"
-    return None
+        reason = "no Node here (Debian: apt-get install nodejs npm)"
+    elif not (FOLDER / "node_modules" / "oidc-provider").is_dir():
+        reason = "oidc-provider is not installed here (make node-modules)"
+    if reason is not None:
+        pytest.skip(reason, allow_module_level=True)
 
 
 @contextmanager

@@ -12,8 +12,10 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError
 from joserfc.jwk import KeySet
 
-from tests.oidc.issuer import CLIENT_ID, CLIENT_SECRET, OTHER_TENANT, TENANT
+from tests.oidc.issuer import CLIENT_ID, CLIENT_SECRET, OTHER_TENANT, TENANT, skip_without_node
 from tests.oidc.visitor import Visitor
+
+skip_without_node()
 
 SERVICE = "http://127.0.0.1:9"
 VERIFIER = secrets.token_urlsafe(48)
