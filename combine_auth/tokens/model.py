@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from combine_core.database import Identified, Model
@@ -26,8 +26,12 @@ class PersonalAccessToken(Identified, Model):
     # Its last four characters, by which its owner tells it from others.
     last4: Mapped[str]
     token_sha256: Mapped[bytes] = mapped_column(unique=True)
+    # The permissions it is good for, of those that its owner has; NULL: all of them.
+    scopes: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     expires_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    # It was found where others could read it, and revoked for that.
+    leaked_at: Mapped[datetime | None]
 
     __table_args__ = (CheckConstraint("octet_length(token_sha256) = 32", name="token_sha256"),)

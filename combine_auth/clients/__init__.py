@@ -1,0 +1,1 @@
+"""API clients: programs that are registered to ask for tokens."""

@@ -1,0 +1,55 @@
+"""The table of API clients."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from combine_core.database import Identified, Model
+
+
+class OAuthClient(Identified, Model):
+    """A program that asks for tokens (RFC 6749, 2).
+
+    Of its secrets here stand their SHA-256 alone. While a secret is rotated there are two.
+    """
+
+    __tablename__ = "oauth_clients"
+
+    # What it calls itself in requests; no secret.
+    client_id: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    # Who registered it; nobody: it is built in.
+    owner_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), index=True
+    )
+    # As whom it acts when it asks in its own name (client credentials).
+    service_user_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), unique=True
+    )
+    redirect_uris: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    grant_types: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    # The most it may ask for.
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    # A public client has none: a program on people's machines cannot keep it.
+    secret_sha256: Mapped[bytes | None]
+    secret_changed_at: Mapped[datetime | None]
+    old_secret_sha256: Mapped[bytes | None]
+    old_secret_until: Mapped[datetime | None]
+    disabled_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("octet_length(secret_sha256) = 32", name="secret_sha256"),
+        CheckConstraint("octet_length(old_secret_sha256) = 32", name="old_secret_sha256"),
+        CheckConstraint(
+            "(old_secret_sha256 IS NULL) = (old_secret_until IS NULL)", name="old_secret"
+        ),
+    )
+
+    @property
+    def is_confidential(self) -> bool:
+        """Whether it has a secret to show."""
+        return self.secret_sha256 is not None

@@ -1,0 +1,112 @@
+"""Tables of what people granted to clients, and of the codes and tokens that come from it.
+
+Everything that opens something is kept as its SHA-256.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from combine_core.database import Identified, Model
+
+
+class OAuthGrant(Identified, Model):
+    """One consent of one user to one client; all tokens that came of it are one family.
+
+    Whoever revokes it ends the whole family with one row.
+    """
+
+    __tablename__ = "oauth_grants"
+
+    user_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), index=True
+    )
+    client_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True
+    )
+    # The grant type (RFC 6749, 1.3) by which it came about.
+    grant_type: Mapped[str]
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    # The absolute end of all its tokens.
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class OAuthCode(Identified, Model):
+    """An authorization code (RFC 6749, 4.1.2) with the PKCE challenge (RFC 7636) it was asked with."""
+
+    __tablename__ = "oauth_codes"
+
+    grant_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("oauth_grants.id", ondelete="CASCADE"), index=True
+    )
+    code_sha256: Mapped[bytes] = mapped_column(unique=True)
+    redirect_uri: Mapped[str]
+    # The request named the URI, so that the token request must repeat it.
+    redirect_uri_named: Mapped[bool]
+    code_challenge: Mapped[str]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+
+    __table_args__ = (CheckConstraint("octet_length(code_sha256) = 32", name="code_sha256"),)
+
+
+class OAuthToken(Identified, Model):
+    """An access or a refresh token. The grant is the family."""
+
+    __tablename__ = "oauth_tokens"
+
+    grant_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("oauth_grants.id", ondelete="CASCADE"), index=True
+    )
+    # The refresh token that it was got with.
+    parent_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("oauth_tokens.id", ondelete="SET NULL"), index=True
+    )
+    kind: Mapped[str]
+    token_sha256: Mapped[bytes] = mapped_column(unique=True)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    # Of a refresh token: when it was rotated.
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("kind IN ('access', 'refresh')", name="kind"),
+        CheckConstraint("octet_length(token_sha256) = 32", name="token_sha256"),
+    )
+
+
+class OAuthDevice(Identified, Model):
+    """A device that waits for somebody to let it in (RFC 8628)."""
+
+    __tablename__ = "oauth_devices"
+
+    client_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True
+    )
+    device_code_sha256: Mapped[bytes] = mapped_column(unique=True)
+    # What the person types: eight letters.
+    user_code: Mapped[str] = mapped_column(unique=True)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    # Where the request came from, for the person to recognise it.
+    ip: Mapped[str | None]
+    # Seconds between two questions of the device.
+    interval: Mapped[int]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    asked_at: Mapped[datetime | None]
+    # Set when somebody approves.
+    grant_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("oauth_grants.id", ondelete="CASCADE"), index=True
+    )
+    denied_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("octet_length(device_code_sha256) = 32", name="device_code_sha256"),
+    )
