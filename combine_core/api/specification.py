@@ -2,6 +2,8 @@
 
 What comes out of a checked request is ``request.openapi_validated``, with ``parameters.query`` and
 ``body``. A request that does not fit raises :class:`combine_core.api.problems.ProblemError`.
+
+Add-ons describe their endpoints with ``config.add_api_spec("my_addon:openapi.yaml")``.
 """
 
 from __future__ import annotations
@@ -10,14 +12,20 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+from jsonschema_path import SchemaPath
 from openapi_core import V30ResponseValidator
 from openapi_core.unmarshalling.request import V30RequestUnmarshaller
 from openapi_core.unmarshalling.request.datatypes import RequestUnmarshalResult
-from pyramid.config import PHASE1_CONFIG
+from openapi_spec_validator.readers import read_from_filename
+from pyramid.config import PHASE0_CONFIG, PHASE1_CONFIG
+from pyramid.path import AssetResolver
+from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid_openapi3.exceptions import ResponseValidationError
 
 from combine_core.api.fit import problem_of_misfit
+from combine_core.api.fragments import merge, read_fragment
 from combine_core.api.problems import MEDIA_TYPE, FieldError, invalid_content, problem_response
 from combine_core.api.strict_json import read_json
 from combine_core.settings.core import CoreSettings
@@ -26,13 +34,17 @@ from combine_core.settings.environment import Environment
 if TYPE_CHECKING:
     from pyramid.config import Configurator
     from pyramid.request import Request
-    from pyramid.response import Response
 
 DOCUMENT = Path(__file__).with_name("openapi.yaml")
 PREFIX = "/api/v1"
 
-# Where pyramid_openapi3 keeps what it has read of the document.
+# Where pyramid_openapi3 looks for the document and what checks by it.
 _STATE = "pyramid_openapi3"
+_ROUTE = "api.specification"
+
+_FRAGMENTS = "combine_core.api.fragments"
+_ASSEMBLED = "combine_core.api.fragments_assembled"
+_AS_YAML = "combine_core.api.document"
 
 
 class _ByRoute:
@@ -76,22 +88,66 @@ class ResponseChecker(_ByRoute, V30ResponseValidator):
     """Checks an answer against the document."""
 
 
-def _strengthen(config: Configurator) -> None:
-    state = config.registry.settings[_STATE]
-    state["request_validator"] = RequestReader(
-        state["spec"], extra_media_type_deserializers={"application/json": read_json}
+def add_api_spec(config: Configurator, asset: str) -> None:
+    """Directive: describe endpoints of an add-on in the API's one document.
+
+    It is served and shown in ``/docs`` with ours, and checks the requests and answers of the add-on's
+    views that say ``openapi=True``. See :mod:`combine_core.api.fragments` for what it may hold.
+
+    :param asset: an OpenAPI document, such as ``combine_auth:openapi.yaml``
+    :raises ConfigurationError: at commit, if it cannot be read, or does not go with the others
+    """
+    path = Path(AssetResolver(config.package).resolve(asset).abspath())
+
+    def register() -> None:
+        config.registry[_FRAGMENTS].append(read_fragment(asset, path))
+
+    intr = config.introspectable("combine api specs", asset, asset, "api spec")
+    intr.update({"asset": asset, "path": str(path)})
+    config.action(
+        ("combine api spec", asset), register, order=PHASE0_CONFIG, introspectables=(intr,)
     )
-    state["response_validator"] = ResponseChecker(
-        state["spec"],
-        extra_media_type_deserializers={
-            MEDIA_TYPE: json.loads,
-            "text/markdown": lambda body: body.decode("utf-8"),
-        },
+    # Several of them, of which the first does the work: an application may commit in between.
+    config.action(None, _assemble, (config,), order=PHASE1_CONFIG)
+
+
+def _assemble(config: Configurator) -> None:
+    """Make the document of all parts, and what checks by it."""
+    registry = config.registry
+    fragments = tuple(registry[_FRAGMENTS])
+    if registry.get(_ASSEMBLED) == fragments:
+        return
+    ours, _ = read_from_filename(str(DOCUMENT))
+    merged = merge(ours, fragments)
+    spec = SchemaPath.from_dict(merged)
+    # What pyramid_openapi3 would have made of a single file. Its own readers would quote what the
+    # client sent, and answer HEAD with an error.
+    registry.settings.setdefault(_STATE, {}).update(
+        filepath=str(DOCUMENT),
+        spec_route_name=_ROUTE,
+        spec=spec,
+        request_validator=RequestReader(
+            spec, extra_media_type_deserializers={"application/json": read_json}
+        ),
+        response_validator=ResponseChecker(
+            spec,
+            extra_media_type_deserializers={
+                MEDIA_TYPE: json.loads,
+                "text/markdown": lambda body: body.decode("utf-8"),
+            },
+        ),
     )
+    registry.settings["pyramid_openapi3_apinames"] = [_STATE]
+    registry[_AS_YAML] = yaml.safe_dump(merged, sort_keys=False, allow_unicode=True, width=110)
+    registry[_ASSEMBLED] = fragments
 
 
 def _does_not_fit(error: ResponseValidationError, request: Request) -> Response:
     return problem_response(request, error)
+
+
+def _document_as_yaml(request: Request) -> Response:
+    return Response(request.registry[_AS_YAML], content_type="text/yaml", charset="utf-8")
 
 
 def _document_as_json(request: Request) -> Any:
@@ -107,19 +163,20 @@ def includeme(config: Configurator) -> None:
         Environment.DEVELOPMENT,
         Environment.TEST,
     )
-    config.pyramid_openapi3_spec(
-        str(DOCUMENT), route=f"{PREFIX}/openapi.yaml", route_name="api.specification"
-    )
-    # After pyramid_openapi3 has made its own, which quote what the client sent, and answer HEAD
-    # with an error.
-    config.action("combine_core.api.specification", _strengthen, (config,), order=PHASE1_CONFIG)
+    config.registry.setdefault(_FRAGMENTS, [])
+    config.add_directive("add_api_spec", add_api_spec)
+    config.action(None, _assemble, (config,), order=PHASE1_CONFIG)
     config.add_exception_view(_does_not_fit, context=ResponseValidationError)
 
-    config.add_route("api.specification_json", f"{PREFIX}/openapi.json")
-    config.add_view(
-        _document_as_json,
-        route_name="api.specification_json",
-        renderer="json",
-        request_method="GET",
-        permission=NO_PERMISSION_REQUIRED,
-    )
+    for route, path, view, renderer in (
+        (_ROUTE, "openapi.yaml", _document_as_yaml, None),
+        (f"{_ROUTE}_json", "openapi.json", _document_as_json, "json"),
+    ):
+        config.add_route(route, f"{PREFIX}/{path}")
+        config.add_view(
+            view,
+            route_name=route,
+            renderer=renderer,
+            request_method="GET",
+            permission=NO_PERMISSION_REQUIRED,
+        )

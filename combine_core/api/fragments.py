@@ -1,0 +1,115 @@
+"""Parts of the OpenAPI document that add-ons bring, put together with ours.
+
+A fragment is an OpenAPI 3.0 document of its own, in YAML, with ``paths`` below the prefix of the API,
+and ``components`` and ``tags`` as it needs them. It may refer to components of ours, such as
+``#/components/responses/Unauthorized``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from openapi_spec_validator import validate
+from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
+from pyramid.exceptions import ConfigurationError
+from referencing.exceptions import Unresolvable
+
+# What stands in a fragment for its own sake: a document is none without these.
+_ITS_OWN = frozenset({"openapi", "info"})
+_MERGED = frozenset({"paths", "components", "tags"})
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A document and where it stands, such as ``combine_auth:openapi.yaml``."""
+
+    name: str
+    document: Mapping[str, Any]
+
+
+def read_fragment(name: str, path: Path) -> Fragment:
+    """The fragment in this file.
+
+    :raises ConfigurationError: it cannot be read, or holds what an add-on has no say in
+    """
+    try:
+        document = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        message = f"The API description {name} cannot be read: {error}"
+        raise ConfigurationError(message) from error
+    if not isinstance(document, dict):
+        message = f"The API description {name} is no OpenAPI document."
+        raise ConfigurationError(message)
+    foreign = sorted(set(document) - _ITS_OWN - _MERGED)
+    if foreign:
+        message = (
+            f"The API description {name} has {', '.join(foreign)}, which counts for the whole API."
+            f" An add-on brings {', '.join(sorted(_MERGED))}; security stands with each operation."
+        )
+        raise ConfigurationError(message)
+    return Fragment(name, document)
+
+
+def merge(document: Mapping[str, Any], fragments: Iterable[Fragment]) -> dict[str, Any]:
+    """``document`` with all that the fragments bring.
+
+    :raises ConfigurationError: two bring the same thing, or what comes out is no OpenAPI document
+    """
+    merged: dict[str, Any] = copy.deepcopy(dict(document))
+    # Who has brought what.
+    owners: dict[tuple[str, str], str] = {}
+    names = []
+    for fragment in fragments:
+        names.append(fragment.name)
+        _merge_into(merged.setdefault("paths", {}), fragment, "paths", owners, same_is_fine=False)
+        _merge_tags(merged.setdefault("tags", []), fragment)
+        sections = fragment.document.get("components") or {}
+        for section in sections:
+            mine = merged.setdefault("components", {}).setdefault(section, {})
+            _merge_into(mine, fragment, f"components/{section}", owners, same_is_fine=True)
+    _validate(merged, names)
+    return merged
+
+
+def _merge_into(
+    mine: dict[str, Any],
+    fragment: Fragment,
+    section: str,
+    owners: dict[tuple[str, str], str],
+    *,
+    same_is_fine: bool,
+) -> None:
+    theirs: Any = fragment.document
+    for part in section.split("/"):
+        theirs = theirs.get(part) or {}
+    for key, value in theirs.items():
+        if key in mine and not (same_is_fine and mine[key] == value):
+            owner = owners.get((section, key), "combine_core")
+            message = (
+                f"Two API descriptions have {section} {key!r}: that of {owner} and"
+                f" {fragment.name}. Rename one."
+            )
+            raise ConfigurationError(message)
+        mine[key] = copy.deepcopy(value)
+        owners.setdefault((section, key), fragment.name)
+
+
+def _merge_tags(mine: list[Any], fragment: Fragment) -> None:
+    known = {tag["name"] for tag in mine}
+    theirs = fragment.document.get("tags") or ()
+    # Operations may join a tag that is there; whoever came first has described it.
+    mine.extend(copy.deepcopy(tag) for tag in theirs if tag["name"] not in known)
+
+
+def _validate(merged: dict[str, Any], names: list[str]) -> None:
+    try:
+        validate(merged)
+    except (OpenAPIValidationError, Unresolvable) as error:
+        parts = " and ".join(["combine_core", *names])
+        message = f"The API description of {parts} is no OpenAPI document: {error}"
+        raise ConfigurationError(message) from error
