@@ -25,8 +25,11 @@ def announce(listening: Iterable[tuple[str, str]], banner: str, prefix: str | No
     if prefix is not None and urls[0].startswith("http"):
         lines += [f"  {urls[0]}{prefix}{path}" for path in ENDPOINTS]
     lines += [line.replace("{url}", urls[0]) for line in banner.strip().splitlines()]
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+    except OSError as error:  # the disk may be full, and that is no reason not to serve
+        log.warning("cannot print where the service listens: %s", error)
     log.info("serving on %s", ", ".join(urls))
 
 
