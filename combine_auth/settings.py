@@ -1,77 +1,179 @@
 """The settings of combine_auth."""
 
-import re
-from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
 from pydantic import SecretStr
 
-from combine_core.settings.declare import AddonSettings, Given, Kind, parsed, setting
-from combine_core.settings.environment import NOT_DEVELOPMENT
-from combine_core.settings.problems import Finding, Unusable
+from combine_auth import setting_values as values
+from combine_core.settings.declare import ANY_NAME, AddonSettings, Given, Kind, parsed, setting
+from combine_core.settings.environment import NOT_DEVELOPMENT, Environment
+from combine_core.settings.problems import Finding, Problem
 from combine_core.settings.values import one_word, switch, words
 
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+SHIPPED = ("google", "microsoft")
+# Where a provider may be a program on the same machine.
+_LOOPBACK_IN = (Environment.DEVELOPMENT, Environment.TEST)
+
+ClientId = Annotated[str | None, parsed(one_word)]
+ClientSecret = Annotated[SecretStr | None, parsed(lambda text: SecretStr(one_word(text)))]
+Issuer = Annotated[str | None, parsed(values.issuer)]
+Domains = Annotated[tuple[str, ...], parsed(values.domains)]
 
 
-def _tenants(text: str) -> tuple[str, ...]:
-    tenants = words(text)
-    for number, tenant in enumerate(tenants, 1):
-        if not _GUID.fullmatch(tenant):
-            raise Unusable(
-                Finding(
-                    f"has an entry {number} that is no tenant id",
-                    "write the Directory (tenant) ID that the Azure portal shows, such as"
-                    " 72f988bf-86f1-41af-91ab-2d7cd011db47",
-                )
-            )
-    return tuple(dict.fromkeys(tenant.lower() for tenant in tenants))
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """What is set for one provider; `faults` says why an id or secret that was given is not here.
+
+    :ivar client_id_variable: for messages
+    """
+
+    client_id: str | None
+    client_secret: SecretStr | None
+    issuer: str | None
+    title: str | None
+    scopes: tuple[str, ...]
+    email_domains: tuple[str, ...]
+    client_id_variable: str
+    client_secret_variable: str
+    issuer_variable: str
+    faults: tuple[Problem, ...]
+
+
+def _client_id(name: str, write: str) -> Any:
+    return setting(
+        variable=f"{name.upper()}_CLIENT_ID",
+        key=f"{name}.client_id",
+        tolerated=True,
+        write=f"{write}, or remove the variable",
+        shape="client ID",
+        help=f"The service's registration with {_called(name)}. Set it together with "
+        f"{name.upper()}_CLIENT_SECRET; without both, nobody signs in there.",
+    )
+
+
+def _client_secret(name: str, write: str) -> Any:
+    return setting(
+        variable=f"{name.upper()}_CLIENT_SECRET",
+        key=f"{name}.client_secret",
+        secret=True,
+        tolerated=True,
+        kind=Kind.KEY,
+        write=f"{write}, or remove the variable",
+        shape="client secret",
+        help="The secret of that registration.",
+    )
+
+
+def _issuer(name: str, help_: str, default_shown: str = "") -> Any:
+    return setting(
+        variable=f"{name.upper()}_ISSUER",
+        key=f"{name}.issuer",
+        write="write the issuer exactly as the provider documents it",
+        shape="http(s) URL",
+        default_shown=default_shown,
+        help=f"{help_} http is accepted on loopback alone, in development and test.",
+    )
+
+
+def _email_domains(name: str) -> Any:
+    return setting(
+        (),
+        variable=f"{name.upper()}_EMAIL_DOMAINS",
+        key=f"{name}.email_domains",
+        shape="domains, separated by commas or spaces",
+        default_shown="any domain",
+        help=f"Only people with a verified e-mail address there may sign in with {_called(name)}.",
+    )
+
+
+def _called(name: str) -> str:
+    return "the provider NAME" if name == ANY_NAME else name.replace("_", " ").title()
 
 
 class AuthSettings(AddonSettings):
     """With whom people sign in."""
 
     addon: ClassVar[str] = "combine_auth"
+    named_by: ClassVar[str] = "auth_providers"
 
-    google_client_id: Annotated[str | None, parsed(one_word)] = setting(
-        variable="GOOGLE_CLIENT_ID",
-        write="write the client ID that Google's console shows, or remove the variable",
-        shape="client ID",
-        help="The service's registration with Google. Set it together with GOOGLE_CLIENT_SECRET.",
+    auth_providers: Annotated[tuple[str, ...], parsed(values.provider_names)] = setting(
+        SHIPPED,
+        variable="AUTH_PROVIDERS",
+        key="providers",
+        write="write names such as google microsoft okta",
+        shape="names, separated by commas or spaces",
+        help="With whom people sign in, in the order of the buttons. Any name but google and "
+        "microsoft is an OpenID Connect provider of yours and needs NAME_ISSUER.",
     )
-    google_client_secret: Annotated[SecretStr | None, parsed(lambda t: SecretStr(one_word(t)))] = (
-        setting(
-            variable="GOOGLE_CLIENT_SECRET",
-            secret=True,
-            kind=Kind.KEY,
-            write="write the client secret that Google's console shows, or remove the variable",
-            shape="client secret",
-            help="The secret of that registration.",
-        )
+    google_client_id: ClientId = _client_id(
+        "google", "write the client ID that Google's console shows"
     )
-    microsoft_client_id: Annotated[str | None, parsed(one_word)] = setting(
-        variable="MICROSOFT_CLIENT_ID",
-        write="write the Application (client) ID from the Azure portal, or remove the variable",
-        shape="client ID",
-        help="The service's registration with Microsoft. Set it together with "
-        "MICROSOFT_CLIENT_SECRET.",
+    google_client_secret: ClientSecret = _client_secret(
+        "google", "write the client secret that Google's console shows"
     )
-    microsoft_client_secret: Annotated[
-        SecretStr | None, parsed(lambda t: SecretStr(one_word(t)))
-    ] = setting(
-        variable="MICROSOFT_CLIENT_SECRET",
-        secret=True,
-        kind=Kind.KEY,
-        write="write the value of the client secret from the Azure portal, or remove the variable",
-        shape="client secret",
-        help="The secret of that registration: its value, not its ID.",
+    google_issuer: Issuer = _issuer(
+        "google", "Something else that speaks as Google does.", values.GOOGLE_ISSUER
     )
-    microsoft_tenants: Annotated[tuple[str, ...], parsed(_tenants)] = setting(
+    google_hosted_domains: Domains = setting(
+        (),
+        variable="GOOGLE_HOSTED_DOMAINS",
+        key="google.hosted_domains",
+        shape="domains, separated by commas or spaces",
+        default_shown="any account",
+        help="The Google Workspace domains whose people may sign in (the claim `hd`).",
+    )
+    google_email_domains: Domains = _email_domains("google")
+    microsoft_client_id: ClientId = _client_id(
+        "microsoft", "write the Application (client) ID from the Azure portal"
+    )
+    microsoft_client_secret: ClientSecret = _client_secret(
+        "microsoft", "write the value of the client secret, not its ID, from the Azure portal"
+    )
+    microsoft_issuer: Issuer = _issuer(
+        "microsoft",
+        "Another cloud of Microsoft's; `{tenantid}` stands for the tenant.",
+        "https://login.microsoftonline.com/{tenantid}/v2.0",
+    )
+    microsoft_tenants: Annotated[tuple[str, ...], parsed(values.tenants)] = setting(
         (),
         variable="MICROSOFT_TENANTS",
+        key="microsoft.tenants",
         shape="tenant ids, separated by commas or spaces",
         default_shown="any tenant",
-        help="The Microsoft tenants whose people may sign in.",
+        help="The Microsoft tenants whose people may sign in; `organizations` for all but personal "
+        "accounts.",
+    )
+    microsoft_email_domains: Domains = _email_domains("microsoft")
+    admin_subjects: Annotated[tuple[str, ...], parsed(values.subjects)] = setting(
+        (),
+        variable="ADMIN_SUBJECTS",
+        shape="issuer|subject, separated by commas or spaces",
+        help="Identities that become administrators when they sign in. The page /account shows "
+        "issuer and subject.",
+    )
+    rate_limits: Annotated[bool, parsed(switch)] = setting(
+        True,
+        shape="true or false",
+        help="Limit how often one client may try to sign in, or ask for tokens.",
+    )
+    rate_limit_storage: Annotated[SecretStr, parsed(values.storage)] = setting(
+        SecretStr("memory://"),
+        variable="RATE_LIMIT_STORAGE",
+        secret=True,
+        mask=values.storage_masked,
+        write="write memory:// or redis://HOST:6379/0",
+        shape="memory:// or redis://HOST:PORT/NUMBER",
+        default_shown="memory://",
+        help="Where these attempts are counted: in the memory of each process, or in a Redis that "
+        "all share.",
+    )
+    disabled_provider_plugins: Annotated[tuple[str, ...], parsed(words)] = setting(
+        (),
+        shape="names, separated by commas or spaces",
+        help="Installed packages whose sign-in providers are not loaded (entry-point group "
+        "`combine.auth_providers`).",
     )
     local_sign_in: Annotated[bool, parsed(switch)] = setting(
         False,
@@ -79,6 +181,69 @@ class AuthSettings(AddonSettings):
         help="One button signs in as a local user, on loopback only. For development: a service "
         "in any other environment refuses to start with it.",
     )
+
+    @classmethod
+    def of_name(cls, name: str) -> Mapping[str, tuple[Any, Any]]:
+        """The settings of one provider; those that Google and Microsoft have already stay."""
+        called = _called(name)
+        return {
+            f"{name}_client_id": (
+                ClientId,
+                _client_id(name, f"write the client ID of the registration with {called}"),
+            ),
+            f"{name}_client_secret": (
+                ClientSecret,
+                _client_secret(name, "write the client secret of that registration"),
+            ),
+            f"{name}_issuer": (
+                Issuer,
+                _issuer(name, f"The issuer of {called}, exactly as its discovery document has it."),
+            ),
+            f"{name}_title": (
+                str | None,
+                setting(
+                    variable=f"{name.upper()}_TITLE",
+                    key=f"{name}.title",
+                    kind=Kind.PROSE,
+                    default_shown="the name, with a capital letter",
+                    help="What its button calls it.",
+                ),
+            ),
+            f"{name}_scopes": (
+                Annotated[tuple[str, ...], parsed(values.scopes)],
+                setting(
+                    (),
+                    variable=f"{name.upper()}_SCOPES",
+                    key=f"{name}.scopes",
+                    shape="scopes, openid among them",
+                    default_shown="openid email profile",
+                    help="What is asked for.",
+                ),
+            ),
+            f"{name}_email_domains": (Domains, _email_domains(name)),
+        }
+
+    def of_provider(self, name: str) -> ProviderSettings:
+        """What is set for a provider that `auth_providers` names. Raises LookupError for others."""
+        fields = {d.field: d for d in self.declared()}
+        try:
+            client_id, secret, issuer = (
+                fields[f"{name}_{one}"] for one in ("client_id", "client_secret", "issuer")
+            )
+        except KeyError:
+            raise LookupError(f"{name} is not among AUTH_PROVIDERS") from None
+        return ProviderSettings(
+            client_id=getattr(self, client_id.field),
+            client_secret=getattr(self, secret.field),
+            issuer=getattr(self, issuer.field),
+            title=getattr(self, f"{name}_title", None),
+            scopes=getattr(self, f"{name}_scopes", ()),
+            email_domains=getattr(self, f"{name}_email_domains", ()),
+            client_id_variable=client_id.variable,
+            client_secret_variable=secret.variable,
+            issuer_variable=issuer.variable,
+            faults=(*self.faults(client_id.field), *self.faults(secret.field)),
+        )
 
     def findings(self, given: Given) -> Iterable[tuple[str, Finding]]:
         """The rules between settings."""
@@ -92,15 +257,26 @@ class AuthSettings(AddonSettings):
                     NOT_DEVELOPMENT,
                 ),
             )
-        for vendor in ("google", "microsoft"):
-            pair = (f"{vendor}_client_id", f"{vendor}_client_secret")
-            for one, other in (pair, pair[::-1]):
-                if given.lacks(one) and not given.lacks(other):
-                    yield (
-                        one,
-                        Finding(
-                            f"is not set, although {other.upper()} is",
-                            f"set {one.upper()}, or remove {other.upper()}",
-                            NOT_DEVELOPMENT,
-                        ),
-                    )
+        for name in dict.fromkeys((*SHIPPED, *self.auth_providers)):
+            yield from self._halves(name, given)
+            address = getattr(self, f"{name}_issuer")
+            if address and values.is_plain(address):
+                loopback = values.is_on_loopback(address)
+                if loopback and environment not in _LOOPBACK_IN:
+                    what = f"is http on loopback, and this is {environment}"
+                    yield f"{name}_issuer", Finding(what, "write the provider's https address")
+                elif not loopback:
+                    what = "is http, so that anyone on the way could sign in as anyone"
+                    yield f"{name}_issuer", Finding(what, "write the provider's https address")
+
+    def _halves(self, name: str, given: Given) -> Iterable[tuple[str, Finding]]:
+        pair = (f"{name}_client_id", f"{name}_client_secret")
+        for one, other in (pair, pair[::-1]):
+            if given.lacks(one) and not given.lacks(other):
+                yield (
+                    one,
+                    Finding(
+                        f"is not set, although {other.upper()} is",
+                        f"set {one.upper()}, or remove {other.upper()}",
+                    ),
+                )

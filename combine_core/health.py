@@ -229,7 +229,8 @@ def includeme(config: Configurator) -> None:
     config.add_health_section("migrations", migrations)
     config.add_health_section("pool", lambda _registry: {**asdict(pool.reading()), "limit": limit})
     config.add_health_section("contacts", contacts)
-    for secret in (settings.secret_key, settings.anthropic_api_key, settings.openai_api_key):
+    keys = (settings.secret_key, *settings.secret_key_old)
+    for secret in (*keys, settings.anthropic_api_key, settings.openai_api_key):
         if secret is not None:
             config.add_health_secret(secret.get_secret_value())
     config.add_health_secret(engine.url.password)

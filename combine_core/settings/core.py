@@ -1,6 +1,7 @@
 """The settings of combine_core."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -42,6 +43,11 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+def _keys(text: str) -> tuple[SecretStr, ...]:
+    # A comma may be part of a key.
+    return tuple(SecretStr(key) for key in dict.fromkeys(text.split()))
+
+
 class CoreSettings(AddonSettings):
     """What the service needs to know: its place, its database, its keys, its limits."""
 
@@ -75,6 +81,16 @@ class CoreSettings(AddonSettings):
         shape=f"at least {SECRET_KEY_LENGTH} random characters",
         default_shown="a key that everyone knows",
         help="Signs what the service hands out and takes back.",
+    )
+    secret_key_old: Annotated[tuple[SecretStr, ...], parsed(_keys)] = setting(
+        (),
+        variable="SECRET_KEY_OLD",
+        secret=True,
+        kind=Kind.KEY,
+        write="write keys that SECRET_KEY was before, or remove the variable",
+        shape="keys, separated by spaces",
+        help="What SECRET_KEY was before: what they have signed stays good. Remove them when it has "
+        "run out.",
     )
     public_url: Annotated[str, parsed(urls.origin)] = setting(
         "http://localhost:8000",
@@ -254,6 +270,12 @@ class CoreSettings(AddonSettings):
         if "secret_key" in given:
             for finding in _weaknesses(self.secret_key.get_secret_value()):
                 yield "secret_key", finding
+        for key in self.secret_key_old:
+            for finding in _weaknesses(key.get_secret_value()):
+                yield "secret_key_old", replace(finding, what=f"holds a key that {finding.what}")
+        if self.secret_key in self.secret_key_old:
+            what = "holds SECRET_KEY itself, which is not replaced then"
+            yield "secret_key_old", Finding(what, "set SECRET_KEY to a new key", NOWHERE)
         yield from self._plain_addresses(given)
         yield from self._addresses_together(given)
         vendor = self.default_model.partition("/")[0]

@@ -6,10 +6,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from urllib.parse import unquote
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, create_model
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -18,8 +18,10 @@ from pydantic_settings import (
 )
 
 from combine_core.settings.environment import Environment, Place
-from combine_core.settings.problems import Finding
+from combine_core.settings.problems import Finding, Problem
 
+# Stands for any name in the documentation of settings that exist for each name in a list.
+ANY_NAME = "NAME"
 _KEY = "combine"
 
 
@@ -56,7 +58,9 @@ class Traits:
     """What a setting says about itself beside its type and default."""
 
     variable: str | None
+    key: str | None
     secret: bool
+    tolerated: bool
     required_in: frozenset[Environment]
     help: str
     write: str
@@ -71,13 +75,13 @@ class Declared:
     """A setting as the table and the loader see it.
 
     :ivar names: its environment variables; the first is the one that messages use
-    :ivar ini_key: its key in ``[app:main]``
+    :ivar ini_keys: its keys in ``[app:main]``; the first is the one that is documented
     """
 
     addon: str
     field: str
     names: tuple[str, ...]
-    ini_key: str
+    ini_keys: tuple[str, ...]
     default: Any
     traits: Traits
 
@@ -85,6 +89,11 @@ class Declared:
     def variable(self) -> str:
         """The environment variable that messages name."""
         return self.names[0]
+
+    @property
+    def ini_key(self) -> str:
+        """The ini key that people are told of."""
+        return self.ini_keys[0]
 
     @property
     def default_shown(self) -> str:
@@ -98,7 +107,9 @@ def setting(
     default: Any = None,
     *,
     variable: str | None = None,
+    key: str | None = None,
     secret: bool = False,
+    tolerated: bool = False,
     required_in: Iterable[Environment] = frozenset(),
     help: str,  # noqa: A002
     write: str = "",
@@ -110,7 +121,11 @@ def setting(
     """A field of an :class:`AddonSettings`.
 
     :param variable: its environment variable; ``ADDON_FIELD`` is understood always
+    :param key: its ini key without the add-on's name, such as ``google.client_id``; that of the
+        field is understood always
     :param secret: its value is never shown
+    :param tolerated: whatever is wrong with it, the service starts as if it were not set; the
+        add-on says so itself, from :meth:`AddonSettings.faults`
     :param required_in: environments that do not start without it
     :param help: one or two sentences for the table and docs/configuration.md
     :param write: the remedy: what to write where it is missing or a placeholder
@@ -121,7 +136,9 @@ def setting(
     """
     traits = Traits(
         variable=variable,
+        key=key,
         secret=secret,
+        tolerated=tolerated,
         required_in=frozenset(required_in),
         help=help,
         write=write,
@@ -155,6 +172,10 @@ class AddonSettings(BaseSettings):
     # Regular expressions of ini keys, without the add-on's prefix, that are no fields but belong to
     # the add-on all the same: r"[a-z]+\.issuer". The add-on reads and judges them itself.
     further_keys: ClassVar[tuple[str, ...]] = ()
+    # The field whose value, a list of names, calls for settings of each name (`of_name`); "" for none.
+    named_by: ClassVar[str] = ""
+
+    _faults: dict[str, tuple[Problem, ...]] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(
@@ -173,10 +194,40 @@ class AddonSettings(BaseSettings):
         """Its settings, in the order of their declaration."""
         return tuple(_declared(cls.addon, name, info) for name, info in cls.model_fields.items())
 
+    @classmethod
+    def of_name(cls, name: str) -> Mapping[str, tuple[Any, Any]]:  # noqa: ARG003
+        """The settings of one of the names in `named_by`: annotation and :func:`setting` by field."""
+        return {}
+
+    @classmethod
+    def extended(cls, names: Iterable[str]) -> type[Self]:
+        """This class with the settings of these names; fields that it has already stay."""
+        fields = {
+            field: definition
+            for name in names
+            for field, definition in cls.of_name(name).items()
+            if field not in cls.model_fields
+        }
+        if not fields:
+            return cls
+        definitions: Any = fields
+        return create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, **definitions)
+
+    def tell_faults(self, faults: Mapping[str, tuple[Problem, ...]]) -> None:
+        """For the loader: what is wrong with tolerated settings, by field."""
+        self._faults.update(faults)
+
+    def faults(self, field: str) -> tuple[Problem, ...]:
+        """Why a tolerated setting that was given counts as not set."""
+        return self._faults.get(field, ())
+
     def secrets(self) -> frozenset[str]:
         """The secret values themselves, for those who must keep them out of texts."""
-        held = (getattr(self, d.field) for d in self.declared() if d.traits.secret)
-        values = (one.get_secret_value() for one in held if isinstance(one, SecretStr))
+        held = ((getattr(self, d.field), d.default) for d in self.declared() if d.traits.secret)
+        # A default stands in the code, for everyone to read.
+        own = (value for value, default in held if value != default)
+        each = (part for value in own for part in (value if isinstance(value, tuple) else (value,)))
+        values = (one.get_secret_value() for one in each if isinstance(one, SecretStr))
         return frozenset(form for value in values for form in _forms(value))
 
     @classmethod
@@ -192,14 +243,26 @@ class AddonSettings(BaseSettings):
         return ()
 
 
-def _declared(addon: str, name: str, info: FieldInfo) -> Declared:
+def keys_of(addon: str, field: str, info: FieldInfo) -> tuple[str, ...]:
+    """The ini keys of a field, the documented one first."""
+    key = _traits(addon, field, info).key
+    return tuple(dict.fromkeys(f"{addon}.{one}" for one in (key, field) if one))
+
+
+def _traits(addon: str, field: str, info: FieldInfo) -> Traits:
     extra: Any = info.json_schema_extra
     if not isinstance(extra, dict) or not isinstance(extra.get(_KEY), Traits):
-        raise TypeError(f"{addon}.{name} is not declared with setting()")
+        raise TypeError(f"{addon}.{field} is not declared with setting()")
     traits: Traits = extra[_KEY]
-    own = f"{addon}_{name}".upper()
-    names = (own,) if traits.variable in (None, own) else (str(traits.variable), own)
-    return Declared(addon, name, names, f"{addon}.{name}", info.default, traits)
+    return traits
+
+
+def _declared(addon: str, name: str, info: FieldInfo) -> Declared:
+    traits = _traits(addon, name, info)
+    keys = keys_of(addon, name, info)
+    own = [key.replace(".", "_").upper() for key in keys]
+    names = tuple(dict.fromkeys(one for one in (traits.variable, *own) if one))
+    return Declared(addon, name, names, keys, info.default, traits)
 
 
 def shown(value: Any) -> str:

@@ -1,17 +1,20 @@
 """Which add-ons declare settings here: those of the entry-point group, those the ini includes."""
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from typing import Any
 
 from pyramid.settings import aslist
 
 from combine_core.settings.core import CoreSettings
-from combine_core.settings.declare import AddonSettings
+from combine_core.settings.declare import ANY_NAME, AddonSettings, keys_of
 from combine_core.settings.guests import APPLICATION, Guest, key_pattern, variable_pattern
+from combine_core.settings.judge import with_names
 from combine_core.settings.problems import Problem
+from combine_core.settings.sources import Sources
 from combine_core.settings.unknown import Names
 
 log = logging.getLogger(__name__)
@@ -37,6 +40,11 @@ class Installed:
             {name: guest for name, guest in self.guests.items() if name in wanted},
             tuple(problem for problem in self.problems if problem.variable in wanted),
         )
+
+    def with_names(self, sources: Sources) -> "Installed":
+        """The same with the settings of names that other settings list."""
+        classes = tuple(with_names(cls, sources) for cls in self.classes)
+        return replace(self, classes=classes)
 
 
 def installed(distribution: str | None = None) -> Installed:
@@ -80,8 +88,9 @@ def names_of(used: Installed, all_installed: Installed) -> Names:
         variables=list(_READ_ELSEWHERE),
     )
     for cls in used.classes:
-        names.keys += (declared.ini_key for declared in cls.declared())
+        names.keys += (key for declared in cls.declared() for key in declared.ini_keys)
         names.key_patterns += (rf"{cls.addon}\.{pattern}" for pattern in cls.further_keys)
+        names.lists += _lists(cls)
     for guest in used.guests.values():
         for declared in guest.declared():
             if declared.section == APPLICATION:
@@ -94,6 +103,16 @@ def names_of(used: Installed, all_installed: Installed) -> Names:
             names.variables.append(declared.variable)
             names.variable_patterns.append(variable_pattern(declared))
     return names
+
+
+def _lists(cls: type[AddonSettings]) -> Iterator[tuple[str, str]]:
+    """The patterns of keys that belong to a name, with the setting that would have to list it."""
+    if not cls.named_by:
+        return
+    (listing,) = (d.ini_key for d in cls.declared() if d.field == cls.named_by)
+    for field, (_, info) in cls.of_name(ANY_NAME).items():
+        for key in keys_of(cls.addon, field, info):
+            yield re.escape(key).replace(ANY_NAME, "([a-z][a-z0-9_]*?)"), listing
 
 
 def _not_loadable(addon: str, error: Exception) -> Problem:

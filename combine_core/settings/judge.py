@@ -20,12 +20,26 @@ Resembling = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The settings of one add-on; unusable values are defaults in `instance`."""
+    """The settings of one add-on; unusable values are defaults in `instance`.
+
+    :ivar faults: what is wrong with tolerated settings, which the add-on says itself
+    """
 
     instance: AddonSettings
     rows: tuple[Row, ...]
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    faults: tuple[Problem, ...]
+
+
+def with_names(cls: type[AddonSettings], sources: Sources) -> type[AddonSettings]:
+    """The class with the settings of the names that one of its settings lists here."""
+    if not cls.named_by:
+        return cls
+    (d,) = (one for one in cls.declared() if one.field == cls.named_by)
+    hit = sources.find(d)
+    usable = _usable(cls, {d.field: _read(d, hit)[0]})[0] if hit else {}
+    return cls.extended(usable.get(d.field, d.default))
 
 
 def judge(
@@ -43,7 +57,7 @@ def judge(
             found[name] = hit
             text, reasons, placeholder = _read(d, hit)
             findings += ((name, reason) for reason in reasons)
-            if placeholder:
+            if placeholder or (reasons and d.traits.tolerated):
                 placeholders.add(name)
             elif text != "":
                 texts[name] = text
@@ -59,14 +73,20 @@ def judge(
 
     problems: dict[Problem, None] = {}
     warnings: dict[Problem, None] = {}
+    faults: dict[str, dict[Problem, None]] = {}
     order = list(declared)
     for name, finding in sorted(findings, key=lambda entry: order.index(entry[0])):
         problem = _problem(declared[name], found.get(name), finding)
-        (problems if place.environment in finding.refused_in else warnings)[problem] = None
+        if declared[name].traits.tolerated:
+            faults.setdefault(name, {})[problem] = None
+        else:
+            (problems if place.environment in finding.refused_in else warnings)[problem] = None
+    instance.tell_faults({name: tuple(said) for name, said in faults.items()})
     rows = tuple(
         _row(d, getattr(instance, name), found.get(name), given) for name, d in declared.items()
     )
-    return Judged(instance, rows, tuple(problems), tuple(warnings))
+    told = tuple(problem for said in faults.values() for problem in said)
+    return Judged(instance, rows, tuple(problems), tuple(warnings), told)
 
 
 def _row(d: Declared, value: Any, found: Found | None, given: Given) -> Row:

@@ -33,11 +33,13 @@ class Outcome:
     """What loading came to, before anyone is told.
 
     :ivar loaded: the settings; with problems, unusable values are defaults in it
+    :ivar faults: what add-ons go without, and say themselves when they are included
     """
 
     loaded: LoadedSettings
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    faults: tuple[Problem, ...] = ()
 
 
 def load_all(
@@ -81,6 +83,8 @@ def judge_all(
     place = _place(sources, here, server)
     everything = installed()
     used = everything.only(included(ini)) if used is None else used
+    declaring = used.classes
+    used, everything = used.with_names(sources), everything.with_names(sources)
     names = names_of(used, everything)
     present = {*environ, *env_file.values}
 
@@ -90,7 +94,7 @@ def judge_all(
     ]
     hosted = [host(addon, guest, sources, server) for addon, guest in used.guests.items()]
     loaded = LoadedSettings(
-        {type(part.instance): part.instance for part in judged},
+        {cls: part.instance for cls, part in zip(declaring, judged, strict=True)},
         [*(row for one in judged for row in one.rows), *(row for g in hosted for row in g.rows)],
         {key: value for guest in hosted for key, value in guest.overlay.items()},
     )
@@ -107,7 +111,8 @@ def judge_all(
         *unprefixed_keys(ini, names),
         *unknown_variables(environ, env_file.values, names),
     ]
-    return Outcome(loaded, tuple(problems), tuple(warnings))
+    faults = [fault for one in judged for fault in one.faults]
+    return Outcome(loaded, tuple(problems), tuple(warnings), tuple(faults))
 
 
 def _place(sources: Sources, here: Path, server: Mapping[str, str]) -> Place:

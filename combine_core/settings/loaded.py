@@ -116,12 +116,14 @@ class LoadedSettings:
 
         :param source: what the table says about where they came from
         """
-        new = cls(**{**dict(self.get(cls)), **values})
+        old = self.get(cls)
+        new = type(old)(**{**dict(old), **values})
+        new.tell_faults({d.field: old.faults(d.field) for d in old.declared()})
         fields = {d.ini_key: d for d in cls.declared() if d.field in values}
         rows = [
-            row(fields[old.ini_key], getattr(new, fields[old.ini_key].field), source)
-            if old.ini_key in fields
-            else old
-            for old in self._rows
+            row(fields[one.ini_key], getattr(new, fields[one.ini_key].field), source)
+            if one.ini_key in fields
+            else one
+            for one in self._rows
         ]
         return LoadedSettings({**self._instances, cls: new}, rows, self.overlay)

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterable, Iterator
 
-from combine_core.settings.declare import Declared, shown
+from combine_core.settings.declare import ANY_NAME, AddonSettings, Declared, shown
 from combine_core.settings.environment import Environment
 from combine_core.settings.guests import APPLICATION, Guest
 from combine_core.settings.guests import Declared as GuestDeclared
@@ -47,11 +47,15 @@ def configuration_page(installed: Installed) -> str:
     sections = [_INTRODUCTION]
     for cls in installed.classes:
         about = (cls.__doc__ or "").partition("\n")[0]
-        rows = (_row(declared) for declared in cls.declared())
+        rows = (_row(declared) for declared in cls.extended(_any_name(cls)).declared())
         sections.append(_section(cls.addon, about, rows))
     for addon, guest in installed.guests.items():
         sections.append(_section(addon, "", _guest_rows(guest)))
     return "\n".join(sections)
+
+
+def _any_name(cls: type[AddonSettings]) -> tuple[str, ...]:
+    return (ANY_NAME,) if cls.named_by else ()
 
 
 def _section(addon: str, about: str, rows: Iterable[str]) -> str:

@@ -44,7 +44,7 @@ class Sources:
         places: tuple[tuple[Source, Mapping[str, Any], tuple[str, ...]], ...] = (
             (Source.ENVIRONMENT, self.environ, declared.names),
             (Source.ENV_FILE, self.env_file, declared.names),
-            (Source.INI, self.ini, (declared.ini_key,)),
+            (Source.INI, self.ini, declared.ini_keys),
         )
         for source, values, names in places:
             present = [(name, values[name]) for name in names if not _empty(values.get(name))]
@@ -58,8 +58,7 @@ class Sources:
         """The names under which it is set, but to nothing."""
         for values in (self.environ, self.env_file):
             yield from (name for name in declared.names if values.get(name) == "")
-        if self.ini.get(declared.ini_key) == "":
-            yield declared.ini_key
+        yield from (key for key in declared.ini_keys if self.ini.get(key) == "")
 
 
 def _empty(value: Any) -> bool:

@@ -22,6 +22,7 @@ class Names:
 
     :ivar addons: the add-ons in use, whose ini keys `keys` and `key_patterns` are
     :ivar installed: these, and those that are only installed; the variables are of all of them
+    :ivar lists: patterns of keys that belong to a name, each with the ini key of the list of names
     """
 
     addons: set[str] = field(default_factory=set)
@@ -30,6 +31,7 @@ class Names:
     key_patterns: list[str] = field(default_factory=list)
     variables: list[str] = field(default_factory=list)
     variable_patterns: list[str] = field(default_factory=list)
+    lists: list[tuple[str, str]] = field(default_factory=list)
 
     def is_key(self, name: str) -> bool:
         """Whether an add-on in use reads this ini key."""
@@ -57,7 +59,11 @@ def unknown_keys(ini: Mapping[str, Any], names: Names) -> Iterator[Problem]:
         if not dot or names.is_key(key):
             continue
         shown = "".join(sign if sign.isprintable() else "?" for sign in key[:100])
-        if prefix in names.addons:
+        if prefix in names.addons and (unlisted := _unlisted(key, names)):
+            name, listing = unlisted
+            what = f"belongs to {name}, which {listing} does not name"
+            yield Problem(shown, what, f"add {name} to {listing}, or remove it")
+        elif prefix in names.addons:
             own = [k.partition(".")[2] for k in names.keys if k.startswith(f"{prefix}.")]
             near = difflib.get_close_matches(shown.partition(".")[2], own, n=1)
             remedy = f"write {prefix}.{near[0]}, or remove it" if near else "remove it"
@@ -110,6 +116,14 @@ def _near(name: str, names: Names) -> str:
 
 def _plain(name: str) -> str:
     return re.sub(r"[^A-Z0-9]+", "_", name.upper())
+
+
+def _unlisted(key: str, names: Names) -> tuple[str, str] | None:
+    for pattern, listing in names.lists:
+        match = re.fullmatch(pattern, key)
+        if match and len(match[1]) <= 100:
+            return match[1], listing
+    return None
 
 
 def _misspelt_addon(prefix: str, names: Names) -> str:

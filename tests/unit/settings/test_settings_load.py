@@ -36,6 +36,12 @@ def problems(environ=None, ini=None, **more) -> list[tuple[str, str]]:
     return [(p.variable, p.what) for p in judged(environ, ini, **more).problems]
 
 
+def faults(environ=None, ini=None, **more) -> list[tuple[str, str]]:
+    outcome = judged(environ, ini, **more)
+    assert outcome.problems == ()
+    return [(f.variable, f.what) for f in outcome.faults]
+
+
 def warnings(environ=None, ini=None, **more) -> list[tuple[str, str]]:
     return [(w.variable, w.what) for w in judged(environ, ini, **more).warnings]
 
@@ -303,15 +309,36 @@ def test_local_sign_in_in_development():
 @pytest.mark.parametrize("vendor", ["GOOGLE", "MICROSOFT"])
 def test_client_id_and_secret_belong_together(vendor):
     client_id, secret = f"{vendor}_CLIENT_ID", f"{vendor}_CLIENT_SECRET"
-    found = problems({**SOUND, client_id: "4711.apps"})
-    assert found == [(secret, f"is not set, although {client_id} is")]
-    found = problems({**SOUND, secret: "GOCSPX-1"})
-    assert found == [(client_id, f"is not set, although {secret} is")]
-    assert problems({**SOUND, client_id: "4711.apps", secret: "GOCSPX-1"}) == []
-    assert judged({"ENVIRONMENT": "development", secret: "GOCSPX-1"}).problems == ()
+    assert faults({**SOUND, client_id: "4711.apps"}) == [
+        (secret, f"is not set, although {client_id} is")
+    ]
+    assert faults({**SOUND, secret: "GOCSPX-1"}) == [
+        (client_id, f"is not set, although {secret} is")
+    ]
+    assert faults({**SOUND, client_id: "4711.apps", secret: "GOCSPX-1"}) == []
     # Set to a placeholder is not the same as not set.
-    found = problems({**SOUND, client_id: "4711.apps", secret: "your-secret"})
-    assert [variable for variable, _ in found] == [secret]
+    (found,) = faults({**SOUND, client_id: "4711.apps", secret: "your-secret"})
+    assert found == (secret, "still holds a placeholder")
+
+
+@pytest.mark.parametrize("environment", ["development", "test", "staging", "production"])
+@pytest.mark.parametrize("value", ["changeme", "'GOCSPX-1'", "  ", "${X}", "a b", "None", "x\t"])
+def test_the_service_starts_without_a_provider_whose_secret_is_no_secret(environment, value):
+    environ = {
+        **SOUND,
+        "ENVIRONMENT": environment,
+        "GOOGLE_CLIENT_ID": "4711.apps",
+        "GOOGLE_CLIENT_SECRET": value,
+        "PUBLIC_URL": "https://a.example",
+    }
+    outcome = judged(environ)
+    assert outcome.problems == outcome.warnings == ()
+    assert {fault.variable for fault in outcome.faults} == {"GOOGLE_CLIENT_SECRET"}
+    google = outcome.loaded.get(AuthSettings).of_provider("google")
+    assert (google.client_id, google.client_secret) == ("4711.apps", None)
+    assert google.faults == outcome.faults
+    (row,) = [row for row in outcome.loaded.rows() if row.variable == "GOOGLE_CLIENT_SECRET"]
+    assert row.value_shown == "(unusable)"
 
 
 def test_tenants():
@@ -378,8 +405,8 @@ def test_every_problem_is_in_one_log_line_and_in_the_exception(caplog):
         "ALLOWED_ORIGINS": "https://a.example/, b.example",
         "PUBLIC_URL": "ftp://canary:canary@a.example",
         "DB_POOL_SIZE": "5.0",
-        "GOOGLE_CLIENT_ID": "changeme",
-        "GOOGLE_CLIENT_SECRET": "canary canary",
+        "MICROSOFT_TENANTS": "common",
+        "GOOGLE_ISSUER": "http://canary:canary@127.0.0.1:9001",
         "LOG_LEVEL": "loud",
         "MAX_REQUEST_BODY_SIZE": "10 MB",
         "COMBINE_AUTH_LOCAL_SIGN_IN": "yes",

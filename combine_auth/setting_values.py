@@ -1,0 +1,138 @@
+"""Texts in settings to values: names of providers, issuers, tenants, domains, administrators."""
+
+import re
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from combine_core.settings import urls
+from combine_core.settings.problems import Finding, Unusable
+from combine_core.settings.values import words
+
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# Any tenant but the one of personal accounts, as Microsoft's own addresses call it.
+ORGANIZATIONS = "organizations"
+PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+GOOGLE_ISSUER = "https://accounts.google.com"
+# Google's tokens may name their issuer without the scheme.
+GOOGLE_ISSUER_BARE = "accounts.google.com"
+
+_DISCOVERY = "/.well-known/openid-configuration"
+# Its button is no provider.
+_TAKEN = ("local",)
+_STORAGES = (
+    "memory://",
+    "redis://",
+    "rediss://",
+    "redis+unix://",
+    "redis+sentinel://",
+    "redis+cluster://",
+)
+
+
+def provider_names(text: str) -> tuple[str, ...]:
+    """The names of providers, each once."""
+    names = words(text)
+    for number, name in enumerate(names, 1):
+        if not PROVIDER_NAME.fullmatch(name) or name in _TAKEN:
+            raise Unusable(
+                Finding(
+                    f"has an entry {number} that can be no provider's name",
+                    "write names such as google microsoft okta: lower-case letters, digits and _,"
+                    " at most 31; not local",
+                )
+            )
+    return tuple(dict.fromkeys(names))
+
+
+def issuer(text: str) -> str:
+    """An issuer exactly as written: providers differ in the slash at its end."""
+    if text.endswith(_DISCOVERY):
+        raise Unusable(
+            Finding("is the address of a document", f"leave out {_DISCOVERY} at its end")
+        )
+    urls.base_url(text)
+    return text
+
+
+def is_plain(address: str) -> bool:
+    """Whether it is http and not https."""
+    return address.casefold().startswith("http://")
+
+
+def is_on_loopback(address: str) -> bool:
+    """Whether only this machine can be meant."""
+    return urls.is_loopback(urlsplit(address).hostname or "")
+
+
+def scopes(text: str) -> tuple[str, ...]:
+    """Scopes to ask for; OpenID Connect needs openid among them (Core 1.0, 3.1.2.1)."""
+    asked = tuple(dict.fromkeys(words(text)))
+    if "openid" not in asked:
+        raise Unusable(Finding("lacks the scope openid", "write openid email profile"))
+    return asked
+
+
+def tenants(text: str) -> tuple[str, ...]:
+    """Tenant ids in lower case, and the word organizations."""
+    entries = [entry.lower() for entry in words(text)]
+    for number, entry in enumerate(entries, 1):
+        if entry != ORGANIZATIONS and not GUID.fullmatch(entry):
+            raise Unusable(
+                Finding(
+                    f"has an entry {number} that is no tenant id",
+                    "write the Directory (tenant) ID that the Azure portal shows, such as"
+                    " 72f988bf-86f1-41af-91ab-2d7cd011db47, or organizations for all but personal"
+                    " accounts; remove the variable for any tenant",
+                )
+            )
+    return tuple(dict.fromkeys(entries))
+
+
+def domains(text: str) -> tuple[str, ...]:
+    """Domains in lower case."""
+    entries = [entry.lower() for entry in words(text)]
+    for number, entry in enumerate(entries, 1):
+        if not urls.is_host(entry) or ":" in entry or "." not in entry.strip("."):
+            raise Unusable(
+                Finding(
+                    f"has an entry {number} that is no domain",
+                    "write domains such as example.com, without @",
+                )
+            )
+    return tuple(dict.fromkeys(entry.removesuffix(".") for entry in entries))
+
+
+def subjects(text: str) -> tuple[str, ...]:
+    """Identities, each as ``issuer|subject``, with Google's issuer in its full spelling."""
+    found = []
+    for number, entry in enumerate(words(text), 1):
+        named, _, subject = entry.partition("|")
+        if named == GOOGLE_ISSUER_BARE:
+            named = GOOGLE_ISSUER
+        if not subject or not urlsplit(named).netloc:
+            raise Unusable(
+                Finding(
+                    f"has an entry {number} that is no identity",
+                    f"write issuer|subject, such as {GOOGLE_ISSUER}|110169484474386276334; the page"
+                    " /account shows both",
+                )
+            )
+        found.append(f"{named}|{subject}")
+    return tuple(dict.fromkeys(found))
+
+
+def storage(text: str) -> SecretStr:
+    """Where rate limits are counted."""
+    if not text.startswith(_STORAGES):
+        raise Unusable(
+            Finding("is no storage for counts", "write memory:// or redis://HOST:6379/0")
+        )
+    return SecretStr(text)
+
+
+def storage_masked(value: SecretStr) -> str:
+    """The same without user, password and parameters."""
+    scheme, _, rest = value.get_secret_value().partition("://")
+    credentials, at, server = rest.partition("?")[0].rpartition("@")
+    return f"{scheme}://{'********@' if at and credentials else ''}{server}"

@@ -1,0 +1,215 @@
+"""Providers in the settings: those that are named have settings of their own."""
+
+import pytest
+from pydantic import SecretStr
+
+from combine_auth.settings import AuthSettings
+from combine_core.settings import CoreSettings, judge_all
+from combine_core.settings.installed import Installed, installed
+from combine_core.settings.page import configuration_page
+
+USED = Installed((CoreSettings, AuthSettings), {})
+SOUND = {
+    "ENVIRONMENT": "production",
+    "DATABASE_URL": "postgresql://combine:in-the-vault-7@db:5432/combine",
+    "SECRET_KEY": "0f8a51c9d3b7e2460f8a51c9d3b7e246aa",
+    "PUBLIC_URL": "https://combine.example.com",
+}
+OKTA = {
+    "AUTH_PROVIDERS": "google okta",
+    "OKTA_ISSUER": "https://example.okta.com/",
+    "OKTA_CLIENT_ID": "0oa1",
+    "OKTA_CLIENT_SECRET": "s3cr3t-of-okta",
+}
+
+
+def judged(environ=None, ini=None, path=None):
+    return judge_all(ini or {}, path, {**SOUND, **(environ or {})}, USED)
+
+
+def auth(environ=None, ini=None, path=None) -> AuthSettings:
+    outcome = judged(environ, ini, path)
+    assert outcome.problems == outcome.warnings == ()
+    return outcome.loaded.get(AuthSettings)
+
+
+def problems(environ=None, ini=None):
+    return [(p.variable, p.what) for p in judged(environ, ini).problems]
+
+
+def test_google_and_microsoft_are_named_by_default():
+    settings = auth()
+    assert settings.auth_providers == ("google", "microsoft")
+    assert settings.of_provider("google").client_id is None
+    with pytest.raises(LookupError):
+        settings.of_provider("okta")
+
+
+def test_a_provider_of_any_name():
+    outcome = judged(OKTA)
+    assert outcome.problems == outcome.warnings == outcome.faults == ()
+    okta = outcome.loaded.get(AuthSettings).of_provider("okta")
+    assert (okta.client_id, okta.client_secret) == ("0oa1", SecretStr("s3cr3t-of-okta"))
+    # Exactly as written: the slash is part of it.
+    assert okta.issuer == "https://example.okta.com/"
+    rows = {row.variable: row for row in outcome.loaded.rows()}
+    assert rows["OKTA_CLIENT_SECRET"].value_shown == "********"
+    assert rows["OKTA_CLIENT_SECRET"].source == "environment"
+    assert rows["OKTA_CLIENT_ID"].ini_key == "combine_auth.okta.client_id"
+    assert "s3cr3t-of-okta" in outcome.loaded.secrets()
+
+
+@pytest.mark.parametrize("listing", ["combine_auth.providers", "combine_auth.auth_providers"])
+@pytest.mark.parametrize("form", ["combine_auth.okta.{}", "combine_auth.okta_{}"])
+def test_in_the_ini(listing, form):
+    values = {"issuer": "https://example.okta.com", "client_id": "0oa1", "client_secret": "s3cr3t"}
+    ini = {listing: "okta", **{form.format(name): value for name, value in values.items()}}
+    okta = auth(ini=ini).of_provider("okta")
+    assert (okta.issuer, okta.client_id) == ("https://example.okta.com", "0oa1")
+
+
+def test_in_the_env_file(tmp_path):
+    (tmp_path / ".env").write_text("".join(f"{name}='{value}'\n" for name, value in OKTA.items()))
+    outcome = judged(path=tmp_path / "production.ini")
+    assert outcome.problems == outcome.warnings == outcome.faults == ()
+    assert outcome.loaded.get(AuthSettings).of_provider("okta").client_id == "0oa1"
+    (row,) = [row for row in outcome.loaded.rows() if row.variable == "OKTA_ISSUER"]
+    assert row.source == ".env"
+
+
+def test_misspelt_keys_of_a_provider_stop_the_start():
+    ini = {"combine_auth.providers": "okta", "combine_auth.okta.isuer": "https://x.example"}
+    (problem,) = judged(ini=ini).problems
+    assert problem.remedy == "write combine_auth.okta.issuer, or remove it"
+
+
+@pytest.mark.parametrize("key", ["combine_auth.okta.issuer", "combine_auth.okta_client_id"])
+def test_keys_of_a_provider_that_is_not_named(key):
+    (problem,) = judged(ini={key: "https://x.example"}).problems
+    assert problem.what == "belongs to okta, which combine_auth.providers does not name"
+    assert problem.remedy == "add okta to combine_auth.providers, or remove it"
+
+
+def test_misspelt_variables_of_a_provider_in_the_env_file(tmp_path):
+    (tmp_path / ".env").write_text("AUTH_PROVIDERS=okta\nOKTA_CLIENTID=1\n")
+    warnings = judged(path=tmp_path / "x.ini").warnings
+    assert [(w.variable, w.remedy) for w in warnings] == [
+        ("OKTA_CLIENTID", "write OKTA_CLIENT_ID, or remove it")
+    ]
+
+
+def test_the_faults_of_a_provider_name_no_value():
+    outcome = judged({**OKTA, "OKTA_CLIENT_SECRET": "'canary'"})
+    assert [(f.variable, f.what) for f in outcome.faults] == [
+        ("OKTA_CLIENT_SECRET", "is still in quotes")
+    ]
+    assert "canary" not in str(outcome)
+    okta = outcome.loaded.get(AuthSettings).of_provider("okta")
+    assert okta.client_secret is None
+    assert okta.faults == outcome.faults
+
+
+@pytest.mark.parametrize("name", ["Okta", "my-okta", "1okta", "local", "o" * 32, "okta.com"])
+def test_names_that_cannot_be(name):
+    (problem,) = judged({"AUTH_PROVIDERS": f"google,{name}"}).problems
+    assert problem.what == "has an entry 2 that can be no provider's name"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "environment", "refused"),
+    [
+        ("http://127.0.0.1:9001", "development", False),
+        ("http://localhost:9002/{tenantid}/v2.0", "test", False),
+        ("http://[::1]:9001", "test", False),
+        ("http://127.0.0.1:9001", "staging", True),
+        ("http://127.0.0.1:9001", "production", True),
+        ("HTTP://127.0.0.1:9001", "production", True),
+        ("http://id.example.com", "development", True),
+        ("http://127.0.0.1.example.com", "development", True),
+        ("https://id.example.com/realms/x", "production", False),
+        ("https://id.example.com/?x=1", "production", True),
+        ("https://id.example.com/.well-known/openid-configuration", "production", True),
+        ("id.example.com", "production", True),
+    ],
+)
+def test_issuers(issuer, environment, refused):
+    found = problems({**OKTA, "ENVIRONMENT": environment, "OKTA_ISSUER": issuer})
+    assert [variable for variable, _ in found] == (["OKTA_ISSUER"] if refused else [])
+    found = problems({"ENVIRONMENT": environment, "GOOGLE_ISSUER": issuer})
+    assert [variable for variable, _ in found] == (["GOOGLE_ISSUER"] if refused else [])
+
+
+def test_lists():
+    settings = auth(
+        {
+            "GOOGLE_HOSTED_DOMAINS": "Example.COM, example.org.",
+            "MICROSOFT_TENANTS": "organizations",
+            "GOOGLE_EMAIL_DOMAINS": "example.com",
+            "ADMIN_SUBJECTS": "accounts.google.com|110 https://a.eu.auth0.com/|auth0|62\n"
+            "https://accounts.google.com|110",
+            **OKTA,
+            "OKTA_EMAIL_DOMAINS": "okta.example",
+            "OKTA_SCOPES": "openid email groups",
+            "OKTA_TITLE": "Our people's Okta",
+        }
+    )
+    assert settings.google_hosted_domains == ("example.com", "example.org")
+    assert settings.microsoft_tenants == ("organizations",)
+    assert settings.admin_subjects == (
+        "https://accounts.google.com|110",
+        "https://a.eu.auth0.com/|auth0|62",
+    )
+    okta = settings.of_provider("okta")
+    assert okta.email_domains == ("okta.example",)
+    assert okta.scopes == ("openid", "email", "groups")
+    assert okta.title == "Our people's Okta"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("GOOGLE_HOSTED_DOMAINS", "@example.com"),
+        ("GOOGLE_EMAIL_DOMAINS", "example"),
+        ("GOOGLE_EMAIL_DOMAINS", "*.example.com"),
+        ("ADMIN_SUBJECTS", "ann@example.com"),
+        ("ADMIN_SUBJECTS", "https://accounts.google.com|"),
+        ("ADMIN_SUBJECTS", "google|110"),
+        ("OKTA_SCOPES", "email profile"),
+        ("RATE_LIMIT_STORAGE", "postgresql://db"),
+    ],
+)
+def test_lists_that_make_no_sense(variable, value):
+    assert [name for name, _ in problems({**OKTA, variable: value})] == [variable]
+
+
+def test_the_password_of_a_storage_is_masked():
+    outcome = judged({"RATE_LIMIT_STORAGE": "redis://:canary-7@redis:6379/0?x=canary-7"})
+    (row,) = [row for row in outcome.loaded.rows() if row.variable == "RATE_LIMIT_STORAGE"]
+    assert row.value_shown == "redis://********@redis:6379/0"
+    assert "canary-7" in outcome.loaded.secrets()
+    (row,) = [row for row in judged().loaded.rows() if row.variable == "RATE_LIMIT_STORAGE"]
+    assert row.value_shown == "memory://"
+    assert "memory://" not in judged().loaded.secrets()
+
+
+def test_old_keys():
+    old = "b3a90c3f0b8a7d62b3a90c3f0b8a7d61ff b3a90c3f0b8a7d62b3a90c3f0b8a7d61aa"
+    outcome = judged({"SECRET_KEY_OLD": old})
+    assert outcome.problems == outcome.warnings == ()
+    keys = outcome.loaded.get(CoreSettings).secret_key_old
+    assert [key.get_secret_value() for key in keys] == old.split()
+    assert set(old.split()) <= outcome.loaded.secrets()
+    (row,) = [row for row in outcome.loaded.rows() if row.variable == "SECRET_KEY_OLD"]
+    assert row.value_shown == "********"
+    assert problems({"SECRET_KEY_OLD": "short"})[0] == (
+        "SECRET_KEY_OLD",
+        "holds a key that is shorter than 32 characters",
+    )
+    (warning,) = judged({"SECRET_KEY_OLD": SOUND["SECRET_KEY"]}).warnings
+    assert warning.variable == "SECRET_KEY_OLD"
+
+
+def test_the_page_describes_the_settings_of_any_name():
+    page = configuration_page(installed("combine"))
+    for suffix in ("CLIENT_ID", "CLIENT_SECRET", "ISSUER", "TITLE", "SCOPES", "EMAIL_DOMAINS"):
+        assert f"| `NAME_{suffix}` | `combine_auth.NAME.{suffix.lower()}` |" in page
