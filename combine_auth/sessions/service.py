@@ -157,6 +157,16 @@ def end_session(session: Session, user_id: uuid.UUID, session_id: uuid.UUID) -> 
     return ended.first() is not None
 
 
-def end_sessions_of(session: Session, user_id: uuid.UUID) -> None:
-    """End all sessions of this user."""
-    session.execute(delete(BrowserSession).where(BrowserSession.user_id == user_id))
+def end_sessions_of(session: Session, user_id: uuid.UUID, but: uuid.UUID | None = None) -> int:
+    """End all sessions of this user; returns how many there were.
+
+    :param but: the session that stays
+    """
+    kept = () if but is None else (BrowserSession.id != but,)
+    ended = session.execute(
+        delete(BrowserSession)
+        .where(BrowserSession.user_id == user_id, *kept)
+        .returning(BrowserSession.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(ended.all())
