@@ -1,5 +1,6 @@
 """People, their roles in projects, and what a role may do."""
 
+from combine_core.users.events import RoleChanged
 from combine_core.users.identity import Identity
 from combine_core.users.model import Membership, User
 from combine_core.users.permission import ROLE_PERMISSIONS, Permission, Role
@@ -18,6 +19,7 @@ __all__ = [
     "Membership",
     "Permission",
     "Role",
+    "RoleChanged",
     "User",
     "add_user",
     "clean_email",

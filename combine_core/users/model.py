@@ -6,7 +6,7 @@ import datetime
 import uuid
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from combine_core.database.metadata import Identified, Model
 from combine_core.users.permission import Role
@@ -38,6 +38,9 @@ class Membership(Model):
     )
     role: Mapped[str]
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
+
+    # Asked for where it is needed, never by accident.
+    user: Mapped[User] = relationship(lazy="raise", viewonly=True)
 
     __table_args__ = (
         CheckConstraint(

@@ -9,6 +9,10 @@ class Permission(StrEnum):
     """Named ``things:verb``, in the alphabet's order."""
 
     DOCUMENTS_READ = "documents:read"
+    DOCUMENTS_REVIEW = "documents:review"
+    MEMBERS_LEAVE = "members:leave"
+    MEMBERS_READ = "members:read"
+    MEMBERS_WRITE = "members:write"
     PROJECTS_READ = "projects:read"
     PROJECTS_WRITE = "projects:write"
     RUNS_READ = "runs:read"
@@ -29,16 +33,20 @@ class Role(StrEnum):
 _READ = frozenset(
     {
         Permission.DOCUMENTS_READ,
+        Permission.MEMBERS_LEAVE,
+        Permission.MEMBERS_READ,
         Permission.PROJECTS_READ,
         Permission.RUNS_READ,
         Permission.SOURCES_READ,
     }
 )
 _WRITE = _READ | {Permission.RUNS_WRITE, Permission.SOURCES_WRITE}
+_REVIEW = _WRITE | {Permission.DOCUMENTS_REVIEW}
+_OWN = _REVIEW | {Permission.MEMBERS_WRITE}
 
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _READ,
     Role.WRITER: _WRITE,
-    Role.REVIEWER: _WRITE,
-    Role.OWNER: _WRITE,
+    Role.REVIEWER: _REVIEW,
+    Role.OWNER: _OWN,
 }
