@@ -64,14 +64,18 @@ class SecurityPolicy:
             principals += [Authenticated, f"user:{identity.user_id}"]
         return self._acl.permits(context, principals, permission)
 
-    def remember(self, request: Any, userid: str | uuid.UUID) -> list[tuple[str, str]]:
+    def remember(
+        self, request: Any, userid: str | uuid.UUID, *, provider: str | None = None
+    ) -> list[tuple[str, str]]:
         """Sign this user in: a new session, and the headers that set its cookie.
 
         A session that the browser came with ends, and its CSRF token is renewed: nothing that
         somebody planted there before the sign-in is worth anything after it.
+
+        :param provider: the provider that the sign-in was made with, by name
         """
         self.forget(request)
-        return self._cookie.start(request, uuid.UUID(str(userid)))
+        return self._cookie.start(request, uuid.UUID(str(userid)), provider)
 
     def forget(self, request: Any) -> list[tuple[str, str]]:
         """Sign the browser out: its session ends, and the headers take its cookie back."""

@@ -45,7 +45,9 @@ class SessionCookie:
             touch_afterwards(request, note_seen, found.id)
         return Proof(found.identity, Kind.SESSION, found.id)
 
-    def start(self, request: Any, user_id: Any) -> list[tuple[str, str]]:
+    def start(
+        self, request: Any, user_id: Any, provider: str | None = None
+    ) -> list[tuple[str, str]]:
         """Start a session and return the headers that hand its token to the browser."""
         token = start_session(
             request.dbsession,
@@ -54,6 +56,7 @@ class SessionCookie:
             # Not client_addr: that is whatever the client claims. Here the server has put the
             # address that its trusted proxy gave.
             ip=request.remote_addr,
+            provider=provider,
         )
         headers: list[tuple[str, str]] = self._profile.get_headers(token)
         return headers

@@ -67,11 +67,17 @@ _FIND = (
 
 
 def start_session(
-    session: Session, user_id: uuid.UUID, *, user_agent: str = "", ip: str | None = None
+    session: Session,
+    user_id: uuid.UUID,
+    *,
+    user_agent: str = "",
+    ip: str | None = None,
+    provider: str | None = None,
 ) -> str:
     """A new session of this user; returns its token, for the cookie alone: 256 bits, base64url.
 
     :param user_agent: what the browser says of itself; what cannot be shown is left out
+    :param provider: the provider that the sign-in was made with, by name
     """
     _sweep(session)
     token = secrets.token_urlsafe(32)
@@ -83,6 +89,7 @@ def start_session(
             expires_at=func.now() + ABSOLUTE_LIMIT,
             user_agent=shown[:MOST_OF_USER_AGENT],
             ip=ip,
+            provider=provider,
         )
     )
     session.flush()
