@@ -10,6 +10,7 @@ from pyramid.csrf import new_csrf_token
 from pyramid.request import RequestLocalCache
 
 from combine_auth.proof import Kind, Means, Proof
+from combine_auth.scopes import scope_lacking
 from combine_auth.sessions import SessionCookie
 from combine_core.database import needs_no_transaction
 from combine_core.users import Identity
@@ -57,12 +58,18 @@ class SecurityPolicy:
         return None if identity is None else str(identity.user_id)
 
     def permits(self, request: Any, context: Any, permission: str) -> Any:
-        """Whether the context's ``__acl__`` lets the asker."""
+        """Whether the context's ``__acl__`` lets the asker, and the token's scopes do.
+
+        Both are asked at each use: a token never opens what its user may not do, or no longer.
+        """
         principals = [Everyone]
-        identity = self.identity(request)
-        if identity is not None:
-            principals += [Authenticated, f"user:{identity.user_id}"]
-        return self._acl.permits(context, principals, permission)
+        proof = self.proof(request)
+        if proof is not None:
+            principals += [Authenticated, f"user:{proof.identity.user_id}"]
+        allowed = self._acl.permits(context, principals, permission)
+        if allowed and proof is not None and not proof.covers(permission):
+            return scope_lacking(permission)
+        return allowed
 
     def remember(
         self, request: Any, userid: str | uuid.UUID, *, provider: str | None = None

@@ -30,6 +30,10 @@ class Proof:
     id: uuid.UUID
     scopes: frozenset[str] | None = None
 
+    def covers(self, permission: str) -> bool:
+        """Whether this permission is among those."""
+        return self.scopes is None or str(permission) in self.scopes
+
 
 class Means(Protocol):
     """One way to show who is asking; the security policy asks one after the other."""

@@ -27,6 +27,7 @@ def includeme(config: Configurator) -> None:
     config.set_security_policy(policy)
     # Not reified: the policy keeps the answer, and forgets it at sign-in and sign-out.
     config.add_request_method(policy.proof, "proof", property=True)
+    config.include("combine_auth.scopes")
 
     origins = {core.public_url, *core.allowed_origins}
     settings = config.registry.settings

@@ -51,8 +51,8 @@ def includeme(config: Configurator) -> None:
     :raises ConfigurationError: RATE_LIMIT_STORAGE names what cannot be used
     """
     settings = config.add_addon_settings(AuthSettings)
-    if getattr(settings, "rate_limits", True):
-        url = getattr(settings, "rate_limit_storage", "memory://")
+    if settings.rate_limits:
+        url = settings.rate_limit_storage.get_secret_value()
         config.registry[_LIMITER] = Limiter(_storage(url))
     config.add_exception_view("combine_auth.limits.view.too_many_requests", context=RateLimited)
 

@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from procrastinate.exceptions import ConnectorException
 from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken
-from pyramid.httpexceptions import HTTPException
+from pyramid.httpexceptions import HTTPException, HTTPForbidden
 from pyramid.response import Response
 from pyramid.tweens import EXCVIEW, MAIN
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
@@ -63,6 +63,7 @@ _TITLES = {
     413: "Content Too Large",
     415: "Unsupported Media Type",
     422: "Unprocessable Content",
+    429: "Too Many Requests",
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
@@ -77,7 +78,7 @@ _DETAILS = {
     500: "Something went wrong in the service. Its log has more under the request id.",
 }
 # Where a text of whoever raised it is shown; Pyramid's own for the others are for developers.
-_OWN_DETAIL = {400, 409, 413, 415, 422}
+_OWN_DETAIL = {400, 409, 413, 415, 422, 429}
 _KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 
 
@@ -146,9 +147,14 @@ def _(error: HTTPException) -> ProblemError:
     if status < 400:
         return ProblemError(500, _DETAILS[500])
     headers = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
-    own = error.detail if status in _OWN_DETAIL else None
+    own = error.detail if status in _OWN_DETAIL or _says_why(error) else None
     detail = own or _DETAILS.get(status) or error.title
     return ProblemError(status, detail, headers=headers)
+
+
+def _says_why(error: HTTPException) -> bool:
+    """Whether a view has refused this in its own words. What Pyramid raises has a result."""
+    return isinstance(error, HTTPForbidden) and error.result is None
 
 
 @problem_of.register

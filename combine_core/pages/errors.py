@@ -78,7 +78,11 @@ def forbid(error: HTTPForbidden, request: Request) -> Response:
     """403, or the sign-in page where a view of another add-on left the question to us."""
     if request.identity is None:
         return ask_to_sign_in(error, request)
-    return _page(request, 403, WORDS[403])
+    words = WORDS[403]
+    # What Pyramid raises has a result, and words for developers.
+    if error.detail and error.result is None:
+        words = Words(words.title, error.detail)
+    return _with_headers_of(error, _page(request, 403, words))
 
 
 def not_found(error: HTTPNotFound, request: Request) -> Response:
@@ -119,7 +123,10 @@ def show_http_error(error: HTTPError, request: Request) -> Response:
     words = WORDS.get(error.status_int, Words(error.title, error.explanation))
     if error.detail:
         words = Words(words.title, error.detail, words.steps)
-    response = _page(request, error.status_int, words)
+    return _with_headers_of(error, _page(request, error.status_int, words))
+
+
+def _with_headers_of(error: HTTPException, response: Response) -> Response:
     for name in ("Retry-After", "Allow", "WWW-Authenticate"):
         if name in error.headers:
             response.headers[name] = error.headers[name]

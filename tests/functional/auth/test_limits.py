@@ -73,10 +73,15 @@ def test_what_a_client_claims_of_its_address_does_not_count():
     assert ask(app, **{"X-Forwarded-For": "203.0.113.1"}).status_int == 429
 
 
-def test_a_storage_that_nobody_knows_stops_the_start():
+def test_a_storage_that_cannot_be_used_stops_the_start_without_its_password():
     with pytest.raises(ConfigurationError, match="RATE_LIMIT_STORAGE") as caught:
-        application(**{"combine_auth.rate_limit_storage": "nowhere://user:hunter2@host:1"})
+        application(**{"combine_auth.rate_limit_storage": "redis://:hunter2@host:many/0"})
     assert "hunter2" not in str(caught.value)
+
+
+def test_limits_can_be_switched_off():
+    app = TestApp(application(**{"combine_auth.rate_limits": "false"}))
+    assert {ask(app).status_int for _ in range(MOST + 5)} == {200}
 
 
 @contextmanager
