@@ -59,6 +59,7 @@ ENV PATH=/opt/combine/bin:${PATH} \
     PYTHONFAULTHANDLER=1
 USER combine
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+# Patient: on a busy machine, Python alone takes seconds to start.
+HEALTHCHECK --interval=15s --timeout=10s --start-period=30s --retries=3 \
     CMD ["combine", "probe", "http://127.0.0.1:8000/health"]
 CMD ["pserve", "production.ini"]

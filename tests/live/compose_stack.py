@@ -134,13 +134,17 @@ class Stack:
         until(seconds, lambda: self.get("/health/ready")[0] == 200, self.logs)
 
     def until_replicas(self, count: int) -> None:
-        """Return once so many replicas are healthy."""
+        """Return once the balancer shares the requests out among so many replicas."""
+        ask = (
+            "exec 3<>/dev/tcp/127.0.0.1/8001"
+            r" && printf 'GET /replicas;csv HTTP/1.0\r\n\r\n' >&3 && cat <&3"
+        )
 
-        def healthy() -> bool:
-            lines = self.sh("docker-compose ps app --format '{{.Health}}'").stdout.split()
-            return lines == ["healthy"] * count
+        def shared() -> bool:
+            said = self.sh(f'docker-compose exec -T lb bash -c "{ask}"', check=False).stdout
+            return len(re.findall(r"(?m)^ready,app\d+,.*,UP,", said)) == count
 
-        until(120, healthy, self.logs)
+        until(120, shared, self.logs)
 
     def logs(self) -> str:
         """The last lines of all."""

@@ -146,6 +146,6 @@ def test_what_is_written_while_replicas_are_killed_is_written_once(
     report(f"POST: {sent}", *sent.failed.values())
     assert set(there.values()) == {1}
     assert set(range(sent.total)) - set(sent.failed) <= set(there)
+    # A connection that carried a request before is closed, as RFC 9112 (9.3.1) has it.
     for failure in sent.failed.values():
-        assert "502 " in failure
-        assert "may have been carried out" in failure
+        assert "may have been carried out" in failure or "RemoteDisconnected" in failure

@@ -109,6 +109,7 @@ EXPECTED: dict[str, list[Expected]] = {
         Expected("Running downgrade"),
         Expected(f"Running downgrade new1 -> {HEAD}", local=False),
     ],
+    "make rolling": [Expected("1 of 1 replicas updated", local=False)],
     "docker-compose logs --tail=100 app": [Expected("serving on http://")],
     "docker-compose logs -f app": [Expected("serving on http://", streams=True)],
     "docker-compose logs app > app.log": [Expected("^$")],
