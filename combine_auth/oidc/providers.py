@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from combine_auth.oidc.client import OidcClient
@@ -23,8 +22,8 @@ class Providers:
     :ivar hidden: by name, why a provider is not offered, with the variable to set
     """
 
-    clients: Mapping[str, OidcClient] = MappingProxyType({})
-    hidden: Mapping[str, str] = MappingProxyType({})
+    clients: Mapping[str, OidcClient] = field(default_factory=dict)
+    hidden: Mapping[str, str] = field(default_factory=dict)
 
 
 def providers_of(registry: Registry) -> Providers:
