@@ -1,0 +1,392 @@
+"""An OpenID provider on loopback that lies and fails as it is told to.
+
+    with LyingIssuer() as issuer:
+        back = issuer.sign_in(client.authorization_url(...), email="ann@example.com")
+        client.claims_of(code=back["code"], callback_issuer=back.get("iss"), ...)
+
+Left alone it is honest and strict: one registered client, exact redirect URIs, PKCE with S256 alone,
+codes that work once. `tenant` makes it speak as Microsoft does: its issuer holds the tenant's id, and
+its metadata the template.
+
+To lie, set `change` (claims before they are signed), `forge` (the whole ID token), `token_answer` (the
+JSON of the token endpoint) or `metadata`; to fail, `faults["token"] = Fault(500)`. `counts` says how
+often each endpoint was asked; `token_requests` what it was asked.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlencode, urlsplit
+
+from joserfc import jws, jwt
+from joserfc.jwk import RSAKey
+
+CLIENT_ID = "4711.apps.example.com"
+CLIENT_SECRET = "GOCSPX-canary-of-the-secret"
+TENANT = "72f988bf-86f1-41af-91ab-2d7cd011db47"
+REDIRECT_URI = "http://localhost:8000/auth/google/callback"
+_DISCOVERY = "/.well-known/openid-configuration"
+
+
+@cache
+def rsa_key(number: int = 0) -> RSAKey:
+    """One of the keys of this process: making them takes long."""
+    return RSAKey.generate_key(2048, {"kid": f"key-{number}", "use": "sig", "alg": "RS256"})
+
+
+@dataclass
+class Fault:
+    """What an endpoint does instead of its work.
+
+    :ivar body: text or bytes; anything else is sent as JSON
+    :ivar hangs: it answers nothing before the issuer is closed
+    :ivar drips: it sends one byte of its answer every tenth of a second, headers and all
+    :ivar cut: it closes in the middle of its answer
+    :ivar reset: it resets the connection
+    :ivar size: it sends this many bytes
+    :ivar times: how often, before it works again
+    """
+
+    status: int = 200
+    body: Any = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    hangs: bool = False
+    drips: bool = False
+    cut: bool = False
+    reset: bool = False
+    size: int = 0
+    times: int = 1_000_000
+
+    def content(self) -> bytes:
+        if isinstance(self.body, bytes):
+            return self.body
+        return (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode()
+
+
+@dataclass
+class Grant:
+    """A code that was given out."""
+
+    redirect_uri: str
+    challenge: str
+    nonce: str | None
+    claims: dict[str, Any]
+    auth_time: int
+
+
+class LyingIssuer:
+    """See the module. Listens on a free port of 127.0.0.1 between `start` and `stop`."""
+
+    def __init__(self, *, tenant: str | None = None, announces_iss: bool = False) -> None:
+        self.tenant = tenant
+        self.announces_iss = announces_iss
+        self.client_id, self.client_secret = CLIENT_ID, CLIENT_SECRET
+        # None: any, so that tests may choose theirs.
+        self.redirect_uris: set[str] | None = None
+        self.keys = [rsa_key()]
+        # Members that go into every key of the key set, or further keys.
+        self.key_members: dict[str, Any] = {}
+        self.more_keys: list[Any] = []
+        self.header: dict[str, Any] = {}
+        self.metadata: dict[str, Any] = {}
+        self.change: Callable[[dict[str, Any]], Any] | None = None
+        self.forge: Callable[[dict[str, Any]], Any] | None = None
+        self.token_answer: Callable[[dict[str, Any]], Any] | None = None
+        self.faults: dict[str, Fault] = {}
+        self.counts: Counter[str] = Counter()
+        self.token_requests: list[dict[str, str]] = []
+        self.now: Callable[[], float] = time.time
+        self._grants: dict[str, Grant] = {}
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._server: ThreadingHTTPServer | None = None
+
+    # Its life
+
+    def start(self) -> Self:
+        issuer = self
+
+        class Handler(_Handler):
+            owner = issuer
+
+        self._server = _Server(("127.0.0.1", 0), Handler)
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
+        return self
+
+    def stop(self) -> None:
+        assert self._server is not None
+        self._closed.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # Who it is
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def issuer(self) -> str:
+        """What its tokens say; a tenant's own."""
+        return f"{self.url}/{self.tenant}/v2.0" if self.tenant else self.url
+
+    @property
+    def configured_issuer(self) -> str:
+        """What GOOGLE_ISSUER or MICROSOFT_ISSUER has to be."""
+        return f"{self.url}/{{tenantid}}/v2.0" if self.tenant else self.url
+
+    def environment(self, name: str | None = None) -> dict[str, str]:
+        """The variables of a service that knows it: GOOGLE_ISSUER and so on."""
+        prefix = (name or ("microsoft" if self.tenant else "google")).upper()
+        return {
+            f"{prefix}_ISSUER": self.configured_issuer,
+            f"{prefix}_CLIENT_ID": self.client_id,
+            f"{prefix}_CLIENT_SECRET": self.client_secret,
+        }
+
+    def rotate(self, *, overlap: bool = False, same_kid: bool = False) -> None:
+        """Sign with another key; with `overlap` the old one stays in the key set."""
+        old = self.keys[0]
+        number = next(n for n in range(9) if rsa_key(n) not in self.keys)
+        new = rsa_key(number)
+        if same_kid:
+            new = RSAKey.import_key({**new.as_dict(private=True), "kid": old.kid})
+        self.keys = [new, *(self.keys if overlap else [])]
+
+    # What it does
+
+    def sign_in(self, authorization_url: str, **claims: Any) -> dict[str, str]:
+        """What the browser brings back when somebody with these claims signs in and agrees."""
+        target = self.callback_url(authorization_url, **claims)
+        return dict(parse_qsl(urlsplit(target).query))
+
+    def callback_url(self, authorization_url: str, **claims: Any) -> str:
+        """The same as the whole address that the browser is sent to."""
+        asked = {name: one[0] for name, one in parse_qs(urlsplit(authorization_url).query).items()}
+        assert asked["client_id"] == self.client_id
+        assert self.redirect_uris is None or asked["redirect_uri"] in self.redirect_uris
+        answer = {"state": asked["state"]}
+        if self.announces_iss:
+            answer["iss"] = self.issuer
+        if asked.get("code_challenge_method") != "S256" or len(asked["code_challenge"]) != 43:
+            answer |= {"error": "invalid_request", "error_description": "PKCE is required"}
+        else:
+            code = secrets.token_urlsafe(32)
+            with self._lock:
+                self._grants[code] = Grant(
+                    redirect_uri=asked["redirect_uri"],
+                    challenge=asked["code_challenge"],
+                    nonce=asked.get("nonce"),
+                    claims=claims,
+                    auth_time=int(self.now()),
+                )
+            answer["code"] = code
+        return f"{asked['redirect_uri']}?{urlencode(answer)}"
+
+    def deny(self, authorization_url: str, error: str = "access_denied", **more: str) -> str:
+        """The address that the browser is sent to when the person does not agree."""
+        asked = {name: one[0] for name, one in parse_qs(urlsplit(authorization_url).query).items()}
+        answer = {"state": asked["state"], "error": error, **more}
+        return f"{asked['redirect_uri']}?{urlencode(answer)}"
+
+    def id_token(self, claims: dict[str, Any], key: Any = None, **header: Any) -> str:
+        """A signed ID token of these claims."""
+        key = key or self.keys[0]
+        sent = {"alg": "RS256", "kid": key.kid, "typ": "JWT", **self.header, **header}
+        sent = {name: value for name, value in sent.items() if value is not None}
+        registry = jws.JWSRegistry(algorithms=[sent["alg"]], strict_check_header=False)
+        return jwt.encode(sent, claims, key, registry=registry)
+
+    def claims(
+        self, nonce: str | None, auth_time: int | None = None, **more: Any
+    ) -> dict[str, Any]:
+        """The claims of an honest ID token."""
+        now = int(self.now())
+        claims = {
+            "iss": self.issuer,
+            "aud": self.client_id,
+            "sub": "110169484474386276334",
+            "iat": now,
+            "exp": now + 3600,
+            "nonce": nonce,
+            "auth_time": now if auth_time is None else auth_time,
+            "email": "ann@example.com",
+            "name": "Ann Example",
+        }
+        if self.tenant:
+            claims |= {"tid": self.tenant, "oid": "00000000-0000-0000-66f3-3332eca7ea81"}
+        else:
+            claims["email_verified"] = True
+        claims |= more
+        return {name: value for name, value in claims.items() if value is not None}
+
+    def answer(self, handler: _Handler, method: str) -> None:
+        """Answer one request."""
+        path, _, query = handler.path.partition("?")
+        endpoint = "discovery" if path.endswith(_DISCOVERY) else path.rpartition("/")[2]
+        with self._lock:
+            self.counts[endpoint] += 1
+        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0)).decode()
+        fault = self.faults.get(endpoint)
+        if fault is not None and fault.times > 0:
+            fault.times -= 1
+            self._fail(handler, fault)
+        elif endpoint == "discovery":
+            handler.send_json(200, self._document(path))
+        elif endpoint == "jwks":
+            handler.send_json(200, self._key_set())
+        elif endpoint == "token" and method == "POST":
+            handler.send_json(*self._exchange(dict(parse_qsl(body)), handler.headers))
+        elif endpoint == "authorize":
+            handler.send_redirect(self.callback_url(f"{self.url}/authorize?{query}"))
+        else:
+            handler.send_json(404, {"error": "not_found"})
+
+    def _document(self, path: str) -> dict[str, Any]:
+        base = path.removesuffix(_DISCOVERY)
+        common = self.tenant and base.split("/")[1] in {"common", "organizations", "consumers"}
+        return {
+            "issuer": self.configured_issuer if common else self.issuer,
+            "authorization_endpoint": f"{self.url}{base}/authorize",
+            "token_endpoint": f"{self.url}{base}/token",
+            "jwks_uri": f"{self.url}{base}/jwks",
+            "end_session_endpoint": f"{self.url}{base}/end-session",
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            # More than a client may believe.
+            "id_token_signing_alg_values_supported": ["RS256", "HS256", "none"],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+            "code_challenge_methods_supported": ["S256"],
+            **(
+                {"authorization_response_iss_parameter_supported": True}
+                if self.announces_iss
+                else {}
+            ),
+            **self.metadata,
+        }
+
+    def _key_set(self) -> dict[str, Any]:
+        keys = [{**key.as_dict(private=False), **self.key_members} for key in self.keys]
+        return {"keys": [*self.more_keys, *keys]}
+
+    def _exchange(self, form: dict[str, str], headers: Any) -> tuple[int, Any]:
+        with self._lock:
+            self.token_requests.append(form)
+            grant = self._grants.pop(form.get("code", ""), None)
+        if self._client(form, headers) != (self.client_id, self.client_secret):
+            return 401, {"error": "invalid_client", "error_description": "unknown client"}
+        if grant is None or form.get("grant_type") != "authorization_code":
+            return 400, {"error": "invalid_grant"}
+        if form.get("redirect_uri") != grant.redirect_uri:
+            return 400, {"error": "invalid_grant", "error_description": "redirect_uri mismatch"}
+        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != grant.challenge:
+            return 400, {"error": "invalid_grant", "error_description": "PKCE"}
+        claims: Any = self.claims(grant.nonce, grant.auth_time, **grant.claims)
+        if self.change is not None:
+            claims = self.change(claims)
+        answer: Any = {
+            "access_token": "canary-of-the-access-token",
+            "token_type": "Bearer",
+            "expires_in": 3600,
+            "id_token": self.forge(claims) if self.forge is not None else self.id_token(claims),
+        }
+        return 200, answer if self.token_answer is None else self.token_answer(answer)
+
+    @staticmethod
+    def _client(form: dict[str, str], headers: Any) -> tuple[str, str]:
+        kind, _, given = headers.get("Authorization", "").partition(" ")
+        if kind == "Basic":
+            # RFC 6749, 2.3.1: both are form-encoded first.
+            name, _, secret = base64.b64decode(given).decode().partition(":")
+            return unquote_plus(name), unquote_plus(secret)
+        return form.get("client_id", ""), form.get("client_secret", "")
+
+    def _fail(self, handler: _Handler, fault: Fault) -> None:
+        handler.close_connection = True
+        if fault.hangs:
+            self._closed.wait()
+            return
+        if fault.reset:
+            linger = struct.pack("ii", 1, 0)
+            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            handler.connection.close()
+            return
+        content = fault.content()
+        length = fault.size or len(content) + (100 if fault.cut else 0)
+        lines = {"Content-Type": "application/json", "Content-Length": str(length), **fault.headers}
+        head = f"HTTP/1.1 {fault.status} Odd\r\n" + "".join(
+            f"{k}: {v}\r\n" for k, v in lines.items()
+        )
+        sent = f"{head}\r\n".encode() + content
+        # A client that has gone away is what some tests are about.
+        with suppress(OSError):
+            if fault.drips:
+                for byte in sent:
+                    handler.wfile.write(bytes([byte]))
+                    handler.wfile.flush()
+                    if self._closed.wait(0.1):
+                        return
+            handler.wfile.write(sent)
+            left = fault.size - len(content)
+            while left > 0 and not self._closed.is_set():
+                handler.wfile.write(b" " * min(left, 65536))
+                left -= 65536
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that go away are part of the game."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    owner: LyingIssuer
+
+    def do_GET(self) -> None:
+        self.owner.answer(self, "GET")
+
+    def do_POST(self) -> None:
+        self.owner.answer(self, "POST")
+
+    def send_json(self, status: int, value: Any) -> None:
+        content = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        with suppress(OSError):
+            self.wfile.write(content)
+
+    def send_redirect(self, target: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", target)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing."""
