@@ -14,6 +14,7 @@ import procrastinate
 import psycopg
 import psycopg_pool
 from procrastinate.exceptions import ConnectorException
+from procrastinate.worker import Worker as QueueWorker
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -34,6 +35,8 @@ SWEEP_S = 5.0
 FINISHED_JOBS_KEPT_H = 72
 # How long steps in flight may take when the worker stops; then they are handed back.
 GRACE_S = 10.0
+# And the queue's own last words to the database, after that.
+CLOSING_S = 2.0
 MAX_RESTART_DELAY_S = 5.0
 # Connections of the worker's own pool: listening, fetching and ending jobs, heartbeats.
 POOL_SIZE = 4
@@ -84,6 +87,8 @@ class Worker:
 
     def stop(self) -> None:
         """Take no more steps, finish those in flight or hand them back. May be called from any thread."""
+        if self._stopping.is_set():
+            return
         self._stopping.set()
         loop, main = self._loop, self._main
         if loop is not None and main is not None and not loop.is_closed():
@@ -103,7 +108,7 @@ class Worker:
 
     async def _serve_for_ever(self) -> None:
         delay = 0.2
-        # A library may have swallowed the cancellation.
+        # Not "for ever": a library may swallow the cancellation (see _cancelled).
         while not self._stopping.is_set():
             try:
                 await self._serve()
@@ -131,36 +136,38 @@ class Worker:
         app.task(name=TASK, queue=QUEUE, pass_context=True)(self._perform)
         try:
             await app.open_async()
-            await self._work_and_sweep(app)
+            if not self._stopping.is_set():
+                await self._work_and_sweep(app)
         finally:
             # Also when the opening was cancelled: the tasks of a pool that nobody closes outlive
             # their cancellation, and the process would wait for them for ever.
             await app.close_async()
 
     async def _work_and_sweep(self, app: procrastinate.App) -> None:
-        work = asyncio.create_task(
-            app.run_worker_async(
-                queues=[QUEUE],
-                name="combine",
-                concurrency=self._concurrency,
-                install_signal_handlers=False,
-                delete_jobs="successful",
-                update_heartbeat_interval=HEARTBEAT_S,
-                stalled_worker_timeout=DEAD_AFTER_S,
-                shutdown_graceful_timeout=self._grace,
-            )
+        queue_worker = QueueWorker(
+            app,
+            queues=[QUEUE],
+            name="combine",
+            concurrency=self._concurrency,
+            install_signal_handlers=False,
+            delete_jobs="successful",
+            update_heartbeat_interval=HEARTBEAT_S,
+            stalled_worker_timeout=DEAD_AFTER_S,
+            shutdown_graceful_timeout=self._grace,
         )
+        work = asyncio.create_task(queue_worker.run())  # type: ignore[no-untyped-call]
         sweep = asyncio.create_task(self._sweep_for_ever(app))
         try:
             # Whichever ends first, ends both: each ends only by an error or by stop().
             await asyncio.wait({work, sweep}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (work, sweep):
-                task.cancel()
-            ended = await asyncio.gather(work, sweep, return_exceptions=True)
-        for outcome in ended:
-            if isinstance(outcome, Exception):
-                raise outcome
+            queue_worker.stop()  # type: ignore[no-untyped-call]
+            await _cancelled(sweep)
+            await asyncio.wait({work}, timeout=self._grace + CLOSING_S)
+            await _cancelled(work)
+        for task in (work, sweep):
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
 
     async def _perform(self, context: procrastinate.JobContext, step_id: str) -> None:
         job_id = context.job.id
@@ -238,6 +245,13 @@ def make_worker(
         grace=grace,
         slow_provider_ms=settings.slow_provider_ms,
     )
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel it until it has ended: before Python 3.12, what waits with a timeout may swallow that."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.5)
 
 
 async def _in_daemon_thread(work: Callable[[], None], *, name: str) -> None:

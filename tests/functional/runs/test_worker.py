@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 
+import procrastinate
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session, sessionmaker
@@ -327,6 +329,39 @@ def test_it_stops_while_it_connects(
             waiting, _ = silent.accept()
         waiting.close()
     assert "The worker has stopped" in caplog.text
+
+
+def test_it_stops_although_a_library_swallows_the_cancellation(
+    settings: CoreSettings, with_gated: ProviderRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As asyncio.wait_for does before Python 3.12, when the answer comes in the same moment."""
+    opening = threading.Event()
+    really_open = procrastinate.PsycopgConnector.open_async
+
+    async def open_async(connector: procrastinate.PsycopgConnector, pool: None = None) -> None:
+        opening.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(PATIENCE_S)
+        await really_open(connector, pool)
+
+    monkeypatch.setattr(procrastinate.PsycopgConnector, "open_async", open_async)
+    with working(settings, with_gated):
+        assert opening.wait(PATIENCE_S)
+
+
+def test_a_task_that_swallows_its_cancellation_is_cancelled_again() -> None:
+    async def stubborn() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(PATIENCE_S)
+        await asyncio.sleep(PATIENCE_S)
+
+    async def ended_in_time() -> bool:
+        task = asyncio.create_task(stubborn())
+        await asyncio.sleep(0)
+        await asyncio.wait_for(worker_module._cancelled(task), PATIENCE_S)
+        return task.cancelled()
+
+    assert asyncio.run(ended_in_time())
 
 
 def test_the_step_of_a_worker_given_up_for_dead_goes_to_another_once(
