@@ -16,6 +16,7 @@ import pytest
 
 from combine_core.database.migrations import head_revision
 from tests.live.compose_stack import NEWER, Stack, engine_answers, until
+from tests.live.load import Call, Load
 
 HEAD = head_revision()
 
@@ -128,8 +129,15 @@ def test_backup_and_restore(stack: Stack) -> None:
         "INSERT INTO projects (id, slug, name)"
         " SELECT gen_random_uuid(), 's' || n, E'it''s \\\\\\\\ %s ' || n FROM generate_series(1, 500) n"
     )
+    # While people work.
+    writes = Load(stack.port, stack.token(), _new_project, per_second=20)
+    with writes.steady() as sent:
+        until(60, lambda: sent.total > 20, stack.logs)
+        stack.sh("docker-compose exec db pg_dump -U combine combine > backup.sql")
+        until(60, lambda: sent.total > 60, stack.logs)
+    assert sent.failed == {}
+    assert "\tnew-0\t" in (stack.folder / "backup.sql").read_text()
     stack.sh("docker-compose stop app worker")
-    stack.sh("docker-compose exec db pg_dump -U combine combine > backup.sql")
 
     # In haste, over existing rows: nothing is loaded.
     stack.rows("UPDATE projects SET name = 'newer than the backup' WHERE slug = 's7'")
@@ -147,6 +155,29 @@ def test_backup_and_restore(stack: Stack) -> None:
     assert _rows_of(stack.folder / "second.sql") == _rows_of(stack.folder / "backup.sql")
     stack.sh("docker-compose up -d")
     stack.until_ready()
+
+
+def test_staging_has_its_limits_and_its_log(stack: Stack) -> None:
+    before = stack.environment["COMPOSE_FILE"]
+    stack.environment["COMPOSE_FILE"] += ":docker-compose.staging.yml"
+    try:
+        stack.sh("docker-compose up -d")
+        stack.until_ready()
+        for service in ("app", "worker", "db", "lb"):
+            inspect = stack.sh(f"docker inspect {stack.containers(service)[0]}").stdout
+            (host,) = (one["HostConfig"] for one in json.loads(inspect))
+            assert (host["NanoCpus"], host["Memory"]) == (10**9, 2**30), service
+            assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "5"}, service
+        assert stack.get("/api/v1/me")[0] == 401
+        lines = stack.sh("docker-compose logs --no-log-prefix app").stdout.splitlines()
+        (line,) = (json.loads(one) for one in lines if "/api/v1/me" in one)
+        assert (line["status"], line["level"]) == (401, "INFO")
+        memory = "docker-compose logs app | grep -i memory"
+        assert "limit 1024 MiB (container)" in stack.sh(memory).stdout
+    finally:
+        stack.environment["COMPOSE_FILE"] = before
+        stack.sh("docker-compose up -d")
+        stack.until_ready()
 
 
 def test_roll_back(stack: Stack) -> None:
@@ -209,6 +240,10 @@ def test_a_bad_environment_is_named_in_the_log_of_app(
         stack.write_env()
         stack.sh("docker-compose up -d")
         stack.until_ready()
+
+
+def _new_project(number: int) -> Call:
+    return Call("POST", "/api/v1/projects", {"name": f"New {number}"}, expected=201)
 
 
 def _rows_of(dump: Path) -> list[str]:
