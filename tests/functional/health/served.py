@@ -42,7 +42,9 @@ APP = """
                 "hold": hold,
                 "echo": lambda request: Response(f"{request.method} {len(request.body)}"),
                 "big": lambda request: Response(b"x" * int(request.params["n"])),
-                "threads": lambda request: Response(str(threading.active_count())),
+                "threads": lambda request: Response(
+                    json=sorted(thread.name for thread in threading.enumerate())
+                ),
             }.items():
                 config.add_route(name, "/" + name)
                 config.add_view(view, route_name=name)
