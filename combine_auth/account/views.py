@@ -1,4 +1,4 @@
-"""Who I am, my sessions."""
+"""Who I am, how I sign in, and where I am signed in."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from typing import Any
 from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPSeeOther
 from pyramid.security import forget
 
+from combine_auth.account.device import device_of
 from combine_auth.account.own import OwnAccount
-from combine_auth.sessions import end_session, list_sessions
+from combine_auth.audit import Action, record_request
+from combine_auth.identities import UNVERIFIED_DOMAIN, list_identities
+from combine_auth.oidc import providers_of
+from combine_auth.sessions import end_session, end_sessions_of, list_sessions
+from combine_auth.tokens import list_tokens, revoke_token
 
 logger = logging.getLogger(__name__)
 
@@ -25,28 +30,57 @@ class AccountViews:
 
     def show(self) -> Any:
         """The page."""
+        dbsession = self.request.dbsession
+        clients = providers_of(self.request.registry).clients
         return {
             "me": self.context.identity,
-            "sessions": list_sessions(self.request.dbsession, self.user_id),
+            "has_address": not self.context.identity.email.endswith(f"@{UNVERIFIED_DOMAIN}"),
+            "identities": list_identities(dbsession, self.user_id),
+            "titles": {name: client.provider.title for name, client in clients.items()},
+            "sessions": list_sessions(dbsession, self.user_id),
             "this_session": self.context.session_id,
+            "device_of": device_of,
         }
 
     def end_session(self) -> Any:
         """Sign out one of my browsers; this one too."""
-        session_id = self._id()
+        session_id = uuid.UUID(self.request.matchdict["id"])
         if session_id == self.context.session_id:
-            return HTTPSeeOther(
-                location=self.request.route_path("auth.sign_in"), headers=forget(self.request)
-            )
+            self._note(Action.SIGN_OUT, target=f"session:{session_id}")
+            return self._outside()
         if not end_session(self.request.dbsession, self.user_id, session_id):
             raise HTTPNotFound
+        self._note(Action.SESSION_END, target=f"session:{session_id}")
         return self._back()
 
-    def _id(self) -> uuid.UUID:
-        return uuid.UUID(self.request.matchdict["id"])
+    def end_others(self) -> Any:
+        """Sign out all of my browsers but this one."""
+        ended = end_sessions_of(self.request.dbsession, self.user_id, but=self.context.session_id)
+        self._note(Action.SESSIONS_END_ALL, target=f"user:{self.user_id}", ended=ended)
+        return self._back()
+
+    def end_all(self) -> Any:
+        """Sign out everywhere, here too; and, if the form says so, revoke my tokens."""
+        dbsession = self.request.dbsession
+        ended = end_sessions_of(dbsession, self.user_id)
+        self._note(Action.SESSIONS_END_ALL, target=f"user:{self.user_id}", ended=ended)
+        if self.request.POST.get("tokens") == "revoke":
+            for token in list_tokens(dbsession, self.user_id):
+                if token.revoked_at is None:
+                    revoke_token(dbsession, token.id, self.user_id)
+                    self._note(Action.TOKEN_REVOKE, target=f"token:{token.id}")
+        return self._outside()
+
+    def _note(self, action: Action, **details: Any) -> None:
+        record_request(self.request, action, **details)
 
     def _back(self) -> Any:
         return HTTPSeeOther(location=self.request.route_path("auth.account"))
+
+    def _outside(self) -> Any:
+        return HTTPSeeOther(
+            location=self.request.route_path("auth.sign_in"), headers=forget(self.request)
+        )
 
 
 def post_only(request: Any) -> Any:  # noqa: ARG001

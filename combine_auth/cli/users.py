@@ -8,11 +8,15 @@ from combine_auth.accounts import (
     create_user,
     disable_user,
     enable_user,
+    grant_admin,
+    invite_user,
     known_user,
     list_users,
+    revoke_admin,
 )
-from combine_auth.cli.service import OpenService, config_option, refusals_shown, shown
+from combine_auth.cli.service import OpenService, Service, config_option, refusals_shown, shown
 from combine_auth.cli.table import show_table, shown_time
+from combine_core.settings import CoreSettings
 
 _email = click.argument("email", callback=shown)
 
@@ -29,10 +33,36 @@ def user() -> None:
 @click.option("--admin", is_flag=True, help="Make it an administrator.")
 @click.pass_obj
 def create(open_service: OpenService, ini: str, email: str, name: str | None, admin: bool) -> None:
-    """Make a user."""
+    """Make a user, and print the link by which they sign in first.
+
+    Send the link to them alone: whoever opens it first is that user from then on.
+    """
     with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
         made = create_user(session, email, name, is_admin=admin)
+        link = invite_user(session, made, _public_url(service))
     click.echo(f"Made {made.email}{', an administrator' if admin else ''}.", err=True)
+    _show_link(link)
+
+
+@user.command()
+@config_option
+@_email
+@click.pass_obj
+def invite(open_service: OpenService, ini: str, email: str) -> None:
+    """Print a link by which a user can sign in with another account. Earlier links end."""
+    with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
+        link = invite_user(session, known_user(session, email), _public_url(service))
+    _show_link(link)
+
+
+def _public_url(service: Service) -> str:
+    return service.settings.get(CoreSettings).public_url
+
+
+def _show_link(link: str) -> None:
+    # Alone on stdout, so that a script can take it.
+    click.echo(link)
+    click.echo("The link works once, within 7 days.", err=True)
 
 
 @user.command("list")
@@ -61,11 +91,22 @@ def list_(open_service: OpenService, ini: str) -> None:
 @config_option
 @_email
 @click.pass_obj
-def grant_admin(open_service: OpenService, ini: str, email: str) -> None:
-    """Make a user an administrator."""
+def grant(open_service: OpenService, ini: str, email: str) -> None:
+    """Make a user an administrator. It has to sign in again."""
     with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
-        known_user(session, email).is_admin = True
+        grant_admin(session, known_user(session, email))
     click.echo(f"{email} is an administrator.", err=True)
+
+
+@user.command("revoke-admin")
+@config_option
+@_email
+@click.pass_obj
+def revoke(open_service: OpenService, ini: str, email: str) -> None:
+    """Make a user an administrator no longer. It has to sign in again."""
+    with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
+        revoke_admin(session, known_user(session, email))
+    click.echo(f"{email} is no administrator.", err=True)
 
 
 @user.command()
@@ -86,5 +127,5 @@ def disable(open_service: OpenService, ini: str, email: str) -> None:
 def enable(open_service: OpenService, ini: str, email: str) -> None:
     """Let a user in again."""
     with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
-        enable_user(known_user(session, email))
+        enable_user(session, known_user(session, email))
     click.echo(f"{email} is enabled.", err=True)

@@ -1,15 +1,25 @@
-"""The sign-in page, and what its buttons do."""
+"""The sign-in page, the page of an invitation, and signing out."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
+from urllib.parse import parse_qsl
 
 from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPSeeOther
 from pyramid.security import forget, remember
 
+from combine_auth.audit import Action, record_request
+from combine_auth.failure import FailureCode, SignInFailure
+from combine_auth.identities import invited_user
+from combine_auth.limits import check_limit
+from combine_auth.oidc import providers_of
+from combine_auth.proof import Kind
+from combine_auth.sessions import BrowserSession
+from combine_auth.sign_in.leave import client_named, let_forms_leave, text_of
 from combine_auth.sign_in.local import is_switched_on, local_user, why_not_local
 from combine_auth.sign_in.next_path import next_of_query, safe_next
+from combine_core.settings import CoreSettings, settings_of
 
 logger = logging.getLogger(__name__)
 
@@ -23,16 +33,49 @@ def sign_in(request: Any) -> Any:
 
 
 def _page(request: Any, target: str, refused: str | None = None) -> dict[str, Any]:
+    let_forms_leave(request)
     on = is_switched_on(request)
-    return {"next": target, "local": on, "why_not": why_not_local(request), "refused": refused}
+    providers = providers_of(request.registry)
+    return {
+        "next": target,
+        "local": on,
+        "why_not": why_not_local(request),
+        "refused": refused,
+        "providers": [client.provider for client in providers.clients.values()],
+        "hidden": providers.hidden,
+        "still_inside": _still_inside(request),
+    }
+
+
+def _still_inside(request: Any) -> tuple[str, str] | None:
+    """Where somebody who signed out here may sign out too: the provider's title, and the address."""
+    given = dict(parse_qsl(request.environ.get("QUERY_STRING", "")[:2000], errors="replace"))
+    client = providers_of(request.registry).clients.get(given.get("signed_out", ""))
+    if client is None:
+        return None
+    public_url = settings_of(request.registry, CoreSettings).public_url
+    try:
+        url = client.end_session_url(return_to=f"{public_url}{request.route_path('auth.sign_in')}")
+    except SignInFailure as failure:
+        logger.info("No link to sign out of %s: %s", client.provider.name, failure)
+        return None
+    return None if url is None else (client.provider.title, url)
+
+
+def provider_page(request: Any) -> Any:
+    """The address of a provider without more: to the sign-in page, which has its button.
+
+    :raises SignInFailure: the provider is not set up
+    """
+    client_named(request)
+    return HTTPSeeOther(location=request.route_path("auth.sign_in"))
 
 
 def local(request: Any) -> Any:
     """Sign in as the local developer."""
     if not is_switched_on(request):
         raise HTTPNotFound
-    given = request.POST.get("next", "")
-    target = safe_next(given if isinstance(given, str) else "")
+    target = safe_next(text_of(request, "next"))
     if why_not_local(request) is not None:
         request.response.status_int = 403
         return _page(request, target)
@@ -41,16 +84,52 @@ def local(request: Any) -> Any:
         request.response.status_int = 403
         enable = f"combine user enable {user.email} -c development.ini"
         return _page(request, target, f"{user.email} is disabled. To enable it: {enable}")
+    record_request(
+        request, Action.SIGN_IN, actor_id=user.id, actor=user.email, target=f"user:{user.id}"
+    )
     headers = remember(request, user.id)
     logger.info("%s signed in locally", user.email)
     return HTTPSeeOther(location=target, headers=headers)
 
 
+def invitation(request: Any) -> Any:
+    """The page of a link that an operator has sent: whom it is for, and the buttons.
+
+    :raises SignInFailure: the link is not good
+    """
+    check_limit(request, "invitation")
+    given = dict(parse_qsl(request.environ.get("QUERY_STRING", "")[:2000], errors="replace"))
+    token = given.get("token", "")
+    user = invited_user(request.dbsession, token)
+    if user is None:
+        raise SignInFailure(FailureCode.INVITATION_INVALID, "the link is not good")
+    let_forms_leave(request)
+    providers = providers_of(request.registry)
+    return {
+        "user": user,
+        "invitation": token,
+        "providers": [client.provider for client in providers.clients.values()],
+    }
+
+
 def sign_out(request: Any) -> Any:
     """End the session of this browser, if it has one."""
-    return HTTPSeeOther(location=request.route_path("auth.sign_in"), headers=forget(request))
+    provider = None
+    proof = request.proof
+    if proof is not None and proof.kind is Kind.SESSION:
+        row = request.dbsession.get(BrowserSession, proof.id)
+        provider = row and row.provider
+        record_request(request, Action.SIGN_OUT, target=f"session:{proof.id}")
+    query = {"signed_out": provider} if provider else None
+    location = request.route_path("auth.sign_in", _query=query)
+    return HTTPSeeOther(location=location, headers=forget(request))
 
 
 def post_only(request: Any) -> Any:  # noqa: ARG001
     """Another method than POST."""
     return HTTPMethodNotAllowed(headers=[("Allow", "POST")])
+
+
+def get_only(request: Any) -> Any:  # noqa: ARG001
+    """Another method than GET."""
+    return HTTPMethodNotAllowed(headers=[("Allow", "GET, HEAD")])
