@@ -58,6 +58,7 @@ def includeme(config: Configurator) -> None:
     config.add_addon_settings(AuthSettings)
     config.include("combine_auth.security")
     config.include("combine_auth.limits")
+    config.include("combine_auth.audit.roles")
     # The pages.
     config.include("combine_auth.sign_in")
     config.include("combine_auth.account")

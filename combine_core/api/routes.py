@@ -18,7 +18,7 @@ from combine_core.access import (
     SignedIn,
 )
 from combine_core.api.specification import PREFIX
-from combine_core.api.views import documents, lines, me, projects, runs, sources
+from combine_core.api.views import documents, lines, me, members, projects, runs, sources
 from combine_core.projects import SLUG_PATTERN
 from combine_core.users import Permission
 
@@ -55,6 +55,26 @@ ENDPOINTS = (
         "/projects/{slug}",
         ProjectContext,
         {"GET": (projects.get, Permission.PROJECTS_READ)},
+    ),
+    Endpoint(
+        "members",
+        "/projects/{slug}/members",
+        ProjectContext,
+        {
+            "GET": (members.list_, Permission.MEMBERS_READ),
+            "POST": (members.add, Permission.MEMBERS_WRITE),
+        },
+    ),
+    Endpoint(
+        "member",
+        "/projects/{slug}/members/{user_id}",
+        ProjectContext,
+        {
+            "GET": (members.get, Permission.MEMBERS_READ),
+            "PUT": (members.put, Permission.MEMBERS_WRITE),
+            # Whom a member may remove is for the view: everybody may leave.
+            "DELETE": (members.remove, Permission.MEMBERS_LEAVE),
+        },
     ),
     Endpoint(
         "sources",
@@ -119,6 +139,7 @@ ENDPOINTS = (
 _VARIABLES = {
     "slug": SLUG_PATTERN,
     "id": UUID_PATTERN,
+    "user_id": UUID_PATTERN,
     "name": "[a-z][a-z0-9_]{0,39}",
     "number": "[1-9][0-9]{0,8}",
 }

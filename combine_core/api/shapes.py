@@ -13,7 +13,7 @@ from combine_core.lines import Line
 from combine_core.projects import Project
 from combine_core.runs import Run, Step
 from combine_core.sources import Source
-from combine_core.users import Identity
+from combine_core.users import Identity, Membership
 
 Thing = TypeVar("Thing")
 Json = dict[str, Any]
@@ -53,6 +53,17 @@ def show_project(project: Project) -> Json:
         "slug": project.slug,
         "name": project.name,
         "created_at": show_time(project.created_at),
+    }
+
+
+def show_member(member: Membership) -> Json:
+    """A member of a project."""
+    return {
+        "user_id": str(member.user_id),
+        "email": member.user.email,
+        "name": member.user.name,
+        "role": member.role,
+        "since": show_time(member.created_at),
     }
 
 

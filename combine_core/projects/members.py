@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqlalchemy import CTE, ColumnElement, delete, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from combine_core.database import Page, paginate
-from combine_core.users import Identity, Membership, Role, User
+from combine_core.users import Identity, Membership, Role, RoleChanged, User
+
+if TYPE_CHECKING:
+    from pyramid.request import Request
 
 
 class UnknownPerson(ValueError):
@@ -47,6 +51,14 @@ class RoleChange:
     user_id: uuid.UUID
     before: Role | None
     after: Role | None
+
+
+def announce(request: Request, project_id: uuid.UUID, change: RoleChange) -> None:
+    """Tell the add-ons, within the transaction. Whoever changes a role in a request calls this."""
+    if change.before is not change.after:
+        request.registry.notify(
+            RoleChanged(request, project_id, change.user_id, change.before, change.after)
+        )
 
 
 def list_members(
@@ -130,7 +142,7 @@ def add_member(
         .returning(Membership.user_id)
     )
     if added is None:
-        message = "is of a member already. Change the role of that member instead"
+        message = "This person is a member already. Change their role instead."
         raise MemberAlready(message)
     return RoleChange(user_id, None, role)
 
@@ -148,7 +160,7 @@ def change_role(
         update(Membership)
         .where(
             Membership.project_id == project_id,
-            Membership.user_id == user_id,
+            Membership.user_id == locked.c.user_id,
             locked.c.user_id == user_id,
             true() if role is Role.OWNER else may_lose,
         )
@@ -172,7 +184,7 @@ def remove_member(session: Session, project_id: uuid.UUID, user_id: uuid.UUID) -
         delete(Membership)
         .where(
             Membership.project_id == project_id,
-            Membership.user_id == user_id,
+            Membership.user_id == locked.c.user_id,
             locked.c.user_id == user_id,
             may_lose,
         )

@@ -1,0 +1,269 @@
+"""Members: who may come in, what they may do, and that an owner stays."""
+
+import itertools
+import threading
+import time
+import uuid
+
+import pytest
+from sqlalchemy import event, func, select, text, update
+
+from combine_auth.audit import AuditEvent
+from combine_core.database import engine_of, session_factory
+from combine_core.projects.members import LastOwner, change_role, remove_member
+from combine_core.users import ROLE_PERMISSIONS, Membership, Permission, Role, RoleChanged, User
+
+
+@pytest.fixture
+def ada(sign_in):
+    return sign_in("ada@example.com")
+
+
+@pytest.fixture
+def bob(sign_in):
+    return sign_in("bob@example.com")
+
+
+@pytest.fixture
+def room(make_room, ada):
+    return make_room(ada.client)
+
+
+def put(client, room, person, role, **options):
+    return client.put_json(f"{room.path}/members/{person.user_id}", {"role": role}, **options)
+
+
+def roles(room):
+    return {m["email"]: m["role"] for m in room.client.get(f"{room.path}/members").json["items"]}
+
+
+def test_who_makes_a_project_owns_it(room):
+    assert roles(room) == {"ada@example.com": "owner"}
+
+
+def test_a_member_is_added_by_id_changed_and_removed(room, bob):
+    bob.client.get(room.path, status=404)
+    added = put(room.client, room, bob, "viewer", status=201).json
+    assert (added["email"], added["role"]) == ("bob@example.com", "viewer")
+    bob.client.get(room.path, status=200)
+    assert put(room.client, room, bob, "writer", status=200).json["role"] == "writer"
+    path = f"{room.path}/members/{bob.user_id}"
+    assert room.client.get(path).json["role"] == "writer"
+    assert room.client.delete(path, status=204).body == b""
+    bob.client.get(room.path, status=404)
+    room.client.delete(path, status=404)
+    room.client.get(path, status=404)
+
+
+def test_whom_one_works_with_can_be_added_by_address(room, make_room, bob):
+    put(room.client, room, bob, "viewer", status=201)
+    other = make_room(room.client, "Other")
+    answer = room.client.post_json(
+        f"{other.path}/members", {"email": " Bob@Example.com ", "role": "reviewer"}, status=201
+    )
+    assert answer.json["user_id"] == str(bob.user_id)
+    assert answer.location.endswith(f"{other.path}/members/{bob.user_id}")
+    again = {"email": "bob@example.com", "role": "owner"}
+    problem = room.client.post_json(f"{other.path}/members", again, status=409)
+    assert "member already" in problem.json["detail"]
+    assert roles(other)["bob@example.com"] == "reviewer"
+
+
+@pytest.fixture
+def statements(app):
+    sent = []
+
+    def note(_connection, _cursor, statement, *_rest):
+        sent.append(statement)
+
+    engine = engine_of(app.registry)
+    event.listen(engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def test_nobody_learns_who_has_an_account(room, bob, statements):
+    room.client.get("/api/v1/me")
+    answers = []
+    for email in ("bob@example.com", "nobody@example.com", "nul\0@example.com"):
+        statements.clear()
+        answer = room.client.post_json(
+            f"{room.path}/members", {"email": email, "role": "viewer"}, status=422
+        )
+        answers.append(({**answer.json, "request_id": ""}, len(statements)))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == answers[2][0]
+    assert answers[0][0]["errors"][0]["field"] == "email"
+    assert list(roles(room)) == ["ada@example.com"]
+
+
+def test_an_administrator_knows_all_addresses_and_no_project(app, room, bob, make_room, sign_in):
+    root = sign_in("root@example.com")
+    with session_factory(app.registry).begin() as session:
+        session.execute(update(User).where(User.id == root.user_id).values(is_admin=True))
+    root.client.get(room.path, status=404)
+    mine = make_room(root.client, "Mine")
+    body = {"email": "bob@example.com", "role": "viewer"}
+    root.client.post_json(f"{mine.path}/members", body, status=201)
+    root.client.post_json(f"{room.path}/members", body, status=404)
+
+
+def test_a_user_who_is_none_or_disabled_cannot_be_added(app, room, bob):
+    with session_factory(app.registry).begin() as session:
+        session.execute(update(User).where(User.id == bob.user_id).values(disabled_at=func.now()))
+    nobody = f"{room.path}/members/{uuid.uuid4()}"
+    room.client.put_json(nobody, {"role": "viewer"}, status=404)
+    put(room.client, room, bob, "viewer", status=404)
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.WRITER, Role.REVIEWER])
+def test_only_owners_decide_who_is_a_member(room, bob, sign_in, role):
+    cyd = sign_in("cyd@example.com")
+    put(room.client, room, bob, role, status=201)
+    put(room.client, room, cyd, "viewer", status=201)
+    assert len(bob.client.get(f"{room.path}/members", status=200).json["items"]) == 3
+    put(bob.client, room, bob, "owner", status=403)
+    put(bob.client, room, cyd, "owner", status=403)
+    bob.client.delete(f"{room.path}/members/{cyd.user_id}", status=403)
+    # Whether there is such a member or not.
+    bob.client.delete(f"{room.path}/members/{uuid.uuid4()}", status=403)
+    body = {"email": "cyd@example.com", "role": "viewer"}
+    bob.client.post_json(f"{room.path}/members", body, status=403)
+    # But everybody may leave.
+    bob.client.delete(f"{room.path}/members/{bob.user_id}", status=204)
+    bob.client.get(room.path, status=404)
+
+
+def test_the_only_owner_stays(room, ada, bob):
+    put(room.client, room, bob, "reviewer", status=201)
+    problem = put(ada.client, room, ada, "viewer", status=409)
+    assert "only owner" in problem.json["detail"]
+    ada.client.delete(f"{room.path}/members/{ada.user_id}", status=409)
+    put(ada.client, room, ada, "owner", status=200)
+    put(ada.client, room, bob, "owner", status=200)
+    ada.client.delete(f"{room.path}/members/{ada.user_id}", status=204)
+    bob.client.delete(f"{room.path}/members/{bob.user_id}", status=409)
+
+
+@pytest.mark.parametrize("deed", ["demote each other", "leave", "one of each", "oneself twice"])
+def test_two_owners_at_once_leave_one(app, room, ada, bob, deed):
+    put(room.client, room, bob, "owner", status=201)
+    project_id = uuid.UUID(room.id)
+    deeds = {
+        "demote each other": [
+            lambda s: change_role(s, project_id, bob.user_id, Role.VIEWER),
+            lambda s: change_role(s, project_id, ada.user_id, Role.VIEWER),
+        ],
+        "leave": [
+            lambda s: remove_member(s, project_id, ada.user_id),
+            lambda s: remove_member(s, project_id, bob.user_id),
+        ],
+        "one of each": [
+            lambda s: remove_member(s, project_id, ada.user_id),
+            lambda s: change_role(s, project_id, bob.user_id, Role.WRITER),
+        ],
+        "oneself twice": [
+            lambda s: change_role(s, project_id, ada.user_id, Role.VIEWER),
+            lambda s: change_role(s, project_id, ada.user_id, Role.WRITER),
+        ],
+    }[deed]
+    outcomes = []
+    sessions = session_factory(app.registry)
+    # The first has done it and not committed; the second must wait for the first.
+    with sessions() as first:
+        deeds[0](first)
+
+        def second():
+            with sessions() as session:
+                started.set()
+                try:
+                    deeds[1](session)
+                    session.commit()
+                    outcomes.append("done")
+                except LastOwner:
+                    outcomes.append("last owner")
+
+        started = threading.Event()
+        thread = threading.Thread(target=second)
+        thread.start()
+        started.wait(10)
+        _until_somebody_waits(first)
+        assert outcomes == []
+        first.commit()
+        thread.join(20)
+    assert outcomes == ["done" if deed == "oneself twice" else "last owner"]
+    with sessions() as session:
+        owners = session.scalars(
+            select(Membership.user_id).where(
+                Membership.project_id == project_id, Membership.role == Role.OWNER
+            )
+        ).all()
+    assert len(owners) == 1
+
+
+def _until_somebody_waits(session):
+    deadline = time.monotonic() + 20
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    while session.scalar(waiting) == 0:
+        session.execute(text("SELECT pg_stat_clear_snapshot()"))
+        assert time.monotonic() < deadline, "nobody waits for the first"
+
+
+def test_add_ons_hear_of_changes_alone(app, room, bob):
+    heard = []
+    app.registry.registerHandler(heard.append, (RoleChanged,))
+    try:
+        put(room.client, room, bob, "viewer")
+        put(room.client, room, bob, "viewer")
+        put(room.client, room, bob, "owner")
+        room.client.delete(f"{room.path}/members/{bob.user_id}")
+    finally:
+        app.registry.unregisterHandler(heard.append, (RoleChanged,))
+    told = [(change.before, change.after) for change in heard]
+    assert told == [(None, Role.VIEWER), (Role.VIEWER, Role.OWNER), (Role.OWNER, None)]
+    assert {change.user_id for change in heard} == {bob.user_id}
+
+
+def test_the_audit_has_a_line_of_each_change(app, room, ada, bob):
+    put(room.client, room, bob, "writer")
+    room.client.delete(f"{room.path}/members/{ada.user_id}", status=409)
+    with session_factory(app.registry)() as session:
+        [line] = session.scalars(select(AuditEvent).where(AuditEvent.action == "member-role"))
+    assert (line.actor_id, line.target) == (ada.user_id, f"user:{bob.user_id}")
+    assert line.details == {"project": room.id, "before": None, "after": "writer"}
+
+
+def test_each_role_may_do_what_the_one_before_may_and_more():
+    rights = [ROLE_PERMISSIONS[role] for role in Role]
+    assert all(less < more for less, more in itertools.pairwise(rights))
+    assert Permission.DOCUMENTS_REVIEW not in ROLE_PERMISSIONS[Role.WRITER]
+    assert Permission.DOCUMENTS_REVIEW in ROLE_PERMISSIONS[Role.REVIEWER]
+    assert [Permission.MEMBERS_WRITE in r for r in rights] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"role": "king"}, {"role": "owner", "more": 1}, {"role": None}]
+)
+def test_what_is_no_role_is_refused(room, bob, body):
+    room.client.put_json(f"{room.path}/members/{bob.user_id}", body, status=422)
+    room.client.get(f"{room.path}/members/{str(bob.user_id).upper()}", status=404)
+    room.client.get(f"{room.path}/members/me", status=404)
+
+
+def test_the_list_comes_in_pages_at_a_constant_price(room, sign_in, statements):
+    for number in range(12):
+        put(room.client, room, sign_in(f"p{number}@example.com"), "viewer", status=201)
+    room.client.get("/api/v1/me")
+    counts = set()
+    seen, path = [], f"{room.path}/members?limit=5"
+    while path:
+        statements.clear()
+        page = room.client.get(path).json
+        counts.add(len(statements))
+        seen += [member["email"] for member in page["items"]]
+        path = page["next"] and f"{room.path}/members?limit=5&cursor={page['next']}"
+    assert len(seen) == len(set(seen)) == 13
+    assert counts == {3}
