@@ -228,11 +228,10 @@ def start_service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[St
         folder.mkdir()
         copy = folder / Path(ini).name
         shutil.copy(_ROOT / ini, copy)
-        port = free_port()
         complete = {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "HOME": str(folder),
-            "PORT": str(port),
+            "PORT": str(free_port()),
             **(environment or {}),
         }
         if "DATABASE_URL" not in complete:
@@ -248,7 +247,8 @@ def start_service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[St
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        services.append(Service(f"http://127.0.0.1:{port}", process, copy, complete, log))
+        url = f"http://127.0.0.1:{complete['PORT']}"
+        services.append(Service(url, process, copy, complete, log))
         if wait:
             services[-1].wait_until_healthy()
         return services[-1]
