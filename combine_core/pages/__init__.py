@@ -54,7 +54,7 @@ def includeme(config: Configurator) -> None:
     )
 
     config.include("combine_core.pages.routes")
-    for views in ("errors", "project_list", "project", "sources", "runs", "documents"):
+    for views in ("errors", "project_list", "project", "members", "sources", "runs", "documents"):
         config.include(f"combine_core.pages.{views}")
     config.add_nav_item("Projects", "pages.projects", order=10)
 

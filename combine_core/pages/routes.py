@@ -29,6 +29,7 @@ def includeme(config: Configurator) -> None:
     config.add_route("pages.home", "/", factory=SignedIn)
     config.add_route("pages.projects", "/projects", factory=SignedIn)
     config.add_route("pages.project", project, factory=ProjectContext)
+    config.add_route("pages.members", f"{project}/members", factory=ProjectContext)
     config.add_route(
         "pages.source", f"{project}/sources/{{source_id:{UUID_PATTERN}}}", factory=ProjectContext
     )
