@@ -91,6 +91,7 @@ TEST = [
     "types-PyYAML",
     "types-psycopg2",
     "types-psutil",
+    "types-Authlib",
     "types-requests",
     "requests-oauthlib>=2",  # a client that nobody here wrote, against our OAuth endpoints
 ]
