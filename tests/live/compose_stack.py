@@ -162,6 +162,14 @@ class Stack:
         self.sh(f"docker exec {container} sh -c 'kill -9 -1'", check=False)
         until(30, lambda: int(self.sh(restarts).stdout) == before + 1, self.logs)
 
+    def freeze(self, container: str) -> None:
+        """Let its processes stand still; connections to it stay open, and nothing answers."""
+        self.sh(f"docker exec {container} sh -c 'kill -STOP -1'")
+
+    def thaw(self, container: str) -> None:
+        """Let them go on."""
+        self.sh(f"docker exec {container} sh -c 'kill -CONT -1'")
+
     def token(self) -> str:
         """The token of somebody who may call the API."""
         user = "docker-compose exec -T app combine user create -c production.ini --admin"

@@ -45,7 +45,7 @@ class Outcomes:
     @property
     def per_second(self) -> float:
         """The rate that was reached."""
-        return self.total / self.seconds
+        return self.total / self.seconds if self.seconds else 0.0
 
     def __str__(self) -> str:
         return (
