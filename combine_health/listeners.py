@@ -133,7 +133,7 @@ def log_change(change: Event) -> None:
         log.info("health %s: %s -> %s", what, change.before, change.after)
         return
     log.log(
-        logging.INFO if change.after == "draining" else logging.WARNING,  # which somebody ordered
+        _level(change),
         "health %s: %s -> %s, cause %s: %s. Remedy: %s",
         what,
         change.before,
@@ -142,3 +142,11 @@ def log_change(change: Event) -> None:
         (change.detail or "no detail").rstrip("."),
         change.remedy or "none declared",
     )
+
+
+def _level(change: Change) -> int:
+    if change.after == "draining":  # which somebody ordered
+        return logging.INFO
+    # Requests are turned away; a check alone, or a service that is degraded, need not do that.
+    down = change.check is None and change.after == "unavailable"
+    return logging.ERROR if down else logging.WARNING

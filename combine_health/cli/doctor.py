@@ -1,7 +1,14 @@
-"""Run all checks of an application once, here and now, without a server."""
+"""Run all checks of an application once, here and now, without a server.
+
+The worst comes first. The exit status is 1 if a critical check fails; checks of the kind ``info``,
+which decide nothing in a service that runs, count here: who asks the doctor wants to know. What
+they know is printed also where they find nothing wrong.
+"""
 
 import argparse
+import json
 import os
+from collections.abc import Iterator, Mapping
 
 from combine_health.check import Kind
 from combine_health.cli.application import application
@@ -18,6 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-c", "--config", metavar="INI", help=f"the ini file of the service (default: ${VARIABLE})"
     )
+    parser.add_argument(
+        "--ready",
+        action="store_true",
+        help="only what decides whether the service is ready, such as before its first request",
+    )
 
 
 def ini_of(arguments: argparse.Namespace) -> str:
@@ -31,17 +43,20 @@ def ini_of(arguments: argparse.Namespace) -> str:
 def run(arguments: argparse.Namespace) -> Finding:
     """Make the application, run its checks at once, put the worst first."""
     health = application(ini_of(arguments))
-    health.runner.refresh(tuple(Kind))
-    found = [health.runner.reading(name) for name in health.checks]
+    kinds = [kind for kind in Kind if kind is not Kind.INFO or not arguments.ready]
+    health.runner.refresh(kinds)
+    found = [health.runner.reading(n) for n, check in health.checks.items() if check.kind in kinds]
     health.runner.stop()
     readings = sorted(filter(None, found), key=_severity)
     bad = [one for one in readings if _status(one) is not Status.HEALTHY]
-    down = [one for one in bad if _severity(one) == 0]
     more = [line for one in bad for line in _lines(one)]
-    more += [f"  healthy: {', '.join(_names(readings, bad))}"] if len(bad) < len(readings) else []
+    well = [one for one in readings if one not in bad]
+    more += [f"  healthy: {', '.join(one.check.name for one in well)}"] if well else []
+    more += [line for one in well for line in _facts_of(one)]
     more += [f"  not run (disabled): {', '.join(health.disabled)}"] if health.disabled else []
     headline = _headline(bad[0]) if bad else f"healthy: {len(readings)} checks pass"
-    return Finding(ok=not down, headline=headline, more=more, redactor=health.redactor)
+    ok = not any(_is_down(one) for one in bad)
+    return Finding(ok=ok, headline=headline, more=more, redactor=health.redactor)
 
 
 def _status(one: Reading) -> Status:
@@ -50,15 +65,19 @@ def _status(one: Reading) -> Status:
     return one.status if latest is None else latest.status
 
 
-def _severity(one: Reading) -> int:
+def _is_down(one: Reading) -> bool:
+    return one.check.critical and _status(one) not in {Status.HEALTHY, Status.DEGRADED}
+
+
+def _severity(one: Reading) -> tuple[bool, bool, bool, bool]:
+    """Sorts before others: what exits 1, what decides readiness, what fails."""
     status = _status(one)
-    if status is Status.HEALTHY:
-        return 4
-    if one.check.kind is Kind.INFO:
-        return 3
-    if status is Status.DEGRADED:
-        return 2
-    return 0 if one.check.critical else 1
+    return (
+        status is Status.HEALTHY,
+        not _is_down(one),
+        one.check.kind is Kind.INFO,
+        status is Status.DEGRADED,
+    )
 
 
 def _remedy(one: Reading) -> str | None:
@@ -71,13 +90,30 @@ def _headline(one: Reading) -> str:
 
 
 def _lines(one: Reading) -> list[str]:
-    critical = ", critical" if one.check.critical and one.check.kind is not Kind.INFO else ""
+    critical = ", critical" if one.check.critical else ""
     lines = [f"  {one.check.name} ({one.check.kind}{critical}): {_status(one)}, {one.cause}"]
     lines += [f"    detail: {one.detail}"] if one.detail else []
     lines += [f"    remedy: {remedy}"] if (remedy := _remedy(one)) else []
     lines += [f"    runbook: {one.check.runbook}"] if one.check.runbook else []
-    return lines
+    return lines + _facts(one)
 
 
-def _names(readings: list[Reading], bad: list[Reading]) -> list[str]:
-    return [one.check.name for one in readings if one not in bad]
+def _facts_of(one: Reading) -> list[str]:
+    """What a check knows that is there to be read, though all is well."""
+    facts = ([f"    {one.detail}"] if one.detail else []) + _facts(one)
+    return [f"  {one.check.name}:", *facts] if one.check.kind is Kind.INFO and facts else []
+
+
+def _facts(one: Reading) -> list[str]:
+    if one.check.kind is not Kind.INFO:
+        return []
+    return [f"    {name}: {value}" for name, value in _flat(one.data)]
+
+
+def _flat(data: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in data.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{name}.")
+        else:
+            yield name, value if isinstance(value, str) else json.dumps(value)

@@ -248,6 +248,16 @@ def main(global_config, **settings):
             runbook="https://runbook.example/database",
         )
         config.add_health_check("fine", lambda registry: True, interval=60)
+        if settings.get("configured"):
+            result = HealthResult(
+                settings["configured"],
+                None if settings["configured"] == "healthy" else "no_key",
+                "one provider",
+                {"google": {"redirect": "https://x.example/back", "key": "c4n4ry-s3cr3t"}, "n": 2},
+            )
+            config.add_health_check(
+                "sign_in", lambda registry: result, kind="info", remedy="Set the key."
+            )
         app = config.make_wsgi_app()
     # Behind a middleware, as an application often is.
     return lambda environ, start_response: app(environ, start_response)
@@ -305,6 +315,48 @@ def test_doctor_puts_the_worst_first_whatever_its_thresholds(run, ini):
         "  slow (ready, critical): degraded, slow",
         "  healthy: fine",
     ]
+
+
+FACTS = ["google.redirect: https://x.example/back", "google.key: ***", "n: 2"]
+
+
+def test_doctor_tells_what_informing_checks_know(run, ini):
+    quiet = {"combine_health.disabled": "news slow", **OFFLINE}
+    status, lines = run("doctor", "-c", ini(up="yes", configured="healthy", **quiet))
+    assert status == 0
+    assert lines == [
+        "healthy: 3 checks pass",
+        "  healthy: database, fine, sign_in",
+        "  sign_in:",
+        "    one provider",
+        *(f"    {fact}" for fact in FACTS),
+        "  not run (disabled): news, slow",
+    ]
+
+
+def test_doctor_fails_where_an_informing_check_does(run, ini):
+    file = ini(up="yes", configured="failing", **OFFLINE)
+    status, lines = run("doctor", "-c", file)
+    assert status == 1
+    assert lines[:7] == [
+        "failing: sign_in: no_key. Set the key.",
+        "  sign_in (info, critical): failing, no_key",
+        "    detail: one provider",
+        "    remedy: Set the key.",
+        *(f"    {fact}" for fact in FACTS),
+    ]
+    # What decides readiness is graver.
+    assert run("doctor", "-c", ini(up="no", configured="failing"))[1][0].startswith(
+        "failing: database"
+    )
+    # It holds back no server.
+    status, lines = run("doctor", "-c", ini(up="yes", configured="failing"), "--ready")
+    assert status == 0
+    assert "sign_in" not in "".join(lines)
+    # Nor anybody where it is only a warning.
+    file = ini(up="yes", configured="failing", **{"combine_health.check.sign_in.critical": "no"})
+    assert run("doctor", "-c", file)[0] == 0
+    assert run("doctor", "-c", ini(up="yes", configured="degraded"))[0] == 0
 
 
 def test_doctor_takes_the_ini_from_the_environment(run, ini, monkeypatch):

@@ -16,6 +16,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
+from combine_health.cli import main as cli_main
 from combine_health.testing import HealthApp
 
 ROOT = Path(__file__).parents[3]
@@ -79,7 +80,9 @@ def files(tmp_path, monkeypatch):
         file.write_text(one.text)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
-    for name in [n for n in sys.modules if n.split(".")[0] in {"myapp", "myplugin"}]:
+    for name in [
+        n for n in sys.modules if n.split(".")[0] in {"myapp", "myplugin", "settled", "settled_app"}
+    ]:
         del sys.modules[name]
 
 
@@ -118,6 +121,34 @@ def test_the_application_of_the_page(files, waiting, status):
     assert (spool.status, spool.data) == (status, {"waiting": waiting})
     assert (spool.remedy is None) == (status == "healthy")
     assert read_check(wsgi.registry, "mirror").status == "failing"
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "said"),
+    [
+        ("http://app.example", 1, "failing: sign_in: no_https. Set myplugin.address to the https"),
+        ("https://app.example", 0, "redirect_uri: https://app.example/sign-in/back"),
+    ],
+)
+def test_the_check_that_informs(files, capsys, address, status, said):
+    (files / "settled_app.py").write_text(
+        textwrap.dedent(
+            """
+            from pyramid.config import Configurator
+
+            def main(global_config, **settings):
+                with Configurator(settings=settings) as config:
+                    return config.make_wsgi_app()
+            """
+        )
+    )
+    (files / "app.ini").write_text(
+        "[app:main]\npaste.app_factory = settled_app:main\n"
+        f"pyramid.includes = settled\nmyplugin.address = {address}\n"
+        "combine_health.load_entry_points = false\n"
+    )
+    assert cli_main(["doctor", "-c", str(files / "app.ini")]) == status
+    assert said in capsys.readouterr().out
 
 
 def test_the_plugin_of_the_page(files):

@@ -123,7 +123,7 @@ def test_transitions_are_logged_once_with_cause_and_remedy(make, time, lines):
         "INFO health check only-here: starting -> healthy",
         "WARNING health check only-here: healthy -> failing, cause failed:"
         " the check answered False. Remedy: Start it.",
-        "WARNING health service: healthy -> unavailable, cause only-here.failed:"
+        "ERROR health service: healthy -> unavailable, cause only-here.failed:"
         " the check answered False. Remedy: Start it.",
         "INFO health check only-here: failing -> healthy",
     ]
@@ -329,6 +329,25 @@ def test_a_line_without_cause_detail_or_remedy(lines):
     log_change(change(check=None, after="degraded", cause=None, detail=None, remedy=None))
     said = "WARNING health service: healthy -> degraded, cause not named: no detail."
     assert f"{said} Remedy: none declared" in lines.heard
+
+
+@pytest.mark.parametrize(
+    ("check", "before", "after", "level"),
+    [
+        (None, "healthy", "unavailable", "ERROR"),
+        (None, "starting", "unavailable", "ERROR"),
+        (None, "unavailable", "degraded", "WARNING"),
+        (None, "unavailable", "healthy", "INFO"),
+        (None, "healthy", "draining", "INFO"),
+        (None, "healthy", "maintenance", "WARNING"),
+        ("database", "healthy", "failing", "WARNING"),
+        ("database", "failing", "healthy", "INFO"),
+    ],
+)
+def test_how_grave_a_transition_is(lines, check, before, after, level):
+    log_change(change(check=check, before=before, after=after))
+    what = "service" if check is None else f"check {check}"
+    assert lines.heard[-1].startswith(f"{level} health {what}: {before} -> {after}")
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
