@@ -57,12 +57,16 @@ def includeme(config: Configurator) -> None:
 
     config.add_addon_settings(AuthSettings)
     config.include("combine_auth.security")
+    config.include("combine_auth.oidc")
+    config.include("combine_auth.hosts")
+    config.include("combine_auth.cors")
     config.include("combine_auth.limits")
     config.include("combine_auth.audit.roles")
     # The pages.
     config.include("combine_auth.sign_in")
     config.include("combine_auth.account")
     config.include("combine_auth.tokens.page")
+    config.include("combine_auth.provider")
 
 
 def _check_installed() -> None:

@@ -1,1 +1,31 @@
-"""OAuth 2.0 for API clients."""
+"""OAuth 2.0 for API clients: who may act for whom, shown by tokens.
+
+pyramid-oauthlib 1.0 on oauthlib 4 follows the protocol. What they lack or do wrong is put right in
+this package alone; each place says "Repair", and has a test in
+tests/functional/auth/provider/test_repairs.py that fails without it.
+
+* ``/oauth/authorize``, ``/oauth/token``, ``/oauth/revoke``, ``/oauth/introspect``, ``/oauth/device``,
+  described by ``/.well-known/oauth-authorization-server``;
+* the page ``/device`` for the code of a device, and ``/account/grants`` for what one granted.
+
+Grants: authorization code with PKCE S256 for every client, refresh with rotation, device, client
+credentials. No password, no implicit (RFC 9700).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+
+
+def includeme(config: Configurator) -> None:
+    """Put the provider together. Does no I/O."""
+    config.include("combine_auth.provider.library")
+    config.include("combine_auth.provider.failures")
+    config.include("combine_auth.provider.endpoints")
+    config.include("combine_auth.provider.metadata")
+    config.include("combine_auth.provider.authorize")
+    config.include("combine_auth.provider.device_page")
+    config.include("combine_auth.provider.grants_page")

@@ -1,4 +1,4 @@
-"""The form of a personal access token: ``cmb_pat_``, 30 random characters, 6 of checksum.
+"""The form of what programs hold: a prefix, random characters, 6 of checksum.
 
 The prefix lets scanners of leaked secrets know what they have found; the checksum lets them, and
 us, tell a token from what merely looks like one without asking the database.
@@ -6,16 +6,42 @@ us, tell a token from what merely looks like one without asking the database.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 import string
 import zlib
+from dataclasses import dataclass
 
-PREFIX = "cmb_pat_"
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_RANDOM = 30
 _CHECKSUM = 6
-_FORM = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{_RANDOM + _CHECKSUM}}}")
+
+
+@dataclass(frozen=True)
+class TokenForm:
+    """One kind of token.
+
+    :ivar prefix: what it begins with
+    :ivar random: how many random characters follow, of almost 6 bits each
+    """
+
+    prefix: str
+    random: int
+
+    def new(self) -> str:
+        """One that nobody has yet."""
+        text = self.prefix + "".join(secrets.choice(_ALPHABET) for _ in range(self.random))
+        return text + _checksum(text)
+
+    def fits(self, text: str) -> bool:
+        """Whether this can be one: its form and its checksum are right."""
+        length = len(self.prefix) + self.random + _CHECKSUM
+        return (
+            len(text) == length
+            and text.startswith(self.prefix)
+            and re.fullmatch("[0-9A-Za-z]+", text[len(self.prefix) :]) is not None
+            and _checksum(text[:-_CHECKSUM]) == text[-_CHECKSUM:]
+        )
 
 
 def _checksum(text: str) -> str:
@@ -27,12 +53,28 @@ def _checksum(text: str) -> str:
     return digits
 
 
+# What people make for their programs: 178 random bits.
+PERSONAL = TokenForm("cmb_pat_", 30)
+# What clients get: 256 random bits each.
+ACCESS = TokenForm("cmb_at_", 43)
+REFRESH = TokenForm("cmb_rt_", 43)
+CODE = TokenForm("cmb_ac_", 43)
+DEVICE_CODE = TokenForm("cmb_dc_", 43)
+CLIENT_SECRET = TokenForm("cmb_cs_", 43)
+
+PREFIX = PERSONAL.prefix
+
+
 def new_token() -> str:
-    """A token that nobody has yet: 178 random bits."""
-    text = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM))
-    return text + _checksum(text)
+    """A personal access token that nobody has yet."""
+    return PERSONAL.new()
 
 
 def is_token(text: str) -> bool:
-    """Whether this can be a token: its form and its checksum are right."""
-    return bool(_FORM.fullmatch(text)) and _checksum(text[:-_CHECKSUM]) == text[-_CHECKSUM:]
+    """Whether this can be a personal access token: its form and its checksum are right."""
+    return PERSONAL.fits(text)
+
+
+def sha256(token: str) -> bytes:
+    """What the database keeps of a token. With so many random bits, no slow hash is needed."""
+    return hashlib.sha256(token.encode()).digest()

@@ -1,4 +1,4 @@
-"""The bearer token as proof of who is asking (RFC 6750)."""
+"""The bearer token as proof of who is asking (RFC 6750): a personal one, or a client's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 from typing import Any
 
 from combine_auth.proof import Kind, Proof
-from combine_auth.tokens.form import is_token
+from combine_auth.provider import grants
+from combine_auth.provider.access import find_access
+from combine_auth.tokens.form import ACCESS, PERSONAL
 from combine_auth.tokens.service import find_token, note_used
 from combine_auth.touch import touch_afterwards
 
@@ -15,7 +17,7 @@ _BEARER = re.compile(r"(?:^|,)\s*bearer(?![^\s,])", re.IGNORECASE)
 
 
 class BearerToken:
-    """A personal access token in the header ``Authorization: Bearer``; nowhere else."""
+    """What comes in the header ``Authorization: Bearer``, and nowhere else."""
 
     def presented(self, request: Any) -> str | None:
         """What stands behind ``Bearer``, unchecked; ``None`` where no such header came.
@@ -32,11 +34,26 @@ class BearerToken:
 
     def prove(self, request: Any, credential: str) -> Proof | None:
         """Whose token this is. A wrong checksum is refused without the database."""
-        if not is_token(credential):
-            return None
-        found = find_token(request.dbsession, credential)
-        if found is None:
-            return None
-        if found.used_long_ago:
-            touch_afterwards(request, note_used, found.id)
-        return Proof(found.identity, Kind.TOKEN, found.id)
+        if PERSONAL.fits(credential):
+            return _personal(request, credential)
+        if ACCESS.fits(credential):
+            return _of_client(request, credential)
+        return None
+
+
+def _personal(request: Any, credential: str) -> Proof | None:
+    found = find_token(request.dbsession, credential)
+    if found is None:
+        return None
+    if found.used_long_ago:
+        touch_afterwards(request, note_used, found.id)
+    return Proof(found.identity, Kind.TOKEN, found.id, found.scopes)
+
+
+def _of_client(request: Any, credential: str) -> Proof | None:
+    found = find_access(request.dbsession, credential)
+    if found is None:
+        return None
+    if found.used_long_ago:
+        touch_afterwards(request, grants.note_used, found.grant_id)
+    return Proof(found.identity, Kind.TOKEN, found.id, frozenset(found.scopes))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from combine_auth.tokens.form import new_token
+from combine_auth.tokens.form import new_token, sha256
 from combine_auth.tokens.model import PersonalAccessToken
+from combine_auth.tokens.scopes import UnknownScope, known_scopes
 from combine_core.users import Identity, User
 
 DEFAULT_DAYS = 90
@@ -33,16 +33,14 @@ class TokenRefused(ValueError):
 class FoundToken:
     """A token that is good now.
 
+    :ivar scopes: the permissions it is good for; ``None``: all that its owner has
     :ivar used_long_ago: ``last_used_at`` is due
     """
 
     id: uuid.UUID
     identity: Identity
+    scopes: frozenset[str] | None
     used_long_ago: bool
-
-
-def _sha256(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
 
 
 _ALIVE = and_(PersonalAccessToken.revoked_at.is_(None), PersonalAccessToken.expires_at > func.now())
@@ -55,6 +53,7 @@ _NOT_JUST_USED = or_(
 _FIND = (
     select(
         PersonalAccessToken.id,
+        PersonalAccessToken.scopes,
         _NOT_JUST_USED,
         User.id,
         User.email,
@@ -71,14 +70,20 @@ _FIND = (
 
 
 def create_token(
-    session: Session, user_id: uuid.UUID, name: str, days: int = DEFAULT_DAYS
+    session: Session,
+    user_id: uuid.UUID,
+    name: str,
+    days: int = DEFAULT_DAYS,
+    scopes: Iterable[str] | None = None,
 ) -> tuple[str, PersonalAccessToken]:
     """A new token of this user: the text to show once, and its row.
 
     :param days: how long it works, 1 to ``MOST_DAYS``
-    :raises TokenRefused: the name or the days will not do, or the user has too many
+    :param scopes: the permissions it is good for; ``None``: all that the user has
+    :raises TokenRefused: the name, the days or the scopes will not do, or the user has too many
     """
     name = _clean_name(name)
+    chosen = _clean_scopes(scopes)
     if not 1 <= days <= MOST_DAYS:
         message = f"A token works for 1 to {MOST_DAYS} days, not {days}."
         raise TokenRefused(message)
@@ -96,7 +101,8 @@ def create_token(
         user_id=user_id,
         name=name,
         last4=token[-4:],
-        token_sha256=_sha256(token),
+        token_sha256=sha256(token),
+        scopes=chosen,
         expires_at=func.now() + timedelta(days=days),
     )
     session.add(row)
@@ -118,6 +124,19 @@ def _clean_name(name: str) -> str:
     return name
 
 
+def _clean_scopes(scopes: Iterable[str] | None) -> list[str] | None:
+    if scopes is None:
+        return None
+    try:
+        chosen = known_scopes(scopes)
+    except UnknownScope as unknown:
+        raise TokenRefused(str(unknown)) from unknown
+    if not chosen:
+        message = "The token would be good for nothing. Choose at least one thing it may do."
+        raise TokenRefused(message)
+    return chosen
+
+
 def _sweep(session: Session, user_id: uuid.UUID) -> None:
     long_ago = func.now() - KEPT_AFTERWARDS
     session.execute(
@@ -135,11 +154,15 @@ def find_token(session: Session, token: str) -> FoundToken | None:
 
     ``None`` if it is unknown, expired or revoked, or its user is disabled.
     """
-    row = session.execute(_FIND, {"token_sha256": _sha256(token)}).first()
+    row = session.execute(_FIND, {"token_sha256": sha256(token)}).first()
     if row is None:
         return None
-    token_id, used_long_ago, user_id, email, name, is_admin = row
-    return FoundToken(token_id, Identity(user_id, email, name, is_admin), used_long_ago)
+    token_id, scopes, used_long_ago, user_id, email, name, is_admin = row
+    # No scope stands for what administrators may.
+    identity = Identity(user_id, email, name, is_admin and scopes is None)
+    return FoundToken(
+        token_id, identity, None if scopes is None else frozenset(scopes), used_long_ago
+    )
 
 
 def note_used(session: Session, token_id: uuid.UUID) -> None:

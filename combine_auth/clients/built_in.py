@@ -1,0 +1,76 @@
+"""Clients of our own, which nobody has to register."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from combine_auth.clients.grant_type import GrantType
+from combine_auth.clients.model import OAuthClient
+from combine_auth.tokens.scopes import SCOPES
+from combine_core.database import new_id
+
+CLI = "combine-cli"
+EXPLORER = "combine-explorer"
+# Where Swagger UI takes the code.
+EXPLORER_PATH = "/docs/oauth2-redirect.html"
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """A public client, as this version of the service knows it."""
+
+    client_id: str
+    name: str
+    grant_types: tuple[GrantType, ...]
+    redirect_uris: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = SCOPES
+
+
+def built_in_clients(public_url: str) -> dict[str, BuiltIn]:
+    """All of them, by their client ids.
+
+    :param public_url: the origin of the service
+    """
+    clients = (
+        BuiltIn(
+            CLI,
+            "Combine's command line",
+            (GrantType.DEVICE_CODE, GrantType.REFRESH_TOKEN),
+        ),
+        BuiltIn(
+            EXPLORER,
+            "Combine's API explorer",
+            (GrantType.AUTHORIZATION_CODE,),
+            (f"{public_url}{EXPLORER_PATH}",),
+        ),
+    )
+    return {client.client_id: client for client in clients}
+
+
+def is_current(row: OAuthClient, client: BuiltIn) -> bool:
+    """Whether the row says what this version says."""
+    return (
+        row.name == client.name
+        and tuple(row.grant_types) == client.grant_types
+        and tuple(row.redirect_uris) == client.redirect_uris
+        and tuple(row.scopes) == client.scopes
+    )
+
+
+def store(session: Session, client: BuiltIn) -> None:
+    """Add its row, or bring it up to date; also when two do so at once."""
+    values = {
+        "name": client.name,
+        "grant_types": list(client.grant_types),
+        "redirect_uris": list(client.redirect_uris),
+        "scopes": list(client.scopes),
+    }
+    session.execute(
+        insert(OAuthClient)
+        .values(id=new_id(), created_at=func.now(), client_id=client.client_id, **values)
+        .on_conflict_do_update(index_elements=[OAuthClient.client_id], set_=values)
+    )

@@ -1,0 +1,124 @@
+"""Who a client says it is, and whether that is so (RFC 6749, 2.3).
+
+Whatever is wrong, the answer and the time it takes are the same: an unknown client, one without a
+secret and a wrong secret cost the same statement and the same comparisons.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_plus
+
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.orm import Session, aliased
+
+from combine_auth.clients.built_in import BuiltIn, is_current, store
+from combine_auth.clients.model import OAuthClient
+from combine_auth.tokens.form import sha256
+from combine_core.users import User
+
+_CLIENT_ID = re.compile("[A-Za-z0-9_-]{1,64}")
+# Longer than any secret of ours; hashed, it costs nothing.
+_LONGEST_SECRET = 200
+# What a secret is compared with where there is none.
+_NONE = secrets.token_bytes(32)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What came with a request."""
+
+    client_id: str
+    secret: str | None = None
+
+
+def read_credentials(parameters: Mapping[str, str], authorization: str) -> Credentials | None:
+    """The client's name and secret, from the header or from the body.
+
+    :param parameters: those of the body
+    :param authorization: the header, or ""
+    :returns: ``None`` where there are none, both ways are used at once, or they cannot be read
+    """
+    client_id, secret = parameters.get("client_id"), parameters.get("client_secret")
+    if not authorization:
+        return None if client_id is None else Credentials(client_id, secret)
+    found = _basic(authorization)
+    if found is None or secret is not None or client_id not in (None, found.client_id):
+        return None
+    return found
+
+
+def _basic(header: str) -> Credentials | None:
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
+        client_id, colon, secret = text.partition(":")
+        # Both are encoded as in a form first (RFC 6749, 2.3.1).
+        pair = unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return None
+    return Credentials(*pair) if colon else None
+
+
+def find_client(
+    session: Session, client_id: str, built_in: Mapping[str, BuiltIn]
+) -> OAuthClient | None:
+    """The client of this name; ``None`` if there is none, or it or its owner is disabled.
+
+    A built-in one is stored at its first use.
+    """
+    return _look_up(session, client_id, built_in)[0]
+
+
+_owner = aliased(User)
+_FIND = (
+    select(OAuthClient, OAuthClient.old_secret_until > func.now())
+    .outerjoin(_owner, _owner.id == OAuthClient.owner_id)
+    .where(
+        OAuthClient.client_id == bindparam("client_id"),
+        OAuthClient.disabled_at.is_(None),
+        # True also for a built-in client, which has no owner.
+        _owner.disabled_at.is_(None),
+    )
+)
+
+
+def _look_up(
+    session: Session, client_id: str, built_in: Mapping[str, BuiltIn]
+) -> tuple[OAuthClient | None, bool]:
+    # Asked also for what can be no client, so that it takes as long.
+    asked = client_id if _CLIENT_ID.fullmatch(client_id) else ""
+    row = session.execute(_FIND, {"client_id": asked}).first()
+    client = built_in.get(asked)
+    if client is not None and (row is None or not is_current(row[0], client)):
+        store(session, client)
+        row = session.execute(
+            _FIND, {"client_id": asked}, execution_options={"populate_existing": True}
+        ).first()
+    return (None, False) if row is None else (row[0], bool(row[1]))
+
+
+def authenticate(
+    session: Session, credentials: Credentials, built_in: Mapping[str, BuiltIn]
+) -> OAuthClient | None:
+    """The client that these are the credentials of; ``None`` if they are nobody's.
+
+    A public client shows its name alone; a secret with it is a wrong one.
+    """
+    client, old_is_good = _look_up(session, credentials.client_id, built_in)
+    shown = sha256((credentials.secret or "")[:_LONGEST_SECRET])
+    current = (client.secret_sha256 if client else None) or _NONE
+    old = (client.old_secret_sha256 if client and old_is_good else None) or _NONE
+    # No short cut: each is compared every time.
+    right = hmac.compare_digest(shown, current) | hmac.compare_digest(shown, old)
+    if client is not None and not client.is_confidential:
+        return client if credentials.secret is None else None
+    return client if right else None

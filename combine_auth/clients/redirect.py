@@ -1,0 +1,65 @@
+"""Where a browser may be sent back to: exactly what a client has registered (RFC 9700, 2.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+LONGEST = 500
+
+# Characters of a URI (RFC 3986, 2), without the fragment's "#".
+_URI = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+")
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+_PORT = r"(?::[0-9]{1,5})?"
+_REST = r"(?:[/?].*)?"
+_HTTPS = re.compile(rf"https://{_HOST}{_PORT}{_REST}")
+# A program on the same machine, which takes whatever port is free (RFC 8252, 7.3).
+_LOOPBACK = re.compile(rf"(http://(?:127\.0\.0\.1|\[::1\])){_PORT}({_REST})")
+_LOCALHOST = re.compile(rf"http://localhost{_PORT}{_REST}")
+# A name that belongs to somebody, turned around (RFC 8252, 7.1).
+_PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:/[^/].*")
+_ORIGIN = re.compile(rf"https?://{_HOST}{_PORT}")
+
+
+class BadRedirectURI(ValueError):
+    """It cannot be registered; the message says why."""
+
+
+def check_redirect_uri(uri: str) -> str:
+    """``uri`` itself, if a client may register it.
+
+    :raises BadRedirectURI: it is too long, has a fragment, or is not on https, loopback or a private
+        scheme such as ``com.example.app:/back``
+    """
+    if len(uri) > LONGEST or not _URI.fullmatch(uri):
+        message = (
+            f"{uri[:100]!r} is no redirect URI: write a whole URI of at most {LONGEST} characters,"
+            " without spaces and without #."
+        )
+        raise BadRedirectURI(message)
+    forms = (_HTTPS, _LOOPBACK, _LOCALHOST, _PRIVATE_SCHEME)
+    if not any(form.fullmatch(uri) for form in forms):
+        message = (
+            f"{uri} is no redirect URI. Use https://, or for a program on a person's machine"
+            " http://127.0.0.1/path or a scheme of your own such as com.example.app:/path."
+        )
+        raise BadRedirectURI(message)
+    return uri
+
+
+def matches(uri: str, registered: Iterable[str]) -> bool:
+    """Whether ``uri`` is one of these, character by character; of a loopback address the port may vary."""
+    if len(uri) > LONGEST or not _URI.fullmatch(uri):
+        return False
+    return any(uri == one or _same_loopback(uri, one) for one in registered)
+
+
+def _same_loopback(uri: str, registered: str) -> bool:
+    ours, theirs = _LOOPBACK.fullmatch(registered), _LOOPBACK.fullmatch(uri)
+    return ours is not None and theirs is not None and ours.groups() == theirs.groups()
+
+
+def form_target(uri: str) -> str:
+    """How a Content-Security-Policy names where this URI leads: an origin, or a scheme."""
+    origin = _ORIGIN.match(uri)
+    return origin[0] if origin else uri.partition(":")[0] + ":"

@@ -1,0 +1,198 @@
+"""Register clients, rotate their secrets, disable them. All times are those of the database's clock."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from combine_auth.clients.built_in import BuiltIn, store
+from combine_auth.clients.grant_type import GrantType
+from combine_auth.clients.model import OAuthClient
+from combine_auth.clients.redirect import check_redirect_uri
+from combine_auth.tokens.form import CLIENT_SECRET, sha256
+from combine_auth.tokens.scopes import SCOPES, known_scopes
+from combine_core.users import User
+
+MOST_OF_NAME = 100
+MOST_REDIRECT_URIS = 20
+# Of one owner.
+MOST_ALIVE = 50
+MOST_LISTED = 1000
+OVERLAP = timedelta(hours=24)
+LONGEST_OVERLAP = timedelta(days=30)
+
+
+class ClientRefused(ValueError):
+    """It cannot be done; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a client shall be.
+
+    :ivar redirect_uris: where browsers come back to; with one, the client may use the code grant
+    :ivar device: it may sign in from a device without a browser (RFC 8628)
+    :ivar service: it may ask in its own name (client credentials); it then has a user of its own
+    :ivar confidential: it can keep a secret, and gets one
+    :ivar scopes: the most it may ask for
+    """
+
+    name: str
+    redirect_uris: Sequence[str] = ()
+    device: bool = False
+    service: bool = False
+    confidential: bool = True
+    scopes: Sequence[str] = field(default=SCOPES)
+
+    def grant_types(self) -> list[str]:
+        """The grants that follow from it."""
+        types = []
+        if self.redirect_uris:
+            types.append(GrantType.AUTHORIZATION_CODE)
+        if self.device:
+            types.append(GrantType.DEVICE_CODE)
+        if types:
+            types.append(GrantType.REFRESH_TOKEN)
+        if self.service:
+            types.append(GrantType.CLIENT_CREDENTIALS)
+        return [str(grant_type) for grant_type in types]
+
+
+def register_client(
+    session: Session, owner_id: uuid.UUID, wishes: Wishes
+) -> tuple[OAuthClient, str | None]:
+    """A new client, and its secret to show once; ``None`` for a public one.
+
+    :raises ClientRefused: the wishes do not fit together, or the owner has too many
+    :raises BadRedirectURI: one of them will not do
+    :raises UnknownScope: there is no such scope
+    """
+    name = _clean_name(wishes.name)
+    _check(wishes)
+    _check_room(session, owner_id)
+    secret = CLIENT_SECRET.new() if wishes.confidential else None
+    client = OAuthClient(
+        client_id=secrets.token_hex(12),
+        name=name,
+        owner_id=owner_id,
+        redirect_uris=list(dict.fromkeys(map(check_redirect_uri, wishes.redirect_uris))),
+        grant_types=wishes.grant_types(),
+        scopes=known_scopes(wishes.scopes),
+        secret_sha256=None if secret is None else sha256(secret),
+        secret_changed_at=None if secret is None else func.now(),
+    )
+    if wishes.service:
+        client.service_user_id = _service_user(session, client.client_id, name)
+    session.add(client)
+    session.flush()
+    return client, secret
+
+
+def _clean_name(name: str) -> str:
+    name = name.strip()
+    if not (name and name.isprintable() and len(name) <= MOST_OF_NAME):
+        message = f"A client's name has 1 to {MOST_OF_NAME} characters that can be shown."
+        raise ClientRefused(message)
+    return name
+
+
+def _check(wishes: Wishes) -> None:
+    if not wishes.grant_types():
+        message = (
+            "The client could ask for nothing. Give it a redirect URI, let it sign in devices, or"
+            " let it act in its own name."
+        )
+    elif wishes.service and not wishes.confidential:
+        message = "A client that acts in its own name must keep a secret: it cannot be public."
+    elif len(wishes.redirect_uris) > MOST_REDIRECT_URIS:
+        message = (
+            f"There are {len(wishes.redirect_uris)} redirect URIs; {MOST_REDIRECT_URIS} may be."
+        )
+    elif not wishes.scopes:
+        message = "The client has no scope, so that its tokens could do nothing. Name at least one."
+    else:
+        return
+    raise ClientRefused(message)
+
+
+def _check_room(session: Session, owner_id: uuid.UUID) -> None:
+    alive = session.scalar(
+        select(func.count())
+        .select_from(OAuthClient)
+        .where(OAuthClient.owner_id == owner_id, OAuthClient.disabled_at.is_(None))
+    )
+    if alive is not None and alive >= MOST_ALIVE:
+        message = f"There are {alive} clients of this owner, and no more may be. Disable one first."
+        raise ClientRefused(message)
+
+
+def _service_user(session: Session, client_id: str, name: str) -> uuid.UUID:
+    # Nobody can prove to own an address of .invalid (RFC 2606): this user never signs in.
+    user = User(email=f"client-{client_id}@clients.invalid", name=name, is_admin=False)
+    session.add(user)
+    session.flush()
+    return user.id
+
+
+def rotate_secret(session: Session, client: OAuthClient, overlap: timedelta = OVERLAP) -> str:
+    """A new secret, to show once. The one before works on for the time of ``overlap``.
+
+    :raises ClientRefused: the client is public, or the overlap is longer than ``LONGEST_OVERLAP``
+    """
+    if client.secret_sha256 is None:
+        message = f"{client.name} is a public client: it has no secret."
+        raise ClientRefused(message)
+    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
+        message = f"The old secret may work for at most {LONGEST_OVERLAP.days} days more."
+        raise ClientRefused(message)
+    secret = CLIENT_SECRET.new()
+    keeps_old = bool(overlap)
+    client.old_secret_sha256 = client.secret_sha256 if keeps_old else None
+    client.old_secret_until = func.now() + overlap if keeps_old else None
+    client.secret_sha256 = sha256(secret)
+    client.secret_changed_at = func.now()
+    session.flush()
+    return secret
+
+
+def disable_client(session: Session, client: OAuthClient) -> None:
+    """From now on it gets no token, and those that it has open nothing."""
+    if client.disabled_at is None:
+        client.disabled_at = func.now()
+    session.flush()
+
+
+def enable_client(session: Session, client: OAuthClient) -> None:
+    """It may ask for tokens again, and those it has work again if they have not expired."""
+    client.disabled_at = None
+    session.flush()
+
+
+def list_clients(session: Session, owner_id: uuid.UUID | None = None) -> Sequence[OAuthClient]:
+    """The clients of this owner, the newest first; without an owner those of all."""
+    query = select(OAuthClient).order_by(OAuthClient.id.desc()).limit(MOST_LISTED)
+    if owner_id is not None:
+        query = query.where(OAuthClient.owner_id == owner_id)
+    return session.scalars(query).all()
+
+
+def client_of_id(
+    session: Session, client_id: str, built_in: dict[str, BuiltIn] | None = None
+) -> OAuthClient | None:
+    """The client of this name, disabled or not. For those who look after it.
+
+    :param built_in: stored first if it is one of these
+    """
+    if "\0" in client_id:
+        return None
+    if built_in and client_id in built_in:
+        store(session, built_in[client_id])
+    return session.scalars(
+        select(OAuthClient).where(OAuthClient.client_id == client_id).with_for_update()
+    ).first()

@@ -1,0 +1,140 @@
+"""Between Pyramid's requests and oauthlib's: the form a client sends, and the answer it gets.
+
+pyramid-oauthlib hands Pyramid's own request to oauthlib, and makes 31 names of form fields attributes
+of every request of the application, ``user`` and ``scopes`` among them. So whoever sends a field
+``user`` is that user to every grant that sets none; a secret counts in the query as well, where logs
+keep it; and an application with a ``request.user`` of its own clashes with it or leaks the browser's
+user into grants. Here nothing of Pyramid's request gets through: oauthlib parses a request of its own,
+made of the known parameters of the body and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from oauthlib.common import Request
+from oauthlib.oauth2.rfc6749 import errors
+from pyramid.response import Response
+
+MOST_BYTES = 16_384
+_MOST_FIELDS = 50
+_FORM = "application/x-www-form-urlencoded"
+
+# Repair: what is not here reaches no grant. Above all not user, client, scopes, extra_credentials.
+_KNOWN = frozenset(
+    {
+        "client_id",
+        "client_secret",
+        "code",
+        "code_challenge",
+        "code_challenge_method",
+        "code_verifier",
+        "device_code",
+        "grant_type",
+        "prompt",
+        "redirect_uri",
+        "refresh_token",
+        "response_mode",
+        "response_type",
+        "scope",
+        "state",
+        "token",
+        "token_type_hint",
+    }
+)
+
+
+class Malformed(errors.InvalidRequestError):  # type: ignore[misc]
+    """The request cannot be read; the description says why."""
+
+
+def read_form(request: Any) -> dict[str, str]:
+    """The known parameters of a client's request, from its body alone.
+
+    :raises Malformed: something came in the query, the body is no form, or a parameter came twice
+    """
+    # Repair: the library reads query and body as one. URLs stand in logs and histories.
+    if request.environ.get("QUERY_STRING"):
+        raise Malformed("Send the parameters in the body: the URL may have no query.")
+    content_type = request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if content_type != _FORM:
+        raise Malformed(f"Send the parameters as a form: Content-Type: {_FORM}.")
+    if (request.content_length or 0) > MOST_BYTES:
+        raise Malformed(f"The body has more than {MOST_BYTES} bytes.", status_code=413)
+    try:
+        text = request.body.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise Malformed("The body is no form: encode characters with percent signs.") from error
+    return read_parameters(text)
+
+
+def read_parameters(text: str) -> dict[str, str]:
+    """The known parameters of an encoded form or query. Those without a value count as absent.
+
+    :raises Malformed: it is no form of UTF-8, it holds a zero byte, or a parameter twice
+    """
+    # Repair: WebOb raises UnicodeDecodeError, which became a 500.
+    try:
+        pairs = parse_qsl(
+            text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
+        )
+    except UnicodeDecodeError as error:
+        raise Malformed("A parameter is not UTF-8.") from error
+    except ValueError as error:
+        raise Malformed(f"There are more than {_MOST_FIELDS} parameters.") from error
+    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+    if any(name in _KNOWN for name in twice):
+        name = next(name for name in twice if name in _KNOWN)
+        raise Malformed(f"The parameter {name} came more than once.")
+    known = {name: value for name, value in pairs if name in _KNOWN and value}
+    if any("\0" in value for value in known.values()):
+        raise Malformed("A parameter holds a zero byte.")
+    return known
+
+
+def oauth_request(url: str, parameters: Mapping[str, str]) -> Request:
+    """oauthlib's request with these parameters.
+
+    :param url: of the endpoint, without a query
+    """
+    return Request(url, "POST", encoded(parameters), HEADERS)
+
+
+# All that oauthlib's endpoints look at. No Authorization: who the client is has been read already, and
+# a bearer token has no business here. No Origin: CORS is not oauthlib's matter.
+HEADERS = {"Content-Type": _FORM}
+
+
+def encoded(parameters: Mapping[str, str]) -> str:
+    """The body of a form."""
+    return urlencode(parameters)
+
+
+def answer(headers: Mapping[str, str], body: str, status: int) -> Response:
+    """What an endpoint of oauthlib returned, as an answer that no cache keeps."""
+    # Repair: the library gives WebOb a text without a charset, which it refuses.
+    response = Response((body or "").encode(), status=status)
+    response.headers["Content-Type"] = "application/json"
+    for name, value in headers.items():
+        response.headers[name] = value
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Pragma"] = "no-cache"
+    if status == 401:
+        # Repair: oauthlib writes "Bearer", with which no client can authenticate here (RFC 6749, 5.2).
+        response.headers["WWW-Authenticate"] = 'Basic realm="combine"'
+    return response
+
+
+def error_answer(error: errors.OAuth2Error) -> Response:
+    """An error in the words of RFC 6749, 5.2."""
+    return answer({}, error.json, error.status_code)
+
+
+def plain_error(code: str, description: str, status: int, **headers: str) -> Response:
+    """An error that no exception of oauthlib stands for."""
+    body = json.dumps({"error": code, "error_description": description})
+    return answer({name.replace("_", "-"): value for name, value in headers.items()}, body, status)

@@ -1,0 +1,48 @@
+"""What a token may be good for: permissions of :mod:`combine_core.users`, as scopes (RFC 6749, 3.3).
+
+A scope gives nothing by itself. It lets a token use a right that its user has at that moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from combine_core.users import Permission
+
+SCOPES: tuple[str, ...] = tuple(str(permission) for permission in Permission)
+
+_WORDS = {
+    "documents:read": "Read the documents of your projects, with their evidence",
+    "members:read": "See who is a member of your projects",
+    "members:write": "Add and remove members of your projects",
+    "projects:read": "See your projects, and the lines that there are",
+    "projects:write": "Make projects, and change yours",
+    "runs:read": "See the runs of your projects",
+    "runs:write": "Start and cancel runs in your projects",
+    "sources:read": "Read the sources of your projects",
+    "sources:write": "Add sources to your projects",
+}
+_VERBS = {"read": "See", "write": "Change"}
+
+
+class UnknownScope(ValueError):
+    """There is no such scope; the message names those that there are."""
+
+
+def in_words(scope: str) -> str:
+    """What a scope lets a program do, for people."""
+    things, _, verb = scope.partition(":")
+    return _WORDS.get(scope) or f"{_VERBS.get(verb, verb.capitalize())} {things}"
+
+
+def known_scopes(given: Iterable[str]) -> list[str]:
+    """These scopes in their order, each once.
+
+    :raises UnknownScope: there is no such scope
+    """
+    chosen = set(given)
+    unknown = sorted(chosen.difference(SCOPES))
+    if unknown:
+        message = f"There is no scope {unknown[0][:50]!r}. There are: {', '.join(SCOPES)}."
+        raise UnknownScope(message)
+    return [scope for scope in SCOPES if scope in chosen]

@@ -1,0 +1,168 @@
+"""A client of the service, step by step: what a test changes, it names."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from webtest import TestApp
+
+from combine_auth.clients.service import Wishes, register_client
+from combine_core.settings import CoreSettings, settings_of
+from tests.functional.auth.conftest import COOKIE, Service
+
+BACK = "https://client.example.com/back"
+VERIFIER = "v" * 43
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+SCOPES = ("projects:read", "runs:read", "runs:write")
+
+
+def challenge_of(verifier: str) -> str:
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def query_of(location: str) -> dict[str, str]:
+    query = parse_qs(urlsplit(location).query, strict_parsing=True)
+    assert all(len(values) == 1 for values in query.values())
+    return {name: values[0] for name, values in query.items()}
+
+
+@dataclass(frozen=True)
+class Client:
+    """A registered client."""
+
+    client_id: str
+    secret: str | None
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """How it says who it is, in the body."""
+        named = {"client_id": self.client_id}
+        return named if self.secret is None else {**named, "client_secret": self.secret}
+
+
+class Provider:
+    """The service as clients, and the people in whose name they act, use it."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.issuer = settings_of(service.registry, CoreSettings).public_url
+        # Programs bring no cookie.
+        self.wire = service.client()
+
+    def register(self, *, owner: str = "dev@example.com", **wishes: Any) -> Client:
+        wishes = {"name": "Nightly", "redirect_uris": [BACK], "scopes": SCOPES, **wishes}
+        with self.service.session() as session:
+            user = self.service.user(owner)
+            client, secret = register_client(session, user.id, Wishes(**wishes))
+            return Client(client.client_id, secret)
+
+    def browser(self, email: str = "ann@example.com") -> TestApp:
+        """One in which this person is signed in."""
+        client = self.service.client()
+        client.set_cookie(COOKIE, self.service.cookie(self.service.user(email)))
+        return client
+
+    def request(self, client: Client, **changes: str | None) -> dict[str, str]:
+        """The parameters of an authorization request; ``None`` leaves one out."""
+        parameters = {
+            "response_type": "code",
+            "client_id": client.client_id,
+            "redirect_uri": BACK,
+            "scope": "projects:read runs:write",
+            "state": "s1",
+            "code_challenge": challenge_of(VERIFIER),
+            "code_challenge_method": "S256",
+            **changes,
+        }
+        return {name: value for name, value in parameters.items() if value is not None}
+
+    def authorize(self, client: Client, browser: TestApp | None = None, **changes: Any) -> Any:
+        """The answer to an authorization request."""
+        query = urlencode(self.request(client, **changes))
+        return (browser or self.browser()).get(f"/oauth/authorize?{query}", expect_errors=True)
+
+    def consent(
+        self, client: Client, browser: TestApp | None = None, decision: str = "approve", **changes
+    ) -> dict[str, str]:
+        """What comes back to the client after the person decided."""
+        page = self.authorize(client, browser, **changes)
+        assert page.status_int == 200, page.text
+        answer = page.forms[len(page.forms) - 1].submit("decision", value=decision)
+        assert answer.status_int == 303
+        return query_of(answer.location)
+
+    def code(self, client: Client, browser: TestApp | None = None, **changes: Any) -> str:
+        return self.consent(client, browser, **changes)["code"]
+
+    def token(self, fields: dict[str, str | None], **options: Any) -> Any:
+        """The answer of the token endpoint to these fields."""
+        given = {name: value for name, value in fields.items() if value is not None}
+        return self.wire.post("/oauth/token", given, expect_errors=True, **options)
+
+    def redeem(self, client: Client, code: str, **changes: str | None) -> Any:
+        fields = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": BACK,
+            "code_verifier": VERIFIER,
+            **client.fields,
+            **changes,
+        }
+        return self.token(fields)
+
+    def tokens(self, client: Client, browser: TestApp | None = None, **changes: Any) -> Any:
+        """Tokens that a client got by a consent."""
+        answer = self.redeem(client, self.code(client, browser, **changes))
+        assert answer.status_int == 200, answer.text
+        return answer.json
+
+    def refresh(self, client: Client, refresh_token: str, **changes: str | None) -> Any:
+        fields = {"grant_type": "refresh_token", "refresh_token": refresh_token, **client.fields}
+        return self.token({**fields, **changes})
+
+    def who(self, access_token: str) -> str | None:
+        """In whose name a token opens the service."""
+        headers = {"Authorization": f"Bearer {access_token}"}
+        email: str | None = self.wire.get("/whoami", headers=headers).json["email"]
+        return email
+
+    def audit(self) -> list[tuple[str, str]]:
+        return [
+            tuple(row)
+            for row in self.service.execute("SELECT action, outcome FROM audit_events ORDER BY id")
+        ]
+
+
+def refused(answer: Any, status: int, error: str) -> None:
+    """The answer is this error, in the form that RFC 6749 gives it."""
+    assert (answer.status_int, answer.json["error"]) == (status, error), answer.text
+    assert answer.content_type == "application/json"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Pragma"] == "no-cache"
+    assert set(answer.json) <= {"error", "error_description"}
+    if status == 401:
+        assert answer.headers["WWW-Authenticate"] == 'Basic realm="combine"'
+    else:
+        assert "WWW-Authenticate" not in answer.headers
+
+
+@pytest.fixture
+def provider(service: Service) -> Provider:
+    return Provider(service)
+
+
+@pytest.fixture
+def client_(provider: Provider) -> Client:
+    """A confidential client that may use the code grant."""
+    return provider.register()
+
+
+@pytest.fixture
+def public_client(provider: Provider) -> Client:
+    return provider.register(confidential=False)
