@@ -160,8 +160,8 @@ Local, and proxies
 
 A client is local by the address that the server gives, ``REMOTE_ADDR``. Behind a proxy that is the
 proxy's own, which is private, so that everybody would be local. Tell the server to trust the proxy
-(waitress: ``trusted_proxy``, ``trusted_proxy_headers = x-forwarded-for``, and with several in a row
-``trusted_proxy_count``), and set ``combine_health.behind_proxy = true``: then a client is local only
+(``egg:combine#waitress``: ``trusted_proxy``, or ``COMBINE_HEALTH_TRUSTED_PROXY``; with several in a
+row ``trusted_proxy_count``), and set ``combine_health.behind_proxy = true``: then a client is local only
 by a forwarded address, and what comes without one is not local at all. Without these settings,
 requests that bear a proxy's headers (``Via``, ``X-Real-IP``, ...) are not local either; but waitress
 removes X-Forwarded-For of a proxy that it does not trust, so a proxy that sends nothing else cannot
