@@ -21,6 +21,7 @@ import json
 import secrets
 import socket
 import struct
+import sys
 import threading
 import time
 from collections import Counter
@@ -32,7 +33,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlencode, urlsplit
 
-from joserfc import jws, jwt
+from joserfc import jws
 from joserfc.jwk import RSAKey
 
 CLIENT_ID = "4711.apps.example.com"
@@ -110,6 +111,8 @@ class LyingIssuer:
         self.counts: Counter[str] = Counter()
         self.token_requests: list[dict[str, str]] = []
         self.now: Callable[[], float] = time.time
+        # Its own mistakes, and those of the functions it was given.
+        self.errors: list[BaseException] = []
         self._grants: dict[str, Grant] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -124,6 +127,7 @@ class LyingIssuer:
             owner = issuer
 
         self._server = _Server(("127.0.0.1", 0), Handler)
+        self._server.owner = self
         threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         ).start()
@@ -134,6 +138,7 @@ class LyingIssuer:
         self._closed.set()
         self._server.shutdown()
         self._server.server_close()
+        assert not self.errors, self.errors
 
     def __enter__(self) -> Self:
         return self.start()
@@ -217,11 +222,14 @@ class LyingIssuer:
         key = key or self.keys[0]
         sent = {"alg": "RS256", "kid": key.kid, "typ": "JWT", **self.header, **header}
         sent = {name: value for name, value in sent.items() if value is not None}
+        # As it signs for whatever algorithm is asked.
+        members = key.as_dict(private=True)
+        signing = type(key).import_key({k: v for k, v in members.items() if k != "alg"})
         registry = jws.JWSRegistry(algorithms=[sent["alg"]], strict_check_header=False)
-        return jwt.encode(sent, claims, key, registry=registry)
+        return jws.serialize_compact(sent, json.dumps(claims), signing, registry=registry)
 
     def claims(
-        self, nonce: str | None, auth_time: int | None = None, **more: Any
+        self, nonce: str | None, auth_time: int | None = None, /, **more: Any
     ) -> dict[str, Any]:
         """The claims of an honest ID token."""
         now = int(self.now())
@@ -267,9 +275,11 @@ class LyingIssuer:
 
     def _document(self, path: str) -> dict[str, Any]:
         base = path.removesuffix(_DISCOVERY)
-        common = self.tenant and base.split("/")[1] in {"common", "organizations", "consumers"}
+        tenant = base.split("/")[1] if self.tenant else ""
+        if tenant in {"common", "organizations", "consumers"}:
+            tenant = "{tenantid}"
         return {
-            "issuer": self.configured_issuer if common else self.issuer,
+            "issuer": f"{self.url}/{tenant}/v2.0" if tenant else self.url,
             "authorization_endpoint": f"{self.url}{base}/authorize",
             "token_endpoint": f"{self.url}{base}/token",
             "jwks_uri": f"{self.url}{base}/jwks",
@@ -360,9 +370,13 @@ class LyingIssuer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+    owner: LyingIssuer
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that go away are part of the game."""
+        """Clients that go away are part of the game; other errors are not."""
+        error = sys.exception()
+        if error is not None and not isinstance(error, OSError):
+            self.owner.errors.append(error)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -10,10 +10,16 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from combine_auth.setting_values import PROVIDER_NAME
+
 # In an issuer, in place of the tenant's id: Microsoft publishes its issuer so.
 TENANT: Final = "{tenantid}"
 # Among allowed tenants: all but the one of personal accounts.
 ORGANIZATIONS: Final = "organizations"
+# With public keys alone: what a secret signs, everyone who knows the secret can sign.
+ALGORITHMS: Final = frozenset(
+    f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512)
+)
 PERSONAL_TENANT: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
@@ -44,7 +50,7 @@ class Provider:
     issuer: str
     discovery_url: str
     client_id: str = ""
-    client_secret: SecretStr = SecretStr("")
+    client_secret: SecretStr = field(default_factory=lambda: SecretStr(""))
     scopes: tuple[str, ...] = ("openid", "email", "profile")
     algorithms: tuple[str, ...] = ("RS256",)
     extra_parameters: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
@@ -55,6 +61,15 @@ class Provider:
     email_verified_claim: str = "email_verified"
     email_verified_values: tuple[bool | int | str, ...] = (True,)
     console: str = "the provider's console"
+
+    def __post_init__(self) -> None:
+        """Refuse what could never work, or would let others in. Raises ValueError."""
+        if not PROVIDER_NAME.fullmatch(self.name):
+            raise ValueError(f"{self.name!r} can be no provider's name: write a-z, 0-9 and _")
+        if not self.algorithms or not set(self.algorithms) <= ALGORITHMS:
+            raise ValueError(f"{self.name}: algorithms are some of {', '.join(sorted(ALGORITHMS))}")
+        if "openid" not in self.scopes:
+            raise ValueError(f"{self.name}: the scopes lack openid")
 
     @property
     def client_id_variable(self) -> str:
