@@ -36,6 +36,7 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     from combine_core.runs.worker import make_worker
     from combine_core.settings import SETTINGS_KEY, load_all
     from combine_core.settings.core import CoreSettings
+    from combine_core.settings.started import ServiceStarted
 
     ini = global_config.get("__file__")
     serving = global_config.get("__script__") == "pserve"
@@ -54,6 +55,7 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     if serving:
         start_memory_watch(open_connections)
         start_leak_watch(core.connection_leak_seconds)
+        application.registry.notify(ServiceStarted(application.registry))
     # Only a server works: a shell, alembic or a test that builds the application does not.
     if core.worker and serving:
         worker = make_worker(core, providers_of(config.registry), grace=WORKER_GRACE_S)

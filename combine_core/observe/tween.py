@@ -27,6 +27,12 @@ log = logging.getLogger(__name__)
 access = logging.getLogger("combine_core.access")
 
 _LONGEST_PATH = 500
+_PROTECTION = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
 Handler = Callable[["Request"], Response]
 
 
@@ -147,4 +153,7 @@ def _plain_answer(request: Request, status: int, detail: str) -> Response:
             "request_id": request_id(request),
         }
         body, content_type = json.dumps(problem), "application/problem+json"
-    return Response(body.encode(), status=status, content_type=content_type)
+    response = Response(body.encode(), status=status, content_type=content_type)
+    # This is outside of whatever else adds them.
+    response.headers.update(_PROTECTION)
+    return response

@@ -1,0 +1,180 @@
+"""A line when the settings in force are others than at the last start: which, never what.
+
+A line holds a digest of each setting's value, keyed with SECRET_KEY: whoever reads the table can tell
+neither a secret nor, by trying, a short value. Nothing else is needed to see at the next start what
+has changed, also after SECRET_KEY was replaced, as long as SECRET_KEY_OLD holds the one before.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from combine_auth.audit.action import Action
+from combine_auth.audit.model import AuditEvent
+from combine_auth.audit.record import record
+from combine_core.database import session_factory
+from combine_core.settings import SETTINGS_KEY, CoreSettings, LoadedSettings
+from combine_core.settings.started import ServiceStarted
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+
+logger = logging.getLogger(__name__)
+
+SERVICE = "service"
+# While the database is away.
+TRY_AGAIN_AFTER_S = 30.0
+# What is not shown to anybody; it says nothing without the key.
+DIGESTS = "digests"
+KEY = "key"
+
+_LABEL = b"combine audit of settings\0"
+_BYTES = 12
+# Any number that nobody else locks.
+_LOCK = 0x636F6D62696E65
+_EMBEDDED = "embedded database"
+
+
+class SettingsInForce:
+    """The settings of this start, comparable with those of an earlier one.
+
+    :param loaded: those of all add-ons
+    """
+
+    def __init__(self, loaded: LoadedSettings) -> None:
+        core = loaded.get(CoreSettings)
+        self._key = core.secret_key.get_secret_value().encode()
+        old = (key.get_secret_value().encode() for key in core.secret_key_old)
+        self._keys = {_fingerprint(key): key for key in (*old, self._key)}
+        self._values = dict(_values(loaded))
+
+    def as_stored(self) -> dict[str, Any]:
+        """What the next start needs for comparing."""
+        return {KEY: _fingerprint(self._key), DIGESTS: self._digests(self._key)}
+
+    def changed_since(self, stored: Mapping[str, Any]) -> list[str] | None:
+        """The names of the settings that have changed; ``None`` where that cannot be told.
+
+        :param stored: what :meth:`as_stored` gave at the earlier start
+        """
+        key = self._keys.get(stored.get(KEY, ""))
+        if key is None:
+            return None
+        before: Mapping[str, str] = stored.get(DIGESTS, {})
+        now = self._digests(key)
+        return sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
+
+    def _digests(self, key: bytes) -> dict[str, str]:
+        return {
+            name: hmac.digest(key, _LABEL + f"{name}\0{value}".encode(), "sha256")[:_BYTES].hex()
+            for name, value in self._values.items()
+        }
+
+
+def _fingerprint(key: bytes) -> str:
+    return hmac.digest(key, _LABEL, "sha256")[:_BYTES].hex()
+
+
+def _values(loaded: LoadedSettings) -> Iterator[tuple[str, str]]:
+    # Those that are read by others than our loader have what the table shows of them.
+    rows = {row.variable: row for row in loaded.rows()}
+    seen = {name: row.value_shown for name, row in rows.items()}
+    for cls in loaded:
+        instance = loaded.get(cls)
+        for declared in instance.declared():
+            seen[declared.variable] = _text(getattr(instance, declared.field))
+    for name, value in seen.items():
+        # The database of a developer's machine listens at another port each time.
+        if name not in rows or rows[name].source != _EMBEDDED:
+            yield name, value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, list | tuple | set | frozenset):
+        parts = sorted(value) if isinstance(value, set | frozenset) else value
+        return "\0".join(_text(part) for part in parts)
+    return str(value)
+
+
+def note_settings(session: Session, settings: SettingsInForce) -> None:
+    """Add a line if they are others than those of the newest line.
+
+    Several processes of a service that start at once add one between them.
+    """
+    session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    stored = session.scalar(
+        select(AuditEvent.details)
+        .where(AuditEvent.action == Action.SETTINGS)
+        .order_by(AuditEvent.id.desc())
+        .limit(1)
+    )
+    if stored is None:
+        record(session, Action.SETTINGS, actor=SERVICE, first=True, **settings.as_stored())
+        return
+    changed = settings.changed_since(stored)
+    if changed is None:
+        # With the key, what was known of the others is lost.
+        record(
+            session,
+            Action.SETTINGS,
+            actor=SERVICE,
+            changed=["SECRET_KEY"],
+            others="not known",
+            **settings.as_stored(),
+        )
+    elif changed:
+        record(session, Action.SETTINGS, actor=SERVICE, changed=changed, **settings.as_stored())
+
+
+def watch_settings(
+    sessions: sessionmaker[Session],
+    settings: SettingsInForce,
+    try_again_after_s: float = TRY_AGAIN_AFTER_S,
+) -> threading.Thread:
+    """Note them in a thread of its own, as soon as the database is there."""
+    pause = threading.Event()
+
+    def note() -> None:
+        news = True
+        while True:
+            try:
+                with sessions.begin() as session:
+                    note_settings(session, settings)
+            except SQLAlchemyError as error:
+                # Its type alone: its text may hold the address of the database.
+                if news:
+                    logger.info(
+                        "The settings are not in the audit yet, the database is away or has no"
+                        " tables: %s",
+                        type(error).__name__,
+                    )
+                news = False
+                pause.wait(try_again_after_s)
+            else:
+                return
+
+    thread = threading.Thread(target=note, name="combine audit of settings", daemon=True)
+    thread.start()
+    return thread
+
+
+def start(event: ServiceStarted) -> None:
+    """Subscriber: neither waits nor fails."""
+    loaded: LoadedSettings = event.registry[SETTINGS_KEY]
+    watch_settings(session_factory(event.registry), SettingsInForce(loaded))
+
+
+def includeme(config: Configurator) -> None:
+    """Listen."""
+    config.add_subscriber(start, ServiceStarted)

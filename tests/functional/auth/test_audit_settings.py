@@ -1,0 +1,159 @@
+"""The audit of settings: which have changed since the last start, never what they are."""
+
+import json
+import threading
+import time
+
+import psycopg2
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import sessionmaker
+
+from combine_auth.audit.settings_changes import SettingsInForce, note_settings, watch_settings
+from combine_auth.settings import AuthSettings
+from combine_core.settings import CoreSettings, load_all
+from combine_core.settings.database_url import parse_database_url
+
+KEY = "0f3b9a7c5d1e8246a9b0c7d3e5f18264"
+NEXT_KEY = "9c1d2e3f4a5b6c7d8e9fa0b1c2d3e4f5"
+INI = {
+    "combine_core.environment": "test",
+    "combine_core.secret_key": KEY,
+    "combine_core.database_url": "postgresql://combine:hunter2@localhost/combine",
+    "combine_auth.google.client_id": "1234.apps.googleusercontent.com",
+    "combine_auth.google.client_secret": "GOCSPX-4f6d8a0b2c4e6081",
+}
+
+
+def settings(**changes):
+    ini = {**INI, **{name.replace("__", "."): value for name, value in changes.items()}}
+    return SettingsInForce(load_all(ini, None, {}, [CoreSettings, AuthSettings]))
+
+
+@pytest.fixture
+def start(service):
+    """Start with these settings; what the newest line says has changed, and how many lines there are."""
+
+    def start(in_force):
+        with service.session() as session:
+            note_settings(session, in_force)
+        return lines(service)
+
+    return start
+
+
+def lines(service):
+    return [
+        details
+        for (details,) in service.execute(
+            "SELECT details FROM audit_events WHERE action = 'settings' ORDER BY id"
+        )
+    ]
+
+
+def test_the_first_start_and_none_that_changes_nothing_has_a_line(start):
+    assert [line.get("first") for line in start(settings())] == [True]
+    assert len(start(settings())) == 1
+
+
+def test_a_change_is_named_and_not_told(start, service):
+    start(settings())
+    found = start(settings(combine_core__slow_query_ms="400", combine_core__log_level="debug"))
+    assert len(found) == 2
+    assert found[-1]["changed"] == ["COMBINE_CORE_SLOW_QUERY_MS", "LOG_LEVEL"]
+    assert len(start(settings())) == 3
+
+
+def test_a_secret_that_changes_is_named_too(start):
+    start(settings())
+    [*_, last] = start(
+        settings(**{"combine_auth__google.client_secret": "GOCSPX-0000aaaa1111bbbb"})
+    )
+    assert last["changed"] == ["GOOGLE_CLIENT_SECRET"]
+
+
+def test_no_value_stands_in_the_table_nor_can_be_tried(start, service):
+    start(settings())
+    [stored] = service.execute("SELECT details FROM audit_events")
+    whole = json.dumps(stored[0])
+    for value in (KEY, "hunter2", "GOCSPX-4f6d8a0b2c4e6081", "apps.googleusercontent"):
+        assert value not in whole
+    # Another key, other digests for the same values.
+    other = settings(combine_core__secret_key=NEXT_KEY).as_stored()
+    mine = settings().as_stored()
+    assert not set(mine["digests"].values()) & set(other["digests"].values())
+
+
+def test_a_new_key_with_the_old_one_beside_it_changes_only_that(start):
+    start(settings())
+    rotated = {"combine_core__secret_key": NEXT_KEY, "combine_core__secret_key_old": KEY}
+    [*_, last] = start(settings(**rotated))
+    assert last["changed"] == ["SECRET_KEY", "SECRET_KEY_OLD"]
+    assert len(start(settings(**rotated))) == 2
+    [*_, last] = start(settings(combine_core__secret_key=NEXT_KEY))
+    assert last["changed"] == ["SECRET_KEY_OLD"]
+
+
+def test_a_new_key_alone_says_that_the_rest_is_not_known(start):
+    start(settings())
+    [*_, last] = start(settings(combine_core__secret_key=NEXT_KEY))
+    assert (last["changed"], last["others"]) == (["SECRET_KEY"], "not known")
+
+
+def test_replicas_that_start_at_once_add_one_line(service):
+    with service.session() as session:
+        note_settings(session, settings())
+    changed = settings(combine_core__slow_query_ms="123")
+    gate = threading.Barrier(5)
+
+    def replica():
+        gate.wait(20)
+        with service.session() as session:
+            note_settings(session, changed)
+
+    threads = [threading.Thread(target=replica) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(lines(service)) == 2
+
+
+def test_a_database_that_comes_later_has_it_then(make_database, database_url, caplog):
+    caplog.set_level("INFO")
+    url = make_database()
+    name = url.rsplit("/", 1)[1]
+    with_admin = psycopg2.connect(database_url)
+    with_admin.autocommit = True
+    with with_admin, with_admin.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE {name} RENAME TO {name}_away")
+    engine = create_engine(parse_database_url(url).get_secret_value())
+    thread = watch_settings(sessionmaker(engine), settings(), try_again_after_s=0.05)
+    deadline = time.monotonic() + 20
+    while "not in the audit yet" not in caplog.text:
+        assert time.monotonic() < deadline
+        assert thread.is_alive()
+    with with_admin.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE {name}_away RENAME TO {name}")
+    with_admin.close()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert caplog.text.count("not in the audit yet") == 1
+    assert "hunter2" not in caplog.text
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM audit_events")) == 1
+    engine.dispose()
+
+
+def test_the_process_that_serves_writes_it(start_service, database_url):
+    start_service()
+    deadline = time.monotonic() + 30
+    engine = create_engine(parse_database_url(database_url).get_secret_value())
+    found = 0
+    while not found:
+        assert time.monotonic() < deadline
+        with engine.connect() as connection:
+            found = connection.scalar(
+                text("SELECT count(*) FROM audit_events WHERE action = 'settings'")
+            )
+    engine.dispose()

@@ -1,0 +1,189 @@
+"""Whom a request asks for: only this service's own names are answered."""
+
+import http.client
+
+import pytest
+from webtest import TestApp
+
+from combine_auth.hosts import KnownHosts
+from tests.functional.auth.conftest import PRODUCTION
+
+ORIGINS = {
+    **PRODUCTION,
+    "combine_core.allowed_origins": "https://combine.example.com https://app.example.org:8443",
+}
+
+
+@pytest.fixture
+def ask(make_service):
+    app = make_service(ORIGINS).app
+
+    def ask(host, path="/whoami", **environ):
+        environ = {"REMOTE_ADDR": "192.0.2.1", "wsgi.url_scheme": "https", **environ}
+        return TestApp(app, extra_environ={**environ, "HTTP_HOST": host}, lint=False).get(
+            path, status="*"
+        )
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "combine.example.com",
+        "Combine.Example.COM",
+        "combine.example.com.",
+        "combine.example.com:443",
+        # A proxy in front may listen elsewhere.
+        "combine.example.com:8000",
+        "app.example.org",
+    ],
+)
+def test_its_own_names_are_answered(ask, host):
+    assert ask(host).status_int == 200
+
+
+FOREIGN = [
+    "evil.example",
+    "combine.example.com.evil.example",
+    "evilcombine.example.com",
+    "example.com",
+    "combine.example.com@evil.example",
+    "combine.example.com:443@evil.example",
+    "combine.example.com, evil.example",
+    "combine.example.com evil.example",
+    "combine.example.com/evil",
+    "combine.example.com:evil",
+    "localhost",
+    "127.0.0.1",
+    "[::1]:8000",
+    "10.0.0.1",
+    "\u0441ombine.example.com".encode().decode("latin-1"),
+    "combine.example.com\t",
+    "[combine.example.com]",
+]
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+def test_others_are_refused(ask, host):
+    answer = ask(host)
+    assert answer.status_int == 400
+    assert "Set-Cookie" not in answer.headers
+    assert "Location" not in answer.headers
+    assert answer.headers["Content-Security-Policy"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_refusal_says_what_to_do_and_does_not_repeat_the_name(ask):
+    answer = ask("evil.example", HTTP_ACCEPT="text/html")
+    assert "ALLOWED_ORIGINS" in answer.text
+    assert "evil" not in answer.text
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+@pytest.mark.parametrize("path", ["/health", "/health/whoami", "/health/ready", "/metrics"])
+def test_probes_come_by_any_name(ask, host, path):
+    assert ask(host, path).status_int != 400
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthy", "/health%2f..%2fwhoami", "//health", "/metrics/x", "/"]
+)
+def test_what_only_looks_like_a_probe_is_none(ask, path):
+    answer = ask("evil.example", path)
+    assert answer.status_int in {400, 404}
+    assert "Location" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "header", ["HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED", "HTTP_X_HOST", "HTTP_X_ORIGINAL_HOST"]
+)
+def test_headers_of_a_proxy_that_nobody_trusts_count_for_nothing(ask, header):
+    value = "host=evil.example" if header == "HTTP_FORWARDED" else "evil.example"
+    answer = ask("combine.example.com", "/account", **{header: value})
+    assert answer.status_int == 303
+    assert "evil" not in answer.location
+    assert ask("evil.example", **{header: "combine.example.com"}).status_int == 400
+
+
+def test_a_request_without_a_host_is_that_of_the_server_it_reached(make_service):
+    app = make_service(ORIGINS).app
+    environ = {"REMOTE_ADDR": "192.0.2.1", "SERVER_NAME": "combine.example.com"}
+    client = TestApp(app, extra_environ=environ, lint=False)
+    client.get("/whoami", headers={"Host": ""}, status=200)
+
+
+def test_nobody_is_asked_for_before_that(make_service):
+    service = make_service(ORIGINS)
+    cookie = service.cookie(service.user())
+    client = TestApp(service.app, extra_environ={"HTTP_HOST": "evil.example"}, lint=False)
+    with service.statements() as sent:
+        client.get("/whoami", headers={"Cookie": f"__Host-combine_session={cookie}"}, status=400)
+    assert sent == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "known"),
+    [
+        ({"HTTP_HOST": "localhost:8123"}, True),
+        ({"HTTP_HOST": "127.0.0.1"}, True),
+        ({"HTTP_HOST": "[::1]:8000"}, True),
+        ({"HTTP_HOST": "combine.localhost"}, True),
+        ({"HTTP_HOST": "192.168.1.5:8000", "SERVER_NAME": "192.168.1.5"}, True),
+        ({"HTTP_HOST": "192.168.1.5:8000", "SERVER_NAME": "localhost"}, False),
+        ({"HTTP_HOST": "localhost.evil.example"}, False),
+        ({"HTTP_HOST": "evil.example"}, False),
+        ({}, False),
+    ],
+)
+def test_a_developers_machine_goes_by_its_own_names(environ, known):
+    assert KnownHosts(["http://combine.test"], local=True).knows(environ) is known
+
+
+def test_a_service_that_is_opened_as_localhost_is_opened_as_127_0_0_1_too():
+    hosts = KnownHosts(["http://localhost:8000"], local=False)
+    assert hosts.knows({"HTTP_HOST": "127.0.0.1:8000"})
+    assert not hosts.knows({"HTTP_HOST": "192.168.1.5", "SERVER_NAME": "192.168.1.5"})
+
+
+def test_over_real_http(service_process):
+    """The request line in absolute form, and headers that waitress must not believe."""
+    port = int(service_process.url.rpartition(":")[2])
+
+    def ask(target, host, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.putrequest("GET", target, skip_host=True, skip_accept_encoding=True)
+        for name, value in {"Host": host, **headers}.items():
+            connection.putheader(name.replace("_", "-"), value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        answer.body = answer.read()
+        connection.close()
+        return answer
+
+    good = f"localhost:{port}"
+    # RFC 9112, 3.2.2: what counts is one host, never a mixture. waitress hands over that of Host.
+    for target, host, status in (
+        ("/projects", good, 303),
+        ("/projects", "evil.example", 400),
+        (f"http://{good}/projects", "evil.example", 400),
+        ("http://evil.example/projects", good, 303),
+    ):
+        answer = ask(target, host)
+        assert answer.status == status, (target, host)
+        assert b"evil.example" not in answer.body
+        assert "evil.example" not in str(answer.headers)
+    for headers in (
+        {"X_Forwarded_Host": "evil.example"},
+        {"Forwarded": "host=evil.example;proto=https"},
+    ):
+        answer = ask("/projects", good, **headers)
+        assert answer.status == 303
+        assert "evil.example" not in str(answer.headers)
+    assert ask("/health", "evil.example").status == 200
+    assert ask("/api/v1/me", "evil.example").getheader("Content-Type") == "application/problem+json"
+
+
+@pytest.fixture
+def service_process(start_service):
+    return start_service()
