@@ -22,6 +22,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -98,14 +99,14 @@ def _template(postgres_url: str) -> str:
 @pytest.fixture(scope="session")
 def worker_database(postgres_url: str, _template: str, worker_id: str) -> Iterator[str]:
     """The URL of this xdist worker's migrated database. Tests take ``database_url`` instead."""
-    with _database(postgres_url, f"worker_{worker_id}", _template) as url:
+    with database_of_its_own(postgres_url, f"worker_{worker_id}", _template) as url:
         yield url
 
 
 @pytest.fixture
 def database_url(worker_database: str) -> str:
     """The URL (``postgresql://``) of a migrated database without rows."""
-    _empty(worker_database)
+    empty_database(worker_database)
     return worker_database
 
 
@@ -132,7 +133,8 @@ def make_database(postgres_url: str, request: pytest.FixtureRequest) -> Iterator
 
 
 @contextmanager
-def _database(postgres_url: str, name: str, template: str) -> Iterator[str]:
+def database_of_its_own(postgres_url: str, name: str, template: str) -> Iterator[str]:
+    """A database that is there within the block, cloned from a template; its URL."""
     with _admin(postgres_url) as cursor:
         cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     yield _named(postgres_url, name)
@@ -153,7 +155,7 @@ def _named(url: str, database: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 
-def _empty(url: str) -> None:
+def empty_database(url: str) -> None:
     """Delete all rows but those that say which revision the schema has."""
     with _admin(url) as cursor:
         # Faster than TRUNCATE by far, and waits for nobody who only reads.
@@ -210,10 +212,21 @@ StartService = Callable[..., Service]
 
 @pytest.fixture
 def start_service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StartService]:
-    """``start_service(environment={"LOG_FORMAT": "json"}, ini="development.ini", wait=True)``.
+    """:func:`starting_services` over the clean database of the test."""
+    database_url = partial(request.getfixturevalue, "database_url")
+    with starting_services(tmp_path, database_url) as start:
+        yield start
 
-    Starts ``pserve`` on a copy of the ini file, on a free port, over the clean database of the test
-    unless the environment names another. Nothing of our own environment but the path reaches it.
+
+@contextmanager
+def starting_services(folder: Path, database_url: Callable[[], str]) -> Iterator[StartService]:
+    """``start(environment={"LOG_FORMAT": "json"}, ini="development.ini", wait=True)``.
+
+    Starts ``pserve`` on a copy of the ini file, on a free port, over the given database unless the
+    environment names another. Nothing of our own environment but the path reaches it.
+
+    :param folder: for the services' own files; empty
+    :param database_url: asked when the first service needs it
     """
     services: list[Service] = []
 
@@ -224,24 +237,24 @@ def start_service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[St
         wait: bool = True,
     ) -> Service:
         # Away from the checkout, so that a developer's own .env is not read.
-        folder = tmp_path / f"service{len(services)}"
-        folder.mkdir()
-        copy = folder / Path(ini).name
+        home = folder / f"service{len(services)}"
+        home.mkdir()
+        copy = home / Path(ini).name
         shutil.copy(_ROOT / ini, copy)
         complete = {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "HOME": str(folder),
+            "HOME": str(home),
             "PORT": str(free_port()),
             **(environment or {}),
         }
         if "DATABASE_URL" not in complete:
-            complete["DATABASE_URL"] = request.getfixturevalue("database_url")
-        log = folder / "service.log"
+            complete["DATABASE_URL"] = database_url()
+        log = home / "service.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 ["pserve", str(copy)],
                 executable=Path(sys.executable).parent / "pserve",
-                cwd=folder,
+                cwd=home,
                 env=complete,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -253,16 +266,18 @@ def start_service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[St
             services[-1].wait_until_healthy()
         return services[-1]
 
-    yield start
-    for service in services:
-        if service.process.poll() is None:
-            service.process.terminate()
-    for service in services:
-        try:
-            service.process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            service.process.kill()
-            service.process.wait()
+    try:
+        yield start
+    finally:
+        for service in services:
+            if service.process.poll() is None:
+                service.process.terminate()
+        for service in services:
+            try:
+                service.process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                service.process.kill()
+                service.process.wait()
 
 
 @pytest.fixture

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from tests.oidc.issuer import Issuer, running_issuers
+from tests.browser.conftest import FLAGS
+from tests.conftest import (
+    Service,
+    StartService,
+    database_of_its_own,
+    empty_database,
+    free_port,
+    starting_services,
+)
+from tests.oidc.issuer import CLIENT_ID, CLIENT_SECRET, Issuer, running_issuers
+from tests.oidc.visitor import Visitor
+
+SECRET_KEY = "of-the-tests-0f3b9a7c5d1e8246a9b0c7d3e5f18264"
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +42,141 @@ def microsoft(_issuers: dict[str, Issuer]) -> Issuer:
     """The Microsoft-like issuer, as new: no client, no account."""
     _issuers["microsoft"].reset()
     return _issuers["microsoft"]
+
+
+def _introduce(service: Service, google: Issuer, microsoft: Issuer) -> Service:
+    for issuer in (google, microsoft):
+        issuer.register(service.url)
+    google.account("anna", email="anna@example.com", email_verified=True)
+    microsoft.account("ben", email="ben@example.com", xms_edov=True)
+    return service
+
+
+def _environment(issuers: dict[str, Issuer]) -> dict[str, str]:
+    port = free_port()
+    environment = {
+        "ENVIRONMENT": "development",
+        "PORT": str(port),
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "SECRET_KEY": SECRET_KEY,
+        "COMBINE_AUTH_LOCAL_SIGN_IN": "false",
+        # Nothing that anybody does here makes work for one, and it would lose its own rows.
+        "COMBINE_CORE_WORKER": "false",
+    }
+    for name, issuer in issuers.items():
+        environment[f"{name.upper()}_ISSUER"] = issuer.issuer
+        environment[f"{name.upper()}_CLIENT_ID"] = CLIENT_ID
+        environment[f"{name.upper()}_CLIENT_SECRET"] = CLIENT_SECRET
+    return environment
+
+
+@pytest.fixture(scope="module")
+def _of_the_module(
+    postgres_url: str,
+    _template: str,
+    _issuers: dict[str, Issuer],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Service]:
+    # A start takes seconds. Not the database of the other tests: this service would see them in it.
+    folder = tmp_path_factory.mktemp("service")
+    name = f"oidc_{uuid.uuid4().hex}"
+    with (
+        database_of_its_own(postgres_url, name, _template) as database_url,
+        starting_services(folder, lambda: database_url) as start,
+    ):
+        # The tests of a file sign in more often than people do.
+        yield start({**_environment(_issuers), "COMBINE_AUTH_RATE_LIMITS": "false"})
+
+
+@pytest.fixture
+def service(_of_the_module: Service, google: Issuer, microsoft: Issuer) -> Service:
+    """A service, in a process, that knows both issuers; nobody is in its database.
+
+    The issuers know it too, and two accounts of verified addresses: Anna with Google, Ben with
+    Microsoft. All tests of a file have the same one: it keeps what it has learned of the issuers.
+    """
+    empty_database(_of_the_module.environment["DATABASE_URL"])
+    return _introduce(_of_the_module, google, microsoft)
+
+
+Serve = Callable[..., Service]
+
+
+@pytest.fixture
+def serve(
+    start_service: StartService, _issuers: dict[str, Issuer], google: Issuer, microsoft: Issuer
+) -> Serve:
+    """``serve(MICROSOFT_TENANTS="...")``: the same as ``service``, just started, with these settings."""
+
+    def serve(**environment: str) -> Service:
+        service = start_service({**_environment(_issuers), **environment})
+        return _introduce(service, google, microsoft)
+
+    return serve
+
+
+NewVisitor = Callable[[Service], Visitor]
+
+
+@pytest.fixture
+def new_visitor() -> Iterator[NewVisitor]:
+    """``new_visitor(service)``: somebody who never was there."""
+    visitors: list[Visitor] = []
+
+    def new_visitor(service: Service) -> Visitor:
+        visitors.append(Visitor(service.url))
+        return visitors[-1]
+
+    yield new_visitor
+    for visitor in visitors:
+        visitor.session.close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """The browser: one for a file, since a start takes long."""
+    path = shutil.which("chromium")
+    assert path is not None
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+OpenPage = Callable[..., Any]
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[OpenPage]:
+    """``open_page(service, expected=(403,), color_scheme="dark")``: a page in a browser of its own.
+
+    Whatever the browser complains about, such as a breach of a Content-Security-Policy, fails the test
+    at its end; but for answers with an ``expected`` status.
+    """
+    contexts = []
+    complaints: list[str] = []
+
+    def open_page(service: Service, expected: tuple[int, ...] = (), **options: Any) -> Any:
+        context = chromium.new_context(base_url=service.url, **options)
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        passed = tuple(f"responded with a status of {status} " for status in expected)
+
+        def complain(page: Any, message: str) -> None:
+            if not any(text in message for text in passed):
+                complaints.append(f"{page.url}: {message}")
+
+        def watch(page: Any) -> None:
+            page.on("console", lambda message: complain(page, message.text))
+            page.on("pageerror", lambda error: complain(page, str(error)))
+
+        # Tabs that a test opens later too.
+        context.on("page", watch)
+        return context.new_page()
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import requests
 
@@ -84,14 +84,24 @@ class Visitor:
         """The whole way; what the service answers at its end, before anything is followed."""
         return self.get(self.agree(self.start(provider, next_path), account))
 
-    def who(self) -> str | None:
-        """The e-mail address that the service shows on the account page; ``None`` if signed out."""
-        page = self.get("/account")
-        if page.is_redirect:
-            assert urlsplit(page.headers["Location"]).path == "/auth/sign-in"
+    def failure(self, answer: requests.Response) -> tuple[str, int]:
+        """Why a sign-in did not work, as the address of the page says, and the status of that page."""
+        assert answer.is_redirect, f"{answer.status_code} {answer.text}"
+        address = urlsplit(answer.headers["Location"])
+        assert address.path == "/auth/error", answer.headers["Location"]
+        (code,) = parse_qs(address.query)["code"]
+        page = self.follow(answer)
+        assert "<h1>" in page.text
+        return code, page.status_code
+
+    def me(self) -> dict[str, Any] | None:
+        """Who the service takes them for; ``None`` for nobody."""
+        answer = self.get("/api/v1/me")
+        if answer.status_code == 401:
             return None
-        assert page.status_code == 200, page.text
-        return page.text
+        assert answer.status_code == 200, answer.text
+        me: dict[str, Any] = answer.json()
+        return me
 
     def forget_cookies(self) -> None:
         """Lose those of the service; the provider still knows the browser."""

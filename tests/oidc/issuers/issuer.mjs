@@ -103,7 +103,7 @@ export class Issuer {
 
   async #serve(request, response) {
     const { pathname } = new URL(request.url, this.origin);
-    const path = this.profile.strip(pathname, this.prefix);
+    const path = this.profile.strip(pathname);
     this.requests.push({ method: request.method, path });
     try {
       if (await this.faults.answer(path, response)) return;

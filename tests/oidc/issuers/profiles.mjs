@@ -25,8 +25,8 @@ export const microsoft = {
   host: '127.0.0.3',
   tenant: '72f988bf-86f1-41af-91ab-2d7cd011db47',
   prefix: (tenant) => `/${tenant}/v2.0`,
-  // Everybody begins at "common"; who they are then says of which tenant.
-  strip: (path, prefix) => path.replace(/^\/(common|organizations)\/v2\.0(?=\/)/, '').replace(prefix, ''),
+  // Everybody may begin at "common", or at a tenant that is not theirs.
+  strip: (path) => path.replace(/^\/(common|organizations|[0-9a-f-]{36})\/v2\.0(?=\/)/, ''),
   routes: {
     authorization: '/authorize', token: '/token', jwks: '/keys', userinfo: '/userinfo', end_session: '/logout',
   },
