@@ -24,21 +24,13 @@ _NAME = "{provider:[a-z][a-z0-9_]{0,30}}"
 def includeme(config: Configurator) -> None:
     """Add the routes and their views."""
     # Not at the top: alembic and the commands import this package for its tables.
-    from combine_auth.oidc.providers import KEY, Providers  # until combine_auth.oidc is included
+    from combine_auth.oidc import providers_of
     from combine_auth.sign_in import parts
 
-    config.registry.setdefault(KEY, Providers())
     parts.set_up(config.registry, config.add_addon_settings(CoreSettings))
     config.add_exception_view(".failed.refuse", context=SignInFailure)
-    for route, path, view, page in (
-        ("auth.sign_in", "/auth/sign-in", ".views.sign_in", _SIGN_IN),
-        ("auth.error", "/auth/error", ".failed.show", _FAILED),
-        ("auth.invitation", "/auth/invitation", ".views.invitation", _INVITATION),
-        ("auth.callback", f"/auth/{_NAME}/callback", ".come_back.callback", None),
-    ):
-        config.add_route(route, path)
-        config.add_view(view, route_name=route, request_method="GET", renderer=page, http_cache=0)
-        config.add_view(".views.get_only", route_name=route, require_csrf=False)
+    providers = providers_of(config.registry)
+    names = "|".join([*providers.clients, *providers.hidden]) or "google"
     for route, path, view, page in (
         ("auth.local", "/auth/local", ".views.local", _SIGN_IN),
         ("auth.sign_out", "/auth/sign-out", ".views.sign_out", None),
@@ -48,3 +40,14 @@ def includeme(config: Configurator) -> None:
         config.add_view(view, route_name=route, request_method="POST", renderer=page, http_cache=0)
         # Whatever other method: a link or an image must never sign anybody in or out.
         config.add_view(".views.post_only", route_name=route, require_csrf=False)
+    for route, path, view, page in (
+        ("auth.sign_in", "/auth/sign-in", ".views.sign_in", _SIGN_IN),
+        ("auth.error", "/auth/error", ".failed.show", _FAILED),
+        ("auth.invitation", "/auth/invitation", ".views.invitation", _INVITATION),
+        ("auth.callback", f"/auth/{_NAME}/callback", ".come_back.callback", None),
+        # The last, so that a provider of any name hides none of the others.
+        ("auth.provider", f"/auth/{{provider:{names}}}", ".views.provider_page", None),
+    ):
+        config.add_route(route, path)
+        config.add_view(view, route_name=route, request_method="GET", renderer=page, http_cache=0)
+        config.add_view(".views.get_only", route_name=route, require_csrf=False)

@@ -19,6 +19,7 @@ from combine_auth.failure import FailureCode, SignInFailure
 from combine_auth.identities import accept_invitation, confirm, link, sign_in
 from combine_auth.limits import check_limit
 from combine_auth.oidc import Claims, OidcClient
+from combine_auth.oidc.failures import refused
 from combine_auth.settings import AuthSettings
 from combine_auth.sign_in.attempts import Attempt, LateCallback, take_attempt
 from combine_auth.sign_in.leave import callback_address, client_named, session_proof
@@ -32,21 +33,6 @@ logger = logging.getLogger(__name__)
 
 _ARRIVAL = "combine_auth.arrival"
 _LONGEST = 4096
-
-# Error codes of RFC 6749, 4.1.2.1, and OpenID Connect Core 1.0, 3.1.2.6. Whatever else a provider
-# writes there is its error.
-_ERRORS = {
-    "access_denied": FailureCode.ACCESS_DENIED,
-    "consent_required": FailureCode.ACCESS_DENIED,
-    "login_required": FailureCode.LOGIN_EXPIRED,
-    "interaction_required": FailureCode.LOGIN_EXPIRED,
-    "account_selection_required": FailureCode.LOGIN_EXPIRED,
-    "temporarily_unavailable": FailureCode.PROVIDER_UNAVAILABLE,
-    "server_error": FailureCode.PROVIDER_UNAVAILABLE,
-    "invalid_client": FailureCode.INVALID_CLIENT,
-    "unauthorized_client": FailureCode.INVALID_CLIENT,
-    "redirect_uri_mismatch": FailureCode.REDIRECT_URI_MISMATCH,
-}
 
 
 @dataclass(frozen=True)
@@ -119,9 +105,7 @@ def _arrival(request: Any, client: OidcClient) -> Arrival:
 
 def _claims(request: Any, client: OidcClient, answer: Answer, attempt: Attempt) -> Claims:
     if answer.error is not None:
-        code = _ERRORS.get(answer.error, FailureCode.PROVIDER_ERROR)
-        detail = f"{answer.error[:100]}: {(answer.error_description or '')[:200]}"
-        raise SignInFailure(code, detail)
+        raise refused(answer.error, answer.error_description)
     if not answer.code:
         raise SignInFailure(FailureCode.PROVIDER_ERROR, "neither a code nor an error came back")
     return client.claims_of(

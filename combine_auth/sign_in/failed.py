@@ -116,7 +116,7 @@ def _steps(request: Any, words: Words, name: str) -> list[str]:
         *steps,
         f"Verify that {variables}_CLIENT_ID and {variables}_CLIENT_SECRET are what the provider's"
         f" console shows{console}: without quotes or spaces, and not expired.",
-        f"Check that the console lists the redirect URI {redirect_uri(public_url, name)}",
-        f"and, where it asks for one, the origin {public_url}",
-        f"Verify that ALLOWED_ORIGINS includes {public_url}",
+        f"Check that the console lists the redirect URI {redirect_uri(public_url, name)} and, where"
+        f" it asks for one, the origin {public_url} (both follow from PUBLIC_URL).",
+        f"Verify that ALLOWED_ORIGINS includes {public_url}.",
     ]

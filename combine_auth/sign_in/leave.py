@@ -22,6 +22,8 @@ from combine_auth.sign_in.next_path import safe_next
 from combine_auth.sign_in.parts import parts_of
 from combine_core.settings import CoreSettings, settings_of
 
+_GOOGLE = "https://accounts.google.com"
+
 
 def client_named(request: Any) -> OidcClient:
     """The client of the provider that the path names.
@@ -62,7 +64,7 @@ def start(request: Any) -> Any:
         state=state,
         nonce=secrets.nonce,
         verifier=secrets.verifier,
-        **_demands(purpose),
+        **_demands(purpose, client),
     )
     browser, headers = cookie.renew(request)
     begin_attempt(
@@ -89,9 +91,16 @@ def _purpose(request: Any) -> Purpose:
     return Purpose(wanted) if wanted in list(Purpose) else Purpose.SIGN_IN
 
 
-def _demands(purpose: Purpose) -> dict[str, Any]:
-    # OpenID Connect Core 1.0, 3.1.2.1: ask the person anew, whoever is signed in with the provider.
-    return {"prompt": "login", "max_age": 0} if purpose is Purpose.CONFIRM else {}
+def _demands(purpose: Purpose, client: OidcClient) -> dict[str, Any]:
+    """What makes the provider ask the person anew, whoever is signed in there.
+
+    That is ``prompt=login`` (OpenID Connect Core 1.0, 3.1.2.1). Google has no such prompt, and refuses
+    what it does not know: there the person chooses an account.
+    """
+    if purpose is not Purpose.CONFIRM:
+        return {}
+    prompt = "select_account" if client.provider.issuer == _GOOGLE else "login"
+    return {"prompt": prompt, "max_age": 0}
 
 
 def _about(request: Any, purpose: Purpose) -> uuid.UUID | None:

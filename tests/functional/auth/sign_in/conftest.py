@@ -1,0 +1,149 @@
+"""The application with two providers, which lie and fail as they are told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from sqlalchemy import text
+from webtest import TestApp, TestResponse
+
+from tests.functional.auth.conftest import DEVELOPMENT, Service
+from tests.oidc_issuer import TENANT, LyingIssuer
+
+CSRF = "combine_csrf"
+SESSION = "combine_session"
+BROWSER = "combine_browser"
+HOST = "http://localhost:8000"
+# What LyingIssuer says unless it is told otherwise.
+SUBJECT = "110169484474386276334"
+
+
+class Browser:
+    """Somebody's browser on the service."""
+
+    def __init__(self, service: Service, **environ: str) -> None:
+        self.service = service
+        self.client: TestApp = service.client(**environ)
+        self.client.set_cookie(CSRF, "0" * 32)
+
+    def post(self, path: str, fields: dict[str, str] | None = None, **more: Any) -> TestResponse:
+        """Send a form of ours."""
+        # WebTest quotes what it is told to set.
+        headers = {"X-CSRF-Token": self.client.cookies[CSRF].strip('"')}
+        return self.client.post(path, fields or {}, headers=headers, **more)
+
+    def start(self, provider: str = "google", **fields: str) -> str:
+        """Press the provider's button: the address of the provider."""
+        answer = self.post(f"/auth/{provider}/start", fields, status=303)
+        assert not answer.location.startswith(HOST), answer.location
+        return answer.location
+
+    def come_back(self, address: str, **more: Any) -> TestResponse:
+        """Open the address that the provider sends the browser to."""
+        assert address.startswith(HOST)
+        return self.client.get(address.removeprefix(HOST), **{"status": 303, **more})
+
+    def sign_in(
+        self, issuer: LyingIssuer, provider: str = "google", fields: Any = None, **claims: Any
+    ) -> TestResponse:
+        """There and back again."""
+        url = self.start(provider, **(fields or {}))
+        return self.come_back(issuer.callback_url(url, **claims))
+
+    def whoami(self) -> str | None:
+        """The address of who is signed in."""
+        return self.client.get("/whoami").json["email"]
+
+    def failure(self, answer: TestResponse, code: str, status: int) -> TestResponse:
+        """The error page that this answer leads to, after a look at it."""
+        assert answer.status_int == 303, answer
+        target = urlsplit(answer.location)
+        query = parse_qs(target.query)
+        assert (target.path, query["code"]) == ("/auth/error", [code]), answer.location
+        assert not any(c.startswith(f"{SESSION}=") for c in answer.headers.getall("Set-Cookie"))
+        page = self.client.get(f"{target.path}?{target.query}", status=status)
+        assert "no-store" in page.headers["Cache-Control"]
+        return page
+
+
+@pytest.fixture
+def google() -> Iterator[LyingIssuer]:
+    """A provider like Google."""
+    with LyingIssuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def microsoft() -> Iterator[LyingIssuer]:
+    """A provider like Microsoft."""
+    with LyingIssuer(tenant=TENANT) as issuer:
+        yield issuer
+
+
+def registration(name: str, issuer: LyingIssuer) -> dict[str, str]:
+    """The ini keys of a service that is registered there."""
+    return {
+        f"combine_auth.{name}.issuer": issuer.configured_issuer,
+        f"combine_auth.{name}.client_id": issuer.client_id,
+        f"combine_auth.{name}.client_secret": issuer.client_secret,
+    }
+
+
+MakeService = Callable[..., Service]
+
+
+@pytest.fixture
+def make_service(
+    database_url: str, google: LyingIssuer, microsoft: LyingIssuer
+) -> Iterator[MakeService]:
+    """``make_service(**more)``: the application in development, with both, and further ini keys."""
+    made: list[Service] = []
+
+    def make(more: dict[str, str] | None = None, base: dict[str, str] = DEVELOPMENT) -> Service:
+        ini = {
+            **base,
+            **registration("google", google),
+            **registration("microsoft", microsoft),
+            "combine_auth.rate_limits": "false",
+            "combine_core.database_url": database_url,
+            **(more or {}),
+        }
+        made.append(Service({key: value for key, value in ini.items() if value is not None}))
+        return made[-1]
+
+    yield make
+    for service in made:
+        service.engine.dispose()
+
+
+@pytest.fixture
+def service(make_service: MakeService) -> Service:
+    """The application with both providers."""
+    return make_service()
+
+
+@pytest.fixture
+def browser(service: Service) -> Browser:
+    """Ann's browser."""
+    return Browser(service)
+
+
+def count(service: Service, table: str) -> int:
+    """How many rows a table has."""
+    assert re.fullmatch("[a-z_]+", table)
+    with service.session() as session:
+        found = session.scalar(text(f"SELECT count(*) FROM {table}"))
+    assert isinstance(found, int)
+    return found
+
+
+def audit(service: Service, action: str = "sign-in") -> list[str]:
+    """The outcomes of this action, in the order in which they were written."""
+    rows = service.execute(
+        "SELECT outcome FROM audit_events WHERE action = :action ORDER BY id", action=action
+    )
+    return [outcome for (outcome,) in rows]

@@ -1,0 +1,229 @@
+"""What people, operators, the log and the audit are told. T18, T19, and every code."""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from combine_auth.failure import FailureCode
+from combine_auth.sign_in.failure_words import WORDS
+from tests.functional.auth.sign_in.conftest import HOST, Browser, audit, count
+from tests.oidc_issuer import Fault
+
+
+class TestT18AccessDenied:
+    """The person pressed Cancel."""
+
+    def test_is_no_drama(self, service, browser, google, caplog):
+        caplog.set_level(logging.INFO)
+        back = google.deny(browser.start())
+        page = browser.failure(browser.come_back(back), "access_denied", 400)
+        assert "Cancel" in page
+        [line] = [r for r in caplog.records if "access_denied" in r.getMessage()]
+        assert line.levelno == logging.INFO
+        assert google.counts["token"] == 0
+        assert audit(service) == ["access_denied"]
+
+    def test_text_of_the_provider_goes_nowhere(self, service, browser, google, caplog):
+        caplog.set_level(logging.INFO)
+        evil = "<script>alert(1)</script>\r\nSet-Cookie: a=b\r\n\x00\x1b[31m" + "x" * 2000
+        back = google.deny(browser.start(), error_description=evil)
+        answer = browser.come_back(back)
+        page = browser.failure(answer, "access_denied", 400)
+        for part in (*answer.headers.values(), page.text):
+            assert "alert" not in part
+            assert "xxx" not in part
+        assert "a=b" not in answer.headers.getall("Set-Cookie")
+        [line] = [r.getMessage() for r in caplog.records if "access_denied" in r.getMessage()]
+        assert "alert(1)" in line
+        assert "\n" not in line
+        assert "\x1b" not in line
+        assert len(line) < 500
+        [(detail,)] = service.execute("SELECT details->>'detail' FROM audit_events")
+        assert "alert(1)" in detail
+        assert len(detail) < 500
+
+    def test_needs_a_state_too(self, service, browser, google):
+        foreign = google.deny(Browser(service).start())
+        browser.failure(browser.come_back(foreign), "state_mismatch", 400)
+
+    def test_uses_the_attempt_up(self, browser, google):
+        url = browser.start()
+        browser.come_back(google.deny(url))
+        browser.failure(browser.come_back(google.callback_url(url)), "state_used", 400)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "status"),
+    [
+        ("login_required", "login_expired", 400),
+        ("temporarily_unavailable", "provider_unavailable", 503),
+        ("server_error", "provider_unavailable", 503),
+        ("unauthorized_client", "invalid_client", 502),
+        ("invalid_request", "provider_error", 502),
+        ("unknown_words", "provider_error", 502),
+        ("", "provider_error", 502),
+        ("\x00\xff<b>", "provider_error", 502),
+    ],
+)
+def test_t19_errors_of_the_callback(browser, google, error, code, status):
+    """T19: what is unknown has the generic code."""
+    back = google.deny(browser.start(), error=error)
+    page = browser.failure(browser.come_back(back), code, status)
+    assert "<b>" not in page
+
+
+def test_neither_code_nor_error(browser, google):
+    back = google.callback_url(browser.start()).partition("&code=")[0]
+    browser.failure(browser.come_back(back), "provider_error", 502)
+    assert google.counts["token"] == 0
+
+
+class TestProviderDown:
+    """503 with Retry-After; the other provider still works."""
+
+    def test_at_the_start(self, service, browser, google, microsoft):
+        google.faults["discovery"] = Fault(500)
+        answer = browser.post("/auth/google/start")
+        page = browser.failure(answer, "provider_unavailable", 503)
+        assert int(page.headers["Retry-After"]) > 0
+        assert "Google" in page.html.find("h1").text
+        assert count(service, "sign_in_attempts") == 0
+        browser.sign_in(microsoft, "microsoft")
+        assert browser.whoami() is not None
+
+    @pytest.mark.parametrize(
+        "fault", [Fault(503), Fault(reset=True), Fault(cut=True), Fault(500, "<html>")]
+    )
+    def test_at_the_end(self, service, browser, google, fault):
+        google.faults["token"] = fault
+        answer = browser.come_back(google.callback_url(browser.start()))
+        page = browser.failure(answer, "provider_unavailable", 503)
+        assert "Retry-After" in page.headers
+        assert count(service, "sessions") == 0
+        assert audit(service) == ["provider_unavailable"]
+
+    def test_it_comes_back(self, browser, google):
+        google.faults["token"] = Fault(503, times=1)
+        browser.come_back(google.callback_url(browser.start()))
+        browser.sign_in(google)
+        assert browser.whoami() == "ann@example.com"
+
+
+class TestInvalidClient:
+    """The runbook's "OAuth Login Fails"."""
+
+    def page(self, browser, google):
+        google.client_secret = "another"
+        answer = browser.come_back(google.callback_url(browser.start()))
+        return answer, browser.failure(answer, "invalid_client", 502)
+
+    def test_tells_the_operator_what_to_do(self, browser, google):
+        _, page = self.page(browser, google)
+        assert page.html.find("h1").text == "Invalid client"
+        steps = page.html.find("details").text
+        for words in (
+            "GOOGLE_CLIENT_ID",
+            "GOOGLE_CLIENT_SECRET",
+            f"{HOST}/auth/google/callback",
+            "ALLOWED_ORIGINS",
+            HOST,
+        ):
+            assert words in steps
+
+    def test_logs_one_line_with_the_remedy(self, browser, google, caplog):
+        caplog.set_level(logging.INFO)
+        self.page(browser, google)
+        [line] = [r for r in caplog.records if "invalid_client" in r.getMessage()]
+        assert line.levelno == logging.ERROR
+        assert "GOOGLE_CLIENT_SECRET" in line.getMessage()
+        assert f"{HOST}/auth/google/callback" in line.getMessage()
+
+    def test_secret_is_nowhere(self, service, browser, google, caplog):
+        caplog.set_level(logging.DEBUG)
+        secret = google.client_secret
+        answer, page = self.page(browser, google)
+        for place in (str(answer.headers), page.text, caplog.text):
+            assert secret not in place
+        [row] = service.execute("SELECT to_jsonb(a)::text FROM audit_events a")
+        assert secret not in row[0]
+
+
+class TestErrorPage:
+    """It is shown to whoever types its address."""
+
+    @pytest.mark.parametrize("code", list(FailureCode))
+    def test_every_code_has_words(self, browser, code):
+        words = WORDS[code]
+        page = browser.client.get("/auth/error", {"code": code}, status=words.status)
+        assert page.html.find("h1").text == words.title.format(provider="The provider")
+        assert "{" not in page.html.find("main").text
+        if words.status in {429, 503}:
+            assert page.headers["Retry-After"] == str(words.retry_after)
+        assert words.status in {400, 403, 404, 409, 429, 502, 503}
+
+    @pytest.mark.parametrize("query", ["", "?code=x", "?code=%ff", "?code[]=1", "?" + "a&" * 5000])
+    def test_unknown_code(self, browser, query):
+        page = browser.client.get(f"/auth/error{query}", status=400)
+        assert page.html.find("h1").text == "This sign-in did not work"
+
+    def test_nothing_typed_is_believed(self, browser):
+        page = browser.client.get(
+            "/auth/error",
+            {
+                "code": "provider_unavailable",
+                "provider": "<b>evil.example</b>",
+                "request": "call 555-1234 now",
+                "after": "1\r\nX: y",
+            },
+            status=503,
+        )
+        assert page.headers["Retry-After"] == "30"
+        for text in ("evil.example", "555-1234", "EVIL"):
+            assert text not in page.text
+
+    def test_asks_neither_database_nor_who_is_there(self, service, browser, google):
+        browser.sign_in(google)
+        with service.statements() as sent:
+            browser.client.get("/auth/error", {"code": "provider_unavailable"}, status=503)
+        assert sent == []
+
+    def test_shows_the_request_id_of_the_failed_request(self, make_service, google):
+        # The id is made by combine_core.observe, which the whole service has.
+        from combine_core.observe.context import request_id
+
+        service = make_service()
+        service.app.request_extensions.descriptors["request_id"] = property(request_id)
+        browser = Browser(service)
+        answer = browser.client.get(
+            "/auth/google/callback", headers={"X-Request-ID": "failed-request-1"}
+        )
+        assert parse_qs(urlsplit(answer.location).query)["request"] == ["failed-request-1"]
+        page = browser.failure(answer, "state_missing", 400)
+        assert "failed-request-1" in page.text
+        [(stored,)] = service.execute("SELECT request_id FROM audit_events")
+        assert stored == "failed-request-1"
+
+    def test_location_is_clean(self, browser, google):
+        """Code and state are gone from the address."""
+        google.faults["token"] = Fault(503)
+        back = google.callback_url(browser.start())
+        answer = browser.come_back(back)
+        assert set(parse_qs(urlsplit(answer.location).query)) <= {
+            "code",
+            "provider",
+            "after",
+            "request",
+        }
+
+
+def test_failure_undoes_what_was_changed(service, browser, google):
+    """A failure late in the transaction leaves nothing half stored."""
+    user = service.user("ann@example.com")
+    answer = browser.sign_in(google)
+    browser.failure(answer, "email_in_use", 409)
+    assert service.execute("SELECT id FROM users") == [(user.id,)]
+    assert count(service, "identities") == 0
+    assert audit(service) == ["email_in_use"]
