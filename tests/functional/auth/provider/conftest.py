@@ -154,6 +154,8 @@ def refused(answer: Any, status: int, error: str) -> None:
 
 @pytest.fixture
 def provider(service: Service) -> Provider:
+    # Of the tests before, which came from the same address.
+    service.registry["combine_auth.limiter"].storage.reset()
     return Provider(service)
 
 
