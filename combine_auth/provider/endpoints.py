@@ -7,6 +7,7 @@ keeps. Who is signed in with the browser that happens to send it plays no part.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from oauthlib.oauth2.rfc8628.endpoints import DeviceAuthorizationEndpoint
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from combine_auth.clients import GrantType, OAuthClient
-from combine_auth.clients.credentials import read_credentials
+from combine_auth.clients.credentials import Credentials, read_credentials
 from combine_auth.limits import check_limit
 from combine_auth.provider import devices, lifetimes
 from combine_auth.provider.exchange import Exchange, exchange
@@ -36,6 +37,8 @@ from combine_core.settings import CoreSettings, settings_of
 if TYPE_CHECKING:
     from pyramid.config import Configurator
     from pyramid.response import Response
+
+logger = logging.getLogger(__name__)
 
 Parameters = dict[str, str]
 Answer = tuple[dict[str, str], str, int]
@@ -148,7 +151,14 @@ def _answer(request: Any, limit: str, ask: Callable[[Exchange, Parameters], Answ
     ):
         headers, body, status = ask(made, parameters)
         session.commit()
+    if status == 401:
+        _warn(request, credentials)
     return answer(headers, body, status)
+
+
+def _warn(request: Any, credentials: Credentials | None) -> None:
+    name = "-" if credentials is None else credentials.client_id
+    logger.warning("a client failed to authenticate: %.80r at %s", name, request.path)
 
 
 def post_only(request: Any) -> Response:  # noqa: ARG001
