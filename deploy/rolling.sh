@@ -36,6 +36,11 @@ mapfile -t before < <(app)
 if [ ${#before[@]} -eq 0 ]; then
   exec docker-compose up -d
 fi
+if ! replicas | grep --quiet '^# pxname'; then
+  echo "The balancer does not say whom it uses. Start it anew, which cuts who is connected: docker-compose restart lb" >&2
+  exit 1
+fi
+docker-compose rm --force app  # those that have ended: else Compose starts them, in the place of new ones
 
 # First the schema: the older code runs on a newer one, but not the other way round.
 docker-compose run --rm --no-deps -T migrate

@@ -84,6 +84,18 @@ def test_only_the_balancer_has_a_port_and_waits_for_nobody() -> None:
     assert "version" not in STAGING
 
 
+def test_the_service_believes_the_balancer_alone() -> None:
+    believed = [
+        name
+        for name, service in BASE["services"].items()
+        if "COMBINE_HEALTH_TRUSTED_PROXY" in service.get("environment", {})
+    ]
+    assert believed == ["app"]
+    app = BASE["services"]["app"]["environment"]
+    assert app["COMBINE_HEALTH_TRUSTED_PROXY"] == "lb"
+    assert app["COMBINE_HEALTH_BEHIND_PROXY"] == "true"
+
+
 def test_the_grace_is_longer_than_the_drain() -> None:
     ini = configparser.RawConfigParser()
     ini.read(ROOT / "production.ini")
