@@ -7,25 +7,34 @@ The assembly names it in ``pyramid.includes``. Without it, or without combine_he
 ``pool``        the web process has connections left
 ``worker``      somebody works on runs, and nothing waits for long
 ``providers``   recent calls to models were answered; read from the journal, never a call of its own
+``connections`` informs: the connections that all processes may need are there at the server
+``indexes``     informs: every foreign key has an index
 
-The last three make the service degraded at worst: it still answers.
+`pool`, `worker` and `providers` make the service degraded at worst: it still answers. Those that
+inform decide nothing but the exit status of ``combine doctor``.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import psycopg2
+
 from combine_core.database import engine_of
+from combine_core.database.budget import ROOM, Appetite, Budget
 from combine_core.database.counted_pool import CountedPool
-from combine_core.database.diagnosis import REMEDIES, RESOLUTION, Watch
+from combine_core.database.diagnosis import REMEDIES, RESOLUTION, Watch, explain_error
+from combine_core.database.foreign_keys import WITHOUT_INDEX, without_index
 from combine_core.database.migrations import head_revision, known_revisions
 from combine_core.database.probe import ProbeConnection
 from combine_core.database.undo import PARENTS, TABLE_EXISTS, UnknownHistoryError, ways_back
 from combine_core.runs.jobs import QUEUE
-from combine_core.runs.worker import DEAD_AFTER_S
+from combine_core.runs.worker import DEAD_AFTER_S, connections_of_worker
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
 from combine_health import HealthResult, read_check
@@ -35,12 +44,21 @@ if TYPE_CHECKING:
     from pyramid.registry import Registry
     from sqlalchemy import URL
 
+    Check = Callable[["Checks", Registry], HealthResult]
+
 MIGRATE = "Run pending migrations: docker-compose exec app alembic upgrade head"
 OTHER_DATABASE = (
     "Check DATABASE_URL: this is the database of another version. Check out that version, or restore a"
     " backup that this one made."
 )
 START_WORKERS = "Start workers: docker-compose up -d worker, or combine worker -c production.ini"
+FEWER_CONNECTIONS = (
+    "Lower DB_POOL_SIZE, DB_MAX_OVERFLOW or the number of instances, or raise max_connections."
+)
+SEE_CONNECTIONS = (
+    "See who holds connections: SELECT application_name, usename, count(*) FROM pg_stat_activity"
+    " GROUP BY 1, 2 ORDER BY 3 DESC."
+)
 # Work that waits longer than this while workers live: there are too few of them.
 QUEUE_PATIENCE_S = 120
 # What the calls of this long say about a provider, if there are enough of them to say something.
@@ -62,24 +80,55 @@ _QUEUE = """
       AND (jobs.scheduled_at IS NULL OR jobs.scheduled_at <= now())
 """
 _CALLS = """
-    SELECT provider, count(*), count(*) FILTER (WHERE state <> 'ok'),
+    SELECT provider, model, count(*), count(*) FILTER (WHERE state <> 'ok'),
       percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms)::int,
+      percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms)::int,
       (array_agg(error_code ORDER BY id DESC) FILTER (WHERE error_code IS NOT NULL))[1]
     FROM calls
     WHERE id >= %(since)s::uuid AND state <> 'sent' AND used_llm IS DISTINCT FROM false
-    GROUP BY provider
-    ORDER BY provider
+    GROUP BY GROUPING SETS ((provider), (provider, model))
+    ORDER BY provider, model NULLS FIRST
 """
+# A table of ours and one of Procrastinate's: one migration makes both.
+_HAS_TABLES = (
+    "SELECT to_regclass('calls') IS NOT NULL AND to_regclass('procrastinate_workers') IS NOT NULL"
+)
+_NO_TABLES = "The database has no tables yet."
+
+
+def _asking(check: Check) -> Check:
+    """Where the database cannot be asked, say so by its cause; the check `database` says the rest."""
+
+    @wraps(check)
+    def ask(checks: Checks, registry: Registry) -> HealthResult:
+        try:
+            return check(checks, registry)
+        except psycopg2.Error as error:
+            seen = explain_error(error)
+            if seen is None:
+                raise
+            detail = f"The database cannot be asked. {seen.advice.meaning}"
+            return HealthResult.failing(seen.cause.value, detail)
+
+    return ask
 
 
 class Checks:
     """The checks of one application. ``database`` has a connection to itself; the others share one."""
 
-    def __init__(self, url: URL, pool: CountedPool, limit: int) -> None:
+    CONNECTIONS = 2
+
+    def __init__(self, url: URL, pool: CountedPool, settings: CoreSettings) -> None:
         self._watch = Watch(url)
         self._questions = ProbeConnection(url)
         self._pool = pool
-        self._limit = limit
+        self._limit = settings.db_pool_size + settings.db_max_overflow
+        self._appetite = Appetite(
+            web=self._limit + self.CONNECTIONS,
+            probes=self.CONNECTIONS,
+            worker=connections_of_worker(settings.worker_concurrency),
+            works_inside=settings.worker,
+        )
 
     def database(self, _registry: Registry) -> HealthResult:
         """The database answers, and takes writes."""
@@ -94,13 +143,14 @@ class Checks:
             )
         return HealthResult.healthy(latency_ms=round((time.monotonic() - started) * 1000, 2))
 
+    @_asking
     def migrations(self, _registry: Registry) -> HealthResult:
         """The schema is where this code needs it: at its head, or ahead."""
         ((has_table,),) = self._questions.rows(_TABLE_OF_REVISIONS)
         rows = self._questions.rows(_REVISIONS) if has_table else []
         current, head = [revision for (revision,) in rows], head_revision()
         if not current:
-            return HealthResult.failing("migrations_none", "The database has no tables yet.")
+            return HealthResult.failing("migrations_none", _NO_TABLES)
         if len(current) > 1:
             detail = f"The database has several revisions: {', '.join(current)}."
             return HealthResult.failing("migrations_several_heads", detail, current=current)
@@ -132,9 +182,12 @@ class Checks:
             return HealthResult.degraded("pool_exhausted", detail, **facts)
         return HealthResult.healthy(**facts)
 
+    @_asking
     def worker(self, _registry: Registry) -> HealthResult:
         """Somebody takes the work that is there."""
-        ((workers,),) = self._questions.rows(_WORKERS, {"dead_after": DEAD_AFTER_S})
+        if not self._has_tables():
+            return HealthResult.failing("migrations_none", _NO_TABLES)
+        workers = self._live_workers()
         ((waiting, oldest),) = self._questions.rows(_QUEUE, {"queue": QUEUE})
         facts = {"workers": workers, "waiting": waiting, "oldest_waiting_seconds": round(oldest, 1)}
         if not workers:
@@ -145,20 +198,67 @@ class Checks:
             return HealthResult.degraded("worker_behind", detail, **facts)
         return HealthResult.healthy(**facts)
 
+    @_asking
     def providers(self, _registry: Registry) -> HealthResult:
         """The models that were asked lately have answered."""
+        if not self._has_tables():
+            return HealthResult.healthy("No model was ever asked.")
         # Keys begin with the time in milliseconds (RFC 9562), so the primary key finds recent calls.
         since = UUID(int=int((time.time() - RECENT_S) * 1000) << 80)
         rows = self._questions.rows(_CALLS, {"since": str(since)})
-        facts: dict[str, Any] = {}
+        facts: dict[str, dict[str, Any]] = {}
         bad: list[str] = []
-        for provider, calls, errors, median_ms, code in rows:
-            facts[provider] = {"calls": calls, "errors": errors, "median_ms": median_ms}
+        for provider, model, calls, errors, median_ms, p95_ms, code in rows:
+            found = {"calls": calls, "errors": errors, "median_ms": median_ms, "p95_ms": p95_ms}
+            if model is not None:
+                facts[provider]["models"][model] = found
+                continue
+            facts[provider] = {**found, "models": {}}
             if calls >= TELLING_CALLS and errors * 2 > calls:
                 bad.append(f"{provider}: {errors} of {calls} calls failed, last with {code}")
         if bad:
             return HealthResult.degraded("provider_errors", "; ".join(bad), **facts)
-        return HealthResult.healthy(**facts)
+        return HealthResult.healthy(None, **facts)
+
+    @_asking
+    def connections(self, _registry: Registry) -> HealthResult:
+        """The server has the connections that all processes may come to hold."""
+        workers = self._live_workers() if self._has_tables() else 0
+        (room,) = self._questions.rows(ROOM)
+        budget = Budget.of(self._appetite, room, workers)
+        facts = {
+            "needed": budget.needed,
+            "room": budget.room,
+            "web_processes": budget.web,
+            "workers": budget.workers,
+            "others": budget.others,
+        }
+        if not budget.fits:
+            return HealthResult.failing("connections_over_budget", budget.sentence, **facts)
+        if not budget.fits_beside_others:
+            return HealthResult.degraded("connections_shared", budget.sentence, **facts)
+        return HealthResult.healthy(budget.sentence, **facts)
+
+    @_asking
+    def indexes(self, _registry: Registry) -> HealthResult:
+        """Every foreign key is served by an index."""
+        missing = without_index(self._questions.rows(WITHOUT_INDEX))
+        if not missing:
+            return HealthResult.healthy()
+        named = ", ".join(f"{key.table}.{key.name}" for key in missing)
+        return HealthResult.failing(
+            "foreign_keys_without_index",
+            f"No index serves {len(missing)} foreign keys: {named}.",
+            create=[key.remedy for key in missing],
+        )
+
+    def _has_tables(self) -> bool:
+        ((has_tables,),) = self._questions.rows(_HAS_TABLES)
+        return bool(has_tables)
+
+    def _live_workers(self) -> int:
+        ((workers,),) = self._questions.rows(_WORKERS, {"dead_after": DEAD_AFTER_S})
+        return int(workers)
 
 
 def migrations(registry: Registry) -> dict[str, Any]:
@@ -185,7 +285,7 @@ def includeme(config: Configurator) -> None:
     pool = engine.pool
     assert isinstance(pool, CountedPool)
     limit = settings.db_pool_size + settings.db_max_overflow
-    checks = Checks(engine.url, pool, limit)
+    checks = Checks(engine.url, pool, settings)
     config.add_health_check(
         "database",
         checks.database,
@@ -200,7 +300,7 @@ def includeme(config: Configurator) -> None:
         checks.migrations,
         interval=5,
         remedy=MIGRATE,
-        remedies={"migrations_unknown": OTHER_DATABASE},
+        remedies={**REMEDIES, "migrations_unknown": OTHER_DATABASE},
     )
     config.add_health_check(
         "pool",
@@ -216,7 +316,12 @@ def includeme(config: Configurator) -> None:
         interval=5,
         # At start, and while workers are replaced, there is none for a moment.
         fall=2,
-        remedies={"worker_absent": START_WORKERS, "worker_behind": START_WORKERS},
+        remedies={
+            **REMEDIES,
+            "worker_absent": START_WORKERS,
+            "worker_behind": START_WORKERS,
+            "migrations_none": MIGRATE,
+        },
     )
     config.add_health_check(
         "providers",
@@ -224,6 +329,27 @@ def includeme(config: Configurator) -> None:
         critical=False,
         interval=15,
         remedy="Check LLM API latency and the provider's status page; check the API key.",
+        remedies=REMEDIES,
+    )
+    config.add_health_check(
+        "connections",
+        checks.connections,
+        kind="info",
+        interval=60,
+        remedies={
+            **REMEDIES,
+            "connections_over_budget": FEWER_CONNECTIONS,
+            "connections_shared": f"{SEE_CONNECTIONS} {FEWER_CONNECTIONS}",
+        },
+    )
+    config.add_health_check(
+        "indexes",
+        checks.indexes,
+        kind="info",
+        interval=300,
+        remedy="Make the indexes, one at a time: docker-compose exec db psql -U combine -d combine -c"
+        ' "CREATE INDEX CONCURRENTLY ON TABLE (COLUMN)"; an invalid one is to be dropped before.',
+        remedies=REMEDIES,
     )
     config.add_health_section("environment", lambda _registry: str(settings.environment))
     config.add_health_section("migrations", migrations)

@@ -9,6 +9,8 @@ import psycopg2
 import psycopg2.extensions
 from sqlalchemy import URL
 
+from combine_core.database.budget import HEALTH
+
 CONNECT_TIMEOUT_S = 2
 
 
@@ -53,7 +55,7 @@ class ProbeConnection:
         connection = psycopg2.connect(
             self._dsn,
             connect_timeout=CONNECT_TIMEOUT_S,
-            application_name="combine health",
+            application_name=HEALTH,
             options=f"-c statement_timeout={self._timeout_ms} -c lock_timeout={self._timeout_ms}",
             tcp_user_timeout=self._timeout_ms,
         )

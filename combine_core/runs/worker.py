@@ -40,6 +40,9 @@ CLOSING_S = 2.0
 MAX_RESTART_DELAY_S = 5.0
 # Connections of the worker's own pool: listening, fetching and ending jobs, heartbeats.
 POOL_SIZE = 4
+# Of the steps: each needs one for moments only; eight serve two hundred threads.
+STEPS_POOL_SIZE = 8
+STEPS_OVERFLOW = 2
 
 _AWAY = (ConnectorException, psycopg.Error, psycopg_pool.PoolTimeout, SQLAlchemyError, OSError)
 
@@ -222,6 +225,11 @@ class Worker:
             logger.warning("%s steps had lost their jobs; they are queued again", adopted)
 
 
+def connections_of_worker(concurrency: int) -> int:
+    """How many database connections a worker may hold at once."""
+    return min(concurrency, STEPS_POOL_SIZE) + STEPS_OVERFLOW + POOL_SIZE
+
+
 def make_worker(
     settings: CoreSettings, providers: ProviderRegistry, *, grace: float = GRACE_S
 ) -> Worker:
@@ -230,9 +238,8 @@ def make_worker(
     engine = make_engine(
         settings.sqlalchemy_url,
         application_name="combine worker",
-        # A step needs a connection for moments only; eight serve two hundred threads.
-        pool_size=min(concurrency, 8),
-        max_overflow=2,
+        pool_size=min(concurrency, STEPS_POOL_SIZE),
+        max_overflow=STEPS_OVERFLOW,
         slow_query_ms=settings.slow_query_ms,
     )
     dsn = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)

@@ -56,6 +56,8 @@ def test_a_migrated_database_with_a_worker_is_healthy(
         "pool": "healthy",
         "worker": "healthy",
         "providers": "healthy",
+        "connections": "healthy",
+        "indexes": "healthy",
     }
     assert body["status"] == "healthy"
     assert body["migrations"] == {"current": head_revision(), "head": head_revision()}
@@ -160,27 +162,174 @@ def test_an_exhausted_pool_is_not_a_database_that_is_down(
     assert (reading.checked_out, reading.waiting, reading.oldest_seconds) == (0, 0, 0)
 
 
-def test_failing_calls_degrade_their_provider(detailed: Detailed, database_url: str) -> None:
-    with psycopg2.connect(database_url) as connection, connection.cursor() as cursor:
+def add_calls(url: str, *calls: tuple[str, str, int], error: str | None = None) -> None:
+    """Calls of just now: provider, model, milliseconds."""
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
-        for number in range(4):
+        for provider, model, latency_ms in calls:
             cursor.execute(
                 "INSERT INTO calls (id, run_id, step_id, sequence, epoch, provider, model,"
                 " request_sha256, request, state, error_code, latency_ms)"
-                " VALUES (%s, %s, %s, 1, 1, 'anthropic', 'm', 'x', '{}', %s, %s, 900)",
+                " VALUES (%s, %s, %s, 1, 1, %s, %s, 'x', '{}', %s, %s, %s)",
                 (
-                    str(new_id()),
-                    str(uuid.uuid4()),
-                    str(uuid.uuid4()),
-                    "error" if number else "ok",
-                    "overloaded" if number else None,
+                    *(str(one) for one in (new_id(), uuid.uuid4(), uuid.uuid4())),
+                    provider,
+                    model,
+                    "error" if error else "ok",
+                    error,
+                    latency_ms,
                 ),
             )
     connection.close()
+
+
+def test_failing_calls_degrade_their_provider(detailed: Detailed, database_url: str) -> None:
+    add_calls(database_url, ("anthropic", "m", 900))
+    add_calls(database_url, *[("anthropic", "m", 900)] * 3, error="overloaded")
     check = detailed(database_url)["checks"]["providers"]
     assert (check["status"], check["cause"]) == ("degraded", "provider_errors")
     assert check["detail"] == "anthropic: 3 of 4 calls failed, last with overloaded"
-    assert check["data"]["anthropic"] == {"calls": 4, "errors": 3, "median_ms": 900}
+    found = {"calls": 4, "errors": 3, "median_ms": 900, "p95_ms": 900}
+    assert check["data"]["anthropic"] == {**found, "models": {"m": found}}
+
+
+def test_the_latency_of_each_model_is_told(detailed: Detailed, database_url: str) -> None:
+    add_calls(database_url, ("anthropic", "quick", 100), ("anthropic", "quick", 300))
+    add_calls(database_url, ("anthropic", "slow", 9000), ("openai", "slow", 50))
+    data = detailed(database_url)["checks"]["providers"]["data"]
+    told = {
+        (provider, model): (one["calls"], one["median_ms"], one["p95_ms"])
+        for provider, found in data.items()
+        for model, one in found["models"].items()
+    }
+    assert told == {
+        ("anthropic", "quick"): (2, 200, 290),
+        ("anthropic", "slow"): (1, 9000, 9000),
+        ("openai", "slow"): (1, 50, 50),
+    }
+    assert (data["anthropic"]["calls"], data["anthropic"]["median_ms"]) == (3, 300)
+
+
+def test_before_the_first_migration_one_line_says_so(
+    make_app: Any, make_database: MakeDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(
+        {"combine_health.background": "false", "combine_health.details": "always"},
+        database_url=make_database(migrated=False),
+    )
+    checks = TestApp(app).get("/health/detailed").json["checks"]
+    assert {name: (one["status"], one["cause"]) for name, one in checks.items()} == {
+        "database": ("healthy", None),
+        "migrations": ("failing", "migrations_none"),
+        "pool": ("healthy", None),
+        "worker": ("starting", "migrations_none"),
+        "providers": ("healthy", None),
+        "connections": ("healthy", None),
+        "indexes": ("healthy", None),
+    }
+    assert "alembic upgrade head" in checks["worker"]["remedy"]
+    assert "UndefinedTable" not in caplog.text
+    body = TestApp(app).get("/health/detailed").json
+    assert body["checks"]["worker"]["status"] == "failing"
+
+
+LONE = "CREATE TABLE lone (id int PRIMARY KEY, one int REFERENCES lone, two int, three int)"
+PAIR = [
+    "ALTER TABLE lone ADD UNIQUE (two, three)",
+    "ALTER TABLE lone ADD CONSTRAINT pair FOREIGN KEY (three, two) REFERENCES lone (two, three)",
+]
+
+
+@pytest.mark.parametrize(
+    ("statements", "missing"),
+    [
+        ([], ["one"]),
+        (["CREATE INDEX ON lone (one)"], []),
+        (["CREATE INDEX ON lone USING hash (one)"], []),
+        (["CREATE UNIQUE INDEX ON lone (one, two)"], []),
+        (["CREATE INDEX ON lone (two, one)"], ["one"]),
+        (["CREATE INDEX ON lone (two) INCLUDE (one)"], ["one"]),
+        (["CREATE INDEX ON lone (one) WHERE one IS NOT NULL"], ["one"]),
+        (["CREATE INDEX ON lone ((one + 0))"], ["one"]),
+        (["CREATE INDEX ON lone USING brin (one)"], ["one"]),
+        (
+            [
+                "CREATE INDEX broken ON lone (one)",
+                "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass",
+            ],
+            ["one"],
+        ),
+        (["CREATE INDEX ON lone (one)", *PAIR], []),  # the unique index leads with both
+        (
+            ["CREATE INDEX ON lone (one)", PAIR[0], PAIR[1].replace("(three, two)", "(one, id)")],
+            ["one, id"],
+        ),
+    ],
+)
+def test_foreign_keys_without_an_index(
+    detailed: Detailed, make_database: MakeDatabase, statements: list[str], missing: list[str]
+) -> None:
+    url = make_database()
+    execute(url, LONE, *statements)
+    check = detailed(url)["checks"]["indexes"]
+    assert check["status"] == ("failing" if missing else "healthy")
+    if missing:
+        assert check["cause"] == "foreign_keys_without_index"
+        assert check["data"]["create"] == [
+            f"CREATE INDEX CONCURRENTLY ON lone ({columns})" for columns in missing
+        ]
+        assert "lone." in check["detail"]
+        execute(url, *check["data"]["create"])
+        assert detailed(url)["checks"]["indexes"]["status"] == "healthy"
+
+
+def test_connections_that_the_server_does_not_have(
+    make_app: Any, detailed: Detailed, make_database: MakeDatabase
+) -> None:
+    url = make_database()
+    execute(url, "INSERT INTO procrastinate_workers DEFAULT VALUES")
+    many = {"combine_health.background": "false", "combine_health.details": "always"}
+    app = make_app({**many, "combine_core.db_pool_size": "500"}, database_url=url)
+    check = detailed(url, app)["checks"]["connections"]
+    assert (check["status"], check["cause"]) == ("failing", "connections_over_budget")
+    # 500 and 5 in the pool, 2 of the checks; a worker's 4 for steps, 2 more, 4 of Procrastinate's.
+    assert check["data"]["needed"] == 507 + 10
+    assert "(1 web x 507, 1 worker x 10)" in check["detail"]
+    assert "Lower DB_POOL_SIZE" in check["remedy"]
+    # It decides nothing.
+    TestApp(app).get("/health/ready", status=200)
+
+
+def test_connections_of_other_processes_and_other_clients(
+    make_app: Any, detailed: Detailed, make_database: MakeDatabase
+) -> None:
+    url = make_database()
+    # Two more web processes, and clients that are none of ours.
+    peers = [psycopg2.connect(url, application_name="combine health") for _ in range(4)]
+    ours = detailed(url)["checks"]["connections"]
+    assert (ours["status"], ours["data"]["web_processes"]) == ("healthy", 3)
+    strangers = [psycopg2.connect(url, application_name="psql") for _ in range(2)]
+    room, before = ours["data"]["room"], ours["data"]["others"]
+    # As many connections as just fit, were nobody else there.
+    pool = (room - 10) // 3 - 2
+    settings = {
+        "combine_health.background": "false",
+        "combine_health.details": "always",
+        "combine_core.db_pool_size": str(pool),
+        "combine_core.db_max_overflow": "0",
+    }
+    app = make_app(settings, database_url=url)
+    for one in peers[2:]:  # the application of before holds two
+        one.close()
+    check = detailed(url, app)["checks"]["connections"]
+    assert check["data"]["others"] >= before + 2
+    assert (check["status"], check["cause"]) == ("degraded", "connections_shared")
+    assert "pg_stat_activity" in check["remedy"]
+    execute(url, "ALTER DATABASE " + url.rpartition("/")[2] + " CONNECTION LIMIT 30")
+    check = detailed(url, app)["checks"]["connections"]
+    assert (check["cause"], check["data"]["room"]) == ("connections_over_budget", 30)
+    for one in (*peers, *strangers):
+        one.close()
 
 
 def test_no_secret_of_the_database_is_shown(make_app: Any) -> None:
