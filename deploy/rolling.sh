@@ -12,6 +12,7 @@ after=()
 app() { docker-compose ps --quiet app | sort; }
 
 # What the balancer says of each replica it knows, as CSV: `ready,app1,...,UP,...,172.18.0.4:8000,...`.
+# To be read to its end: `grep --quiet` would break the pipe, and that counts as a failure.
 replicas() {
   docker-compose exec -T lb bash -c \
     'exec 3<>/dev/tcp/127.0.0.1/8001 && printf "GET /replicas;csv HTTP/1.0\r\n\r\n" >&3 && cat <&3'
@@ -20,7 +21,7 @@ replicas() {
 is_in_use() { # ID of a container
   local address
   address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$1")
-  replicas | grep --quiet "^ready,.*,UP,.*,${address//./[.]}:8000,"
+  replicas | grep "^ready,.*,UP,.*,${address//./[.]}:8000," >/dev/null
 }
 
 wait_for() { # ID of a container
@@ -36,7 +37,7 @@ mapfile -t before < <(app)
 if [ ${#before[@]} -eq 0 ]; then
   exec docker-compose up -d
 fi
-if ! replicas | grep --quiet '^# pxname'; then
+if ! replicas | grep '^# pxname' >/dev/null; then
   echo "The balancer does not say whom it uses. Start it anew, which cuts who is connected: docker-compose restart lb" >&2
   exit 1
 fi
