@@ -63,6 +63,7 @@ def includeme(config: Configurator) -> None:
     config.include("combine_auth.limits")
     config.include("combine_auth.audit.roles")
     config.include("combine_auth.audit.settings_changes")
+    config.include("combine_auth.administration")
     # The pages.
     config.include("combine_auth.sign_in")
     config.include("combine_auth.account")

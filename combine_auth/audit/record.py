@@ -159,7 +159,7 @@ def _sweep(session: Session) -> None:
     old = (
         select(AuditEvent.id)
         .where(
-            AuditEvent.id < _first_key_of(datetime.now(UTC) - KEPT_FOR),
+            AuditEvent.id < first_key_of(datetime.now(UTC) - KEPT_FOR),
             AuditEvent.created_at < func.now() - KEPT_FOR,
         )
         .order_by(AuditEvent.id)
@@ -174,6 +174,7 @@ def _sweep(session: Session) -> None:
     )
 
 
-def _first_key_of(moment: datetime) -> uuid.UUID:
+def first_key_of(moment: datetime) -> uuid.UUID:
     """The least UUID of version 7 of this millisecond (RFC 9562, 5.7)."""
-    return uuid.UUID(int=int(moment.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62)
+    milliseconds = min(max(0, int(moment.timestamp() * 1000)), (1 << 48) - 1)
+    return uuid.UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62)

@@ -1,6 +1,7 @@
-"""The commands ``combine user`` and ``combine token``."""
+"""The commands ``combine audit``, ``combine user`` and ``combine token``."""
 
+from combine_auth.cli.audit import audit
 from combine_auth.cli.tokens import token
 from combine_auth.cli.users import user
 
-__all__ = ["token", "user"]
+__all__ = ["audit", "token", "user"]

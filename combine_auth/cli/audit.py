@@ -1,0 +1,109 @@
+"""``combine audit``: what happened to accounts and rights."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import click
+from sqlalchemy.orm import Session
+
+from combine_auth.audit import Action, AuditEvent
+from combine_auth.audit.listing import Wanted, details_shown, list_events, show_event
+from combine_auth.cli.service import OpenService, config_option, shown
+from combine_auth.cli.table import show_table
+
+DEFAULT_LIMIT = 50
+MOST = 10_000
+_PAGE = 200
+_AGO = re.compile(r"([1-9][0-9]{0,5})([mhd])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
+    """A time: how long ago (90m, 24h, 7d), or ISO 8601; without a zone it is UTC."""
+    if value is None:
+        return None
+    ago = _AGO.fullmatch(value)
+    try:
+        if ago is not None:
+            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        message = f"{value!r} is no time. Write 90m, 24h, 7d, 2026-11-23 or 2026-11-23T14:00Z."
+        raise click.BadParameter(message) from error
+
+
+@click.command()
+@config_option
+@click.option(
+    "--user", "email", callback=shown, metavar="EMAIL", help="What this user did or had done to it."
+)
+@click.option("--action", type=click.Choice([action.value for action in Action]), help="One kind of line.")
+@click.option("--outcome", callback=shown, help="ok, or the code of a refusal.")
+@click.option("--since", callback=_moment, metavar="TIME", help="Not before: 24h, 7d, 2026-11-23.")
+@click.option("--until", callback=_moment, metavar="TIME", help="Before.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MOST),
+    default=DEFAULT_LIMIT,
+    show_default=True,
+    help="How many lines.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+@click.pass_obj
+def audit(
+    open_service: OpenService,
+    ini: str,
+    email: str | None,
+    action: str | None,
+    outcome: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Show what happened to accounts and rights, the newest first."""
+    wanted = Wanted(email, action, outcome, since, until)
+    with open_service(ini) as service, service.sessions() as session:
+        events = list(_events(session, wanted, limit))
+    if as_json:
+        for event in events:
+            click.echo(json.dumps(show_event(event), ensure_ascii=False))
+        return
+    head = ("TIME", "ACTION", "OUTCOME", "ACTOR", "TARGET", "ADDRESS", "REQUEST", "DETAILS")
+    show_table(head, (_row(event) for event in events))
+    if len(events) == limit:
+        click.echo(f"There may be more: --limit is {limit}.", err=True)
+
+
+def _events(session: Session, wanted: Wanted, limit: int) -> Iterator[AuditEvent]:
+    cursor = None
+    while limit > 0:
+        page = list_events(session, wanted, cursor=cursor, limit=min(limit, _PAGE))
+        yield from page.items
+        limit -= len(page.items)
+        cursor = page.next
+        if cursor is None:
+            return
+
+
+def _row(event: AuditEvent) -> tuple[str, ...]:
+    details = " ".join(f"{name}={_word(value)}" for name, value in details_shown(event).items())
+    return (
+        f"{event.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z",
+        event.action,
+        event.outcome,
+        event.actor or "-",
+        event.target or "-",
+        event.ip or "-",
+        event.request_id or "-",
+        details,
+    )
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,138 @@
+"""What administrators see and do over the API; and that nobody else does."""
+
+import uuid
+
+import pytest
+from sqlalchemy import update
+
+from combine_auth.audit import Action, record
+from combine_core.database import session_factory
+from combine_core.users import User
+
+PATHS = [
+    ("GET", "/api/v1/audit"),
+    ("GET", "/api/v1/users"),
+    ("PATCH", "/api/v1/users/{id}"),
+    ("DELETE", "/api/v1/users/{id}/sessions"),
+]
+
+
+@pytest.fixture
+def root(app, sign_in):
+    person = sign_in("root@example.com")
+    with session_factory(app.registry).begin() as session:
+        session.execute(update(User).where(User.id == person.user_id).values(is_admin=True))
+    return person
+
+
+@pytest.fixture
+def ann(sign_in):
+    return sign_in("ann@example.com")
+
+
+def ask(client, method, path, **options):
+    call = {"GET": client.get, "PATCH": client.patch_json, "DELETE": client.delete}[method]
+    return call(path, {"disabled": True}, **options) if method == "PATCH" else call(path, **options)
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+def test_others_are_refused_whether_there_is_such_a_user_or_not(testapp, ann, root, method, path):
+    bodies = set()
+    for user_id in (root.user_id, uuid.uuid4()):
+        target = path.format(id=user_id)
+        assert ask(testapp, method, target, status=401).content_type == "application/problem+json"
+        problem = ask(ann.client, method, target, status=403).json
+        bodies.add(problem["detail"])
+    assert bodies == {"This is for administrators. An operator makes one: combine user grant-admin"}
+
+
+def test_the_audit_comes_in_pages_and_by_filter(app, root, ann):
+    with session_factory(app.registry).begin() as session:
+        for number in range(5):
+            record(session, Action.SIGN_IN, actor_id=ann.user_id, actor=ann.email, number=number)
+        record(session, Action.SIGN_IN, outcome="access_denied")
+        record(session, Action.SETTINGS, actor="service", digests={"A": "x"}, key="k", changed=[])
+    client = root.client
+    seen, cursor = [], None
+    while True:
+        page = client.get("/api/v1/audit", {"limit": "2"} | ({"cursor": cursor} if cursor else {}))
+        seen += [event["action"] for event in page.json["items"]]
+        assert "digests" not in page.text
+        cursor = page.json["next"]
+        if cursor is None:
+            break
+    assert seen == ["settings", *["sign-in"] * 6]
+
+    def numbers(**query):
+        items = client.get("/api/v1/audit", query, status=200).json["items"]
+        return [event["details"].get("number") for event in items]
+
+    assert numbers(user="Ann@Example.com") == [4, 3, 2, 1, 0]
+    assert numbers(outcome="access_denied") == [None]
+    assert numbers(action="settings", user="ann@example.com") == []
+    assert len(numbers(since="2026-01-01T00:00:00Z")) == 7
+    assert numbers(until="2026-01-01T00:00:00Z") == []
+    assert numbers(user="nul\0@example.com") == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"cursor": "x"}, {"limit": "0"}, {"since": "yesterday"}, {"user": ""}, {"action": "x" * 51}],
+)
+def test_odd_questions_are_refused(root, query):
+    answer = root.client.get("/api/v1/audit", query, status=400)
+    assert answer.content_type == "application/problem+json"
+
+
+def test_users_are_listed_and_found(root, ann):
+    client = root.client
+    emails = [user["email"] for user in client.get("/api/v1/users").json["items"]]
+    assert emails == ["ann@example.com", "root@example.com"]
+    [found] = client.get("/api/v1/users", {"email": "ANN@example.com "}).json["items"]
+    assert found["id"] == str(ann.user_id)
+    assert found["disabled_at"] is None
+
+
+def test_a_user_is_kept_out_and_let_in_again(root, ann):
+    path = f"/api/v1/users/{ann.user_id}"
+    ann.client.get("/api/v1/me", status=200)
+    for _ in range(2):
+        assert root.client.patch_json(path, {"disabled": True}, status=200).json["disabled_at"]
+    ann.client.get("/api/v1/me", status=401)
+    assert root.client.patch_json(path, {"disabled": False}).json["disabled_at"] is None
+    ann.client.get("/api/v1/me", status=200)
+    lines = root.client.get("/api/v1/audit", {"user": "ann@example.com"}).json["items"]
+    assert [(line["action"], line["actor"]) for line in lines] == [
+        ("user-enable", "root@example.com"),
+        ("user-disable", "root@example.com"),
+    ]
+    assert lines[0]["request_id"]
+
+
+def test_nobody_disables_themselves(root):
+    path = f"/api/v1/users/{root.user_id}"
+    root.client.patch_json(path, {"disabled": True}, status=409)
+    root.client.get("/api/v1/me", status=200)
+
+
+def test_sessions_end_everywhere(app, root, ann, testapp):
+    from combine_auth.sessions import start_session
+
+    with session_factory(app.registry).begin() as session:
+        cookies = [start_session(session, ann.user_id) for _ in range(2)]
+    for cookie in cookies:
+        testapp.get("/api/v1/me", headers={"Cookie": f"combine_session={cookie}"}, status="*")
+    root.client.delete(f"/api/v1/users/{ann.user_id}/sessions", status=204)
+    [line] = root.client.get("/api/v1/audit", {"action": "sessions-end-all"}).json["items"]
+    assert line["details"]["ended"] == 2
+    assert line["target"] == f"user:{ann.user_id}"
+
+
+def test_who_is_not_there_is_not_found(root):
+    nobody = uuid.uuid4()
+    root.client.patch_json(f"/api/v1/users/{nobody}", {"disabled": True}, status=404)
+    root.client.delete(f"/api/v1/users/{nobody}/sessions", status=404)
+    root.client.patch_json("/api/v1/users/me", {"disabled": True}, status=400)
+    root.client.patch_json(f"/api/v1/users/{nobody}", {}, status=422)
+    answer = root.client.get(f"/api/v1/users/{nobody}", status=405)
+    assert answer.headers["Allow"] == "PATCH"
