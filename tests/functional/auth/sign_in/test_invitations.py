@@ -1,0 +1,187 @@
+"""The link that an operator sends: from ``combine user create`` to the first sign-in."""
+
+from __future__ import annotations
+
+import threading
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from click.testing import CliRunner
+
+from combine_core.cli import main
+from tests.functional.auth.sign_in.conftest import HOST, Browser, audit, count
+
+
+@pytest.fixture
+def combine(tmp_path, database_url, monkeypatch):
+    """``combine("user create ann@example.com")``."""
+    for name in ("ENVIRONMENT", "DATABASE_URL", "COMBINE_CORE_DATABASE_URL", "COMBINE_INI"):
+        monkeypatch.delenv(name, raising=False)
+    ini = tmp_path / "development.ini"
+    ini.write_text(
+        "[app:main]\nuse = egg:combine\npyramid.includes = combine_core combine_auth\n"
+        "combine_core.environment = development\n"
+        f"combine_core.database_url = {database_url.replace('%', '%%')}\n"
+    )
+
+    def run(line):
+        return CliRunner().invoke(main, [*line.split(), "-c", str(ini)])
+
+    return run
+
+
+def link_of(result):
+    """The path of the link that a command has printed, alone on stdout."""
+    assert result.exit_code == 0, result.output
+    [line] = result.stdout.splitlines()
+    assert line.startswith(f"{HOST}/auth/invitation?token=")
+    return line.removeprefix(HOST)
+
+
+def accept(browser, issuer, link, provider="google", **claims):
+    page = browser.client.get(link)
+    form = next(f for f in page.forms.values() if f.action == f"/auth/{provider}/start")
+    return browser.come_back(issuer.callback_url(form.submit(status=303).location, **claims))
+
+
+def test_first_administrator(service, browser, google, combine):
+    link = link_of(combine("user create boss@example.com --admin --name Boss"))
+    page = browser.client.get(link)
+    assert "Welcome, Boss" in page
+    assert "an administrator" in page
+    assert accept(browser, google, link, email="other@example.com").location == f"{HOST}/"
+    me = browser.client.get("/whoami").json
+    assert (me["email"], me["admin"]) == ("boss@example.com", True)
+    assert count(service, "users") == 1
+    again = Browser(service)
+    again.sign_in(google, email="other@example.com")
+    assert again.whoami() == "boss@example.com"
+    assert audit(service, "user-create") == ["ok"]
+    # Made, and used.
+    assert audit(service, "invitation") == ["ok", "ok"]
+
+
+def test_address_alone_does_not_let_in(service, browser, google, combine):
+    """The user exists; who brings no link is not them, whatever their verified address is."""
+    combine("user create ann@example.com --admin")
+    browser.failure(browser.sign_in(google), "email_in_use", 409)
+
+
+def test_works_once(service, browser, google, combine):
+    link = link_of(combine("user create ann@example.com"))
+    accept(browser, google, link)
+    other = Browser(service)
+    other.failure(other.client.get(link), "invitation_invalid", 400)
+
+
+def test_two_who_have_opened_it(service, browser, google, combine):
+    link = link_of(combine("user create ann@example.com"))
+    backs = []
+    browsers = [browser, Browser(service)]
+    for number, one in enumerate(browsers):
+        page = one.client.get(link)
+        form = next(f for f in page.forms.values() if "google" in f.action)
+        url = form.submit(status=303).location
+        backs.append(google.callback_url(url, sub=f"person {number}"))
+    gate = threading.Barrier(2)
+    targets = []
+
+    def run(number):
+        gate.wait()
+        targets.append(browsers[number].come_back(backs[number]).location)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    codes = sorted(parse_qs(urlsplit(t).query).get("code", ["ok"])[0] for t in targets)
+    assert codes == ["invitation_invalid", "ok"]
+    assert count(service, "identities") == 1
+
+
+def test_new_link_ends_the_earlier(service, browser, google, combine):
+    first = link_of(combine("user create ann@example.com"))
+    page = browser.client.get(first)
+    form = next(f for f in page.forms.values() if "google" in f.action)
+    back = google.callback_url(form.submit(status=303).location, sub="finder")
+    second = link_of(combine("user invite Ann@example.com"))
+    # Neither the old link nor whoever has opened it before.
+    browser.failure(browser.client.get(first), "invitation_invalid", 400)
+    browser.failure(browser.come_back(back), "invitation_invalid", 400)
+    assert count(service, "identities") == 0
+    accept(browser, google, second)
+    assert browser.whoami() == "ann@example.com"
+
+
+def test_too_old(service, browser, google, combine):
+    link = link_of(combine("user create ann@example.com"))
+    [(days,)] = service.execute("SELECT (expires_at - created_at)::text FROM invitations")
+    assert days == "7 days"
+    page = browser.client.get(link)
+    form = next(f for f in page.forms.values() if "google" in f.action)
+    url = form.submit(status=303).location
+    service.execute("UPDATE invitations SET expires_at = now()")
+    browser.failure(browser.client.get(link), "invitation_invalid", 400)
+    browser.failure(form.submit(status=303), "invitation_invalid", 400)
+    browser.failure(browser.come_back(google.callback_url(url)), "invitation_invalid", 400)
+
+
+def test_of_a_disabled_user(browser, google, combine):
+    link = link_of(combine("user create ann@example.com"))
+    page = browser.client.get(link)
+    form = next(f for f in page.forms.values() if "google" in f.action)
+    back = google.callback_url(form.submit(status=303).location)
+    combine("user disable ann@example.com")
+    browser.failure(browser.client.get(link), "invitation_invalid", 400)
+    browser.failure(browser.come_back(back), "account_disabled", 403)
+    result = combine("user invite ann@example.com")
+    assert result.exit_code == 1
+    assert "is disabled" in result.stderr
+
+
+def test_identity_of_somebody_else(service, browser, google, combine):
+    Browser(service).sign_in(google, email="bob@example.com")
+    link = link_of(combine("user create ann@example.com"))
+    browser.failure(accept(browser, google, link), "identity_in_use", 409)
+    # It is not used up by that.
+    accept(browser, google, link, sub="another")
+    assert browser.whoami() == "ann@example.com"
+
+
+def test_own_identity_again(service, browser, google, combine):
+    accept(browser, google, link_of(combine("user create ann@example.com")))
+    accept(browser, google, link_of(combine("user invite ann@example.com")))
+    assert count(service, "identities") == 1
+
+
+@pytest.mark.parametrize("token", ["", "x", "a" * 43, "%00", "%ff", "a" * 5000])
+def test_unknown_token(browser, token):
+    answer = browser.client.get(f"/auth/invitation?token={token}")
+    browser.failure(answer, "invitation_invalid", 400)
+    answer = browser.post("/auth/google/start", {"purpose": "invitation", "invitation": token})
+    browser.failure(answer, "invitation_invalid", 400)
+
+
+def test_token_is_not_stored(service, combine):
+    link = link_of(combine("user create ann@example.com"))
+    token = link.partition("token=")[2]
+    [(row,)] = service.execute("SELECT to_jsonb(i)::text FROM invitations i")
+    assert token not in row
+    rows = service.execute("SELECT to_jsonb(a)::text FROM audit_events a")
+    assert not [r for (r,) in rows if token in r]
+
+
+def test_grant_and_revoke(service, browser, google, combine):
+    """New rights, new session."""
+    browser.sign_in(google)
+    assert combine("user grant-admin ann@example.com").exit_code == 0
+    assert browser.whoami() is None
+    browser.sign_in(google)
+    assert browser.client.get("/whoami").json["admin"] is True
+    assert combine("user revoke-admin ann@example.com").exit_code == 0
+    assert browser.whoami() is None
+    browser.sign_in(google)
+    assert browser.client.get("/whoami").json["admin"] is False
+    assert audit(service, "admin-grant") == audit(service, "admin-revoke") == ["ok"]
+    assert combine("user revoke-admin nobody@example.com").exit_code == 1
