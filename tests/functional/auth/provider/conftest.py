@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from webtest import TestApp
 
+from combine_auth.clients.built_in import CLI
 from combine_auth.clients.service import Wishes, register_client
 from combine_core.settings import CoreSettings, settings_of
 from tests.functional.auth.conftest import COOKIE, Service
@@ -44,6 +45,10 @@ class Client:
         """How it says who it is, in the body."""
         named = {"client_id": self.client_id}
         return named if self.secret is None else {**named, "client_secret": self.secret}
+
+
+# Nobody registers it.
+COMMAND_LINE = Client(CLI, None)
 
 
 class Provider:
