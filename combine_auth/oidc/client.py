@@ -153,12 +153,14 @@ class OidcClient:
     def _check_named(self, named: str | None) -> None:
         """Refuse a callback of another provider before anything is sent (mix-up, RFC 9700 2.1)."""
         issuer = self.provider.issuer
-        if named is None or named == issuer or named in self.provider.other_issuers:
+        if named is None or named in self.provider.other_issuers:
             return
         if TENANT in issuer:
             before, _, after = issuer.partition(TENANT)
             if re.fullmatch(re.escape(before) + GUID.pattern + re.escape(after), named):
                 return
+        elif named == issuer:
+            return
         detail = f"the callback is of another issuer: {failures.plain(named)}"
         raise SignInFailure(FailureCode.ISSUER_MISMATCH, detail)
 

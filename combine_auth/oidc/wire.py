@@ -152,7 +152,7 @@ class _Adapter(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
         response = super().send(request, **{**options, "stream": True})
         try:
-            body = response.raw.read(LARGEST + 1, decode_content=False)
+            body = _read(response)
         except ReadTimeoutError as error:
             raise requests.ReadTimeout from error
         except HTTPError as error:
@@ -163,6 +163,17 @@ class _Adapter(HTTPAdapter):
         response.encoding = "utf-8"
         response._content = _unpacked(body, response.headers.get("Content-Encoding", ""))  # noqa: SLF001
         return response
+
+
+def _read(response: requests.Response) -> bytes:
+    body = b""
+    # The end is what an empty read says; before it, an answer that was cut off is not noticed.
+    while len(body) <= LARGEST:
+        more = response.raw.read(LARGEST + 1 - len(body), decode_content=False)
+        if not more:
+            break
+        body += more
+    return body
 
 
 def _unpacked(body: bytes, encoding: str) -> bytes:
