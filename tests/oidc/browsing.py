@@ -1,14 +1,39 @@
-"""What people do with the mouse, in Chromium."""
+"""What people do with the mouse in Chromium, and operators with commands."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
+
+from tests.conftest import Service
+
+
+def combine(service: Service, *arguments: str) -> str:
+    """Run a command of the service, as its operator; what it prints."""
+    program = Path(sys.executable).parent / "combine"
+    done = subprocess.run(
+        [program, *arguments, "-c", service.ini],
+        env=service.environment,
+        cwd=service.ini.parent,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.stdout
+
+
+def heading(page: Any, name: str) -> None:
+    """Wait until the page with this heading is there."""
+    page.get_by_role("heading", name=name, exact=True).wait_for()
 
 
 def go_to_provider(page: Any, title: str) -> None:
     """From the sign-in page to the provider's."""
     page.get_by_role("button", name=f"Sign in with {title}").click()
-    page.get_by_role("heading", name=f"Sign in with {title}").wait_for()
+    heading(page, f"Sign in with {title}")
 
 
 def agree(page: Any, account: str) -> None:
@@ -27,4 +52,10 @@ def sign_in(page: Any, title: str, account: str) -> None:
     page.goto("/account")
     go_to_provider(page, title)
     agree(page, account)
-    page.get_by_role("heading", name="Account", exact=True).wait_for()
+    heading(page, "Account")
+
+
+def sign_out(page: Any) -> None:
+    """Press the button in the head of every page."""
+    page.get_by_role("banner").get_by_role("button", name="Sign out").click()
+    heading(page, "Sign in")

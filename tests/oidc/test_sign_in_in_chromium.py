@@ -3,41 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.oidc.browsing import agree, deny, go_to_provider, sign_in
+from tests.oidc.browsing import agree, combine, deny, go_to_provider, heading, sign_in, sign_out
 from tests.oidc.issuer import skip_without_node
 
 skip_without_node()
 if shutil.which("chromium") is None:
     pytest.skip("no Chromium here (Debian: apt-get install chromium)", allow_module_level=True)
-
-
-def heading(page, name):
-    page.get_by_role("heading", name=name, exact=True).wait_for()
-
-
-def sign_out(page):
-    page.get_by_role("button", name="Sign out", exact=True).first.click()
-    heading(page, "Sign in")
-
-
-def combine(service, *arguments):
-    """Run a command of the service, as its operator."""
-    program = Path(sys.executable).parent / "combine"
-    return subprocess.run(
-        [program, *arguments, "-c", service.ini],
-        env=service.environment,
-        cwd=service.ini.parent,
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    ).stdout
 
 
 @pytest.mark.parametrize(("title", "account"), [("Google", "anna"), ("Microsoft", "ben")])
@@ -94,9 +68,9 @@ def test_a_browser_that_lost_its_cookies_is_told_so(service, open_page):
     sign_in(page, "Google", "anna")
 
 
-def test_a_provider_that_is_away_is_said_to_be(service, open_page, google):
+def test_a_provider_that_is_away_is_said_to_be(serve, open_page, google):
     google.stop()
-    page = open_page(service, expected=(503,))
+    page = open_page(serve(), expected=(503,))
     page.goto("/account")
     page.get_by_role("button", name="Sign in with Google").click()
     heading(page, "Google does not answer")

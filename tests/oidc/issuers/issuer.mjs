@@ -8,7 +8,7 @@ import { Provider, interactionPolicy } from 'oidc-provider';
 import { createMemoryAdapter } from 'oidc-provider/lib/adapters/memory_adapter.js';
 
 import { Faults } from './faults.mjs';
-import { answerLogin } from './login.mjs';
+import { answerLogin, showLogout } from './login.mjs';
 
 export class Issuer {
   // profile: see profiles.mjs
@@ -77,7 +77,7 @@ export class Issuer {
       cookies: { keys: [this.cookieKey] },
       features: {
         devInteractions: { enabled: false },
-        rpInitiatedLogout: { enabled: profile.endsSessions },
+        rpInitiatedLogout: { enabled: profile.endsSessions, logoutSource: showLogout },
       },
       findAccount: (_, sub) => this.#account(sub),
       interactions: {

@@ -1,4 +1,4 @@
-// The page on which an issuer asks who somebody is: the name of an account, or Cancel.
+// The pages of an issuer. On one it asks who somebody is: the name of an account, or Cancel.
 
 export async function answerLogin(issuer, request, response) {
   const { provider } = issuer;
@@ -31,6 +31,12 @@ export async function answerLogin(issuer, request, response) {
   });
 }
 
+// The provider's own page fetches fonts from the network.
+export function showLogout(context, form) {
+  context.body = page(`<h1>Sign out?</h1>${form}
+<button type="submit" form="op.logoutForm" name="logout" value="yes">Yes, sign me out</button>`);
+}
+
 function form(title, prompt, alert) {
   return `<h1>Sign in with ${title}</h1>${alert}
 <form method="post" data-prompt="${prompt}">
@@ -42,8 +48,12 @@ function form(title, prompt, alert) {
 
 function show(response, status, body) {
   response.writeHead(status, { 'Content-Type': 'text/html; charset=utf-8', 'Cache-Control': 'no-store' });
-  response.end(`<!doctype html><html lang="en"><head><title>Sign in</title>
-<link rel="icon" href="data:,"></head><body>${body}</body></html>`);
+  response.end(page(body));
+}
+
+function page(body) {
+  return `<!doctype html><html lang="en"><head><title>Issuer</title>
+<link rel="icon" href="data:,"></head><body>${body}</body></html>`;
 }
 
 async function read(request) {
