@@ -28,10 +28,12 @@ class Providers:
 
     :ivar clients: by name, in the order of their buttons
     :ivar hidden: by name, why a provider is not offered, with the variable to set
+    :ivar faulty: those of the hidden that somebody has tried to set up
     """
 
     clients: Mapping[str, OidcClient]
     hidden: Mapping[str, str]
+    faulty: frozenset[str] = frozenset()
 
 
 def providers_of(registry: Registry) -> Providers:
@@ -75,7 +77,8 @@ def make_providers(settings: AuthSettings, ini: Mapping[str, Any]) -> Providers:
         # Somebody wrote their names, and expects to see them.
         faulty, unset = {**unset, **faulty}, {}
     _tell(clients, unset, faulty)
-    return Providers(MappingProxyType(clients), MappingProxyType({**unset, **faulty}))
+    hidden = MappingProxyType({**unset, **faulty})
+    return Providers(MappingProxyType(clients), hidden, frozenset(faulty))
 
 
 def _lacking(given: ProviderSettings) -> str:

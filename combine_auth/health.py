@@ -1,0 +1,116 @@
+"""The health check of combine_auth; the only module of it that knows combine_health.
+
+The assembly names it in ``pyramid.includes``. Without it, or without combine_health, the rest works.
+
+``sign_in``  for people to read: with whom one can sign in, what to enter in the consoles of the
+             providers, and whether these answer. It decides nothing: who is signed in stays so while
+             a provider is away
+
+``combine doctor -c production.ini`` prints it (runbook: *OAuth Login Fails*).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from combine_auth.oidc import OidcClient, providers_of, redirect_uri
+from combine_auth.settings import AuthSettings
+from combine_core.settings import DEPLOYED, CoreSettings, settings_of
+from combine_health import HealthResult
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+    from pyramid.registry import Registry
+
+INTERVAL_S = 60.0
+# Older metadata are fetched anew for the check, and the sign-ins use them too: one small document of
+# each provider in five minutes.
+MAX_AGE_S = 300.0
+# For each provider; a little more than its client waits.
+_PATIENCE_S = 9.0
+
+REGISTRATION = (
+    "Verify client ID/secret are correct, and written without quotes. Check redirect URIs in provider"
+    " console."
+)
+REMEDIES = {
+    "provider_unreachable": (
+        "Check the provider's status page, and the way from this machine to the internet (HTTPS_PROXY)."
+        " The other providers still work."
+    ),
+    "provider_hidden": REGISTRATION,
+    "no_provider": (
+        "Set GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET, or those of another provider, or nobody can"
+        " sign in."
+    ),
+    "origin_missing": "Verify ALLOWED_ORIGINS includes your domain: the address in PUBLIC_URL.",
+}
+
+
+def sign_in(registry: Registry) -> HealthResult:
+    """With whom people can sign in, and whether those answer."""
+    core = settings_of(registry, CoreSettings)
+    providers = providers_of(registry)
+    facts: dict[str, object] = {
+        "public_url": core.public_url,
+        "in_allowed_origins": core.public_url in core.allowed_origins,
+    }
+    away: list[str] = []
+    for name, client in providers.clients.items():
+        failure = client.look(MAX_AGE_S)
+        facts[name] = _facts(client, core.public_url, failure.detail if failure else "answers")
+        if failure is not None:
+            away.append(f"{name}: {failure.detail}")
+    for name, why in providers.hidden.items():
+        facts[name] = {"offered": False, "why": why}
+
+    if core.public_url not in core.allowed_origins:
+        detail = f"{core.public_url} is not among ALLOWED_ORIGINS, so that its pages are refused"
+        return HealthResult.degraded("origin_missing", detail, **facts)
+    if away:
+        return HealthResult.degraded("provider_unreachable", "; ".join(away), **facts)
+    if providers.faulty:
+        hidden = "; ".join(f"{name}: {providers.hidden[name]}" for name in providers.faulty)
+        return HealthResult.degraded("provider_hidden", hidden, **facts)
+    if not providers.clients and core.environment in DEPLOYED:
+        detail = "no provider is set up to sign in with"
+        return HealthResult.degraded("no_provider", detail, **facts)
+    titles = [client.provider.title for client in providers.clients.values()]
+    with_whom = f"people sign in with {' or '.join(titles)}" if titles else "no provider is set up"
+    return HealthResult.healthy(with_whom, **facts)
+
+
+def _facts(client: OidcClient, public_url: str, state: str) -> dict[str, object]:
+    """What the operator compares with the provider's console."""
+    provider = client.provider
+    return {
+        "offered": True,
+        "client_id": provider.client_id,
+        "redirect_uri": redirect_uri(public_url, provider.name),
+        "origin": public_url,
+        "console": provider.console,
+        "issuer": provider.issuer,
+        "state": state,
+    }
+
+
+def includeme(config: Configurator) -> None:
+    """Add the check to the health add-on, and tell it what it must never show."""
+    config.include("combine_health")
+    config.include("combine_auth")
+    settings = config.add_addon_settings(AuthSettings)
+    clients = providers_of(config.registry).clients.values()
+    config.add_health_check(
+        "sign_in",
+        sign_in,
+        kind="info",
+        interval=INTERVAL_S,
+        timeout=_PATIENCE_S * max(1, len(clients)),
+        remedy=REGISTRATION,
+        remedies=REMEDIES,
+    )
+    for secret in settings.secrets():
+        config.add_health_secret(secret)
+    for client in clients:
+        # A plugin may bring its own.
+        config.add_health_secret(client.provider.client_secret.get_secret_value())
