@@ -141,6 +141,7 @@ setup(
                 f"{name} = combine_health.cli:main"
                 for name in ("probe", "doctor", "maintenance", "list")
             ),
+            "audit = combine_auth.cli:audit",
             "token = combine_auth.cli:token",
             "user = combine_auth.cli:user",
         ],
