@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from typing import Any
-from urllib.parse import parse_qsl
 
 from pyramid.httpexceptions import HTTPSeeOther
 
@@ -13,6 +12,7 @@ from combine_auth.audit import Action, record_apart
 from combine_auth.failure import FailureCode, SignInFailure
 from combine_auth.oidc import providers_of, redirect_uri
 from combine_auth.sign_in.failure_words import GENERIC, WORDS, Way, Words
+from combine_auth.sign_in.query import query_of
 from combine_core.settings import CoreSettings, settings_of
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def refuse(failure: SignInFailure, request: Any) -> Any:
 
 def show(request: Any) -> Any:
     """The page of a failure. Its query is whatever somebody has typed."""
-    given = _query(request)
+    given = query_of(request)
     code = given.get("code", "")
     words = WORDS[FailureCode(code)] if code in list(FailureCode) else GENERIC
     name = given.get("provider", "")
@@ -78,11 +78,6 @@ def show(request: Any) -> Any:
         "way_is_account": words.way is Way.ACCOUNT,
         "request_id": request_id if _REQUEST_ID.fullmatch(request_id) else None,
     }
-
-
-def _query(request: Any) -> dict[str, str]:
-    text = request.environ.get("QUERY_STRING", "")[:2000]
-    return dict(parse_qsl(text, errors="replace"))
 
 
 def _is_known(request: Any, name: str) -> bool:

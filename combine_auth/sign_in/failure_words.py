@@ -101,7 +101,6 @@ WORDS = {
             " {NAME}_CLIENT_SECRET. A line at start says what is missing.",
         ),
         registration=True,
-        level=logging.WARNING,
     ),
     FailureCode.INVALID_CLIENT: Words(
         502,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
+
+from combine_auth.sign_in.query import query_of
 
 HOME = "/"
 _LONGEST = 2000
@@ -45,9 +47,5 @@ def _is_plain(path: str) -> bool:
 
 
 def next_of_query(request: Any) -> str:
-    """The path that the query of this request names as ``next``; ``/`` without a good one.
-
-    ``request.GET`` will not do: it raises where the query is not UTF-8.
-    """
-    query = parse_qs(request.environ.get("QUERY_STRING", ""), errors="replace", max_num_fields=100)
-    return safe_next(query.get("next", [HOME])[0])
+    """The path that the query of this request names as ``next``; ``/`` without a good one."""
+    return safe_next(query_of(request).get("next", HOME))

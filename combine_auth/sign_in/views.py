@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from typing import Any
-from urllib.parse import parse_qsl
 
 from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPSeeOther
 from pyramid.security import forget, remember
@@ -19,6 +18,7 @@ from combine_auth.sessions import BrowserSession
 from combine_auth.sign_in.leave import client_named, let_forms_leave, text_of
 from combine_auth.sign_in.local import is_switched_on, local_user, why_not_local
 from combine_auth.sign_in.next_path import next_of_query, safe_next
+from combine_auth.sign_in.query import query_of
 from combine_core.settings import CoreSettings, settings_of
 
 logger = logging.getLogger(__name__)
@@ -49,8 +49,8 @@ def _page(request: Any, target: str, refused: str | None = None) -> dict[str, An
 
 def _still_inside(request: Any) -> tuple[str, str] | None:
     """Where somebody who signed out here may sign out too: the provider's title, and the address."""
-    given = dict(parse_qsl(request.environ.get("QUERY_STRING", "")[:2000], errors="replace"))
-    client = providers_of(request.registry).clients.get(given.get("signed_out", ""))
+    name = query_of(request).get("signed_out", "")
+    client = providers_of(request.registry).clients.get(name)
     if client is None:
         return None
     public_url = settings_of(request.registry, CoreSettings).public_url
@@ -98,8 +98,7 @@ def invitation(request: Any) -> Any:
     :raises SignInFailure: the link is not good
     """
     check_limit(request, "invitation")
-    given = dict(parse_qsl(request.environ.get("QUERY_STRING", "")[:2000], errors="replace"))
-    token = given.get("token", "")
+    token = query_of(request).get("token", "")
     user = invited_user(request.dbsession, token)
     if user is None:
         raise SignInFailure(FailureCode.INVITATION_INVALID, "the link is not good")

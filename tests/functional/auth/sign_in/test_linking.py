@@ -29,9 +29,7 @@ def ann(browser, google):
 
 
 def grow_old(service, minutes=11):
-    service.execute(
-        f"UPDATE sessions SET created_at = created_at - interval '{minutes} minutes'"
-    )
+    service.execute(f"UPDATE sessions SET created_at = created_at - interval '{minutes} minutes'")
 
 
 def link(browser, issuer, provider="microsoft", **claims):

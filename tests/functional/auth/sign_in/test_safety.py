@@ -1,0 +1,249 @@
+"""Redirects, hosts, fixation, methods, floods. T25 to T30."""
+
+from __future__ import annotations
+
+import threading
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+
+from tests.functional.auth.sign_in.conftest import (
+    BROWSER,
+    CSRF,
+    HOST,
+    SESSION,
+    Browser,
+    audit,
+    count,
+)
+
+
+class TestT25OpenRedirect:
+    """`next` is a path of ours, or home."""
+
+    EVIL = (
+        "//e.example",
+        "/\\e.example",
+        "/%09/e.example",
+        "/\t/e.example",
+        "https:e.example",
+        "https://e.example",
+        "javascript:alert(1)",
+        "/a//e.example",
+        "http:///e.example",
+        "@e.example",
+        "/x\r\nSet-Cookie: a=b",
+        "/" + "a" * 5000,
+        "/\u2044\u2044e.example",
+        "\u2215\u2215e.example",
+        "/%2f%2fe.example",
+        "/%252f%252fe.example",
+        "/%5ce.example",
+        "/auth/sign-out",
+        "/auth/local",
+        "",
+    )
+
+    @pytest.mark.parametrize("evil", EVIL)
+    def test_goes_home(self, service, browser, google, evil):
+        answer = browser.sign_in(google, fields={"next": evil})
+        assert answer.location == f"{HOST}/"
+        assert "a=b" not in str(answer.headers)
+        page = Browser(service).client.get(f"/auth/sign-in?next={quote(evil)}")
+        for form in page.forms.values():
+            assert form["next"].value == "/"
+
+    def test_path_is_kept_here_and_not_sent_along(self, browser, google):
+        url = browser.start(next="/whoami?secret=1")
+        assert "secret" not in url
+        answer = browser.come_back(f"{google.callback_url(url)}&next=/refuse")
+        assert answer.location == f"{HOST}/whoami?secret=1"
+
+    def test_too_many_parameters(self, browser):
+        browser.client.get("/auth/sign-in?" + "a=b&" * 1000, status=200)
+
+
+class TestT26Host:
+    """The redirect URI is made of PUBLIC_URL alone."""
+
+    @pytest.mark.parametrize(
+        "environ",
+        [
+            {"HTTP_X_FORWARDED_HOST": "evil.example"},
+            {"HTTP_FORWARDED": "host=evil.example"},
+            {"HTTP_X_FORWARDED_PORT": "444", "HTTP_X_FORWARDED_PROTO": "https"},
+            {"HTTP_X_ORIGINAL_HOST": "evil.example"},
+            {"HTTP_HOST": "127.0.0.1:8000"},
+            {"SERVER_NAME": "evil.example", "SERVER_PORT": "1"},
+            {"SCRIPT_NAME": ""},
+        ],
+    )
+    def test_headers_change_nothing(self, service, environ):
+        browser = Browser(service, **environ)
+        if "HTTP_HOST" in environ:
+            browser.client.cookiejar.clear()
+            cookie = {"Cookie": f"{CSRF}={'0' * 32}", "X-CSRF-Token": "0" * 32}
+            url = browser.client.post("/auth/google/start", headers=cookie, status=303).location
+        else:
+            url = browser.start()
+        assert parse_qs(urlsplit(url).query)["redirect_uri"] == [f"{HOST}/auth/google/callback"]
+
+    def test_unknown_host(self, service, google):
+        client = service.client(HTTP_HOST="evil.example")
+        cookie = {"Cookie": f"{CSRF}={'0' * 32}", "X-CSRF-Token": "0" * 32}
+        client.post("/auth/google/start", headers=cookie, status=400)
+        client.get("/auth/google/callback?state=x", status=400)
+        assert count(service, "sign_in_attempts") == 0
+
+
+class TestT27Fixation:
+    """Nothing that somebody has planted is worth anything after a sign-in."""
+
+    def test_session_and_csrf_token(self, service, browser, google):
+        planted = service.cookie(service.user("eve@example.com"))
+        browser.client.set_cookie(SESSION, planted)
+        browser.sign_in(google)
+        assert browser.client.cookies[SESSION] != planted
+        assert browser.client.cookies[CSRF] != "0" * 32
+        attacker = Browser(service)
+        attacker.client.set_cookie(SESSION, planted)
+        assert attacker.whoami() is None
+
+    def test_sign_out(self, service, browser, google):
+        browser.sign_in(google)
+        stolen, csrf = browser.client.cookies[SESSION], browser.client.cookies[CSRF]
+        answer = browser.post("/auth/sign-out", status=303)
+        assert answer.location == f"{HOST}/auth/sign-in?signed_out=google"
+        assert browser.client.cookies[CSRF] != csrf
+        thief = Browser(service)
+        thief.client.set_cookie(SESSION, stolen)
+        assert thief.whoami() is None
+        assert audit(service, "sign-out") == ["ok"]
+
+    def test_session_id_is_in_no_address_and_no_page(self, browser, google):
+        browser.sign_in(google)
+        token = browser.client.cookies[SESSION]
+        for path in ("/account", "/account/identities/add"):
+            assert token not in browser.client.get(path).text
+
+
+class TestT28SignOutEverywhere:
+    """Also while another request is running."""
+
+    def test_others(self, service, browser, google):
+        others = [Browser(service) for _ in range(2)]
+        for one in (browser, *others):
+            one.sign_in(google)
+        page = browser.client.get("/account")
+        form = next(f for f in page.forms.values() if f.action.endswith("sign-out-others"))
+        form.submit(status=303)
+        assert browser.whoami() == "ann@example.com"
+        assert [one.whoami() for one in others] == [None, None]
+        assert audit(service, "sessions-end-all") == ["ok"]
+
+    def everywhere(self, browser):
+        page = browser.client.get("/account")
+        return next(f for f in page.forms.values() if f.action.endswith("sign-out-everywhere"))
+
+    def test_everywhere(self, service, browser, google):
+        other = Browser(service)
+        other.sign_in(google)
+        browser.sign_in(google)
+        answer = self.everywhere(browser).submit(status=303)
+        assert answer.location == f"{HOST}/auth/sign-in"
+        assert browser.client.cookies.get(SESSION, "") == ""
+        assert other.whoami() is browser.whoami() is None
+        assert count(service, "sessions") == 0
+
+    @pytest.mark.parametrize("revoke", [True, False])
+    def test_tokens_too_if_wanted(self, service, browser, google, revoke):
+        browser.sign_in(google)
+        headers = {"Authorization": f"Bearer {service.token(service.user())}"}
+        form = self.everywhere(browser)
+        if revoke:
+            form["tokens"] = "revoke"
+        form.submit(status=303)
+        found = service.client().get("/whoami", headers=headers).json["email"]
+        assert found == (None if revoke else "ann@example.com")
+        assert audit(service, "token-revoke") == (["ok"] if revoke else [])
+
+    def test_while_another_request_is_running(self, service, browser, google):
+        """A request that holds its session's row does not bring it back."""
+        other = Browser(service)
+        other.sign_in(google)
+        browser.sign_in(google)
+        with service.session() as running:
+            from sqlalchemy import text
+
+            running.execute(text("SELECT 1 FROM sessions FOR KEY SHARE SKIP LOCKED"))
+            ending = threading.Thread(target=lambda: self.everywhere(browser).submit(status=303))
+            ending.start()
+        ending.join()
+        assert other.whoami() is None
+
+
+class TestT29Methods:
+    """A link, an image, or a form of a foreign page has no effect."""
+
+    PATHS = ("/auth/google/start", "/auth/sign-out", "/auth/local")
+
+    @pytest.mark.parametrize("path", PATHS)
+    @pytest.mark.parametrize("method", ["get", "put", "delete", "patch"])
+    def test_post_alone(self, service, browser, google, path, method):
+        browser.sign_in(google)
+        answer = getattr(browser.client, method)(path, status=405)
+        assert answer.headers["Allow"] == "POST"
+        assert browser.whoami() == "ann@example.com"
+        assert count(service, "sign_in_attempts") == 1
+
+    @pytest.mark.parametrize("path", ["/auth/google/start", "/auth/sign-out"])
+    def test_foreign_form(self, service, browser, google, path):
+        browser.sign_in(google)
+        browser.client.post(path, status=400)
+        browser.client.post(path, {"csrf_token": "0" * 32}, status=400)
+        token = {"csrf_token": browser.client.cookies[CSRF]}
+        browser.client.post(path, token, headers={"Origin": "https://evil.example"}, status=400)
+        assert browser.whoami() == "ann@example.com"
+        assert count(service, "sign_in_attempts") == 1
+
+
+class TestT30Flood:
+    """429 with Retry-After, per client address."""
+
+    @pytest.fixture
+    def limited(self, make_service):
+        return make_service({"combine_auth.rate_limits": "true"})
+
+    def test_callback(self, limited):
+        browser = Browser(limited, REMOTE_ADDR="192.0.2.1")
+        path = "/auth/google/callback?state=" + "a" * 43
+        statuses = [browser.client.get(path, expect_errors=True).status_int for _ in range(62)]
+        assert set(statuses[:60]) == {303}
+        assert statuses[60:] == [429, 429]
+        assert "Retry-After" in browser.client.get(path, status=429).headers
+        elsewhere = Browser(limited, REMOTE_ADDR="192.0.2.2")
+        assert elsewhere.client.get(path).status_int == 303
+
+    def test_start(self, limited):
+        browser = Browser(limited, REMOTE_ADDR="192.0.2.1")
+        statuses = [
+            browser.post("/auth/google/start", expect_errors=True).status_int for _ in range(61)
+        ]
+        assert statuses.count(429) == 1
+        assert count(limited, "sign_in_attempts") == 10
+
+    def test_invitation(self, limited):
+        browser = Browser(limited, REMOTE_ADDR="192.0.2.1")
+        path = "/auth/invitation?token=" + "a" * 43
+        statuses = [browser.client.get(path, expect_errors=True).status_int for _ in range(21)]
+        assert statuses[-1] == 429
+
+
+def test_cookie_of_another_name_is_no_browser(browser, google):
+    """A cookie planted by a neighbour below the same domain cannot have the prefix."""
+    url = browser.start()
+    value = browser.client.cookies[BROWSER]
+    browser.client.reset()
+    back = google.callback_url(url).removeprefix(HOST)
+    answer = browser.client.get(back, headers={"Cookie": f"combine_browser2={value}"})
+    browser.failure(answer, "state_mismatch", 400)
