@@ -29,6 +29,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from combine_core.database import InvalidCursor
+from combine_core.database.diagnosis import ADVICE, Cause, explain_error
 from combine_core.lines import UnknownLine
 from combine_core.providers import UnknownModel
 from combine_core.runs import InvalidRun, QueueFull
@@ -99,6 +100,7 @@ class ProblemError(Exception):
 
     :param detail: what is wrong and what to do; holds nothing secret
     :param kind: the last part of the problem's type; ``None`` where the status says all
+    :param cause: why the database cannot be used, where that is known
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class ProblemError(Exception):
         detail: str,
         *,
         kind: str | None = None,
+        cause: Cause | None = None,
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -114,6 +117,7 @@ class ProblemError(Exception):
         self.status = status
         self.detail = detail
         self.kind = kind
+        self.cause = cause
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
 
@@ -208,31 +212,36 @@ def _(error: QueueFull) -> ProblemError:
 
 
 @problem_of.register
-def _(error: PoolTimeout) -> ProblemError:  # noqa: ARG001
-    return _later("database-busy")
+def _(error: PoolTimeout) -> ProblemError:
+    return _later("database-busy", error)
 
 
 @problem_of.register
-def _(error: ConnectorException) -> ProblemError:  # noqa: ARG001
-    return _later("database-away")
+def _(error: ConnectorException) -> ProblemError:
+    return _later("database-away", error.__cause__)
 
 
 @problem_of.register
 def _(error: DBAPIError) -> ProblemError:
     if (getattr(error.orig, "pgcode", None) or "").startswith(_BUSY):
-        return _later("database-busy")
+        return _later("database-busy", error)
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
-        return _later("database-away")
+        return _later("database-away", error)
     if isinstance(error, IntegrityError):
         detail = "Somebody has just changed or removed what this rests on. Look again."
         return ProblemError(409, detail)
     return ProblemError(500, _DETAILS[500])
 
 
-def _later(kind: str) -> ProblemError:
-    what = "busy" if kind == "database-busy" else "not available at the moment"
+def _later(kind: str, error: BaseException | None) -> ProblemError:
+    what, cause = "busy", None
+    if error is not None and (diagnosis := explain_error(error)) is not None:
+        cause = diagnosis.cause
+    if kind == "database-away":
+        what, cause = "not available at the moment", cause or Cause.UNKNOWN
     detail = f"The database is {what}. Try again in {DATABASE_RETRY_S} seconds."
-    return ProblemError(503, detail, kind=kind, headers={"Retry-After": str(DATABASE_RETRY_S)})
+    headers = {"Retry-After": str(DATABASE_RETRY_S)}
+    return ProblemError(503, detail, kind=kind, cause=cause, headers=headers)
 
 
 def problem_response(request: Request, error: Exception) -> Response:
@@ -249,6 +258,8 @@ def problem_response(request: Request, error: Exception) -> Response:
         "instance": quote(request.environ.get("PATH_INFO", "").encode("latin-1")),
         "request_id": request.request_id,
     }
+    if problem.cause is not None:
+        body["cause"] = problem.cause.value
     if problem.errors:
         body["errors"] = [asdict(field_error) for field_error in problem.errors]
     response = Response(json.dumps(body).encode(), status=problem.status)
@@ -258,12 +269,14 @@ def problem_response(request: Request, error: Exception) -> Response:
 
 
 def _log(problem: ProblemError, error: Exception) -> None:
-    # The class alone: a driver's text can hold the connection string.
-    cause = type(getattr(error, "orig", None) or error).__name__
+    # The class and the code alone: a driver's text can hold the connection string.
+    seen = type(getattr(error, "orig", None) or error).__name__
+    if problem.cause is not None:
+        seen = f"{problem.cause} ({seen}). Remedy: {ADVICE[problem.cause].line}"
     if problem.kind == "database-busy":
-        logger.warning("The database is busy (timeout or conflict): %s", cause)
+        logger.warning("The database is busy (timeout or conflict): %s", seen)
     elif problem.kind == "database-away":
-        logger.warning("The database cannot be reached (timeout or away): %s", cause)
+        logger.warning("The database cannot be reached (timeout or away): %s", seen)
     elif problem.status >= 500 and not isinstance(error, QueueFull):
         logger.error("An internal error", exc_info=error)
 

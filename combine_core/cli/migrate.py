@@ -11,8 +11,16 @@ from combine_core.cli import config_option
 @config_option
 def migrate(ini: str) -> None:
     """Bring the database to the newest revision, like `alembic upgrade head` in a checkout."""
+    from combine_core.cli.errors import explaining
     from combine_core.cli.service import read_settings
-    from combine_core.database.migrations import head_revision, upgrade
+    from combine_core.database.migrations import current_revisions, head_revision, upgrade
 
-    upgrade(read_settings(ini).sqlalchemy_url)
-    click.echo(f"The database is at revision {head_revision()}.", err=True)
+    url = read_settings(ini).sqlalchemy_url
+    with explaining(url):
+        upgrade(url)
+        current = ", ".join(current_revisions(url))
+    head = head_revision()
+    said = f"The database is at revision {current}"
+    if current != head:
+        said += f", ahead of this code, which ends at {head}. Nothing was changed"
+    click.echo(f"{said}.", err=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from pyramid.paster import get_appsettings
 from sqlalchemy.orm import Session, sessionmaker
 
+from combine_core.cli.errors import explaining
 from combine_core.database import make_engine
 from combine_core.database.ready import with_database
 from combine_core.settings import LoadedSettings, load_all
@@ -40,6 +41,7 @@ def open_service(ini: str) -> Iterator[Service]:
     """Settings and database of this ini file, for the time of a command.
 
     :raises ConfigurationEnvironmentError: the settings are wrong
+    :raises DatabaseUnusableError: the database failed meanwhile
     """
     loaded = with_database(load_all(get_appsettings(ini), Path(ini)))
     core = loaded.get(CoreSettings)
@@ -51,6 +53,7 @@ def open_service(ini: str) -> Iterator[Service]:
         slow_query_ms=core.slow_query_ms,
     )
     try:
-        yield Service(loaded, sessionmaker(engine, expire_on_commit=False))
+        with explaining(core.sqlalchemy_url):
+            yield Service(loaded, sessionmaker(engine, expire_on_commit=False))
     finally:
         engine.dispose()

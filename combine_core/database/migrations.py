@@ -9,8 +9,9 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, NullPool, create_engine
 
 from combine_core.database.metadata import Model
 
@@ -63,6 +64,13 @@ def known_revisions() -> frozenset[str]:
     """Every revision that this code knows."""
     script = ScriptDirectory.from_config(_config())
     return frozenset(revision.revision for revision in script.walk_revisions())
+
+
+def current_revisions(database_url: str) -> tuple[str, ...]:
+    """The revisions that the database is at: one, or none before the first migration."""
+    engine = create_engine(database_url, poolclass=NullPool)
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_heads()
 
 
 def upgrade(database_url: str) -> None:

@@ -66,7 +66,7 @@ def problem():
     def check(answer: Any, status: int) -> dict[str, Any]:
         assert (answer.status_int, answer.content_type) == (status, "application/problem+json")
         body = answer.json
-        assert set(body) - {"errors"} == {
+        assert set(body) - {"errors", "cause"} == {
             "type",
             "title",
             "status",

@@ -170,10 +170,12 @@ def test_the_database_is_away(make_app, make_database, postgres_url, sign_in, pr
         client.post_json("/api/v1/projects", {"name": "a"}, status="*"),
     ):
         assert problem(answer, 503)["type"] == "urn:combine:problem:database-away"
+        assert answer.json["cause"] == "DB_MISSING"
         assert int(answer.headers["Retry-After"]) > 0
         assert name not in answer.text
     password = url.split(":")[2].partition("@")[0]
     assert password not in caplog.text
+    assert "DB_MISSING (OperationalError). Remedy: 2. Check DATABASE_URL format." in caplog.text
 
 
 def test_no_connection_is_free(make_app, sign_in, problem, monkeypatch):
@@ -183,7 +185,8 @@ def test_no_connection_is_free(make_app, sign_in, problem, monkeypatch):
     engine = engine_of(app.registry)
     monkeypatch.setattr(engine.pool, "_timeout", 0.05)
     with engine.connect():
-        problem(client.get("/api/v1/projects", status="*"), 503)
+        found = problem(client.get("/api/v1/projects", status="*"), 503)
+    assert found["cause"] == "DB_POOL_EXHAUSTED"
     client.get("/api/v1/projects", status=200)
 
 

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg2
 import pytest
 
+from combine_core.database.migrations import head_revision
 from tests.conftest import MakeDatabase
 
 ROOT = Path(__file__).parents[3]
@@ -81,14 +83,50 @@ def test_an_unknown_line_and_an_unknown_model_are_named(
     assert "ANTHROPIC_API_KEY" in no_key.stderr
 
 
-def test_a_database_that_is_away_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "notes.md").write_text(TEXT)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "-c", INI, "brief", "NOTES"),
+        ("migrate", "-c", INI),
+        ("user", "list", "-c", INI),
+    ],
+    ids=["run", "migrate", "of an add-on"],
+)
+def test_a_database_that_is_away_is_looked_into(words: tuple[str, ...], tmp_path: Path) -> None:
+    notes = tmp_path / "notes.md"
+    notes.write_text(TEXT)
     url = "postgresql://combine:canary-password@127.0.0.1:1/combine"
-    done = combine("run", "-c", INI, "brief", str(tmp_path / "notes.md"), database_url=url)
+    done = combine(*[str(notes) if one == "NOTES" else one for one in words], database_url=url)
     assert done.returncode == 1
-    assert "The database cannot be used" in done.stderr
+    assert "The database cannot be used: DB_REFUSED: Nothing listens" in done.stderr
+    assert "1. Verify database is running." in done.stderr
+    assert "docker-compose ps db" in done.stderr
     assert "canary" not in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_the_probe_tells_what_the_driver_cannot(make_database: MakeDatabase) -> None:
+    """In whatever language the server speaks: the probe reads the code."""
+    missing = make_database() + "_gone"
+    done = combine("migrate", "-c", INI, database_url=missing)
+    assert done.returncode == 1
+    assert "DB_MISSING" in done.stderr
+    assert "SQLSTATE 3D000" in done.stderr
+
+
+def test_migrate_tells_where_the_database_is(make_database: MakeDatabase) -> None:
+    url = make_database(migrated=False)
+    done = combine("migrate", "-c", INI, database_url=url)
+    assert done.stderr.splitlines()[-1] == f"The database is at revision {head_revision()}."
+    connection = psycopg2.connect(url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO schema_undo VALUES ('ff99', %s, 'x', '')", (head_revision(),))
+        cursor.execute("UPDATE alembic_version SET version_num = 'ff99'")
+    connection.close()
+    done = combine("migrate", "-c", INI, database_url=url)
+    assert done.returncode == 0, done.stderr
+    said = "The database is at revision ff99, ahead of this code, which ends at"
+    assert done.stderr.splitlines()[-1] == f"{said} {head_revision()}. Nothing was changed."
 
 
 def test_a_database_without_tables_says_how_to_make_them(

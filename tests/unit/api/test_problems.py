@@ -2,6 +2,7 @@
 
 import psycopg2
 import pytest
+from procrastinate.exceptions import ConnectorException
 from pyramid.exceptions import BadCSRFToken
 from pyramid.httpexceptions import (
     HTTPBadRequest,
@@ -62,6 +63,25 @@ def test_problems(error, status, kind):
     assert problem.detail
     assert "hunter2" not in f"{problem.detail} {problem.errors}"
     assert ("Retry-After" in problem.headers) == (status == 503)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (exc.TimeoutError(SECRET), "DB_POOL_EXHAUSTED"),
+        (database_error(exc.OperationalError), "database_unreachable"),
+        (
+            database_error(exc.OperationalError, psycopg2.OperationalError("Connection refused")),
+            "DB_REFUSED",
+        ),
+        (database_error(exc.DBAPIError, invalidated=True), "database_unreachable"),
+        (ConnectorException(), "database_unreachable"),
+        (database_error(exc.IntegrityError), None),
+        (QueueFull("full"), None),
+    ],
+)
+def test_why_the_database_cannot_be_used(error, cause):
+    assert problem_of(error).cause == cause
 
 
 @pytest.mark.parametrize("kind", ["SerializationFailure", "QueryCanceled", "LockNotAvailable"])
