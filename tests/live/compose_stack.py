@@ -129,7 +129,7 @@ class Stack:
         """The ids of a service's containers that run."""
         return sorted(self.sh(f"docker-compose ps -q {service}").stdout.split())
 
-    def until_ready(self, seconds: float = 120) -> None:
+    def until_ready(self, seconds: float = 300) -> None:
         """Return once the balancer's answer is ready."""
         until(seconds, lambda: self.get("/health/ready")[0] == 200, self.logs)
 
@@ -144,7 +144,7 @@ class Stack:
             said = self.sh(f'docker-compose exec -T lb bash -c "{ask}"', check=False).stdout
             return len(re.findall(r"(?m)^ready,app\d+,.*,UP,", said)) == count
 
-        until(120, shared, self.logs)
+        until(300, shared, self.logs)
 
     def logs(self) -> str:
         """The last lines of all."""
