@@ -19,6 +19,7 @@ from combine_auth.tokens import (
     list_tokens,
     revoke_token,
 )
+from combine_auth.tokens.scopes import SCOPES
 from combine_core.settings import CoreSettings
 from combine_core.users import get_or_create_user
 
@@ -43,8 +44,22 @@ def token() -> None:
     show_default=True,
     help="How long it works.",
 )
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(SCOPES),
+    help="What it may do; may be repeated [default: all that the user may].",
+)
 @click.pass_obj
-def create(open_service: OpenService, ini: str, email: str, name: str, days: int) -> None:
+def create(
+    open_service: OpenService,
+    ini: str,
+    email: str,
+    name: str,
+    days: int,
+    scopes: tuple[str, ...],
+) -> None:
     """Print a new token, once. In development, a user that does not exist is made."""
     with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
         if service.settings.get(CoreSettings).is_development:
@@ -54,7 +69,7 @@ def create(open_service: OpenService, ini: str, email: str, name: str, days: int
         if user.disabled_at is not None:
             message = f"{user.email} is disabled. To enable it: combine user enable EMAIL"
             raise AccountRefused(message)
-        made, row = create_token(session, user.id, name, days)
+        made, row = create_token(session, user.id, name, days, scopes or None)
     # The token alone goes to stdout, so that a script can take it.
     click.echo(made)
     click.echo(
@@ -72,7 +87,7 @@ def list_(open_service: OpenService, ini: str, email: str) -> None:
     """List a user's tokens: what is known of them, never the tokens."""
     with refusals_shown(), open_service(ini) as service, service.sessions() as session:
         rows = list_tokens(session, known_user(session, email).id)
-    head = ("ID", "NAME", "TOKEN", "CREATED", "EXPIRES", "LAST USED", "STATE")
+    head = ("ID", "NAME", "TOKEN", "MAY", "CREATED", "EXPIRES", "LAST USED", "STATE")
     show_table(head, (_row(row) for row in rows))
 
 
@@ -81,11 +96,12 @@ def _row(row: PersonalAccessToken) -> tuple[str, ...]:
     if row.expires_at <= datetime.now(UTC):
         state = "expired"
     if row.revoked_at is not None:
-        state = "revoked"
+        state = "revoked" if row.leaked_at is None else "revoked: found in public"
     return (
         str(row.id),
         row.name,
         f"{PREFIX}...{row.last4}",
+        "all" if row.scopes is None else " ".join(row.scopes),
         shown_time(row.created_at),
         shown_time(row.expires_at),
         shown_time(row.last_used_at, "never"),

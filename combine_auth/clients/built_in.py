@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from combine_auth.clients.grant_type import GrantType
 from combine_auth.clients.model import OAuthClient
-from combine_auth.tokens.scopes import SCOPES
+from combine_auth.tokens.scopes import PLAIN
 from combine_core.database import new_id
 
 CLI = "combine-cli"
@@ -27,7 +27,7 @@ class BuiltIn:
     name: str
     grant_types: tuple[GrantType, ...]
     redirect_uris: tuple[str, ...] = ()
-    scopes: tuple[str, ...] = SCOPES
+    scopes: tuple[str, ...] = PLAIN
 
 
 def built_in_clients(public_url: str) -> dict[str, BuiltIn]:

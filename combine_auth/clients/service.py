@@ -16,7 +16,7 @@ from combine_auth.clients.grant_type import GrantType
 from combine_auth.clients.model import OAuthClient
 from combine_auth.clients.redirect import check_redirect_uri
 from combine_auth.tokens.form import CLIENT_SECRET, sha256
-from combine_auth.tokens.scopes import SCOPES, known_scopes
+from combine_auth.tokens.scopes import PLAIN, known_scopes
 from combine_core.users import User
 
 MOST_OF_NAME = 100
@@ -48,7 +48,7 @@ class Wishes:
     device: bool = False
     service: bool = False
     confidential: bool = True
-    scopes: Sequence[str] = field(default=SCOPES)
+    scopes: Sequence[str] = field(default=PLAIN)
 
     def grant_types(self) -> list[str]:
         """The grants that follow from it."""

@@ -13,6 +13,7 @@ from combine_auth.clients.model import OAuthClient
 from combine_auth.provider.lifetimes import USED_EVERY
 from combine_auth.provider.model import OAuthGrant, OAuthToken
 from combine_auth.tokens.form import sha256
+from combine_auth.tokens.scopes import speaks_for_administrator
 from combine_core.users import Identity, User
 
 
@@ -41,6 +42,7 @@ _FIND = (
         User.id,
         User.email,
         User.name,
+        User.is_admin,
     )
     .join(OAuthGrant, OAuthGrant.id == OAuthToken.grant_id)
     .join(User, User.id == OAuthGrant.user_id)
@@ -69,7 +71,6 @@ def find_access(session: Session, token: str) -> FoundAccess | None:
     row = session.execute(_FIND, {"token_sha256": sha256(token)}).first()
     if row is None:
         return None
-    token_id, scopes, grant_id, used_long_ago, user_id, email, name = row
-    # No scope stands for what administrators may.
-    identity = Identity(user_id, email, name, is_admin=False)
+    token_id, scopes, grant_id, used_long_ago, user_id, email, name, is_admin = row
+    identity = Identity(user_id, email, name, speaks_for_administrator(is_admin, scopes))
     return FoundAccess(token_id, grant_id, identity, scopes, used_long_ago)

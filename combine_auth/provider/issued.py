@@ -140,11 +140,10 @@ class IssuedToken:
     expires_at: int
 
 
-def find_issued(session: Session, token: str, client: OAuthClient | None) -> IssuedToken | None:
-    """A token of this client that is good now, of whatever kind. ``None`` for a client: of any."""
+def find_issued(session: Session, token: str, client: OAuthClient) -> IssuedToken | None:
+    """A token of this client that is good now, of either kind."""
     if not (ACCESS.fits(token) or REFRESH.fits(token)):
         return None
-    chosen = [] if client is None else [OAuthGrant.client_id == client.id]
     row = session.execute(
         select(
             OAuthToken.id,
@@ -165,7 +164,7 @@ def find_issued(session: Session, token: str, client: OAuthClient | None) -> Iss
             OAuthGrant.revoked_at.is_(None),
             OAuthGrant.expires_at > func.now(),
             User.disabled_at.is_(None),
-            *chosen,
+            OAuthGrant.client_id == client.id,
         )
     ).first()
     if row is None:
@@ -174,21 +173,19 @@ def find_issued(session: Session, token: str, client: OAuthClient | None) -> Iss
     return IssuedToken(token_id, kind, grant_id, user_id, scopes, int(issued_at), int(expires_at))
 
 
-def revoke_issued(session: Session, token: str, client: OAuthClient | None) -> uuid.UUID | None:
+def revoke_issued(session: Session, token: str, client: OAuthClient) -> uuid.UUID | None:
     """End a token of this client: an access token alone; with a refresh token its whole family.
 
     Also one that is rotated or expired already, if it is still known.
 
-    :param client: ``None``: of whichever client
     :returns: the grant; ``None`` if there is no such token
     """
     if not (ACCESS.fits(token) or REFRESH.fits(token)):
         return None
-    chosen = [] if client is None else [OAuthGrant.client_id == client.id]
     row = session.execute(
         select(OAuthToken.id, OAuthToken.kind, OAuthGrant.id)
         .join(OAuthGrant, OAuthGrant.id == OAuthToken.grant_id)
-        .where(OAuthToken.token_sha256 == sha256(token), *chosen)
+        .where(OAuthToken.token_sha256 == sha256(token), OAuthGrant.client_id == client.id)
     ).first()
     if row is None:
         return None
@@ -203,3 +200,13 @@ def revoke_issued(session: Session, token: str, client: OAuthClient | None) -> u
             .execution_options(synchronize_session=False)
         )
     return uuid.UUID(str(grant_id))
+
+
+def find_grant_of(session: Session, token: str) -> tuple[uuid.UUID, uuid.UUID] | None:
+    """The grant that a token of whichever client came of, and its user; dead ones too."""
+    row = session.execute(
+        select(OAuthGrant.id, OAuthGrant.user_id)
+        .join(OAuthToken, OAuthToken.grant_id == OAuthGrant.id)
+        .where(OAuthToken.token_sha256 == sha256(token))
+    ).first()
+    return None if row is None else (row[0], row[1])

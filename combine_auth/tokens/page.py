@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPSeeOther
 
 from combine_auth.account.own import LOOK_AFTER, OwnAccount
+from combine_auth.audit import Action, record_request
 from combine_auth.tokens.form import PREFIX
+from combine_auth.tokens.scopes import PLAIN, SCOPES, in_words
 from combine_auth.tokens.service import (
     DEFAULT_DAYS,
     MOST_DAYS,
@@ -53,22 +55,38 @@ class TokenViews:
             "made": None,
             "refused": None,
             "name": "",
+            "limited": False,
+            "chosen": PLAIN,
+            "scopes": [(scope, in_words(scope)) for scope in self._offered()],
             **more,
         }
 
+    def _offered(self) -> tuple[str, ...]:
+        return SCOPES if self.context.identity.is_admin else PLAIN
+
     def create(self) -> Any:
         """Make a token and show it, this once."""
-        name, days = self._text("name"), self._text("days")
+        name, days, limited = self._text("name"), self._text("days"), bool(self._text("limited"))
+        chosen = [one for one in self.request.POST.getall("scope") if isinstance(one, str)]
         try:
             token, row = create_token(
                 self.request.dbsession,
                 self.user_id,
                 name,
                 int(days) if re.fullmatch("[0-9]{1,4}", days) else 0,
+                chosen if limited else None,
             )
         except TokenRefused as refused:
             self.request.response.status_int = 400
-            return self._page(refused=str(refused), name=name)
+            return self._page(refused=str(refused), name=name, limited=limited, chosen=chosen)
+        record_request(
+            self.request,
+            Action.TOKEN_CREATE,
+            target=f"token:{row.id}",
+            name=row.name,
+            days=int(days),
+            scopes=row.scopes,
+        )
         logger.info("%s made token %s", self.context.identity.email, row.id)
         return self._page(made=token)
 
@@ -81,6 +99,7 @@ class TokenViews:
         token_id = uuid.UUID(self.request.matchdict["id"])
         if not revoke_token(self.request.dbsession, token_id, self.user_id):
             raise HTTPNotFound
+        record_request(self.request, Action.TOKEN_REVOKE, target=f"token:{token_id}")
         logger.info("%s revoked token %s", self.context.identity.email, token_id)
         return HTTPSeeOther(location=self.request.route_path("auth.tokens"))
 

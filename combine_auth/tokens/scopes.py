@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from combine_auth.administration import AdminPermission
 from combine_core.users import Permission
 
-SCOPES: tuple[str, ...] = tuple(str(permission) for permission in Permission)
+# What anybody may do, in their projects.
+PLAIN: tuple[str, ...] = tuple(str(permission) for permission in Permission)
+# What only administrators may do, so that it is of no use to others.
+FOR_ADMINISTRATORS: tuple[str, ...] = tuple(str(permission) for permission in AdminPermission)
+SCOPES = PLAIN + FOR_ADMINISTRATORS
 
 _WORDS = {
+    "audit:read": "For administrators: read the audit",
     "documents:read": "Read the documents of your projects, with their evidence",
     "members:read": "See who is a member of your projects",
     "members:write": "Add and remove members of your projects",
@@ -21,6 +27,8 @@ _WORDS = {
     "runs:write": "Start and cancel runs in your projects",
     "sources:read": "Read the sources of your projects",
     "sources:write": "Add sources to your projects",
+    "users:read": "For administrators: see all users",
+    "users:write": "For administrators: keep users out, end their sessions",
 }
 _VERBS = {"read": "See", "write": "Change"}
 
@@ -46,3 +54,12 @@ def known_scopes(given: Iterable[str]) -> list[str]:
         message = f"There is no scope {unknown[0][:50]!r}. There are: {', '.join(SCOPES)}."
         raise UnknownScope(message)
     return [scope for scope in SCOPES if scope in chosen]
+
+
+def speaks_for_administrator(is_admin: bool, scopes: Iterable[str] | None) -> bool:
+    """Whether a token of this user counts as an administrator's.
+
+    :param is_admin: whether its user is one
+    :param scopes: ``None``: it may do all that its user may
+    """
+    return is_admin and (scopes is None or not set(FOR_ADMINISTRATORS).isdisjoint(scopes))

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from combine_auth.tokens.form import new_token, sha256
 from combine_auth.tokens.model import PersonalAccessToken
-from combine_auth.tokens.scopes import UnknownScope, known_scopes
+from combine_auth.tokens.scopes import UnknownScope, known_scopes, speaks_for_administrator
 from combine_core.users import Identity, User
 
 DEFAULT_DAYS = 90
@@ -158,8 +158,7 @@ def find_token(session: Session, token: str) -> FoundToken | None:
     if row is None:
         return None
     token_id, scopes, used_long_ago, user_id, email, name, is_admin = row
-    # No scope stands for what administrators may.
-    identity = Identity(user_id, email, name, is_admin and scopes is None)
+    identity = Identity(user_id, email, name, speaks_for_administrator(is_admin, scopes))
     return FoundToken(
         token_id, identity, None if scopes is None else frozenset(scopes), used_long_ago
     )

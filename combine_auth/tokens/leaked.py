@@ -1,0 +1,94 @@
+"""Somebody has found one of our secrets where others can read it: it must open nothing from now on."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import Any
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
+
+from combine_auth.audit import Action, record_request
+from combine_auth.clients.model import OAuthClient
+from combine_auth.provider.grants import revoke_grant
+from combine_auth.provider.issued import find_grant_of
+from combine_auth.tokens.form import ACCESS, CLIENT_SECRET, PERSONAL, REFRESH, sha256
+from combine_auth.tokens.model import PersonalAccessToken
+
+logger = logging.getLogger(__name__)
+
+
+def revoke_leaked(request: Any, secret: str) -> None:
+    """Revoke what this is: a personal access token, a client's token with its family, or its secret.
+
+    Nothing tells the caller whether it was any of these: who reports what was found by chance needs no
+    answer, and who guesses gets none.
+    """
+    session: Session = request.dbsession
+    target: str | None = None
+    owner: uuid.UUID | None = None
+    if PERSONAL.fits(secret):
+        target, owner = _personal(session, secret)
+    elif ACCESS.fits(secret) or REFRESH.fits(secret):
+        target, owner = _of_client(session, secret)
+    elif CLIENT_SECRET.fits(secret):
+        target, owner = _secret(session, secret)
+    if target is None:
+        return
+    record_request(
+        request,
+        Action.TOKEN_LEAKED,
+        target=target,
+        outcome="revoked",
+        actor="whoever reported it",
+        owner=None if owner is None else str(owner),
+    )
+    logger.warning("a secret was found in public and revoked: %s", target)
+
+
+_Found = tuple[str | None, uuid.UUID | None]
+
+
+def _personal(session: Session, secret: str) -> _Found:
+    row = session.execute(
+        update(PersonalAccessToken)
+        .where(
+            PersonalAccessToken.token_sha256 == sha256(secret),
+            PersonalAccessToken.leaked_at.is_(None),
+        )
+        .values(
+            leaked_at=func.now(),
+            revoked_at=func.coalesce(PersonalAccessToken.revoked_at, func.now()),
+        )
+        .returning(PersonalAccessToken.id, PersonalAccessToken.user_id)
+        .execution_options(synchronize_session=False)
+    ).first()
+    return (None, None) if row is None else (f"token:{row[0]}", row[1])
+
+
+def _of_client(session: Session, secret: str) -> _Found:
+    found = find_grant_of(session, secret)
+    if found is None:
+        return None, None
+    grant_id, user_id = found
+    revoke_grant(session, grant_id)
+    return f"grant:{grant_id}", user_id
+
+
+def _secret(session: Session, secret: str) -> _Found:
+    """The client gets no token until its secret is rotated; the other secret of a rotation stays."""
+    shown = sha256(secret)
+    client = session.scalars(
+        select(OAuthClient)
+        .where(or_(OAuthClient.secret_sha256 == shown, OAuthClient.old_secret_sha256 == shown))
+        .with_for_update()
+    ).first()
+    if client is None:
+        return None, None
+    if client.old_secret_sha256 == shown:
+        client.old_secret_sha256 = client.old_secret_until = None
+    else:
+        # Of something that nobody has.
+        client.secret_sha256 = sha256(CLIENT_SECRET.new())
+    return f"client:{client.client_id}", client.owner_id
