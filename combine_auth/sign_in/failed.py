@@ -6,6 +6,7 @@ import logging
 import re
 from typing import Any
 
+from markupsafe import Markup, escape
 from pyramid.httpexceptions import HTTPSeeOther
 
 from combine_auth.audit import Action, record_apart
@@ -73,7 +74,7 @@ def show(request: Any) -> Any:
         "status": words.status,
         "title": words.title.format(provider=title),
         "text": words.text.format(provider=title),
-        "steps": _steps(request, words, name),
+        "steps": [_marked(step) for step in _steps(request, words, name)],
         "way": request.route_path(path),
         "way_is_account": words.way is Way.ACCOUNT,
         "request_id": request_id if _REQUEST_ID.fullmatch(request_id) else None,
@@ -109,9 +110,18 @@ def _steps(request: Any, words: Words, name: str) -> list[str]:
     public_url = settings_of(request.registry, CoreSettings).public_url
     return [
         *steps,
-        f"Verify that {variables}_CLIENT_ID and {variables}_CLIENT_SECRET are what the provider's"
-        f" console shows{console}: without quotes or spaces, and not expired.",
-        f"Check that the console lists the redirect URI {redirect_uri(public_url, name)} and, where"
-        f" it asks for one, the origin {public_url} (both follow from PUBLIC_URL).",
-        f"Verify that ALLOWED_ORIGINS includes {public_url}.",
+        f"Verify that `{variables}_CLIENT_ID` and `{variables}_CLIENT_SECRET` are what the"
+        f" provider's console shows{console}: without quotes or spaces, and not expired.",
+        f"Check that the console lists the redirect URI `{redirect_uri(public_url, name)}` and,"
+        f" where it asks for one, the origin `{public_url}`. Both follow from `PUBLIC_URL`.",
+        f"Verify that `ALLOWED_ORIGINS` includes `{public_url}`.",
     ]
+
+
+def _marked(step: str) -> Markup:
+    """The step with what stands between backticks as code."""
+    parts = step.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
+        for index, part in enumerate(parts)
+    )

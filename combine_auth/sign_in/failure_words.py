@@ -58,7 +58,7 @@ WORDS = {
         "It was begun in another browser, or long ago, or this browser does not keep cookies."
         " Nothing was changed. Start again in this browser, and let this site set cookies.",
         steps=(
-            "If it happens to everybody: people must open the service at PUBLIC_URL and nowhere"
+            "If it happens to everybody: people must open the service at `PUBLIC_URL` and nowhere"
             " else, since the cookie of a sign-in belongs to the host on which it was begun.",
         ),
     ),
@@ -77,7 +77,7 @@ WORDS = {
         400,
         "The answer came from somebody else",
         "You went to {provider}, and another provider answered. Nothing was changed. Start again.",
-        steps=("Check {NAME}_ISSUER, if it is set.",),
+        steps=("Check `{NAME}_ISSUER`, if it is set.",),
         level=logging.WARNING,
     ),
     FailureCode.ACCESS_DENIED: Words(
@@ -97,8 +97,8 @@ WORDS = {
         "This way to sign in is not set up",
         "Choose another one on the sign-in page.",
         steps=(
-            "AUTH_PROVIDERS names the providers; each needs {NAME}_CLIENT_ID and"
-            " {NAME}_CLIENT_SECRET. A line at start says what is missing.",
+            "`AUTH_PROVIDERS` names the providers; each needs `{NAME}_CLIENT_ID` and"
+            " `{NAME}_CLIENT_SECRET`. A line at start says what is missing.",
         ),
         registration=True,
     ),
@@ -145,7 +145,7 @@ WORDS = {
         steps=(
             "The log says which check failed.",
             "If it says that a time is wrong, check this machine's clock.",
-            "Check {NAME}_CLIENT_ID, and {NAME}_ISSUER if it is set.",
+            "Check `{NAME}_CLIENT_ID`, and `{NAME}_ISSUER` if it is set.",
         ),
         level=logging.WARNING,
     ),
@@ -153,7 +153,7 @@ WORDS = {
         403,
         "Your organisation may not sign in here",
         "Take an account of an organisation that may, or ask the people who run the service.",
-        steps=("MICROSOFT_TENANTS lists the tenants that may.",),
+        steps=("`MICROSOFT_TENANTS` lists the tenants that may.",),
     ),
     FailureCode.DOMAIN_NOT_ALLOWED: Words(
         403,
@@ -161,7 +161,7 @@ WORDS = {
         "Accounts of some organisations alone may. Take one of those, or ask the people who run the"
         " service.",
         steps=(
-            "GOOGLE_HOSTED_DOMAINS lists the organisations of Google that may; {NAME}_EMAIL_DOMAINS"
+            "`GOOGLE_HOSTED_DOMAINS` lists the organisations of Google that may; `{NAME}_EMAIL_DOMAINS`"
             " the domains of verified addresses.",
         ),
     ),
@@ -169,7 +169,7 @@ WORDS = {
         403,
         "Your account is disabled",
         "You are known here, but may not come in. Ask the people who run the service.",
-        steps=("To let them in again: combine user enable EMAIL -c production.ini",),
+        steps=("To let them in again: `combine user enable EMAIL -c production.ini`",),
     ),
     FailureCode.EMAIL_IN_USE: Words(
         409,
@@ -178,7 +178,7 @@ WORDS = {
         " account page. An address alone does not show that the account is yours.",
         steps=(
             "If they have no other way in, send them the link that this prints:"
-            " combine user invite EMAIL -c production.ini",
+            " `combine user invite EMAIL -c production.ini`",
         ),
     ),
     FailureCode.IDENTITY_IN_USE: Words(
@@ -193,7 +193,7 @@ WORDS = {
         "This invitation is not good any more",
         "It was used, or replaced by a newer one, or is more than 7 days old. Ask the people who run"
         " the service for another one.",
-        steps=("To make another one: combine user invite EMAIL -c production.ini",),
+        steps=("To make another one: `combine user invite EMAIL -c production.ini`",),
     ),
     FailureCode.SIGNED_OUT: Words(
         403,
