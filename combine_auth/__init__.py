@@ -12,7 +12,12 @@ Include it with ``config.include("combine_auth")``, after ``combine_core``. It b
 * CSRF protection of every view, on by default: a form carries ``get_csrf_token()`` in the field
   ``csrf_token``, a script in the header ``X-CSRF-Token``. A request that a bearer token has
   authenticated needs none. A view for others than browsers says ``require_csrf=False``;
-* the pages ``/auth/sign-in`` and ``/account``; ``POST /auth/local`` and ``POST /auth/sign-out``;
+* sign-in with providers of OpenID Connect: the page ``/auth/sign-in`` with a button for each,
+  ``POST /auth/<provider>/start``, ``/auth/<provider>/callback``, and ``/auth/error?code=...``, where
+  whatever fails ends (:class:`combine_auth.failure.FailureCode`). A user is found by issuer and
+  subject, never by an e-mail address. No connection to the database is held while a provider is
+  asked. A view may raise :class:`combine_auth.failure.SignInFailure` too;
+* ``/account``, ``/auth/invitation``, ``POST /auth/local`` and ``POST /auth/sign-out``;
 * the commands ``combine user`` and ``combine token``.
 
 A page that needs somebody signed in sends the browser to the route ``auth.sign_in`` with the path
@@ -25,7 +30,8 @@ one button signs in as ``local@localhost``. It works in development alone, and f
 this very machine alone: the server must not hide the headers of a proxy from the application
 (waitress: ``clear_untrusted_proxy_headers = false``).
 
-Tables: ``sessions`` and ``personal_access_tokens``. Both keep the SHA-256 of what they recognise.
+Tables: ``sessions``, ``personal_access_tokens``, ``sign_in_attempts`` and ``invitations`` keep the
+SHA-256 of what they recognise; ``identities`` says whom an account with a provider signs in.
 """
 
 from __future__ import annotations
