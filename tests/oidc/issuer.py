@@ -78,7 +78,7 @@ class Issuer:
         }
         self._tell("clients", [client])
 
-    def account(self, name: str, **claims: Any) -> None:
+    def account(self, name: str, /, **claims: Any) -> None:
         """Somebody who signs in by typing ``name``; again to change what is said of them."""
         self._tell(
             "accounts", {name: {"sub": f"{self.name}-{name}", "name": name.title(), **claims}}

@@ -1,0 +1,114 @@
+"""The pages of the sign-in in every size and colour; and what other sites can do to them: nothing."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+from tests.oidc.browsing import combine, heading, sign_in
+from tests.oidc.issuer import skip_without_node
+
+skip_without_node()
+if shutil.which("chromium") is None:
+    pytest.skip("no Chromium here (Debian: apt-get install chromium)", allow_module_level=True)
+
+NARROW = {"width": 360, "height": 740}
+WIDE = {"width": 1280, "height": 800}
+# Not the service's address, nor that of an issuer.
+FOREIGN = "http://127.0.0.9:9"
+
+
+def must_fit(page):
+    """No page is wider than the window; one heading of the first rank, and no rank is left out."""
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    for viewport in (NARROW, WIDE):
+        page.set_viewport_size(viewport)
+        sticks_out = page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert sticks_out <= 0, (page.url, viewport)
+    ranks = page.evaluate(
+        "[...document.querySelectorAll('h1,h2,h3,h4')].map(h => Number(h.tagName[1]))"
+    )
+    assert ranks.count(1) == 1, page.url
+    assert all(b - a <= 1 for a, b in zip([1, *ranks], ranks, strict=False)), page.url
+
+
+def test_every_page_fits_every_screen(service, open_page, google):
+    google.account(
+        "long",
+        name="Maximiliane von und zu Hohenstein-Weikersheim",
+        email="maximiliane.von-und-zu-hohenstein@a-domain-with-a-very-long-name.example.com",
+        email_verified=True,
+    )
+    printed = combine(service, "user", "create", "boss@example.com")
+    invitation = re.search(r"http\S+/auth/invitation\?token=\S+", printed).group()
+    inside = open_page(service, viewport=WIDE)
+    sign_in(inside, "Google", "long")
+    state = inside.context.storage_state()
+    for scheme, ground in (("light", "rgb(252, 251, 248)"), ("dark", "rgb(21, 26, 25)")):
+        page = open_page(service, expected=(400, 409, 502), color_scheme=scheme)
+        for address in (
+            "/auth/sign-in?signed_out=microsoft",
+            invitation,
+            "/auth/error?code=invalid_client&provider=google&request=4f1c09aa27d3be55",
+            "/auth/error?code=email_in_use&provider=microsoft",
+            "/auth/error?code=whatever",
+        ):
+            page.goto(address)
+            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == ground
+            must_fit(page)
+        page = open_page(service, color_scheme=scheme, storage_state=state)
+        page.goto("/account")
+        must_fit(page)
+        page.get_by_role("link", name="Add a way to sign in").click()
+        heading(page, "Add a way to sign in")
+        must_fit(page)
+
+
+def test_the_cookies_are_out_of_reach(service, open_page):
+    page = open_page(service)
+    sign_in(page, "Google", "anna")
+    cookies = page.context.cookies(service.url)
+    assert len(cookies) >= 2
+    for cookie in cookies:
+        assert cookie["httpOnly"], cookie["name"]
+        assert cookie["sameSite"] in ("Lax", "Strict"), cookie["name"]
+    assert page.evaluate("document.cookie") == ""
+
+
+@pytest.mark.parametrize("path", ["/auth/sign-out", "/auth/google/start", "/account/sessions/end"])
+def test_another_site_can_press_no_button(service, open_page, path):
+    page = open_page(service, expected=(400, 403, 404))
+    sign_in(page, "Google", "anna")
+    trap = f'<form method="post" action="{service.url}{path}"><button>Win</button></form>'
+    page.context.route(
+        f"{FOREIGN}/**", lambda route: route.fulfill(body=trap, content_type="text/html")
+    )
+    page.goto(f"{FOREIGN}/")
+    page.get_by_role("button", name="Win").click()
+    page.wait_for_url(f"{service.url}{path}")
+    assert page.locator("h1").inner_text() != "Sign in with Google"
+    page.goto("/account")
+    heading(page, "Account")
+
+
+def test_another_site_can_show_no_page_in_a_frame(service, open_page):
+    page = open_page(service)
+    sign_in(page, "Google", "anna")
+    outside = page.context.browser.new_context(storage_state=page.context.storage_state())
+    outside.route(
+        f"{FOREIGN}/**",
+        lambda route: route.fulfill(
+            body=f'<iframe src="{service.url}/account"></iframe>', content_type="text/html"
+        ),
+    )
+    framing = outside.new_page()
+    complaints = []
+    framing.on("console", lambda message: complaints.append(message.text))
+    framing.goto(f"{FOREIGN}/")
+    assert any("frame-ancestors" in complaint for complaint in complaints)
+    assert framing.frames[1].get_by_text("Anna").count() == 0
+    outside.close()
