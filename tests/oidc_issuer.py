@@ -20,6 +20,7 @@ import hashlib
 import json
 import secrets
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -30,6 +31,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlencode, urlsplit
 
@@ -92,9 +94,17 @@ class Grant:
 class LyingIssuer:
     """See the module. Listens on a free port of 127.0.0.1 between `start` and `stop`."""
 
-    def __init__(self, *, tenant: str | None = None, announces_iss: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        tenant: str | None = None,
+        announces_iss: bool = False,
+        certificate: Path | None = None,
+    ) -> None:
         self.tenant = tenant
         self.announces_iss = announces_iss
+        # With one, of the name localhost, it speaks https.
+        self.certificate = certificate
         self.client_id, self.client_secret = CLIENT_ID, CLIENT_SECRET
         # None: any, so that tests may choose theirs.
         self.redirect_uris: set[str] | None = None
@@ -128,6 +138,10 @@ class LyingIssuer:
 
         self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.owner = self
+        if self.certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         ).start()
@@ -151,7 +165,8 @@ class LyingIssuer:
     @property
     def url(self) -> str:
         assert self._server is not None
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        port = self._server.server_address[1]
+        return f"https://localhost:{port}" if self.certificate else f"http://127.0.0.1:{port}"
 
     @property
     def issuer(self) -> str:

@@ -34,7 +34,7 @@ READ_S: Final = 5.0
 # For all that one person waits for: metadata, code, keys.
 DEADLINE_S: Final = 8.0
 LARGEST: Final = 200_000
-# Of one provider. More are refused at once, so that a provider that hangs does not take every thread.
+# Of one provider; more wait for their turn.
 AT_ONCE: Final = 32
 
 T = TypeVar("T")
@@ -55,9 +55,9 @@ class Exchanges:
         """What `work` returns or raises.
 
         :param deadline: in seconds of the monotonic clock
-        :raises SignInFailure: it took longer, or too much is under way
+        :raises SignInFailure: it took longer, or others were under way for as long
         """
-        if not self._room.acquire(blocking=False):
+        if not self._room.acquire(timeout=max(0.0, deadline - monotonic())):
             detail = "too many requests to the provider are under way"
             raise SignInFailure(FailureCode.PROVIDER_UNAVAILABLE, detail, 5)
         exchange = _Exchange(work, self._room.release)

@@ -6,11 +6,13 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from combine_auth.failure import FailureCode, SignInFailure
 from combine_auth.oidc import Claims, OidcClient, Provider
 from combine_auth.oidc.shipped import GOOGLE, MICROSOFT, at
 from tests.oidc_issuer import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, TENANT, LyingIssuer
@@ -60,6 +62,16 @@ class Party:
         )
 
 
+def failure(party: Party, **claims: Any) -> SignInFailure:
+    """How signing in fails."""
+    with pytest.raises(SignInFailure) as raised:
+        party.sign_in(**claims)
+    found = raised.value
+    assert "\n" not in found.detail
+    assert (found.retry_after is not None) is (found.code is FailureCode.PROVIDER_UNAVAILABLE)
+    return found
+
+
 MakeParty = Callable[..., Party]
 
 
@@ -68,8 +80,18 @@ def make_party() -> Iterator[MakeParty]:
     """``make_party(microsoft=True, allowed_tenants=...)``: further members go into the `Provider`."""
     issuers: list[LyingIssuer] = []
 
-    def make(*, microsoft: bool = False, announces_iss: bool = False, **members: Any) -> Party:
-        issuer = LyingIssuer(tenant=TENANT if microsoft else None, announces_iss=announces_iss)
+    def make(
+        *,
+        microsoft: bool = False,
+        announces_iss: bool = False,
+        certificate: Path | None = None,
+        **members: Any,
+    ) -> Party:
+        issuer = LyingIssuer(
+            tenant=TENANT if microsoft else None,
+            announces_iss=announces_iss,
+            certificate=certificate,
+        )
         issuers.append(issuer.start())
         template: Provider = replace(MICROSOFT if microsoft else GOOGLE, **members)
         provider = replace(

@@ -1,28 +1,23 @@
-"""Providers that fail (research T15 to T17, T19), and what the person and the operator get of it."""
+"""Providers that fail (research T16, T17, T19), and what the person and the operator get of it."""
 
 import gzip
 import logging
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
+from pydantic import SecretStr
 
 from combine_auth.failure import FailureCode, SignInFailure
+from combine_auth.oidc import OidcClient
 from combine_auth.oidc.failures import refused
-from combine_auth.oidc.wire import DEADLINE_S, LIMITS
-from tests.oidc_issuer import CLIENT_SECRET, Fault, rsa_key
+from combine_auth.oidc.metadata import metadata_of
+from combine_auth.oidc.shipped import GOOGLE
+from tests.oidc_issuer import CLIENT_SECRET, Fault
+from tests.unit.auth.oidc.conftest import failure
 
 UNAVAILABLE = FailureCode.PROVIDER_UNAVAILABLE
 ERROR = FailureCode.PROVIDER_ERROR
-
-
-def failure(party, **claims) -> SignInFailure:
-    with pytest.raises(SignInFailure) as raised:
-        party.sign_in(**claims)
-    assert "\n" not in raised.value.detail
-    assert (raised.value.retry_after is not None) is (raised.value.code is UNAVAILABLE)
-    return raised.value
 
 
 # The way there.
@@ -200,9 +195,6 @@ def test_endpoints_that_cannot_be(google, name, address):
 
 
 def test_plain_endpoints_need_a_plain_issuer(make_party):
-    from combine_auth.oidc.metadata import metadata_of
-    from combine_auth.oidc.shipped import GOOGLE
-
     document = {
         "issuer": GOOGLE.issuer,
         "authorization_endpoint": "https://a.example/authorize",
@@ -232,12 +224,6 @@ def test_how_the_secret_is_shown(google, supported, sent):
 
 
 def test_a_secret_with_every_sign(make_party):
-    from dataclasses import replace
-
-    from pydantic import SecretStr
-
-    from combine_auth.oidc import OidcClient
-
     party = make_party()
     secret = "a:b+c/d=e%f g&hä€"
     party.issuer.client_secret = secret
@@ -349,247 +335,3 @@ def test_errors_in_the_callback(error, code):
     assert found.code is code
     assert found.detail.isprintable()
     assert len(found.detail) < 500
-
-
-# Servers that take their time.
-
-
-HANGS = Fault(hangs=True)
-DRIPS = Fault(drips=True, body="x" * 999)
-
-
-def never_ends(party, endpoint, fault, within):
-    party.issuer.faults[endpoint] = fault
-    started = time.monotonic()
-    assert failure(party).code is UNAVAILABLE
-    assert time.monotonic() - started < within
-    # It was cut off: its thread has ended too.
-    for thread in threading.enumerate():
-        if thread.name == "combine_auth.oidc":
-            thread.join(5)
-            assert not thread.is_alive()
-
-
-@pytest.mark.parametrize("endpoint", ["discovery", "token", "jwks"])
-@pytest.mark.parametrize("fault", [HANGS, DRIPS], ids=["hangs", "drips"])
-def test_a_server_that_never_ends(google, endpoint, fault, monkeypatch):
-    monkeypatch.setattr("combine_auth.oidc.client.DEADLINE_S", 1.0)
-    monkeypatch.setitem(LIMITS, "timeout", (0.5, 0.5))
-    never_ends(google, endpoint, fault, within=5)
-
-
-@pytest.mark.parametrize("fault", [HANGS, DRIPS], ids=["hangs", "drips"])
-def test_nobody_waits_longer_than_eight_seconds(google, fault):
-    assert (LIMITS["timeout"], DEADLINE_S) == ((3.0, 5.0), 8.0)
-    never_ends(google, "token", fault, within=9)
-
-
-def test_a_provider_that_hangs_takes_no_more_than_its_share(google):
-    from combine_auth.oidc.wire import Exchanges
-
-    exchanges = Exchanges(at_once=2)
-    gate = threading.Event()
-    with ThreadPoolExecutor(2) as pool:
-        running = [
-            pool.submit(exchanges.within, time.monotonic() + 30, lambda: gate.wait(30))
-            for _ in range(2)
-        ]
-        while exchanges._room.acquire(blocking=False):
-            exchanges._room.release()
-        with pytest.raises(SignInFailure) as raised:
-            exchanges.within(time.monotonic() + 30, lambda: None)
-        assert raised.value.code is UNAVAILABLE
-        gate.set()
-        assert all(one.result() for one in running)
-    assert exchanges.within(time.monotonic() + 30, lambda: 7) == 7
-
-
-# Keys (T15).
-
-
-def asked(party, endpoint="jwks") -> int:
-    return party.issuer.counts[endpoint]
-
-
-def test_keys_are_fetched_once(google):
-    for _ in range(5):
-        google.sign_in()
-    assert google.issuer.counts == {"discovery": 1, "jwks": 1, "token": 5}
-    google.clock.ahead += 3601
-    google.sign_in()
-    assert (asked(google), asked(google, "discovery")) == (2, 2)
-
-
-@pytest.mark.parametrize("how", [{"overlap": True}, {}, {"same_kid": True}], ids=str)
-def test_rotation(google, how):
-    google.sign_in()
-    google.issuer.rotate(**how)
-    google.sign_in()
-    google.sign_in()
-    assert asked(google) == 2
-
-
-def test_unknown_keys_are_asked_for_twice_a_minute_at_most(google):
-    google.sign_in()
-    token = google.issuer.id_token(google.issuer.claims("n"), key=rsa_key(7))
-    counts = []
-    began = google.clock.monotonic()
-    for _ in range(1000):
-        google.clock.ahead += 0.12
-        with pytest.raises(SignInFailure) as raised:
-            google.client._verified(token, "n", time.monotonic() + 8)
-        assert raised.value.code is FailureCode.ID_TOKEN_INVALID
-        counts.append(asked(google))
-    # One at once, then one each half minute.
-    assert counts[0] == 2
-    assert 2 + 3 <= counts[-1] <= 2 + (google.clock.monotonic() - began) // 30
-    assert google.sign_in().subject
-
-
-def test_a_cold_client_does_not_fetch_twice_for_one_token(google):
-    google.issuer.forge = lambda claims: google.issuer.id_token(claims, key=rsa_key(7))
-    failure(google)
-    assert asked(google) == 1
-
-
-def test_keys_that_cannot_be_fetched_are_kept_for_a_day(google):
-    google.sign_in()
-    google.issuer.faults["jwks"] = Fault(500)
-    for hours in (1, 12, 11):
-        google.clock.ahead += hours * 3600 + 1
-        assert google.sign_in().subject
-    google.clock.ahead += 2 * 3600
-    found = failure(google)
-    assert found.code is UNAVAILABLE
-
-
-def test_metadata_that_cannot_be_fetched_are_kept_for_good(google):
-    google.sign_in()
-    google.issuer.faults["discovery"] = Fault(500)
-    google.clock.ahead += 14 * 24 * 3600
-    assert google.sign_in().subject
-
-
-def test_after_a_failure_the_provider_has_its_peace_for_a_while(google):
-    google.issuer.faults["discovery"] = Fault(500)
-    for _ in range(50):
-        assert failure(google).code is UNAVAILABLE
-    assert asked(google, "discovery") == 1
-    google.clock.ahead += 6
-    failure(google)
-    assert asked(google, "discovery") == 2
-
-
-def test_good_keys_among_odd_ones(google):
-    good = rsa_key().as_dict(private=False)
-    google.issuer.more_keys = [
-        7,
-        None,
-        [],
-        {},
-        {"kty": "AKP", "kid": "key-0"},
-        {"kty": "oct", "k": "c2VjcmV0", "kid": "key-0"},
-        {**good, "use": "enc"},
-        {**good, "n": "!!"},
-        {**good, "n": 7},
-        {**good, "e": ""},
-        {**good, "kid": 7},
-        {**good, "alg": "RS512"},
-        {**good, "key_ops": ["encrypt"]},
-        {**rsa_key(3).as_dict(private=False), "kid": "key-0"},
-        {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "key-0"},
-    ]
-    assert google.sign_in().subject
-
-
-def test_many_at_once_fetch_once(google):
-    entered, go_on = threading.Event(), threading.Event()
-    honest = google.client._fetch_metadata
-
-    def slow(deadline):
-        entered.set()
-        assert go_on.wait(10)
-        return honest(deadline)
-
-    google.client._metadata._fetch = slow
-    with ThreadPoolExecutor(20) as pool:
-        running = [pool.submit(google.url) for _ in range(20)]
-        assert entered.wait(10)
-        go_on.set()
-        urls = {one.result().partition("code_challenge")[0] for one in running}
-    assert len(urls) == 1
-    assert asked(google, "discovery") == 1
-
-
-def test_while_one_fetches_others_use_what_is_there(google):
-    google.sign_in()
-    entered, go_on = threading.Event(), threading.Event()
-    honest = google.client._fetch_keys
-
-    def slow(deadline):
-        entered.set()
-        assert go_on.wait(10)
-        return honest(deadline)
-
-    google.client._keys._fetch = slow
-    google.clock.ahead += 3601
-    with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(google.sign_in)
-        assert entered.wait(10)
-        # The fetch goes on, and nobody waits for it.
-        assert google.sign_in().subject
-        assert not first.done()
-        go_on.set()
-        assert first.result().subject
-    assert asked(google) == 2
-
-
-# What is written down.
-
-
-def test_no_log_line_holds_a_secret(google, caplog):
-    caplog.set_level(logging.DEBUG)
-    for name in ("authlib", "requests", "urllib3", "joserfc"):
-        logging.getLogger(name).setLevel(logging.DEBUG)
-    seen = []
-    google.issuer.change = lambda claims: seen.append(claims["nonce"]) or claims
-    google.sign_in()
-    google.issuer.faults["token"] = Fault(400, {"error": "invalid_grant"})
-    found = failure(google)
-    google.issuer.faults["token"] = Fault(500, "x")
-    failure(google)
-    said = f"{caplog.text}{found!r}{google.client.provider!r}"
-    forms = google.issuer.token_requests
-    assert forms
-    secrets = [CLIENT_SECRET, "canary-of-the-access-token", "eyJ", *seen]
-    secrets += [form[name] for form in forms for name in ("code", "code_verifier")]
-    for secret in secrets:
-        assert secret not in said
-    # Nor does the chain of exceptions, for those who log it with all its values.
-    assert found.__cause__ is None
-    assert found.__context__ is None
-
-
-def test_netrc_is_not_read(google, tmp_path, monkeypatch):
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login someone password canary\n")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
-    google.issuer.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
-    assert google.sign_in().subject
-
-
-def test_proxies_of_the_environment(monkeypatch):
-    import requests
-
-    from combine_auth.oidc.wire import equip
-
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/ours.pem")
-    with requests.Session() as session:
-        equip(session, "https://accounts.google.com/x")
-        assert session.proxies["https"] == "http://proxy.example:3128"
-        assert session.verify == "/etc/ssl/ours.pem"
-        equip(session, "http://127.0.0.1:9001/x")
-        assert session.proxies == {}

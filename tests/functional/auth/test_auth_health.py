@@ -1,0 +1,93 @@
+"""What health and the doctor say about signing in (runbook: OAuth Login Fails)."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from webtest import TestApp
+
+from tests.oidc_issuer import CLIENT_ID, CLIENT_SECRET, Fault, LyingIssuer
+
+ROOT = Path(__file__).parents[3]
+COMBINE = Path(sys.executable).with_name("combine")
+PATIENCE_S = 60
+
+
+@pytest.fixture
+def issuer():
+    with LyingIssuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def doctor(database_url, tmp_path):
+    """``doctor(environment)``: what `combine doctor -c development.ini` prints, and its status."""
+    ini = tmp_path / "development.ini"
+    shutil.copy(ROOT / "development.ini", ini)
+
+    def run(environment):
+        done = subprocess.run(
+            [COMBINE, "doctor", "-c", ini],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "DATABASE_URL": database_url, **environment},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        return done.returncode, [line.strip() for line in done.stdout.splitlines()]
+
+    return run
+
+
+def test_the_doctor_says_what_to_enter_in_the_consoles(doctor, issuer):
+    environment = {**issuer.environment(), "PUBLIC_URL": "https://combine.example.com"}
+    status, lines = doctor(environment)
+    assert status == 0
+    assert "people sign in with Google" in lines
+    for line in (
+        f"google.client_id: {CLIENT_ID}",
+        "google.redirect_uri: https://combine.example.com/auth/google/callback",
+        "google.origin: https://combine.example.com",
+        "in_allowed_origins: true",
+        "google.state: answers",
+        "microsoft.offered: false",
+    ):
+        assert line in lines
+    assert CLIENT_SECRET not in "".join(lines)
+
+
+def test_the_doctor_names_what_is_wrong(doctor, issuer):
+    issuer.faults["discovery"] = Fault(500)
+    status, lines = doctor(
+        {**issuer.environment(), "MICROSOFT_CLIENT_ID": "0815", "MICROSOFT_CLIENT_SECRET": "'x'"}
+    )
+    assert status == 0
+    assert "sign_in (info, critical): degraded, provider_unreachable" in lines
+    assert any("answered 500" in line for line in lines)
+    assert any(
+        "microsoft.why: MICROSOFT_CLIENT_SECRET is still in quotes" in line for line in lines
+    )
+
+
+def test_a_provider_that_is_away_leaves_the_service_ready(make_app, issuer, monkeypatch):
+    for name, value in issuer.environment().items():
+        monkeypatch.setenv(name, value)
+    issuer.faults["discovery"] = Fault(503)
+    app = make_app(
+        {
+            "pyramid.includes": "combine_health combine_core combine_core.health combine_auth"
+            " combine_auth.health",
+            "combine_health.background": "false",
+            "combine_health.details": "always",
+        }
+    )
+    browser = TestApp(app)
+    body = browser.get("/health/detailed").json
+    assert body["checks"]["sign_in"]["status"] == "degraded"
+    assert "HTTPS_PROXY" in body["checks"]["sign_in"]["remedy"]
+    assert browser.get("/health/ready").json["status"] == "ready"
+    assert CLIENT_SECRET not in str(body)
