@@ -1,0 +1,218 @@
+"""Nobody sees, counts or guesses what is in a project of others: every route is walked."""
+
+import re
+import uuid
+
+import pytest
+from sqlalchemy import event, select, update
+from webtest import TestApp
+
+from combine_auth.sessions import start_session
+from combine_core.access import DocumentContext, ProjectContext, RunContext
+from combine_core.api.routes import ENDPOINTS
+from combine_core.database import engine_of, session_factory
+from combine_core.documents import Document
+from combine_core.users import User
+
+IN_PROJECTS = (ProjectContext, RunContext, DocumentContext)
+NOTES = "# Harbour\n\nThe harbour opens on 1 May 2027.\nWe decided to hire two pilots.\n"
+
+
+class Things:
+    """A project and something of each kind in it."""
+
+    def __init__(self, app, person, run_jobs, name):
+        client = person.client
+        self.slug = client.post_json("/api/v1/projects", {"name": name}, status=201).json["slug"]
+        path = f"/api/v1/projects/{self.slug}"
+        source = {"name": "notes.md", "text": NOTES}
+        self.source = client.post_json(f"{path}/sources", source, status=201).json["id"]
+        body = {"line": "brief", "sources": [self.source]}
+        self.run = client.post_json(f"{path}/runs", body, status=201).json["id"]
+        run_jobs()
+        with session_factory(app.registry)() as session:
+            self.document = str(session.scalars(select(Document.id)).first())
+        self.user_id = str(person.user_id)
+
+    def path(self, pattern):
+        """The pattern of a route, filled with these things."""
+        values = {
+            "slug": self.slug,
+            "user_id": self.user_id,
+            "source_id": self.source,
+            "name": "brief",
+            "number": "1",
+            "format": "md",
+        }
+        if "sources/{id" in pattern:
+            values["id"] = self.source
+        elif "/runs/{id" in pattern:
+            values["id"] = self.run
+        else:
+            values["id"] = self.document
+        return re.sub(r"\{(\w+)(?::(?:[^{}]|\{[^{}]*\})*)?\}", lambda m: values[m[1]], pattern)
+
+
+class Nothing(Things):
+    """Names of what does not exist."""
+
+    def __init__(self):
+        self.slug = "no-such-project"
+        self.source, self.run, self.document, self.user_id = (str(uuid.uuid4()) for _ in range(4))
+
+
+@pytest.fixture
+def ada(sign_in):
+    return sign_in("ada@example.com")
+
+
+@pytest.fixture
+def bob(sign_in):
+    return sign_in("bob@example.com")
+
+
+@pytest.fixture
+def adas(app, ada, run_jobs):
+    return Things(app, ada, run_jobs, "Harbour")
+
+
+@pytest.fixture
+def browser(app):
+    """``browser(person)``: a browser in which this person is signed in."""
+
+    def make(person):
+        with session_factory(app.registry).begin() as session:
+            cookie = start_session(session, person.user_id)
+        client = TestApp(app, lint=False, extra_environ={"wsgi.url_scheme": "https"})
+        client.extra_environ["HTTP_COOKIE"] = f"__Host-combine_session={cookie}"
+        return client
+
+    return make
+
+
+@pytest.fixture
+def statements(app):
+    sent = []
+
+    def note(_connection, _cursor, statement, *_rest):
+        sent.append(re.sub(r"/\*.*?\*/ ", "", statement))
+
+    engine = engine_of(app.registry)
+    event.listen(engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def routes(app):
+    """The routes into projects, and the methods that each has views for."""
+    found = {}
+    introspector = app.registry.introspector
+    for entry in introspector.get_category("views"):
+        view = entry["introspectable"]
+        methods = view["request_methods"] or ()
+        methods = (methods,) if isinstance(methods, str) else methods
+        found.setdefault(view["route_name"], set()).update(methods)
+    return [
+        (route.pattern, method)
+        for route in app.routes_mapper.get_routes(include_static=True)
+        if getattr(route, "factory", None) in IN_PROJECTS
+        for method in sorted(found.get(route.name) or {"GET"})
+    ]
+
+
+def ask(client, method, path):
+    if method in {"POST", "PUT", "PATCH"} and path.startswith("/api/"):
+        return client.request(
+            path, method=method, status="*", body=b"{}", content_type="application/json"
+        )
+    return client.request(path, method=method, status="*")
+
+
+def shape(answer, path):
+    """What an answer says, without what it must say of each request."""
+    text = answer.text.replace(path, "PATH")
+    text = re.sub(r'"request_id": "[^"]*"', "", text)
+    text = re.sub(r"<code>[0-9a-f]{16}</code>", "", text)
+    headers = {
+        k: v for k, v in answer.headers.items() if k not in {"X-Request-ID", "Content-Length"}
+    }
+    return answer.status_int, text, headers
+
+
+def test_the_walk_misses_no_route(app):
+    walked = {pattern for pattern, _ in routes(app)}
+    assert {f"/api/v1{e.path}" for e in ENDPOINTS if e.context in IN_PROJECTS} <= walked
+    assert any(pattern.endswith("/members") and "/api/" not in pattern for pattern in walked)
+    for route in app.routes_mapper.get_routes():
+        # What else has a variable belongs to nobody, or to the asker alone.
+        if "{" in route.pattern and route.pattern not in walked:
+            assert re.match(
+                r"/?(docs|static|health|auth|account|oauth|\.well-known|api/v1/(lines|users|me|tokens))\b",
+                route.pattern,
+            ), route.pattern
+
+
+@pytest.mark.parametrize("face", ["api", "pages"])
+def test_another_member_finds_nothing(app, adas, bob, browser, statements, run_jobs, face):
+    Things(app, bob, run_jobs, "Lighthouse")
+    client = bob.client if face == "api" else browser(bob)
+    # The first use is written down; those after it are not.
+    client.get("/api/v1/me", status=200)
+    seen = 0
+    for pattern, method in routes(app):
+        if (face == "api") != pattern.startswith("/api/"):
+            continue
+        answers = []
+        for things in (adas, Nothing()):
+            path = things.path(pattern)
+            statements.clear()
+            answers.append((*shape(ask(client, method, path), path), list(statements)))
+        assert answers[0][0] == 404, (method, pattern)
+        assert answers[0] == answers[1], (method, pattern)
+        seen += 1
+    assert seen >= 10
+
+
+@pytest.mark.parametrize("face", ["api", "pages"])
+def test_a_stranger_is_asked_to_sign_in_at_no_cost(app, adas, testapp, statements, face):
+    for pattern, method in routes(app):
+        if (face == "api") != pattern.startswith("/api/"):
+            continue
+        answers = []
+        for things in (adas, Nothing()):
+            path = things.path(pattern)
+            statements.clear()
+            answer = ask(testapp, method, path)
+            assert statements == []
+            if face == "api":
+                answers.append(shape(answer, path))
+            else:
+                answers.append(answer.status_int)
+        assert answers[0] == answers[1], (method, pattern)
+        assert (answers[0][0] if face == "api" else answers[0]) == (401 if face == "api" else 303)
+
+
+def test_the_walk_reaches_what_is_there(app, adas, ada):
+    """Or else a walk that fills in the wrong things would find nothing, and think itself right."""
+    for pattern, method in routes(app):
+        if method == "GET":
+            assert ask(ada.client, "GET", adas.path(pattern)).status_int == 200, pattern
+
+
+def test_an_administrator_is_no_member(app, adas, bob):
+    with session_factory(app.registry).begin() as session:
+        session.execute(update(User).where(User.id == bob.user_id).values(is_admin=True))
+    for pattern, method in routes(app):
+        if pattern.startswith("/api/"):
+            assert ask(bob.client, method, adas.path(pattern)).status_int == 404, pattern
+
+
+def test_lists_show_and_count_ones_own_alone(adas, bob):
+    assert bob.client.get("/api/v1/projects").json == {"items": [], "next": None}
+
+
+def test_a_thing_of_one_project_is_not_in_another(app, adas, ada, run_jobs):
+    other = ada.client.post_json("/api/v1/projects", {"name": "Other"}).json["slug"]
+    ada.client.get(f"/api/v1/projects/{other}/sources/{adas.source}", status=404)
+    body = {"line": "brief", "sources": [adas.source]}
+    ada.client.post_json(f"/api/v1/projects/{other}/runs", body, status=422)
