@@ -14,6 +14,7 @@ from combine_auth.account.own import OwnAccount
 from combine_auth.audit import Action, record_request
 from combine_auth.identities import UNVERIFIED_DOMAIN, list_identities
 from combine_auth.oidc import providers_of
+from combine_auth.provider.grants import revoke_grants_of
 from combine_auth.sessions import end_session, end_sessions_of, list_sessions
 from combine_auth.tokens import list_tokens, revoke_token
 
@@ -60,16 +61,22 @@ class AccountViews:
         return self._back()
 
     def end_all(self) -> Any:
-        """Sign out everywhere, here too; and, if the form says so, revoke my tokens."""
-        dbsession = self.request.dbsession
-        ended = end_sessions_of(dbsession, self.user_id)
+        """Sign out everywhere, here too; and, if the form says so, every program as well."""
+        ended = end_sessions_of(self.request.dbsession, self.user_id)
         self._note(Action.SESSIONS_END_ALL, target=f"user:{self.user_id}", ended=ended)
-        if self.request.POST.get("tokens") == "revoke":
-            for token in list_tokens(dbsession, self.user_id):
-                if token.revoked_at is None:
-                    revoke_token(dbsession, token.id, self.user_id)
-                    self._note(Action.TOKEN_REVOKE, target=f"token:{token.id}")
+        if self.request.POST.get("programs") == "too":
+            self._revoke_programs()
         return self._outside()
+
+    def _revoke_programs(self) -> None:
+        dbsession = self.request.dbsession
+        for token in list_tokens(dbsession, self.user_id):
+            if token.revoked_at is None:
+                revoke_token(dbsession, token.id, self.user_id)
+                self._note(Action.TOKEN_REVOKE, target=f"token:{token.id}")
+        revoked = revoke_grants_of(dbsession, self.user_id)
+        if revoked:
+            self._note(Action.CONSENT_REVOKE, target=f"user:{self.user_id}", revoked=revoked)
 
     def _note(self, action: Action, **details: Any) -> None:
         record_request(self.request, action, **details)

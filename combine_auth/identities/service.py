@@ -137,9 +137,10 @@ def unlink(session: Session, user_id: uuid.UUID, identity_id: uuid.UUID) -> Link
 
 def _find(session: Session, claims: Claims) -> LinkedIdentity | None:
     return session.scalars(
-        select(LinkedIdentity).where(
-            LinkedIdentity.issuer == claims.issuer, LinkedIdentity.subject == claims.subject
-        )
+        select(LinkedIdentity)
+        .where(LinkedIdentity.issuer == claims.issuer, LinkedIdentity.subject == claims.subject)
+        # Locked, so that nobody unlinks it before it has let somebody in.
+        .with_for_update()
     ).first()
 
 

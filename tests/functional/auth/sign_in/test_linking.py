@@ -8,6 +8,7 @@ import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sqlalchemy import text
 
 from tests.functional.auth.sign_in.conftest import (
     HOST,
@@ -277,3 +278,25 @@ def test_account_page_says_who_and_where(service, google):
     assert ", with Google" in text
     assert "<b>@" not in page.text
     assert f"{google.issuer}|{SUBJECT}" in page.text
+
+
+def test_unlinked_while_its_owner_signs_in_with_it(service, ann, google, microsoft):
+    """Whichever is first, neither fails."""
+    link(ann, microsoft)
+    other = Browser(service)
+    back = microsoft.callback_url(other.start("microsoft"))
+    with service.session() as session:
+        session.execute(text("SELECT 1 FROM identities FOR UPDATE"))
+        answers = []
+        coming = threading.Thread(target=lambda: answers.append(other.come_back(back)))
+        coming.start()
+        deadline = time.monotonic() + 10
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        while service.execute(waits) == [(0,)]:
+            assert time.monotonic() < deadline
+        session.execute(text("DELETE FROM identities WHERE provider = 'microsoft'"))
+    coming.join(10)
+    # To the provider it is the same person; to us, one who was never here.
+    assert answers[0].location == f"{HOST}/"
+    assert other.whoami() != "ann@example.com"
+    assert ann.whoami() == "ann@example.com"

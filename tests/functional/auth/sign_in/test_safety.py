@@ -161,7 +161,7 @@ class TestT28SignOutEverywhere:
         headers = {"Authorization": f"Bearer {service.token(service.user())}"}
         form = self.everywhere(browser)
         if revoke:
-            form["tokens"] = "revoke"
+            form["programs"] = "too"
         form.submit(status=303)
         found = service.client().get("/whoami", headers=headers).json["email"]
         assert found == (None if revoke else "ann@example.com")
