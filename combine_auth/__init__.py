@@ -75,6 +75,7 @@ def includeme(config: Configurator) -> None:
     config.include("combine_auth.account")
     config.include("combine_auth.tokens.page")
     config.include("combine_auth.tokens.api")
+    config.include("combine_auth.clients.page")
     config.include("combine_auth.provider")
 
 

@@ -42,7 +42,9 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 @click.option(
     "--user", "email", callback=shown, metavar="EMAIL", help="What this user did or had done to it."
 )
-@click.option("--action", type=click.Choice([action.value for action in Action]), help="One kind of line.")
+@click.option(
+    "--action", type=click.Choice([action.value for action in Action]), help="One kind of line."
+)
 @click.option("--outcome", callback=shown, help="ok, or the code of a refusal.")
 @click.option("--since", callback=_moment, metavar="TIME", help="Not before: 24h, 7d, 2026-11-23.")
 @click.option("--until", callback=_moment, metavar="TIME", help="Before.")

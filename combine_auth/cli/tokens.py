@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from combine_auth.accounts import AccountRefused, known_user
+from combine_auth.audit import Action, record
 from combine_auth.cli.service import OpenService, config_option, refusals_shown, shown
 from combine_auth.cli.table import show_table, shown_time
 from combine_auth.tokens import (
@@ -70,6 +71,15 @@ def create(
             message = f"{user.email} is disabled. To enable it: combine user enable EMAIL"
             raise AccountRefused(message)
         made, row = create_token(session, user.id, name, days, scopes or None)
+        record(
+            session,
+            Action.TOKEN_CREATE,
+            actor="operator",
+            target=f"token:{row.id}",
+            owner=user.email,
+            days=days,
+            scopes=row.scopes,
+        )
     # The token alone goes to stdout, so that a script can take it.
     click.echo(made)
     click.echo(
@@ -119,4 +129,5 @@ def revoke(open_service: OpenService, ini: str, token_id: uuid.UUID) -> None:
         if not revoke_token(session, token_id):
             message = f"There is no token {token_id}. To see them: combine token list"
             raise click.ClickException(message)
+        record(session, Action.TOKEN_REVOKE, actor="operator", target=f"token:{token_id}")
     click.echo(f"Revoked {token_id}.", err=True)

@@ -132,9 +132,16 @@ def _check_room(session: Session, owner_id: uuid.UUID) -> None:
         raise ClientRefused(message)
 
 
+def service_address(client_id: str) -> str:
+    """The address of a client's own user, by which it is added to projects.
+
+    Nobody can prove to own an address of .invalid (RFC 2606): this user never signs in.
+    """
+    return f"client-{client_id}@clients.invalid"
+
+
 def _service_user(session: Session, client_id: str, name: str) -> uuid.UUID:
-    # Nobody can prove to own an address of .invalid (RFC 2606): this user never signs in.
-    user = User(email=f"client-{client_id}@clients.invalid", name=name, is_admin=False)
+    user = User(email=service_address(client_id), name=name, is_admin=False)
     session.add(user)
     session.flush()
     return user.id

@@ -1,0 +1,76 @@
+"""What ``combine login`` keeps: tokens of services, in a file that nobody else can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import stat
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+_FILE = "credentials.json"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Tokens of one service.
+
+    :ivar expires_at: when the access token does, in seconds since 1970
+    """
+
+    access_token: str
+    refresh_token: str
+    expires_at: float
+    scope: str
+
+
+def path() -> Path:
+    """The file: ``~/.config/combine/credentials.json`` on Linux."""
+    return Path(click.get_app_dir("combine")) / _FILE
+
+
+def load() -> dict[str, Kept]:
+    """What is kept, by the origin of the service.
+
+    :raises click.ClickException: the file can be read by others, or is none of ours
+    """
+    file = path()
+    try:
+        mode = file.stat().st_mode
+        text = file.read_text("utf-8")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        message = f"{file} cannot be read: {error.strerror}."
+        raise click.ClickException(message) from error
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        message = f"Others can read {file}. Run: chmod 600 {file}"
+        raise click.ClickException(message)
+    try:
+        return {origin: Kept(**tokens) for origin, tokens in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        message = f"{file} is damaged. Remove it and sign in again: combine login URL"
+        raise click.ClickException(message) from error
+
+
+def save(kept: dict[str, Kept]) -> None:
+    """Keep exactly this. The file is replaced as a whole, and is its owner's alone from the first byte.
+
+    :raises click.ClickException: it cannot be written
+    """
+    file = path()
+    fresh = file.with_name(f".{_FILE}.{secrets.token_hex(8)}")
+    text = json.dumps({origin: asdict(tokens) for origin, tokens in kept.items()}, indent=2)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        fresh.replace(file)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        message = f"{file} cannot be written: {error.strerror}."
+        raise click.ClickException(message) from error

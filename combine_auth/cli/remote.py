@@ -1,0 +1,158 @@
+"""A service elsewhere, as a command without a browser asks it for tokens (RFC 8628)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import click
+import requests
+
+from combine_auth.clients.built_in import CLI
+
+_CONNECT_S, _READ_S = 5, 15
+_ORIGIN = re.compile(
+    r"https://[^/?#@\s]+|http://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE
+)
+_DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+_METADATA = "/.well-known/oauth-authorization-server"
+_ENDPOINTS = ("device_authorization_endpoint", "token_endpoint", "revocation_endpoint")
+
+
+class Refusal(Exception):
+    """What the service answered instead of what was asked for.
+
+    :ivar code: the error of RFC 6749 or RFC 8628
+    :ivar retry_after: seconds, if it said so
+    """
+
+    def __init__(self, code: str, description: str, retry_after: int | None = None) -> None:
+        super().__init__(description or code)
+        self.code = code
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What a sign-in begins with. Times in seconds."""
+
+    device_code: str
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    expires_in: int
+    interval: int
+
+
+class RemoteService:
+    """The service of this origin.
+
+    :param url: such as ``https://combine.example.com``
+    :raises click.ClickException: it is no origin, or tokens would travel in clear
+    """
+
+    def __init__(self, url: str) -> None:
+        self.origin = url.rstrip("/")
+        if not _ORIGIN.fullmatch(self.origin):
+            message = (
+                f"{url!r} is no address of a service. Write https:// and its host, such as"
+                " https://combine.example.com; http:// only for one on this machine."
+            )
+            raise click.ClickException(message)
+        self._session = requests.Session()
+        # A netrc file would add an Authorization header of its own.
+        self._session.auth = _no_auth
+        self._known: dict[str, str] | None = None
+
+    def start(self, scopes: str) -> Codes:
+        """Begin to sign in."""
+        answer = self._ask("device_authorization_endpoint", {"scope": scopes} if scopes else {})
+        try:
+            return Codes(
+                str(answer["device_code"]),
+                str(answer["user_code"]),
+                str(answer["verification_uri"]),
+                str(answer.get("verification_uri_complete", answer["verification_uri"])),
+                int(answer["expires_in"]),
+                int(answer.get("interval", 5)),
+            )
+        except (KeyError, ValueError, TypeError) as error:
+            raise self._strange() from error
+
+    def poll(self, device_code: str) -> dict[str, Any]:
+        """The tokens, if somebody has let us in.
+
+        :raises Refusal: ``authorization_pending``, ``slow_down``, ``access_denied``, ``expired_token``
+        """
+        fields = {"grant_type": _DEVICE_GRANT, "device_code": device_code}
+        return self._ask("token_endpoint", fields)
+
+    def refresh(self, refresh_token: str) -> dict[str, Any]:
+        """New tokens for a refresh token."""
+        fields = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        return self._ask("token_endpoint", fields)
+
+    def revoke(self, refresh_token: str) -> None:
+        """End the whole sign-in."""
+        self._ask("revocation_endpoint", {"token": refresh_token})
+
+    def _endpoint(self, name: str) -> str:
+        if self._known is None:
+            self._known = self._find_endpoints()
+        return self._known[name]
+
+    def _find_endpoints(self) -> dict[str, str]:
+        known = self._read(self._send("GET", self.origin + _METADATA))
+        issuer = known.get("issuer")
+        # RFC 8414, 3.3: else anybody could speak for another service.
+        if issuer != self.origin:
+            shown = issuer if isinstance(issuer, str) and _ORIGIN.fullmatch(issuer) else None
+            hint = f"It calls itself {shown}. Run: combine login {shown}" if shown else ""
+            message = f"{self.origin} is no address of this service. {hint}".strip()
+            raise click.ClickException(message)
+        endpoints = {name: known.get(name) for name in _ENDPOINTS}
+        if not all(str(url).startswith(f"{self.origin}/") for url in endpoints.values()):
+            raise self._strange()
+        return {name: str(url) for name, url in endpoints.items()}
+
+    def _ask(self, endpoint: str, fields: dict[str, str]) -> dict[str, Any]:
+        response = self._send("POST", self._endpoint(endpoint), {"client_id": CLI, **fields})
+        if response.status_code == 200 and not response.content:
+            return {}
+        return self._read(response)
+
+    def _send(
+        self, method: str, url: str, fields: dict[str, str] | None = None
+    ) -> requests.Response:
+        try:
+            return self._session.request(
+                method, url, data=fields, timeout=(_CONNECT_S, _READ_S), allow_redirects=False
+            )
+        except requests.RequestException as error:
+            message = f"{self.origin} cannot be reached ({type(error).__name__})."
+            raise Refusal("unreachable", message) from error
+
+    def _read(self, response: requests.Response) -> dict[str, Any]:
+        try:
+            content = response.json()
+        except ValueError as error:
+            raise self._strange(response.status_code) from error
+        if not isinstance(content, dict):
+            raise self._strange(response.status_code)
+        if response.status_code == 200:
+            return content
+        after = response.headers.get("Retry-After", "")
+        raise Refusal(
+            str(content.get("error", response.status_code))[:100],
+            str(content.get("error_description", ""))[:500],
+            int(after) if re.fullmatch("[0-9]{1,5}", after) else None,
+        )
+
+    def _strange(self, status: int = 200) -> click.ClickException:
+        message = f"{self.origin} does not answer like a Combine service (status {status})."
+        return click.ClickException(message)
+
+
+def _no_auth(request: Any) -> Any:
+    return request
