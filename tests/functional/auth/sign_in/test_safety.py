@@ -7,6 +7,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
+from combine_auth.clients import GrantType, OAuthClient
+from combine_auth.provider.grants import create_grant
 from tests.functional.auth.sign_in.conftest import (
     BROWSER,
     CSRF,
@@ -166,6 +168,24 @@ class TestT28SignOutEverywhere:
         found = service.client().get("/whoami", headers=headers).json["email"]
         assert found == (None if revoke else "ann@example.com")
         assert audit(service, "token-revoke") == (["ok"] if revoke else [])
+
+    @pytest.mark.parametrize("revoke", [True, False])
+    def test_what_was_granted_too_if_wanted(self, service, browser, google, revoke):
+        browser.sign_in(google)
+        user = service.user()
+        with service.session() as session:
+            program = OAuthClient(
+                client_id="p", name="P", redirect_uris=[], grant_types=[], scopes=[]
+            )
+            session.add(program)
+            session.flush()
+            create_grant(session, user.id, program, GrantType.AUTHORIZATION_CODE, [])
+        form = self.everywhere(browser)
+        form["programs"] = "too" if revoke else None
+        form.submit(status=303)
+        [(revoked,)] = service.execute("SELECT revoked_at IS NOT NULL FROM oauth_grants")
+        assert revoked is revoke
+        assert audit(service, "consent-revoke") == (["ok"] if revoke else [])
 
     def test_while_another_request_is_running(self, service, browser, google):
         """A request that holds its session's row does not bring it back."""
