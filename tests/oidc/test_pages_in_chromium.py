@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 
@@ -16,8 +18,32 @@ if shutil.which("chromium") is None:
 
 NARROW = {"width": 360, "height": 740}
 WIDE = {"width": 1280, "height": 800}
-# Not the service's address, nor that of an issuer.
-FOREIGN = "http://127.0.0.9:9"
+
+
+@pytest.fixture
+def other_site():
+    """``other_site("<p>...")``: the address of a page with that, on neither ours nor an issuer's host."""
+    servers = []
+
+    def serve(body):
+        class Page(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html")
+                self.end_headers()
+                self.wfile.write(f'<link rel="icon" href="data:,">{body}'.encode())
+
+            def log_message(self, *_):
+                pass
+
+        servers.append(ThreadingHTTPServer(("127.0.0.9", 0), Page))
+        Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.9:{servers[-1].server_port}/"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 def must_fit(page):
@@ -80,14 +106,11 @@ def test_the_cookies_are_out_of_reach(service, open_page):
 
 
 @pytest.mark.parametrize("path", ["/auth/sign-out", "/auth/google/start", "/account/sessions/end"])
-def test_another_site_can_press_no_button(service, open_page, path):
+def test_another_site_can_press_no_button(service, open_page, other_site, path):
     page = open_page(service, expected=(400, 403, 404))
     sign_in(page, "Google", "anna")
     trap = f'<form method="post" action="{service.url}{path}"><button>Win</button></form>'
-    page.context.route(
-        f"{FOREIGN}/**", lambda route: route.fulfill(body=trap, content_type="text/html")
-    )
-    page.goto(f"{FOREIGN}/")
+    page.goto(other_site(trap))
     page.get_by_role("button", name="Win").click()
     page.wait_for_url(f"{service.url}{path}")
     assert page.locator("h1").inner_text() != "Sign in with Google"
@@ -95,20 +118,13 @@ def test_another_site_can_press_no_button(service, open_page, path):
     heading(page, "Account")
 
 
-def test_another_site_can_show_no_page_in_a_frame(service, open_page):
+def test_another_site_can_show_no_page_in_a_frame(service, open_page, other_site):
     page = open_page(service)
     sign_in(page, "Google", "anna")
+    # A context of its own: here a complaint is right.
     outside = page.context.browser.new_context(storage_state=page.context.storage_state())
-    outside.route(
-        f"{FOREIGN}/**",
-        lambda route: route.fulfill(
-            body=f'<iframe src="{service.url}/account"></iframe>', content_type="text/html"
-        ),
-    )
     framing = outside.new_page()
-    complaints = []
-    framing.on("console", lambda message: complaints.append(message.text))
-    framing.goto(f"{FOREIGN}/")
-    assert any("frame-ancestors" in complaint for complaint in complaints)
-    assert framing.frames[1].get_by_text("Anna").count() == 0
+    with framing.expect_console_message(lambda message: "frame-ancestors" in message.text):
+        framing.goto(other_site(f'<iframe src="{service.url}/auth/sign-in"></iframe>'))
+    assert framing.frames[1].get_by_role("button").count() == 0
     outside.close()
