@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import re
-import time
+from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
-from sqlalchemy import Connection, Engine, ExceptionContext, event
+from sqlalchemy import Engine, ExceptionContext, event
 
 from combine_core.observe.context import Work, current_work
 
@@ -28,7 +29,7 @@ _TIMEOUTS = {
     "25P04": "transaction timeout",
 }
 
-_STARTED = "_combine_started"
+_COUNTED = "_combine_counted"
 _END = " */ "
 # Neither ends a comment nor means anything to the driver, for which % begins a parameter.
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -38,52 +39,68 @@ _LONGEST_NAME = 80
 def watch_statements(engine: Engine, *, process: str, slow_ms: int) -> None:
     """Mark the statements of `engine` with what sends them, and log what is wrong with them.
 
+    They are sent from here, by the dialect's own hooks: the engine's, around each statement, cost
+    SQLAlchemy several times as much, and prepare arguments that nobody reads.
+
     :param process: what kind of process this is: names statements outside of requests
     :param slow_ms: statements that take as many milliseconds are logged as slow
     """
     outside = f"/* {_UNSAFE.sub(' ', process)[:_LONGEST_NAME]}{_END}"
     slow_seconds = slow_ms / 1000
 
-    def before(
-        _connection: Connection,
-        _cursor: Any,
-        statement: str,
-        parameters: Any,
-        context: Any,
-        _many: bool,
-    ) -> tuple[str, Any]:
+    connected = False
+
+    def watched(send: Callable[..., Any], statement: str, context: Any, *parameters: Any) -> bool:
+        if not connected:
+            return False
         work = current_work()
         if work is None:
             comment = outside
         else:
             comment = work.comment or comment_of(work)
             # Rows that are inserted in several batches are one statement all the same.
-            if getattr(context, _STARTED, None) is None:
+            if not hasattr(context, _COUNTED):
                 work.statements[statement] += 1
-        setattr(context, _STARTED, time.perf_counter())
-        return comment + statement, parameters
+                setattr(context, _COUNTED, True)
+        fault: Exception | None = None
+        started = perf_counter()
+        try:
+            send(comment + statement, *parameters)
+        except Exception as error:
+            fault = error
+            raise
+        finally:
+            seconds = perf_counter() - started
+            if work is not None:
+                work.database_seconds += seconds
+            if fault is not None:
+                _warn_of_timeout(fault, statement, seconds)
+            elif seconds >= slow_seconds:
+                _warn("slow query", statement, seconds)
+        return True  # it is sent
 
-    def after(
-        _connection: Connection,
-        _cursor: Any,
-        statement: str,
-        _parameters: Any,
-        context: Any,
-        _many: bool,
-    ) -> None:
-        seconds = _take_time(context)
-        if seconds >= slow_seconds:
-            _warn("slow query", statement, seconds)
+    def execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+        return watched(cursor.execute, statement, context, parameters)
+
+    def execute_bare(cursor: Any, statement: str, context: Any) -> bool:
+        return watched(cursor.execute, statement, context)
+
+    def execute_many(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+        return watched(cursor.executemany, statement, context, parameters)
+
+    def on_connect(*_given: Any) -> None:
+        # Before this, SQLAlchemy gets to know the server: what it asks is no work of ours.
+        nonlocal connected
+        connected = True
 
     def failed(failure: ExceptionContext) -> None:
-        code = getattr(failure.original_exception, "pgcode", None)
-        kind = _TIMEOUTS.get(code) if code is not None else None
-        seconds = _take_time(failure.execution_context)
-        if kind is not None:
-            _warn(f"{kind}, {code},", failure.statement or "(end of the transaction)", seconds)
+        if failure.statement is None:
+            _warn_of_timeout(failure.original_exception, "(end of the transaction)", 0.0)
 
-    event.listen(engine, "before_cursor_execute", before, retval=True)
-    event.listen(engine, "after_cursor_execute", after)
+    event.listen(engine, "connect", on_connect, once=True)
+    event.listen(engine, "do_execute", execute)
+    event.listen(engine, "do_execute_no_params", execute_bare)
+    event.listen(engine, "do_executemany", execute_many)
     event.listen(engine, "handle_error", failed)
 
 
@@ -116,15 +133,11 @@ def _name(text: str | None) -> str:
     return "-" if text is None else _UNSAFE.sub("_", text[:_LONGEST_NAME])
 
 
-def _take_time(context: Any) -> float:
-    started: float | None = getattr(context, _STARTED, None)
-    if started is None:
-        return 0.0
-    seconds = time.perf_counter() - started
-    work = current_work()
-    if work is not None:
-        work.database_seconds += seconds
-    return seconds
+def _warn_of_timeout(error: BaseException, statement: str, seconds: float) -> None:
+    code = getattr(error, "pgcode", None)
+    kind = _TIMEOUTS.get(code) if code is not None else None
+    if kind is not None:
+        _warn(f"{kind}, {code},", statement, seconds)
 
 
 def _warn(what: str, statement: str, seconds: float) -> None:
@@ -142,8 +155,6 @@ def _warn(what: str, statement: str, seconds: float) -> None:
 
 
 def _shown(statement: str) -> str:
-    """In one line, without our comment, and no longer than a line should be."""
-    if statement.startswith("/* "):
-        statement = statement.partition(_END)[2]
+    """In one line, and no longer than a line should be."""
     line = " ".join(statement.split())
     return line if len(line) <= LONGEST_STATEMENT else f"{line[:LONGEST_STATEMENT]}..."
