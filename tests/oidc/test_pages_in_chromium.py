@@ -105,6 +105,18 @@ def test_the_cookies_are_out_of_reach(service, open_page):
     assert page.evaluate("document.cookie") == ""
 
 
+def test_outside_of_development_the_cookies_belong_to_the_host(serve, open_page):
+    # Chromium takes loopback for as safe as https.
+    page = open_page(serve(ENVIRONMENT="test"))
+    sign_in(page, "Microsoft", "ben")
+    cookies = page.context.cookies()
+    ours = [cookie for cookie in cookies if cookie["domain"] == "127.0.0.1"]
+    assert len(ours) >= 2
+    for cookie in ours:
+        assert cookie["name"].startswith("__Host-"), cookie["name"]
+        assert cookie["secure"], cookie["name"]
+
+
 @pytest.mark.parametrize("path", ["/auth/sign-out", "/auth/google/start", "/account/sessions/end"])
 def test_another_site_can_press_no_button(service, open_page, other_site, path):
     page = open_page(service, expected=(400, 403, 404))

@@ -214,3 +214,28 @@ def test_what_the_provider_refuses_by_itself_does_not_come_back(service, new_vis
     assert page.status_code == 400
     assert page.url.startswith(google.origin)
     assert visitor.me() is None
+
+
+def test_any_provider_will_do_whatever_its_secret_is_made_of(serve, new_visitor, google):
+    # In HTTP Basic both parts are form-encoded first (RFC 6749, 2.3.1).
+    secret = "of:the+tests/100%25&what=not~really"
+    service = serve(
+        AUTH_PROVIDERS="acme microsoft",
+        ACME_TITLE="The Acme Company",
+        ACME_ISSUER=google.issuer,
+        ACME_CLIENT_ID="combine@acme:1",
+        ACME_CLIENT_SECRET=secret,
+    )
+    google.register(
+        service.url,
+        client_id="combine@acme:1",
+        client_secret=secret,
+        redirect_uris=[f"{service.url}/auth/acme/callback"],
+    )
+    visitor = new_visitor(service)
+    page = visitor.get("/auth/sign-in").text
+    assert "Sign in with The Acme Company" in page
+    assert "Sign in with Google" not in page
+    visitor.sign_in("acme", "anna")
+    assert visitor.me()["email"] == "anna@example.com"
+    assert secret not in service.log()
