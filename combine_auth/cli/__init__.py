@@ -1,9 +1,12 @@
-"""The commands ``combine audit``, ``client``, ``login``, ``logout``, ``token`` and ``user``."""
+"""The commands ``combine audit``, ``client``, ``token`` and ``user``.
+
+``combine login`` and ``combine logout`` (:mod:`combine_auth.cli.login`) are loaded apart: the others
+need nothing of what speaks HTTP.
+"""
 
 from combine_auth.cli.audit import audit
 from combine_auth.cli.clients import client
-from combine_auth.cli.login import login, logout
 from combine_auth.cli.tokens import token
 from combine_auth.cli.users import user
 
-__all__ = ["audit", "client", "login", "logout", "token", "user"]
+__all__ = ["audit", "client", "token", "user"]

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from combine_auth.clients.built_in import EXPLORER
+
 if TYPE_CHECKING:
     from pyramid.config import Configurator
 
@@ -29,3 +31,7 @@ def includeme(config: Configurator) -> None:
     config.include("combine_auth.provider.authorize")
     config.include("combine_auth.provider.device_page")
     config.include("combine_auth.provider.grants_page")
+    # If the application has the API of combine_core.
+    if hasattr(config, "add_api_spec"):
+        config.add_api_spec("combine_auth:provider/openapi.yaml")
+        config.set_explorer_client(EXPLORER)

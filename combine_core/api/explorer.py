@@ -26,11 +26,14 @@ CONTENT_SECURITY_POLICY = (
 _STATIC = Path(__file__).with_name("static")
 _BUNDLE = Path(str(swagger_ui_path))
 _MAX_AGE_S = 86_400
+_CLIENT = "combine_core.api.explorer_client"
 
 # Not the whole folder: the wheel's own page would offer somebody else's API.
 ASSETS = {
     "explorer.js": _STATIC / "explorer.js",
     "explorer.css": _STATIC / "explorer.css",
+    "oauth2-redirect.html": _STATIC / "oauth2-redirect.html",
+    "oauth2-redirect.js": _STATIC / "oauth2-redirect.js",
     "swagger-ui.css": _BUNDLE / "swagger-ui.css",
     "swagger-ui-bundle.js": _BUNDLE / "swagger-ui-bundle.js",
     "favicon-32x32.png": _BUNDLE / "favicon-32x32.png",
@@ -43,7 +46,17 @@ def show_explorer(request: Request) -> dict[str, Any]:
     return {
         "description": request.route_path("api.specification"),
         "csrf_token": _csrf_token(request),
+        "oauth_client": request.registry.get(_CLIENT, ""),
     }
+
+
+def set_explorer_client(config: Configurator, client_id: str) -> None:
+    """Directive: let the explorer sign in by OAuth, with PKCE, as this public client.
+
+    It comes back to ``/docs/oauth2-redirect.html``. The description names the endpoints, in a security
+    scheme of the type ``oauth2``.
+    """
+    config.registry[_CLIENT] = client_id
 
 
 def _csrf_token(request: Request) -> str:
@@ -68,6 +81,7 @@ def send_asset(request: Request) -> Response:
 
 def includeme(config: Configurator) -> None:
     """Serve the page and what it loads."""
+    config.add_directive("set_explorer_client", set_explorer_client)
     config.add_route("docs", "/docs")
     config.add_view(
         show_explorer,

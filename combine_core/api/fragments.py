@@ -2,7 +2,8 @@
 
 A fragment is an OpenAPI 3.0 document of its own, in YAML, with ``paths`` below the prefix of the API,
 and ``components`` and ``tags`` as it needs them. It may refer to components of ours, such as
-``#/components/responses/Unauthorized``.
+``#/components/responses/Unauthorized``. A security scheme among its components is another way to use
+all operations that name none of their own.
 """
 
 from __future__ import annotations
@@ -72,8 +73,18 @@ def merge(document: Mapping[str, Any], fragments: Iterable[Fragment]) -> dict[st
         for section in sections:
             mine = merged.setdefault("components", {}).setdefault(section, {})
             _merge_into(mine, fragment, f"components/{section}", owners, same_is_fine=True)
+    _offer_schemes(merged, document)
     _validate(merged, names)
     return merged
+
+
+def _offer_schemes(merged: dict[str, Any], ours: Mapping[str, Any]) -> None:
+    """A security scheme that an add-on brings is another way to use all operations."""
+    known = ours.get("components", {}).get("securitySchemes", {})
+    brought = merged.get("components", {}).get("securitySchemes", {})
+    ways: list[dict[str, list[str]]] = [{name: []} for name in brought if name not in known]
+    if ways:
+        merged["security"] = [*merged.get("security", []), *ways]
 
 
 def _merge_into(

@@ -3,7 +3,7 @@
 
 const place = document.getElementById("explorer");
 
-SwaggerUIBundle({
+const explorer = SwaggerUIBundle({
   domNode: place,
   url: place.dataset.description,
   deepLinking: true,
@@ -21,4 +21,12 @@ SwaggerUIBundle({
   validatorUrl: null,
   // Tokens stay out of the browser's storage.
   persistAuthorization: false,
+  oauth2RedirectUrl: new URL(place.dataset.redirect, window.location.href).href,
 });
+
+if (place.dataset.oauthClient) {
+  explorer.initOAuth({
+    clientId: place.dataset.oauthClient,
+    usePkceWithAuthorizationCodeGrant: true,
+  });
+}
