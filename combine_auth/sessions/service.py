@@ -48,20 +48,23 @@ def _alive() -> tuple[ColumnElement[bool], ...]:
     )
 
 
+# Of the tables, not of their classes: this runs in every request, and in half the time.
+_SESSIONS, _USERS = BrowserSession.__table__.c, User.__table__.c
 _FIND = (
     select(
-        BrowserSession.id,
-        BrowserSession.last_seen_at < func.now() - SEEN_EVERY,
-        User.id,
-        User.email,
-        User.name,
-        User.is_admin,
+        _SESSIONS.id,
+        _SESSIONS.last_seen_at < func.now() - SEEN_EVERY,
+        _USERS.id,
+        _USERS.email,
+        _USERS.name,
+        _USERS.is_admin,
     )
-    .join(User, User.id == BrowserSession.user_id)
+    .join_from(BrowserSession.__table__, User.__table__)
     .where(
-        BrowserSession.token_sha256 == bindparam("token_sha256"),
-        *_alive(),
-        User.disabled_at.is_(None),
+        _SESSIONS.token_sha256 == bindparam("token_sha256"),
+        _SESSIONS.expires_at > func.now(),
+        _SESSIONS.last_seen_at > func.now() - IDLE_LIMIT,
+        _USERS.disabled_at.is_(None),
     )
 )
 
@@ -112,7 +115,7 @@ def find_session(session: Session, token: str) -> FoundSession | None:
 
     ``None`` if it is unknown or over, or its user is disabled.
     """
-    row = session.execute(_FIND, {"token_sha256": _sha256(token)}).first()
+    row = session.connection().execute(_FIND, {"token_sha256": _sha256(token)}).first()
     if row is None:
         return None
     session_id, seen_long_ago, user_id, email, name, is_admin = row

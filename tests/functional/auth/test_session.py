@@ -158,7 +158,7 @@ def test_last_seen_is_written_once_a_minute(service, client):
     with service.statements() as sent:
         whoami(client, cookie)
         whoami(client, cookie)
-    assert [statement.partition("*/")[2].split()[0] for statement in sent] == [
+    assert [statement.rpartition("*/")[2].split()[0] for statement in sent] == [
         "SELECT",
         "UPDATE",
         "SELECT",
