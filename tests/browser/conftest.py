@@ -58,7 +58,11 @@ def open_page(chromium: Any, service: Any) -> Iterator[OpenPage]:
         context.set_default_timeout(20_000)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: complain(page, message.text))
+        # Not what Chromium merely recommends for forms.
+        page.on(
+            "console",
+            lambda message: message.type in ("error", "warning") and complain(page, message.text),
+        )
         page.on("pageerror", lambda error: complain(page, str(error)))
         return page
 
