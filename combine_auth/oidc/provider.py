@@ -14,8 +14,6 @@ from combine_auth.setting_values import PROVIDER_NAME
 
 # In an issuer, in place of the tenant's id: Microsoft publishes its issuer so.
 TENANT: Final = "{tenantid}"
-# Among allowed tenants: all but the one of personal accounts.
-ORGANIZATIONS: Final = "organizations"
 # With public keys alone: what a secret signs, everyone who knows the secret can sign.
 ALGORITHMS: Final = frozenset(
     f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from combine_auth.oidc.client import OidcClient
 from combine_auth.oidc.plugins import registered
-from combine_auth.oidc.provider import Provider
 from combine_auth.oidc.shipped import GOOGLE, MICROSOFT, of_ones_own, set_up
 from combine_auth.settings import AuthSettings, ProviderSettings
 
@@ -99,8 +98,3 @@ def _tell(
         log.info("sign-in: not configured: %s", listed)
     if clients:
         log.info("sign-in: offered: %s", ", ".join(clients))
-
-
-def offered(providers: Providers) -> tuple[Provider, ...]:
-    """The providers that people see, in the order of their buttons."""
-    return tuple(client.provider for client in providers.clients.values())

@@ -6,7 +6,8 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from combine_auth.oidc.provider import ORGANIZATIONS, PERSONAL_TENANT, TENANT, Provider
+from combine_auth.oidc.provider import PERSONAL_TENANT, TENANT, Provider
+from combine_auth.setting_values import ORGANIZATIONS
 from combine_auth.settings import AuthSettings, ProviderSettings
 
 _WELL_KNOWN: Final = "/.well-known/openid-configuration"

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from combine_auth.failure import FailureCode, SignInFailure
 from combine_auth.oidc.failures import plain
-from combine_auth.oidc.provider import ORGANIZATIONS, PERSONAL_TENANT, Claims, Provider
+from combine_auth.oidc.provider import PERSONAL_TENANT, Claims, Provider
+from combine_auth.setting_values import ORGANIZATIONS
 
 # Roughly an address; whether it is the person's own, only the provider can say.
 _EMAIL: Final = re.compile(r"[^\s@\x00-\x1f]{1,64}@[^\s@\x00-\x1f]{1,190}")
