@@ -72,9 +72,9 @@ ACTIVE = next(one for one in commands(SEED) if "pg_stat_activity" in one)
 EXPECTED: dict[str, list[Expected]] = {
     "cp .env.example .env && chmod 600 .env": [Expected("^$")],
     "docker-compose up -d": [
-        Expected("app-1 +Started", local=False),
-        Expected("app-1 +Started", local=False),
-        Expected("app-1 +Started", local=False),
+        Expected(r"app-\d +Started", local=False),
+        Expected(r"app-\d +Started", local=False),
+        Expected(r"app-\d +Started", local=False),
     ],
     "curl -f http://localhost:8000/health": [Expected(HEALTHY)],
     "curl http://localhost:8000/health/ready": [Expected(READY), Expected(READY)],
@@ -122,7 +122,7 @@ EXPECTED: dict[str, list[Expected]] = {
     "git checkout <previous-tag>": [Expected("HEAD is now at", local=False)],
     "docker-compose up -d --scale app=3": [Expected("app-3 +Started", local=False)],
     "docker-compose -f docker-compose.yml -f docker-compose.staging.yml up -d": [
-        Expected("app-1 +Started", local=False)
+        Expected(r"app-\d +Started", local=False)
     ],
 }
 
