@@ -67,6 +67,9 @@ def check_request(request: Request, limit: int) -> None:
         if _CONTROL.search(path):
             raise HTTPNotFound
     except UnicodeDecodeError as error:
+        # Whoever looks for the answer to this decodes it once more, such as a view's predicate.
+        raw = request.environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
+        request.environ["PATH_INFO"] = raw.encode("utf-8").decode("latin-1")
         raise HTTPNotFound from error
     # URLs are built from it, which fails for what is no host.
     if not _HOST.fullmatch(request.host):
