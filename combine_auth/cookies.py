@@ -7,6 +7,16 @@ from typing import Any
 from pyramid.util import SimpleSerializer
 from webob.cookies import CookieProfile, parse_cookie
 
+from combine_core.settings import CoreSettings
+
+
+def cookies_are_secure(core: CoreSettings) -> bool:
+    """Whether the service's cookies are sent over https alone.
+
+    Plain http is a developer's own machine; everywhere else they stay within https.
+    """
+    return not (core.is_development and core.public_url.startswith("http://"))
+
 
 def cookie_name(word: str, *, secure: bool) -> str:
     """The cookie's name.

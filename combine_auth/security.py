@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pyramid.settings import aslist
 
+from combine_auth.cookies import cookies_are_secure
 from combine_auth.csrf import CsrfTokens
 from combine_auth.policy import SecurityPolicy
 from combine_auth.sessions import SessionCookie
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 def includeme(config: Configurator) -> None:
     """Set the policy, ``request.proof``, and CSRF protection as the default of every view."""
     core = config.add_addon_settings(CoreSettings)
-    # Plain http is a developer's own machine; everywhere else the cookies stay within https.
-    secure = not (core.is_development and core.public_url.startswith("http://"))
+    secure = cookies_are_secure(core)
 
     policy = SecurityPolicy(BearerToken(), SessionCookie(secure=secure))
     config.set_security_policy(policy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from combine_auth.cookies import cookies_are_secure
 from combine_auth.sign_in.browser import BrowserCookie
 from combine_auth.sign_in.keys import AttemptKeys
 from combine_core.settings import CoreSettings
@@ -26,9 +27,7 @@ def set_up(registry: Registry, core: CoreSettings) -> None:
     keys = AttemptKeys(
         core.secret_key.get_secret_value(), (key.get_secret_value() for key in core.secret_key_old)
     )
-    # Plain http is a developer's own machine; everywhere else the cookie stays within https.
-    secure = not (core.is_development and core.public_url.startswith("http://"))
-    registry[_PARTS] = Parts(keys, BrowserCookie(secure=secure))
+    registry[_PARTS] = Parts(keys, BrowserCookie(secure=cookies_are_secure(core)))
 
 
 def parts_of(registry: Registry) -> Parts:

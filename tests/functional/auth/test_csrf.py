@@ -127,13 +127,16 @@ def test_bad_bearer_needs_a_token_still(service, client):
 
 
 @pytest.mark.parametrize(
-    ("ini", "prefix", "secure"), [(DEVELOPMENT, "", ""), (PRODUCTION, "__Host-", "; secure")]
+    ("ini", "host", "prefix", "secure"),
+    [
+        (DEVELOPMENT, "localhost:8000", "", ""),
+        (PRODUCTION, "combine.example.com", "__Host-", "; secure"),
+    ],
 )
-def test_cookie_is_protected(make_service, ini, prefix, secure):
+def test_cookie_is_protected(make_service, ini, host, prefix, secure):
     service = make_service(ini)
     cookie = f"{prefix}{COOKIE}={service.cookie(service.user())}"
-    [header] = (
-        service.client().get("/account", headers={"Cookie": cookie}).headers.getall("Set-Cookie")
-    )
+    answer = service.client(HTTP_HOST=host).get("/account", headers={"Cookie": cookie})
+    [header] = answer.headers.getall("Set-Cookie")
     value = re.escape(prefix) + "combine_csrf=[0-9a-f]{32}"
     assert re.fullmatch(f"{value}; Path=/{secure}; HttpOnly; SameSite=Lax", header)
