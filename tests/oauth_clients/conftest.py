@@ -1,0 +1,122 @@
+"""A live service, clients registered with it, and a person who decides."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+import requests
+from bs4 import BeautifulSoup
+
+from tests.conftest import Service, StartService
+
+REDIRECT = "http://127.0.0.1/back"
+
+
+class Person:
+    """Somebody with a browser, as far as it takes to click."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._browser = requests.Session()
+        # Once more after the sign-in: then it is the session's own page.
+        self._submit(f"{url}/auth/sign-in", "/auth/local", {})
+
+    def _submit(self, page_url: str, action: str, changes: dict[str, str]) -> requests.Response:
+        page = self._browser.get(page_url, timeout=20)
+        assert page.status_code == 200, page.text
+        return self._send(page, action, changes)
+
+    def _send(
+        self, page: requests.Response, action: str, changes: dict[str, str]
+    ) -> requests.Response:
+        form = BeautifulSoup(page.text, "html.parser").find("form", action=action)
+        assert form is not None, page.text
+        fields = {one["name"]: one.get("value", "") for one in form.find_all("input")}
+        return self._browser.post(
+            urljoin(page.url, action), {**fields, **changes}, allow_redirects=False, timeout=20
+        )
+
+    def decide(self, url: str, decision: str = "approve") -> str:
+        """Go where a client sends, decide, and return where that leads."""
+        answer = self._submit(url, "/oauth/authorize", {"decision": decision})
+        assert answer.status_code == 303, answer.text
+        return answer.headers["Location"]
+
+    def approve(self, user_code: str) -> None:
+        """Let a device in."""
+        shown = self._submit(f"{self.url}/device", "/device", {"user_code": user_code})
+        done = self._send(shown, "/device", {"decision": "approve"})
+        assert "Go back to the device" in done.text
+
+
+@dataclass(frozen=True)
+class Client:
+    """A registered client."""
+
+    id: str
+    secret: str | None
+
+
+class Live:
+    """The service, as clients elsewhere see it."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        # The address that it calls itself by.
+        self.url = f"http://localhost:{urlsplit(service.url).port}"
+        self.me = f"{self.url}/api/v1/me"
+        self.person = Person(self.url)
+        known = requests.get(f"{self.url}/.well-known/oauth-authorization-server", timeout=20)
+        self.endpoints: dict[str, Any] = known.json()
+
+    def register(self, *words: str) -> Client:
+        """By ``combine client create``."""
+        program = (
+            "from combine_auth.cli import client; from combine_core.cli.service import open_service;"
+            " client(obj=open_service)"
+        )
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", program, "create", "Foreign"),
+                *("--owner", "local@localhost", *words, "-c", str(self._service.ini)),
+            ],
+            env=self._service.environment,
+            cwd=Path(self._service.ini).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        client_id, *secret = done.stdout.split()
+        return Client(client_id, secret[0] if secret else None)
+
+    def status(self, token: str) -> int:
+        """What the API answers to this token."""
+        headers = {"Authorization": f"Bearer {token}"}
+        return requests.get(self.me, headers=headers, timeout=20).status_code
+
+
+@pytest.fixture
+def live(start_service: StartService) -> Live:
+    return Live(start_service())
+
+
+@pytest.fixture
+def web_client(live: Live) -> Client:
+    return live.register("--redirect-uri", REDIRECT)
+
+
+@pytest.fixture
+def open_client(live: Live) -> Client:
+    return live.register("--redirect-uri", REDIRECT, "--public")
+
+
+@pytest.fixture
+def robot(live: Live) -> Client:
+    return live.register("--service")
