@@ -18,7 +18,10 @@ Include it with ``config.include("combine_auth")``, after ``combine_core``. It b
   subject, never by an e-mail address. No connection to the database is held while a provider is
   asked. A view may raise :class:`combine_auth.failure.SignInFailure` too;
 * ``/account``, ``/auth/invitation``, ``POST /auth/local`` and ``POST /auth/sign-out``;
-* the commands ``combine user`` and ``combine token``.
+* refusal of unknown hosts (:mod:`combine_auth.hosts`), CORS for ALLOWED_ORIGINS
+  (:mod:`combine_auth.cors`), rate limits (:mod:`combine_auth.limits`), and the audit
+  (:mod:`combine_auth.audit`), which administrators read (:mod:`combine_auth.administration`);
+* the commands ``combine audit``, ``combine user`` and ``combine token``.
 
 A page that needs somebody signed in sends the browser to the route ``auth.sign_in`` with the path
 to come back to as ``next``. Templates extend ``combine_core:pages/layout.jinja2``; an application
