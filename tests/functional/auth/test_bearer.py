@@ -145,7 +145,7 @@ def test_last_use_is_written_once_a_minute(service, client):
     with service.statements() as sent:
         whoami(client, f"Bearer {token}")
         whoami(client, f"Bearer {token}")
-    assert [statement.partition("*/")[2].split()[0] for statement in sent] == [
+    assert [statement.rpartition("*/")[2].split()[0] for statement in sent] == [
         "SELECT",
         "UPDATE",
         "SELECT",
