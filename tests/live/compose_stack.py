@@ -135,16 +135,16 @@ class Stack:
 
     def until_replicas(self, count: int) -> None:
         """Return once the balancer shares the requests out among so many replicas."""
+        until(300, lambda: self.replicas() == count, self.logs)
+
+    def replicas(self) -> int:
+        """How many the balancer shares the requests out among."""
         ask = (
             "exec 3<>/dev/tcp/127.0.0.1/8001"
             r" && printf 'GET /replicas;csv HTTP/1.0\r\n\r\n' >&3 && cat <&3"
         )
-
-        def shared() -> bool:
-            said = self.sh(f'docker-compose exec -T lb bash -c "{ask}"', check=False).stdout
-            return len(re.findall(r"(?m)^ready,app\d+,.*,UP,", said)) == count
-
-        until(300, shared, self.logs)
+        said = self.sh(f'docker-compose exec -T lb bash -c "{ask}"', check=False).stdout
+        return len(re.findall(r"(?m)^ready,app\d+,.*,UP,", said))
 
     def logs(self) -> str:
         """The last lines of all."""
@@ -156,10 +156,15 @@ class Stack:
         return self.sh(command).stdout.strip()
 
     def kill(self, container: str) -> None:
-        """End it as the kernel does when memory runs out; after `docker kill` nothing comes back."""
+        """End it as the kernel does when memory runs out; after `docker kill` nothing comes back.
+
+        Return when the engine has started it again, and the balancer knows that it was gone.
+        """
+        in_use = self.replicas()
         restarts = f"docker inspect --format '{{{{.RestartCount}}}}' {container}"
         before = int(self.sh(restarts).stdout)
         self.sh(f"docker exec {container} sh -c 'kill -9 -1'", check=False)
+        until(30, lambda: self.replicas() < in_use, self.logs)
         until(30, lambda: int(self.sh(restarts).stdout) == before + 1, self.logs)
 
     def freeze(self, container: str) -> None:
