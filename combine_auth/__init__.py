@@ -47,7 +47,14 @@ from pyramid.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from pyramid.config import Configurator
 
-_NEEDED = ("sqlalchemy", "zope.sqlalchemy", "pydantic_settings", "pyramid_jinja2", "authlib")
+_NEEDED = (
+    "sqlalchemy",
+    "zope.sqlalchemy",
+    "pydantic_settings",
+    "pyramid_jinja2",
+    "authlib",
+    "limits",
+)
 
 
 def includeme(config: Configurator) -> None:

@@ -89,6 +89,15 @@ def test_a_key_is_counted_too(limiter):
     limiter.hit("device-code", "XXXX-XXXX")
 
 
+def test_a_key_takes_no_more_room_than_another_and_is_not_kept(limiter):
+    for key in ("WDJB-MJHT", "x" * 1_000_000, "\ud800", ""):
+        limiter.hit("device-code", key)
+    kept = list(limiter.storage._counters)
+    assert len(kept) == 4
+    assert max(map(len, kept)) < 200
+    assert not any("WDJB" in key for key in kept)
+
+
 def test_memory_is_bounded(clock):
     storage = BoundedMemory(most_keys=100)
     for number in range(1000):
