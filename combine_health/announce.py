@@ -26,8 +26,9 @@ def announce(listening: Iterable[tuple[str, str]], banner: str, prefix: str | No
         lines += [f"  {urls[0]}{prefix}{path}" for path in ENDPOINTS]
     lines += [line.replace("{url}", urls[0]) for line in banner.strip().splitlines()]
     try:
-        sys.stdout.write("\n".join(lines) + "\n")
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed before we started
+            sys.stdout.write("\n".join(lines) + "\n")
+            sys.stdout.flush()
     except OSError as error:  # the disk may be full, and that is no reason not to serve
         log.warning("cannot print where the service listens: %s", error)
     log.info("serving on %s", ", ".join(urls))

@@ -100,6 +100,16 @@ class CountedPool(QueuePool):
             self._held[record] = holder
         return record
 
+    def _create_connection(self) -> ConnectionPoolEntry:
+        # Whoever makes one waits for the server, and for none of ours.
+        with self._counting:
+            self._waiting -= 1
+        try:
+            return super()._create_connection()
+        finally:
+            with self._counting:
+                self._waiting += 1
+
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         # First: once it is back, another thread may have it.
         with self._counting:

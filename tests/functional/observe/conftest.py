@@ -7,6 +7,7 @@ import json
 import logging
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ from combine_core.settings.database_url import parse_database_url
 
 
 class Lines:
-    """All lines of combine_core so far, in both forms."""
+    """Lines in both forms: all of combine_core, and of whom a test wants to hear besides."""
 
     def __init__(self) -> None:
         self._text, self._json = io.StringIO(), io.StringIO()
@@ -42,18 +43,25 @@ class Lines:
         lines = [json.loads(line) for line in self._json.getvalue().splitlines()]
         return [line for line in lines if having in line["message"]]
 
+    @contextmanager
+    def hearing(self, name: str) -> Iterator[None]:
+        """Within the block, what the logger of this name says is among the lines."""
+        logger = logging.getLogger(name)
+        level = logger.level
+        logger.setLevel(logging.INFO)
+        for handler in self.handlers:
+            logger.addHandler(handler)
+        yield
+        for handler in self.handlers:
+            logger.removeHandler(handler)
+        logger.setLevel(level)
+
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    logger = logging.getLogger("combine_core")
-    level, lines = logger.level, Lines()
-    logger.setLevel(logging.INFO)
-    for handler in lines.handlers:
-        logger.addHandler(handler)
-    yield lines
-    for handler in lines.handlers:
-        logger.removeHandler(handler)
-    logger.setLevel(level)
+    lines = Lines()
+    with lines.hearing("combine_core"):
+        yield lines
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from combine_core.database import counted_pool
@@ -132,3 +132,17 @@ def test_open_connections_are_those_of_all_pools(make):
     one.dispose()
     other.dispose()
     assert counted_pool.open_connections() == before
+
+
+def test_who_makes_a_connection_waits_for_none_of_ours(make):
+    engine = make(pool_size=1, max_overflow=0)
+    readings = []
+
+    def look(*_given):
+        readings.append(engine.pool.reading())
+
+    event.listen(engine, "do_connect", look)
+    with engine.connect():
+        pass
+    assert [(one.checked_out, one.waiting) for one in readings] == [(1, 0)]
+    assert engine.pool.reading().waiting == 0

@@ -3,17 +3,22 @@
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from combine_core.api.problems import problem_response
+from combine_core.database.diagnosis import Cause, Diagnosis
 from combine_core.database.leaks import LeakWatch
 from combine_core.observe.memory import MemoryWatch, Reading
 from combine_core.observe.provider_calls import provider_call
 from combine_core.providers import ProviderError
+from combine_health import Change
+from combine_health.listeners import log_change
 
 PAGE = (Path(__file__).parents[3] / "docs/logging.md").read_text(encoding="utf-8")
 MIB = 2**20
@@ -52,6 +57,13 @@ def locked_out(request):
         request.dbsession.execute(LOCK, {"key": 20})
 
 
+def without_database(request):
+    nobody = create_engine("postgresql+psycopg2://combine@127.0.0.1:1/combine")
+    with pytest.raises(OperationalError) as caught:
+        nobody.connect()
+    assert problem_response(request, caught.value).status_code == 503
+
+
 @pytest.fixture
 def all_lines(serve, make, lines):
     """Lines of every kind."""
@@ -80,6 +92,18 @@ def all_lines(serve, make, lines):
         pass
     with pytest.raises(ProviderError), provider_call("anthropic", "claude-opus-9", slow_ms=60_000):
         raise ProviderError("timeout", "Anthropic did not answer in time.")
+
+    diagnosis = Diagnosis(Cause.REFUSED, "127.0.0.1:5432 refuses.")
+    said = f"{diagnosis.advice.meaning} {diagnosis.detail}"
+    for check, before, after, cause in (
+        ("database", "healthy", "failing", "DB_REFUSED"),
+        (None, "healthy", "unavailable", "database.DB_REFUSED"),
+        (None, "unavailable", "healthy", None),
+    ):
+        change = Change(check, before, after, cause, said, diagnosis.remedy, datetime.now(UTC))
+        with lines.hearing("combine_health"):
+            log_change(change)
+    serve(without_database).client.get("/view")
 
     memory = [Reading(187 * MIB, 1024 * MIB, "container", 150 * MIB, 24)]
     now = [1000.0]
@@ -112,5 +136,5 @@ def test_the_words_of_the_runbook_find_them(all_lines):
     for line in all_lines.text():
         slow = re.search("slow|timeout", line, re.IGNORECASE)
         memory = re.search("memory", line, re.IGNORECASE)
-        told = re.search(r"combine_core\.(access|database\.leaks)|N\+1| INFO ", line)
+        told = re.search(r"combine_core\.(access|database\.leaks)|combine_health|N\+1| INFO ", line)
         assert slow or memory or told, line
