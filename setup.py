@@ -71,7 +71,10 @@ AUTH = [
 # /metrics of combine_health, for Prometheus.
 METRICS = ["prometheus-client>=0.21,<1"]
 
-ALL = [*AUTH, *METRICS]
+# RATE_LIMIT_STORAGE=redis://...: limits that all processes share.
+REDIS = ["redis>=6,<9"]
+
+ALL = [*AUTH, *METRICS, *REDIS]
 
 TEST = [
     *ALL,
@@ -82,7 +85,6 @@ TEST = [
     "hypothesis>=6",
     "webtest>=3",
     "beautifulsoup4>=4",
-    "redis>=6,<9",  # the example plugin's
     "playwright>=1.50",
     "ruff>=0.14",
     "mypy>=1.18",
@@ -127,7 +129,14 @@ setup(
         "combine_auth": ["py.typed", "**/*.jinja2", "**/*.yaml"],
     },
     install_requires=REQUIRES,
-    extras_require={"core": CORE, "auth": AUTH, "metrics": METRICS, "all": ALL, "test": TEST},
+    extras_require={
+        "core": CORE,
+        "auth": AUTH,
+        "metrics": METRICS,
+        "redis": REDIS,
+        "all": ALL,
+        "test": TEST,
+    },
     entry_points={
         "paste.app_factory": ["main = combine_core.app:main"],
         "paste.server_factory": ["waitress = combine_health.waitress:server_factory"],
@@ -144,6 +153,9 @@ setup(
             "audit = combine_auth.cli:audit",
             "token = combine_auth.cli:token",
             "user = combine_auth.cli:user",
+            "client = combine_auth.cli:client",
+            "login = combine_auth.cli.login:login",
+            "logout = combine_auth.cli.login:logout",
         ],
         "combine.models": [
             "combine_core = combine_core.models",
