@@ -116,7 +116,7 @@ def encoded(parameters: Mapping[str, str]) -> str:
 
 def answer(headers: Mapping[str, str], body: str, status: int) -> Response:
     """What an endpoint of oauthlib returned, as an answer that no cache keeps."""
-    # Repair: the library gives WebOb a text without a charset, which it refuses.
+    # Bytes: WebOb would encode a text by the charset of a type that it is not.
     response = Response((body or "").encode(), status=status)
     response.headers["Content-Type"] = "application/json"
     for name, value in headers.items():

@@ -110,6 +110,7 @@ def test_11_what_is_not_utf_8(provider, client_):
     form = "application/x-www-form-urlencoded"
     answer = provider.wire.post("/oauth/token", b"a=%FF", content_type=form, expect_errors=True)
     refused(answer, 400, "invalid_request")
+    assert "UTF-8" in answer.json["error_description"]
 
 
 @pytest.mark.parametrize("change", [{"redirect_uri": BACK + "2"}, {"code_verifier": None}])
@@ -129,9 +130,12 @@ def test_13_code_and_refresh_token_stay_out_of_the_log(provider, client_, caplog
 
 
 def test_14_response_mode_and_type_are_exact(provider, client_):
-    for change in ({"response_mode": "fragment"}, {"response_type": "code id_token"}):
+    for change, error in (
+        ({"response_mode": "fragment"}, "invalid_request"),
+        ({"response_type": "code id_token"}, "unsupported_response_type"),
+    ):
         location = provider.authorize(client_, **change).location
-        assert "error" in query_of(location)
+        assert query_of(location)["error"] == error
         assert "#" not in location
 
 

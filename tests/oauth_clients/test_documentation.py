@@ -1,0 +1,110 @@
+"""Every command of docs/oauth.md, as it stands there, against a live service."""
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "oauth.md"
+
+# ``combine``, with the commands that an installation from before does not know yet.
+_COMBINE = f"""#!{sys.executable}
+from combine_auth.cli import client
+from combine_auth.cli.login import login, logout
+from combine_core.cli import main
+for command in (client, login, logout):
+    main.add_command(command)
+main()
+"""
+_END = "---end of block---"
+
+
+def blocks():
+    return re.findall(r"^```bash\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+
+
+class Shell:
+    """One bash, into which block after block is typed."""
+
+    def __init__(self, folder, environment):
+        self._process = subprocess.Popen(
+            ["bash"],
+            cwd=folder,
+            env=environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def run(self, block, meanwhile=lambda line: None):
+        """What a block prints; fails with the first of its commands that does."""
+        guarded = f"set -eu -o pipefail\n{block}\necho\necho '{_END}'\n"
+        self._process.stdin.write(guarded)
+        self._process.stdin.flush()
+        printed = []
+        for line in self._process.stdout:
+            if line.rstrip() == _END:
+                return "".join(printed)
+            printed.append(line)
+            meanwhile(line)
+        pytest.fail(f"{block}\n{''.join(printed)}")
+
+    def end(self):
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def shell(live, tmp_path):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    combine = programs / "combine"
+    combine.write_text(_COMBINE)
+    combine.chmod(combine.stat().st_mode | stat.S_IXUSR)
+    service = live._service
+    environment = {
+        **service.environment,
+        "SERVICE": live.url,
+        "XDG_CONFIG_HOME": str(tmp_path / "configuration"),
+        "PATH": os.pathsep.join([str(programs), service.environment["PATH"]]),
+    }
+    made = Shell(service.ini.parent, environment)
+    made.run("combine user create ada@example.com -c development.ini")
+    yield made
+    made.end()
+
+
+def test_every_command(live, shell):
+    def let_in(line):
+        found = re.search(r"write this code there: ([A-Z]{4}-[A-Z]{4})", line)
+        if found:
+            live.person.approve(found[1])
+
+    printed = []
+    for block in blocks():
+        printed.append(shell.run(block, let_in))
+        if "/oauth/device" in block:
+            codes = json.loads((live._service.ini.parent / "device.json").read_text())
+            live.person.approve(codes["user_code"])
+    everything = "\n".join(printed)
+    for said in (
+        '"items"',
+        '"email": "local@localhost"',
+        "You are signed out",
+        "Nightly",
+        '"issuer"',
+        '"scope": "projects:read"}',
+        '"scope": "runs:read"}',
+        "is enabled",
+        "204\n",
+        "token-leaked",
+    ):
+        assert said in everything
