@@ -248,7 +248,7 @@ class Checks:
         named = ", ".join(f"{key.table}.{key.name}" for key in missing)
         return HealthResult.failing(
             "foreign_keys_without_index",
-            f"No index serves {len(missing)} foreign keys: {named}.",
+            f"Foreign keys without an index: {named}.",
             create=[key.remedy for key in missing],
         )
 

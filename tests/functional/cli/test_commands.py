@@ -149,3 +149,20 @@ def test_commands_of_add_ons_are_mounted(make_database: MakeDatabase) -> None:
     doctor = combine("doctor", "-c", INI, database_url=make_database(migrated=False))
     assert doctor.returncode == 1
     assert "alembic upgrade head" in doctor.stdout.splitlines()[0]
+
+
+def test_the_doctor_names_what_slows_and_what_does_not_fit(make_database: MakeDatabase) -> None:
+    url = make_database()
+    connection = psycopg2.connect(url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO procrastinate_workers DEFAULT VALUES")
+        cursor.execute("CREATE TABLE lone (id int PRIMARY KEY, one int REFERENCES lone)")
+    connection.close()
+    done = combine("doctor", "-c", INI, database_url=url)
+    assert done.returncode == 1
+    first = done.stdout.splitlines()[0]
+    assert first.startswith("failing: indexes: foreign_keys_without_index. Make the indexes")
+    assert "Foreign keys without an index: lone.lone_one_fkey." in done.stdout
+    assert "CREATE INDEX CONCURRENTLY ON lone (one)" in done.stdout
+    # What decides readiness is well.
+    assert combine("doctor", "--ready", "-c", INI, database_url=url).returncode == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import psycopg2
@@ -12,6 +13,7 @@ import pytest
 from webtest import TestApp
 
 from combine_core.database import engine_of, new_id
+from combine_core.database.foreign_keys import WITHOUT_INDEX, ForeignKey, without_index
 from combine_core.database.migrations import head_revision
 from tests.conftest import MakeDatabase
 
@@ -267,20 +269,31 @@ PAIR = [
     ],
 )
 def test_foreign_keys_without_an_index(
-    detailed: Detailed, make_database: MakeDatabase, statements: list[str], missing: list[str]
+    make_database: MakeDatabase, statements: list[str], missing: list[str]
+) -> None:
+    url = make_database(migrated=False)
+    execute(url, LONE, *statements)
+    found = keys_without_index(url)
+    assert [", ".join(key.columns) for key in found] == missing
+    execute(url, *[key.remedy for key in found])
+    assert keys_without_index(url) == []
+
+
+def keys_without_index(url: str) -> list[ForeignKey]:
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(WITHOUT_INDEX)
+        return without_index(cursor.fetchall())
+
+
+def test_a_foreign_key_without_an_index_is_named(
+    detailed: Detailed, make_database: MakeDatabase
 ) -> None:
     url = make_database()
-    execute(url, LONE, *statements)
+    execute(url, LONE)
     check = detailed(url)["checks"]["indexes"]
-    assert check["status"] == ("failing" if missing else "healthy")
-    if missing:
-        assert check["cause"] == "foreign_keys_without_index"
-        assert check["data"]["create"] == [
-            f"CREATE INDEX CONCURRENTLY ON lone ({columns})" for columns in missing
-        ]
-        assert "lone." in check["detail"]
-        execute(url, *check["data"]["create"])
-        assert detailed(url)["checks"]["indexes"]["status"] == "healthy"
+    assert (check["status"], check["cause"]) == ("failing", "foreign_keys_without_index")
+    assert check["detail"] == "Foreign keys without an index: lone.lone_one_fkey."
+    assert check["data"]["create"] == ["CREATE INDEX CONCURRENTLY ON lone (one)"]
 
 
 def test_connections_that_the_server_does_not_have(
