@@ -66,6 +66,6 @@ def _storage(url: str) -> Any:
         # Not the error's text: it may repeat the URL with its password.
         message = (
             "RATE_LIMIT_STORAGE cannot be used. Write memory://, or redis://host:6379/0 and run:"
-            " pip install 'redis>=6'"
+            " pip install 'combine[redis]'"
         )
         raise ConfigurationError(message) from error
