@@ -6,7 +6,6 @@ import http.server
 import json
 import shutil
 import subprocess
-import sys
 import threading
 import urllib.parse
 import urllib.request
@@ -69,19 +68,9 @@ def callback():
     server.server_close()
 
 
-def command(name, *words):
-    """``combine NAME WORDS``, also where the installation does not know the command yet."""
-    module = {"client": "combine_auth.cli"}.get(name, "combine_auth.cli.login")
-    program = (
-        f"from {module} import {name}; from combine_core.cli.service import open_service;"
-        f" {name}(obj=open_service)"
-    )
-    return [sys.executable, "-c", program, *words]
-
-
 def combine(service, *words):
     done = subprocess.run(
-        command(*words, "-c", str(service.ini)),
+        ["combine", *words, "-c", str(service.ini)],
         env=service.environment,
         cwd=Path(service.ini).parent,
         capture_output=True,
@@ -184,7 +173,7 @@ def test_terminal_is_let_in(open_page, service, tmp_path):
 
     def start(*words):
         return subprocess.Popen(
-            command(*words),
+            ["combine", *words],
             env=environment,
             cwd=home,
             text=True,

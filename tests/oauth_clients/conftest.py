@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,13 +76,9 @@ class Live:
 
     def register(self, *words: str) -> Client:
         """By ``combine client create``."""
-        program = (
-            "from combine_auth.cli import client; from combine_core.cli.service import open_service;"
-            " client(obj=open_service)"
-        )
         done = subprocess.run(
             [
-                *(sys.executable, "-c", program, "create", "Foreign"),
+                *("combine", "client", "create", "Foreign"),
                 *("--owner", "local@localhost", *words, "-c", str(self._service.ini)),
             ],
             env=self._service.environment,

@@ -191,3 +191,20 @@ def test_t42_wrong_checksum_costs_no_statement(app, ada, testapp):
     finally:
         event.remove(engine_of(app.registry), "before_cursor_execute", note)
     assert sent == []
+
+
+def test_the_description_declares_how_to_ask(testapp):
+    """So that generated clients know: a bearer token, or OAuth with each scope in words."""
+    from combine_auth.tokens.scopes import SCOPES, in_words
+
+    document = testapp.get("/api/v1/openapi.json").json
+    schemes = document["components"]["securitySchemes"]
+    assert document["security"] == [{"bearerAuth": []}, {"oauth2": []}]
+    assert schemes["bearerAuth"]["scheme"] == "bearer"
+    flows = schemes["oauth2"]["flows"]
+    assert set(flows) == {"authorizationCode", "clientCredentials"}
+    for flow in flows.values():
+        assert flow["scopes"] == {scope: in_words(scope) for scope in SCOPES}
+        testapp.post(flow["tokenUrl"], {"grant_type": "x"}, status=400)
+    testapp.get(flows["authorizationCode"]["authorizationUrl"], status=400)
+    assert document["paths"]["/tokens/report"]["post"]["security"] == []
