@@ -298,7 +298,8 @@ def includeme(config: Configurator) -> None:
     config.add_health_check(
         "migrations",
         checks.migrations,
-        interval=5,
+        # Soon after the database is back, so that the service is ready again.
+        interval=1,
         remedy=MIGRATE,
         remedies={**REMEDIES, "migrations_unknown": OTHER_DATABASE},
     )

@@ -8,9 +8,14 @@ command finds a callable that opens the service (:func:`combine_core.cli.service
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from combine_core.cli.service import Service
 
 GROUP = "combine.commands"
 
@@ -72,9 +77,14 @@ def _passed_on(name: str, run: Callable[..., int]) -> click.Command:
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Turn source material into reviewed, structured documents."""
+    ctx.obj = _open_service
+
+
+def _open_service(ini: str) -> AbstractContextManager[Service]:
+    # Imported when a command needs it: a probe, which runs every few seconds, does not.
     from combine_core.cli.service import open_service
 
-    ctx.obj = open_service
+    return open_service(ini)
 
 
 def config_option(function: click.decorators.FC) -> click.decorators.FC:

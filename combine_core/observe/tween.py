@@ -83,7 +83,12 @@ def _log_access(request: Request, status: int, seconds: float) -> None:
         status,
         duration,
         f" {user}" if user else "",
-        extra={"status": status, "duration": duration},
+        # Of the client itself, where the server believes its proxy.
+        extra={
+            "status": status,
+            "duration": duration,
+            "client": request.environ.get("REMOTE_ADDR"),
+        },
     )
 
 

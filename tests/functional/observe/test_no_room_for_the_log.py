@@ -47,6 +47,8 @@ def start(database_url, tmp_path):
                 "DATABASE_URL": database_url,
                 "LISTEN": "127.0.0.1",
                 "PORT": str(port),
+                # Where files may not grow, Python leaves half a module's code behind, for all.
+                "PYTHONDONTWRITEBYTECODE": "1",
                 **log_everything,
                 **environment,
             },
