@@ -322,7 +322,7 @@ def test_connections_of_other_processes_and_other_clients(
     ours = detailed(url)["checks"]["connections"]
     assert (ours["status"], ours["data"]["web_processes"]) == ("healthy", 3)
     strangers = [psycopg2.connect(url, application_name="psql") for _ in range(2)]
-    room, before = ours["data"]["room"], ours["data"]["others"]
+    room = ours["data"]["room"]
     # As many connections as just fit, were nobody else there.
     pool = (room - 10) // 3 - 2
     settings = {
@@ -335,7 +335,8 @@ def test_connections_of_other_processes_and_other_clients(
     for one in peers[2:]:  # the application of before holds two
         one.close()
     check = detailed(url, app)["checks"]["connections"]
-    assert check["data"]["others"] >= before + 2
+    # And those of other tests, which come and go.
+    assert check["data"]["others"] >= len(strangers)
     assert (check["status"], check["cause"]) == ("degraded", "connections_shared")
     assert "pg_stat_activity" in check["remedy"]
     execute(url, "ALTER DATABASE " + url.rpartition("/")[2] + " CONNECTION LIMIT 30")
