@@ -19,6 +19,8 @@ SCOPES = PLAIN + FOR_ADMINISTRATORS
 _WORDS = {
     "audit:read": "For administrators: read the audit",
     "documents:read": "Read the documents of your projects, with their evidence",
+    "documents:review": "Approve or reject documents of your projects",
+    "members:leave": "Take you out of projects",
     "members:read": "See who is a member of your projects",
     "members:write": "Add and remove members of your projects",
     "projects:read": "See your projects, and the lines that there are",
