@@ -5,7 +5,6 @@ All times are those of the database's clock.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 import uuid
@@ -14,6 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from combine_auth.digest import sha256
 from combine_auth.identities.model import Invitation
 from combine_core.users import User
 
@@ -27,7 +27,7 @@ def create_invitation(session: Session, user_id: uuid.UUID) -> str:
     session.execute(delete(Invitation).where(Invitation.user_id == user_id))
     token = secrets.token_urlsafe(32)
     session.add(
-        Invitation(user_id=user_id, token_sha256=_sha256(token), expires_at=func.now() + LIFETIME)
+        Invitation(user_id=user_id, token_sha256=sha256(token), expires_at=func.now() + LIFETIME)
     )
     session.flush()
     return token
@@ -41,7 +41,7 @@ def invited_user(session: Session, token: str) -> User | None:
         select(User)
         .join(Invitation, Invitation.user_id == User.id)
         .where(
-            Invitation.token_sha256 == _sha256(token),
+            Invitation.token_sha256 == sha256(token),
             Invitation.used_at.is_(None),
             Invitation.expires_at > func.now(),
             User.disabled_at.is_(None),
@@ -64,7 +64,3 @@ def use_invitation(session: Session, user_id: uuid.UUID, shown_at: datetime) -> 
         .execution_options(synchronize_session=False)
     )
     return used.first() is not None
-
-
-def _sha256(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

@@ -10,9 +10,9 @@ from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from combine_auth.clients.model import OAuthClient
+from combine_auth.digest import sha256
 from combine_auth.provider.lifetimes import USED_EVERY
 from combine_auth.provider.model import OAuthGrant, OAuthToken
-from combine_auth.tokens.form import sha256
 from combine_auth.tokens.scopes import speaks_for_administrator
 from combine_core.users import Identity, User
 

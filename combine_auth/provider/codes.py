@@ -10,9 +10,10 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from combine_auth.clients import OAuthClient
+from combine_auth.digest import sha256
 from combine_auth.provider import lifetimes
 from combine_auth.provider.model import OAuthCode, OAuthGrant
-from combine_auth.tokens.form import CODE, sha256
+from combine_auth.tokens.form import CODE
 from combine_core.users import User
 
 

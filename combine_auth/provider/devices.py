@@ -14,11 +14,12 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from combine_auth.clients import GrantType, OAuthClient
+from combine_auth.digest import sha256
 from combine_auth.provider import lifetimes
 from combine_auth.provider.grants import create_grant
 from combine_auth.provider.model import OAuthDevice, OAuthGrant
 from combine_auth.provider.sweep import sweep
-from combine_auth.tokens.form import DEVICE_CODE, sha256
+from combine_auth.tokens.form import DEVICE_CODE
 from combine_core.users import User
 
 # No vowels, so that no word comes of it; no letters that look alike (RFC 8628, 6.1).

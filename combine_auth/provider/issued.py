@@ -10,11 +10,12 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from combine_auth.clients import OAuthClient
+from combine_auth.digest import sha256
 from combine_auth.provider import lifetimes
 from combine_auth.provider.grants import revoke_grant
 from combine_auth.provider.model import OAuthGrant, OAuthToken
 from combine_auth.provider.sweep import sweep
-from combine_auth.tokens.form import ACCESS, REFRESH, sha256
+from combine_auth.tokens.form import ACCESS, REFRESH
 from combine_core.users import User
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import uuid
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from combine_auth.digest import sha256
 from combine_auth.sessions.model import BrowserSession
 from combine_core.users import Identity, User
 
@@ -35,10 +35,6 @@ class FoundSession:
     id: uuid.UUID
     identity: Identity
     seen_long_ago: bool
-
-
-def _sha256(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
 
 
 def _alive() -> tuple[ColumnElement[bool], ...]:
@@ -88,7 +84,7 @@ def start_session(
     session.add(
         BrowserSession(
             user_id=user_id,
-            token_sha256=_sha256(token),
+            token_sha256=sha256(token),
             expires_at=func.now() + ABSOLUTE_LIMIT,
             user_agent=shown[:MOST_OF_USER_AGENT],
             ip=ip,
@@ -115,7 +111,7 @@ def find_session(session: Session, token: str) -> FoundSession | None:
 
     ``None`` if it is unknown or over, or its user is disabled.
     """
-    row = session.connection().execute(_FIND, {"token_sha256": _sha256(token)}).first()
+    row = session.connection().execute(_FIND, {"token_sha256": sha256(token)}).first()
     if row is None:
         return None
     session_id, seen_long_ago, user_id, email, name, is_admin = row
@@ -154,7 +150,7 @@ def list_sessions(session: Session, user_id: uuid.UUID) -> Sequence[BrowserSessi
 
 def end_session_of_token(session: Session, token: str) -> None:
     """End the session of this token, if there is one."""
-    session.execute(delete(BrowserSession).where(BrowserSession.token_sha256 == _sha256(token)))
+    session.execute(delete(BrowserSession).where(BrowserSession.token_sha256 == sha256(token)))
 
 
 def end_session(session: Session, user_id: uuid.UUID, session_id: uuid.UUID) -> bool:

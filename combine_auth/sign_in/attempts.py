@@ -5,7 +5,6 @@ All times are those of the database's clock.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import uuid
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import NoReturn
 from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from combine_auth.digest import sha256
 from combine_auth.failure import FailureCode, SignInFailure
 from combine_auth.sign_in.keys import AttemptKeys, Secrets
 from combine_auth.sign_in.model import Purpose, SignInAttempt
@@ -78,8 +78,8 @@ def begin_attempt(
     _sweep(session)
     session.add(
         SignInAttempt(
-            state_sha256=_sha256(state),
-            browser_sha256=_sha256(browser),
+            state_sha256=sha256(state),
+            browser_sha256=sha256(browser),
             key_id=keys.current_id,
             provider=provider,
             purpose=purpose,
@@ -112,8 +112,8 @@ def take_attempt(
     row = session.execute(
         update(SignInAttempt)
         .where(
-            SignInAttempt.state_sha256 == _sha256(state),
-            SignInAttempt.browser_sha256 == _sha256(browser),
+            SignInAttempt.state_sha256 == sha256(state),
+            SignInAttempt.browser_sha256 == sha256(browser),
             SignInAttempt.provider == provider,
             SignInAttempt.used_at.is_(None),
             SignInAttempt.expires_at > func.now(),
@@ -145,12 +145,12 @@ def _say_why_not(session: Session, state: str, browser: str, provider: str) -> N
             SignInAttempt.provider,
             SignInAttempt.used_at,
             SignInAttempt.next_path,
-        ).where(SignInAttempt.state_sha256 == _sha256(state))
+        ).where(SignInAttempt.state_sha256 == sha256(state))
     ).first()
     # A foreign browser learns no more than that.
     if row is None:
         raise SignInFailure(FailureCode.STATE_MISMATCH, "the state is unknown, or long over")
-    if row.browser_sha256 != _sha256(browser):
+    if row.browser_sha256 != sha256(browser):
         raise SignInFailure(FailureCode.STATE_MISMATCH, "the state is that of another browser")
     if row.provider != provider:
         detail = f"the state was sent to {row.provider}, and came back from {provider}"
@@ -161,10 +161,6 @@ def _say_why_not(session: Session, state: str, browser: str, provider: str) -> N
     minutes = LIFETIME.total_seconds() / 60
     detail = f"the callback came after more than {minutes:.0f} minutes"
     raise LateCallback(FailureCode.STATE_EXPIRED, detail, row.next_path)
-
-
-def _sha256(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
 
 
 def _sweep(session: Session) -> None:
@@ -182,7 +178,7 @@ def _forget_oldest(session: Session, browser: str) -> None:
     too_many = (
         select(SignInAttempt.id)
         .where(
-            SignInAttempt.browser_sha256 == _sha256(browser),
+            SignInAttempt.browser_sha256 == sha256(browser),
             SignInAttempt.used_at.is_(None),
             SignInAttempt.expires_at > func.now(),
         )

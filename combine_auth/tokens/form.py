@@ -6,7 +6,6 @@ us, tell a token from what merely looks like one without asking the database.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 import string
@@ -73,8 +72,3 @@ def new_token() -> str:
 def is_token(text: str) -> bool:
     """Whether this can be a personal access token: its form and its checksum are right."""
     return PERSONAL.fits(text)
-
-
-def sha256(token: str) -> bytes:
-    """What the database keeps of a token. With so many random bits, no slow hash is needed."""
-    return hashlib.sha256(token.encode()).digest()
