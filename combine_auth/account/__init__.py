@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from combine_auth.account.identities import IdentityViews
 from combine_auth.account.own import LOOK_AFTER, OwnAccount
-from combine_auth.account.views import AccountViews, post_only
+from combine_auth.account.views import AccountViews
+from combine_auth.forms import post_only
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator

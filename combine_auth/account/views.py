@@ -6,7 +6,7 @@ import logging
 import uuid
 from typing import Any
 
-from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.security import forget
 
 from combine_auth.account.device import device_of
@@ -88,8 +88,3 @@ class AccountViews:
         return HTTPSeeOther(
             location=self.request.route_path("auth.sign_in"), headers=forget(self.request)
         )
-
-
-def post_only(request: Any) -> Any:  # noqa: ARG001
-    """Another method than POST."""
-    return HTTPMethodNotAllowed(headers=[("Allow", "POST")])

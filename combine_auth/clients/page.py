@@ -6,7 +6,7 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from sqlalchemy import select
 
 from combine_auth.account.own import LOOK_AFTER, OwnAccount
@@ -24,6 +24,7 @@ from combine_auth.clients.service import (
     register_client,
     rotate_secret,
 )
+from combine_auth.forms import post_only, text_of
 from combine_auth.tokens.scopes import PLAIN, SCOPES, UnknownScope, in_words
 from combine_core.users import User
 
@@ -74,11 +75,11 @@ class ClientViews:
         """Register a client and show its secret, this once."""
         post = self.request.POST
         wishes = Wishes(
-            name=self._text("name"),
-            redirect_uris=self._text("redirect_uris").split(),
-            device=bool(self._text("device")),
-            service=bool(self._text("service")),
-            confidential=self._text("kind") != "public",
+            name=text_of(self.request, "name"),
+            redirect_uris=text_of(self.request, "redirect_uris").split(),
+            device=bool(text_of(self.request, "device")),
+            service=bool(text_of(self.request, "service")),
+            confidential=text_of(self.request, "kind") != "public",
             scopes=[scope for scope in post.getall("scope") if isinstance(scope, str)],
         )
         try:
@@ -128,14 +129,6 @@ class ClientViews:
     def _back(self) -> Any:
         return HTTPSeeOther(location=self.request.route_path("auth.clients"))
 
-    def _text(self, field: str) -> str:
-        value = self.request.POST.get(field, "")
-        return value if isinstance(value, str) else ""
-
-
-def _post_only(request: Any) -> Any:  # noqa: ARG001
-    return HTTPMethodNotAllowed(headers=[("Allow", "POST")])
-
 
 def includeme(config: Configurator) -> None:
     """Add the routes and their views."""
@@ -158,4 +151,4 @@ def includeme(config: Configurator) -> None:
                 http_cache=0,
             )
         if views[0][0] == "POST":
-            config.add_view(_post_only, route_name=route, require_csrf=False)
+            config.add_view(post_only, route_name=route, require_csrf=False)

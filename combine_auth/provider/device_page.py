@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 from combine_auth.account.own import LOOK_AFTER, OwnAccount
 from combine_auth.audit import Action, record_request
+from combine_auth.forms import text_of
 from combine_auth.limits import check_limit, hit_limit
 from combine_auth.provider import devices
 from combine_auth.tokens.scopes import in_words
@@ -43,13 +44,13 @@ class DeviceViews:
         # Each try counts: a code has only so many letters (RFC 8628, 5.1).
         check_limit(self.request, "device-code")
         hit_limit(self.request, "device-code", str(self.context.identity.user_id))
-        typed = self._text("user_code")
+        typed = text_of(self.request, "user_code")
         code = devices.read_user_code(typed)
         waiting = code and devices.find_waiting(self.request.dbsession, code)
         if not waiting:
             self.request.response.status_int = 400
             return self._page(code=typed[:20], refused=_UNKNOWN)
-        decision = self._text("decision")
+        decision = text_of(self.request, "decision")
         if decision == "approve":
             return self._approve(waiting)
         if decision == "deny":
@@ -87,10 +88,6 @@ class DeviceViews:
             "scopes": [(scope, in_words(scope)) for scope in scopes],
             **more,
         }
-
-    def _text(self, field: str) -> str:
-        value = self.request.POST.get(field, "")
-        return value if isinstance(value, str) else ""
 
 
 def includeme(config: Configurator) -> None:

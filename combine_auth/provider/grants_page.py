@@ -6,10 +6,11 @@ import logging
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 
 from combine_auth.account.own import LOOK_AFTER, OwnAccount
 from combine_auth.audit import Action, record_request
+from combine_auth.forms import post_only
 from combine_auth.provider.grants import list_grants, revoke_grant
 from combine_auth.tokens.scopes import in_words
 
@@ -46,10 +47,6 @@ class GrantViews:
         return HTTPSeeOther(location=self.request.route_path("auth.grants"))
 
 
-def _post_only(request: Any) -> Any:  # noqa: ARG001
-    return HTTPMethodNotAllowed(headers=[("Allow", "POST")])
-
-
 def includeme(config: Configurator) -> None:
     """Add the routes and their views."""
     config.add_route("auth.grants", "/account/grants", factory=OwnAccount)
@@ -67,4 +64,4 @@ def includeme(config: Configurator) -> None:
             renderer=renderer,
             http_cache=0,
         )
-    config.add_view(_post_only, route_name="auth.revoke_grant", require_csrf=False)
+    config.add_view(post_only, route_name="auth.revoke_grant", require_csrf=False)

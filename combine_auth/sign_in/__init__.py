@@ -39,7 +39,7 @@ def includeme(config: Configurator) -> None:
         config.add_route(route, path)
         config.add_view(view, route_name=route, request_method="POST", renderer=page, http_cache=0)
         # Whatever other method: a link or an image must never sign anybody in or out.
-        config.add_view(".views.post_only", route_name=route, require_csrf=False)
+        config.add_view("combine_auth.forms.post_only", route_name=route, require_csrf=False)
     for route, path, view, page in (
         ("auth.sign_in", "/auth/sign-in", ".views.sign_in", _SIGN_IN),
         ("auth.error", "/auth/error", ".failed.show", _FAILED),

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pyramid.httpexceptions import HTTPSeeOther
 
 from combine_auth.failure import FailureCode, SignInFailure
+from combine_auth.forms import text_of
 from combine_auth.identities import invited_user
 from combine_auth.limits import check_limit
 from combine_auth.oidc import OidcClient, providers_of, redirect_uri
@@ -78,12 +79,6 @@ def start(request: Any) -> Any:
         next_path=safe_next(text_of(request, "next")),
     )
     return HTTPSeeOther(location=url, headers=headers)
-
-
-def text_of(request: Any, field: str) -> str:
-    """A field of the form; "" where there is none, or a file in its place."""
-    value = request.POST.get(field, "")
-    return value if isinstance(value, str) else ""
 
 
 def _purpose(request: Any) -> Purpose:

@@ -10,12 +10,13 @@ from pyramid.security import forget, remember
 
 from combine_auth.audit import Action, record_request
 from combine_auth.failure import FailureCode, SignInFailure
+from combine_auth.forms import text_of
 from combine_auth.identities import invited_user
 from combine_auth.limits import check_limit
 from combine_auth.oidc import providers_of
 from combine_auth.proof import Kind
 from combine_auth.sessions import BrowserSession
-from combine_auth.sign_in.leave import client_named, let_forms_leave, text_of
+from combine_auth.sign_in.leave import client_named, let_forms_leave
 from combine_auth.sign_in.local import is_switched_on, local_user, why_not_local
 from combine_auth.sign_in.next_path import next_of_query, safe_next
 from combine_auth.sign_in.query import query_of
@@ -122,11 +123,6 @@ def sign_out(request: Any) -> Any:
     query = {"signed_out": provider} if provider else None
     location = request.route_path("auth.sign_in", _query=query)
     return HTTPSeeOther(location=location, headers=forget(request))
-
-
-def post_only(request: Any) -> Any:  # noqa: ARG001
-    """Another method than POST."""
-    return HTTPMethodNotAllowed(headers=[("Allow", "POST")])
 
 
 def get_only(request: Any) -> Any:  # noqa: ARG001

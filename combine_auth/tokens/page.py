@@ -8,10 +8,11 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 
 from combine_auth.account.own import LOOK_AFTER, OwnAccount
 from combine_auth.audit import Action, record_request
+from combine_auth.forms import post_only, text_of
 from combine_auth.tokens.form import PREFIX
 from combine_auth.tokens.scopes import PLAIN, SCOPES, in_words
 from combine_auth.tokens.service import (
@@ -66,7 +67,8 @@ class TokenViews:
 
     def create(self) -> Any:
         """Make a token and show it, this once."""
-        name, days, limited = self._text("name"), self._text("days"), bool(self._text("limited"))
+        name, days = text_of(self.request, "name"), text_of(self.request, "days")
+        limited = bool(text_of(self.request, "limited"))
         chosen = [one for one in self.request.POST.getall("scope") if isinstance(one, str)]
         try:
             token, row = create_token(
@@ -90,10 +92,6 @@ class TokenViews:
         logger.info("%s made token %s", self.context.identity.email, row.id)
         return self._page(made=token)
 
-    def _text(self, field: str) -> str:
-        value = self.request.POST.get(field, "")
-        return value if isinstance(value, str) else ""
-
     def revoke(self) -> Any:
         """Revoke one of my tokens."""
         token_id = uuid.UUID(self.request.matchdict["id"])
@@ -102,10 +100,6 @@ class TokenViews:
         record_request(self.request, Action.TOKEN_REVOKE, target=f"token:{token_id}")
         logger.info("%s revoked token %s", self.context.identity.email, token_id)
         return HTTPSeeOther(location=self.request.route_path("auth.tokens"))
-
-
-def _post_only(request: Any) -> Any:  # noqa: ARG001
-    return HTTPMethodNotAllowed(headers=[("Allow", "POST")])
 
 
 def includeme(config: Configurator) -> None:
@@ -127,4 +121,4 @@ def includeme(config: Configurator) -> None:
             http_cache=0,
         )
     # A link must not reach what changes something.
-    config.add_view(_post_only, route_name="auth.revoke_token", require_csrf=False)
+    config.add_view(post_only, route_name="auth.revoke_token", require_csrf=False)
