@@ -78,6 +78,9 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: setup.py pyproject.toml constraints.txt combine_health/version.py | $(VENV)/bin/python
 	@echo "Installing into $(VENV) ..."
+	@# The distribution was called "combine" once. Both at a time would bring each entry point twice.
+	@rm -rf combine.egg-info
+	@$(BIN)/python -m pip uninstall -qq --yes combine
 	@$(BIN)/python -m pip install --quiet --editable '.[all]'
 	@touch $@
 

@@ -99,11 +99,13 @@ TEST = [
 ]
 
 setup(
-    name="combine",
+    name="pyramid-combine",
     version=VERSION.group(1),
     description="Reviewed, structured documents from source material, by declared lines of LLM steps",
     long_description=(HERE / "README.md").read_text() if (HERE / "README.md").exists() else "",
     long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE", "combine_core/pages/static/bootstrap.LICENSE.txt"],
     python_requires=">=3.11,<3.14",
     packages=[
         *find_packages(include=["combine_health*", "combine_core*", "combine_auth*"]),

@@ -93,8 +93,8 @@ def _check_installed() -> None:
     missing = [name for name in _NEEDED if not _is_installed(name)]
     if missing:
         message = (
-            f"combine_auth needs {', '.join(missing)}, which this installation has not."
-            " Run: pip install 'combine[auth]'"
+            f"combine_auth needs {', '.join(missing)}. Install them: pip install '.[auth]' in the"
+            " checkout, or pip install 'WHEEL[auth]' with the path of the wheel"
         )
         raise ConfigurationError(message)
 

@@ -1,4 +1,4 @@
-"""The service's entry point for ini files: ``[app:main] use = egg:combine``."""
+"""The service's entry point for ini files: ``[app:main] use = egg:pyramid-combine``."""
 
 from __future__ import annotations
 

@@ -38,6 +38,7 @@ def require_core() -> None:
     missing = [module for module in NEEDED if _missing(module)]
     if missing:
         message = (
-            f"combine_core needs {', '.join(missing)}. Install them: pip install 'combine[core]'"
+            f"combine_core needs {', '.join(missing)}. Install them: pip install '.[core]' in the"
+            " checkout, or pip install 'WHEEL[core]' with the path of the wheel"
         )
         raise ConfigurationError(message)

@@ -87,8 +87,9 @@ server; how the watching itself does (hung checks, skipped runs, listeners).
 With ``Accept: application/health+json`` the probes and the full status say the same in the format
 of draft-inadarei-api-health-check; there a full status that fails is a 503 too.
 
-/metrics needs prometheus-client (``pip install 'combine[metrics]'``). A scrape reads what is known
-and runs nothing. The names begin with ``combine_health_``; labels are names and statuses only.
+/metrics needs prometheus-client (the extra ``metrics`` of the distribution pyramid-combine). A
+scrape reads what is known and runs nothing. The names begin with
+``combine_health_``; labels are names and statuses only.
 
 More for the full status
 ========================
@@ -160,7 +161,7 @@ Local, and proxies
 
 A client is local by the address that the server gives, ``REMOTE_ADDR``. Behind a proxy that is the
 proxy's own, which is private, so that everybody would be local. Tell the server to trust the proxy
-(``egg:combine#waitress``: ``trusted_proxy``, or ``COMBINE_HEALTH_TRUSTED_PROXY``; with several in a
+(``egg:pyramid-combine#waitress``: ``trusted_proxy``, or ``COMBINE_HEALTH_TRUSTED_PROXY``; with several in a
 row ``trusted_proxy_count``), and set ``combine_health.behind_proxy = true``: then a client is local only
 by a forwarded address, and what comes without one is not local at all. Without these settings,
 requests that bear a proxy's headers (``Via``, ``X-Real-IP``, ...) are not local either; but waitress
@@ -173,7 +174,7 @@ Running
 The checks start with the first probe, or with `start_health`. After a fork they start anew in the
 child, again with its first probe. All threads are daemons: a hung check never holds the exit.
 
-``combine_health.waitress`` is a server for ini files (``use = egg:combine#waitress``), which
+``combine_health.waitress`` is a server for ini files (``use = egg:pyramid-combine#waitress``), which
 answers the probes even when every worker thread is busy, and drains. ``combine_health.testing``
 helps to test a check.
 """

@@ -1,7 +1,7 @@
 """What Prometheus reads at /metrics. A scrape reads what is known; it runs no check.
 
 The labels are names of checks and statuses, never texts. prometheus-client is optional
-(``pip install 'combine[metrics]'``), and imported at the first scrape.
+(the extra ``metrics``), and imported at the first scrape.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,10 @@ def answer(request: Any, health: HealthRegistry) -> Answer:
         from prometheus_client import CollectorRegistry
         from prometheus_client.exposition import choose_encoder
     except ImportError:
-        error = "prometheus-client is missing; install it: pip install 'combine[metrics]'"
+        error = (
+            "prometheus-client is missing. Install it: pip install '.[metrics]' in the checkout,"
+            " or pip install 'WHEEL[metrics]' with the path of the wheel"
+        )
         return Answer(404, encode({"error": error}))
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(health))

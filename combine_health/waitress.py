@@ -3,7 +3,7 @@
 ::
 
     [server:main]
-    use = egg:combine#waitress
+    use = egg:pyramid-combine#waitress
     listen = 127.0.0.1:8000
 
 It answers the probes from its I/O thread, so that they are right even when every worker thread is
@@ -283,7 +283,11 @@ def _adjust(**passed: Any) -> Any:
     try:
         from waitress.adjustments import Adjustments
     except ImportError:
-        raise PortError("waitress is missing; install it: pip install 'combine[core]'") from None
+        message = (
+            "waitress is missing. Install it: pip install '.[core]' in the checkout, or"
+            " pip install 'WHEEL[core]' with the path of the wheel"
+        )
+        raise PortError(message) from None
     try:
         return Adjustments(**passed)
     except ValueError as error:

@@ -38,7 +38,7 @@ def resolve(interpreter: str) -> tuple[str, dict[str, str]]:
         ).stdout
         answer = json.loads(report)
     found = {item["metadata"]["name"]: item["metadata"]["version"] for item in answer["install"]}
-    found.pop("combine", None)
+    found.pop("pyramid-combine", None)
     version = ".".join(answer["environment"]["python_version"].split(".")[:2])
     return version, {name.lower().replace("_", "-"): pin for name, pin in found.items()}
 

@@ -66,6 +66,7 @@ def _storage(url: str) -> Any:
         # Not the error's text: it may repeat the URL with its password.
         message = (
             "RATE_LIMIT_STORAGE cannot be used. Write memory://, or redis://host:6379/0 and run:"
-            " pip install 'combine[redis]'"
+            " pip install '.[redis]' in the checkout, or pip install 'WHEEL[redis]' with the path"
+            " of the wheel"
         )
         raise ConfigurationError(message) from error

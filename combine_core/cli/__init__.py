@@ -36,7 +36,10 @@ class _Commands(click.Group):
         try:
             command = entry_point.load()
         except ModuleNotFoundError as error:
-            hint = f"{cmd_name} needs {error.name}. Install it: pip install 'combine[all]'"
+            hint = (
+                f"{cmd_name} needs {error.name}. Install it: pip install '.[all]' in the checkout,"
+                " or pip install 'WHEEL[all]' with the path of the wheel"
+            )
             raise click.ClickException(hint) from error
         return command if isinstance(command, click.Command) else _passed_on(cmd_name, command)
 
@@ -73,7 +76,7 @@ def _passed_on(name: str, run: Callable[..., int]) -> click.Command:
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="combine")
+@click.version_option(package_name="pyramid-combine")
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Turn source material into reviewed, structured documents."""

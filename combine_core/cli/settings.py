@@ -16,7 +16,7 @@ from combine_core.settings import Outcome, Problem, Row, judge_all
 from combine_core.settings.installed import installed
 from combine_core.settings.page import configuration_page
 
-DISTRIBUTION = "combine"
+DISTRIBUTION = "pyramid-combine"
 
 
 @click.command()

@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from pyramid.settings import aslist
@@ -62,7 +62,7 @@ def installed(distribution: str | None = None) -> Installed:
             declaring: Any = entry_point.load()
         except Exception as error:
             log.debug("the settings of %s cannot be loaded", entry_point.name, exc_info=True)
-            problems.append(_not_loadable(entry_point.name, error))
+            problems.append(_not_loadable(entry_point, error))
             continue
         if isinstance(declaring, type) and issubclass(declaring, AddonSettings):
             classes[declaring] = None
@@ -115,10 +115,12 @@ def _lists(cls: type[AddonSettings]) -> Iterator[tuple[str, str]]:
             yield re.escape(key).replace(ANY_NAME, "([a-z][a-z0-9_]*?)"), listing
 
 
-def _not_loadable(addon: str, error: Exception) -> Problem:
+def _not_loadable(entry_point: EntryPoint, error: Exception) -> Problem:
+    addon = entry_point.name
     if isinstance(error, ModuleNotFoundError) and error.name:
-        extra = addon.removeprefix("combine_")
         what = f"needs the package {error.name}, which is not installed"
-        return Problem(addon, what, f'run pip install "combine[{extra}]"')
+        dist = entry_point.dist
+        remedy = f"install it, or install {dist.name if dist else addon} with all its dependencies"
+        return Problem(addon, what, remedy)
     what = f"cannot be loaded ({type(error).__name__})"
     return Problem(addon, what, "mend that add-on, or take it out of pyramid.includes")

@@ -32,7 +32,7 @@ use = call:seen:main
 pyramid.includes = combine_health
 
 [server:main]
-use = egg:combine#waitress
+use = egg:pyramid-combine#waitress
 """
 
 APPLICATION = '''

@@ -174,5 +174,5 @@ def ini_file(tmp_path: Path, database_url: str) -> Path:
     keys = {**DEVELOPMENT, "combine_core.database_url": database_url.replace("%", "%%")}
     lines = [f"{key} = {value}" for key, value in keys.items()]
     includes = "pyramid.includes = combine_core combine_auth"
-    path.write_text("\n".join(["[app:main]", "use = egg:combine", includes, *lines, ""]))
+    path.write_text("\n".join(["[app:main]", "use = egg:pyramid-combine", includes, *lines, ""]))
     return path

@@ -165,7 +165,8 @@ def test_without_prometheus_client(app, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     answer = app.get("/metrics", status=404, extra_environ=LOCAL)
     assert answer.json == {
-        "error": "prometheus-client is missing; install it: pip install 'combine[metrics]'"
+        "error": "prometheus-client is missing. Install it: pip install '.[metrics]' in the checkout,"
+        " or pip install 'WHEEL[metrics]' with the path of the wheel"
     }
 
 

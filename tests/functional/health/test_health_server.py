@@ -1,4 +1,4 @@
-"""``egg:combine#waitress`` as pserve runs it: real processes, real sockets."""
+"""``egg:pyramid-combine#waitress`` as pserve runs it: real processes, real sockets."""
 
 import http.client
 import os

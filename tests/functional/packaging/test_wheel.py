@@ -120,8 +120,8 @@ for addon in ("combine_core", "combine_auth"):
 """
     said = run(binaries / "python", "-c", script, cwd=tmp_path)
     assert "{'status': 'healthy'}" in said
-    assert "pip install 'combine[core]'" in said
-    assert "pip install 'combine[auth]'" in said
+    assert "pip install '.[core]' in the checkout" in said
+    assert "pip install '.[auth]' in the checkout" in said
     installed = run(binaries / "python", "-m", "pip", "list", "--format=freeze", cwd=tmp_path)
     assert "sqlalchemy" not in installed.lower()
 

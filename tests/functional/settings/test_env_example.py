@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from combine_core.cli.settings import DISTRIBUTION
 from combine_core.settings import judge_all
 from combine_core.settings.envfile import read_env_file
 from combine_core.settings.installed import installed
@@ -34,7 +35,7 @@ def test_only_two_lines_need_filling():
 
 def test_every_variable_in_it_is_one_of_ours():
     offered = set(re.findall(r"(?m)^#?([A-Z][A-Z_]+)=", EXAMPLE.read_text(encoding="utf-8")))
-    known = {d.variable for cls in installed("combine").classes for d in cls.declared()}
+    known = {d.variable for cls in installed(DISTRIBUTION).classes for d in cls.declared()}
     assert offered - OF_COMPOSE <= known
     # All that go by a name of their own are offered.
     assert {name for name in known if not name.startswith("COMBINE_")} <= offered

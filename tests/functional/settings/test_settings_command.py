@@ -20,13 +20,13 @@ PATIENCE_S = 60
 
 INI = """\
 [app:main]
-use = egg:combine
+use = egg:pyramid-combine
 pyramid.includes = combine_health combine_core combine_auth
 combine_core.environment = production
 combine_core.db_pool_size = 7
 
 [server:main]
-use = egg:combine#waitress
+use = egg:pyramid-combine#waitress
 listen = 127.0.0.1:8001
 
 [loggers]
@@ -149,10 +149,10 @@ def test_without_an_ini_it_says_what_to_write():
     [
         (None, "there is no file"),
         ("combine_core.x = 1\n", "no [section] above"),
-        ("[app:main]\nuse = egg:combine\ncanary\n", "line 3"),
-        ("[app:main]\nuse = egg:combine\ncombine_core.database_url = p%canary\n", "as %%"),
+        ("[app:main]\nuse = egg:pyramid-combine\ncanary\n", "line 3"),
+        ("[app:main]\nuse = egg:pyramid-combine\ncombine_core.database_url = p%canary\n", "as %%"),
         (
-            "[app:main]\nuse = egg:combine\nx = canary\nx = canary\n",
+            "[app:main]\nuse = egg:pyramid-combine\nx = canary\nx = canary\n",
             "cannot be read as an ini file",
         ),
         ("[server:main]\nport = 1\n", "cannot be read as an ini file"),

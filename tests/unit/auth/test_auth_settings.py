@@ -4,6 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from combine_auth.settings import AuthSettings
+from combine_core.cli.settings import DISTRIBUTION
 from combine_core.settings import CoreSettings, judge_all
 from combine_core.settings.installed import Installed, installed
 from combine_core.settings.page import configuration_page
@@ -210,6 +211,6 @@ def test_old_keys():
 
 
 def test_the_page_describes_the_settings_of_any_name():
-    page = configuration_page(installed("combine"))
+    page = configuration_page(installed(DISTRIBUTION))
     for suffix in ("CLIENT_ID", "CLIENT_SECRET", "ISSUER", "TITLE", "SCOPES", "EMAIL_DOMAINS"):
         assert f"| `NAME_{suffix}` | `combine_auth.NAME.{suffix.lower()}` |" in page

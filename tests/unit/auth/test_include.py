@@ -21,8 +21,8 @@ def test_missing_extra_is_named(monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ConfigurationError) as raised:
         Configurator(settings=dict(INI)).include("combine_auth")
-    assert f"needs {missing}," in str(raised.value)
-    assert "pip install 'combine[auth]'" in str(raised.value)
+    assert f"needs {missing}." in str(raised.value)
+    assert "pip install '.[auth]' in the checkout" in str(raised.value)
 
 
 def test_include_connects_to_nothing_and_sets_the_policy():

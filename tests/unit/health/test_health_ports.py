@@ -89,5 +89,6 @@ def test_without_waitress_one_clear_line(monkeypatch):
     with pytest.raises(SystemExit) as caught:
         server_factory({}, listen="127.0.0.1:0")
     assert caught.value.code == (
-        "Cannot start the server: waitress is missing; install it: pip install 'combine[core]'"
+        "Cannot start the server: waitress is missing. Install it: pip install '.[core]' in the"
+        " checkout, or pip install 'WHEEL[core]' with the path of the wheel"
     )

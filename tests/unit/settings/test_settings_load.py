@@ -26,7 +26,7 @@ def judged(environ=None, ini=None, env_file=None, tmp_path: Path | None = None) 
     path = None
     if tmp_path is not None:
         path = tmp_path / "production.ini"
-        path.write_text("[app:main]\nuse = egg:combine\n")
+        path.write_text("[app:main]\nuse = egg:pyramid-combine\n")
         if env_file is not None:
             (tmp_path / ".env").write_text(env_file)
     return judge_all(ini or {}, path, environ or {}, CLASSES)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from combine_core.cli.settings import DISTRIBUTION
 from combine_core.settings.installed import installed
 from combine_core.settings.page import configuration_page
 
@@ -9,14 +10,14 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_the_page_is_the_output_of_the_command():
-    page = configuration_page(installed("combine"))
+    page = configuration_page(installed(DISTRIBUTION))
     written = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
     assert written == page, "run: combine settings --markdown > docs/configuration.md"
 
 
 def test_every_setting_is_on_it():
-    page = configuration_page(installed("combine"))
-    everything = installed("combine")
+    page = configuration_page(installed(DISTRIBUTION))
+    everything = installed(DISTRIBUTION)
     declared = [d for cls in everything.classes for d in cls.declared()]
     assert len(declared) > 20
     for setting in declared:
@@ -30,4 +31,4 @@ def test_every_setting_is_on_it():
 
 
 def test_the_key_for_development_is_not_printed():
-    assert "everyone-knows" not in configuration_page(installed("combine"))
+    assert "everyone-knows" not in configuration_page(installed(DISTRIBUTION))

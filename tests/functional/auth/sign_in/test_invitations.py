@@ -19,7 +19,7 @@ def combine(tmp_path, database_url, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     ini = tmp_path / "development.ini"
     ini.write_text(
-        "[app:main]\nuse = egg:combine\npyramid.includes = combine_core combine_auth\n"
+        "[app:main]\nuse = egg:pyramid-combine\npyramid.includes = combine_core combine_auth\n"
         "combine_core.environment = development\n"
         f"combine_core.database_url = {database_url.replace('%', '%%')}\n"
     )
