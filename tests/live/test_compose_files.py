@@ -84,6 +84,14 @@ def test_only_the_balancer_has_a_port_and_waits_for_nobody() -> None:
     assert "version" not in STAGING
 
 
+def test_all_but_the_migration_come_back_after_the_engine_was_restarted() -> None:
+    policies = {name: service["restart"] for name, service in BASE["services"].items()}
+    # `on-failure` is the one policy that leaves down what the engine had to stop.
+    assert policies.pop("migrate") == "on-failure:5"
+    assert set(policies.values()) == {"unless-stopped"}
+    assert not [name for name, service in STAGING["services"].items() if "restart" in service]
+
+
 def test_the_service_believes_the_balancer_alone() -> None:
     believed = [
         name
