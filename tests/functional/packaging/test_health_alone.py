@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.packaging.test_wheel import ROOT, environment_with, run, wheel
+from tests.functional.packaging.installation import ROOT, environment_with, run, wheel
 
 __all__ = ["wheel"]  # the fixture
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,68 +17,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.functional.packaging.installation import ROOT, environment_with, installed, run, wheel
+
+__all__ = ["installed", "wheel"]  # the fixtures
+
 PATIENCE_S = 60
-
-
-def run(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """What the command prints; fails the test with it if the command fails."""
-    done = subprocess.run(
-        [str(word) for word in command],
-        cwd=cwd,
-        env={"PATH": os.environ["PATH"], "HOME": str(cwd), **_network(), **environment},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def _network() -> dict[str, str]:
-    """How this machine reaches the package index, and its cache."""
-    passed = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-    passed |= {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
-    config = Path.home() / ".config" / "pip" / "pip.conf"
-    if "PIP_CONFIG_FILE" not in passed and config.exists():
-        passed["PIP_CONFIG_FILE"] = str(config)
-    constraints = str(ROOT / "constraints.txt")
-    return passed | {
-        "PIP_CACHE_DIR": str(Path.home() / ".cache" / "pip"),
-        "PIP_CONSTRAINT": constraints,
-        "PIP_BUILD_CONSTRAINT": constraints,
-    }
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of what git tracks: nothing lying about gets in."""
-    folder = tmp_path_factory.mktemp("wheel")
-    copy = folder / "combine"
-    tracked = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
-    for name in filter(None, tracked):
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, copy / name)
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, copy, cwd=folder)
-    (built,) = folder.glob("*.whl")
-    return built
-
-
-def environment_with(requirement: str, folder: Path) -> Path:
-    """The ``bin`` of a new environment that holds ``requirement`` and what it needs."""
-    run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
-    binaries = folder / "venv" / "bin"
-    run(
-        binaries / "python",
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-compile",
-        requirement,
-        cwd=folder,
-    )
-    return binaries
 
 
 def test_the_wheel_holds_what_is_no_python(wheel: Path) -> None:
@@ -162,15 +104,14 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
     pytest.fail(f"The service did not get ready:\n{log.read_text()}")
 
 
-def test_the_service_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
-    binaries = environment_with(f"{wheel}[all]", tmp_path)
+def test_the_service_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     shutil.copy(ROOT / "development.ini", tmp_path)
     (tmp_path / "notes.md").write_text("The oven runs at 180 °C.\nWe decided to keep it.\n")
-    with serving(binaries, tmp_path) as url:
+    with serving(installed, tmp_path) as url:
         for path in ("/docs", "/auth/sign-in", "/api/v1/openapi.yaml", "/health/detailed"):
             with urllib.request.urlopen(url + path) as answer:
                 assert answer.status == 200, path
         brief = run(
-            binaries / "combine", "run", "-c", "development.ini", "brief", "notes.md", cwd=tmp_path
+            installed / "combine", "run", "-c", "development.ini", "brief", "notes.md", cwd=tmp_path
         )
         assert "We decided to keep it." in brief

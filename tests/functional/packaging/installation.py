@@ -1,0 +1,100 @@
+"""The wheel, and environments that it is installed into; built once for all processes of a test run.
+
+A test imports the fixtures that it wants: ``from tests.functional.packaging.installation import wheel``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="session")
+def wheel(run_folder: Path) -> Path:
+    """The wheel, built from a copy of what git tracks: nothing lying about gets in."""
+    folder = run_folder / "wheel"
+    with _one_process_at_a_time(run_folder / "wheel.lock"):
+        if not folder.exists():
+            build_wheel(folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, run_folder: Path) -> Path:
+    """The ``bin`` of an environment that holds the wheel with ``[all]``. For reading: all tests share it."""
+    folder = run_folder / "installed"
+    with _one_process_at_a_time(run_folder / "installed.lock"):
+        if not folder.exists():
+            environment_with(f"{wheel}[all]", folder)
+    return folder / "venv" / "bin"
+
+
+def build_wheel(folder: Path) -> None:
+    """Build the wheel from what git tracks, into a folder that is not there yet."""
+    building = folder.with_name(f"{folder.name}-building")
+    copy = building / "combine"
+    tracked = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
+    for name in filter(None, tracked):
+        if (ROOT / name).exists():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name, follow_symlinks=False)
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", building, copy, cwd=building)
+    # Under its name only when it is whole, so that a folder that exists can be used.
+    building.rename(folder)
+
+
+def environment_with(requirement: str, folder: Path) -> Path:
+    """The ``bin`` of a new environment that holds ``requirement`` and what it needs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
+    binaries = folder / "venv" / "bin"
+    pip = (binaries / "python", "-m", "pip")
+    run(*pip, "install", "--quiet", "--no-compile", requirement, cwd=folder)
+    return binaries
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+    """What the command prints; fails the test with it if the command fails."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], "HOME": str(cwd), **_network(), **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _network() -> dict[str, str]:
+    """How this machine reaches the package index, and its cache."""
+    passed = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    passed |= {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+    config = Path.home() / ".config" / "pip" / "pip.conf"
+    if "PIP_CONFIG_FILE" not in passed and config.exists():
+        passed["PIP_CONFIG_FILE"] = str(config)
+    constraints = str(ROOT / "constraints.txt")
+    return passed | {
+        "PIP_CACHE_DIR": str(Path.home() / ".cache" / "pip"),
+        "PIP_CONSTRAINT": constraints,
+        "PIP_BUILD_CONSTRAINT": constraints,
+    }
+
+
+@contextmanager
+def _one_process_at_a_time(lock: Path) -> Iterator[None]:
+    """Whoever comes second waits; the lock goes with the process."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
