@@ -22,14 +22,11 @@ from sqlalchemy import URL, create_engine, make_url
 
 from combine_core.database.diagnosis import ADVICE, Cause, Watch, explain_error
 from tests.functional.database.test_diagnosis_faults import (
-    PASSWORD,
     WITHIN_S,
-    Cluster,
     all_taken,
-    make_cluster,
     programs_with_tls,
-    wait_for,
 )
+from tests.postgres_cluster import PASSWORD, Cluster, make_cluster, wait_for
 
 RESOLUTION = re.compile(r"[1-4]\. (Verify|Check) |Check for connection leaks")
 Fault = Callable[[Cluster], AbstractContextManager[URL]]

@@ -1,0 +1,143 @@
+"""A PostgreSQL server as somebody else runs it: any programs, any settings, over TCP and with a password."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from sqlalchemy import make_url
+
+from combine_core.database.embedded.account import Account, account_for
+from combine_core.database.embedded.binaries import Binaries, choose
+
+PASSWORD = "canary-password"
+# For a server of ours to come up, on a busy machine.
+PATIENCE_S = 60.0
+
+
+class Cluster:
+    """A cluster that can be started with any settings, one server at a time."""
+
+    def __init__(self, folder: Path, account: Account, programs: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.account = account
+        self.programs = programs
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        account.give(folder)
+        pwfile = self.own("pwfile", PASSWORD)
+        done = account.run(
+            [
+                *(programs / "initdb", "-D", self.data, "-U", "combine", f"--pwfile={pwfile}"),
+                *("--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"),
+            ]
+        )
+        assert done.returncode == 0, done.stderr
+        with self.serve(), self.cursor("postgres") as cursor:
+            cursor.execute("CREATE DATABASE combine")
+
+    def own(self, name: str, content: str = "") -> Path:
+        """A file that belongs to the server's account."""
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_text(content)
+        self.account.give(path)
+        return path
+
+    def url(self, password: str = PASSWORD, database: str = "combine", query: str = "") -> Any:
+        """The URL of the server, as the application has it."""
+        return make_url(
+            f"postgresql+psycopg2://combine:{password}@127.0.0.1:{self.port}/{database}{query}"
+        )
+
+    @contextmanager
+    def cursor(self, database: str = "combine") -> Iterator[Any]:
+        dsn = self.url(database=database).set(drivername="postgresql")
+        with closing(psycopg2.connect(dsn.render_as_string(hide_password=False))) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                yield cursor
+
+    @contextmanager
+    def serve(self, *, ready: bool = True, locales: Path | None = None, **settings: str):
+        """Run the server; yields its first process. It is gone afterwards, in whatever state."""
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "fsync": "off",
+            "shared_buffers": "16MB",
+            "max_connections": "12",
+            **settings,
+        }
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+        if locales is not None:
+            environment = {"PATH": os.environ["PATH"], "LOCPATH": str(locales)}
+        privileges: dict[str, Any] = {}
+        if self.account.is_other:
+            privileges = {"user": self.account.uid, "group": self.account.gid, "extra_groups": []}
+        with (self.folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [
+                    *(str(self.programs / "postgres"), "-D", str(self.data)),
+                    *(f"--{name}={value}" for name, value in options.items()),
+                ],
+                cwd="/",
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                **privileges,
+            )
+        try:
+            if ready:
+                wait_for(lambda: process.poll() is not None or self._is_ready())
+            assert process.poll() is None, (self.folder / "log").read_text()
+            yield process
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGQUIT)
+            process.wait(PATIENCE_S)
+            (self.data / "postgresql.auto.conf").write_text("")
+
+    def _is_ready(self) -> bool:
+        try:
+            with self.cursor("postgres"):
+                return True
+        except psycopg2.OperationalError:
+            return False
+
+    @contextmanager
+    def signal_file(self, name: str) -> Iterator[None]:
+        path = self.data / name
+        path.touch()
+        self.account.give(path)
+        yield
+        path.unlink(missing_ok=True)
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+    return answer
+
+
+def make_cluster(run_folder: Path, name: str, programs: Path | None = None) -> Cluster:
+    folder = run_folder / f"{name}-{os.getpid()}"
+    folder.mkdir(mode=0o755)
+    account = account_for(folder / "data")
+    if programs is None:
+        found: Binaries = choose(account, folder, None)
+        programs = found.folder
+    return Cluster(folder, account, programs)
