@@ -11,7 +11,8 @@ from alembic import context
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, pool, text
 
-from combine_core.database.migrations import include_object, is_ours, target_metadata
+from combine_core.database.metadata import load_models
+from combine_core.database.migrations import include_object, is_ours
 from combine_core.database.undo import add_unknown, follow
 
 # Any number, as long as every process of Combine takes the same.
@@ -52,7 +53,7 @@ def run() -> None:
         connection.commit()
         context.configure(
             connection=connection,
-            target_metadata=target_metadata(),
+            target_metadata=load_models(),
             include_object=include_object,
             include_name=is_ours,
             compare_server_default=True,

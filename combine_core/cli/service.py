@@ -11,7 +11,7 @@ from pyramid.paster import get_appsettings
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.cli.errors import explaining
-from combine_core.database import make_engine
+from combine_core.database import make_engine, make_sessions
 from combine_core.database.ready import with_database
 from combine_core.settings import LoadedSettings, load_all
 from combine_core.settings.core import CoreSettings
@@ -54,6 +54,6 @@ def open_service(ini: str) -> Iterator[Service]:
     )
     try:
         with explaining(core.sqlalchemy_url):
-            yield Service(loaded, sessionmaker(engine, expire_on_commit=False))
+            yield Service(loaded, make_sessions(engine))
     finally:
         engine.dispose()

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.database.counted_pool import CountedPool
-from combine_core.database.metadata import Identified, Model, new_id
+from combine_core.database.metadata import Identified, Model, load_models, new_id
 from combine_core.database.page import InvalidCursor, Page, paginate
 from combine_core.observe.statements import watch_statements
 from combine_core.settings.core import CoreSettings
@@ -31,7 +31,9 @@ __all__ = [
     "InvalidCursor",
     "Model",
     "Page",
+    "load_models",
     "make_engine",
+    "make_sessions",
     "new_id",
     "paginate",
     "session_factory",
@@ -92,6 +94,12 @@ def make_engine(
     )
     watch_statements(engine, process=application_name, slow_ms=slow_query_ms)
     return engine
+
+
+def make_sessions(engine: Engine) -> sessionmaker[Session]:
+    """A factory of sessions on ``engine``. Loads all models first; the caller commits and closes."""
+    load_models()
+    return sessionmaker(engine, expire_on_commit=False)
 
 
 def engine_of(registry: Registry) -> Engine:
@@ -161,5 +169,5 @@ def includeme(config: Configurator) -> None:
         slow_query_ms=settings.slow_query_ms,
     )
     config.registry[_ENGINE] = engine
-    config.registry[_SESSIONS] = sessionmaker(engine, expire_on_commit=False)
+    config.registry[_SESSIONS] = make_sessions(engine)
     config.add_request_method(_request_session, "dbsession", reify=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 import uuid
+from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
 import uuid_utils.compat
 from sqlalchemy import JSON, DateTime, MetaData, Text, func
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, configure_mappers, mapped_column
 
 # Without names of our own, PostgreSQL chooses them and a later migration cannot drop what it cannot name.
 NAMING_CONVENTION = {
@@ -18,6 +19,26 @@ NAMING_CONVENTION = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
+# Modules that declare tables, by add-on; importing them fills the metadata.
+MODELS_GROUP = "combine.models"
+
+
+def load_models() -> MetaData:
+    """Import the models of every installed add-on, and check that they fit each other.
+
+    Every process that maps tables calls this before its first session (:func:`make_sessions` does) or
+    migration: a row can only be written when the tables that its foreign keys name are known.
+
+    :raises sqlalchemy.exc.SQLAlchemyError: a relationship or a foreign key leads nowhere
+    """
+    for entry_point in entry_points(group=MODELS_GROUP):
+        entry_point.load()
+    configure_mappers()
+    # Sorting follows every foreign key, so one that leads nowhere is found now, not at the first row.
+    assert Model.metadata.sorted_tables
+    return Model.metadata
 
 
 def new_id() -> uuid.UUID:

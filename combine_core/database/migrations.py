@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData, NullPool, create_engine
-
-from combine_core.database.metadata import Model
-
-# Modules that declare tables, by add-on; importing them fills the metadata.
-MODELS_GROUP = "combine.models"
+from sqlalchemy import NullPool, create_engine
 
 
 def migrations_folder() -> Path:
@@ -24,13 +18,6 @@ def migrations_folder() -> Path:
     package = Path(__file__).parent.parent
     installed = package / "migrations"
     return installed if installed.is_dir() else package.parent / "alembic"
-
-
-def target_metadata() -> MetaData:
-    """The tables of every installed add-on."""
-    for entry_point in entry_points(group=MODELS_GROUP):
-        entry_point.load()
-    return Model.metadata
 
 
 def is_ours(name: str | None, type_: str, _parents: Any) -> bool:

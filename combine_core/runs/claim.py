@@ -6,23 +6,32 @@ that was given up for dead and comes back late carries an older epoch: it change
 
 from __future__ import annotations
 
+import logging
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import and_, func, or_, select, text, update
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session
 
 from combine_core.documents import Origin, write_version
-from combine_core.lines import Line, WriteStep, read_version
-from combine_core.providers import Material
+from combine_core.runs.assignment import Assignment
 from combine_core.runs.jobs import enqueue_step
-from combine_core.runs.model import Call, CallState, Run, RunSource, RunState, Step, StepState
-from combine_core.sources import Source
+from combine_core.runs.model import Call, CallState, Run, RunState, Step, StepState
 
+logger = logging.getLogger(__name__)
+
+# A worker that is killed reports nothing. That is nobody's fault the first times; a step that ends its
+# worker every time must not go round for ever.
+MAX_UNREPORTED = 10
+MAX_ADOPTION_DELAY_S = 60
+_NEVER_REPORTED = (
+    "{attempts} attempts ended without a report: the worker was killed, perhaps by its limit on memory, or"
+    " it lost the database for long. Look for step {step} in the log of the workers, and for their restarts."
+)
 _ORPHANS = text(
     """
-    SELECT steps.id FROM steps
+    SELECT steps.id, steps.unreported FROM steps
     WHERE steps.state IN ('ready', 'running')
       AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS jobs
@@ -36,31 +45,22 @@ _ORPHANS = text(
 
 @dataclass(frozen=True)
 class Claim:
-    """A step that this process may work on, with all it needs; no part of it hangs on a session."""
+    """The right of this process to work on a step, until another claim or the end of the run."""
 
     step_id: uuid.UUID
     run_id: uuid.UUID
-    project_id: uuid.UUID
+    key: str
+    title: str
     epoch: int
     failures: int
-    model: str
-    line: Line
-    line_version_id: uuid.UUID
-    step: WriteStep
-    sources: dict[str, Source]
-    inputs: dict[str, Any]
-
-    @property
-    def materials(self) -> tuple[Material, ...]:
-        """The sources as a provider sees them."""
-        return tuple(
-            Material(label, str(source.id), source.name, source.text)
-            for label, source in self.sources.items()
-        )
+    errors: int
 
 
 def claim_step(session: Session, step_id: uuid.UUID, job_id: int) -> Claim | None:
     """Take the step if it is ready, or if this very job had it before and was given up for dead.
+
+    The claim counts as unreported until the attempt ends. After :data:`MAX_UNREPORTED` claims that never
+    ended the step fails: something about it ends its worker each time.
 
     :returns: ``None`` when there is nothing to do for this job
     """
@@ -78,17 +78,18 @@ def claim_step(session: Session, step_id: uuid.UUID, job_id: int) -> Claim | Non
         .values(
             state=StepState.RUNNING,
             epoch=Step.epoch + 1,
+            unreported=Step.unreported + 1,
             job_id=job_id,
             started_at=func.coalesce(Step.started_at, func.now()),
         )
         .returning(
             Step.run_id,
             Step.key,
+            Step.title,
             Step.epoch,
             Step.failures,
-            Run.project_id,
-            Run.model,
-            Run.line_version_id,
+            Step.errors,
+            Step.unreported,
         )
         .execution_options(synchronize_session=False)
     ).one_or_none()
@@ -100,31 +101,21 @@ def claim_step(session: Session, step_id: uuid.UUID, job_id: int) -> Claim | Non
         .where(Call.step_id == step_id, Call.state == CallState.SENT)
         .values(state=CallState.LOST, ended_at=func.now())
     )
-    line = read_version(session, claimed.line_version_id)
-    step = line.step(claimed.key)
-    answers = session.execute(
-        select(Step.key, Step.answer).where(Step.run_id == claimed.run_id, Step.key.in_(step.needs))
-    )
-    sources = session.scalars(
-        select(Source)
-        .join(RunSource, RunSource.source_id == Source.id)
-        .options(undefer(Source.text))
-        .where(RunSource.run_id == claimed.run_id)
-        .order_by(RunSource.position)
-    )
-    return Claim(
-        step_id=step_id,
-        run_id=claimed.run_id,
-        project_id=claimed.project_id,
+    claim = Claim(
+        step_id,
+        claimed.run_id,
+        key=claimed.key,
+        title=claimed.title,
         epoch=claimed.epoch,
         failures=claimed.failures,
-        model=claimed.model,
-        line=line,
-        line_version_id=claimed.line_version_id,
-        step=step,
-        sources={f"S{number}": source for number, source in enumerate(sources, 1)},
-        inputs={row.key: row.answer for row in answers},
+        errors=claimed.errors,
     )
+    if claimed.unreported > MAX_UNREPORTED:
+        message = _NEVER_REPORTED.format(attempts=MAX_UNREPORTED, step=step_id)
+        logger.error("Step %s of run %s failed: %s", claim.key, claim.run_id, message)
+        fail_step(session, claim, "worker_lost", message)
+        return None
+    return claim
 
 
 def holds(session: Session, claim: Claim) -> bool:
@@ -140,7 +131,14 @@ def holds(session: Session, claim: Claim) -> bool:
     return state == RunState.RUNNING and held is not None
 
 
-def finish_step(session: Session, claim: Claim, answer: dict[str, Any], *, used_llm: bool) -> bool:
+def finish_step(
+    session: Session,
+    claim: Claim,
+    assignment: Assignment,
+    answer: dict[str, Any],
+    *,
+    used_llm: bool,
+) -> bool:
     """Store the answer (and the document), make the next steps ready, end the run after the last.
 
     :returns: ``False`` if the claim is no longer good; then nothing is stored
@@ -150,23 +148,31 @@ def finish_step(session: Session, claim: Claim, answer: dict[str, Any], *, used_
     session.execute(
         update(Step)
         .where(Step.id == claim.step_id)
-        .values(state=StepState.DONE, answer=answer, used_llm=used_llm, ended_at=func.now())
+        .values(
+            state=StepState.DONE,
+            answer=answer,
+            used_llm=used_llm,
+            # An earlier attempt may have left its error here.
+            error_code=None,
+            error=None,
+            ended_at=func.now(),
+        )
     )
-    if claim.step.document is not None:
+    if assignment.step.document is not None:
         used_before = session.scalar(
             select(func.bool_or(Step.used_llm)).where(Step.run_id == claim.run_id)
         )
         write_version(
             session,
-            claim.project_id,
+            assignment.project_id,
             answer,
-            claim.sources,
+            assignment.sources,
             Origin(
                 run_id=claim.run_id,
-                line=claim.line,
-                line_version_id=claim.line_version_id,
-                step=claim.step,
-                model=claim.model,
+                line=assignment.line,
+                line_version_id=assignment.line_version_id,
+                step=assignment.step,
+                model=assignment.model,
                 used_llm=bool(used_before),
             ),
         )
@@ -209,7 +215,7 @@ def fail_step(session: Session, claim: Claim, code: str, message: str) -> bool:
         .values(
             state=RunState.FAILED,
             error_code=code,
-            error=f"{claim.step.title}: {message}",
+            error=f"{claim.title}: {message}",
             ended_at=func.now(),
         )
     )
@@ -226,10 +232,49 @@ def postpone_step(session: Session, claim: Claim, delay: float) -> bool:
     session.execute(
         update(Step)
         .where(Step.id == claim.step_id)
-        .values(state=StepState.READY, failures=Step.failures + 1)
+        .values(
+            state=StepState.READY,
+            failures=Step.failures + 1,
+            unreported=Step.unreported - 1,
+        )
     )
     enqueue_step(session, claim.step_id, delay=delay)
     return True
+
+
+def retry_step(session: Session, claim: Claim, message: str, delay: float) -> bool:
+    """Give the step back after an unexpected error; a worker takes it in ``delay`` seconds.
+
+    :param message: what happened; people see it at the step until the next attempt ends
+    :returns: ``False`` if the claim is no longer good
+    """
+    if not holds(session, claim):
+        return False
+    session.execute(
+        update(Step)
+        .where(Step.id == claim.step_id)
+        .values(
+            state=StepState.READY,
+            errors=Step.errors + 1,
+            unreported=Step.unreported - 1,
+            error_code="internal",
+            error=message,
+        )
+    )
+    enqueue_step(session, claim.step_id, delay=delay)
+    return True
+
+
+def report_late_end(session: Session, claim: Claim) -> None:
+    """Say that this attempt has ended although another has the step by now, or nobody needs it.
+
+    So an outage of the database, in which a worker is given up for dead but goes on, does not count.
+    """
+    session.execute(
+        update(Step)
+        .where(Step.id == claim.step_id, Step.unreported > 0)
+        .values(unreported=Step.unreported - 1)
+    )
 
 
 def hand_back(session: Session, step_id: uuid.UUID, job_id: int) -> None:
@@ -237,7 +282,7 @@ def hand_back(session: Session, step_id: uuid.UUID, job_id: int) -> None:
     given = session.scalar(
         update(Step)
         .where(Step.id == step_id, Step.job_id == job_id, Step.state == StepState.RUNNING)
-        .values(state=StepState.READY, epoch=Step.epoch + 1)
+        .values(state=StepState.READY, epoch=Step.epoch + 1, unreported=Step.unreported - 1)
         .returning(Step.id)
     )
     if given is not None:
@@ -251,12 +296,15 @@ def adopt_orphans(session: Session, *, limit: int = 100) -> int:
 
     :returns: how many there were
     """
-    orphans = session.execute(_ORPHANS, {"limit": limit}).scalars().all()
-    for step_id in orphans:
+    orphans = session.execute(_ORPHANS, {"limit": limit}).all()
+    for step_id, unreported in orphans:
         session.execute(
             update(Step)
             .where(Step.id == step_id)
             .values(state=StepState.READY, epoch=Step.epoch + 1)
         )
-        enqueue_step(session, step_id)
+        # The first time at once: most likely its worker was killed. What ends without a report again
+        # and again waits longer each time.
+        delay = min(2**unreported, MAX_ADOPTION_DELAY_S) if unreported > 1 else 0
+        enqueue_step(session, step_id, delay=delay)
     return len(orphans)

@@ -8,12 +8,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
+import psycopg2
 from jinja2 import TemplateError
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from procrastinate.exceptions import ConnectorException
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -31,6 +35,7 @@ from combine_core.providers import (
 from combine_core.runs import claim as claims
 from combine_core.runs import journal
 from combine_core.runs.answer import UnusableAnswer, parse_answer, repair_prompt
+from combine_core.runs.assignment import Assignment, read_assignment
 from combine_core.runs.claim import Claim
 
 logger = logging.getLogger(__name__)
@@ -44,6 +49,27 @@ MAX_LOST = 1
 MAX_DELAY_S = 300.0
 # How long a paid answer is kept in memory while the database is away.
 DATABASE_PATIENCE_S = 300.0
+# An unexpected error ends a step after this many attempts, with these pauses between them.
+MAX_ERRORS = 3
+FIRST_RETRY_S = 5.0
+RETRY_FACTOR = 4.0
+# SQLSTATEs, PostgreSQL's appendix A: connection, conflict, resources (disk, memory, connections), not in
+# this state (lock), operator's intervention, system error, corrupted; read-only; and a schema or rights
+# that are not what this code needs (a migration is missing or running).
+_DATABASE_FAULTS = (
+    "08",
+    "40",
+    "53",
+    "55",
+    "57",
+    "58",
+    "XX",
+    "25006",
+    "28",
+    "42P01",
+    "42703",
+    "42501",
+)
 # For runners that no application's settings describe.
 SLOW_PROVIDER_MS = 30_000
 
@@ -85,51 +111,61 @@ class StepRunner:
             logger.debug("Step %s is not to be done by job %s", step_id, job_id)
             return
         try:
-            answer, used_llm = self._answer(claim)
+            self._do(claim)
         except ClaimLost:
             logger.info("Step %s was taken over or cancelled; this attempt ends", step_id)
+            self._transact(lambda session: claims.report_late_end(session, claim))
         except ProviderError as error:
             self._give_up_or_postpone(claim, error)
+        except (UnknownModel, TemplateError) as error:
+            self._fail(claim, "unusable", str(error))
+        except Exception as error:
+            if is_database_fault(error):
+                raise  # nothing can be written down; the sweep brings the step back
+            self._give_up_or_retry(claim, error)
+
+    def _do(self, claim: Claim) -> None:
+        assignment = self._transact(
+            lambda session: read_assignment(session, claim.run_id, claim.key)
+        )
+        try:
+            answer, used_llm = self._answer(claim, assignment)
         except UnusableAnswer as error:
             message = (
-                f"The model's answer did not fit after {claim.step.repairs} repairs:"
+                f"The model's answer did not fit after {assignment.step.repairs} repairs:"
                 f" {error.problems[0]}. Try another model."
             )
             self._fail(claim, "bad_answer", message)
-        except (UnknownModel, TemplateError) as error:
-            self._fail(claim, "unusable", str(error))
-        except SQLAlchemyError:
-            raise  # the job fails, and the sweep brings the step back
-        except Exception:
-            logger.exception("Step %s of run %s failed", claim.step.key, claim.run_id)
-            self._fail(claim, "internal", "An internal error, written to the log of the worker.")
-        else:
-            kept = self._transact(
-                lambda session: claims.finish_step(session, claim, answer, used_llm=used_llm)
+            return
+        stored = self._transact(
+            lambda session: claims.finish_step(
+                session, claim, assignment, answer, used_llm=used_llm
             )
-            logger.info(
-                "Step %s of run %s %s", claim.step.key, claim.run_id, "done" if kept else "dropped"
-            )
+        )
+        if not stored:
+            raise ClaimLost
+        logger.info("Step %s of run %s done", claim.key, claim.run_id)
 
-    def _answer(self, claim: Claim) -> tuple[dict[str, Any], bool]:
+    def _answer(self, claim: Claim, assignment: Assignment) -> tuple[dict[str, Any], bool]:
         """The answer that fits the step's schema, and whether a language model wrote it."""
-        provider, model = self._providers.resolve(claim.model)
-        question = render_prompt(claim.step.prompt, claim.materials, claim.inputs)
+        provider, model = self._providers.resolve(assignment.model)
+        step, materials = assignment.step, assignment.materials
+        question = render_prompt(step.prompt, materials, assignment.inputs)
         prompt = question
-        for sequence in range(1, claim.step.repairs + 2):
+        for sequence in range(1, step.repairs + 2):
             request = CompletionRequest(
                 model=model,
-                system=claim.step.system,
+                system=step.system,
                 prompt=prompt,
-                schema=claim.step.answer_schema,
-                max_tokens=claim.step.max_tokens,
-                timeout=claim.step.timeout,
-                materials=claim.materials,
-                inputs=claim.inputs,
+                schema=step.answer_schema,
+                max_tokens=step.max_tokens,
+                timeout=step.timeout,
+                materials=materials,
+                inputs=assignment.inputs,
             )
             try:
                 text, used_llm = self._ask(claim, provider, request, sequence)
-                return parse_answer(text, claim.step.answer_schema), used_llm
+                return parse_answer(text, step.answer_schema), used_llm
             except UnusableAnswer as error:
                 problem, answered = error, text
             except ProviderError as error:
@@ -139,7 +175,7 @@ class StepRunner:
                 answered = error.completion.text if error.completion else ""
             logger.warning(
                 "Step %s of run %s: answer %s does not fit: %s",
-                claim.step.key,
+                claim.key,
                 claim.run_id,
                 sequence,
                 problem,
@@ -201,12 +237,43 @@ class StepRunner:
         delay = error.retry_after if error.retry_after is not None else 2.0**claim.failures
         delay = min(delay, MAX_DELAY_S)
         logger.warning(
-            "Step %s of run %s: %s; again in %.0f s", claim.step.key, claim.run_id, error, delay
+            "Step %s of run %s: %s; again in %.0f s", claim.key, claim.run_id, error, delay
         )
         self._transact(lambda session: claims.postpone_step(session, claim, delay))
 
+    def _give_up_or_retry(self, claim: Claim, error: Exception) -> None:
+        """An error that nobody foresaw: most likely a bug, seldom something that passes."""
+        attempt = claim.errors + 1
+        what = f"An unexpected error ({type(error).__name__}) ended this step"
+        where = f"Look for step {claim.step_id} in the log of the workers."
+        if attempt < MAX_ERRORS:
+            delay = FIRST_RETRY_S * RETRY_FACTOR**claim.errors
+            logger.warning(
+                "Step %s of run %s: unexpected %s at %s, attempt %s of %s; again in %.0f s",
+                claim.key,
+                claim.run_id,
+                type(error).__name__,
+                _place_of(error),
+                attempt,
+                MAX_ERRORS,
+                delay,
+            )
+            message = f"{what}; it is tried again (attempt {attempt} of {MAX_ERRORS}). {where}"
+            self._transact(lambda session: claims.retry_step(session, claim, message, delay))
+            return
+        # The one traceback, of the error that ends the step.
+        logger.error(
+            "Step %s of run %s failed after %s unexpected errors",
+            claim.key,
+            claim.run_id,
+            attempt,
+            exc_info=error,
+        )
+        message = f"{what}, {attempt} times. {where}"
+        self._transact(lambda session: claims.fail_step(session, claim, "internal", message))
+
     def _fail(self, claim: Claim, code: str, message: str) -> None:
-        logger.error("Step %s of run %s failed: %s", claim.step.key, claim.run_id, message)
+        logger.error("Step %s of run %s failed: %s", claim.key, claim.run_id, message)
         self._transact(lambda session: claims.fail_step(session, claim, code, message))
 
     def _transact(self, work: Callable[[Session], Result]) -> Result:
@@ -220,9 +287,8 @@ class StepRunner:
             try:
                 with self._sessions.begin() as session:
                     return work(session)
-            except (DBAPIError, PoolTimeout) as error:
-                away = isinstance(error, PoolTimeout) or error.connection_invalidated
-                if not (away or _is_unreachable(error)) or time.monotonic() > deadline:
+            except Exception as error:
+                if not is_database_fault(error) or time.monotonic() > deadline:
                     raise
                 logger.warning("The database is away; trying again in %.1f s", delay)
                 if self._stopping.wait(delay):
@@ -230,7 +296,28 @@ class StepRunner:
                 delay = min(delay * 2, 5.0)
 
 
-def _is_unreachable(error: SQLAlchemyError) -> bool:
-    """Whether no connection could be made: psycopg2 gives these neither a code nor a class of their own."""
-    original = getattr(error, "orig", None)
-    return type(original).__name__ == "OperationalError" and not getattr(original, "pgcode", None)
+def is_database_fault(error: BaseException) -> bool:
+    """Whether the database is away, busy, full or not as this code needs it: the step is not to blame."""
+    if isinstance(error, ConnectorException) and error.__cause__ is not None:
+        # Procrastinate's, around what the driver raised while a job was written.
+        return is_database_fault(error.__cause__)
+    if isinstance(error, PoolTimeout):
+        return True
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or (
+            error.orig is not None and is_database_fault(error.orig)
+        )
+    if not isinstance(error, psycopg2.Error):
+        return False
+    if error.pgcode is None:
+        # While it connects, or when the connection is cut, the driver has no code.
+        return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+    return error.pgcode.startswith(_DATABASE_FAULTS)
+
+
+def _place_of(error: BaseException) -> str:
+    """Where it was raised: file and line of the innermost frame of ours, as the log names it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "combine_" in frame.filename]
+    frame = (ours or frames)[-1]
+    return f"{'/'.join(Path(frame.filename).parts[-3:])}:{frame.lineno}"

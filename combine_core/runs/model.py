@@ -124,8 +124,12 @@ class Step(Identified, Model):
     state: Mapped[str]
     # Counts the claims. A late attempt carries an older one and can change nothing.
     epoch: Mapped[int] = mapped_column(default=0)
-    # Attempts that failed for a reason that may pass.
+    # Attempts that a provider turned away for a reason that may pass.
     failures: Mapped[int] = mapped_column(default=0)
+    # Attempts that ended with an unexpected exception.
+    errors: Mapped[int] = mapped_column(default=0, server_default="0")
+    # Claims whose attempt has not ended: counted at the claim, taken back when the attempt reports.
+    unreported: Mapped[int] = mapped_column(default=0, server_default="0")
     # Procrastinate's job of the newest claim.
     job_id: Mapped[int | None] = mapped_column(BigInteger)
     answer: Mapped[dict[str, Any] | None] = mapped_column(deferred=True, deferred_raiseload=True)
@@ -142,6 +146,7 @@ class Step(Identified, Model):
         UniqueConstraint("run_id", "key"),
         _one_of(StepState),
         Index("ix_steps_live", "state", postgresql_where=text("state IN ('ready', 'running')")),
+        Index("ix_steps_failed", "ended_at", postgresql_where=text("state = 'failed'")),
     )
 
 

@@ -18,10 +18,10 @@ from procrastinate.worker import Worker as QueueWorker
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from combine_core.database import make_engine
+from combine_core.database import make_engine, make_sessions
 from combine_core.providers import ProviderRegistry
 from combine_core.runs.claim import adopt_orphans, hand_back
-from combine_core.runs.execute import SLOW_PROVIDER_MS, StepRunner
+from combine_core.runs.execute import SLOW_PROVIDER_MS, StepRunner, is_database_fault
 from combine_core.runs.jobs import QUEUE, TASK
 from combine_core.settings.core import CoreSettings
 
@@ -183,10 +183,21 @@ class Worker:
         except asyncio.CancelledError:
             # Stopped with the step in flight: it stays noted, and is handed back at the end.
             raise
+        except Exception as error:
+            self._in_flight.pop(job_id, None)
+            # The job ends all the same: Procrastinate would only add a traceback of its own. The sweep
+            # finds the step, and the claims of it are counted.
+            logger.warning(
+                "Step %s could not be brought to an end (%s); it is queued again",
+                step_id,
+                type(error).__name__,
+                exc_info=None if is_database_fault(error) else error,
+            )
         except BaseException:
             self._in_flight.pop(job_id, None)
             raise
-        self._in_flight.pop(job_id, None)
+        else:
+            self._in_flight.pop(job_id, None)
 
     def _hand_back_in_flight(self) -> None:
         for job_id, step_id in list(self._in_flight.items()):
@@ -243,7 +254,7 @@ def make_worker(
         slow_query_ms=settings.slow_query_ms,
     )
     dsn = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    sessions = sessionmaker(engine, expire_on_commit=False)
+    sessions = make_sessions(engine)
     return Worker(
         dsn,
         sessions,

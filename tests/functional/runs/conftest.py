@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from combine_core.database import make_engine
+from combine_core.database import make_engine, make_sessions
 from combine_core.projects import create_project
 from combine_core.providers import provider_registry
 from combine_core.providers.registry import ProviderRegistry
@@ -53,7 +53,7 @@ def engine(settings: CoreSettings) -> Iterator[Engine]:
 
 @pytest.fixture
 def sessions(engine: Engine) -> sessionmaker[Session]:
-    return sessionmaker(engine, expire_on_commit=False)
+    return make_sessions(engine)
 
 
 @pytest.fixture

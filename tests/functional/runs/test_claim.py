@@ -22,6 +22,7 @@ from combine_core.runs import (
     start_run,
 )
 from combine_core.runs import service as run_service
+from combine_core.runs.assignment import read_assignment
 from combine_core.runs.claim import (
     Claim,
     adopt_orphans,
@@ -71,6 +72,11 @@ def take(sessions: Sessions, step_id: uuid.UUID, job: int = 1) -> Claim:
         claim = claim_step(session, step_id, job)
     assert claim is not None
     return claim
+
+
+def finish(session: Session, claim: Claim) -> bool:
+    assignment = read_assignment(session, claim.run_id, claim.key)
+    return finish_step(session, claim, assignment, FACTS, used_llm=False)
 
 
 def state_of(sessions: Sessions, run: Run) -> str:
@@ -127,12 +133,12 @@ def test_the_same_job_may_claim_again_and_shuts_its_first_attempt_out(
     second = take(sessions, step.id, job=7)
     assert second.epoch == first.epoch + 1
     with sessions.begin() as session:
-        assert not finish_step(session, first, FACTS, used_llm=False)
+        assert not finish(session, first)
         assert not fail_step(session, first, "x", "late")
         assert not postpone_step(session, first, 0)
     assert step_of(sessions, run, "facts").state == StepState.RUNNING
     with sessions.begin() as session:
-        assert finish_step(session, second, FACTS, used_llm=False)
+        assert finish(session, second)
 
 
 def test_finishing_makes_the_next_step_ready_with_a_job(
@@ -141,11 +147,13 @@ def test_finishing_makes_the_next_step_ready_with_a_job(
     run = start()
     claim = take(sessions, step_of(sessions, run, "facts").id)
     with sessions.begin() as session:
-        finish_step(session, claim, FACTS, used_llm=False)
+        finish(session, claim)
     brief = step_of(sessions, run, "brief")
     assert brief.state == StepState.READY
     assert len(jobs_of(sessions, brief)) == 1
-    assert take(sessions, brief.id).inputs == {"facts": FACTS}
+    claim = take(sessions, brief.id)
+    with sessions() as session:
+        assert read_assignment(session, run.id, claim.key).inputs == {"facts": FACTS}
 
 
 def test_failing_ends_the_run_and_its_other_steps(sessions: Sessions, start: StartRun) -> None:
@@ -165,7 +173,7 @@ def test_a_cancelled_run_takes_no_result(sessions: Sessions, start: StartRun) ->
         assert cancel_run(session, run.id)
         assert not cancel_run(session, run.id)
     with sessions.begin() as session:
-        assert not finish_step(session, claim, FACTS, used_llm=False)
+        assert not finish(session, claim)
     assert state_of(sessions, run) == RunState.CANCELLED
     with sessions.begin() as session:
         assert claim_step(session, step.id, 2) is None
@@ -184,7 +192,7 @@ def test_handing_back_makes_it_ready_at_once_and_fences_the_giver(
         hand_back(session, step.id, job_id=5)
     assert step_of(sessions, run, "facts").state == StepState.READY
     with sessions.begin() as session:
-        assert not finish_step(session, claim, FACTS, used_llm=False)
+        assert not finish(session, claim)
     assert len(jobs_of(sessions, step)) == 2
 
 

@@ -1,0 +1,68 @@
+"""What a claimed step is to do: its part of the line, the sources, the answers that it builds on."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, undefer
+
+from combine_core.lines import Line, WriteStep, read_version
+from combine_core.providers import Material
+from combine_core.runs.model import Run, RunSource, Step
+from combine_core.sources import Source
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """All that a worker needs for a step; no part of it hangs on a session.
+
+    :ivar sources: by label (S1, S2, ...), with their texts
+    :ivar inputs: the answers of the steps that this one needs, by key
+    """
+
+    project_id: uuid.UUID
+    model: str
+    line: Line
+    line_version_id: uuid.UUID
+    step: WriteStep
+    sources: dict[str, Source]
+    inputs: dict[str, Any]
+
+    @property
+    def materials(self) -> tuple[Material, ...]:
+        """The sources as a provider sees them."""
+        return tuple(
+            Material(label, str(source.id), source.name, source.text)
+            for label, source in self.sources.items()
+        )
+
+
+def read_assignment(session: Session, run_id: uuid.UUID, key: str) -> Assignment:
+    """What the step ``key`` of this run is to do."""
+    run = session.execute(
+        select(Run.project_id, Run.model, Run.line_version_id).where(Run.id == run_id)
+    ).one()
+    line = read_version(session, run.line_version_id)
+    step = line.step(key)
+    answers = session.execute(
+        select(Step.key, Step.answer).where(Step.run_id == run_id, Step.key.in_(step.needs))
+    )
+    sources = session.scalars(
+        select(Source)
+        .join(RunSource, RunSource.source_id == Source.id)
+        .options(undefer(Source.text))
+        .where(RunSource.run_id == run_id)
+        .order_by(RunSource.position)
+    )
+    return Assignment(
+        project_id=run.project_id,
+        model=run.model,
+        line=line,
+        line_version_id=run.line_version_id,
+        step=step,
+        sources={f"S{number}": source for number, source in enumerate(sources, 1)},
+        inputs={row.key: row.answer for row in answers},
+    )
