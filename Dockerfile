@@ -50,7 +50,6 @@ RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sb
 COPY --from=build /opt/combine /opt/combine
 WORKDIR /app
 COPY production.ini ./
-COPY alembic ./alembic
 # PYTHONFAULTHANDLER: a crash in a library's C code says where.
 ENV PATH=/opt/combine/bin:${PATH} \
     ALEMBIC_CONFIG=/app/production.ini \

@@ -109,14 +109,10 @@ setup(
     python_requires=">=3.11,<3.14",
     packages=[
         *find_packages(include=["combine_health*", "combine_core*", "combine_auth*"]),
-        # The top-level folder alembic/ travels in the wheel under this name.
+        # A symbolic link to the top-level folder alembic/; the wheel holds the files.
         "combine_core.migrations",
         "combine_core.migrations.versions",
     ],
-    package_dir={
-        "combine_core.migrations": "alembic",
-        "combine_core.migrations.versions": "alembic/versions",
-    },
     package_data={
         "combine_health": ["py.typed", "*.json"],
         "combine_core": [

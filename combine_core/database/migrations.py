@@ -14,10 +14,8 @@ from sqlalchemy import NullPool, create_engine
 
 
 def migrations_folder() -> Path:
-    """The folder of the revisions: ``alembic/`` in a checkout, ``combine_core.migrations`` in a wheel."""
-    package = Path(__file__).parent.parent
-    installed = package / "migrations"
-    return installed if installed.is_dir() else package.parent / "alembic"
+    """The folder of the revisions; in a checkout it is a link to ``alembic/``."""
+    return Path(__file__).parent.parent / "migrations"
 
 
 def is_ours(name: str | None, type_: str, _parents: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,33 @@ def test_a_database_that_is_away_is_named_without_a_password() -> None:
     assert process.returncode != 0
     assert "Connection refused" in output
     assert "canary-password" not in output
+
+
+def test_a_new_revision_lands_in_the_folder_of_the_checkout(tmp_path: Path) -> None:
+    for name in ("alembic", "combine_core", "combine_auth", "combine_health"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=ignored)
+    shutil.copy(ROOT / "development.ini", tmp_path)
+    versions = tmp_path / "alembic" / "versions"
+    before = set(versions.glob("*.py"))
+    done = subprocess.run(
+        [
+            Path(sys.executable).parent / "alembic",
+            "-c",
+            "development.ini",
+            "revision",
+            "-m",
+            "Size",
+        ],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    (made,) = set(versions.glob("*.py")) - before
+    assert f'down_revision = "{head_revision()}"' in made.read_text().replace("'", '"')
 
 
 def _alembic(url: str, *words: str, bare: bool = False) -> subprocess.Popen[str]:

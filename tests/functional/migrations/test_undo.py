@@ -126,7 +126,8 @@ def older(url: str) -> Version:
 def newer(url: str, tmp_path: Path) -> Version:
     folder = tmp_path / "newer"
     for name in ("alembic", "combine_core", "combine_auth", "combine_health"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=ignored)
     shutil.copy(ROOT / "production.ini", folder)
     (folder / "alembic" / "versions" / "new1.py").write_text(ADDED)
     (folder / "alembic" / "versions" / "new2.py").write_text(SECOND)
