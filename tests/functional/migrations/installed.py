@@ -1,0 +1,230 @@
+"""Two installations of Combine: today's, and the newest release, from the history of this repository.
+
+The commit of that release stands in the file ``previous_release`` beside this one. It moves forward with
+each release, in the commit after the tag: ``git log -1 --format='%H %s' TAG > previous_release``. The repairs
+of the one before can go then.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Service, free_port
+
+ROOT = Path(__file__).parents[3]
+COMMIT = Path(__file__).with_name("previous_release").read_text().split()[0]
+INI = "development.ini"
+_STOP_S = 30
+
+# What keeps a release from being tested: by its commit, a file, a line there, and what replaces it.
+_REPAIRS = {
+    # The worker of 0.1.0 ends at its first statement: it never imports the model of users.
+    "0930877dab4e": (
+        "combine_core/cli/worker.py",
+        "    setup_logging(ini)\n",
+        "    import combine_core.models\n\n    setup_logging(ini)\n",
+    ),
+}
+
+_WHICH_CODE = """
+import json
+from importlib.metadata import entry_points
+from pathlib import Path
+import combine_auth, combine_core, combine_health
+from combine_health.version import __version__
+
+groups = ("combine.commands", "combine.models", "combine.settings", "paste.app_factory")
+found = [point for group in groups for point in entry_points(group=group)]
+print(json.dumps({
+    "folders": [str(Path(one.__file__).parent) for one in (combine_auth, combine_core, combine_health)],
+    "version": __version__,
+    "entry_points": sorted({point.dist.version for point in found if "combine" in point.value}),
+}))
+"""
+
+
+@dataclass(frozen=True)
+class Code:
+    """What an installation imports.
+
+    :ivar folders: where the three add-ons are
+    :ivar version: what combine_health says
+    :ivar entry_points: the versions of the distributions that bring its commands, models and settings
+    """
+
+    folders: list[str]
+    version: str
+    entry_points: list[str]
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Code in a virtual environment, and beside it what a container has: its ini file and migrations.
+
+    :ivar python: the interpreter of the virtual environment
+    :ivar home: holds ``development.ini`` and ``alembic/``, and nothing that Python could import
+    """
+
+    python: Path
+    home: Path
+
+    def environment(self, database_url: str) -> dict[str, str]:
+        """What its processes see; nothing of our own environment but the path."""
+        return {
+            "PATH": os.pathsep.join([str(self.python.parent), os.environ["PATH"]]),
+            "HOME": str(self.home),
+            "PORT": str(free_port()),
+            "SECRET_KEY": "5f1d0c" * 12,
+            "DATABASE_URL": database_url,
+            "ALEMBIC_CONFIG": INI,
+            "COMBINE_CORE_WORKER": "false",
+            # What is only linked into its virtual environment is not ours to write to.
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def run(self, database_url: str, *command: str) -> str:
+        """What a command of its virtual environment prints, such as ``combine token create``."""
+        done = subprocess.run(
+            self._complete(command),
+            cwd=self.home,
+            env=self.environment(database_url),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def code(self, database_url: str) -> Code:
+        """Which code its processes run."""
+        done = subprocess.run(
+            [self.python, "-c", _WHICH_CODE],
+            cwd=self.home,
+            env=self.environment(database_url),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        return Code(**json.loads(done.stdout))
+
+    @contextmanager
+    def serving(self, database_url: str) -> Iterator[Service]:
+        """Its web process, which answers within the block."""
+        with self._started(database_url, "pserve", INI) as service:
+            service.wait_until_healthy()
+            yield service
+
+    @contextmanager
+    def working(self, database_url: str) -> Iterator[None]:
+        """Its worker, which has ended cleanly after the block."""
+        with self._started(database_url, "combine", "worker", "-c", INI) as worker:
+            yield
+            assert worker.stop() == 0, worker.log()
+
+    @contextmanager
+    def _started(self, database_url: str, *command: str) -> Iterator[Service]:
+        environment = self.environment(database_url)
+        log = self.home / f"{command[0]}-{environment['PORT']}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                self._complete(command),
+                cwd=self.home,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        url = f"http://127.0.0.1:{environment['PORT']}"
+        try:
+            yield Service(url, process, self.home / INI, environment, log)
+        finally:
+            process.terminate()
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _complete(self, command: tuple[str, ...]) -> list[str]:
+        # Past the first line of the script: that of a copied one names another interpreter.
+        name, *words = command
+        return [str(self.python), str(self.python.parent / name), *words]
+
+
+def todays(home: Path) -> Installation:
+    """The code of this checkout, as it is installed for the tests."""
+    home.mkdir()
+    shutil.copy(ROOT / INI, home)
+    shutil.copytree(ROOT / "alembic", home / "alembic")
+    return Installation(Path(sys.executable), home)
+
+
+def install_previous_release(folder: Path) -> Installation:
+    """Install the newest release as its Dockerfile does, on the dependencies of today's.
+
+    Where the history does not go back to it, the test fails in CI and is skipped elsewhere.
+
+    :param folder: for everything; empty
+    """
+    checkout, home, environment = folder / "checkout", folder / "home", folder / "environment"
+    _check_out(checkout)
+    home.mkdir()
+    (checkout / INI).rename(home / INI)
+    shutil.copytree(checkout / "alembic", home / "alembic")
+    venv.create(environment, symlinks=True)
+    paths = {"base": str(environment), "platbase": str(environment)}
+    for scheme in ("purelib", "platlib"):
+        target = Path(sysconfig.get_path(scheme, "venv", paths))
+        for source in Path(sysconfig.get_path(scheme)).iterdir():
+            # Everything but today's Combine.
+            link = target / source.name
+            if not re.search("pyramid_combine|^combine", source.name) and not link.exists():
+                link.symlink_to(source)
+    python = environment / "bin" / "python"
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"),
+            *("install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", checkout),
+        ],
+        check=True,
+    )
+    for name in ("alembic", "pserve"):
+        shutil.copy(Path(sys.executable).with_name(name), python.with_name(name))
+    return Installation(python, home)
+
+
+def _check_out(folder: Path) -> None:
+    archive = subprocess.run(
+        ["git", "archive", "--format=tar", COMMIT], cwd=ROOT, capture_output=True
+    )
+    if archive.returncode != 0:
+        message = (
+            f"The code of the previous release, commit {COMMIT}, is not in this clone. Fetch the whole"
+            f" history: git fetch --unshallow. (git: {archive.stderr.decode().strip()})"
+        )
+        if os.environ.get("CI", "false").lower() not in ("", "0", "false"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
+        tar.extractall(folder, filter="data")
+    for commit, (name, line, replacement) in _REPAIRS.items():
+        if COMMIT.startswith(commit):
+            text = (folder / name).read_text()
+            assert text.count(line) == 1, f"{name} of {commit} has not the line to repair once"
+            (folder / name).write_text(text.replace(line, replacement))
