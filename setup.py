@@ -122,6 +122,9 @@ setup(
             "**/*.j2",
             "**/static/*",
             "**/*.html",
+            # Symbolic links to the files at the root; the wheel holds the files.
+            "cli/starter/*.ini",
+            "cli/starter/.env.example",
         ],
         "combine_core.migrations": ["script.py.mako"],
         "combine_auth": ["py.typed", "**/*.jinja2", "**/*.yaml"],
@@ -140,6 +143,7 @@ setup(
         "paste.server_factory": ["waitress = combine_health.waitress:server_factory"],
         "console_scripts": ["combine = combine_core.cli:main"],
         "combine.commands": [
+            "init = combine_core.cli.init:init",
             "run = combine_core.cli.run:run",
             "worker = combine_core.cli.worker:worker",
             "migrate = combine_core.cli.migrate:migrate",
