@@ -1,0 +1,225 @@
+"""Combine as it is deployed: `pserve production.ini` and `combine worker`, each in a process of its own.
+
+The processes get no variable of the tests' environment but PATH, and share no imported module with them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from tests.conftest import free_port
+from tests.live.compose_stack import until
+
+HOST = "combine.example.org"
+ENDED = ("succeeded", "failed", "cancelled")
+# For a process to start or end, and for a run to end, on a busy machine.
+PATIENCE_S = 120.0
+
+SOURCE = """# Oven {number}
+
+The oven runs at 180 °C.
+We decided to replace the seal by Friday.
+Who pays for it?
+"""
+QUOTE, QUOTED_LINE = "We decided to replace the seal by Friday.", 4
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of a deployment, and all that it writes."""
+
+    popen: subprocess.Popen[bytes]
+    _log: Path
+
+    def log(self) -> str:
+        """What it has written so far."""
+        return self._log.read_text(errors="replace")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """End it and wait for that; its exit status."""
+        self.popen.send_signal(how)
+        return self.popen.wait(PATIENCE_S)
+
+
+@dataclass(frozen=True)
+class Web(Process):
+    """A web process, and a client of its API."""
+
+    url: str
+
+    def api(self, token: str, path: str, body: object = None) -> Any:
+        """The answer's JSON, or its text where it is none; an error status raises HTTPError."""
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        with self._send(f"/api/v1{path}", data, headers) as answer:
+            text = answer.read().decode()
+            is_json = answer.headers.get_content_type() == "application/json"
+            return json.loads(text) if is_json else text
+
+    def is_ready(self) -> bool:
+        """Whether it takes requests; OSError while nobody listens."""
+        try:
+            with self._send("/health/ready") as answer:
+                return bool(answer.status == 200)
+        except urllib.error.HTTPError:
+            return False
+
+    def _send(
+        self, path: str, data: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Any:
+        request = urllib.request.Request(
+            self.url + path, data=data, headers={"Host": HOST, **(headers or {})}
+        )
+        return urllib.request.urlopen(request, timeout=30)
+
+
+class Deployment:
+    """An installation and the processes that are started of it; the block's end kills what still runs.
+
+    :param folder: where production.ini lies
+    :param binaries: the `bin` of the environment that Combine is installed in
+    :param database_url: an empty database
+    :param settings: further variables for all processes
+    """
+
+    def __init__(self, folder: Path, binaries: Path, database_url: str, **settings: str) -> None:
+        self._folder = folder
+        self._binaries = binaries
+        self._environment = {
+            "PATH": os.pathsep.join([str(binaries), os.environ["PATH"]]),
+            "HOME": str(folder),
+            "ENVIRONMENT": "production",
+            "DATABASE_URL": database_url,
+            "SECRET_KEY": "0f1e2d3c4b5a69788796a5b4c3d2e1f0" * 2,
+            "PUBLIC_URL": f"https://{HOST}",
+            "ALLOWED_ORIGINS": f"https://{HOST}",
+            **settings,
+        }
+        self._processes: list[Process] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            if process.popen.poll() is None:
+                process.stop(signal.SIGKILL)
+
+    def run(self, program: str, *words: str, **variables: str) -> str:
+        """What a command prints; fails the test with all its output if the command fails."""
+        done = subprocess.run(
+            [self._binaries / program, *words],
+            cwd=self._folder,
+            env={**self._environment, **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+        )
+        assert done.returncode == 0, f"{program} {words}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def migrate(self) -> None:
+        """Bring the schema to head, as the runbook does it."""
+        self.run("alembic", "upgrade", "head", ALEMBIC_CONFIG="production.ini")
+
+    def token(self) -> str:
+        """A token of an administrator."""
+        self.run("combine", "user", "create", "-c", "production.ini", "--admin", "ann@example.org")
+        words = ("token", "create", "-c", "production.ini", "--user", "ann@example.org")
+        return self.run("combine", *words).split()[-1]
+
+    def start_web(self) -> Web:
+        """Start a web process; :meth:`until_ready` waits for it."""
+        port = str(free_port())
+        popen, log = self._start(
+            ["pserve", "production.ini"], PORT=port, LISTEN=f"127.0.0.1:{port}"
+        )
+        web = Web(popen, log, f"http://127.0.0.1:{port}")
+        self._processes.append(web)
+        return web
+
+    def until_ready(self, *webs: Web) -> None:
+        """Return once all of them are ready; fail with the logs if one ends or takes too long."""
+
+        def all_or_one_ended() -> bool:
+            return any(web.popen.poll() is not None for web in webs) or all(
+                web.is_ready() for web in webs
+            )
+
+        until(PATIENCE_S, all_or_one_ended, self.logs)
+        for web in webs:
+            assert web.popen.poll() is None, web.log()
+
+    def start_worker(self, *options: str, **variables: str) -> Process:
+        """Start a worker; it is at work a moment later."""
+        worker = Process(
+            *self._start(["combine", "worker", "-c", "production.ini", *options], **variables)
+        )
+        self._processes.append(worker)
+        return worker
+
+    def _start(self, command: list[str], **variables: str) -> tuple[subprocess.Popen[bytes], Path]:
+        log = self._folder / f"process{len(self._processes)}.log"
+        with log.open("wb") as output:
+            popen = subprocess.Popen(
+                [self._binaries / command[0], *command[1:]],
+                cwd=self._folder,
+                env={**self._environment, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        return popen, log
+
+    def logs(self) -> str:
+        """What all processes have written."""
+        return "\n".join(f"== {one.popen.args!r}\n{one.log()}" for one in self._processes)
+
+
+def start_run(web: Web, token: str, number: int) -> dict[str, Any]:
+    """Start the line `brief` on a source of its own, in a project of its own; the run."""
+    project = web.api(token, "/projects", {"name": f"Oven {number}"})["slug"]
+    text = SOURCE.format(number=number)
+    source = web.api(token, f"/projects/{project}/sources", {"name": "oven.md", "text": text})
+    body = {"line": "brief", "sources": [source["id"]]}
+    run: dict[str, Any] = web.api(token, f"/projects/{project}/runs", body)
+    return run
+
+
+def assert_succeeds(deployment: Deployment, web: Web, token: str, run: dict[str, Any]) -> None:
+    """Wait for the end of the run; it leaves one version of one document, with evidence, read by HTTP."""
+
+    def now() -> dict[str, Any]:
+        read: dict[str, Any] = web.api(token, f"/runs/{run['id']}")
+        return read
+
+    until(PATIENCE_S, lambda: now()["state"] in ENDED, deployment.logs)
+    ended = now()
+    assert ended["state"] == "succeeded", f"{ended}\n{deployment.logs()}"
+    assert [step["state"] for step in ended["steps"]] == ["done", "done"]
+    (reference,) = ended["documents"]
+    document = web.api(token, f"/documents/{reference['id']}")
+    evidence = [item["evidence"] for item in document["content"]["decisions"]]
+    assert evidence == [
+        [
+            {
+                "source_id": ended["sources"][0],
+                "line_from": QUOTED_LINE,
+                "line_to": QUOTED_LINE,
+                "quote": QUOTE,
+            }
+        ]
+    ]
+    assert document["flagged"] == 0
+    assert QUOTE in web.api(token, f"/documents/{reference['id']}?format=md")
+    (version,) = web.api(token, f"/documents/{reference['id']}/versions")["items"]
+    assert (version["version"], version["run_id"]) == (1, run["id"])

@@ -1,0 +1,152 @@
+"""Each way to deploy without containers finishes a run: every process from its own start, on a real server.
+
+In a process of the tests everything is imported already; here each process has what it imports itself.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.functional.packaging.installation import installed, wheel
+from tests.live.deployment import (
+    PATIENCE_S,
+    QUOTE,
+    QUOTED_LINE,
+    Deployment,
+    assert_succeeds,
+    start_run,
+)
+from tests.postgres_cluster import Cluster, make_cluster
+from tests.vendor_server import Exchange, VendorServer, hang, ok
+
+__all__ = ["installed", "wheel"]  # the fixtures
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        not PROGRAMS,
+        reason="no PostgreSQL of the system here (apt-get install postgresql): no deployment is tested",
+    ),
+]
+
+MakeDatabase = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def server(run_folder: Path) -> Iterator[Cluster]:
+    """A server of the system's PostgreSQL; its database `combine` stays empty."""
+    cluster = make_cluster(run_folder, "deployed", PROGRAMS[-1])
+    with cluster.serve(max_connections="100"):
+        yield cluster
+    shutil.rmtree(cluster.folder)
+
+
+@pytest.fixture
+def database_url(server: Cluster, request: pytest.FixtureRequest) -> str:
+    """An empty database for the test."""
+    name = f"of_{request.node.name}".lower()
+    with server.cursor("postgres") as cursor:
+        cursor.execute(f'CREATE DATABASE "{name}"')
+    url = server.url(database=name).set(drivername="postgresql")
+    return str(url.render_as_string(hide_password=False))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with production.ini alone, so that a developer's own .env is not read."""
+    shutil.copy(ROOT / "production.ini", tmp_path)
+    return tmp_path
+
+
+def serves_and_works(deployment: Deployment) -> None:
+    """One web process and one worker: a run ends well, and both end with 0."""
+    deployment.migrate()
+    web, worker = deployment.start_web(), deployment.start_worker()
+    token = deployment.token()
+    deployment.until_ready(web)
+    assert_succeeds(deployment, web, token, start_run(web, token, 1))
+    assert (web.stop(), worker.stop()) == (0, 0), deployment.logs()
+    assert "Traceback" not in deployment.logs()
+
+
+def test_from_the_checkout(folder: Path, database_url: str) -> None:
+    with Deployment(folder, Path(sys.executable).parent, database_url) as deployment:
+        serves_and_works(deployment)
+
+
+def test_from_the_wheel(installed: Path, folder: Path, database_url: str) -> None:
+    with Deployment(folder, installed, database_url) as deployment:
+        serves_and_works(deployment)
+
+
+def writes(exchange: Exchange) -> None:
+    """What a good model answers to either step of the brief."""
+    proof = {"source": "S1", "line_from": QUOTED_LINE, "line_to": QUOTED_LINE, "quote": QUOTE}
+    item = {"text": QUOTE, "evidence": [proof]}
+    if "Collect the facts" in exchange.request.prompt:
+        ok({"facts": [{**item, "kind": "decision"}]})(exchange)
+    else:
+        others = ("summary", "key_points", "numbers", "open_questions", "next_steps")
+        ok({**{section: [] for section in others}, "decisions": [item]})(exchange)
+
+
+def test_two_web_processes_and_two_workers_of_which_one_is_killed(
+    folder: Path, database_url: str
+) -> None:
+    gate = threading.Event()
+    settings = {"DEFAULT_MODEL": "openai/gpt-5-mini", "OPENAI_API_KEY": "of-nobody"}
+    with (
+        VendorServer().always(hang(gate, writes)) as vendor,
+        Deployment(
+            folder,
+            Path(sys.executable).parent,
+            database_url,
+            OPENAI_BASE_URL=vendor.openai_url,
+            **settings,
+        ) as deployment,
+    ):
+        deployment.migrate()
+        # One step at a time, and a key of its own: so a request at the vendor tells which worker it is of.
+        workers = {
+            key: deployment.start_worker("--concurrency", "1", OPENAI_API_KEY=key)
+            for key in ("of-the-first", "of-the-second")
+        }
+        webs = [deployment.start_web(), deployment.start_web()]
+        token = deployment.token()
+        deployment.until_ready(*webs)
+
+        # Both are kept in a call until each has one.
+        runs = [start_run(web, token, number) for number, web in enumerate(webs, 1)]
+        asked = vendor.wait_for(2, PATIENCE_S)
+        assert {request.key for request in asked} == set(workers)
+        gate.set()
+        for web, run in zip(reversed(webs), runs, strict=True):
+            assert_succeeds(deployment, web, token, run)
+
+        # Again, and one dies with its call unanswered.
+        gate.clear()
+        before = len(vendor.requests)
+        runs = [start_run(web, token, number) for number, web in enumerate(webs, 3)]
+        held = vendor.wait_for(before + 2, PATIENCE_S)[before:]
+        assert {request.key for request in held} == set(workers)
+        workers.pop("of-the-first").stop(signal.SIGKILL)
+        gate.set()
+        for web, run in zip(reversed(webs), runs, strict=True):
+            assert_succeeds(deployment, web, token, run)
+        after = vendor.requests[len(held) + before :]
+        assert {request.key for request in after} == {"of-the-second"}
+        (lost,) = (request for request in held if request.key == "of-the-first")
+        assert lost.prompt in {request.prompt for request in after}
+
+        for process in (*webs, *workers.values()):
+            assert process.stop() == 0, process.log()
