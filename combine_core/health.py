@@ -5,7 +5,7 @@ The assembly names it in ``pyramid.includes``. Without it, or without combine_he
 ``database``    critical: the database answers and takes writes. Decides readiness, twice a second
 ``migrations``  critical: the schema is at the revision that this code knows, or ahead of it
 ``pool``        the web process has connections left
-``worker``      somebody works on runs, and nothing waits for long
+``worker``      somebody works on runs, nothing waits for long, and no step failed by a fault of ours
 ``providers``   recent calls to models were answered; read from the journal, never a call of its own
 ``connections`` informs: the connections that all processes may need are there at the server
 ``indexes``     informs: every foreign key has an index
@@ -34,6 +34,7 @@ from combine_core.database.migrations import head_revision, known_revisions
 from combine_core.database.probe import ProbeConnection
 from combine_core.database.undo import PARENTS, TABLE_EXISTS, UnknownHistoryError, ways_back
 from combine_core.runs.jobs import QUEUE
+from combine_core.runs.model import SERVICE_FAULTS
 from combine_core.runs.worker import DEAD_AFTER_S, connections_of_worker
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
@@ -52,6 +53,10 @@ OTHER_DATABASE = (
     " backup that this one made."
 )
 START_WORKERS = "Start workers: docker-compose up -d worker, or combine worker -c production.ini"
+SEE_FAILED_STEP = (
+    "Find the step's id in the log of the workers, which says what went wrong:"
+    " docker-compose logs worker | grep STEP. Review recent code changes."
+)
 FEWER_CONNECTIONS = (
     "Lower DB_POOL_SIZE, DB_MAX_OVERFLOW or the number of instances, or raise max_connections."
 )
@@ -61,7 +66,7 @@ SEE_CONNECTIONS = (
 )
 # Work that waits longer than this while workers live: there are too few of them.
 QUEUE_PATIENCE_S = 120
-# What the calls of this long say about a provider, if there are enough of them to say something.
+# What counts as recent: calls of providers (if there are enough to say something), steps that failed.
 RECENT_S = 15 * 60
 TELLING_CALLS = 3
 
@@ -88,6 +93,13 @@ _CALLS = """
     WHERE id >= %(since)s::uuid AND state <> 'sent' AND used_llm IS DISTINCT FROM false
     GROUP BY GROUPING SETS ((provider), (provider, model))
     ORDER BY provider, model NULLS FIRST
+"""
+_FAILED_STEPS = """
+    SELECT count(*), (array_agg(id::text ORDER BY ended_at DESC))[1],
+      (array_agg(error_code ORDER BY ended_at DESC))[1]
+    FROM steps
+    WHERE state = 'failed' AND ended_at > now() - make_interval(secs => %(recent)s)
+      AND error_code = ANY(%(codes)s)
 """
 # A table of ours and one of Procrastinate's: one migration makes both.
 _HAS_TABLES = (
@@ -189,13 +201,27 @@ class Checks:
             return HealthResult.failing("migrations_none", _NO_TABLES)
         workers = self._live_workers()
         ((waiting, oldest),) = self._questions.rows(_QUEUE, {"queue": QUEUE})
-        facts = {"workers": workers, "waiting": waiting, "oldest_waiting_seconds": round(oldest, 1)}
+        ((failed, last_failed, code),) = self._questions.rows(
+            _FAILED_STEPS, {"recent": RECENT_S, "codes": list(SERVICE_FAULTS)}
+        )
+        facts = {
+            "workers": workers,
+            "waiting": waiting,
+            "oldest_waiting_seconds": round(oldest, 1),
+            "failed_steps": failed,
+        }
         if not workers:
             detail = f"No worker is alive; {waiting} steps wait."
             return HealthResult.failing("worker_absent", detail, **facts)
         if oldest > QUEUE_PATIENCE_S:
             detail = f"{waiting} steps wait, the oldest for {oldest:.0f} s."
             return HealthResult.degraded("worker_behind", detail, **facts)
+        if failed:
+            detail = (
+                f"{failed} steps failed in the last {RECENT_S // 60} minutes, and no provider was at"
+                f" fault. The last was step {last_failed} ({code})."
+            )
+            return HealthResult.degraded("steps_failing", detail, **facts)
         return HealthResult.healthy(**facts)
 
     @_asking
@@ -321,6 +347,7 @@ def includeme(config: Configurator) -> None:
             **REMEDIES,
             "worker_absent": START_WORKERS,
             "worker_behind": START_WORKERS,
+            "steps_failing": SEE_FAILED_STEP,
             "migrations_none": MIGRATE,
         },
     )

@@ -1,5 +1,9 @@
-"""Imports every module of this add-on that declares tables; alembic compares them with the schema."""
+"""Imports every module of this add-on that declares tables.
 
+``combine_core.database.load_models`` finds it by its entry point.
+"""
+
+from combine_core.database import model as database
 from combine_core.documents import model as documents
 from combine_core.lines import model as lines
 from combine_core.projects import model as projects
@@ -7,4 +11,4 @@ from combine_core.runs import model as runs
 from combine_core.sources import model as sources
 from combine_core.users import model as users
 
-__all__ = ["documents", "lines", "projects", "runs", "sources", "users"]
+__all__ = ["database", "documents", "lines", "projects", "runs", "sources", "users"]

@@ -26,28 +26,16 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Dialect, delete, select, text
 from sqlalchemy.dialects.postgresql import insert, psycopg2
-from sqlalchemy.orm import Mapped, mapped_column
 
-from combine_core.database.metadata import Model
+from combine_core.database.model import Undo
 
 logger = logging.getLogger(__name__)
 
-TABLE = "schema_undo"
+TABLE = Undo.__tablename__
 TABLE_EXISTS = f"SELECT to_regclass('{TABLE}') IS NOT NULL"
 PARENTS = f"SELECT revision, down_revision FROM {TABLE}"  # noqa: S608 - both are our own words
 
 _RESTORE = "Check out the version that the database comes from, or restore a backup that this version made."
-
-
-class Undo(Model):
-    """How one applied revision is undone."""
-
-    __tablename__ = TABLE
-
-    revision: Mapped[str] = mapped_column(primary_key=True)
-    down_revision: Mapped[str | None]
-    title: Mapped[str]
-    statements: Mapped[str]
 
 
 class CannotUndoError(CommandError):

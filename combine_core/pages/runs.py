@@ -39,8 +39,10 @@ _REMEDIES = {
     "bad_request": "The provider refused the request. Run again with fewer or shorter sources, or"
     " with another model.",
     "unknown_model": "Run again with a model that the provider has.",
-    "internal": f"Run again. If it fails again, tell {_ASK} the number of this run, which is in the"
-    " address of this page.",
+    "internal": f"It is a fault of the service. Run again. If it fails again, give {_ASK} the number"
+    " of the step above.",
+    "worker_lost": "Run again with fewer or shorter sources. If it fails again, give"
+    f" {_ASK} the number of the step above.",
 }
 
 

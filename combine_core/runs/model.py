@@ -50,6 +50,11 @@ class StepState(StrEnum):
     CANCELLED = "cancelled"
 
 
+# Codes of errors that end a step although no provider is at fault: a bug, a worker that is killed each
+# time, a model or a template that this service cannot use.
+SERVICE_FAULTS = ("internal", "worker_lost", "unusable")
+
+
 class CallState(StrEnum):
     """``sent``: no answer yet. ``lost``: sent, and whether it was answered is not known."""
 

@@ -96,6 +96,46 @@ def test_work_that_waits_is_named(detailed: Detailed, database_url: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("code", "age", "status"),
+    [
+        ("internal", "1 minute", "degraded"),
+        ("worker_lost", "14 minutes", "degraded"),
+        ("unusable", "1 second", "degraded"),
+        ("internal", "16 minutes", "healthy"),
+        ("auth", "1 second", "healthy"),
+        ("bad_answer", "1 second", "healthy"),
+    ],
+)
+def test_steps_that_fail_without_a_provider_being_at_fault_are_named(
+    detailed: Detailed, database_url: str, code: str, age: str, status: str
+) -> None:
+    user, project, line, run, step = (str(new_id()) for _ in range(5))
+    execute(
+        database_url,
+        "INSERT INTO procrastinate_workers DEFAULT VALUES",
+        f"INSERT INTO users (id, email, name, is_admin) VALUES ('{user}', 'a@example.org', '', false)",
+        f"INSERT INTO projects (id, name, slug) VALUES ('{project}', 'P', 'p')",
+        "INSERT INTO line_versions (id, name, definition, sha256)"
+        f" VALUES ('{line}', 'brief', '{{}}', 'x')",
+        "INSERT INTO runs (id, project_id, line_version_id, model, state, cost, unpriced_calls, requested_by)"
+        f" VALUES ('{run}', '{project}', '{line}', 'm', 'failed', 0, 0, '{user}')",
+        "INSERT INTO steps"
+        " (id, run_id, key, position, title, needs, state, epoch, failures, error_code, ended_at)"
+        f" VALUES ('{step}', '{run}', 'facts', 1, 'Facts', '{{}}', 'failed', 1, 0, '{code}',"
+        f" now() - interval '{age}')",
+    )
+    body = detailed(database_url)
+    check = body["checks"]["worker"]
+    assert check["status"] == body["status"] == status
+    if status == "degraded":
+        assert check["cause"] == "steps_failing"
+        assert step in check["detail"]
+        assert code in check["detail"]
+        assert "docker-compose logs worker" in check["remedy"]
+        assert check["data"]["failed_steps"] == 1
+
+
+@pytest.mark.parametrize(
     ("statements", "status", "cause"),
     [
         (["DELETE FROM alembic_version"], "failing", "migrations_none"),

@@ -145,7 +145,7 @@ def fail(place, run, code, message):
 
 @pytest.mark.parametrize(
     ("code", "remedy"),
-    [("auth", "API key"), ("bad_answer", ""), ("internal", "the number of this run")],
+    [("auth", "API key"), ("bad_answer", ""), ("internal", "the number of the step")],
 )
 def test_a_failed_run_says_what_to_do(place, ada, slug, code, remedy):
     run = place.run(slug, ada, place.source(slug, ada))

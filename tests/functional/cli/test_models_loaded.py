@@ -1,0 +1,176 @@
+"""Every process that makes sessions has loaded all models: server, worker, each command, alembic.
+
+Each runs in a process of its own, because a process that has imported everything hides what one of them
+forgets: for months no deployed worker could write a document, and every test passed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from combine_core.database import Model, load_models
+from tests.conftest import free_port
+
+ROOT = Path(__file__).parents[3]
+BIN = Path(sys.executable).parent
+PATIENCE_S = 60
+
+# Python imports this module at its start. At the end of the process it writes down which tables are mapped,
+# and whether the process ever made sessions or compared a schema.
+REPORTER = """
+import atexit, json, os, sys
+
+def report():
+    metadata = sys.modules.get("combine_core.database.metadata")
+    orm = sys.modules.get("sqlalchemy.orm.session")
+    migrated = "alembic.runtime.environment" in sys.modules and "combine_core.database.undo" in sys.modules
+    with open(os.environ["REPORT"], "w") as file:
+        json.dump({
+            "tables": [m.local_table.name for m in metadata.Model.registry.mappers] if metadata else [],
+            "works": bool(orm and orm._sessions) or migrated or made,
+        }, file)
+
+made = []
+
+def watch():
+    import sqlalchemy.orm
+    original = sqlalchemy.orm.sessionmaker.__init__
+    def init(self, *args, **kwargs):
+        made.append(True)
+        original(self, *args, **kwargs)
+    sqlalchemy.orm.sessionmaker.__init__ = init
+
+if os.environ.get("REPORT"):
+    atexit.register(report)
+    watch()
+"""
+
+# The words that make each command open the service. Those that never touch its tables have None, with the
+# reason.
+WORDS: dict[str, list[str] | None] = {
+    "run": ["run", "-c", "INI", "brief", "NOTES"],
+    "worker": ["worker", "-c", "INI"],
+    "migrate": ["migrate", "-c", "INI"],
+    "audit": ["audit", "-c", "INI"],
+    "token": ["token", "create", "-c", "INI", "--user", "ada@example.org"],
+    "user": ["user", "create", "-c", "INI", "bea@example.org"],
+    "client": ["client", "list", "-c", "INI"],
+    "doctor": ["doctor", "-c", "INI"],
+    "list": ["list", "-c", "INI"],
+    "settings": None,  # reads settings
+    "init": None,  # writes files
+    "probe": None,  # asks over HTTP
+    "maintenance": None,  # writes a file
+    "login": None,  # speaks to a service over HTTP
+    "logout": None,  # the same
+}
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Path:
+    (tmp_path / "sitecustomize.py").write_text(REPORTER)
+    (tmp_path / "notes.md").write_text("We decided to replace the seal by Friday.\n")
+    return tmp_path
+
+
+def environment(box: Path, url: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(box),
+        "PYTHONPATH": str(box),
+        "REPORT": str(box / "report.json"),
+        "DATABASE_URL": url,
+        "PORT": str(free_port()),
+    }
+
+
+def assert_all_loaded(box: Path) -> None:
+    report = json.loads((box / "report.json").read_text())
+    assert report["works"], "this process made no sessions: the test proves nothing"
+    load_models()
+    expected = sorted(mapper.local_table.name for mapper in Model.registry.mappers)
+    assert sorted(report["tables"]) == expected
+
+
+def test_every_command_is_listed_here() -> None:
+    assert {point.name for point in entry_points(group="combine.commands")} == set(WORDS)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, words in WORDS.items() if words))
+def test_a_command_has_all_models(name: str, box: Path, database_url: str) -> None:
+    words = WORDS[name]
+    assert words is not None
+    replaced = {"INI": str(ROOT / "development.ini"), "NOTES": str(box / "notes.md")}
+    process = subprocess.Popen(
+        [BIN / "combine", *(replaced.get(word, word) for word in words)],
+        cwd=box,
+        env=environment(box, database_url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if name == "worker":
+        assert process.stdout is not None
+        # It says so once it handles signals.
+        while "Working on runs" not in (line := process.stdout.readline()):
+            assert line, "it ended before it worked"
+        process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    # The doctor's status says how the service is, and nothing serves here.
+    assert process.returncode == 0 or name == "doctor", output
+    assert_all_loaded(box)
+
+
+def test_the_server_has_all_models(box: Path, database_url: str) -> None:
+    variables = environment(box, database_url)
+    process = subprocess.Popen(
+        [BIN / "pserve", ROOT / "production.ini"],
+        cwd=box,
+        env={
+            **variables,
+            "SECRET_KEY": "0f1e2d3c4b5a69788796a5b4c3d2e1f0" * 2,
+            "PUBLIC_URL": "https://combine.example.org",
+            "ALLOWED_ORIGINS": "https://combine.example.org",
+            "COMBINE_HEALTH_DRAIN_SECONDS": "0",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    deadline = time.monotonic() + PATIENCE_S
+    url = f"http://127.0.0.1:{variables['PORT']}/health"
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                break
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, output
+    assert_all_loaded(box)
+
+
+@pytest.mark.parametrize("words", [["upgrade", "head"], ["current"]], ids=" ".join)
+def test_alembic_has_all_models(words: list[str], box: Path, database_url: str) -> None:
+    done = subprocess.run(
+        [BIN / "alembic", "-c", ROOT / "development.ini", *words],
+        cwd=box,
+        env=environment(box, database_url),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert_all_loaded(box)
