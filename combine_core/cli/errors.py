@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import make_url
 from sqlalchemy.exc import ProgrammingError
 
+from combine_core.cli.ini import UnknownDistributionError
 from combine_core.database.diagnosis import Cause, Diagnosis, diagnose, explain_error
 from combine_core.database.embedded import EmbeddedPostgresError
 from combine_core.settings import ConfigurationEnvironmentError
@@ -49,7 +50,7 @@ def explaining(url: str) -> Iterator[None]:
 def explain(error: Exception) -> str | None:
     """What went wrong and what to do, for what may go wrong in operation; ``None`` for a bug."""
     match error:
-        case ConfigurationEnvironmentError() | EmbeddedPostgresError():
+        case ConfigurationEnvironmentError() | EmbeddedPostgresError() | UnknownDistributionError():
             return str(error)
         case DatabaseUnusableError():
             return f"The database cannot be used: {error}"

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyramid.paster import get_appsettings
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.cli.errors import explaining
+from combine_core.cli.ini import application_keys
 from combine_core.database import make_engine, make_sessions
 from combine_core.database.ready import with_database
 from combine_core.settings import LoadedSettings, load_all
@@ -32,7 +32,7 @@ class Service:
 
 def read_settings(ini: str) -> CoreSettings:
     """The settings of the application of this ini file, with the address of a running database."""
-    loaded = load_all(get_appsettings(ini), Path(ini))
+    loaded = load_all(application_keys(ini), Path(ini))
     return with_database(loaded, migrate=False).get(CoreSettings)
 
 
@@ -43,7 +43,7 @@ def open_service(ini: str) -> Iterator[Service]:
     :raises ConfigurationEnvironmentError: the settings are wrong
     :raises DatabaseUnusableError: the database failed meanwhile
     """
-    loaded = with_database(load_all(get_appsettings(ini), Path(ini)))
+    loaded = with_database(load_all(application_keys(ini), Path(ini)))
     core = loaded.get(CoreSettings)
     engine = make_engine(
         core.sqlalchemy_url,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 import plaster
-from pyramid.paster import get_appsettings
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from combine_core.cli.ini import application_keys
 from combine_core.settings import Outcome, Problem, Row, judge_all
 from combine_core.settings.installed import installed
 from combine_core.settings.page import configuration_page
@@ -57,7 +57,7 @@ def _judged(ini: str) -> Outcome:
     if not path.is_file():
         raise click.ClickException(f"there is no file {path}")
     try:
-        keys = get_appsettings(ini)
+        keys = application_keys(ini)
     except configparser.InterpolationError:
         # The exception's own text holds the value, which may be a secret.
         raise click.ClickException(f"{path}: write each % in a value as %%") from None

@@ -6,6 +6,7 @@ import re
 from configparser import Error as IniError
 from configparser import RawConfigParser
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,23 @@ def _require(ini: str) -> None:
 
 def _why(error: Exception, ini: str) -> str:
     """The error's text. No application is there yet to say what is secret, so names decide."""
+    if isinstance(error, PackageNotFoundError) and (where := _lines_that_name(error.name, ini)):
+        new = "write egg:pyramid-combine" if error.name == "combine" else "install it"
+        return f"egg:{error.name} in {where} is not installed: {new}"
     # Settings that cannot be used have a text of their own that names them all.
     said = str(error) if "EnvironmentError" in type(error).__name__ else describe(error)
     redactor = Redactor()
     for secret in _secrets(ini):
         redactor.add(secret)
     return "\n".join(redactor.text(line) for line in said.splitlines())
+
+
+def _lines_that_name(distribution: str, ini: str) -> str:
+    path = Path(ini.partition("#")[0])
+    names_it = re.compile(rf"\s*[^#;\s].*\begg:{re.escape(distribution)}(?![\w.-])")
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    found = [f"line {number}" for number, line in enumerate(lines, 1) if names_it.match(line)]
+    return f"{path}, {', '.join(found)}" if found else ""
 
 
 def _secrets(ini: str) -> list[str]:

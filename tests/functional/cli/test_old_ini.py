@@ -1,0 +1,86 @@
+"""An ini file from before the distribution got its name: every command says which lines to change."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+COMMANDS = [
+    "migrate",
+    "settings",
+    "worker",
+    "doctor",
+    "list",
+    "audit",
+    "token create --user you@example.org",
+    "user create you@example.org",
+]
+
+
+def combine(
+    command: str, cwd: Path, packages: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sys.executable).parent / "combine", *command.split(), "-c", "old.ini"],
+        cwd=cwd,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(cwd),
+            "PYTHONPATH": str(packages or ""),
+            "SECRET_KEY": "canary" * 6,
+            "DATABASE_URL": "postgresql://combine@127.0.0.1:1/combine",
+        },
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+@pytest.fixture
+def old_ini(tmp_path: Path) -> list[int]:
+    """Written to ``tmp_path``; the numbers of its lines that name the old distribution."""
+    text = "# use = egg:combine once\n" + (ROOT / "production.ini").read_text()
+    text = text.replace("egg:pyramid-combine", "egg:combine")
+    (tmp_path / "old.ini").write_text(text)
+    lines = enumerate(text.splitlines(), 1)
+    numbers = [number for number, line in lines if line.startswith("use = egg:combine")]
+    assert len(numbers) == 2
+    return numbers
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_lines_and_the_new_form_are_named(
+    command: str, old_ini: list[int], tmp_path: Path
+) -> None:
+    done = combine(command, tmp_path)
+    assert done.returncode != 0
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert "old.ini, line" in line
+    assert [int(number) for number in re.findall(r"\b\d+\b", line)] == old_ini
+    assert "write egg:pyramid-combine" in line
+
+
+def test_a_stranger_of_the_old_name_does_not_hide_it(old_ini: list[int], tmp_path: Path) -> None:
+    (tmp_path / "packages" / "combine-1.0.dist-info").mkdir(parents=True)
+    metadata = "Metadata-Version: 2.1\nName: combine\nVersion: 1.0\n"
+    (tmp_path / "packages" / "combine-1.0.dist-info" / "METADATA").write_text(metadata)
+    done = combine("migrate", tmp_path, tmp_path / "packages")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "write egg:pyramid-combine" in line
+
+
+def test_another_distribution_that_is_absent_is_named(tmp_path: Path) -> None:
+    (tmp_path / "old.ini").write_text("[app:main]\nuse = egg:shop-of-ours\n")
+    done = combine("migrate", tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.endswith(
+        "old.ini, line 2: egg:shop-of-ours is not installed. Install it, or name another."
+    )
