@@ -47,7 +47,7 @@ def _explain(ini: str, name: str, error: Exception) -> None:
     where = f"{path}, {'line' if len(numbers) == 1 else 'lines'} {', '.join(numbers)}"
     if name == _OLD_NAME:
         remedy = (
-            "write egg:pyramid-combine instead of egg:combine; the distribution has a new name."
+            f"write egg:pyramid-combine instead of egg:{name}; the distribution has a new name."
         )
     else:
         remedy = f"egg:{name} is not installed. Install it, or name another."
