@@ -74,10 +74,10 @@ class Code:
 
 @dataclass(frozen=True)
 class Installation:
-    """Code in a virtual environment, and beside it what a container has: its ini file and migrations.
+    """Code in a virtual environment, and a folder from which its commands run, as in a container.
 
     :ivar python: the interpreter of the virtual environment
-    :ivar home: holds ``development.ini`` and ``alembic/``, and nothing that Python could import
+    :ivar home: holds ``development.ini``, and nothing that Python could import
     """
 
     python: Path
@@ -171,7 +171,6 @@ def todays(home: Path) -> Installation:
     """The code of this checkout, as it is installed for the tests."""
     home.mkdir()
     shutil.copy(ROOT / INI, home)
-    shutil.copytree(ROOT / "alembic", home / "alembic")
     return Installation(Path(sys.executable), home)
 
 
@@ -186,6 +185,7 @@ def install_previous_release(folder: Path) -> Installation:
     _check_out(checkout)
     home.mkdir()
     (checkout / INI).rename(home / INI)
+    # The ini file of 0.1.0 names the migrations beside it; later ones name those that are installed.
     shutil.copytree(checkout / "alembic", home / "alembic")
     venv.create(environment, symlinks=True)
     paths = {"base": str(environment), "platbase": str(environment)}
