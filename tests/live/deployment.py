@@ -11,6 +11,7 @@ import signal
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -50,35 +51,48 @@ class Process:
 
 
 @dataclass(frozen=True)
-class Web(Process):
-    """A web process, and a client of its API."""
+class Client:
+    """Somebody with a token who uses the API.
+
+    :ivar host: what the service is called, where that is not in the URL
+    """
 
     url: str
+    token: str
+    host: str | None = None
 
-    def api(self, token: str, path: str, body: object = None) -> Any:
+    def api(self, path: str, body: object = None) -> Any:
         """The answer's JSON, or its text where it is none; an error status raises HTTPError."""
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
-        with self._send(f"/api/v1{path}", data, headers) as answer:
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(
+            f"{self.url}/api/v1{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers=headers | ({"Host": self.host} if self.host else {}),
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
             text = answer.read().decode()
             is_json = answer.headers.get_content_type() == "application/json"
             return json.loads(text) if is_json else text
 
+
+@dataclass(frozen=True)
+class Web(Process):
+    """A web process."""
+
+    url: str
+
     def is_ready(self) -> bool:
         """Whether it takes requests; OSError while nobody listens."""
+        request = urllib.request.Request(f"{self.url}/health/ready", headers={"Host": HOST})
         try:
-            with self._send("/health/ready") as answer:
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 return bool(answer.status == 200)
         except urllib.error.HTTPError:
             return False
 
-    def _send(
-        self, path: str, data: bytes | None = None, headers: dict[str, str] | None = None
-    ) -> Any:
-        request = urllib.request.Request(
-            self.url + path, data=data, headers={"Host": HOST, **(headers or {})}
-        )
-        return urllib.request.urlopen(request, timeout=30)
+    def client(self, token: str) -> Client:
+        """A client of this process."""
+        return Client(self.url, token, HOST)
 
 
 class Deployment:
@@ -88,12 +102,13 @@ class Deployment:
     :param binaries: the `bin` of the environment that Combine is installed in
     :param database_url: an empty database
     :param settings: further variables for all processes
+    :ivar environment: all variables of the processes
     """
 
     def __init__(self, folder: Path, binaries: Path, database_url: str, **settings: str) -> None:
         self._folder = folder
         self._binaries = binaries
-        self._environment = {
+        self.environment = {
             "PATH": os.pathsep.join([str(binaries), os.environ["PATH"]]),
             "HOME": str(folder),
             "ENVIRONMENT": "production",
@@ -118,7 +133,7 @@ class Deployment:
         done = subprocess.run(
             [self._binaries / program, *words],
             cwd=self._folder,
-            env={**self._environment, **variables},
+            env={**self.environment, **variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -173,7 +188,7 @@ class Deployment:
             popen = subprocess.Popen(
                 [self._binaries / command[0], *command[1:]],
                 cwd=self._folder,
-                env={**self._environment, **variables},
+                env={**self.environment, **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -185,41 +200,37 @@ class Deployment:
         return "\n".join(f"== {one.popen.args!r}\n{one.log()}" for one in self._processes)
 
 
-def start_run(web: Web, token: str, number: int) -> dict[str, Any]:
+def start_run(client: Client, number: int) -> dict[str, Any]:
     """Start the line `brief` on a source of its own, in a project of its own; the run."""
-    project = web.api(token, "/projects", {"name": f"Oven {number}"})["slug"]
+    project = client.api("/projects", {"name": f"Oven {number}"})["slug"]
     text = SOURCE.format(number=number)
-    source = web.api(token, f"/projects/{project}/sources", {"name": "oven.md", "text": text})
+    source = client.api(f"/projects/{project}/sources", {"name": "oven.md", "text": text})
     body = {"line": "brief", "sources": [source["id"]]}
-    run: dict[str, Any] = web.api(token, f"/projects/{project}/runs", body)
+    run: dict[str, Any] = client.api(f"/projects/{project}/runs", body)
     return run
 
 
-def assert_succeeds(deployment: Deployment, web: Web, token: str, run: dict[str, Any]) -> None:
-    """Wait for the end of the run; it leaves one version of one document, with evidence, read by HTTP."""
+def assert_succeeds(client: Client, run: dict[str, Any], logs: Callable[[], str]) -> None:
+    """Wait for the end of the run. It leaves one version of one document, with evidence, read by HTTP."""
 
     def now() -> dict[str, Any]:
-        read: dict[str, Any] = web.api(token, f"/runs/{run['id']}")
+        read: dict[str, Any] = client.api(f"/runs/{run['id']}")
         return read
 
-    until(PATIENCE_S, lambda: now()["state"] in ENDED, deployment.logs)
+    until(PATIENCE_S, lambda: now()["state"] in ENDED, logs)
     ended = now()
-    assert ended["state"] == "succeeded", f"{ended}\n{deployment.logs()}"
+    assert ended["state"] == "succeeded", f"{ended}\n{logs()}"
     assert [step["state"] for step in ended["steps"]] == ["done", "done"]
     (reference,) = ended["documents"]
-    document = web.api(token, f"/documents/{reference['id']}")
-    evidence = [item["evidence"] for item in document["content"]["decisions"]]
-    assert evidence == [
-        [
-            {
-                "source_id": ended["sources"][0],
-                "line_from": QUOTED_LINE,
-                "line_to": QUOTED_LINE,
-                "quote": QUOTE,
-            }
-        ]
-    ]
+    document = client.api(f"/documents/{reference['id']}")
+    evidence = {
+        "source_id": ended["sources"][0],
+        "line_from": QUOTED_LINE,
+        "line_to": QUOTED_LINE,
+        "quote": QUOTE,
+    }
+    assert [item["evidence"] for item in document["content"]["decisions"]] == [[evidence]]
     assert document["flagged"] == 0
-    assert QUOTE in web.api(token, f"/documents/{reference['id']}?format=md")
-    (version,) = web.api(token, f"/documents/{reference['id']}/versions")["items"]
+    assert QUOTE in client.api(f"/documents/{reference['id']}?format=md")
+    (version,) = client.api(f"/documents/{reference['id']}/versions")["items"]
     assert (version["version"], version["run_id"]) == (1, run["id"])

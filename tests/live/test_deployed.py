@@ -9,7 +9,8 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,6 @@ pytestmark = [
     ),
 ]
 
-MakeDatabase = Callable[[str], str]
-
 
 @pytest.fixture(scope="module")
 def server(run_folder: Path) -> Iterator[Cluster]:
@@ -52,11 +51,11 @@ def server(run_folder: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def database_url(server: Cluster, request: pytest.FixtureRequest) -> str:
+def database_url(server: Cluster) -> str:
     """An empty database for the test."""
-    name = f"of_{request.node.name}".lower()
+    name = f"deployed_{uuid.uuid4().hex}"
     with server.cursor("postgres") as cursor:
-        cursor.execute(f'CREATE DATABASE "{name}"')
+        cursor.execute(f"CREATE DATABASE {name}")
     url = server.url(database=name).set(drivername="postgresql")
     return str(url.render_as_string(hide_password=False))
 
@@ -74,7 +73,8 @@ def serves_and_works(deployment: Deployment) -> None:
     web, worker = deployment.start_web(), deployment.start_worker()
     token = deployment.token()
     deployment.until_ready(web)
-    assert_succeeds(deployment, web, token, start_run(web, token, 1))
+    client = web.client(token)
+    assert_succeeds(client, start_run(client, 1), deployment.logs)
     assert (web.stop(), worker.stop()) == (0, 0), deployment.logs()
     assert "Traceback" not in deployment.logs()
 
@@ -84,8 +84,9 @@ def test_from_the_checkout(folder: Path, database_url: str) -> None:
         serves_and_works(deployment)
 
 
-def test_from_the_wheel(installed: Path, folder: Path, database_url: str) -> None:
-    with Deployment(folder, installed, database_url) as deployment:
+def test_from_the_wheel(installed: Path, tmp_path: Path, database_url: str) -> None:
+    with Deployment(tmp_path, installed, database_url) as deployment:
+        deployment.run("combine", "init", ".")
         serves_and_works(deployment)
 
 
@@ -124,25 +125,26 @@ def test_two_web_processes_and_two_workers_of_which_one_is_killed(
         webs = [deployment.start_web(), deployment.start_web()]
         token = deployment.token()
         deployment.until_ready(*webs)
+        clients = [web.client(token) for web in webs]
 
         # Both are kept in a call until each has one.
-        runs = [start_run(web, token, number) for number, web in enumerate(webs, 1)]
+        runs = [start_run(client, number) for number, client in enumerate(clients, 1)]
         asked = vendor.wait_for(2, PATIENCE_S)
         assert {request.key for request in asked} == set(workers)
         gate.set()
-        for web, run in zip(reversed(webs), runs, strict=True):
-            assert_succeeds(deployment, web, token, run)
+        for client, run in zip(reversed(clients), runs, strict=True):
+            assert_succeeds(client, run, deployment.logs)
 
         # Again, and one dies with its call unanswered.
         gate.clear()
         before = len(vendor.requests)
-        runs = [start_run(web, token, number) for number, web in enumerate(webs, 3)]
+        runs = [start_run(client, number) for number, client in enumerate(clients, 3)]
         held = vendor.wait_for(before + 2, PATIENCE_S)[before:]
         assert {request.key for request in held} == set(workers)
         workers.pop("of-the-first").stop(signal.SIGKILL)
         gate.set()
-        for web, run in zip(reversed(webs), runs, strict=True):
-            assert_succeeds(deployment, web, token, run)
+        for client, run in zip(reversed(clients), runs, strict=True):
+            assert_succeeds(client, run, deployment.logs)
         after = vendor.requests[len(held) + before :]
         assert {request.key for request in after} == {"of-the-second"}
         (lost,) = (request for request in held if request.key == "of-the-first")

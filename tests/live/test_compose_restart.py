@@ -1,0 +1,105 @@
+"""The stack does its work, and goes on with it after the engine was restarted.
+
+The engine is restarted by the command in COMBINE_TEST_RESTART_ENGINE, such as `systemctl restart docker`.
+It takes every container of the machine down with it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.live.compose_stack import Stack, engine_answers, until
+from tests.live.deployment import Client, assert_succeeds, start_run
+
+RESTART = os.environ.get("COMBINE_TEST_RESTART_ENGINE", "")
+needs_restart = pytest.mark.skipif(
+    not RESTART,
+    reason="COMBINE_TEST_RESTART_ENGINE holds no command that restarts the engine: untested",
+)
+
+if not engine_answers():
+    pytest.skip(
+        "no container engine answers (docker info, docker-compose): the stack is untested",
+        allow_module_level=True,
+    )
+
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("compose"),
+]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """`docker-compose up -d` on a clean checkout."""
+    stack = Stack.clone(tmp_path_factory.mktemp("compose") / "checkout")
+    try:
+        stack.sh("docker-compose up -d")
+        stack.until_ready()
+        yield stack
+    finally:
+        stack.remove()
+
+
+@pytest.fixture(scope="module")
+def client(stack: Stack) -> Client:
+    """Somebody who uses the API through the balancer."""
+    return Client(stack.url, stack.token())
+
+
+def restart_engine() -> None:
+    """Return when it answers again."""
+    done = subprocess.run(["bash", "-c", RESTART], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    until(60, engine_answers, lambda: "the engine does not answer after its restart")
+
+
+def states(stack: Stack) -> list[str]:
+    listed = stack.sh("docker-compose ps -a --format '{{.Service}} {{.State}} {{.ExitCode}}'")
+    return sorted(listed.stdout.splitlines())
+
+
+def test_a_run_ends_and_its_document_is_read_through_the_balancer(
+    stack: Stack, client: Client
+) -> None:
+    assert_succeeds(client, start_run(client, 1), stack.logs)
+
+
+@needs_restart
+def test_every_service_comes_back_after_a_restart_of_the_engine(
+    stack: Stack, client: Client
+) -> None:
+    before = {name: stack.containers(name) for name in ("db", "app", "worker", "lb")}
+    restart_engine()
+    stack.until_ready()
+    until(
+        60,
+        lambda: (
+            states(stack)
+            == [
+                "app running 0",
+                "db running 0",
+                "lb running 0",
+                "migrate exited 0",
+                "worker running 0",
+            ]
+        ),
+        stack.logs,
+    )
+    assert {name: stack.containers(name) for name in before} == before
+    assert_succeeds(client, start_run(client, 2), stack.logs)
+
+
+@needs_restart
+def test_what_was_stopped_stays_so(stack: Stack) -> None:
+    stack.sh("docker-compose stop worker")
+    restart_engine()
+    stack.until_ready()
+    assert stack.containers("worker") == []
+    stack.sh("docker-compose up -d")
+    stack.until_ready()
