@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
+# `python3` is the Python of the tests.
+_PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 @pytest.fixture(scope="session")
@@ -32,12 +35,28 @@ def wheel(run_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def installed(wheel: Path, run_folder: Path) -> Path:
-    """The ``bin`` of an environment that holds the wheel with ``[all]``. For reading: all tests share it."""
+    """The ``bin`` of an environment that the commands of docs/deploy.md have made of the wheel.
+
+    All tests share it: they only read it.
+    """
     folder = run_folder / "installed"
     with _one_process_at_a_time(run_folder / "installed.lock"):
-        if not folder.exists():
-            environment_with(f"{wheel}[all]", folder)
+        if not (folder / "complete").exists():
+            folder.mkdir(exist_ok=True)
+            shutil.copy(wheel, folder)
+            for command in commands_of("Installing"):
+                here = re.sub(r"pyramid_combine-[^[]+\.whl", wheel.name, command)
+                run("sh", "-c", here, cwd=folder, PATH=_PATH, PIP_QUIET="1", PIP_NO_COMPILE="1")
+            (folder / "complete").touch()
     return folder / "venv" / "bin"
+
+
+def commands_of(title: str) -> list[str]:
+    """The commands in a section of docs/deploy.md, one by one."""
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    section = page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```bash\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
 
 
 def build_wheel(folder: Path) -> None:
