@@ -234,12 +234,18 @@ def test_a_bad_environment_is_named_in_the_log_of_app(
         for variable in named:
             assert variable in output
         # It is tried for ever, at longer and longer intervals: the log stays short, and its end tells.
-        states = "docker-compose ps -a app worker --format '{{.Service}} {{.State}} {{.ExitCode}}'"
-        again = ["app restarting 1", "worker restarting 1"]
-        until(60, lambda: sorted(stack.sh(states).stdout.splitlines()) == again, stack.logs)
+        states = "docker-compose ps -a app worker --format '{{.Service}} {{.Status}}'"
+
+        def both_wait_for_the_next_try() -> bool:
+            said = sorted(stack.sh(states).stdout.splitlines())
+            return bool(
+                re.fullmatch(r"app Restarting \(1\).*\nworker Restarting \(1\).*", "\n".join(said))
+            )
+
+        until(120, both_wait_for_the_next_try, stack.logs)
         tries = "docker inspect --format '{{.RestartCount}}' $(docker-compose ps -aq app)"
         until(120, lambda: int(stack.sh(tries).stdout) >= 5, stack.logs)
-        last = stack.sh("docker-compose logs --tail=20 app").stdout
+        last = stack.sh("docker-compose logs --tail=100 app").stdout
         assert "EnvironmentError" in last
         assert named[0] in last
         # What has to end, ends.
