@@ -2,7 +2,8 @@
 
     python deploy/release.py 0.1.0
 
-The version stands in combine_health/version.py alone. Afterwards the tree is at the next development version.
+The version stands in combine_health/version.py alone. Afterwards the tree is at the next development version,
+and the tests of rolling back take the release for the previous one.
 """
 
 from __future__ import annotations

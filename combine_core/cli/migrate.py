@@ -10,7 +10,7 @@ from combine_core.cli import config_option
 @click.command()
 @config_option
 def migrate(ini: str) -> None:
-    """Bring the database to the newest revision, like `alembic upgrade head` in a checkout."""
+    """Bring the database to the newest revision, like `alembic upgrade head`."""
     from combine_core.cli.errors import explaining
     from combine_core.cli.service import read_settings
     from combine_core.database.migrations import current_revisions, head_revision, upgrade

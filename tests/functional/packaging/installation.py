@@ -62,6 +62,7 @@ def commands_of(title: str) -> list[str]:
 def build_wheel(folder: Path) -> None:
     """Build the wheel from what git tracks, into a folder that is not there yet."""
     building = folder.with_name(f"{folder.name}-building")
+    shutil.rmtree(building, ignore_errors=True)  # of an attempt that failed
     copy = building / "combine"
     tracked = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
     for name in filter(None, tracked):
