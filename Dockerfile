@@ -50,6 +50,8 @@ RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sb
 COPY --from=build /opt/combine /opt/combine
 WORKDIR /app
 COPY production.ini ./
+# For ini files of before 0.2, which say script_location = %(here)s/alembic.
+COPY alembic ./alembic
 # PYTHONFAULTHANDLER: a crash in a library's C code says where.
 ENV PATH=/opt/combine/bin:${PATH} \
     ALEMBIC_CONFIG=/app/production.ini \
