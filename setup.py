@@ -114,7 +114,7 @@ setup(
         "combine_core.migrations.versions",
     ],
     package_data={
-        "combine_health": ["py.typed", "*.json"],
+        "combine_health": ["py.typed", "**/*.json"],
         "combine_core": [
             "py.typed",
             "**/*.yaml",
@@ -140,7 +140,7 @@ setup(
     },
     entry_points={
         "paste.app_factory": ["main = combine_core.app:main"],
-        "paste.server_factory": ["waitress = combine_health.waitress:server_factory"],
+        "paste.server_factory": ["waitress = combine_health.server.waitress:server_factory"],
         "console_scripts": ["combine = combine_core.cli:main"],
         "combine.commands": [
             "init = combine_core.cli.init:init",

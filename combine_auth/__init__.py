@@ -18,7 +18,7 @@ Include it with ``config.include("combine_auth")``, after ``combine_core``. It b
   subject, never by an e-mail address. No connection to the database is held while a provider is
   asked. A view may raise :class:`combine_auth.failure.SignInFailure` too;
 * ``/account``, ``/auth/invitation``, ``POST /auth/local`` and ``POST /auth/sign-out``;
-* refusal of unknown hosts (:mod:`combine_auth.hosts`), CORS for ALLOWED_ORIGINS
+* refusal of unknown hosts (:mod:`combine_auth.host_check`), CORS for ALLOWED_ORIGINS
   (:mod:`combine_auth.cors`), rate limits (:mod:`combine_auth.limits`), and the audit
   (:mod:`combine_auth.audit`), which administrators read (:mod:`combine_auth.administration`);
 * the commands ``combine audit``, ``combine user`` and ``combine token``.
@@ -73,8 +73,8 @@ def includeme(config: Configurator) -> None:
 
     config.add_addon_settings(AuthSettings)
     config.include("combine_auth.security")
-    config.include("combine_auth.oidc")
-    config.include("combine_auth.hosts")
+    config.include("combine_auth.openid")
+    config.include("combine_auth.host_check")
     config.include("combine_auth.cors")
     config.include("combine_auth.limits")
     config.include("combine_auth.audit.roles")
@@ -86,7 +86,7 @@ def includeme(config: Configurator) -> None:
     config.include("combine_auth.tokens.page")
     config.include("combine_auth.tokens.api")
     config.include("combine_auth.clients.page")
-    config.include("combine_auth.provider")
+    config.include("combine_auth.oauth_server")
 
 
 def _check_installed() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pyramid.response import Response
 from pyramid.tweens import EXCVIEW
 
-from combine_auth.hosts import hosts_of
+from combine_auth.host_check import hosts_of
 from combine_core.settings import CoreSettings, settings_of
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from combine_auth.oidc import OidcClient, providers_of, redirect_uri
+from combine_auth.openid import OidcClient, providers_of, redirect_uri
 from combine_auth.settings import AuthSettings
 from combine_core.settings import DEPLOYED, CoreSettings, settings_of
 from combine_health import HealthResult

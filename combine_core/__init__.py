@@ -34,7 +34,7 @@ def includeme(config: Configurator) -> None:
     config.include("pyramid_jinja2")
     config.include("combine_core.database")
     # Providers are plugins; their registry stands on the settings.
-    config.include("combine_core.providers")
+    config.include("combine_core.llm")
     # The two faces. The API first: its error views are limited to its own paths.
     config.include("combine_core.api")
     config.include("combine_core.pages")

@@ -30,9 +30,9 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     from combine_core.database.counted_pool import open_connections
     from combine_core.database.leaks import start_leak_watch
     from combine_core.database.ready import with_database
+    from combine_core.llm import providers_of
     from combine_core.observe import configure_logging
     from combine_core.observe.memory import start_memory_watch
-    from combine_core.providers import providers_of
     from combine_core.runs.worker import make_worker
     from combine_core.settings import SETTINGS_KEY, load_all
     from combine_core.settings.core import CoreSettings

@@ -174,7 +174,7 @@ Running
 The checks start with the first probe, or with `start_health`. After a fork they start anew in the
 child, again with its first probe. All threads are daemons: a hung check never holds the exit.
 
-``combine_health.waitress`` is a server for ini files (``use = egg:pyramid-combine#waitress``), which
+``combine_health.server.waitress`` is a server for ini files (``use = egg:pyramid-combine#waitress``), which
 answers the probes even when every worker thread is busy, and drains. ``combine_health.testing``
 helps to test a check.
 """
@@ -183,22 +183,22 @@ from typing import Any
 
 from pyramid.events import ApplicationCreated
 
-from .checks.use import use_configured, use_health_check
-from .directives import (
+from combine_health.checks.use import use_configured, use_health_check
+from combine_health.endpoints.views import add_views
+from combine_health.engine.directives import (
     add_health_check,
     add_health_secret,
     add_health_section,
     make_add_health_plugin,
 )
-from .history import Change, CheckRun
-from .hookspecs import hookimpl
-from .plugins import Plugins
-from .registry import HealthRegistry, IHealthRegistry, health_of
-from .result import HealthResult, Status
-from .settings import HealthEnvironmentError, read_settings
-from .state import Reading
-from .version import __version__
-from .views import add_views
+from combine_health.engine.history import Change, CheckRun
+from combine_health.engine.plugins import Plugins
+from combine_health.engine.registry import HealthRegistry, IHealthRegistry, health_of
+from combine_health.engine.result import HealthResult, Status
+from combine_health.engine.state import Reading
+from combine_health.hookspecs import hookimpl
+from combine_health.settings import HealthEnvironmentError, read_settings
+from combine_health.version import __version__
 
 __all__ = [
     "Change",

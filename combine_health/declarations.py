@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .proxies import proxies
-from .setting_values import (
+from combine_health.server.proxies import proxies
+from combine_health.setting_values import (
     count,
     file,
     flag,

@@ -10,9 +10,8 @@ from typing import Any
 
 from pyramid.exceptions import ConfigurationError
 
-from .check import NAME
-from .checks import configured
-from .declarations import (
+from combine_health.checks import configured
+from combine_health.declarations import (
     CHECK,
     GROUP,
     OWN,
@@ -25,8 +24,9 @@ from .declarations import (
     in_variable,
     per_check,
 )
-from .maintenance import default_file
-from .setting_values import MASK, Secret
+from combine_health.engine.check import NAME
+from combine_health.engine.maintenance import default_file
+from combine_health.setting_values import MASK, Secret
 
 __all__ = [
     "Declared",

@@ -29,10 +29,10 @@ from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import Any
 
-from .check import Check, CheckFunction, Kind
-from .redact import Redactor
-from .runner import Clock, Runner
-from .state import Reading
+from combine_health.endpoints.redaction import Redactor
+from combine_health.engine.check import Check, CheckFunction, Kind
+from combine_health.engine.runner import Clock, Runner
+from combine_health.engine.state import Reading
 
 
 def run_check(
@@ -111,7 +111,7 @@ class HealthApp:
 
     def run(self, name: str) -> Reading:
         """Run the check ``name`` now and return what a reader sees. Raises `LookupError`."""
-        from .registry import health_of
+        from combine_health.engine.registry import health_of
 
         runner = health_of(self.wsgi.registry).runner
         runner.refresh(tuple(Kind), {name})

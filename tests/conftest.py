@@ -30,8 +30,8 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg2
 import pytest
 
-from combine_core.database.embedded import EmbeddedPostgres
 from combine_core.database.migrations import upgrade
+from combine_core.postgres.embedded import EmbeddedPostgres
 from combine_core.settings.database_url import parse_database_url
 
 _FOLDER = "combine_test_folder"

@@ -15,8 +15,8 @@ from typing import Any
 import psycopg2
 from sqlalchemy import make_url
 
-from combine_core.database.embedded.account import Account, account_for
-from combine_core.database.embedded.binaries import Binaries, choose
+from combine_core.postgres.embedded.account import Account, account_for
+from combine_core.postgres.embedded.binaries import Binaries, choose
 
 PASSWORD = "canary-password"
 # For a server of ours to come up, on a busy machine.

@@ -25,8 +25,8 @@ from combine_auth.sessions import start_session
 from combine_auth.settings import AuthSettings
 from combine_auth.tokens import create_token
 from combine_core.database import engine_of, session_factory
-from combine_core.database.embedded import EmbeddedPostgres
 from combine_core.database.migrations import upgrade
+from combine_core.postgres.embedded import EmbeddedPostgres
 from combine_core.settings import SETTINGS_KEY, CoreSettings, load_all
 from combine_core.settings.database_url import parse_database_url
 from combine_core.users import get_or_create_user

@@ -41,7 +41,7 @@ database = {database}
 combine_health.load_entry_points = false
 
 [server:main]
-paste.server_factory = combine_health.waitress:server_factory
+paste.server_factory = combine_health.server.waitress:server_factory
 listen = 127.0.0.1:0
 threads = {threads}
 drain_seconds = {drain}

@@ -11,7 +11,7 @@ from pyramid.httpexceptions import HTTPConflict, HTTPNotFound, HTTPSeeOther
 from combine_auth.account.own import OwnAccount
 from combine_auth.audit import Action, record_request
 from combine_auth.identities import LastIdentity, list_identities, unlink
-from combine_auth.oidc import providers_of
+from combine_auth.openid import providers_of
 from combine_auth.sign_in.fresh import is_fresh
 from combine_auth.sign_in.leave import let_forms_leave
 

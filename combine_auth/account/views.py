@@ -13,8 +13,8 @@ from combine_auth.account.device import device_of
 from combine_auth.account.own import OwnAccount
 from combine_auth.audit import Action, record_request
 from combine_auth.identities import UNVERIFIED_DOMAIN, list_identities
-from combine_auth.oidc import providers_of
-from combine_auth.provider.grants import revoke_grants_of
+from combine_auth.oauth_server.grants import revoke_grants_of
+from combine_auth.openid import providers_of
 from combine_auth.sessions import end_session, end_sessions_of, list_sessions
 from combine_auth.tokens import list_tokens, revoke_token
 

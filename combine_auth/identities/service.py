@@ -23,7 +23,7 @@ from combine_auth.identities.model import LinkedIdentity
 from combine_core.users import InvalidEmail, User, add_user, clean_email
 
 if TYPE_CHECKING:
-    from combine_auth.oidc import Claims
+    from combine_auth.openid import Claims
 
 # For users of whom no provider has verified an address: members are invited by users.email, so an
 # address that merely was claimed must not stand there.

@@ -24,7 +24,7 @@ _NAME = "{provider:[a-z][a-z0-9_]{0,30}}"
 def includeme(config: Configurator) -> None:
     """Add the routes and their views."""
     # Not at the top: alembic and the commands import this package for its tables.
-    from combine_auth.oidc import providers_of
+    from combine_auth.openid import providers_of
     from combine_auth.sign_in import parts
 
     parts.set_up(config.registry, config.add_addon_settings(CoreSettings))

@@ -18,8 +18,8 @@ from combine_auth.audit import Action, record_request
 from combine_auth.failure import FailureCode, SignInFailure
 from combine_auth.identities import accept_invitation, confirm, link, sign_in
 from combine_auth.limits import check_limit
-from combine_auth.oidc import Claims, OidcClient
-from combine_auth.oidc.failures import refused
+from combine_auth.openid import Claims, OidcClient
+from combine_auth.openid.failures import refused
 from combine_auth.settings import AuthSettings
 from combine_auth.sign_in.attempts import Attempt, LateCallback, take_attempt
 from combine_auth.sign_in.leave import callback_address, client_named, session_proof

@@ -11,7 +11,7 @@ from pyramid.httpexceptions import HTTPSeeOther
 
 from combine_auth.audit import Action, record_apart
 from combine_auth.failure import FailureCode, SignInFailure
-from combine_auth.oidc import providers_of, redirect_uri
+from combine_auth.openid import providers_of, redirect_uri
 from combine_auth.sign_in.failure_words import GENERIC, WORDS, Way, Words
 from combine_auth.sign_in.query import query_of
 from combine_core.settings import CoreSettings, settings_of

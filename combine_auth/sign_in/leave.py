@@ -13,7 +13,7 @@ from combine_auth.failure import FailureCode, SignInFailure
 from combine_auth.forms import text_of
 from combine_auth.identities import invited_user
 from combine_auth.limits import check_limit
-from combine_auth.oidc import OidcClient, providers_of, redirect_uri
+from combine_auth.openid import OidcClient, providers_of, redirect_uri
 from combine_auth.proof import Kind, Proof
 from combine_auth.sign_in.attempts import begin_attempt
 from combine_auth.sign_in.fresh import is_fresh

@@ -13,7 +13,7 @@ from combine_auth.failure import FailureCode, SignInFailure
 from combine_auth.forms import text_of
 from combine_auth.identities import invited_user
 from combine_auth.limits import check_limit
-from combine_auth.oidc import providers_of
+from combine_auth.openid import providers_of
 from combine_auth.proof import Kind
 from combine_auth.sessions import BrowserSession
 from combine_auth.sign_in.leave import client_named, let_forms_leave

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from combine_auth.oauth_server import grants
+from combine_auth.oauth_server.access import find_access
 from combine_auth.proof import Kind, Proof
-from combine_auth.provider import grants
-from combine_auth.provider.access import find_access
 from combine_auth.tokens.form import ACCESS, PERSONAL
 from combine_auth.tokens.service import find_token, note_used
 from combine_auth.touch import touch_afterwards

@@ -17,7 +17,7 @@ from openapi_core.validation.request.exceptions import (
 )
 from openapi_core.validation.schemas.exceptions import InvalidSchemaValue
 
-from combine_core.api.problems import FieldError, ProblemError, invalid_content, invalid_request
+from combine_core.web.problems import FieldError, ProblemError, invalid_content, invalid_request
 
 _MOST_ERRORS = 20
 _MOST_LETTERS = 100

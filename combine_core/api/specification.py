@@ -1,7 +1,7 @@
 """The OpenAPI document at work: it checks requests and, in development and test, the answers.
 
 What comes out of a checked request is ``request.openapi_validated``, with ``parameters.query`` and
-``body``. A request that does not fit raises :class:`combine_core.api.problems.ProblemError`.
+``body``. A request that does not fit raises :class:`combine_core.web.problems.ProblemError`.
 
 Add-ons describe their endpoints with ``config.add_api_spec("my_addon:openapi.yaml")``.
 """
@@ -26,10 +26,10 @@ from pyramid_openapi3.exceptions import ResponseValidationError
 
 from combine_core.api.fit import problem_of_misfit
 from combine_core.api.fragments import merge, read_fragment
-from combine_core.api.problems import MEDIA_TYPE, FieldError, invalid_content, problem_response
 from combine_core.api.strict_json import read_json
 from combine_core.settings.core import CoreSettings
 from combine_core.settings.environment import Environment
+from combine_core.web.problems import MEDIA_TYPE, FieldError, invalid_content, problem_response
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator

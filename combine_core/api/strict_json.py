@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from combine_core.api.problems import FieldError, ProblemError, invalid_content
+from combine_core.web.problems import FieldError, ProblemError, invalid_content
 
 MOST_VALUES = 10_000
 

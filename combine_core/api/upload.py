@@ -20,9 +20,9 @@ from werkzeug.sansio.multipart import (
     State,
 )
 
-from combine_core.api.problems import FieldError, ProblemError, invalid_content
 from combine_core.sources import decode_upload
 from combine_core.text import InvalidText
+from combine_core.web.problems import FieldError, ProblemError, invalid_content
 
 if TYPE_CHECKING:
     from pyramid.request import Request

@@ -9,8 +9,8 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ProgrammingError
 
 from combine_core.cli.ini import UnknownDistributionError
-from combine_core.database.diagnosis import Cause, Diagnosis, diagnose, explain_error
-from combine_core.database.embedded import EmbeddedPostgresError
+from combine_core.postgres.diagnosis import Cause, Diagnosis, diagnose, explain_error
+from combine_core.postgres.embedded import EmbeddedPostgresError
 from combine_core.settings import ConfigurationEnvironmentError
 
 # The SQLSTATE of "undefined table".

@@ -14,7 +14,7 @@ from combine_core.cli import config_option
 
 if TYPE_CHECKING:
     from combine_core.cli.service import Service
-    from combine_core.providers import ProviderRegistry
+    from combine_core.llm import ProviderRegistry
     from combine_core.runs import Run
 
 LOCAL_USER = "local@localhost"
@@ -57,7 +57,7 @@ def run(
     The run is kept in the project like any other. Progress goes to standard error.
     """
     from combine_core.cli.service import open_service
-    from combine_core.providers import provider_registry
+    from combine_core.llm import provider_registry
 
     uploads = [_read(path) for path in files]
     with open_service(ini) as service:
@@ -95,8 +95,8 @@ def _start(
     from sqlalchemy import select
 
     from combine_core.lines import UnknownLine
+    from combine_core.llm import UnknownModel
     from combine_core.projects import Project, create_project
-    from combine_core.providers import UnknownModel
     from combine_core.runs import InvalidRun, QueueFull, start_run
     from combine_core.sources import add_source
     from combine_core.text import InvalidText

@@ -24,9 +24,9 @@ def worker(ini: str, concurrency: int | None) -> None:
     from combine_core.cli.service import open_service
     from combine_core.database.counted_pool import open_connections
     from combine_core.database.leaks import start_leak_watch
+    from combine_core.llm import provider_registry
     from combine_core.observe import configure_logging
     from combine_core.observe.memory import start_memory_watch
-    from combine_core.providers import provider_registry
     from combine_core.runs.worker import make_worker
 
     setup_logging(ini)

@@ -24,7 +24,7 @@ def with_database(loaded: LoadedSettings, *, migrate: bool = True) -> LoadedSett
     core = loaded.get(CoreSettings)
     if core.database_url is not None:
         return loaded
-    from combine_core.database.embedded import EmbeddedPostgres
+    from combine_core.postgres.embedded import EmbeddedPostgres
     from combine_core.settings.database_url import parse_database_url
 
     url = parse_database_url(EmbeddedPostgres(Path(core.var_dir) / "postgres").start())

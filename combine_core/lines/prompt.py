@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from combine_core.providers import Material
+from combine_core.llm import Material
 
 # Sandboxed: a line is data, and data must not reach Python.
 _ENVIRONMENT = ImmutableSandboxedEnvironment(

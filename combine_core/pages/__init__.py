@@ -8,7 +8,7 @@
   ``identity=None`` to the template;
 * ``config.add_nav_item("Title", "route.name", order=50)``, a link in the head of every page;
 * ``/static/``: the style sheets and the script. Nothing is loaded from elsewhere;
-* security headers on every response but the probes (:mod:`combine_core.pages.security_headers`).
+* security headers on every response but the probes (:mod:`combine_core.web.security_headers`).
   A ``Content-Security-Policy`` that a view sets itself stays.
 
 Forms carry ``get_csrf_token()``: the application needs a CSRF storage policy (``combine_auth``
@@ -23,10 +23,10 @@ from pyramid.events import ContextFound
 from pyramid.tweens import EXCVIEW
 
 from combine_core.pages.formats import FILTERS, line_range
-from combine_core.pages.forms import refuse_unreadable
 from combine_core.pages.navigation import add_nav_item, nav_links, path_if_routed
 from combine_core.pages.sources import evidence_path
 from combine_core.pages.static_files import MAX_AGE_S, ContentHash
+from combine_core.web.forms import refuse_unreadable
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -49,7 +49,7 @@ def includeme(config: Configurator) -> None:
 
     # Outside the transaction and the error views, so that their answers have the headers too.
     config.add_tween(
-        "combine_core.pages.security_headers.security_headers_tween_factory",
+        "combine_core.web.security_headers.security_headers_tween_factory",
         over=("pyramid_tm.tm_tween_factory", EXCVIEW),
     )
 

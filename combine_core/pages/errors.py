@@ -1,6 +1,6 @@
 """Error pages. They ask neither the database nor who is there: either may be what failed.
 
-Below ``/api/`` errors are answered before they come here (:mod:`combine_core.api.problems`).
+Below ``/api/`` errors are answered before they come here (:mod:`combine_core.web.problems`).
 """
 
 from __future__ import annotations

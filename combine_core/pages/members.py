@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from pyramid.httpexceptions import HTTPBadRequest, HTTPForbidden, HTTPNotFound, HTTPSeeOther
 
 from combine_core.access import UUID_PATTERN
-from combine_core.pages.forms import Form, text_of
 from combine_core.projects.members import (
     LastOwner,
     MemberAlready,
@@ -23,6 +22,7 @@ from combine_core.projects.members import (
     remove_member,
 )
 from combine_core.users import Permission, Role
+from combine_core.web.forms import Form, text_of
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from combine_core.pages.forms import text_of
-from combine_core.providers import ProviderRegistry
+from combine_core.llm import ProviderRegistry
+from combine_core.web.forms import text_of
 
 if TYPE_CHECKING:
     from pyramid.request import Request

@@ -8,10 +8,9 @@ from pyramid.httpexceptions import HTTPSeeOther
 
 from combine_core.documents import list_documents
 from combine_core.lines import UnknownLine, shipped_lines
-from combine_core.pages.forms import Form, ids_of, sentence, text_of, uploads_of
+from combine_core.llm import UnknownModel, providers_of
 from combine_core.pages.model_choice import chosen_model, model_choices
 from combine_core.pages.repeats import is_repeated_source, repeated_run, take_turns
-from combine_core.providers import UnknownModel, providers_of
 from combine_core.runs import InvalidRun, QueueFull, list_runs, start_run
 from combine_core.sources import (
     MAX_SOURCE_BYTES,
@@ -22,6 +21,7 @@ from combine_core.sources import (
 )
 from combine_core.text import InvalidText, TextTooLarge, clean_name, clean_text
 from combine_core.users import Permission
+from combine_core.web.forms import Form, ids_of, sentence, text_of, uploads_of
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from pyramid.httpexceptions import HTTPSeeOther
 
-from combine_core.pages.forms import Form, sentence, text_of
 from combine_core.pages.repeats import repeated_project, take_turns
 from combine_core.projects import create_project, list_projects
 from combine_core.text import InvalidText, clean_name
 from combine_core.users import Permission
+from combine_core.web.forms import Form, sentence, text_of
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
 from combine_core.lines import Line, WriteStep, read_version
-from combine_core.providers import Material
+from combine_core.llm import Material
 from combine_core.runs.model import Run, RunSource, Step
 from combine_core.sources import Source
 

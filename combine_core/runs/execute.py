@@ -22,9 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.lines import render_prompt
-from combine_core.observe.context import working_at
-from combine_core.observe.provider_calls import provider_call
-from combine_core.providers import (
+from combine_core.llm import (
     Completion,
     CompletionRequest,
     Provider,
@@ -32,6 +30,8 @@ from combine_core.providers import (
     ProviderRegistry,
     UnknownModel,
 )
+from combine_core.observe.context import working_at
+from combine_core.observe.provider_calls import provider_call
 from combine_core.runs import claim as claims
 from combine_core.runs import journal
 from combine_core.runs.answer import UnusableAnswer, parse_answer, repair_prompt

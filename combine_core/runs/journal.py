@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, undefer
 
 from combine_core.database.metadata import new_id
-from combine_core.providers import Completion, CompletionRequest, ProviderError
+from combine_core.llm import Completion, CompletionRequest, ProviderError
 from combine_core.runs.claim import Claim, holds
 from combine_core.runs.model import Call, CallState, Run
 

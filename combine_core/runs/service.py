@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, contains_eager, selectinload
 
 from combine_core.database import Page, paginate
 from combine_core.lines import find_line, store_version
-from combine_core.providers import ProviderRegistry
+from combine_core.llm import ProviderRegistry
 from combine_core.runs.jobs import enqueue_step
 from combine_core.runs.model import Run, RunSource, RunState, Step, StepState
 from combine_core.sources import Source

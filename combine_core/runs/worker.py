@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.database import make_engine, make_sessions
-from combine_core.providers import ProviderRegistry
+from combine_core.llm import ProviderRegistry
 from combine_core.runs.claim import adopt_orphans, hand_back
 from combine_core.runs.execute import SLOW_PROVIDER_MS, StepRunner, is_database_fault
 from combine_core.runs.jobs import QUEUE, TASK

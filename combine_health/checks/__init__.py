@@ -29,14 +29,14 @@ out of rotation at once. Each class lists its cause codes; ``remedies`` says wha
 from collections.abc import Mapping
 from typing import Any
 
-from .clock_jumps import ClockJumps
-from .disk_space import DiskSpace
-from .dns_name import DnsName
-from .http_url import HttpUrl
-from .memory_limit import MemoryLimit
-from .open_files import OpenFiles
-from .tcp_port import TcpPort
-from .tls_expiry import TlsExpiry
+from combine_health.checks.clock_jumps import ClockJumps
+from combine_health.checks.disk_space import DiskSpace
+from combine_health.checks.dns_name import DnsName
+from combine_health.checks.http_url import HttpUrl
+from combine_health.checks.memory_limit import MemoryLimit
+from combine_health.checks.open_files import OpenFiles
+from combine_health.checks.tcp_port import TcpPort
+from combine_health.checks.tls_expiry import TlsExpiry
 
 __all__ = [
     "BUILT_IN",

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from combine_health.result import HealthResult
+from combine_health.checks.options import option, require
+from combine_health.engine.result import HealthResult
 from combine_health.setting_values import wait
-
-from .options import option, require
 
 # Younger than this file: a clock that shows less was never set.
 EARLIEST = datetime(2025, 1, 1, tzinfo=UTC).timestamp()

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from combine_health.check import NAME, Kind
+from combine_health.checks import BUILT_IN
+from combine_health.checks.options import Option, options_of, text
 from combine_health.declarations import CHECK, VARIABLE_PREFIX, Declared, in_variable
+from combine_health.engine.check import NAME, Kind
 from combine_health.setting_values import one_of
-
-from . import BUILT_IN
-from .options import Option, options_of, text
 
 USE = "use"
 ELSEWHERE = frozenset({"timeout"})  # a setting of every check

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from combine_health.result import HealthResult
-
-from .options import option, percent, require, size, text
+from combine_health.checks.options import option, percent, require, size, text
+from combine_health.engine.result import HealthResult
 
 
 @dataclass(frozen=True, slots=True)

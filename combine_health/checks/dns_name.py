@@ -6,11 +6,10 @@ from socket import EAI_AGAIN, gaierror
 from time import perf_counter
 from typing import Any, ClassVar
 
-from combine_health.result import HealthResult, Status
+from combine_health.checks.connection import resolve
+from combine_health.checks.options import option, require, text
+from combine_health.engine.result import HealthResult, Status
 from combine_health.setting_values import names
-
-from .connection import resolve
-from .options import option, require, text
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from .connection import Deadline, Stream, connect
+from combine_health.checks.connection import Deadline, Stream, connect
 
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9._:%~-]+")  # names, and IPv6 addresses with their zone

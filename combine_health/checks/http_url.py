@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any, ClassVar
 
-from combine_health.result import HealthResult, Status
+from combine_health.checks.connection import REMEDIES, Deadline, explain
+from combine_health.checks.http_exchange import Exchange, get, parse
+from combine_health.checks.options import option, require, size, text
+from combine_health.engine.result import HealthResult, Status
 from combine_health.setting_values import wait
-
-from .connection import REMEDIES, Deadline, explain
-from .http_exchange import Exchange, get, parse
-from .options import option, require, size, text
 
 _STATUSES = re.compile(r"\d{3}(-\d{3})?")
 

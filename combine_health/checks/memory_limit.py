@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from combine_health.result import HealthResult
-
-from .cgroup import tightest
-from .options import option, percent, require
+from combine_health.checks.cgroup import tightest
+from combine_health.checks.options import option, percent, require
+from combine_health.engine.result import HealthResult
 
 
 @dataclass(frozen=True, slots=True)

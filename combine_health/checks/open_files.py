@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, ClassVar
 
-from combine_health.result import HealthResult
-
-from .options import option, percent, require
+from combine_health.checks.options import option, percent, require
+from combine_health.engine.result import HealthResult
 
 
 def read_open_files() -> tuple[int, float] | None:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, ClassVar
 
-from combine_health.result import HealthResult
+from combine_health.checks.connection import REMEDIES, Deadline, connect, explain
+from combine_health.checks.options import option, port, require, text
+from combine_health.engine.result import HealthResult
 from combine_health.setting_values import wait
-
-from .connection import REMEDIES, Deadline, connect, explain
-from .options import option, port, require, text
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
-from combine_health.result import HealthResult
+from combine_health.checks.connection import REMEDIES, Deadline, connect, explain
+from combine_health.checks.options import days, option, port, require, text
+from combine_health.checks.tcp_port import problems_of
+from combine_health.checks.x509 import CertificateError, certificates, validity
+from combine_health.engine.result import HealthResult
 from combine_health.setting_values import flag, wait
-
-from .connection import REMEDIES, Deadline, connect, explain
-from .options import days, option, port, require, text
-from .tcp_port import problems_of
-from .x509 import CertificateError, certificates, validity
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h.
 _CAUSES = {9: "not_yet_valid", 10: "expired", 62: "wrong_name", 64: "wrong_name"}

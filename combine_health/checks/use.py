@@ -7,12 +7,11 @@ from typing import Any
 
 from pyramid.exceptions import ConfigurationError
 
-from combine_health.registry import health_of
+from combine_health.checks import BUILT_IN
+from combine_health.checks.configured import USE
+from combine_health.checks.options import options_of
+from combine_health.engine.registry import health_of
 from combine_health.settings import HealthEnvironmentError
-
-from . import BUILT_IN
-from .configured import USE
-from .options import options_of
 
 DECLARED = frozenset(
     {

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from combine_health.cli.finding import InputError
-from combine_health.execute import describe
-from combine_health.redact import Redactor
-from combine_health.registry import HealthRegistry, IHealthRegistry
+from combine_health.endpoints.redaction import Redactor
+from combine_health.engine.execute import describe
+from combine_health.engine.registry import HealthRegistry, IHealthRegistry
 
 _SECRET = re.compile(r"(?i)secret|password|passwd|token|api[_-]?key|credential|url$|dsn$")
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from combine_health.check import Check
 from combine_health.checks import BUILT_IN
 from combine_health.cli.application import application, read_ini
 from combine_health.cli.doctor import VARIABLE
 from combine_health.cli.finding import Finding
-from combine_health.plugins import GROUP
-from combine_health.registry import HealthRegistry
+from combine_health.engine.check import Check
+from combine_health.engine.plugins import GROUP
+from combine_health.engine.registry import HealthRegistry
 from combine_health.setting_values import MASK
 from combine_health.settings import Resolved, resolve
 

@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from combine_health import maintenance
 from combine_health.cli.application import read_ini
 from combine_health.cli.finding import Finding, InputError
-from combine_health.maintenance import Maintenance, MaintenanceFileError
+from combine_health.engine import maintenance
+from combine_health.engine.maintenance import Maintenance, MaintenanceFileError
 from combine_health.settings import resolve
 
 HELP = "not ready, with reason, owner and automatic end: on, off, show"

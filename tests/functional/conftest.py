@@ -14,7 +14,7 @@ from webtest import TestApp
 from combine_auth.tokens import create_token
 from combine_core.app import main
 from combine_core.database import engine_of, session_factory
-from combine_core.providers import providers_of
+from combine_core.llm import providers_of
 from combine_core.runs.execute import StepRunner
 from combine_core.runs.jobs import QUEUE, TASK
 from combine_core.users import Membership, Role, User, get_or_create_user

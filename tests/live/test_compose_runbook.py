@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from combine_core.database.embedded import EmbeddedPostgres
-from combine_core.database.embedded.binaries import candidates
 from combine_core.database.migrations import head_revision, upgrade
+from combine_core.postgres.embedded import EmbeddedPostgres
+from combine_core.postgres.embedded.binaries import candidates
 from combine_core.settings.database_url import parse_database_url
 from tests.conftest import StartService
 from tests.live.compose_stack import NEWER, ON_TOP, Stack, engine_answers

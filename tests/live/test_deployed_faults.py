@@ -37,7 +37,7 @@ STEPS = ("facts", "brief")
 
 # An installed plugin whose provider has a bug: it raises at the step that the model names.
 PLUGIN = """
-from combine_core.providers import hookimpl, Completion, Usage
+from combine_core.llm import hookimpl, Completion, Usage
 import json
 
 class Buggy:

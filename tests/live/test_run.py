@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from combine_core.database.embedded.home import refuge_of
+from combine_core.postgres.embedded.home import refuge_of
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from pyramid.httpexceptions import HTTPForbidden, HTTPNoContent, HTTPNotFound
 
-from combine_core.api.problems import FieldError, ProblemError, invalid_content, problem_of
 from combine_core.api.shapes import Json, show_member, show_page
 from combine_core.projects.members import (
     LastOwner,
@@ -23,6 +22,7 @@ from combine_core.projects.members import (
     remove_member,
 )
 from combine_core.users import Permission, Role
+from combine_core.web.problems import FieldError, ProblemError, invalid_content, problem_of
 
 if TYPE_CHECKING:
     from pyramid.request import Request

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from pyramid.httpexceptions import HTTPNotFound
 
-from combine_core.api.problems import ProblemError
 from combine_core.api.shapes import Json, show_run
 from combine_core.documents import versions_of_runs
-from combine_core.providers import providers_of
+from combine_core.llm import providers_of
 from combine_core.runs import RunState, cancel_run, list_runs, read_run, start_run
+from combine_core.web.problems import ProblemError
 
 if TYPE_CHECKING:
     from pyramid.request import Request

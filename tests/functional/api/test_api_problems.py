@@ -140,7 +140,7 @@ def test_an_error_that_nobody_expected(signed_in, problem, monkeypatch, caplog):
     problem(answer, 500)
     assert "hunter2" not in answer.text
     [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert record.name == "combine_core.api.problems"
+    assert record.name == "combine_core.web.problems"
     assert record.exc_info[0] is RuntimeError
 
 

@@ -5,7 +5,7 @@ import http.client
 import pytest
 from webtest import TestApp
 
-from combine_auth.hosts import KnownHosts
+from combine_auth.host_check import KnownHosts
 from tests.functional.auth.conftest import PRODUCTION
 
 ORIGINS = {

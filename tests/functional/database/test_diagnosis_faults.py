@@ -20,9 +20,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from webtest import TestApp
 
-from combine_core.database.diagnosis import Cause, Diagnosis, Watch, diagnose, explain_error
-from combine_core.database.embedded.binaries import candidates
-from combine_health.registry import health_of
+from combine_core.postgres.diagnosis import Cause, Diagnosis, Watch, diagnose, explain_error
+from combine_core.postgres.embedded.binaries import candidates
+from combine_health.engine.registry import health_of
 from tests.postgres_cluster import PASSWORD, Cluster, make_cluster, wait_for
 
 WITHIN_S = 5.0

@@ -21,15 +21,15 @@ import psutil
 import psycopg2
 import pytest
 
-from combine_core.database.embedded import EmbeddedPostgres, EmbeddedPostgresError, supervisor
-from combine_core.database.embedded import binaries as programs
-from combine_core.database.embedded import home as homes
-from combine_core.database.embedded import server as servers
-from combine_core.database.embedded.account import account_for
-from combine_core.database.embedded.locks import FileLock, is_free
-from combine_core.database.embedded.log import ServerLog
-from combine_core.database.embedded.patience import Patience
-from combine_core.database.embedded.startup import Site, settled
+from combine_core.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError, supervisor
+from combine_core.postgres.embedded import binaries as programs
+from combine_core.postgres.embedded import home as homes
+from combine_core.postgres.embedded import server as servers
+from combine_core.postgres.embedded.account import account_for
+from combine_core.postgres.embedded.locks import FileLock, is_free
+from combine_core.postgres.embedded.log import ServerLog
+from combine_core.postgres.embedded.patience import Patience
+from combine_core.postgres.embedded.startup import Site, settled
 
 AS_ROOT = os.geteuid() == 0
 root_only = pytest.mark.skipif(not AS_ROOT, reason="needs root: it drops privileges")
@@ -38,7 +38,7 @@ root_only = pytest.mark.skipif(not AS_ROOT, reason="needs root: it drops privile
 HOLDER = """
 import sys
 from pathlib import Path
-from combine_core.database.embedded import EmbeddedPostgres
+from combine_core.postgres.embedded import EmbeddedPostgres
 server = EmbeddedPostgres(Path(sys.argv[1]))
 url = server.start()
 try:
@@ -297,7 +297,7 @@ def test_the_end_of_a_forked_child_does_not_stop_the_server(state: Path) -> None
     script = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from combine_core.database.embedded import EmbeddedPostgres\n"
+        "from combine_core.postgres.embedded import EmbeddedPostgres\n"
         "server = EmbeddedPostgres(Path(sys.argv[1]), durable=False)\n"
         "url = server.start()\n"
         "child = os.fork()\n"

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, create_engine, make_url
 
-from combine_core.database.diagnosis import ADVICE, Cause, Watch, explain_error
+from combine_core.postgres.diagnosis import ADVICE, Cause, Watch, explain_error
 from tests.functional.database.test_diagnosis_faults import (
     WITHIN_S,
     all_taken,

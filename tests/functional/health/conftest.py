@@ -4,7 +4,7 @@ import pytest
 from pyramid.config import Configurator
 from webtest import TestApp
 
-from combine_health.registry import health_of
+from combine_health.engine.registry import health_of
 
 
 @pytest.fixture

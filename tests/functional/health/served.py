@@ -65,7 +65,7 @@ INI = """
 """
 
 OURS = """\
-paste.server_factory = combine_health.waitress:server_factory
+paste.server_factory = combine_health.server.waitress:server_factory
 listen = 127.0.0.1:0
 threads = 2
 drain_seconds = 0

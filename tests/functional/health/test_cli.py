@@ -14,7 +14,7 @@ import pytest
 
 from combine_health import HealthResult
 from combine_health.cli import main
-from combine_health.maintenance import Maintenance, read_file, write_file
+from combine_health.engine.maintenance import Maintenance, read_file, write_file
 from combine_health.testing import HealthApp, closed_port, silent_server, talking_server
 
 ROOT = Path(__file__).parents[3]

@@ -104,8 +104,8 @@ def test_the_application_of_the_page(files, waiting, status):
     import myapp
 
     from combine_health import read_check
-    from combine_health.check import Kind
-    from combine_health.registry import health_of
+    from combine_health.engine.check import Kind
+    from combine_health.engine.registry import health_of
 
     wsgi = myapp.main(
         {},
@@ -197,7 +197,7 @@ def test_settings(files, one):
 def test_code(one):
     space = {}
     exec(compile(one.text, str(one), "exec"), space)
-    from combine_health.registry import health_of
+    from combine_health.engine.registry import health_of
 
     assert set(health_of(space["config"].registry).checks) == {"uploads", "front", "cache"}
 

@@ -10,7 +10,7 @@ from pyramid.interfaces import IIntrospectable
 from webtest import TestApp
 
 from combine_health import HealthResult, Status, hookimpl, read_check, start_health
-from combine_health.registry import health_of
+from combine_health.engine.registry import health_of
 from combine_health.testing import FakeClock
 
 CANARY = "c4n4ry-s3cr3t"

@@ -5,7 +5,7 @@ from pyramid.authorization import ALL_PERMISSIONS, ACLHelper, Allow, Everyone
 from pyramid.security import Allowed, Denied
 
 from combine_health import HealthEnvironmentError
-from combine_health.registry import health_of
+from combine_health.engine.registry import health_of
 
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 PUBLIC = {"REMOTE_ADDR": "203.0.113.9"}

@@ -5,9 +5,9 @@ import sys
 import pytest
 
 from combine_health import HealthResult
-from combine_health.registry import health_of
+from combine_health.engine.registry import health_of
+from combine_health.engine.verdict import Saturation
 from combine_health.testing import FakeClock
-from combine_health.verdict import Saturation
 
 parser = pytest.importorskip("prometheus_client.parser", reason="prometheus-client is missing")
 

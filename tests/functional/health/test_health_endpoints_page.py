@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 import pytest
 
 from combine_health import HealthResult
-from combine_health.maintenance import Maintenance, write_file
-from combine_health.registry import health_of
-from combine_health.verdict import Saturation
+from combine_health.engine.maintenance import Maintenance, write_file
+from combine_health.engine.registry import health_of
+from combine_health.engine.verdict import Saturation
 
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 PUBLIC = {"REMOTE_ADDR": "203.0.113.9"}

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from combine_health.registry import health_of
+from combine_health.engine.registry import health_of
 
 create_server = pytest.importorskip(
     "waitress.server", reason="waitress is not installed"

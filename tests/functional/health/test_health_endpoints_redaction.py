@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from combine_health import HealthResult, hookimpl
-from combine_health.maintenance import Maintenance, write_file
-from combine_health.registry import health_of
+from combine_health.engine.maintenance import Maintenance, write_file
+from combine_health.engine.registry import health_of
 
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 CANARY = "c4n4ry/s3cr3t+v4lue"

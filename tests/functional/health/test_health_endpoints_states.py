@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from combine_health.maintenance import Maintenance, remove_file, write_file
-from combine_health.registry import health_of
-from combine_health.snapshot import snapshot
+from combine_health.engine.maintenance import Maintenance, remove_file, write_file
+from combine_health.engine.registry import health_of
+from combine_health.engine.snapshot import snapshot
+from combine_health.engine.verdict import Saturation
 from combine_health.testing import FakeClock
-from combine_health.verdict import Saturation
 
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 PUBLIC = {"REMOTE_ADDR": "203.0.113.9"}

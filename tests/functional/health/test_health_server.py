@@ -57,8 +57,8 @@ INI = """
 """
 
 PROTOCOLS = {
-    "runner": "paste.server_runner = combine_health.waitress:serve_paste",
-    "factory": "paste.server_factory = combine_health.waitress:server_factory",
+    "runner": "paste.server_runner = combine_health.server.waitress:serve_paste",
+    "factory": "paste.server_factory = combine_health.server.waitress:server_factory",
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from pyramid.config import Configurator
 
 from combine_health import start_health
-from combine_health.registry import health_of
+from combine_health.engine.registry import health_of
 from tests.functional.health.served import PATIENCE, Served, until
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pyramid.config import Configurator
 from pyramid.response import Response
 
-from combine_health.registry import health_of
-from combine_health.waitress import Server
+from combine_health.engine.registry import health_of
+from combine_health.server.waitress import Server
 from tests.functional.health.served import PATIENCE, Connection, request, until
 
 UP = (200, b'{"status": "healthy"}')

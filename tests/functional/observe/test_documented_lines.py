@@ -11,14 +11,14 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from combine_core.api.problems import problem_response
-from combine_core.database.diagnosis import Cause, Diagnosis
 from combine_core.database.leaks import LeakWatch
+from combine_core.llm import ProviderError
 from combine_core.observe.memory import MemoryWatch, Reading
 from combine_core.observe.provider_calls import provider_call
-from combine_core.providers import ProviderError
+from combine_core.postgres.diagnosis import Cause, Diagnosis
+from combine_core.web.problems import problem_response
 from combine_health import Change
-from combine_health.listeners import log_change
+from combine_health.engine.listeners import log_change
 
 PAGE = (Path(__file__).parents[3] / "docs/logging.md").read_text(encoding="utf-8")
 MIB = 2**20

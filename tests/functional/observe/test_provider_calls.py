@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
+from combine_core.llm import CompletionRequest, ProviderError
+from combine_core.llm.anthropic_messages import AnthropicProvider
 from combine_core.observe.provider_calls import provider_call
-from combine_core.providers import CompletionRequest, ProviderError
-from combine_core.providers.anthropic_messages import AnthropicProvider
 from tests import vendor_server as vendors
 
 KEY = "sk-canary-4f9d2c7b8a"

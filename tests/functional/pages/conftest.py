@@ -18,8 +18,8 @@ from combine_core.app import main
 from combine_core.database import engine_of, session_factory
 from combine_core.documents import DocumentVersion, Origin, write_version
 from combine_core.lines import find_line, store_version
+from combine_core.llm import providers_of
 from combine_core.projects import Project, create_project
-from combine_core.providers import providers_of
 from combine_core.runs import Run, start_run
 from combine_core.sources import Source, add_source
 from combine_core.users import Membership, Role, get_or_create_user

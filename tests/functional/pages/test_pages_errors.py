@@ -10,7 +10,7 @@ from webob import Request
 
 from combine_core.database import engine_of
 from combine_core.pages import project_list
-from combine_core.pages.security_headers import CONTENT_SECURITY_POLICY
+from combine_core.web.security_headers import CONTENT_SECURITY_POLICY
 
 
 def assert_error_page(answer, status, title):

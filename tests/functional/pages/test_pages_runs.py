@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from combine_core.providers import providers_of
+from combine_core.llm import providers_of
 from combine_core.runs import Run, RunState, Step, StepState
 from combine_core.runs import service as runs_service
 

@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.database import make_engine, make_sessions
+from combine_core.llm import provider_registry
+from combine_core.llm.registry import ProviderRegistry
 from combine_core.projects import create_project
-from combine_core.providers import provider_registry
-from combine_core.providers.registry import ProviderRegistry
 from combine_core.runs import Run, start_run
 from combine_core.settings.core import CoreSettings
 from combine_core.sources import add_source

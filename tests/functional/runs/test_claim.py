@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.lines import UnknownLine
-from combine_core.providers import ProviderRegistry, UnknownModel
+from combine_core.llm import ProviderRegistry, UnknownModel
 from combine_core.runs import (
     InvalidRun,
     QueueFull,

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, NoReferencedTableError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
-from combine_core.providers import Completion, CompletionRequest, ProviderRegistry
+from combine_core.llm import Completion, CompletionRequest, ProviderRegistry
 from combine_core.runs import Run, RunState, Step, StepState
 from combine_core.runs import execute as execute_module
 from combine_core.runs.claim import (

@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from combine_core.providers import ProviderRegistry
-from combine_core.providers.anthropic_messages import AnthropicProvider
-from combine_core.providers.openai_chat import OpenAIProvider
+from combine_core.llm import ProviderRegistry
+from combine_core.llm.anthropic_messages import AnthropicProvider
+from combine_core.llm.openai_chat import OpenAIProvider
 from combine_core.runs import worker as worker_module
 from combine_core.settings.core import CoreSettings
 from tests.functional.runs.conftest import StartRun

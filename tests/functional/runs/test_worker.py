@@ -17,13 +17,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.documents import read_version, versions_of_run
-from combine_core.providers import (
-    Completion,
-    CompletionRequest,
-    ProviderError,
-    ProviderRegistry,
-    Usage,
-)
+from combine_core.llm import Completion, CompletionRequest, ProviderError, ProviderRegistry, Usage
 from combine_core.runs import Call, CallState, Run, RunState, Step, StepState, Worker
 from combine_core.runs import worker as worker_module
 from combine_core.runs.worker import make_worker

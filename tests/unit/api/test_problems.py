@@ -13,13 +13,13 @@ from pyramid.httpexceptions import (
 )
 from sqlalchemy import exc
 
-from combine_core.api.problems import ProblemError, problem_of
 from combine_core.database import InvalidCursor
 from combine_core.lines import UnknownLine
-from combine_core.providers import UnknownModel
+from combine_core.llm import UnknownModel
 from combine_core.runs import InvalidRun, QueueFull
 from combine_core.sources import UnsupportedFile
 from combine_core.text import InvalidText, TextTooLarge
+from combine_core.web.problems import ProblemError, problem_of
 
 SECRET = "postgresql://combine:hunter2@db/combine"
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import URL, make_url
 
 from combine_core.cli.errors import explain
-from combine_core.database.diagnosis import (
+from combine_core.postgres.diagnosis import (
     ADVICE,
     REMEDIES,
     Cause,
@@ -26,10 +26,10 @@ from combine_core.database.diagnosis import (
     diagnose,
     explain_error,
 )
-from combine_core.database.diagnosis import target as target_module
-from combine_core.database.diagnosis.protocol import NotPostgresError, parse_error
-from combine_core.database.diagnosis.sign_in import sign_in
-from combine_core.database.diagnosis.target import Address
+from combine_core.postgres.diagnosis import target as target_module
+from combine_core.postgres.diagnosis.protocol import NotPostgresError, parse_error
+from combine_core.postgres.diagnosis.sign_in import sign_in
+from combine_core.postgres.diagnosis.target import Address
 
 CANARY = "canary-password"
 Behaviour = Callable[[socket.socket], None]
@@ -289,7 +289,7 @@ def test_the_three_ways_to_be_full_are_told_apart(serve: Serve) -> None:
 def test_without_a_trace_the_text_counts_and_then_elimination(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, text: str, cause: Cause
 ) -> None:
-    monkeypatch.setattr("combine_core.database.diagnosis.sign_in._can_trace", lambda: False)
+    monkeypatch.setattr("combine_core.postgres.diagnosis.sign_in._can_trace", lambda: False)
 
     def behave(connection: socket.socket) -> None:
         greeting(connection)

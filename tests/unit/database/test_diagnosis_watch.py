@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import URL
 
-from combine_core.database.diagnosis import Cause, Diagnosis, Watch
-from combine_core.database.diagnosis import watch as watch_module
+from combine_core.postgres.diagnosis import Cause, Diagnosis, Watch
+from combine_core.postgres.diagnosis import watch as watch_module
 
 FOUND = Diagnosis(Cause.MISSING, "Found out.")
 

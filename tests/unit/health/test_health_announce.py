@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from combine_health.announce import announce
+from combine_health.server.announce import announce
 
 
 def test_it_names_the_endpoints(capsys):
@@ -17,7 +17,7 @@ def test_it_names_the_endpoints(capsys):
 
 PROGRAM = """
 import logging, os
-from combine_health.announce import announce
+from combine_health.server.announce import announce
 
 logging.basicConfig(level="INFO")
 announce([("127.0.0.1", "8000")], "", None)

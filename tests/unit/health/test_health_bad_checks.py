@@ -7,10 +7,10 @@ import time as real_time
 
 import pytest
 
-from combine_health.check import Check, Kind
-from combine_health.redact import Redactor
-from combine_health.result import HealthResult, Status
-from combine_health.runner import Runner
+from combine_health.endpoints.redaction import Redactor
+from combine_health.engine.check import Check, Kind
+from combine_health.engine.result import HealthResult, Status
+from combine_health.engine.runner import Runner
 from combine_health.testing import FakeClock, run_check
 
 PATIENCE = 10

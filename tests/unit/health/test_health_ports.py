@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from combine_health.ports import PortError, addresses, free_port, holder, listen_on
+from combine_health.server.ports import PortError, addresses, free_port, holder, listen_on
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_port_that_nobody_holds_any_more(taken):
 
 
 def test_without_waitress_one_clear_line(monkeypatch):
-    from combine_health.waitress import server_factory
+    from combine_health.server.waitress import server_factory
 
     monkeypatch.setitem(sys.modules, "waitress.adjustments", None)
     with pytest.raises(SystemExit) as caught:

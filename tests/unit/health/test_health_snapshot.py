@@ -5,13 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from combine_health.check import Check, Kind
-from combine_health.maintenance import Maintenance, write_file
-from combine_health.registry import HealthRegistry
+from combine_health.engine.check import Check, Kind
+from combine_health.engine.maintenance import Maintenance, write_file
+from combine_health.engine.registry import HealthRegistry
+from combine_health.engine.snapshot import LONGEST, snapshot
+from combine_health.engine.verdict import Saturation
 from combine_health.settings import HealthSettings
-from combine_health.snapshot import LONGEST, snapshot
 from combine_health.testing import FakeClock
-from combine_health.verdict import Saturation
 
 PATIENCE = 10
 WORDS = ("connected", "disconnected")

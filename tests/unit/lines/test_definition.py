@@ -9,7 +9,7 @@ import pytest
 from combine_core.lines import InvalidLine, find_line, parse_line, render_prompt, shipped_lines
 from combine_core.lines.definition import line_from_definition
 from combine_core.lines.service import UnknownLine
-from combine_core.providers import Material
+from combine_core.llm import Material
 
 
 def line(steps: str, more: str = "") -> str:

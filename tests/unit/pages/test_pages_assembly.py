@@ -7,8 +7,8 @@ from pyramid.httpexceptions import HTTPForbidden, HTTPServiceUnavailable
 from pyramid.testing import DummySecurityPolicy
 from webtest import TestApp
 
-from combine_core.pages.security_headers import CONTENT_SECURITY_POLICY
 from combine_core.users import Identity
+from combine_core.web.security_headers import CONTENT_SECURITY_POLICY
 
 LAYOUT = "combine_core:pages/layout.jinja2"
 

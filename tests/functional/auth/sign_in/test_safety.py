@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from combine_auth.clients import GrantType, OAuthClient
-from combine_auth.provider.grants import create_grant
+from combine_auth.oauth_server.grants import create_grant
 from tests.functional.auth.sign_in.conftest import (
     BROWSER,
     CSRF,

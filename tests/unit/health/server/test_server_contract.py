@@ -15,10 +15,10 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 
-from combine_health.channel import Channel, Parser, Task
-from combine_health.lane import Ready
-from combine_health.loop import Loop
-from combine_health.waitress import Dispatcher, Server
+from combine_health.server.channel import Channel, Parser, Task
+from combine_health.server.lane import Ready
+from combine_health.server.loop import Loop
+from combine_health.server.waitress import Dispatcher, Server
 
 PATIENCE = 10
 OWN = {"drain_seconds": 0.0, "stop_timeout": 1.0, "queue_limit": None}

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from combine_health import open_files
-from combine_health.drain import Drain, Phase, on_signals
-from combine_health.quiet import Quiet
+from combine_health.engine.log_throttle import Quiet
+from combine_health.server import open_files
+from combine_health.server.drain import Drain, Phase, on_signals
 
 
 class Clock:

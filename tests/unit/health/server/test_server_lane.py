@@ -9,12 +9,12 @@ from pyramid.config import Configurator
 from waitress.adjustments import Adjustments
 from waitress.proxy_headers import parse_proxy_headers
 
-from combine_health.channel import Parser
-from combine_health.forwarded import is_well_formed
-from combine_health.lane import Lane, lane_of
-from combine_health.registry import health_of
-from combine_health.report import Answer
-from combine_health.wsgi import registry_of
+from combine_health.engine.registry import health_of
+from combine_health.engine.report import Answer
+from combine_health.server.channel import Parser
+from combine_health.server.forwarded import is_well_formed
+from combine_health.server.lane import Lane, lane_of
+from combine_health.server.wsgi import registry_of
 
 ADJ = Adjustments()
 UP = Answer(200, b'{"status": "healthy"}')

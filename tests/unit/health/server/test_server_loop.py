@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from combine_health import loop as module
-from combine_health.loop import Loop, prompt
+from combine_health.server import loop as module
+from combine_health.server.loop import Loop, prompt
 
 
 class Peer:

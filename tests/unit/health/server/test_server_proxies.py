@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from combine_health.proxies import FRESH, SOON, Proxies, look_up, proxies
+from combine_health.server.proxies import FRESH, SOON, Proxies, look_up, proxies
+from combine_health.server.waitress import Server, server_factory
 from combine_health.settings import HealthEnvironmentError, read_server
-from combine_health.waitress import Server, server_factory
 
 PATIENCE = 10
 
@@ -146,7 +146,7 @@ def test_headers_count_from_a_trusted_proxy_alone(monkeypatch, keys, environ, be
             there.set()
             super().run()
 
-    monkeypatch.setattr("combine_health.waitress.Server", Recorded)
+    monkeypatch.setattr("combine_health.server.waitress.Server", Recorded)
     serve = server_factory({}, listen="127.0.0.1:0", drain_seconds="0", **keys)
     thread = threading.Thread(target=serve, args=(application,))
     thread.start()

@@ -6,8 +6,8 @@ import threading
 import pytest
 from waitress.channel import HTTPChannel
 
-from combine_health.channel import Channel
-from combine_health.waitress import Server
+from combine_health.server.channel import Channel
+from combine_health.server.waitress import Server
 
 PATIENCE = 10
 OWN = {"drain_seconds": 0.0, "stop_timeout": 1.0, "queue_limit": None}

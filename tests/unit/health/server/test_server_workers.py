@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from combine_health.workers import Workers
+from combine_health.server.workers import Workers
 
 
 class Clock:

@@ -1,0 +1,37 @@
+"""OAuth 2.0 for API clients: who may act for whom, shown by tokens.
+
+pyramid-oauthlib 1.0 on oauthlib 4 follows the protocol. What they lack or do wrong is put right in
+this package alone; each place says "Repair", and has a test in
+tests/functional/auth/oauth_server/test_repairs.py that fails without it.
+
+* ``/oauth/authorize``, ``/oauth/token``, ``/oauth/revoke``, ``/oauth/introspect``, ``/oauth/device``,
+  described by ``/.well-known/oauth-authorization-server``;
+* the page ``/device`` for the code of a device, and ``/account/grants`` for what one granted.
+
+Grants: authorization code with PKCE S256 for every client, refresh with rotation, device, client
+credentials. No password, no implicit (RFC 9700).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from combine_auth.clients.built_in import EXPLORER
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+
+
+def includeme(config: Configurator) -> None:
+    """Put the provider together. Does no I/O."""
+    config.include("combine_auth.oauth_server.library")
+    config.include("combine_auth.oauth_server.failures")
+    config.include("combine_auth.oauth_server.endpoints")
+    config.include("combine_auth.oauth_server.metadata")
+    config.include("combine_auth.oauth_server.authorize")
+    config.include("combine_auth.oauth_server.device_page")
+    config.include("combine_auth.oauth_server.grants_page")
+    # If the application has the API of combine_core.
+    if hasattr(config, "add_api_spec"):
+        config.add_api_spec("combine_auth:oauth_server/openapi.yaml")
+        config.set_explorer_client(EXPLORER)

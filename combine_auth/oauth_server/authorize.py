@@ -1,0 +1,159 @@
+"""``/oauth/authorize``: a person decides whether a client may act for them (RFC 6749, 4.1.1)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from oauthlib.common import add_params_to_uri
+from oauthlib.oauth2.rfc6749 import errors
+from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.renderers import render_to_response
+from pyramid.security import NO_PERMISSION_REQUIRED
+
+from combine_auth.clients import OAuthClient
+from combine_auth.clients.redirect import form_target
+from combine_auth.limits import check_limit
+from combine_auth.oauth_server.exchange import exchange
+from combine_auth.oauth_server.library import server_of
+from combine_auth.oauth_server.wire import encoded, oauth_request, read_form, read_parameters
+from combine_auth.proof import Kind, Proof
+from combine_auth.tokens.scopes import in_words
+from combine_core.settings import CoreSettings, settings_of
+from combine_core.users import User
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+    from pyramid.response import Response
+
+logger = logging.getLogger(__name__)
+
+_CONSENT = "combine_auth:oauth_server/consent.jinja2"
+_REFUSED = "combine_auth:oauth_server/refused.jinja2"
+# What the sign-in page keeps of where to go on.
+_LONGEST_PATH = 2000
+
+
+def ask(request: Any) -> Response:
+    """GET: show what the client asks for, if the request is right and somebody is signed in."""
+    check_limit(request, "authorize")
+    query: str = request.environ.get("QUERY_STRING", "")
+    return _with_valid(request, lambda: read_parameters(query), _show)
+
+
+def decide(request: Any) -> Response:
+    """POST of the consent page: a code for the client, or the refusal."""
+    check_limit(request, "authorize")
+    return _with_valid(request, lambda: read_form(request), _carry_out)
+
+
+def _with_valid(request: Any, read: Any, go_on: Any) -> Response:
+    """``go_on(request, proof, asked, parameters)`` with a request that a client may make."""
+    try:
+        parameters = read()
+        with exchange(request, request.dbsession):
+            asked = oauth_request(request.path_url, parameters)
+            server_of(request.registry).validate_authorization_request(asked)
+            response: Response = go_on(request, asked, parameters)
+            return response
+    except errors.FatalClientError as error:
+        return _refuse(request, error)
+    except errors.OAuth2Error as error:
+        if error.redirect_uri is None:
+            return _refuse(request, error)
+        return _back(request, error.redirect_uri, error.twotuples)
+
+
+def _show(request: Any, asked: Any, parameters: Mapping[str, str]) -> Response:
+    proof = _browser(request)
+    if asked.prompt == "none":
+        # There is always a page to show: either to sign in or to consent.
+        raise (errors.ConsentRequired if proof else errors.LoginRequired)(request=asked)
+    if proof is None:
+        return _sign_in(request, asked, parameters)
+    client: OAuthClient = asked.client
+    owner = request.dbsession.get(User, client.owner_id) if client.owner_id else None
+    values = {
+        "client": client,
+        "owner": owner,
+        "scopes": [(scope, in_words(scope)) for scope in asked.scopes],
+        "target": _shown_target(asked.redirect_uri),
+        "parameters": parameters,
+        "me": proof.identity,
+    }
+    response = render_to_response(_CONSENT, values, request=request)
+    # Browsers hold a form to this also where the answer to it leads.
+    response.headers["Content-Security-Policy"] = _policy(form_target(asked.redirect_uri))
+    response.headers["X-Frame-Options"] = "DENY"
+    return response
+
+
+def _carry_out(request: Any, asked: Any, parameters: Mapping[str, str]) -> Response:
+    proof = _browser(request)
+    if proof is None:
+        return _sign_in(request, asked, parameters)
+    if request.POST.get("decision") != "approve":
+        raise errors.AccessDeniedError(request=asked)
+    headers, _, _ = server_of(request.registry).create_authorization_response(
+        oauth_request(request.path_url, parameters),
+        credentials={"user": proof.identity.user_id},
+    )
+    client_id = asked.client.client_id
+    logger.info("%s lets the client %s act for them", proof.identity.email, client_id)
+    # 303, so that no browser sends the form on to the client (RFC 9700, 4.12).
+    return HTTPSeeOther(location=headers["Location"])
+
+
+def _browser(request: Any) -> Proof | None:
+    """Who is signed in with this browser. A token cannot let others in."""
+    proof: Proof | None = request.proof
+    return proof if proof is not None and proof.kind is Kind.SESSION else None
+
+
+def _sign_in(request: Any, asked: Any, parameters: Mapping[str, str]) -> Response:
+    # Encoded anew: the sign-in page takes no character that a path may not have.
+    back = f"{request.route_path('oauth.authorize')}?{encoded(parameters)}"
+    if len(back) > _LONGEST_PATH:
+        raise errors.InvalidRequestError("The request is too long.", request=asked)
+    return HTTPSeeOther(location=request.route_path("auth.sign_in", _query={"next": back}))
+
+
+def _back(request: Any, redirect_uri: str, values: list[tuple[str, str]]) -> Response:
+    # RFC 9207, 2.1: in errors as well.
+    issuer = settings_of(request.registry, CoreSettings).public_url
+    location = add_params_to_uri(redirect_uri, [*values, ("iss", issuer)])
+    return HTTPSeeOther(location=location)
+
+
+def _refuse(request: Any, error: errors.OAuth2Error) -> Response:
+    """A page: nothing leads back to a client that may not be who it says it is."""
+    response = render_to_response(_REFUSED, {"why": error.description}, request=request)
+    response.status_int = error.status_code
+    return response
+
+
+def _shown_target(redirect_uri: str) -> str:
+    parts = urlsplit(redirect_uri)
+    return parts.netloc or f"{parts.scheme}:"
+
+
+def _policy(target: str) -> str:
+    return (
+        "default-src 'none'; style-src 'self'; img-src 'self'; "
+        f"form-action 'self' {target}; frame-ancestors 'none'; base-uri 'none'"
+    )
+
+
+def includeme(config: Configurator) -> None:
+    """Add the route and its views."""
+    config.add_route("oauth.authorize", "/oauth/authorize")
+    for method, view in (("GET", ask), ("POST", decide)):
+        config.add_view(
+            view,
+            route_name="oauth.authorize",
+            request_method=method,
+            permission=NO_PERMISSION_REQUIRED,
+            http_cache=0,
+        )

@@ -1,0 +1,121 @@
+"""Authorization codes: made at the consent, good for one use within a minute."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from combine_auth.clients import OAuthClient
+from combine_auth.digest import sha256
+from combine_auth.oauth_server import lifetimes
+from combine_auth.oauth_server.model import OAuthCode, OAuthGrant
+from combine_auth.tokens.form import CODE
+from combine_core.users import User
+
+
+@dataclass(frozen=True)
+class UsedCode:
+    """A code that has just been used, and never will be again."""
+
+    grant_id: uuid.UUID
+    user_id: uuid.UUID
+    scopes: Sequence[str]
+    redirect_uri: str
+    redirect_uri_named: bool
+    code_challenge: str
+
+
+class CodeReused(Exception):
+    """Somebody showed a code a second time: two hold it, and one of them has stolen it."""
+
+    def __init__(self, grant_id: uuid.UUID, user_id: uuid.UUID) -> None:
+        super().__init__("an authorization code was used again")
+        self.grant_id = grant_id
+        self.user_id = user_id
+
+
+def save_code(
+    session: Session,
+    code: str,
+    grant: OAuthGrant,
+    *,
+    redirect_uri: str,
+    redirect_uri_named: bool,
+    code_challenge: str,
+) -> None:
+    """Keep what the token request must fit.
+
+    :param code_challenge: SHA-256 of the verifier, base64url (RFC 7636, 4.2)
+    """
+    session.add(
+        OAuthCode(
+            grant_id=grant.id,
+            code_sha256=sha256(code),
+            redirect_uri=redirect_uri,
+            redirect_uri_named=redirect_uri_named,
+            code_challenge=code_challenge,
+            expires_at=func.now() + lifetimes.CODE,
+        )
+    )
+    session.flush()
+
+
+def use_code(session: Session, code: str, client: OAuthClient) -> UsedCode | None:
+    """Use up a code, and commit that at once: whatever fails later, it stays used.
+
+    One conditional update, so that of any number of requests at once one succeeds.
+
+    :returns: ``None`` if there is none, it has expired, another client got it, its grant is revoked
+        or its user is disabled
+    :raises CodeReused: this client got it, and it has been used before
+    """
+    if not CODE.fits(code):
+        return None
+    # Decided here and not looked at again: whoever shows the code once more a moment later revokes
+    # the grant, and yet the first has had its answer.
+    mine = (
+        select(OAuthGrant.id)
+        .join(User, User.id == OAuthGrant.user_id)
+        .where(
+            OAuthGrant.client_id == client.id,
+            OAuthGrant.revoked_at.is_(None),
+            User.disabled_at.is_(None),
+        )
+    )
+    used = session.scalar(
+        update(OAuthCode)
+        .where(
+            OAuthCode.code_sha256 == sha256(code),
+            OAuthCode.used_at.is_(None),
+            OAuthCode.expires_at > func.now(),
+            OAuthCode.grant_id.in_(mine),
+        )
+        .values(used_at=func.now())
+        .returning(OAuthCode.id)
+        .execution_options(synchronize_session=False)
+    )
+    session.commit()
+    row = session.execute(
+        select(OAuthCode, OAuthGrant)
+        .join(OAuthGrant, OAuthGrant.id == OAuthCode.grant_id)
+        .where(OAuthCode.code_sha256 == sha256(code), OAuthGrant.client_id == client.id)
+    ).first()
+    if row is None:
+        return None
+    known, grant = row
+    if used is None:
+        if known.used_at is not None:
+            raise CodeReused(grant.id, grant.user_id)
+        return None
+    return UsedCode(
+        grant.id,
+        grant.user_id,
+        grant.scopes,
+        known.redirect_uri,
+        known.redirect_uri_named,
+        known.code_challenge,
+    )

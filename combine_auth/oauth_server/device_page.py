@@ -1,0 +1,105 @@
+"""``/device``: a person types the code that a device shows, and decides (RFC 8628, 3.3)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from combine_auth.account.own import LOOK_AFTER, OwnAccount
+from combine_auth.audit import Action, record_request
+from combine_auth.forms import text_of
+from combine_auth.limits import check_limit, hit_limit
+from combine_auth.oauth_server import devices
+from combine_auth.tokens.scopes import in_words
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+
+logger = logging.getLogger(__name__)
+
+_PAGE = "combine_auth:oauth_server/device.jinja2"
+_UNKNOWN = (
+    "There is no device that waits with this code. Codes are good for ten minutes, and once. Look at"
+    " the device again, or start anew there."
+)
+
+
+class DeviceViews:
+    """The page and its forms."""
+
+    def __init__(self, context: OwnAccount, request: Any) -> None:
+        self.context = context
+        self.request = request
+
+    def ask(self) -> dict[str, Any]:
+        """GET: a field for the code. A link with the code fills it in, and does nothing else."""
+        query = parse_qs(
+            self.request.environ.get("QUERY_STRING", ""), errors="replace", max_num_fields=100
+        )
+        return self._page(code=query.get("user_code", [""])[0][:20])
+
+    def decide(self) -> dict[str, Any]:
+        """POST: show what the device asks for; then, what the person decided."""
+        # Each try counts: a code has only so many letters (RFC 8628, 5.1).
+        check_limit(self.request, "device-code")
+        hit_limit(self.request, "device-code", str(self.context.identity.user_id))
+        typed = text_of(self.request, "user_code")
+        code = devices.read_user_code(typed)
+        waiting = code and devices.find_waiting(self.request.dbsession, code)
+        if not waiting:
+            self.request.response.status_int = 400
+            return self._page(code=typed[:20], refused=_UNKNOWN)
+        decision = text_of(self.request, "decision")
+        if decision == "approve":
+            return self._approve(waiting)
+        if decision == "deny":
+            devices.deny(self.request.dbsession, waiting)
+            self._note(Action.DEVICE_DENY, waiting)
+            return self._page(done="The device was turned away.")
+        return self._page(waiting=waiting)
+
+    def _approve(self, waiting: devices.Waiting) -> dict[str, Any]:
+        user_id = self.context.identity.user_id
+        grant = devices.approve(self.request.dbsession, waiting, user_id)
+        self._note(Action.DEVICE_APPROVE, waiting, target=f"grant:{grant.id}")
+        logger.info("%s let a device in", self.context.identity.email)
+        return self._page(done="Done. Go back to the device: it goes on by itself.")
+
+    def _note(self, action: Action, waiting: devices.Waiting, **more: Any) -> None:
+        record_request(
+            self.request,
+            action,
+            client=waiting.client.client_id,
+            scopes=list(waiting.scopes),
+            device_ip=waiting.ip,
+            **more,
+        )
+
+    def _page(self, **more: Any) -> dict[str, Any]:
+        waiting: devices.Waiting | None = more.get("waiting")
+        scopes = [] if waiting is None else waiting.scopes
+        return {
+            "me": self.context.identity,
+            "code": "",
+            "refused": None,
+            "done": None,
+            "waiting": None,
+            "scopes": [(scope, in_words(scope)) for scope in scopes],
+            **more,
+        }
+
+
+def includeme(config: Configurator) -> None:
+    """Add the route and its views."""
+    config.add_route("auth.device", "/device", factory=OwnAccount)
+    for method, attr in (("GET", "ask"), ("POST", "decide")):
+        config.add_view(
+            DeviceViews,
+            attr=attr,
+            route_name="auth.device",
+            request_method=method,
+            permission=LOOK_AFTER,
+            renderer=_PAGE,
+            http_cache=0,
+        )

@@ -1,0 +1,197 @@
+"""Devices that wait for somebody to let them in (RFC 8628)."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from combine_auth.clients import GrantType, OAuthClient
+from combine_auth.digest import sha256
+from combine_auth.oauth_server import lifetimes
+from combine_auth.oauth_server.grants import create_grant
+from combine_auth.oauth_server.model import OAuthDevice, OAuthGrant
+from combine_auth.oauth_server.sweep import sweep
+from combine_auth.tokens.form import DEVICE_CODE
+from combine_core.users import User
+
+# No vowels, so that no word comes of it; no letters that look alike (RFC 8628, 6.1).
+_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
+_LENGTH = 8
+
+
+def new_user_code() -> str:
+    """Eight letters for a person to type, such as ``WDJB-MJHT``: one of 25 milliards."""
+    letters = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
+    return f"{letters[:4]}-{letters[4:]}"
+
+
+def read_user_code(text: str) -> str | None:
+    """What a person typed, in whatever case and with whatever between; ``None`` if it can be no code."""
+    letters = re.sub(r"[\s-]", "", text[:50]).upper()
+    if len(letters) != _LENGTH or not set(letters) <= set(_LETTERS):
+        return None
+    return f"{letters[:4]}-{letters[4:]}"
+
+
+def save_device(
+    session: Session,
+    client: OAuthClient,
+    *,
+    device_code: str,
+    user_code: str,
+    scopes: Sequence[str],
+    ip: str | None,
+) -> None:
+    """Keep a request of a device."""
+    sweep(session)
+    session.add(
+        OAuthDevice(
+            client_id=client.id,
+            device_code_sha256=sha256(device_code),
+            user_code=user_code,
+            scopes=list(scopes),
+            ip=ip,
+            interval=lifetimes.POLL_EVERY_S,
+            expires_at=func.now() + lifetimes.DEVICE,
+        )
+    )
+    session.flush()
+
+
+class Answer(Enum):
+    """What a device learns when it asks."""
+
+    APPROVED = auto()
+    PENDING = auto()
+    TOO_FAST = auto()
+    EXPIRED = auto()
+    DENIED = auto()
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True)
+class LetIn:
+    """What somebody approved."""
+
+    grant_id: uuid.UUID
+    user_id: uuid.UUID
+    scopes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The answer; with ``device`` if it is ``APPROVED``."""
+
+    answer: Answer
+    device: LetIn | None = None
+
+
+def ask(session: Session, device_code: str, client: OAuthClient) -> Asked:
+    """The question of a device. Commits: that it asked, and that it got its answer, stays."""
+    asked = _ask(session, device_code, client)
+    session.commit()
+    return asked
+
+
+def _ask(session: Session, device_code: str, client: OAuthClient) -> Asked:
+    if not DEVICE_CODE.fits(device_code):
+        return Asked(Answer.UNKNOWN)
+    row = session.execute(
+        select(
+            OAuthDevice,
+            OAuthDevice.expires_at <= func.now(),
+            func.extract("epoch", func.now() - OAuthDevice.asked_at),
+        )
+        .where(
+            OAuthDevice.device_code_sha256 == sha256(device_code),
+            OAuthDevice.client_id == client.id,
+        )
+        .with_for_update(),
+        execution_options={"populate_existing": True},
+    ).first()
+    if row is None or row[0].used_at is not None:
+        return Asked(Answer.UNKNOWN)
+    device, is_over = row[:2]
+    since: Any = row[2]
+    if is_over:
+        return Asked(Answer.EXPIRED)
+    if device.denied_at is not None:
+        return Asked(Answer.DENIED)
+    if device.grant_id is not None:
+        device.used_at = func.now()
+        return _let_in(session, device)
+    device.asked_at = func.now()
+    if since is not None and since < device.interval:
+        device.interval += lifetimes.SLOW_DOWN_S
+        return Asked(Answer.TOO_FAST)
+    return Asked(Answer.PENDING)
+
+
+def _let_in(session: Session, device: OAuthDevice) -> Asked:
+    row = session.execute(
+        select(OAuthGrant.id, OAuthGrant.user_id, OAuthGrant.scopes)
+        .join(User, User.id == OAuthGrant.user_id)
+        .where(
+            OAuthGrant.id == device.grant_id,
+            OAuthGrant.revoked_at.is_(None),
+            User.disabled_at.is_(None),
+        )
+    ).first()
+    if row is None:
+        return Asked(Answer.UNKNOWN)
+    return Asked(Answer.APPROVED, LetIn(*row))
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A device that waits for an answer."""
+
+    id: uuid.UUID
+    user_code: str
+    client: OAuthClient
+    scopes: Sequence[str]
+    ip: str | None
+
+
+def find_waiting(session: Session, user_code: str) -> Waiting | None:
+    """The device that shows this code; ``None`` if there is none that waits."""
+    row = session.execute(
+        select(OAuthDevice, OAuthClient)
+        .join(OAuthClient)
+        .where(
+            OAuthDevice.user_code == user_code,
+            OAuthDevice.expires_at > func.now(),
+            OAuthDevice.grant_id.is_(None),
+            OAuthDevice.denied_at.is_(None),
+            OAuthClient.disabled_at.is_(None),
+        )
+        .with_for_update(of=OAuthDevice)
+    ).first()
+    if row is None:
+        return None
+    device, client = row
+    return Waiting(device.id, device.user_code, client, device.scopes, device.ip)
+
+
+def approve(session: Session, waiting: Waiting, user_id: uuid.UUID) -> OAuthGrant:
+    """Let the device in, in this user's name."""
+    grant = create_grant(session, user_id, waiting.client, GrantType.DEVICE_CODE, waiting.scopes)
+    session.execute(
+        update(OAuthDevice).where(OAuthDevice.id == waiting.id).values(grant_id=grant.id)
+    )
+    return grant
+
+
+def deny(session: Session, waiting: Waiting) -> None:
+    """Turn the device away."""
+    session.execute(
+        update(OAuthDevice).where(OAuthDevice.id == waiting.id).values(denied_at=func.now())
+    )

@@ -1,0 +1,213 @@
+"""Access and refresh tokens: issued, rotated, revoked. All times are those of the database's clock."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from combine_auth.clients import OAuthClient
+from combine_auth.digest import sha256
+from combine_auth.oauth_server import lifetimes
+from combine_auth.oauth_server.grants import revoke_grant
+from combine_auth.oauth_server.model import OAuthGrant, OAuthToken
+from combine_auth.oauth_server.sweep import sweep
+from combine_auth.tokens.form import ACCESS, REFRESH
+from combine_core.users import User
+
+
+@dataclass(frozen=True)
+class RefreshToken:
+    """A refresh token that is good now, or was rotated a moment ago."""
+
+    id: uuid.UUID
+    grant_id: uuid.UUID
+    user_id: uuid.UUID
+    scopes: Sequence[str]
+
+
+class RefreshReused(Exception):
+    """Somebody showed a refresh token long after it was rotated: it has been stolen."""
+
+    def __init__(self, grant_id: uuid.UUID, user_id: uuid.UUID) -> None:
+        super().__init__("a refresh token was used again")
+        self.grant_id = grant_id
+        self.user_id = user_id
+
+
+def save_tokens(
+    session: Session,
+    grant_id: uuid.UUID,
+    *,
+    access: str,
+    access_scopes: Sequence[str],
+    refresh: str | None,
+    refresh_scopes: Sequence[str],
+    parent_id: uuid.UUID | None = None,
+) -> None:
+    """Keep the hashes of what a client is about to get. Nothing outlives the grant.
+
+    :param parent_id: the refresh token that they were got with
+    """
+    sweep(session)
+    kinds = [("access", access, access_scopes, lifetimes.ACCESS)]
+    if refresh is not None:
+        kinds.append(("refresh", refresh, refresh_scopes, lifetimes.REFRESH))
+    end_of_all = select(OAuthGrant.expires_at).where(OAuthGrant.id == grant_id).scalar_subquery()
+    for kind, token, scopes, lifetime in kinds:
+        session.add(
+            OAuthToken(
+                grant_id=grant_id,
+                parent_id=parent_id,
+                kind=kind,
+                token_sha256=sha256(token),
+                scopes=list(scopes),
+                expires_at=func.least(func.now() + lifetime, end_of_all),
+            )
+        )
+    session.flush()
+
+
+def find_refresh_token(session: Session, token: str, client: OAuthClient) -> RefreshToken | None:
+    """The refresh token that this client got; rotated ones too.
+
+    ``None`` if it is unknown, expired or revoked, or its user is disabled.
+    """
+    if not REFRESH.fits(token):
+        return None
+    row = session.execute(
+        select(OAuthToken.id, OAuthToken.scopes, OAuthGrant.id, OAuthGrant.user_id)
+        .join(OAuthGrant, OAuthGrant.id == OAuthToken.grant_id)
+        .join(User, User.id == OAuthGrant.user_id)
+        .where(
+            OAuthToken.token_sha256 == sha256(token),
+            OAuthToken.kind == "refresh",
+            OAuthToken.revoked_at.is_(None),
+            OAuthToken.expires_at > func.now(),
+            OAuthGrant.client_id == client.id,
+            OAuthGrant.revoked_at.is_(None),
+            OAuthGrant.expires_at > func.now(),
+            User.disabled_at.is_(None),
+        )
+    ).first()
+    if row is None:
+        return None
+    token_id, scopes, grant_id, user_id = row
+    return RefreshToken(token_id, grant_id, user_id, scopes)
+
+
+def rotate(session: Session, token: RefreshToken) -> None:
+    """Use up a refresh token, and commit that at once.
+
+    One conditional update decides who is first. Whoever comes within the grace gets tokens as well,
+    in the same family: a client that lost the answer, or that asked twice at once, goes on.
+
+    :raises RefreshReused: it was rotated longer ago than the grace
+    """
+    first = session.scalar(
+        update(OAuthToken)
+        .where(OAuthToken.id == token.id, OAuthToken.used_at.is_(None))
+        .values(used_at=func.now())
+        .returning(OAuthToken.id)
+        .execution_options(synchronize_session=False)
+    )
+    session.commit()
+    if first is not None:
+        return
+    in_grace = session.scalar(
+        select(OAuthToken.used_at > func.now() - lifetimes.GRACE).where(OAuthToken.id == token.id)
+    )
+    if not in_grace:
+        raise RefreshReused(token.grant_id, token.user_id)
+
+
+@dataclass(frozen=True)
+class IssuedToken:
+    """What is known of a token that is good now.
+
+    :ivar issued_at: seconds since 1970
+    :ivar expires_at: seconds since 1970
+    """
+
+    id: uuid.UUID
+    kind: str
+    grant_id: uuid.UUID
+    user_id: uuid.UUID
+    scopes: Sequence[str]
+    issued_at: int
+    expires_at: int
+
+
+def find_issued(session: Session, token: str, client: OAuthClient) -> IssuedToken | None:
+    """A token of this client that is good now, of either kind."""
+    if not (ACCESS.fits(token) or REFRESH.fits(token)):
+        return None
+    row = session.execute(
+        select(
+            OAuthToken.id,
+            OAuthToken.kind,
+            OAuthGrant.id,
+            OAuthGrant.user_id,
+            OAuthToken.scopes,
+            func.extract("epoch", OAuthToken.created_at),
+            func.extract("epoch", OAuthToken.expires_at),
+        )
+        .join(OAuthGrant, OAuthGrant.id == OAuthToken.grant_id)
+        .join(User, User.id == OAuthGrant.user_id)
+        .where(
+            OAuthToken.token_sha256 == sha256(token),
+            OAuthToken.revoked_at.is_(None),
+            OAuthToken.used_at.is_(None),
+            OAuthToken.expires_at > func.now(),
+            OAuthGrant.revoked_at.is_(None),
+            OAuthGrant.expires_at > func.now(),
+            User.disabled_at.is_(None),
+            OAuthGrant.client_id == client.id,
+        )
+    ).first()
+    if row is None:
+        return None
+    token_id, kind, grant_id, user_id, scopes, issued_at, expires_at = row
+    return IssuedToken(token_id, kind, grant_id, user_id, scopes, int(issued_at), int(expires_at))
+
+
+def revoke_issued(session: Session, token: str, client: OAuthClient) -> uuid.UUID | None:
+    """End a token of this client: an access token alone; with a refresh token its whole family.
+
+    Also one that is rotated or expired already, if it is still known.
+
+    :returns: the grant; ``None`` if there is no such token
+    """
+    if not (ACCESS.fits(token) or REFRESH.fits(token)):
+        return None
+    row = session.execute(
+        select(OAuthToken.id, OAuthToken.kind, OAuthGrant.id)
+        .join(OAuthGrant, OAuthGrant.id == OAuthToken.grant_id)
+        .where(OAuthToken.token_sha256 == sha256(token), OAuthGrant.client_id == client.id)
+    ).first()
+    if row is None:
+        return None
+    token_id, kind, grant_id = row
+    if kind == "refresh":
+        revoke_grant(session, grant_id)
+    else:
+        session.execute(
+            update(OAuthToken)
+            .where(OAuthToken.id == token_id, OAuthToken.revoked_at.is_(None))
+            .values(revoked_at=func.now())
+            .execution_options(synchronize_session=False)
+        )
+    return uuid.UUID(str(grant_id))
+
+
+def find_grant_of(session: Session, token: str) -> tuple[uuid.UUID, uuid.UUID] | None:
+    """The grant that a token of whichever client came of, and its user; dead ones too."""
+    row = session.execute(
+        select(OAuthGrant.id, OAuthGrant.user_id)
+        .join(OAuthToken, OAuthToken.grant_id == OAuthGrant.id)
+        .where(OAuthToken.token_sha256 == sha256(token))
+    ).first()
+    return None if row is None else (row[0], row[1])

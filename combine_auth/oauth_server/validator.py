@@ -1,0 +1,304 @@
+"""What oauthlib asks of us while it follows the protocol: :class:`oauthlib.oauth2.RequestValidator`.
+
+oauthlib hands over its own request object, on which the methods leave what later ones need:
+``client``, ``user`` (an id), ``scopes``, ``grant_id``, ``used_code``, ``refreshed``. None of these can
+come from a form (:mod:`combine_auth.oauth_server.wire`).
+"""
+
+# ruff: noqa: ARG002 - oauthlib says which arguments there are
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from oauthlib.oauth2 import RequestValidator
+from oauthlib.oauth2.rfc6749 import errors
+from oauthlib.oauth2.rfc8628.grant_types import DeviceCodeGrant
+
+from combine_auth.audit import Action
+from combine_auth.clients import GrantType, OAuthClient
+from combine_auth.clients.credentials import authenticate, find_client
+from combine_auth.clients.redirect import matches
+from combine_auth.oauth_server import codes, devices, issued, lifetimes
+from combine_auth.oauth_server.exchange import current
+from combine_auth.oauth_server.grants import create_grant, revoke_grant
+from combine_auth.tokens.scopes import UnknownScope, known_scopes
+from combine_core.users import User
+
+_DEVICE_STATUS = {
+    devices.Answer.APPROVED: DeviceCodeGrant.DEVICE_CODE_AUTHORIZED,
+    devices.Answer.PENDING: DeviceCodeGrant.DEVICE_CODE_PENDING,
+    devices.Answer.TOO_FAST: DeviceCodeGrant.DEVICE_CODE_SLOW_DOWN,
+    devices.Answer.EXPIRED: DeviceCodeGrant.DEVICE_CODE_EXPIRED,
+    devices.Answer.DENIED: DeviceCodeGrant.DEVICE_CODE_DENIED,
+}
+
+
+class Validator(RequestValidator):  # type: ignore[misc]
+    """Decides with the tables, for the request of :func:`combine_auth.oauth_server.exchange.current`."""
+
+    # Who asks.
+
+    def client_authentication_required(self, request: Any) -> bool:
+        """Always: what is required of a public client, its name alone, is known there, too."""
+        return True
+
+    def authenticate_client(self, request: Any) -> bool:
+        """By header or body, as :mod:`combine_auth.clients.credentials` says."""
+        exchange = current()
+        if exchange.credentials is None:
+            return False
+        request.client = authenticate(exchange.session, exchange.credentials, exchange.built_in)
+        return request.client is not None
+
+    def validate_client_id(self, client_id: str, request: Any) -> bool:
+        """At the authorization endpoint, where clients show no secret."""
+        exchange = current()
+        request.client = find_client(exchange.session, client_id, exchange.built_in)
+        return request.client is not None
+
+    # What it may ask for.
+
+    def validate_grant_type(
+        self, client_id: str, grant_type: str, client: OAuthClient, request: Any
+    ) -> bool:
+        """The grants that it is registered for."""
+        if grant_type == GrantType.CLIENT_CREDENTIALS:
+            request.user = _service_user(client)
+            if request.user is None:
+                return False
+        return grant_type in client.grant_types
+
+    def validate_response_type(
+        self, client_id: str, response_type: str, client: OAuthClient, request: Any
+    ) -> bool:
+        """Code alone, for clients that are registered for it."""
+        return response_type == "code" and GrantType.AUTHORIZATION_CODE in client.grant_types
+
+    def get_default_scopes(self, client_id: str, request: Any) -> list[str]:
+        """Without a wish, all that the client is registered for. The person sees it and decides."""
+        return list(request.client.scopes)
+
+    def validate_scopes(
+        self, client_id: str, scopes: Iterable[str], client: OAuthClient, request: Any
+    ) -> bool:
+        """Known scopes that the client is registered for."""
+        try:
+            request.scopes = known_scopes(scopes)
+        except UnknownScope:
+            return False
+        return bool(request.scopes) and set(request.scopes) <= set(client.scopes)
+
+    # Where the browser goes.
+
+    def validate_redirect_uri(self, client_id: str, redirect_uri: str, request: Any) -> bool:
+        """One that is registered, exactly."""
+        return matches(redirect_uri, request.client.redirect_uris)
+
+    def get_default_redirect_uri(self, client_id: str, request: Any) -> str | None:
+        """The only one that is registered; at the token endpoint, the one of the code."""
+        used = getattr(request, "used_code", None)
+        if used is not None:
+            return str(used.redirect_uri)
+        registered = request.client.redirect_uris
+        return registered[0] if len(registered) == 1 else None
+
+    # Codes.
+
+    def is_pkce_required(self, client_id: str, request: Any) -> bool:
+        """Of every client (RFC 9700, 2.1.1)."""
+        return True
+
+    def save_authorization_code(self, client_id: str, code: dict[str, str], request: Any) -> None:
+        """The consent as a grant, and the code to it."""
+        exchange = current()
+        grant = create_grant(
+            exchange.session,
+            request.user,
+            request.client,
+            GrantType.AUTHORIZATION_CODE,
+            request.scopes,
+        )
+        codes.save_code(
+            exchange.session,
+            code["code"],
+            grant,
+            redirect_uri=request.redirect_uri,
+            redirect_uri_named=not request.using_default_redirect_uri,
+            code_challenge=request.code_challenge,
+        )
+        exchange.note(
+            Action.CONSENT,
+            user_id=request.user,
+            target=f"grant:{grant.id}",
+            client=request.client.client_id,
+            scopes=request.scopes,
+        )
+
+    def validate_code(self, client_id: str, code: str, client: OAuthClient, request: Any) -> bool:
+        """Use it up. oauthlib would do so after the tokens are saved, too late for two at once.
+
+        What is checked after it, such as the verifier, finds the code used: that is the safe side.
+        """
+        exchange = current()
+        try:
+            used = codes.use_code(exchange.session, code, client)
+        except codes.CodeReused as reused:
+            _end_family(Action.CODE_REUSE, client, reused.grant_id, reused.user_id)
+            return False
+        if used is None:
+            return False
+        request.used_code = used
+        request.grant_id = used.grant_id
+        request.user = used.user_id
+        request.scopes = list(used.scopes)
+        return True
+
+    def get_code_challenge(self, code: str, request: Any) -> str:
+        """Of the code just used."""
+        return str(request.used_code.code_challenge)
+
+    def get_code_challenge_method(self, code: str, request: Any) -> str:
+        """There is one only."""
+        return "S256"
+
+    def confirm_redirect_uri(
+        self, client_id: str, code: str, redirect_uri: str, client: OAuthClient, request: Any
+    ) -> bool:
+        """The one of the authorization request, named again if it was named there."""
+        used = request.used_code
+        if request.using_default_redirect_uri and used.redirect_uri_named:
+            return False
+        return bool(redirect_uri == used.redirect_uri)
+
+    def invalidate_authorization_code(self, client_id: str, code: str, request: Any) -> None:
+        """Nothing is left to do: :meth:`validate_code` has used it up."""
+
+    # Refresh tokens.
+
+    def validate_refresh_token(self, refresh_token: str, client: OAuthClient, request: Any) -> bool:
+        """Rotate it. A wish for more than it is good for is refused before, so that it stays good."""
+        exchange = current()
+        found = issued.find_refresh_token(exchange.session, refresh_token, client)
+        if found is None:
+            return False
+        if not set((request.scope or "").split()) <= set(found.scopes):
+            raise errors.InvalidScopeError(request=request)
+        try:
+            issued.rotate(exchange.session, found)
+        except issued.RefreshReused as reused:
+            _end_family(Action.REFRESH_REUSE, client, reused.grant_id, reused.user_id)
+            return False
+        request.refreshed = found
+        request.grant_id = found.grant_id
+        request.user = found.user_id
+        return True
+
+    def get_original_scopes(self, refresh_token: str, request: Any) -> list[str]:
+        """Of the refresh token just rotated."""
+        return list(request.refreshed.scopes)
+
+    # Devices.
+
+    def validate_device_code(self, client_id: str, code: str, request: Any) -> str | None:
+        """How far the person has come; an approved one is used up."""
+        asked = devices.ask(current().session, code, request.client)
+        if asked.device is not None:
+            request.grant_id = asked.device.grant_id
+            request.user = asked.device.user_id
+            request.scopes = list(asked.device.scopes)
+        return _DEVICE_STATUS.get(asked.answer)
+
+    # Tokens.
+
+    def save_bearer_token(self, token: dict[str, Any], request: Any) -> None:
+        """Keep the hashes of what the client gets."""
+        exchange = current()
+        refreshed = getattr(request, "refreshed", None)
+        if request.grant_type == GrantType.CLIENT_CREDENTIALS:
+            # It ends with its only token.
+            request.grant_id = create_grant(
+                exchange.session,
+                request.user,
+                request.client,
+                GrantType.CLIENT_CREDENTIALS,
+                request.scopes,
+                lifetimes.ACCESS,
+            ).id
+        issued.save_tokens(
+            exchange.session,
+            request.grant_id,
+            access=token["access_token"],
+            access_scopes=request.scopes,
+            refresh=token.get("refresh_token"),
+            # The same as those of the one before, also if this access token has fewer (RFC 6749, 6).
+            refresh_scopes=request.scopes if refreshed is None else refreshed.scopes,
+            parent_id=None if refreshed is None else refreshed.id,
+        )
+        if refreshed is None:
+            exchange.note(
+                Action.OAUTH_TOKEN,
+                user_id=request.user,
+                target=f"grant:{request.grant_id}",
+                client=request.client.client_id,
+                grant_type=request.grant_type,
+                scopes=request.scopes,
+            )
+
+    def revoke_token(self, token: str, token_type_hint: str | None, request: Any) -> None:
+        """If it is this client's. The token shows its kind itself, so no hint is needed."""
+        exchange = current()
+        grant_id = issued.revoke_issued(exchange.session, token, request.client)
+        if grant_id is not None:
+            exchange.note(
+                Action.OAUTH_REVOKE,
+                target=f"grant:{grant_id}",
+                client=request.client.client_id,
+            )
+
+    def introspect_token(
+        self, token: str, token_type_hint: str | None, request: Any
+    ) -> dict[str, Any] | None:
+        """What is known of a token of this client (RFC 7662, 2.2); ``None`` of any other."""
+        exchange = current()
+        found = issued.find_issued(exchange.session, token, request.client)
+        if found is None:
+            return None
+        user = exchange.session.get(User, found.user_id)
+        known: dict[str, Any] = {
+            "scope": " ".join(found.scopes),
+            "client_id": request.client.client_id,
+            "sub": str(found.user_id),
+            "username": user.email if user else None,
+            "iat": found.issued_at,
+            "exp": found.expires_at,
+        }
+        if found.kind == "access":
+            known["token_type"] = "Bearer"  # noqa: S105 - the word of RFC 6749
+        return known
+
+
+def _service_user(client: OAuthClient) -> uuid.UUID | None:
+    if client.service_user_id is None:
+        return None
+    user = current().session.get(User, client.service_user_id)
+    return user.id if user is not None and user.disabled_at is None else None
+
+
+def _end_family(
+    action: Action, client: OAuthClient, grant_id: uuid.UUID, user_id: uuid.UUID
+) -> None:
+    """Two parties hold the same thing: neither keeps what came of it."""
+    exchange = current()
+    revoke_grant(exchange.session, grant_id)
+    exchange.note(
+        action,
+        outcome="revoked",
+        user_id=user_id,
+        target=f"grant:{grant_id}",
+        client=client.client_id,
+    )
+    # Before the answer, which is an error.
+    exchange.session.commit()

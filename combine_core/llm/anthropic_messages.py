@@ -1,0 +1,122 @@
+"""Claude models by Anthropic's Messages API, with the official SDK."""
+
+import logging
+from typing import Any
+
+import httpx2
+from pydantic import BaseModel, Field
+
+from combine_core.llm.calling import Caller
+from combine_core.llm.completion import Completion, CompletionRequest, Usage
+from combine_core.llm.failures import Vendor
+from combine_core.llm.lowering import for_anthropic
+
+log = logging.getLogger(__name__)
+
+URL = "https://api.anthropic.com"
+
+# The other reasons to stop mean that the answer is not whole, or none.
+_WHOLE = frozenset({"end_turn", "stop_sequence"})
+
+
+class _Tokens(BaseModel):
+    input_tokens: int = Field(ge=0)
+    output_tokens: int = Field(ge=0)
+    cache_read_input_tokens: int | None = Field(default=None, ge=0)
+    cache_creation_input_tokens: int | None = Field(default=None, ge=0)
+
+
+class _Block(BaseModel):
+    type: str
+    text: str | None = None
+
+
+class _Message(BaseModel):
+    model: str
+    content: list[_Block]
+    stop_reason: str | None
+    usage: _Tokens
+
+
+class AnthropicProvider:
+    """Sends each request as one message to `POST /v1/messages`."""
+
+    name = "anthropic"
+
+    def __init__(self, api_key: str, base_url: str = URL) -> None:
+        def build(sdk: Any, http_client: httpx2.Client) -> Any:
+            return sdk.Anthropic(
+                api_key=api_key,
+                base_url=base_url,
+                max_retries=0,
+                open_telemetry=False,
+                http_client=http_client,
+            )
+
+        vendor = Vendor("Anthropic", "ANTHROPIC_API_KEY", None, api_key, "request-id")
+        self._caller = Caller(vendor, "anthropic", ("x-api-key", api_key), build)
+        self._warned: set[str] = set()
+
+    def complete(self, request: CompletionRequest) -> Completion:
+        """See `Provider.complete`."""
+        body: dict[str, Any] = {
+            "model": request.model,
+            "max_tokens": request.max_tokens,
+            "messages": [{"role": "user", "content": request.prompt}],
+            "output_config": {
+                "format": {"type": "json_schema", "schema": for_anthropic(request.schema)}
+            },
+        }
+        if request.system:
+            body["system"] = request.system
+        self._warn_of_retirement(request.model)
+        response = self._caller.post("/v1/messages", body, request)
+        message = self._caller.read(response, _Message, request)
+        completion = self._caller.completion(
+            response,
+            text="".join(b.text for b in message.content if b.type == "text" and b.text),
+            stop_reason=message.stop_reason,
+            usage=_usage(message.usage),
+            models=[message.model, request.model],
+            api_url=URL,
+        )
+        if message.stop_reason not in _WHOLE:
+            raise self._caller.unusable(response, completion, _why(message.stop_reason, request))
+        if not completion.text:
+            raise self._caller.unusable(response, completion, "the answer holds no text.")
+        return completion
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._caller.close()
+
+    def _warn_of_retirement(self, model: str) -> None:
+        """Log once when the SDK knows the day on which this model ends."""
+        from anthropic.resources.messages import DEPRECATED_MODELS
+
+        if model in DEPRECATED_MODELS and model not in self._warned:
+            self._warned.add(model)
+            log.warning(
+                "model anthropic/%s is retired on %s; choose a newer one",
+                model,
+                DEPRECATED_MODELS[model],
+            )
+
+
+def _usage(tokens: _Tokens) -> Usage:
+    # The API counts what comes from and goes to the cache apart from the rest of the input.
+    read = tokens.cache_read_input_tokens or 0
+    write = tokens.cache_creation_input_tokens or 0
+    return Usage(tokens.input_tokens + read + write, read, write, tokens.output_tokens)
+
+
+def _why(stop_reason: str | None, request: CompletionRequest) -> str:
+    match stop_reason:
+        case "max_tokens":
+            return f"the answer was cut off after {request.max_tokens} tokens. Raise max_tokens."
+        case "model_context_window_exceeded":
+            return "the sources do not fit the model. Use fewer, or a model with a larger window."
+        case "refusal":
+            return "the model refused to answer. Check the sources or try another model."
+        case _:
+            return f"the model stopped early ({stop_reason}). Try another model."

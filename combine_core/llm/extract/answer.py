@@ -1,0 +1,233 @@
+"""Fills any JSON Schema whose lists hold items: text with evidence.
+
+Lists get what their name and description ask for. Other fields are filled only where a rule knows
+the value: a constant, a default, a kind that the sentence shows, a figure in it. A required field
+that no rule knows gets the neutral value of its type (null, false, the least number, the first
+words of the sentence), so that the answer fits the schema.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from combine_core.llm.extract.candidates import Candidate
+from combine_core.llm.extract.cues import SURE, first_number, words_of
+from combine_core.llm.extract.schema import AnswerSchema, Node
+from combine_core.llm.extract.selection import Build, Pool
+from combine_core.llm.extract.wishes import Wish, wish_of_property, wish_of_words
+
+# How many items a list gets whose schema names no limit.
+DEFAULT_MAX_ITEMS = 40
+
+_MAX_DEPTH = 12
+_NOTHING: Final = object()
+_EVIDENCE_KEYS = frozenset({"source", "line_from", "line_to", "quote"})
+
+
+def write_answer(schema: Mapping[str, Any], candidates: list[Candidate]) -> Any:
+    """The answer as JSON values.
+
+    Raises:
+        ProviderError: `bad_request`, the schema cannot be used.
+    """
+    return _Writer(AnswerSchema(schema), Pool(candidates)).write()
+
+
+class _Writer:
+    def __init__(self, schema: AnswerSchema, pool: Pool) -> None:
+        self._schema = schema
+        self._pool = pool
+
+    def write(self) -> Any:
+        value = self._fill("", self._schema.root, set(), _MAX_DEPTH)
+        return None if value is _NOTHING else value
+
+    def _fill(self, name: str, node: Any, used: set[str], depth: int) -> Any:
+        node = self._schema.resolve(node)
+        kind = _type_of(node)
+        if "const" in node:
+            return node["const"]
+        if depth == 0:
+            return _NOTHING
+        if kind == "object" and _is_item(node):
+            wish = wish_of_property(name, node)
+            best = self._choose(wish, node, at_least=1, at_most=1, used=used)
+            return best[0] if best else _NOTHING
+        if kind == "object":
+            return self._object(node, used, depth)
+        if kind == "array":
+            return self._array(name, node, used, depth)
+        if "default" in node:
+            return node["default"]
+        if kind == "string" and "enum" not in node:
+            best = self._choose(
+                wish_of_property(name, node), node, at_least=1, at_most=1, used=set()
+            )
+            return best[0] if best else _NOTHING
+        return _NOTHING
+
+    def _object(self, node: Node, used: set[str], depth: int) -> dict[str, Any]:
+        filled = {}
+        for name, part in node.get("properties", {}).items():
+            value = self._fill(name, part, used, depth - 1)
+            if value is _NOTHING and name in node.get("required", ()):
+                value = _neutral(self._schema.resolve(part), "")
+            if value is not _NOTHING:
+                filled[name] = value
+        return filled
+
+    def _array(self, name: str, node: Node, used: set[str], depth: int) -> list[Any]:
+        element = self._schema.resolve(node.get("items", {}))
+        kind = _type_of(element)
+        if kind == "string" or (kind == "object" and _is_item(element)):
+            at_most = int(node.get("maxItems", DEFAULT_MAX_ITEMS))
+            at_least = min(int(node.get("minItems", 0)), at_most)
+            wish = wish_of_property(name, node)
+            return self._choose(wish, element, at_least=at_least, at_most=at_most, used=used)
+        if kind == "object" and node.get("maxItems", 1) > 0:
+            # A list of groups: one group.
+            group = self._fill(name, element, used, depth - 1)
+            return [group] if group is not _NOTHING and _holds_something(group) else []
+        return []
+
+    def _choose(
+        self, wish: Wish, element: Node, *, at_least: int, at_most: int, used: set[str]
+    ) -> list[Any]:
+        chosen = self._pool.choose(
+            wish,
+            self._builder(element),
+            at_least=at_least,
+            at_most=at_most,
+            spread=wish.general and self._tells_kinds(element),
+            used=used,
+        )
+        used.update(entry.candidate.key for entry in chosen)
+        return [entry.item for entry in chosen]
+
+    def _tells_kinds(self, element: Node) -> bool:
+        """Whether each item says what it is: then the list is a collection of all kinds."""
+        parts = map(self._schema.resolve, element.get("properties", {}).values())
+        return any(
+            len({wish.cue for value in part.get("enum", ()) if (wish := _wish_of(value))}) > 1
+            for part in parts
+        )
+
+    def _builder(self, element: Node) -> Build:
+        """Makes what `element` describes of a candidate, None if it cannot fit."""
+        fits = self._schema.checker(element).is_valid
+        fields = {
+            name: self._schema.resolve(part) for name, part in element.get("properties", {}).items()
+        }
+        required = frozenset(element.get("required", ()))
+
+        def build(candidate: Candidate) -> Any:
+            if not fields:
+                item: Any = candidate.text
+            else:
+                item = {}
+                for name, field in fields.items():
+                    value = _field(name, field, candidate, required=name in required)
+                    if value is not _NOTHING:
+                        item[name] = value
+            return item if fits(item) else None
+
+        return build
+
+
+def _field(name: str, field: Node, candidate: Candidate, *, required: bool) -> Any:
+    """The value of one field of an item; _NOTHING where it is not required and no rule knows it."""
+    if name == "text":
+        return candidate.text
+    if name == "evidence":
+        evidence = candidate.evidence[: int(field.get("maxItems", len(candidate.evidence)))]
+        return [{key: e[key] for key in e if key in _EVIDENCE_KEYS} for e in evidence]
+    if "const" in field:
+        return field["const"]
+    allowed = field.get("enum")
+    if name in candidate.given and (allowed is None or candidate.given[name] in allowed):
+        return candidate.given[name]
+    if allowed is not None:
+        value = _kind(allowed, candidate)
+        if value is not _NOTHING:
+            return value
+    if "default" in field:
+        return field["default"]
+    return _neutral(field, candidate.text) if required else _NOTHING
+
+
+def _kind(allowed: list[Any], candidate: Candidate) -> Any:
+    """The value that names what the sentence is, else one for statements, else one it says."""
+    wishes = [(value, wish) for value in allowed if (wish := _wish_of(value)) is not None]
+    best, value = max(
+        ((candidate.strength(wish.cue), value) for value, wish in wishes if wish.cue is not None),
+        key=lambda entry: entry[0],
+        default=(0.0, _NOTHING),
+    )
+    if best >= SURE:
+        return value
+    for value, wish in wishes:
+        if wish.general:
+            return value
+    said = set(words_of(candidate.text))
+    for value in allowed:
+        if isinstance(value, str) and value and set(words_of(value)) <= said:
+            return value
+    return _NOTHING
+
+
+def _wish_of(value: Any) -> Wish | None:
+    return wish_of_words(value) if isinstance(value, str) else None
+
+
+def _neutral(field: Node, text: str) -> Any:
+    if "default" in field:
+        return field["default"]
+    if allowed := field.get("enum"):
+        return None if None in allowed else allowed[0]
+    types = field.get("type")
+    if isinstance(types, list) and "null" in types:
+        return None
+    match _type_of(field):
+        case "string":
+            return _shorten(text, int(field.get("maxLength", 200)))
+        case "integer" | "number" as kind:
+            number = first_number(text)
+            least = field.get("minimum", 0)
+            if number is None or number < least or number > field.get("maximum", number):
+                number = least
+            return int(number) if kind == "integer" else number
+        case "boolean":
+            return False
+        case "array":
+            return []
+        case "object":
+            return {}
+        case "null":
+            return None
+    return _NOTHING
+
+
+def _shorten(text: str, longest: int) -> str:
+    if len(text) <= longest:
+        return text
+    return text[:longest].rpartition(" ")[0] or text[:longest]
+
+
+def _type_of(node: Node) -> str:
+    kind = node.get("type")
+    if isinstance(kind, list):
+        kind = next((each for each in kind if each != "null"), "null")
+    if isinstance(kind, str):
+        return kind
+    if "properties" in node:
+        return "object"
+    return "array" if "items" in node else ""
+
+
+def _is_item(node: Node) -> bool:
+    return "text" in node.get("properties", {})
+
+
+def _holds_something(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_holds_something(part) for part in value.values())
+    return bool(value)

@@ -1,0 +1,235 @@
+"""The sentences that may stand in an answer: from the sources, or from an earlier step's items."""
+
+import hashlib
+import heapq
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from combine_core.llm.completion import Material
+from combine_core.llm.extract.cues import SURE, Cue, cues_of, words_of
+from combine_core.llm.extract.sentences import Sentence, find_sentences
+from combine_core.llm.extract.wishes import wish_of_words
+
+# What is kept of a large text: memory and time for the ranking stay bounded.
+MAX_CANDIDATES = 15_000
+# Places quoted for one sentence that stands in the sources again and again.
+MAX_EVIDENCE = 10
+
+_MARKUP = re.compile(r"[*_`\"'“”„»«]")
+# Scripts that put no space between words.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
+_LETTER = re.compile(r"[^\W\d_]")
+_LEAD_STRENGTH = 0.5
+_GIVEN_STRENGTH = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sentence with its evidence.
+
+    `key` is equal for two that differ in case, space and markup alone.
+    `cues` tell what the sentence itself is, `hints` what its surroundings say it is: the heading
+    above a list, the kind that an earlier step gave it. What is chosen from many must not hang on
+    the order of paragraphs, so that only `cues` count there. `weight` (0 to 1) says how much of a
+    sentence it is, `given` holds further fields of an earlier step's item.
+    """
+
+    key: str
+    text: str
+    evidence: tuple[Mapping[str, Any], ...]
+    cues: Mapping[Cue, float]
+    hints: Mapping[Cue, float]
+    weight: float
+    position: int
+    given: Mapping[str, Any]
+
+    def strength(self, cue: Cue) -> float:
+        """How surely it is what `cue` says, 0 to 3."""
+        return max(self.cues.get(cue, 0.0), self.hints.get(cue, 0.0))
+
+    @property
+    def own_cue(self) -> Cue | None:
+        """What the sentence itself surely is, first of all; None for a plain statement."""
+        # The order of Cue decides between equals.
+        cues = [cue for cue in Cue if self.cues.get(cue, 0.0) >= SURE]
+        return max(cues, key=lambda cue: self.cues[cue], default=None)
+
+    @property
+    def source(self) -> str:
+        """The label of the source it is first quoted from."""
+        return str(self.evidence[0].get("source", "")) if self.evidence else ""
+
+
+def from_materials(
+    materials: Iterable[Material], check_time: Callable[[], None]
+) -> list[Candidate]:
+    """The sentences of the materials, without duplicates; of very many the most telling ones.
+
+    `check_time` is called now and then; it raises when the time is up.
+    """
+    return _distinct(_read(materials), check_time)
+
+
+def _read(materials: Iterable[Material]) -> Iterator[Candidate]:
+    position = 0
+    for material in materials:
+        for sentence in find_sentences(material.text):
+            candidate = _judge(sentence, material.label, position)
+            if candidate is not None:
+                position += 1
+                yield candidate
+
+
+def from_items(inputs: Mapping[str, Any]) -> list[Candidate] | None:
+    """The items ("text" and "evidence") of earlier steps; None if their outputs hold no list."""
+    lists = list(_lists(inputs))
+    if not lists:
+        return None
+    items = (item for found in lists for item in found if _is_item(item))
+    return _distinct(_take(items), lambda: None)
+
+
+def _take(items: Iterable[Mapping[str, Any]]) -> Iterator[Candidate]:
+    for position, item in enumerate(items):
+        text = item["text"]
+        given = {key: value for key, value in item.items() if key not in {"text", "evidence"}}
+        yield Candidate(
+            key=_key(text),
+            text=text,
+            evidence=tuple(item["evidence"]),
+            cues=cues_of(text),
+            # A kind is one word; longer texts say something else.
+            hints=_hints(_GIVEN_STRENGTH, *(v for v in given.values() if len(str(v).split()) == 1)),
+            weight=_weight(text, words_of(text)),
+            position=position,
+            given=given,
+        )
+
+
+def _hints(strength: float, *values: Any) -> dict[Cue, float]:
+    wishes = (wish_of_words(value) for value in values if isinstance(value, str) and value)
+    return {wish.cue: strength for wish in wishes if wish is not None and wish.cue is not None}
+
+
+def _lists(value: Any) -> Iterator[list[Any]]:
+    """The outermost lists of a JSON value: those of items, and empty ones."""
+    if isinstance(value, list):
+        if not value or any(_is_item(item) for item in value):
+            yield value
+        else:
+            for item in value:
+                yield from _lists(item)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _lists(item)
+
+
+def _is_item(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and isinstance(value.get("text"), str)
+        and isinstance(value.get("evidence"), list)
+        and all(isinstance(evidence, Mapping) for evidence in value["evidence"])
+    )
+
+
+def _judge(sentence: Sentence, label: str, position: int) -> Candidate | None:
+    """The sentence as a candidate; None for what says nothing alone: titles, stray words."""
+    words = words_of(sentence.text)
+    if not _says_something(sentence, words):
+        return None
+    cues = cues_of(sentence.text)
+    if sentence.task == "open":
+        cues[Cue.ACTION] = 3.0
+    elif sentence.task == "done":
+        cues.pop(Cue.ACTION, None)
+    if sentence.form == "heading" and Cue.QUESTION not in cues:
+        return None
+    hints = {} if sentence.task == "done" else _hints(_LEAD_STRENGTH, sentence.lead)
+    evidence = {
+        "source": label,
+        "line_from": sentence.line_from,
+        "line_to": sentence.line_to,
+        "quote": sentence.quote,
+    }
+    weight = _weight(sentence.text, words)
+    return Candidate(
+        key=_key(sentence.text),
+        text=sentence.text,
+        evidence=(evidence,),
+        cues=cues,
+        hints=hints,
+        weight=weight,
+        position=position,
+        given={},
+    )
+
+
+def _key(text: str) -> str:
+    return " ".join(_MARKUP.sub("", text).casefold().split()).rstrip(".;,")
+
+
+def _says_something(sentence: Sentence, words: list[str]) -> bool:
+    if sentence.text.rstrip("*_ ").endswith(":"):
+        return False  # it announces what follows
+    if len(words) >= 2:
+        return _LETTER.search(sentence.text) is not None
+    return len(sentence.text) >= 4 and _UNSPACED.search(sentence.text) is not None
+
+
+def _weight(text: str, words: list[str]) -> float:
+    """1 for a sentence of ordinary length, less for a fragment, a row, a very long one."""
+    weight = 1.0 if text[-1:] in ".!?…。" else 0.8
+    if len(words) < 4:
+        weight -= 0.3
+    if len(words) > 35:
+        weight -= 0.3
+    return weight / 2 if " | " in text else weight
+
+
+def _distinct(candidates: Iterable[Candidate], check_time: Callable[[], None]) -> list[Candidate]:
+    """One of each key, with the evidence of all; the most telling `MAX_CANDIDATES`, in order."""
+    found: dict[str, Candidate] = {}
+    for number, candidate in enumerate(candidates):
+        if number % 1000 == 0:
+            check_time()
+        same = found.get(candidate.key)
+        found[candidate.key] = candidate if same is None else _merge(same, candidate)
+        if len(found) >= 2 * MAX_CANDIDATES:
+            found = _most_telling(found)
+    if len(found) > MAX_CANDIDATES:
+        found = _most_telling(found)
+    return sorted(found.values(), key=lambda candidate: candidate.position)
+
+
+def _merge(first: Candidate, second: Candidate) -> Candidate:
+    # Neither the wording nor the cues may depend on which of the two stands first.
+    wording = first if first.text <= second.text else second
+    evidence = list(first.evidence)
+    if len(evidence) < MAX_EVIDENCE:
+        evidence += [each for each in second.evidence if each not in evidence]
+    return replace(
+        wording,
+        evidence=tuple(evidence),
+        cues=_stronger(first.cues, second.cues),
+        hints=_stronger(first.hints, second.hints),
+        position=first.position,
+        given={**second.given, **first.given},
+    )
+
+
+def _stronger(first: Mapping[Cue, float], second: Mapping[Cue, float]) -> dict[Cue, float]:
+    cues = first.keys() | second.keys()
+    return {cue: max(first.get(cue, 0.0), second.get(cue, 0.0)) for cue in cues}
+
+
+def _most_telling(found: Mapping[str, Candidate]) -> dict[str, Candidate]:
+    def rank(entry: tuple[str, Candidate]) -> tuple[float, float, bytes]:
+        key, candidate = entry
+        # Between equals chance decides, but always the same: never the place in the text.
+        digest = hashlib.blake2b(key.encode(errors="replace"), digest_size=8).digest()
+        return sum(candidate.cues.values()), candidate.weight, digest
+
+    return dict(heapq.nlargest(MAX_CANDIDATES, found.items(), key=rank))

@@ -1,0 +1,208 @@
+"""Turns what can go wrong with a vendor's HTTP API into a `ProviderError`.
+
+Messages say what happened and what to do. They hold neither the key nor the prompt: of the
+vendor's own words only the start is shown, and the key is cut out of it.
+"""
+
+import json
+import re
+import socket
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx2
+
+from combine_core.llm.completion import CompletionRequest, ErrorCode, ProviderError
+
+_MAX_WORDS = 200
+# Shorter texts are words that stand anywhere.
+_MIN_HIDDEN = 8
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
+# What a key looks like, ours or another one that a vendor repeats, masked or not.
+_KEY = re.compile(r"\b(?:sk|key|pk)-[\w*.\-]{4,}|\bBearer\s+\S+", re.IGNORECASE)
+
+# A refusal of structured output names one of these.
+_STRUCTURED = ("response_format", "json_schema", "output_config", "output_format", "structured")
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """Who is called, for messages. `key_variable` and `url_variable` are settings to look at."""
+
+    title: str
+    key_variable: str
+    url_variable: str | None
+    key: str
+    request_id_header: str
+
+
+def connection_failed(vendor: Vendor, host: str, cause: BaseException | None) -> ProviderError:
+    """No answer came: `cause` is the error of the HTTP client."""
+    if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
+        return ProviderError("unreachable", f"{vendor.title}: {_why_unreachable(host, cause)}")
+    if isinstance(cause, httpx2.TimeoutException):
+        message = (
+            f"{vendor.title} did not answer in time. The request was sent and may have been "
+            "charged. Allow more time or ask for less."
+        )
+        return ProviderError("timeout", message, lost=True)
+    if isinstance(cause, httpx2.NetworkError | httpx2.RemoteProtocolError | httpx2.DecodingError):
+        message = (
+            f"{vendor.title}: the connection broke before the answer was complete. The request "
+            "was sent and may have been charged."
+        )
+        return ProviderError("server_error", message, lost=True)
+    # The text of this error may repeat a header, and so the key.
+    kind = type(cause).__name__
+    return ProviderError(
+        "bad_request",
+        f"{vendor.title}: the request could not be sent ({kind}). Check {vendor.key_variable}"
+        + (f" and {vendor.url_variable}." if vendor.url_variable else "."),
+    )
+
+
+def status_failed(
+    vendor: Vendor, request: CompletionRequest, response: httpx2.Response
+) -> ProviderError:
+    """The vendor answered with an HTTP status that is no success."""
+    status = response.status_code
+    code, explanation = _explain(vendor, request.model, status)
+    words = "" if code == "auth" else vendor_words(vendor, response, request)
+    if status in {400, 422} and any(hint in words for hint in _STRUCTURED):
+        explanation = "the model takes no JSON Schema for its answer. Use another model"
+    no_money = status == 429 and _error_code(response) in {"insufficient_quota", "billing_error"}
+    if no_money:
+        explanation = "the account's quota is used up. Add credit at the vendor"
+    return ProviderError(
+        code,
+        f"{vendor.title}: {explanation} (HTTP {status}{words}).",
+        http_status=status,
+        retryable=False if no_money else None,
+        retry_after=retry_after(response.headers),
+        provider_request_id=request_id(vendor, response),
+    )
+
+
+def _explain(vendor: Vendor, model: str, status: int) -> tuple[ErrorCode, str]:
+    address = f" and {vendor.url_variable}" if vendor.url_variable else ""
+    match status:
+        case 401 | 403:
+            return "auth", f"the key was refused. Check {vendor.key_variable}{address}"
+        case 402:
+            return "auth", "the account cannot pay. Add credit at the vendor"
+        case 404:
+            return "unknown_model", f"no model {_cut(model)} there. Check the model{address}"
+        case 408 | 504:
+            return "server_error", "the vendor gave up waiting for its model. Try again"
+        case 413:
+            return "bad_request", "the request is too large. Use fewer or shorter sources"
+        case 429:
+            return "rate_limited", "too many requests at the moment. Wait and try again"
+        case 503 | 529:
+            return "overloaded", "the vendor is overloaded. Wait and try again"
+        case _ if status >= 500:
+            return "server_error", "an error on the vendor's side. Try again"
+        case _ if 300 <= status < 400:
+            return "bad_request", f"the address only redirects. Check the address{address}"
+        case _:
+            return "bad_request", "the request was refused. Try another model or fewer sources"
+
+
+def bad_answer(vendor: Vendor, response: httpx2.Response, what: str, **owed: Any) -> ProviderError:
+    """The vendor answered with success, but of no use. `owed` holds completion and stop reason."""
+    return ProviderError(
+        "bad_answer",
+        f"{vendor.title}: {what}",
+        http_status=response.status_code,
+        provider_request_id=request_id(vendor, response),
+        **owed,
+    )
+
+
+def vendor_words(vendor: Vendor, response: httpx2.Response, request: CompletionRequest) -> str:
+    """The start of the vendor's own message, made safe to show; empty if there is none."""
+    body = _json(response)
+    error = body.get("error", body)
+    words = error.get("message", "") if isinstance(error, dict) else error
+    if not isinstance(words, str) or not words:
+        return ""
+    words = _CONTROL.sub(" ", words)
+    secrets = {"key": vendor.key, "prompt": request.prompt, "system": request.system}
+    for name, secret in secrets.items():
+        plain = _CONTROL.sub(" ", secret).strip()
+        if len(plain) >= _MIN_HIDDEN:
+            words = words.replace(plain, f"[{name}]")
+    return f": {_cut(_KEY.sub('[key]', words), _MAX_WORDS)}"
+
+
+def request_id(vendor: Vendor, response: httpx2.Response) -> str | None:
+    """The vendor's id of the request, for its support."""
+    value = response.headers.get(vendor.request_id_header)
+    return value[:200] if value else None
+
+
+def retry_after(headers: httpx2.Headers) -> float | None:
+    """Seconds to wait, by `retry-after-ms` or `Retry-After` (RFC 9110 10.2.3: seconds or a date)."""
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    if seconds is not None or value is None:
+        return seconds
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - datetime.now(UTC)).total_seconds())
+
+
+def _number(value: str | None) -> float | None:
+    if value is None or not re.fullmatch(r"\s*\d{1,12}(?:\.\d*)?\s*", value):
+        return None
+    return float(value)
+
+
+def _why_unreachable(host: str, cause: BaseException) -> str:
+    for error in _chain(cause):
+        if isinstance(error, socket.gaierror):
+            return f"the name {host} cannot be found. Check the address and the DNS."
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"the certificate of {host} is not trusted ({error.verify_message})."
+        if isinstance(error, ssl.SSLError):
+            return f"no TLS connection to {host}. Check the address: https or http?"
+        if isinstance(error, ConnectionRefusedError):
+            return f"{host} refuses connections. Is the server running at this address?"
+    if isinstance(cause, httpx2.TimeoutException):
+        return f"{host} does not answer to connections. Check network and firewall."
+    return f"no connection to {host}. Check network and firewall."
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _error_code(response: httpx2.Response) -> Any:
+    error = _json(response).get("error")
+    return (error.get("code") or error.get("type")) if isinstance(error, dict) else None
+
+
+def _json(response: httpx2.Response) -> dict[str, Any]:
+    try:
+        body = json.loads(response.content)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _cut(text: str, longest: int = 80) -> str:
+    return text if len(text) <= longest else text[: longest - 3] + "..."

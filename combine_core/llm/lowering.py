@@ -1,0 +1,130 @@
+"""Lowers a JSON Schema to what a vendor's structured output takes.
+
+What a vendor does not take is said in a description instead, so that the model may follow it. The
+answer is checked against the full schema when it is here.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from combine_core.llm.completion import ProviderError
+
+Schema = dict[str, Any]
+
+# https://platform.openai.com/docs/guides/structured-outputs: the subset of strict mode.
+_OPENAI_KEYWORDS = frozenset(
+    {
+        "type", "enum", "const", "anyOf", "$ref", "$defs", "properties", "required",
+        "additionalProperties", "items", "description", "title", "pattern", "multipleOf", "minimum",
+        "maximum", "exclusiveMinimum", "exclusiveMaximum", "minItems", "maxItems",
+    }
+)  # fmt: skip
+_SAYS_TYPE = frozenset({"type", "enum", "const", "anyOf", "$ref"})
+_ADDRESSES = frozenset({"$schema", "$id", "$comment"})
+
+
+def for_anthropic(schema: Mapping[str, Any]) -> Schema:
+    """The schema as the SDK's own `transform_schema` makes it.
+
+    Raises:
+        ProviderError: `bad_request`, a part of it says nothing about its type.
+    """
+    from anthropic import transform_schema
+
+    try:
+        return transform_schema(_normalise(schema))
+    except (ValueError, AssertionError) as error:
+        raise ProviderError(
+            "bad_request", f"The schema of the answer cannot be sent to Anthropic: {error}"
+        ) from error
+
+
+def for_openai(schema: Mapping[str, Any]) -> tuple[Schema, bool]:
+    """The lowered schema, and whether strict mode takes it.
+
+    Strict mode wants every property required. Where one is optional, the model would have to make
+    something up; such a schema is sent without strict mode.
+    """
+    lowered = _lower(_normalise(schema))
+    return lowered, lowered.get("type") == "object" and _is_strict(lowered)
+
+
+def _normalise(node: Any) -> Any:
+    """One way to say each thing: `$defs`, `anyOf`, one type a node; no addresses."""
+    if isinstance(node, list):
+        return [_normalise(part) for part in node]
+    if not isinstance(node, Mapping):
+        return node
+    result: Schema = {}
+    for key, value in node.items():
+        if key in _ADDRESSES:
+            continue
+        if key in {"properties", "$defs", "definitions"} and isinstance(value, Mapping):
+            # The keys of these are names, not keywords.
+            named = {name: _normalise(part) for name, part in value.items()}
+            result["$defs" if key == "definitions" else key] = named
+        elif key in {"enum", "const", "default", "examples"}:
+            result[key] = value
+        elif key == "$ref" and isinstance(value, str):
+            result[key] = value.replace("#/definitions/", "#/$defs/", 1)
+        else:
+            result["anyOf" if key == "oneOf" else key] = _normalise(value)
+    types = result.get("type")
+    if isinstance(types, list):
+        return _split(result, types)
+    return result
+
+
+def _split(node: Schema, types: list[str]) -> Schema:
+    """A node of several types as `anyOf` one of each; an enum needs no type at all."""
+    rest = {key: value for key, value in node.items() if key != "type"}
+    if "enum" in rest:
+        return rest
+    described: Schema = {key: rest.pop(key) for key in ("description", "title") if key in rest}
+    alternatives: list[Schema] = [
+        {"type": kind} if kind == "null" else {**rest, "type": kind} for kind in types
+    ]
+    return {**described, "anyOf": alternatives}
+
+
+def _lower(node: Any) -> Any:
+    if not isinstance(node, Mapping):
+        return node
+    lowered: Schema = {}
+    unsaid: Schema = {}
+    for key, value in node.items():
+        if key in {"properties", "$defs"}:
+            lowered[key] = {name: _lower(part) for name, part in value.items()}
+        elif key == "items":
+            lowered[key] = _lower(value)
+        elif key == "anyOf":
+            lowered[key] = [_lower(part) for part in value]
+        elif key in _OPENAI_KEYWORDS:
+            lowered[key] = value
+        else:
+            unsaid[key] = value
+    if lowered.get("type") == "object" or "properties" in lowered:
+        lowered.setdefault("properties", {})
+        lowered["additionalProperties"] = False
+    if unsaid:
+        said = json.dumps(unsaid, ensure_ascii=False, default=str)
+        lowered["description"] = f"{lowered.get('description', '')} {said}".strip()
+    return lowered
+
+
+def _is_strict(node: Any) -> bool:
+    """Whether each part of a lowered schema has a type and requires all of its properties."""
+    if not isinstance(node, Mapping):
+        return False
+    properties = node.get("properties", {})
+    parts = [*properties.values(), *node.get("$defs", {}).values(), *node.get("anyOf", [])]
+    if "items" in node:
+        parts.append(node["items"])
+    elif node.get("type") == "array":
+        return False
+    return (
+        not _SAYS_TYPE.isdisjoint(node)
+        and set(properties) == set(node.get("required", ()))
+        and all(map(_is_strict, parts))
+    )

@@ -1,0 +1,1 @@
+"""PostgreSQL itself: a server of our own for development, and why one cannot be used."""

@@ -1,0 +1,117 @@
+"""Which account runs PostgreSQL. It refuses root, so root hands it to an unprivileged account."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from combine_core.postgres.embedded.errors import EmbeddedPostgresError
+
+# Nothing else of our environment reaches the server: not the PG* variables, which would bend its
+# configuration, and not our secrets, which it would keep for as long as it lives.
+_KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account of the operating system.
+
+    ``is_other``: it is not the one this process runs as, so privileges are dropped for it.
+    """
+
+    name: str
+    uid: int
+    gid: int
+    is_other: bool
+
+    def run(
+        self,
+        arguments: Sequence[str | Path],
+        *,
+        variables: dict[str, str] | None = None,
+        **options: Any,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as this account, with a bare environment, and wait for its end.
+
+        ``options`` go to :func:`subprocess.run`; output is captured unless they say otherwise.
+        """
+        environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+        environment["LC_ALL"] = "C"
+        settings: dict[str, Any] = {
+            # The working directory may be one that the account cannot enter.
+            "cwd": "/",
+            "env": {**environment, **(variables or {})},
+            "stdin": subprocess.DEVNULL,
+            "encoding": "utf-8",
+            "errors": "replace",
+        }
+        if "stdout" not in options:
+            settings["capture_output"] = True
+        if self.is_other:
+            settings.update(user=self.uid, group=self.gid, extra_groups=[])
+        result: subprocess.CompletedProcess[str] = subprocess.run(  # noqa: PLW1510
+            [str(argument) for argument in arguments], **{**settings, **options}
+        )
+        return result
+
+    def may_enter(self, folder: Path) -> bool:
+        """Whether this account can reach what is in ``folder``, past every folder above it."""
+        if not self.is_other:
+            return True
+        try:
+            return self.run(["test", "-x", folder]).returncode == 0
+        except OSError as error:
+            raise EmbeddedPostgresError(
+                "PostgreSQL does not run as root, and dropping privileges to the account"
+                f" {self.name} failed: {error.strerror}. Run as an ordinary user, or set"
+                " DATABASE_URL."
+            ) from error
+
+    def give(self, path: Path) -> None:
+        """Make ``path`` belong to this account."""
+        if self.is_other:
+            os.chown(path, self.uid, self.gid)
+
+    def admit(self, folder: Path) -> None:
+        """Let this account, and nobody else, pass through ``folder``, a private folder of ours."""
+        if self.is_other:
+            os.chown(folder, -1, self.gid)
+            folder.chmod(0o710)
+
+
+def account_for(data: Path) -> Account:
+    """The account that owns the cluster ``data``, or, while there is none, one that may make it."""
+    if os.geteuid() != 0:
+        return Account(str(os.geteuid()), os.geteuid(), os.getegid(), is_other=False)
+    try:
+        owner = data.stat().st_uid
+    except FileNotFoundError:
+        return _unprivileged()
+    if owner == 0:
+        raise EmbeddedPostgresError(
+            f"The cluster {data} belongs to root, and PostgreSQL does not run as root. Give it to"
+            f" an unprivileged account: chown -R nobody '{data}'"
+        )
+    try:
+        entry = pwd.getpwuid(owner)
+    except KeyError:
+        return Account(str(owner), owner, data.stat().st_gid, is_other=True)
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, is_other=True)
+
+
+def _unprivileged() -> Account:
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(name, entry.pw_uid, entry.pw_gid, is_other=True)
+    raise EmbeddedPostgresError(
+        "PostgreSQL does not run as root, and this machine has neither an account postgres nor an"
+        " account nobody. Run as an ordinary user, or set DATABASE_URL."
+    )

@@ -1,0 +1,136 @@
+"""Makes a cluster, whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from combine_core.postgres.embedded.account import Account
+from combine_core.postgres.embedded.binaries import Binaries
+from combine_core.postgres.embedded.errors import EmbeddedPostgresError
+from combine_core.postgres.embedded.home import Home
+from combine_core.postgres.embedded.locks import FileLock
+from combine_core.postgres.embedded.server import USER
+
+logger = logging.getLogger(__package__)
+
+PASSWORD = "password"  # noqa: S105  # the name of a file
+PARTIAL = "cluster.partial"
+
+# PostgreSQL cuts paths at 1024 bytes (MAXPGPATH), and appends up to some 60 of its own.
+_LONGEST_PATH = 900
+
+
+def major_version(home: Home) -> int | None:
+    """The major version that made the cluster; None while there is no cluster."""
+    try:
+        return int((home.data / "PG_VERSION").read_text())
+    except (FileNotFoundError, ValueError) as error:
+        if not home.cluster.exists():
+            return None
+        raise EmbeddedPostgresError(
+            f"{home.data} holds no PostgreSQL cluster: its file PG_VERSION is missing or damaged. Put"
+            f" the files back from a backup, or delete {home.cluster} to begin with an empty database."
+        ) from error
+
+
+def read_password(home: Home) -> str:
+    """The password of the database user, made together with the cluster."""
+    path = home.cluster / PASSWORD
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        raise EmbeddedPostgresError(
+            f"{path} is missing, and without it nobody can sign in to the database. Put it back"
+            f" from a backup, or delete {home.cluster} to begin with an empty database."
+        ) from None
+
+
+def make_cluster(home: Home, binaries: Binaries, deciding: FileLock, *, durable: bool) -> None:
+    """Run initdb in a folder of its own, and rename that when it is complete.
+
+    :param deciding: the lock that we hold. initdb inherits it: should we die, nobody can take the
+        lock, and clear away the half-made folder, while initdb still writes into it
+    :param durable: whether the files must survive a crash of the machine
+    """
+    if len(os.fsencode(home.data)) > _LONGEST_PATH:
+        raise EmbeddedPostgresError(
+            f"The path of the database is longer than the {_LONGEST_PATH} bytes that PostgreSQL can"
+            f" handle: {home.data}. Move the checkout or choose another var_dir."
+        )
+    partial = home.folder / PARTIAL
+    if partial.exists():
+        logger.info("removing the half-made cluster %s", partial)
+        shutil.rmtree(partial)
+    logger.info("making a cluster in %s with %s", home.cluster, binaries)
+    partial.mkdir(mode=0o700)
+    home.account.admit(partial)
+    password = partial / PASSWORD
+    password.touch(mode=0o600)
+    password.write_text(secrets.token_urlsafe(32) + "\n")
+    home.account.give(password)
+    # initdb makes its folder itself, but may not write beside it.
+    data = partial / "data"
+    data.mkdir(mode=0o700)
+    home.account.give(data)
+    _initdb(home.account, binaries, data, password, deciding, durable=durable)
+    if durable:
+        _sync(password)
+        _sync(partial)
+    partial.rename(home.cluster)
+    if durable:
+        _sync(home.folder)
+
+
+def _initdb(
+    account: Account,
+    binaries: Binaries,
+    data: Path,
+    password: Path,
+    deciding: FileLock,
+    *,
+    durable: bool,
+) -> None:
+    for locale in _locales(binaries):
+        result = account.run(
+            [
+                binaries.folder / "initdb",
+                f"--pgdata={data}",
+                f"--username={USER}",
+                f"--pwfile={password}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--lc-messages=C",
+                *locale,
+                "--no-instructions",
+                *(["--data-checksums"] if durable else ["--no-sync"]),
+            ],
+            pass_fds=(deciding.fd,),
+        )
+        if result.returncode == 0:
+            return
+        if "locale" not in result.stderr:
+            break
+        logger.info("this system has no %s", " ".join(locale))
+    raise EmbeddedPostgresError(
+        f"initdb of {binaries} could not make a database in {data}:\n{result.stderr.strip()}\n"
+        "Mend what it names (disk full? read-only folder?) and start again, or set DATABASE_URL."
+    )
+
+
+def _locales(binaries: Binaries) -> list[list[str]]:
+    """What to try in turn: the letters of Unicode, without the sort order of a country."""
+    # From 17 on PostgreSQL brings C.UTF-8 itself, for systems (musl, older macOS) that lack it.
+    builtin = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    return [["--locale=C.UTF-8"], *([builtin] if binaries.major >= 17 else []), ["--locale=C"]]
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

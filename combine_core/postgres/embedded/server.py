@@ -1,0 +1,251 @@
+"""One PostgreSQL server: starting it, finding it again, waiting until it is ready, ending it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import signal
+import subprocess
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import psycopg2
+
+from combine_core.postgres.embedded import locks
+from combine_core.postgres.embedded.account import Account
+from combine_core.postgres.embedded.binaries import Binaries
+from combine_core.postgres.embedded.errors import EmbeddedPostgresError, StillRecoveringError
+from combine_core.postgres.embedded.patience import Patience
+
+logger = logging.getLogger(__package__)
+
+HOST = "127.0.0.1"
+USER = "combine"
+DATABASE = "combine"
+
+_SETTINGS = {
+    "listen_addresses": HOST,
+    # A socket's path may have 107 bytes only; TCP has no such limit.
+    "unix_socket_directories": "",
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "lc_messages": "C",
+    "logging_collector": "off",
+    "log_destination": "stderr",
+    "log_checkpoints": "off",
+    # Our statements hold people's texts; the application itself logs what fails and what is slow.
+    "log_min_error_statement": "panic",
+    "log_min_duration_statement": "-1",
+}
+_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+_STOP_SECONDS = 30.0
+_QUIT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server's first process, the postmaster (None: died at once), and the port it listens on."""
+
+    process: psutil.Process | None
+    port: int
+
+    def is_alive(self) -> bool:
+        """Whether the process runs. A dead one that its parent has not collected yet does not."""
+        return self.process is not None and _runs(self.process)
+
+
+def launch(
+    programs: Binaries,
+    account: Account,
+    data: Path,
+    *,
+    port: int,
+    log: Path,
+    alive: Path,
+    durable: bool,
+) -> Server:
+    """Start a server on the cluster ``data``, without waiting until it is ready.
+
+    :param log: the file for what it writes
+    :param alive: the file on which the server, with all its processes, holds a lock while it lives
+    """
+    settings = {
+        **_SETTINGS,
+        **({} if durable else _NOT_DURABLE),
+        "port": str(port),
+        "cluster_name": _name(data),
+    }
+    lock = locks.FileLock(alive)
+    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        lock.try_exclusive()
+        # The shell starts the server and ends, which makes the server nobody's child: it outlives
+        # us, and leaves no zombie in us. A session of its own keeps the terminal's Ctrl-C from it.
+        started = account.run(
+            [
+                *("sh", "-c", '"$@" >&2 & echo "$!"', "sh"),
+                *(programs.folder / "postgres", "-D", data),
+                *(f"--{name}={value}" for name, value in settings.items()),
+            ],
+            variables=_disowned_pid(data),
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            pass_fds=(lock.fd,),
+        )
+    finally:
+        os.close(output)
+        lock.close()
+    return Server(_process(int(started.stdout)), port)
+
+
+def find(data: Path) -> Server | None:
+    """The server that runs on the cluster ``data``, if there is one."""
+    try:
+        lines = (data / "postmaster.pid").read_text(errors="replace").splitlines()
+        pid, port = int(lines[0]), int(lines[3])
+    except (FileNotFoundError, ValueError, IndexError):
+        # None, or one that is just writing the file.
+        return None
+    process = _process(pid)
+    if process is None or not _runs(process) or not _serves(process, data):
+        return None
+    return Server(process, port)
+
+
+def wait_until_ready(server: Server, password: str, patience: Patience) -> bool:
+    """Wait until the server takes connections and has our database; False if it died instead."""
+    while server.is_alive():
+        try:
+            _make_database(server.port, password)
+        except psycopg2.OperationalError as error:
+            if "password authentication failed" in str(error):
+                raise EmbeddedPostgresError(
+                    f"The embedded database refuses the stored password of its user {USER}:"
+                    " somebody changed one of the two. Make them equal again (ALTER ROLE), or set"
+                    " DATABASE_URL."
+                ) from error
+            if patience.is_over:
+                raise StillRecoveringError(
+                    f"PostgreSQL runs, but was not ready after {patience.seconds:.0f} s: {error}"
+                    "It is left alone to go on with its recovery; start again in a while."
+                ) from error
+        else:
+            return True
+        patience.pause()
+    return False
+
+
+def end(server: Server) -> None:
+    """Stop the server: connections are cut, the data is written, its processes end."""
+    for how, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, _QUIT_SECONDS)):
+        patience = Patience(seconds)
+        while server.is_alive():
+            if patience.is_over:
+                logger.warning("PostgreSQL did not stop in %.0f s of %s", seconds, how.name)
+                break
+            # Again and again: one that has only just been started does not listen to it yet.
+            _signal(server.process, how)
+            _wait_for_end(server, Patience(1.0))
+
+
+def end_orphans(data: Path) -> None:
+    """End the processes that a dead server left behind: while one lives, no other can start."""
+    for process in psutil.process_iter():
+        try:
+            if " ".join(process.cmdline()).startswith(f"postgres: {_name(data)}: "):
+                logger.warning("ending process %d of the server that died", process.pid)
+                process.send_signal(signal.SIGQUIT)
+        except psutil.Error:
+            # Gone by now, or not ours to look at.
+            continue
+
+
+def _make_database(port: int, password: str) -> None:
+    connection = psycopg2.connect(
+        host=HOST,
+        # All of these are named, so that no PG* variable of our environment bends them.
+        hostaddr=HOST,
+        port=port,
+        user=USER,
+        password=password,
+        dbname="postgres",
+        sslmode="disable",
+        gssencmode="disable",
+        options="",
+        connect_timeout=5,
+    )
+    with closing(connection), connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
+        if cursor.fetchone() is None:
+            cursor.execute(f"CREATE DATABASE {DATABASE}")
+
+
+def _name(data: Path) -> str:
+    """What the titles of a server's processes begin with, so that each tells whose it is.
+
+    Their command lines are what can be read of them everywhere: root in a container, for one, may
+    not look up the working directory of another account's process.
+    """
+    return f"combine-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"
+
+
+def _process(pid: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid)
+    except (psutil.NoSuchProcess, ValueError):
+        return None
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _serves(process: psutil.Process, data: Path) -> bool:
+    try:
+        return str(data) in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def _signal(process: psutil.Process | None, how: signal.Signals) -> None:
+    try:
+        if process is not None:
+            process.send_signal(how)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _wait_for_end(server: Server, patience: Patience) -> None:
+    while server.is_alive() and not patience.is_over:
+        patience.pause()
+
+
+def _disowned_pid(data: Path) -> dict[str, str]:
+    """Make PostgreSQL overlook a stale postmaster.pid. Only while no server runs on ``data``.
+
+    It refuses to start while any process of its account, a zombie too, has the number in that file,
+    unless it is its grandparent's (CreateLockFile in PostgreSQL's miscinit.c), and for ever if the
+    file was cut short. Its check of the shared memory remains: it finds a server, or a process that
+    one left behind, on any cluster.
+    """
+    stale = data / "postmaster.pid"
+    try:
+        pid = int(stale.read_text(errors="replace").split()[0])
+    except FileNotFoundError:
+        return {}
+    except (ValueError, IndexError):
+        logger.warning("removing %s, which was cut short", stale)
+        stale.unlink()
+        return {}
+    return {"PG_GRANDPARENT_PID": str(pid)}

@@ -1,0 +1,1 @@
+"""What is answered over HTTP: the probes, the full status, metrics, the status page."""

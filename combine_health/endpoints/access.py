@@ -1,0 +1,134 @@
+"""Who may see the details of the full status, and the metrics."""
+
+import logging
+import re
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from pyramid.interfaces import ISecurityPolicy
+
+from combine_health.engine.execute import describe
+from combine_health.engine.registry import HealthRegistry
+
+log = logging.getLogger("combine_health")
+
+PERMISSION = "health:details"
+TOKEN_HEADER = "X-Health-Token"  # noqa: S105 - the header's name
+
+_FORWARDED_FOR = re.compile(r'(?i)\bfor\s*=\s*"?(\[[^\]]*\]|[^;,"\s]*)')  # RFC 7239
+
+# Headers that proxies add and waitress leaves alone, unlike X-Forwarded-For of one it does not
+# trust. Those in the first group hold the client's address.
+_CLIENT = ("X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP", "X-Cluster-Client-IP")
+_SIGNS = (*_CLIENT, "Via", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port")
+
+_LOCAL = [
+    ip_network(text)
+    for text in (
+        "127.0.0.0/8",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "::1/128",
+        "fc00::/7",  # RFC 4193
+        "fe80::/10",
+    )
+]
+
+
+def may_see_details(request: Any, health: HealthRegistry) -> bool:
+    """Whether ``combine_health.details``, or the token, lets the sender of this request see."""
+    policy = health.settings.details
+    if policy == "never":
+        return False
+    if policy == "always" or _has_token(request, health):
+        return True
+    if policy == "local":
+        return _is_local(request, health)
+    return _is_authorized(request, health)
+
+
+def may_read_metrics(request: Any, health: HealthRegistry) -> bool:
+    """Whether ``combine_health.metrics``, or the token, lets the sender of this request read."""
+    policy = health.settings.metrics
+    if policy == "never":
+        return False
+    return policy == "always" or _has_token(request, health) or _is_local(request, health)
+
+
+def _has_token(request: Any, health: HealthRegistry) -> bool:
+    token = health.settings.token
+    if token is None:
+        return False
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    bearer = value.strip() if scheme.lower() == "bearer" else ""
+    # Both are compared, always: how long it takes tells nothing.
+    return token.matches(bearer) | token.matches(request.headers.get(TOKEN_HEADER, "").strip())
+
+
+def _is_local(request: Any, health: HealthRegistry) -> bool:
+    """Whether the client has a loopback or private address.
+
+    The server's word counts (``REMOTE_ADDR``, which a server that trusts a proxy takes from it).
+    A proxy that it does not trust has a private address itself. The hops such a proxy names can
+    only take the right away, so they need not be believed to be used; and where there are none,
+    other headers of proxies give it away. A proxy that leaves no trace cannot be told: for that
+    there is the setting ``combine_health.behind_proxy``.
+    """
+    headers = request.headers
+    hops = [hop.strip() for hop in headers.get("X-Forwarded-For", "").split(",")]
+    hops += _FORWARDED_FOR.findall(headers.get("Forwarded", ""))
+    hops = [hop for hop in hops if hop]
+    told = [headers[name].strip() for name in _CLIENT if headers.get(name)]
+    if not all(map(_is_local_address, [request.remote_addr or "", *hops, *told])):
+        return False
+    if hops:
+        return True
+    if health.settings.behind_proxy:
+        health.say_once(
+            "behind_proxy",
+            "health details are withheld from what comes without X-Forwarded-For, because"
+            " combine_health.behind_proxy is true: set trusted_proxy of the server, or send the"
+            " token",
+        )
+        return False
+    if any(headers.get(name) for name in _SIGNS):
+        health.say_once(
+            "proxy",
+            "health details are withheld from what comes through a proxy that the server does not"
+            " trust: set trusted_proxy of the server, and combine_health.behind_proxy = true",
+        )
+        return False
+    return True
+
+
+def _is_local_address(text: str) -> bool:
+    if text == "localhost":  # what waitress says of a client on a Unix socket
+        return True
+    if text.count(":") == 1:
+        text = text.partition(":")[0]  # IPv4 with a port
+    try:
+        address = ip_address(text.strip("[]"))
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return any((mapped or address) in network for network in _LOCAL)
+
+
+def _is_authorized(request: Any, health: HealthRegistry) -> bool:
+    if request.registry.queryUtility(ISecurityPolicy) is None:
+        # Pyramid permits everything to everybody then.
+        health.say_once(
+            "policy",
+            "health details are withheld: combine_health.details is authorized, and the application"
+            " has no security policy. Set one, or send the token",
+        )
+        return False
+    try:
+        return bool(request.has_permission(PERMISSION))
+    except Exception as error:  # noqa: BLE001 - logged, without its traceback: it may hold secrets
+        # The policy may need the very database whose absence is being looked into.
+        said = health.redactor.text(describe(error))
+        log.error("health details are withheld, %s could not be decided: %s", PERMISSION, said)
+        return False

@@ -1,0 +1,164 @@
+"""The body of /health/detailed; `detailed.schema.json` beside this file describes it."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from combine_health.endpoints.redaction import Redactor
+from combine_health.engine.execute import describe
+from combine_health.engine.history import Change
+from combine_health.engine.maintenance import Maintenance
+from combine_health.engine.registry import HealthRegistry
+from combine_health.engine.result import Json
+from combine_health.engine.state import TIMEOUT, Reading
+from combine_health.engine.verdict import Circumstances, Saturation, judge
+from combine_health.version import __version__
+
+log = logging.getLogger("combine_health")
+
+
+def detailed(
+    health: HealthRegistry,
+    readings: Iterable[Reading],
+    circumstances: Circumstances,
+    sections: Mapping[str, Json],
+) -> dict[str, Json]:
+    """The full status, for those who may see it. A section may replace version and environment."""
+    readings = list(readings)
+    verdict = judge(readings, circumstances)
+    body: dict[str, Json] = {
+        "status": verdict.status,
+        "cause": verdict.cause,
+        "detail": verdict.detail,
+        "remedy": verdict.remedy,
+        "version": health.settings.version or __version__,
+        "environment": health.settings.environment,
+        "uptime_seconds": uptime(health),
+        "time": health.clock.wall().isoformat(timespec="seconds"),
+        **sections,
+        "maintenance": _maintenance(circumstances.maintenance),
+        "server": _server(circumstances.saturation, circumstances.now),
+        "groups": {name: [*sorted(names)] for name, names in sorted(health.groups().items())},
+        "monitor": _monitor(health, readings),
+        "history": [_change(one) for one in health.recent],
+    }
+    body["checks"] = {one.check.name: _check(one) for one in readings}
+    return body
+
+
+def names_and_statuses(
+    readings: Iterable[Reading], circumstances: Circumstances
+) -> dict[str, Json]:
+    """The full status for everybody else."""
+    readings = list(readings)
+    checks: dict[str, Json] = {one.check.name: {"status": one.status} for one in readings}
+    return {"status": judge(readings, circumstances).status, "checks": checks}
+
+
+def read_sections(
+    sections: Mapping[str, Any], registry: Any, redactor: Redactor
+) -> dict[str, Json]:
+    """What the sections say now; one that raises is shown as the name of its error."""
+    said: dict[str, Json] = {}
+    for name, section in sections.items():
+        try:
+            said.update(redactor.data({name: section(registry)}))
+        except Exception as error:  # noqa: BLE001 - logged and shown
+            log.error("health section %s: %s", name, redactor.text(describe(error)))
+            said[name] = f"error: {type(error).__name__}"
+    return said
+
+
+def uptime(health: HealthRegistry) -> float:
+    """Seconds since the application was made."""
+    return round(max(0.0, health.clock.monotonic() - health.started), 1)
+
+
+def hung(readings: Iterable[Reading]) -> list[str]:
+    """The checks that run past their deadline and are waited for no longer."""
+    return [one.check.name for one in readings if one.running_for and one.cause == TIMEOUT]
+
+
+def _maintenance(order: Maintenance | None) -> Json:
+    if order is None:
+        return None
+    until = order.until.isoformat(timespec="seconds")
+    return {"reason": order.reason, "owner": order.owner, "until": until}
+
+
+def _server(saturation: Saturation | None, now: float) -> Json:
+    if saturation is None:
+        return None
+    return {
+        "threads": saturation.threads,
+        "busy": saturation.busy,
+        "queue": saturation.queue,
+        "saturated_seconds": _since(saturation.since, now),
+        "stuck_seconds": _since(saturation.stuck_since, now),
+    }
+
+
+def _monitor(health: HealthRegistry, readings: list[Reading]) -> Json:
+    """How the watching itself does."""
+    ages = [one.age for one in readings if one.age is not None]
+    return {
+        "background": health.settings.background,
+        "last_run_seconds": _rounded(min(ages), 1) if ages else None,
+        "abandoned": [*hung(readings)],
+        "skipped_runs": sum(one.skipped for one in readings),
+        "timeouts": sum(one.state.timeouts for one in readings if one.state),
+        "transitions": health.transitions,
+        "disabled": [*sorted(health.disabled)],
+        "listeners": [*health.outboxes.names()],
+        "listener_errors": health.outboxes.errors,
+        "events_dropped": health.outboxes.dropped,
+        "maintenance_problem": health.maintenance.problem,
+    }
+
+
+def _check(one: Reading) -> Json:
+    state = one.state
+    since_pass = None
+    if state is not None and state.last_pass is not None and state.latest and one.age is not None:
+        since_pass = max(0.0, one.age + state.latest.finished - state.last_pass)
+    return {
+        "status": one.status,
+        "critical": one.check.critical,
+        "kind": one.check.kind,
+        "cause": one.cause,
+        "remedy": one.remedy,
+        "runbook": one.check.runbook,
+        "detail": one.detail,
+        "data": dict(one.data),  # type: ignore[arg-type]  # JSON already: the redactor made it
+        "age_seconds": _rounded(one.age, 1),
+        "duration_ms": _rounded(one.duration, 3, 1000),
+        "running_seconds": _rounded(one.running_for, 1),
+        "last_success_seconds": _rounded(since_pass, 1),
+        "since": one.since.isoformat(timespec="seconds"),
+        "never_healthy": not (state and state.ever_healthy),
+        "passes": state.passes if state else 0,
+        "failures": state.failures if state else 0,
+        "runs": state.runs if state else 0,
+        "timeouts": state.timeouts if state else 0,
+        "skipped_runs": one.skipped,
+        "transitions": state.transitions if state else 0,
+        "history": [_change(change) for change in state.recent] if state else [],
+    }
+
+
+def _change(change: Change) -> Json:
+    return {
+        "from": change.before,
+        "to": change.after,
+        "cause": change.cause,
+        "detail": change.detail,
+        "time": change.at.isoformat(timespec="seconds"),
+    }
+
+
+def _since(moment: float | None, now: float) -> float | None:
+    return None if moment is None else round(max(0.0, now - moment), 1)
+
+
+def _rounded(seconds: float | None, digits: int, scale: float = 1) -> float | None:
+    return None if seconds is None else round(seconds * scale, digits)

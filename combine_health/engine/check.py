@@ -1,0 +1,123 @@
+"""The declaration of one check."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import isfinite
+from re import compile as pattern
+from typing import Any, TypeAlias
+
+from combine_health.engine.result import CAUSE, HealthResult
+
+CheckAnswer: TypeAlias = HealthResult | bool | None
+CheckFunction: TypeAlias = Callable[[Any], CheckAnswer | Awaitable[CheckAnswer]]
+
+NAME = pattern(r"[a-z][a-z0-9_-]{0,63}")
+TAKEN = frozenset({"status", "checks"})
+LONGEST = 24 * 3600.0
+
+
+class Kind(StrEnum):
+    """What a check decides."""
+
+    LIVE = "live"  # /health: only a restart of the process would help
+    READY = "ready"  # /health/ready: whether requests should come here
+    STARTUP = "startup"  # as ready, until it has passed once; then it is not run again
+    INFO = "info"  # shown, decides nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check as declared; times are seconds.
+
+    ``fall`` failures in a row make a healthy check failing, ``rise`` passes in a row make a failing
+    check healthy again. ``words`` are the public words (good, bad) under the check's name in the
+    readiness body. Raises `ValueError` naming every problem of the declaration.
+    """
+
+    name: str
+    function: CheckFunction
+    kind: Kind = Kind.READY
+    critical: bool = True
+    timeout: float = 1.0
+    interval: float = 2.0
+    fall: int = 1
+    rise: int = 1
+    words: tuple[str, str] | None = None
+    remedy: str | None = None
+    remedies: Mapping[str, str] = field(default_factory=dict)
+    runbook: str | None = None
+    groups: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise ValueError(f"health check {self.name!r}: " + "; ".join(problems))
+
+    @property
+    def expiry(self) -> float:
+        """Seconds after which a result is no longer believed.
+
+        Three intervals; a check that may run longer than its interval gets three time-outs, or a
+        slow but sound one would flicker.
+        """
+        return 3 * max(self.interval, self.timeout)
+
+    def remedy_for(self, cause: str | None) -> str | None:
+        """What to do about ``cause``."""
+        return self.remedies.get(cause or "", self.remedy)
+
+    def _problems(self) -> list[str]:
+        given: Any = self  # declared in code that no type checker may have seen
+        found: list[str] = []
+        if not (isinstance(given.name, str) and NAME.fullmatch(given.name)):
+            found.append("the name must be 1 to 64 of a-z, 0-9, _ and -, beginning with a letter")
+        if given.name in TAKEN:
+            found.append(f"the name {given.name!r} is taken by the readiness body itself")
+        if not callable(given.function):
+            found.append(f"the check must be callable, not {type(given.function).__name__}")
+        if given.kind not in set(Kind):
+            found.append(f"kind must be one of {', '.join(Kind)}")
+        if not isinstance(given.critical, bool):
+            found.append("critical must be true or false")
+        for name, number in (("timeout", given.timeout), ("interval", given.interval)):
+            if not _is_seconds(number):
+                found.append(f"{name} must be a number of seconds above 0, at most {LONGEST:.0f}")
+        for name, count in (("fall", given.fall), ("rise", given.rise)):
+            if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 100:
+                found.append(f"{name} must be a whole number from 1 to 100")
+        if given.words is not None and not (
+            isinstance(given.words, tuple)
+            and len(given.words) == 2
+            and all(isinstance(word, str) and word for word in given.words)
+        ):
+            found.append("words must be a pair, such as ('connected', 'disconnected')")
+        for name, text in (("remedy", given.remedy), ("runbook", given.runbook)):
+            if not (text is None or isinstance(text, str)):
+                found.append(f"{name} must be a text")
+        if not _are_texts(given.groups) or not all(map(NAME.fullmatch, given.groups)):
+            found.append("groups must be a tuple of names such as 'web'")
+        if not _are_texts(given.endpoints):
+            found.append("endpoints must be a tuple of URIs such as '/api/v1/runs'")
+        if not _are_texts(tuple(given.remedies.values())):
+            found.append("remedies must be texts")
+        found.extend(
+            f"the remedy's cause {cause!r} is not a code"
+            for cause in given.remedies
+            if not (isinstance(cause, str) and CAUSE.fullmatch(cause))
+        )
+        return found
+
+
+def _are_texts(given: Any) -> bool:
+    return isinstance(given, tuple) and all(isinstance(one, str) and one for one in given)
+
+
+def _is_seconds(number: Any) -> bool:
+    return (
+        isinstance(number, int | float)
+        and not isinstance(number, bool)
+        and isfinite(number)
+        and 0 < number <= LONGEST
+    )

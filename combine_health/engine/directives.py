@@ -1,0 +1,142 @@
+"""The directives that an application and its add-ons speak to the health add-on with."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pyramid.exceptions import ConfigurationError
+
+from combine_health.engine.check import NAME, Check, CheckFunction, Kind
+from combine_health.engine.plugins import Plugins
+from combine_health.engine.registry import health_of
+
+log = logging.getLogger("combine_health")
+
+TAKEN_SECTIONS = frozenset(
+    {"status", "cause", "detail", "remedy", "uptime_seconds", "time", "maintenance", "server"}
+    | {"history", "monitor", "groups", "checks"}
+)
+
+
+def add_health_check(
+    config: Any,
+    name: str,
+    check: CheckFunction | str,
+    *,
+    kind: str = Kind.READY,
+    critical: bool = True,
+    timeout: float = 1.0,
+    interval: float = 2.0,
+    fall: int = 1,
+    rise: int = 1,
+    words: tuple[str, str] | None = None,
+    remedy: str | None = None,
+    remedies: Mapping[str, str] | None = None,
+    runbook: str | None = None,
+    groups: Iterable[str] = (),
+    endpoints: Iterable[str] = (),
+) -> None:
+    """Declare a check; see `combine_health.check.Check` for what the arguments mean.
+
+    ``check`` is ``check(registry) -> HealthResult | bool | None``, plain or ``async``, or its
+    dotted name. Raises `ConfigurationError` naming every fault of the declaration, and once the
+    application is made.
+    """
+    health = health_of(config.registry)
+    health.still_open(f"health check {name!r}")
+    try:
+        function = config.maybe_dotted(check)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(
+            f"health check {name!r}: {check!r} is not there: {error}"
+        ) from error
+    try:
+        declared = Check(
+            name,
+            function,
+            Kind(kind) if kind in set(Kind) else kind,  # type: ignore[arg-type]  # Check refuses it
+            critical,
+            timeout,
+            interval,
+            fall,
+            rise,
+            words,
+            remedy,
+            {**_own_remedies(function), **(remedies or {})},
+            runbook,
+            _listed(groups),
+            _listed(endpoints),
+        )
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+    for secret in _own_secrets(function):
+        add_health_secret(config, secret)
+    found = config.introspectable(
+        "health checks", name, config.object_description(function), "health check"
+    )
+    found.update(
+        name=name, kind=declared.kind, critical=critical, timeout=timeout, interval=interval
+    )
+    config.action(
+        ("combine_health check", name),
+        lambda: health.add_check(declared),
+        introspectables=(found,),
+    )
+
+
+def _own_secrets(function: object) -> tuple[str, ...]:
+    """A check may carry along what must be masked, such as the password in its URL."""
+    own = getattr(function, "secrets", None)
+    return own if isinstance(own, tuple) else ()
+
+
+def _own_remedies(function: object) -> Mapping[str, str]:
+    """A check may carry its remedies along, as the built-in ones do."""
+    own = getattr(function, "remedies", None)
+    return own if isinstance(own, Mapping) else {}
+
+
+def _listed(given: Iterable[str]) -> tuple[str, ...]:
+    """One text is one name, and not the names of its letters."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def add_health_section(config: Any, name: str, section: Callable[[Any], Any] | str) -> None:
+    """Add ``name`` to the body of ``/health/detailed``: what ``section(registry)`` returns.
+
+    That must be JSON. It is called at the request, so it must only read memory. ``version`` and
+    ``environment`` may be given this way too.
+    """
+    health = health_of(config.registry)
+    health.still_open(f"health section {name!r}")
+    function = config.maybe_dotted(section)
+    if not NAME.fullmatch(str(name)) or name in TAKEN_SECTIONS:
+        raise ConfigurationError(f"health section {name!r}: the name is odd or taken")
+    if not callable(function):
+        raise ConfigurationError(f"health section {name!r}: {function!r} is not callable")
+    found = config.introspectable(
+        "health sections", name, config.object_description(function), "health section"
+    )
+    found.update(name=name)
+    config.action(
+        ("combine_health section", name),
+        lambda: health.sections.update({name: function}),
+        introspectables=(found,),
+    )
+
+
+def add_health_secret(config: Any, value: str | None) -> None:
+    """Make sure that ``value`` is masked in whatever a check says. Empty values are ignored."""
+    if value and not health_of(config.registry).redactor.add(value):
+        log.warning("a secret of fewer than 4 characters cannot be masked in health results")
+
+
+def make_add_health_plugin(plugins: Plugins) -> Callable[..., None]:
+    """The directive ``config.add_health_plugin`` of one application."""
+
+    def add_health_plugin(config: Any, plugin: Any, name: str | None = None) -> None:
+        """Add a pluggy plugin (module, object or dotted name) that no entry point announces."""
+        health_of(config.registry).still_open(f"health plugin {name or plugin!r}")
+        plugins.add(config.maybe_dotted(plugin), name)
+
+    return add_health_plugin

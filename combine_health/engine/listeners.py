@@ -1,0 +1,152 @@
+"""Telling the log and the plugins what happened, each on a thread of its own.
+
+Whoever tells never waits: a listener that hangs, or a log handler that blocks, delays its own
+events alone, and an exception ends nothing but the call that raised it.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from typing import TypeAlias
+
+from combine_health.endpoints.redaction import Redactor
+from combine_health.engine.daemon_threads import IDLE_SECONDS, report
+from combine_health.engine.execute import describe
+from combine_health.engine.history import Change, CheckRun
+from combine_health.server.forks import reset_after_fork
+
+log = logging.getLogger("combine_health")
+
+Event: TypeAlias = Change | CheckRun
+
+LIMIT = 1000  # events that wait for one listener; further ones are dropped and counted
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who listens, to what, and the function to call with it."""
+
+    name: str
+    event: type[Change] | type[CheckRun]
+    call: Callable[[Event], object]
+
+
+class Outbox:
+    """Hands events to one listener, in order. Its thread ends after a minute without any."""
+
+    def __init__(self, listener: Listener, redactor: Redactor) -> None:
+        self.listener = listener
+        self.dropped = 0
+        self.errors = 0
+        self._redactor = redactor
+        self.reset()
+        reset_after_fork(self)
+
+    def reset(self) -> None:
+        """Begin afresh in the child of a fork."""
+        self._lock = Lock()
+        self._waiting: SimpleQueue[Event] = SimpleQueue()
+        self._alive = False
+
+    def put(self, event: Event) -> None:
+        """Have ``event`` delivered soon. Never blocks, never raises."""
+        if not isinstance(event, self.listener.event):
+            return
+        if self._waiting.qsize() >= LIMIT:
+            self.dropped += 1
+            return
+        self._waiting.put(event)
+        with self._lock:
+            if self._alive:
+                return
+            self._alive = True
+        try:
+            name = f"health: {self.listener.name}"
+            Thread(target=self._deliver, name=name, daemon=True).start()
+        except RuntimeError as error:  # the system gives no thread; the next event tries again
+            self._alive = False
+            report(error)
+
+    def _deliver(self) -> None:
+        while True:
+            try:
+                event = self._waiting.get(timeout=IDLE_SECONDS)
+            except Empty:
+                with self._lock:
+                    if self._waiting.empty():
+                        self._alive = False
+                        return
+                continue
+            try:
+                self.listener.call(event)
+            except BaseException as error:  # noqa: BLE001 - said; the next event is delivered
+                self.errors += 1
+                self._say(error)
+
+    def _say(self, error: BaseException) -> None:
+        text = self._redactor.text(describe(error))
+        try:
+            log.error("health listener %s: %s", self.listener.name, text)
+        except Exception as broken:  # noqa: BLE001 - the log may be the very listener that broke
+            report(broken)
+
+
+class Outboxes:
+    """All listeners of one application; the log is the first."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._all = [Outbox(Listener("log", Change, log_change), redactor)]
+
+    def add(self, listener: Listener) -> None:
+        """Add a listener."""
+        self._all.append(Outbox(listener, self._redactor))
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Hand ``events`` on; never blocks."""
+        for outbox in self._all:
+            for event in events:
+                outbox.put(event)
+
+    @property
+    def dropped(self) -> int:
+        """How many events a listener was too slow for."""
+        return sum(outbox.dropped for outbox in self._all)
+
+    @property
+    def errors(self) -> int:
+        """How many calls of listeners have raised."""
+        return sum(outbox.errors for outbox in self._all)
+
+    def names(self) -> Iterable[str]:
+        """Who listens."""
+        return [outbox.listener.name for outbox in self._all]
+
+
+def log_change(change: Event) -> None:
+    """One line for each transition: what, why, and what to do."""
+    assert isinstance(change, Change)
+    what = "service" if change.check is None else f"check {change.check}"
+    if change.after == "healthy":
+        log.info("health %s: %s -> %s", what, change.before, change.after)
+        return
+    log.log(
+        _level(change),
+        "health %s: %s -> %s, cause %s: %s. Remedy: %s",
+        what,
+        change.before,
+        change.after,
+        change.cause or "not named",
+        (change.detail or "no detail").rstrip("."),
+        change.remedy or "none declared",
+    )
+
+
+def _level(change: Change) -> int:
+    if change.after == "draining":  # which somebody ordered
+        return logging.INFO
+    # Requests are turned away; a check alone, or a service that is degraded, need not do that.
+    down = change.check is None and change.after == "unavailable"
+    return logging.ERROR if down else logging.WARNING

@@ -1,0 +1,130 @@
+"""Loading plugins, so that one which is broken becomes a failing check and hides no other."""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+import pluggy
+from pyramid.exceptions import ConfigurationError
+
+from combine_health import hookspecs
+from combine_health.endpoints.redaction import Redactor
+from combine_health.engine.execute import describe
+from combine_health.engine.history import Change, CheckRun
+from combine_health.engine.listeners import Listener
+from combine_health.engine.result import HealthResult
+
+log = logging.getLogger("combine_health")
+
+GROUP = "combine_health"
+
+LISTENED: tuple[tuple[str, type[Change] | type[CheckRun], str], ...] = (
+    ("combine_health_status_changed", Change, "change"),
+    ("combine_health_result", CheckRun, "result"),
+)
+
+
+class Plugins:
+    """The plugins of one application.
+
+    ``register`` is the directive that checks are declared with: through it plugins get conflict
+    detection, override by the application and introspection.
+    """
+
+    def __init__(
+        self,
+        register: Callable[..., None],
+        settings: Mapping[str, Any],
+        blocked: tuple[str, ...],
+        redactor: Redactor,
+    ) -> None:
+        self._register = register
+        self._redactor = redactor
+        self._broken: set[str] = set()
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        for name in blocked:
+            self._manager.set_blocked(name)
+        # Historic: each plugin added later is called as it is added, alone.
+        self._manager.hook.combine_health_register_checks.call_historic(
+            kwargs={"register": register, "settings": settings}
+        )
+
+    def load_entry_points(self) -> None:
+        """Add every installed plugin that is not blocked."""
+        for point in entry_points(group=GROUP):
+            if self._manager.is_blocked(point.name):
+                continue
+            try:
+                plugin = point.load()
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - logged and shown as a check
+                self._report_broken(point.name, error)
+            else:
+                self.add(plugin, point.name)
+
+    def add(self, plugin: Any, name: str | None = None) -> None:
+        """Add one plugin: a module or an object with hook implementations.
+
+        Raises `ConfigurationError` for a plugin that does not fit: its hook takes arguments that do
+        not exist, or it is added twice.
+        """
+        name = name or self._manager.get_canonical_name(plugin)
+        if self._manager.has_plugin(name):
+            raise ConfigurationError(f"health plugin {name}: there are two of this name")
+        try:
+            self._manager.register(plugin, name)
+        except pluggy.PluginValidationError as error:
+            raise ConfigurationError(f"health plugin {name}: {error}") from error
+        except (Exception, SystemExit) as error:
+            if not self._manager.has_plugin(name):  # refused, before any hook was called
+                raise ConfigurationError(f"health plugin {name}: {error}") from error
+            self._report_broken(name, error)
+
+    def verify(self) -> None:
+        """Raise `ConfigurationError` when a plugin implements a hook that does not exist."""
+        try:
+            self._manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            name = self._manager.get_name(error.plugin)
+            raise ConfigurationError(
+                f"health plugin {name}: {error}. The hooks are: {', '.join(_hooks())}."
+                " To do without the plugin, name it in combine_health.disabled_plugins"
+            ) from error
+
+    def listeners(self) -> list[Listener]:
+        """What the plugins listen to, each by itself: one that is slow must not delay others."""
+        found = []
+        for hook, event, argument in LISTENED:
+            implementations = getattr(self._manager.hook, hook).get_hookimpls()
+            for plugin in dict.fromkeys(one.plugin for one in implementations):
+                others = [one for one in self._manager.get_plugins() if one is not plugin]
+                call = self._manager.subset_hook_caller(hook, others)
+                name = f"{self._manager.get_name(plugin)} ({hook})"
+                found.append(Listener(name, event, _by_name(call, argument)))
+        return found
+
+    def _report_broken(self, plugin: str, error: BaseException) -> None:
+        stem = name = "plugin-" + re.sub(r"[^a-z0-9_-]", "-", plugin.lower())[:50]
+        while name in self._broken:
+            name = f"{stem}-{len(self._broken) + 1}"
+        self._broken.add(name)
+        detail = self._redactor.text(describe(error))
+        log.error("health plugin %s does not load or register: %s", plugin, detail)
+        result = HealthResult.failing("plugin_broken", detail)
+        self._register(
+            name,
+            lambda _registry: result,
+            critical=False,  # the service works; its monitoring lacks a part
+            remedy=f"Mend or uninstall the plugin {plugin}, or name it in"
+            " combine_health.disabled_plugins.",
+        )
+
+
+def _by_name(call: Callable[..., object], argument: str) -> Callable[[Any], object]:
+    return lambda event: call(**{argument: event})
+
+
+def _hooks() -> list[str]:
+    return [name for name in vars(hookspecs) if name.startswith("combine_health_")]

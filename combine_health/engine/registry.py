@@ -1,0 +1,244 @@
+"""What one application knows about its health; kept on Pyramid's registry, never in a module."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from pyramid.exceptions import ConfigurationError
+from zope.interface import Interface, implementer
+
+from combine_health.endpoints.redaction import Redactor
+from combine_health.engine.check import Check
+from combine_health.engine.history import KEPT, Change, remember
+from combine_health.engine.listeners import Event, Outboxes
+from combine_health.engine.maintenance_watch import INTERVAL, TIMEOUT, MaintenanceWatch
+from combine_health.engine.runner import Clock, Runner
+from combine_health.engine.state import Reading
+from combine_health.engine.verdict import Circumstances, Saturation, Service, judge
+from combine_health.server.forks import reset_after_fork
+from combine_health.settings import HealthEnvironmentError, HealthSettings, in_variable
+
+if TYPE_CHECKING:
+    from combine_health.engine.snapshot import Held
+
+
+log = logging.getLogger("combine_health")
+
+OBSERVED_EVERY = 1.0  # seconds
+
+
+class IHealthRegistry(Interface):  # type: ignore[misc]  # zope.interface has no types
+    """The utility under which the `HealthRegistry` is found."""
+
+
+@implementer(IHealthRegistry)
+class HealthRegistry:
+    """Settings, checks, sections, the runner and the state of one application."""
+
+    def __init__(self, registry: Any, settings: HealthSettings) -> None:
+        self.settings = settings
+        self.redactor = Redactor()
+        self.checks: dict[str, Check] = {}
+        self.disabled: dict[str, Check] = {}
+        self.sections: dict[str, Callable[[Any], Any]] = {}
+        self.clock = Clock()
+        self.prefix = ""
+        """The route prefix of the endpoints, such as ``/internal``."""
+        self.read_saturation: Callable[[], Saturation] | None = None
+        """Set by a server that knows its worker threads; called often, so it must not block."""
+        self.held: Held | None = None
+        """The snapshot that was made last."""
+        self.outboxes = Outboxes(self.redactor)
+        self.recent: tuple[Change, ...] = ()
+        """The last transitions of the service, the newest at the end."""
+        self.transitions = 0
+        self._said: set[str] = set()
+        self._registry = registry
+        self._runner: Runner | None = None
+        self.started = self.clock.monotonic()
+        self._draining = False
+        self._turns = 0
+        self.reset()
+        reset_after_fork(self)
+
+    def reset(self) -> None:
+        """Begin afresh in the child of a fork."""
+        self._building = Lock()
+        self._observing = Lock()
+        self._status = Service.STARTING
+
+    def still_open(self, what: str) -> None:
+        """Raise `ConfigurationError` naming ``what`` once the checks are fixed."""
+        if self._runner is not None:
+            raise ConfigurationError(f"{what}: too late, the application is made already")
+
+    def add_check(self, check: Check) -> None:
+        """Take ``check``, with what the settings say about it.
+
+        Raises `ConfigurationError` once the runner exists: its checks are fixed.
+        """
+        self.still_open(f"health check {check.name!r}")
+        try:
+            check = replace(check, **self.settings.overrides_of(check.name))
+        except ValueError as error:
+            raise HealthEnvironmentError(f"{error} (by combine_health.check.*)") from None
+        self.checks.pop(check.name, None)
+        self.disabled.pop(check.name, None)
+        disabled = check.name in self.settings.disabled
+        (self.disabled if disabled else self.checks)[check.name] = check
+
+    @property
+    def runner(self) -> Runner:
+        """The runner; made when it is first asked for."""
+        if self._runner is None:
+            with self._building:
+                if self._runner is None:
+                    self._runner = self._make_runner()
+        return self._runner
+
+    def _make_runner(self) -> Runner:
+        self.maintenance = MaintenanceWatch(
+            self.settings.maintenance_path, self.clock, self.redactor, self._turned
+        )
+        self.maintenance.look()  # now: a process born in maintenance must not say ready first
+        background = self.settings.background
+        chores = [Check("maintenance", self.maintenance.look, interval=INTERVAL, timeout=TIMEOUT)]
+        if background:
+            # What the passing of time changes is noticed by nobody else.
+            chores.append(Check("observe", lambda _: self.observe(), interval=OBSERVED_EVERY))
+        # Only now is every secret known.
+        for checks in (self.checks, self.disabled):
+            checks.update({name: self._clean(check) for name, check in checks.items()})
+        return Runner(
+            self.checks.values(),
+            self._registry,
+            self.redactor,
+            background=background,
+            clock=self.clock,
+            chores=chores,
+            tell=partial(self._tell, judging=background),
+        )
+
+    def _clean(self, check: Check) -> Check:
+        prose = self.redactor.prose
+        return replace(
+            check,
+            remedy=prose(check.remedy),
+            remedies={cause: prose(text) or "" for cause, text in check.remedies.items()},
+            runbook=prose(check.runbook),
+        )
+
+    def groups(self) -> dict[str, frozenset[str]]:
+        """Every group with the names of its checks. The settings win over what checks declare."""
+        declared: dict[str, frozenset[str]] = {}
+        for check in (*self.checks.values(), *self.disabled.values()):
+            for group in check.groups:
+                declared[group] = declared.get(group, frozenset()) | {check.name}
+        declared.update({name: frozenset(ones) for name, ones in self.settings.groups.items()})
+        return {name: names & self.checks.keys() for name, names in declared.items()}
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is about to end: not ready, and alive. The server sets it."""
+        return self._draining
+
+    @draining.setter
+    def draining(self, draining: bool) -> None:
+        self._draining = draining
+        self._turned()
+        self.observe()
+
+    def _turned(self) -> None:
+        self._turns += 1
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Differs whenever a status may have changed by anything but the passing of time."""
+        return self.runner.moved, self._turns
+
+    def circumstances(self) -> Circumstances:
+        """What decides besides the checks, as it is now. Takes no lock and does no I/O."""
+        _ = self.runner  # the watch is made with it
+        now = self.clock.monotonic()
+        return Circumstances(
+            now,
+            self._draining,
+            self.maintenance.order(now),
+            self.maintenance.ends,
+            self.read_saturation() if self.read_saturation else None,
+            self.settings.saturated_after,
+            self.settings.stuck_after,
+        )
+
+    def say_once(self, key: str, warning: str) -> None:
+        """Log ``warning``, once in the life of the application."""
+        if key not in self._said:
+            self._said.add(key)
+            log.warning("%s", warning)
+
+    def observe(self) -> None:
+        """Tell the log and the listeners what happened, and what has become of the service.
+
+        Where checks run at the request, only after all of them did: what nobody asked for is old,
+        and says nothing about the service.
+        """
+        self._tell(judging=True)
+
+    def _tell(self, *, judging: bool) -> None:
+        # One at a time, or a status could be told before the change of the check that decided it.
+        with self._observing:
+            events: list[Event]
+            events, readings = self.runner.take()
+            if judging and (change := self._turn(readings)):
+                events.append(change)
+            self.outboxes.tell(events)
+
+    def _turn(self, readings: Sequence[Reading]) -> Change | None:
+        verdict = judge(readings, self.circumstances())
+        if verdict.status is self._status:
+            return None
+        change = Change(
+            None,
+            self._status,
+            verdict.status,
+            verdict.cause,
+            verdict.detail,
+            verdict.remedy,
+            self.clock.wall(),
+        )
+        self._status = verdict.status
+        self.recent = remember(self.recent, change, KEPT)
+        self.transitions += 1
+        return change
+
+    def verify(self) -> None:
+        """Raise `HealthEnvironmentError` where a setting names a check that does not exist."""
+        known = {*self.checks, *self.disabled}
+        strange = [
+            f"combine_health.disabled names {n!r}" for n in self.settings.disabled if n not in known
+        ]
+        strange += [
+            f"combine_health.check.{name.lower()}.{setting} is set"
+            for name, setting in self.settings.overrides
+            if name not in set(map(in_variable, known))
+        ]
+        strange += [
+            f"combine_health.group.{group} names {name!r}"
+            for group, members in self.settings.groups.items()
+            for name in members
+            if name not in known
+        ]
+        if strange:
+            raise HealthEnvironmentError(
+                f"{'; '.join(strange)}: there is no such health check. Known: "
+                + (", ".join(sorted(known)) or "none")
+            )
+
+
+def health_of(registry: Any) -> HealthRegistry:
+    """The application's `HealthRegistry`; `ComponentLookupError` where the add-on is missing."""
+    found: HealthRegistry = registry.getUtility(IHealthRegistry)
+    return found

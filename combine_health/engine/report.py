@@ -1,0 +1,155 @@
+"""What the probes say: the one place that decides the answers of /health, ready and startup.
+
+A `Probe` is what is to be said; `plain` says it in the words of the runbook, and
+`combine_health.health_json` in those of application/health+json.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from math import ceil
+
+from combine_health.engine.check import Check, Kind
+from combine_health.engine.result import Json, Status
+from combine_health.engine.state import Reading
+from combine_health.engine.verdict import Circumstances, Service, Verdict, judge
+
+JSON = "application/json"
+RETRY = 2  # seconds, where no check's interval says when to ask again
+LONGEST_RETRY = 30
+
+
+class Grade(StrEnum):
+    """How a probe, or a check, stands: the three words of application/health+json."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer in full: status code, body, and Retry-After in seconds where there is one."""
+
+    status: int
+    body: bytes
+    retry_after: int | None = None
+    content_type: str = JSON
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """All headers but Content-Length, Date and those of the connection."""
+        headers = [
+            ("Content-Type", self.content_type),
+            ("Cache-Control", "no-store"),
+            ("Vary", "Accept"),
+        ]
+        if self.retry_after is not None:
+            headers.append(("Retry-After", str(self.retry_after)))
+        return headers
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a probe is told: a word, how grave it is, and the checks that are public in it."""
+
+    status: str
+    grade: Grade
+    retry_after: int | None = None
+    spoken: tuple[Reading, ...] = ()
+    """Checks with public words."""
+    named: tuple[Reading, ...] = ()
+    """Checks that were asked for, by name or by group."""
+
+    @property
+    def code(self) -> int:
+        """The HTTP status."""
+        return 503 if self.grade is Grade.FAIL else 200
+
+    def naming(self, readings: Iterable[Reading]) -> "Probe":
+        """The same, with these checks named."""
+        return replace(self, named=tuple(readings))
+
+
+def live(readings: Iterable[Reading], circumstances: Circumstances) -> Probe:
+    """``/health``: 503 while a critical ``live`` check fails, or no worker thread moves."""
+    dead = [
+        one.check
+        for one in readings
+        if one.check.kind is Kind.LIVE and one.check.critical and one.status is Status.FAILING
+    ]
+    if dead or circumstances.stuck:
+        return Probe("unhealthy", Grade.FAIL, _retry_after(dead))
+    return Probe("healthy", Grade.PASS)
+
+
+def ready(readings: Iterable[Reading], circumstances: Circumstances) -> Probe:
+    """``/health/ready``: 503 unless requests should come here."""
+    readings = tuple(readings)
+    verdict = judge(readings, circumstances)
+    spoken = tuple(one for one in readings if one.check.words)
+    grade = grade_of(verdict.status)
+    if grade is Grade.FAIL:
+        return Probe(verdict.status, grade, _wait(verdict, circumstances), spoken)
+    return Probe("ready", grade, None, spoken)
+
+
+def startup(readings: Iterable[Reading]) -> Probe:
+    """``/health/startup``: 503 until each critical ``startup`` check has passed."""
+    waiting = [
+        one.check
+        for one in readings
+        if one.check.kind is Kind.STARTUP and one.check.critical and not one.passing
+    ]
+    if waiting:
+        return Probe("starting", Grade.FAIL, _retry_after(waiting))
+    return Probe("started", Grade.PASS)
+
+
+def asked(reading: Reading) -> Reading:
+    """``reading`` of a check that was asked for by name: whoever asks wants to know, so it counts."""
+    kind = Kind.READY if reading.check.kind is Kind.INFO else reading.check.kind
+    return replace(reading, check=replace(reading.check, critical=True, kind=kind))
+
+
+def plain(probe: Probe) -> Answer:
+    """The words of the runbook."""
+    body: dict[str, Json] = {"status": probe.status}
+    body.update({one.check.name: word_of(one) for one in probe.spoken})
+    if probe.named:
+        body["checks"] = {one.check.name: one.status for one in probe.named}
+    return Answer(probe.code, encode(body), probe.retry_after)
+
+
+def grade_of(status: Service) -> Grade:
+    """How grave the state of the service is."""
+    if status.ready:
+        return Grade.PASS if status is Service.HEALTHY else Grade.WARN
+    return Grade.FAIL
+
+
+def word_of(one: Reading) -> str:
+    """The public word of a check that has words."""
+    assert one.check.words is not None
+    good, bad = one.check.words
+    if one.passing:
+        return good
+    return bad if one.status is Status.FAILING else Status.UNKNOWN
+
+
+def encode(body: Mapping[str, Json]) -> bytes:
+    """``body`` as the bytes of a JSON document."""
+    return json.dumps(body, allow_nan=False).encode()
+
+
+def _wait(verdict: Verdict, circumstances: Circumstances) -> int:
+    if verdict.status is Service.MAINTENANCE:
+        left = circumstances.maintenance_ends - circumstances.now
+        return max(1, min(LONGEST_RETRY, ceil(left)))
+    return _retry_after(verdict.checks)
+
+
+def _retry_after(checks: Iterable[Check]) -> int:
+    soonest = min((check.interval for check in checks), default=RETRY)
+    return max(1, min(LONGEST_RETRY, ceil(soonest)))

@@ -1,0 +1,387 @@
+"""Runs the checks: one run per check at a time, hard deadlines, on daemon threads.
+
+One scheduler thread sleeps until the next check is due or the next deadline passes. A check that
+ignores its deadline keeps its one thread, is reported as timed out and is not started again until
+it returns. Readers only ever copy what is known: a probe never waits for a check (but see
+`Runner.refresh`).
+"""
+
+import atexit
+import logging
+import weakref
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from heapq import heapify, heappop, heappush
+from itertools import count
+from queue import Empty, SimpleQueue
+from threading import Condition, Thread
+from time import monotonic
+from typing import Any, TypeAlias
+
+from combine_health.endpoints.redaction import Redactor
+from combine_health.engine.check import Check, Kind
+from combine_health.engine.daemon_threads import DaemonPool, report
+from combine_health.engine.execute import run
+from combine_health.engine.history import Change, CheckRun
+from combine_health.engine.result import HealthResult, Status
+from combine_health.engine.state import TIMEOUT, Outcome, Reading, State, read
+from combine_health.server.forks import reset_after_fork
+
+log = logging.getLogger("combine_health")
+
+Happened: TypeAlias = Change | CheckRun
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Where time comes from: every age and deadline is monotonic, the wall clock is only shown."""
+
+    monotonic: Callable[[], float] = monotonic
+    wall: Callable[[], datetime] = _utc_now
+
+
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    started: float
+    overdue: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    check: Check
+    state: State
+    chore: bool = False
+    attempt: _Attempt | None = None
+    skipped: int = 0  # runs that did not take place because one before them hung
+    wake: int = 0  # number of the one entry of the agenda that counts
+
+
+class Runner:
+    """Runs ``checks`` against ``registry`` and remembers what they found.
+
+    ``chores`` are run like checks and shown to nobody. ``tell`` is called when something happened,
+    on the thread where it did, so it must neither block nor raise; `take` says what it was.
+    """
+
+    def __init__(
+        self,
+        checks: Iterable[Check],
+        registry: Any,
+        redactor: Redactor,
+        *,
+        background: bool = True,
+        clock: Clock | None = None,
+        chores: Iterable[Check] = (),
+        tell: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._checks = tuple(checks)
+        self._chores = tuple(chores)
+        self._registry = registry
+        self._redactor = redactor
+        self._background = background
+        self._clock = clock or Clock()
+        self._tell_that = tell
+        self.moved = 0
+        """How often any check has changed its status; readers compare it to know what is new."""
+        self.reset()
+        _RUNNERS.add(self)
+        reset_after_fork(self)
+
+    def reset(self) -> None:
+        """Begin afresh; also in a fork's child, where the parent's threads and locks are void."""
+        self.moved += 1
+        self._changed = Condition()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._started = False
+        self._stopped = False
+        self._agenda: list[tuple[float, int, _Slot]] = []
+        self._numbers = count(1)
+        self._pool: DaemonPool[tuple[HealthResult, float]] = DaemonPool()
+        since = self._clock.wall()
+        self._slots = {check.name: _Slot(check, State(since)) for check in self._checks}
+        for chore in self._chores:  # under names that no check can have
+            self._slots[f"({chore.name})"] = _Slot(chore, State(since), chore=True)
+        self._events: list[Happened] = []
+
+    # Starting and stopping
+
+    def start(self) -> None:
+        """Begin to run in the background; once is enough, later calls do nothing."""
+        if self._begun() or not self._background:
+            return
+        with self._changed:
+            if self._begun():
+                return
+            self._started = True
+            now = self._clock.monotonic()
+            for slot in self._slots.values():
+                if slot.attempt is None:  # one under way keeps its deadline, and plans the next
+                    self._plan(slot, now)
+        try:
+            Thread(
+                target=_schedule, args=(weakref.ref(self), self._wake), name="health", daemon=True
+            ).start()
+        except RuntimeError:  # the system gives no thread; the next probe tries again
+            log.exception("the health checks cannot start")
+            self._started = False
+            return
+        weakref.finalize(self, self._wake.put, None).atexit = False
+
+    def _begun(self) -> bool:
+        return self._started or self._stopped
+
+    def stop(self) -> None:
+        """Start no further run. Runs under way are left alone; nobody waits for them."""
+        with self._changed:
+            self._stopped = True
+        self._wake.put(None)
+
+    # Reading
+
+    def readings(self) -> list[Reading]:
+        """Every check as it stands now, in the order of declaration. Starts the background runs.
+
+        It takes no lock: what a slot holds is replaced whole, never changed.
+        """
+        self.start()
+        now = self._clock.monotonic()
+        return [self._read(slot, now) for slot in self._slots.values() if not slot.chore]
+
+    def reading(self, name: str) -> Reading | None:
+        """One check as it stands now; ``None`` if there is none of that name."""
+        slot = self._slots.get(name)
+        return None if slot is None else self._read(slot, self._clock.monotonic())
+
+    def take(self) -> tuple[list[Happened], list[Reading]]:
+        """What happened since the last call, in its order, and every check as it stood after that.
+
+        Both are of one moment: whoever judges the readings has also been told what made them so.
+        """
+        self.start()
+        with self._changed:
+            events, self._events = self._events, []
+            return events, self.readings()
+
+    def wait_idle(self, timeout: float) -> bool:
+        """Wait until no run is under way, at most ``timeout`` real seconds; for tests."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not any(slot.attempt for slot in self._slots.values()), timeout
+            )
+
+    def refresh(self, kinds: Collection[Kind], names: Collection[str] | None = None) -> None:
+        """Run the checks of ``kinds`` now and wait for them, each at most until its deadline.
+
+        Only those called ``names``, if given. For ``combine_health.background = false``. Requests
+        at the same time share one run.
+        """
+        self._launch_due()
+        waiting = []
+        for slot in self._slots.values():
+            if slot.chore:
+                wanted = self._is_due(slot)
+            else:
+                wanted = slot.check.kind in kinds and (names is None or slot.check.name in names)
+            if wanted and not _is_done(slot) and (attempt := self._join(slot)):
+                waiting.append((slot, attempt))
+        with self._changed:
+            while True:
+                now = self._clock.monotonic()
+                self._overdue_at(now)
+                ends = [
+                    attempt.started + slot.check.timeout
+                    for slot, attempt in waiting
+                    if slot.attempt is attempt and not attempt.overdue
+                ]
+                if not ends:
+                    break
+                self._changed.wait(max(0.0, min(ends) - now))
+        self._tell()
+
+    # The machine
+
+    def tick(self) -> float | None:
+        """Do all that is due; return the seconds until the next thing is, if there is any."""
+        self._launch_due()
+        with self._changed:
+            now = self._clock.monotonic()
+            delay = None if not self._agenda else max(0.0, self._agenda[0][0] - now)
+        self._tell()
+        return delay
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped
+
+    def _launch_due(self) -> None:
+        while True:
+            with self._changed:
+                slot = self._overdue_at(self._clock.monotonic())
+                if slot is None:
+                    return
+                attempt = self._begin(slot)
+            self._launch(slot, attempt)
+
+    def _overdue_at(self, now: float) -> _Slot | None:
+        """Call overdue what is; return the first check that is due to be run, if one is."""
+        while self._agenda and self._agenda[0][0] <= now:
+            _, number, slot = heappop(self._agenda)
+            if number != slot.wake:
+                continue  # replaced by a later plan
+            if slot.attempt is not None:
+                self._overdue(slot, slot.attempt, now)
+            elif not self._stopped:
+                return slot
+        return None
+
+    def _join(self, slot: _Slot) -> _Attempt | None:
+        """The attempt under way, or else a new one."""
+        with self._changed:
+            if slot.attempt is not None or self._stopped:
+                return slot.attempt
+            attempt = self._begin(slot)
+        self._launch(slot, attempt)
+        return attempt
+
+    def _is_due(self, slot: _Slot) -> bool:
+        latest = slot.state.latest
+        now = self._clock.monotonic()
+        return latest is None or now - latest.started >= slot.check.interval
+
+    def _plan(self, slot: _Slot, when: float) -> None:
+        slot.wake = next(self._numbers)
+        heappush(self._agenda, (when, slot.wake, slot))
+        if len(self._agenda) > 2 * len(self._slots) + 64:  # long deadlines that were met
+            self._agenda = [entry for entry in self._agenda if entry[1] == entry[2].wake]
+            heapify(self._agenda)
+
+    def _begin(self, slot: _Slot) -> _Attempt:
+        now = self._clock.monotonic()
+        attempt = slot.attempt = _Attempt(now)
+        self._plan(slot, now + slot.check.timeout)
+        return attempt
+
+    def _launch(self, slot: _Slot, attempt: _Attempt) -> None:
+        """Start the run; without the lock, or no other could end while threads are started."""
+        try:
+            self._pool.submit(partial(self._run, slot.check), partial(self._finish, slot, attempt))
+        except RuntimeError as error:  # the system gives no thread
+            result = HealthResult(Status.FAILING, "no_thread", self._redactor.text(str(error)))
+            self._finish(slot, attempt, (result, attempt.started))
+
+    def _run(self, check: Check) -> tuple[HealthResult, float]:
+        result = run(check, self._registry, self._redactor)
+        return result, self._clock.monotonic()  # here: waiting for the lock is not its fault
+
+    def _overdue(self, slot: _Slot, attempt: _Attempt, now: float) -> None:
+        attempt.overdue = True
+        detail = f"no answer within {slot.check.timeout:g} s"
+        self._record(slot, HealthResult(Status.FAILING, TIMEOUT, detail), attempt.started, now)
+        if slot.state.failures < slot.check.fall:
+            # Each further interval it hangs counts, or a hung check would never reach its fall.
+            self._plan(slot, now + slot.check.interval)
+        self._changed.notify_all()
+
+    def _finish(self, slot: _Slot, attempt: _Attempt, found: tuple[HealthResult, float]) -> None:
+        result, now = found
+        with self._changed:
+            if slot.attempt is not attempt:
+                return  # of a run before a fork
+            slot.attempt = None
+            took = now - attempt.started
+            if attempt.overdue or took >= slot.check.timeout:
+                result = HealthResult(Status.FAILING, TIMEOUT, f"answered after {took:.1f} s")
+            if attempt.overdue:  # counted already; only what is known of it is newer now
+                slot.skipped += int(took / slot.check.interval)
+                slot.state = replace(slot.state, latest=_outcome(result, attempt.started, now))
+            else:
+                self._record(slot, result, attempt.started, now)
+            self._plan_next(slot, attempt, now)
+            self._changed.notify_all()
+        if self._wake.empty():
+            self._wake.put(None)
+        self._tell()
+
+    def _plan_next(self, slot: _Slot, attempt: _Attempt, now: float) -> None:
+        if self._started and not self._stopped and not _is_done(slot):
+            self._plan(slot, max(now, attempt.started + slot.check.interval))
+        else:
+            slot.wake = 0
+
+    def _record(self, slot: _Slot, found: HealthResult, started: float, now: float) -> None:
+        outcome = _outcome(found, started, now)
+        before = slot.state
+        wall = self._clock.wall()
+        slot.state = before.after(outcome, slot.check, wall)
+        if slot.chore:
+            return
+        self._events.append(
+            CheckRun(
+                slot.check.name,
+                outcome.status,
+                outcome.cause,
+                outcome.detail,
+                outcome.data,
+                now - started,
+                wall,
+            )
+        )
+        if before.settled is not slot.state.settled:
+            self.moved += 1
+            self._events.append(slot.state.recent[-1])
+
+    def _read(self, slot: _Slot, now: float) -> Reading:
+        attempt = slot.attempt
+        return read(slot.check, slot.state, attempt.started if attempt else None, now, slot.skipped)
+
+    def _tell(self) -> None:
+        """Tell that something happened, outside the lock."""
+        if not self._events:
+            return
+        try:
+            self._tell_that()
+        except Exception as error:  # noqa: BLE001 - reported; the checks go on
+            report(error)
+
+
+def _outcome(found: HealthResult, started: float, now: float) -> Outcome:
+    return Outcome(Status(found.status), found.cause, found.detail, found.data, started, now)
+
+
+def _is_done(slot: _Slot) -> bool:
+    return slot.check.kind is Kind.STARTUP and slot.state.ever_healthy
+
+
+def _schedule(runner_ref: "weakref.ref[Runner]", wake: "SimpleQueue[None]") -> None:
+    """The scheduler thread. It holds no runner while it sleeps: an abandoned one is collected."""
+    while (runner := runner_ref()) is not None and not runner.stopped:
+        try:
+            delay = runner.tick()
+        except Exception as error:  # noqa: BLE001 - reported, and it goes on
+            report(error)
+            delay = 1.0
+        del runner
+        # A queue and no Event: a finalizer may put into it while this thread is inside of it.
+        with suppress(Empty):
+            wake.get(timeout=delay)
+            while True:
+                wake.get_nowait()
+
+
+_RUNNERS: "weakref.WeakSet[Runner]" = weakref.WeakSet()
+
+
+def _at_exit() -> None:
+    for runner in list(_RUNNERS):
+        runner.stop()
+
+
+atexit.register(_at_exit)

@@ -1,0 +1,130 @@
+"""From readings and circumstances to one word for the service: the machine of its states."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from math import inf
+
+from combine_health.engine.check import Check, Kind
+from combine_health.engine.maintenance import Maintenance
+from combine_health.engine.result import Status
+from combine_health.engine.state import Reading
+
+SATURATED = "worker_saturation"
+STUCK = "workers_stuck"
+SATURATED_REMEDY = (
+    "All worker threads are busy and requests wait. Look for slow requests (docker-compose logs app"
+    ' | grep -i "slow\\|timeout"), then add threads or instances.'
+)
+STUCK_REMEDY = (
+    "No request has been finished for a long time while others wait: restart the process."
+)
+
+
+class Service(StrEnum):
+    """The state of the service. The first two are ready."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    STARTING = "starting"
+    UNAVAILABLE = "unavailable"
+    MAINTENANCE = "maintenance"
+    DRAINING = "draining"
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests should come here."""
+        return self in {Service.HEALTHY, Service.DEGRADED}
+
+
+@dataclass(frozen=True, slots=True)
+class Saturation:
+    """The server's worker threads at one moment. Times are those of ``health.clock.monotonic``."""
+
+    threads: int
+    busy: int
+    queue: int  # requests that wait for a thread
+    since: float | None = None
+    """Since when, without a break, every thread is busy and requests wait; ``None``: it is not."""
+    stuck_since: float | None = None
+    """Since when requests wait and none has been finished; ``None``: none waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What decides besides the checks. ``now`` is monotonic; limits are seconds."""
+
+    now: float = 0.0
+    draining: bool = False
+    maintenance: Maintenance | None = None
+    maintenance_ends: float = inf
+    saturation: Saturation | None = None
+    saturated_after: float = inf
+    stuck_after: float = inf
+
+    @property
+    def saturated(self) -> bool:
+        """Whether the worker threads have been saturated for too long to be ready."""
+        since = self.saturation.since if self.saturation else None
+        return since is not None and self.now - since >= self.saturated_after
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the worker threads have finished nothing for too long to be alive."""
+        since = self.saturation.stuck_since if self.saturation else None
+        return since is not None and self.now - since >= self.stuck_after
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The state of the service, and what decided it."""
+
+    status: Service
+    cause: str | None = None
+    detail: str | None = None
+    remedy: str | None = None
+    checks: tuple[Check, ...] = ()
+    """The checks that decided, if it was checks."""
+
+
+def judge(readings: Iterable[Reading], circumstances: Circumstances) -> Verdict:
+    """The state of the service: what an operator ordered comes first, then what was found."""
+    if circumstances.draining:
+        return Verdict(Service.DRAINING, "draining", "the server finishes its requests and ends")
+    order = circumstances.maintenance
+    if order is not None:
+        until = order.until.isoformat(timespec="seconds")
+        return Verdict(
+            Service.MAINTENANCE,
+            "maintenance",
+            f"{order.reason} ({order.owner}, until {until})",
+            "It ends by itself; to end it now: python -m combine_health maintenance off",
+        )
+    deciding = [one for one in readings if one.check.kind is not Kind.INFO]
+    down = [one for one in deciding if one.check.critical and one.status in _DOWN]
+    if down:
+        return _because_of(Service.UNAVAILABLE, down)
+    if circumstances.saturated:
+        return Verdict(Service.UNAVAILABLE, SATURATED, None, SATURATED_REMEDY)
+    starting = [one for one in deciding if one.check.critical and one.status is Status.STARTING]
+    if starting:
+        return _because_of(Service.STARTING, starting)
+    worse = [one for one in deciding if one.status not in _FINE]
+    if worse:
+        return _because_of(Service.DEGRADED, worse)
+    return Verdict(Service.HEALTHY)
+
+
+_DOWN = frozenset({Status.FAILING, Status.UNKNOWN})
+_FINE = frozenset({Status.HEALTHY, Status.STARTING})
+
+
+def _because_of(status: Service, readings: list[Reading]) -> Verdict:
+    first = readings[0]
+    return Verdict(
+        status,
+        f"{first.check.name}.{first.cause}" if first.cause else first.check.name,
+        first.detail,
+        first.remedy,
+        tuple(one.check for one in readings),
+    )

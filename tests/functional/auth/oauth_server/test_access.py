@@ -1,0 +1,177 @@
+"""An access token at work: what it costs, and when it opens nothing. T37, T42."""
+
+import gc
+import statistics
+import time
+
+import pytest
+from pyramid.testing import DummyRequest
+from sqlalchemy import text
+
+from combine_auth.oauth_server.access import _FIND
+from combine_auth.tokens import BearerToken
+from combine_auth.tokens.form import ACCESS
+from combine_core.database import session_factory
+
+
+@pytest.fixture
+def token(provider, client_):
+    return provider.tokens(client_)["access_token"]
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_one_statement(provider, token):
+    provider.who(token)
+    with provider.service.statements() as sent:
+        answer = provider.wire.get("/whoami", headers=bearer(token)).json
+    assert len(sent) == 1
+    assert (answer["email"], answer["kind"]) == ("ann@example.com", "token")
+
+
+def test_the_statement_reads_by_indexes_alone(provider, token):
+    """In tables of many rows as well: nothing but indexes is left to choose, and that suffices."""
+    engine = provider.service.engine
+    query = _FIND.compile(engine, compile_kwargs={"render_postcompile": True})
+    with engine.connect() as connection:
+        connection.execute(text("SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off"))
+        explained = connection.exec_driver_sql(
+            f"EXPLAIN {query}", query.construct_params({"token_sha256": b"0" * 32})
+        )
+        plan = "\n".join(row[0] for row in explained)
+    assert "Seq Scan" not in plan
+    assert "uq_oauth_tokens_token_sha256" in plan
+
+
+def test_the_check_takes_little_cpu(provider, token):
+    """Under 0.3 ms of this process's CPU; the best of several tries, for others use the machine."""
+    means = BearerToken()
+    with session_factory(provider.service.registry)() as session:
+        request = DummyRequest(dbsession=session, environ={})
+        request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+        provider.who(token)
+
+        def once():
+            started = time.process_time()
+            for _ in range(50):
+                assert means.prove(request, means.presented(request)) is not None
+            return (time.process_time() - started) / 50 * 1000
+
+        once()
+        gc.disable()
+        try:
+            tries = [once() for _ in range(12)]
+        finally:
+            gc.enable()
+    assert min(tries) < 0.3, (min(tries), statistics.median(tries))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE oauth_tokens SET revoked_at = now()",
+        "UPDATE oauth_tokens SET expires_at = now()",
+        "UPDATE oauth_tokens SET token_sha256 = sha256('')  WHERE kind = 'access'",
+        "UPDATE oauth_grants SET revoked_at = now()",
+        "DELETE FROM oauth_grants",
+        "UPDATE oauth_clients SET disabled_at = now()",
+        "UPDATE users SET disabled_at = now() WHERE email = 'ann@example.com'",
+        "UPDATE users SET disabled_at = now() WHERE email = 'dev@example.com'",
+    ],
+)
+def test_a_dead_token_opens_nothing(provider, token, change):
+    assert provider.who(token) == "ann@example.com"
+    provider.service.execute(change)
+    assert provider.who(token) is None
+
+
+def test_a_bad_one_never_falls_back_to_the_cookie(provider, token):
+    browser = provider.browser()
+    for bad in (ACCESS.new(), token[:-1] + "!", "x", token.replace("_at_", "_rt_")):
+        assert browser.get("/whoami", headers=bearer(bad)).json["email"] is None
+
+
+def test_wrong_checksum_costs_no_statement(provider, token):
+    wrong = token[:-1] + ("a" if token[-1] != "a" else "b")
+    with provider.service.statements() as sent:
+        assert provider.who(wrong) is None
+    assert sent == []
+
+
+def test_last_use_is_written_once_a_minute_and_never_fails_a_request(provider, token):
+    query = "SELECT last_used_at FROM oauth_grants"
+    assert provider.service.execute(query) == [(None,)]
+    provider.who(token)
+    [(first,)] = provider.service.execute(query)
+    assert first is not None
+    provider.who(token)
+    assert provider.service.execute(query) == [(first,)]
+    provider.service.execute("UPDATE oauth_grants SET last_used_at = now() - interval '61 seconds'")
+    # While somebody holds the row, nobody waits for it.
+    with provider.service.session() as session:
+        session.execute(text("SELECT 1 FROM oauth_grants FOR UPDATE"))
+        started = time.perf_counter()
+        assert provider.who(token) == "ann@example.com"
+        assert time.perf_counter() - started < 5
+    provider.who(token)
+    [(later,)] = provider.service.execute(query)
+    assert later >= first
+
+
+def test_no_table_grows_for_ever(provider, client_):
+    provider.tokens(client_)
+    provider.wire.post("/oauth/device", {"client_id": "combine-cli"})
+    tables = ("oauth_codes", "oauth_devices", "oauth_tokens", "oauth_grants")
+    for table in tables:
+        provider.service.execute(f"UPDATE {table} SET expires_at = now() - interval '25 hours'")
+    provider.tokens(client_)
+    counts = [provider.service.execute(f"SELECT count(*) FROM {table}")[0][0] for table in tables]
+    # What the last consent brought, and no more.
+    assert counts == [1, 0, 2, 1]
+
+
+def test_a_hundred_consents_to_one_client_at_most(provider, client_, monkeypatch):
+    from combine_auth.oauth_server import lifetimes
+
+    monkeypatch.setattr(lifetimes, "MOST_GRANTS", 3)
+    browser = provider.browser()
+    tokens = [provider.tokens(client_, browser)["access_token"] for _ in range(5)]
+    assert [provider.who(token) is not None for token in tokens] == [False] * 2 + [True] * 3
+
+
+def test_metadata(provider):
+    answer = provider.wire.get("/.well-known/oauth-authorization-server")
+    assert answer.content_type == "application/json"
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    known = answer.json
+    assert known["issuer"] == provider.issuer
+    for name, path in (
+        ("authorization_endpoint", "authorize"),
+        ("token_endpoint", "token"),
+        ("revocation_endpoint", "revoke"),
+        ("introspection_endpoint", "introspect"),
+        ("device_authorization_endpoint", "device"),
+    ):
+        assert known[name] == f"{provider.issuer}/oauth/{path}"
+    assert known["code_challenge_methods_supported"] == ["S256"]
+    assert known["response_types_supported"] == ["code"]
+    assert known["response_modes_supported"] == ["query"]
+    assert known["authorization_response_iss_parameter_supported"] is True
+    assert set(known["grant_types_supported"]) == {
+        "authorization_code",
+        "refresh_token",
+        "client_credentials",
+        "urn:ietf:params:oauth:grant-type:device_code",
+    }
+
+
+def test_metadata_in_production(make_service):
+    from tests.functional.auth.conftest import PRODUCTION
+
+    service = make_service(PRODUCTION)
+    answer = service.client(HTTP_HOST="combine.example.com").get(
+        "/.well-known/oauth-authorization-server"
+    )
+    assert answer.json["issuer"] == "https://combine.example.com"

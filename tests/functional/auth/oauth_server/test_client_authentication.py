@@ -1,0 +1,218 @@
+"""Who a client is, and how it is told that it is not. T38, T39."""
+
+import base64
+import statistics
+import time
+from urllib.parse import quote
+
+import pytest
+from tests.functional.auth.oauth_server.conftest import Client, refused
+
+
+def basic(text):
+    raw = text if isinstance(text, bytes) else text.encode()
+    return {"Authorization": f"Basic {base64.b64encode(raw).decode()}"}
+
+
+def as_itself(provider, client, **options):
+    """A request in the client's own name."""
+    return provider.token({"grant_type": "client_credentials"}, **options)
+
+
+@pytest.fixture
+def robot(provider):
+    return provider.register(service=True, redirect_uris=[])
+
+
+def test_header_and_body(provider, robot):
+    for fields, headers in (
+        (robot.fields, {}),
+        ({}, basic(f"{robot.client_id}:{robot.secret}")),
+        ({"client_id": robot.client_id}, basic(f"{robot.client_id}:{robot.secret}")),
+        # Encoded as in a form first (RFC 6749, 2.3.1).
+        ({}, basic(f"{quote(robot.client_id)}:{robot.secret.replace('_', '%5F')}")),
+    ):
+        answer = provider.token({"grant_type": "client_credentials", **fields}, headers=headers)
+        assert answer.status_int == 200, answer.text
+
+
+def test_t38_not_authenticated(provider, robot):
+    name, secret = robot.client_id, robot.secret
+    wrong = [
+        ({}, {}),
+        ({"client_id": name}, {}),
+        ({"client_id": name, "client_secret": "wrong"}, {}),
+        ({"client_id": name, "client_secret": secret[:-1]}, {}),
+        ({"client_id": name, "client_secret": "é" * 1000}, {}),
+        ({"client_id": "unknown", "client_secret": secret}, {}),
+        ({"client_id": name.upper(), "client_secret": secret}, {}),
+        ({"client_id": "a:b", "client_secret": secret}, {}),
+        ({"client_id": "é", "client_secret": secret}, {}),
+        ({"client_secret": secret}, {}),
+        # Both ways at once, or two names.
+        ({"client_id": name, "client_secret": secret}, basic(f"{name}:{secret}")),
+        ({"client_id": "other"}, basic(f"{name}:{secret}")),
+        ({}, basic(f"{name}:wrong")),
+        ({}, basic(f"unknown:{secret}")),
+        ({}, basic(f"{name}:")),
+        ({}, basic(name)),
+        ({}, basic("")),
+        ({}, basic(b"\xff\xfe:\xff")),
+        ({}, basic(f"{name}:%ff{secret}")),
+        ({}, {"Authorization": "Basic ***"}),
+        ({}, {"Authorization": "Basic"}),
+        ({}, {"Authorization": f"Bearer {secret}"}),
+        ({"client_id": name, "client_secret": secret}, {"Authorization": "Bearer x"}),
+    ]
+    for fields, headers in wrong:
+        answer = provider.token({"grant_type": "client_credentials", **fields}, headers=headers)
+        refused(answer, 401, "invalid_client")
+
+
+def test_t38_same_words_for_unknown_and_wrong(provider, robot):
+    answers = {
+        provider.token({"grant_type": "client_credentials", **client.fields}).text
+        for client in (
+            Client(robot.client_id, "cmb_cs_" + "0" * 49),
+            Client("unknown", robot.secret),
+            Client("combine-cli", robot.secret),
+        )
+    }
+    assert len(answers) == 1
+
+
+def test_t38_same_work_for_unknown_and_wrong(provider, robot):
+    statements = []
+    for client in (Client(robot.client_id, "wrong"), Client("unknown", "wrong"), Client("!", "x")):
+        with provider.service.statements() as sent:
+            provider.token({"grant_type": "client_credentials", **client.fields})
+        statements.append(sent)
+    assert statements[0] == statements[1] == statements[2]
+    assert len(statements[0]) == 1
+
+
+def test_t38_same_time_for_unknown_and_wrong(provider, robot):
+    """Within what one measures anyway: the medians differ by less than a fifth."""
+
+    def median(client_id):
+        times = []
+        for _ in range(30):
+            provider.service.registry["combine_auth.limiter"].storage.reset()
+            started = time.perf_counter()
+            provider.token(
+                {"grant_type": "client_credentials", "client_id": client_id, "client_secret": "x"}
+            )
+            times.append(time.perf_counter() - started)
+        return statistics.median(times)
+
+    median("unknown")
+    # Of several tries the best, for the machine may be busy with something else.
+    ratios = [median("unknown") / median(robot.client_id) for _ in range(4)]
+    assert min(abs(ratio - 1) for ratio in ratios) < 0.2, ratios
+
+
+def test_t38_public_client_with_a_secret(provider, public_client):
+    tokens = provider.tokens(public_client)
+    wrong = Client(public_client.client_id, "x")
+    refused(provider.refresh(wrong, tokens["refresh_token"]), 401, "invalid_client")
+    assert provider.refresh(public_client, tokens["refresh_token"]).status_int == 200
+
+
+def test_t38_confidential_client_without_its_secret(provider, client_):
+    tokens = provider.tokens(client_)
+    answer = provider.refresh(Client(client_.client_id, None), tokens["refresh_token"])
+    refused(answer, 401, "invalid_client")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE oauth_clients SET disabled_at = now()",
+        # Whoever registered it knows the secret.
+        "UPDATE users SET disabled_at = now() WHERE email = 'dev@example.com'",
+    ],
+)
+def test_t38_disabled_client(provider, robot, change):
+    token = provider.token({"grant_type": "client_credentials", **robot.fields}).json
+    assert provider.who(token["access_token"])
+    provider.service.execute(change)
+    answer = provider.token({"grant_type": "client_credentials", **robot.fields})
+    refused(answer, 401, "invalid_client")
+    assert provider.who(token["access_token"]) is None
+
+
+def test_client_credentials_act_as_the_clients_own_user(provider, robot):
+    answer = provider.token({"grant_type": "client_credentials", **robot.fields})
+    assert "refresh_token" not in answer.json
+    assert answer.json["scope"] == "projects:read runs:read runs:write"
+    email = f"client-{robot.client_id}@clients.invalid"
+    assert provider.who(answer.json["access_token"]) == email
+    # It ends with its token.
+    assert provider.service.execute(
+        "SELECT grant_type, extract(epoch FROM expires_at - created_at)::int FROM oauth_grants"
+    ) == [("client_credentials", 3600)]
+
+
+def test_t37_client_credentials_within_the_clients_scopes(provider, robot):
+    fields = {"grant_type": "client_credentials", **robot.fields}
+    assert provider.token({**fields, "scope": "runs:read"}).json["scope"] == "runs:read"
+    refused(provider.token({**fields, "scope": "sources:write"}), 400, "invalid_scope")
+    refused(provider.token({**fields, "scope": "nonsense"}), 400, "invalid_scope")
+
+
+def test_grants_that_a_client_is_not_registered_for(provider, client_, robot):
+    answer = provider.token({"grant_type": "client_credentials", **client_.fields})
+    refused(answer, 400, "unauthorized_client")
+    fields = {"grant_type": "refresh_token", "refresh_token": "x", **robot.fields}
+    refused(provider.token(fields), 400, "unauthorized_client")
+
+
+def test_disabled_service_user(provider, robot):
+    provider.service.execute("UPDATE users SET disabled_at = now() WHERE email LIKE 'client-%'")
+    answer = provider.token({"grant_type": "client_credentials", **robot.fields})
+    refused(answer, 400, "unauthorized_client")
+
+
+def test_t38_secret_in_the_url(provider, robot):
+    fields = {"grant_type": "client_credentials", "client_id": robot.client_id}
+    answer = provider.wire.post(
+        f"/oauth/token?client_secret={robot.secret}", fields, expect_errors=True
+    )
+    refused(answer, 400, "invalid_request")
+
+
+def test_t39_fields_of_the_library_are_nothing(provider, robot):
+    provider.service.user("admin@example.com")
+    [(admin,)] = provider.service.execute("SELECT id FROM users WHERE email LIKE 'admin%'")
+    answer = provider.token(
+        {
+            "grant_type": "client_credentials",
+            **robot.fields,
+            "user": str(admin),
+            "client": "other",
+            "scopes": "sources:write",
+            "extra_credentials": "x",
+            "grant_id": "x",
+            "access_token": "x",
+            "request_token": "x",
+        }
+    )
+    assert answer.json["scope"] == "projects:read runs:read runs:write"
+    assert provider.who(answer.json["access_token"]) == f"client-{robot.client_id}@clients.invalid"
+
+
+def test_t39_the_browsers_session_plays_no_part(provider, robot):
+    provider.wire = provider.browser("admin@example.com")
+    with provider.service.statements() as sent:
+        answer = provider.token({"grant_type": "client_credentials", **robot.fields})
+    provider.wire = provider.service.client()
+    assert provider.who(answer.json["access_token"]) == f"client-{robot.client_id}@clients.invalid"
+    assert not any("FROM sessions" in statement for statement in sent)
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_failed_clients_are_logged_without_the_secret(provider, robot, caplog):
+    secret = robot.secret[:-1] + "!"
+    provider.token({"grant_type": "client_credentials", **Client(robot.client_id, secret).fields})
+    assert robot.client_id in caplog.text
+    assert secret not in caplog.text

@@ -1,0 +1,179 @@
+"""Register clients by page and by command; rotate, disable, enable."""
+
+import pytest
+from click.testing import CliRunner
+from tests.functional.auth.oauth_server.conftest import Client, refused
+
+from combine_auth.cli.clients import client as command
+from combine_core.cli.service import open_service
+
+
+def as_itself(provider, client_id, secret):
+    fields = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
+    return provider.token(fields)
+
+
+def own(page, word):
+    return next(form for form in page.forms.values() if form.action.endswith(word))
+
+
+def register(browser, **fields):
+    form = own(browser.get("/account/clients"), "/account/clients")
+    for name, value in {"name": "Robot", **fields}.items():
+        form[name] = value
+    return form.submit(expect_errors=True)
+
+
+def test_register_rotate_disable_by_page(provider):
+    browser = provider.browser("dev@example.com")
+    page = register(browser, service=True)
+    client_id = page.html.find(id="new-client-id").text
+    secret = page.html.find(id="new-secret").text
+    assert f"client-{client_id}@clients.invalid" in page
+    assert as_itself(provider, client_id, secret).status_int == 200
+    page = browser.get("/account/clients")
+    assert secret not in page
+    assert client_id in page
+
+    rotated = own(page, "/rotate").submit()
+    new = rotated.html.find(id="new-secret").text
+    for works in (secret, new):
+        assert as_itself(provider, client_id, works).status_int == 200
+    provider.service.execute("UPDATE oauth_clients SET old_secret_until = now()")
+    refused(as_itself(provider, client_id, secret), 401, "invalid_client")
+    assert as_itself(provider, client_id, new).status_int == 200
+
+    own(browser.get("/account/clients"), "/disable").submit().follow()
+    refused(as_itself(provider, client_id, new), 401, "invalid_client")
+    own(browser.get("/account/clients"), "/enable").submit().follow()
+    assert as_itself(provider, client_id, new).status_int == 200
+    told = [action for action, _ in provider.audit() if action.startswith("client")]
+    assert told == ["client-create", "client-change", "client-disable", "client-change"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({}, "could ask for nothing"),
+        ({"service": True, "name": " "}, "name has 1 to 100"),
+        ({"service": True, "kind": "public"}, "cannot be public"),
+        ({"redirect_uris": "http://evil.example/"}, "is no redirect URI"),
+        ({"redirect_uris": "https://a.example/#x"}, "is no redirect URI"),
+        ({"redirect_uris": "javascript:alert(1)"}, "is no redirect URI"),
+        ({"redirect_uris": "https://user@a.example/"}, "is no redirect URI"),
+        ({"redirect_uris": "https://*.example.com/"}, "is no redirect URI"),
+        ({"redirect_uris": "http://127.0.0.1.evil.example/"}, "is no redirect URI"),
+        ({"redirect_uris": "https://a.example/" + "x" * 500}, "is no redirect URI"),
+        ({"redirect_uris": "\n".join(f"https://a.example/{n}" for n in range(21))}, "21 redirect"),
+    ],
+)
+def test_what_cannot_be_registered(provider, fields, why):
+    page = register(provider.browser("dev@example.com"), **fields)
+    assert page.status_int == 400
+    assert why in page.html.find(role="alert").text
+    assert provider.service.execute("SELECT count(*) FROM oauth_clients") == [(0,)]
+
+
+def test_clients_of_others(provider, client_):
+    eve = provider.browser("eve@example.com")
+    assert "Nightly" not in eve.get("/account/clients")
+    csrf = eve.get("/account").forms[0]["csrf_token"].value
+    for word in ("rotate", "disable", "enable"):
+        path = f"/account/clients/{client_.client_id}/{word}"
+        eve.post(path, {"csrf_token": csrf}, status=404)
+        eve.get(path, status=405)
+    provider.service.execute("UPDATE users SET is_admin = true WHERE email = 'eve@example.com'")
+    assert "dev@example.com" in eve.get("/account/clients")
+    own(eve.get("/account/clients"), "/disable").submit().follow()
+
+
+def test_too_many_clients(provider, monkeypatch):
+    monkeypatch.setattr("combine_auth.clients.service.MOST_ALIVE", 1)
+    provider.register()
+    page = register(provider.browser("dev@example.com"), service=True)
+    assert "no more may be" in page.html.find(role="alert").text
+
+
+def test_a_token_registers_no_clients(provider):
+    headers = {"Authorization": f"Bearer {provider.service.token(provider.service.user())}"}
+    provider.wire.get("/account/clients", headers=headers, status=403)
+
+
+def test_public_client_has_no_secret_to_rotate(provider, public_client):
+    browser = provider.browser("dev@example.com")
+    page = browser.get("/account/clients")
+    assert not any(form.action.endswith("/rotate") for form in page.forms.values())
+    csrf = page.forms[0]["csrf_token"].value
+    path = f"/account/clients/{public_client.client_id}/rotate"
+    browser.post(path, {"csrf_token": csrf}, status=400)
+
+
+@pytest.fixture
+def combine(ini_file, monkeypatch):
+    for name in ("ENVIRONMENT", "DATABASE_URL", "COMBINE_CORE_DATABASE_URL", "COMBINE_INI"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*words):
+        return CliRunner().invoke(command, [*words, "-c", str(ini_file)], obj=open_service)
+
+    return run
+
+
+def test_commands(provider, combine):
+    provider.service.user("dev@example.com")
+    made = combine("create", "Robot", "--owner", "dev@example.com", "--service")
+    assert made.exit_code == 0, made.output
+    client_id, secret = made.stdout.split()
+    assert "not shown again" in made.stderr
+    assert as_itself(provider, client_id, secret).status_int == 200
+
+    rotated = combine("rotate", client_id, "--overlap", "0")
+    [new] = rotated.stdout.split()
+    refused(as_itself(provider, client_id, secret), 401, "invalid_client")
+    assert as_itself(provider, client_id, new).status_int == 200
+
+    listed = combine("list", "--owner", "dev@example.com").stdout
+    assert client_id in listed
+    assert "client_credentials" in listed
+    assert combine("disable", client_id).exit_code == 0
+    refused(as_itself(provider, client_id, new), 401, "invalid_client")
+    assert "disabled" in combine("list").stdout
+    assert combine("enable", client_id).exit_code == 0
+    assert as_itself(provider, client_id, new).status_int == 200
+
+
+def test_built_in_client_can_be_disabled_before_its_first_use(provider, combine):
+    assert combine("disable", "combine-cli").exit_code == 0
+    answer = provider.wire.post("/oauth/device", {"client_id": "combine-cli"}, expect_errors=True)
+    refused(answer, 401, "invalid_client")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["create", "x", "--owner", "nobody@example.com", "--service"], "no user"),
+        (["create", "x", "--owner", "dev@example.com"], "could ask for nothing"),
+        (["create", "x", "--owner", "dev@example.com", "--redirect-uri", "x"], "no redirect URI"),
+        (["rotate", "unknown"], "no client unknown"),
+        (["rotate", "combine-cli"], "has no secret"),
+        (["disable", "unknown"], "no client unknown"),
+    ],
+)
+def test_commands_that_are_refused(provider, combine, words, why):
+    provider.service.user("dev@example.com")
+    result = combine(*words)
+    assert result.exit_code == 1
+    assert why in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_rotating_twice_drops_the_oldest(provider, combine):
+    robot = provider.register(service=True, redirect_uris=[])
+    second = combine("rotate", robot.client_id).stdout.strip()
+    third = combine("rotate", robot.client_id).stdout.strip()
+    works = [
+        as_itself(provider, robot.client_id, secret).status_int
+        for secret in (robot.secret, second, third)
+    ]
+    assert works == [401, 200, 200]
+    assert Client(robot.client_id, third).fields["client_secret"].startswith("cmb_cs_")

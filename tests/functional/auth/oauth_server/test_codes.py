@@ -1,0 +1,102 @@
+"""A code is good once, for a minute, for one client. T33, T34, T35, T37."""
+
+import pytest
+from tests.functional.auth.oauth_server.conftest import BACK, VERIFIER, refused
+
+
+@pytest.mark.parametrize(
+    "verifier",
+    [None, "", "w" * 43, "v" * 42, "v" * 129, "v" * 42 + "é", "v" * 42 + " ", VERIFIER + "="],
+)
+def test_t33_verifier_absent_or_wrong(provider, client_, verifier):
+    code = provider.code(client_)
+    refused(provider.redeem(client_, code, code_verifier=verifier), 400, "invalid_grant")
+    # Whoever guesses has one guess.
+    refused(provider.redeem(client_, code), 400, "invalid_grant")
+
+
+def test_t33_challenge_itself_is_no_verifier(provider, client_):
+    request = provider.request(client_)
+    code = provider.code(client_)
+    answer = provider.redeem(client_, code, code_verifier=request["code_challenge"])
+    refused(answer, 400, "invalid_grant")
+
+
+def test_t34_reuse_revokes_all_that_came_of_it(provider, client_):
+    code = provider.code(client_)
+    tokens = provider.redeem(client_, code).json
+    assert provider.who(tokens["access_token"])
+    renewed = provider.refresh(client_, tokens["refresh_token"]).json
+    refused(provider.redeem(client_, code), 400, "invalid_grant")
+    for token in (tokens["access_token"], renewed["access_token"]):
+        assert provider.who(token) is None
+    refused(provider.refresh(client_, renewed["refresh_token"]), 400, "invalid_grant")
+    assert provider.audit()[-1] == ("code-reuse", "revoked")
+
+
+def test_t34_reuse_is_noticed_after_the_code_has_expired(provider, client_):
+    code = provider.code(client_)
+    tokens = provider.redeem(client_, code).json
+    provider.service.execute("UPDATE oauth_codes SET expires_at = now() - interval '1 hour'")
+    refused(provider.redeem(client_, code), 400, "invalid_grant")
+    assert provider.who(tokens["access_token"]) is None
+
+
+def test_t34_a_failure_after_the_use_does_not_give_the_code_back(provider, client_, monkeypatch):
+    code = provider.code(client_)
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("combine_auth.oauth_server.issued.save_tokens", fail)
+        refused(provider.redeem(client_, code), 500, "server_error")
+    refused(provider.redeem(client_, code), 400, "invalid_grant")
+
+
+def test_t35_code_of_another_client(provider, client_):
+    code = provider.code(client_)
+    other = provider.register()
+    refused(provider.redeem(other, code), 400, "invalid_grant")
+    # It was not theirs to use up.
+    tokens = provider.redeem(client_, code).json
+    # And not theirs to have revoked.
+    refused(provider.redeem(other, code), 400, "invalid_grant")
+    assert provider.who(tokens["access_token"]) == "ann@example.com"
+
+
+def test_t35_expired(provider, client_):
+    code = provider.code(client_)
+    [(seconds,)] = provider.service.execute(
+        "SELECT extract(epoch FROM expires_at - created_at) FROM oauth_codes"
+    )
+    assert seconds == 60
+    provider.service.execute("UPDATE oauth_codes SET expires_at = now()")
+    refused(provider.redeem(client_, code), 400, "invalid_grant")
+
+
+@pytest.mark.parametrize("uri", [BACK + "/", "https://evil.example/back", "x", "é"])
+def test_t35_wrong_redirect_uri(provider, client_, uri):
+    code = provider.code(client_)
+    refused(provider.redeem(client_, code, redirect_uri=uri), 400, "invalid_grant")
+
+
+@pytest.mark.parametrize("code", ["", "x", "cmb_ac_" + "0" * 49, "é", "x" * 5000])
+def test_t35_no_code_at_all(provider, client_, code):
+    error = "invalid_grant" if code else "invalid_request"
+    refused(provider.redeem(client_, code), 400, error)
+
+
+def test_t35_revoked_or_disabled_before_the_use(provider, client_):
+    code = provider.code(client_)
+    provider.service.execute("UPDATE oauth_grants SET revoked_at = now()")
+    refused(provider.redeem(client_, code), 400, "invalid_grant")
+    code = provider.code(client_)
+    provider.service.execute("UPDATE users SET disabled_at = now() WHERE email = 'ann@example.com'")
+    refused(provider.redeem(client_, code), 400, "invalid_grant")
+
+
+def test_t37_scope_of_the_token_request_changes_nothing(provider, client_):
+    code = provider.code(client_, scope="projects:read")
+    answer = provider.redeem(client_, code, scope="projects:read runs:write")
+    assert answer.json["scope"] == "projects:read"

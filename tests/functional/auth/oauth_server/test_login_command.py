@@ -1,0 +1,231 @@
+"""``combine login`` and ``combine logout`` against a service that listens."""
+
+import json
+import stat
+import time
+
+import pytest
+import requests
+from click.testing import CliRunner
+from tests.functional.auth.oauth_server.conftest import Provider
+from webtest.http import StopableWSGIServer
+
+from combine_auth.cli import kept
+from combine_auth.cli import login as module
+from combine_auth.cli.login import login, logout
+from tests.conftest import free_port
+from tests.functional.auth.conftest import DEVELOPMENT, Service
+
+
+@pytest.fixture
+def live(database_url, tmp_path, monkeypatch):
+    """A service on a port of this machine; nothing is kept yet."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("COMBINE_URL", raising=False)
+    port = free_port()
+    url = f"http://localhost:{port}"
+    service = Service(
+        {
+            **DEVELOPMENT,
+            "combine_core.public_url": url,
+            "combine_core.database_url": database_url,
+        }
+    )
+    server = StopableWSGIServer.create(service.app, host="localhost", port=port)
+    provider = Provider(service)
+    provider.url = url
+    yield provider
+    server.shutdown()
+    service.engine.dispose()
+
+
+class Clock:
+    """Instead of waiting: what happens meanwhile."""
+
+    def __init__(self, *happenings):
+        self.waited = []
+        self._happenings = list(happenings)
+
+    def sleep(self, seconds):
+        self.waited.append(seconds)
+        if self._happenings:
+            self._happenings.pop(0)()
+
+
+@pytest.fixture
+def run(live, monkeypatch):
+    def run(command, *words, clock=None):
+        if clock is not None:
+            monkeypatch.setattr(module.time, "sleep", clock.sleep)
+        return CliRunner().invoke(command, [*words])
+
+    return run
+
+
+def decide(provider, decision="approve"):
+    """A person with a browser somewhere reads the code off the terminal."""
+    [(code,)] = provider.service.execute(
+        "SELECT user_code FROM oauth_devices ORDER BY id DESC LIMIT 1"
+    )
+    browser = provider.browser()
+    csrf = browser.get("/device").forms[0]["csrf_token"].value
+    browser.post("/device", {"csrf_token": csrf, "user_code": code, "decision": decision})
+
+
+def asked_long_ago(provider):
+    provider.service.execute("UPDATE oauth_devices SET asked_at = now() - interval '1 hour'")
+
+
+def signed_in(live, run):
+    result = run(login, live.url, clock=Clock(lambda: decide(live)))
+    assert result.exit_code == 0, result.output
+    return json.loads(kept.path().read_text())[live.url]
+
+
+def test_sign_in_use_and_sign_out(live, run):
+    clock = Clock(lambda: None, lambda: asked_long_ago(live) or decide(live))
+    result = run(login, live.url, "--scope", "runs:read", "--scope", "projects:read", clock=clock)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ""
+    assert f"Open {live.url}/device" in result.stderr
+    assert f"You are signed in to {live.url}" in result.stderr
+    assert clock.waited == [5, 5]
+    file = kept.path()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [one.name for one in file.parent.iterdir()] == ["credentials.json"]
+    tokens = json.loads(file.read_text())[live.url]
+    assert tokens["scope"] == "projects:read runs:read"
+    assert tokens["access_token"] not in result.output
+
+    printed = run(login, "--print-token")
+    assert printed.stdout == tokens["access_token"] + "\n"
+    assert live.who(tokens["access_token"]) == "ann@example.com"
+
+    result = run(logout)
+    assert result.exit_code == 0
+    assert live.who(tokens["access_token"]) is None
+    assert json.loads(file.read_text()) == {}
+    assert run(logout, live.url).exit_code == 1
+
+
+def test_an_old_token_is_renewed(live, run):
+    tokens = signed_in(live, run)
+    kept.save({live.url: kept.Kept(**{**tokens, "expires_at": time.time() + 30})})
+    printed = run(login, "--print-token")
+    assert printed.exit_code == 0, printed.output
+    renewed = json.loads(kept.path().read_text())[live.url]
+    assert printed.stdout.strip() == renewed["access_token"] != tokens["access_token"]
+    assert renewed["refresh_token"] != tokens["refresh_token"]
+    assert live.who(renewed["access_token"]) == "ann@example.com"
+
+
+def test_slower_when_told_so(live, run):
+    result = run(
+        login,
+        live.url,
+        clock=Clock(lambda: None, lambda: None, lambda: asked_long_ago(live) or decide(live)),
+    )
+    assert result.exit_code == 0, result.output
+
+
+def test_slow_down_adds_five_seconds(live, run):
+    clock = Clock(lambda: None, lambda: None, lambda: decide(live))
+    assert run(login, live.url, clock=clock).exit_code == 0
+    # The second question came too soon, for no time has passed.
+    assert clock.waited == [5, 5, 10]
+
+
+def test_denied(live, run):
+    result = run(login, live.url, clock=Clock(lambda: decide(live, "deny")))
+    assert result.exit_code == 1
+    assert "chose Deny" in result.stderr
+    assert not kept.path().exists()
+
+
+def test_nobody_came(live, run):
+    def expire():
+        live.service.execute("UPDATE oauth_devices SET expires_at = now()")
+
+    result = run(login, live.url, clock=Clock(expire))
+    assert result.exit_code == 1
+    assert "Nobody let you in" in result.stderr
+
+
+def test_sign_in_that_is_over(live, run):
+    tokens = signed_in(live, run)
+    kept.save({live.url: kept.Kept(**{**tokens, "expires_at": 0})})
+    live.service.execute("UPDATE oauth_grants SET revoked_at = now()")
+    result = run(login, "--print-token")
+    assert result.exit_code == 1
+    assert f"Run: combine login {live.url}" in result.stderr
+
+
+def test_command_that_an_operator_disabled(live, run):
+    signed_in(live, run)
+    live.service.execute("UPDATE oauth_clients SET disabled_at = now()")
+    result = run(login, live.url)
+    assert result.exit_code == 1
+    assert "an operator disabled it" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "combine.example.com",
+        "http://combine.example.com",
+        "https://user@combine.example.com",
+        "https://combine.example.com/path",
+        "ftp://localhost",
+        "http://localhost@evil.example",
+        "",
+    ],
+)
+def test_addresses_that_will_not_do(run, url):
+    result = run(login, url)
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
+
+
+def test_which_service(run):
+    result = run(login, "--print-token")
+    assert result.exit_code == 1
+    assert "Which service?" in result.stderr
+
+
+def test_another_name_of_the_service(live, run):
+    result = run(login, live.url.replace("localhost", "127.0.0.1"))
+    assert result.exit_code == 1
+    assert f"It calls itself {live.url}. Run: combine login {live.url}" in result.stderr
+
+
+def test_service_that_is_away(live, run, monkeypatch):
+    tokens = signed_in(live, run)
+
+    def refuse(*args, **kwargs):
+        raise requests.ConnectionError("refused")
+
+    monkeypatch.setattr(requests.Session, "request", refuse)
+    assert "cannot be reached" in run(login, live.url).stderr
+    assert "could not be revoked" in run(logout).stderr
+    assert json.loads(kept.path().read_text())[live.url] == tokens
+    assert run(logout, "--forget").exit_code == 0
+    assert json.loads(kept.path().read_text()) == {}
+
+
+def test_file_that_others_can_read(live, run):
+    signed_in(live, run)
+    kept.path().chmod(0o644)
+    result = run(login, "--print-token")
+    assert result.exit_code == 1
+    assert f"chmod 600 {kept.path()}" in result.stderr
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"http://localhost": {"x": 1}}'])
+def test_damaged_file(live, run, text):
+    kept.path().parent.mkdir()
+    kept.path().write_text(text)
+    kept.path().chmod(0o600)
+    result = run(login, "--print-token")
+    assert result.exit_code == 1
+    assert "is damaged" in result.stderr

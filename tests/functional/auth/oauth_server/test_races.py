@@ -1,0 +1,91 @@
+"""Several at once: exactly what one after the other would have brought. T34, T36."""
+
+import threading
+from collections import Counter
+
+import pytest
+from tests.functional.auth.oauth_server.conftest import COMMAND_LINE, DEVICE_GRANT
+
+
+def at_once(number, call):
+    """What ``number`` calls at the same moment return."""
+    gate = threading.Barrier(number)
+    results = []
+
+    def run():
+        gate.wait(20)
+        results.append(call())
+
+    threads = [threading.Thread(target=run) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(results) == number
+    return results
+
+
+def one_code(provider, client, number):
+    code = provider.code(client)
+    answers = at_once(number, lambda: provider.redeem(client, code))
+    assert Counter(answer.status_int for answer in answers) == {200: 1, 400: number - 1}
+    assert {a.json["error"] for a in answers if a.status_int == 400} == {"invalid_grant"}
+    # Two held it: the grant is revoked, and with it what the first got.
+    [tokens] = [answer.json for answer in answers if answer.status_int == 200]
+    assert provider.who(tokens["access_token"]) is None
+    assert provider.refresh(client, tokens["refresh_token"]).status_int == 400
+
+
+def ten_refreshes(provider, client, tokens):
+    answers = at_once(10, lambda: provider.refresh(client, tokens["refresh_token"]))
+    assert [answer.status_int for answer in answers] == [200] * 10
+    renewed = [answer.json for answer in answers]
+    assert len({one["refresh_token"] for one in renewed}) == 10
+    for one in renewed:
+        assert provider.who(one["access_token"]) == "ann@example.com"
+    assert provider.service.execute(
+        "SELECT count(DISTINCT grant_id), count(*) FROM oauth_tokens WHERE parent_id IS NOT NULL"
+    ) == [(1, 20)]
+    # Whichever the client keeps, it goes on.
+    assert provider.refresh(client, renewed[3]["refresh_token"]).status_int == 200
+    assert provider.refresh(client, renewed[7]["refresh_token"]).status_int == 200
+    assert ("refresh-reuse", "revoked") not in provider.audit()
+
+
+def test_t34_one_code_from_eight_threads(provider, client_):
+    one_code(provider, client_, 8)
+
+
+def test_t34_one_code_twenty_times(provider, client_):
+    one_code(provider, client_, 20)
+
+
+def test_t36_ten_refreshes_at_once(provider, client_):
+    ten_refreshes(provider, client_, provider.tokens(client_))
+
+
+def test_one_device_code_from_eight_threads(provider):
+    codes = provider.wire.post("/oauth/device", COMMAND_LINE.fields).json
+    browser = provider.browser()
+    fields = {"csrf_token": "", "user_code": codes["user_code"], "decision": "approve"}
+    fields["csrf_token"] = browser.get("/device").forms[0]["csrf_token"].value
+    browser.post("/device", fields)
+    question = {
+        "grant_type": DEVICE_GRANT,
+        "device_code": codes["device_code"],
+        **COMMAND_LINE.fields,
+    }
+    answers = at_once(8, lambda: provider.token(question))
+    assert Counter(answer.status_int for answer in answers) == {200: 1, 400: 7}
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_races_a_hundred_times(provider, client_):
+    browser = provider.browser()
+    for _ in range(100):
+        provider.service.registry["combine_auth.limiter"].storage.reset()
+        provider.service.execute("DELETE FROM oauth_grants")
+        one_code(provider, client_, 8)
+        provider.service.execute("DELETE FROM oauth_grants")
+        ten_refreshes(provider, client_, provider.tokens(client_, browser))

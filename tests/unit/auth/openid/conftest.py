@@ -1,0 +1,121 @@
+"""A lying issuer, a client of it, and clocks that go when they are told to."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from combine_auth.failure import FailureCode, SignInFailure
+from combine_auth.openid import Claims, OidcClient, Provider
+from combine_auth.openid.shipped import GOOGLE, MICROSOFT, at
+from tests.oidc_issuer import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, TENANT, LyingIssuer
+
+
+class Clock:
+    """Seconds that pass when somebody says so, beside those that pass anyway."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def wall(self) -> float:
+        return time.time() + self.ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+@dataclass
+class Party:
+    """An issuer, the client that knows it, and a person who signs in."""
+
+    issuer: LyingIssuer
+    client: OidcClient
+    clock: Clock
+    # What the person's browser does to the callback.
+    callback: dict[str, Any] = field(default_factory=dict)
+
+    def url(self, nonce: str = "n-1", verifier: str = "v" * 43, **more: Any) -> str:
+        return self.client.authorization_url(
+            redirect_uri=REDIRECT_URI, state="s-1", nonce=nonce, verifier=verifier, **more
+        )
+
+    def sign_in(self, **claims: Any) -> Claims:
+        """There and back."""
+        nonce, verifier = secrets.token_urlsafe(16), secrets.token_urlsafe(48)
+        back = self.issuer.sign_in(self.url(nonce, verifier), **claims)
+        return self.client.claims_of(
+            **{
+                "code": back.get("code", ""),
+                "callback_issuer": back.get("iss"),
+                "redirect_uri": REDIRECT_URI,
+                "nonce": nonce,
+                "verifier": verifier,
+                **self.callback,
+            }
+        )
+
+
+def failure(party: Party, **claims: Any) -> SignInFailure:
+    """How signing in fails."""
+    with pytest.raises(SignInFailure) as raised:
+        party.sign_in(**claims)
+    found = raised.value
+    assert "\n" not in found.detail
+    assert (found.retry_after is not None) is (found.code is FailureCode.PROVIDER_UNAVAILABLE)
+    return found
+
+
+MakeParty = Callable[..., Party]
+
+
+@pytest.fixture
+def make_party() -> Iterator[MakeParty]:
+    """``make_party(microsoft=True, allowed_tenants=...)``: further members go into the `Provider`."""
+    issuers: list[LyingIssuer] = []
+
+    def make(
+        *,
+        microsoft: bool = False,
+        announces_iss: bool = False,
+        certificate: Path | None = None,
+        **members: Any,
+    ) -> Party:
+        issuer = LyingIssuer(
+            tenant=TENANT if microsoft else None,
+            announces_iss=announces_iss,
+            certificate=certificate,
+        )
+        issuers.append(issuer.start())
+        template: Provider = replace(MICROSOFT if microsoft else GOOGLE, **members)
+        provider = replace(
+            at(template, issuer.configured_issuer),
+            client_id=CLIENT_ID,
+            client_secret=SecretStr(CLIENT_SECRET),
+        )
+        clock = Clock()
+        issuer.now = clock.wall
+        client = OidcClient(provider, wall=clock.wall, clock=clock.monotonic)
+        return Party(issuer, client, clock)
+
+    yield make
+    for issuer in issuers:
+        issuer.stop()
+
+
+@pytest.fixture
+def google(make_party: MakeParty) -> Party:
+    """Somebody at an issuer that speaks as Google does."""
+    return make_party()
+
+
+@pytest.fixture
+def microsoft(make_party: MakeParty) -> Party:
+    """Somebody at an issuer that speaks as Microsoft does."""
+    return make_party(microsoft=True)

@@ -1,0 +1,150 @@
+"""When metadata and keys are fetched, and how long they are kept (research T15)."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tests.unit.auth.openid.conftest import failure
+
+from combine_auth.failure import FailureCode, SignInFailure
+from tests.oidc_issuer import Fault, rsa_key
+
+UNAVAILABLE = FailureCode.PROVIDER_UNAVAILABLE
+
+
+def asked(party, endpoint="jwks") -> int:
+    return party.issuer.counts[endpoint]
+
+
+def test_keys_are_fetched_once(google):
+    for _ in range(5):
+        google.sign_in()
+    assert google.issuer.counts == {"discovery": 1, "jwks": 1, "token": 5}
+    google.clock.ahead += 3601
+    google.sign_in()
+    assert (asked(google), asked(google, "discovery")) == (2, 2)
+
+
+@pytest.mark.parametrize("how", [{"overlap": True}, {}, {"same_kid": True}], ids=str)
+def test_rotation(google, how):
+    google.sign_in()
+    google.issuer.rotate(**how)
+    google.sign_in()
+    google.sign_in()
+    assert asked(google) == 2
+
+
+def test_unknown_keys_are_asked_for_twice_a_minute_at_most(google):
+    google.sign_in()
+    token = google.issuer.id_token(google.issuer.claims("n"), key=rsa_key(7))
+    counts = []
+    began = google.clock.monotonic()
+    for _ in range(1000):
+        google.clock.ahead += 0.12
+        with pytest.raises(SignInFailure) as raised:
+            google.client._verified(token, "n", time.monotonic() + 8)
+        assert raised.value.code is FailureCode.ID_TOKEN_INVALID
+        counts.append(asked(google))
+    # One at once, then one each half minute.
+    assert counts[0] == 2
+    assert 2 + 3 <= counts[-1] <= 2 + (google.clock.monotonic() - began) // 30
+    assert google.sign_in().subject
+
+
+def test_a_cold_client_does_not_fetch_twice_for_one_token(google):
+    google.issuer.forge = lambda claims: google.issuer.id_token(claims, key=rsa_key(7))
+    failure(google)
+    assert asked(google) == 1
+
+
+def test_keys_that_cannot_be_fetched_are_kept_for_a_day(google):
+    google.sign_in()
+    google.issuer.faults["jwks"] = Fault(500)
+    for hours in (1, 12, 11):
+        google.clock.ahead += hours * 3600 + 1
+        assert google.sign_in().subject
+    google.clock.ahead += 2 * 3600
+    found = failure(google)
+    assert found.code is UNAVAILABLE
+
+
+def test_metadata_that_cannot_be_fetched_are_kept_for_good(google):
+    google.sign_in()
+    google.issuer.faults["discovery"] = Fault(500)
+    google.clock.ahead += 14 * 24 * 3600
+    assert google.sign_in().subject
+
+
+def test_after_a_failure_the_provider_has_its_peace_for_a_while(google):
+    google.issuer.faults["discovery"] = Fault(500)
+    for _ in range(50):
+        assert failure(google).code is UNAVAILABLE
+    assert asked(google, "discovery") == 1
+    google.clock.ahead += 6
+    failure(google)
+    assert asked(google, "discovery") == 2
+
+
+def test_good_keys_among_odd_ones(google):
+    good = rsa_key().as_dict(private=False)
+    google.issuer.more_keys = [
+        7,
+        None,
+        [],
+        {},
+        {"kty": "AKP", "kid": "key-0"},
+        {"kty": "oct", "k": "c2VjcmV0", "kid": "key-0"},
+        {**good, "use": "enc"},
+        {**good, "n": "!!"},
+        {**good, "n": 7},
+        {**good, "e": ""},
+        {**good, "kid": 7},
+        {**good, "alg": "RS512"},
+        {**good, "key_ops": ["encrypt"]},
+        {**rsa_key(3).as_dict(private=False), "kid": "key-0"},
+        {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "key-0"},
+    ]
+    assert google.sign_in().subject
+
+
+def test_many_at_once_fetch_once(google):
+    entered, go_on = threading.Event(), threading.Event()
+    honest = google.client._fetch_metadata
+
+    def slow(deadline):
+        entered.set()
+        assert go_on.wait(10)
+        return honest(deadline)
+
+    google.client._metadata._fetch = slow
+    with ThreadPoolExecutor(20) as pool:
+        running = [pool.submit(google.url) for _ in range(20)]
+        assert entered.wait(10)
+        go_on.set()
+        urls = {one.result().partition("code_challenge")[0] for one in running}
+    assert len(urls) == 1
+    assert asked(google, "discovery") == 1
+
+
+def test_while_one_fetches_others_use_what_is_there(google):
+    google.sign_in()
+    entered, go_on = threading.Event(), threading.Event()
+    honest = google.client._fetch_keys
+
+    def slow(deadline):
+        entered.set()
+        assert go_on.wait(10)
+        return honest(deadline)
+
+    google.client._keys._fetch = slow
+    google.clock.ahead += 3601
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(google.sign_in)
+        assert entered.wait(10)
+        # The fetch goes on, and nobody waits for it.
+        assert google.sign_in().subject
+        assert not first.done()
+        go_on.set()
+        assert first.result().subject
+    assert asked(google) == 2

@@ -1,0 +1,422 @@
+"""The offline provider fills schemas with what the sources say, and nothing else."""
+
+import json
+from decimal import Decimal
+
+import jsonschema_rs
+import pytest
+
+from combine_core.lines import find_line
+from combine_core.llm import CompletionRequest, Material, ProviderError, Usage
+from combine_core.llm.extract import ExtractProvider
+
+NOTES = """\
+# Meeting of 12 March
+
+The meeting was about the move of the archive into the new building.
+
+We agreed to rent a second lorry. The move costs 12,500 EUR in total.
+Nobody knows where the old shelves go?
+
+## Next steps
+
+- [ ] Anna orders the boxes
+- [x] Bob measured the doors
+- The shelves
+
+| Item | Count |
+|------|-------|
+| Boxes | 400 |
+"""
+
+EVIDENCE = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": 3,
+    "items": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["source", "line_from", "line_to", "quote"],
+        "properties": {
+            "source": {"type": "string"},
+            "line_from": {"type": "integer", "minimum": 1},
+            "line_to": {"type": "integer", "minimum": 1},
+            "quote": {"type": "string", "minLength": 1},
+        },
+    },
+}
+ITEM = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["text", "evidence"],
+    "properties": {"text": {"type": "string"}, "evidence": EVIDENCE},
+}
+
+
+def item_with(**properties):
+    return {
+        **ITEM,
+        "required": [*ITEM["required"], *properties],
+        "properties": {**ITEM["properties"], **properties},
+    }
+
+
+def schema_of(**lists):
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(lists),
+        "properties": lists,
+    }
+
+
+def list_of(item=ITEM, **more):
+    return {"type": "array", "items": item, **more}
+
+
+def materials_of(*texts):
+    return tuple(
+        Material(label=f"S{n}", source_id=f"id-{n}", name=f"n{n}", text=text)
+        for n, text in enumerate(texts, 1)
+    )
+
+
+def complete(schema, *texts, inputs=None):
+    request = CompletionRequest(
+        model="extract",
+        system="",
+        prompt="",
+        schema=schema,
+        max_tokens=1,
+        timeout=60,
+        materials=materials_of(*texts),
+        inputs=inputs or {},
+    )
+    return ExtractProvider().complete(request)
+
+
+def extract(schema, *texts, inputs=None):
+    answer = json.loads(complete(schema, *texts, inputs=inputs).text)
+    jsonschema_rs.validate(schema, answer)
+    return answer
+
+
+def wording(items):
+    return [item["text"] for item in items]
+
+
+def test_lists_get_what_their_names_ask_for():
+    answer = extract(
+        schema_of(
+            decisions=list_of(),
+            numbers=list_of(),
+            open_questions=list_of(),
+            next_steps=list_of(),
+        ),
+        NOTES,
+    )
+
+    assert wording(answer["decisions"]) == ["We agreed to rent a second lorry."]
+    assert wording(answer["numbers"]) == ["The move costs 12,500 EUR in total.", "Boxes | 400"]
+    assert wording(answer["open_questions"]) == ["Nobody knows where the old shelves go?"]
+    assert wording(answer["next_steps"]) == ["Anna orders the boxes", "The shelves"]
+
+
+def test_german_names_and_sources():
+    answer = extract(
+        schema_of(
+            entscheidungen=list_of(),
+            zahlen=list_of(),
+            offene_fragen=list_of(),
+            naechste={**list_of(), "title": "Nächste Schritte"},
+        ),
+        "Der Rat hat den Umbau beschlossen. Die Kosten betragen 12.500 Euro.\n\n"
+        "Wer haftet bei Schäden?\n\n- Vertrag bis Freitag prüfen",
+    )
+
+    assert wording(answer["entscheidungen"]) == ["Der Rat hat den Umbau beschlossen."]
+    assert wording(answer["zahlen"]) == ["Die Kosten betragen 12.500 Euro."]
+    assert wording(answer["offene_fragen"]) == ["Wer haftet bei Schäden?"]
+    assert wording(answer["naechste"]) == ["Vertrag bis Freitag prüfen"]
+
+
+def test_evidence_names_source_lines_and_quote():
+    answer = extract(schema_of(decisions=list_of()), "Nothing here.", NOTES)
+
+    assert answer["decisions"][0]["evidence"] == [
+        {
+            "source": "S2",
+            "line_from": 5,
+            "line_to": 5,
+            "quote": "We agreed to rent a second lorry.",
+        }
+    ]
+
+
+def test_a_sentence_that_stands_twice_is_one_item_with_both_places():
+    answer = extract(
+        schema_of(facts=list_of()), "The move costs 5 EUR.\n\nthe move costs 5 EUR.", "Other words."
+    )
+
+    (twice,) = [item for item in answer["facts"] if "5 EUR" in item["text"]]
+    assert [evidence["line_from"] for evidence in twice["evidence"]] == [1, 3]
+
+
+def test_other_lists_get_what_their_description_names():
+    text = "The main risk is a flood. The boxes are brown. Floods came twice. A lorry is red."
+
+    answer = extract(
+        schema_of(
+            risks=list_of(description="Risks, such as a flood or fire"),
+            animals=list_of(description="Animals that were seen"),
+        ),
+        text,
+    )
+
+    assert set(wording(answer["risks"])) == {"The main risk is a flood.", "Floods came twice."}
+    assert answer["animals"] == []
+
+
+def test_the_best_come_first_and_at_most_as_many_as_allowed():
+    text = "It returns 503. The fee is 300 EUR. It took five days. The other fee is 200 EUR."
+
+    answer = extract(schema_of(numbers=list_of(maxItems=2)), text)
+
+    assert set(wording(answer["numbers"])) == {"The fee is 300 EUR.", "The other fee is 200 EUR."}
+    assert extract(schema_of(numbers=list_of(maxItems=0)), text) == {"numbers": []}
+
+
+def test_a_list_that_must_not_be_empty_is_filled_up():
+    text = "The boxes are brown. The lorry is red."
+
+    assert extract(schema_of(decisions=list_of()), text)["decisions"] == []
+    assert len(extract(schema_of(decisions=list_of(minItems=2)), text)["decisions"]) == 2
+
+
+def test_references_alternatives_and_parts_are_followed():
+    schema = {
+        "$defs": {
+            "item": ITEM,
+            "decisions": {"type": "array", "items": {"$ref": "#/$defs/item"}},
+        },
+        "type": "object",
+        "required": ["decisions", "numbers", "open_questions"],
+        "properties": {
+            "decisions": {"$ref": "#/$defs/decisions"},
+            "numbers": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/decisions"}]},
+            "open_questions": {
+                "allOf": [{"$ref": "#/$defs/decisions"}, {"description": "what is open"}]
+            },
+        },
+    }
+
+    answer = extract(schema, NOTES)
+
+    assert [len(answer[name]) for name in schema["required"]] == [1, 2, 1]
+
+
+def test_groups_single_items_and_lists_of_plain_text():
+    schema = schema_of(
+        minutes=schema_of(decisions=list_of(), numbers=list_of({"type": "string"})),
+        sections=list_of(schema_of(open_questions=list_of())),
+        main_decision=ITEM,
+    )
+
+    answer = extract(schema, NOTES)
+
+    assert wording(answer["minutes"]["decisions"]) == ["We agreed to rent a second lorry."]
+    assert answer["minutes"]["numbers"][0] == "The move costs 12,500 EUR in total."
+    assert len(answer["sections"][0]["open_questions"]) == 1
+    assert answer["main_decision"]["text"] == "We agreed to rent a second lorry."
+
+
+def test_kinds_are_told_by_the_values_of_an_enum():
+    kind = {"enum": ["info", "decision", "figure", "question", "task"]}
+
+    answer = extract(schema_of(facts=list_of(item_with(kind=kind))), NOTES)
+
+    kinds = {item["text"]: item["kind"] for item in answer["facts"]}
+    assert kinds["We agreed to rent a second lorry."] == "decision"
+    assert kinds["The move costs 12,500 EUR in total."] == "figure"
+    assert kinds["Nobody knows where the old shelves go?"] == "question"
+    assert kinds["Anna orders the boxes"] == "task"
+    assert kinds["Bob measured the doors"] == "info"
+
+
+def test_other_fields_get_what_a_rule_knows_or_a_neutral_value():
+    item = item_with(
+        amount={"type": "number", "minimum": 0},
+        count={"type": "integer"},
+        sure={"type": "boolean"},
+        owner={"type": ["string", "null"]},
+        state={"const": "new"},
+        level={"enum": ["low", "high"]},
+        label={"type": "string", "maxLength": 12},
+        tags={"type": "array", "items": {"type": "string"}},
+        weight={"type": "integer", "default": 7},
+    )
+
+    (found,) = extract(
+        schema_of(numbers=list_of(item, maxItems=1)), "The high price is 12.5 EUR for the move."
+    )["numbers"]
+
+    assert {key: found[key] for key in found if key not in {"text", "evidence"}} == {
+        "amount": 12.5,
+        "count": 12,
+        "sure": False,
+        "owner": None,
+        "state": "new",
+        "level": "high",
+        "label": "The high",
+        "tags": [],
+        "weight": 7,
+    }
+
+
+def test_an_item_that_cannot_fit_is_left_out():
+    item = {
+        **ITEM,
+        "properties": {**ITEM["properties"], "text": {"type": "string", "maxLength": 20}},
+    }
+
+    answer = extract(
+        schema_of(numbers=list_of(item)), "It is 5 EUR. It is a very long way to pay all of 5 EUR."
+    )
+
+    assert wording(answer["numbers"]) == ["It is 5 EUR."]
+
+
+def test_items_of_an_earlier_step_are_used_instead_of_the_sources():
+    evidence = [{"source": "S9", "line_from": 4, "line_to": 4, "quote": "whatever"}]
+    facts = {
+        "facts": [
+            {"text": "The old house stays.", "kind": "decision", "evidence": evidence},
+            {"text": "It costs 5 EUR.", "kind": "number", "evidence": evidence},
+        ]
+    }
+
+    answer = extract(
+        schema_of(decisions=list_of(), numbers=list_of(), next_steps=list_of()),
+        NOTES,
+        inputs={"facts": facts},
+    )
+
+    assert answer["decisions"] == [{"text": "The old house stays.", "evidence": evidence}]
+    assert wording(answer["numbers"]) == ["It costs 5 EUR."]
+    assert answer["next_steps"] == []
+
+
+def test_the_kind_that_an_earlier_step_gave_counts():
+    evidence = [{"source": "S1", "line_from": 1, "line_to": 1, "quote": "x"}]
+    facts = [
+        {"text": "The blue one.", "kind": "decision", "evidence": evidence},
+        {"text": "The colour of the door.", "kind": "open_question", "evidence": evidence},
+        {"text": "The house is old.", "note": "a decision was near", "evidence": evidence},
+    ]
+
+    answer = extract(
+        schema_of(decisions=list_of(), open_questions=list_of()), inputs={"facts": {"facts": facts}}
+    )
+
+    assert wording(answer["decisions"]) == ["The blue one."]
+    assert wording(answer["open_questions"]) == ["The colour of the door."]
+
+
+def test_no_items_of_an_earlier_step_means_none():
+    answer = extract(schema_of(decisions=list_of()), NOTES, inputs={"facts": {"facts": []}})
+
+    assert answer == {"decisions": []}
+
+
+def test_outputs_without_items_leave_the_sources_to_work_on():
+    answer = extract(schema_of(decisions=list_of()), NOTES, inputs={"tone": {"tone": "formal"}})
+
+    assert len(answer["decisions"]) == 1
+
+
+def test_the_line_brief_from_source_to_document():
+    facts_step, brief_step = (find_line("brief").step(key) for key in ("facts", "brief"))
+
+    facts = extract(facts_step.answer_schema, NOTES)
+    brief = extract(brief_step.answer_schema, NOTES, inputs={"facts": facts})
+
+    assert wording(brief["decisions"]) == ["We agreed to rent a second lorry."]
+    assert wording(brief["open_questions"]) == ["Nobody knows where the old shelves go?"]
+    assert "Anna orders the boxes" in wording(brief["next_steps"])
+    assert "The meeting was about the move of the archive into the new building." in wording(
+        brief["summary"]
+    )
+    for items in brief.values():
+        assert len(set(wording(items))) == len(items)
+        for item in items:
+            for evidence in item["evidence"]:
+                lines = NOTES.split("\n")[evidence["line_from"] - 1 : evidence["line_to"]]
+                assert evidence["quote"] in "\n".join(lines)
+
+
+def test_no_model_no_cost():
+    completion = complete(schema_of(decisions=list_of()), NOTES)
+
+    assert completion.used_llm is False
+    assert completion.cost == Decimal(0)
+    assert completion.usage == Usage(0, 0, 0, 0)
+    assert completion.http_status is None
+    assert complete(schema_of(decisions=list_of()), NOTES) == completion
+
+
+def test_every_source_gets_its_turn():
+    long = " ".join(f"The wall number {n} of the tower is {n} m high." for n in range(10, 200))
+    kind = {"enum": ["statement", "number"]}
+
+    answer = extract(
+        schema_of(facts=list_of(item_with(kind=kind), maxItems=10)), long, "One house is blue."
+    )
+
+    assert "One house is blue." in wording(answer["facts"])
+
+
+def test_without_time_it_says_so():
+    request = CompletionRequest(
+        "extract", "", "", schema_of(facts=list_of()), 1, -1.0, materials_of(NOTES)
+    )
+
+    with pytest.raises(ProviderError) as caught:
+        ExtractProvider().complete(request)
+
+    assert caught.value.code == "timeout"
+    assert not caught.value.lost
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "nonsense"},
+        {"properties": {"a": {"$ref": "#/$defs/missing"}}},
+        {"properties": {"a": {"$ref": "http://127.0.0.1:1/schema.json"}}},
+        {"properties": {"a": {"type": "array", "items": {"type": "string", "pattern": "("}}}},
+    ],
+)
+def test_a_schema_that_cannot_be_used_is_refused(schema):
+    with pytest.raises(ProviderError) as caught:
+        complete(schema, NOTES)
+
+    assert caught.value.code == "bad_request"
+    assert "schema" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"type": "object"},
+        {"type": "array"},
+        {"type": "array", "items": True},
+        {"type": "string"},
+        {"$ref": "#"},
+        {"properties": {"child": {"$ref": "#"}}},
+        {"type": "object", "properties": {"children": {"type": "array", "items": {"$ref": "#"}}}},
+        {"anyOf": [{"type": "null"}]},
+    ],
+)
+def test_odd_schemas_end(schema):
+    json.loads(complete(schema, NOTES).text)

@@ -1,0 +1,258 @@
+"""Model strings name providers; plugins add more; what is missing is said."""
+
+import dataclasses
+import subprocess
+import sys
+import types
+from importlib.metadata import EntryPoint
+
+import pluggy
+import pytest
+from pydantic import SecretStr
+
+from combine_core.llm import (
+    Completion,
+    ProviderConflict,
+    ProviderRegistry,
+    Unconfigured,
+    UnknownModel,
+    Usage,
+    hookimpl,
+    provider_registry,
+    registry,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    anthropic_api_key: SecretStr | None = None
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str | None = None
+    default_model: str = "extract"
+
+
+class Echo:
+    def __init__(self, name="echo"):
+        self.name = name
+
+    def complete(self, request):
+        return Completion(request.prompt, Usage(), None, None, None, None, used_llm=False)
+
+
+def plugin_of(*providers, **options):
+    plugin = types.SimpleNamespace()
+
+    @hookimpl
+    def combine_core_register_providers(register, settings):
+        for provider in providers:
+            register(provider, **options)
+
+    plugin.combine_core_register_providers = combine_core_register_providers
+    return plugin
+
+
+BOTH = Settings(anthropic_api_key=SecretStr("sk-ant-x"), openai_api_key=SecretStr("sk-x"))
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "rest"),
+    [
+        ("extract", "extract", "extract"),
+        ("anthropic/claude-sonnet-4-5", "anthropic", "claude-sonnet-4-5"),
+        ("openai/gpt-4o", "openai", "gpt-4o"),
+        ("openai/meta-llama/llama-3.1-8b", "openai", "meta-llama/llama-3.1-8b"),
+    ],
+)
+def test_a_model_string_names_provider_and_model(model, name, rest):
+    provider, found = provider_registry(BOTH, plugins=[]).resolve(model)
+
+    assert (provider.name, found) == (name, rest)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "",
+        "/",
+        "gpt-4o",
+        "anthropic",
+        "anthropic/",
+        "extract/x",
+        "Extract",
+        "openai/ gpt",
+        " extract",
+    ],
+)
+def test_other_strings_are_refused_with_what_to_write(model):
+    with pytest.raises(UnknownModel) as caught:
+        provider_registry(BOTH, plugins=[]).resolve(model)
+
+    assert "Write" in caught.value.remedy
+    assert caught.value.remedy in str(caught.value)
+    assert caught.value.model == model
+
+
+def test_the_remedy_names_what_is_configured():
+    with pytest.raises(UnknownModel) as caught:
+        provider_registry(BOTH, plugins=[]).resolve("cohere/command")
+
+    assert "anthropic/<model> or extract or openai/<model>" in str(caught.value)
+
+
+def test_a_very_long_model_string_is_cut():
+    with pytest.raises(UnknownModel) as caught:
+        provider_registry(BOTH, plugins=[]).resolve("x" * 10_000)
+
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("model", "variable"),
+    [("anthropic/claude-sonnet-4-5", "ANTHROPIC_API_KEY"), ("openai/gpt-4o", "OPENAI_API_KEY")],
+)
+@pytest.mark.parametrize("key", [None, SecretStr(""), SecretStr("  ")])
+def test_a_provider_without_its_key_says_which_to_set(model, variable, key):
+    settings = Settings(anthropic_api_key=key, openai_api_key=key)
+
+    with pytest.raises(UnknownModel) as caught:
+        provider_registry(settings, plugins=[]).resolve(model)
+
+    assert "is not configured" in str(caught.value)
+    assert f"set {variable}" in caught.value.remedy
+    assert "extract" in caught.value.remedy
+
+
+def test_a_key_that_no_header_can_carry_is_said_and_not_shown():
+    settings = Settings(
+        anthropic_api_key=SecretStr("sk-ant\nx"), openai_api_key=SecretStr("schlüssel")
+    )
+
+    described = {s.name: s for s in provider_registry(settings, plugins=[]).describe()}
+
+    assert "mend ANTHROPIC_API_KEY" in described["anthropic"].why
+    assert "mend OPENAI_API_KEY" in described["openai"].why
+    assert "schlüssel" not in repr(described)
+
+
+def test_a_server_of_ones_own_needs_no_key():
+    settings = Settings(openai_base_url="http://127.0.0.1:11434/v1")
+
+    provider, model = provider_registry(settings, plugins=[]).resolve("openai/llama3")
+
+    assert (provider.name, model) == ("openai", "llama3")
+
+
+def test_describe_lists_all_with_the_reason():
+    described = provider_registry(
+        Settings(openai_api_key=SecretStr("sk-x")), plugins=[plugin_of(Echo())]
+    ).describe()
+
+    assert [(s.name, s.configured, s.why, s.model_string) for s in described] == [
+        ("anthropic", False, "not configured: set ANTHROPIC_API_KEY", "anthropic/<model>"),
+        ("echo", True, "", "echo/<model>"),
+        ("extract", True, "", "extract"),
+        ("openai", True, "", "openai/<model>"),
+    ]
+
+
+def test_the_default_model_is_kept():
+    assert (
+        provider_registry(Settings(default_model="extract"), plugins=[]).default_model == "extract"
+    )
+
+
+def test_a_plugin_brings_a_provider():
+    provider = Echo()
+    made = provider_registry(Settings(), plugins=[plugin_of(provider)])
+
+    assert made.resolve("echo/any/model") == (provider, "any/model")
+
+
+def test_a_plugin_may_bring_one_without_models_or_without_its_setting():
+    plugin = plugin_of(Echo("bare"), Unconfigured("other", "set OTHER_KEY"), takes_model=False)
+    made = provider_registry(Settings(), plugins=[plugin])
+
+    assert made.resolve("bare")[1] == "bare"
+    with pytest.raises(UnknownModel, match="set OTHER_KEY"):
+        made.resolve("other")
+
+
+def test_two_applications_do_not_share_plugins():
+    with_echo = provider_registry(Settings(), plugins=[plugin_of(Echo())])
+    without = provider_registry(Settings(), plugins=[])
+
+    assert with_echo.resolve("echo/x")
+    with pytest.raises(UnknownModel):
+        without.resolve("echo/x")
+
+
+@pytest.mark.parametrize("name", ["extract", "openai", "Upper", "a/b", "", "ünicode", "a b"])
+def test_a_taken_or_malformed_name_stops_the_start(name):
+    with pytest.raises(ProviderConflict):
+        provider_registry(BOTH, plugins=[plugin_of(Echo(name))])
+
+
+def test_a_misspelt_hook_stops_the_start():
+    plugin = types.SimpleNamespace()
+
+    @hookimpl
+    def combine_core_register_provider(register, settings): ...
+
+    plugin.combine_core_register_provider = combine_core_register_provider
+
+    with pytest.raises(pluggy.PluginValidationError, match="combine_core_register_provider"):
+        provider_registry(Settings(), plugins=[plugin])
+
+
+def installed(monkeypatch, *found):
+    monkeypatch.setattr(
+        registry, "entry_points", lambda group: [e for e in found if e.group == group]
+    )
+
+
+def test_installed_plugins_are_found_by_their_entry_point(monkeypatch):
+    module = types.ModuleType("some_plugin")
+    vars(module).update(vars(plugin_of(Echo())))
+    monkeypatch.setitem(sys.modules, "some_plugin", module)
+    installed(monkeypatch, EntryPoint("echo", "some_plugin", "combine.providers"))
+
+    assert provider_registry(Settings()).resolve("echo/x")
+
+
+def test_a_plugin_that_cannot_be_imported_hides_no_other(monkeypatch, caplog):
+    installed(monkeypatch, EntryPoint("broken", "no_such_module_at_all", "combine.providers"))
+
+    made = provider_registry(Settings())
+
+    assert made.resolve("extract")
+    with pytest.raises(UnknownModel, match="ModuleNotFoundError"):
+        made.resolve("broken/x")
+    assert "no_such_module_at_all" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["Broken Plugin", "extract"])
+def test_a_broken_plugin_of_any_name_hides_no_other(monkeypatch, caplog, name):
+    installed(monkeypatch, EntryPoint(name, "no_such_module_at_all", "combine.providers"))
+
+    assert provider_registry(Settings()).resolve("extract")[0].name == "extract"
+    assert "no_such_module_at_all" in caplog.text
+
+
+def test_a_registry_can_be_made_by_hand():
+    made = ProviderRegistry()
+    made.register(Echo())
+
+    assert made.resolve("echo/x")[1] == "x"
+
+
+def test_nothing_heavy_is_imported_until_it_is_used():
+    code = (
+        "import sys; from tests.unit.llm.test_registry import BOTH;"
+        "from combine_core.llm import provider_registry;"
+        "provider_registry(BOTH, plugins=[]).resolve('anthropic/claude-sonnet-4-5');"
+        "heavy = {'anthropic', 'openai', 'httpx2', 'bm25s', 'numpy', 'genai_prices'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout.strip() == "[]"
