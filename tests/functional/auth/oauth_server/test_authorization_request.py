@@ -3,6 +3,7 @@
 from urllib.parse import urlencode
 
 import pytest
+
 from tests.functional.auth.oauth_server.conftest import BACK, challenge_of, query_of
 
 

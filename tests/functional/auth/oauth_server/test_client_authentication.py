@@ -6,6 +6,7 @@ import time
 from urllib.parse import quote
 
 import pytest
+
 from tests.functional.auth.oauth_server.conftest import Client, refused
 
 

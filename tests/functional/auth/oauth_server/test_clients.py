@@ -2,10 +2,10 @@
 
 import pytest
 from click.testing import CliRunner
-from tests.functional.auth.oauth_server.conftest import Client, refused
 
 from combine_auth.cli.clients import client as command
 from combine_core.cli.service import open_service
+from tests.functional.auth.oauth_server.conftest import Client, refused
 
 
 def as_itself(provider, client_id, secret):

@@ -1,6 +1,7 @@
 """A person lets a client act for them, and the client does (RFC 6749, 4.1; RFC 7636)."""
 
 import pytest
+
 from tests.functional.auth.oauth_server.conftest import BACK, SCOPES, query_of
 
 

@@ -1,6 +1,7 @@
 """A code is good once, for a minute, for one client. T33, T34, T35, T37."""
 
 import pytest
+
 from tests.functional.auth.oauth_server.conftest import BACK, VERIFIER, refused
 
 

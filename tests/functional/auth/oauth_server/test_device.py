@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from tests.functional.auth.oauth_server.conftest import COMMAND_LINE, DEVICE_GRANT, Client, refused
 
 from combine_auth.oauth_server.devices import new_user_code, read_user_code
+from tests.functional.auth.oauth_server.conftest import COMMAND_LINE, DEVICE_GRANT, Client, refused
 
 
 def start(provider, client=COMMAND_LINE, **fields):

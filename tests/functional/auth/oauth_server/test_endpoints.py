@@ -4,9 +4,9 @@ import threading
 
 import pytest
 from sqlalchemy.exc import OperationalError
-from tests.functional.auth.oauth_server.conftest import Client, refused
 
 from combine_auth.oauth_server import endpoints
+from tests.functional.auth.oauth_server.conftest import Client, refused
 
 ENDPOINTS = ["token", "revoke", "introspect", "device"]
 FORM = "application/x-www-form-urlencoded"

@@ -7,7 +7,6 @@ import time
 import pytest
 import requests
 from click.testing import CliRunner
-from tests.functional.auth.oauth_server.conftest import Provider
 from webtest.http import StopableWSGIServer
 
 from combine_auth.cli import kept
@@ -15,6 +14,7 @@ from combine_auth.cli import login as module
 from combine_auth.cli.login import login, logout
 from tests.conftest import free_port
 from tests.functional.auth.conftest import DEVELOPMENT, Service
+from tests.functional.auth.oauth_server.conftest import Provider
 
 
 @pytest.fixture

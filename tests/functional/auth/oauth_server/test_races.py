@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 
 import pytest
+
 from tests.functional.auth.oauth_server.conftest import COMMAND_LINE, DEVICE_GRANT
 
 

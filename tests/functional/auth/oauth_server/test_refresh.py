@@ -1,6 +1,7 @@
 """Refresh tokens rotate; who shows an old one has stolen it. T36, T37."""
 
 import pytest
+
 from tests.functional.auth.oauth_server.conftest import refused
 
 

@@ -6,6 +6,7 @@ import pyramid_oauthlib
 import pytest
 from pyramid.config import Configurator
 from pyramid.request import Request
+
 from tests.functional.auth.oauth_server.conftest import BACK, VERIFIER, query_of, refused
 
 

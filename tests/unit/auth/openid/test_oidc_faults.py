@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
-from tests.unit.auth.openid.conftest import failure
 
 from combine_auth.failure import FailureCode, SignInFailure
 from combine_auth.openid import OidcClient
@@ -15,6 +14,7 @@ from combine_auth.openid.failures import refused
 from combine_auth.openid.metadata import metadata_of
 from combine_auth.openid.shipped import GOOGLE
 from tests.oidc_issuer import CLIENT_SECRET, Fault
+from tests.unit.auth.openid.conftest import failure
 
 UNAVAILABLE = FailureCode.PROVIDER_UNAVAILABLE
 ERROR = FailureCode.PROVIDER_ERROR

@@ -5,10 +5,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.unit.auth.openid.conftest import failure
 
 from combine_auth.failure import FailureCode, SignInFailure
 from tests.oidc_issuer import Fault, rsa_key
+from tests.unit.auth.openid.conftest import failure
 
 UNAVAILABLE = FailureCode.PROVIDER_UNAVAILABLE
 

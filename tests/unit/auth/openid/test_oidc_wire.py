@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import requests
-from tests.unit.auth.openid.conftest import failure
 
 from combine_auth.failure import FailureCode, SignInFailure
 from combine_auth.openid import OidcClient
 from combine_auth.openid.wire import DEADLINE_S, LIMITS, Exchanges, equip
 from tests.oidc_issuer import CLIENT_SECRET, Fault
+from tests.unit.auth.openid.conftest import failure
 
 UNAVAILABLE = FailureCode.PROVIDER_UNAVAILABLE
 
