@@ -33,16 +33,16 @@ class ProviderSettings(Protocol):
     """The settings that providers read."""
 
     @property
-    def anthropic_api_key(self) -> SecretStr | None: ...  # noqa: D102
+    def anthropic_api_key(self) -> SecretStr | None: ...
 
     @property
-    def openai_api_key(self) -> SecretStr | None: ...  # noqa: D102
+    def openai_api_key(self) -> SecretStr | None: ...
 
     @property
-    def openai_base_url(self) -> str | None: ...  # noqa: D102
+    def openai_base_url(self) -> str | None: ...
 
     @property
-    def default_model(self) -> str: ...  # noqa: D102
+    def default_model(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
