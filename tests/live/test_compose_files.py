@@ -72,7 +72,7 @@ def test_each_service_is_closed_and_limited(name: str) -> None:
     assert service["deploy"]["resources"]["limits"]["memory"]
     staging = STAGING["services"][name]
     assert staging["deploy"]["resources"]["limits"] == {"cpus": "1", "memory": "1G"}
-    assert staging["logging"]["options"]["max-size"]
+    assert service["logging"]["options"] == {"max-size": "10m", "max-file": "5"}
 
 
 def test_only_the_balancer_has_a_port_and_waits_for_nobody() -> None:
