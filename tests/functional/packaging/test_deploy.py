@@ -170,6 +170,7 @@ def test_the_database_is_brought_to_head_without_a_checkout(
     assert revisions(database) == [head_revision()]
 
 
+@pytest.mark.soak  # it installs an environment of its own
 def test_the_extra_core_migrates_as_well(
     wheel: Path, tmp_path: Path, make_database: MakeDatabase
 ) -> None:
