@@ -29,8 +29,8 @@ from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import Any
 
-from combine_health.endpoints.redaction import Redactor
 from combine_health.engine.check import Check, CheckFunction, Kind
+from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Clock, Runner
 from combine_health.engine.state import Reading
 

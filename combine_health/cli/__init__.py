@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from combine_health.cli import doctor, listing, maintenance, probe
 from combine_health.cli.finding import Finding, InputError
-from combine_health.endpoints.redaction import Redactor
+from combine_health.engine.redaction import Redactor
 
 COMMANDS = {
     "probe": probe,

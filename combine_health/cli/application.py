@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from combine_health.cli.finding import InputError
-from combine_health.endpoints.redaction import Redactor
 from combine_health.engine.execute import describe
+from combine_health.engine.redaction import Redactor
 from combine_health.engine.registry import HealthRegistry, IHealthRegistry
 
 _SECRET = re.compile(r"(?i)secret|password|passwd|token|api[_-]?key|credential|url$|dsn$")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from combine_health.endpoints.redaction import Redactor
+from combine_health.engine.redaction import Redactor
 
 
 class InputError(Exception):

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from combine_health.endpoints.redaction import Redactor
 from combine_health.engine.execute import describe
 from combine_health.engine.history import Change
 from combine_health.engine.maintenance import Maintenance
+from combine_health.engine.redaction import Redactor
 from combine_health.engine.registry import HealthRegistry
 from combine_health.engine.result import Json
 from combine_health.engine.state import TIMEOUT, Reading

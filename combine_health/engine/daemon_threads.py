@@ -1,10 +1,12 @@
-"""Daemon threads that run one job each, reused, never joined."""
+"""Reusable daemon threads that are never joined, and what to reset in the child of a fork."""
 
+import os
 import threading
+import weakref
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 Result = TypeVar("Result")
 Job: TypeAlias = tuple[Callable[[], Result], Callable[[Result], None]]
@@ -60,3 +62,27 @@ class DaemonPool(Generic[Result]):
             except Exception as error:  # noqa: BLE001 - reported; the thread is promised already
                 report(error)
             del work, done, result
+
+
+class Resettable(Protocol):
+    """An object with threads or locks of its own, which are void in the child of a fork."""
+
+    def reset(self) -> None:
+        """Start again without touching the locks of the parent."""
+
+
+_RESETTABLES: "weakref.WeakSet[Resettable]" = weakref.WeakSet()
+
+
+def reset_after_fork(resettable: Resettable) -> None:
+    """Call ``resettable.reset()`` in every forked child for as long as the object lives."""
+    _RESETTABLES.add(resettable)
+
+
+def _reset_all() -> None:
+    for resettable in list(_RESETTABLES):
+        resettable.reset()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_reset_all)

@@ -9,8 +9,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from combine_health.endpoints.redaction import Redactor
 from combine_health.engine.check import Check
+from combine_health.engine.redaction import Redactor
 from combine_health.engine.result import HealthResult, Status
 from combine_health.engine.state import TIMEOUT
 

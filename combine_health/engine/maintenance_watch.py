@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
-from combine_health.endpoints.redaction import Redactor
 from combine_health.engine.maintenance import Maintenance, MaintenanceFileError, read_file
+from combine_health.engine.redaction import Redactor
 from combine_health.engine.result import HealthResult
 from combine_health.engine.runner import Clock
 

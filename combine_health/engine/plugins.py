@@ -10,10 +10,10 @@ import pluggy
 from pyramid.exceptions import ConfigurationError
 
 from combine_health import hookspecs
-from combine_health.endpoints.redaction import Redactor
 from combine_health.engine.execute import describe
 from combine_health.engine.history import Change, CheckRun
 from combine_health.engine.listeners import Listener
+from combine_health.engine.redaction import Redactor
 from combine_health.engine.result import HealthResult
 
 log = logging.getLogger("combine_health")

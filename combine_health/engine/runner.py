@@ -21,14 +21,13 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any, TypeAlias
 
-from combine_health.endpoints.redaction import Redactor
 from combine_health.engine.check import Check, Kind
-from combine_health.engine.daemon_threads import DaemonPool, report
+from combine_health.engine.daemon_threads import DaemonPool, report, reset_after_fork
 from combine_health.engine.execute import run
 from combine_health.engine.history import Change, CheckRun
+from combine_health.engine.redaction import Redactor
 from combine_health.engine.result import HealthResult, Status
 from combine_health.engine.state import TIMEOUT, Outcome, Reading, State, read
-from combine_health.server.forks import reset_after_fork
 
 log = logging.getLogger("combine_health")
 

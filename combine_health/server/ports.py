@@ -8,7 +8,7 @@ from contextlib import suppress
 from ipaddress import IPv6Address
 from pathlib import Path
 
-from combine_health.endpoints.redaction import Redactor
+from combine_health.engine.redaction import Redactor
 
 DEFAULT_LISTEN = "127.0.0.1"
 DEFAULT_PORT = 8000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from combine_health.endpoints.redaction import DATA_TEXT_LIMIT, ITEMS_LIMIT, TEXT_LIMIT, Redactor
+from combine_health.engine.redaction import DATA_TEXT_LIMIT, ITEMS_LIMIT, TEXT_LIMIT, Redactor
 
 SECRET = "c4n4ry/p@ss word+1"
 FORMS = ["c4n4ry/p@ss word+1", "c4n4ry%2Fp%40ss%20word%2B1", "c4n4ry%2Fp%40ss+word%2B1"]

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from combine_health.endpoints.redaction import Redactor
 from combine_health.engine.check import Check, Kind
 from combine_health.engine.history import Change, CheckRun
 from combine_health.engine.listeners import log_change
+from combine_health.engine.redaction import Redactor
 from combine_health.engine.result import HealthResult, Status
 from combine_health.engine.runner import Clock, Runner
 from combine_health.testing import FakeClock, run_check
@@ -561,7 +561,7 @@ import asyncio, threading, time
 from combine_health.engine.check import Check
 from combine_health.engine.history import Change, CheckRun
 from combine_health.engine.listeners import log_change
-from combine_health.endpoints.redaction import Redactor
+from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Runner
 
 entered = threading.Semaphore(0)
