@@ -8,7 +8,7 @@ Include it with ``config.include("combine_auth")``, after ``combine_core``. It b
   token does: ``Authorization: Bearer cmb_pat_...``. A bad token is nobody: it never falls back to
   the cookie. It costs one indexed statement, and none without cookie and token;
 * ``request.proof``: the same with the means by which it was shown
-  (:class:`combine_auth.proof.Proof`), or ``None``;
+  (:class:`combine_auth.authentication.Proof`), or ``None``;
 * CSRF protection of every view, on by default: a form carries ``get_csrf_token()`` in the field
   ``csrf_token``, a script in the header ``X-CSRF-Token``. A request that a bearer token has
   authenticated needs none. A view for others than browsers says ``require_csrf=False``;

@@ -7,7 +7,7 @@ from typing import Any
 from pyramid.authorization import Allow
 from pyramid.httpexceptions import HTTPForbidden, HTTPSeeOther
 
-from combine_auth.proof import Kind
+from combine_auth.authentication import CredentialKind
 from combine_core.users import Identity
 
 LOOK_AFTER = "account:look-after"
@@ -26,7 +26,7 @@ class OwnAccount:
         if proof is None:
             back = {"next": request.path_qs if request.method == "GET" else "/account"}
             raise HTTPSeeOther(location=request.route_path("auth.sign_in", _query=back))
-        if proof.kind is not Kind.SESSION:
+        if proof.kind is not CredentialKind.SESSION:
             message = "A token cannot look after tokens and sessions. Sign in with a browser."
             raise HTTPForbidden(message)
         self.identity = proof.identity

@@ -18,9 +18,9 @@ from urllib.parse import unquote_plus
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
+from combine_auth.authentication import sha256
 from combine_auth.clients.built_in import BuiltIn, is_current, store
 from combine_auth.clients.model import OAuthClient
-from combine_auth.digest import sha256
 from combine_core.users import User
 
 _CLIENT_ID = re.compile("[A-Za-z0-9_-]{1,64}")

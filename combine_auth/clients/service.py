@@ -11,11 +11,11 @@ from datetime import timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from combine_auth.authentication import sha256
 from combine_auth.clients.built_in import BuiltIn, store
 from combine_auth.clients.grant_type import GrantType
 from combine_auth.clients.model import OAuthClient
 from combine_auth.clients.redirect import check_redirect_uri
-from combine_auth.digest import sha256
 from combine_auth.tokens.form import CLIENT_SECRET
 from combine_auth.tokens.scopes import PLAIN, known_scopes
 from combine_core.users import User

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from combine_auth.digest import sha256
+from combine_auth.authentication import sha256
 from combine_auth.identities.model import Invitation
 from combine_core.users import User
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from combine_auth.authentication import sha256
 from combine_auth.clients.model import OAuthClient
-from combine_auth.digest import sha256
 from combine_auth.oauth_server.lifetimes import USED_EVERY
 from combine_auth.oauth_server.model import OAuthGrant, OAuthToken
 from combine_auth.tokens.scopes import speaks_for_administrator

@@ -13,13 +13,13 @@ from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.renderers import render_to_response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
+from combine_auth.authentication import CredentialKind, Proof
 from combine_auth.clients import OAuthClient
 from combine_auth.clients.redirect import form_target
 from combine_auth.limits import check_limit
 from combine_auth.oauth_server.exchange import exchange
 from combine_auth.oauth_server.library import server_of
 from combine_auth.oauth_server.wire import encoded, oauth_request, read_form, read_parameters
-from combine_auth.proof import Kind, Proof
 from combine_auth.tokens.scopes import in_words
 from combine_core.settings import CoreSettings, settings_of
 from combine_core.users import User
@@ -109,7 +109,7 @@ def _carry_out(request: Any, asked: Any, parameters: Mapping[str, str]) -> Respo
 def _browser(request: Any) -> Proof | None:
     """Who is signed in with this browser. A token cannot let others in."""
     proof: Proof | None = request.proof
-    return proof if proof is not None and proof.kind is Kind.SESSION else None
+    return proof if proof is not None and proof.kind is CredentialKind.SESSION else None
 
 
 def _sign_in(request: Any, asked: Any, parameters: Mapping[str, str]) -> Response:

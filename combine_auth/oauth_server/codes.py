@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from combine_auth.authentication import sha256
 from combine_auth.clients import OAuthClient
-from combine_auth.digest import sha256
 from combine_auth.oauth_server import lifetimes
 from combine_auth.oauth_server.model import OAuthCode, OAuthGrant
 from combine_auth.tokens.form import CODE

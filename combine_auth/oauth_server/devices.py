@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from combine_auth.authentication import sha256
 from combine_auth.clients import GrantType, OAuthClient
-from combine_auth.digest import sha256
 from combine_auth.oauth_server import lifetimes
 from combine_auth.oauth_server.grants import create_grant
 from combine_auth.oauth_server.model import OAuthDevice, OAuthGrant

@@ -1,6 +1,6 @@
 """Sessions: browsers in which somebody is signed in, as rows of the database."""
 
-from combine_auth.sessions.means import SessionCookie
+from combine_auth.sessions.cookie import SessionCookie
 from combine_auth.sessions.model import BrowserSession
 from combine_auth.sessions.service import (
     ABSOLUTE_LIMIT,

@@ -11,7 +11,7 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from combine_auth.digest import sha256
+from combine_auth.authentication import sha256
 from combine_auth.sessions.model import BrowserSession
 from combine_core.users import Identity, User
 

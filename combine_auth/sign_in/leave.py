@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 from pyramid.httpexceptions import HTTPSeeOther
 
+from combine_auth.authentication import CredentialKind, Proof
 from combine_auth.failure import FailureCode, SignInFailure
 from combine_auth.forms import text_of
 from combine_auth.identities import invited_user
 from combine_auth.limits import check_limit
 from combine_auth.openid import OidcClient, providers_of, redirect_uri
-from combine_auth.proof import Kind, Proof
 from combine_auth.sign_in.attempts import begin_attempt
 from combine_auth.sign_in.fresh import is_fresh
 from combine_auth.sign_in.keys import new_state
@@ -119,7 +119,7 @@ def session_proof(request: Any) -> Proof:
     :raises SignInFailure: by none
     """
     proof: Proof | None = request.proof
-    if proof is None or proof.kind is not Kind.SESSION:
+    if proof is None or proof.kind is not CredentialKind.SESSION:
         raise SignInFailure(FailureCode.SIGNED_OUT, "nobody is signed in with this browser")
     return proof
 

@@ -9,12 +9,12 @@ from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPSeeOt
 from pyramid.security import forget, remember
 
 from combine_auth.audit import Action, record_request
+from combine_auth.authentication import CredentialKind
 from combine_auth.failure import FailureCode, SignInFailure
 from combine_auth.forms import text_of
 from combine_auth.identities import invited_user
 from combine_auth.limits import check_limit
 from combine_auth.openid import providers_of
-from combine_auth.proof import Kind
 from combine_auth.sessions import BrowserSession
 from combine_auth.sign_in.leave import client_named, let_forms_leave
 from combine_auth.sign_in.local import is_switched_on, local_user, why_not_local
@@ -116,7 +116,7 @@ def sign_out(request: Any) -> Any:
     """End the session of this browser, if it has one."""
     provider = None
     proof = request.proof
-    if proof is not None and proof.kind is Kind.SESSION:
+    if proof is not None and proof.kind is CredentialKind.SESSION:
         row = request.dbsession.get(BrowserSession, proof.id)
         provider = row and row.provider
         record_request(request, Action.SIGN_OUT, target=f"session:{proof.id}")

@@ -10,8 +10,8 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from combine_auth.audit import Action, record_request
+from combine_auth.authentication import sha256
 from combine_auth.clients.model import OAuthClient
-from combine_auth.digest import sha256
 from combine_auth.oauth_server.grants import revoke_grant
 from combine_auth.oauth_server.issued import find_grant_of
 from combine_auth.tokens.form import ACCESS, CLIENT_SECRET, PERSONAL, REFRESH

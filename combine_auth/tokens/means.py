@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from combine_auth.authentication import CredentialKind, Proof, record_use_after_request
 from combine_auth.oauth_server import grants
 from combine_auth.oauth_server.access import find_access
-from combine_auth.proof import Kind, Proof
 from combine_auth.tokens.form import ACCESS, PERSONAL
 from combine_auth.tokens.service import find_token, note_used
-from combine_auth.touch import touch_afterwards
 
 # Several Authorization headers arrive as one, joined by commas.
 _BEARER = re.compile(r"(?:^|,)\s*bearer(?![^\s,])", re.IGNORECASE)
@@ -46,8 +45,8 @@ def _personal(request: Any, credential: str) -> Proof | None:
     if found is None:
         return None
     if found.used_long_ago:
-        touch_afterwards(request, note_used, found.id)
-    return Proof(found.identity, Kind.TOKEN, found.id, found.scopes)
+        record_use_after_request(request, note_used, found.id)
+    return Proof(found.identity, CredentialKind.TOKEN, found.id, found.scopes)
 
 
 def _of_client(request: Any, credential: str) -> Proof | None:
@@ -55,5 +54,5 @@ def _of_client(request: Any, credential: str) -> Proof | None:
     if found is None:
         return None
     if found.used_long_ago:
-        touch_afterwards(request, grants.note_used, found.grant_id)
-    return Proof(found.identity, Kind.TOKEN, found.id, frozenset(found.scopes))
+        record_use_after_request(request, grants.note_used, found.grant_id)
+    return Proof(found.identity, CredentialKind.TOKEN, found.id, frozenset(found.scopes))

@@ -10,7 +10,7 @@ from datetime import timedelta
 from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from combine_auth.digest import sha256
+from combine_auth.authentication import sha256
 from combine_auth.tokens.form import new_token
 from combine_auth.tokens.model import PersonalAccessToken
 from combine_auth.tokens.scopes import UnknownScope, known_scopes, speaks_for_administrator

@@ -6,7 +6,7 @@ import uuid
 import pytest
 from sqlalchemy import update
 
-from combine_auth.proof import Kind, Proof
+from combine_auth.authentication import CredentialKind, Proof
 from combine_auth.tokens import create_token
 from combine_core.database import session_factory
 from combine_core.users import Identity, Membership, Permission, Role, User
@@ -106,6 +106,6 @@ def test_an_administrator_with_a_narrow_token_is_not_a_whole_one(app, narrow, ad
 
 def test_without_scopes_a_proof_covers_everything():
     identity = Identity(uuid.uuid4(), "ada@example.com", "Ada", False)
-    whole = Proof(identity, Kind.SESSION, uuid.uuid4())
+    whole = Proof(identity, CredentialKind.SESSION, uuid.uuid4())
     assert whole.covers(Permission.RUNS_WRITE)
-    assert not Proof(identity, Kind.TOKEN, uuid.uuid4(), frozenset()).covers("runs:read")
+    assert not Proof(identity, CredentialKind.TOKEN, uuid.uuid4(), frozenset()).covers("runs:read")

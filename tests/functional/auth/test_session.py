@@ -182,7 +182,7 @@ def test_last_seen_waits_for_nobody(service, client, caplog):
         other.connection().exec_driver_sql("SELECT 1 FROM sessions FOR UPDATE")
         assert whoami(client, cookie)["email"] == "ann@example.com"
     # If it had waited, lock_timeout would have ended that, and the failure been logged.
-    assert "combine_auth.touch" not in caplog.text
+    assert "combine_auth.authentication" not in caplog.text
     [(age,)] = service.execute("SELECT now() - last_seen_at FROM sessions")
     assert age > timedelta(minutes=59)
 
@@ -201,7 +201,7 @@ def test_last_seen_that_cannot_be_written_fails_nothing(service, client, caplog)
         assert whoami(client, cookie)["email"] == "ann@example.com"
     finally:
         service.execute("DROP FUNCTION fail() CASCADE")
-    [record] = [record for record in caplog.records if record.name == "combine_auth.touch"]
+    [record] = [record for record in caplog.records if record.name == "combine_auth.authentication"]
     assert record.levelname == "WARNING"
     assert cookie not in caplog.text
 

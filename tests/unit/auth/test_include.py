@@ -7,7 +7,7 @@ from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationConflictError, ConfigurationError
 from pyramid.interfaces import ISecurityPolicy
 
-from combine_auth.policy import SecurityPolicy
+from combine_auth.security import SecurityPolicy
 
 INI = {
     "combine_core.environment": "test",

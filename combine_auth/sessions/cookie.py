@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from combine_auth.authentication import CredentialKind, Proof, record_use_after_request
 from combine_auth.cookies import cookie_name, cookie_profile, read_cookie
-from combine_auth.proof import Kind, Proof
 from combine_auth.sessions.service import (
     ABSOLUTE_LIMIT,
     end_session_of_token,
@@ -14,7 +14,6 @@ from combine_auth.sessions.service import (
     note_seen,
     start_session,
 )
-from combine_auth.touch import touch_afterwards
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -42,8 +41,8 @@ class SessionCookie:
         if found is None:
             return None
         if found.seen_long_ago:
-            touch_afterwards(request, note_seen, found.id)
-        return Proof(found.identity, Kind.SESSION, found.id)
+            record_use_after_request(request, note_seen, found.id)
+        return Proof(found.identity, CredentialKind.SESSION, found.id)
 
     def start(
         self, request: Any, user_id: Any, provider: str | None = None
