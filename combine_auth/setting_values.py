@@ -5,8 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from combine_core.settings import urls
-from combine_core.settings.problems import Finding, Unusable
+from combine_core.settings import Finding, Unusable, values
 from combine_core.settings.values import words
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -51,7 +50,7 @@ def issuer(text: str) -> str:
         raise Unusable(
             Finding("is the address of a document", f"leave out {_DISCOVERY} at its end")
         )
-    urls.base_url(text)
+    values.base_url(text)
     return text
 
 
@@ -62,7 +61,7 @@ def is_plain(address: str) -> bool:
 
 def is_on_loopback(address: str) -> bool:
     """Whether only this machine can be meant."""
-    return urls.is_loopback(urlsplit(address).hostname or "")
+    return values.is_loopback(urlsplit(address).hostname or "")
 
 
 def scopes(text: str) -> tuple[str, ...]:
@@ -93,7 +92,7 @@ def domains(text: str) -> tuple[str, ...]:
     """Domains in lower case."""
     entries = [entry.lower() for entry in words(text)]
     for number, entry in enumerate(entries, 1):
-        if not urls.is_host(entry) or ":" in entry or "." not in entry.strip("."):
+        if not values.is_host(entry) or ":" in entry or "." not in entry.strip("."):
             raise Unusable(
                 Finding(
                     f"has an entry {number} that is no domain",

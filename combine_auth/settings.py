@@ -7,9 +7,18 @@ from typing import Annotated, Any, ClassVar
 from pydantic import SecretStr
 
 from combine_auth import setting_values as values
-from combine_core.settings.declare import ANY_NAME, AddonSettings, Given, Kind, parsed, setting
-from combine_core.settings.environment import NOT_DEVELOPMENT, Environment
-from combine_core.settings.problems import Finding, Problem
+from combine_core.settings.declaration import (
+    ANY_NAME,
+    NOT_DEVELOPMENT,
+    AddonSettings,
+    Environment,
+    Finding,
+    Given,
+    Kind,
+    Problem,
+    parsed,
+    setting,
+)
 from combine_core.settings.values import one_word, switch, words
 
 SHIPPED = ("google", "microsoft")

@@ -28,7 +28,7 @@ from combine_core.api.fit import problem_of_misfit
 from combine_core.api.fragments import merge, read_fragment
 from combine_core.api.strict_json import read_json
 from combine_core.settings.core import CoreSettings
-from combine_core.settings.environment import Environment
+from combine_core.settings.declaration import Environment
 from combine_core.web.problems import MEDIA_TYPE, FieldError, invalid_content, problem_response
 
 if TYPE_CHECKING:

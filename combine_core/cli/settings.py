@@ -1,9 +1,11 @@
-"""``combine settings``: what counts on this machine, where it came from, and what is wrong."""
+"""``combine settings``: the values in force on this machine, and docs/configuration.md."""
 
 import configparser
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import plaster
@@ -12,11 +14,44 @@ from rich.table import Table
 from rich.text import Text
 
 from combine_core.cli.ini import application_keys
-from combine_core.settings import Outcome, Problem, Row, judge_all
-from combine_core.settings.installed import installed
-from combine_core.settings.page import configuration_page
+from combine_core.settings import AddonSettings, Environment, Outcome, Problem, Row, judge_all
+from combine_core.settings.addons import Installed, installed
+from combine_core.settings.declaration import ANY_NAME, shown
+from combine_core.settings.sources import APPLICATION
 
 DISTRIBUTION = "pyramid-combine"
+
+_INTRODUCTION = """\
+# Configuration
+
+This page is the output of `combine settings --markdown`; a test keeps the two equal. To see what
+counts on a machine, and where each value came from, run `combine settings -c production.ini`.
+
+A value is looked for in this order; the first one found counts:
+
+1. the environment, under the name of the variable;
+2. the file `.env` beside the ini file, under the same name;
+3. the ini file, section `[app:main]` where no other is given, under the ini key;
+4. the default.
+
+- An empty value counts as not set.
+- Every variable with a name of its own is also understood under the name made from the ini key:
+  `DB_POOL_SIZE` and `COMBINE_CORE_DB_POOL_SIZE` are the same.
+- Write values without quotes. The `.env` may have quotes around a whole value; nothing in it is
+  replaced, so that `$x` stays `$x`. Docker Compose and the shell, which read the same file, do
+  replace it: keep `$` out of values.
+- In an ini file a `%` is written `%%`. Secrets belong into the environment or the `.env`.
+- The server reads `PORT` and `LISTEN` before there is an application, from the environment and the
+  ini file alone.
+- A misspelt ini key stops the start; a misspelt variable is named in a warning.
+- A start with wrong settings is refused with all of them named at once. In development, what can
+  be lived with is a warning.
+"""
+
+_HEAD = (
+    "| Variable | Ini key | Value | Default | Meaning |",
+    "| --- | --- | --- | --- | --- |",
+)
 
 
 @click.command()
@@ -110,3 +145,45 @@ def _plain(markdown: str) -> str:
 
 def _printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def configuration_page(declaring: Installed) -> str:
+    """The page in Markdown, with a section for each add-on."""
+    sections = [_INTRODUCTION]
+    for cls in declaring.classes:
+        about = (cls.__doc__ or "").partition("\n")[0]
+        sections.append("\n".join([f"## {cls.addon}", "", about, "", *_HEAD, *_rows(cls), ""]))
+    for addon, module in declaring.modules.items():
+        rows = [_module_row(one) for one in module.declared()]
+        sections.append("\n".join([f"## {addon}", "", *_HEAD, *rows, ""]))
+    return "\n".join(sections)
+
+
+def _rows(cls: type[AddonSettings]) -> Iterator[str]:
+    described = cls.extended([ANY_NAME]) if cls.named_by else cls
+    for one in described.declared():
+        default = one.default_text
+        if default and one.default_shown is None:
+            default = f"`{default}`"
+        environments = " and ".join(e for e in Environment if e in one.required_in)
+        if environments:
+            required = f"required in {environments}"
+            default = f"{required}; else {default}" if default else required
+        meaning = one.help + (" Secret." if one.secret else "")
+        yield _line(f"`{one.variable}`", f"`{one.ini_key}`", one.shape, default, meaning)
+
+
+def _module_row(one: Any) -> str:
+    key = f"`{one.name}`"
+    if one.section != APPLICATION:
+        key += f" in `[{one.section}]`"
+    default = "" if one.default in (None, (), "") else f"`{shown(one.default)}`"
+    # The page is the same on every machine.
+    folder = tempfile.gettempdir()
+    if default.startswith(f"`{folder}/"):
+        default = f"`{default[len(folder) + 2 :]} in the folder for temporary files"
+    return _line(f"`{one.variable}`", key, one.type, default, one.help)
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

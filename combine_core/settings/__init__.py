@@ -29,23 +29,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from combine_core.settings.core import CoreSettings
-from combine_core.settings.declare import AddonSettings, Declared, Given, Kind, parsed, setting
-from combine_core.settings.environment import (
+from combine_core.settings.declaration import (
     DEPLOYED,
     EVERYWHERE,
     NOT_DEVELOPMENT,
     NOWHERE,
+    AddonSettings,
+    ConfigurationEnvironmentError,
     Environment,
+    Finding,
+    Given,
+    Kind,
     Place,
+    Problem,
+    Setting,
+    Unusable,
+    parsed,
+    setting,
 )
 from combine_core.settings.load import Outcome, judge_all, load_all
 from combine_core.settings.loaded import LoadedSettings, Row
-from combine_core.settings.problems import (
-    ConfigurationEnvironmentError,
-    Finding,
-    Problem,
-    Unusable,
-)
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -60,7 +63,6 @@ __all__ = [
     "AddonSettings",
     "ConfigurationEnvironmentError",
     "CoreSettings",
-    "Declared",
     "Environment",
     "Finding",
     "Given",
@@ -70,6 +72,7 @@ __all__ = [
     "Place",
     "Problem",
     "Row",
+    "Setting",
     "Unusable",
     "includeme",
     "judge_all",

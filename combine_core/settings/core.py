@@ -8,16 +8,20 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import SecretStr
 
-from combine_core.settings import urls
+from combine_core.settings import values
 from combine_core.settings.database_url import FORM, examine, masked, parse_database_url
-from combine_core.settings.declare import AddonSettings, Given, Kind, parsed, setting
-from combine_core.settings.environment import (
+from combine_core.settings.declaration import (
     DEPLOYED,
     NOT_DEVELOPMENT,
     NOWHERE,
+    AddonSettings,
     Environment,
+    Finding,
+    Given,
+    Kind,
+    parsed,
+    setting,
 )
-from combine_core.settings.problems import Finding
 from combine_core.settings.values import one_of, one_word, size, switch, whole
 
 # For development and test alone. Everyone can read it here, so staging and production refuse it.
@@ -92,7 +96,7 @@ class CoreSettings(AddonSettings):
         help="What SECRET_KEY was before: what they have signed stays good. Remove them when it has "
         "run out.",
     )
-    public_url: Annotated[str, parsed(urls.origin)] = setting(
+    public_url: Annotated[str, parsed(values.origin)] = setting(
         "http://localhost:8000",
         variable="PUBLIC_URL",
         write="write the address that people open, such as https://combine.example.com",
@@ -100,7 +104,7 @@ class CoreSettings(AddonSettings):
         default_shown="the first of ALLOWED_ORIGINS, else http://localhost:PORT",
         help="The address under which people reach the service. Must be among ALLOWED_ORIGINS.",
     )
-    allowed_origins: Annotated[tuple[str, ...], parsed(urls.origins)] = setting(
+    allowed_origins: Annotated[tuple[str, ...], parsed(values.origins)] = setting(
         ("http://localhost:8000",),
         variable="ALLOWED_ORIGINS",
         write="write the origins, such as https://combine.example.com",
@@ -127,7 +131,7 @@ class CoreSettings(AddonSettings):
         shape="an API key",
         help="Key for models whose name begins with `openai/`.",
     )
-    openai_base_url: Annotated[str | None, parsed(urls.base_url)] = setting(
+    openai_base_url: Annotated[str | None, parsed(values.base_url)] = setting(
         variable="OPENAI_BASE_URL",
         write="write the address of the API, such as http://localhost:11434/v1",
         shape="http(s) URL",
@@ -292,7 +296,7 @@ class CoreSettings(AddonSettings):
             plain = [
                 address
                 for address in addresses
-                if address.startswith("http://") and not urls.is_loopback(urls.host_of(address))
+                if address.startswith("http://") and not values.is_loopback(values.host_of(address))
             ]
             if field in given and plain:
                 secure = " ".join(address.replace("http://", "https://", 1) for address in plain)

@@ -1,35 +1,40 @@
-"""``DATABASE_URL``: each unusable part named, and one spelling for SQLAlchemy."""
+"""``DATABASE_URL``: names each unusable part, and gives SQLAlchemy the driver that is installed."""
 
 import re
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, quote, unquote
 
-import psycopg2.extensions
-from psycopg2 import ProgrammingError
+import psycopg2
+from psycopg2.extensions import parse_dsn
 from pydantic import SecretStr
+from sqlalchemy import make_url
 
-from combine_core.settings.declare import Kind
-from combine_core.settings.environment import NOT_DEVELOPMENT
-from combine_core.settings.problems import Finding, Unusable
-from combine_core.settings.suspicion import is_placeholder, is_reference
-from combine_core.settings.urls import is_host, is_port
+from combine_core.settings.declaration import MASK, NOT_DEVELOPMENT, Finding, Kind, Unusable
+from combine_core.settings.values import is_host, is_placeholder, is_port, is_reference
 
 FORM = "postgresql://USER:PASSWORD@HOST:5432/DATABASE"
-_KINDS = {"user": Kind.WORD, "password": Kind.KEY}
-_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg2")
+DRIVER = "postgresql+psycopg2"
+_SCHEMES = ("postgres", "postgresql", DRIVER)
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-# These parts have a place of their own; SQLAlchemy and libpq would disagree on which counts.
-_ELSEWHERE = ("user", "password", "port", "dbname")
+# These have a place of their own in the URL; SQLAlchemy and libpq would disagree on which counts.
+_NO_PARAMETERS = ("user", "password", "port", "dbname")
 _ESCAPES = "in a URL, write @ as %40, / as %2F, # as %23, ? as %3F and % as %25"
 
 
 def parse_database_url(text: str) -> SecretStr:
     """A PostgreSQL URL, as ``postgresql+psycopg2://``. Raises Unusable naming every bad part."""
     findings = examine(text)
-    # A placeholder can be tried in development; it alone does not make the URL unusable.
+    # Development can try a placeholder; it alone does not make the URL unusable.
     if any(finding.refused_in != NOT_DEVELOPMENT for finding in findings):
         raise Unusable(*findings)
-    return SecretStr(f"postgresql+psycopg2://{text.partition('://')[2]}")
+    return SecretStr(f"{DRIVER}://{text.partition('://')[2]}")
+
+
+def masked(url: SecretStr) -> str:
+    """The URL without user, password and parameters, for people."""
+    _, _, rest = url.get_secret_value().partition("://")
+    server, _, path = rest.partition("?")[0].rpartition("@")[2].partition("/")
+    return f"postgresql://{MASK}@{server}/{path}"
 
 
 def examine(text: str) -> list[Finding]:
@@ -39,7 +44,7 @@ def examine(text: str) -> list[Finding]:
     scheme, separator, rest = text.partition("://")
     if not separator:
         return [Finding("has no scheme", f"write {FORM}")]
-    findings: list[Finding] = []
+    findings = []
     if scheme.lower() not in _SCHEMES:
         findings.append(Finding("has a scheme that is not postgresql", f"write {FORM}"))
     parts = _split(rest)
@@ -47,12 +52,12 @@ def examine(text: str) -> list[Finding]:
         findings.append(Finding("has a password with characters that end it early", _ESCAPES))
     if parts.credentials is not None:
         findings += _credentials(parts.credentials)
-    return [
-        *findings,
+    findings += [
         *_server(parts.server, parts.query),
         *_database(parts.path),
-        *_query(parts.query),
+        *_parameters(parts.query),
     ]
+    return findings or _disagreement(rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +70,11 @@ class _Parts:
 
 
 def _split(rest: str) -> _Parts:
-    """The parts behind the scheme; the authority ends at the first / ? or # (RFC 3986, 3.2)."""
+    """The parts after the scheme; the authority ends at the first / ? or # (RFC 3986, 3.2)."""
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     path, _, query = rest[len(authority) :].partition("?")
     if authority.count("@") > 1 or "@" in path or ("@" in query and "@" not in authority):
-        # An @ or / or # or ? in the password; the last @ was probably meant.
+        # The password holds an @ / ? or #; the last @ was probably meant.
         return replace(_split(rest.rpartition("@")[2]), ended_early=True)
     credentials, at, server = authority.rpartition("@")
     return _Parts(credentials if at else None, server, path, query)
@@ -83,62 +88,39 @@ def _credentials(text: str) -> list[Finding]:
     if not user:
         findings.append(Finding("has no user", f"write {FORM}"))
     if colon and not password:
-        findings.append(
-            Finding(
-                "has an empty password (was the variable it was made from set?)", f"write {FORM}"
-            )
-        )
-    for name, part in (("user", user), ("password", password)):
+        what = "has an empty password (was the variable it was made from set?)"
+        findings.append(Finding(what, f"write {FORM}"))
+    for name, kind, part in (("user", Kind.WORD, user), ("password", Kind.KEY, password)):
         plain = unquote(part)
         if _in_quotes(plain):
             findings.append(Finding(f"has a {name} in quotes", "write it without the quotes"))
         elif is_reference(plain):
-            findings.append(
-                Finding(f"has a {name} that is a reference nothing replaced", f"write the {name}")
-            )
-        elif part and is_placeholder(plain, _KINDS[name]):
-            findings.append(
-                Finding(f"has a placeholder for the {name}", f"write the {name}", NOT_DEVELOPMENT)
-            )
+            what = f"has a {name} that is a reference nothing replaced"
+            findings.append(Finding(what, f"write the {name}"))
+        elif part and is_placeholder(plain, kind):
+            what = f"has a placeholder for the {name}"
+            findings.append(Finding(what, f"write the {name}", NOT_DEVELOPMENT))
     return findings
-
-
-def _badly_escaped(text: str) -> bool:
-    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
-        return True
-    try:
-        return "\0" in unquote(text, errors="strict")
-    except UnicodeDecodeError:
-        return True
-
-
-def _in_quotes(part: str) -> bool:
-    return len(part) > 1 and part[0] == part[-1] and part[0] in "\"'`"
 
 
 def _server(server: str, query: str) -> list[Finding]:
     findings = []
-    bracketed = re.fullmatch(r"\[([^\]]*)\](.*)", server)
-    host, rest = bracketed.groups() if bracketed else re.fullmatch(r"([^:]*)(.*)", server).groups()  # type: ignore[union-attr]
+    bracketed = server.startswith("[") and "]" in server
+    host, _, rest = server[1:].partition("]") if bracketed else server.partition(":")
+    port = rest.removeprefix(":") if bracketed else rest
     if not host:
         # libpq's way to name a socket folder: postgresql:///combine?host=/run/postgresql
         if not any(key == "host" and value for key, value in parse_qsl(query)):
             findings.append(Finding("has no host", f"write {FORM}"))
     elif _in_quotes(host):
         findings.append(Finding("has a host in quotes", "write it without the quotes"))
-    elif not is_host(host) or (":" in host) != bool(bracketed):
-        findings.append(
-            Finding(
-                "has an unusable host",
-                "write a host name or an address (an IPv6 address in brackets)",
-            )
-        )
-    if rest and not (rest[0] == ":" and is_port(rest[1:])):
-        findings.append(
-            Finding(
-                "has a port that is not a number from 1 to 65535", "write 5432, or the right port"
-            )
-        )
+    elif not is_host(host) or (":" in host) != bracketed:
+        remedy = "write a host name or an address (an IPv6 address in brackets)"
+        findings.append(Finding("has an unusable host", remedy))
+    # [::1]5432 has a port without its colon, and db: a colon without its port.
+    if (rest or server.endswith(":")) and not (is_port(port) and (port != rest or not bracketed)):
+        what = "has a port that is not a number from 1 to 65535"
+        findings.append(Finding(what, "write 5432, or the right port"))
     return findings
 
 
@@ -153,39 +135,54 @@ def _database(path: str) -> list[Finding]:
     return []
 
 
-def _query(query: str) -> list[Finding]:
-    if not query:
-        return []
+def _parameters(query: str) -> list[Finding]:
     findings = []
     for key, value in parse_qsl(query, keep_blank_values=True):
-        if key in _ELSEWHERE:
+        if key in _NO_PARAMETERS:
             findings.append(Finding(f"has {key} among its parameters", f"write {FORM}"))
-        elif not _known_to_libpq(f"{quote(key)}="):
-            # With an @ behind it, it may be the rest of a password instead.
+        elif _as_libpq_reads(f"postgresql:///?{quote(key)}=") is None:
+            # With an @ after it, it may be the rest of a password instead.
             named = f" ({key})" if re.fullmatch(r"[a-z_]{1,40}", key) and "@" not in query else ""
-            findings.append(
-                Finding(f"has a parameter that PostgreSQL does not know{named}", "leave it out")
-            )
+            what = f"has a parameter that PostgreSQL does not know{named}"
+            findings.append(Finding(what, "leave it out"))
         if key == "sslmode" and value not in _SSL_MODES:
-            findings.append(
-                Finding("has an unknown sslmode", f"write one of {' '.join(_SSL_MODES)}")
-            )
-    if not findings and ("+" in query or "#" in query or not _known_to_libpq(query)):
-        findings.append(Finding("has unusable parameters", f"write {FORM}?name=value&name=value"))
+            remedy = f"write one of {' '.join(_SSL_MODES)}"
+            findings.append(Finding("has an unknown sslmode", remedy))
     return findings
 
 
-def _known_to_libpq(query: str) -> bool:
+def _disagreement(rest: str) -> list[Finding]:
+    """SQLAlchemy and libpq must read the same: psql and the service connect with one URL."""
+    libpq = _as_libpq_reads(f"postgresql://{rest}")
+    url = make_url(f"{DRIVER}://{rest}")
+    ours = {
+        "user": url.username or None,
+        "password": url.password,
+        "dbname": url.database,
+        "port": str(url.port) if url.port else None,
+        **{key: value for key, value in url.query.items() if key != "host"},
+    }
+    if libpq is None or any(libpq.get(key) != value for key, value in ours.items()):
+        return [Finding("has unusable parameters", f"write {FORM}?name=value&name=value")]
+    return []
+
+
+def _as_libpq_reads(url: str) -> dict[str, str] | None:
     try:
         # Only reads; it does not connect.
-        psycopg2.extensions.parse_dsn(f"postgresql:///?{query}")
-    except (ProgrammingError, UnicodeError):
-        return False
-    return True
+        return parse_dsn(url)
+    except (psycopg2.ProgrammingError, UnicodeError):
+        return None
 
 
-def masked(url: SecretStr) -> str:
-    """The URL without user, password and parameters, for people."""
-    _, _, rest = url.get_secret_value().partition("://")
-    server, _, path = rest.partition("?")[0].rpartition("@")[2].partition("/")
-    return f"postgresql://********@{server}/{path}"
+def _badly_escaped(text: str) -> bool:
+    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
+        return True
+    try:
+        return "\0" in unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return True
+
+
+def _in_quotes(part: str) -> bool:
+    return len(part) > 1 and part[0] == part[-1] and part[0] in "\"'`"

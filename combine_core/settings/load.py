@@ -1,39 +1,59 @@
-"""Find, judge and freeze the settings of all add-ons at once."""
+"""Reads the settings of all add-ons at once, and collects everything that is wrong with them."""
 
-import configparser
+import difflib
 import logging
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from combine_core.settings.addons import (
+    Installed,
+    Names,
+    included,
+    installed,
+    read_module,
+    unknown_keys,
+    unknown_variables,
+    unprefixed_keys,
+)
 from combine_core.settings.core import CoreSettings
-from combine_core.settings.declare import AddonSettings
-from combine_core.settings.envfile import NAME as ENV_FILE_NAME
-from combine_core.settings.envfile import EnvFile, read_env_file
-from combine_core.settings.environment import Place, probable_environment
-from combine_core.settings.guests import host
-from combine_core.settings.installed import Installed, included, installed, names_of
-from combine_core.settings.judge import judge
-from combine_core.settings.loaded import LoadedSettings
-from combine_core.settings.problems import ConfigurationEnvironmentError, Problem
-from combine_core.settings.sources import Sources
-from combine_core.settings.unknown import unknown_keys, unknown_variables, unprefixed_keys
-from combine_core.settings.urls import is_port
+from combine_core.settings.declaration import (
+    AddonSettings,
+    ConfigurationEnvironmentError,
+    Environment,
+    Finding,
+    Given,
+    Place,
+    Problem,
+    Setting,
+    Unusable,
+)
+from combine_core.settings.loaded import MISSING, UNUSABLE, LoadedSettings, Row, row, value_shown
+from combine_core.settings.sources import (
+    ENV_FILE_NAME,
+    EnvFile,
+    Found,
+    Source,
+    Sources,
+    port_of,
+    read_env_file,
+    server_section,
+)
+from combine_core.settings.values import examine
 
 log = logging.getLogger(__name__)
-
-SERVER = "server:main"
-DEFAULT_PORT = 8000
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What loading came to, before anyone is told.
+    """What loading came to, before it is logged or raised.
 
     :ivar loaded: the settings; with problems, unusable values are defaults in it
-    :ivar faults: what add-ons go without, and say themselves when they are included
+    :ivar faults: what add-ons go without; they report it themselves when they are included
     """
 
     loaded: LoadedSettings
@@ -48,14 +68,14 @@ def load_all(
     environ: Mapping[str, str] = os.environ,
     classes: Iterable[type[AddonSettings]] | None = None,
 ) -> LoadedSettings:
-    """Load the settings of all add-ons, log what is odd, and refuse what is wrong.
+    """Load the settings of all add-ons, log warnings, and refuse what is wrong.
 
     :param ini: the keys of ``[app:main]``
     :param ini_path: the ini file; its folder may hold a ``.env``
     :param classes: the settings to load; default: those of the add-ons in ``pyramid.includes``
     :raises ConfigurationEnvironmentError: with every problem, after one log line that names them
     """
-    used = None if classes is None else Installed(tuple(classes), {})
+    used = None if classes is None else Installed(tuple(classes))
     outcome = judge_all(ini, ini_path, environ, used)
     for warning in outcome.warnings:
         log.warning("%s", warning)
@@ -78,74 +98,190 @@ def judge_all(
     """
     here = ini_path.resolve().parent if ini_path else Path.cwd()
     env_file = read_env_file(here / ENV_FILE_NAME) if ini_path else EnvFile()
-    server = _server_section(ini_path)
+    server = server_section(ini_path)
     sources = Sources(environ, env_file.values, ini)
-    place = _place(sources, here, server)
+    named = sources.find_all(CoreSettings).get("environment")
+    environment = probable_environment(str(named.value) if named else None)
+    place = Place(environment, here, port_of(environ, server))
+
     everything = installed()
-    used = everything.only(included(ini)) if used is None else used
-    declaring = used.classes
-    used, everything = used.with_names(sources), everything.with_names(sources)
-    names = names_of(used, everything)
-    present = {*environ, *env_file.values}
+    used = used or everything.only(included(ini))
+    extended = _with_names(used, sources)
+    names = Names(extended, _with_names(everything, sources))
 
-    judged = [
-        judge(cls, sources, place, lambda name: names.resembling(name, present))
-        for cls in used.classes
-    ]
-    hosted = [host(addon, guest, sources, server) for addon, guest in used.guests.items()]
-    loaded = LoadedSettings(
-        {cls: part.instance for cls, part in zip(declaring, judged, strict=True)},
-        [*(row for one in judged for row in one.rows), *(row for g in hosted for row in g.rows)],
-        {key: value for guest in hosted for key, value in guest.overlay.items()},
-    )
-    problems = [
-        *env_file.problems,
-        *used.problems,
-        *(problem for one in judged for problem in one.problems),
-        *(problem for guest in hosted for problem in guest.problems),
-        *unknown_keys(ini, names),
-    ]
-    warnings = [
-        *env_file.warnings,
-        *(warning for one in judged for warning in one.warnings),
-        *unprefixed_keys(ini, names),
-        *unknown_variables(environ, env_file.values, names),
-    ]
-    faults = [fault for one in judged for fault in one.faults]
-    return Outcome(loaded, tuple(problems), tuple(warnings), tuple(faults))
+    report = _Report([*env_file.problems, *used.problems], [*env_file.warnings])
+    judgements = [_Judgement(cls, sources, place, names) for cls in extended.classes]
+    for judgement in judgements:
+        judgement.tell(report)
+    overlay: dict[str, str] = {}
+    for addon, module in used.modules.items():
+        rows, problems, own = read_module(addon, module, sources, server)
+        report.rows += rows
+        report.problems += problems
+        overlay |= own
+    report.problems += unknown_keys(ini, names)
+    report.warnings += unprefixed_keys(ini, names)
+    report.warnings += unknown_variables(environ, env_file.values, names)
+    instances = (one.instance for one in judgements)
+    loaded = LoadedSettings(dict(zip(used.classes, instances, strict=True)), report.rows, overlay)
+    return Outcome(loaded, *map(tuple, (report.problems, report.warnings, report.faults)))
 
 
-def _place(sources: Sources, here: Path, server: Mapping[str, str]) -> Place:
-    declared = {d.field: d for d in CoreSettings.declared()}
-    found = sources.find(declared["environment"])
-    port = _port(sources.environ, server)
-    return Place(
-        environment=probable_environment(str(found.value) if found else None),
-        here=here,
-        port=int(port) if is_port(port) else DEFAULT_PORT,
-    )
+def probable_environment(value: str | None) -> Environment:
+    """The environment that was probably meant: "Prod" is production.
+
+    Without a likely answer it is production, whose rules are the strictest. This is only for judging
+    the other settings, if the start is refused anyway or no environment is named at all.
+    """
+    word = (value or "").strip().strip("\"'").casefold()
+    if len(word) >= 3:
+        for environment in Environment:
+            if environment.startswith(word):
+                return environment
+        close = difflib.get_close_matches(word, [e.value for e in Environment], n=1)
+        if close:
+            return Environment(close[0])
+    return Environment.PRODUCTION
 
 
-def _port(environ: Mapping[str, str], server: Mapping[str, str]) -> str:
-    """The port as the server will find it: it reads these itself, before an application exists."""
-    for text in (
-        environ.get("PORT", ""),
-        environ.get("LISTEN", "").partition(" ")[0].rpartition(":")[2],
-        server.get("listen", "").strip().partition(" ")[0].rpartition(":")[2],
-        server.get("port", ""),
-    ):
-        if is_port(text.strip()):
-            return text.strip()
-    return ""
+@dataclass
+class _Report:
+    """Collects what the settings of the add-ons come to."""
+
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    faults: list[Problem] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
 
 
-def _server_section(ini_path: Path | None) -> dict[str, str]:
-    """The keys of ``[server:main]`` as they stand; interpolation is the server's business."""
-    parser = configparser.RawConfigParser(strict=False)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
+class _Judgement:
+    """The settings of one add-on: what was found, and what is wrong with it."""
+
+    def __init__(
+        self, cls: type[AddonSettings], sources: Sources, place: Place, names: Names
+    ) -> None:
+        self._cls = cls
+        self._sources = sources
+        self._names = names
+        self._found = sources.find_all(cls)
+        self._findings: list[tuple[str, Finding]] = []
+        texts: dict[str, Any] = {}
+        skipped: set[str] = set()
+        for one in cls.declared():
+            hit = self._found.get(one.field)
+            text, skip = self._examine(one, hit) if hit else ("", False)
+            if skip:
+                skipped.add(one.field)
+            elif text != "":
+                texts[one.field] = text
+            elif place.environment in one.required_in:
+                self._findings.append((one.field, self._missing(one)))
+        usable, unusable = _usable(cls, texts)
+        self._findings += ((name, why) for name, reasons in unusable.items() for why in reasons)
+        # A placeholder that only deserves a warning counts as not set.
+        self._given = Given(usable, skipped | unusable.keys(), place)
+        self.instance = cls(**{**usable, **cls.worked_out(self._given)})
+        self._findings += self.instance.findings(self._given)
+
+    def tell(self, report: _Report) -> None:
+        """Add rows, problems, warnings and faults to the report, in the order of declaration."""
+        environment = self._given.place.environment
+        for one in self._cls.declared():
+            problems: list[Problem] = []
+            warnings: list[Problem] = []
+            for name, finding in self._findings:
+                if name == one.field:
+                    refused = one.tolerated or environment in finding.refused_in
+                    (problems if refused else warnings).append(self._problem(one, finding))
+            problems, warnings = list(dict.fromkeys(problems)), list(dict.fromkeys(warnings))
+            if one.tolerated:
+                self.instance.tell_faults({one.field: tuple(problems)})
+                report.faults += problems
+            else:
+                report.problems += problems
+            report.warnings += warnings
+            report.rows.append(self._row(one))
+
+    def _examine(self, setting: Setting, hit: Found) -> tuple[Any, bool]:
+        """The text as it was probably meant, and whether to go on as if nothing was set."""
+        findings: list[Finding] = []
+        text, skip = hit.value, False
+        if hit.rivals:
+            what = f"and {' and '.join(hit.rivals)} hold different values"
+            findings.append(Finding(what, f"keep one of them, {hit.name}"))
+        if isinstance(text, str):
+            # In an ini file whitespace around a value means nothing.
+            text = text.strip() if hit.source is Source.INI else text
+            examined = examine(text, setting.kind, many=isinstance(setting.default, tuple))
+            findings += examined.findings
+            text, skip = examined.text, examined.placeholder
+        self._findings += ((setting.field, finding) for finding in findings)
+        return text, skip or (setting.tolerated and bool(findings))
+
+    def _missing(self, setting: Setting) -> Finding:
+        if self._sources.is_empty(setting):
+            return Finding("is set but empty")
+        present = {*self._sources.environ, *self._sources.env_file}
+        other = self._names.misspelt(setting.variable, present)
+        return Finding(
+            f"is not set, but {other} is, which nothing reads" if other else "is not set"
+        )
+
+    def _problem(self, setting: Setting, finding: Finding) -> Problem:
+        hit = self._found.get(setting.field)
+        alias = hit.name if hit and hit.name != setting.variable else ""
+        where = f"as {alias}" if alias else ""
+        if hit and hit.source is Source.ENV_FILE:
+            where = f"in {ENV_FILE_NAME} {where}".strip()
+        what = f"({where}) {finding.what}" if where else finding.what
+        remedy = finding.remedy or setting.write or f"write {setting.shape}"
+        return Problem(setting.variable, what, remedy)
+
+    def _row(self, setting: Setting) -> Row:
+        hit = self._found.get(setting.field)
+        if hit and setting.field in self._given.unusable:
+            return row(setting, UNUSABLE, hit.source)
+        source = hit.source if hit and setting.field in self._given else Source.DEFAULT
+        if source is Source.DEFAULT and self._given.place.environment in setting.required_in:
+            return row(setting, MISSING, source)
+        value = getattr(self.instance, setting.field)
+        return row(setting, value_shown(setting, value, source), source)
+
+
+def _with_names(declaring: Installed, sources: Sources) -> Installed:
+    """The same with the settings of the names that a setting lists, such as AUTH_PROVIDERS."""
+    classes = tuple(_with_listed_names(cls, sources) for cls in declaring.classes)
+    return replace(declaring, classes=classes)
+
+
+def _with_listed_names(cls: type[AddonSettings], sources: Sources) -> type[AddonSettings]:
+    if not cls.named_by:
+        return cls
+    (listing,) = (one for one in cls.declared() if one.field == cls.named_by)
+    hit = sources.find_all(cls).get(listing.field)
+    text = examine(str(hit.value), listing.kind, many=True).text if hit else ""
+    usable, _ = _usable(cls, {listing.field: text} if text else {})
+    return cls.extended(usable.get(listing.field, listing.default))
+
+
+def _usable(
+    cls: type[AddonSettings], texts: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, tuple[Finding, ...]]]:
+    """The texts that can be read, as values; and why the others cannot, by field."""
     try:
-        parser.read(ini_path or [], encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError):
-        # Whoever loads the application from this file says what is wrong with it.
-        return {}
-    return dict(parser[SERVER]) if parser.has_section(SERVER) else {}
+        instance = cls(**texts)
+    except ValidationError as error:
+        unusable = {
+            str(detail["loc"][0]): _reasons(detail.get("ctx", {}).get("error"))
+            for detail in error.errors(include_url=False, include_input=False)
+        }
+    else:
+        return {name: getattr(instance, name) for name in texts}, {}
+    good = {name: text for name, text in texts.items() if name not in unusable}
+    return _usable(cls, good)[0], unusable
+
+
+def _reasons(cause: object) -> tuple[Finding, ...]:
+    if isinstance(cause, Unusable):
+        return cause.findings
+    return (Finding("has a value of the wrong type"),)

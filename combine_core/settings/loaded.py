@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from combine_core.settings.declare import AddonSettings, Declared, shown
+from combine_core.settings.declaration import MASK, AddonSettings, Setting, shown
 from combine_core.settings.sources import Source
 
-MASK = "********"
 UNUSABLE = "(unusable)"
 MISSING = "(missing)"
 
@@ -27,37 +26,8 @@ class Row:
     secret: bool
 
 
-def row(declared: Declared, value: Any, source: str) -> Row:
-    """The row of a setting that has this value from this source."""
-    traits = declared.traits
-    if source == Source.DEFAULT and (traits.secret or value is None):
-        text = declared.default_shown
-    elif traits.secret:
-        text = traits.mask(value) if traits.mask else MASK
-    else:
-        text = shown(value)
-    return _row(declared, text, source)
-
-
-def valueless_row(declared: Declared, why: str, source: str) -> Row:
-    """The row of a setting without a value: missing, or a text that is not repeated."""
-    return _row(declared, why, source)
-
-
-def _row(declared: Declared, text: str, source: str) -> Row:
-    return Row(
-        addon=declared.addon,
-        variable=declared.variable,
-        ini_key=declared.ini_key,
-        value_shown=text,
-        source=str(source),
-        help=declared.traits.help,
-        secret=declared.traits.secret,
-    )
-
-
 class LoadedSettings:
-    """The settings of all add-ons, judged and frozen.
+    """The settings of all add-ons, checked and frozen.
 
     :ivar overlay: ini keys with values from the ``.env``, for add-ons that read the ini and the
         environment themselves and know of no ``.env``
@@ -85,7 +55,7 @@ class LoadedSettings:
     def get(self, cls: type[S]) -> S:
         """The settings of the add-on that declares `cls`.
 
-        Raises LookupError where that add-on was not loaded.
+        Raises LookupError if that add-on was not loaded.
         """
         instance = self._instances.get(cls)
         if not isinstance(instance, cls):
@@ -99,14 +69,13 @@ class LoadedSettings:
         return list(self._rows)
 
     def secrets(self) -> frozenset[str]:
-        """The secret values themselves, for those who must keep them out of texts."""
+        """The secret values themselves, to keep them out of texts."""
         return frozenset().union(*(one.secrets() for one in self._instances.values()))
 
     def joined(self, other: "LoadedSettings") -> "LoadedSettings":
-        """These and those."""
-        instances = {cls: other.get(cls) for cls in other}
+        """The settings of both."""
         return LoadedSettings(
-            {**self._instances, **instances},
+            {**self._instances, **{cls: other.get(cls) for cls in other}},
             [*self._rows, *other.rows()],
             {**self.overlay, **other.overlay},
         )
@@ -114,16 +83,35 @@ class LoadedSettings:
     def replaced(self, cls: type[S], source: str, **values: Any) -> "LoadedSettings":
         """The same with some values of `cls` replaced, such as the embedded database's URL.
 
-        :param source: what the table says about where they came from
+        :param source: where they came from, for the table
         """
         old = self.get(cls)
         new = type(old)(**{**dict(old), **values})
-        new.tell_faults({d.field: old.faults(d.field) for d in old.declared()})
-        fields = {d.ini_key: d for d in cls.declared() if d.field in values}
-        rows = [
-            row(fields[one.ini_key], getattr(new, fields[one.ini_key].field), source)
-            if one.ini_key in fields
-            else one
-            for one in self._rows
-        ]
+        new.tell_faults({one.field: old.faults(one.field) for one in old.declared()})
+        replaced = {
+            one.ini_key: row(one, value_shown(one, getattr(new, one.field), source), source)
+            for one in cls.declared()
+            if one.field in values
+        }
+        rows = (replaced.get(row.ini_key, row) for row in self._rows)
         return LoadedSettings({**self._instances, cls: new}, rows, self.overlay)
+
+
+def value_shown(setting: Setting, value: Any, source: str) -> str:
+    if source == Source.DEFAULT and (setting.secret or value is None):
+        return setting.default_text
+    if setting.secret:
+        return setting.mask(value) if setting.mask else MASK
+    return shown(value)
+
+
+def row(setting: Setting, text: str, source: str) -> Row:
+    return Row(
+        addon=setting.addon,
+        variable=setting.variable,
+        ini_key=setting.ini_key,
+        value_shown=text,
+        source=str(source),
+        help=setting.help,
+        secret=setting.secret,
+    )

@@ -9,8 +9,8 @@ import pytest
 
 from combine_core.cli.settings import DISTRIBUTION
 from combine_core.settings import judge_all
-from combine_core.settings.envfile import read_env_file
-from combine_core.settings.installed import installed
+from combine_core.settings.addons import installed
+from combine_core.settings.sources import read_env_file
 
 EXAMPLE = Path(__file__).parents[3] / ".env.example"
 OF_COMPOSE = {"POSTGRES_PASSWORD"}

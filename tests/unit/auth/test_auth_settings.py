@@ -4,10 +4,9 @@ import pytest
 from pydantic import SecretStr
 
 from combine_auth.settings import AuthSettings
-from combine_core.cli.settings import DISTRIBUTION
+from combine_core.cli.settings import DISTRIBUTION, configuration_page
 from combine_core.settings import CoreSettings, judge_all
-from combine_core.settings.installed import Installed, installed
-from combine_core.settings.page import configuration_page
+from combine_core.settings.addons import Installed, installed
 
 USED = Installed((CoreSettings, AuthSettings), {})
 SOUND = {

@@ -14,7 +14,7 @@ CLASSES = [CoreSettings, AuthSettings]
 DECLARED = [declared for cls in CLASSES for declared in cls.declared()]
 NAMES = [name for declared in DECLARED for name in declared.names]
 KEYS = [declared.ini_key for declared in DECLARED]
-SECRET = [declared for declared in DECLARED if declared.traits.secret]
+SECRET = [declared for declared in DECLARED if declared.secret]
 ENVIRONMENTS = st.sampled_from(["development", "test", "staging", "production", "prod", ""])
 CANARY = "canary"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import make_url
 
 from combine_core.settings.database_url import examine, masked, parse_database_url
-from combine_core.settings.problems import Unusable
+from combine_core.settings.declaration import Unusable
 
 
 def whats(url: str) -> list[str]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from combine_core.settings.envfile import read_env_file
+from combine_core.settings.sources import read_env_file
 
 
 def read(tmp_path, content):

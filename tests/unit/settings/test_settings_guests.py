@@ -6,8 +6,7 @@ import pytest
 
 import combine_health.settings
 from combine_core.settings import CoreSettings, judge_all
-from combine_core.settings.guests import Guest
-from combine_core.settings.installed import Installed, included, installed
+from combine_core.settings.addons import Installed, SettingsModule, included, installed
 
 USED = Installed((CoreSettings,), {"combine_health": combine_health.settings})
 DEVELOPMENT = {"ENVIRONMENT": "development"}
@@ -18,8 +17,8 @@ def rows(outcome):
 
 
 def test_the_health_add_on_is_a_guest():
-    assert isinstance(combine_health.settings, Guest)
-    assert installed().guests["combine_health"] is combine_health.settings
+    assert isinstance(combine_health.settings, SettingsModule)
+    assert installed().modules["combine_health"] is combine_health.settings
 
 
 def test_its_settings_are_in_the_table(tmp_path):
@@ -132,4 +131,4 @@ def test_the_add_ons_of_an_ini():
     ini = {"pyramid.includes": "combine_health\ncombine_core combine_core.health\n combine_auth"}
     assert included(ini) == {"combine_health", "combine_core", "combine_auth"}
     assert included({}) == {"combine_core"}
-    assert list(installed().only(included({})).guests) == []
+    assert list(installed().only(included({})).modules) == []

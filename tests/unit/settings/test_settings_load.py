@@ -14,7 +14,7 @@ from combine_core.settings import (
     judge_all,
     load_all,
 )
-from combine_core.settings.installed import Installed
+from combine_core.settings.addons import Installed
 
 KEY = "0f8a51c9d3b7e2460f8a51c9d3b7e246aa"
 URL = "postgresql://combine:in-the-vault-7@db:5432/combine"

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from combine_core.cli.settings import DISTRIBUTION
-from combine_core.settings.installed import installed
-from combine_core.settings.page import configuration_page
+from combine_core.cli.settings import DISTRIBUTION, configuration_page
+from combine_core.settings.addons import installed
 
 ROOT = Path(__file__).parents[3]
 
@@ -22,8 +21,8 @@ def test_every_setting_is_on_it():
     assert len(declared) > 20
     for setting in declared:
         assert f"| `{setting.variable}` | `{setting.ini_key}` |" in page
-        assert setting.traits.help in page
-    for guest in everything.guests.values():
+        assert setting.help in page
+    for guest in everything.modules.values():
         for setting in guest.declared():
             assert f"`{setting.variable}`" in page
     for variable in ("PORT", "LISTEN", "MICROSOFT_TENANTS", "CONTACT_ON_CALL", "DEFAULT_MODEL"):

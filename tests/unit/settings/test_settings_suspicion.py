@@ -5,8 +5,8 @@ import secrets
 
 import pytest
 
-from combine_core.settings.declare import Kind
-from combine_core.settings.suspicion import examine
+from combine_core.settings.declaration import Kind
+from combine_core.settings.values import examine
 
 
 def whats(raw: str, kind: Kind = Kind.WORD, *, many: bool = False) -> list[str]:

@@ -4,7 +4,7 @@ import pytest
 
 from combine_auth.settings import AuthSettings
 from combine_core.settings import AddonSettings, CoreSettings, judge_all, setting
-from combine_core.settings.installed import Installed
+from combine_core.settings.addons import Installed
 
 USED = Installed((CoreSettings, AuthSettings), {})
 DEVELOPMENT = {"ENVIRONMENT": "development"}

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from combine_core.settings.problems import Unusable
-from combine_core.settings.urls import base_url, is_loopback, origin, origins
+from combine_core.settings.declaration import Unusable
+from combine_core.settings.values import base_url, is_loopback, origin, origins
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from combine_core.settings.problems import Unusable
+from combine_core.settings.declaration import Unusable
 from combine_core.settings.values import one_of, one_word, size, switch, whole, words
 
 

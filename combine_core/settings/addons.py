@@ -1,0 +1,284 @@
+"""The add-ons that declare settings, the names of all settings, and names that nothing reads."""
+
+import difflib
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Protocol, runtime_checkable
+
+from pyramid.settings import aslist
+
+from combine_core.settings.core import CoreSettings
+from combine_core.settings.declaration import (
+    ANY_NAME,
+    MASK,
+    AddonSettings,
+    Problem,
+    declared_setting,
+    shown,
+)
+from combine_core.settings.loaded import UNUSABLE, Row
+from combine_core.settings.sources import APPLICATION, ENV_FILE_NAME, Source, Sources
+
+log = logging.getLogger(__name__)
+
+ENTRY_POINT_GROUP = "combine.settings"
+# The server and the command line read these.
+_READ_ELSEWHERE = ("PORT", "LISTEN", "COMBINE_INI")
+# Every variable that begins so is meant for us.
+_FAMILY = "COMBINE_"
+_NEAR = 0.85
+# Anything else may be a misplaced value, which is not repeated.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
+# For add-ons that do not declare which of their settings are secret.
+_SECRET_NAME = re.compile(r"secret|password|token|credential|(^|_)key($|_)", re.IGNORECASE)
+
+
+@runtime_checkable
+class SettingsModule(Protocol):
+    """A module of an add-on that reads its own settings, such as ``combine_health.settings``.
+
+    ``declared()`` returns every setting, with `name` (the ini key), `variable`, `type`, `default`,
+    `help`, `section` (of the ini file) and, for secrets, a true `secret`. ``resolve()`` returns each
+    setting (`declared`) with its `value`, `source` and `problem` (or None).
+    """
+
+    def declared(self) -> Sequence[Any]:
+        """Every setting of the add-on."""
+
+    def resolve(
+        self, ini: Mapping[str, Any], environ: Mapping[str, str], server: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        """Every setting with its value."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What declares settings: classes, modules by the add-on's name, and what cannot be loaded."""
+
+    classes: tuple[type[AddonSettings], ...]
+    modules: Mapping[str, SettingsModule] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def addons(self) -> set[str]:
+        """The names of the add-ons."""
+        return {*self.modules, *(cls.addon for cls in self.classes)}
+
+    def only(self, addons: Iterable[str]) -> "Installed":
+        """The same for these add-ons alone."""
+        wanted = set(addons)
+        return Installed(
+            tuple(cls for cls in self.classes if cls.addon in wanted),
+            {name: module for name, module in self.modules.items() if name in wanted},
+            tuple(problem for problem in self.problems if problem.variable in wanted),
+        )
+
+
+def installed(distribution: str | None = None) -> Installed:
+    """Everything in the entry-point group, combine_core first.
+
+    :param distribution: only what this distribution brings
+    """
+    classes: dict[type[AddonSettings], None] = {CoreSettings: None}
+    modules: dict[str, SettingsModule] = {}
+    problems = []
+    for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.name):
+        if distribution and (entry_point.dist is None or entry_point.dist.name != distribution):
+            continue
+        try:
+            declaring: Any = entry_point.load()
+        except Exception as error:
+            log.debug("the settings of %s cannot be loaded", entry_point.name, exc_info=True)
+            problems.append(_not_loadable(entry_point, error))
+            continue
+        if isinstance(declaring, type) and issubclass(declaring, AddonSettings):
+            classes[declaring] = None
+        elif isinstance(declaring, SettingsModule):
+            modules[entry_point.name] = declaring
+        else:
+            what = f"names {entry_point.value} in {ENTRY_POINT_GROUP}, which declares no settings"
+            problems.append(Problem(entry_point.name, what, "correct that entry point"))
+    return Installed(tuple(classes), modules, tuple(problems))
+
+
+def _not_loadable(entry_point: EntryPoint, error: Exception) -> Problem:
+    addon = entry_point.name
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        what = f"needs the package {error.name}, which is not installed"
+        dist = entry_point.dist
+        remedy = f"install it, or install {dist.name if dist else addon} with all its dependencies"
+        return Problem(addon, what, remedy)
+    what = f"cannot be loaded ({type(error).__name__})"
+    return Problem(addon, what, "mend that add-on, or take it out of pyramid.includes")
+
+
+def included(ini: Mapping[str, Any]) -> set[str]:
+    """The add-ons that ``pyramid.includes`` names, and combine_core, which reads it."""
+    names = aslist(ini.get("pyramid.includes") or "")
+    return {CoreSettings.addon, *(str(name).partition(".")[0] for name in names)}
+
+
+def read_module(
+    addon: str, module: SettingsModule, sources: Sources, server: Mapping[str, str]
+) -> tuple[list[Row], list[Problem], dict[str, str]]:
+    """The settings of an add-on that reads them itself: rows for the table, and problems.
+
+    The last part is the overlay: ini keys with the values that only the ``.env`` sets, because the
+    add-on does not read that file.
+    """
+    overlay = {}
+    for one in module.declared():
+        value = sources.env_file.get(one.variable, "")
+        # A variable does not tell which name NAME stands for: a-b and a_b are both A_B.
+        fixed = one.section == APPLICATION and ANY_NAME not in one.variable
+        if value and fixed and not sources.environ.get(one.variable):
+            overlay[one.name] = value
+    rows, problems = [], []
+    for resolved in module.resolve({**sources.ini, **overlay}, sources.environ, server):
+        one = resolved.declared
+        from_env_file = resolved.source == Source.INI and one.name in overlay
+        secret = bool(getattr(one, "secret", _SECRET_NAME.search(one.variable)))
+        rows.append(
+            Row(
+                addon=addon,
+                variable=one.variable,
+                ini_key=one.name
+                if one.section == APPLICATION
+                else f"{one.name} in [{one.section}]",
+                value_shown=MASK if secret and resolved.value else shown(resolved.value),
+                source=str(Source.ENV_FILE if from_env_file else resolved.source),
+                help=one.help,
+                secret=secret,
+            )
+        )
+        if resolved.problem:
+            rows[-1] = replace(rows[-1], value_shown=UNUSABLE)
+            remedy = resolved.problem.rpartition(": ")[2]
+            problems.append(Problem(one.variable, "has an unusable value", remedy))
+    return rows, problems, overlay
+
+
+class Names:
+    """The names of all settings: the ini keys of the add-ons in use, the variables of all.
+
+    :param used: the add-ons in use
+    :param everything: all that are installed
+    """
+
+    def __init__(self, used: Installed, everything: Installed) -> None:
+        self.addons = used.addons
+        self.installed = everything.addons
+        self.keys: list[str] = []
+        self.variables: list[str] = list(_READ_ELSEWHERE)
+        self.patterns: list[str] = []
+        # Patterns of the keys of a name, each with the ini key of the list that must hold the name.
+        self.listed: list[tuple[str, str]] = []
+        for cls in used.classes:
+            self.keys += (key for one in cls.declared() for key in one.ini_keys)
+            self.patterns += (rf"{cls.addon}\.{pattern}" for pattern in cls.further_keys)
+            self.listed += _listed(cls)
+        for cls in {*used.classes, *everything.classes}:
+            self.variables += (name for one in cls.declared() for name in one.names)
+        for addon, module in {**everything.modules, **used.modules}.items():
+            for one in module.declared():
+                self.variables.append(one.variable)
+                self.patterns.append(_any_name(one.variable))
+                if addon in used.modules and one.section == APPLICATION:
+                    self.keys.append(one.name)
+                    self.patterns.append(_any_name(one.name))
+
+    def is_known(self, name: str) -> bool:
+        """Whether something reads this ini key or variable."""
+        known = name in self.keys or name in self.variables
+        return known or any(re.fullmatch(pattern, name) for pattern in self.patterns)
+
+    def nearest_variable(self, name: str) -> str:
+        """The variable that `name` was probably meant to be, or ""."""
+        return _nearest(name, self.variables)
+
+    def misspelt(self, variable: str, present: Iterable[str]) -> str:
+        """The name among those present that was probably meant to be `variable`, or ""."""
+        return _nearest(variable, self.strangers(present))
+
+    def strangers(self, variables: Iterable[str]) -> list[str]:
+        """Those variables that nothing reads."""
+        return sorted(v for v in variables if _NAME.fullmatch(v) and not self.is_known(v))
+
+    def begins_like_ours(self, variable: str) -> bool:
+        """Whether the variable is certainly meant for an add-on in use."""
+        return variable.startswith((_FAMILY, *(f"{addon.upper()}_" for addon in self.addons)))
+
+
+def unknown_keys(ini: Mapping[str, Any], names: Names) -> Iterator[Problem]:
+    """The ini keys that begin with the name of an add-on in use, but that nothing reads."""
+    for key in map(str, ini):
+        prefix, dot, _ = key.partition(".")
+        if not dot or names.is_known(key):
+            continue
+        shown = "".join(sign if sign.isprintable() else "?" for sign in key[:100])
+        rest = shown.partition(".")[2]
+        unlisted = _unlisted(key, names)
+        if prefix in names.addons and unlisted:
+            name, listing = unlisted
+            what = f"belongs to {name}, which {listing} does not name"
+            yield Problem(shown, what, f"add {name} to {listing}, or remove it")
+        elif prefix in names.addons:
+            own = [k.partition(".")[2] for k in names.keys if k.startswith(f"{prefix}.")]
+            near = difflib.get_close_matches(rest, own, n=1)
+            remedy = f"write {prefix}.{near[0]}, or remove it" if near else "remove it"
+            yield Problem(shown, "is no setting", remedy)
+        # combine_health_redis is a name of its own, not a misspelt combine_health.
+        elif not any(prefix == one or prefix.startswith(f"{one}_") for one in names.installed):
+            for addon in difflib.get_close_matches(prefix, names.addons, n=1, cutoff=0.8):
+                yield Problem(shown, "belongs to no add-on", f"write {addon}.{rest}")
+
+
+def unprefixed_keys(ini: Mapping[str, Any], names: Names) -> Iterator[Problem]:
+    """Ini keys that look like a variable of ours: ``database_url`` has no effect there."""
+    full = {key.partition(".")[2]: key for key in names.keys}
+    variables = {variable.casefold() for variable in names.variables}
+    for key in map(str, ini):
+        if key.casefold() in variables and key.casefold() in full:
+            remedy = f"write {full[key.casefold()]}"
+            yield Problem(key, "has no effect in the ini file", remedy)
+
+
+def unknown_variables(
+    environ: Mapping[str, str], env_file: Mapping[str, str], names: Names
+) -> Iterator[Problem]:
+    """Variables that begin like ours, and those in ``.env`` that resemble one, but are not read."""
+    for where, variables in (("", environ), (f"(in {ENV_FILE_NAME}) ", env_file.keys() - environ)):
+        for name in names.strangers(variables):
+            near = names.nearest_variable(name)
+            if names.begins_like_ours(name) or (where and near):
+                remedy = f"write {near}, or remove it" if near else "remove it"
+                yield Problem(name, f"{where}is no setting", remedy)
+
+
+def _listed(cls: type[AddonSettings]) -> Iterator[tuple[str, str]]:
+    listing = next((one.ini_key for one in cls.declared() if one.field == cls.named_by), "")
+    for name, (_, info) in cls.of_name(ANY_NAME).items():
+        for key in declared_setting(cls.addon, name, info).ini_keys:
+            yield re.escape(key).replace(ANY_NAME, "([a-z][a-z0-9_]{0,99}?)"), listing
+
+
+def _unlisted(key: str, names: Names) -> tuple[str, str] | None:
+    matches = ((re.fullmatch(pattern, key), listing) for pattern, listing in names.listed)
+    return next(((match[1], listing) for match, listing in matches if match), None)
+
+
+def _any_name(name: str) -> str:
+    return re.escape(name).replace(ANY_NAME, ".+")
+
+
+def _nearest(name: str, candidates: Iterable[str]) -> str:
+    plain = {_plain(candidate): candidate for candidate in candidates}
+    close = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=_NEAR)
+    return plain[close[0]] if close else ""
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Z0-9]+", "_", name.upper())
