@@ -9,6 +9,9 @@ from combine_core.llm.completion import Completion, CompletionRequest, Provider
 from combine_core.llm.extract import ExtractProvider
 from combine_core.llm.hookspecs import ProviderSettings, Register, Unconfigured, hookimpl
 
+# The model for runs that do not name one, by the provider whose key is set.
+DEFAULT_MODELS = {"anthropic": "anthropic/claude-sonnet-5-5", "openai": "openai/gpt-5-mini"}
+
 
 @hookimpl
 def combine_core_register_providers(register: Register, settings: ProviderSettings) -> None:

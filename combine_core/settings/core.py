@@ -24,7 +24,7 @@ from combine_core.settings.declaration import (
 )
 from combine_core.settings.values import one_of, one_word, size, switch, whole
 
-# For development and test alone. Everyone can read it here, so staging and production refuse it.
+# For development and test only. Anyone can read it here, so staging and production refuse it.
 DEVELOPMENT_KEY = "combine-development-key-which-everyone-knows"
 SECRET_KEY_LENGTH = 32
 MAKE_A_KEY = 'python3 -c "import secrets; print(secrets.token_hex(32))"'
@@ -48,12 +48,15 @@ class LogFormat(StrEnum):
 
 
 def _keys(text: str) -> tuple[SecretStr, ...]:
-    # A comma may be part of a key.
+    # A key may contain a comma.
     return tuple(SecretStr(key) for key in dict.fromkeys(text.split()))
 
 
+ApiKey = Annotated[SecretStr | None, parsed(lambda text: SecretStr(one_word(text)))]
+
+
 class CoreSettings(AddonSettings):
-    """What the service needs to know: its place, its database, its keys, its limits."""
+    """The service: its environment, database, keys, addresses and limits."""
 
     addon: ClassVar[str] = "combine_core"
 
@@ -62,7 +65,8 @@ class CoreSettings(AddonSettings):
         variable="ENVIRONMENT",
         write="write development, test, staging or production",
         shape="development, test, staging or production",
-        help="Where the service runs. Development warns where the others refuse to start.",
+        help="Where the service runs. Development logs a warning for many mistakes that stop the start "
+        "in the others.",
     )
     database_url: Annotated[SecretStr | None, parsed(parse_database_url)] = setting(
         variable="DATABASE_URL",
@@ -84,17 +88,17 @@ class CoreSettings(AddonSettings):
         write=f"write at least {SECRET_KEY_LENGTH} random characters, made by {MAKE_A_KEY}",
         shape=f"at least {SECRET_KEY_LENGTH} random characters",
         default_shown="a key that everyone knows",
-        help="Signs what the service hands out and takes back.",
+        help="Signs cookies, tokens and other values that clients send back.",
     )
     secret_key_old: Annotated[tuple[SecretStr, ...], parsed(_keys)] = setting(
         (),
         variable="SECRET_KEY_OLD",
         secret=True,
         kind=Kind.KEY,
-        write="write keys that SECRET_KEY was before, or remove the variable",
+        write="write the previous values of SECRET_KEY, or remove the variable",
         shape="keys, separated by spaces",
-        help="What SECRET_KEY was before: what they have signed stays good. Remove them when it has "
-        "run out.",
+        help="The previous values of SECRET_KEY. What they signed stays valid; remove them once that "
+        "has expired.",
     )
     public_url: Annotated[str, parsed(values.origin)] = setting(
         "http://localhost:8000",
@@ -102,7 +106,7 @@ class CoreSettings(AddonSettings):
         write="write the address that people open, such as https://combine.example.com",
         shape="scheme://host or scheme://host:port",
         default_shown="the first of ALLOWED_ORIGINS, else http://localhost:PORT",
-        help="The address under which people reach the service. Must be among ALLOWED_ORIGINS.",
+        help="The address at which people reach the service. It must be in ALLOWED_ORIGINS.",
     )
     allowed_origins: Annotated[tuple[str, ...], parsed(values.origins)] = setting(
         ("http://localhost:8000",),
@@ -110,41 +114,39 @@ class CoreSettings(AddonSettings):
         write="write the origins, such as https://combine.example.com",
         shape="origins, separated by commas or spaces",
         default_shown="PUBLIC_URL",
-        help="The origins whose pages may use the service. In production they are https, "
-        "except on loopback.",
+        help="The origins whose pages may call the service. Production requires https, except on "
+        "loopback.",
     )
-    anthropic_api_key: Annotated[SecretStr | None, parsed(lambda t: SecretStr(one_word(t)))] = (
-        setting(
-            variable="ANTHROPIC_API_KEY",
-            secret=True,
-            kind=Kind.KEY,
-            write="write the key from the console of Anthropic, or remove the variable",
-            shape="an API key",
-            help="Key for models whose name begins with `anthropic/`.",
-        )
+    anthropic_api_key: ApiKey = setting(
+        variable="ANTHROPIC_API_KEY",
+        secret=True,
+        kind=Kind.KEY,
+        write="write the key from the console of Anthropic, or remove the variable",
+        shape="an API key",
+        help="The key for models whose name begins with `anthropic/`.",
     )
-    openai_api_key: Annotated[SecretStr | None, parsed(lambda t: SecretStr(one_word(t)))] = setting(
+    openai_api_key: ApiKey = setting(
         variable="OPENAI_API_KEY",
         secret=True,
         kind=Kind.KEY,
         write="write the key from the provider's console, or remove the variable",
         shape="an API key",
-        help="Key for models whose name begins with `openai/`.",
+        help="The key for models whose name begins with `openai/`.",
     )
     openai_base_url: Annotated[str | None, parsed(values.base_url)] = setting(
         variable="OPENAI_BASE_URL",
         write="write the address of the API, such as http://localhost:11434/v1",
         shape="http(s) URL",
         default_shown="OpenAI itself",
-        help="The address of any API compatible with OpenAI's.",
+        help="The address of any API that is compatible with OpenAI's.",
     )
     default_model: Annotated[str, parsed(one_word)] = setting(
         "extract",
         variable="DEFAULT_MODEL",
         write="write extract, or provider/model such as anthropic/claude-sonnet-5-5",
         shape="extract or provider/model",
-        default_shown="extract where no key is set, else a model of the provider with a key",
-        help="The model of runs that name none. `extract` works offline and uses no LLM.",
+        default_shown="a model of the provider whose key is set; without a key, extract",
+        help="The model for runs that do not name one. `extract` works offline, without an LLM.",
     )
     worker: Annotated[bool, parsed(switch)] = setting(
         False,
@@ -154,58 +156,58 @@ class CoreSettings(AddonSettings):
     worker_concurrency: Annotated[int, parsed(whole(1, 100))] = setting(
         4,
         shape="whole number, 1 to 100",
-        help="How many steps a worker executes at once.",
+        help="The number of steps that a worker executes at once.",
     )
     db_pool_size: Annotated[int, parsed(whole(1, 500))] = setting(
         5,
         variable="DB_POOL_SIZE",
         shape="whole number, 1 to 500",
-        help="Database connections that each process keeps.",
+        help="The number of database connections that each process keeps open.",
     )
     db_max_overflow: Annotated[int, parsed(whole(0, 500))] = setting(
         5,
         variable="DB_MAX_OVERFLOW",
         shape="whole number, 0 to 500",
-        help="Database connections beyond these in a burst, closed after use.",
+        help="The number of further connections that a burst may open; they are closed after use.",
     )
     max_request_body_size: Annotated[int, parsed(size(1024, 1024**3))] = setting(
         10 * 1024 * 1024,
         variable="MAX_REQUEST_BODY_SIZE",
         shape="bytes, or with k or m: 10m",
         default_shown="10m",
-        help="The largest body of a request; larger ones are refused.",
+        help="The largest request body; a larger one gets 413.",
     )
     log_level: Annotated[LogLevel, parsed(one_of(LogLevel, any_case=True))] = setting(
         LogLevel.INFO,
         variable="LOG_LEVEL",
         shape="debug, info, warning, error or critical",
-        help="The least serious lines that are logged.",
+        help="The lowest level that is logged.",
     )
     log_format: Annotated[LogFormat, parsed(one_of(LogFormat, any_case=True))] = setting(
         LogFormat.TEXT,
         variable="LOG_FORMAT",
         shape="text or json",
-        help="Lines for people, or one JSON object per line.",
+        help="Plain lines for people, or one JSON object per line.",
     )
     slow_query_ms: Annotated[int, parsed(whole(1, 600_000))] = setting(
         500,
         shape="milliseconds, 1 to 600000",
-        help="SQL statements that take as long are logged, with the word `slow`.",
+        help="An SQL statement that takes at least this long is logged, with the word `slow`.",
     )
     slow_request_ms: Annotated[int, parsed(whole(1, 600_000))] = setting(
         2000,
         shape="milliseconds, 1 to 600000",
-        help="Requests that take as long are logged, with the word `slow`.",
+        help="A request that takes at least this long is logged, with the word `slow`.",
     )
     slow_provider_ms: Annotated[int, parsed(whole(1, 3_600_000))] = setting(
         30_000,
         shape="milliseconds, 1 to 3600000",
-        help="Calls of models that take as long are logged, with the word `slow`.",
+        help="A model call that takes at least this long is logged, with the word `slow`.",
     )
     connection_leak_seconds: Annotated[int, parsed(whole(1, 86_400))] = setting(
         30,
         shape="seconds, 1 to 86400",
-        help="A database connection that is held for as long is logged as a possible leak.",
+        help="A database connection that is held this long is logged as a possible leak.",
     )
     contact_on_call: str = setting(
         "TBD",
@@ -217,32 +219,32 @@ class CoreSettings(AddonSettings):
         "TBD",
         variable="CONTACT_DATABASE",
         kind=Kind.PROSE,
-        help="Who looks after the database.",
+        help="Who looks after the database; shown in /health/detailed.",
     )
     contact_infrastructure: str = setting(
         "TBD",
         variable="CONTACT_INFRASTRUCTURE",
         kind=Kind.PROSE,
-        help="Who looks after the machines.",
+        help="Who looks after the machines; shown in /health/detailed.",
     )
     var_dir: Annotated[Path, parsed(Path)] = setting(
         Path("var"),
         shape="folder",
         kind=Kind.PROSE,
         default_shown="var beside the ini file",
-        help="Where the embedded database of development lives.",
+        help="Where the embedded development database is stored.",
     )
 
     @property
     def is_development(self) -> bool:
-        """Whether this is a developer's machine."""
+        """Whether the service runs in the environment development."""
         return self.environment is Environment.DEVELOPMENT
 
     @property
     def sqlalchemy_url(self) -> str:
         """The database's URL, ``postgresql+psycopg2://``.
 
-        Raises LookupError where none is known yet: development before its database is started.
+        Raises LookupError in development, before the embedded database is started.
         """
         if self.database_url is None:
             raise LookupError("DATABASE_URL is not set, and no embedded database was started")
@@ -250,7 +252,7 @@ class CoreSettings(AddonSettings):
 
     @classmethod
     def worked_out(cls, given: Given) -> Mapping[str, Any]:
-        """Defaults that follow from other settings; each of the two addresses from the other."""
+        """Defaults that follow from other settings. Each of the two addresses follows from the other."""
         local = f"http://localhost:{given.place.port}"
         listed: tuple[str, ...] = given.usable.get("allowed_origins", ())
         public_url: str = given.usable.get("public_url") or (listed[0] if listed else local)
@@ -262,12 +264,10 @@ class CoreSettings(AddonSettings):
         }
 
     def findings(self, given: Given) -> Iterable[tuple[str, Finding]]:
-        """The rules between settings."""
+        """What is wrong with a value, or between settings."""
         if given.lacks("environment"):
-            yield (
-                "environment",
-                Finding(f"is not set, so that the rules of {self.environment} apply", "", NOWHERE),
-            )
+            what = f"is not set, so that the rules of {self.environment} apply"
+            yield "environment", Finding(what, "", NOWHERE)
         if "database_url" in given:
             for finding in examine(self.sqlalchemy_url):
                 yield "database_url", finding
@@ -278,7 +278,7 @@ class CoreSettings(AddonSettings):
             for finding in _weaknesses(key.get_secret_value()):
                 yield "secret_key_old", replace(finding, what=f"holds a key that {finding.what}")
         if self.secret_key in self.secret_key_old:
-            what = "holds SECRET_KEY itself, which is not replaced then"
+            what = "holds SECRET_KEY itself, so that no new key is in use"
             yield "secret_key_old", Finding(what, "set SECRET_KEY to a new key", NOWHERE)
         yield from self._plain_addresses(given)
         yield from self._addresses_together(given)
@@ -289,70 +289,49 @@ class CoreSettings(AddonSettings):
             yield "default_model", _lacks_key("OPENAI_API_KEY")
 
     def _plain_addresses(self, given: Given) -> Iterable[tuple[str, Finding]]:
-        for field, addresses in (
-            ("public_url", (self.public_url,)),
-            ("allowed_origins", self.allowed_origins),
-        ):
+        production = frozenset({Environment.PRODUCTION})
+        what = "is http, which anyone on the way can read and change"
+        addresses = {"public_url": (self.public_url,), "allowed_origins": self.allowed_origins}
+        for field, origins in addresses.items():
             plain = [
-                address
-                for address in addresses
-                if address.startswith("http://") and not values.is_loopback(values.host_of(address))
+                origin.removeprefix("http://")
+                for origin in origins
+                if origin.startswith("http://") and not values.is_loopback(values.host_of(origin))
             ]
             if field in given and plain:
-                secure = " ".join(address.replace("http://", "https://", 1) for address in plain)
-                yield (
-                    field,
-                    Finding(
-                        "is http, which anyone on the way can read and change",
-                        f"write {secure}",
-                        frozenset({Environment.PRODUCTION}),
-                    ),
-                )
+                remedy = "write " + " ".join(f"https://{server}" for server in plain)
+                yield field, Finding(what, remedy, production)
 
     def _addresses_together(self, given: Given) -> Iterable[tuple[str, Finding]]:
-        if (
-            "public_url" in given
-            and "allowed_origins" in given
-            and self.public_url not in self.allowed_origins
-        ):
-            yield (
-                "public_url",
-                Finding(
-                    "is missing from ALLOWED_ORIGINS",
-                    f"add {self.public_url} to ALLOWED_ORIGINS, or correct PUBLIC_URL",
-                    NOT_DEVELOPMENT,
-                ),
-            )
-        if (
-            given.place.environment in DEPLOYED
-            and given.lacks("public_url")
-            and given.lacks("allowed_origins")
-        ):
-            yield (
-                "public_url",
-                Finding(
-                    f"is not set, so that people can sign in at {self.public_url} alone",
-                    "write the address that people open, such as https://combine.example.com",
-                    NOWHERE,
-                ),
-            )
+        both = "public_url" in given and "allowed_origins" in given
+        neither = given.lacks("public_url") and given.lacks("allowed_origins")
+        if both and self.public_url not in self.allowed_origins:
+            remedy = f"add {self.public_url} to ALLOWED_ORIGINS, or correct PUBLIC_URL"
+            yield "public_url", Finding("is missing from ALLOWED_ORIGINS", remedy, NOT_DEVELOPMENT)
+        if neither and given.place.environment in DEPLOYED:
+            what = f"is not set, so that people can sign in only at {self.public_url}"
+            remedy = "write the address that people open, such as https://combine.example.com"
+            yield "public_url", Finding(what, remedy, NOWHERE)
 
 
 def _default_model(given: Given) -> str:
-    if "anthropic_api_key" in given:
-        return "anthropic/claude-sonnet-5-5"
     # Another API than OpenAI's own has other models, which cannot be known.
-    if "openai_api_key" in given and "openai_base_url" not in given:
-        return "openai/gpt-5-mini"
-    return "extract"
+    usable = {
+        "anthropic": "anthropic_api_key" in given,
+        "openai": "openai_api_key" in given and "openai_base_url" not in given,
+    }
+    vendor = next((name for name, has_key in usable.items() if has_key), None)
+    if vendor is None:
+        return "extract"
+    # Imported here, because the providers import much that only a service with a key needs.
+    from combine_core.llm.shipped import DEFAULT_MODELS
+
+    return DEFAULT_MODELS[vendor]
 
 
 def _lacks_key(variable: str) -> Finding:
-    return Finding(
-        f"names a model that needs {variable}, which is not set",
-        f"set {variable}, or write DEFAULT_MODEL=extract",
-        NOWHERE,
-    )
+    what = f"names a model that needs {variable}, which is not set"
+    return Finding(what, f"set {variable}, or write DEFAULT_MODEL=extract", NOWHERE)
 
 
 def _weaknesses(key: str) -> Iterable[Finding]:
@@ -361,7 +340,7 @@ def _weaknesses(key: str) -> Iterable[Finding]:
         return
     if len(key) < SECRET_KEY_LENGTH:
         yield Finding(f"is shorter than {SECRET_KEY_LENGTH} characters", "", DEPLOYED)
-    # A text that repeats itself is found in itself before its end.
+    # A text that repeats itself is found in its double before the second copy.
     unit = (key + key).find(key, 1)
     if len(set(key)) < 8 or (unit < len(key) and unit <= 10):
         yield Finding("repeats itself and is easily guessed", "", DEPLOYED)

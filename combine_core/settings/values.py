@@ -1,7 +1,7 @@
-"""Reads texts as values: numbers, sizes, switches, lists and web addresses. Nothing is guessed.
+"""Reads texts as values: numbers, sizes, switches, lists, web addresses. Nothing is guessed.
 
-Each parser raises ``Unusable`` with what to write. :func:`examine` looks at a text before that: quotes,
-stray whitespace, placeholders.
+Each parser raises ``Unusable`` with what to write. :func:`examine` looks at a text before it is read: at
+quotes, stray whitespace and placeholders.
 """
 
 import ipaddress
@@ -17,34 +17,67 @@ from combine_core.settings.declaration import NOT_DEVELOPMENT, Finding, Kind, Un
 
 E = TypeVar("E", bound=StrEnum)
 
-_SIZE = re.compile(r"([0-9]{1,15})([kKmM]?)")
 _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 _SWITCH = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
     **dict.fromkeys(("false", "no", "off", "0"), False),
 }
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_ORIGIN = "scheme://host or scheme://host:port"
+
+# Including those that word processors and chats put in place of the plain ones.
+_QUOTES = "\"'`\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}" + (
+    "\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
+    "\N{DOUBLE LOW-9 QUOTATION MARK}\N{LEFT-POINTING DOUBLE ANGLE QUOTATION MARK}"
+    "\N{RIGHT-POINTING DOUBLE ANGLE QUOTATION MARK}"
+)
+_PLACEHOLDER = re.compile(
+    r"""
+      (change|replace|set|edit|fill|insert|enter|put)[-_ ]?(me|this|it|in|here|before.*)
+    | your[-_ ].* | your(key|secret|password|token|id)
+    | <.*> | \[[\w\ -]*\] | \{[\w\ -]*\}
+    | x{3,} | \.{3} | \u2026 | \*{3,} | -+ | \?+ | _+
+    | example([-_ ].*)? | sample | dummy | placeholder | fixme | todo([-_: ].*)? | tbd
+    | none | null | nil | undefined | nan
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+# Inside a key: sk-xxxxxxxx, changeme-changeme. Too long to stand in a random key by chance.
+_PLACEHOLDER_IN_KEY = re.compile(
+    r"""
+      (change|replace)[-_ ]?(me|this) | placeholder | your[-_ ](secret|key|api|client|own)
+    | x{8,} | \.\.\. | \u2026 | <[a-z _-]+>
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_NO_KEY = re.compile(
+    r"secret|secret[-_ ]?key|password|passwd|key|token|api[-_ ]?key", re.IGNORECASE
+)
+_REFERENCE = re.compile(
+    r"\$\{[^}]*\}|\$[A-Z_][A-Z0-9_]*|\$\([^)]*\)|%\([^)]*\)s|%[A-Z_]{2,}%|\{\{.*\}\}"
+)
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """A parser of whole numbers from `low` to `high`, in ASCII digits."""
+    """A parser for whole numbers from `low` to `high`, in ASCII digits."""
 
     def parse(text: str) -> int:
-        # int() takes 1_000, other scripts' digits and 5000 of them; people who write these err.
-        number = int(text) if re.fullmatch(r"-?[0-9]{1,15}", text) else None
-        if number is None:
+        # int() would accept 1_000, the digits of other scripts, and 5000 of them.
+        if not re.fullmatch(r"-?[0-9]{1,15}", text):
             raise Unusable(Finding("is not a whole number", f"write a number from {low} to {high}"))
-        if not low <= number <= high:
+        if not low <= int(text) <= high:
             raise Unusable(Finding("is out of range", f"write a whole number from {low} to {high}"))
-        return number
+        return int(text)
 
     return parse
 
 
 def size(low: int, high: int) -> Callable[[str], int]:
-    """A parser of sizes in bytes; k and m stand for 1024 and 1024 * 1024 bytes."""
+    """A parser for sizes in bytes; k and m stand for 1024 and 1024 * 1024 bytes."""
 
     def parse(text: str) -> int:
-        match = _SIZE.fullmatch(text)
+        match = re.fullmatch(r"([0-9]{1,15})([kKmM]?)", text)
         remedy = f"write {_as_size(low)} to {_as_size(high)}, such as 10m"
         if match is None:
             raise Unusable(Finding("is not a size in bytes (k and m are understood)", remedy))
@@ -57,22 +90,19 @@ def size(low: int, high: int) -> Callable[[str], int]:
 
 
 def _as_size(number: int) -> str:
-    for unit, factor in (("m", 1024 * 1024), ("k", 1024)):
-        if number % factor == 0:
-            return f"{number // factor}{unit}"
-    return str(number)
+    unit = next(unit for unit in ("m", "k", "") if number % _UNITS[unit] == 0)
+    return f"{number // _UNITS[unit]}{unit}"
 
 
 def switch(text: str) -> bool:
     """true, yes, on, 1 or false, no, off, 0."""
-    try:
-        return _SWITCH[text.casefold()]
-    except KeyError:
-        raise Unusable(Finding("is neither true nor false", "write true or false")) from None
+    if text.casefold() not in _SWITCH:
+        raise Unusable(Finding("is neither true nor false", "write true or false"))
+    return _SWITCH[text.casefold()]
 
 
 def one_of(choices: type[E], *, any_case: bool = False) -> Callable[[str], E]:
-    """A parser of the names of an enumeration."""
+    """A parser for the names of an enumeration."""
     names = [choice.value for choice in choices]
 
     def parse(text: str) -> E:
@@ -86,24 +116,18 @@ def one_of(choices: type[E], *, any_case: bool = False) -> Callable[[str], E]:
 
 
 def one_word(text: str) -> str:
-    """A text without whitespace inside: a key, an identifier, a model string."""
+    """A text without whitespace inside: a key, an identifier, the name of a model."""
     if re.search(r"\s", text):
         raise Unusable(Finding("contains a space", "write it in one piece"))
     return text
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The entries of a list separated by commas, spaces or new lines."""
+    """The entries of a list that is separated by commas, spaces or line breaks."""
     if text.startswith(("[", "(", "{")):
-        raise Unusable(
-            Finding("is in brackets", "write the entries without brackets, separated by commas")
-        )
+        remedy = "write the entries without brackets, separated by commas"
+        raise Unusable(Finding("is in brackets", remedy))
     return tuple(entry for entry in re.split(r"[,\s]+", text) if entry)
-
-
-_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_FORM = "scheme://host or scheme://host:port"
 
 
 def is_host(text: str) -> bool:
@@ -139,30 +163,23 @@ def host_of(origin: str) -> str:
 
 
 def origin(text: str) -> str:
-    """An origin as browsers send it: scheme and host in lower case, no default port, no path.
-
-    Raises Unusable with what to write in its place (RFC 6454, section 6.2).
-    """
+    """An origin as browsers send it (RFC 6454, 6.2): lower case, no default port, no path."""
     if text == "null":
-        raise Unusable(Finding("is null, which every sandboxed page sends", f"write {_FORM}"))
+        raise Unusable(Finding("is null, which every sandboxed page sends", f"write {_ORIGIN}"))
     if "*" in text:
-        raise Unusable(
-            Finding("holds a wildcard, which would let in sites of others", f"write {_FORM}, each")
-        )
+        what = "holds a wildcard, which would let in sites of others"
+        raise Unusable(Finding(what, f"write {_ORIGIN}, each"))
     parts = _web_url(text)
     plain = _origin_of(parts)
-    extras = [
-        name
-        for name, present in (
-            ("a trailing slash", parts.path == "/"),
-            ("a path", parts.path not in ("", "/")),
-            ("a query", "?" in text),
-            ("a fragment", "#" in text),
-        )
-        if present
-    ]
-    if extras:
-        raise Unusable(Finding(f"has {' and '.join(extras)}", f"write {plain}"))
+    extras = {
+        "a trailing slash": parts.path == "/",
+        "a path": parts.path not in ("", "/"),
+        "a query": "?" in text,
+        "a fragment": "#" in text,
+    }
+    present = [name for name, is_there in extras.items() if is_there]
+    if present:
+        raise Unusable(Finding(f"has {' and '.join(present)}", f"write {plain}"))
     return plain
 
 
@@ -172,15 +189,13 @@ def origins(text: str) -> tuple[str, ...]:
     accepted: dict[str, None] = {}
     entries = words(text)
     if not entries:
-        raise Unusable(Finding("holds no origin", f"write {_FORM}"))
+        raise Unusable(Finding("holds no origin", f"write {_ORIGIN}"))
     for number, entry in enumerate(entries, 1):
         try:
             accepted[origin(entry)] = None
         except Unusable as problem:
             where = f"entry {number} " if len(entries) > 1 else ""
-            findings += [
-                Finding(f"{where}{found.what}", found.remedy) for found in problem.findings
-            ]
+            findings += (Finding(where + found.what, found.remedy) for found in problem.findings)
     if findings:
         raise Unusable(*findings)
     return tuple(accepted)
@@ -190,36 +205,35 @@ def base_url(text: str) -> str:
     """The address of an API, with or without a path; without a slash at its end."""
     parts = _web_url(text)
     if "?" in text or "#" in text:
-        raise Unusable(
-            Finding("has a query or a fragment", "write the address up to the path, nothing behind")
-        )
+        remedy = "write the address up to the path, nothing behind"
+        raise Unusable(Finding("has a query or a fragment", remedy))
     return _origin_of(parts) + parts.path.rstrip("/")
 
 
 def _web_url(text: str) -> SplitResult:
-    """The parts of an http(s) URL; every unusable part is named."""
+    """The parts of an http(s) URL. Raises Unusable naming every bad part."""
+    form = f"write {_ORIGIN}"
     if re.search(r"[\s\\\x00-\x1f]", text):
-        raise Unusable(Finding("contains a space or a backslash", f"write {_FORM}"))
-    scheme, separator, _ = text.partition("://")
-    if not separator:
+        raise Unusable(Finding("contains a space or a backslash", form))
+    if "://" not in text:
         raise Unusable(Finding("has no scheme", "write https:// (or http://) before the host"))
     try:
         parts = urlsplit(text)
         hostname = parts.hostname or ""
     except ValueError:
-        raise Unusable(Finding("has an unusable host", f"write {_FORM}")) from None
+        raise Unusable(Finding("has an unusable host", form)) from None
     findings = []
-    if scheme.lower() not in _DEFAULT_PORTS:
+    if text.partition("://")[0].lower() not in _DEFAULT_PORTS:
         findings.append(Finding("has a scheme that is not http or https", "write https://"))
     if "@" in parts.netloc:
         findings.append(Finding("holds a user name or password", "leave out the part up to @"))
     if not hostname:
-        findings.append(Finding("has no host", f"write {_FORM}"))
+        findings.append(Finding("has no host", form))
     elif not is_host(hostname):
         findings.append(Finding("has an unusable host", _host_remedy(hostname)))
     _, colon, port = parts.netloc.rpartition("@")[2].rpartition("]")[2].partition(":")
     if colon and not is_port(port):
-        findings.append(Finding("has a port that is not from 1 to 65535", f"write {_FORM}"))
+        findings.append(Finding("has a port that is not from 1 to 65535", form))
     if findings:
         raise Unusable(*findings)
     return parts
@@ -229,7 +243,7 @@ def _host_remedy(hostname: str) -> str:
     try:
         ascii_name = hostname.encode("idna").decode("ascii")
     except UnicodeError:
-        ascii_name = ""
+        ascii_name = hostname
     if ascii_name != hostname and is_host(ascii_name):
         return f"write the host as {ascii_name}"
     return "write a host name or an IP address"
@@ -243,42 +257,9 @@ def _origin_of(parts: SplitResult) -> str:
     return f"{scheme}://{host}" if default else f"{scheme}://{host}:{parts.port}"
 
 
-# Also those that word processors and chats put in place of the plain ones.
-_QUOTES = "\"'`\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}" + (
-    "\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
-    "\N{DOUBLE LOW-9 QUOTATION MARK}\N{LEFT-POINTING DOUBLE ANGLE QUOTATION MARK}"
-    "\N{RIGHT-POINTING DOUBLE ANGLE QUOTATION MARK}"
-)
-_PLACEHOLDER = re.compile(
-    r"""
-      (change|replace|set|edit|fill|insert|enter|put)[-_ ]?(me|this|it|in|here|before.*)
-    | your[-_ ].* | your(key|secret|password|token|id)
-    | <.*> | \[[\w\ -]*\] | \{[\w\ -]*\}
-    | x{3,} | \.{3} | \u2026 | \*{3,} | -+ | \?+ | _+
-    | example([-_ ].*)? | sample | dummy | placeholder | fixme | todo([-_: ].*)? | tbd
-    | none | null | nil | undefined | nan
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-# In a key: sk-xxxxxxxx, changeme-changeme-changeme. So long that no random key holds one by chance.
-_PLACEHOLDER_IN_KEY = re.compile(
-    r"""
-      (change|replace)[-_ ]?(me|this) | placeholder | your[-_ ](secret|key|api|client|own)
-    | x{8,} | \.\.\. | \u2026 | <[a-z _-]+>
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-_NO_KEY = re.compile(
-    r"secret|secret[-_ ]?key|password|passwd|key|token|api[-_ ]?key", re.IGNORECASE
-)
-_REFERENCE = re.compile(
-    r"\$\{[^}]*\}|\$[A-Z_][A-Z0-9_]*|\$\([^)]*\)|%\([^)]*\)s|%[A-Z_]{2,}%|\{\{.*\}\}"
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A text with what is wrong around it, and the text as it was probably meant."""
+    """What is wrong with how a text is written, and the text as it was probably meant."""
 
     text: str
     findings: tuple[Finding, ...]
@@ -286,7 +267,7 @@ class Examined:
 
 
 def examine(raw: str, kind: Kind, *, many: bool = False) -> Examined:
-    """Look at a text as it was found.
+    """Examine a text as it was found.
 
     :param many: the setting is a list, which may run over several lines
     """
@@ -303,20 +284,18 @@ def examine(raw: str, kind: Kind, *, many: bool = False) -> Examined:
         what = "is still in quotes" if all(quoted) else "has a quote at one end"
         findings.append(Finding(what, "write it without quotes", NOT_DEVELOPMENT))
         value = value.strip(_QUOTES).strip()
-    placeholder = True
+    unreplaced = ""
     if is_reference(value):
-        findings.append(
-            Finding("is a reference that nothing has replaced", refused_in=NOT_DEVELOPMENT)
-        )
+        unreplaced = "is a reference that nothing has replaced"
     elif kind is not Kind.PROSE and is_placeholder(value, kind):
-        findings.append(Finding("still holds a placeholder", refused_in=NOT_DEVELOPMENT))
-    else:
-        placeholder = False
-    return Examined(value, tuple(findings), placeholder)
+        unreplaced = "still holds a placeholder"
+    if unreplaced:
+        findings.append(Finding(unreplaced, refused_in=NOT_DEVELOPMENT))
+    return Examined(value, tuple(findings), bool(unreplaced))
 
 
 def is_placeholder(value: str, kind: Kind) -> bool:
-    """Whether someone was meant to replace the text: changeme, your-key-here, <key>, None."""
+    """Whether somebody was meant to replace the text: changeme, your-key-here, <key>, None."""
     if _PLACEHOLDER.fullmatch(value):
         return True
     return kind is Kind.KEY and bool(_NO_KEY.fullmatch(value) or _PLACEHOLDER_IN_KEY.search(value))
@@ -328,15 +307,16 @@ def is_reference(value: str) -> bool:
 
 
 def _invisible(value: str, kind: Kind, *, many: bool) -> str:
-    """The first character that nobody can see or that is no text, in words; else ""."""
+    """The first character that is invisible or not text, in words; else ""."""
     # People's names may hold joiners and no-break spaces.
-    suspects = ("Cc", "Cs") if kind is Kind.PROSE else ("Cc", "Cs", "Cf", "Zs", "Zl", "Zp")
+    suspects = ("Cc",) if kind is Kind.PROSE else ("Cc", "Cf", "Zs", "Zl", "Zp")
     for character in value:
         if character == " " or (many and character in "\r\n\t"):
             continue
-        if unicodedata.category(character) == "Cs":
+        category = unicodedata.category(character)
+        if category == "Cs":
             return "bytes that are not UTF-8"
-        if unicodedata.category(character) in suspects:
+        if category in suspects:
             named = {"\n": "a line break", "\r": "a line break", "\t": "a tab"}
             return named.get(character, f"an invisible character (U+{ord(character):04X})")
     return ""
