@@ -114,7 +114,7 @@ setup(
         "combine_core.migrations.versions",
     ],
     package_data={
-        "combine_health": ["py.typed", "**/*.json"],
+        "combine_health": ["py.typed", "**/*.css", "**/*.json"],
         "combine_core": [
             "py.typed",
             "**/*.yaml",

@@ -183,19 +183,19 @@ from typing import Any
 
 from pyramid.events import ApplicationCreated
 
-from combine_health.checks.use import use_configured, use_health_check
-from combine_health.endpoints.views import add_views
-from combine_health.engine.directives import (
+from combine_health.directives import (
     add_health_check,
     add_health_secret,
     add_health_section,
     make_add_health_plugin,
+    use_configured,
+    use_health_check,
 )
-from combine_health.engine.history import Change, CheckRun
+from combine_health.endpoints.views import add_views
+from combine_health.engine.check import HealthResult, Status
 from combine_health.engine.plugins import Plugins
 from combine_health.engine.registry import HealthRegistry, IHealthRegistry, health_of
-from combine_health.engine.result import HealthResult, Status
-from combine_health.engine.state import Reading
+from combine_health.engine.state import Change, CheckRun, Reading
 from combine_health.hookspecs import hookimpl
 from combine_health.settings import HealthEnvironmentError, read_settings
 from combine_health.version import __version__

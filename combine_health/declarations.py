@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from combine_health.server.proxies import proxies
+from combine_health.server.proxies import parse_proxies
 from combine_health.setting_values import (
     count,
     file,
@@ -210,7 +210,7 @@ SERVER_OWN = (
         (),
         "The balancers whose X-Forwarded-For, -Host and -Proto are believed; from anybody else they"
         " are dropped. * believes everybody.",
-        proxies,
+        parse_proxies,
         SERVER,
     ),
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pluggy
 
-from combine_health.engine.history import Change, CheckRun
+from combine_health.engine.state import Change, CheckRun
 
 PROJECT = "combine_health"
 

@@ -29,13 +29,10 @@ out of rotation at once. Each class lists its cause codes; ``remedies`` says wha
 from collections.abc import Mapping
 from typing import Any
 
-from combine_health.checks.clock_jumps import ClockJumps
-from combine_health.checks.disk_space import DiskSpace
-from combine_health.checks.dns_name import DnsName
 from combine_health.checks.http_url import HttpUrl
+from combine_health.checks.machine import ClockJumps, DiskSpace, OpenFiles
 from combine_health.checks.memory_limit import MemoryLimit
-from combine_health.checks.open_files import OpenFiles
-from combine_health.checks.tcp_port import TcpPort
+from combine_health.checks.network import DnsName, TcpPort
 from combine_health.checks.tls_expiry import TlsExpiry
 
 __all__ = [

@@ -1,13 +1,166 @@
-"""Memory in use, against the limit of the container or else of the machine."""
+"""Memory in use, against the limit of the container or else of the machine (Linux).
+
+Sources: the kernel's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst, proc(5).
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from combine_health.checks.cgroup import tightest
 from combine_health.checks.options import option, percent, require
-from combine_health.engine.result import HealthResult
+from combine_health.engine.check import HealthResult
+
+# Version 1 writes "no limit" as the largest number of whole pages in 63 bits.
+_NO_LIMIT = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What one group, or the machine, uses of what it may. Bytes; ``of`` is cgroup or machine."""
+
+    used: int
+    limit: int
+    of: str
+    oom_kills: int | None = None
+
+    @property
+    def percent(self) -> float:
+        """How much of the limit is used."""
+        return 100 * self.used / self.limit if self.limit else 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The names of the same things in the two versions."""
+
+    limit: str
+    used: str
+    reclaimable: str
+    events: str
+
+
+_V1 = _Files(
+    "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file", "memory.oom_control"
+)
+_V2 = _Files("memory.max", "memory.current", "inactive_file", "memory.events")
+
+
+def tightest(root: Path = Path("/")) -> Memory | None:
+    """Of all groups that hold this process, the one nearest to its limit.
+
+    A limit counts for the group that has it and everything below, so the group of a pod can be full
+    while that of the container is not. Without any limit: the machine. ``None`` where the system
+    says nothing. ``root`` is where ``/proc`` and ``/sys`` are.
+    """
+    limited = list(_groups(root))
+    if limited:
+        return max(limited, key=lambda memory: memory.percent)
+    return _machine(root)
+
+
+def _groups(root: Path) -> Iterator[Memory]:
+    for folder, top, files in _places(root):
+        for group in (folder, *folder.parents):
+            memory = _read_group(group, files)
+            if memory is not None:
+                yield memory
+            if group == top:
+                break
+
+
+def _places(root: Path) -> Iterator[tuple[Path, Path, _Files]]:
+    """This process's group and the topmost one that is visible, for each version in use."""
+    paths = dict(_own_paths(root))
+    for mount in _mounts(root):
+        path = paths.get(mount.files is _V2)
+        if path is None:
+            continue
+        top = root / mount.point.relative_to("/")
+        # Inside of a container the path can be the host's, of which only this part is mounted.
+        below = path.relative_to(mount.root) if path.is_relative_to(mount.root) else None
+        folder = top / below if below else top
+        # Nothing may lead out of the mount; a group that is gone leaves the one above it.
+        yield (folder if ".." not in folder.parts and folder.is_dir() else top), top, mount.files
+
+
+def _own_paths(root: Path) -> Iterator[tuple[bool, PurePosixPath]]:
+    for line in _lines(root / "proc/self/cgroup"):
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            yield True, PurePosixPath(path)
+        elif "memory" in controllers.split(","):
+            yield False, PurePosixPath(path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    root: PurePosixPath
+    point: PurePosixPath
+    files: _Files
+
+
+def _mounts(root: Path) -> Iterator[_Mount]:
+    for line in _lines(root / "proc/self/mountinfo"):
+        before, separator, after = line.partition(" - ")
+        place, kind = before.split(), after.split()
+        if not separator or len(place) < 5 or len(kind) < 3:
+            continue
+        if kind[0] == "cgroup2":
+            files = _V2
+        elif kind[0] == "cgroup" and "memory" in kind[2].split(","):
+            files = _V1
+        else:
+            continue
+        yield _Mount(_unescaped(place[3]), _unescaped(place[4]), files)
+
+
+def _unescaped(path: str) -> PurePosixPath:
+    for octal, sign in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        path = path.replace(octal, sign)
+    return PurePosixPath(path)
+
+
+def _read_group(folder: Path, files: _Files) -> Memory | None:
+    limit = _number(folder / files.limit)  # "max" is no number: no limit
+    used = _number(folder / files.used)
+    if limit is None or used is None or limit >= _NO_LIMIT:
+        return None
+    # Cached files that the kernel drops when memory gets short are not in use.
+    reclaimable = _pairs(folder / "memory.stat").get(files.reclaimable, 0)
+    kills = _pairs(folder / files.events).get("oom_kill")
+    return Memory(max(0, used - reclaimable), limit, "cgroup", kills)
+
+
+def _machine(root: Path) -> Memory | None:
+    found = {}
+    for line in _lines(root / "proc/meminfo"):
+        name, _, value = line.partition(":")
+        number = value.split()
+        if number and number[0].isdigit():
+            found[name] = int(number[0]) * 1024
+    total, available = found.get("MemTotal"), found.get("MemAvailable")
+    if total is None or available is None:
+        return None
+    return Memory(max(0, total - available), total, "machine")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines()
+    except OSError:  # not Linux, or this version is not in use
+        return []
+
+
+def _number(path: Path) -> int | None:
+    lines = _lines(path)
+    return int(lines[0]) if lines and lines[0].isdigit() else None
+
+
+def _pairs(path: Path) -> dict[str, int]:
+    words = (line.split() for line in _lines(path))
+    return {pair[0]: int(pair[1]) for pair in words if len(pair) == 2 and pair[1].isdigit()}
 
 
 @dataclass(frozen=True, slots=True)

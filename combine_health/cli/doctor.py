@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from combine_health.cli.application import application
 from combine_health.cli.finding import Finding, InputError, sentence
-from combine_health.engine.check import Kind
-from combine_health.engine.result import Status
+from combine_health.engine.check import Kind, Status
 from combine_health.engine.state import Reading
 
 HELP = "run all checks of an application once, without a server (exit 0 or 1)"

@@ -9,9 +9,8 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from combine_health.checks.connection import Deadline, explain
-from combine_health.checks.http_exchange import Exchange, get, parse
-from combine_health.checks.http_url import HttpUrl
+from combine_health.checks.http_url import Exchange, HttpUrl, get, parse
+from combine_health.checks.network import Deadline, explain
 from combine_health.cli.finding import Finding, InputError, sentence
 from combine_health.setting_values import wait
 

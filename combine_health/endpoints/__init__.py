@@ -1,1 +1,1 @@
-"""What is answered over HTTP: the probes, the full status, metrics, the status page."""
+"""The HTTP endpoints: the probes, the full status, metrics and the status page."""

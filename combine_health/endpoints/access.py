@@ -1,4 +1,4 @@
-"""Who may see the details of the full status, and the metrics."""
+"""Which clients may see the details of the full status, and the metrics."""
 
 import logging
 import re
@@ -17,10 +17,10 @@ TOKEN_HEADER = "X-Health-Token"  # noqa: S105 - the header's name
 
 _FORWARDED_FOR = re.compile(r'(?i)\bfor\s*=\s*"?(\[[^\]]*\]|[^;,"\s]*)')  # RFC 7239
 
-# Headers that proxies add and waitress leaves alone, unlike X-Forwarded-For of one it does not
-# trust. Those in the first group hold the client's address.
+# Headers that proxies add. waitress removes X-Forwarded-For of a proxy that it does not trust, but
+# leaves these. Those in the first group hold the client's address.
 _CLIENT = ("X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP", "X-Cluster-Client-IP")
-_SIGNS = (*_CLIENT, "Via", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port")
+_PROXY_SIGNS = (*_CLIENT, "Via", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port")
 
 _LOCAL = [
     ip_network(text)
@@ -38,7 +38,7 @@ _LOCAL = [
 
 
 def may_see_details(request: Any, health: HealthRegistry) -> bool:
-    """Whether ``combine_health.details``, or the token, lets the sender of this request see."""
+    """Whether the setting ``combine_health.details`` or the token allows details."""
     policy = health.settings.details
     if policy == "never":
         return False
@@ -50,7 +50,7 @@ def may_see_details(request: Any, health: HealthRegistry) -> bool:
 
 
 def may_read_metrics(request: Any, health: HealthRegistry) -> bool:
-    """Whether ``combine_health.metrics``, or the token, lets the sender of this request read."""
+    """Whether the setting ``combine_health.metrics`` or the token allows the metrics."""
     policy = health.settings.metrics
     if policy == "never":
         return False
@@ -63,40 +63,40 @@ def _has_token(request: Any, health: HealthRegistry) -> bool:
         return False
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     bearer = value.strip() if scheme.lower() == "bearer" else ""
-    # Both are compared, always: how long it takes tells nothing.
+    # Both are always compared, so that the time it takes reveals nothing.
     return token.matches(bearer) | token.matches(request.headers.get(TOKEN_HEADER, "").strip())
 
 
 def _is_local(request: Any, health: HealthRegistry) -> bool:
     """Whether the client has a loopback or private address.
 
-    The server's word counts (``REMOTE_ADDR``, which a server that trusts a proxy takes from it).
-    A proxy that it does not trust has a private address itself. The hops such a proxy names can
-    only take the right away, so they need not be believed to be used; and where there are none,
-    other headers of proxies give it away. A proxy that leaves no trace cannot be told: for that
-    there is the setting ``combine_health.behind_proxy``.
+    The address of the client is ``REMOTE_ADDR``; a server that trusts a proxy sets it from the
+    proxy's headers. A proxy that the server does not trust usually has a private address itself.
+    The addresses in its headers may be forged, but here they can only deny access. Without any
+    address, other headers reveal the proxy. A proxy that adds no header goes unnoticed, which is
+    what the setting ``combine_health.behind_proxy`` is for.
     """
     headers = request.headers
     hops = [hop.strip() for hop in headers.get("X-Forwarded-For", "").split(",")]
     hops += _FORWARDED_FOR.findall(headers.get("Forwarded", ""))
     hops = [hop for hop in hops if hop]
-    told = [headers[name].strip() for name in _CLIENT if headers.get(name)]
-    if not all(map(_is_local_address, [request.remote_addr or "", *hops, *told])):
+    named = [headers[name].strip() for name in _CLIENT if headers.get(name)]
+    if not all(map(_is_local_address, [request.remote_addr or "", *hops, *named])):
         return False
     if hops:
         return True
     if health.settings.behind_proxy:
         health.say_once(
             "behind_proxy",
-            "health details are withheld from what comes without X-Forwarded-For, because"
+            "health details are withheld from requests without X-Forwarded-For, because"
             " combine_health.behind_proxy is true: set trusted_proxy of the server, or send the"
             " token",
         )
         return False
-    if any(headers.get(name) for name in _SIGNS):
+    if any(headers.get(name) for name in _PROXY_SIGNS):
         health.say_once(
             "proxy",
-            "health details are withheld from what comes through a proxy that the server does not"
+            "health details are withheld from requests through a proxy that the server does not"
             " trust: set trusted_proxy of the server, and combine_health.behind_proxy = true",
         )
         return False
@@ -104,7 +104,7 @@ def _is_local(request: Any, health: HealthRegistry) -> bool:
 
 
 def _is_local_address(text: str) -> bool:
-    if text == "localhost":  # what waitress says of a client on a Unix socket
+    if text == "localhost":  # waitress' name for a client on a Unix socket
         return True
     if text.count(":") == 1:
         text = text.partition(":")[0]  # IPv4 with a port
@@ -118,7 +118,7 @@ def _is_local_address(text: str) -> bool:
 
 def _is_authorized(request: Any, health: HealthRegistry) -> bool:
     if request.registry.queryUtility(ISecurityPolicy) is None:
-        # Pyramid permits everything to everybody then.
+        # Without a policy Pyramid permits everything.
         health.say_once(
             "policy",
             "health details are withheld: combine_health.details is authorized, and the application"
@@ -128,7 +128,7 @@ def _is_authorized(request: Any, health: HealthRegistry) -> bool:
     try:
         return bool(request.has_permission(PERMISSION))
     except Exception as error:  # noqa: BLE001 - logged, without its traceback: it may hold secrets
-        # The policy may need the very database whose absence is being looked into.
+        # The policy may need the very database whose failure is being investigated.
         said = health.redactor.text(describe(error))
         log.error("health details are withheld, %s could not be decided: %s", PERMISSION, said)
         return False

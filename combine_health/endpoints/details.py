@@ -4,13 +4,12 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from combine_health.engine.check import Json
 from combine_health.engine.execute import describe
-from combine_health.engine.history import Change
 from combine_health.engine.maintenance import Maintenance
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.registry import HealthRegistry
-from combine_health.engine.result import Json
-from combine_health.engine.state import TIMEOUT, Reading
+from combine_health.engine.state import TIMEOUT, Change, Reading
 from combine_health.engine.verdict import Circumstances, Saturation, judge
 from combine_health.version import __version__
 
@@ -23,7 +22,7 @@ def detailed(
     circumstances: Circumstances,
     sections: Mapping[str, Json],
 ) -> dict[str, Json]:
-    """The full status, for those who may see it. A section may replace version and environment."""
+    """Return the full status. A section may replace version and environment."""
     readings = list(readings)
     verdict = judge(readings, circumstances)
     body: dict[str, Json] = {
@@ -49,7 +48,7 @@ def detailed(
 def names_and_statuses(
     readings: Iterable[Reading], circumstances: Circumstances
 ) -> dict[str, Json]:
-    """The full status for everybody else."""
+    """Return the full status without details."""
     readings = list(readings)
     checks: dict[str, Json] = {one.check.name: {"status": one.status} for one in readings}
     return {"status": judge(readings, circumstances).status, "checks": checks}
@@ -58,7 +57,7 @@ def names_and_statuses(
 def read_sections(
     sections: Mapping[str, Any], registry: Any, redactor: Redactor
 ) -> dict[str, Json]:
-    """What the sections say now; one that raises is shown as the name of its error."""
+    """Return the current values of the sections; for one that raises, the name of its error."""
     said: dict[str, Json] = {}
     for name, section in sections.items():
         try:
@@ -70,12 +69,12 @@ def read_sections(
 
 
 def uptime(health: HealthRegistry) -> float:
-    """Seconds since the application was made."""
+    """Return the seconds since the application was made."""
     return round(max(0.0, health.clock.monotonic() - health.started), 1)
 
 
 def hung(readings: Iterable[Reading]) -> list[str]:
-    """The checks that run past their deadline and are waited for no longer."""
+    """Return the checks that still run although their deadline has passed."""
     return [one.check.name for one in readings if one.running_for and one.cause == TIMEOUT]
 
 
@@ -99,7 +98,7 @@ def _server(saturation: Saturation | None, now: float) -> Json:
 
 
 def _monitor(health: HealthRegistry, readings: list[Reading]) -> Json:
-    """How the watching itself does."""
+    """Return the state of the health checking itself."""
     ages = [one.age for one in readings if one.age is not None]
     return {
         "background": health.settings.background,

@@ -1,11 +1,11 @@
-"""The same facts as application/health+json (draft-inadarei-api-health-check-06)."""
+"""The answers in the format application/health+json (draft-inadarei-api-health-check-06)."""
 
 from collections.abc import Iterable, Mapping
 
 from combine_health.endpoints.details import uptime
+from combine_health.engine.check import Json, Status
+from combine_health.engine.probes import RETRY, Answer, Grade, Probe, encode, grade_of, word_of
 from combine_health.engine.registry import HealthRegistry
-from combine_health.engine.report import RETRY, Answer, Grade, Probe, encode, grade_of, word_of
-from combine_health.engine.result import Json, Status
 from combine_health.engine.state import Reading
 from combine_health.engine.verdict import Circumstances, Saturation, judge
 from combine_health.version import __version__
@@ -23,7 +23,7 @@ _UNITS = {"_ms": "ms", "_seconds": "s", "_s": "s", "_bytes": "bytes", "_percent"
 
 
 def probe_answer(probe: Probe) -> Answer:
-    """What a probe is told."""
+    """Return the answer to a probe."""
     body: dict[str, Json] = {"status": probe.grade}
     if probe.grade is not Grade.PASS:
         body["output"] = probe.status
@@ -47,7 +47,7 @@ def detailed(
     circumstances: Circumstances,
     sections: Mapping[str, Json],
 ) -> Answer:
-    """The full status, for those who may see it; as the draft has it, 503 where it fails."""
+    """Return the full status; 503 where the service fails, as the draft demands."""
     readings = list(readings)
     verdict = judge(readings, circumstances)
     grade = grade_of(verdict.status)
@@ -82,7 +82,7 @@ def detailed(
 
 
 def names_and_statuses(readings: Iterable[Reading], circumstances: Circumstances) -> Answer:
-    """The full status for everybody else."""
+    """Return the full status without details."""
     readings = list(readings)
     grade = grade_of(judge(readings, circumstances).status)
     checks: dict[str, Json] = {
@@ -105,7 +105,7 @@ def _notes(*texts: str | None) -> list[Json]:
 
 
 def _check(one: Reading, health: HealthRegistry) -> dict[str, Json]:
-    """One check: how long it took, and each of its typed fields as a measurement."""
+    """Return a check's response time, and its data as one measurement per value."""
     age = one.age or 0.0
     moment = health.clock.wall().timestamp() - age
     time = type(one.since).fromtimestamp(moment, one.since.tzinfo).isoformat(timespec="seconds")

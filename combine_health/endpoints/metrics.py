@@ -1,7 +1,7 @@
-"""What Prometheus reads at /metrics. A scrape reads what is known; it runs no check.
+"""The metrics for Prometheus at /metrics. A scrape reads the last results and runs no check.
 
-The labels are names of checks and statuses, never texts. prometheus-client is optional
-(the extra ``metrics``), and imported at the first scrape.
+Labels are names of checks and statuses, never texts. prometheus-client is optional (the extra
+``metrics``) and is imported at the first scrape.
 """
 
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from combine_health.endpoints.access import may_read_metrics
 from combine_health.endpoints.details import hung, uptime
+from combine_health.engine.check import Status
+from combine_health.engine.probes import Answer, encode
 from combine_health.engine.registry import HealthRegistry
-from combine_health.engine.report import Answer, encode
-from combine_health.engine.result import Status
 from combine_health.engine.state import Reading
-from combine_health.engine.verdict import Saturation, Service, judge
+from combine_health.engine.verdict import judge
 from combine_health.version import __version__
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ PREFIX = "combine_health"
 
 
 def answer(request: Any, health: HealthRegistry) -> Answer:
-    """The answer to a scrape, in the format that it asks for."""
+    """Return the answer to a scrape in the format that it asks for."""
     if not may_read_metrics(request, health):
-        error = "metrics are for local clients, or for who sends the token (combine_health.metrics)"
+        error = "only local clients, or clients with the token, may read metrics (combine_health.metrics)"
         return Answer(403, encode({"error": error}))
     try:
         from prometheus_client import CollectorRegistry
@@ -47,70 +47,52 @@ class _Collector:
         self._health = health
 
     def describe(self) -> list["Metric"]:
-        """Nothing: asked at registration, when no metric is wanted yet."""
+        """Return nothing: the registration would run `collect` otherwise."""
         return []
 
     def collect(self) -> Iterator["Metric"]:
-        """Every metric, as it is now."""
-        health = self._health
-        readings = health.runner.readings()
-        circumstances = health.circumstances()
-        verdict = judge(readings, circumstances)
-        yield from _service(verdict.status, health, readings)
-        if circumstances.saturation is not None:
-            yield from _server(circumstances.saturation)
-        yield from _checks(readings, health)
+        """Yield every metric with its current value."""
+        readings = self._health.runner.readings()
+        yield from _service(self._health, readings)
+        yield from _checks(self._health, readings)
 
 
-def _service(
-    status: Service, health: HealthRegistry, readings: list[Reading]
-) -> Iterator["Metric"]:
+def _service(health: HealthRegistry, readings: list[Reading]) -> Iterator["Metric"]:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
+    circumstances = health.circumstances()
+    status = judge(readings, circumstances).status
     version = health.settings.version or __version__
     yield InfoMetricFamily(f"{PREFIX}_build", "What is running.", {"version": version})
-    yield GaugeMetricFamily(
-        f"{PREFIX}_ready", "1 while requests should come here, else 0.", float(status.ready)
-    )
-    states = GaugeMetricFamily(
+    statuses = GaugeMetricFamily(
         f"{PREFIX}_status", "1 for the status of the service, 0 for the others.", labels=["status"]
     )
-    for one in Service:
-        states.add_metric([one], float(one is status))
-    yield states
-    yield GaugeMetricFamily(
-        f"{PREFIX}_uptime_seconds", "Since the application was made.", uptime(health)
-    )
-    yield CounterMetricFamily(
-        f"{PREFIX}_transitions", "Changes of the service's status.", health.transitions
-    )
-    yield GaugeMetricFamily(
-        f"{PREFIX}_abandoned_checks",
-        "Checks that run past their deadline, not waited for.",
-        len(hung(readings)),
-    )
-    yield CounterMetricFamily(
-        f"{PREFIX}_listener_errors", "Calls of listeners that raised.", health.outboxes.errors
-    )
-    yield CounterMetricFamily(
-        f"{PREFIX}_events_dropped",
-        "Events that a listener was too slow for.",
-        health.outboxes.dropped,
-    )
-
-
-def _server(saturation: Saturation) -> Iterator["Metric"]:
-    from prometheus_client.core import GaugeMetricFamily
-
-    for name, help_, value in (
-        ("threads", "Worker threads of the server.", saturation.threads),
-        ("threads_busy", "Worker threads with a request.", saturation.busy),
-        ("queue", "Requests that wait for a worker thread.", saturation.queue),
+    for one in type(status):
+        statuses.add_metric([one], float(one is status))
+    yield statuses
+    gauges = [
+        ("ready", "1 while requests should come here, else 0.", float(status.ready)),
+        ("uptime_seconds", "Time since the application was made.", uptime(health)),
+        ("abandoned_checks", "Checks that run past their deadline.", len(hung(readings))),
+    ]
+    if server := circumstances.saturation:
+        gauges += [
+            ("server_threads", "Worker threads of the server.", server.threads),
+            ("server_threads_busy", "Worker threads with a request.", server.busy),
+            ("server_queue", "Requests that wait for a worker thread.", server.queue),
+        ]
+    for name, help_, value in gauges:
+        yield GaugeMetricFamily(f"{PREFIX}_{name}", help_, value)
+    outboxes = health.outboxes
+    for name, help_, count in (
+        ("transitions", "Changes of the service's status.", health.transitions),
+        ("listener_errors", "Calls of listeners that raised.", outboxes.errors),
+        ("events_dropped", "Events that a listener was too slow for.", outboxes.dropped),
     ):
-        yield GaugeMetricFamily(f"{PREFIX}_server_{name}", help_, value)
+        yield CounterMetricFamily(f"{PREFIX}_{name}", help_, count)
 
 
-def _checks(readings: list[Reading], health: HealthRegistry) -> Iterator["Metric"]:
+def _checks(health: HealthRegistry, readings: list[Reading]) -> Iterator["Metric"]:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
     status = GaugeMetricFamily(
@@ -124,7 +106,7 @@ def _checks(readings: list[Reading], health: HealthRegistry) -> Iterator["Metric
             ("up", "1 while the check passes (healthy or degraded), else 0."),
             ("critical", "1 if the check decides readiness, else 0."),
             ("duration_seconds", "How long the last run took."),
-            ("age_seconds", "Since the last run ended."),
+            ("age_seconds", "Time since the last run ended."),
             ("last_success_timestamp_seconds", "When the check passed last."),
         )
     }
@@ -137,7 +119,7 @@ def _checks(readings: list[Reading], health: HealthRegistry) -> Iterator["Metric
             ("transitions", "Changes of the check's status."),
         )
     }
-    # The wall clock now, less the age: a clock that was set since moves all of it along.
+    # Computed from the current wall clock, so that setting the clock moves all times alike.
     zero = health.clock.wall().timestamp() - health.clock.monotonic()
     for one in readings:
         name, state = one.check.name, one.state

@@ -1,66 +1,27 @@
-"""The page for people at /status: plain HTML, no script, refreshed by the browser itself."""
+"""The page at /status: plain HTML without a script, which the browser reloads."""
 
 import hashlib
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
+from importlib.resources import files
 from typing import Any
 
 from pyramid.response import Response
 
 from combine_health.endpoints.access import may_see_details
 from combine_health.endpoints.details import read_sections, uptime
-from combine_health.engine.check import Kind
-from combine_health.engine.history import Change
+from combine_health.engine.check import Json, Kind, Status
 from combine_health.engine.registry import HealthRegistry
-from combine_health.engine.result import Json, Status
-from combine_health.engine.state import Reading
+from combine_health.engine.state import Change, Reading
 from combine_health.engine.verdict import Circumstances, Service, Verdict, judge
 from combine_health.version import __version__
 
 REFRESH = 10  # seconds
-SHOWN = 15  # transitions
+SHOWN_CHANGES = 15
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --quiet: #57606a; --paper: #f6f7f9; --card: #fff;
-  --line: #d5dae0; --good: #116b32; --good-bg: #dff3e4; --fair: #7a4b00; --fair-bg: #fdf0cf;
-  --bad: #a3151f; --bad-bg: #fde3e3; --still: #3d4a57; --still-bg: #e6eaef; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ed; --quiet: #9ba6b2; --paper: #12151a;
-  --card: #1b2027; --line: #323a44; --good: #7fdc9b; --good-bg: #123421; --fair: #f2c45c;
-  --fair-bg: #3b2c08; --bad: #ff9c9c; --bad-bg: #431a1d; --still: #b6c1cc; --still-bg: #2a313a; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem 3rem; max-width: 62rem; background: var(--paper);
-  color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.05rem; font-weight: 600; margin: 0 0 .75rem; color: var(--quiet); }
-h2 { font-size: 1.1rem; margin: 2rem 0 .6rem; }
-p { margin: .25rem 0; overflow-wrap: anywhere; }
-.banner { padding: 1rem 1.2rem; border-radius: .6rem; border: 1px solid var(--line); }
-.banner strong { font-size: 1.5rem; display: block; }
-.good { color: var(--good); background: var(--good-bg); }
-.fair { color: var(--fair); background: var(--fair-bg); }
-.bad { color: var(--bad); background: var(--bad-bg); }
-.still { color: var(--still); background: var(--still-bg); }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
-  padding: .7rem 1rem; margin: .5rem 0; }
-.card header { display: flex; flex-wrap: wrap; gap: .3rem .7rem; align-items: baseline; }
-.name { font-weight: 600; overflow-wrap: anywhere; }
-.tag { border-radius: 1rem; padding: .05rem .65rem; font-size: .875rem; font-weight: 600;
-  white-space: nowrap; }
-.quiet { color: var(--quiet); font-size: .875rem; }
-.remedy { border-left: .25rem solid var(--line); padding-left: .7rem; margin-top: .4rem; }
-table { border-collapse: collapse; width: 100%; background: var(--card);
-  border: 1px solid var(--line); border-radius: .6rem; }
-th, td { text-align: left; padding: .4rem .8rem; border-top: 1px solid var(--line);
-  vertical-align: top; overflow-wrap: anywhere; }
-thead th { border-top: 0; color: var(--quiet); font-size: .875rem; }
-tbody th { width: 14rem; font-weight: 600; }
-a { color: inherit; }
-footer { margin-top: 2rem; }
-@media (max-width: 40rem) { thead { display: none; } tr { display: block; padding: .35rem .5rem;
-  border-top: 1px solid var(--line); } th, td, tbody th { display: inline-block; width: auto;
-  border: 0; padding: .1rem .4rem; } }
-"""
+STYLE = files("combine_health.endpoints").joinpath("status_page.css").read_text()
 _HASH = b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
 HEADERS = (
@@ -77,13 +38,13 @@ HEADERS = (
 
 _SENTENCES = {
     Service.HEALTHY: "Everything works.",
-    Service.DEGRADED: "It works, with less than it should have.",
-    Service.STARTING: "It is starting; not everything has been looked at yet.",
-    Service.UNAVAILABLE: "Something that it cannot do without fails.",
-    Service.MAINTENANCE: "It is out of rotation on purpose.",
-    Service.DRAINING: "It finishes its requests and ends.",
+    Service.DEGRADED: "The service works, but something that is not critical fails.",
+    Service.STARTING: "The service is starting: some checks have no result yet.",
+    Service.UNAVAILABLE: "Something critical fails.",
+    Service.MAINTENANCE: "An operator has taken the service out of rotation.",
+    Service.DRAINING: "The server finishes its requests and ends.",
 }
-_SHADES = {
+_CLASSES = {  # of CSS
     "healthy": "good",
     "degraded": "fair",
     "starting": "still",
@@ -93,7 +54,7 @@ _SHADES = {
 
 
 def respond(request: Any, health: HealthRegistry, readings: Sequence[Reading]) -> Response:
-    """The page, with details for those who may see them."""
+    """Return the page, with details for clients that may see them."""
     circumstances = health.circumstances()
     verdict = judge(readings, circumstances)
     full = may_see_details(request, health)
@@ -135,7 +96,7 @@ def _banner(verdict: Verdict, circumstances: Circumstances, *, full: bool) -> st
     if full and verdict.remedy:
         said.append(f"<p>What to do: {escape(verdict.remedy)}</p>")
     return (
-        f'<div class="banner {_shade(verdict.status)}" role="status">'
+        f'<div class="banner {_css_class(verdict.status)}" role="status">'
         f"<strong>{escape(str(verdict.status).capitalize())}</strong>{''.join(said)}</div>"
     )
 
@@ -150,7 +111,7 @@ def _checks(readings: Sequence[Reading], *, full: bool) -> str:
 def _check(one: Reading, *, full: bool) -> str:
     head = (
         f'<header><span class="name">{escape(one.check.name)}</span>'
-        f'<span class="tag {_shade(one.status)}">{escape(str(one.status))}</span>'
+        f'<span class="tag {_css_class(one.status)}">{escape(str(one.status))}</span>'
     )
     if not full:
         return f'<div class="card">{head}</header></div>'
@@ -158,7 +119,7 @@ def _check(one: Reading, *, full: bool) -> str:
     if one.check.kind is not Kind.INFO:
         facts.append("critical" if one.check.critical else "not critical")
     if one.age is not None:
-        facts.append(f"looked at {one.age:.0f} s ago")
+        facts.append(f"checked {one.age:.0f} s ago")
     if one.duration is not None:
         facts.append(f"took {one.duration * 1000:.1f} ms")
     facts.append(f"{one.status} since {one.since:%Y-%m-%d %H:%M:%S}")
@@ -182,12 +143,12 @@ def _server(circumstances: Circumstances) -> str:
 
 
 def _history(changes: Iterable[Change]) -> str:
-    newest = sorted(changes, key=lambda change: change.at, reverse=True)[:SHOWN]
+    newest = sorted(changes, key=lambda change: change.at, reverse=True)[:SHOWN_CHANGES]
     if not newest:
         return ""
     rows = "".join(
         f"<tr><td>{_time(one.at)}</td><td>{escape(one.check or 'service')}</td>"
-        f'<td>{escape(one.before)} to <span class="tag {_shade(one.after)}">{escape(one.after)}'
+        f'<td>{escape(one.before)} to <span class="tag {_css_class(one.after)}">{escape(one.after)}'
         f"</span></td><td>{escape(one.cause or '')}</td></tr>"
         for one in newest
     )
@@ -202,7 +163,7 @@ def _facts(title: str, facts: Json) -> str:
         return ""
     pairs = facts.items() if isinstance(facts, dict) else [(title, facts)]
     rows = "".join(
-        f'<tr><th scope="row">{escape(str(name).replace("_", " "))}</th><td>{escape(_said(value))}</td></tr>'
+        f'<tr><th scope="row">{escape(str(name).replace("_", " "))}</th><td>{escape(_text(value))}</td></tr>'
         for name, value in pairs
     )
     return f"<h2>{escape(title)}</h2><table><tbody>{rows}</tbody></table>"
@@ -214,7 +175,7 @@ def _footer(health: HealthRegistry, *, full: bool) -> str:
         version = health.settings.version or __version__
         said.append(f"Version {escape(version)}, up for {uptime(health):.0f} s.")
     else:
-        said.append("Causes and remedies are shown to those who may see details.")
+        said.append("Causes and remedies are shown only to clients that may see details.")
     return "".join(f'<p class="quiet">{text}</p>' for text in said)
 
 
@@ -231,9 +192,9 @@ def _link(target: str | None, text: str) -> str:
     return f'<a href="{escape(target)}" rel="noreferrer">{text}</a>'
 
 
-def _said(value: Json) -> str:
+def _text(value: Json) -> str:
     if isinstance(value, list):
-        return ", ".join(map(_said, value))
+        return ", ".join(map(_text, value))
     return "" if value is None else str(value)
 
 
@@ -242,5 +203,5 @@ def _time(moment: datetime) -> str:
     return f'<time datetime="{iso}">{moment:%Y-%m-%d %H:%M:%S %Z}</time>'
 
 
-def _shade(status: str) -> str:
-    return _SHADES.get(status, "bad")
+def _css_class(status: str) -> str:
+    return _CLASSES.get(status, "bad")

@@ -1,32 +1,30 @@
-"""The endpoints. They pick what `report` and `details` made; no session, no sign-in."""
+"""The endpoints. They use no session, need no sign-in, and wait for no check.
 
-from collections.abc import Callable, Collection
+A request may name checks in its query and a format in its header Accept.
+"""
+
+from collections.abc import Callable, Collection, Iterable
 from functools import wraps
 from importlib.resources import files
 from typing import Any, TypeAlias
+from urllib.parse import parse_qs
 
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from combine_health.endpoints import details, health_json, metrics, status_page
 from combine_health.endpoints.access import may_see_details
-from combine_health.endpoints.question import (
-    NotThere,
-    group_asked,
-    is_named,
-    names_asked,
-    refusal,
-    respond,
-    wants_health_json,
-)
-from combine_health.engine import report
-from combine_health.engine.check import Kind
+from combine_health.endpoints.health_json import HEALTH_JSON
+from combine_health.engine import probes
+from combine_health.engine.check import Json, Kind
+from combine_health.engine.probes import JSON, Answer, Probe, encode
 from combine_health.engine.registry import HealthRegistry, health_of
-from combine_health.engine.report import Answer, Probe
 from combine_health.engine.state import Reading
+from combine_health.engine.verdict import Circumstances
 from combine_health.settings import HealthSettings
 
 View: TypeAlias = Callable[[Any], Response]
+Judge: TypeAlias = Callable[[Iterable[Reading], Circumstances], Probe]
 
 DECIDING = (Kind.LIVE, Kind.READY, Kind.STARTUP)
 EVERY = tuple(Kind)
@@ -34,94 +32,19 @@ SCHEMA = files("combine_health.endpoints").joinpath("detailed.schema.json")
 SCHEMA_PATH = "/health/detailed/schema"
 
 
-def _endpoint(view: View) -> View:
-    @wraps(view)
-    def answering(request: Any) -> Response:
-        try:
-            return view(request)
-        except NotThere as error:
-            return respond(error.answer)
+class UnknownNameError(Exception):
+    """The request names a check or group that does not exist; ``answer`` says so."""
 
-    return answering
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.body)
+        self.answer = answer
 
 
-@_endpoint
-def live(request: Any) -> Response:
-    """``GET /health``: is the process alive."""
-    health = health_of(request.registry)
-    names = names_asked(request, health, (Kind.LIVE,))
-    readings = _readings(health, (Kind.LIVE,), names)
-    probe = report.live(map(report.asked, readings) if names else readings, health.circumstances())
-    return _tell(request, probe, readings if names else ())
+class HealthContext:
+    """The context of the endpoints, because the application's own root factory may do I/O."""
 
-
-@_endpoint
-def ready(request: Any) -> Response:
-    """``GET /health/ready`` and ``/health/ready/GROUP``: should requests come here."""
-    health = health_of(request.registry)
-    group = group_asked(request, health)
-    names = names_asked(request, health, EVERY)
-    readings = _readings(health, EVERY if names else DECIDING, names, group)
-    judged = [report.asked(one) for one in readings] if names else readings
-    probe = report.ready(judged, health.circumstances())
-    return _tell(request, probe, readings if names or group is not None else ())
-
-
-@_endpoint
-def startup(request: Any) -> Response:
-    """``GET /health/startup``: has the process come up."""
-    health = health_of(request.registry)
-    names = names_asked(request, health, (Kind.STARTUP,))
-    readings = _readings(health, (Kind.STARTUP,), names)
-    probe = report.startup(map(report.asked, readings) if names else readings)
-    return _tell(request, probe, readings if names else ())
-
-
-@_endpoint
-def detailed(request: Any) -> Response:
-    """``GET /health/detailed``: the full status; 200 whenever it can be told."""
-    health = health_of(request.registry)
-    names = names_asked(request, health, EVERY)
-    readings = _readings(health, EVERY, names)
-    circumstances = health.circumstances()
-    as_health_json = wants_health_json(request)
-    if not may_see_details(request, health):
-        if as_health_json:
-            return respond(health_json.names_and_statuses(readings, circumstances))
-        return respond(
-            Answer(200, report.encode(details.names_and_statuses(readings, circumstances)))
-        )
-    sections = details.read_sections(health.sections, request.registry, health.redactor)
-    if as_health_json:
-        return respond(health_json.detailed(health, readings, circumstances, sections))
-    body = details.detailed(health, readings, circumstances, sections)
-    response = respond(Answer(200, report.encode(body)))
-    response.headers["Link"] = f'<{health.prefix}{SCHEMA_PATH}>; rel="describedby"'
-    return response
-
-
-def schema(_request: Any) -> Response:
-    """``GET /health/detailed/schema``: the JSON Schema of the full status."""
-    return respond(Answer(200, SCHEMA.read_bytes(), None, "application/schema+json"))
-
-
-def scrape(request: Any) -> Response:
-    """``GET /metrics``: for Prometheus; reads what the checks found, runs none."""
-    return respond(metrics.answer(request, health_of(request.registry)))
-
-
-def status(request: Any) -> Response:
-    """``GET /status``: the page for people."""
-    health = health_of(request.registry)
-    readings = _readings(health, EVERY)
-    return status_page.respond(request, health, readings)
-
-
-def refuse(_request: Any) -> Response:
-    """Any other method."""
-    response = respond(refusal(405, "method not allowed; use GET or HEAD"))
-    response.headers["Allow"] = "GET, HEAD"
-    return response
+    def __init__(self, request: Any) -> None:
+        """Take nothing from the request."""
 
 
 def add_views(config: Any, settings: HealthSettings) -> None:
@@ -134,14 +57,14 @@ def add_views(config: Any, settings: HealthSettings) -> None:
         ("health_detailed", "/health/detailed", detailed),
         ("health_schema", SCHEMA_PATH, schema),
     ]
-    # What is switched off leaves its path to the application.
+    # The path of an endpoint that is switched off stays free for the application.
     if settings.metrics != "never":
         routes.append(("health_metrics", "/metrics", scrape))
     if settings.status_page:
         routes.append(("health_status", "/status", status))
     for name, pattern, view in routes:
         config.add_route(name, pattern, factory=HealthContext)
-        for function, methods in ((view, ("GET", "HEAD")), (refuse, None)):
+        for function, methods in ((view, ("GET", "HEAD")), (refuse_method, None)):
             config.add_view(
                 function,
                 route_name=name,
@@ -151,11 +74,94 @@ def add_views(config: Any, settings: HealthSettings) -> None:
             )
 
 
-class HealthContext:
-    """The context of the endpoints: the application's root factory may look at the database."""
+def _refusing_unknown_names(view: View) -> View:
+    @wraps(view)
+    def answering(request: Any) -> Response:
+        try:
+            return view(request)
+        except UnknownNameError as error:
+            return _respond(error.answer)
 
-    def __init__(self, request: Any) -> None:
-        """Take nothing from the request."""
+    return answering
+
+
+@_refusing_unknown_names
+def live(request: Any) -> Response:
+    """``GET /health``: is the process alive?"""
+    return _probe(request, probes.live, (Kind.LIVE,), (Kind.LIVE,))
+
+
+@_refusing_unknown_names
+def ready(request: Any) -> Response:
+    """``GET /health/ready`` and ``/health/ready/GROUP``: should requests come here?"""
+    return _probe(request, probes.ready, DECIDING, EVERY)
+
+
+@_refusing_unknown_names
+def startup(request: Any) -> Response:
+    """``GET /health/startup``: has the process come up?"""
+    return _probe(
+        request, lambda readings, _: probes.startup(readings), (Kind.STARTUP,), (Kind.STARTUP,)
+    )
+
+
+def _probe(
+    request: Any, judge: Judge, deciding: Collection[Kind], nameable: Collection[Kind]
+) -> Response:
+    """Answer a probe that checks of the kinds ``deciding`` decide, or the checks that it names."""
+    health = health_of(request.registry)
+    group = _group_in_path(request, health)
+    names = _names_in_query(request, health, nameable)
+    readings = _readings(health, nameable if names else deciding, names, group)
+    probe = judge(map(probes.asked, readings) if names else readings, health.circumstances())
+    if names or group is not None:
+        probe = probe.naming(readings)
+    answer = health_json.probe_answer if _wants_health_json(request) else probes.plain
+    return _respond(answer(probe))
+
+
+@_refusing_unknown_names
+def detailed(request: Any) -> Response:
+    """``GET /health/detailed``: the full status; 200 even if checks fail."""
+    health = health_of(request.registry)
+    names = _names_in_query(request, health, EVERY)
+    readings = _readings(health, EVERY, names)
+    circumstances = health.circumstances()
+    as_health_json = _wants_health_json(request)
+    if not may_see_details(request, health):
+        if as_health_json:
+            return _respond(health_json.names_and_statuses(readings, circumstances))
+        return _respond(Answer(200, encode(details.names_and_statuses(readings, circumstances))))
+    sections = details.read_sections(health.sections, request.registry, health.redactor)
+    if as_health_json:
+        return _respond(health_json.detailed(health, readings, circumstances, sections))
+    body = details.detailed(health, readings, circumstances, sections)
+    response = _respond(Answer(200, encode(body)))
+    response.headers["Link"] = f'<{health.prefix}{SCHEMA_PATH}>; rel="describedby"'
+    return response
+
+
+def schema(_request: Any) -> Response:
+    """``GET /health/detailed/schema``: the JSON Schema of the full status."""
+    return _respond(Answer(200, SCHEMA.read_bytes(), None, "application/schema+json"))
+
+
+def scrape(request: Any) -> Response:
+    """``GET /metrics``: for Prometheus. Reads the last results, runs no check."""
+    return _respond(metrics.answer(request, health_of(request.registry)))
+
+
+def status(request: Any) -> Response:
+    """``GET /status``: the page for people."""
+    health = health_of(request.registry)
+    return status_page.respond(request, health, _readings(health, EVERY))
+
+
+def refuse_method(_request: Any) -> Response:
+    """Answer any other method with 405."""
+    response = _respond(_error(405, "method not allowed; use GET or HEAD"))
+    response.headers["Allow"] = "GET, HEAD"
+    return response
 
 
 def _readings(
@@ -164,21 +170,81 @@ def _readings(
     names: Collection[str] | None = None,
     group: Collection[str] | None = None,
 ) -> list[Reading]:
-    """The checks as they stand, those of other names left out; run now if that is the way."""
+    """Return the readings of the checks, restricted to ``names`` and ``group`` where given.
+
+    Runs the checks first if they do not run in the background.
+    """
     if not health.settings.background:
         asked = names if names is not None else group
         health.runner.refresh(kinds, asked)
         if asked is None and set(DECIDING) <= set(kinds):
             health.observe()
     return [
-        one
-        for one in health.runner.readings()
-        if is_named(one.check, names) and is_named(one.check, group)
+        reading
+        for reading in health.runner.readings()
+        if (names is None or reading.check.name in names)
+        and (group is None or reading.check.name in group)
     ]
 
 
-def _tell(request: Any, probe: Probe, named: Collection[Reading]) -> Response:
-    probe = probe.naming(named)
-    if wants_health_json(request):
-        return respond(health_json.probe_answer(probe))
-    return respond(report.plain(probe))
+def _names_in_query(
+    request: Any, health: HealthRegistry, kinds: Collection[Kind]
+) -> list[str] | None:
+    """Return the checks in the query (``?check=a&check=b`` or ``?check=a,b``), ``None`` without.
+
+    Raises `UnknownNameError` for a name that belongs to no check of ``kinds``.
+    """
+    given = parse_qs(request.environ.get("QUERY_STRING", ""), True, errors="replace").get("check")
+    if given is None:
+        return None
+    names = list(dict.fromkeys(name.strip() for text in given for name in text.split(",")))
+    known = [check.name for check in health.checks.values() if check.kind in kinds]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise _unknown_name(request, health, "check", unknown[0], known)
+    return names
+
+
+def _group_in_path(request: Any, health: HealthRegistry) -> frozenset[str] | None:
+    """Return the names of the checks in the path's group, ``None`` if the path has no group.
+
+    Raises `UnknownNameError` if there is no such group.
+    """
+    if "group" not in request.matchdict:
+        return None
+    name = request.matchdict["group"]
+    names = health.groups().get(name)
+    if names is None:
+        raise _unknown_name(request, health, "group", name, sorted(health.groups()))
+    return names
+
+
+def _unknown_name(
+    request: Any, health: HealthRegistry, what: str, name: str, known: list[str]
+) -> UnknownNameError:
+    # The full status shows these names anyway to those who may see details.
+    if not may_see_details(request, health):
+        return UnknownNameError(_error(404, f"there is no such {what} here"))
+    shown = health.redactor.text(name, 64)
+    names: list[Json] = [*known]
+    return UnknownNameError(
+        _error(404, f"there is no {what} {shown!r} here", **{f"{what}s": names})
+    )
+
+
+def _wants_health_json(request: Any) -> bool:
+    """Whether the header Accept names application/health+json and prefers no other offer."""
+    accept = request.accept
+    named = any(str(one[0]).lower() == HEALTH_JSON and one[1] > 0 for one in accept.parsed or ())
+    if not named:
+        return False
+    offers = accept.acceptable_offers([HEALTH_JSON, JSON])
+    return bool(offers) and offers[0][0] == HEALTH_JSON
+
+
+def _error(status: int, error: str, **more: Json) -> Answer:
+    return Answer(status, encode({"error": error, **more}))
+
+
+def _respond(answer: Answer) -> Response:
+    return Response(body=answer.body, status=answer.status, headerlist=answer.headers)

@@ -11,10 +11,9 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import TypeAlias
 
-from combine_health.engine.daemon_threads import IDLE_SECONDS, report, reset_after_fork
-from combine_health.engine.execute import describe
-from combine_health.engine.history import Change, CheckRun
+from combine_health.engine.execute import IDLE_SECONDS, describe, report, reset_after_fork
 from combine_health.engine.redaction import Redactor
+from combine_health.engine.state import Change, CheckRun
 
 log = logging.getLogger("combine_health")
 

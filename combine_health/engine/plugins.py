@@ -10,11 +10,11 @@ import pluggy
 from pyramid.exceptions import ConfigurationError
 
 from combine_health import hookspecs
+from combine_health.engine.check import HealthResult
 from combine_health.engine.execute import describe
-from combine_health.engine.history import Change, CheckRun
 from combine_health.engine.listeners import Listener
 from combine_health.engine.redaction import Redactor
-from combine_health.engine.result import HealthResult
+from combine_health.engine.state import Change, CheckRun
 
 log = logging.getLogger("combine_health")
 

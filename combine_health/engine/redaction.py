@@ -10,7 +10,7 @@ from itertools import count, takewhile
 from math import isfinite
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from combine_health.engine.result import HealthResult, Json
+from combine_health.engine.check import HealthResult, Json
 
 MASK = "***"
 MASKED_CAUSE = "masked"

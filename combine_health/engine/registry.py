@@ -11,13 +11,12 @@ from pyramid.exceptions import ConfigurationError
 from zope.interface import Interface, implementer
 
 from combine_health.engine.check import Check
-from combine_health.engine.daemon_threads import reset_after_fork
-from combine_health.engine.history import KEPT, Change, remember
+from combine_health.engine.execute import reset_after_fork
 from combine_health.engine.listeners import Event, Outboxes
-from combine_health.engine.maintenance_watch import INTERVAL, TIMEOUT, MaintenanceWatch
+from combine_health.engine.maintenance import INTERVAL, TIMEOUT, MaintenanceWatch
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Clock, Runner
-from combine_health.engine.state import Reading
+from combine_health.engine.state import KEPT, Change, Reading, remember
 from combine_health.engine.verdict import Circumstances, Saturation, Service, judge
 from combine_health.settings import HealthEnvironmentError, HealthSettings, in_variable
 

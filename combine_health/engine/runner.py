@@ -21,13 +21,10 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any, TypeAlias
 
-from combine_health.engine.check import Check, Kind
-from combine_health.engine.daemon_threads import DaemonPool, report, reset_after_fork
-from combine_health.engine.execute import run
-from combine_health.engine.history import Change, CheckRun
+from combine_health.engine.check import Check, HealthResult, Kind, Status
+from combine_health.engine.execute import DaemonPool, report, reset_after_fork, run
 from combine_health.engine.redaction import Redactor
-from combine_health.engine.result import HealthResult, Status
-from combine_health.engine.state import TIMEOUT, Outcome, Reading, State, read
+from combine_health.engine.state import TIMEOUT, Change, CheckRun, Outcome, Reading, State, read
 
 log = logging.getLogger("combine_health")
 

@@ -10,9 +10,9 @@ from math import inf
 from types import MappingProxyType
 from typing import TypeAlias
 
-from combine_health.engine import report
+from combine_health.engine import probes
+from combine_health.engine.probes import Answer, plain
 from combine_health.engine.registry import HealthRegistry
-from combine_health.engine.report import Answer, plain
 
 Snapshot: TypeAlias = Mapping[str, Answer]
 
@@ -46,12 +46,12 @@ def snapshot(health: HealthRegistry) -> Snapshot:
     version = health.version  # first: a change in the meantime makes this one void at once
     readings = health.runner.readings()
     circumstances = health.circumstances()
-    probes = {
-        "/health": report.live(readings, circumstances),
-        "/health/ready": report.ready(readings, circumstances),
-        "/health/startup": report.startup(readings),
+    answers = {
+        "/health": probes.live(readings, circumstances),
+        "/health/ready": probes.ready(readings, circumstances),
+        "/health/startup": probes.startup(readings),
     }
-    made = MappingProxyType({health.prefix + path: plain(one) for path, one in probes.items()})
+    made = MappingProxyType({health.prefix + path: plain(one) for path, one in answers.items()})
     until = min((reading.good_until for reading in readings), default=inf)
     until = min(until, health.maintenance.ends if circumstances.maintenance else inf)
     if health.read_saturation is not None:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
-from combine_health.engine.check import Check, Kind
+from combine_health.engine.check import Check, Kind, Status
 from combine_health.engine.maintenance import Maintenance
-from combine_health.engine.result import Status
 from combine_health.engine.state import Reading
 
 SATURATED = "worker_saturation"

@@ -1,1 +1,1 @@
-"""The server of the ini files: waitress with a health lane, a bounded queue and a drain."""
+"""The server for ini files: waitress with a health lane, a bounded queue and a graceful end."""

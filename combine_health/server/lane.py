@@ -1,9 +1,10 @@
-"""The health lane: which requests are answered before a worker thread sees them, and with what.
+"""The health lane: probes that are answered on the I/O thread, before a worker thread sees them.
 
-It takes the plain probe: ``GET`` or ``HEAD`` of a probe's very path, without query or body. Whatever
-is unusual about a request sends it the ordinary way, where the views give the same answer.
+The lane takes plain probes only: ``GET`` or ``HEAD`` of exactly a probe's path, without query or
+body. Every other request goes to the views, which give the same answer.
 """
 
+import json
 import logging
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
@@ -11,12 +12,14 @@ from http import HTTPStatus
 from time import time
 from typing import Any, NamedTuple
 
+from waitress.parser import HTTPRequestParser
+
 from combine_health.endpoints.views import HealthContext
 from combine_health.engine.log_throttle import Quiet
-from combine_health.engine.registry import HealthRegistry
-from combine_health.engine.report import Answer
+from combine_health.engine.probes import Answer
+from combine_health.engine.registry import HealthRegistry, IHealthRegistry
 from combine_health.engine.snapshot import NOTHING, Snapshot, snapshot
-from combine_health.server.forwarded import is_well_formed
+from combine_health.server.proxies import are_well_formed
 
 log = Quiet(logging.getLogger("combine_health"))
 
@@ -26,22 +29,37 @@ METHODS = frozenset({"GET", "HEAD"})
 VERSIONS = frozenset({"1.0", "1.1"})
 PERSISTENCE = frozenset({"", "close", "keep-alive"})  # the values of the header Connection
 UNUSUAL = frozenset({"EXPECT", "TRANSFER_ENCODING", "CONTENT_LENGTH", "UPGRADE"})
-NEGOTIATED = "health+json"  # the views know this type, the lane does not
+NEGOTIATED = "health+json"  # only the views answer with this media type
 
 END = b"\r\n\r\n"
-LONGEST = 2048  # bytes of a request that is remembered
-MOST_KNOWN = 64
+LONGEST_REQUEST = 2048  # bytes of a request that the lane remembers
+MOST_REMEMBERED = 64  # requests
+LONGEST_RETRY = 30  # seconds
+
+DEEPEST_FILTER = 20
+WRAPPED = ("app", "application", "wsgi_app", "_app")  # where WSGI filters keep what they wrap
 
 
-class Ready(NamedTuple):
-    """An answer as it goes over the wire, and whether the connection ends with it."""
+class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
+    """Sends no ``100 Continue`` for a complete request: waitress would wait for a body forever."""
+
+    def received(self, data: bytes) -> int:
+        """Take bytes; return how many were used."""
+        used: int = super().received(data)
+        if self.completed:
+            self.expect_continue = False
+        return used
+
+
+class RawAnswer(NamedTuple):
+    """An answer as the bytes to send, and whether the connection ends with it."""
 
     data: bytes
     close: bool
 
 
-class Key(NamedTuple):
-    """What of a probe decides its answer."""
+class ProbeKey(NamedTuple):
+    """The parts of a probe that decide its answer."""
 
     path: str
     command: str
@@ -50,65 +68,61 @@ class Key(NamedTuple):
 
 
 class Lane:
-    """Answers probes from what `snapshot` holds; takes no lock, does no I/O.
+    """Answers probes from a snapshot. Takes no lock and does no I/O.
 
-    :ivar draining: say with every answer that the connection ends
+    :ivar draining: every answer ends its connection
     """
 
     def __init__(
         self,
         read: Callable[[], Snapshot],
         paths: Iterable[str],
-        parse: Callable[[bytes], Any],
-        *,
-        ident: str | None,
-        trusts_proxy: bool,
+        adj: Any,
         clock: Callable[[], float] = time,
     ) -> None:
-        """``parse`` makes a request of waitress of some bytes; ``ident`` is what the header Server
-        says. A server that ``trusts_proxy`` judges the headers of proxies, and may refuse them:
-        those that are not plain go the ordinary way.
-        """
+        """``read`` returns the current snapshot; ``adj`` are the adjustments of waitress."""
         self.draining = False
         self._read = read
         self._paths = frozenset(paths)
         self._starts = tuple(f"{method} {path} ".encode() for path in paths for method in METHODS)
-        self._parse = parse
-        self._known: dict[bytes, Key] = {}
-        self._ident = ident
-        self._trusts_proxy = trusts_proxy
+        self._adj = adj
+        # waitress may refuse the headers of a trusted proxy, so odd ones must go to it.
+        self._trusts_proxy = bool(adj.trusted_proxy)
         self._clock = clock
-        # Replaced whole, so that a thread that was overtaken cannot put an old answer into it.
-        self._made: tuple[int, Snapshot, dict[tuple[Key, bool], Ready]] = (0, {}, {})
+        self._remembered: dict[bytes, ProbeKey] = {}
+        # Always replaced as a whole: a thread that was overtaken cannot add an outdated answer.
+        self._made: tuple[int, Snapshot, dict[tuple[ProbeKey, bool], RawAnswer]] = (0, {}, {})
 
-    def recognise(self, data: bytes) -> Ready | None:
-        """The answer to bytes that are one whole probe; ``None`` for whatever else they are.
+    def recognise(self, data: bytes) -> RawAnswer | None:
+        """Answer bytes that are exactly one plain probe; return ``None`` for all others.
 
-        Parsing takes longer than all the rest, and probes come in the same bytes again and again:
-        those are known. On the I/O thread only.
+        Parsing costs more than everything else here, and a prober sends the same bytes every time,
+        so the lane remembers what it has parsed. To be called on the I/O thread only.
         """
-        key = self._known.get(data)
+        key = self._remembered.get(data)
         if key is None:
             if (
-                len(data) > LONGEST
+                len(data) > LONGEST_REQUEST
                 or not data.startswith(self._starts)
                 or data.find(END) != len(data) - len(END)
             ):
                 return None
-            key = self._key(self._parse(data))
+            request = Parser(self._adj)
+            request.received(data)
+            key = self._key(request)
             if key is None:
                 return None
-            if len(self._known) >= MOST_KNOWN:
-                del self._known[next(iter(self._known))]
-            self._known[data] = key
-        return self._ready(key)
+            if len(self._remembered) >= MOST_REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]
+            self._remembered[data] = key
+        return self._answer_to(key)
 
-    def answer(self, request: Any) -> Ready | None:
-        """The answer to a request that waitress has parsed; ``None`` sends it the ordinary way."""
+    def answer(self, request: Any) -> RawAnswer | None:
+        """Answer a parsed request; return ``None`` if the views have to."""
         key = self._key(request)
-        return None if key is None else self._ready(key)
+        return None if key is None else self._answer_to(key)
 
-    def _key(self, request: Any) -> Key | None:
+    def _key(self, request: Any) -> ProbeKey | None:
         if request.error is not None or request.request_uri not in self._paths:
             return None
         headers: dict[str, str] = request.headers
@@ -120,28 +134,28 @@ class Lane:
             or connection not in PERSISTENCE
             or not UNUSUAL.isdisjoint(headers)
             or NEGOTIATED in headers.get("ACCEPT", "").lower()
-            or (self._trusts_proxy and not is_well_formed(headers))
+            or (self._trusts_proxy and not are_well_formed(headers))
         ):
             return None
-        return Key(request.request_uri, request.command, request.version, connection)
+        return ProbeKey(request.request_uri, request.command, request.version, connection)
 
-    def _ready(self, key: Key) -> Ready | None:
+    def _answer_to(self, key: ProbeKey) -> RawAnswer | None:
         try:
-            second, answers, ready = self._made
+            second, answers, made = self._made
             now, current = int(self._clock()), self._read()
             if now != second or current is not answers:
-                ready = {}
-                self._made = (now, current, ready)
-            found = ready.get((key, self.draining))
+                made = {}
+                self._made = (now, current, made)
+            found = made.get((key, self.draining))
             if found is None and key.path in current:
-                found = ready[key, self.draining] = self._build(current[key.path], key, now)
+                found = made[key, self.draining] = self._build(current[key.path], key, now)
         except Exception:
-            # The views may do better.
+            # The views may still be able to answer.
             log.exception("the health lane cannot answer; the probe waits for a worker thread")
             return None
         return found
 
-    def _build(self, answer: Answer, key: Key, now: int) -> Ready:
+    def _build(self, answer: Answer, key: ProbeKey, now: int) -> RawAnswer:
         old = key.version == "1.0"
         close = self.draining or key.connection == "close" or (old and not key.connection)
         headers = [
@@ -153,26 +167,69 @@ class Lane:
             headers.append(("Connection", "close"))
         elif old:
             headers.append(("Connection", "Keep-Alive"))
-        if self._ident:
-            headers.append(("Server", self._ident))
+        if self._adj.ident:
+            headers.append(("Server", self._adj.ident))
         body = b"" if key.command == "HEAD" else answer.body
-        return Ready(head(key.version, answer.status, headers) + body, close)
+        return RawAnswer(_head(key.version, answer.status, headers) + body, close)
 
 
-def head(version: str, status: int, headers: Iterable[tuple[str, str]]) -> bytes:
-    """Status line and headers as waitress writes them: sorted by name."""
+def _head(version: str, status: int, headers: Iterable[tuple[str, str]]) -> bytes:
+    """Return status line and headers as waitress writes them: sorted by name."""
     lines = [f"HTTP/{version} {status} {HTTPStatus(status).phrase}"]
     lines += [f"{name}: {value}" for name, value in sorted(headers)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def lane_of(
-    health: HealthRegistry | None, registry: Any, adj: Any, parse: Callable[[bytes], Any]
-) -> Lane:
-    """The lane of an application; one that takes nothing where only Pyramid can answer.
+def queue_is_full(request: Any, *, ident: str | None, waiting: int, oldest: float) -> RawAnswer:
+    """Return a 503 (RFC 9457 problem document) for a parsed request; it ends the connection.
 
-    That is: without the add-on, below a prefix of the server, and for each path that the
-    application gave to another view. ``adj`` are waitress' adjustments.
+    ``waiting`` requests are queued, the first of them for ``oldest`` seconds.
+    """
+    retry = max(1, min(LONGEST_RETRY, round(oldest)))
+    body = json.dumps(
+        {
+            "type": "about:blank",
+            "title": "Service Unavailable",
+            "status": 503,
+            "detail": f"Every worker thread is busy and {waiting} requests wait."
+            f" Try again in {retry} s.",
+        }
+    ).encode()
+    headers = [
+        ("Cache-Control", "no-store"),
+        ("Connection", "close"),
+        ("Content-Length", str(len(body))),
+        ("Content-Type", "application/problem+json"),
+        ("Date", formatdate(time(), usegmt=True)),
+        ("Retry-After", str(retry)),
+    ]
+    if ident:
+        headers.append(("Server", ident))
+    version = request.version if request.version in VERSIONS else "1.0"
+    if getattr(request, "command", "") == "HEAD":
+        body = b""
+    return RawAnswer(_head(version, 503, headers) + body, close=True)
+
+
+def registry_of(app: Any) -> Any | None:
+    """Return the Pyramid registry of a WSGI application that has the health add-on, else ``None``.
+
+    An ini file may wrap the application in filters, which are followed to what they wrap.
+    """
+    for _ in range(DEEPEST_FILTER):
+        registry: Any = getattr(app, "registry", None)
+        if hasattr(registry, "queryUtility"):
+            return registry if registry.queryUtility(IHealthRegistry) is not None else None
+        wrapped = (getattr(app, name, None) for name in WRAPPED)
+        app = next((inner for inner in wrapped if callable(inner)), None)
+    return None
+
+
+def lane_of(health: HealthRegistry | None, registry: Any, adj: Any) -> Lane:
+    """Return the lane of an application.
+
+    The lane takes nothing if the application lacks the add-on or if the server has a URL prefix,
+    and it leaves out each path that the application gave to another view.
     """
     paths: list[str] = []
     if health is not None and not adj.url_prefix:
@@ -181,7 +238,7 @@ def lane_of(
     def read() -> Snapshot:
         return NOTHING if health is None else snapshot(health)
 
-    return Lane(read, paths, parse, ident=adj.ident, trusts_proxy=bool(adj.trusted_proxy))
+    return Lane(read, paths, adj)
 
 
 def _is_ours(registry: Any, path: str) -> bool:

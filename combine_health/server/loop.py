@@ -1,8 +1,8 @@
-"""The server's I/O loop: it looks at the connections that something happened to, not at all.
+"""The server's I/O loop: it polls only connections with pending events instead of scanning all.
 
-waitress' own loop asks every open connection before every turn what it waits for: with 1,000 of
-them that is half a millisecond a probe. What a connection waits for changes when bytes were read or
-written, or when a worker thread worked on it, so only those are asked.
+waitress' own loop asks every open connection before every turn which events it waits for; with
+1,000 connections that takes half a millisecond per probe. The answer changes only after an event on
+the connection or work on it by a worker thread, so this loop asks only those.
 """
 
 import sys
@@ -12,9 +12,9 @@ from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from time import monotonic
 from typing import Any
 
-SWEEP = 5.0  # seconds after which all are asked: waitress marks the abandoned ones to be closed
-PROMPT = 0.001  # seconds
-MOST_ACCEPTED = 64  # in one turn, so that a crowd cannot keep the others waiting
+SWEEP = 5.0  # seconds between two looks at all: waitress marks abandoned connections for closing
+SWITCH_INTERVAL = 0.001  # seconds
+MOST_ACCEPTED = 64  # per turn, so that a burst of clients cannot keep the others waiting
 
 
 class Loop:
@@ -33,43 +33,44 @@ class Loop:
         self._read = read
         self._write = write
         self._selector = DefaultSelector()
-        self._watched: dict[int, int] = {}  # descriptor -> the events that are waited for
-        self._touched: list[Any] = []
+        self._watched: dict[int, int] = {}  # descriptor -> the events that it waits for
+        self._changed: list[Any] = []
         self._sweep_at = 0.0
 
-    def touch(self, one: Any) -> None:
-        """Ask ``one`` before the next turn. On the loop's thread."""
-        self._touched.append(one)
+    def recheck(self, dispatcher: Any) -> None:
+        """Ask ``dispatcher`` before the next turn which events it waits for. Loop thread only."""
+        self._changed.append(dispatcher)
 
     def forget(self, descriptor: int | None) -> None:
-        """Stop to watch; to be called before the descriptor is closed."""
+        """Stop watching a descriptor; to be called before it is closed."""
         if descriptor is not None and self._watched.pop(descriptor, 0):
-            with suppress(KeyError):  # two threads may close at once
+            with suppress(KeyError):  # two threads may close it at once
                 self._selector.unregister(descriptor)
 
-    def turn(self, timeout: float, touched: Iterable[Any]) -> None:
-        """Wait for events, at most ``timeout`` seconds, and let them be handled.
+    def turn(self, timeout: float, worked_on: Iterable[Any]) -> None:
+        """Wait for events, at most ``timeout`` seconds, and have them handled.
 
-        ``touched`` are the connections that worker threads work on, or have since the last turn.
+        ``worked_on`` are the connections on which worker threads work or have worked since the last
+        turn.
         """
         if monotonic() >= self._sweep_at:
             self._sweep_at = monotonic() + SWEEP
-            self._touched = list(self._sockets.values())
-        for changed in (*self._touched, *touched):
+            self._changed = list(self._sockets.values())
+        for changed in (*self._changed, *worked_on):
             self._watch(changed)
-        self._touched = []
+        self._changed = []
         for key, events in self._selector.select(timeout):
-            one: Any = key.data
-            if key.fd not in self._sockets or self._sockets[key.fd] is not one:
-                continue  # closed by an event before this one
+            dispatcher: Any = key.data
+            if not self._is_open(key.fd, dispatcher):
+                continue  # closed by an earlier event
             if events & EVENT_READ:
-                self.accept(one) if one.accepting else self._read(one)
-            if events & EVENT_WRITE and self._sockets.get(key.fd) is one:
-                self._write(one)
-            self._touched.append(one)
+                self.accept(dispatcher) if dispatcher.accepting else self._read(dispatcher)
+            if events & EVENT_WRITE and self._is_open(key.fd, dispatcher):
+                self._write(dispatcher)
+            self._changed.append(dispatcher)
 
     def accept(self, listener: Any, most: int = MOST_ACCEPTED) -> None:
-        """Let in who waits in the backlog."""
+        """Accept the clients in the backlog of ``listener``, at most ``most`` of them."""
         for _ in range(most):
             before = len(self._sockets)
             self._read(listener)
@@ -77,39 +78,41 @@ class Loop:
                 break
 
     def close(self) -> None:
-        """Give the system's resources back; sockets stay open."""
+        """Release the selector; the sockets stay open."""
         self._selector.close()
 
-    def _watch(self, one: Any) -> None:
-        handle = one.socket
+    def _is_open(self, descriptor: int, dispatcher: Any) -> bool:
+        return self._sockets.get(descriptor) is dispatcher  # else closed, or already reused
+
+    def _watch(self, dispatcher: Any) -> None:
+        handle = dispatcher.socket
         descriptor = -1 if handle is None else handle.fileno()
-        found: Any = self._sockets.get(descriptor)
-        if found is not one:
-            return  # closed
-        wanted = (EVENT_READ if one.readable() else 0) | (
-            EVENT_WRITE if one.writable() and not one.accepting else 0
+        if not self._is_open(descriptor, dispatcher):
+            return
+        wanted = (EVENT_READ if dispatcher.readable() else 0) | (
+            EVENT_WRITE if dispatcher.writable() and not dispatcher.accepting else 0
         )
         watched = self._watched.get(descriptor, 0)
         if wanted == watched:
             return
         self._watched[descriptor] = wanted
         if not wanted:
-            # Not even for its end: it would be told of that again and again.
+            # A registered descriptor would report its end again and again.
             self._selector.unregister(descriptor)
         elif watched:
-            self._selector.modify(descriptor, wanted, one)
+            self._selector.modify(descriptor, wanted, dispatcher)
         else:
-            self._selector.register(descriptor, wanted, one)
+            self._selector.register(descriptor, wanted, dispatcher)
 
 
 @contextmanager
-def prompt() -> Iterator[None]:
-    """Let threads that compute give way to this one, and each other, sooner than Python's 5 ms.
+def short_switch_interval() -> Iterator[None]:
+    """Make busy threads yield after 1 ms instead of Python's 5 ms.
 
-    An answer needs the interpreter several times: with four such threads a probe took 24 ms.
+    An answer needs the interpreter several times: with four busy threads a probe took 24 ms.
     """
     before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, PROMPT))
+    sys.setswitchinterval(min(before, SWITCH_INTERVAL))
     try:
         yield
     finally:

@@ -1,9 +1,9 @@
-"""The proxies whose headers the server believes, named as an operator knows them."""
+"""The reverse proxies that the server trusts, and the headers that it accepts from them."""
 
 import logging
 import re
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from math import inf
 from threading import Lock
@@ -13,75 +13,81 @@ from combine_health.engine.log_throttle import Quiet
 
 log = logging.getLogger("combine_health")
 
-FRESH = 30.0  # seconds that the answer for a name holds
-SOON = 1.0  # the shortest time from one look-up to the next
+FRESH = 30.0  # seconds that a resolved name stays valid
+SOON = 1.0  # the shortest time between two look-ups, in seconds
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,255}(:\d{1,5})?")
+_PORT = re.compile(r"\d{1,5}")
 
 
-def proxies(text: str) -> tuple[str, ...]:
-    """Addresses, networks and names by spaces or commas, or ``*``; `ValueError` says what to write."""
+def parse_proxies(text: str) -> tuple[str, ...]:
+    """Split ``text`` into addresses, networks and names (by spaces or commas), or ``*``.
+
+    Raises `ValueError`, whose message says what to write.
+    """
     found = tuple(dict.fromkeys(text.replace(",", " ").split()))
-    for one in found:
-        if one != "*" and _network(one) is None and (not _NAME.fullmatch(one) or _is_number(one)):
+    for entry in found:
+        if entry == "*" or _network(entry) is not None:
+            continue
+        if not _NAME.fullmatch(entry) or _is_number(entry):
             raise ValueError(
-                f"{one!r} is none of 10.0.0.5 (an address), 10.0.0.0/24 (a network), lb (a name), *"
+                f"{entry!r} is none of 10.0.0.5 (an address), 10.0.0.0/24 (a network), lb (a name),"
+                " *"
             )
     return found
 
 
-def look_up(name: str) -> set[str]:
-    """The addresses of a host. Raises `OSError`."""
+def resolve_host(name: str) -> set[str]:
+    """Return the addresses of a host. Raises `OSError`."""
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     return {str(address[0]) for *_, address in found}
 
 
-class Proxies:
-    """``address in proxies``: whether a connection from there is one of them.
+class TrustedProxies:
+    """``address in proxies`` says whether a connection from this address is a trusted proxy's.
 
-    A name is looked up when an unknown address comes, and again after a while: a container that is
-    made anew has another address, and somebody else may get the old one. Where a name has no
-    answer, the addresses known last are kept. Any thread may ask.
+    A name is resolved when an unknown address connects, and again after `FRESH` seconds: a
+    recreated container has a new address, and another container may get the old one. If the name
+    does not resolve, its last known addresses stay trusted. Any thread may ask.
     """
 
     def __init__(
         self,
-        named: Iterable[str],
+        entries: Iterable[str],
         *,
-        resolve: Callable[[str], set[str]] = look_up,
+        resolve: Callable[[str], set[str]] = resolve_host,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """``named`` as `proxies` gives them."""
+        """``entries`` as `parse_proxies` returns them."""
         self._all = False
         self._networks: list[IPv4Network | IPv6Network] = []
         self._names: dict[str, set[str]] = {}
-        for one in named:
-            if one == "*":
+        for entry in entries:
+            if entry == "*":
                 self._all = True
-            elif (network := _network(one)) is not None:
+            elif (network := _network(entry)) is not None:
                 self._networks.append(network)
             else:
-                self._names[one] = set()
+                self._names[entry] = set()
         self._resolve = resolve
         self._clock = clock
-        self._asked_at = -inf
+        self._resolved_at = -inf
         self._lock = Lock()
         self._log = Quiet(log)
 
-    def __bool__(self) -> bool:
-        return bool(self._all or self._networks or self._names)
-
     def __contains__(self, address: str) -> bool:
+        # An address can be a name: waitress calls clients on a Unix socket `localhost`.
         if self._all or address in self._names or self._in_a_network(address):
-            return True  # a name: what waitress says of clients on a Unix socket is `localhost`
+            return True
         if not self._names:
             return False
-        if self._is_known(address) and self._clock() - self._asked_at < FRESH:
+        if self._is_known(address) and self._clock() - self._resolved_at < FRESH:
             return True
-        # Many may ask at once when the proxy has a new address: all wait for the one answer.
+        # Many threads may ask at once when the proxy has a new address: one resolves for all.
         with self._lock:
             wait = FRESH if self._is_known(address) else SOON
-            if self._clock() - self._asked_at >= wait:
-                self._look_up()
+            if self._clock() - self._resolved_at >= wait:
+                self._resolve_all()
         return self._is_known(address)
 
     def _in_a_network(self, address: str) -> bool:
@@ -96,13 +102,13 @@ class Proxies:
     def _is_known(self, address: str) -> bool:
         return any(address in found for found in self._names.values())
 
-    def _look_up(self) -> None:
+    def _resolve_all(self) -> None:
         for name in self._names:
             try:
                 self._names[name] = self._resolve(name)
             except OSError as error:
                 self._log.warning("the trusted proxy %s is not found: %s", name, error)
-        self._asked_at = self._clock()
+        self._resolved_at = self._clock()
 
 
 def _network(text: str) -> IPv4Network | IPv6Network | None:
@@ -113,5 +119,34 @@ def _network(text: str) -> IPv4Network | IPv6Network | None:
 
 
 def _is_number(text: str) -> bool:
-    """A slip in an address, such as 10.0.0.500, is no name."""
+    """Whether ``text`` is a mistyped address such as 10.0.0.500, which is no name."""
     return not text.strip("0123456789.")
+
+
+def _are_addresses(value: str) -> bool:
+    try:
+        for hop in value.split(","):
+            ip_address(hop.strip())
+    except ValueError:
+        return False
+    return True
+
+
+_WELL_FORMED: Mapping[str, Callable[[str], object]] = {
+    "X_FORWARDED_FOR": _are_addresses,
+    "X_FORWARDED_HOST": _HOST.fullmatch,
+    "X_FORWARDED_PORT": _PORT.fullmatch,
+    "X_FORWARDED_PROTO": {"http", "https"}.__contains__,
+    # Only waitress judges these two.
+    "X_FORWARDED_BY": lambda _: False,
+    "FORWARDED": lambda _: False,
+}
+
+
+def are_well_formed(headers: Mapping[str, str]) -> bool:
+    """Whether waitress accepts all proxy headers among ``headers`` for certain.
+
+    The names are in waitress' form (``X_FORWARDED_FOR``). waitress answers some values with 400,
+    but never those that are well formed here.
+    """
+    return all(check(headers[name]) for name, check in _WELL_FORMED.items() if name in headers)

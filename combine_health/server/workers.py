@@ -1,8 +1,9 @@
-"""The server's worker threads: who is busy, who waits, and whether they are saturated or stuck.
+"""What is known of the server's worker threads: busy, waiting requests, saturated, stuck.
 
-*Saturated*: for so long every thread was busy and requests waited, and the queue grew, was full, or
-nothing was finished at all. A long queue that does not grow is a busy server, not a saturated one.
-It stays so until the queue has been empty once: less load alone would bring it back at once.
+The threads are *saturated* after they have all been busy, with requests waiting, for a given time in
+which the queue grew, was full, or no request finished. A long queue that does not grow means a busy
+server, not a saturated one. Saturation lasts until the queue has been empty once, because otherwise
+a small decrease in load would end it and the load would come back at once.
 """
 
 import logging
@@ -17,14 +18,14 @@ from combine_health.engine.verdict import Saturation
 
 log = logging.getLogger("combine_health")
 
-SAMPLES = 60  # of the queue, in the time after which it is saturated
-GROWTH = 2  # requests; less is chance
+SAMPLES = 60  # of the queue length, in the time after which the threads are saturated
+GROWTH = 2  # requests; a smaller growth is chance
 SHOWN = 3  # requests named in the log
-LONGEST_PATH = 100
+LONGEST_PATH = 100  # characters in the log
 
 
-class Job:
-    """One turn of a connection on a worker thread: the request that is first in it."""
+class RequestJob:
+    """The first request of a connection, as a job for a worker thread."""
 
     __slots__ = ("channel", "since", "started", "workers")
 
@@ -35,7 +36,7 @@ class Job:
         self.started: float | None = None
 
     def service(self) -> None:
-        """Do the work, on the thread that calls."""
+        """Handle the request on the calling thread."""
         self.workers.begin(self)
         try:
             self.channel.service()
@@ -43,20 +44,20 @@ class Job:
             self.workers.finish(self)
 
     def cancel(self) -> None:
-        """Give the work up."""
+        """Give the request up."""
         self.channel.cancel()
 
     def __str__(self) -> str:
-        """Method and path, without the query, which may hold what is nobody's business."""
-        request = next(iter(self.channel.requests), None)  # its own thread may take it away
+        """Method and path. The query is left out, as it may hold secrets."""
+        request = next(iter(self.channel.requests), None)  # a worker thread may remove it any time
         command, path = getattr(request, "command", "-"), getattr(request, "path", "-")
         return f"{command} {quote(path[:LONGEST_PATH].encode('latin-1', 'replace'))}"
 
 
-class Queue(deque[Job]):
-    """The jobs that wait. waitress adds and takes under its own lock.
+class RequestQueue(deque[RequestJob]):
+    """The waiting jobs. waitress adds and takes them under its own lock.
 
-    :ivar since: since when, without a break, some job waits
+    :ivar since: when the queue was last empty, in seconds of the clock; ``None`` while it is empty
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -64,14 +65,14 @@ class Queue(deque[Job]):
         self.since: float | None = None
         self._clock = clock
 
-    def append(self, job: Job) -> None:
+    def append(self, job: RequestJob) -> None:
         """Add a job at the end."""
         if not self:
             self.since = self._clock()
         super().append(job)
 
-    def popleft(self) -> Job:
-        """Take the job that waited longest. Raises `IndexError` where there is none."""
+    def popleft(self) -> RequestJob:
+        """Take the job that has waited longest. Raises `IndexError` if there is none."""
         job = super().popleft()
         if not self:
             self.since = None
@@ -79,10 +80,10 @@ class Queue(deque[Job]):
 
 
 class Workers:
-    """What is known of the worker threads.
+    """Watches the worker threads and their queue.
 
-    ``limit`` is the length of a full queue, ``after`` the seconds of pressure that make saturation.
-    `begin` and `finish` are called on worker threads, `observe` by the server's loop alone.
+    ``limit`` is the length of a full queue. ``after`` is how many seconds of pressure make
+    saturation. Worker threads call `begin` and `finish`; only the server's loop calls `observe`.
     """
 
     def __init__(
@@ -90,17 +91,17 @@ class Workers:
     ) -> None:
         self.threads = threads
         self.limit = limit
-        self.queue = Queue(clock)
+        self.queue = RequestQueue(clock)
         self.every = max(0.02, min(1.0, after / SAMPLES))
         """Seconds between two observations."""
         self._after = after
         self._clock = clock
-        self._running: set[Job] = set()
-        self._done: deque[Any] = deque()
+        self._running: set[RequestJob] = set()
+        self._finished_channels: deque[Any] = deque()
         self._finished_at = clock()
         self._samples: deque[tuple[float, int]] = deque()
         self._observe_at = 0.0
-        self._stretch: float | None = None  # the queue's ``since`` that the samples are of
+        self._sampled_since: float | None = None  # the ``since`` of the queue in the samples
         self._saturated = False
 
     @property
@@ -110,7 +111,7 @@ class Workers:
 
     @property
     def oldest(self) -> float:
-        """Seconds that the first in the queue has waited."""
+        """Seconds that the first request in the queue has waited."""
         try:
             return self._clock() - self.queue[0].since
         except IndexError:  # taken in the meantime
@@ -118,26 +119,26 @@ class Workers:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing runs and nothing waits."""
+        """Whether no request runs or waits."""
         return not self.queue and not self._running
 
-    def job(self, channel: Any) -> Job:
-        """A new job, to be put into the queue."""
-        return Job(channel, self, self._clock())
+    def job(self, channel: Any) -> RequestJob:
+        """Return a new job for the queue."""
+        return RequestJob(channel, self, self._clock())
 
-    def begin(self, job: Job) -> None:
-        """A thread has taken ``job``."""
+    def begin(self, job: RequestJob) -> None:
+        """Record that a thread has taken ``job``."""
         job.started = self._clock()
         self._running.add(job)
 
-    def finish(self, job: Job) -> None:
-        """``job`` is done, well or not."""
-        self._done.append(job.channel)  # first: `touched` must not find it in neither
+    def finish(self, job: RequestJob) -> None:
+        """Record that ``job`` has ended, whether it succeeded or not."""
+        self._finished_channels.append(job.channel)  # first: `worked_on` must not miss it
         self._running.discard(job)
         self._finished_at = self._clock()
 
     def read(self) -> Saturation:
-        """How it stands now."""
+        """Return the present state."""
         since = self.queue.since
         return Saturation(
             threads=self.threads,
@@ -147,26 +148,26 @@ class Workers:
             stuck_since=None if since is None else max(since, self._finished_at),
         )
 
-    def running(self) -> list[Job]:
-        """The jobs on the threads, the longest first."""
+    def running(self) -> list[RequestJob]:
+        """Return the jobs on the threads, the longest first."""
         return sorted(self._running.copy(), key=lambda job: job.started or 0.0)
 
-    def touched(self) -> list[Any]:
-        """The channels of the jobs that run, or have since it was asked last."""
+    def worked_on(self) -> list[Any]:
+        """Return the channels of the jobs that run, or have run since the last call."""
         channels = [job.channel for job in self._running.copy()]
-        while self._done:
-            channels.append(self._done.popleft())
+        while self._finished_channels:
+            channels.append(self._finished_channels.popleft())
         return channels
 
     def observe(self) -> None:
-        """Look at the queue; to be called every `every` seconds, or more often."""
+        """Sample the queue; to be called every `every` seconds or more often."""
         now, since = self._clock(), self.queue.since
         if now < self._observe_at:
             return
         self._observe_at = now + self.every
-        if since is None or since != self._stretch:
-            self._relieved()
-            self._stretch = since
+        if since is None or since != self._sampled_since:
+            self._start_again()
+            self._sampled_since = since
         if since is None or self._saturated:
             return
         self._samples.append((now, len(self.queue)))
@@ -174,9 +175,9 @@ class Workers:
             self._samples.popleft()
         if now - since >= self._after and self._is_losing(now, since):
             self._saturated = True
-            self._tell(now)
+            self._log_saturation(now)
 
-    def _relieved(self) -> None:
+    def _start_again(self) -> None:
         self._samples.clear()
         if self._saturated:
             self._saturated = False
@@ -185,12 +186,12 @@ class Workers:
     def _is_losing(self, now: float, since: float) -> bool:
         if self.full or now - max(since, self._finished_at) >= self._after:
             return True
-        depths = [depth for _, depth in self._samples]
-        third = max(1, len(depths) // 3)
-        before, after = fmean(depths[:third]), fmean(depths[-third:])
+        lengths = [length for _, length in self._samples]
+        third = max(1, len(lengths) // 3)
+        before, after = fmean(lengths[:third]), fmean(lengths[-third:])
         return after - before >= max(GROWTH, before / 4)
 
-    def _tell(self, now: float) -> None:
+    def _log_saturation(self, now: float) -> None:
         longest = ", ".join(
             f"{job} ({now - (job.started or now):.0f} s)" for job in self.running()[:SHOWN]
         )

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from combine_health import HealthResult
-from combine_health.engine.history import KEPT_PER_CHECK
 from combine_health.engine.maintenance import Maintenance, write_file
 from combine_health.engine.registry import health_of
+from combine_health.engine.state import KEPT_PER_CHECK
 from combine_health.engine.verdict import Saturation
 from combine_health.testing import FakeClock
 

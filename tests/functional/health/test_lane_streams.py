@@ -12,7 +12,7 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 
 from combine_health.engine.registry import health_of
-from combine_health.server.waitress import Server
+from combine_health.server.server import Server
 from tests.functional.health.served import PATIENCE, Connection, request, until
 
 UP = (200, b'{"status": "healthy"}')

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from combine_health.checks import DnsName, HttpUrl, TcpPort, TlsExpiry
-from combine_health.checks.x509 import CertificateError, certificates, validity
+from combine_health.checks.tls_expiry import CertificateError, certificates, validity
 from combine_health.testing import (
     closed_port,
     leaks,

@@ -7,9 +7,8 @@ import time as real_time
 
 import pytest
 
-from combine_health.engine.check import Check, Kind
+from combine_health.engine.check import Check, HealthResult, Kind, Status
 from combine_health.engine.redaction import Redactor
-from combine_health.engine.result import HealthResult, Status
 from combine_health.engine.runner import Runner
 from combine_health.testing import FakeClock, run_check
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from combine_health.engine.check import Check
-from combine_health.engine.result import HealthResult, Status
+from combine_health.engine.check import Check, HealthResult, Status
 
 ODD_NAMES = ["", "Redis", "1redis", "re dis", "a/b", "a.b", "<b>", "é", "a" * 65, "status", None, 7]
 

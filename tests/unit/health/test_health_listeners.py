@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 from combine_health.engine.check import Check
-from combine_health.engine.history import KEPT, KEPT_PER_CHECK, Change, CheckRun
 from combine_health.engine.listeners import LIMIT, Listener, Outbox, Outboxes, log_change
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.registry import HealthRegistry
+from combine_health.engine.state import KEPT, KEPT_PER_CHECK, Change, CheckRun
 from combine_health.engine.verdict import Saturation
 from combine_health.settings import HealthSettings
 from combine_health.testing import FakeClock

@@ -10,7 +10,7 @@ from pyramid.config import Configurator
 import combine_health
 from combine_health import hookspecs
 from combine_health.declarations import CHECK, OWN, PER_CHECK
-from combine_health.engine.directives import add_health_check
+from combine_health.directives import add_health_check
 from combine_health.settings import declared
 
 PAGE = Path(__file__).parents[3] / "docs/health-plugins.md"

@@ -11,12 +11,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from combine_health.engine.check import Check, Kind
-from combine_health.engine.history import Change, CheckRun
+from combine_health.engine.check import Check, HealthResult, Kind, Status
 from combine_health.engine.listeners import log_change
 from combine_health.engine.redaction import Redactor
-from combine_health.engine.result import HealthResult, Status
 from combine_health.engine.runner import Clock, Runner
+from combine_health.engine.state import Change, CheckRun
 from combine_health.testing import FakeClock, run_check
 
 PATIENCE = 10  # real seconds until a test gives up on a thread
@@ -559,7 +558,7 @@ def test_a_fork_starts_anew():
 HANG = """
 import asyncio, threading, time
 from combine_health.engine.check import Check
-from combine_health.engine.history import Change, CheckRun
+from combine_health.engine.state import Change, CheckRun
 from combine_health.engine.listeners import log_change
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Runner

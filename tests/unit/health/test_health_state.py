@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from combine_health.engine.check import Check, Kind
-from combine_health.engine.result import Status
+from combine_health.engine.check import Check, Kind, Status
 from combine_health.engine.state import Outcome, State, read
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)

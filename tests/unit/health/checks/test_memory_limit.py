@@ -3,7 +3,7 @@
 import pytest
 
 from combine_health.checks import MemoryLimit
-from combine_health.checks.cgroup import tightest
+from combine_health.checks.memory_limit import tightest
 from combine_health.testing import run_check
 
 MIB = 2**20

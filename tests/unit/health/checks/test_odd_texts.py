@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from combine_health.checks.http_exchange import parse
-from combine_health.checks.x509 import CertificateError, certificates, validity
+from combine_health.checks.http_url import parse
+from combine_health.checks.tls_expiry import CertificateError, certificates, validity
 from combine_health.cli import MOST_BYTES, render
 from combine_health.cli.finding import Finding, InputError
 from combine_health.cli.maintenance import LONGEST, duration

@@ -6,8 +6,7 @@ import resource
 import pytest
 
 from combine_health.checks import ClockJumps, OpenFiles
-from combine_health.checks.clock_jumps import EARLIEST, steady
-from combine_health.checks.open_files import read_open_files
+from combine_health.checks.machine import EARLIEST, read_open_files, steady
 from combine_health.testing import run_check
 
 

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from combine_health.engine.log_throttle import Quiet
-from combine_health.server import open_files
 from combine_health.server.drain import Drain, Phase, on_signals
+from combine_health.server.listening import reserve_descriptors
 
 
 class Clock:
@@ -159,10 +159,10 @@ class Limits:
 )
 def test_room_for_connections(monkeypatch, limits, room, soft):
     monkeypatch.setitem(__import__("sys").modules, "resource", limits)
-    assert open_files.room_for(20_000) == room
+    assert reserve_descriptors(20_000) == room
     assert limits.limits[0] == soft
 
 
 def test_a_system_without_limits(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "resource", None)
-    assert open_files.room_for(20_000) == 20_000
+    assert reserve_descriptors(20_000) == 20_000

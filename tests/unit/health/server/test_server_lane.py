@@ -9,12 +9,10 @@ from pyramid.config import Configurator
 from waitress.adjustments import Adjustments
 from waitress.proxy_headers import parse_proxy_headers
 
+from combine_health.engine.probes import Answer
 from combine_health.engine.registry import health_of
-from combine_health.engine.report import Answer
-from combine_health.server.channel import Parser
-from combine_health.server.forwarded import is_well_formed
-from combine_health.server.lane import Lane, lane_of
-from combine_health.server.wsgi import registry_of
+from combine_health.server.lane import Lane, Parser, lane_of, registry_of
+from combine_health.server.proxies import are_well_formed
 
 ADJ = Adjustments()
 UP = Answer(200, b'{"status": "healthy"}')
@@ -58,9 +56,8 @@ def source():
 
 @pytest.fixture
 def make(clock, source):
-    def make(ident="waitress", trusts_proxy=False):
-        paths = ["/health", "/health/ready"]
-        return Lane(source, paths, parse, ident=ident, trusts_proxy=trusts_proxy, clock=clock)
+    def make(**adjustments):
+        return Lane(source, ["/health", "/health/ready"], Adjustments(**adjustments), clock)
 
     return make
 
@@ -175,6 +172,7 @@ def test_the_unusual_is_not_taken(lane, data):
     assert lane.answer(parse(data)) is None
 
 
+TRUSTING = {"trusted_proxy": "*", "trusted_proxy_headers": "x-forwarded-for"}
 PLAIN_HOPS = [
     {"X_Forwarded_For": "192.0.2.7"},
     {"X_Forwarded_For": "192.0.2.7, 2001:db8::1,10.0.0.1"},
@@ -198,12 +196,12 @@ ODD_HOPS = [
 def test_a_server_behind_a_proxy_judges_what_is_odd_about_proxies(make, headers):
     data = plain(**headers)
     assert make().recognise(data) is not None
-    assert make(trusts_proxy=True).recognise(data) is None
+    assert make(**TRUSTING).recognise(data) is None
 
 
 @pytest.mark.parametrize("headers", PLAIN_HOPS)
 def test_what_is_plain_about_proxies_is_answered(make, headers):
-    assert make(trusts_proxy=True).recognise(plain(**headers)) is not None
+    assert make(**TRUSTING).recognise(plain(**headers)) is not None
 
 
 @given(
@@ -212,7 +210,7 @@ def test_what_is_plain_about_proxies_is_answered(make, headers):
 )
 def test_waitress_refuses_nothing_that_is_taken_for_plain(name, value):
     headers = {f"X_FORWARDED_{name.upper()}": value}
-    if is_well_formed(headers):
+    if are_well_formed(headers):
         environ = {f"HTTP_{key}": text for key, text in headers.items()}
         parse_proxy_headers(environ, 1, {f"x-forwarded-{name}"})
 
@@ -236,7 +234,7 @@ def test_only_one_whole_probe_is_recognised(lane):
 def test_what_is_known_is_bounded(lane):
     for number in range(1_000):
         assert lane.recognise(plain(User_Agent=str(number))) is not None
-    assert len(lane._known) <= 64
+    assert len(lane._remembered) <= 64
     assert lane.recognise(plain()) is not None
 
 
@@ -244,7 +242,7 @@ def test_what_is_known_is_bounded(lane):
 def test_bytes_are_recognised_as_they_are_parsed(tail):
     """Whatever is recognised, is one request whose parsed form is answered the same."""
     source = Source()
-    lane = Lane(source, list(source.answers), parse, ident="x", trusts_proxy=False, clock=Clock())
+    lane = Lane(source, list(source.answers), ADJ, Clock())
     data = b"GET /health HTTP/1.1\r\n" + tail + b"\r\n\r\n"
     found = lane.recognise(data)
     if found is not None:
@@ -253,6 +251,10 @@ def test_bytes_are_recognised_as_they_are_parsed(tail):
         assert parser.completed
         assert parser.error is None
         assert lane.answer(parser) == found
+
+
+ALL = ["/health", "/health/ready", "/health/startup"]
+CANDIDATES = [prefix + path for prefix in ("", "/in", "/mounted") for path in ALL]
 
 
 def application(setup=lambda config: None, prefix=None, **settings):
@@ -265,10 +267,8 @@ def application(setup=lambda config: None, prefix=None, **settings):
 def paths(app, **adjustments):
     registry = registry_of(app)
     health = None if registry is None else health_of(registry)
-    return sorted(lane_of(health, registry, Adjustments(**adjustments), parse)._paths)
-
-
-ALL = ["/health", "/health/ready", "/health/startup"]
+    lane = lane_of(health, registry, Adjustments(**adjustments))
+    return [path for path in CANDIDATES if lane.recognise(plain(path)) is not None]
 
 
 def test_the_lane_takes_the_paths_of_the_endpoints():

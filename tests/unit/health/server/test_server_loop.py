@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from combine_health.server import loop as module
-from combine_health.server.loop import Loop, prompt
+from combine_health.server.loop import Loop, short_switch_interval
 
 
 class Peer:
@@ -84,7 +84,7 @@ def test_only_those_are_asked_that_something_happened_to(loop, add):
     assert busy.told == ["read"] * 5
     loop.turn(0, [quiet])
     assert quiet.asked == 2
-    loop.touch(quiet)
+    loop.recheck(quiet)
     loop.turn(0, [])
     assert quiet.asked == 3
 
@@ -176,8 +176,8 @@ def test_a_crowd_is_let_in_at_once_but_for_a_limit(loop, add, sockets):
 
 def test_threads_that_compute_give_way_sooner():
     before = sys.getswitchinterval()
-    with prompt():
+    with short_switch_interval():
         assert sys.getswitchinterval() == pytest.approx(min(before, 0.001))
-        with prompt():
+        with short_switch_interval():
             assert sys.getswitchinterval() == pytest.approx(min(before, 0.001))
     assert sys.getswitchinterval() == pytest.approx(before)

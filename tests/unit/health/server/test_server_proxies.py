@@ -7,8 +7,15 @@ import threading
 
 import pytest
 
-from combine_health.server.proxies import FRESH, SOON, Proxies, look_up, proxies
-from combine_health.server.waitress import Server, server_factory
+from combine_health.server.proxies import (
+    FRESH,
+    SOON,
+    TrustedProxies,
+    parse_proxies,
+    resolve_host,
+)
+from combine_health.server.server import Server
+from combine_health.server.waitress import server_factory
 from combine_health.settings import HealthEnvironmentError, read_server
 
 PATIENCE = 10
@@ -28,8 +35,8 @@ class Names:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return self.addresses[name]
 
-    def proxies(self, *named: str) -> Proxies:
-        return Proxies(named, resolve=self.resolve, clock=lambda: self.now)
+    def proxies(self, *named: str) -> TrustedProxies:
+        return TrustedProxies(named, resolve=self.resolve, clock=lambda: self.now)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +50,7 @@ class Names:
     ],
 )
 def test_what_may_be_written(text, found):
-    assert proxies(text) == found
+    assert parse_proxies(text) == found
 
 
 @pytest.mark.parametrize("text", ["10.0.0.500", "10.0.0.0/40", "http://lb", "lb:80", "-x", "a/8"])
@@ -53,15 +60,15 @@ def test_what_may_not(text):
 
 
 def test_addresses_and_networks():
-    found = Proxies(("10.0.0.5", "192.0.2.0/24", "fd00::/8"))
+    found = TrustedProxies(("10.0.0.5", "192.0.2.0/24", "fd00::/8"))
     assert "10.0.0.5" in found
     assert "192.0.2.200" in found
     assert "fd12::1" in found
     assert "10.0.0.6" not in found
     assert "localhost" not in found
-    assert "localhost" in Proxies(("localhost",))
-    assert "203.0.113.1" in Proxies(("*",))
-    assert "203.0.113.1" not in Proxies(())
+    assert "localhost" in TrustedProxies(("localhost",))
+    assert "203.0.113.1" in TrustedProxies(("*",))
+    assert "203.0.113.1" not in TrustedProxies(())
 
 
 def test_a_name_is_looked_up_when_an_unknown_address_comes():
@@ -101,7 +108,7 @@ def test_a_name_without_an_answer_is_said(caplog):
 
 
 def test_names_of_this_machine_are_found():
-    assert look_up("localhost") & {"127.0.0.1", "::1"}
+    assert resolve_host("localhost") & {"127.0.0.1", "::1"}
 
 
 FORGED = {
@@ -146,7 +153,7 @@ def test_headers_count_from_a_trusted_proxy_alone(monkeypatch, keys, environ, be
             there.set()
             super().run()
 
-    monkeypatch.setattr("combine_health.server.waitress.Server", Recorded)
+    monkeypatch.setattr("combine_health.server.server.Server", Recorded)
     serve = server_factory({}, listen="127.0.0.1:0", drain_seconds="0", **keys)
     thread = threading.Thread(target=serve, args=(application,))
     thread.start()

@@ -1,13 +1,19 @@
 """How an answer leaves: a process may end between two sends, and a balancer cannot mend half of one."""
 
 import http.client
+import socket
 import threading
+from types import SimpleNamespace
 
 import pytest
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 
 from combine_health.server.channel import Channel
-from combine_health.server.waitress import Server
+from combine_health.server.lane import Parser
+from combine_health.server.loop import Loop
+from combine_health.server.server import Server
 
 PATIENCE = 10
 OWN = {"drain_seconds": 0.0, "stop_timeout": 1.0, "queue_limit": None}
@@ -60,3 +66,35 @@ def test_the_headers_leave_with_the_start_of_the_body(monkeypatch, method, heade
         served.terminate()
         thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+def test_two_threads_never_send_the_same_bytes():
+    """A worker thread sends ``100 Continue`` while the I/O thread sees a connection with output."""
+    sockets: dict = {}
+    loop = Loop(sockets, wasyncore.read, wasyncore.write)
+    io_thread = None
+    sent = []
+
+    class Interrupted(Channel):
+        def send(self, data, do_close=True):
+            nonlocal io_thread
+            sent.append(bytes(data))
+            if io_thread is None:
+                io_thread = threading.Thread(target=self.handle_write)
+                io_thread.start()
+                io_thread.join(0.5)  # it may have to wait for this thread, but must not send
+            return super().send(data, do_close=do_close)
+
+    ours, theirs = socket.socketpair()
+    server = SimpleNamespace(active_channels={})
+    channel = Interrupted(
+        server, ours, ("127.0.0.1", 1), Adjustments(), map=sockets, lane=None, loop=loop
+    )
+    channel.request = Parser(channel.adj)
+    channel.send_continue()
+    io_thread.join(PATIENCE)
+    channel.handle_close()
+    loop.close()
+    with theirs:
+        assert theirs.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert len(sent) == 1

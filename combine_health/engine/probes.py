@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import ceil
 
-from combine_health.engine.check import Check, Kind
-from combine_health.engine.result import Json, Status
+from combine_health.engine.check import Check, Json, Kind, Status
 from combine_health.engine.state import Reading
 from combine_health.engine.verdict import Circumstances, Service, Verdict, judge
 

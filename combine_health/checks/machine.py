@@ -1,0 +1,209 @@
+"""The machine and this process on it: disk space, open files, the wall clock."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from math import inf
+from pathlib import Path
+from typing import Any, ClassVar
+
+from combine_health.checks.options import option, percent, require, size, text
+from combine_health.engine.check import HealthResult
+from combine_health.setting_values import wait
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSpace:
+    """Failing below the minimum of free bytes, percent or inodes; degraded below the warning.
+
+    Free is what an ordinary user may still write, as ``df`` counts it. Causes: ``disk_full``,
+    ``disk_low``, ``inodes_full``, ``path_missing``, ``unreadable``.
+    """
+
+    path: str = option("path", text, "A file or folder on the file system to look at.", "/")
+    min_free_bytes: int = option("bytes", size, "Failing below so many free bytes.", 0)
+    min_free_percent: float = option("percent", percent, "Failing below so much free.", 5.0)
+    warn_free_percent: float = option("percent", percent, "Degraded below so much free.", 10.0)
+    min_free_inodes_percent: float = option(
+        "percent", percent, "Failing below so many free inodes.", 2.0
+    )
+
+    remedies: ClassVar[Mapping[str, str]] = {
+        "disk_full": "Free space or enlarge the volume: df -h, then du -xh --max-depth=2 on it.",
+        "disk_low": "Free space soon, or enlarge the volume: df -h.",
+        "inodes_full": "Too many small files: df -i, then remove old ones.",
+        "path_missing": "Create the folder, mount its volume, or mend the check's path.",
+        "unreadable": "Let the service's user enter the folders above the path.",
+    }
+    defaults: ClassVar[Mapping[str, Any]] = {"interval": 30.0, "timeout": 2.0}
+
+    def __post_init__(self) -> None:
+        require(self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        if "\0" in self.path or not self.path:
+            yield "path must be a path"
+        if self.min_free_bytes < 0:
+            yield "min_free_bytes must not be negative"
+        for name in ("min_free_percent", "warn_free_percent", "min_free_inodes_percent"):
+            if not 0 <= getattr(self, name) <= 100:
+                yield f"{name} must be from 0 to 100"
+
+    def __call__(self, _registry: Any) -> HealthResult:
+        """Look at the file system."""
+        try:
+            found = os.statvfs(Path(self.path))
+        except (FileNotFoundError, NotADirectoryError):
+            return HealthResult.failing("path_missing", f"{self.path} is not there")
+        except OSError as error:
+            return HealthResult.failing("unreadable", f"{self.path}: {error.strerror}")
+        free = found.f_bavail * found.f_frsize
+        # Of what an ordinary user can use: blocks reserved for root are no part of it.
+        usable = (found.f_blocks - found.f_bfree + found.f_bavail) * found.f_frsize
+        space = _share(free, usable)
+        inodes = _share(found.f_favail, found.f_files)
+        data = {
+            "path": self.path,
+            "free_bytes": free,
+            "total_bytes": usable,
+            "free_percent": space,
+            "free_inodes_percent": inodes,
+        }
+        said = f"{self.path} has {space:g} % free ({free / 2**20:.0f} MiB)"
+        if free < self.min_free_bytes or space < self.min_free_percent:
+            return HealthResult.failing("disk_full", said, **data)
+        if inodes < self.min_free_inodes_percent:
+            return HealthResult.failing(
+                "inodes_full", f"{self.path} has {inodes:g} % of its inodes free", **data
+            )
+        if space < self.warn_free_percent:
+            return HealthResult.degraded("disk_low", said, **data)
+        return HealthResult.healthy(said, **data)
+
+
+def _share(part: int, whole: int) -> float:
+    """Percent; file systems that count no inodes (btrfs, some network ones) say 0 of 0."""
+    return round(100 * part / whole, 1) if whole > 0 else 100.0
+
+
+def read_open_files() -> tuple[int, float] | None:
+    """How many files are open and how many may be; ``None`` where the system does not tell."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return None
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        try:
+            count = len(os.listdir(folder)) - 1  # noqa: PTH208 - counting; and one is the listing
+        except OSError:
+            continue
+        soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return count, inf if soft == resource.RLIM_INFINITY else soft
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFiles:
+    """Degraded and failing above shares of the soft limit (``ulimit -n``).
+
+    Causes: ``files_high``, ``files_exhausted``, ``not_measurable``.
+    """
+
+    warn_percent: float = option("percent", percent, "Degraded from so much of the limit.", 80.0)
+    max_percent: float = option("percent", percent, "Failing from so much of the limit.", 95.0)
+    read: Callable[[], tuple[int, float] | None] = read_open_files
+
+    remedies: ClassVar[Mapping[str, str]] = {
+        "files_high": "Look for connections that are never closed: ls -l /proc/PID/fd.",
+        "files_exhausted": "Restart the process, raise ulimit -n, and look for connections that are"
+        " never closed: ls -l /proc/PID/fd.",
+        "not_measurable": "This system does not count open files; disable the check.",
+    }
+    defaults: ClassVar[Mapping[str, Any]] = {"interval": 10.0}
+
+    def __post_init__(self) -> None:
+        require(self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        for name in ("warn_percent", "max_percent"):
+            if not 0 < getattr(self, name) <= 100:
+                yield f"{name} must be above 0, at most 100"
+
+    def __call__(self, _registry: Any) -> HealthResult:
+        """Count."""
+        found = self.read()
+        if found is None:
+            return HealthResult.degraded("not_measurable", "open files cannot be counted here")
+        count, limit = found
+        share = round(100 * count / limit, 1) if limit else 100.0
+        data = {"open": count, "limit": None if limit == inf else int(limit), "percent": share}
+        said = f"{count} files open of {limit:g} ({share:g} %)"
+        if share >= self.max_percent:
+            return HealthResult.failing("files_exhausted", said, **data)
+        if share >= self.warn_percent:
+            return HealthResult.degraded("files_high", said, **data)
+        return HealthResult.healthy(said, **data)
+
+
+# Younger than this file: a clock that shows less was never set.
+EARLIEST = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
+
+
+def steady() -> float:
+    """Seconds of the clock that nobody can set; it goes on while the machine sleeps."""
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boottime is None else time.clock_gettime(boottime)
+
+
+@dataclass(slots=True)
+class ClockJumps:
+    """Degraded for a while after the wall clock jumped, and while it shows a time long past.
+
+    Sign-in, certificates and schedules go by the wall clock. Causes: ``clock_jumped``,
+    ``clock_not_set``.
+    """
+
+    max_jump: float = option("seconds", wait, "A jump is more than so many seconds.", 1.0)
+    remember: float = option("seconds", wait, "Degraded for so long after a jump.", 600.0)
+    wall: Callable[[], float] = time.time
+    steady: Callable[[], float] = steady
+    _last: tuple[float, float] | None = field(default=None, init=False, repr=False)
+    _jump: tuple[float, float] | None = field(default=None, init=False, repr=False)
+
+    remedies: ClassVar[Mapping[str, str]] = {
+        "clock_jumped": "Look at the time service of the machine: timedatectl, chronyc tracking.",
+        "clock_not_set": "Set the clock of the machine: timedatectl set-ntp true.",
+    }
+    defaults: ClassVar[Mapping[str, Any]] = {"interval": 10.0}
+
+    def __post_init__(self) -> None:
+        require(self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        for name in ("max_jump", "remember"):
+            if not getattr(self, name) > 0:
+                yield f"{name} must be above 0 seconds"
+
+    def __call__(self, _registry: Any) -> HealthResult:
+        """Compare with the run before."""
+        wall, now = self.wall(), self.steady()
+        if self._last is not None:
+            jump = (wall - self._last[0]) - (now - self._last[1])
+            if abs(jump) > self.max_jump:
+                self._jump = (now, jump)
+        self._last = wall, now
+        if wall < EARLIEST:
+            shown = datetime.fromtimestamp(wall, UTC).date().isoformat()
+            return HealthResult.degraded("clock_not_set", f"the clock shows {shown}", shows=shown)
+        if self._jump is not None and now - self._jump[0] < self.remember:
+            at, jump = self._jump
+            ago = now - at
+            return HealthResult.degraded(
+                "clock_jumped",
+                f"the clock was moved by {jump:+.1f} s, {ago:.0f} s ago",
+                jump_seconds=round(jump, 3),
+                ago_seconds=round(ago, 1),
+            )
+        return HealthResult.healthy()

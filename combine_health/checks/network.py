@@ -1,0 +1,217 @@
+"""Connections within a deadline: a TCP port that accepts them, a name that resolves."""
+
+import errno
+import io
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from socket import EAI_AGAIN, gaierror
+from time import monotonic, perf_counter
+from typing import Any, ClassVar
+
+from combine_health.checks.options import option, port, require, text
+from combine_health.engine.check import HealthResult, Status
+from combine_health.setting_values import names, wait
+
+REMEDIES: Mapping[str, str] = {
+    "unknown_host": "Check the name and the DNS server: getent hosts NAME.",
+    "refused": "Nothing listens there. Start the service, or check host and port.",
+    "unreachable": "Check the network, the routes and the firewall between here and there.",
+    "timeout": "It does not answer in time. Check its load, and whether a firewall drops packets.",
+    "closed": "It closed the connection. Look into its log.",
+    "no_sockets": "This process has no file descriptors or ports left: ls /proc/PID/fd, ss -s.",
+}
+
+_UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
+
+
+class Deadline:
+    """The end of all the time that a check may take."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds until then. Raises `TimeoutError` when there are none."""
+        left = self._end - monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+
+def resolve(host: str, port: int) -> list[tuple[Any, ...]]:
+    """The TCP addresses of ``host``, as `socket.getaddrinfo` has them.
+
+    The system's resolver keeps its own time; only the deadline of the whole check bounds it.
+    """
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # a label that is empty or longer than DNS allows
+        raise socket.gaierror(socket.EAI_NONAME, "no such name") from error
+
+
+def connect(host: str, port: int, deadline: Deadline) -> socket.socket:
+    """A connection to the first address that accepts one. Raises `OSError` of the last."""
+    failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
+    for family, kind, protocol, _, address in resolve(host, port):
+        try:
+            connection = socket.socket(family, kind, protocol)
+        except OSError as error:  # this family is switched off here
+            failure = error
+            continue
+        try:
+            connection.settimeout(deadline.left)
+            connection.connect(address)
+        except OSError as error:
+            connection.close()
+            failure = error
+        else:
+            return connection
+    raise failure
+
+
+def explain(error: Exception) -> str:
+    """The cause code for an error of a connection; ``failed`` where there is no better one."""
+    if isinstance(error, socket.gaierror):
+        return "unknown_host"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, ConnectionRefusedError):
+        return "refused"
+    if isinstance(error, ConnectionError | ssl.SSLEOFError | ssl.SSLZeroReturnError | EOFError):
+        return "closed"
+    number = getattr(error, "errno", None)
+    if number in _UNREACHABLE:
+        return "unreachable"
+    return "no_sockets" if number in _EXHAUSTED else "failed"
+
+
+class Stream:
+    """A connected socket for `http.client` whose every read ends at one deadline.
+
+    A socket's own time-out begins anew with each byte, so a server that drips would hold a reader
+    for ever.
+    """
+
+    def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
+        self._connection = connection
+        self._deadline = deadline
+
+    def sendall(self, data: Any) -> None:
+        """Send it all."""
+        self._connection.settimeout(self._deadline.left)
+        self._connection.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """What arrives, as a file."""
+        return io.BufferedReader(_Arriving(self._connection, self._deadline))
+
+    def close(self) -> None:
+        """Close the socket; who opened it does that."""
+
+
+class _Arriving(io.RawIOBase):
+    def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
+        self._connection = connection
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._connection.settimeout(self._deadline.left)
+        return self._connection.recv_into(buffer)
+
+
+@dataclass(frozen=True, slots=True)
+class TcpPort:
+    """Failing unless a connection is accepted in time; nothing is sent.
+
+    Causes: ``unknown_host``, ``refused``, ``unreachable``, ``timeout``, ``closed``,
+    ``no_sockets``, ``failed``.
+    """
+
+    host: str = option("host", text, "Name or address.")
+    port: int = option("port", port, "The port.")
+    timeout: float = option("seconds", wait, "Longest time for all of it.", 1.0)
+
+    remedies: ClassVar[Mapping[str, str]] = REMEDIES
+    defaults: ClassVar[Mapping[str, Any]] = {"interval": 5.0}
+
+    def __post_init__(self) -> None:
+        require(problems_of(self.host, self.port, self.timeout))
+
+    def __call__(self, _registry: Any) -> HealthResult:
+        """Connect once."""
+        began = perf_counter()
+        try:
+            connect(self.host, self.port, Deadline(self.timeout)).close()
+        except OSError as error:
+            return HealthResult.failing(explain(error), f"{self.host}:{self.port}: {error}")
+        return HealthResult.healthy(latency_ms=round(1000 * (perf_counter() - began), 3))
+
+
+def problems_of(host: str, number: int, timeout: float) -> Iterator[str]:
+    """What is wrong with a place to connect to."""
+    if not host or any(sign.isspace() or sign in "/@\0" for sign in host):
+        yield "host must be a name or an address"
+    if not 1 <= number <= 65535:
+        yield "port must be from 1 to 65535"
+    if not timeout > 0:
+        yield "timeout must be above 0 seconds"
+
+
+@dataclass(frozen=True, slots=True)
+class DnsName:
+    """Failing unless the system's resolver (hosts file, DNS) knows the name.
+
+    It is what every client library here asks. Causes: ``unknown_name``, ``dns_unavailable`` (no
+    server answers: try again), ``unexpected_address``, ``failed``.
+    """
+
+    name: str = option("host", text, "The name to resolve.")
+    expect: tuple[str, ...] = option(
+        "names", names, "Addresses of which at least one must be among the answers.", ()
+    )
+
+    remedies: ClassVar[Mapping[str, str]] = {
+        "unknown_name": "Check the spelling and the zone: getent hosts NAME.",
+        "dns_unavailable": "No DNS server answers: check /etc/resolv.conf and the network.",
+        "unexpected_address": "The name points elsewhere: check the zone, or mend the check.",
+    }
+    defaults: ClassVar[Mapping[str, Any]] = {"interval": 30.0, "timeout": 5.0}
+
+    def __post_init__(self) -> None:
+        require(self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        if not self.name or any(sign.isspace() or sign in "/@:\0" for sign in self.name):
+            yield "name must be a host name"
+        expect: object = self.expect  # given in code that no type checker may have seen
+        if not isinstance(expect, tuple):
+            yield "expect must be a tuple of addresses"
+
+    def __call__(self, _registry: Any) -> HealthResult:
+        """Resolve the name once."""
+        began = perf_counter()
+        try:
+            found = resolve(self.name, 0)
+        except gaierror as error:
+            cause = "dns_unavailable" if error.errno == EAI_AGAIN else "unknown_name"
+            return HealthResult.failing(cause, f"{self.name}: {error.strerror}")
+        except OSError as error:
+            return HealthResult.failing("failed", f"{self.name}: {error}")
+        latency = round(1000 * (perf_counter() - began), 3)
+        addresses = sorted({str(entry[4][0]) for entry in found})
+        data: dict[str, object] = {
+            "addresses": addresses[:8],
+            "count": len(addresses),
+            "latency_ms": latency,
+        }
+        if self.expect and not set(self.expect) & set(addresses):
+            shown = ", ".join(addresses[:8])
+            return HealthResult.failing("unexpected_address", f"{self.name} is {shown}", **data)
+        return HealthResult(Status.HEALTHY, data=data)

@@ -1,0 +1,256 @@
+"""Where the server listens: the addresses, binding them early, and what the operator is told.
+
+The ports are bound before the application is loaded, so that a taken port is reported at once.
+"""
+
+import errno
+import logging
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from ipaddress import IPv6Address
+from pathlib import Path
+
+from combine_health.engine.redaction import Redactor
+
+log = logging.getLogger("combine_health")
+
+DEFAULT_LISTEN = "127.0.0.1"
+DEFAULT_PORT = 8000
+ENDPOINTS = ("/health", "/health/ready", "/health/detailed")  # printed at the start
+RESERVED_FILES = 256  # descriptors for files, pools and plugins
+FEWEST_CONNECTIONS = 64
+_LISTEN_STATE = "0A"  # of a socket in /proc/net/tcp, see proc_pid_net(5)
+
+
+class StartError(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+
+def addresses(ini: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:
+    """Return the ``host:port`` pairs to listen on.
+
+    ``LISTEN`` wins over the ini's ``listen`` or ``host``. ``PORT`` wins over every port of the ini
+    and completes the entries of ``LISTEN`` that have no port. Raises `StartError` for an unusable
+    value.
+    """
+    port_variable = environ.get("PORT", "").strip()
+    port = _port(port_variable, "PORT") if port_variable else None
+    listen_variable = environ.get("LISTEN", "").split()
+    if listen_variable:
+        fallback = port if port is not None else _port(str(ini.get("port", DEFAULT_PORT)), "port")
+        return [_pair(entry, "LISTEN", fallback, None) for entry in listen_variable]
+    fallback = _port(str(ini.get("port", DEFAULT_PORT)), "port")
+    entries = str(ini.get("listen") or ini.get("host") or DEFAULT_LISTEN).split()
+    return [_pair(entry, "listen", fallback, port) for entry in entries]
+
+
+def _pair(entry: str, setting: str, fallback: int, forced: int | None) -> str:
+    match = re.fullmatch(r"(?P<host>\[[^\]]+\]|[^:]+)(:(?P<port>[^:]*))?", entry)
+    if match is None and _is_ipv6(entry):
+        match = re.fullmatch(r"(?P<host>.+)(?P<port>)", f"[{entry}]")
+    if match is None:
+        raise StartError(f"{setting} is {entry!r}: write host:port, such as 127.0.0.1:8000")
+    port = forced
+    if port is None:
+        port = _port(match["port"], setting) if match["port"] else fallback
+    return f"{match['host']}:{port}"
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _port(text: str, setting: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise StartError(
+            f"{setting} is {text!r}: write a number from 1 to 65535, without quotes (0 takes any"
+            " free port)"
+        )
+    return int(text)
+
+
+def listen_on(
+    places: list[tuple[int, int, int, tuple[str, int]]],
+    backlog: int,
+    command_for: Callable[[int], str],
+) -> list[socket.socket]:
+    """Bind and listen on every place (family, type, protocol, address).
+
+    ``command_for(port)`` is the command that starts the server on another port; the message for a
+    taken port shows it. Raises `StartError` for the first place that fails, and closes the others.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, address in places:
+            sockets.append(_listen(family, kind, protocol, address, backlog))
+    except OSError as error:
+        for bound in sockets:
+            bound.close()
+        raise StartError(_explain(error, address[0], address[1], command_for)) from error
+    return sockets
+
+
+def _listen(
+    family: int, kind: int, protocol: int, address: tuple[str, int], backlog: int
+) -> socket.socket:
+    listener = socket.socket(family, kind, protocol)
+    try:
+        # As in waitress: a port in TIME_WAIT is free, one with a listener is not.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(backlog)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _explain(error: OSError, host: str, port: int, command_for: Callable[[int], str]) -> str:
+    if error.errno == errno.EADDRINUSE:
+        command = command_for(free_port(host, port))
+        return f"port {port} on {host} is taken by {holder(port)}.\nFor another port: {command}"
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        command = command_for(free_port(host, max(port, 8000)))
+        return (
+            f"this user may not open port {port} on {host} (ports below 1024 are for root)."
+            f"\nFor another port: {command}"
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is no address of this machine: correct listen in the ini file, or LISTEN"
+    return f"cannot listen on {host}:{port}: {error.strerror or error}"
+
+
+def free_port(host: str, taken: int) -> int:
+    """Return a free port on ``host``, close to ``taken`` if possible; 0 if there is none."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for port in [*range(taken + 1, min(taken + 50, 65536)), 0]:
+        with socket.socket(family, socket.SOCK_STREAM) as attempt:
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                attempt.bind((host, port))
+                attempt.listen(1)
+            except OSError:
+                continue
+            found: int = attempt.getsockname()[1]
+            return found
+    return 0
+
+
+def holder(port: int) -> str:
+    """Describe the process that listens on the TCP port: command and process id if readable."""
+    owners = dict(_listeners(port))
+    sockets = {f"socket:[{inode}]" for inode in owners}
+    for process in _processes():
+        if not sockets.isdisjoint(_open_files(process)):
+            return f"{_command(process)} (process {process.name})"
+    for uid in owners.values():
+        return f"a process of the user {_user(uid)} (sudo ss -ltnp 'sport = :{port}' names it)"
+    return "another process"
+
+
+def _listeners(port: int) -> Iterator[tuple[str, int]]:
+    """Yield inode and user id of each socket that listens on ``port``."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except OSError:  # not Linux, or IPv6 is off
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == _LISTEN_STATE and int(fields[1].rpartition(":")[2], 16) == port:
+                yield fields[9], int(fields[7])
+
+
+def _processes() -> Iterator[Path]:
+    proc = Path("/proc")
+    if proc.is_dir():
+        yield from (entry for entry in proc.iterdir() if entry.name.isdigit())
+
+
+def _open_files(process: Path) -> Iterator[str]:
+    try:
+        links = list((process / "fd").iterdir())
+    except OSError:  # another user's process, or one that has just ended
+        return
+    for link in links:
+        with suppress(OSError):  # closed in the meantime
+            yield str(link.readlink())
+
+
+def _command(process: Path) -> str:
+    try:
+        words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return "another process"
+    return Redactor().text(" ".join(filter(None, words)), 160) or "another process"
+
+
+def _user(uid: int) -> str:
+    import pwd  # not on Windows
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def reserve_descriptors(connections: int) -> int:
+    """Raise the soft limit of open files for ``connections``; return how many of them fit.
+
+    A server that accepts more than the limit allows fails at every accept, and its log files fail
+    with it.
+    """
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return connections
+    wanted = connections + RESERVED_FILES
+    if soft < wanted:
+        raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(ValueError, OSError):  # a sandbox may forbid it: the soft limit stays
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+            soft = raised
+    if soft >= wanted:
+        return connections
+    fitting = max(FEWEST_CONNECTIONS, soft - RESERVED_FILES)
+    log.info("at most %d connections: the limit of open files is %d", fitting, soft)
+    return fitting
+
+
+def announce(listening: Iterable[tuple[str, str]], banner: str, prefix: str | None) -> None:
+    """Print the addresses (host, port) and the lines of ``banner``, with ``{url}`` filled in.
+
+    ``prefix`` stands before the paths of the health endpoints; ``None`` if there are none.
+    """
+    urls = list(dict.fromkeys(_url(host, port) for host, port in listening))
+    lines = [f"Serving on {url}" for url in urls]
+    if prefix is not None and urls[0].startswith("http"):
+        lines += [f"  {urls[0]}{prefix}{path}" for path in ENDPOINTS]
+    lines += [line.replace("{url}", urls[0]) for line in banner.strip().splitlines()]
+    try:
+        if sys.stdout is not None:  # None if it was closed before the start
+            sys.stdout.write("\n".join(lines) + "\n")
+            sys.stdout.flush()
+    except OSError as error:  # a full disk must not keep the server from serving
+        log.warning("cannot print where the service listens: %s", error)
+    log.info("serving on %s", ", ".join(urls))
+
+
+def _url(host: str, port: str) -> str:
+    if host == "unix":  # waitress gives the path as the port
+        return f"unix:{port}"
+    if host in {"0.0.0.0", "::", "127.0.0.1", "::1"}:  # noqa: S104 - shown, not bound
+        host = "localhost"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

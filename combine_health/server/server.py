@@ -1,0 +1,226 @@
+"""waitress with a health lane, a bounded queue and a graceful end.
+
+It uses private parts of waitress; ``tests/unit/health/server/test_server_contract.py`` names them.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from threading import RLock
+from typing import Any
+
+from waitress import trigger, wasyncore
+from waitress.adjustments import Adjustments
+from waitress.proxy_headers import proxy_headers_middleware
+from waitress.server import BaseWSGIServer, create_server
+from waitress.task import ThreadedTaskDispatcher
+
+from combine_health.engine.log_throttle import Quiet
+from combine_health.engine.registry import HealthRegistry, IHealthRegistry
+from combine_health.server.channel import IDLE, Channel
+from combine_health.server.drain import Drain, Phase, on_signals
+from combine_health.server.lane import Lane, RawAnswer, lane_of, queue_is_full
+from combine_health.server.loop import Loop, short_switch_interval
+from combine_health.server.proxies import TrustedProxies, parse_proxies
+from combine_health.server.workers import Workers
+from combine_health.settings import HealthSettings
+
+log = logging.getLogger("combine_health")
+
+QUEUE_PER_THREAD = 100
+
+
+class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress has no types
+    """Gives requests to the worker threads, except those for the lane or beyond a full queue."""
+
+    def __init__(self, lane: Lane, workers: Workers) -> None:
+        super().__init__()
+        self.lane = lane
+        self.workers = workers
+        self.queue = workers.queue
+        self.queue_logger = self._log = Quiet(ThreadedTaskDispatcher.queue_logger)
+        self.set_thread_count(workers.threads)
+
+    def add_task(self, task: Channel) -> None:
+        """Take over a channel with requests. The caller holds its ``requests_lock``.
+
+        The caller is the I/O thread, or a worker thread that passes on the next pipelined request.
+        In both cases it is that request's turn.
+        """
+        if task.close_when_flushed:
+            task.discard_requests()
+        while task.requests:
+            answer = self.lane.answer(task.requests[0]) or self._refusal(task)
+            if answer is None:
+                super().add_task(self.workers.job(task))
+                return
+            task.give(answer)
+            if task.requests:
+                task.requests.pop(0).close()
+        task.continue_half_read()
+
+    def _refusal(self, channel: Channel) -> RawAnswer | None:
+        if not self.workers.full:
+            return None
+        self._log.warning("Task queue is full: a request was refused with 503")
+        return queue_is_full(
+            channel.requests[0],
+            ident=channel.adj.ident,
+            waiting=len(self.queue),
+            oldest=self.workers.oldest,
+        )
+
+
+class Server:
+    """The servers of waitress (one per address), run by a loop that can end them gracefully.
+
+    ``passed`` are the keys of waitress, ``own`` those of `read_server`. ``registry`` is the
+    application's, ``None`` if it lacks the health add-on.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        passed: Mapping[str, Any],
+        own: Mapping[str, Any],
+        registry: Any | None = None,
+    ) -> None:
+        adj = Adjustments(**passed)
+        self._health: HealthRegistry | None = registry and registry.getUtility(IHealthRegistry)
+        settings = self._health.settings if self._health else HealthSettings()
+        self._workers = Workers(
+            adj.threads,
+            own["queue_limit"] or QUEUE_PER_THREAD * adj.threads,
+            settings.saturated_after,
+            *([self._health.clock.monotonic] if self._health else []),
+        )
+        self._lane = lane_of(self._health, registry, adj)
+        self._drain = Drain(wait=own["drain_seconds"], stop=own["stop_timeout"])
+        self._map: dict[int, Any] = {}
+        self._wake = trigger.trigger(self._map)
+        # A signal handler may interrupt the thread that holds it, hence reentrant.
+        self._waking = RLock()
+        self._closed = False
+        self._loop = Loop(self._map, wasyncore.read, wasyncore.write)
+        self._dispatcher = Dispatcher(self._lane, self._workers)
+        behind_proxies = _behind(TrustedProxies(parse_proxies(adj.trusted_proxy or "")), app, adj)
+        passed = {key: value for key, value in passed.items() if "proxy" not in key}
+        passed["clear_untrusted_proxy_headers"] = False  # `behind_proxies` clears them
+        made = create_server(behind_proxies, map=self._map, _dispatcher=self._dispatcher, **passed)
+        self.adj = made.adj
+        self.listening: list[tuple[str, str]] = getattr(made, "effective_listen", None) or [
+            (made.effective_host, made.effective_port)
+        ]
+        self._servers = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
+        for server in self._servers:
+            server.channel_class = partial(Channel, lane=self._lane, loop=self._loop)
+        if self._health is not None:
+            self._health.read_saturation = self._workers.read
+            self._health.runner.start()
+
+    def run(self) -> None:
+        """Serve until SIGTERM, SIGINT or `terminate`, then finish the requests and return."""
+        finishing = False
+        try:
+            with on_signals(self.terminate, self._interrupt), short_switch_interval():
+                while (phase := self._drain.phase) is not Phase.OVER:
+                    if phase is not Phase.SERVING:
+                        self._report_draining()
+                    if phase is Phase.FINISHING:
+                        if not finishing:
+                            self._stop_listening()
+                        finishing = True
+                        if self._is_finished():
+                            break
+                    self._step(finishing)
+        finally:
+            self._close()
+
+    def terminate(self) -> None:
+        """Start to end, as SIGTERM does. Any thread may call it, even after the end."""
+        self._drain.terminate()
+        self._wake_up()
+
+    def _interrupt(self) -> None:
+        self._drain.interrupt()
+        self._wake_up()
+
+    def _wake_up(self) -> None:
+        # The loop may have seen the new phase and closed already. Then the trigger's descriptor is
+        # invalid, or belongs to something else.
+        with self._waking:
+            if not self._closed:
+                self._wake.pull_trigger()
+
+    def _step(self, finishing: bool) -> None:
+        pause = min(self.adj.asyncore_loop_timeout, self._workers.every, self._drain.left)
+        for server in self._servers:
+            self._loop.recheck(server)  # it counts connections and closes abandoned ones
+        self._loop.turn(min(pause, IDLE / 5) if finishing else pause, self._workers.worked_on())
+        self._workers.observe()
+
+    def _report_draining(self) -> None:
+        if self._lane.draining:
+            return
+        self._lane.draining = True
+        if self._health is not None:
+            self._health.draining = True
+        log.info("draining: not ready from now on")
+
+    def _stop_listening(self) -> None:
+        """Accept the clients that are already in the backlog, then close the listening sockets."""
+        for server in self._servers:
+            self._loop.forget(server.socket.fileno())
+            self._loop.accept(server, self.adj.backlog)
+            # Its own close() would also close the trigger, with which workers wake the loop.
+            wasyncore.dispatcher.close(server)
+
+    def _is_finished(self) -> bool:
+        now = time.time()
+        channels = self._channels()
+        for channel in channels:
+            if channel.is_idle(now):
+                channel.close_when_flushed = True
+                self._loop.recheck(channel)
+        return not channels and self._workers.idle
+
+    def _channels(self) -> list[Channel]:
+        return [one for one in list(self._map.values()) if isinstance(one, Channel)]
+
+    def _close(self) -> None:
+        unfinished = [str(job) for job in (*self._workers.running(), *self._workers.queue)]
+        if unfinished:
+            shown = ", ".join(unfinished[:10])
+            log.warning("ending with %d requests unfinished: %s", len(unfinished), shown)
+        for channel in self._channels():
+            channel.handle_close()
+        self._dispatcher.shutdown(timeout=IDLE)
+        for server in self._servers:
+            server.close()
+        with self._waking:
+            self._closed = True
+            self._wake.close()
+        self._loop.close()
+
+
+def _behind(trusted: TrustedProxies, app: Any, adj: Any) -> Callable[[dict[str, Any], Any], Any]:
+    """Return ``app`` such that it sees the forwarded client address, but only from ``trusted``."""
+
+    def with_headers_of(peer: str | None) -> Any:
+        return proxy_headers_middleware(
+            app,
+            trusted_proxy=peer,
+            trusted_proxy_count=adj.trusted_proxy_count,
+            trusted_proxy_headers=adj.trusted_proxy_headers,
+            clear_untrusted=adj.clear_untrusted_proxy_headers,
+            log_untrusted=adj.log_untrusted_proxy_headers,
+        )
+
+    trusting, plain = with_headers_of("*"), with_headers_of(None)
+
+    def choose(environ: dict[str, Any], start_response: Any) -> Any:
+        chosen = trusting if environ["REMOTE_ADDR"] in trusted else plain
+        return chosen(environ, start_response)
+
+    return choose
