@@ -14,9 +14,9 @@ Include it with ``config.include("combine_auth")``, after ``combine_core``. It b
   authenticated needs none. A view for others than browsers says ``require_csrf=False``;
 * sign-in with providers of OpenID Connect: the page ``/auth/sign-in`` with a button for each,
   ``POST /auth/<provider>/start``, ``/auth/<provider>/callback``, and ``/auth/error?code=...``, where
-  whatever fails ends (:class:`combine_auth.failure.FailureCode`). A user is found by issuer and
+  whatever fails ends (:class:`combine_auth.failures.FailureCode`). A user is found by issuer and
   subject, never by an e-mail address. No connection to the database is held while a provider is
-  asked. A view may raise :class:`combine_auth.failure.SignInFailure` too;
+  asked. A view may raise :class:`combine_auth.failures.SignInFailure` too;
 * ``/account``, ``/auth/invitation``, ``POST /auth/local`` and ``POST /auth/sign-out``;
 * refusal of unknown hosts (:mod:`combine_auth.host_check`), CORS for ALLOWED_ORIGINS
   (:mod:`combine_auth.cors`), rate limits (:mod:`combine_auth.limits`), and the audit

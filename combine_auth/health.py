@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from combine_auth.openid import OidcClient, providers_of, redirect_uri
+from combine_auth.openid import OidcClient, identity_providers, redirect_uri
 from combine_auth.settings import AuthSettings
 from combine_core.settings import DEPLOYED, CoreSettings, settings_of
 from combine_health import HealthResult
@@ -50,14 +50,14 @@ REMEDIES = {
 def sign_in(registry: Registry) -> HealthResult:
     """With whom people can sign in, and whether those answer."""
     core = settings_of(registry, CoreSettings)
-    providers = providers_of(registry)
+    providers = identity_providers(registry)
     facts: dict[str, object] = {
         "public_url": core.public_url,
         "in_allowed_origins": core.public_url in core.allowed_origins,
     }
     away: list[str] = []
     for name, client in providers.clients.items():
-        failure = client.look(MAX_AGE_S)
+        failure = client.check(MAX_AGE_S)
         facts[name] = _facts(client, core.public_url, failure.detail if failure else "answers")
         if failure is not None:
             away.append(f"{name}: {failure.detail}")
@@ -99,7 +99,7 @@ def includeme(config: Configurator) -> None:
     config.include("combine_health")
     config.include("combine_auth")
     settings = config.add_addon_settings(AuthSettings)
-    clients = providers_of(config.registry).clients.values()
+    clients = identity_providers(config.registry).clients.values()
     config.add_health_check(
         "sign_in",
         sign_in,

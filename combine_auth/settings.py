@@ -32,7 +32,7 @@ Domains = Annotated[tuple[str, ...], parsed(values.domains)]
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderSettings:
+class IdentityProviderSettings:
     """What is set for one provider; `faults` says why an id or secret that was given is not here.
 
     :ivar client_id_variable: for messages
@@ -232,7 +232,7 @@ class AuthSettings(AddonSettings):
             f"{name}_email_domains": (Domains, _email_domains(name)),
         }
 
-    def of_provider(self, name: str) -> ProviderSettings:
+    def of_provider(self, name: str) -> IdentityProviderSettings:
         """What is set for a provider that `auth_providers` names. Raises LookupError for others."""
         fields = {d.field: d for d in self.declared()}
         try:
@@ -241,7 +241,7 @@ class AuthSettings(AddonSettings):
             )
         except KeyError:
             raise LookupError(f"{name} is not among AUTH_PROVIDERS") from None
-        return ProviderSettings(
+        return IdentityProviderSettings(
             client_id=getattr(self, client_id.field),
             client_secret=getattr(self, secret.field),
             issuer=getattr(self, issuer.field),

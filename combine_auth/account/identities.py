@@ -11,7 +11,7 @@ from pyramid.httpexceptions import HTTPConflict, HTTPNotFound, HTTPSeeOther
 from combine_auth.account.own import OwnAccount
 from combine_auth.audit import Action, record_request
 from combine_auth.identities import LastIdentity, list_identities, unlink
-from combine_auth.openid import providers_of
+from combine_auth.openid import identity_providers
 from combine_auth.sign_in.fresh import is_fresh
 from combine_auth.sign_in.leave import let_forms_leave
 
@@ -32,7 +32,7 @@ class IdentityViews:
         dbsession = self.request.dbsession
         fresh = is_fresh(dbsession, self.context.session_id)
         mine = {identity.provider for identity in list_identities(dbsession, self.user_id)}
-        clients = providers_of(self.request.registry).clients.values()
+        clients = identity_providers(self.request.registry).clients.values()
         return {
             "fresh": fresh,
             "providers": [

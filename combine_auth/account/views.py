@@ -14,7 +14,7 @@ from combine_auth.account.own import OwnAccount
 from combine_auth.audit import Action, record_request
 from combine_auth.identities import UNVERIFIED_DOMAIN, list_identities
 from combine_auth.oauth_server.grants import revoke_grants_of
-from combine_auth.openid import providers_of
+from combine_auth.openid import identity_providers
 from combine_auth.sessions import end_session, end_sessions_of, list_sessions
 from combine_auth.tokens import list_tokens, revoke_token
 
@@ -32,7 +32,7 @@ class AccountViews:
     def show(self) -> Any:
         """The page."""
         dbsession = self.request.dbsession
-        clients = providers_of(self.request.registry).clients
+        clients = identity_providers(self.request.registry).clients
         return {
             "me": self.context.identity,
             "has_address": not self.context.identity.email.endswith(f"@{UNVERIFIED_DOMAIN}"),

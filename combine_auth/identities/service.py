@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from combine_auth.failure import FailureCode, SignInFailure
+from combine_auth.failures import FailureCode, SignInFailure
 from combine_auth.identities.invitations import use_invitation
 from combine_auth.identities.model import LinkedIdentity
 from combine_core.users import InvalidEmail, User, add_user, clean_email

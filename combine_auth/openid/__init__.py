@@ -1,7 +1,7 @@
-"""OpenID Connect: providers as data, one client for each, ID tokens verified.
+"""OpenID Connect: identity providers as data, a client for each, and verified ID tokens.
 
-Knows of no session and no table. :func:`providers_of` gives the clients of an application;
-:mod:`combine_auth.openid.hookspecs` says how a package adds a provider.
+Uses neither sessions nor tables. :func:`identity_providers` returns the clients of an application;
+:mod:`combine_auth.openid.plugins` says how a package adds a provider.
 """
 
 from __future__ import annotations
@@ -9,10 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from combine_auth.openid.client import OidcClient
-from combine_auth.openid.failures import refused
-from combine_auth.openid.hookspecs import hookimpl
-from combine_auth.openid.provider import Claims, Provider, redirect_uri
-from combine_auth.openid.providers import KEY, Providers, make_providers, providers_of
+from combine_auth.openid.http import Timeouts
+from combine_auth.openid.id_token import Claims
+from combine_auth.openid.identity_provider import IdentityProvider, redirect_uri
+from combine_auth.openid.plugins import hookimpl
+from combine_auth.openid.providers import (
+    REGISTRY_KEY,
+    IdentityProviders,
+    identity_providers,
+    make_identity_providers,
+)
 from combine_auth.settings import AuthSettings
 
 if TYPE_CHECKING:
@@ -20,21 +26,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Claims",
+    "IdentityProvider",
+    "IdentityProviders",
     "OidcClient",
-    "Provider",
-    "Providers",
+    "Timeouts",
     "hookimpl",
-    "providers_of",
+    "identity_providers",
     "redirect_uri",
-    "refused",
 ]
 
 
 def includeme(config: Configurator) -> None:
-    """Make the clients of the application's providers. Asks none of them anything."""
+    """Make the clients of the application's identity providers. Does no I/O."""
     settings = config.add_addon_settings(AuthSettings)
-    providers = make_providers(settings, config.registry.settings)
-    config.registry[KEY] = providers
+    providers = make_identity_providers(settings, config.registry.settings)
+    config.registry[REGISTRY_KEY] = providers
     for name, client in providers.clients.items():
         intr = config.introspectable("combine sign-in", name, client.provider.title, "provider")
         intr["issuer"] = client.provider.issuer

@@ -1,7 +1,7 @@
-"""Verify an ID token (OpenID Connect Core 1.0, 3.1.3.7): strictly, and with no other exception than one.
+"""Verify an ID token (OpenID Connect Core 1.0, 3.1.3.7), and read its claims.
 
-What counts is the provider as configured. Neither the token's header nor the provider's metadata may
-add an algorithm, a key or an issuer.
+Only the configured provider counts. Neither the token's header nor the provider's metadata can add an
+algorithm, a key or an issuer.
 """
 
 from __future__ import annotations
@@ -9,77 +9,120 @@ from __future__ import annotations
 import hmac
 import json
 import math
+import re
 from base64 import urlsafe_b64decode
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from joserfc import jwt
 from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jws import JWSRegistry
 
-from combine_auth.failure import FailureCode, SignInFailure
-from combine_auth.openid.failures import plain
-from combine_auth.openid.provider import TENANT, Claims, Provider
-from combine_auth.openid.signing_keys import SigningKey
-from combine_auth.openid.statements import claims_from
-from combine_auth.setting_values import GUID
+from combine_auth.failures import FailureCode, SignInFailure, one_line
+from combine_auth.openid.discovery import SigningKey
+from combine_auth.openid.identity_provider import PERSONAL_TENANT, TENANT, IdentityProvider
+from combine_auth.setting_values import GUID, ORGANIZATIONS
 
 LEEWAY_S: Final = 60
-# A token is made for the code that it is exchanged for: moments ago.
-OLDEST_S: Final = 600
-LARGEST: Final = 32_000
-_LARGEST_HEADER: Final = 512
-_LONGEST_SUBJECT: Final = 255
-# What joserfc and json make of odd tokens.
+# A token is made when the code is exchanged, so it is only moments old.
+MAX_AGE_S: Final = 600
+MAX_LENGTH: Final = 32_000
+_MAX_HEADER: Final = 512
+_MAX_SUBJECT: Final = 255
+_MAX_NAME: Final = 200
+_MAX_DOMAIN: Final = 253
+_MAX_TIMESTAMP: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+# Roughly an address. Only the provider can say whether it belongs to the person.
+_EMAIL: Final = re.compile(r"[^\s@\x00-\x1f]{1,64}@[^\s@\x00-\x1f]{1,190}")
+# What joserfc and json raise for malformed tokens.
 _UNREADABLE: Final = (JoseError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
 class UnknownKey(SignInFailure):
-    """No key that is known verifies it: the provider may have new ones."""
+    """None of the known keys verifies the token: the provider may have published new ones."""
 
 
-def verified(
-    token: object, keys: Sequence[SigningKey], provider: Provider, *, nonce: str, now: float
-) -> Claims:
-    """What the token says, if all of it is in order.
+@dataclass(frozen=True)
+class Claims:
+    """The claims of a verified ID token.
 
-    :param token: as the token endpoint gave it
-    :param nonce: that was sent with the authorization request
-    :param now: seconds since the epoch
-    :raises UnknownKey: its signature is by none of the keys
-    :raises SignInFailure: anything else
+    :ivar issuer: in its canonical form; Microsoft's with the token's own tenant. Together with `subject`
+        it identifies the person for good
+    :ivar email: a well-formed address, or ``None``; it belongs to the person only if `email_verified`
+    :ivar tenant: Microsoft's ``tid``
+    :ivar hosted_domain: Google's ``hd``
+    :ivar auth_time: when the person last authenticated at the provider, if the token says so
     """
-    claims, key = _signed(token, keys, provider)
+
+    issuer: str
+    subject: str
+    email: str | None = None
+    email_verified: bool = False
+    name: str | None = None
+    tenant: str | None = None
+    hosted_domain: str | None = None
+    auth_time: datetime | None = None
+
+
+def verify_id_token(
+    token: object, keys: Sequence[SigningKey], provider: IdentityProvider, *, nonce: str, now: float
+) -> Claims:
+    """Verify the token, check that the service lets the person in, and return the claims.
+
+    :param token: as the token endpoint gave it, not validated
+    :param nonce: the nonce of the authorization request
+    :param now: seconds since the epoch
+    :raises UnknownKey: none of the keys verifies the signature
+    :raises SignInFailure: any other check failed
+    """
+    claims, key = _verify_signature(token, keys, provider)
     tenant = _tenant(claims, provider)
     issuer = _issuer(claims, provider, tenant)
     _check_key(key, claims, provider)
     _check_audience(claims, provider.client_id)
     _check_times(claims, now)
     _check_nonce(claims, nonce)
-    return claims_from(claims, provider, issuer=issuer, subject=_subject(claims), tenant=tenant)
+    email = _email(claims.get("email"))
+    found = Claims(
+        issuer=issuer,
+        subject=_subject(claims),
+        email=email,
+        email_verified=email is not None and _is_verified(claims, provider),
+        name=_name(claims.get("name")),
+        tenant=tenant,
+        hosted_domain=_domain(claims.get("hd")),
+        auth_time=_auth_time(claims.get("auth_time")),
+    )
+    _check_allowed(found, provider)
+    return found
 
 
-def invalid(why: str) -> SignInFailure:
-    """The failure for a token that is not in order."""
+def _invalid(why: str) -> SignInFailure:
     return SignInFailure(FailureCode.ID_TOKEN_INVALID, f"the ID token {why}")
 
 
-def _signed(
-    token: object, keys: Sequence[SigningKey], provider: Provider
+# The signature.
+
+
+def _verify_signature(
+    token: object, keys: Sequence[SigningKey], provider: IdentityProvider
 ) -> tuple[dict[str, Any], SigningKey]:
-    """The claims under a good signature, and the key that it is by."""
+    """The signed claims, and the key that verifies them."""
     if not isinstance(token, str) or not token.isascii():
-        raise invalid("is missing" if token is None else "is no text")
-    if len(token) > LARGEST:
-        raise invalid(f"is larger than {LARGEST} characters")
+        raise _invalid("is missing" if token is None else "is no text")
+    if len(token) > MAX_LENGTH:
+        raise _invalid(f"is larger than {MAX_LENGTH} characters")
     algorithm, kid = _header(token)
     if algorithm not in provider.algorithms:
-        raise invalid(f"is signed with {plain(algorithm)}, not {' or '.join(provider.algorithms)}")
-    fitting = [key for key in keys if key.algorithm == algorithm and kid in (None, key.kid)]
-    if not fitting:
-        raise UnknownKey(FailureCode.ID_TOKEN_INVALID, f"no key has the id {plain(str(kid))}")
+        accepted = " or ".join(provider.algorithms)
+        raise _invalid(f"is signed with {one_line(algorithm)}, not {accepted}")
+    matching = [key for key in keys if key.algorithm == algorithm and kid in (None, key.kid)]
+    if not matching:
+        raise UnknownKey(FailureCode.ID_TOKEN_INVALID, f"no key has the id {one_line(str(kid))}")
     registry = JWSRegistry(algorithms=[algorithm], strict_check_header=False)
-    for key in fitting:
+    for key in matching:
         try:
             claims = jwt.decode(token, key.key, registry=registry).claims
         except BadSignatureError:
@@ -88,37 +131,40 @@ def _signed(
             why = f"cannot be read ({type(error).__name__})"
         else:
             return claims, key
-        raise invalid(why)
+        raise _invalid(why)
     raise UnknownKey(FailureCode.ID_TOKEN_INVALID, "no key verifies the ID token's signature")
 
 
 def _header(token: str) -> tuple[str, str | None]:
     """Algorithm and key id."""
     encoded = token.partition(".")[0]
-    if len(encoded) > 2 * _LARGEST_HEADER or token.count(".") != 2:
-        raise invalid("is no signed token")
+    if len(encoded) > 2 * _MAX_HEADER or token.count(".") != 2:
+        raise _invalid("is no signed token")
     try:
         header = json.loads(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
     except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict):
-        raise invalid("has no header")
+        raise _invalid("has no header")
     algorithm, kid = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or not isinstance(kid, str | None):
-        raise invalid("has an unusable header")
+        raise _invalid("has an unusable header")
     return algorithm, kid
 
 
-def _check_key(key: SigningKey, claims: dict[str, Any], provider: Provider) -> None:
-    # Microsoft: a key of one tenant, or of personal accounts, signs for nobody else.
+def _check_key(key: SigningKey, claims: dict[str, Any], provider: IdentityProvider) -> None:
+    # Microsoft has keys that sign for a single tenant, or for personal accounts only.
     if key.issuer is not None and TENANT in provider.issuer:
         tenant = claims.get("tid")
         wanted = key.issuer.replace(TENANT, tenant) if isinstance(tenant, str) else None
         if claims.get("iss") != wanted:
-            raise invalid("is signed with a key of another issuer")
+            raise _invalid("is signed with a key of another issuer")
 
 
-def _tenant(claims: dict[str, Any], provider: Provider) -> str | None:
+# Who made the token, for whom, and when.
+
+
+def _tenant(claims: dict[str, Any], provider: IdentityProvider) -> str | None:
     tenant = claims.get("tid")
     if TENANT not in provider.issuer:
         return tenant if isinstance(tenant, str) and GUID.fullmatch(tenant) else None
@@ -131,73 +177,132 @@ def _tenant(claims: dict[str, Any], provider: Provider) -> str | None:
     return tenant
 
 
-def _issuer(claims: dict[str, Any], provider: Provider, tenant: str | None) -> str:
-    """The issuer in its one spelling."""
+def _issuer(claims: dict[str, Any], provider: IdentityProvider, tenant: str | None) -> str:
+    """The issuer in its canonical form."""
     if TENANT in provider.issuer:
         return provider.issuer.replace(TENANT, str(tenant))
     named = claims.get("iss")
     if named != provider.issuer and not (
         isinstance(named, str) and named in provider.other_issuers
     ):
-        shown = plain(named) if isinstance(named, str) else "none"
-        raise invalid(f"is of another issuer: {shown}")
+        shown = one_line(named) if isinstance(named, str) else "none"
+        raise _invalid(f"is of another issuer: {shown}")
     return provider.issuer
 
 
 def _check_audience(claims: dict[str, Any], client_id: str) -> None:
     audience, party = claims.get("aud"), claims.get("azp")
     if isinstance(audience, list) and all(isinstance(one, str) for one in audience):
-        several = len(set(audience)) > 1
-        meant = client_id in audience
+        has_several = len(set(audience)) > 1
+        is_ours = client_id in audience
     else:
-        several, meant = False, audience == client_id
-    if not meant:
-        raise invalid("is for another client")
-    if party is None and several:
-        raise invalid("is for several clients, and does not say for which of them it was made")
+        has_several, is_ours = False, audience == client_id
+    if not is_ours:
+        raise _invalid("is for another client")
+    if party is None and has_several:
+        raise _invalid("is for several clients, and does not say for which of them it was made")
     if party is not None and party != client_id:
-        raise invalid("was made for another client")
+        raise _invalid("was made for another client")
 
 
 def _check_times(claims: dict[str, Any], now: float) -> None:
-    expires, issued = _moment(claims, "exp"), _moment(claims, "iat")
+    expires, issued = _timestamp(claims, "exp"), _timestamp(claims, "iat")
     if expires is None or issued is None:
-        raise invalid("does not say when it was made and when it expires")
+        raise _invalid("does not say when it was made and when it expires")
     if now - expires > LEEWAY_S:
-        raise invalid(f"expired {now - expires:.0f} s ago; is the clock of this machine right?")
-    if now - issued > OLDEST_S:
-        raise invalid(f"was made {now - issued:.0f} s ago; is the clock of this machine right?")
-    for name, moment in (("iat", issued), ("nbf", _moment(claims, "nbf"))):
+        raise _invalid(f"expired {now - expires:.0f} s ago; is the clock of this machine right?")
+    if now - issued > MAX_AGE_S:
+        raise _invalid(f"was made {now - issued:.0f} s ago; is the clock of this machine right?")
+    for name, moment in (("iat", issued), ("nbf", _timestamp(claims, "nbf"))):
         if moment is not None and moment - now > LEEWAY_S:
-            raise invalid(
+            raise _invalid(
                 f"is of the future: its {name} is {moment - now:.0f} s ahead; is the clock of this"
                 " machine right?"
             )
 
 
-def _moment(claims: dict[str, Any], name: str) -> float | None:
+def _timestamp(claims: dict[str, Any], name: str) -> float | None:
     """Seconds since the epoch."""
     value = claims.get(name)
     if value is None:
         return None
-    # Beyond that no clock goes, nor a float.
+    # Larger integers cannot be represented as a float.
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
-        raise invalid(f"has an unusable {name}")
+        raise _invalid(f"has an unusable {name}")
     return value if math.isfinite(value) else None
 
 
 def _check_nonce(claims: dict[str, Any], nonce: str) -> None:
     given = claims.get("nonce")
     if not isinstance(given, str) or not given or not nonce:
-        raise invalid("lacks the nonce that was asked for")
+        raise _invalid("lacks the nonce that was asked for")
     if not hmac.compare_digest(given.encode(errors="replace"), nonce.encode(errors="replace")):
-        raise invalid("was made for another sign-in: its nonce differs")
+        raise _invalid("was made for another sign-in: its nonce differs")
 
 
 def _subject(claims: dict[str, Any]) -> str:
     subject = claims.get("sub")
     if not isinstance(subject, str) or not subject:
-        raise invalid("does not say who it is about")
-    if len(subject) > _LONGEST_SUBJECT or not subject.isprintable() or not subject.isascii():
-        raise invalid(f"has a subject that is not at most {_LONGEST_SUBJECT} ASCII characters")
+        raise _invalid("does not say who it is about")
+    if len(subject) > _MAX_SUBJECT or not subject.isprintable() or not subject.isascii():
+        raise _invalid(f"has a subject that is not at most {_MAX_SUBJECT} ASCII characters")
     return subject
+
+
+# What it says about the person. A malformed claim counts as missing.
+
+
+def _is_verified(claims: dict[str, Any], provider: IdentityProvider) -> bool:
+    given = claims.get(provider.email_verified_claim)
+    # The type is compared as well, because 1 == True in Python.
+    return any(
+        type(given) is type(value) and given == value for value in provider.email_verified_values
+    )
+
+
+def _email(value: object) -> str | None:
+    if isinstance(value, str) and value.isprintable() and _EMAIL.fullmatch(value):
+        return value
+    return None
+
+
+def _name(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    shown = "".join(sign if sign.isprintable() else " " for sign in value[: 2 * _MAX_NAME])
+    return " ".join(shown.split())[:_MAX_NAME] or None
+
+
+def _domain(value: object) -> str | None:
+    if isinstance(value, str) and value.isprintable() and 0 < len(value) <= _MAX_DOMAIN:
+        return value.lower()
+    return None
+
+
+def _auth_time(value: object) -> datetime | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return datetime.fromtimestamp(value, UTC) if 0 <= value < _MAX_TIMESTAMP else None
+
+
+def _check_allowed(claims: Claims, provider: IdentityProvider) -> None:
+    """Apply the operator's restrictions on who may sign in."""
+    tenants = provider.allowed_tenants
+    if tenants and claims.tenant not in tenants:
+        is_organization = claims.tenant not in (None, PERSONAL_TENANT)
+        if not (is_organization and ORGANIZATIONS in tenants):
+            detail = f"the tenant {claims.tenant or 'without a name'} is not among those allowed"
+            raise SignInFailure(FailureCode.TENANT_NOT_ALLOWED, detail)
+    hosted = provider.allowed_hosted_domains
+    if hosted and claims.hosted_domain not in hosted:
+        detail = f"the account belongs to {claims.hosted_domain or 'no hosted domain'}"
+        raise SignInFailure(FailureCode.DOMAIN_NOT_ALLOWED, detail)
+    domains = provider.allowed_email_domains
+    if domains:
+        if claims.email is None or not claims.email_verified:
+            detail = "the provider does not vouch for an e-mail address"
+            raise SignInFailure(FailureCode.DOMAIN_NOT_ALLOWED, detail)
+        domain = claims.email.rpartition("@")[2].lower()
+        if domain not in domains:
+            detail = f"addresses of {one_line(domain)} are not let in"
+            raise SignInFailure(FailureCode.DOMAIN_NOT_ALLOWED, detail)

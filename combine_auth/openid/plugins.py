@@ -1,37 +1,78 @@
-"""Providers that installed packages bring; one that is broken hides no other."""
+"""The hook by which an installed package adds an identity provider, and the loading of such packages.
+
+In the package::
+
+    from combine_auth.oidc import Provider, hookimpl
+
+    @hookimpl
+    def combine_auth_register_providers(register, settings):
+        register(
+            Provider(
+                name="acme",
+                title="Acme",
+                issuer="https://id.acme.example",
+                discovery_url="https://id.acme.example/.well-known/openid-configuration",
+            )
+        )
+
+and in its metadata, the module that holds the function::
+
+    [project.entry-points."combine.auth_providers"]
+    acme = "my_package.provider"
+
+Such a provider is offered if ``AUTH_PROVIDERS`` names it, with ``ACME_CLIENT_ID`` and
+``ACME_CLIENT_SECRET``. A provider that brings its own client ID and secret is always offered.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Final
 
 import pluggy
 from pyramid.exceptions import ConfigurationError
 
-from combine_auth.openid import hookspecs
-from combine_auth.openid.provider import Provider
+from combine_auth.openid.identity_provider import IdentityProvider
 from combine_auth.settings import SHIPPED
 
 log = logging.getLogger(__name__)
 
+PROJECT: Final = "combine_auth_providers"
 ENTRY_POINT_GROUP: Final = "combine.auth_providers"
 _BROKEN: Final = (
     "sign-in plugin %s does not load or register: mend or uninstall it, or name it in"
     " combine_auth.disabled_provider_plugins"
 )
 
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
 
-def registered(settings: Mapping[str, Any], disabled: Iterable[str] = ()) -> dict[str, Provider]:
-    """The providers of all installed plugins, by name.
 
-    :param settings: those of the application, from its ini file
+@hookspec
+def combine_auth_register_providers(
+    register: Callable[[IdentityProvider], None], settings: Mapping[str, Any]
+) -> None:
+    """Register providers. Called once per application, while it is configured: do no I/O here.
+
+    :param register: takes an `IdentityProvider`
+    :param settings: the application's settings, from its ini file
+    """
+
+
+def load_plugins(
+    settings: Mapping[str, Any], disabled: Iterable[str] = ()
+) -> dict[str, IdentityProvider]:
+    """The providers of all installed plugins, by name. A broken plugin is logged and skipped.
+
+    :param settings: the application's settings, from its ini file
     :param disabled: names of plugins that are not loaded
     :raises ConfigurationError: a plugin implements a hook that does not exist
     """
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(sys.modules[__name__])
     skipped = set(disabled)
     for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda one: one.name):
         if point.name in skipped:
@@ -48,21 +89,22 @@ def registered(settings: Mapping[str, Any], disabled: Iterable[str] = ()) -> dic
             " combine_auth.disabled_provider_plugins"
         )
         raise ConfigurationError(message) from error
-    return _collected(manager, settings)
+    return _call_plugins(manager, settings)
 
 
-def _collected(manager: pluggy.PluginManager, settings: Mapping[str, Any]) -> dict[str, Provider]:
-    found: dict[str, Provider] = {}
+def _call_plugins(
+    manager: pluggy.PluginManager, settings: Mapping[str, Any]
+) -> dict[str, IdentityProvider]:
+    found: dict[str, IdentityProvider] = {}
 
-    def register(provider: Provider) -> None:
-        """Take a provider in. Raises ValueError where its name is taken."""
-        if not isinstance(provider, Provider):
+    def register(provider: IdentityProvider) -> None:
+        if not isinstance(provider, IdentityProvider):
             raise TypeError(f"a plugin registers a Provider, not {type(provider).__name__}")
         if provider.name in found or provider.name in SHIPPED:
             raise ValueError(f"two providers are called {provider.name}")
         found[provider.name] = provider
 
-    # One at a time: pluggy ends a call at the first exception.
+    # One plugin at a time: pluggy ends a call at the first exception.
     for name, plugin in manager.list_name_plugin():
         others = [one for one in manager.get_plugins() if one is not plugin]
         call = manager.subset_hook_caller("combine_auth_register_providers", others)

@@ -1,4 +1,4 @@
-"""The providers of one application: those that people may choose, and why others are not offered."""
+"""The identity providers of one application: which are offered, and why others are not."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from combine_auth.openid.client import OidcClient
-from combine_auth.openid.plugins import registered
-from combine_auth.openid.shipped import GOOGLE, MICROSOFT, of_ones_own, set_up
-from combine_auth.settings import AuthSettings, ProviderSettings
+from combine_auth.openid.identity_provider import GOOGLE, MICROSOFT, other_provider, with_settings
+from combine_auth.openid.plugins import load_plugins
+from combine_auth.settings import AuthSettings, IdentityProviderSettings
 
 if TYPE_CHECKING:
     from pyramid.registry import Registry
 
 log = logging.getLogger(__name__)
 
-KEY = "combine_auth.providers"
+REGISTRY_KEY = "combine_auth.providers"
 
 
 @dataclass(frozen=True)
-class Providers:
-    """Whom people can sign in with.
+class IdentityProviders:
+    """The identity providers of an application.
 
     :ivar clients: by name, in the order of their buttons
     :ivar hidden: by name, why a provider is not offered, with the variable to set
-    :ivar faulty: those of the hidden that somebody has tried to set up
+    :ivar faulty: the hidden providers that somebody has tried to set up
     """
 
     clients: Mapping[str, OidcClient]
@@ -35,21 +35,21 @@ class Providers:
     faulty: frozenset[str] = frozenset()
 
 
-def providers_of(registry: Registry) -> Providers:
-    """The providers of this application."""
-    providers: Providers = registry[KEY]
+def identity_providers(registry: Registry) -> IdentityProviders:
+    """The identity providers of this application."""
+    providers: IdentityProviders = registry[REGISTRY_KEY]
     return providers
 
 
-def make_providers(settings: AuthSettings, ini: Mapping[str, Any]) -> Providers:
-    """The providers that the settings name, and those of plugins that need no settings. No I/O.
+def make_identity_providers(settings: AuthSettings, ini: Mapping[str, Any]) -> IdentityProviders:
+    """Make the clients of all providers that the settings and the plugins name. No I/O.
 
-    What is named and lacks something is hidden, and named in one warning.
+    A provider that lacks a setting is hidden, and one warning names them all.
 
     :param ini: the application's settings, for plugins
     """
     templates = {GOOGLE.name: GOOGLE, MICROSOFT.name: MICROSOFT}
-    templates |= registered(ini, settings.disabled_provider_plugins)
+    templates |= load_plugins(ini, settings.disabled_provider_plugins)
     clients: dict[str, OidcClient] = {}
     unset: dict[str, str] = {}
     faulty: dict[str, str] = {}
@@ -57,8 +57,8 @@ def make_providers(settings: AuthSettings, ini: Mapping[str, Any]) -> Providers:
         given = settings.of_provider(name)
         template = templates.pop(name, None)
         if template is None and given.issuer is not None:
-            template = of_ones_own(name, given.issuer)
-        # What a template brings of its own needs no variable.
+            template = other_provider(name, given.issuer)
+        # A plugin's provider with a client ID of its own needs no variables.
         lacking = "" if template and template.client_id else _lacking(given)
         faults = "; ".join(map(str, given.faults))
         if faults:
@@ -68,26 +68,26 @@ def make_providers(settings: AuthSettings, ini: Mapping[str, Any]) -> Providers:
         elif template is None:
             faulty[name] = f"{given.issuer_variable} is not set: write the issuer of {name}"
         else:
-            clients[name] = OidcClient(set_up(template, given, settings))
+            clients[name] = OidcClient(with_settings(template, given, settings))
     for name, template in templates.items():
         if template.client_id:
             clients[name] = OidcClient(template)
     if "auth_providers" in settings.model_fields_set:
-        # Somebody wrote their names, and expects to see them.
+        # The operator has named these providers and expects to see them.
         faulty, unset = {**unset, **faulty}, {}
-    _tell(clients, unset, faulty)
+    _log(clients, unset, faulty)
     hidden = MappingProxyType({**unset, **faulty})
-    return Providers(MappingProxyType(clients), hidden, frozenset(faulty))
+    return IdentityProviders(MappingProxyType(clients), hidden, frozenset(faulty))
 
 
-def _lacking(given: ProviderSettings) -> str:
-    """What is to be set, if id or secret is not."""
+def _lacking(given: IdentityProviderSettings) -> str:
+    """The variables to set if the client ID or the secret is missing; otherwise empty."""
     if given.client_id and given.client_secret:
         return ""
     return f"{given.client_id_variable} and {given.client_secret_variable} are not set: set both"
 
 
-def _tell(
+def _log(
     clients: Mapping[str, OidcClient], unset: Mapping[str, str], faulty: Mapping[str, str]
 ) -> None:
     if faulty:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from combine_auth.failure import SignInFailure
+from combine_auth.failures import SignInFailure
 from combine_core.settings import CoreSettings
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ _NAME = "{provider:[a-z][a-z0-9_]{0,30}}"
 def includeme(config: Configurator) -> None:
     """Add the routes and their views."""
     # Not at the top: alembic and the commands import this package for its tables.
-    from combine_auth.openid import providers_of
+    from combine_auth.openid import identity_providers
     from combine_auth.sign_in import parts
 
     parts.set_up(config.registry, config.add_addon_settings(CoreSettings))
     config.add_exception_view(".failed.refuse", context=SignInFailure)
-    providers = providers_of(config.registry)
+    providers = identity_providers(config.registry)
     names = "|".join([*providers.clients, *providers.hidden]) or "google"
     for route, path, view, page in (
         ("auth.local", "/auth/local", ".views.local", _SIGN_IN),

@@ -15,7 +15,7 @@ from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import sha256
-from combine_auth.failure import FailureCode, SignInFailure
+from combine_auth.failures import FailureCode, SignInFailure
 from combine_auth.sign_in.keys import AttemptKeys, Secrets
 from combine_auth.sign_in.model import Purpose, SignInAttempt
 from combine_auth.sign_in.next_path import HOME

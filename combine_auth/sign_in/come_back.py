@@ -15,11 +15,10 @@ from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.security import remember
 
 from combine_auth.audit import Action, record_request
-from combine_auth.failure import FailureCode, SignInFailure
+from combine_auth.failures import FailureCode, SignInFailure, provider_refused
 from combine_auth.identities import accept_invitation, confirm, link, sign_in
 from combine_auth.limits import check_limit
 from combine_auth.openid import Claims, OidcClient
-from combine_auth.openid.failures import refused
 from combine_auth.settings import AuthSettings
 from combine_auth.sign_in.attempts import Attempt, LateCallback, take_attempt
 from combine_auth.sign_in.leave import callback_address, client_named, session_proof
@@ -105,7 +104,7 @@ def _arrival(request: Any, client: OidcClient) -> Arrival:
 
 def _claims(request: Any, client: OidcClient, answer: Answer, attempt: Attempt) -> Claims:
     if answer.error is not None:
-        raise refused(answer.error, answer.error_description)
+        raise provider_refused(answer.error, answer.error_description)
     if not answer.code:
         raise SignInFailure(FailureCode.PROVIDER_ERROR, "neither a code nor an error came back")
     return client.claims_of(

@@ -10,8 +10,8 @@ from markupsafe import Markup, escape
 from pyramid.httpexceptions import HTTPSeeOther
 
 from combine_auth.audit import Action, record_apart
-from combine_auth.failure import FailureCode, SignInFailure
-from combine_auth.openid import providers_of, redirect_uri
+from combine_auth.failures import FailureCode, SignInFailure
+from combine_auth.openid import identity_providers, redirect_uri
 from combine_auth.sign_in.failure_words import GENERIC, WORDS, Way, Words
 from combine_auth.sign_in.query import query_of
 from combine_core.settings import CoreSettings, settings_of
@@ -82,12 +82,12 @@ def show(request: Any) -> Any:
 
 
 def _is_known(request: Any, name: str) -> bool:
-    providers = providers_of(request.registry)
+    providers = identity_providers(request.registry)
     return name in providers.clients or name in providers.hidden
 
 
 def _title(request: Any, name: str) -> str:
-    client = providers_of(request.registry).clients.get(name)
+    client = identity_providers(request.registry).clients.get(name)
     if client is not None:
         return client.provider.title
     return name.capitalize() if _is_known(request, name) else "The provider"
@@ -102,7 +102,7 @@ def _steps(request: Any, words: Words, name: str) -> list[str]:
     steps = [step.format_map(values) for step in words.steps]
     if not (words.registration and known):
         return steps
-    providers = providers_of(request.registry)
+    providers = identity_providers(request.registry)
     client = providers.clients.get(name)
     console = f" ({client.provider.console})" if client else ""
     if name in providers.hidden:

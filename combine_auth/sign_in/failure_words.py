@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from enum import StrEnum
 
-from combine_auth.failure import FailureCode
+from combine_auth.failures import FailureCode
 
 
 class Way(StrEnum):

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 from pyramid.httpexceptions import HTTPSeeOther
 
 from combine_auth.authentication import CredentialKind, Proof
-from combine_auth.failure import FailureCode, SignInFailure
+from combine_auth.failures import FailureCode, SignInFailure
 from combine_auth.forms import text_of
 from combine_auth.identities import invited_user
 from combine_auth.limits import check_limit
-from combine_auth.openid import OidcClient, providers_of, redirect_uri
+from combine_auth.openid import OidcClient, identity_providers, redirect_uri
 from combine_auth.sign_in.attempts import begin_attempt
 from combine_auth.sign_in.fresh import is_fresh
 from combine_auth.sign_in.keys import new_state
@@ -31,7 +31,7 @@ def client_named(request: Any) -> OidcClient:
 
     :raises SignInFailure: there is none, or its registration is incomplete
     """
-    providers = providers_of(request.registry)
+    providers = identity_providers(request.registry)
     name = request.matchdict["provider"]
     client = providers.clients.get(name)
     if client is None:
@@ -131,7 +131,7 @@ def let_forms_leave(request: Any) -> None:
     back to us included, and where a provider sends people on their way is its own matter
     (https://github.com/w3c/webappsec-csp/issues/8). The rest of the policy stays as it is.
     """
-    clients = providers_of(request.registry).clients.values()
+    clients = identity_providers(request.registry).clients.values()
     plain = sorted(_plain_origins(client.provider.issuer for client in clients))
 
     def widen(_request: Any, response: Any) -> None:

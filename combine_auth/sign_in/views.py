@@ -10,11 +10,11 @@ from pyramid.security import forget, remember
 
 from combine_auth.audit import Action, record_request
 from combine_auth.authentication import CredentialKind
-from combine_auth.failure import FailureCode, SignInFailure
+from combine_auth.failures import FailureCode, SignInFailure
 from combine_auth.forms import text_of
 from combine_auth.identities import invited_user
 from combine_auth.limits import check_limit
-from combine_auth.openid import providers_of
+from combine_auth.openid import identity_providers
 from combine_auth.sessions import BrowserSession
 from combine_auth.sign_in.leave import client_named, let_forms_leave
 from combine_auth.sign_in.local import is_switched_on, local_user, why_not_local
@@ -36,7 +36,7 @@ def sign_in(request: Any) -> Any:
 def _page(request: Any, target: str, refused: str | None = None) -> dict[str, Any]:
     let_forms_leave(request)
     on = is_switched_on(request)
-    providers = providers_of(request.registry)
+    providers = identity_providers(request.registry)
     return {
         "next": target,
         "local": on,
@@ -51,7 +51,7 @@ def _page(request: Any, target: str, refused: str | None = None) -> dict[str, An
 def _still_inside(request: Any) -> tuple[str, str] | None:
     """Where somebody who signed out here may sign out too: the provider's title, and the address."""
     name = query_of(request).get("signed_out", "")
-    client = providers_of(request.registry).clients.get(name)
+    client = identity_providers(request.registry).clients.get(name)
     if client is None:
         return None
     public_url = settings_of(request.registry, CoreSettings).public_url
@@ -104,7 +104,7 @@ def invitation(request: Any) -> Any:
     if user is None:
         raise SignInFailure(FailureCode.INVITATION_INVALID, "the link is not good")
     let_forms_leave(request)
-    providers = providers_of(request.registry)
+    providers = identity_providers(request.registry)
     return {
         "user": user,
         "invitation": token,

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from combine_auth.failure import FailureCode
+from combine_auth.failures import FailureCode
 from combine_auth.sign_in.failure_words import WORDS
 
 PAGE = Path(__file__).parents[3] / "docs" / "sign-in.md"

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from combine_auth.failure import FailureCode
+from combine_auth.failures import FailureCode
 from combine_auth.sign_in.failure_words import WORDS
 from tests.functional.auth.sign_in.conftest import HOST, Browser, audit, count
 from tests.oidc_issuer import Fault

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from combine_auth.failure import FailureCode, SignInFailure
-from combine_auth.openid import Claims, OidcClient, Provider
-from combine_auth.openid.shipped import GOOGLE, MICROSOFT, at
+from combine_auth.failures import FailureCode, SignInFailure
+from combine_auth.openid import Claims, IdentityProvider, OidcClient, Timeouts
+from combine_auth.openid.identity_provider import GOOGLE, MICROSOFT, with_issuer
 from tests.oidc_issuer import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, TENANT, LyingIssuer
 
 
@@ -77,7 +77,7 @@ MakeParty = Callable[..., Party]
 
 @pytest.fixture
 def make_party() -> Iterator[MakeParty]:
-    """``make_party(microsoft=True, allowed_tenants=...)``: further members go into the `Provider`."""
+    """``make_party(microsoft=True, allowed_tenants=...)``: further members go into the provider."""
     issuers: list[LyingIssuer] = []
 
     def make(
@@ -85,6 +85,7 @@ def make_party() -> Iterator[MakeParty]:
         microsoft: bool = False,
         announces_iss: bool = False,
         certificate: Path | None = None,
+        timeouts: Timeouts | None = None,
         **members: Any,
     ) -> Party:
         issuer = LyingIssuer(
@@ -93,15 +94,15 @@ def make_party() -> Iterator[MakeParty]:
             certificate=certificate,
         )
         issuers.append(issuer.start())
-        template: Provider = replace(MICROSOFT if microsoft else GOOGLE, **members)
+        template: IdentityProvider = replace(MICROSOFT if microsoft else GOOGLE, **members)
         provider = replace(
-            at(template, issuer.configured_issuer),
+            with_issuer(template, issuer.configured_issuer),
             client_id=CLIENT_ID,
             client_secret=SecretStr(CLIENT_SECRET),
         )
         clock = Clock()
         issuer.now = clock.wall
-        client = OidcClient(provider, wall=clock.wall, clock=clock.monotonic)
+        client = OidcClient(provider, timeouts=timeouts, wall=clock.wall, clock=clock.monotonic)
         return Party(issuer, client, clock)
 
     yield make

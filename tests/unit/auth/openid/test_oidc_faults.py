@@ -8,11 +8,10 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
-from combine_auth.failure import FailureCode, SignInFailure
+from combine_auth.failures import FailureCode, SignInFailure, provider_refused
 from combine_auth.openid import OidcClient
-from combine_auth.openid.failures import refused
-from combine_auth.openid.metadata import metadata_of
-from combine_auth.openid.shipped import GOOGLE
+from combine_auth.openid.discovery import read_metadata
+from combine_auth.openid.identity_provider import GOOGLE
 from tests.oidc_issuer import CLIENT_SECRET, Fault
 from tests.unit.auth.openid.conftest import failure
 
@@ -202,9 +201,9 @@ def test_plain_endpoints_need_a_plain_issuer(make_party):
         "jwks_uri": "https://a.example/jwks",
     }
     with pytest.raises(SignInFailure):
-        metadata_of(document, GOOGLE)
+        read_metadata(document, GOOGLE)
     document["token_endpoint"] = "https://a.example/token"
-    assert metadata_of(document, GOOGLE).client_auth == "client_secret_basic"
+    assert read_metadata(document, GOOGLE).client_auth == "client_secret_basic"
 
 
 @pytest.mark.parametrize(
@@ -331,7 +330,7 @@ def test_how_long_to_wait_is_the_providers_word(google):
     ],
 )
 def test_errors_in_the_callback(error, code):
-    found = refused(error, "<script>\r\n" * 99)
+    found = provider_refused(error, "<script>\r\n" * 99)
     assert found.code is code
     assert found.detail.isprintable()
     assert len(found.detail) < 500

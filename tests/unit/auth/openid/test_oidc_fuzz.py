@@ -9,17 +9,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from joserfc import jws
 
-from combine_auth.failure import SignInFailure
+from combine_auth.failures import SignInFailure
 from combine_auth.openid import Claims
-from combine_auth.openid.id_token import verified
-from combine_auth.openid.metadata import Metadata, metadata_of
-from combine_auth.openid.shipped import GOOGLE, MICROSOFT
-from combine_auth.openid.signing_keys import signing_keys
+from combine_auth.openid.discovery import ProviderMetadata, read_metadata, read_signing_keys
+from combine_auth.openid.id_token import verify_id_token
+from combine_auth.openid.identity_provider import GOOGLE, MICROSOFT
 from tests.oidc_issuer import TENANT, rsa_key
 
 NOW = 1_800_000_000
 KEY = rsa_key()
-KEYS = signing_keys({"keys": [KEY.as_dict(private=False)]}, ("RS256",))
+KEYS = read_signing_keys({"keys": [KEY.as_dict(private=False)]}, ("RS256",))
 ISSUERS = {
     "google": GOOGLE.issuer,
     "microsoft": MICROSOFT.issuer.replace("{tenantid}", TENANT),
@@ -58,7 +57,7 @@ def check(failure: SignInFailure) -> None:
 def judge(token: object, provider) -> Claims | None:
     ours = replace(provider, client_id="client")
     try:
-        found = verified(token, KEYS, ours, nonce="n", now=NOW)
+        found = verify_id_token(token, KEYS, ours, nonce="n", now=NOW)
     except SignInFailure as failure:
         check(failure)
         return None
@@ -146,7 +145,7 @@ def test_any_header(header):
 @settings(deadline=None, max_examples=300)
 def test_any_key_set(document):
     with pytest.raises(SignInFailure):
-        signing_keys(document, ("RS256", "ES256"))
+        read_signing_keys(document, ("RS256", "ES256"))
 
 
 @given(
@@ -160,7 +159,7 @@ def test_any_key_set(document):
 )
 @settings(deadline=None, max_examples=300)
 def test_any_keys_beside_a_good_one(members):
-    keys = signing_keys({"keys": [*members, KEY.as_dict(private=False)]}, ("RS256",))
+    keys = read_signing_keys({"keys": [*members, KEY.as_dict(private=False)]}, ("RS256",))
     assert keys[-1].kid == KEY.kid
 
 
@@ -181,9 +180,9 @@ ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri", "end_sessio
 @settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 def test_any_metadata(document):
     try:
-        found = metadata_of(document, GOOGLE)
+        found = read_metadata(document, GOOGLE)
     except SignInFailure as failure:
         check(failure)
         return
-    assert isinstance(found, Metadata)
+    assert isinstance(found, ProviderMetadata)
     assert found.token_endpoint.startswith("https://")

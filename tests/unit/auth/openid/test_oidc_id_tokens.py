@@ -11,7 +11,7 @@ from joserfc import jws
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, RSAKey
 
-from combine_auth.failure import FailureCode, SignInFailure
+from combine_auth.failures import FailureCode, SignInFailure
 from tests.oidc_issuer import CLIENT_ID, CLIENT_SECRET, TENANT, rsa_key
 
 OTHER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"

@@ -9,8 +9,8 @@ from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
 
 from combine_auth.health import sign_in
-from combine_auth.openid import Provider, providers_of, redirect_uri
-from combine_auth.openid.shipped import MICROSOFT, at, discovery_url
+from combine_auth.openid import IdentityProvider, identity_providers, redirect_uri
+from combine_auth.openid.identity_provider import MICROSOFT, discovery_url, with_issuer
 from combine_auth.settings import AuthSettings
 from combine_core.settings import SETTINGS_KEY, CoreSettings, load_all
 from tests.oidc_issuer import TENANT, Fault, LyingIssuer
@@ -48,7 +48,7 @@ def test_redirect_uris():
 
 def test_nothing_is_set(caplog):
     caplog.set_level(logging.INFO)
-    providers = providers_of(application())
+    providers = identity_providers(application())
     assert providers.clients == {}
     assert set(providers.hidden) == {"google", "microsoft"}
     assert told(caplog, logging.WARNING) == []
@@ -59,7 +59,7 @@ def test_nothing_is_set(caplog):
 def test_both_are_set(caplog):
     caplog.set_level(logging.WARNING)
     environ = {**GOOGLE, **MICROSOFT_SET, "AUTH_PROVIDERS": "microsoft google"}
-    providers = providers_of(application(environ))
+    providers = identity_providers(application(environ))
     assert list(providers.clients) == ["microsoft", "google"]
     assert providers.hidden == {}
     assert told(caplog, logging.WARNING) == []
@@ -83,7 +83,7 @@ def test_all_that_is_hidden_is_in_one_warning(caplog, environment):
         "OKTA_CLIENT_ID": "0oa",
         "OKTA_CLIENT_SECRET": "canary",
     }
-    providers = providers_of(application(environ))
+    providers = identity_providers(application(environ))
     assert providers.clients == {}
     (line,) = told(caplog, logging.WARNING)
     for part in (
@@ -108,7 +108,7 @@ def test_a_provider_of_ones_own():
         "combine_auth.okta.scopes": "openid email",
         "combine_auth.okta.email_domains": "example.com",
     }
-    okta = providers_of(application(ini=ini)).clients["okta"].provider
+    okta = identity_providers(application(ini=ini)).clients["okta"].provider
     assert okta.title == "Our Okta"
     assert okta.scopes == ("openid", "email")
     assert okta.allowed_email_domains == {"example.com"}
@@ -135,7 +135,7 @@ PERSONAL = "9188040d-6c67-4c5b-b112-36a304b66dad"
 )
 def test_where_microsofts_metadata_are(tenants, path):
     environ = {**MICROSOFT_SET, "MICROSOFT_TENANTS": tenants}
-    microsoft = providers_of(application(environ)).clients["microsoft"].provider
+    microsoft = identity_providers(application(environ)).clients["microsoft"].provider
     assert microsoft.issuer == f"{ENTRA}/{{tenantid}}/v2.0"
     assert microsoft.discovery_url == f"{ENTRA}/{path}/v2.0/.well-known/openid-configuration"
     assert microsoft.allowed_tenants == set(tenants.split())
@@ -143,9 +143,11 @@ def test_where_microsofts_metadata_are(tenants, path):
 
 def test_microsofts_issuer_as_people_write_it():
     for written in ("common", "organizations", "consumers", "{tenantid}"):
-        provider = at(MICROSOFT, f"{ENTRA}/{written}/v2.0")
+        provider = with_issuer(MICROSOFT, f"{ENTRA}/{written}/v2.0")
         assert provider.issuer == MICROSOFT.issuer
-    assert at(MICROSOFT, f"{ENTRA}/{TENANT}/v2.0").discovery_url.startswith(f"{ENTRA}/{TENANT}/")
+    assert with_issuer(MICROSOFT, f"{ENTRA}/{TENANT}/v2.0").discovery_url.startswith(
+        f"{ENTRA}/{TENANT}/"
+    )
     assert discovery_url("https://x.auth0.com/") == (
         "https://x.auth0.com/.well-known/openid-configuration"
     )
@@ -153,7 +155,7 @@ def test_microsofts_issuer_as_people_write_it():
 
 def test_one_hosted_domain_is_a_hint_for_googles_page():
     environ = {**GOOGLE, "GOOGLE_HOSTED_DOMAINS": "example.com"}
-    google = providers_of(application(environ)).clients["google"].provider
+    google = identity_providers(application(environ)).clients["google"].provider
     assert google.allowed_hosted_domains == {"example.com"}
     assert google.extra_parameters == {"prompt": "select_account", "hd": "example.com"}
 
@@ -172,12 +174,12 @@ def test_one_hosted_domain_is_a_hint_for_googles_page():
 def test_providers_that_cannot_be(members):
     given = {"name": "acme", "title": "A", "issuer": "https://a", "discovery_url": "https://a/x"}
     with pytest.raises(ValueError):
-        Provider(**{**given, **members})
+        IdentityProvider(**{**given, **members})
 
 
 PLUGIN = """
 from pydantic import SecretStr
-from combine_auth.openid import Provider, hookimpl
+from combine_auth.oidc import Provider, hookimpl
 
 def provider(**more):
     return Provider(
@@ -226,20 +228,20 @@ def test_providers_of_plugins(install):
         "ACME_CLIENT_ID": "77",
         "ACME_CLIENT_SECRET": "of-acme",
     }
-    providers = providers_of(application(environ))
+    providers = identity_providers(application(environ))
     assert list(providers.clients) == ["acme", "google", "ready"]
     acme = providers.clients["acme"].provider
     assert (acme.client_id, acme.client_secret) == ("77", SecretStr("of-acme"))
     assert acme.console == "Acme's page"
-    assert "acme" not in providers_of(application()).clients
+    assert "acme" not in identity_providers(application()).clients
     only = application(ini={"combine_auth.disabled_provider_plugins": "ready"})
-    assert list(providers_of(only).clients) == []
+    assert list(identity_providers(only).clients) == []
 
 
 def test_a_broken_plugin_hides_no_other(install, caplog):
     install("acme", "ready", "breaks", "usurps", "wrong")
     install("unloadable", code="import a_package_that_nobody_has")
-    providers = providers_of(application(GOOGLE))
+    providers = identity_providers(application(GOOGLE))
     assert list(providers.clients) == ["google", "ready"]
     assert providers.clients["google"].provider.issuer == "https://accounts.google.com"
     lines = told(caplog, logging.ERROR)
@@ -277,7 +279,7 @@ def test_health_of_providers():
         assert found.data["in_allowed_origins"] is True
         assert google.client_secret not in repr(found)
         # Sign-ins and checks share what was fetched.
-        client = providers_of(registry).clients["google"]
+        client = identity_providers(registry).clients["google"]
         client.authorization_url(redirect_uri="x", state="s", nonce="n", verifier="v" * 43)
         assert google.counts == microsoft.counts == {"discovery": 1}
 

@@ -1,4 +1,4 @@
-"""Exchanges with a provider: they end, they are verified, and they leave no secret behind."""
+"""HTTP exchanges with a provider: they end, TLS is verified, and no secret is logged."""
 
 import logging
 import socket
@@ -11,50 +11,69 @@ from pathlib import Path
 import pytest
 import requests
 
-from combine_auth.failure import FailureCode, SignInFailure
-from combine_auth.openid import OidcClient
-from combine_auth.openid.wire import DEADLINE_S, LIMITS, Exchanges, equip
+from combine_auth.failures import FailureCode, SignInFailure
+from combine_auth.openid import OidcClient, Timeouts
+from combine_auth.openid.http import BoundedExchanges, configure_session
 from tests.oidc_issuer import CLIENT_SECRET, Fault
 from tests.unit.auth.openid.conftest import failure
 
 UNAVAILABLE = FailureCode.PROVIDER_UNAVAILABLE
+CERTIFICATES = Path(__file__).parents[3] / "functional/health/certificates"
 
 
-# Servers that take their time.
-
+# Servers that take their time. The client cuts an exchange off, so that its thread ends.
 
 HANGS = Fault(hangs=True)
 DRIPS = Fault(drips=True, body="x" * 999)
+# The time-out that ends the exchange in question is short, and the others longer than the test.
+SHORT_TOTAL = Timeouts(connect=60, read=60, total=0.3)
+SHORT_READ = Timeouts(connect=60, read=0.2, total=60)
 
 
-def never_ends(party, endpoint, fault, within):
-    party.issuer.faults[endpoint] = fault
-    started = time.monotonic()
+def assert_cut_off(party):
     assert failure(party).code is UNAVAILABLE
-    assert time.monotonic() - started < within
-    # It was cut off: its thread has ended too.
     for thread in threading.enumerate():
         if thread.name == "combine_auth.openid":
-            thread.join(5)
+            thread.join(30)
             assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("endpoint", ["discovery", "token", "jwks"])
-@pytest.mark.parametrize("fault", [HANGS, DRIPS], ids=["hangs", "drips"])
-def test_a_server_that_never_ends(google, endpoint, fault, monkeypatch):
-    monkeypatch.setattr("combine_auth.openid.client.DEADLINE_S", 1.0)
-    monkeypatch.setitem(LIMITS, "timeout", (0.5, 0.5))
-    never_ends(google, endpoint, fault, within=5)
+@pytest.mark.parametrize(
+    ("fault", "timeouts"),
+    [(HANGS, SHORT_READ), (HANGS, SHORT_TOTAL), (DRIPS, SHORT_TOTAL)],
+    ids=["silent", "hangs", "drips"],
+)
+def test_a_server_that_never_ends(make_party, endpoint, fault, timeouts):
+    party = make_party(timeouts=timeouts)
+    party.issuer.faults[endpoint] = fault
+    assert_cut_off(party)
 
 
 @pytest.mark.parametrize("fault", [HANGS, DRIPS], ids=["hangs", "drips"])
-def test_nobody_waits_longer_than_eight_seconds(google, fault):
-    assert (LIMITS["timeout"], DEADLINE_S) == ((3.0, 5.0), 8.0)
-    never_ends(google, "token", fault, within=9)
+def test_a_server_that_never_ends_behind_tls(make_party, monkeypatch, fault):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATES / "authority.pem"))
+    timeouts = Timeouts(connect=60, read=60, total=1.0)
+    party = make_party(certificate=CERTIFICATES / "good.pem", timeouts=timeouts)
+    party.issuer.faults["token"] = fault
+    assert_cut_off(party)
+
+
+def test_a_handshake_that_never_ends(make_party):
+    party = make_party()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"https://localhost:{silent.getsockname()[1]}"
+        provider = replace(party.client.provider, discovery_url=f"{address}/x")
+        party.client = OidcClient(provider, timeouts=SHORT_TOTAL)
+        assert_cut_off(party)
+
+
+def test_nobody_waits_longer_than_eight_seconds():
+    assert Timeouts() == Timeouts(connect=3.0, read=5.0, total=8.0)
 
 
 def test_more_than_fit_wait_for_their_turn():
-    exchanges = Exchanges(at_once=2)
+    exchanges = BoundedExchanges(max_concurrent=2)
     gate, begun = threading.Event(), threading.Barrier(3)
 
     def busy():
@@ -62,28 +81,28 @@ def test_more_than_fit_wait_for_their_turn():
         return gate.wait(30)
 
     with ThreadPoolExecutor(3) as pool:
-        soon = time.monotonic() + 30
-        running = [pool.submit(exchanges.within, soon, busy) for _ in range(2)]
+        in_time = time.monotonic() + 60
+        running = [pool.submit(exchanges.run, busy, in_time) for _ in range(2)]
         begun.wait(30)
         with pytest.raises(SignInFailure) as raised:
-            exchanges.within(time.monotonic() + 0.05, lambda: None)
+            exchanges.run(lambda: None, time.monotonic())
         assert raised.value.code is UNAVAILABLE
-        third = pool.submit(exchanges.within, soon, lambda: 7)
+        third = pool.submit(exchanges.run, lambda: 7, in_time)
         gate.set()
         assert all(one.result() for one in running)
         assert third.result() == 7
 
 
-def test_more_people_at_once_than_exchanges(google):
+def test_more_people_at_once_than_exchanges(make_party):
+    # A busy machine is given time: this is about turns, not about speed.
+    party = make_party(timeouts=Timeouts(connect=60, read=60, total=60))
     with ThreadPoolExecutor(40) as pool:
-        people = [pool.submit(google.sign_in, sub=f"person-{n}") for n in range(40)]
+        people = [pool.submit(party.sign_in, sub=f"person-{n}") for n in range(40)]
         assert {one.result().subject for one in people} == {f"person-{n}" for n in range(40)}
-    assert google.issuer.counts == {"discovery": 1, "jwks": 1, "token": 40}
+    assert party.issuer.counts == {"discovery": 1, "jwks": 1, "token": 40}
 
 
 # TLS.
-
-CERTIFICATES = Path(__file__).parents[3] / "functional/health/certificates"
 
 
 def test_https_and_an_authority_of_ones_own(make_party, monkeypatch):
@@ -105,26 +124,7 @@ def test_certificates_that_are_not_accepted(make_party, monkeypatch, name):
     assert party.issuer.counts == {}
 
 
-@pytest.mark.parametrize("fault", [HANGS, DRIPS], ids=["hangs", "drips"])
-def test_a_server_that_never_ends_behind_tls(make_party, monkeypatch, fault):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATES / "authority.pem"))
-    monkeypatch.setattr("combine_auth.openid.client.DEADLINE_S", 2.0)
-    never_ends(make_party(certificate=CERTIFICATES / "good.pem"), "token", fault, within=8)
-
-
-def test_a_handshake_that_never_ends(monkeypatch, make_party):
-    monkeypatch.setattr("combine_auth.openid.client.DEADLINE_S", 1.0)
-    party = make_party()
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = f"https://localhost:{silent.getsockname()[1]}"
-        provider = replace(party.client.provider, discovery_url=f"{address}/x")
-        party.client = OidcClient(provider)
-        started = time.monotonic()
-        assert failure(party).code is UNAVAILABLE
-        assert time.monotonic() - started < 5
-
-
-# What is written down.
+# What is logged.
 
 
 def test_no_log_line_holds_a_secret(google, caplog):
@@ -164,8 +164,8 @@ def test_proxies_of_the_environment(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/ours.pem")
     with requests.Session() as session:
-        equip(session, "https://accounts.google.com/x")
+        configure_session(session, "https://accounts.google.com/x")
         assert session.proxies["https"] == "http://proxy.example:3128"
         assert session.verify == "/etc/ssl/ours.pem"
-        equip(session, "http://127.0.0.1:9001/x")
+        configure_session(session, "http://127.0.0.1:9001/x")
         assert session.proxies == {}
