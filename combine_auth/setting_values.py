@@ -1,4 +1,4 @@
-"""Texts in settings to values: names of providers, issuers, tenants, domains, administrators."""
+"""Reads the settings of sign-in: names of providers, issuers, tenants, domains, administrators."""
 
 import re
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from combine_core.settings import Finding, Unusable, values
 from combine_core.settings.values import words
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-# Any tenant but the one of personal accounts, as Microsoft's own addresses call it.
+# Microsoft's own word, in addresses, for any tenant except that of personal accounts.
 ORGANIZATIONS = "organizations"
 PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 GOOGLE_ISSUER = "https://accounts.google.com"
@@ -17,7 +17,7 @@ GOOGLE_ISSUER = "https://accounts.google.com"
 GOOGLE_ISSUER_BARE = "accounts.google.com"
 
 _DISCOVERY = "/.well-known/openid-configuration"
-# Its button is no provider.
+# The button of local sign-in; it is not a provider.
 _TAKEN = ("local",)
 _STORAGES = (
     "memory://",
@@ -34,38 +34,36 @@ def provider_names(text: str) -> tuple[str, ...]:
     names = words(text)
     for number, name in enumerate(names, 1):
         if not PROVIDER_NAME.fullmatch(name) or name in _TAKEN:
-            raise Unusable(
-                Finding(
-                    f"has an entry {number} that can be no provider's name",
-                    "write names such as google microsoft okta: lower-case letters, digits and _,"
-                    " at most 31; not local",
-                )
+            remedy = (
+                "write names such as google microsoft okta: lower-case letters, digits and _, at most"
+                " 31; not local"
             )
+            what = f"has an entry {number} that can be no provider's name"
+            raise Unusable(Finding(what, remedy))
     return tuple(dict.fromkeys(names))
 
 
 def issuer(text: str) -> str:
     """An issuer exactly as written: providers differ in the slash at its end."""
     if text.endswith(_DISCOVERY):
-        raise Unusable(
-            Finding("is the address of a document", f"leave out {_DISCOVERY} at its end")
-        )
+        remedy = f"leave out {_DISCOVERY} at its end"
+        raise Unusable(Finding("is the address of a document", remedy))
     values.base_url(text)
     return text
 
 
 def is_plain(address: str) -> bool:
-    """Whether it is http and not https."""
+    """Whether the address is http, not https."""
     return address.casefold().startswith("http://")
 
 
 def is_on_loopback(address: str) -> bool:
-    """Whether only this machine can be meant."""
+    """Whether the address can only be this machine."""
     return values.is_loopback(urlsplit(address).hostname or "")
 
 
 def scopes(text: str) -> tuple[str, ...]:
-    """Scopes to ask for; OpenID Connect needs openid among them (Core 1.0, 3.1.2.1)."""
+    """Scopes to request; OpenID Connect needs openid among them (Core 1.0, 3.1.2.1)."""
     asked = tuple(dict.fromkeys(words(text)))
     if "openid" not in asked:
         raise Unusable(Finding("lacks the scope openid", "write openid email profile"))
@@ -93,12 +91,8 @@ def domains(text: str) -> tuple[str, ...]:
     entries = [entry.lower() for entry in words(text)]
     for number, entry in enumerate(entries, 1):
         if not values.is_host(entry) or ":" in entry or "." not in entry.strip("."):
-            raise Unusable(
-                Finding(
-                    f"has an entry {number} that is no domain",
-                    "write domains such as example.com, without @",
-                )
-            )
+            remedy = "write domains such as example.com, without @"
+            raise Unusable(Finding(f"has an entry {number} that is no domain", remedy))
     return tuple(dict.fromkeys(entry.removesuffix(".") for entry in entries))
 
 
@@ -124,14 +118,13 @@ def subjects(text: str) -> tuple[str, ...]:
 def storage(text: str) -> SecretStr:
     """Where rate limits are counted."""
     if not text.startswith(_STORAGES):
-        raise Unusable(
-            Finding("is no storage for counts", "write memory:// or redis://HOST:6379/0")
-        )
+        remedy = "write memory:// or redis://HOST:6379/0"
+        raise Unusable(Finding("is no storage for counts", remedy))
     return SecretStr(text)
 
 
 def storage_masked(value: SecretStr) -> str:
-    """The same without user, password and parameters."""
+    """The storage without user, password and parameters, for people."""
     scheme, _, rest = value.get_secret_value().partition("://")
     credentials, at, server = rest.partition("?")[0].rpartition("@")
     return f"{scheme}://{'********@' if at and credentials else ''}{server}"

@@ -24,28 +24,28 @@ DISTRIBUTION = "pyramid-combine"
 _INTRODUCTION = """\
 # Configuration
 
-This page is the output of `combine settings --markdown`; a test keeps the two equal. To see what
-counts on a machine, and where each value came from, run `combine settings -c production.ini`.
+This page is the output of `combine settings --markdown`. To see the values in force on a machine, and
+where each comes from, run `combine settings -c production.ini`.
 
-A value is looked for in this order; the first one found counts:
+The first value that is found counts, in this order:
 
 1. the environment, under the name of the variable;
 2. the file `.env` beside the ini file, under the same name;
-3. the ini file, section `[app:main]` where no other is given, under the ini key;
+3. the ini file, in the section `[app:main]` unless another one is given, under the ini key;
 4. the default.
 
 - An empty value counts as not set.
-- Every variable with a name of its own is also understood under the name made from the ini key:
+- A variable with a name of its own is also understood under the name that follows from the ini key:
   `DB_POOL_SIZE` and `COMBINE_CORE_DB_POOL_SIZE` are the same.
-- Write values without quotes. The `.env` may have quotes around a whole value; nothing in it is
-  replaced, so that `$x` stays `$x`. Docker Compose and the shell, which read the same file, do
-  replace it: keep `$` out of values.
-- In an ini file a `%` is written `%%`. Secrets belong into the environment or the `.env`.
-- The server reads `PORT` and `LISTEN` before there is an application, from the environment and the
-  ini file alone.
-- A misspelt ini key stops the start; a misspelt variable is named in a warning.
-- A start with wrong settings is refused with all of them named at once. In development, what can
-  be lived with is a warning.
+- Write values without quotes. In the `.env` a whole value may stand in quotes; nothing in it is
+  replaced, so `$x` stays `$x`. Docker Compose and the shell read the same file and do replace it:
+  avoid `$` in values.
+- In an ini file, write a `%` as `%%`. Secrets belong in the environment or the `.env`.
+- The server reads `PORT` and `LISTEN` before the application exists, from the environment and the ini
+  file only.
+- A misspelt ini key stops the start; a misspelt variable is logged as a warning.
+- If settings are wrong, the service does not start, and names all of them at once. In development,
+  some mistakes are only warnings.
 """
 
 _HEAD = (
@@ -66,10 +66,10 @@ _HEAD = (
 )
 @click.option("--markdown", is_flag=True, help="Print docs/configuration.md instead.")
 def settings(ini: str | None, markdown: bool) -> None:
-    """Show every setting: name, value, where it came from, what it is for.
+    """Show every setting: its name, value, source and meaning.
 
-    Secrets are masked. With settings that the service would not start with, these are named and
-    the exit status is 1.
+    Secrets are masked. If the service would not start with these settings, the command names the
+    problems and exits with status 1.
     """
     if markdown:
         click.echo(configuration_page(installed(DISTRIBUTION)), nl=False)
@@ -148,7 +148,7 @@ def _printable(text: str) -> str:
 
 
 def configuration_page(declaring: Installed) -> str:
-    """The page in Markdown, with a section for each add-on."""
+    """The text of docs/configuration.md, with a section for each add-on."""
     sections = [_INTRODUCTION]
     for cls in declaring.classes:
         about = (cls.__doc__ or "").partition("\n")[0]
