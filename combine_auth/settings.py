@@ -22,7 +22,7 @@ from combine_core.settings.declaration import (
 from combine_core.settings.values import one_word, switch, words
 
 SHIPPED = ("google", "microsoft")
-# Where a provider may be a program on the same machine.
+# Here a provider may be a program on the same machine.
 _LOOPBACK_IN = (Environment.DEVELOPMENT, Environment.TEST)
 
 ClientId = Annotated[str | None, parsed(one_word)]
@@ -33,9 +33,10 @@ Domains = Annotated[tuple[str, ...], parsed(values.domains)]
 
 @dataclass(frozen=True, slots=True)
 class IdentityProviderSettings:
-    """What is set for one provider; `faults` says why an id or secret that was given is not here.
+    """What is set for one provider.
 
-    :ivar client_id_variable: for messages
+    :ivar client_id_variable: its name, for messages, as are the other two
+    :ivar faults: why an id or secret that was given is not used
     """
 
     client_id: str | None
@@ -58,7 +59,7 @@ def _client_id(name: str, write: str) -> Any:
         write=f"{write}, or remove the variable",
         shape="client ID",
         help=f"The service's registration with {_called(name)}. Set it together with "
-        f"{name.upper()}_CLIENT_SECRET; without both, nobody signs in there.",
+        f"{name.upper()}_CLIENT_SECRET; without both, people cannot sign in there.",
     )
 
 
@@ -82,7 +83,7 @@ def _issuer(name: str, help_: str, default_shown: str = "") -> Any:
         write="write the issuer exactly as the provider documents it",
         shape="http(s) URL",
         default_shown=default_shown,
-        help=f"{help_} http is accepted on loopback alone, in development and test.",
+        help=f"{help_} http is accepted only on loopback, in development and test.",
     )
 
 
@@ -93,7 +94,8 @@ def _email_domains(name: str) -> Any:
         key=f"{name}.email_domains",
         shape="domains, separated by commas or spaces",
         default_shown="any domain",
-        help=f"Only people with a verified e-mail address there may sign in with {_called(name)}.",
+        help=f"Only people with a verified e-mail address in these domains may sign in with "
+        f"{_called(name)}.",
     )
 
 
@@ -102,7 +104,7 @@ def _called(name: str) -> str:
 
 
 class AuthSettings(AddonSettings):
-    """With whom people sign in."""
+    """The identity providers, administrators and rate limits."""
 
     addon: ClassVar[str] = "combine_auth"
     named_by: ClassVar[str] = "auth_providers"
@@ -113,8 +115,8 @@ class AuthSettings(AddonSettings):
         key="providers",
         write="write names such as google microsoft okta",
         shape="names, separated by commas or spaces",
-        help="With whom people sign in, in the order of the buttons. Any name but google and "
-        "microsoft is an OpenID Connect provider of yours and needs NAME_ISSUER.",
+        help="The identity providers, in the order of their buttons. Any name but google and "
+        "microsoft is an OpenID Connect provider of yours, and needs NAME_ISSUER.",
     )
     google_client_id: ClientId = _client_id(
         "google", "write the client ID that Google's console shows"
@@ -123,7 +125,7 @@ class AuthSettings(AddonSettings):
         "google", "write the client secret that Google's console shows"
     )
     google_issuer: Issuer = _issuer(
-        "google", "Something else that speaks as Google does.", values.GOOGLE_ISSUER
+        "google", "The issuer, if it is not Google itself.", values.GOOGLE_ISSUER
     )
     google_hosted_domains: Domains = setting(
         (),
@@ -142,7 +144,7 @@ class AuthSettings(AddonSettings):
     )
     microsoft_issuer: Issuer = _issuer(
         "microsoft",
-        "Another cloud of Microsoft's; `{tenantid}` stands for the tenant.",
+        "The issuer of another Microsoft cloud; `{tenantid}` stands for the tenant.",
         "https://login.microsoftonline.com/{tenantid}/v2.0",
     )
     microsoft_tenants: Annotated[tuple[str, ...], parsed(values.tenants)] = setting(
@@ -151,21 +153,21 @@ class AuthSettings(AddonSettings):
         key="microsoft.tenants",
         shape="tenant ids, separated by commas or spaces",
         default_shown="any tenant",
-        help="The Microsoft tenants whose people may sign in; `organizations` for all but personal "
-        "accounts.",
+        help="The Microsoft tenants whose people may sign in; `organizations` means all except "
+        "personal accounts.",
     )
     microsoft_email_domains: Domains = _email_domains("microsoft")
     admin_subjects: Annotated[tuple[str, ...], parsed(values.subjects)] = setting(
         (),
         variable="ADMIN_SUBJECTS",
         shape="issuer|subject, separated by commas or spaces",
-        help="Identities that become administrators when they sign in. The page /account shows "
+        help="The identities that become administrators when they sign in. The page /account shows "
         "issuer and subject.",
     )
     rate_limits: Annotated[bool, parsed(switch)] = setting(
         True,
         shape="true or false",
-        help="Limit how often one client may try to sign in, or ask for tokens.",
+        help="Limits how often one client may try to sign in or ask for tokens.",
     )
     rate_limit_storage: Annotated[SecretStr, parsed(values.storage)] = setting(
         SecretStr("memory://"),
@@ -175,25 +177,25 @@ class AuthSettings(AddonSettings):
         write="write memory:// or redis://HOST:6379/0",
         shape="memory:// or redis://HOST:PORT/NUMBER",
         default_shown="memory://",
-        help="Where these attempts are counted: in the memory of each process, or in a Redis that "
-        "all share.",
+        help="Where these attempts are counted: in the memory of each process, or in a Redis server "
+        "that all processes share.",
     )
     disabled_provider_plugins: Annotated[tuple[str, ...], parsed(words)] = setting(
         (),
         shape="names, separated by commas or spaces",
-        help="Installed packages whose sign-in providers are not loaded (entry-point group "
+        help="The installed packages whose identity providers are not loaded (entry-point group "
         "`combine.auth_providers`).",
     )
     local_sign_in: Annotated[bool, parsed(switch)] = setting(
         False,
         shape="true or false",
-        help="One button signs in as a local user, on loopback only. For development: a service "
-        "in any other environment refuses to start with it.",
+        help="Adds a button that signs in as a local user, on loopback only. It is for development: "
+        "in any other environment the service refuses to start with it.",
     )
 
     @classmethod
     def of_name(cls, name: str) -> Mapping[str, tuple[Any, Any]]:
-        """The settings of one provider; those that Google and Microsoft have already stay."""
+        """The settings of one provider. Google and Microsoft keep the fields that they have."""
         called = _called(name)
         return {
             f"{name}_client_id": (
@@ -215,7 +217,7 @@ class AuthSettings(AddonSettings):
                     key=f"{name}.title",
                     kind=Kind.PROSE,
                     default_shown="the name, with a capital letter",
-                    help="What its button calls it.",
+                    help="The name on its button.",
                 ),
             ),
             f"{name}_scopes": (
@@ -226,7 +228,7 @@ class AuthSettings(AddonSettings):
                     key=f"{name}.scopes",
                     shape="scopes, openid among them",
                     default_shown="openid email profile",
-                    help="What is asked for.",
+                    help="The scopes that are requested.",
                 ),
             ),
             f"{name}_email_domains": (Domains, _email_domains(name)),
@@ -255,37 +257,27 @@ class AuthSettings(AddonSettings):
         )
 
     def findings(self, given: Given) -> Iterable[tuple[str, Finding]]:
-        """The rules between settings."""
+        """What is wrong between settings."""
         environment = given.place.environment
         if self.local_sign_in and environment in NOT_DEVELOPMENT:
-            yield (
-                "local_sign_in",
-                Finding(
-                    f"is on, with which anyone could sign in, and this is {environment}",
-                    "write combine_auth.local_sign_in = false, or ENVIRONMENT=development",
-                    NOT_DEVELOPMENT,
-                ),
-            )
+            what = f"is on, with which anyone could sign in, and this is {environment}"
+            remedy = "write combine_auth.local_sign_in = false, or ENVIRONMENT=development"
+            yield "local_sign_in", Finding(what, remedy, NOT_DEVELOPMENT)
         for name in dict.fromkeys((*SHIPPED, *self.auth_providers)):
             yield from self._halves(name, given)
             address = getattr(self, f"{name}_issuer")
             if address and values.is_plain(address):
-                loopback = values.is_on_loopback(address)
-                if loopback and environment not in _LOOPBACK_IN:
-                    what = f"is http on loopback, and this is {environment}"
-                    yield f"{name}_issuer", Finding(what, "write the provider's https address")
-                elif not loopback:
+                what = ""
+                if not values.is_on_loopback(address):
                     what = "is http, so that anyone on the way could sign in as anyone"
+                elif environment not in _LOOPBACK_IN:
+                    what = f"is http on loopback, and this is {environment}"
+                if what:
                     yield f"{name}_issuer", Finding(what, "write the provider's https address")
 
     def _halves(self, name: str, given: Given) -> Iterable[tuple[str, Finding]]:
         pair = (f"{name}_client_id", f"{name}_client_secret")
         for one, other in (pair, pair[::-1]):
             if given.lacks(one) and not given.lacks(other):
-                yield (
-                    one,
-                    Finding(
-                        f"is not set, although {other.upper()} is",
-                        f"set {one.upper()}, or remove {other.upper()}",
-                    ),
-                )
+                what = f"is not set, although {other.upper()} is"
+                yield one, Finding(what, f"set {one.upper()}, or remove {other.upper()}")
