@@ -22,19 +22,9 @@ _FORWARDED_FOR = re.compile(r'(?i)\bfor\s*=\s*"?(\[[^\]]*\]|[^;,"\s]*)')  # RFC 
 _CLIENT = ("X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP", "X-Cluster-Client-IP")
 _PROXY_SIGNS = (*_CLIENT, "Via", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port")
 
-_LOCAL = [
-    ip_network(text)
-    for text in (
-        "127.0.0.0/8",
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "169.254.0.0/16",
-        "::1/128",
-        "fc00::/7",  # RFC 4193
-        "fe80::/10",
-    )
-]
+_LOCAL_V4 = "127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16"
+_LOCAL_V6 = "::1/128 fc00::/7 fe80::/10"  # fc00::/7: RFC 4193
+_LOCAL = [ip_network(text) for text in f"{_LOCAL_V4} {_LOCAL_V6}".split()]
 
 
 def may_see_details(request: Any, health: HealthRegistry) -> bool:

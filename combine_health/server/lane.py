@@ -158,26 +158,13 @@ class Lane:
     def _build(self, answer: Answer, key: ProbeKey, now: int) -> RawAnswer:
         old = key.version == "1.0"
         close = self.draining or key.connection == "close" or (old and not key.connection)
-        headers = [
-            *answer.headers,
-            ("Content-Length", str(len(answer.body))),
-            ("Date", formatdate(now, usegmt=True)),
-        ]
+        headers = [*answer.headers]
         if close:
             headers.append(("Connection", "close"))
         elif old:
             headers.append(("Connection", "Keep-Alive"))
-        if self._adj.ident:
-            headers.append(("Server", self._adj.ident))
-        body = b"" if key.command == "HEAD" else answer.body
-        return RawAnswer(_head(key.version, answer.status, headers) + body, close)
-
-
-def _head(version: str, status: int, headers: Iterable[tuple[str, str]]) -> bytes:
-    """Return status line and headers as waitress writes them: sorted by name."""
-    lines = [f"HTTP/{version} {status} {HTTPStatus(status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in sorted(headers)]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+        data = _raw(key, self._adj.ident, answer.status, headers, answer.body, now)
+        return RawAnswer(data, close)
 
 
 def queue_is_full(request: Any, *, ident: str | None, waiting: int, oldest: float) -> RawAnswer:
@@ -186,29 +173,40 @@ def queue_is_full(request: Any, *, ident: str | None, waiting: int, oldest: floa
     ``waiting`` requests are queued, the first of them for ``oldest`` seconds.
     """
     retry = max(1, min(LONGEST_RETRY, round(oldest)))
-    body = json.dumps(
-        {
-            "type": "about:blank",
-            "title": "Service Unavailable",
-            "status": 503,
-            "detail": f"Every worker thread is busy and {waiting} requests wait."
-            f" Try again in {retry} s.",
-        }
-    ).encode()
+    problem = {
+        "type": "about:blank",
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": f"Every worker thread is busy and {waiting} requests wait. Try again in {retry} s.",
+    }
     headers = [
         ("Cache-Control", "no-store"),
         ("Connection", "close"),
-        ("Content-Length", str(len(body))),
         ("Content-Type", "application/problem+json"),
-        ("Date", formatdate(time(), usegmt=True)),
         ("Retry-After", str(retry)),
     ]
+    data = _raw(request, ident, 503, headers, json.dumps(problem).encode(), time())
+    return RawAnswer(data, close=True)
+
+
+def _raw(
+    request: Any,
+    ident: str | None,
+    status: int,
+    headers: list[tuple[str, str]],
+    body: bytes,
+    now: float,
+) -> bytes:
+    """Return an answer as waitress writes it: its headers sorted by name."""
+    headers = [*headers, ("Content-Length", str(len(body))), ("Date", formatdate(now, usegmt=True))]
     if ident:
         headers.append(("Server", ident))
     version = request.version if request.version in VERSIONS else "1.0"
-    if getattr(request, "command", "") == "HEAD":
-        body = b""
-    return RawAnswer(_head(version, 503, headers) + body, close=True)
+    lines = [f"HTTP/{version} {status} {HTTPStatus(status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in sorted(headers)]
+    head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    # A request that cannot be parsed has no command.
+    return head if getattr(request, "command", "") == "HEAD" else head + body
 
 
 def registry_of(app: Any) -> Any | None:

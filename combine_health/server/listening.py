@@ -36,18 +36,17 @@ def addresses(ini: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:
     and completes the entries of ``LISTEN`` that have no port. Raises `StartError` for an unusable
     value.
     """
-    port_variable = environ.get("PORT", "").strip()
-    port = _port(port_variable, "PORT") if port_variable else None
-    listen_variable = environ.get("LISTEN", "").split()
-    if listen_variable:
-        fallback = port if port is not None else _port(str(ini.get("port", DEFAULT_PORT)), "port")
-        return [_pair(entry, "LISTEN", fallback, None) for entry in listen_variable]
     fallback = _port(str(ini.get("port", DEFAULT_PORT)), "port")
+    forced = None
+    if port_variable := environ.get("PORT", "").strip():
+        fallback = forced = _port(port_variable, "PORT")
+    if entries := environ.get("LISTEN", "").split():
+        return [_pair(entry, "LISTEN", fallback) for entry in entries]
     entries = str(ini.get("listen") or ini.get("host") or DEFAULT_LISTEN).split()
-    return [_pair(entry, "listen", fallback, port) for entry in entries]
+    return [_pair(entry, "listen", fallback, forced) for entry in entries]
 
 
-def _pair(entry: str, setting: str, fallback: int, forced: int | None) -> str:
+def _pair(entry: str, setting: str, fallback: int, forced: int | None = None) -> str:
     match = re.fullmatch(r"(?P<host>\[[^\]]+\]|[^:]+)(:(?P<port>[^:]*))?", entry)
     if match is None and _is_ipv6(entry):
         match = re.fullmatch(r"(?P<host>.+)(?P<port>)", f"[{entry}]")
@@ -147,18 +146,14 @@ def free_port(host: str, taken: int) -> int:
 
 def holder(port: int) -> str:
     """Describe the process that listens on the TCP port: command and process id if readable."""
-    owners = dict(_listeners(port))
-    sockets = {f"socket:[{inode}]" for inode in owners}
-    for process in _processes():
+    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    for process in Path("/proc").glob("[0-9]*"):
         if not sockets.isdisjoint(_open_files(process)):
             return f"{_command(process)} (process {process.name})"
-    for uid in owners.values():
-        return f"a process of the user {_user(uid)} (sudo ss -ltnp 'sport = :{port}' names it)"
-    return "another process"
+    return f"another process (sudo ss -ltnp 'sport = :{port}' names it)"
 
 
-def _listeners(port: int) -> Iterator[tuple[str, int]]:
-    """Yield inode and user id of each socket that listens on ``port``."""
+def _listening_inodes(port: int) -> Iterator[str]:
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             lines = Path(table).read_text().splitlines()[1:]
@@ -167,40 +162,22 @@ def _listeners(port: int) -> Iterator[tuple[str, int]]:
         for line in lines:
             fields = line.split()
             if fields[3] == _LISTEN_STATE and int(fields[1].rpartition(":")[2], 16) == port:
-                yield fields[9], int(fields[7])
-
-
-def _processes() -> Iterator[Path]:
-    proc = Path("/proc")
-    if proc.is_dir():
-        yield from (entry for entry in proc.iterdir() if entry.name.isdigit())
+                yield fields[9]
 
 
 def _open_files(process: Path) -> Iterator[str]:
-    try:
-        links = list((process / "fd").iterdir())
-    except OSError:  # another user's process, or one that has just ended
-        return
-    for link in links:
-        with suppress(OSError):  # closed in the meantime
-            yield str(link.readlink())
+    # Fails for processes of other users, and for those that have just ended.
+    with suppress(OSError):
+        for link in (process / "fd").iterdir():
+            with suppress(OSError):  # closed in the meantime
+                yield str(link.readlink())
 
 
 def _command(process: Path) -> str:
-    try:
+    with suppress(OSError):
         words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return "another process"
-    return Redactor().text(" ".join(filter(None, words)), 160) or "another process"
-
-
-def _user(uid: int) -> str:
-    import pwd  # not on Windows
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+        return Redactor().text(" ".join(filter(None, words)), 160) or "another process"
+    return "another process"
 
 
 def reserve_descriptors(connections: int) -> int:

@@ -88,7 +88,8 @@ def test_an_address_of_another_machine():
 
 
 def test_a_port_without_a_listener(taken):
-    assert holder(free_port("127.0.0.1", taken)) == "another process"
+    port = free_port("127.0.0.1", taken)
+    assert holder(port) == f"another process (sudo ss -ltnp 'sport = :{port}' names it)"
 
 
 WITHOUT_WAITRESS = """
