@@ -3,13 +3,12 @@
 import signal
 import socket
 import subprocess
-import time
 
 import pytest
 
 from tests.functional.health.served import PATIENCE, Served, request, until
 
-LONG = "drain_seconds = 60\nstop_timeout = 60\n"
+LONG = "drain_seconds = 60\nstop_timeout = 60\n"  # longer than a test waits
 
 
 @pytest.fixture
@@ -63,8 +62,7 @@ def test_a_second_signal_ends_it_at_once(serve, second):
         server.wait_for("/health/ready", 503)
         waiting.send(request("/health"))
         assert waiting.answer().status == 200
-        _, seconds = server.end(second)
-        assert seconds < 5
+        server.end(second)
         assert "ending with 1 requests unfinished: GET /hold" in server.log
 
 
@@ -132,14 +130,12 @@ def test_no_request_is_lost_while_it_drains(serve):
 
 
 def test_idle_connections_do_not_hold_it(serve):
-    server = serve()
+    server = serve(server="stop_timeout = 60\n")
     idle = [server.connect() for _ in range(20)]
     idle[0].send(request("/health"))
     assert idle[0].answer().status == 200
     idle[1].send(b"GET /hea")  # nothing more comes of this one
-    code, seconds = server.end()
-    assert code == 0
-    assert seconds < 5
+    assert server.end() == 0
     for connection in idle:
         connection.close()
 
@@ -147,33 +143,27 @@ def test_idle_connections_do_not_hold_it(serve):
 def test_a_stuck_request_holds_it_for_so_long_and_no_longer(serve):
     server = serve(server="stop_timeout = 1\n")
     with server.held():
-        code, seconds = server.end()
-    assert code == 0
-    assert 1 <= seconds < 6
+        assert server.end() == 0
     assert "ending with 2 requests unfinished: GET /hold, GET /hold" in server.log
 
 
 def test_a_hung_check_does_not_hold_it(serve):
     server = serve(app="hang = yes", server="drain_seconds = 1\n")
     until(lambda: server.ask("/health/ready").json["status"] == "unavailable")
-    code, seconds = server.end()
-    assert code == 0
-    assert 1 <= seconds < 6
+    assert server.end() == 0
 
 
 def test_ctrl_c_does_not_wait_for_balancers(serve):
-    server = serve(server="drain_seconds = 60\nstop_timeout = 60\n")
+    server = serve(server=LONG)
     with server.held(1):
-        began = time.monotonic()
         server.process.send_signal(signal.SIGINT)
         until(lambda: refuses(server.port))
     assert server.process.wait(PATIENCE) == 0
-    assert time.monotonic() - began < 5
 
 
 def test_several_addresses_and_a_signal_that_nobody_waits_for(serve):
     server = serve(server="listen = 127.0.0.1:0 127.0.0.2:0\ndrain_seconds = 0\n")
-    assert server.end()[0] == 0
+    assert server.end() == 0
 
 
 @pytest.mark.parametrize(
