@@ -1,4 +1,4 @@
-"""Settings: declared once by the add-on that owns them, read once at start, all problems at once.
+"""Settings: an add-on declares them once, they are read once at start, and all faults are named at once.
 
 An add-on declares its settings in its ``settings.py``::
 
@@ -6,20 +6,24 @@ An add-on declares its settings in its ``settings.py``::
         addon = "combine_mail"
         host: Annotated[str, parsed(one_word)] = setting("localhost", help="The SMTP server.")
 
-names the class in the entry-point group "combine.settings" under the name of the add-on, and asks
+It names the class in the entry-point group "combine.settings", under the name of the add-on, and asks
 for the values in its includeme::
 
     config.include("combine_core.settings")
     settings = config.add_addon_settings(MailSettings)
 
-(``config.add_settings`` is Pyramid's own, for untyped ones.) The value of ``host`` is that of
+(``config.add_settings`` is Pyramid's own, for untyped settings.) The value of ``host`` is that of
 ``COMBINE_MAIL_HOST`` in the environment, else in the ``.env`` beside the ini file, else of
-``combine_mail.host`` in ``[app:main]``, else the default. A setting with ``variable="MAIL_HOST"``
-goes by that name first. An empty variable counts as not set.
+``combine_mail.host`` in ``[app:main]``, else the default. With ``variable="MAIL_HOST"``, that name comes
+first. An empty variable counts as not set. Parsers are in :mod:`combine_core.settings.values`.
 
-The application calls :func:`load_all` before it builds its Configurator and hands the result over
-in ``Configurator(settings={**ini, SETTINGS_KEY: loaded})``; without that, each
-``add_addon_settings`` loads its own class. A setting is read later with :func:`settings_of`.
+The application calls :func:`load_all` before it builds its Configurator, and passes the result in
+``Configurator(settings={**ini, SETTINGS_KEY: loaded})``. Without that, each ``add_addon_settings`` loads
+its own class. :func:`settings_of` returns the settings later.
+
+The modules, from the bottom up: ``declaration`` (what a setting is, and what can be wrong with it),
+``values`` and ``database_url`` (texts to values), ``core`` (the settings of combine_core), ``sources``
+(environment, ``.env``, ini), ``loaded``, ``addons`` (whose settings there are), ``load``.
 """
 
 from __future__ import annotations
@@ -90,9 +94,9 @@ S = TypeVar("S", bound=AddonSettings)
 
 
 def settings_of(registry: Registry, cls: type[S]) -> S:
-    """The settings of the add-on that declares `cls` in this application.
+    """The settings of the add-on that declares `cls`.
 
-    Raises LookupError where no include has asked for them yet.
+    Raises LookupError if no include has asked for them yet.
     """
     loaded: LoadedSettings | None = registry.get(SETTINGS_KEY)
     if loaded is None:
@@ -103,7 +107,7 @@ def settings_of(registry: Registry, cls: type[S]) -> S:
 def add_addon_settings(config: Configurator, cls: type[S]) -> S:
     """Directive: the settings of the add-on that declares `cls`, one instance per application.
 
-    :raises ConfigurationEnvironmentError: they had to be loaded, and are not fit to start with
+    :raises ConfigurationEnvironmentError: they were not loaded yet, and are wrong
     """
     registry = config.registry
     loaded: LoadedSettings | None = registry.get(SETTINGS_KEY)
@@ -127,7 +131,7 @@ def add_addon_settings(config: Configurator, cls: type[S]) -> S:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the directive ``add_addon_settings``, and take over what the application has loaded."""
+    """Add the directive ``add_addon_settings``. Keep the settings that the application has loaded."""
     loaded = config.registry.settings.get(SETTINGS_KEY)
     if loaded is not None:
         config.registry.setdefault(SETTINGS_KEY, loaded)

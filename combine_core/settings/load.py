@@ -259,7 +259,9 @@ def _with_listed_names(cls: type[AddonSettings], sources: Sources) -> type[Addon
         return cls
     (listing,) = (one for one in cls.declared() if one.field == cls.named_by)
     hit = sources.find_all(cls).get(listing.field)
-    text = examine(str(hit.value), listing.kind, many=True).text if hit else ""
+    text = hit.value if hit else ""
+    if isinstance(text, str):
+        text = examine(text, listing.kind, many=True).text
     usable, _ = _usable(cls, {listing.field: text} if text else {})
     return cls.extended(usable.get(listing.field, listing.default))
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from combine_core.cli.settings import settings
+from combine_core.cli.settings import DISTRIBUTION, configuration_page, settings
+from combine_core.settings.addons import installed
 
 COMBINE = str(Path(sys.executable).with_name("combine"))
 PSERVE = str(Path(sys.executable).with_name("pserve"))
@@ -132,10 +133,30 @@ def read_all(leader: int) -> str:
     return b"".join(parts).decode()
 
 
-def test_the_page_needs_no_ini():
+def test_the_page_in_docs_is_the_output_of_the_command():
     done = run(COMBINE, "settings", "--markdown")
     assert done.returncode == 0
-    assert done.stdout == (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    written = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    assert done.stdout == written, "run: combine settings --markdown > docs/configuration.md"
+
+
+def test_every_setting_is_on_it():
+    page = configuration_page(installed(DISTRIBUTION))
+    everything = installed(DISTRIBUTION)
+    declared = [d for cls in everything.classes for d in cls.declared()]
+    assert len(declared) > 20
+    for setting in declared:
+        assert f"| `{setting.variable}` | `{setting.ini_key}` |" in page
+        assert setting.help in page
+    for guest in everything.modules.values():
+        for setting in guest.declared():
+            assert f"`{setting.variable}`" in page
+    for variable in ("PORT", "LISTEN", "MICROSOFT_TENANTS", "CONTACT_ON_CALL", "DEFAULT_MODEL"):
+        assert f"`{variable}`" in page
+
+
+def test_the_key_for_development_is_not_printed():
+    assert "everyone-knows" not in configuration_page(installed(DISTRIBUTION))
 
 
 def test_without_an_ini_it_says_what_to_write():

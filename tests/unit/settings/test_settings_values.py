@@ -1,4 +1,4 @@
-"""Numbers, sizes, switches, names: nothing is guessed."""
+"""Numbers, sizes, switches, names, origins and base URLs: nothing is guessed."""
 
 from contextlib import suppress
 from enum import StrEnum
@@ -8,7 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from combine_core.settings.declaration import Unusable
-from combine_core.settings.values import one_of, one_word, size, switch, whole, words
+from combine_core.settings.values import (
+    base_url,
+    is_loopback,
+    one_of,
+    one_word,
+    origin,
+    origins,
+    size,
+    switch,
+    whole,
+    words,
+)
 
 
 @pytest.mark.parametrize(("text", "number"), [("1", 1), ("007", 7), ("500", 500)])
@@ -105,3 +116,135 @@ def test_nothing_but_unusable_is_raised(text):
     for parse in (whole(0, 9), size(1, 9), switch, one_of(Colour), one_word):
         with suppress(Unusable):
             parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("https://combine.example.com", "https://combine.example.com"),
+        ("https://combine.example.com:8443", "https://combine.example.com:8443"),
+        ("http://localhost:8000", "http://localhost:8000"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("HTTPS://Combine.Example.COM", "https://combine.example.com"),
+        ("https://combine.example.com:443", "https://combine.example.com"),
+        ("http://combine.example.com:80", "http://combine.example.com"),
+        ("http://my_host", "http://my_host"),
+    ],
+)
+def test_an_origin_as_browsers_send_it(text, plain):
+    assert origin(text) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "remedy"),
+    [
+        ("https://a.example/", "trailing slash", "write https://a.example"),
+        ("https://A.example:443/", "trailing slash", "write https://a.example"),
+        ("https://a.example/app", "a path", "write https://a.example"),
+        ("https://a.example?x=1", "a query", "write https://a.example"),
+        ("https://a.example/#x", "a fragment", "write https://a.example"),
+        ("https://a.example/b?c#d", "a path and a query and a fragment", "write https://a.example"),
+        ("a.example", "no scheme", "https://"),
+        ("//a.example", "no scheme", "https://"),
+        ("localhost:8000", "no scheme", "https://"),
+        ("ftp://a.example", "not http or https", "https://"),
+        ("javascript://a", "not http or https", "https://"),
+        ("https://", "no host", "scheme://host"),
+        ("https://:8000", "no host", "scheme://host"),
+        ("https://a..b", "unusable host", "host name"),
+        ("https://a!b", "unusable host", "host name"),
+        ("https://münchen.example", "unusable host", "xn--mnchen-3ya.example"),
+        ("https://1.2.3.4.5", "unusable host", "host name"),
+        ("https://[::1", "unusable host", "scheme://host"),
+        ("https://a.example:", "port", "scheme://host"),
+        ("https://a.example:x", "port", "scheme://host"),
+        ("https://a.example:70000", "port", "scheme://host"),
+        ("https://u:p@a.example", "user name or password", "leave out"),
+        ("*", "wildcard", "scheme://host"),
+        ("https://*.example.com", "wildcard", "scheme://host"),
+        ("null", "null", "scheme://host"),
+        ("https://a\\b", "backslash", "scheme://host"),
+        ("https://a .b", "space", "scheme://host"),
+    ],
+)
+def test_no_origin(text, what, remedy):
+    with pytest.raises(Unusable) as raised:
+        origin(text)
+    (finding,) = raised.value.findings
+    assert what in finding.what
+    assert remedy in finding.remedy
+
+
+def test_credentials_are_not_repeated():
+    with pytest.raises(Unusable) as raised:
+        origin("https://canary:canary@a.example/")
+    assert "canary" not in repr(raised.value.findings)
+
+
+@pytest.mark.parametrize(
+    "text", ["https://a.b,https://c.d", "https://a.b https://c.d", "https://a.b,\n https://c.d,"]
+)
+def test_a_list_of_origins(text):
+    assert origins(text) == ("https://a.b", "https://c.d")
+
+
+def test_each_wrong_entry_is_named_by_its_number():
+    with pytest.raises(Unusable) as raised:
+        origins("https://a.b, https://c.d/, https://e.f, *")
+    assert [finding.what for finding in raised.value.findings] == [
+        "entry 2 has a trailing slash",
+        "entry 4 holds a wildcard, which would let in sites of others",
+    ]
+
+
+def test_a_list_of_nothing():
+    with pytest.raises(Unusable, match="no origin"):
+        origins(", ,")
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("http://localhost:11434/v1", "http://localhost:11434/v1"),
+        ("https://llm.example.com/v1/", "https://llm.example.com/v1"),
+        ("https://LLM.example.com", "https://llm.example.com"),
+    ],
+)
+def test_a_base_url(text, plain):
+    assert base_url(text) == plain
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["llm.example.com/v1", "https://a/v1?key=x", "https://a/#x", "https://k@a/v1", "file:///v1"],
+)
+def test_no_base_url(text):
+    with pytest.raises(Unusable):
+        base_url(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost", True),
+        ("app.localhost", True),
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("::1", True),
+        ("localhost.example.com", False),
+        ("10.0.0.1", False),
+        ("0.0.0.0", False),
+        ("notlocalhost", False),
+    ],
+)
+def test_loopback(host, expected):
+    assert is_loopback(host) is expected
+
+
+@given(st.text() | st.text().map(lambda t: f"https://{t}"))
+@settings(deadline=None)
+def test_urls_raise_nothing_but_unusable_and_what_is_accepted_is_stable(text):
+    for parse in (origin, base_url):
+        with suppress(Unusable):
+            plain = parse(text)
+            assert parse(plain) == plain
