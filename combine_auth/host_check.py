@@ -18,7 +18,7 @@ from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.tweens import EXCVIEW, MAIN
 
 from combine_core.settings import CoreSettings, Environment
-from combine_core.settings.urls import host_of, is_loopback
+from combine_core.settings.values import host_of, is_loopback
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
