@@ -1,9 +1,9 @@
-"""Why the database cannot be used, and what to do about it.
+"""Finds out why the database cannot be used, and what to do about it.
 
-:func:`diagnose` asks: it resolves the name, connects, speaks the first words of the protocol and signs in,
-and names the first step that fails. :func:`explain_error` only reads an exception. Both answer with a
+:func:`diagnose` connects to the database and names the first step that fails: the URL, the host name, the
+network, TLS or the sign-in. :func:`explain_error` only reads an exception. Both return a
 :class:`Diagnosis`: a :class:`Cause` with a stable code, its meaning, the remedy in the words of the runbook,
-whether trying again helps, and whom to call. :class:`Watch` is what the health check looks through.
+whether trying again helps, and which team to call. :class:`Watch` is what the health check uses.
 """
 
 from combine_core.postgres.diagnosis.causes import (
@@ -15,8 +15,8 @@ from combine_core.postgres.diagnosis.causes import (
     Diagnosis,
     Role,
 )
+from combine_core.postgres.diagnosis.errors import explain_error, is_database_fault
 from combine_core.postgres.diagnosis.probe import diagnose
-from combine_core.postgres.diagnosis.texts import explain_error
 from combine_core.postgres.diagnosis.watch import Watch
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "Watch",
     "diagnose",
     "explain_error",
+    "is_database_fault",
 ]

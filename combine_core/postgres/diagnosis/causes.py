@@ -1,4 +1,4 @@
-"""Why a database cannot be used: stable codes, what each means, and what the runbook says to do."""
+"""The causes of database faults: a stable code for each, its meaning, and the runbook's remedy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOW_URL = "echo $DATABASE_URL"
 
 
 class Role(StrEnum):
-    """Whom to call: a row of the runbook's table of contacts."""
+    """A row of the runbook's table of contacts."""
 
     ON_CALL = "On-call"
     DATABASE = "Database"
@@ -28,7 +28,7 @@ class Role(StrEnum):
 
 
 class Cause(StrEnum):
-    """The code of a cause. Codes are for machines and stay; the texts beside them may change."""
+    """The code of a cause. Programs rely on the codes; the texts beside them may change."""
 
     BAD_URL = "DB_BAD_URL"
     UNKNOWN_HOST = "DB_UNKNOWN_HOST"
@@ -46,6 +46,10 @@ class Cause(StrEnum):
     NOT_ACCEPTING = "DB_NOT_ACCEPTING"
     READ_ONLY = "DB_READ_ONLY"
     REJECTED = "DB_REJECTED"
+    DISK_FULL = "DB_DISK_FULL"
+    OUT_OF_RESOURCES = "DB_OUT_OF_RESOURCES"
+    STORAGE_FAILED = "DB_STORAGE_FAILED"
+    CORRUPTED = "DB_CORRUPTED"
     POOL_EXHAUSTED = "DB_POOL_EXHAUSTED"
     REACHABLE = "DB_REACHABLE"
     UNKNOWN = "database_unreachable"
@@ -55,10 +59,11 @@ class Cause(StrEnum):
 class Advice:
     """What a cause means and what to do about it.
 
-    :ivar meaning: one line
-    :ivar remedy: the step of the runbook's resolution, and what it comes to here
-    :ivar commands: of the runbook, to run next
-    :ivar retryable: whether it may pass by itself, so that trying again helps
+    :ivar meaning: one sentence
+    :ivar remedy: the step of the runbook's resolution, and what that step means for this cause
+    :ivar commands: commands of the runbook to run next
+    :ivar retryable: whether the fault may pass without help, so that trying again makes sense
+    :ivar contact: the team to call
     """
 
     meaning: str
@@ -188,9 +193,41 @@ ADVICE: dict[Cause, Advice] = {
         Role.DATABASE,
     ),
     Cause.REJECTED: Advice(
-        "The server answers and rejects the connection.",
-        f"{CHECK_CREDENTIALS} Check the rights of this user on this database, and pg_hba.conf.",
+        "The server answers and denies access.",
+        f"{CHECK_CREDENTIALS} Check the rights of this user on this database and its tables (GRANT), and"
+        " pg_hba.conf.",
         (LOGS, CONNECT),
+        False,
+        Role.DATABASE,
+    ),
+    Cause.DISK_FULL: Advice(
+        "The database's disk is full.",
+        f"{VERIFY_RUNNING} It runs, and can write nothing: free space on its volume or enlarge it (df -h),"
+        " and find out what filled it.",
+        (CONTAINER, LOGS),
+        True,
+        Role.INFRASTRUCTURE,
+    ),
+    Cause.OUT_OF_RESOURCES: Advice(
+        "The server has run out of memory or of another resource.",
+        f"{VERIFY_RUNNING} It runs: its log names the resource. Give the database more memory, or raise the"
+        " setting that the log names.",
+        (CONTAINER, LOGS),
+        True,
+        Role.DATABASE,
+    ),
+    Cause.STORAGE_FAILED: Advice(
+        "The server cannot read or write its files.",
+        f"{VERIFY_RUNNING} Its log names the file: check the disk, the volume and the rights on them.",
+        (CONTAINER, LOGS),
+        True,
+        Role.INFRASTRUCTURE,
+    ),
+    Cause.CORRUPTED: Advice(
+        "The database's files are damaged.",
+        f"{VERIFY_RUNNING} It runs on damaged data: stop the service, copy the data directory, then restore"
+        " the last good backup.",
+        (LOGS,),
         False,
         Role.DATABASE,
     ),
@@ -218,24 +255,23 @@ ADVICE: dict[Cause, Advice] = {
 }
 
 REMEDIES: dict[str, str] = {cause.value: advice.line for cause, advice in ADVICE.items()}
-"""What to do, in one line, by the code of the cause."""
+"""The remedy in one line, by the code of the cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The cause of a fault, and what was seen of it this time (one sentence, no secret)."""
+    """The cause of a fault, and what was observed this time (one sentence without secrets)."""
 
     cause: Cause
     detail: str
 
     @property
     def advice(self) -> Advice:
-        """What the cause means and what to do."""
         return ADVICE[self.cause]
 
     @property
     def remedy(self) -> str:
-        """What to do, and the runbook's commands to run next, in one line."""
+        """The remedy and the runbook's commands in one line."""
         return self.advice.line
 
     @property

@@ -1,173 +1,322 @@
-"""Finds out step by step why a database cannot be used: name, network, protocol, sign-in."""
+"""Finds the cause step by step: the URL, the host name, then a connection through libpq for each address.
+
+libpq does not pass on the SQLSTATE of a connection that fails. It gives the message alone, which may be
+in the server's language. Its trace (PQtrace, from libpq 18 on, on Linux) holds all fields of the error.
+The trace stays in memory and only errors are read from it, because it also holds the password's exchange.
+Without a trace the text of libpq, which is English, decides.
+
+psycopg never closes the stream that it opens for a trace, so each attempt costs about 5 kB for good. The
+watch therefore repeats a settled diagnosis once a minute at most.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
+import queue
+import re
+import select
 import socket
-import ssl
+import sys
+import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import URL
 
-from combine_core.postgres.diagnosis.answers import NO_RULE, ServerError
 from combine_core.postgres.diagnosis.causes import Cause, Diagnosis
-from combine_core.postgres.diagnosis.protocol import (
-    ClosedError,
-    Conversation,
-    Greeting,
-    NotPostgresError,
-)
-from combine_core.postgres.diagnosis.target import Address, FoundError, Target, connect
-from combine_core.postgres.diagnosis.texts import cause_of_text
-from combine_core.postgres.diagnosis.tls import context_for
+from combine_core.postgres.diagnosis.errors import ServerError, cause_of_text, quote_driver
 
-# The part of the budget that a step may use up, so that none starves the ones behind it.
-_RESOLVE, _CONNECT, _TALK = 0.3, 0.25, 0.2
+if TYPE_CHECKING:
+    from psycopg.pq.abc import PGconn
+
+_TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_DEFAULT_PORT = 5432
+
+# The part of the budget that each step may use, so that a slow one leaves time for the next.
+_RESOLVE, _TRY_TLS = 0.3, 0.4
 _LEAST_S = 0.05
+# With these an address answers nothing, and another address of the same host may.
+_OF_THE_NETWORK = (Cause.TIMEOUT, Cause.REFUSED, Cause.NO_ROUTE)
 
-# In which order libpq tries: with TLS, without.
-_ORDER = {"disable": (False,), "allow": (False, True), "prefer": (True, False)}
-_ONLY_TLS = (True,)
+_FIRST_THAT_TRACES = 180000
+_ERROR = re.compile(
+    r'^\S+ \S+\tB\t\d+\tErrorResponse\t.* C "(\w{5})" M "(.*?)"(?: [A-Z] "|\s*\\x00)', re.MULTILINE
+)
+_ROUTINE = re.compile(r' R "(\w+)" \\x00$', re.MULTILINE)
 
 
 def diagnose(url: URL, budget_seconds: float) -> Diagnosis:
-    """Why a new connection to ``url`` fails, in at most ``budget_seconds``. Never raises for a fault.
+    """The cause why a new connection to ``url`` fails, found in at most ``budget_seconds``.
 
-    It makes up to four connections and gives each back at once; so it is for after a failure.
+    It opens one or two connections and closes them at once, so call it only after a failure. Never raises
+    for a fault of the database.
     """
+    deadline = time.monotonic() + budget_seconds
     try:
-        return _Probe(url, Target.of(url), time.monotonic(), budget_seconds).run()
-    except FoundError as found:
-        return found.diagnosis
+        target = _Target.of(url)
+        addresses = target.resolve(budget_seconds * _RESOLVE)
+        found: dict[Cause, Diagnosis] = {}
+        for position, address in enumerate(addresses):
+            left = (deadline - time.monotonic()) / (len(addresses) - position)
+            seen = _try_address(url, target, address, left)
+            if seen.cause not in _OF_THE_NETWORK:
+                return seen
+            found.setdefault(seen.cause, seen)
+        return next(found[cause] for cause in _OF_THE_NETWORK if cause in found)
+    except _FoundError as error:
+        return error.diagnosis
     except OSError as error:
-        # Of our own machine: no file descriptor left, no permission for the socket.
+        # A fault of this machine: no file descriptor left, no permission for the socket.
         detail = f"Looking for the cause failed: {error.strerror or type(error).__name__}."
         return Diagnosis(Cause.UNKNOWN, detail)
 
 
-@dataclass(frozen=True)
-class _Probe:
-    url: URL
-    target: Target
-    started: float
-    budget: float
+class _FoundError(Exception):
+    def __init__(self, cause: Cause, detail: str) -> None:
+        super().__init__(detail)
+        self.diagnosis = Diagnosis(cause, detail)
 
-    def run(self) -> Diagnosis:
-        addresses = self.target.resolve(self._slice(_RESOLVE))
-        connection, address = connect(addresses, self._slice(_CONNECT))
-        connection.close()
-        answer = self._greet(address)
-        if isinstance(answer, ServerError):
-            return answer.diagnosis()
-        return self._sign_in(address)
 
-    def _greet(self, address: Address) -> ServerError | Greeting:
-        """What the server says to our user and database, tried in libpq's order."""
-        answer: ServerError | Greeting | None = None
-        order = _ORDER.get(self.target.tls, _ONLY_TLS)
-        if address.family == socket.AF_UNIX:
-            order = (False,)  # libpq never encrypts there, whatever sslmode says
-        for encrypted in order:
-            heard = self._talk(address, encrypted=encrypted)
-            if heard is None:
-                continue  # no TLS here; libpq goes on without
-            answer = heard
-            if not _no_rule(answer):
-                return answer
-        if self.target.tls == "disable" and address.ip and _no_rule(answer):
-            self._would_tls_help(address)
-        assert answer is not None  # with one order only, no TLS is an error
-        return answer
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What the URL names. ``host`` may be a folder of sockets, as in libpq."""
 
-    def _would_tls_help(self, address: Address) -> None:
-        if self._talk(address, encrypted=True) is Greeting.ASKS_TO_SIGN_IN:
-            detail = f"{address} has no rule for us without TLS, and has one with it."
-            raise FoundError(Cause.TLS_REQUIRED, detail)
+    host: str
+    port: int
+    tls: str
 
-    def _talk(self, address: Address, *, encrypted: bool) -> ServerError | Greeting | None:
-        """One conversation up to the sign-in; ``None`` if TLS is wished for and not offered."""
-        seconds = self._slice(_TALK)
-        connection, _ = connect([address], seconds)
-        talk = Conversation(connection, time.monotonic() + seconds)
+    @classmethod
+    def of(cls, url: URL) -> _Target:
+        """Read ``url``; raises _FoundError(BAD_URL) that names what is missing."""
+        host = url.host or _single(url, "host")
+        named = {"host": host, "user": url.username, "database": url.database}
+        missing = [name for name, value in named.items() if not value]
+        if missing:
+            raise _FoundError(Cause.BAD_URL, f"It names no {' and no '.join(missing)}.")
+        if url.get_backend_name() not in {"postgresql", "postgres"}:
+            raise _FoundError(Cause.BAD_URL, f"Its scheme is {url.drivername}, not postgresql.")
+        tls = _single(url, "sslmode") or os.environ.get("PGSSLMODE", "prefer")
+        if tls not in _TLS_MODES:
+            raise _FoundError(Cause.BAD_URL, f"Its sslmode is not one of {', '.join(_TLS_MODES)}.")
+        return cls(str(host), url.port or _DEFAULT_PORT, tls)
+
+    def resolve(self, seconds: float) -> list[str | None]:
+        """The IP addresses of the host; ``None`` stands for a folder of sockets.
+
+        :raises _FoundError: UNKNOWN_HOST
+        """
+        if self.host.startswith(("/", "@")):
+            return [None]
+        found = _look_up(self.host, self.port, seconds)
+        if found is None:
+            detail = f"Looking up {self.host} brought no answer within {seconds:.1f} s."
+            raise _FoundError(Cause.UNKNOWN_HOST, detail)
+        if isinstance(found, OSError):
+            detail = f"Looking up {self.host} failed: {found.strerror}."
+            raise _FoundError(Cause.UNKNOWN_HOST, detail)
+        return found
+
+    def shown(self, address: str | None) -> str:
+        """The address for people."""
+        if address is None:
+            return str(Path(self.host) / f".s.PGSQL.{self.port}")
+        return f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"
+
+
+def _single(url: URL, name: str) -> str | None:
+    value = url.query.get(name)
+    return value if isinstance(value, str) or value is None else value[0]
+
+
+def _look_up(host: str, port: int, seconds: float) -> list[str | None] | OSError | None:
+    # getaddrinfo takes no time limit, so it runs in a thread that can be left behind.
+    answer: queue.SimpleQueue[list[str | None] | OSError] = queue.SimpleQueue()
+
+    def ask() -> None:
         try:
-            if encrypted and not self._encrypt(talk, address):
-                return None
-            return talk.start_up(self.target.user, self.target.database)
-        except TimeoutError:
-            detail = f"{address} takes the connection and says nothing for {seconds:.1f} s."
-            raise FoundError(Cause.TIMEOUT, detail) from None
-        except NotPostgresError as error:
-            detail = f"{address} answers with {error}."
-            raise FoundError(Cause.NOT_POSTGRESQL, detail) from None
-        except (ClosedError, ConnectionError):
-            detail = f"{address} takes the connection and closes it at once."
-            raise FoundError(Cause.CLOSED, detail) from None
-        finally:
-            talk.connection.close()
+            infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answer.put([str(info[4][0]) for info in infos])
+        except OSError as error:
+            answer.put(error)
+        except UnicodeError:
+            answer.put(OSError(errno.EINVAL, "it cannot be a host name"))
 
-    def _encrypt(self, talk: Conversation, address: Address) -> bool:
-        if not talk.ask_for_tls():
-            if self.target.tls in _ORDER:
-                return False
-            detail = f"{address} declines TLS, and sslmode is {self.target.tls}."
-            raise FoundError(Cause.TLS_NOT_OFFERED, detail)
-        try:
-            talk.start_tls(context_for(self.target.tls, self.url), self.target.host)
-        except ssl.SSLCertVerificationError as error:
-            detail = f"The certificate of {address}: {error.verify_message}."
-            raise FoundError(Cause.TLS_FAILED, detail) from None
-        except ssl.SSLError as error:
-            detail = f"The handshake with {address} failed: {error.reason or 'no reason given'}."
-            raise FoundError(Cause.TLS_FAILED, detail) from None
-        except FileNotFoundError:
-            detail = f"sslmode is {self.target.tls}, and there is no file sslrootcert."
-            raise FoundError(Cause.TLS_FAILED, detail) from None
-        return True
+    threading.Thread(target=ask, name="database look-up", daemon=True).start()
+    try:
+        return answer.get(timeout=seconds)
+    except queue.Empty:
+        return None
 
-    def _sign_in(self, address: Address) -> Diagnosis:
-        # psycopg takes long to import, and a probe that ends before never needs it.
-        from psycopg import ProgrammingError
 
-        from combine_core.postgres.diagnosis.sign_in import sign_in
+def _try_address(url: URL, target: _Target, address: str | None, seconds: float) -> Diagnosis:
+    # psycopg takes long to import, and a diagnosis that ends before never needs it.
+    from psycopg import ProgrammingError
 
-        seconds = self._slice(1.0)
-        try:
-            attempt = sign_in(self.url, address, seconds)
-        except TimeoutError:
-            detail = f"{address} does not finish signing in within {seconds:.1f} s."
-            return Diagnosis(Cause.TIMEOUT, detail)
-        except ProgrammingError:
-            # Its text quotes parts of the URL.
-            return Diagnosis(Cause.BAD_URL, "The driver cannot read it.")
-        if attempt.read_only:
-            return Diagnosis(Cause.READ_ONLY, attempt.read_only)
-        if attempt.signed_in:
-            return Diagnosis(Cause.REACHABLE, f"{address} lets us in.")
-        if attempt.lacks_password:
+    seconds = max(_LEAST_S, seconds)
+    without_tls = target.tls == "disable" and address is not None
+    place = target.shown(address)
+    try:
+        attempt = sign_in(url, address, seconds * (1 - _TRY_TLS) if without_tls else seconds)
+        if without_tls and attempt.lacks_rule:
+            with_tls = url.update_query_dict({"sslmode": "require"})
+            encrypted = sign_in(with_tls, address, seconds * _TRY_TLS)
+            if encrypted.was_let_further:
+                detail = f"{place} has no rule for us without TLS, and has one with it."
+                return Diagnosis(Cause.TLS_REQUIRED, detail)
+    except ProgrammingError:
+        # Its text quotes parts of the URL.
+        return Diagnosis(Cause.BAD_URL, "The driver cannot read it.")
+    return attempt.diagnosis(place)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How one attempt to connect and sign in ended.
+
+    :ivar seconds: the time that it had
+    :ivar connected: a server took the connection
+    :ivar timed_out: no end came in time
+    :ivar signed_in: the session began
+    :ivar read_only: the session began, and the server takes no writes: the reason
+    :ivar errors: the errors of the server, in order, where libpq can trace them
+    :ivar text: the message of libpq
+    :ivar used_password: the server asked for the password and got it
+    :ivar lacks_password: the server asked for a password, and there is none
+    """
+
+    seconds: float
+    connected: bool
+    timed_out: bool
+    signed_in: bool
+    read_only: str | None
+    errors: tuple[ServerError, ...]
+    text: str
+    used_password: bool
+    lacks_password: bool
+
+    @property
+    def lacks_rule(self) -> bool:
+        """Whether no line of pg_hba.conf matched, in any of the tries."""
+        return bool(self.errors) and all(error.is_missing_rule for error in self.errors)
+
+    @property
+    def was_let_further(self) -> bool:
+        """Whether a line of pg_hba.conf matched."""
+        return self.signed_in or self.used_password or self.lacks_password
+
+    def diagnosis(self, place: str) -> Diagnosis:
+        """The cause, by SQLSTATE, else by libpq's text, else by elimination.
+
+        :param place: the address, for people
+        """
+        if self.timed_out:
+            return Diagnosis(Cause.TIMEOUT, self._silence(place))
+        if self.read_only:
+            return Diagnosis(Cause.READ_ONLY, self.read_only)
+        if self.signed_in:
+            return Diagnosis(Cause.REACHABLE, f"{place} lets us in.")
+        if self.lacks_password:
             detail = "The server asks for a password, and DATABASE_URL has none."
             return Diagnosis(Cause.AUTH_FAILED, detail)
-        if attempt.error is not None:
-            return attempt.error.diagnosis()
-        return _without_code(attempt.text, used_password=attempt.used_password)
+        if self.errors:
+            # With sslmode=prefer or allow libpq tries twice, and one try may only lack a rule.
+            telling = (error for error in self.errors if not error.is_missing_rule)
+            return next(telling, self.errors[-1]).diagnosis()
+        known = cause_of_text(self.text)
+        if known is not None:
+            return Diagnosis(known, f"{place}: {quote_driver(self.text)}")
+        if self.used_password:
+            return Diagnosis(Cause.AUTH_FAILED, "The server asked for the password, then refused.")
+        return Diagnosis(Cause.REJECTED, quote_driver(self.text))
 
-    def _slice(self, part: float) -> float:
-        left = self.started + self.budget - time.monotonic()
-        return max(_LEAST_S, min(left, self.budget * part))
+    def _silence(self, place: str) -> str:
+        if not self.connected:
+            return f"No answer from {place} within {self.seconds:.1f} s of connecting."
+        if self.used_password:
+            return f"{place} does not finish signing in within {self.seconds:.1f} s."
+        return f"{place} takes the connection and says nothing for {self.seconds:.1f} s."
 
 
-def _no_rule(answer: ServerError | Greeting | None) -> bool:
-    return (
-        isinstance(answer, ServerError)
-        and answer.sqlstate == "28000"
-        and answer.routine in {NO_RULE, ""}
-    )
+def sign_in(url: URL, address: str | None, seconds: float) -> Attempt:
+    """Connect and sign in as the driver does, then hang up.
+
+    :param address: the IP address to try; ``None`` where the URL names a folder of sockets
+    :raises psycopg.ProgrammingError: libpq does not understand the URL
+    """
+    from psycopg import pq
+    from psycopg.conninfo import make_conninfo
+
+    text = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    conninfo = make_conninfo(text, **({"hostaddr": address} if address else {}))
+    can_trace = sys.platform == "linux" and pq.version() >= _FIRST_THAT_TRACES
+    trace = os.memfd_create("trace") if can_trace else None
+    try:
+        connection = pq.PGconn.connect_start(conninfo.encode())
+        try:
+            if trace is not None:
+                connection.trace(trace)
+            timed_out = not _finish(connection, time.monotonic() + seconds)
+            if trace is not None:
+                connection.untrace()
+            return Attempt(
+                seconds=seconds,
+                connected=connection.status != pq.ConnStatus.STARTED,
+                timed_out=timed_out,
+                signed_in=connection.status == pq.ConnStatus.OK,
+                read_only=_read_only(connection),
+                errors=() if trace is None else _errors_in(trace),
+                text=_after_address(connection.get_error_message()),
+                used_password=connection.used_password,
+                lacks_password=connection.needs_password,
+            )
+        finally:
+            connection.finish()
+    finally:
+        if trace is not None:
+            os.close(trace)
 
 
-def _without_code(text: str, *, used_password: bool) -> Diagnosis:
-    """The cause by libpq's text, or by elimination: all before the password went well."""
-    known = cause_of_text(text)
-    if known is not None:
-        return Diagnosis(known, "The server refuses to let us in.")
-    if used_password:
-        return Diagnosis(Cause.AUTH_FAILED, "The server asked for the password, then refused.")
-    return Diagnosis(Cause.REJECTED, "The server refuses to let us in.")
+def _finish(connection: PGconn, deadline: float) -> bool:
+    """Drive the attempt to its end; ``False`` if the deadline came first."""
+    from psycopg import pq
+
+    wanted = pq.PollingStatus.WRITING
+    while wanted in (pq.PollingStatus.READING, pq.PollingStatus.WRITING):
+        if connection.status == pq.ConnStatus.BAD:
+            return True
+        reading = wanted == pq.PollingStatus.READING
+        poller = select.poll()
+        poller.register(connection.socket, select.POLLIN if reading else select.POLLOUT)
+        left = deadline - time.monotonic()
+        if left <= 0 or not poller.poll(left * 1000):
+            return False
+        wanted = pq.PollingStatus(connection.connect_poll())
+    return True
+
+
+def _read_only(connection: PGconn) -> str | None:
+    # Servers from 14 on report both when a session begins.
+    if connection.parameter_status(b"in_hot_standby") == b"on":
+        return "It is a standby (in_hot_standby is on)."
+    if connection.parameter_status(b"default_transaction_read_only") == b"on":
+        return "default_transaction_read_only is on."
+    return None
+
+
+def _after_address(text: str) -> str:
+    """libpq's message without the address in front, which the diagnosis names itself."""
+    return text.partition(" failed: ")[2] if text.startswith("connection to server ") else text
+
+
+def _errors_in(trace: int) -> tuple[ServerError, ...]:
+    written = os.pread(trace, os.fstat(trace).st_size, 0).decode(errors="replace")
+    errors = []
+    for line in written.splitlines():
+        found = _ERROR.search(line)
+        if found is not None:
+            routine = _ROUTINE.search(line)
+            errors.append(ServerError(found[1], found[2], routine[1] if routine else ""))
+    return tuple(errors)

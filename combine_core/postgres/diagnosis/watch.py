@@ -15,8 +15,8 @@ from sqlalchemy import URL
 
 from combine_core.database.probe import ProbeConnection
 from combine_core.postgres.diagnosis.causes import Cause, Diagnosis
+from combine_core.postgres.diagnosis.errors import explain_error
 from combine_core.postgres.diagnosis.probe import diagnose
-from combine_core.postgres.diagnosis.texts import explain_error
 
 logger = logging.getLogger(__name__)
 
