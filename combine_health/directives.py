@@ -11,7 +11,7 @@ from pyramid.exceptions import ConfigurationError
 from combine_health.checks import BUILT_IN
 from combine_health.checks.configured import USE
 from combine_health.checks.options import options_of
-from combine_health.engine.check import NAME, Check, CheckFunction, Kind
+from combine_health.engine.check import NAME, Check, CheckFunction, CheckKind
 from combine_health.engine.plugins import Plugins
 from combine_health.engine.registry import health_of
 from combine_health.settings import HealthEnvironmentError
@@ -29,7 +29,7 @@ def add_health_check(
     name: str,
     check: CheckFunction | str,
     *,
-    kind: str = Kind.READY,
+    kind: str = CheckKind.READY,
     critical: bool = True,
     timeout: float = 1.0,
     interval: float = 2.0,
@@ -60,7 +60,7 @@ def add_health_check(
         declared = Check(
             name,
             function,
-            Kind(kind) if kind in set(Kind) else kind,  # type: ignore[arg-type]  # Check refuses it
+            CheckKind(kind) if kind in set(CheckKind) else kind,  # type: ignore[arg-type]  # Check refuses it
             critical,
             timeout,
             interval,

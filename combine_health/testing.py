@@ -29,7 +29,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import Any
 
-from combine_health.engine.check import Check, CheckFunction, Kind
+from combine_health.engine.check import Check, CheckFunction, CheckKind
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Clock, Runner
 from combine_health.engine.state import Reading
@@ -65,7 +65,7 @@ def run_check(
         background=False,
     )
     for _ in range(times):
-        runner.refresh(tuple(Kind))
+        runner.refresh(tuple(CheckKind))
     reading = runner.reading(name)
     assert reading is not None
     return reading
@@ -114,7 +114,7 @@ class HealthApp:
         from combine_health.engine.registry import health_of
 
         runner = health_of(self.wsgi.registry).runner
-        runner.refresh(tuple(Kind), {name})
+        runner.refresh(tuple(CheckKind), {name})
         reading = runner.reading(name)
         if reading is None:
             raise LookupError(f"there is no check {name!r}")

@@ -6,7 +6,7 @@ from typing import Any
 from combine_health.checks import BUILT_IN
 from combine_health.checks.options import Option, options_of, text
 from combine_health.declarations import CHECK, VARIABLE_PREFIX, Declared, in_variable
-from combine_health.engine.check import NAME, Kind
+from combine_health.engine.check import NAME, CheckKind
 from combine_health.setting_values import one_of
 
 USE = "use"
@@ -25,8 +25,8 @@ _SHARED = (
     ),
     Option(
         "kind",
-        "|".join(Kind),
-        one_of(*Kind),
+        "|".join(CheckKind),
+        one_of(*CheckKind),
         None,
         "What a built-in check decides; ready if not set.",
         secret=False,

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from combine_health.cli.application import application
 from combine_health.cli.finding import Finding, InputError, sentence
-from combine_health.engine.check import Kind, Status
+from combine_health.engine.check import CheckKind, Status
 from combine_health.engine.state import Reading
 
 HELP = "run all checks of an application once, without a server (exit 0 or 1)"
@@ -42,7 +42,7 @@ def ini_of(arguments: argparse.Namespace) -> str:
 def run(arguments: argparse.Namespace) -> Finding:
     """Make the application, run its checks at once, put the worst first."""
     health = application(ini_of(arguments))
-    kinds = [kind for kind in Kind if kind is not Kind.INFO or not arguments.ready]
+    kinds = [kind for kind in CheckKind if kind is not CheckKind.INFO or not arguments.ready]
     health.runner.refresh(kinds)
     found = [health.runner.reading(n) for n, check in health.checks.items() if check.kind in kinds]
     health.runner.stop()
@@ -74,7 +74,7 @@ def _severity(one: Reading) -> tuple[bool, bool, bool, bool]:
     return (
         status is Status.HEALTHY,
         not _is_down(one),
-        one.check.kind is Kind.INFO,
+        one.check.kind is CheckKind.INFO,
         status is Status.DEGRADED,
     )
 
@@ -100,11 +100,11 @@ def _lines(one: Reading) -> list[str]:
 def _facts_of(one: Reading) -> list[str]:
     """What a check knows that is there to be read, though all is well."""
     facts = ([f"    {one.detail}"] if one.detail else []) + _facts(one)
-    return [f"  {one.check.name}:", *facts] if one.check.kind is Kind.INFO and facts else []
+    return [f"  {one.check.name}:", *facts] if one.check.kind is CheckKind.INFO and facts else []
 
 
 def _facts(one: Reading) -> list[str]:
-    if one.check.kind is not Kind.INFO:
+    if one.check.kind is not CheckKind.INFO:
         return []
     return [f"    {name}: {value}" for name, value in _flat(one.data)]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from combine_health.endpoints.details import uptime
 from combine_health.engine.check import Json, Status
-from combine_health.engine.probes import RETRY, Answer, Grade, Probe, encode, grade_of, word_of
+from combine_health.engine.probes import RETRY, Grade, Probe, ProbeAnswer, encode, grade_of, word_of
 from combine_health.engine.registry import HealthRegistry
 from combine_health.engine.state import Reading
 from combine_health.engine.verdict import Circumstances, Saturation, judge
@@ -22,7 +22,7 @@ _GRADES = {
 _UNITS = {"_ms": "ms", "_seconds": "s", "_s": "s", "_bytes": "bytes", "_percent": "percent"}
 
 
-def probe_answer(probe: Probe) -> Answer:
+def probe_answer(probe: Probe) -> ProbeAnswer:
     """Return the answer to a probe."""
     body: dict[str, Json] = {"status": probe.grade}
     if probe.grade is not Grade.PASS:
@@ -38,7 +38,7 @@ def probe_answer(probe: Probe) -> Answer:
         )
     if checks:
         body["checks"] = checks
-    return Answer(probe.code, encode(body), probe.retry_after, HEALTH_JSON)
+    return ProbeAnswer(probe.code, encode(body), probe.retry_after, HEALTH_JSON)
 
 
 def detailed(
@@ -46,7 +46,7 @@ def detailed(
     readings: Iterable[Reading],
     circumstances: Circumstances,
     sections: Mapping[str, Json],
-) -> Answer:
+) -> ProbeAnswer:
     """Return the full status; 503 where the service fails, as the draft demands."""
     readings = list(readings)
     verdict = judge(readings, circumstances)
@@ -81,7 +81,7 @@ def detailed(
     return _answer(grade, body)
 
 
-def names_and_statuses(readings: Iterable[Reading], circumstances: Circumstances) -> Answer:
+def names_and_statuses(readings: Iterable[Reading], circumstances: Circumstances) -> ProbeAnswer:
     """Return the full status without details."""
     readings = list(readings)
     grade = grade_of(judge(readings, circumstances).status)
@@ -94,10 +94,10 @@ def names_and_statuses(readings: Iterable[Reading], circumstances: Circumstances
     return _answer(grade, {"status": grade, "checks": checks})
 
 
-def _answer(grade: Grade, body: Mapping[str, Json]) -> Answer:
+def _answer(grade: Grade, body: Mapping[str, Json]) -> ProbeAnswer:
     if grade is Grade.FAIL:
-        return Answer(503, encode(body), RETRY, HEALTH_JSON)
-    return Answer(200, encode(body), None, HEALTH_JSON)
+        return ProbeAnswer(503, encode(body), RETRY, HEALTH_JSON)
+    return ProbeAnswer(200, encode(body), None, HEALTH_JSON)
 
 
 def _notes(*texts: str | None) -> list[Json]:

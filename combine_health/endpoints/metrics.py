@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from combine_health.endpoints.access import may_read_metrics
 from combine_health.endpoints.details import hung, uptime
 from combine_health.engine.check import Status
-from combine_health.engine.probes import Answer, encode
+from combine_health.engine.probes import ProbeAnswer, encode
 from combine_health.engine.registry import HealthRegistry
 from combine_health.engine.state import Reading
 from combine_health.engine.verdict import judge
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 PREFIX = "combine_health"
 
 
-def answer(request: Any, health: HealthRegistry) -> Answer:
+def answer(request: Any, health: HealthRegistry) -> ProbeAnswer:
     """Return the answer to a scrape in the format that it asks for."""
     if not may_read_metrics(request, health):
         error = "only local clients, or clients with the token, may read metrics (combine_health.metrics)"
-        return Answer(403, encode({"error": error}))
+        return ProbeAnswer(403, encode({"error": error}))
     try:
         from prometheus_client import CollectorRegistry
         from prometheus_client.exposition import choose_encoder
@@ -35,11 +35,11 @@ def answer(request: Any, health: HealthRegistry) -> Answer:
             "prometheus-client is missing. Install it: pip install '.[metrics]' in the checkout,"
             " or pip install 'WHEEL[metrics]' with the path of the wheel"
         )
-        return Answer(404, encode({"error": error}))
+        return ProbeAnswer(404, encode({"error": error}))
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(health))
     text, content_type = choose_encoder(request.headers.get("Accept", ""))
-    return Answer(200, text(registry), None, content_type)
+    return ProbeAnswer(200, text(registry), None, content_type)
 
 
 class _Collector:

@@ -12,10 +12,10 @@ from pyramid.response import Response
 
 from combine_health.endpoints.access import may_see_details
 from combine_health.endpoints.details import read_sections, uptime
-from combine_health.engine.check import Json, Kind, Status
+from combine_health.engine.check import CheckKind, Json, Status
 from combine_health.engine.registry import HealthRegistry
 from combine_health.engine.state import Change, Reading
-from combine_health.engine.verdict import Circumstances, Service, Verdict, judge
+from combine_health.engine.verdict import Circumstances, ServiceStatus, Verdict, judge
 from combine_health.version import __version__
 
 REFRESH = 10  # seconds
@@ -37,12 +37,12 @@ HEADERS = (
 )
 
 _SENTENCES = {
-    Service.HEALTHY: "Everything works.",
-    Service.DEGRADED: "The service works, but something that is not critical fails.",
-    Service.STARTING: "The service is starting: some checks have no result yet.",
-    Service.UNAVAILABLE: "Something critical fails.",
-    Service.MAINTENANCE: "An operator has taken the service out of rotation.",
-    Service.DRAINING: "The server finishes its requests and ends.",
+    ServiceStatus.HEALTHY: "Everything works.",
+    ServiceStatus.DEGRADED: "The service works, but something that is not critical fails.",
+    ServiceStatus.STARTING: "The service is starting: some checks have no result yet.",
+    ServiceStatus.UNAVAILABLE: "Something critical fails.",
+    ServiceStatus.MAINTENANCE: "An operator has taken the service out of rotation.",
+    ServiceStatus.DRAINING: "The server finishes its requests and ends.",
 }
 _CLASSES = {  # of CSS
     "healthy": "good",
@@ -91,7 +91,7 @@ def _banner(verdict: Verdict, circumstances: Circumstances, *, full: bool) -> st
             f"<p>Reason: {escape(order.reason)}. By {escape(order.owner)},"
             f" until {_time(order.until)}.</p>"
         )
-    elif full and verdict.status is not Service.HEALTHY:
+    elif full and verdict.status is not ServiceStatus.HEALTHY:
         said.append(_cause(verdict.cause, verdict.detail))
     if full and verdict.remedy:
         said.append(f"<p>What to do: {escape(verdict.remedy)}</p>")
@@ -116,7 +116,7 @@ def _check(one: Reading, *, full: bool) -> str:
     if not full:
         return f'<div class="card">{head}</header></div>'
     facts = [str(one.check.kind)]
-    if one.check.kind is not Kind.INFO:
+    if one.check.kind is not CheckKind.INFO:
         facts.append("critical" if one.check.critical else "not critical")
     if one.age is not None:
         facts.append(f"checked {one.age:.0f} s ago")

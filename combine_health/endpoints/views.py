@@ -16,8 +16,8 @@ from combine_health.endpoints import details, health_json, metrics, status_page
 from combine_health.endpoints.access import may_see_details
 from combine_health.endpoints.health_json import HEALTH_JSON
 from combine_health.engine import probes
-from combine_health.engine.check import Json, Kind
-from combine_health.engine.probes import JSON, Answer, Probe, encode
+from combine_health.engine.check import CheckKind, Json
+from combine_health.engine.probes import JSON, Probe, ProbeAnswer, encode
 from combine_health.engine.registry import HealthRegistry, health_of
 from combine_health.engine.state import Reading
 from combine_health.engine.verdict import Circumstances
@@ -26,8 +26,8 @@ from combine_health.settings import HealthSettings
 View: TypeAlias = Callable[[Any], Response]
 Judge: TypeAlias = Callable[[Iterable[Reading], Circumstances], Probe]
 
-DECIDING = (Kind.LIVE, Kind.READY, Kind.STARTUP)
-EVERY = tuple(Kind)
+DECIDING = (CheckKind.LIVE, CheckKind.READY, CheckKind.STARTUP)
+EVERY = tuple(CheckKind)
 SCHEMA = files("combine_health.endpoints").joinpath("detailed.schema.json")
 SCHEMA_PATH = "/health/detailed/schema"
 
@@ -35,7 +35,7 @@ SCHEMA_PATH = "/health/detailed/schema"
 class UnknownNameError(Exception):
     """The request names a check or group that does not exist; ``answer`` says so."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ProbeAnswer) -> None:
         super().__init__(answer.body)
         self.answer = answer
 
@@ -88,7 +88,7 @@ def _refusing_unknown_names(view: View) -> View:
 @_refusing_unknown_names
 def live(request: Any) -> Response:
     """``GET /health``: is the process alive?"""
-    return _probe(request, probes.live, (Kind.LIVE,), (Kind.LIVE,))
+    return _probe(request, probes.live, (CheckKind.LIVE,), (CheckKind.LIVE,))
 
 
 @_refusing_unknown_names
@@ -101,12 +101,15 @@ def ready(request: Any) -> Response:
 def startup(request: Any) -> Response:
     """``GET /health/startup``: has the process come up?"""
     return _probe(
-        request, lambda readings, _: probes.startup(readings), (Kind.STARTUP,), (Kind.STARTUP,)
+        request,
+        lambda readings, _: probes.startup(readings),
+        (CheckKind.STARTUP,),
+        (CheckKind.STARTUP,),
     )
 
 
 def _probe(
-    request: Any, judge: Judge, deciding: Collection[Kind], nameable: Collection[Kind]
+    request: Any, judge: Judge, deciding: Collection[CheckKind], nameable: Collection[CheckKind]
 ) -> Response:
     """Answer a probe that checks of the kinds ``deciding`` decide, or the checks that it names."""
     health = health_of(request.registry)
@@ -131,19 +134,21 @@ def detailed(request: Any) -> Response:
     if not may_see_details(request, health):
         if as_health_json:
             return _respond(health_json.names_and_statuses(readings, circumstances))
-        return _respond(Answer(200, encode(details.names_and_statuses(readings, circumstances))))
+        return _respond(
+            ProbeAnswer(200, encode(details.names_and_statuses(readings, circumstances)))
+        )
     sections = details.read_sections(health.sections, request.registry, health.redactor)
     if as_health_json:
         return _respond(health_json.detailed(health, readings, circumstances, sections))
     body = details.detailed(health, readings, circumstances, sections)
-    response = _respond(Answer(200, encode(body)))
+    response = _respond(ProbeAnswer(200, encode(body)))
     response.headers["Link"] = f'<{health.prefix}{SCHEMA_PATH}>; rel="describedby"'
     return response
 
 
 def schema(_request: Any) -> Response:
     """``GET /health/detailed/schema``: the JSON Schema of the full status."""
-    return _respond(Answer(200, SCHEMA.read_bytes(), None, "application/schema+json"))
+    return _respond(ProbeAnswer(200, SCHEMA.read_bytes(), None, "application/schema+json"))
 
 
 def scrape(request: Any) -> Response:
@@ -166,7 +171,7 @@ def refuse_method(_request: Any) -> Response:
 
 def _readings(
     health: HealthRegistry,
-    kinds: Collection[Kind],
+    kinds: Collection[CheckKind],
     names: Collection[str] | None = None,
     group: Collection[str] | None = None,
 ) -> list[Reading]:
@@ -188,7 +193,7 @@ def _readings(
 
 
 def _names_in_query(
-    request: Any, health: HealthRegistry, kinds: Collection[Kind]
+    request: Any, health: HealthRegistry, kinds: Collection[CheckKind]
 ) -> list[str] | None:
     """Return the checks in the query (``?check=a&check=b`` or ``?check=a,b``), ``None`` without.
 
@@ -242,9 +247,9 @@ def _wants_health_json(request: Any) -> bool:
     return bool(offers) and offers[0][0] == HEALTH_JSON
 
 
-def _error(status: int, error: str, **more: Json) -> Answer:
-    return Answer(status, encode({"error": error, **more}))
+def _error(status: int, error: str, **more: Json) -> ProbeAnswer:
+    return ProbeAnswer(status, encode({"error": error, **more}))
 
 
-def _respond(answer: Answer) -> Response:
+def _respond(answer: ProbeAnswer) -> Response:
     return Response(body=answer.body, status=answer.status, headerlist=answer.headers)

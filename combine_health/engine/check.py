@@ -72,7 +72,7 @@ TAKEN = frozenset({"status", "checks"})
 LONGEST = 24 * 3600.0
 
 
-class Kind(StrEnum):
+class CheckKind(StrEnum):
     """What a check decides."""
 
     LIVE = "live"  # /health: only a restart of the process would help
@@ -92,7 +92,7 @@ class Check:
 
     name: str
     function: CheckFunction
-    kind: Kind = Kind.READY
+    kind: CheckKind = CheckKind.READY
     critical: bool = True
     timeout: float = 1.0
     interval: float = 2.0
@@ -132,8 +132,8 @@ class Check:
             found.append(f"the name {given.name!r} is taken by the readiness body itself")
         if not callable(given.function):
             found.append(f"the check must be callable, not {type(given.function).__name__}")
-        if given.kind not in set(Kind):
-            found.append(f"kind must be one of {', '.join(Kind)}")
+        if given.kind not in set(CheckKind):
+            found.append(f"kind must be one of {', '.join(CheckKind)}")
         if not isinstance(given.critical, bool):
             found.append("critical must be true or false")
         for name, number in (("timeout", given.timeout), ("interval", given.interval)):

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import ceil
 
-from combine_health.engine.check import Check, Json, Kind, Status
+from combine_health.engine.check import Check, CheckKind, Json, Status
 from combine_health.engine.state import Reading
-from combine_health.engine.verdict import Circumstances, Service, Verdict, judge
+from combine_health.engine.verdict import Circumstances, ServiceStatus, Verdict, judge
 
 JSON = "application/json"
 RETRY = 2  # seconds, where no check's interval says when to ask again
@@ -28,7 +28,7 @@ class Grade(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProbeAnswer:
     """An HTTP answer in full: status code, body, and Retry-After in seconds where there is one."""
 
     status: int
@@ -76,7 +76,7 @@ def live(readings: Iterable[Reading], circumstances: Circumstances) -> Probe:
     dead = [
         one.check
         for one in readings
-        if one.check.kind is Kind.LIVE and one.check.critical and one.status is Status.FAILING
+        if one.check.kind is CheckKind.LIVE and one.check.critical and one.status is Status.FAILING
     ]
     if dead or circumstances.stuck:
         return Probe("unhealthy", Grade.FAIL, _retry_after(dead))
@@ -99,7 +99,7 @@ def startup(readings: Iterable[Reading]) -> Probe:
     waiting = [
         one.check
         for one in readings
-        if one.check.kind is Kind.STARTUP and one.check.critical and not one.passing
+        if one.check.kind is CheckKind.STARTUP and one.check.critical and not one.passing
     ]
     if waiting:
         return Probe("starting", Grade.FAIL, _retry_after(waiting))
@@ -108,23 +108,23 @@ def startup(readings: Iterable[Reading]) -> Probe:
 
 def asked(reading: Reading) -> Reading:
     """``reading`` of a check that was asked for by name: whoever asks wants to know, so it counts."""
-    kind = Kind.READY if reading.check.kind is Kind.INFO else reading.check.kind
+    kind = CheckKind.READY if reading.check.kind is CheckKind.INFO else reading.check.kind
     return replace(reading, check=replace(reading.check, critical=True, kind=kind))
 
 
-def plain(probe: Probe) -> Answer:
+def plain(probe: Probe) -> ProbeAnswer:
     """The words of the runbook."""
     body: dict[str, Json] = {"status": probe.status}
     body.update({one.check.name: word_of(one) for one in probe.spoken})
     if probe.named:
         body["checks"] = {one.check.name: one.status for one in probe.named}
-    return Answer(probe.code, encode(body), probe.retry_after)
+    return ProbeAnswer(probe.code, encode(body), probe.retry_after)
 
 
-def grade_of(status: Service) -> Grade:
+def grade_of(status: ServiceStatus) -> Grade:
     """How grave the state of the service is."""
     if status.ready:
-        return Grade.PASS if status is Service.HEALTHY else Grade.WARN
+        return Grade.PASS if status is ServiceStatus.HEALTHY else Grade.WARN
     return Grade.FAIL
 
 
@@ -143,7 +143,7 @@ def encode(body: Mapping[str, Json]) -> bytes:
 
 
 def _wait(verdict: Verdict, circumstances: Circumstances) -> int:
-    if verdict.status is Service.MAINTENANCE:
+    if verdict.status is ServiceStatus.MAINTENANCE:
         left = circumstances.maintenance_ends - circumstances.now
         return max(1, min(LONGEST_RETRY, ceil(left)))
     return _retry_after(verdict.checks)

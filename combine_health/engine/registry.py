@@ -17,7 +17,7 @@ from combine_health.engine.maintenance import INTERVAL, TIMEOUT, MaintenanceWatc
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Clock, Runner
 from combine_health.engine.state import KEPT, Change, Reading, remember
-from combine_health.engine.verdict import Circumstances, Saturation, Service, judge
+from combine_health.engine.verdict import Circumstances, Saturation, ServiceStatus, judge
 from combine_health.settings import HealthEnvironmentError, HealthSettings, in_variable
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class HealthRegistry:
         """Begin afresh in the child of a fork."""
         self._building = Lock()
         self._observing = Lock()
-        self._status = Service.STARTING
+        self._status = ServiceStatus.STARTING
 
     def still_open(self, what: str) -> None:
         """Raise `ConfigurationError` naming ``what`` once the checks are fixed."""

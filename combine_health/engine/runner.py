@@ -21,10 +21,10 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any, TypeAlias
 
-from combine_health.engine.check import Check, HealthResult, Kind, Status
+from combine_health.engine.check import Check, CheckKind, HealthResult, Status
 from combine_health.engine.execute import DaemonPool, report, reset_after_fork, run
 from combine_health.engine.redaction import Redactor
-from combine_health.engine.state import TIMEOUT, Change, CheckRun, Outcome, Reading, State, read
+from combine_health.engine.state import TIMEOUT, Change, CheckRun, Reading, RunOutcome, State, read
 
 log = logging.getLogger("combine_health")
 
@@ -172,7 +172,7 @@ class Runner:
                 lambda: not any(slot.attempt for slot in self._slots.values()), timeout
             )
 
-    def refresh(self, kinds: Collection[Kind], names: Collection[str] | None = None) -> None:
+    def refresh(self, kinds: Collection[CheckKind], names: Collection[str] | None = None) -> None:
         """Run the checks of ``kinds`` now and wait for them, each at most until its deadline.
 
         Only those called ``names``, if given. For ``combine_health.background = false``. Requests
@@ -348,12 +348,12 @@ class Runner:
             report(error)
 
 
-def _outcome(found: HealthResult, started: float, now: float) -> Outcome:
-    return Outcome(Status(found.status), found.cause, found.detail, found.data, started, now)
+def _outcome(found: HealthResult, started: float, now: float) -> RunOutcome:
+    return RunOutcome(Status(found.status), found.cause, found.detail, found.data, started, now)
 
 
 def _is_done(slot: _Slot) -> bool:
-    return slot.check.kind is Kind.STARTUP and slot.state.ever_healthy
+    return slot.check.kind is CheckKind.STARTUP and slot.state.ever_healthy
 
 
 def _schedule(runner_ref: "weakref.ref[Runner]", wake: "SimpleQueue[None]") -> None:

@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from combine_health.engine import probes
-from combine_health.engine.probes import Answer, plain
+from combine_health.engine.probes import ProbeAnswer, plain
 from combine_health.engine.registry import HealthRegistry
 
-Snapshot: TypeAlias = Mapping[str, Answer]
+Snapshot: TypeAlias = Mapping[str, ProbeAnswer]
 
 LONGEST = 1.0  # seconds that a snapshot holds where the worker threads are watched
 

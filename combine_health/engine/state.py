@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import inf
 
-from combine_health.engine.check import Check, Kind, Status
+from combine_health.engine.check import Check, CheckKind, Status
 
 KEPT_PER_CHECK = 20
 KEPT = 50  # of the service
@@ -54,7 +54,7 @@ def remember(kept: tuple[Change, ...], change: Change, most: int) -> tuple[Chang
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """One finished (or timed-out) run, already redacted. Times are monotonic seconds."""
 
     status: Status
@@ -71,8 +71,8 @@ class State:
 
     since: datetime
     settled: Status = Status.STARTING
-    latest: Outcome | None = None
-    last_failure: Outcome | None = None
+    latest: RunOutcome | None = None
+    last_failure: RunOutcome | None = None
     last_pass: float | None = None
     passes: int = 0  # in a row
     failures: int = 0  # in a row
@@ -82,7 +82,7 @@ class State:
     transitions: int = 0
     recent: tuple[Change, ...] = ()  # the last transitions, the newest at the end
 
-    def after(self, outcome: Outcome, check: Check, wall: datetime) -> "State":
+    def after(self, outcome: RunOutcome, check: Check, wall: datetime) -> "State":
         """The state after one more outcome.
 
         A check that has never been healthy is *starting* until ``fall`` failures in a row, and
@@ -177,7 +177,7 @@ def read(
     age = max(0.0, now - latest.finished)
     status, cause, detail = state.settled, latest.cause, latest.detail
     expires = latest.finished + check.expiry
-    if check.kind is Kind.STARTUP and state.ever_healthy:
+    if check.kind is CheckKind.STARTUP and state.ever_healthy:
         expires = inf
     hung = now >= deadline
     if hung and status is Status.FAILING:

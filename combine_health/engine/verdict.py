@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
-from combine_health.engine.check import Check, Kind, Status
+from combine_health.engine.check import Check, CheckKind, Status
 from combine_health.engine.maintenance import Maintenance
 from combine_health.engine.state import Reading
 
@@ -20,7 +20,7 @@ STUCK_REMEDY = (
 )
 
 
-class Service(StrEnum):
+class ServiceStatus(StrEnum):
     """The state of the service. The first two are ready."""
 
     HEALTHY = "healthy"
@@ -33,7 +33,7 @@ class Service(StrEnum):
     @property
     def ready(self) -> bool:
         """Whether requests should come here."""
-        return self in {Service.HEALTHY, Service.DEGRADED}
+        return self in {ServiceStatus.HEALTHY, ServiceStatus.DEGRADED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Circumstances:
 class Verdict:
     """The state of the service, and what decided it."""
 
-    status: Service
+    status: ServiceStatus
     cause: str | None = None
     detail: str | None = None
     remedy: str | None = None
@@ -89,36 +89,38 @@ class Verdict:
 def judge(readings: Iterable[Reading], circumstances: Circumstances) -> Verdict:
     """The state of the service: what an operator ordered comes first, then what was found."""
     if circumstances.draining:
-        return Verdict(Service.DRAINING, "draining", "the server finishes its requests and ends")
+        return Verdict(
+            ServiceStatus.DRAINING, "draining", "the server finishes its requests and ends"
+        )
     order = circumstances.maintenance
     if order is not None:
         until = order.until.isoformat(timespec="seconds")
         return Verdict(
-            Service.MAINTENANCE,
+            ServiceStatus.MAINTENANCE,
             "maintenance",
             f"{order.reason} ({order.owner}, until {until})",
             "It ends by itself; to end it now: python -m combine_health maintenance off",
         )
-    deciding = [one for one in readings if one.check.kind is not Kind.INFO]
+    deciding = [one for one in readings if one.check.kind is not CheckKind.INFO]
     down = [one for one in deciding if one.check.critical and one.status in _DOWN]
     if down:
-        return _because_of(Service.UNAVAILABLE, down)
+        return _because_of(ServiceStatus.UNAVAILABLE, down)
     if circumstances.saturated:
-        return Verdict(Service.UNAVAILABLE, SATURATED, None, SATURATED_REMEDY)
+        return Verdict(ServiceStatus.UNAVAILABLE, SATURATED, None, SATURATED_REMEDY)
     starting = [one for one in deciding if one.check.critical and one.status is Status.STARTING]
     if starting:
-        return _because_of(Service.STARTING, starting)
+        return _because_of(ServiceStatus.STARTING, starting)
     worse = [one for one in deciding if one.status not in _FINE]
     if worse:
-        return _because_of(Service.DEGRADED, worse)
-    return Verdict(Service.HEALTHY)
+        return _because_of(ServiceStatus.DEGRADED, worse)
+    return Verdict(ServiceStatus.HEALTHY)
 
 
 _DOWN = frozenset({Status.FAILING, Status.UNKNOWN})
 _FINE = frozenset({Status.HEALTHY, Status.STARTING})
 
 
-def _because_of(status: Service, readings: list[Reading]) -> Verdict:
+def _because_of(status: ServiceStatus, readings: list[Reading]) -> Verdict:
     first = readings[0]
     return Verdict(
         status,

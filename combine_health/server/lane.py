@@ -16,7 +16,7 @@ from waitress.parser import HTTPRequestParser
 
 from combine_health.endpoints.views import HealthContext
 from combine_health.engine.log_throttle import Quiet
-from combine_health.engine.probes import Answer
+from combine_health.engine.probes import ProbeAnswer
 from combine_health.engine.registry import HealthRegistry, IHealthRegistry
 from combine_health.engine.snapshot import NOTHING, Snapshot, snapshot
 from combine_health.server.proxies import are_well_formed
@@ -155,7 +155,7 @@ class Lane:
             return None
         return found
 
-    def _build(self, answer: Answer, key: ProbeKey, now: int) -> RawAnswer:
+    def _build(self, answer: ProbeAnswer, key: ProbeKey, now: int) -> RawAnswer:
         old = key.version == "1.0"
         close = self.draining or key.connection == "close" or (old and not key.connection)
         headers = [*answer.headers]

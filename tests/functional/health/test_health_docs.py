@@ -104,7 +104,7 @@ def test_the_application_of_the_page(files, waiting, status):
     import myapp
 
     from combine_health import read_check
-    from combine_health.engine.check import Kind
+    from combine_health.engine.check import CheckKind
     from combine_health.engine.registry import health_of
 
     wsgi = myapp.main(
@@ -116,7 +116,7 @@ def test_the_application_of_the_page(files, waiting, status):
             "myapp.mirror": Mirror(),
         },
     )
-    health_of(wsgi.registry).runner.refresh(tuple(Kind))
+    health_of(wsgi.registry).runner.refresh(tuple(CheckKind))
     spool = read_check(wsgi.registry, "spool")
     assert (spool.status, spool.data) == (status, {"waiting": waiting})
     assert (spool.remedy is None) == (status == "healthy")

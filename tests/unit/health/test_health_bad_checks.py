@@ -7,7 +7,7 @@ import time as real_time
 
 import pytest
 
-from combine_health.engine.check import Check, HealthResult, Kind, Status
+from combine_health.engine.check import Check, CheckKind, HealthResult, Status
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Runner
 from combine_health.testing import FakeClock, run_check
@@ -35,7 +35,7 @@ def test_one_that_blocks_in_c():
 
     runner = Runner([Check("a", check, timeout=0.05)], None, Redactor(), background=False)
     began = real_time.monotonic()
-    runner.refresh([Kind.READY])
+    runner.refresh([CheckKind.READY])
     assert reached.is_set()
     assert real_time.monotonic() - began < PATIENCE / 2
     assert runner.reading("a").cause == "timeout"
@@ -66,7 +66,7 @@ def test_one_that_computes_in_c_without_end_in_sight():
         Redactor(),
         background=False,
     )
-    runner.refresh([Kind.READY])
+    runner.refresh([CheckKind.READY])
     assert runner.reading("busy").cause == "timeout"
     assert runner.reading("good").status is Status.HEALTHY
 
@@ -82,7 +82,7 @@ def test_one_that_forks_leaves_no_second_service_behind():
         return True  # the child comes back from here too
 
     runner = Runner([Check("a", check, timeout=PATIENCE)], None, Redactor(), background=False)
-    runner.refresh([Kind.READY])
+    runner.refresh([CheckKind.READY])
     assert runner.reading("a").status is Status.HEALTHY
     _, code = os.waitpid(children[0], 0)
     assert os.waitstatus_to_exitcode(code) == 1
@@ -121,7 +121,7 @@ def test_one_that_changes_what_it_returned():
         Redactor(),
         background=False,
     )
-    runner.refresh([Kind.READY])
+    runner.refresh([CheckKind.READY])
     data["waiting"] = object()
     data["secret"] = "x"
     assert runner.reading("a").data == {"waiting": 1}
@@ -178,7 +178,7 @@ def test_a_monotonic_clock_that_stands_still():
         [Check("a", lambda _: True)], None, Redactor(), clock=time.clock(), background=False
     )
     for _ in range(5):
-        runner.refresh([Kind.READY])
+        runner.refresh([CheckKind.READY])
     reading = runner.reading("a")
     assert (reading.age, reading.duration, reading.state.runs) == (0, 0, 5)
 

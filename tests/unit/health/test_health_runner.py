@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from combine_health.engine.check import Check, HealthResult, Kind, Status
+from combine_health.engine.check import Check, CheckKind, HealthResult, Status
 from combine_health.engine.listeners import log_change
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Clock, Runner
@@ -90,7 +90,7 @@ def test_the_check_gets_the_registry(time):
     seen = []
     registry = object()
     runner = Runner([Check("a", seen.append)], registry, Redactor(), background=False)
-    runner.refresh([Kind.READY])
+    runner.refresh([CheckKind.READY])
     assert seen == [registry]
 
 
@@ -182,8 +182,8 @@ def test_a_wall_clock_that_jumps_changes_no_age():
     walls = iter([datetime(2026, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)] * 20)
     clock = Clock(lambda: next(ticks) * 0.01, lambda: next(walls))
     runner = Runner([Check("a", lambda _: True)], None, Redactor(), background=False, clock=clock)
-    runner.refresh([Kind.READY])
-    runner.refresh([Kind.READY])
+    runner.refresh([CheckKind.READY])
+    runner.refresh([CheckKind.READY])
     reading = runner.reading("a")
     assert reading.status is Status.HEALTHY
     assert 0 <= reading.age < 1
@@ -191,7 +191,7 @@ def test_a_wall_clock_that_jumps_changes_no_age():
 
 def test_a_startup_check_is_not_run_again_once_it_passed(make, time):
     answers = [False, True]
-    runner = make(Check("a", lambda _: answers.pop(0), kind=Kind.STARTUP))
+    runner = make(Check("a", lambda _: answers.pop(0), kind=CheckKind.STARTUP))
     step(runner)
     assert status(runner) is Status.FAILING
     for _ in range(5):
@@ -340,7 +340,7 @@ def test_many_checks_share_few_threads(number):
         [Check(f"c{n}", lambda _: True) for n in range(number)], None, Redactor(), background=False
     )
     for _ in range(3):
-        runner.refresh(tuple(Kind))
+        runner.refresh(tuple(CheckKind))
         assert {one.status for one in runner.readings()} == {Status.HEALTHY}
     assert threading.active_count() - before <= number
     assert [one.check.name for one in runner.readings()] == [f"c{n}" for n in range(number)]
@@ -349,11 +349,11 @@ def test_many_checks_share_few_threads(number):
 def test_probes_against_a_hung_check_cost_no_thread():
     gate = Gate()
     runner = Runner([Check("a", gate, timeout=0.02)], None, Redactor(), background=False)
-    runner.refresh([Kind.READY])
+    runner.refresh([CheckKind.READY])
     gate.wait_entered()
     before = threading.active_count()
     for _ in range(1000):
-        runner.refresh([Kind.READY])
+        runner.refresh([CheckKind.READY])
         assert status(runner) is Status.FAILING
     assert threading.active_count() == before
     assert gate.started == 1
@@ -372,7 +372,8 @@ def test_requests_at_the_same_time_share_one_run(monkeypatch):
 
     monkeypatch.setattr(runner._changed, "wait", counted)
     probes = [
-        threading.Thread(target=runner.refresh, args=([Kind.READY],), daemon=True) for _ in range(8)
+        threading.Thread(target=runner.refresh, args=([CheckKind.READY],), daemon=True)
+        for _ in range(8)
     ]
     for probe in probes:
         probe.start()
@@ -389,12 +390,12 @@ def test_requests_at_the_same_time_share_one_run(monkeypatch):
 def test_refresh_runs_only_the_kinds_asked_for():
     seen = []
     runner = Runner(
-        [Check(kind, lambda _, kind=kind: seen.append(kind), kind=kind) for kind in Kind],
+        [Check(kind, lambda _, kind=kind: seen.append(kind), kind=kind) for kind in CheckKind],
         None,
         Redactor(),
         background=False,
     )
-    runner.refresh([Kind.LIVE])
+    runner.refresh([CheckKind.LIVE])
     assert seen == ["live"]
 
 
@@ -483,7 +484,7 @@ def test_stopped_it_starts_nothing_and_still_answers(make, time):
     runner = make(Check("a", lambda _: runs.append(1)))
     runner.stop()
     runner.tick()
-    runner.refresh([Kind.READY])
+    runner.refresh([CheckKind.READY])
     assert runner.readings()[0].status is Status.STARTING
     assert runs == []
 
@@ -491,7 +492,7 @@ def test_stopped_it_starts_nothing_and_still_answers(make, time):
 def test_a_probe_that_waits_while_it_is_stopped_gets_its_answer():
     gate = Gate()
     runner = Runner([Check("a", gate, timeout=0.2)], None, Redactor(), background=False)
-    probe = threading.Thread(target=runner.refresh, args=([Kind.READY],), daemon=True)
+    probe = threading.Thread(target=runner.refresh, args=([CheckKind.READY],), daemon=True)
     probe.start()
     gate.wait_entered()
     runner.stop()
@@ -509,7 +510,7 @@ def test_secrets_reach_neither_reading_nor_listeners_nor_log(caplog):
     redactor = Redactor()
     redactor.add(canary)
     runner = Runner([Check("a", raising(error))], None, redactor, background=False)
-    runner.refresh([Kind.READY])
+    runner.refresh([CheckKind.READY])
     told, _ = runner.take()
     assert {type(event) for event in told} == {Change, CheckRun}
     for event in told:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from combine_health.engine.check import Check, Kind
+from combine_health.engine.check import Check, CheckKind
 from combine_health.engine.maintenance import Maintenance, write_file
 from combine_health.engine.registry import HealthRegistry
 from combine_health.engine.snapshot import LONGEST, snapshot
@@ -215,7 +215,7 @@ def test_a_change_while_it_is_made_makes_it_void(make):
 
 def test_startup(make, time):
     answers = [False, True]
-    health = make(Check("warm", lambda _: answers.pop(0), kind=Kind.STARTUP))
+    health = make(Check("warm", lambda _: answers.pop(0), kind=CheckKind.STARTUP))
     step(health)
     assert snapshot(health)["/health/startup"].status == 503
     time.advance(2)

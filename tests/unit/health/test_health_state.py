@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from combine_health.engine.check import Check, Kind, Status
-from combine_health.engine.state import Outcome, State, read
+from combine_health.engine.check import Check, CheckKind, Status
+from combine_health.engine.state import RunOutcome, State, read
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
 HEALTHY, DEGRADED, FAILING = Status.HEALTHY, Status.DEGRADED, Status.FAILING
@@ -17,7 +17,7 @@ def check(**declared):
 
 
 def outcome(status, at=0.0, cause=None):
-    return Outcome(status, cause, None, {}, at, at)
+    return RunOutcome(status, cause, None, {}, at, at)
 
 
 def after(statuses, **declared):
@@ -83,7 +83,7 @@ def test_a_hung_run_is_reported_with_how_long():
 
 
 def test_a_startup_check_that_passed_does_not_expire():
-    once = check(kind=Kind.STARTUP)
+    once = check(kind=CheckKind.STARTUP)
     assert read(once, after([HEALTHY]), None, 9999.0).status is HEALTHY
     assert read(once, after([FAILING]), None, 9999.0).status is Status.UNKNOWN
 
@@ -120,7 +120,7 @@ moments = st.floats(min_value=0, max_value=100, allow_nan=False)
     now=moments,
     later=moments,
     fall=st.integers(1, 3),
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from(CheckKind),
 )
 def test_until_it_says_so_a_reading_stays_as_it_is(
     statuses, finished, running, now, later, fall, kind

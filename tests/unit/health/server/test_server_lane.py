@@ -9,14 +9,14 @@ from pyramid.config import Configurator
 from waitress.adjustments import Adjustments
 from waitress.proxy_headers import parse_proxy_headers
 
-from combine_health.engine.probes import Answer
+from combine_health.engine.probes import ProbeAnswer
 from combine_health.engine.registry import health_of
 from combine_health.server.lane import Lane, Parser, lane_of, registry_of
 from combine_health.server.proxies import are_well_formed
 
 ADJ = Adjustments()
-UP = Answer(200, b'{"status": "healthy"}')
-DOWN = Answer(503, b'{"status": "unavailable"}', 2)
+UP = ProbeAnswer(200, b'{"status": "healthy"}')
+DOWN = ProbeAnswer(503, b'{"status": "unavailable"}', 2)
 
 
 def parse(data):
