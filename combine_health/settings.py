@@ -41,6 +41,11 @@ __all__ = [
 ]
 
 
+# In the application's settings: what `resolve` has returned already, if the application shows its
+# settings before it includes this add-on.
+RESOLVED = f"{PREFIX}resolved"
+
+
 class HealthEnvironmentError(ConfigurationError):  # type: ignore[misc]  # Pyramid has no types
     """Settings of combine_health that cannot be used; the message names every one of them."""
 
@@ -124,7 +129,7 @@ def read_settings(
     ``combine_health.*`` or ``COMBINE_HEALTH_*`` that is not a setting.
     """
     environ = os.environ if environ is None else environ
-    rows = resolve(ini, environ)
+    rows = ini.get(RESOLVED) or resolve(ini, environ)
     problems = [row.problem for row in rows if row.problem] + _unknown(ini, environ)
     if problems:
         raise HealthEnvironmentError("combine_health cannot start:\n  " + "\n  ".join(problems))
@@ -233,7 +238,7 @@ def _unknown(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
     problems = [
         _misspelt(str(key), names)
         for key in ini
-        if str(key).startswith(PREFIX) and str(key) not in names
+        if str(key).startswith(PREFIX) and str(key) not in {*names, RESOLVED}
     ]
     problems += [
         _misspelt(variable, variables)

@@ -123,13 +123,13 @@ def included(ini: Mapping[str, Any]) -> set[str]:
 
 def read_module(
     addon: str, module: SettingsModule, sources: Sources, server: Mapping[str, str]
-) -> tuple[list[Row], list[Problem], dict[str, str]]:
+) -> tuple[list[Row], list[Problem], dict[str, Any]]:
     """The settings of an add-on that reads them itself: rows for the table, and problems.
 
-    The last part is the overlay: ini keys with the values that only the ``.env`` sets, because the
-    add-on does not read that file.
+    The last part is for the settings of the application, from which the add-on takes what was found
+    here: ``ADDON.resolved``, and the ini keys that only the ``.env`` sets.
     """
-    overlay = {}
+    overlay: dict[str, Any] = {}
     for one in module.declared():
         value = sources.env_file.get(one.variable, "")
         # A variable does not tell which name NAME stands for: a-b and a_b are both A_B.
@@ -137,7 +137,8 @@ def read_module(
         if value and fixed and not sources.environ.get(one.variable):
             overlay[one.name] = value
     rows, problems = [], []
-    for resolved in module.resolve({**sources.ini, **overlay}, sources.environ, server):
+    everything = module.resolve({**sources.ini, **overlay}, sources.environ, server)
+    for resolved in everything:
         one = resolved.declared
         from_env_file = resolved.source == Source.INI and one.name in overlay
         secret = bool(getattr(one, "secret", _SECRET_NAME.search(one.variable)))
@@ -158,7 +159,7 @@ def read_module(
             rows[-1] = replace(rows[-1], value_shown=UNUSABLE)
             remedy = resolved.problem.rpartition(": ")[2]
             problems.append(Problem(one.variable, "has an unusable value", remedy))
-    return rows, problems, overlay
+    return rows, problems, {**overlay, f"{addon}.resolved": everything}
 
 
 class Names:

@@ -113,7 +113,7 @@ def judge_all(
     judgements = [_Judgement(cls, sources, place, names) for cls in extended.classes]
     for judgement in judgements:
         judgement.tell(report)
-    overlay: dict[str, str] = {}
+    overlay: dict[str, Any] = {}
     for addon, module in used.modules.items():
         rows, problems, own = read_module(addon, module, sources, server)
         report.rows += rows

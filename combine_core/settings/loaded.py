@@ -29,15 +29,14 @@ class Row:
 class LoadedSettings:
     """The settings of all add-ons, checked and frozen.
 
-    :ivar overlay: ini keys with values from the ``.env``, for add-ons that read the ini and the
-        environment themselves and know of no ``.env``
+    :ivar overlay: keys for the settings of the application, for add-ons that read theirs themselves
     """
 
     def __init__(
         self,
         instances: Mapping[type[AddonSettings], AddonSettings],
         rows: Iterable[Row],
-        overlay: Mapping[str, str] | None = None,
+        overlay: Mapping[str, Any] | None = None,
     ) -> None:
         self._instances = dict(instances)
         self._rows = tuple(rows)

@@ -50,11 +50,20 @@ def test_what_the_env_file_says_is_handed_on(tmp_path):
     )
     environ = {**DEVELOPMENT, "COMBINE_HEALTH_BACKGROUND": "true"}
     outcome = judge_all({}, tmp_path / "x.ini", environ, WITH_HEALTH)
-    assert outcome.loaded.overlay == {"combine_health.details": "never"}
+    assert outcome.loaded.overlay["combine_health.details"] == "never"
+    assert "combine_health.background" not in outcome.loaded.overlay
     assert rows(outcome)["COMBINE_HEALTH_DETAILS"].source == ".env"
     assert rows(outcome)["COMBINE_HEALTH_BACKGROUND"].source == "environment"
     health = combine_health.settings.read_settings(outcome.loaded.overlay, environ)
     assert (health.details, health.background) == ("never", True)
+
+
+def test_its_settings_are_resolved_once():
+    outcome = judge_all({}, None, {**DEVELOPMENT, "COMBINE_HEALTH_DETAILS": "never"}, WITH_HEALTH)
+    # The add-on takes what the table shows, and does not look at the environment again.
+    later = {"COMBINE_HEALTH_DETAILS": "always"}
+    health = combine_health.settings.read_settings(outcome.loaded.overlay, later)
+    assert health.details == "never"
 
 
 def test_its_problems_are_among_the_others():
