@@ -4,8 +4,9 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from math import inf
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from pyramid.exceptions import ConfigurationError
 from zope.interface import Interface, implementer
@@ -14,30 +15,34 @@ from combine_health.engine.check import Check
 from combine_health.engine.execute import reset_after_fork
 from combine_health.engine.listeners import Event, Outboxes
 from combine_health.engine.maintenance import INTERVAL, TIMEOUT, MaintenanceWatch
+from combine_health.engine.probes import NO_SNAPSHOT, Snapshot, answer_probes
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Clock, Runner
 from combine_health.engine.state import KEPT, Change, Reading, remember
 from combine_health.engine.verdict import Circumstances, Saturation, ServiceStatus, judge
 from combine_health.settings import HealthEnvironmentError, HealthSettings, in_variable
 
-if TYPE_CHECKING:
-    from combine_health.engine.snapshot import Held
-
-
 log = logging.getLogger("combine_health")
 
 OBSERVED_EVERY = 1.0  # seconds
+LONGEST = 1.0  # seconds that a snapshot is valid where the worker threads are watched
 
 
 class IHealthRegistry(Interface):  # type: ignore[misc]  # zope.interface has no types
     """The utility under which the `HealthRegistry` is found."""
 
 
+class _HeldSnapshot(NamedTuple):
+    answers: Snapshot
+    version: tuple[int, int]
+    until: float  # monotonic
+
+
 @implementer(IHealthRegistry)
 class HealthRegistry:
     """Settings, checks, sections, the runner and the state of one application."""
 
-    def __init__(self, registry: Any, settings: HealthSettings) -> None:
+    def __init__(self, registry: Any, settings: HealthSettings, *, scheduled: bool = True) -> None:
         self.settings = settings
         self.redactor = Redactor()
         self.checks: dict[str, Check] = {}
@@ -48,14 +53,14 @@ class HealthRegistry:
         """The route prefix of the endpoints, such as ``/internal``."""
         self.read_saturation: Callable[[], Saturation] | None = None
         """Set by a server that knows its worker threads; called often, so it must not block."""
-        self.held: Held | None = None
-        """The snapshot that was made last."""
         self.outboxes = Outboxes(self.redactor)
         self.recent: tuple[Change, ...] = ()
         """The last transitions of the service, the newest at the end."""
         self.transitions = 0
+        self._held: _HeldSnapshot | None = None
         self._said: set[str] = set()
         self._registry = registry
+        self._scheduled = scheduled
         self._runner: Runner | None = None
         self.started = self.clock.monotonic()
         self._draining = False
@@ -116,6 +121,7 @@ class HealthRegistry:
             self._registry,
             self.redactor,
             background=background,
+            scheduled=self._scheduled,
             clock=self.clock,
             chores=chores,
             tell=partial(self._tell, judging=background),
@@ -171,6 +177,33 @@ class HealthRegistry:
             self.settings.saturated_after,
             self.settings.stuck_after,
         )
+
+    def snapshot(self) -> Snapshot:
+        """The answers to plain probes as they are now; kept and reused until something changes.
+
+        A server may call this on its I/O thread: it takes no lock and does no I/O. Returns an empty
+        mapping where checks run at the request (``combine_health.background = false``): then only
+        the views can answer.
+        """
+        held = self._held
+        now = self.clock.monotonic()
+        if held is not None and now < held.until and held.version == self.version:
+            return held.answers
+        if not self.settings.background:
+            return NO_SNAPSHOT
+        version = self.version  # read first: a change from here on invalidates the snapshot
+        readings = self.runner.readings()
+        circumstances = self.circumstances()
+        until = min((reading.good_until for reading in readings), default=inf)
+        if circumstances.maintenance:
+            until = min(until, self.maintenance.ends)
+        if self.read_saturation is not None:
+            until = min(until, now + LONGEST)
+        # Replaced as a whole: a reader on another thread never combines old and new.
+        self._held = _HeldSnapshot(
+            answer_probes(self.prefix, readings, circumstances), version, until
+        )
+        return self._held.answers
 
     def say_once(self, key: str, warning: str) -> None:
         """Log ``warning``, once in the life of the application."""

@@ -62,8 +62,10 @@ class _Slot:
 class Runner:
     """Runs ``checks`` against ``registry`` and remembers what they found.
 
-    ``chores`` are run like checks and shown to nobody. ``tell`` is called when something happened,
-    on the thread where it did, so it must neither block nor raise; `take` says what it was.
+    ``chores`` run like checks but are not shown. The runner calls ``tell`` after an event, on the
+    thread where it happened, so ``tell`` must neither block nor raise; `take` returns the events.
+    A runner that is not ``scheduled`` starts no thread of its own for the schedule: its owner calls
+    `run_due`, as tests with a fake clock do.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Runner:
         redactor: Redactor,
         *,
         background: bool = True,
+        scheduled: bool = True,
         clock: Clock | None = None,
         chores: Iterable[Check] = (),
         tell: Callable[[], None] = lambda: None,
@@ -82,6 +85,7 @@ class Runner:
         self._registry = registry
         self._redactor = redactor
         self._background = background
+        self._scheduled = scheduled
         self._clock = clock or Clock()
         self._tell_that = tell
         self.moved = 0
@@ -120,6 +124,8 @@ class Runner:
             for slot in self._slots.values():
                 if slot.attempt is None:  # one under way keeps its deadline, and plans the next
                     self._plan(slot, now)
+        if not self._scheduled:
+            return
         try:
             Thread(
                 target=_schedule, args=(weakref.ref(self), self._wake), name="health", daemon=True
@@ -165,12 +171,19 @@ class Runner:
             events, self._events = self._events, []
             return events, self.readings()
 
-    def wait_idle(self, timeout: float) -> bool:
-        """Wait until no run is under way, at most ``timeout`` real seconds; for tests."""
+    def wait_until(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Wait until ``condition`` holds, at most ``timeout`` real seconds; returns whether it does.
+
+        The condition is evaluated after each run, while no other can be recorded.
+        """
         with self._changed:
-            return self._changed.wait_for(
-                lambda: not any(slot.attempt for slot in self._slots.values()), timeout
-            )
+            return self._changed.wait_for(condition, timeout)
+
+    def wait_idle(self, timeout: float) -> bool:
+        """Wait until no run is under way, at most ``timeout`` real seconds."""
+        return self.wait_until(
+            lambda: not any(slot.attempt for slot in self._slots.values()), timeout
+        )
 
     def refresh(self, kinds: Collection[CheckKind], names: Collection[str] | None = None) -> None:
         """Run the checks of ``kinds`` now and wait for them, each at most until its deadline.
@@ -203,8 +216,11 @@ class Runner:
 
     # The machine
 
-    def tick(self) -> float | None:
-        """Do all that is due; return the seconds until the next thing is, if there is any."""
+    def run_due(self) -> float | None:
+        """Start every run and record every timeout that is due.
+
+        Returns the seconds until something is due again, or ``None`` if nothing is planned.
+        """
         self._launch_due()
         with self._changed:
             now = self._clock.monotonic()
@@ -360,7 +376,7 @@ def _schedule(runner_ref: "weakref.ref[Runner]", wake: "SimpleQueue[None]") -> N
     """The scheduler thread. It holds no runner while it sleeps: an abandoned one is collected."""
     while (runner := runner_ref()) is not None and not runner.stopped:
         try:
-            delay = runner.tick()
+            delay = runner.run_due()
         except Exception as error:  # noqa: BLE001 - reported, and it goes on
             report(error)
             delay = 1.0

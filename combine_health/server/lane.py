@@ -16,9 +16,8 @@ from waitress.parser import HTTPRequestParser
 
 from combine_health.endpoints.views import HealthContext
 from combine_health.engine.log_throttle import Quiet
-from combine_health.engine.probes import ProbeAnswer
+from combine_health.engine.probes import NO_SNAPSHOT, ProbeAnswer, Snapshot
 from combine_health.engine.registry import HealthRegistry, IHealthRegistry
-from combine_health.engine.snapshot import NOTHING, Snapshot, snapshot
 from combine_health.server.proxies import are_well_formed
 
 log = Quiet(logging.getLogger("combine_health"))
@@ -234,7 +233,7 @@ def lane_of(health: HealthRegistry | None, registry: Any, adj: Any) -> Lane:
         paths = [health.prefix + path for path in PATHS if _is_ours(registry, health.prefix + path)]
 
     def read() -> Snapshot:
-        return NOTHING if health is None else snapshot(health)
+        return NO_SNAPSHOT if health is None else health.snapshot()
 
     return Lane(read, paths, adj)
 

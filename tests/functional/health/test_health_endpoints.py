@@ -106,8 +106,7 @@ def test_a_result_too_old_is_unknown_and_not_ready(database):
     app = make(setup, **{"combine_health.background": "true"})
     runner = health_of(app.app.registry).runner
     start_health(app.app.registry)
-    with runner._changed:
-        assert runner._changed.wait_for(lambda: runner.reading("database").passing, 10)
+    assert runner.wait_until(lambda: runner.reading("database").passing, 10)
     assert app.get("/health/ready").json == {"status": "ready", "database": "connected"}
     runner.stop()  # a scheduler that died: nothing renews the result
     time.advance(7)

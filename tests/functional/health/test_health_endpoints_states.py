@@ -8,7 +8,6 @@ import pytest
 
 from combine_health.engine.maintenance import Maintenance, remove_file, write_file
 from combine_health.engine.registry import health_of
-from combine_health.engine.snapshot import snapshot
 from combine_health.engine.verdict import Saturation
 from combine_health.testing import FakeClock
 
@@ -305,4 +304,4 @@ def test_what_an_operator_ordered_comes_first(app, health, order, database):
 
 
 def test_checks_at_the_request_leave_nothing_to_hand_out(health):
-    assert snapshot(health) == {}
+    assert health.snapshot() == {}

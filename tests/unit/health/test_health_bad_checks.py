@@ -157,15 +157,14 @@ def test_a_clock_that_leaps_ahead_runs_everything_again_at_once():
         None,
         Redactor(),
         clock=time.clock(),
+        scheduled=False,
     )
-    runner._started = True
-    for slot in runner._slots.values():
-        runner._plan(slot, time.now)
-    runner.tick()
+    runner.start()
+    runner.run_due()
     assert runner.wait_idle(PATIENCE)
     time.advance(86_400)
     assert {one.status for one in runner.readings()} == {Status.UNKNOWN}
-    runner.tick()
+    runner.run_due()
     assert runner.wait_idle(PATIENCE)
     assert {one.status for one in runner.readings()} == {Status.HEALTHY}
     assert {one.state.runs for one in runner.readings()} == {2}
@@ -193,14 +192,17 @@ def test_skipped_runs_are_counted():
         gate.wait(PATIENCE)
 
     runner = Runner(
-        [Check("a", check, timeout=1.0, interval=2.0)], None, Redactor(), clock=time.clock()
+        [Check("a", check, timeout=1.0, interval=2.0)],
+        None,
+        Redactor(),
+        clock=time.clock(),
+        scheduled=False,
     )
-    runner._started = True
-    runner._plan(runner._slots["a"], time.now)
-    runner.tick()
+    runner.start()
+    runner.run_due()
     assert entered.wait(PATIENCE)
     time.advance(9)
-    runner.tick()
+    runner.run_due()
     assert runner.reading("a").skipped == 4
     gate.set()
     assert runner.wait_idle(PATIENCE)

@@ -90,14 +90,12 @@ def make(time, tmp_path):
 
     def make(*checks, **settings):
         settings = {"maintenance_file": tmp_path / "maintenance.json", **settings}
-        health = HealthRegistry(object(), HealthSettings(**settings))
+        health = HealthRegistry(object(), HealthSettings(**settings), scheduled=False)
         health.clock = time.clock()
         for check in checks:
             health.add_check(check)
         runner = health.runner
-        runner._started = True
-        for slot in runner._slots.values():
-            runner._plan(slot, time.now)
+        runner.start()
         made.append(runner)
         return health
 
@@ -107,7 +105,7 @@ def make(time, tmp_path):
 
 
 def step(health):
-    health.runner.tick()
+    health.runner.run_due()
     assert health.runner.wait_idle(PATIENCE)
     health.observe()
 
@@ -151,12 +149,12 @@ def test_the_passing_of_time_is_noticed_by_a_chore(make, time):
     health = make(saturated_after=60)
     ear = Ear()
     health.outboxes.add(ear.listener)
-    health.runner.tick()
+    health.runner.run_due()
     assert health.runner.wait_idle(PATIENCE)
     since = time.now
     health.read_saturation = lambda: Saturation(4, 4, 9, since=since)
     time.advance(61)
-    health.runner.tick()
+    health.runner.run_due()
     assert health.runner.wait_idle(PATIENCE)
     assert [event.after for event in ear.wait(2)] == ["healthy", "unavailable"]
 

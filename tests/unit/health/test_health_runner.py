@@ -7,7 +7,9 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections import Counter
 from datetime import UTC, datetime
+from time import monotonic as real_time
 
 import pytest
 
@@ -47,14 +49,12 @@ def time():
 
 @pytest.fixture
 def make(time):
-    """Runners on the fake clock, driven by `tick`; their scheduler thread is not started."""
+    """Runners on the fake clock, driven by `run_due`; their scheduler thread is not started."""
     made = []
 
     def make(*checks, **options):
-        runner = Runner(checks, None, Redactor(), clock=time.clock(), **options)
-        runner._started = True
-        for slot in runner._slots.values():
-            runner._plan(slot, time.now)
+        runner = Runner(checks, None, Redactor(), clock=time.clock(), scheduled=False, **options)
+        runner.start()
         made.append(runner)
         return runner
 
@@ -64,7 +64,7 @@ def make(time):
 
 
 def step(runner):
-    runner.tick()
+    runner.run_due()
     assert runner.wait_idle(PATIENCE)
 
 
@@ -79,7 +79,7 @@ def test_a_check_runs_at_once_and_then_at_its_interval(make, time):
     step(runner)
     assert status(runner) is Status.HEALTHY
     time.advance(1.9)
-    assert runner.tick() == pytest.approx(0.1)
+    assert runner.run_due() == pytest.approx(0.1)
     assert len(runs) == 1
     time.advance(0.2)
     step(runner)
@@ -97,17 +97,17 @@ def test_the_check_gets_the_registry(time):
 def test_a_hung_check_is_a_timeout_and_is_not_started_again(make, time):
     gate = Gate()
     runner = make(Check("a", gate, timeout=1.0, interval=2.0))
-    runner.tick()
+    runner.run_due()
     gate.wait_entered()
     time.advance(0.9)
-    runner.tick()
+    runner.run_due()
     assert status(runner) is Status.STARTING
     time.advance(0.1)
-    runner.tick()
+    runner.run_due()
     assert (status(runner), runner.reading("a").cause) == (Status.FAILING, "timeout")
     for _ in range(18):
         time.advance(2.0)
-        runner.tick()
+        runner.run_due()
     reading = runner.reading("a")
     assert (reading.status, reading.detail) == (Status.FAILING, "running for 37 s")
     assert gate.started == 1
@@ -128,12 +128,12 @@ def test_a_hung_check_falls_although_it_runs_only_once(make, time):
     step(runner)
     gate.open.clear()
     time.advance(2)
-    runner.tick()
+    runner.run_due()
     seen = []
     for _ in range(4):
         seen.append(status(runner))
         time.advance(2)
-        runner.tick()
+        runner.run_due()
     assert seen[:3] == [Status.HEALTHY] * 3
     assert status(runner) is Status.FAILING
     gate.open.set()
@@ -142,7 +142,7 @@ def test_a_hung_check_falls_although_it_runs_only_once(make, time):
 def test_an_answer_after_the_deadline_is_a_timeout_even_if_nobody_looked(make, time):
     gate = Gate(HealthResult.healthy())
     runner = make(Check("a", gate, timeout=1.0))
-    runner.tick()
+    runner.run_due()
     gate.wait_entered()
     time.advance(3)
     gate.open.set()
@@ -155,15 +155,12 @@ def test_an_answer_after_the_deadline_is_a_timeout_even_if_nobody_looked(make, t
 def test_one_hung_check_holds_no_other(make, time):
     gate = Gate()
     runner = make(Check("hung", gate), Check("a", lambda _: True))
-    runner.tick()
+    runner.run_due()
     gate.wait_entered()
     for _ in range(3):
         time.advance(2)
-        runner.tick()
-        with runner._changed:
-            assert runner._changed.wait_for(
-                lambda: runner._slots["a"].attempt is None, timeout=PATIENCE
-            )
+        runner.run_due()
+        assert runner.wait_until(lambda: runner.reading("a").running_for is None, PATIENCE)
     assert status(runner) is Status.HEALTHY
     assert status(runner, "hung") is Status.FAILING
     gate.open.set()
@@ -322,11 +319,11 @@ def test_a_thread_that_a_coroutine_left_hanging_keeps_the_run_alive(make, time):
         await asyncio.to_thread(gate, None)
 
     runner = make(Check("a", hang, timeout=0.02))
-    runner.tick()
+    runner.run_due()
     gate.wait_entered()
     for _ in range(5):
         time.advance(2)
-        runner.tick()
+        runner.run_due()
     assert gate.started == 1
     assert status(runner) is Status.FAILING
     gate.open.set()
@@ -360,17 +357,21 @@ def test_probes_against_a_hung_check_cost_no_thread():
     gate.open.set()
 
 
-def test_requests_at_the_same_time_share_one_run(monkeypatch):
+def test_requests_at_the_same_time_share_one_run():
     gate = Gate()
-    runner = Runner([Check("a", gate, timeout=PATIENCE)], None, Redactor(), background=False)
+    looks = Counter()
     waiting = threading.Semaphore(0)
-    wait = runner._changed.wait
 
-    def counted(timeout=None):
-        waiting.release()
-        return wait(timeout)
+    def monotonic():
+        looks[threading.get_ident()] += 1
+        if looks[threading.get_ident()] == 2:  # what is due comes first; this is for the run itself
+            waiting.release()
+        return real_time()
 
-    monkeypatch.setattr(runner._changed, "wait", counted)
+    clock = Clock(monotonic=monotonic)
+    runner = Runner(
+        [Check("a", gate, timeout=PATIENCE)], None, Redactor(), background=False, clock=clock
+    )
     probes = [
         threading.Thread(target=runner.refresh, args=([CheckKind.READY],), daemon=True)
         for _ in range(8)
@@ -406,7 +407,7 @@ def test_no_thread_to_be_had_is_a_failing_check(make, monkeypatch):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    runner.tick()
+    runner.run_due()
     reading = runner.reading("a")
     assert (reading.status, reading.cause) == (Status.FAILING, "no_thread")
 
@@ -426,8 +427,7 @@ def test_no_thread_for_the_scheduler_breaks_no_probe(monkeypatch):
 
 
 def wait_for_status(runner, wanted):
-    with runner._changed:
-        return runner._changed.wait_for(lambda: status(runner) is wanted, timeout=PATIENCE)
+    return runner.wait_until(lambda: status(runner) is wanted, PATIENCE)
 
 
 def test_the_background_starts_with_the_first_probe():
@@ -483,7 +483,7 @@ def test_stopped_it_starts_nothing_and_still_answers(make, time):
     runs = []
     runner = make(Check("a", lambda _: runs.append(1)))
     runner.stop()
-    runner.tick()
+    runner.run_due()
     runner.refresh([CheckKind.READY])
     assert runner.readings()[0].status is Status.STARTING
     assert runs == []
@@ -540,7 +540,8 @@ def test_a_fork_starts_anew():
     runner.start()
     assert wait_for_status(runner, Status.HEALTHY)
     gate.wait_entered()
-    with runner._changed:  # held in the parent at the moment of the fork
+
+    def fork_here():  # while the parent holds the lock of the runner
         child = os.fork()
         if child == 0:
             try:
@@ -550,7 +551,9 @@ def test_a_fork_starts_anew():
                 os._exit(0 if seen else 1)
             finally:
                 os._exit(2)
-    _, code = os.waitpid(child, 0)
+        return child
+
+    _, code = os.waitpid(runner.wait_until(fork_here, PATIENCE), 0)
     gate.open.set()
     runner.stop()
     assert os.waitstatus_to_exitcode(code) == 0

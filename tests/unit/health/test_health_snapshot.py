@@ -7,8 +7,7 @@ import pytest
 
 from combine_health.engine.check import Check, CheckKind
 from combine_health.engine.maintenance import Maintenance, write_file
-from combine_health.engine.registry import HealthRegistry
-from combine_health.engine.snapshot import LONGEST, snapshot
+from combine_health.engine.registry import LONGEST, HealthRegistry
 from combine_health.engine.verdict import Saturation
 from combine_health.settings import HealthSettings
 from combine_health.testing import FakeClock
@@ -42,14 +41,12 @@ def make(time, tmp_path):
 
     def make(*checks, **settings):
         settings = {"maintenance_file": tmp_path / "maintenance.json", **settings}
-        health = HealthRegistry(object(), HealthSettings(**settings))
+        health = HealthRegistry(object(), HealthSettings(**settings), scheduled=False)
         health.clock = time.clock()
         for check in checks:
             health.add_check(check)
         runner = health.runner
-        runner._started = True  # driven by `step`
-        for slot in runner._slots.values():
-            runner._plan(slot, time.now)
+        runner.start()
         made.append(runner)
         return health
 
@@ -59,17 +56,17 @@ def make(time, tmp_path):
 
 
 def step(health):
-    health.runner.tick()
+    health.runner.run_due()
     assert health.runner.wait_idle(PATIENCE)
 
 
 def ready(health):
-    return snapshot(health)["/health/ready"]
+    return health.snapshot()["/health/ready"]
 
 
 def test_the_paths_and_answers(make):
     health = make(Check("database", lambda _: True, words=WORDS))
-    before = snapshot(health)
+    before = health.snapshot()
     assert set(before) == {"/health", "/health/ready", "/health/startup"}
     assert before["/health"].body == b'{"status": "healthy"}'
     assert before["/health/startup"].body == b'{"status": "started"}'
@@ -90,14 +87,14 @@ def test_the_same_object_until_something_changes(make, time):
     answers = [True, True, False]
     health = make(Check("database", lambda _: answers.pop(0), words=WORDS, interval=2.0))
     step(health)
-    first = snapshot(health)
-    assert snapshot(health) is first
+    first = health.snapshot()
+    assert health.snapshot() is first
     time.advance(2)
     step(health)  # passes again: nothing to say
-    assert snapshot(health) is first
+    assert health.snapshot() is first
     time.advance(2)
     step(health)
-    assert snapshot(health)["/health/ready"].status == 503
+    assert health.snapshot()["/health/ready"].status == 503
 
 
 def test_a_result_that_nobody_renews_expires(make, time):
@@ -122,12 +119,12 @@ def test_a_failure_that_nobody_renews_expires_too(make, time):
 def test_a_hung_check_stays_failing_however_long(make, time):
     gate = Gate()
     health = make(Check("database", gate, words=WORDS, timeout=1.0, interval=2.0))
-    health.runner.tick()
+    health.runner.run_due()
     assert gate.entered.acquire(timeout=PATIENCE)
     assert ready(health).body == b'{"status": "starting", "database": "unknown"}'
     for _ in range(50):
         time.advance(2)
-        health.runner.tick()
+        health.runner.run_due()
         assert ready(health).body == b'{"status": "unavailable", "database": "disconnected"}'
     assert gate.started == 1
     gate.open.set()
@@ -141,7 +138,7 @@ def test_a_hung_check_does_not_stay_healthy_when_the_scheduler_is_dead(make, tim
     gate.open.clear()
     gate.entered.acquire()
     time.advance(2)
-    health.runner.tick()
+    health.runner.run_due()
     assert gate.entered.acquire(timeout=PATIENCE)
     time.advance(100)  # and no tick
     assert ready(health).body == b'{"status": "unavailable", "database": "unknown"}'
@@ -153,7 +150,7 @@ def test_draining_shows_at_once(make):
     assert ready(health).status == 200
     health.draining = True
     assert ready(health).body == b'{"status": "draining"}'
-    assert snapshot(health)["/health"].status == 200
+    assert health.snapshot()["/health"].status == 200
     health.draining = False
     assert ready(health).status == 200
 
@@ -203,8 +200,8 @@ def test_a_change_while_it_is_made_makes_it_void(make):
     health = make()
 
     def read():  # asked after the flag was looked at
-        health._draining = True
-        health._turned()
+        if not health.draining:
+            health.draining = True
         return Saturation(1, 0, 0)
 
     health.read_saturation = read
@@ -217,18 +214,18 @@ def test_startup(make, time):
     answers = [False, True]
     health = make(Check("warm", lambda _: answers.pop(0), kind=CheckKind.STARTUP))
     step(health)
-    assert snapshot(health)["/health/startup"].status == 503
+    assert health.snapshot()["/health/startup"].status == 503
     time.advance(2)
     step(health)
-    assert snapshot(health)["/health/startup"].status == 200
+    assert health.snapshot()["/health/startup"].status == 200
     time.advance(10_000)
-    assert snapshot(health)["/health/startup"].status == 200
+    assert health.snapshot()["/health/startup"].status == 200
 
 
 def test_under_a_prefix(make):
     health = make()
     health.prefix = "/internal"
-    assert set(snapshot(health)) == {
+    assert set(health.snapshot()) == {
         "/internal/health",
         "/internal/health/ready",
         "/internal/health/startup",
@@ -236,23 +233,23 @@ def test_under_a_prefix(make):
 
 
 def test_where_checks_run_at_the_request_only_the_views_can_answer(make):
-    assert snapshot(make(background=False)) == {}
+    assert make(background=False).snapshot() == {}
 
 
 def test_ten_thousand_probes_against_a_hung_check(make, time):
     gate = Gate()
     health = make(Check("database", gate, words=WORDS, timeout=1.0, interval=2.0))
-    health.runner.tick()
+    health.runner.run_due()
     assert gate.entered.acquire(timeout=PATIENCE)
     time.advance(1)
-    health.runner.tick()
+    health.runner.run_due()
     ready(health)
     threads = threading.active_count()
     objects = {id(ready(health))}
     for number in range(10_000):
         if number % 100 == 0:
             time.advance(0.5)
-            health.runner.tick()
+            health.runner.run_due()
         answer = ready(health)
         assert answer.status == 503
         objects.add(id(answer))
