@@ -1,7 +1,7 @@
 """The body of /health/detailed; `detailed.schema.json` beside this file describes it."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from combine_health.engine.check import Json
@@ -9,7 +9,7 @@ from combine_health.engine.execute import describe
 from combine_health.engine.maintenance import Maintenance
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.registry import HealthRegistry
-from combine_health.engine.state import TIMEOUT, Change, Reading
+from combine_health.engine.state import TIMEOUT, Change, Reading, State
 from combine_health.engine.verdict import Circumstances, Saturation, judge
 from combine_health.version import __version__
 
@@ -18,12 +18,11 @@ log = logging.getLogger("combine_health")
 
 def detailed(
     health: HealthRegistry,
-    readings: Iterable[Reading],
+    readings: Sequence[Reading],
     circumstances: Circumstances,
     sections: Mapping[str, Json],
 ) -> dict[str, Json]:
     """Return the full status. A section may replace version and environment."""
-    readings = list(readings)
     verdict = judge(readings, circumstances)
     body: dict[str, Json] = {
         "status": verdict.status,
@@ -46,10 +45,9 @@ def detailed(
 
 
 def names_and_statuses(
-    readings: Iterable[Reading], circumstances: Circumstances
+    readings: Sequence[Reading], circumstances: Circumstances
 ) -> dict[str, Json]:
     """Return the full status without details."""
-    readings = list(readings)
     checks: dict[str, Json] = {one.check.name: {"status": one.status} for one in readings}
     return {"status": judge(readings, circumstances).status, "checks": checks}
 
@@ -58,14 +56,14 @@ def read_sections(
     sections: Mapping[str, Any], registry: Any, redactor: Redactor
 ) -> dict[str, Json]:
     """Return the current values of the sections; for one that raises, the name of its error."""
-    said: dict[str, Json] = {}
+    values: dict[str, Json] = {}
     for name, section in sections.items():
         try:
-            said.update(redactor.data({name: section(registry)}))
+            values.update(redactor.data({name: section(registry)}))
         except Exception as error:  # noqa: BLE001 - logged and shown
             log.error("health section %s: %s", name, redactor.text(describe(error)))
-            said[name] = f"error: {type(error).__name__}"
-    return said
+            values[name] = f"error: {type(error).__name__}"
+    return values
 
 
 def uptime(health: HealthRegistry) -> float:
@@ -97,7 +95,7 @@ def _server(saturation: Saturation | None, now: float) -> Json:
     }
 
 
-def _monitor(health: HealthRegistry, readings: list[Reading]) -> Json:
+def _monitor(health: HealthRegistry, readings: Sequence[Reading]) -> Json:
     """Return the state of the health checking itself."""
     ages = [one.age for one in readings if one.age is not None]
     return {
@@ -116,9 +114,9 @@ def _monitor(health: HealthRegistry, readings: list[Reading]) -> Json:
 
 
 def _check(one: Reading) -> Json:
-    state = one.state
+    state = one.state or State(one.since)
     since_pass = None
-    if state is not None and state.last_pass is not None and state.latest and one.age is not None:
+    if state.last_pass is not None and state.latest and one.age is not None:
         since_pass = max(0.0, one.age + state.latest.finished - state.last_pass)
     return {
         "status": one.status,
@@ -134,14 +132,14 @@ def _check(one: Reading) -> Json:
         "running_seconds": _rounded(one.running_for, 1),
         "last_success_seconds": _rounded(since_pass, 1),
         "since": one.since.isoformat(timespec="seconds"),
-        "never_healthy": not (state and state.ever_healthy),
-        "passes": state.passes if state else 0,
-        "failures": state.failures if state else 0,
-        "runs": state.runs if state else 0,
-        "timeouts": state.timeouts if state else 0,
+        "never_healthy": not state.ever_healthy,
+        "passes": state.passes,
+        "failures": state.failures,
+        "runs": state.runs,
+        "timeouts": state.timeouts,
         "skipped_runs": one.skipped,
-        "transitions": state.transitions if state else 0,
-        "history": [_change(change) for change in state.recent] if state else [],
+        "transitions": state.transitions,
+        "history": [_change(change) for change in state.recent],
     }
 
 

@@ -1,10 +1,19 @@
 """The answers in the format application/health+json (draft-inadarei-api-health-check-06)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from combine_health.endpoints.details import uptime
 from combine_health.engine.check import Json, Status
-from combine_health.engine.probes import RETRY, Grade, Probe, ProbeAnswer, encode, grade_of, word_of
+from combine_health.engine.probes import (
+    RETRY,
+    Grade,
+    Probe,
+    ProbeAnswer,
+    encode,
+    grade_of,
+    word_of,
+)
 from combine_health.engine.registry import HealthRegistry
 from combine_health.engine.state import Reading
 from combine_health.engine.verdict import Circumstances, Saturation, judge
@@ -27,15 +36,11 @@ def probe_answer(probe: Probe) -> ProbeAnswer:
     body: dict[str, Json] = {"status": probe.grade}
     if probe.grade is not Grade.PASS:
         body["output"] = probe.status
-    checks: dict[str, Json] = {
-        f"{one.check.name}:status": [{"status": _GRADES[one.status], "observedValue": word_of(one)}]
-        for one in probe.spoken
-    }
-    for one in probe.named:
-        checks.setdefault(
-            f"{one.check.name}:status",
-            [{"status": _GRADES[one.status], "observedValue": one.status}],
-        )
+    checks: dict[str, Json] = {}
+    for reading in probe.named:
+        checks.update(_status(reading, reading.status))
+    for reading in probe.spoken:
+        checks.update(_status(reading, word_of(reading)))
     if checks:
         body["checks"] = checks
     return ProbeAnswer(probe.code, encode(body), probe.retry_after, HEALTH_JSON)
@@ -43,128 +48,112 @@ def probe_answer(probe: Probe) -> ProbeAnswer:
 
 def detailed(
     health: HealthRegistry,
-    readings: Iterable[Reading],
+    readings: Sequence[Reading],
     circumstances: Circumstances,
     sections: Mapping[str, Json],
 ) -> ProbeAnswer:
-    """Return the full status; 503 where the service fails, as the draft demands."""
-    readings = list(readings)
+    """Return the full status; 503 if the service fails, as the draft demands."""
     verdict = judge(readings, circumstances)
     grade = grade_of(verdict.status)
     time = health.clock.wall().isoformat(timespec="seconds")
+    notes = [f"status: {verdict.status}", verdict.cause, verdict.remedy]
     body: dict[str, Json] = {
         "status": grade,
         "releaseId": sections.get("version") or health.settings.version or __version__,
-        "notes": [f"status: {verdict.status}", *_notes(verdict.cause, verdict.remedy)],
+        "notes": [note for note in notes if note],
     }
     if grade is not Grade.PASS:
         body["output"] = verdict.detail or verdict.cause or str(verdict.status)
-    checks: dict[str, Json] = {
-        "uptime": [
-            {
-                "componentType": "system",
-                "observedValue": uptime(health),
-                "observedUnit": "s",
-                "status": Grade.PASS,
-                "time": time,
-            }
-        ]
-    }
+    checks: dict[str, Json] = {"uptime": _measured(uptime(health), time, "s", Grade.PASS)}
     if circumstances.saturation is not None:
         checks.update(_server(circumstances.saturation, circumstances.saturated, time))
     for name, section in sections.items():
         if name != "version":
             checks.update(_section(name, section, time))
-    for one in readings:
-        checks.update(_check(one, health))
+    for reading in readings:
+        checks.update(_check(reading, health))
     body["checks"] = checks
-    return _answer(grade, body)
+    return _full_status(grade, body)
 
 
-def names_and_statuses(readings: Iterable[Reading], circumstances: Circumstances) -> ProbeAnswer:
+def names_and_statuses(readings: Sequence[Reading], circumstances: Circumstances) -> ProbeAnswer:
     """Return the full status without details."""
-    readings = list(readings)
     grade = grade_of(judge(readings, circumstances).status)
-    checks: dict[str, Json] = {
-        f"{one.check.name}:status": [
-            {"status": _GRADES[one.status], "observedValue": str(one.status)}
-        ]
-        for one in readings
-    }
-    return _answer(grade, {"status": grade, "checks": checks})
+    checks: dict[str, Json] = {}
+    for reading in readings:
+        checks.update(_status(reading, reading.status))
+    return _full_status(grade, {"status": grade, "checks": checks})
 
 
-def _answer(grade: Grade, body: Mapping[str, Json]) -> ProbeAnswer:
+def _full_status(grade: Grade, body: Mapping[str, Json]) -> ProbeAnswer:
     if grade is Grade.FAIL:
         return ProbeAnswer(503, encode(body), RETRY, HEALTH_JSON)
     return ProbeAnswer(200, encode(body), None, HEALTH_JSON)
 
 
-def _notes(*texts: str | None) -> list[Json]:
-    return [text for text in texts if text]
+def _status(reading: Reading, word: str) -> dict[str, Json]:
+    entry: Json = {"status": _GRADES[reading.status], "observedValue": word}
+    return {f"{reading.check.name}:status": [entry]}
 
 
-def _check(one: Reading, health: HealthRegistry) -> dict[str, Json]:
+def _check(reading: Reading, health: HealthRegistry) -> dict[str, Json]:
     """Return a check's response time, and its data as one measurement per value."""
-    age = one.age or 0.0
-    moment = health.clock.wall().timestamp() - age
-    time = type(one.since).fromtimestamp(moment, one.since.tzinfo).isoformat(timespec="seconds")
+    check = reading.check
+    at = health.clock.wall() - timedelta(seconds=reading.age or 0.0)
+    time = at.isoformat(timespec="seconds")
     entry: dict[str, Json] = {
         "componentType": "component",
-        "status": _GRADES[one.status],
+        "status": _GRADES[reading.status],
         "time": time,
     }
-    if one.duration is not None:
-        entry["observedValue"] = round(one.duration * 1000, 3)
+    if reading.duration is not None:
+        entry["observedValue"] = round(reading.duration * 1000, 3)
         entry["observedUnit"] = "ms"
-    if one.status is not Status.HEALTHY:
-        said = [text for text in (one.cause, one.detail) if text]
-        entry["output"] = ": ".join(said) or str(one.status)
-        if one.remedy:
-            entry["notes"] = [one.remedy]
-        if one.check.endpoints:
-            entry["affectedEndpoints"] = list(one.check.endpoints)
-    if one.check.runbook:
-        entry["links"] = {"runbook": one.check.runbook}
-    found: dict[str, Json] = {f"{one.check.name}:responseTime": [entry]}
-    for name, value in one.data.items():
+    if reading.status is not Status.HEALTHY:
+        output = [text for text in (reading.cause, reading.detail) if text]
+        entry["output"] = ": ".join(output) or str(reading.status)
+        if reading.remedy:
+            entry["notes"] = [reading.remedy]
+        if check.endpoints:
+            entry["affectedEndpoints"] = list(check.endpoints)
+    if check.runbook:
+        entry["links"] = {"runbook": check.runbook}
+    found: dict[str, Json] = {f"{check.name}:responseTime": [entry]}
+    for name, value in reading.data.items():
         if isinstance(value, bool | int | float | str):
-            found[f"{one.check.name}:{name}"] = [_measured(name, value, time)]
+            found[f"{check.name}:{name}"] = _measured(value, time, _unit(name, value))
     return found
 
 
 def _section(name: str, section: Json, time: str) -> dict[str, Json]:
     if isinstance(section, dict):
-        return {f"{name}:{key}": [_measured(key, value, time)] for key, value in section.items()}
-    return {name: [_measured(name, section, time)]}
-
-
-def _measured(name: str, value: Json, time: str) -> Json:
-    measured: dict[str, Json] = {"componentType": "system", "observedValue": value, "time": time}
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        for suffix, unit in _UNITS.items():
-            if name.endswith(suffix):
-                measured["observedUnit"] = unit
-                break
-    return measured
+        return {
+            f"{name}:{key}": _measured(value, time, _unit(key, value))
+            for key, value in section.items()
+        }
+    return {name: _measured(section, time, _unit(name, section))}
 
 
 def _server(saturation: Saturation, saturated: bool, time: str) -> dict[str, Json]:
     grade = Grade.FAIL if saturated else Grade.PASS
     used = 100 * saturation.busy / saturation.threads if saturation.threads else 0.0
     return {
-        f"server:{name}": [
-            {
-                "componentType": "system",
-                "observedValue": value,
-                "observedUnit": unit,
-                "status": grade,
-                "time": time,
-            }
-        ]
-        for name, value, unit in (
-            ("utilization", round(used, 1), "percent"),
-            ("threads", saturation.threads, "threads"),
-            ("queue", saturation.queue, "requests"),
-        )
+        "server:utilization": _measured(round(used, 1), time, "percent", grade),
+        "server:threads": _measured(saturation.threads, time, "threads", grade),
+        "server:queue": _measured(saturation.queue, time, "requests", grade),
     }
+
+
+def _measured(value: Json, time: str, unit: str | None, grade: Grade | None = None) -> Json:
+    entry: dict[str, Json] = {"componentType": "system", "observedValue": value, "time": time}
+    if unit is not None:
+        entry["observedUnit"] = unit
+    if grade is not None:
+        entry["status"] = grade
+    return [entry]
+
+
+def _unit(name: str, value: Json) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return next((unit for suffix, unit in _UNITS.items() if name.endswith(suffix)), None)

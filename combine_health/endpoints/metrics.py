@@ -12,7 +12,7 @@ from combine_health.endpoints.details import hung, uptime
 from combine_health.engine.check import Status
 from combine_health.engine.probes import ProbeAnswer, encode
 from combine_health.engine.registry import HealthRegistry
-from combine_health.engine.state import Reading
+from combine_health.engine.state import Reading, State
 from combine_health.engine.verdict import judge
 from combine_health.version import __version__
 
@@ -122,7 +122,7 @@ def _checks(health: HealthRegistry, readings: list[Reading]) -> Iterator["Metric
     # Computed from the current wall clock, so that setting the clock moves all times alike.
     zero = health.clock.wall().timestamp() - health.clock.monotonic()
     for one in readings:
-        name, state = one.check.name, one.state
+        name, state = one.check.name, one.state or State(one.since)
         for word in Status:
             status.add_metric([name, word], float(one.status is word))
         gauges["up"].add_metric([name], float(one.passing))
@@ -131,12 +131,12 @@ def _checks(health: HealthRegistry, readings: list[Reading]) -> Iterator["Metric
             gauges["duration_seconds"].add_metric([name], one.duration)
         if one.age is not None:
             gauges["age_seconds"].add_metric([name], one.age)
-        if state is not None and state.last_pass is not None:
+        if state.last_pass is not None:
             gauges["last_success_timestamp_seconds"].add_metric([name], zero + state.last_pass)
-        counters["runs"].add_metric([name], state.runs if state else 0)
-        counters["timeouts"].add_metric([name], state.timeouts if state else 0)
+        counters["runs"].add_metric([name], state.runs)
+        counters["timeouts"].add_metric([name], state.timeouts)
         counters["skipped_runs"].add_metric([name], one.skipped)
-        counters["transitions"].add_metric([name], state.transitions if state else 0)
+        counters["transitions"].add_metric([name], state.transitions)
     yield status
     yield from gauges.values()
     yield from counters.values()
