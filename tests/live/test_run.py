@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from combine_core.postgres.embedded.home import refuge_of
+from combine_core.postgres.embedded.data_folder import fallback_of
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -125,7 +125,7 @@ def folder() -> Iterator[Path]:
     shutil.copy(ROOT / "development.ini", path)
     yield path
     shutil.rmtree(path)
-    assert not refuge_of(path / "var" / "postgres").exists()
+    assert not fallback_of(path / "var" / "postgres").exists()
 
 
 @pytest.fixture

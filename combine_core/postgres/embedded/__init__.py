@@ -16,7 +16,7 @@ the state folder, ``cluster/`` is in ``/var/tmp``, and a note in the state folde
 
 from __future__ import annotations
 
-from combine_core.postgres.embedded.errors import EmbeddedPostgresError
+from combine_core.postgres.embedded.locks import EmbeddedPostgresError
 from combine_core.postgres.embedded.supervisor import EmbeddedPostgres
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from combine_core.postgres.embedded.errors import EmbeddedPostgresError
+from combine_core.postgres.embedded.locks import EmbeddedPostgresError
 
 # Nothing else of our environment reaches the server: not the PG* variables, which would bend its
 # configuration, and not our secrets, which it would keep for as long as it lives.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from combine_core.postgres.embedded.account import Account
-from combine_core.postgres.embedded.errors import EmbeddedPostgresError
+from combine_core.postgres.embedded.locks import EmbeddedPostgresError
 
 logger = logging.getLogger(__package__)
 

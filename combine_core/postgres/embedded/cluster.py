@@ -10,9 +10,8 @@ from pathlib import Path
 
 from combine_core.postgres.embedded.account import Account
 from combine_core.postgres.embedded.binaries import Binaries
-from combine_core.postgres.embedded.errors import EmbeddedPostgresError
-from combine_core.postgres.embedded.home import Home
-from combine_core.postgres.embedded.locks import FileLock
+from combine_core.postgres.embedded.data_folder import DataFolder
+from combine_core.postgres.embedded.locks import EmbeddedPostgresError, FileLock
 from combine_core.postgres.embedded.server import USER
 
 logger = logging.getLogger(__package__)
@@ -24,65 +23,67 @@ PARTIAL = "cluster.partial"
 _LONGEST_PATH = 900
 
 
-def major_version(home: Home) -> int | None:
+def major_version(folder: DataFolder) -> int | None:
     """The major version that made the cluster; None while there is no cluster."""
     try:
-        return int((home.data / "PG_VERSION").read_text())
+        return int((folder.data / "PG_VERSION").read_text())
     except (FileNotFoundError, ValueError) as error:
-        if not home.cluster.exists():
+        if not folder.cluster.exists():
             return None
         raise EmbeddedPostgresError(
-            f"{home.data} holds no PostgreSQL cluster: its file PG_VERSION is missing or damaged. Put"
-            f" the files back from a backup, or delete {home.cluster} to begin with an empty database."
+            f"{folder.data} holds no PostgreSQL cluster: its file PG_VERSION is missing or damaged. Put"
+            f" the files back from a backup, or delete {folder.cluster} to begin with an empty database."
         ) from error
 
 
-def read_password(home: Home) -> str:
+def read_password(folder: DataFolder) -> str:
     """The password of the database user, made together with the cluster."""
-    path = home.cluster / PASSWORD
+    path = folder.cluster / PASSWORD
     try:
         return path.read_text().strip()
     except FileNotFoundError:
         raise EmbeddedPostgresError(
             f"{path} is missing, and without it nobody can sign in to the database. Put it back"
-            f" from a backup, or delete {home.cluster} to begin with an empty database."
+            f" from a backup, or delete {folder.cluster} to begin with an empty database."
         ) from None
 
 
-def make_cluster(home: Home, binaries: Binaries, deciding: FileLock, *, durable: bool) -> None:
+def make_cluster(
+    folder: DataFolder, binaries: Binaries, deciding: FileLock, *, durable: bool
+) -> None:
     """Run initdb in a folder of its own, and rename that when it is complete.
 
     :param deciding: the lock that we hold. initdb inherits it: should we die, nobody can take the
         lock, and clear away the half-made folder, while initdb still writes into it
     :param durable: whether the files must survive a crash of the machine
     """
-    if len(os.fsencode(home.data)) > _LONGEST_PATH:
+    if len(os.fsencode(folder.data)) > _LONGEST_PATH:
         raise EmbeddedPostgresError(
             f"The path of the database is longer than the {_LONGEST_PATH} bytes that PostgreSQL can"
-            f" handle: {home.data}. Move the checkout or choose another var_dir."
+            f" handle: {folder.data}. Move the checkout or choose another var_dir."
         )
-    partial = home.folder / PARTIAL
+    partial = folder.path / PARTIAL
     if partial.exists():
         logger.info("removing the half-made cluster %s", partial)
         shutil.rmtree(partial)
-    logger.info("making a cluster in %s with %s", home.cluster, binaries)
+    logger.info("making a cluster in %s with %s", folder.cluster, binaries)
     partial.mkdir(mode=0o700)
-    home.account.admit(partial)
+    folder.account.admit(partial)
     password = partial / PASSWORD
     password.touch(mode=0o600)
     password.write_text(secrets.token_urlsafe(32) + "\n")
-    home.account.give(password)
+    folder.account.give(password)
     # initdb makes its folder itself, but may not write beside it.
     data = partial / "data"
     data.mkdir(mode=0o700)
-    home.account.give(data)
-    _initdb(home.account, binaries, data, password, deciding, durable=durable)
+    folder.account.give(data)
+    _initdb(folder.account, binaries, data, password, deciding, durable=durable)
     if durable:
         _sync(password)
         _sync(partial)
-    partial.rename(home.cluster)
+    partial.rename(folder.cluster)
     if durable:
-        _sync(home.folder)
+        _sync(folder.path)
 
 
 def _initdb(

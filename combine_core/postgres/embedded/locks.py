@@ -1,15 +1,49 @@
-"""Locks between processes. The kernel releases them, however their holder ends (flock(2))."""
+"""Locks between processes, deadlines for loops that wait, and the errors of this package."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from combine_core.postgres.embedded.errors import EmbeddedPostgresError
-from combine_core.postgres.embedded.patience import Patience
+
+class EmbeddedPostgresError(Exception):
+    """The embedded server cannot run. The message says why and what to do; it holds no password."""
+
+
+class StillRecoveringError(EmbeddedPostgresError):
+    """The server is alive but not ready yet. It is left to work on, for the next start."""
+
+
+class GivenUpError(Exception):
+    """Whoever waits was told to stop waiting."""
+
+
+class Deadline:
+    """A deadline for a loop that polls, cut short by an event.
+
+    :param seconds: how long the loop may take in all
+    :param give_up: set by another thread to end the wait at once
+    """
+
+    def __init__(self, seconds: float, give_up: threading.Event | None = None) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+        self._give_up = give_up or threading.Event()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() >= self._end
+
+    def pause(self, seconds: float = 0.02) -> None:
+        """Wait a little. Raises :class:`GivenUpError` when the event is set."""
+        if self._give_up.wait(seconds):
+            raise GivenUpError
 
 
 class FileLock:
@@ -44,17 +78,17 @@ class FileLock:
 
 
 @contextmanager
-def exclusively(path: Path, patience: Patience) -> Iterator[FileLock]:
+def exclusively(path: Path, deadline: Deadline) -> Iterator[FileLock]:
     """Hold the lock on ``path`` alone while the block runs."""
     lock = FileLock(path)
     try:
         while not lock.try_exclusive():
-            if patience.is_over:
+            if deadline.is_over:
                 raise EmbeddedPostgresError(
                     f"Another process has been starting or stopping the database of {path.parent}"
-                    f" for {patience.seconds:.0f} s. Find it with: fuser -v '{path}'"
+                    f" for {deadline.seconds:.0f} s. Find it with: fuser -v '{path}'"
                 )
-            patience.pause()
+            deadline.pause()
         yield lock
     finally:
         lock.close()

@@ -17,8 +17,11 @@ import psycopg2
 from combine_core.postgres.embedded import locks
 from combine_core.postgres.embedded.account import Account
 from combine_core.postgres.embedded.binaries import Binaries
-from combine_core.postgres.embedded.errors import EmbeddedPostgresError, StillRecoveringError
-from combine_core.postgres.embedded.patience import Patience
+from combine_core.postgres.embedded.locks import (
+    Deadline,
+    EmbeddedPostgresError,
+    StillRecoveringError,
+)
 
 logger = logging.getLogger(__package__)
 
@@ -119,7 +122,7 @@ def find(data: Path) -> Server | None:
     return Server(process, port)
 
 
-def wait_until_ready(server: Server, password: str, patience: Patience) -> bool:
+def wait_until_ready(server: Server, password: str, deadline: Deadline) -> bool:
     """Wait until the server takes connections and has our database; False if it died instead."""
     while server.is_alive():
         try:
@@ -131,28 +134,28 @@ def wait_until_ready(server: Server, password: str, patience: Patience) -> bool:
                     " somebody changed one of the two. Make them equal again (ALTER ROLE), or set"
                     " DATABASE_URL."
                 ) from error
-            if patience.is_over:
+            if deadline.is_over:
                 raise StillRecoveringError(
-                    f"PostgreSQL runs, but was not ready after {patience.seconds:.0f} s: {error}"
+                    f"PostgreSQL runs, but was not ready after {deadline.seconds:.0f} s: {error}"
                     "It is left alone to go on with its recovery; start again in a while."
                 ) from error
         else:
             return True
-        patience.pause()
+        deadline.pause()
     return False
 
 
 def end(server: Server) -> None:
     """Stop the server: connections are cut, the data is written, its processes end."""
     for how, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, _QUIT_SECONDS)):
-        patience = Patience(seconds)
+        deadline = Deadline(seconds)
         while server.is_alive():
-            if patience.is_over:
+            if deadline.is_over:
                 logger.warning("PostgreSQL did not stop in %.0f s of %s", seconds, how.name)
                 break
             # Again and again: one that has only just been started does not listen to it yet.
             _signal(server.process, how)
-            _wait_for_end(server, Patience(1.0))
+            _wait_for_end(server, Deadline(1.0))
 
 
 def end_orphans(data: Path) -> None:
@@ -226,9 +229,9 @@ def _signal(process: psutil.Process | None, how: signal.Signals) -> None:
         return
 
 
-def _wait_for_end(server: Server, patience: Patience) -> None:
-    while server.is_alive() and not patience.is_over:
-        patience.pause()
+def _wait_for_end(server: Server, deadline: Deadline) -> None:
+    while server.is_alive() and not deadline.is_over:
+        deadline.pause()
 
 
 def _disowned_pid(data: Path) -> dict[str, str]:

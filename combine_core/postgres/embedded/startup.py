@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from combine_core.postgres.embedded import binaries, cluster, locks, server
-from combine_core.postgres.embedded.errors import EmbeddedPostgresError
-from combine_core.postgres.embedded.home import Home
-from combine_core.postgres.embedded.locks import FileLock
-from combine_core.postgres.embedded.log import ServerLog
-from combine_core.postgres.embedded.patience import Patience
+from combine_core.postgres.embedded.data_folder import DataFolder
+from combine_core.postgres.embedded.locks import Deadline, EmbeddedPostgresError, FileLock
 from combine_core.postgres.embedded.server import Server
 
 logger = logging.getLogger(__package__)
@@ -29,12 +26,50 @@ _PASSING = ('lock file "postmaster.pid"', "pre-existing shared memory block")
 _PORT_TAKEN = "could not create any TCP/IP sockets"
 
 
+_TOO_LARGE = 10_000_000
+_KEPT = 1_000_000
+_LINES_SHOWN = 20
+
+
+class ServerLog:
+    """The server's log file at ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def trim(self) -> None:
+        """Cut a file of more than 10 MB down to the last one. Only while no server writes to it."""
+        if self.size() > _TOO_LARGE:
+            self.path.write_bytes(self.since(self.size() - _KEPT))
+
+    def size(self) -> int:
+        """How many bytes it has: a mark for :meth:`tail`."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def since(self, mark: int) -> bytes:
+        """Everything after the mark."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(mark)
+                return file.read()
+        except FileNotFoundError:
+            return b""
+
+    def tail(self, mark: int) -> str:
+        """The last lines after the mark."""
+        lines = self.since(mark).decode(errors="replace").splitlines()
+        return "\n".join(lines[-_LINES_SHOWN:])
+
+
 @dataclass(frozen=True)
 class Site:
     """One server's state folder, its cluster, and whether its data must survive a crash."""
 
     state: Path
-    home: Home
+    folder: DataFolder
     durable: bool
 
     @property
@@ -61,7 +96,7 @@ class Site:
 
 
 def bring_up(
-    site: Site, deciding: FileLock, patience: Patience, *, keep_port: int | None
+    site: Site, deciding: FileLock, deadline: Deadline, *, keep_port: int | None
 ) -> Server:
     """Find the running server, or start one; return it when it is ready.
 
@@ -69,60 +104,60 @@ def bring_up(
     :param keep_port: the port that it must have; None takes the last one, or another if it is taken
     """
     while True:
-        running = settled(site, patience)
+        running = settled(site, deadline)
         if running is not None:
-            if server.wait_until_ready(running, cluster.read_password(site.home), patience):
+            if server.wait_until_ready(running, cluster.read_password(site.folder), deadline):
                 return running
             continue
         mark = site.log.size()
         launched, password = _launch(site, deciding, keep_port)
-        if server.wait_until_ready(launched, password, patience):
+        if server.wait_until_ready(launched, password, deadline):
             return launched
         said = site.log.tail(mark)
         passes = not said or any(text in said for text in _PASSING)
         if _PORT_TAKEN in said and keep_port is None:
             site.port_file.unlink()
-        elif patience.is_over or not passes:
+        elif deadline.is_over or not passes:
             raise EmbeddedPostgresError(
-                f"PostgreSQL does not start with the database in {site.home.data}. It says:\n"
+                f"PostgreSQL does not start with the database in {site.folder.data}. It says:\n"
                 f"{said.replace(password, '***')}\n"
                 f"Mend what it names, or set DATABASE_URL. The whole log: {site.log.path}"
             )
-        patience.pause(0.1)
+        deadline.pause(0.1)
 
 
-def settled(site: Site, patience: Patience) -> Server | None:
+def settled(site: Site, deadline: Deadline) -> Server | None:
     """The running server; None once every process of a former one is gone."""
-    bearable = Patience(_ORPHANS_SECONDS)
+    bearable = Deadline(_ORPHANS_SECONDS)
     while True:
-        running = server.find(site.home.data)
+        running = server.find(site.folder.data)
         if running is not None or locks.is_free(site.alive):
             return running
-        if patience.is_over:
+        if deadline.is_over:
             raise EmbeddedPostgresError(
-                f"Processes of a former PostgreSQL still use the database in {site.home.data}."
+                f"Processes of a former PostgreSQL still use the database in {site.folder.data}."
                 f" Find and end them: fuser -v '{site.alive}'"
             )
         if bearable.is_over:
-            server.end_orphans(site.home.data)
-            bearable = Patience(_ORPHANS_SECONDS)
-        patience.pause()
+            server.end_orphans(site.folder.data)
+            bearable = Deadline(_ORPHANS_SECONDS)
+        deadline.pause()
 
 
 def _launch(site: Site, deciding: FileLock, keep_port: int | None) -> tuple[Server, str]:
-    home = site.home
-    version = cluster.major_version(home)
-    programs = binaries.choose(home.account, home.folder, version)
+    folder = site.folder
+    version = cluster.major_version(folder)
+    programs = binaries.choose(folder.account, folder.path, version)
     if version is None:
-        cluster.make_cluster(home, programs, deciding, durable=site.durable)
-    password = cluster.read_password(home)
+        cluster.make_cluster(folder, programs, deciding, durable=site.durable)
+    password = cluster.read_password(folder)
     site.log.trim()
     port = keep_port or _choose_port(site)
-    logger.info("starting %s on port %d for %s", programs, port, home.data)
+    logger.info("starting %s on port %d for %s", programs, port, folder.data)
     launched = server.launch(
         programs,
-        home.account,
-        home.data,
+        folder.account,
+        folder.data,
         port=port,
         log=site.log.path,
         alive=site.alive,

@@ -11,9 +11,13 @@ from types import TracebackType
 from typing import Self
 
 from combine_core.postgres.embedded import cluster, locks, server
-from combine_core.postgres.embedded.errors import EmbeddedPostgresError, StillRecoveringError
-from combine_core.postgres.embedded.home import find_home
-from combine_core.postgres.embedded.patience import GivenUpError, Patience
+from combine_core.postgres.embedded.data_folder import find_data_folder
+from combine_core.postgres.embedded.locks import (
+    Deadline,
+    EmbeddedPostgresError,
+    GivenUpError,
+    StillRecoveringError,
+)
 from combine_core.postgres.embedded.startup import Site, bring_up, settled
 
 logger = logging.getLogger(__package__)
@@ -93,8 +97,8 @@ class _Hold:
         self._released = threading.Event()
         self._turn = state / "lock"
         state.mkdir(parents=True, exist_ok=True)
-        with locks.exclusively(self._turn, Patience(_TURN_SECONDS)) as deciding:
-            self._site = Site(state, find_home(state), durable)
+        with locks.exclusively(self._turn, Deadline(_TURN_SECONDS)) as deciding:
+            self._site = Site(state, find_data_folder(state), durable)
             self._holders = locks.FileLock(state / "holders")
             # A lock, not a list of process numbers: the kernel takes it back from a killed process.
             alone = self._holders.try_exclusive()
@@ -103,7 +107,7 @@ class _Hold:
                 self._server = bring_up(
                     self._site,
                     deciding,
-                    Patience(_READY_SECONDS),
+                    Deadline(_READY_SECONDS),
                     # Other holders have given the port to their applications.
                     keep_port=None if alone else self._site.last_port(),
                 )
@@ -114,7 +118,7 @@ class _Hold:
                 self._let_go()
                 raise
         self.url = (
-            f"postgresql://{server.USER}:{cluster.read_password(self._site.home)}"
+            f"postgresql://{server.USER}:{cluster.read_password(self._site.folder)}"
             f"@{server.HOST}:{self._server.port}/{server.DATABASE}"
         )
         self._watcher = threading.Thread(
@@ -131,7 +135,7 @@ class _Hold:
         self._released.set()
         self._watcher.join()
         try:
-            with locks.exclusively(self._turn, Patience(_TURN_SECONDS)):
+            with locks.exclusively(self._turn, Deadline(_TURN_SECONDS)):
                 self._let_go()
         except FileNotFoundError:
             logger.warning("%s was deleted while its database was in use", self._site.state)
@@ -142,7 +146,7 @@ class _Hold:
         self._holders.release()
         is_last = self._holders.try_exclusive()
         self._holders.close()
-        running = settled(self._site, Patience(_SETTLE_SECONDS)) if is_last else None
+        running = settled(self._site, Deadline(_SETTLE_SECONDS)) if is_last else None
         if running is not None:
             logger.info("stopping PostgreSQL on port %d", running.port)
             server.end(running)
@@ -165,11 +169,11 @@ class _Hold:
 
     def _revive(self) -> None:
         logger.warning("PostgreSQL on port %d died; starting it again", self._server.port)
-        with locks.exclusively(self._turn, Patience(_TURN_SECONDS, self._released)) as deciding:
+        with locks.exclusively(self._turn, Deadline(_TURN_SECONDS, self._released)) as deciding:
             self._server = bring_up(
                 self._site,
                 deciding,
-                Patience(_READY_SECONDS, self._released),
+                Deadline(_READY_SECONDS, self._released),
                 keep_port=self._server.port,
             )
         logger.warning("PostgreSQL on port %d is back", self._server.port)

@@ -23,13 +23,11 @@ import pytest
 
 from combine_core.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError, supervisor
 from combine_core.postgres.embedded import binaries as programs
-from combine_core.postgres.embedded import home as homes
+from combine_core.postgres.embedded import data_folder as folders
 from combine_core.postgres.embedded import server as servers
 from combine_core.postgres.embedded.account import account_for
-from combine_core.postgres.embedded.locks import FileLock, is_free
-from combine_core.postgres.embedded.log import ServerLog
-from combine_core.postgres.embedded.patience import Patience
-from combine_core.postgres.embedded.startup import Site, settled
+from combine_core.postgres.embedded.locks import Deadline, FileLock, is_free
+from combine_core.postgres.embedded.startup import ServerLog, Site, settled
 
 AS_ROOT = os.geteuid() == 0
 root_only = pytest.mark.skipif(not AS_ROOT, reason="needs root: it drops privileges")
@@ -76,8 +74,8 @@ def answers(url: str) -> bool:
 
 
 def data_of(state: Path) -> Path:
-    if (state / homes.NOTE).exists():
-        return homes.refuge_of(state) / "cluster" / "data"
+    if (state / folders.NOTE).exists():
+        return folders.fallback_of(state) / "cluster" / "data"
     return state / "cluster" / "data"
 
 
@@ -149,15 +147,15 @@ def state(place: Path) -> Path:
 
 @pytest.fixture
 def closed_state(tmp_path: Path) -> Iterator[Path]:
-    """A state folder below one that only root may enter. Nothing is left of its refuge."""
+    """A state folder below one that only root may enter. Nothing is left of its fallback."""
     closed = tmp_path / "home"
     closed.mkdir(mode=0o700)
     folder = closed / "checkout" / "var" / "postgres"
-    refuge = homes.refuge_of(folder)
+    fallback = folders.fallback_of(folder)
     yield folder
-    if forgotten := servers.find(refuge / "cluster" / "data"):
+    if forgotten := servers.find(fallback / "cluster" / "data"):
         servers.end(forgotten)
-    for left in (refuge, refuge.with_name(refuge.name + ".old")):
+    for left in (fallback, fallback.with_name(fallback.name + ".old")):
         shutil.rmtree(left, ignore_errors=True)
 
 
@@ -689,12 +687,12 @@ def test_below_a_closed_home_the_cluster_is_kept_elsewhere(closed_state: Path) -
     closed = closed_state.parents[2]
     with EmbeddedPostgres(closed_state, durable=False) as server:
         make_rows(server.start())
-    refuge = homes.refuge_of(closed_state)
-    assert str(refuge) in (closed_state / homes.NOTE).read_text()
-    assert str(closed_state) in (refuge / homes.OWNER_NOTE).read_text()
+    fallback = folders.fallback_of(closed_state)
+    assert str(fallback) in (closed_state / folders.NOTE).read_text()
+    assert str(closed_state) in (fallback / folders.OWNER_NOTE).read_text()
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
-    assert refuge.stat().st_uid == 0
-    assert stat.S_IMODE(refuge.stat().st_mode) == 0o710
+    assert fallback.stat().st_uid == 0
+    assert stat.S_IMODE(fallback.stat().st_mode) == 0o710
     with EmbeddedPostgres(closed_state, durable=False) as server:
         assert rows(server.start()) == 1000
     assert is_gone(closed_state)
@@ -711,8 +709,8 @@ def test_deleting_the_state_folder_begins_anew_and_keeps_the_old_data_once(
         shutil.rmtree(closed_state)
     with EmbeddedPostgres(closed_state, durable=False) as server:
         assert query(server.start(), "SELECT to_regclass('kept')") == [(None,)]
-    refuge = homes.refuge_of(closed_state)
-    assert (refuge.with_name(refuge.name + ".old") / "cluster" / "data" / "PG_VERSION").exists()
+    fallback = folders.fallback_of(closed_state)
+    assert (fallback.with_name(fallback.name + ".old") / "cluster" / "data" / "PG_VERSION").exists()
 
 
 @root_only
@@ -720,19 +718,19 @@ def test_deleting_the_state_folder_begins_anew_and_keeps_the_old_data_once(
 def test_a_refuge_made_by_somebody_else_is_refused(
     closed_state: Path, tmp_path: Path, trap: str
 ) -> None:
-    refuge = homes.refuge_of(closed_state)
+    fallback = folders.fallback_of(closed_state)
     if trap == "a link":
-        refuge.symlink_to(tmp_path)
+        fallback.symlink_to(tmp_path)
     else:
-        refuge.mkdir(mode=0o700)
-        os.chown(refuge, 65534, -1)
+        fallback.mkdir(mode=0o700)
+        os.chown(fallback, 65534, -1)
     try:
         with pytest.raises(EmbeddedPostgresError, match="made by somebody else"):
             EmbeddedPostgres(closed_state).start()
-        assert not list(refuge.iterdir()) or trap == "a link"
+        assert not list(fallback.iterdir()) or trap == "a link"
     finally:
-        if refuge.is_symlink():
-            refuge.unlink()
+        if fallback.is_symlink():
+            fallback.unlink()
 
 
 @root_only
@@ -749,7 +747,7 @@ def test_programs_that_the_account_cannot_reach_are_copied_once(
         for path in (packages / part.name).rglob("*"):
             path.chmod(0o700 if path.is_dir() or os.access(path, os.X_OK) else 0o600)
     monkeypatch.syspath_prepend(str(packages))
-    copies = homes.refuge_of(closed_state)
+    copies = folders.fallback_of(closed_state)
     with EmbeddedPostgres(closed_state, durable=False) as server:
         assert answers(server.start())
         process = postmaster(closed_state)
@@ -780,10 +778,10 @@ def test_root_serves_the_cluster_of_an_ordinary_user_as_that_user(place: Path) -
 
 
 def test_processes_that_do_not_end_are_named(place: Path) -> None:
-    site = Site(place, homes.find_home(place), durable=False)
+    site = Site(place, folders.find_data_folder(place), durable=False)
     stubborn = FileLock(site.alive)
     stubborn.try_exclusive()
     with pytest.raises(EmbeddedPostgresError, match="fuser -v"):
-        settled(site, Patience(0.1))
+        settled(site, Deadline(0.1))
     stubborn.close()
-    assert settled(site, Patience(0.1)) is None
+    assert settled(site, Deadline(0.1)) is None

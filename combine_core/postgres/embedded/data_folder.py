@@ -12,28 +12,28 @@ from pathlib import Path
 
 from combine_core.postgres.embedded import server
 from combine_core.postgres.embedded.account import Account, account_for
-from combine_core.postgres.embedded.errors import EmbeddedPostgresError
+from combine_core.postgres.embedded.locks import EmbeddedPostgresError
 
 logger = logging.getLogger(__package__)
 
 # Survives a reboot, unlike /tmp.
-REFUGES = Path("/var/tmp")  # noqa: S108  # the folder is made private, and a stranger's is refused
+FALLBACKS = Path("/var/tmp")  # noqa: S108  # the folder is made private, and a stranger's is refused
 NOTE = "WHERE-THE-DATABASE-IS.txt"
 OWNER_NOTE = "WHOSE-DATABASE-THIS-IS.txt"
 CLUSTER = "cluster"
 
 
 @dataclass(frozen=True)
-class Home:
+class DataFolder:
     """The folder that holds the cluster and, where needed, a copy of PostgreSQL's programs."""
 
-    folder: Path
+    path: Path
     account: Account
 
     @property
     def cluster(self) -> Path:
         """The cluster as one unit: its data and its password."""
-        return self.folder / CLUSTER
+        return self.path / CLUSTER
 
     @property
     def data(self) -> Path:
@@ -41,76 +41,76 @@ class Home:
         return self.cluster / "data"
 
 
-def find_home(state: Path) -> Home:
-    """Where the cluster of ``state`` is, or will be made. Makes the refuge where one is needed."""
-    refuge, note = refuge_of(state), state / NOTE
+def find_data_folder(state: Path) -> DataFolder:
+    """Where the cluster of ``state`` is, or will be made. Makes the fallback where one is needed."""
+    fallback, note = fallback_of(state), state / NOTE
     if (state / CLUSTER).is_dir():
-        home = Home(state, account_for(state / CLUSTER / "data"))
-        if not home.account.may_enter(state):
+        folder = DataFolder(state, account_for(state / CLUSTER / "data"))
+        if not folder.account.may_enter(state):
             raise EmbeddedPostgresError(
-                f"The account {home.account.name}, which owns the database in {state}, can no"
+                f"The account {folder.account.name}, which owns the database in {state}, can no"
                 " longer enter that folder. Give it the right to pass (chmod o+x) through every"
                 " folder above."
             )
-        return home
-    account = account_for(refuge / CLUSTER / "data")
+        return folder
+    account = account_for(fallback / CLUSTER / "data")
     if not account.is_other:
         if note.exists():
             raise EmbeddedPostgresError(
                 f"The database of {state} was made by root and is kept elsewhere; {note} says"
                 " where. Run as root, or delete that note to begin with an empty database."
             )
-        return Home(state, account)
+        return DataFolder(state, account)
     if not note.exists() and account.may_enter(state):
-        return Home(state, account)
-    _open_refuge(refuge, note, account)
-    return Home(refuge, account)
+        return DataFolder(state, account)
+    _open_fallback(fallback, note, account)
+    return DataFolder(fallback, account)
 
 
-def refuge_of(state: Path) -> Path:
+def fallback_of(state: Path) -> Path:
     """The folder for the cluster of a ``state`` that the server's account may not enter."""
-    return REFUGES / f"combine-postgres-{hashlib.sha256(os.fsencode(state)).hexdigest()[:16]}"
+    return FALLBACKS / f"combine-postgres-{hashlib.sha256(os.fsencode(state)).hexdigest()[:16]}"
 
 
-def _open_refuge(refuge: Path, note: Path, account: Account) -> None:
-    if not note.exists() and os.path.lexists(refuge):
-        _verify(refuge)
-        _set_aside(refuge)
-    # The note comes first: a refuge without a note is one whose state folder was deleted.
+def _open_fallback(fallback: Path, note: Path, account: Account) -> None:
+    if not note.exists() and os.path.lexists(fallback):
+        _verify(fallback)
+        _set_aside(fallback)
+    # The note comes first: a fallback without a note is one whose state folder was deleted.
     note.write_text(
         f"PostgreSQL does not run as root, and the account {account.name}, which runs it instead,\n"
-        f"may not enter {note.parent}.\nThe database is therefore kept in\n\n    {refuge}\n\n"
+        f"may not enter {note.parent}.\nThe database is therefore kept in\n\n    {fallback}\n\n"
         "To delete the database, stop the service and delete both folders.\n"
     )
-    if not os.path.lexists(refuge):
-        refuge.mkdir(mode=0o700)
-    _verify(refuge)
-    (refuge / OWNER_NOTE).write_text(f"This is the database of {note.parent}\n")
-    account.admit(refuge)
+    if not os.path.lexists(fallback):
+        fallback.mkdir(mode=0o700)
+    _verify(fallback)
+    (fallback / OWNER_NOTE).write_text(f"This is the database of {note.parent}\n")
+    account.admit(fallback)
 
 
-def _verify(refuge: Path) -> None:
-    found = refuge.lstat()
+def _verify(fallback: Path) -> None:
+    found = fallback.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o027:
         raise EmbeddedPostgresError(
-            f"{refuge}, the place for the database, was made by somebody else or is open to others."
-            f" Look at it (ls -ld {refuge}), move it away, and start again."
+            f"{fallback}, the place for the database, was made by somebody else or is open to others."
+            f" Look at it (ls -ld {fallback}), move it away, and start again."
         )
 
 
-def _set_aside(refuge: Path) -> None:
+def _set_aside(fallback: Path) -> None:
     """Keep the database of a state folder that was deleted, once, out of the way of the new one."""
-    forgotten = server.find(refuge / CLUSTER / "data")
+    forgotten = server.find(fallback / CLUSTER / "data")
     if forgotten is not None:
         server.end(forgotten)
-    old = refuge.with_name(refuge.name + ".old")
+    old = fallback.with_name(fallback.name + ".old")
     if os.path.lexists(old):
         _verify(old)
         shutil.rmtree(old)
-    refuge.rename(old)
+    fallback.rename(old)
     logger.warning(
         "the folder of the database was deleted, but not the database in %s: it is now in %s;"
         " delete that if you do not need it",
-        refuge,
+        fallback,
         old,
     )
