@@ -18,8 +18,8 @@ Include it with ``config.include("combine_auth")``, after ``combine_core``. It b
   subject, never by an e-mail address. No connection to the database is held while a provider is
   asked. A view may raise :class:`combine_auth.failures.SignInFailure` too;
 * ``/account``, ``/auth/invitation``, ``POST /auth/local`` and ``POST /auth/sign-out``;
-* refusal of unknown hosts (:mod:`combine_auth.host_check`), CORS for ALLOWED_ORIGINS
-  (:mod:`combine_auth.cors`), rate limits (:mod:`combine_auth.limits`), and the audit
+* refusal of unknown hosts (:mod:`combine_core.web.hosts`), CORS for ALLOWED_ORIGINS
+  (:mod:`combine_auth.cross_site`), rate limits (:mod:`combine_auth.limits`), and the audit
   (:mod:`combine_auth.audit`), which administrators read (:mod:`combine_auth.administration`);
 * the commands ``combine audit``, ``combine user`` and ``combine token``.
 
@@ -69,13 +69,13 @@ def includeme(config: Configurator) -> None:
     # Harmless where combine_core has included these already.
     config.include("combine_core.settings")
     config.include("combine_core.database")
+    config.include("combine_core.web.endpoints")
     config.include("pyramid_jinja2")
 
     config.add_addon_settings(AuthSettings)
     config.include("combine_auth.security")
     config.include("combine_auth.openid")
-    config.include("combine_auth.host_check")
-    config.include("combine_auth.cors")
+    config.include("combine_auth.cross_site")
     config.include("combine_auth.limits")
     config.include("combine_auth.audit.roles")
     config.include("combine_auth.audit.settings_changes")

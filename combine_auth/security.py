@@ -17,12 +17,12 @@ from pyramid.viewderivers import INGRESS
 
 from combine_auth.authentication import Authenticator, CredentialKind, Proof
 from combine_auth.cookies import cookies_are_secure
-from combine_auth.csrf import CsrfTokens
+from combine_auth.cross_site import CsrfTokens
 from combine_auth.sessions import SessionCookie
 from combine_auth.tokens import BearerToken
-from combine_core.database import needs_no_transaction
 from combine_core.settings import CoreSettings
 from combine_core.users import Identity
+from combine_core.web.paths import needs_no_database
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -48,7 +48,7 @@ class SecurityPolicy:
 
     def _find_proof(self, request: Any) -> Proof | None:
         # Probes and static files have no transaction, and need no user.
-        if needs_no_transaction(request):
+        if needs_no_database(request):
             return None
         authenticators: tuple[Authenticator, ...] = (self._bearer, self._cookie)
         for authenticator in authenticators:

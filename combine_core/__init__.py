@@ -1,15 +1,16 @@
-"""The service and its domain: sources, lines, runs, documents, their API and pages.
+"""The service and its domain: sources, lines, runs and documents, with their API and pages.
 
 Include it in a Pyramid application with ``config.include("combine_core")``. It brings
 
 * settings (:mod:`combine_core.settings`), logging and the request id (:mod:`combine_core.observe`),
 * the database (:mod:`combine_core.database`): ``request.dbsession``, joined to ``request.tm``,
+* errors, endpoints and tweens for all faces (:mod:`combine_core.web`),
 * the JSON API below ``/api/v1`` with its explorer at ``/docs`` (:mod:`combine_core.api`),
 * the pages (:mod:`combine_core.pages`).
 
-It asks who is there by ``request.identity`` (a :class:`combine_core.users.Identity` or ``None``) and
-``request.has_permission`` alone. Without a security policy (``combine_auth``, or the application's own)
-everything but ``/docs`` answers 401.
+It knows the user only by ``request.identity`` (a :class:`combine_core.users.Identity` or ``None``) and
+``request.has_permission``. Without a security policy (``combine_auth``, or the application's own)
+everything except ``/docs`` answers 401.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def includeme(config: Configurator) -> None:
     """Put the add-on together. Does no I/O."""
-    # Before anything that would fail with a less helpful message.
+    # First, because everything below would fail with a less helpful message.
     require_core()
     # Settings first: every line below reads them.
     config.include("combine_core.settings")
@@ -35,6 +36,8 @@ def includeme(config: Configurator) -> None:
     config.include("combine_core.database")
     # Providers are plugins; their registry stands on the settings.
     config.include("combine_core.llm")
-    # The two faces. The API first: its error views are limited to its own paths.
+    # What both faces share: errors, endpoints, and the list of the tweens.
+    config.include("combine_core.web")
+    # The two faces.
     config.include("combine_core.api")
     config.include("combine_core.pages")

@@ -1,7 +1,7 @@
-"""Route factories: who asks for what, decided before any view runs.
+"""Route factories: they decide who may use a route before its view runs.
 
-Each is the context of its routes. Nobody who asks is 401; a project that the asker is no member of is 404,
-exactly like one that does not exist, so that nobody can learn of it.
+Each is the context of its routes. An unauthenticated request gets 401. A project that the user is not a
+member of is 404, exactly like one that does not exist, so that nobody can find out that it exists.
 """
 
 from __future__ import annotations
@@ -10,23 +10,33 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from pyramid.authorization import Allow, Authenticated
-from pyramid.httpexceptions import HTTPNotFound, HTTPUnauthorized
+from pyramid.httpexceptions import HTTPForbidden, HTTPNotFound, HTTPUnauthorized
 from sqlalchemy import Select, select
 
 from combine_core.documents import Document
-from combine_core.projects import Project, find_membership
+from combine_core.projects import SLUG_PATTERN, Project, find_membership
 from combine_core.runs import Run
 from combine_core.users import ROLE_PERMISSIONS, Identity, Membership, Permission, Role
+from combine_core.web.paths import UUID_PATTERN
 
 if TYPE_CHECKING:
     from pyramid.request import Request
 
-# For route patterns. What does not match is a 404 before it reaches the database.
-UUID_PATTERN = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+# What each variable of a path may be.
+PATH_VARIABLES = {
+    "slug": SLUG_PATTERN,
+    "id": UUID_PATTERN,
+    "user_id": UUID_PATTERN,
+    "source_id": UUID_PATTERN,
+    "name": "[a-z][a-z0-9_]{0,39}",
+    # Nine digits always fit PostgreSQL's integer.
+    "number": "[1-9][0-9]{0,8}",
+    "format": "md|json",
+}
 
 
 class SignedIn:
-    """Anybody whom the service knows."""
+    """Any user of the service."""
 
     identity: Identity
     __acl__: list[tuple[str, str, Any]]
@@ -62,9 +72,20 @@ class ProjectContext(InProject):
             find_membership(request.dbsession, request.matchdict["slug"], self.identity.user_id)
         )
 
+    def check_may_remove(self, request: Request, user_id: uuid.UUID) -> None:
+        """Every member may leave. Removing another one needs the permission to change members.
+
+        :raises HTTPForbidden: the user is another one, and the permission is missing
+        """
+        if user_id == self.identity.user_id:
+            return
+        allowed = request.has_permission(Permission.MEMBERS_WRITE)
+        if not allowed:
+            raise HTTPForbidden(result=allowed)
+
 
 class RunContext(InProject):
-    """The run whose id is in the path, and the project it belongs to."""
+    """The run whose id is in the path, and its project."""
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
@@ -74,7 +95,7 @@ class RunContext(InProject):
 
 
 class DocumentContext(InProject):
-    """The document whose id is in the path, and the project it belongs to."""
+    """The document whose id is in the path, and its project."""
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)

@@ -2,13 +2,10 @@
 
 ``config.include("combine_core.api")`` brings
 
-* the endpoints (:mod:`combine_core.api.routes`): each request is checked against the description
-  before a view runs; in development and test each answer is checked, too;
+* the endpoints: each request is checked against the description before a view runs. In development and
+  test each response is checked too. A module stands for each subject, with its views and its endpoints;
 * ``/api/v1/openapi.yaml`` and ``/api/v1/openapi.json``, and the explorer: no sign-in needed;
-* problem documents (RFC 9457) for every error below ``/api/``, whoever raises it
-  (:mod:`combine_core.web.problems`);
-* a limit to the bodies of all requests, and a refusal of malformed ones
-  (:mod:`combine_core.web.guard`).
+* problem documents and the tweens of :mod:`combine_core.web`.
 """
 
 from __future__ import annotations
@@ -20,10 +17,11 @@ if TYPE_CHECKING:
 
 
 def includeme(config: Configurator) -> None:
-    """Put the API together. Does no I/O but reading the description."""
-    config.include("combine_core.web.problems")
-    config.include("combine_core.web.guard")
-    # The description before the routes: their views are checked by it.
+    """Put the API together. The only I/O is reading the description."""
+    config.include("combine_core.web")
+    config.include("combine_core.problems")
+    # The description comes before the endpoints, because it checks their requests.
     config.include("combine_core.api.specification")
-    config.include("combine_core.api.routes")
+    for subject in ("projects", "sources", "runs", "documents"):
+        config.include(f"combine_core.api.{subject}")
     config.include("combine_core.api.explorer")

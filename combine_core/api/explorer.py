@@ -1,4 +1,4 @@
-"""The explorer at ``/docs``: Swagger UI over our description, without a byte from elsewhere."""
+"""The explorer at ``/docs``: Swagger UI for our description. It loads nothing from other sites."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pyramid.interfaces import ICSRFStoragePolicy, ISessionFactory
 from pyramid.response import FileResponse
 from pyramid.security import NO_PERMISSION_REQUIRED
 from swagger_ui_bundle import swagger_ui_path
+
+from combine_core.web.endpoints import View
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -28,7 +30,7 @@ _BUNDLE = Path(str(swagger_ui_path))
 _MAX_AGE_S = 86_400
 _CLIENT = "combine_core.api.explorer_client"
 
-# Not the whole folder: the wheel's own page would offer somebody else's API.
+# Not the whole folder: the page in the wheel would offer the API of somebody else.
 ASSETS = {
     "explorer.js": _STATIC / "explorer.js",
     "explorer.css": _STATIC / "explorer.css",
@@ -41,7 +43,6 @@ ASSETS = {
 
 
 def show_explorer(request: Request) -> dict[str, Any]:
-    """The page."""
     request.response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     return {
         "description": request.route_path("api.specification"),
@@ -60,10 +61,10 @@ def set_explorer_client(config: Configurator, client_id: str) -> None:
 
 
 def _csrf_token(request: Request) -> str:
-    """For whoever is signed in with this browser; empty where the application has no such tokens."""
+    """The token for the user of this browser; empty where the application has no CSRF tokens."""
     registry = request.registry
     policy = registry.queryUtility(ICSRFStoragePolicy)
-    # What Pyramid takes without a policy needs sessions.
+    # Pyramid's default policy needs sessions.
     if isinstance(policy, LegacySessionCSRFStoragePolicy) and not registry.queryUtility(
         ISessionFactory
     ):
@@ -72,7 +73,6 @@ def _csrf_token(request: Request) -> str:
 
 
 def send_asset(request: Request) -> Response:
-    """A script, a style sheet or an image of the page."""
     path = ASSETS.get(request.matchdict["asset"])
     if path is None:
         raise HTTPNotFound
@@ -80,20 +80,18 @@ def send_asset(request: Request) -> Response:
 
 
 def includeme(config: Configurator) -> None:
-    """Serve the page and what it loads."""
+    """Serve the page and its files."""
     config.add_directive("set_explorer_client", set_explorer_client)
-    config.add_route("docs", "/docs")
-    config.add_view(
-        show_explorer,
-        route_name="docs",
-        renderer="combine_core:api/explorer.jinja2",
-        request_method="GET",
-        permission=NO_PERMISSION_REQUIRED,
+    config.add_endpoint(
+        "docs",
+        "/docs",
+        View(
+            "GET",
+            show_explorer,
+            NO_PERMISSION_REQUIRED,
+            renderer="combine_core:api/explorer.jinja2",
+        ),
     )
-    config.add_route("docs.asset", "/docs/{asset}")
-    config.add_view(
-        send_asset,
-        route_name="docs.asset",
-        request_method="GET",
-        permission=NO_PERMISSION_REQUIRED,
+    config.add_endpoint(
+        "docs.asset", "/docs/{asset}", View("GET", send_asset, NO_PERMISSION_REQUIRED)
     )

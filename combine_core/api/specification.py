@@ -24,11 +24,11 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid_openapi3.exceptions import ResponseValidationError
 
-from combine_core.api.fit import problem_of_misfit
 from combine_core.api.fragments import merge, read_fragment
-from combine_core.api.strict_json import read_json
+from combine_core.api.validation import read_json, request_problem
 from combine_core.settings.core import CoreSettings
 from combine_core.settings.declaration import Environment
+from combine_core.web.endpoints import API_PREFIX, View
 from combine_core.web.problems import MEDIA_TYPE, FieldError, invalid_content, problem_response
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from pyramid.request import Request
 
 DOCUMENT = Path(__file__).with_name("openapi.yaml")
-PREFIX = "/api/v1"
 
 # Where pyramid_openapi3 looks for the document and what checks by it.
 _STATE = "pyramid_openapi3"
@@ -67,7 +66,7 @@ class RequestReader(_ByRoute, V30RequestUnmarshaller):
         except RecursionError as error:
             raise invalid_content(FieldError("", "is nested too deeply.")) from error
         if result.errors:
-            raise problem_of_misfit(result.errors)
+            raise request_problem(result.errors)
         return result
 
     def _get_security(self, parameters: Any, operation: Any) -> dict[str, str]:  # noqa: ARG002
@@ -79,7 +78,7 @@ class RequestReader(_ByRoute, V30RequestUnmarshaller):
         if media_type == "multipart/form-data" and "requestBody" in operation:
             content = operation / "requestBody" / "content"
             if media_type in content:
-                # Its parts are bytes: combine_core.api.upload reads them.
+                # Its parts are bytes: combine_core.api.sources reads them.
                 return None
         return super()._get_body(body, media_type, operation)
 
@@ -168,15 +167,13 @@ def includeme(config: Configurator) -> None:
     config.action(None, _assemble, (config,), order=PHASE1_CONFIG)
     config.add_exception_view(_does_not_fit, context=ResponseValidationError)
 
-    for route, path, view, renderer in (
-        (_ROUTE, "openapi.yaml", _document_as_yaml, None),
-        (f"{_ROUTE}_json", "openapi.json", _document_as_json, "json"),
-    ):
-        config.add_route(route, f"{PREFIX}/{path}")
-        config.add_view(
-            view,
-            route_name=route,
-            renderer=renderer,
-            request_method="GET",
-            permission=NO_PERMISSION_REQUIRED,
-        )
+    config.add_endpoint(
+        _ROUTE,
+        f"{API_PREFIX}/openapi.yaml",
+        View("GET", _document_as_yaml, NO_PERMISSION_REQUIRED),
+    )
+    config.add_endpoint(
+        f"{_ROUTE}_json",
+        f"{API_PREFIX}/openapi.json",
+        View("GET", _document_as_json, NO_PERMISSION_REQUIRED, renderer="json"),
+    )

@@ -14,9 +14,9 @@ import zope.sqlalchemy
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from combine_core.database.counted_pool import CountedPool
 from combine_core.database.metadata import Identified, Model, load_models, new_id
 from combine_core.database.page import InvalidCursor, Page, paginate
+from combine_core.database.pool import CountedPool
 from combine_core.observe.statements import watch_statements
 from combine_core.settings.core import CoreSettings
 
@@ -125,16 +125,6 @@ def _request_session(request: Request) -> Session:
     return session
 
 
-def needs_no_transaction(request: Request) -> bool:
-    """Probes, static files and the API's description never touch the database."""
-    path: str = request.environ.get("PATH_INFO", "")
-    return path == "/health" or path.startswith(("/health/", "/static/", "/docs"))
-
-
-def _activate_transaction(request: Request) -> bool:
-    return not needs_no_transaction(request)
-
-
 def _veto_commit(request: Request, response: Response) -> bool:
     # With a veto, pyramid_tm 2.6 forgets to look whether an error that became an error page may be
     # tried again: a serialisation failure would reach the client at its first occurrence.
@@ -155,7 +145,6 @@ def includeme(config: Configurator) -> None:
             "tm.commit_veto": _veto_commit,
             # Naming the user in the transaction would load the identity in every request.
             "tm.annotate_user": "false",
-            "tm.activate_hook": _activate_transaction,
         }
     )
     config.include("pyramid_retry")

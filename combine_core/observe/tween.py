@@ -18,6 +18,7 @@ from combine_core.observe.context import HEADER, Work, request_id, user_of, work
 from combine_core.observe.statements import warn_of_repetition
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
+from combine_core.web.paths import is_probe
 
 if TYPE_CHECKING:
     from pyramid.registry import Registry
@@ -123,9 +124,7 @@ def _warn_of_slowness(request: Request, work: Work, status: int, seconds: float)
 
 def _is_quiet(request: Request, status: int) -> bool:
     """Probes come every second; they are news when they fail."""
-    path: str = request.environ.get("PATH_INFO", "")
-    probe = path in {"/health", "/metrics"} or path.startswith("/health/")
-    return probe and 200 <= status < 300
+    return is_probe(request) and 200 <= status < 300
 
 
 def _line(request: Request) -> str:

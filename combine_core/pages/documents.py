@@ -1,4 +1,4 @@
-"""A version of a document: its sections, each statement with its evidence; and its downloads."""
+"""The pages of documents: a version with its sections and evidence, and its downloads."""
 
 from __future__ import annotations
 
@@ -10,51 +10,21 @@ from typing import TYPE_CHECKING, Any
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.response import Response
 
-from combine_core.api.shapes import show_whole_document
+from combine_core.access import PATH_VARIABLES, DocumentContext
+from combine_core.api.serializers import show_whole_document
 from combine_core.documents import DocumentVersion, list_versions
 from combine_core.documents import read_version as read_document_version
 from combine_core.lines import Line
 from combine_core.lines import read_version as read_line_version
 from combine_core.projects import slugify
 from combine_core.users import Permission
+from combine_core.web.endpoints import View, json_value
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
     from pyramid.request import Request
 
-    from combine_core.access import DocumentContext
-
 _TEMPLATE = "combine_core:pages/document.jinja2"
-
-
-def includeme(config: Configurator) -> None:
-    """Add the views."""
-    config.add_view(
-        show_document,
-        route_name="pages.document",
-        request_method="GET",
-        permission=Permission.DOCUMENTS_READ,
-        renderer=_TEMPLATE,
-    )
-    config.add_view(
-        show_document,
-        route_name="pages.version",
-        request_method="GET",
-        permission=Permission.DOCUMENTS_READ,
-        renderer=_TEMPLATE,
-    )
-    config.add_view(
-        download,
-        route_name="pages.download",
-        request_method="GET",
-        permission=Permission.DOCUMENTS_READ,
-    )
-    config.add_view(
-        download,
-        route_name="pages.version_download",
-        request_method="GET",
-        permission=Permission.DOCUMENTS_READ,
-    )
 
 
 @dataclass(frozen=True)
@@ -67,7 +37,7 @@ class Section:
 
 
 def show_document(context: DocumentContext, request: Request) -> dict[str, Any]:
-    """The newest version, or the one of this number."""
+    """The newest version, or the one in the path."""
     version = _read(context, request)
     cursor = request.GET.get("versions")
     return {
@@ -113,7 +83,7 @@ def _line_of(request: Request, version: DocumentVersion) -> Line:
 
 
 def _sections(version: DocumentVersion, line: Line) -> Iterator[Section]:
-    """In the order of the schema's ``required``: JSON in the database keeps no order of keys."""
+    """The sections in the order of ``required`` in the schema. JSON in the database keeps no order."""
     step = next(step for step in line.steps if step.document == version.document.type)
     schema = step.answer_schema
     keys = dict.fromkeys([*schema.get("required", ()), *version.content])
@@ -124,7 +94,20 @@ def _sections(version: DocumentVersion, line: Line) -> Iterator[Section]:
 
 
 def _as_json(version: DocumentVersion, line: Line) -> str:
-    """What the API gives, with the sections in their order."""
+    """The document as the API shows it, with the sections in their order."""
     content = {section.key: section.value for section in _sections(version, line)}
     exported = {**show_whole_document(version), "content": content}
-    return json.dumps(exported, ensure_ascii=False, indent=2) + "\n"
+    return json.dumps(exported, default=json_value, ensure_ascii=False, indent=2) + "\n"
+
+
+def includeme(config: Configurator) -> None:
+    """Add the pages and the downloads, each for the newest version and for any."""
+    show = View("GET", show_document, Permission.DOCUMENTS_READ, renderer=_TEMPLATE)
+    send = View("GET", download, Permission.DOCUMENTS_READ)
+    for name, path, view in (
+        ("pages.document", "/documents/{id}", show),
+        ("pages.version", "/documents/{id}/versions/{number}", show),
+        ("pages.download", "/documents/{id}.{format}", send),
+        ("pages.version_download", "/documents/{id}/versions/{number}.{format}", send),
+    ):
+        config.add_endpoint(name, path, view, factory=DocumentContext, variables=PATH_VARIABLES)

@@ -1,17 +1,15 @@
-"""Error pages. They ask neither the database nor who is there: either may be what failed.
+"""Error pages. They ask neither the database nor for the user, because either may be what failed.
 
-Below ``/api/`` errors are answered before they come here (:mod:`combine_core.web.problems`).
+:mod:`combine_core.web.problems` says how an error is answered; here that becomes a page. Below ``/api/``
+errors are answered before they come here.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from procrastinate.exceptions import ConnectorException
-from pyramid.csrf import BadCSRFOrigin, BadCSRFToken
-from pyramid.exceptions import PredicateMismatch
 from pyramid.httpexceptions import (
     HTTPError,
     HTTPException,
@@ -22,157 +20,149 @@ from pyramid.httpexceptions import (
 )
 from pyramid.renderers import render_to_response
 from pyramid_retry import is_error_retryable
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from combine_core.database import InvalidCursor
-from combine_core.pages.error_words import (
-    DATABASE_AWAY,
-    DATABASE_BUSY,
-    EXPIRED_FORM,
-    UNKNOWN_LIST,
-    WORDS,
-    Words,
-)
-from combine_core.pages.navigation import path_if_routed
+from combine_core.pages.layout import path_if_routed
+from combine_core.web.problems import TITLES, ProblemError, log_problem, problem_of, says_why
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
-    from pyramid.registry import Registry
     from pyramid.request import Request
     from pyramid.response import Response
 
-logger = logging.getLogger(__name__)
-
 _TEMPLATE = "combine_core:pages/error.jinja2"
-_RETRY_AFTER_S = "5"
-# SQLSTATEs by which PostgreSQL says that it is there but cannot do this now: a time-out of a
-# statement or a lock, a conflict between transactions.
-_BUSY = ("57014", "55P03", "40")
 
 
-def includeme(config: Configurator) -> None:
-    """Add the views."""
-    config.add_exception_view(ask_to_sign_in, context=HTTPUnauthorized)
-    config.add_exception_view(forbid, context=HTTPForbidden)
-    config.add_exception_view(not_found, context=HTTPNotFound)
-    config.add_exception_view(refuse_form, context=BadCSRFToken)
-    config.add_exception_view(refuse_form, context=BadCSRFOrigin)
-    config.add_exception_view(refuse_cursor, context=InvalidCursor)
-    config.add_exception_view(show_http_error, context=HTTPError)
-    config.add_exception_view(show_failure, context=Exception)
+@dataclass(frozen=True)
+class ErrorText:
+    """The text of an error page: what happened, and what to do."""
+
+    title: str
+    text: str
+    # For the people who run the service.
+    steps: tuple[str, ...] = ()
+
+
+_BY_STATUS = {
+    400: ErrorText(
+        "This request cannot be understood", "Go back, reload the page, and send it again."
+    ),
+    401: ErrorText(
+        "You are not signed in",
+        "This service has no sign-in page. Ask the people who run it how to get in.",
+    ),
+    403: ErrorText(
+        "You may not do this",
+        "Your role in this project does not allow it. An owner of the project can change it.",
+    ),
+    404: ErrorText(
+        "There is nothing here",
+        "The address may be mistyped, or the thing is in a project that you are no member of.",
+    ),
+    405: ErrorText(
+        "This address does not work that way",
+        "It was probably opened from a form that was sent before. Go back and start from there.",
+    ),
+    413: ErrorText(
+        "That is too large", "Send a smaller file, or split the text into several sources."
+    ),
+    500: ErrorText(
+        "Something went wrong here",
+        "It is the service's fault, not yours, and nothing was changed. Try again. If it happens"
+        " again, tell the people who run the service, with the request id below.",
+    ),
+}
+# For problems of a kind that tells more than their status.
+_BY_KIND = {
+    "csrf": ErrorText(
+        "This form is too old",
+        "The page was open for too long, or the form came from another site. Nothing was changed."
+        " Go back, reload the page, and send it again.",
+    ),
+    # The steps are the Resolution of "Database Connection Failed" in the runbook.
+    "database-away": ErrorText(
+        "The database cannot be reached",
+        "Nothing was changed, and nothing is lost. Try again in a few seconds.",
+        steps=(
+            "Verify that the database is running.",
+            "Check the format of DATABASE_URL.",
+            "Verify network connectivity.",
+            "Check the credentials.",
+        ),
+    ),
+    "database-busy": ErrorText(
+        "The database is busy",
+        "It did not get to this in time, and nothing was changed. Try again in a few seconds.",
+    ),
+}
+_UNKNOWN_CURSOR = ErrorText(
+    "This part of the list is not known",
+    "The address was changed or cut off. Open the list from its beginning.",
+)
 
 
 def ask_to_sign_in(_error: HTTPException, request: Request) -> Response:
-    """To the sign-in page and back; without one, say so."""
+    """Redirect to the sign-in page, which leads back; without such a page, 401."""
     back = request.path_qs if request.method in {"GET", "HEAD"} else request.path
     sign_in = path_if_routed(request, "auth.sign_in", _query={"next": back})
     if sign_in is not None:
         return HTTPSeeOther(sign_in)
-    response = _page(request, 401, WORDS[401])
-    response.headers["WWW-Authenticate"] = "Bearer"
-    return response
+    return _page(request, 401, _BY_STATUS[401], {"WWW-Authenticate": "Bearer"})
 
 
 def forbid(error: HTTPForbidden, request: Request) -> Response:
-    """403, or the sign-in page where a view of another add-on left the question to us."""
+    """403, or the sign-in page if a view of another add-on has left that to us."""
     if request.identity is None:
         return ask_to_sign_in(error, request)
-    words = WORDS[403]
-    # What Pyramid raises has a result, and words for developers.
-    if error.detail and error.result is None:
-        words = Words(words.title, error.detail)
-    return _with_headers_of(error, _page(request, 403, words))
+    return show_error(error, request)
 
 
-def not_found(error: HTTPNotFound, request: Request) -> Response:
-    """404; or 405 where the address is right and the method is not."""
-    if not isinstance(error, PredicateMismatch) or request.matched_route is None:
-        return _page(request, 404, WORDS[404])
-    methods = set(_methods_of(request.registry, request.matched_route.name))
-    if "GET" in methods:
-        methods.add("HEAD")
-    if request.method in methods:
-        # Right in everything but the hidden field that tells the forms of a page apart.
-        return _page(request, 400, WORDS[400])
-    response = _page(request, 405, WORDS[405])
-    response.allow = sorted(methods)
-    return response
+def show_error(error: Exception, request: Request) -> Response:
+    """Any other error."""
+    problem = problem_of(request.registry, error)
+    # An error of a request that is tried again is not logged yet.
+    if not is_error_retryable(request, error):
+        log_problem(problem, error)
+    return _page(request, problem.status, _text_of(error, problem), problem.headers)
 
 
-def _methods_of(registry: Registry, route_name: str) -> Iterator[str]:
-    for entry in registry.introspector.get_category("views") or ():
-        view = entry["introspectable"]
-        if view["route_name"] == route_name:
-            allowed = view["request_methods"] or ()
-            yield from (allowed,) if isinstance(allowed, str) else allowed
+def _text_of(error: Exception, problem: ProblemError) -> ErrorText:
+    if isinstance(error, InvalidCursor):
+        return _UNKNOWN_CURSOR
+    if problem.kind in _BY_KIND:
+        return _BY_KIND[problem.kind]
+    known = _BY_STATUS.get(problem.status)
+    if isinstance(error, HTTPException):
+        # The detail of a 404 and of a 403 that Pyramid raises is for developers.
+        ours = says_why(error) or not isinstance(error, HTTPForbidden | HTTPNotFound)
+        own = error.detail if ours else None
+        title, explanation = error.title, error.explanation
+    else:
+        found = " ".join(found.message for found in problem.errors) or problem.detail
+        own = None if problem.status == 500 else found
+        title, explanation = TITLES.get(problem.status, "Error"), problem.detail
+    if known is None:
+        return ErrorText(title, own or explanation)
+    return ErrorText(known.title, own or known.text, known.steps)
 
 
-def refuse_form(_error: HTTPException, request: Request) -> Response:
-    """400: the form did not come from a page of ours that is still good."""
-    return _page(request, 400, EXPIRED_FORM)
-
-
-def refuse_cursor(_error: InvalidCursor, request: Request) -> Response:
-    """400: a cursor that no list gave."""
-    return _page(request, 400, UNKNOWN_LIST)
-
-
-def show_http_error(error: HTTPError, request: Request) -> Response:
-    """Whatever else a view has raised, with its own words where it has some."""
-    words = WORDS.get(error.status_int, Words(error.title, error.explanation))
-    if error.detail:
-        words = Words(words.title, error.detail, words.steps)
-    return _with_headers_of(error, _page(request, error.status_int, words))
-
-
-def _with_headers_of(error: HTTPException, response: Response) -> Response:
-    for name in ("Retry-After", "Allow", "WWW-Authenticate"):
-        if name in error.headers:
-            response.headers[name] = error.headers[name]
-    return response
-
-
-def show_failure(error: Exception, request: Request) -> Response:
-    """503 while the database is away or busy; 500 for a fault of ours, which is logged."""
-    trouble = _database_trouble(error)
-    # What is tried again is no news yet.
-    final = not is_error_retryable(request, error)
-    if trouble is None:
-        if final:
-            logger.error("An internal error", exc_info=error)
-        return _page(request, 500, WORDS[500])
-    if final:
-        # The class alone: a driver's text can hold the connection string.
-        cause = type(getattr(error, "orig", None) or error).__name__
-        logger.warning("%s (timeout or away): %s", trouble.title, cause)
-    response = _page(request, 503, trouble)
-    response.headers["Retry-After"] = _RETRY_AFTER_S
-    return response
-
-
-def _database_trouble(error: Exception) -> Words | None:
-    if isinstance(error, PoolTimeout):
-        return DATABASE_BUSY
-    if isinstance(error, ConnectorException):
-        return DATABASE_AWAY
-    if not isinstance(error, DBAPIError):
-        return None
-    state = getattr(error.orig, "pgcode", None) or ""
-    if state.startswith(_BUSY):
-        return DATABASE_BUSY
-    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
-        return DATABASE_AWAY
-    return None
-
-
-def _page(request: Request, status: int, words: Words) -> Response:
-    values: dict[str, Any] = {
+def _page(request: Request, status: int, text: ErrorText, headers: Mapping[str, str]) -> Response:
+    values = {
         "identity": None,
         "status": status,
-        "words": words,
+        "words": text,
         "request_id": getattr(request, "request_id", None),
     }
     response = render_to_response(_TEMPLATE, values, request=request)
     response.status_int = status
+    response.headers.update(headers)
     return response
+
+
+def includeme(config: Configurator) -> None:
+    """Add the error views."""
+    config.add_exception_view(ask_to_sign_in, context=HTTPUnauthorized)
+    config.add_exception_view(forbid, context=HTTPForbidden)
+    # HTTPError too: the view that Pyramid has for HTTP exceptions is narrower than ours for Exception.
+    for context in (HTTPError, Exception):
+        config.add_exception_view(show_error, context=context)

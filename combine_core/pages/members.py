@@ -1,4 +1,4 @@
-"""The members of a project; for owners, forms to decide who they are."""
+"""The page of a project's members, with forms for owners to change them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from pyramid.httpexceptions import HTTPBadRequest, HTTPForbidden, HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
 
-from combine_core.access import UUID_PATTERN
+from combine_core.access import PATH_VARIABLES, ProjectContext
 from combine_core.projects.members import (
     LastOwner,
     MemberAlready,
-    NoMember,
     UnknownPerson,
     add_member,
     announce,
@@ -22,49 +21,24 @@ from combine_core.projects.members import (
     remove_member,
 )
 from combine_core.users import Permission, Role
+from combine_core.web.endpoints import View
 from combine_core.web.forms import Form, text_of
+from combine_core.web.paths import UUID_PATTERN
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
     from pyramid.request import Request
 
-    from combine_core.access import ProjectContext
-
 _TEMPLATE = "combine_core:pages/members.jinja2"
 _ROUTE = "pages.members"
 
 
-def includeme(config: Configurator) -> None:
-    """Add the views."""
-    config.add_view(
-        show_members,
-        route_name=_ROUTE,
-        request_method="GET",
-        permission=Permission.MEMBERS_READ,
-        renderer=_TEMPLATE,
-    )
-    for form, view, permission in (
-        ("add", add, Permission.MEMBERS_WRITE),
-        ("role", give_role, Permission.MEMBERS_WRITE),
-        ("remove", remove, Permission.MEMBERS_LEAVE),
-    ):
-        config.add_view(
-            view,
-            route_name=_ROUTE,
-            request_method="POST",
-            request_param=f"form={form}",
-            permission=permission,
-            renderer=_TEMPLATE,
-        )
-
-
 def show_members(context: ProjectContext, request: Request) -> dict[str, Any]:
-    """The page."""
     return _page(context, request)
 
 
 def add(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Add somebody by e-mail address or user id."""
+    """Add a user by e-mail address or user id."""
     form = Form({"person": text_of(request, "person").strip(), "role": text_of(request, "role")})
     session, project_id, person = request.dbsession, context.project.id, form.value("person")
     role = _role(request)
@@ -82,32 +56,24 @@ def add(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOt
 
 
 def give_role(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Give a member another role."""
+    """Change the role of a member."""
     session, project_id, user_id = request.dbsession, context.project.id, _user_id(request)
     try:
         announce(request, project_id, change_role(session, project_id, user_id, _role(request)))
     except LastOwner as error:
         return _refuse(context, request, Form().with_error("members", str(error)), status=409)
-    except NoMember as error:
-        raise HTTPNotFound from error
     return _back(context, request)
 
 
 def remove(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
     """Remove a member, or leave."""
     session, project_id, user_id = request.dbsession, context.project.id, _user_id(request)
-    leaves = user_id == context.identity.user_id
-    if not leaves:
-        allowed = request.has_permission(Permission.MEMBERS_WRITE)
-        if not allowed:
-            raise HTTPForbidden(result=allowed)
+    context.check_may_remove(request, user_id)
     try:
         announce(request, project_id, remove_member(session, project_id, user_id))
     except LastOwner as error:
         return _refuse(context, request, Form().with_error("members", str(error)), status=409)
-    except NoMember as error:
-        raise HTTPNotFound from error
-    if leaves:
+    if user_id == context.identity.user_id:
         return HTTPSeeOther(request.route_path("pages.projects"))
     return _back(context, request)
 
@@ -148,3 +114,18 @@ def _page(context: ProjectContext, request: Request, form: Form | None = None) -
         "roles": list(Role),
         "form": form or Form(),
     }
+
+
+def includeme(config: Configurator) -> None:
+    """Add the page and its forms."""
+    config.add_endpoint(
+        _ROUTE,
+        "/projects/{slug}/members",
+        View("GET", show_members, Permission.MEMBERS_READ, renderer=_TEMPLATE),
+        View("POST", add, Permission.MEMBERS_WRITE, form="add", renderer=_TEMPLATE),
+        View("POST", give_role, Permission.MEMBERS_WRITE, form="role", renderer=_TEMPLATE),
+        # The view decides whom a member may remove, because every member may leave.
+        View("POST", remove, Permission.MEMBERS_LEAVE, form="remove", renderer=_TEMPLATE),
+        factory=ProjectContext,
+        variables=PATH_VARIABLES,
+    )

@@ -1,4 +1,4 @@
-"""A run: where it stands, its steps, what it cost and what it wrote."""
+"""The page of a run: its state, its steps, its cost, and the documents it wrote."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 
+from combine_core.access import PATH_VARIABLES, RunContext
 from combine_core.documents import versions_of_run
 from combine_core.runs import Run, RunState, Step, StepState, cancel_run, read_run
 from combine_core.users import Permission
+from combine_core.web.endpoints import View
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
     from pyramid.request import Request
 
-    from combine_core.access import RunContext
-
-# How often a page asks while the run goes on.
+# How often the page polls while the run is going on.
 POLL_MS = 1_500
 
 _LIVE = {RunState.RUNNING, RunState.WAITING, RunState.PAUSED}
 
-# What to do about a failed step, for the codes whose message alone does not say it.
+# What to do about a failed step, for the codes whose message does not say it.
 _ASK = "the people who run this service"
 _REMEDIES = {
     "auth": f"The provider refuses the service's API key. Ask {_ASK} to check it, or run again with"
@@ -46,33 +46,8 @@ _REMEDIES = {
 }
 
 
-def includeme(config: Configurator) -> None:
-    """Add the views."""
-    config.add_view(
-        show_run,
-        route_name="pages.run",
-        request_method="GET",
-        permission=Permission.RUNS_READ,
-        renderer="combine_core:pages/run.jinja2",
-    )
-    config.add_view(
-        show_run,
-        route_name="pages.run_live",
-        request_method="GET",
-        permission=Permission.RUNS_READ,
-        renderer="combine_core:pages/run_live.jinja2",
-    )
-    config.add_view(
-        cancel,
-        route_name="pages.run",
-        request_method="POST",
-        request_param="form=cancel",
-        permission=Permission.RUNS_WRITE,
-    )
-
-
 def show_run(context: RunContext, request: Request) -> dict[str, Any]:
-    """The run; the second address gives only the part that changes while it goes on."""
+    """The run. The route ``pages.run_live`` shows only the part that changes while it is going on."""
     run = read_run(request.dbsession, context.run_id)
     if run is None:
         raise HTTPNotFound
@@ -92,14 +67,33 @@ def show_run(context: RunContext, request: Request) -> dict[str, Any]:
 
 
 def cancel(context: RunContext, request: Request) -> HTTPSeeOther:
-    """End the run; one that has ended stays as it is."""
+    """Cancel the run. A run that has ended stays as it is."""
     cancel_run(request.dbsession, context.run_id)
     return HTTPSeeOther(request.route_path("pages.run", id=context.run_id))
 
 
 def _seconds(timed: Run | Step) -> float | None:
-    """How long it took, or has taken by now; ``None`` before it began."""
+    """How long it took or has taken so far; ``None`` if it has not begun."""
     begin = timed.created_at if isinstance(timed, Run) else timed.started_at
     if begin is None:
         return None
     return ((timed.ended_at or datetime.now(UTC)) - begin).total_seconds()
+
+
+def includeme(config: Configurator) -> None:
+    """Add the pages."""
+    config.add_endpoint(
+        "pages.run",
+        "/runs/{id}",
+        View("GET", show_run, Permission.RUNS_READ, renderer="combine_core:pages/run.jinja2"),
+        View("POST", cancel, Permission.RUNS_WRITE, form="cancel"),
+        factory=RunContext,
+        variables=PATH_VARIABLES,
+    )
+    config.add_endpoint(
+        "pages.run_live",
+        "/runs/{id}/live",
+        View("GET", show_run, Permission.RUNS_READ, renderer="combine_core:pages/run_live.jinja2"),
+        factory=RunContext,
+        variables=PATH_VARIABLES,
+    )

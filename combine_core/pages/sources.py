@@ -1,4 +1,4 @@
-"""A source, line by line, so that evidence can point into it."""
+"""The page of a source: its numbered lines, which evidence points to."""
 
 from __future__ import annotations
 
@@ -8,34 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from pyramid.httpexceptions import HTTPNotFound
 
+from combine_core.access import PATH_VARIABLES, ProjectContext
 from combine_core.sources import read_source
 from combine_core.users import Permission
+from combine_core.web.endpoints import View
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
     from pyramid.request import Request
 
-    from combine_core.access import ProjectContext
-
-# A page of a browser with a million lines is of no use; the cost of one page is bounded.
+# Bounds the cost of one page. Browsers cannot show a million lines anyway.
 LINES_ON_PAGE = 2_000
 
 _LINES = re.compile(r"([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8}))?")
 
 
-def includeme(config: Configurator) -> None:
-    """Add the views."""
-    config.add_view(
-        show_source,
-        route_name="pages.source",
-        request_method="GET",
-        permission=Permission.SOURCES_READ,
-        renderer="combine_core:pages/source.jinja2",
-    )
-
-
 def evidence_path(request: Request, slug: str, source_id: str, line_from: int, line_to: int) -> str:
-    """Where these lines of the source are shown and marked."""
+    """The path of the page that shows and marks these lines of the source."""
     path: str = request.route_path(
         "pages.source",
         slug=slug,
@@ -47,7 +36,7 @@ def evidence_path(request: Request, slug: str, source_id: str, line_from: int, l
 
 
 def show_source(context: ProjectContext, request: Request) -> dict[str, Any]:
-    """The part that holds the lines ``?lines=3-7``, marked, or the line ``?from=2001``."""
+    """The part of the source with the lines ``?lines=3-7``, marked, or with the line ``?from=2001``."""
     source_id = uuid.UUID(request.matchdict["source_id"])
     source = read_source(request.dbsession, context.project.id, source_id)
     if source is None:
@@ -69,6 +58,19 @@ def show_source(context: ProjectContext, request: Request) -> dict[str, Any]:
 
 
 def _range(text: str) -> range:
-    """``3-7`` and ``3`` as line numbers; empty for anything else."""
+    """The line numbers of ``3-7`` or ``3``; empty for anything else."""
     match = _LINES.fullmatch(text)
     return range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
+
+
+def includeme(config: Configurator) -> None:
+    """Add the page."""
+    config.add_endpoint(
+        "pages.source",
+        "/projects/{slug}/sources/{source_id}",
+        View(
+            "GET", show_source, Permission.SOURCES_READ, renderer="combine_core:pages/source.jinja2"
+        ),
+        factory=ProjectContext,
+        variables=PATH_VARIABLES,
+    )

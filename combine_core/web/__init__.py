@@ -1,1 +1,41 @@
-"""What the faces share: the API, the pages, and those of other add-ons."""
+"""What the API, the pages and other add-ons share: errors, endpoints, forms, and the tweens.
+
+``config.include("combine_core.web")`` brings
+
+* ``config.add_endpoint`` and a JSON renderer for it (:mod:`combine_core.web.endpoints`);
+* ``config.add_problem``: how an error is answered (:mod:`combine_core.web.problems`). Every error below
+  ``/api/`` is answered with a problem document (RFC 9457);
+* the tweens listed below.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyramid.tweens import EXCVIEW, MAIN
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+
+SECURITY_HEADERS = "combine_core.web.security_headers.security_headers_tween_factory"
+PROBLEMS = "combine_core.web.problems.problem_tween_factory"
+GUARD = "combine_core.web.guard.guard_tween_factory"
+TRANSACTION = "pyramid_tm.tm_tween_factory"
+
+
+def includeme(config: Configurator) -> None:
+    """Add the directives and the tweens."""
+    config.include("combine_core.web.paths")
+    config.include("combine_core.web.guard")
+    config.include("combine_core.web.problems")
+    config.include("combine_core.web.endpoints")
+
+    # The tweens, outermost first. combine_core.observe puts its own around all of them; that of
+    # pyramid_openapi3 stands right inside it. combine_auth adds CORS and the check of the host.
+    # Outside the transaction and the error views, so that their responses get the headers too.
+    config.add_tween(SECURITY_HEADERS, over=(TRANSACTION, EXCVIEW))
+    # Inside the error views of Pyramid: below /api/ every error becomes a problem document, whichever
+    # error views an application registers for its pages.
+    config.add_tween(PROBLEMS, under=EXCVIEW, over=MAIN)
+    # Inside the problem documents, so that a refused request becomes one.
+    config.add_tween(GUARD, under=PROBLEMS, over=MAIN)

@@ -1,4 +1,4 @@
-"""Turns malformed and oversized requests away before anything reads them. For all paths but probes."""
+"""Refuses malformed and oversized requests before anything reads them. Probes are not checked."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from pyramid.httpexceptions import (
     HTTPRequestEntityTooLarge,
     HTTPUnsupportedMediaType,
 )
-from pyramid.tweens import MAIN
 
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
-from combine_core.web import problems
+from combine_core.web.paths import is_probe
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -28,38 +27,33 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def keep_body(request: Request) -> None:
-    """Hook of pyramid_retry, which copies each body, to read it again in a further attempt.
-
-    The body that waitress hands over can be read again as it is: it has been received as a whole.
-    Other servers' cannot, and are copied.
-
-    :returns: ``None``: as many attempts as the settings say
-    """
-    body = request.environ["wsgi.input"]
-    if hasattr(body, "seekable") and body.seekable():
-        request.is_body_seekable = True
-
-
 def guard_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
     """The tween that calls :func:`check_request`."""
-    limit = settings_of(registry, CoreSettings).max_request_body_size
+    limit = _body_limit(registry)
 
     def guard_tween(request: Request) -> Response:
-        path: str = request.environ.get("PATH_INFO", "")
-        if path != "/health" and not path.startswith("/health/"):
+        if not is_probe(request):
             check_request(request, limit)
         return handler(request)
 
     return guard_tween
 
 
-def check_request(request: Request, limit: int) -> None:
-    """Raise the HTTP error that this request deserves before it is looked at.
+def _body_limit(registry: Registry) -> int:
+    try:
+        return settings_of(registry, CoreSettings).max_request_body_size
+    except LookupError:  # the pages alone, in an application without our settings
+        default: int = CoreSettings.model_fields["max_request_body_size"].default
+        return default
 
-    :param limit: bytes that a body may have
+
+def check_request(request: Request, limit: int) -> None:
+    """Refuse a request that cannot be handled.
+
+    :param limit: the largest body, in bytes
+    :raises HTTPException: 400, 404, 413 or 415, with what is wrong
     """
     try:
         path: str = request.path_info
@@ -67,11 +61,11 @@ def check_request(request: Request, limit: int) -> None:
         if _CONTROL.search(path):
             raise HTTPNotFound
     except UnicodeDecodeError as error:
-        # Whoever looks for the answer to this decodes it once more, such as a view's predicate.
+        # The search for an error view decodes the path again, for example in a view predicate.
         raw = request.environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
         request.environ["PATH_INFO"] = raw.encode("utf-8").decode("latin-1")
         raise HTTPNotFound from error
-    # URLs are built from it, which fails for what is no host.
+    # URLs are built from the host. That would fail later and less clearly.
     if not _HOST.fullmatch(request.host):
         raise HTTPBadRequest("The header Host names no host.")
     try:
@@ -81,10 +75,24 @@ def check_request(request: Request, limit: int) -> None:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise HTTPUnsupportedMediaType("Send the body as it is, without Content-Encoding.")
     if (request.content_length or 0) > limit:
-        raise HTTPRequestEntityTooLarge(f"The body has more than {limit} bytes. Send less at once.")
+        raise HTTPRequestEntityTooLarge(
+            f"The body is larger than {limit} bytes. Send less at once."
+        )
+
+
+def keep_body(request: Request) -> None:
+    """Hook of pyramid_retry, which otherwise copies each body to read it again in a later attempt.
+
+    waitress has received the whole body, and it can be read again. Bodies of other servers cannot be
+    and are copied.
+
+    :returns: ``None``: the settings decide the number of attempts
+    """
+    body = request.environ["wsgi.input"]
+    if hasattr(body, "seekable") and body.seekable():
+        request.is_body_seekable = True
 
 
 def includeme(config: Configurator) -> None:
-    """Guard all that is inside the problem documents, so that what is refused becomes one."""
-    config.add_tween(f"{__name__}.guard_tween_factory", under=problems.TWEEN, over=MAIN)
+    """Let requests be retried. :mod:`combine_core.web` places the tween."""
     config.registry.settings.setdefault("retry.activate_hook", keep_body)

@@ -1,40 +1,35 @@
-"""Errors as problem documents (RFC 9457): the one place that turns exceptions into answers.
+"""How errors are answered: one registry for programs and people.
 
-Everything that goes wrong below ``/api/`` is answered with ``application/problem+json``. An add-on
-teaches this module an exception of its own::
+Every error is translated to a :class:`ProblemError`. Below ``/api/`` the answer is a problem document
+(RFC 9457, ``application/problem+json``); elsewhere :mod:`combine_core.pages.errors` shows a page. An
+add-on says how an exception of its own is answered::
 
-    @problem_of.register
-    def _(error: MyError) -> ProblemError:
-        return ProblemError(422, str(error))
+    config.add_problem(MyError, lambda error: ProblemError(422, str(error)))
+
+An exception without an entry of its own is answered like its base class, in the end with 500.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from procrastinate.exceptions import ConnectorException
 from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken
 from pyramid.httpexceptions import HTTPException, HTTPForbidden
 from pyramid.response import Response
-from pyramid.tweens import EXCVIEW, MAIN
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from combine_core.database import InvalidCursor
-from combine_core.lines import UnknownLine
-from combine_core.llm import UnknownModel
 from combine_core.postgres.diagnosis import ADVICE, Cause, explain_error
-from combine_core.runs import InvalidRun, QueueFull
-from combine_core.sources import UnsupportedFile
 from combine_core.text import InvalidText, TextTooLarge
+from combine_core.web.paths import API_PATTERN, is_api
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -45,16 +40,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TWEEN = "combine_core.web.problems.problem_tween_factory"
 MEDIA_TYPE = "application/problem+json"
-# SQLSTATEs of what may go well next time: conflicts, locks, time-outs, too many connections.
+# SQLSTATEs that may go well next time: conflicts, too many connections, locks, time-outs.
 _BUSY = ("40", "53300", "55P03", "57014")
-_API_PATH = r"/api(/|$)"
 DATABASE_RETRY_S = 5
-QUEUE_RETRY_S = 30
+_REGISTRY = "combine_core.web.problems"
 
-# RFC 9110; Python's own phrases differ between its versions.
-_TITLES = {
+# The phrases of RFC 9110. Those of Python differ between its versions.
+TITLES = {
     400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",
@@ -68,19 +61,19 @@ _TITLES = {
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
-# Of exceptions that others raise, whose own texts may repeat what the client sent or tell too much.
-_DETAILS = {
+# For exceptions raised by others, whose own texts may repeat what the client sent or tell too much.
+DETAILS = {
     400: "The request is malformed.",
     401: "Send a valid token: Authorization: Bearer TOKEN.",
     403: "Your role in this project does not allow this. Ask an owner of the project.",
-    # One text for what does not exist and for what belongs to others.
+    # One text for what does not exist and for what the client may not see.
     404: "There is nothing here that you can see.",
     405: "This cannot be done here. The header Allow names what can.",
     500: "Something went wrong in the service. Its log has more under the request id.",
 }
-# Where a text of whoever raised it is shown; Pyramid's own for the others are for developers.
+# Statuses whose exceptions show their own text. For the others, Pyramid's text is for developers.
 _OWN_DETAIL = {400, 409, 413, 415, 422, 429}
-_KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
+KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 
 
 @dataclass(frozen=True)
@@ -129,40 +122,58 @@ def invalid_request(*errors: FieldError) -> ProblemError:
 
 
 def invalid_content(*errors: FieldError, status: int = 422) -> ProblemError:
-    """The body is well-formed, but what it says cannot be taken."""
+    """The body is well-formed, but what it says cannot be accepted."""
     detail = "What was sent cannot be taken. See errors."
     return ProblemError(status, detail, kind="invalid-content", errors=errors)
 
 
-@functools.singledispatch
-def problem_of(error: Exception) -> ProblemError:  # noqa: ARG001
-    """The problem that ``error`` is to the client; one that nobody expected is a 500."""
-    return ProblemError(500, _DETAILS[500])
+Failure = TypeVar("Failure", bound=Exception)
+Translate = Callable[[Any], ProblemError]
 
 
-@problem_of.register
-def _(error: ProblemError) -> ProblemError:
-    return error
+def add_problem(
+    config: Configurator, error: type[Failure], translate: Callable[[Failure], ProblemError]
+) -> None:
+    """Directive: say how exceptions of the class ``error`` are answered.
+
+    :param translate: makes the answer; its texts hold nothing secret
+    """
+
+    def register() -> None:
+        config.registry.setdefault(_REGISTRY, {})[error] = translate
+
+    name = f"{error.__module__}.{error.__qualname__}"
+    intr = config.introspectable("combine problems", name, name, "problem")
+    intr.update({"error": error, "translate": translate})
+    config.action(("combine problem", error), register, introspectables=(intr,))
 
 
-@problem_of.register
-def _(error: HTTPException) -> ProblemError:
+def problem_of(registry: Registry, error: Exception) -> ProblemError:
+    """The answer to ``error``, as the registry of the application says; 500 for an unexpected one."""
+    added: Mapping[type, Translate] = registry.get(_REGISTRY, {})
+    for kind in type(error).__mro__:
+        translate = added.get(kind) or _SHARED.get(kind)
+        if translate is not None:
+            return translate(error)
+    return ProblemError(500, DETAILS[500])
+
+
+def _http_problem(error: HTTPException) -> ProblemError:
     status: int = error.status_int
     if status < 400:
-        return ProblemError(500, _DETAILS[500])
-    headers = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
-    own = error.detail if status in _OWN_DETAIL or _says_why(error) else None
-    detail = own or _DETAILS.get(status) or error.title
+        return ProblemError(500, DETAILS[500])
+    headers = {name: error.headers[name] for name in KEPT_HEADERS if name in error.headers}
+    own = error.detail if status in _OWN_DETAIL or says_why(error) else None
+    detail = own or DETAILS.get(status) or error.title
     return ProblemError(status, detail, headers=headers)
 
 
-def _says_why(error: HTTPException) -> bool:
-    """Whether a view has refused this in its own words. What Pyramid raises has a result."""
+def says_why(error: HTTPException) -> bool:
+    """Whether one of our views has forbidden this in its own words. What Pyramid raises has a result."""
     return isinstance(error, HTTPForbidden) and error.result is None
 
 
-@problem_of.register
-def _(error: BadCSRFToken | BadCSRFOrigin) -> ProblemError:  # noqa: ARG001
+def _csrf_problem(error: BadCSRFToken | BadCSRFOrigin) -> ProblemError:  # noqa: ARG001
     detail = (
         "A browser's session may change something only with the header X-CSRF-Token."
         " Programs send Authorization: Bearer TOKEN instead of a cookie."
@@ -170,67 +181,29 @@ def _(error: BadCSRFToken | BadCSRFOrigin) -> ProblemError:  # noqa: ARG001
     return ProblemError(400, detail, kind="csrf")
 
 
-@problem_of.register
-def _(error: InvalidText) -> ProblemError:
-    return invalid_content(FieldError(error.field, error.why))
-
-
-@problem_of.register
-def _(error: TextTooLarge) -> ProblemError:
-    return invalid_content(FieldError(error.field, error.why), status=413)
-
-
-@problem_of.register
-def _(error: UnsupportedFile) -> ProblemError:
-    return invalid_content(FieldError("file", str(error)), status=415)
-
-
-@problem_of.register
-def _(error: InvalidRun) -> ProblemError:
-    return invalid_content(FieldError(error.field, str(error)))
-
-
-@problem_of.register
-def _(error: UnknownLine) -> ProblemError:
-    return invalid_content(FieldError("line", str(error)))
-
-
-@problem_of.register
-def _(error: UnknownModel) -> ProblemError:
-    return invalid_content(FieldError("model", str(error)))
-
-
-@problem_of.register
-def _(error: InvalidCursor) -> ProblemError:
-    return invalid_request(FieldError("cursor", str(error)))
-
-
-@problem_of.register
-def _(error: QueueFull) -> ProblemError:
-    headers = {"Retry-After": str(QUEUE_RETRY_S)}
-    return ProblemError(503, str(error), kind="queue-full", headers=headers)
-
-
-@problem_of.register
-def _(error: PoolTimeout) -> ProblemError:
-    return _later("database-busy", error)
-
-
-@problem_of.register
-def _(error: ConnectorException) -> ProblemError:
-    return _later("database-away", error.__cause__)
-
-
-@problem_of.register
-def _(error: DBAPIError) -> ProblemError:
+def database_problem(error: Exception) -> ProblemError | None:
+    """The answer while the database is busy or cannot be reached; ``None`` for any other error."""
+    if isinstance(error, PoolTimeout):
+        return _later("database-busy", error)
+    if isinstance(error, ConnectorException):
+        return _later("database-away", error.__cause__)
+    if not isinstance(error, DBAPIError):
+        return None
     if (getattr(error.orig, "pgcode", None) or "").startswith(_BUSY):
         return _later("database-busy", error)
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
         return _later("database-away", error)
+    return None
+
+
+def _database_problem(error: Exception) -> ProblemError:
+    problem = database_problem(error)
+    if problem is not None:
+        return problem
     if isinstance(error, IntegrityError):
         detail = "Somebody has just changed or removed what this rests on. Look again."
         return ProblemError(409, detail)
-    return ProblemError(500, _DETAILS[500])
+    return ProblemError(500, DETAILS[500])
 
 
 def _later(kind: str, error: BaseException | None) -> ProblemError:
@@ -244,19 +217,38 @@ def _later(kind: str, error: BaseException | None) -> ProblemError:
     return ProblemError(503, detail, kind=kind, cause=cause, headers=headers)
 
 
+def _text_problem(error: InvalidText) -> ProblemError:
+    status = 413 if isinstance(error, TextTooLarge) else 422
+    return invalid_content(FieldError(error.field, error.why), status=status)
+
+
+# Errors of the libraries and of the modules below this one; each package adds those of its own.
+_SHARED: Mapping[type, Translate] = {
+    ProblemError: lambda error: error,
+    HTTPException: _http_problem,
+    BadCSRFToken: _csrf_problem,
+    BadCSRFOrigin: _csrf_problem,
+    InvalidText: _text_problem,
+    InvalidCursor: lambda error: invalid_request(FieldError("cursor", str(error))),
+    PoolTimeout: _database_problem,
+    ConnectorException: _database_problem,
+    DBAPIError: _database_problem,
+}
+
+
 def problem_response(request: Request, error: Exception) -> Response:
-    """The answer to a request that failed with ``error``; logs what the operator must know."""
-    problem = problem_of(error)
+    """The problem document for a request that failed with ``error``. Logs what the operator must know."""
+    problem = problem_of(request.registry, error)
     if problem.status == 401:
         problem.headers["WWW-Authenticate"] = _challenge(request)
-    _log(problem, error)
+    log_problem(problem, error)
     body: dict[str, Any] = {
         "type": f"urn:combine:problem:{problem.kind}" if problem.kind else "about:blank",
-        "title": _TITLES.get(problem.status, "Error"),
+        "title": TITLES.get(problem.status, "Error"),
         "status": problem.status,
         "detail": problem.detail,
         "instance": quote(request.environ.get("PATH_INFO", "").encode("latin-1")),
-        "request_id": request.request_id,
+        "request_id": getattr(request, "request_id", None),
     }
     if problem.cause is not None:
         body["cause"] = problem.cause.value
@@ -268,7 +260,8 @@ def problem_response(request: Request, error: Exception) -> Response:
     return response
 
 
-def _log(problem: ProblemError, error: Exception) -> None:
+def log_problem(problem: ProblemError, error: Exception) -> None:
+    """Log an error of the service or of its database. Errors of the client are not logged."""
     # The class and the code alone: a driver's text can hold the connection string.
     seen = type(getattr(error, "orig", None) or error).__name__
     if problem.cause is not None:
@@ -277,19 +270,14 @@ def _log(problem: ProblemError, error: Exception) -> None:
         logger.warning("The database is busy (timeout or conflict): %s", seen)
     elif problem.kind == "database-away":
         logger.warning("The database cannot be reached (timeout or away): %s", seen)
-    elif problem.status >= 500 and not isinstance(error, QueueFull):
+    elif problem.status == 500:
         logger.error("An internal error", exc_info=error)
 
 
 def _challenge(request: Request) -> str:
-    # RFC 6750, section 3: a request without a token gets no error code.
+    # RFC 6750, section 3: the response to a request without a token has no error code.
     given = "Authorization" in request.headers
     return 'Bearer realm="combine"' + (', error="invalid_token"' if given else "")
-
-
-def is_api(request: Request) -> bool:
-    """Whether a program asks, not a person."""
-    return re.match(_API_PATH, request.environ.get("PATH_INFO", "")) is not None
 
 
 def problem_tween_factory(handler: Handler, registry: Registry) -> Handler:  # noqa: ARG001
@@ -301,7 +289,7 @@ def problem_tween_factory(handler: Handler, registry: Registry) -> Handler:  # n
         try:
             return handler(request)
         except Exception as error:  # noqa: BLE001 - each becomes an answer, and is logged there
-            # pyramid_tm and pyramid_retry look here for what is to be tried again.
+            # pyramid_tm and pyramid_retry look here to decide whether to try again.
             request.exception = error
             request.exc_info = sys.exc_info()
             return problem_response(request, error)
@@ -315,8 +303,6 @@ def problem_view(error: Exception, request: Request) -> Response:
 
 
 def includeme(config: Configurator) -> None:
-    """Answer every error below ``/api/``."""
-    # Inside Pyramid's own error views: below /api/ every error is ours, whatever views an
-    # application registers for its pages.
-    config.add_tween(TWEEN, under=EXCVIEW, over=MAIN)
-    config.add_exception_view(problem_view, context=Exception, path_info=_API_PATH)
+    """Add the directive, and answer every error below ``/api/``."""
+    config.add_directive("add_problem", add_problem)
+    config.add_exception_view(problem_view, context=Exception, path_info=API_PATTERN)

@@ -1,16 +1,18 @@
-"""Headers by which a browser protects its user, on every response but the probes."""
+"""Security headers for browsers, on every response except those to probes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from combine_core.web.paths import is_probe
+
 if TYPE_CHECKING:
     from pyramid.registry import Registry
     from pyramid.request import Request
     from pyramid.response import Response
 
-# Everything comes from this service, nothing is inline, nobody may frame it.
+# Everything is served by this service, nothing is inline, and no other site may frame a page.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -19,40 +21,29 @@ CONTENT_SECURITY_POLICY = (
 _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
-    # "no-referrer" would make browsers send "Origin: null" with our own forms, which the check of
-    # the origin refuses.
+    # "no-referrer" would make browsers send "Origin: null" with our own forms, and the check of the
+    # origin refuses that.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    # What a member sees must not stay in a shared cache, nor in the browser after signing out.
+    # What a member sees must stay neither in a shared cache nor in the browser after signing out.
     "Cache-Control": "no-store",
 }
 _ONE_YEAR_S = 31_536_000
-
-
-def is_probe(request: Request) -> bool:
-    """Whether a machine asks how the service is: nothing there is shown in a browser."""
-    path: str = request.environ.get("PATH_INFO", "")
-    return path == "/health" or path.startswith("/health/")
-
-
-def add_security_headers(request: Request, response: Response) -> None:
-    """Add the headers to ``response``; one that the view has set stays as it is."""
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    if request.scheme == "https":
-        response.headers.setdefault("Strict-Transport-Security", f"max-age={_ONE_YEAR_S}")
 
 
 def security_headers_tween_factory(
     handler: Callable[[Request], Response],
     registry: Registry,  # noqa: ARG001
 ) -> Callable[[Request], Response]:
-    """The tween that calls :func:`add_security_headers`."""
+    """The tween that adds the headers. A header that the view has set stays as it is."""
 
     def security_headers_tween(request: Request) -> Response:
         response = handler(request)
         if not is_probe(request):
-            add_security_headers(request, response)
+            for name, value in _HEADERS.items():
+                response.headers.setdefault(name, value)
+            if request.scheme == "https":
+                response.headers.setdefault("Strict-Transport-Security", f"max-age={_ONE_YEAR_S}")
         return response
 
     return security_headers_tween

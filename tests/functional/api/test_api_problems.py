@@ -135,7 +135,7 @@ def test_an_error_that_nobody_expected(signed_in, problem, monkeypatch, caplog):
         message = "password=hunter2"
         raise RuntimeError(message)
 
-    monkeypatch.setattr("combine_core.api.views.projects.list_projects", fail)
+    monkeypatch.setattr("combine_core.api.projects.list_projects", fail)
     answer = signed_in.get("/api/v1/projects", status="*")
     problem(answer, 500)
     assert "hunter2" not in answer.text
@@ -214,7 +214,7 @@ def test_the_database_goes_away_at_the_commit(app, signed_in, problem, postgres_
 
 
 def test_a_serialisation_failure_is_tried_again(signed_in, monkeypatch):
-    from combine_core.api.views import projects
+    from combine_core.api import projects
 
     attempts = []
     create = projects.create_project

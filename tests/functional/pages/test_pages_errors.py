@@ -9,7 +9,7 @@ from sqlalchemy import event, text
 from webob import Request
 
 from combine_core.database import engine_of
-from combine_core.pages import project_list
+from combine_core.pages import projects
 from combine_core.web.security_headers import CONTENT_SECURITY_POLICY
 
 
@@ -99,11 +99,11 @@ def test_a_fault_of_ours(ada, monkeypatch, caplog):
     def fail(*_args, **_options):
         raise RuntimeError("with a secret in it")
 
-    monkeypatch.setattr(project_list, "list_projects", fail)
+    monkeypatch.setattr(projects, "list_projects", fail)
     answer = ada.get("/projects", expect_errors=True)
     assert_error_page(answer, 500, "Something went wrong here")
     assert "secret" not in answer
-    logged = [record for record in caplog.records if record.name == "combine_core.pages.errors"]
+    logged = [record for record in caplog.records if record.name == "combine_core.web.problems"]
     assert len(logged) == 1
     assert logged[0].exc_info is not None
 
@@ -138,7 +138,7 @@ def test_a_statement_takes_too_long(ada, monkeypatch):
         session.execute(text("SET LOCAL statement_timeout = '10ms'"))
         session.execute(text("SELECT pg_sleep(10)"))
 
-    monkeypatch.setattr(project_list, "list_projects", wait)
+    monkeypatch.setattr(projects, "list_projects", wait)
     answer = ada.get("/projects", expect_errors=True)
     assert_error_page(answer, 503, "The database is busy")
 

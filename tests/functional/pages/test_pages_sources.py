@@ -6,7 +6,7 @@ import time
 import pytest
 from pyramid_retry import mark_error_retryable
 
-from combine_core.pages import project
+from combine_core import submissions
 from combine_core.pages.sources import LINES_ON_PAGE
 from combine_core.sources import MAX_SOURCE_BYTES
 
@@ -114,7 +114,7 @@ def test_too_large_a_file(ada, slug, form_of):
 
 def test_a_request_that_is_tried_again_reads_its_files_again(ada, slug, form_of, monkeypatch):
     attempts = []
-    add_source = project.add_source
+    add_source = submissions.add_source
 
     def conflict_once(*args):
         attempts.append(args)
@@ -124,7 +124,7 @@ def test_a_request_that_is_tried_again_reads_its_files_again(ada, slug, form_of,
             raise conflict
         return add_source(*args)
 
-    monkeypatch.setattr(project, "add_source", conflict_once)
+    monkeypatch.setattr(submissions, "add_source", conflict_once)
     page = ada.get(f"/projects/{slug}")
     # Large enough to lie in a temporary file.
     text = "A line of some length.\n" * 500

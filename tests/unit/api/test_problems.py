@@ -1,9 +1,12 @@
 """Which answer an exception becomes."""
 
+import functools
+
 import psycopg2
 import pytest
 from procrastinate.exceptions import ConnectorException
-from pyramid.exceptions import BadCSRFToken
+from pyramid.config import Configurator
+from pyramid.exceptions import BadCSRFToken, ConfigurationConflictError
 from pyramid.httpexceptions import (
     HTTPBadRequest,
     HTTPForbidden,
@@ -19,7 +22,19 @@ from combine_core.llm import UnknownModel
 from combine_core.runs import InvalidRun, QueueFull
 from combine_core.sources import UnsupportedFile
 from combine_core.text import InvalidText, TextTooLarge
-from combine_core.web.problems import ProblemError, problem_of
+from combine_core.web import problems
+from combine_core.web.problems import ProblemError
+
+
+@pytest.fixture(scope="module")
+def problem_of():
+    """What the faces answer in an application with the domain's errors."""
+    config = Configurator()
+    config.include("combine_core.web")
+    config.include("combine_core.problems")
+    config.commit()
+    return functools.partial(problems.problem_of, config.registry)
+
 
 SECRET = "postgresql://combine:hunter2@db/combine"
 
@@ -57,7 +72,7 @@ def database_error(kind, original=None, *, invalidated=False):
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, SECRET), 500, None),
     ],
 )
-def test_problems(error, status, kind):
+def test_problems(problem_of, error, status, kind):
     problem = problem_of(error)
     assert (problem.status, problem.kind) == (status, kind)
     assert problem.detail
@@ -80,12 +95,14 @@ def test_problems(error, status, kind):
         (QueueFull("full"), None),
     ],
 )
-def test_why_the_database_cannot_be_used(error, cause):
+def test_why_the_database_cannot_be_used(problem_of, error, cause):
     assert problem_of(error).cause == cause
 
 
-@pytest.mark.parametrize("kind", ["SerializationFailure", "QueryCanceled", "LockNotAvailable"])
-def test_a_busy_database_is_told_from_one_that_is_away(kind, dbsession_error):
+@pytest.mark.parametrize(
+    "kind", ["SerializationFailure", "QueryCanceled", "LockNotAvailable", "TooManyConnections"]
+)
+def test_a_busy_database_is_told_from_one_that_is_away(problem_of, kind, dbsession_error):
     assert problem_of(dbsession_error(kind)).kind == "database-busy"
 
 
@@ -99,6 +116,7 @@ def dbsession_error(monkeypatch):
             "SerializationFailure": errorcodes.SERIALIZATION_FAILURE,
             "QueryCanceled": errorcodes.QUERY_CANCELED,
             "LockNotAvailable": errorcodes.LOCK_NOT_AVAILABLE,
+            "TooManyConnections": errorcodes.TOO_MANY_CONNECTIONS,
         }[kind]
         original = type(kind, (getattr(errors, kind),), {"pgcode": code})()
         return database_error(exc.OperationalError, original)
@@ -106,10 +124,26 @@ def dbsession_error(monkeypatch):
     return make
 
 
-def test_an_add_on_teaches_its_own():
-    class Melted(Exception):
-        pass
+class Melted(Exception):
+    """Raised by an add-on."""
 
-    assert problem_of(Melted()).status == 500
-    problem_of.register(Melted, lambda error: ProblemError(410, "It has melted."))
-    assert problem_of(Melted()).status == 410
+
+def test_an_add_on_brings_its_own():
+    config = Configurator()
+    config.include("combine_core.web")
+    config.commit()
+    assert problems.problem_of(config.registry, Melted()).status == 500
+    config.add_problem(Melted, lambda _error: ProblemError(410, "It has melted."))
+    config.commit()
+    assert problems.problem_of(config.registry, Melted()).status == 410
+    # Another application in the same process knows nothing of it.
+    assert problems.problem_of(Configurator().registry, Melted()).status == 500
+
+
+def test_two_answers_to_the_same_error_conflict():
+    config = Configurator()
+    config.include("combine_core.web")
+    for status in (410, 411):
+        config.add_problem(Melted, lambda _error, status=status: ProblemError(status, "It."))
+    with pytest.raises(ConfigurationConflictError):
+        config.commit()

@@ -2,9 +2,10 @@
 
 import pytest
 
-from combine_core.api.routes import VariablesPredicate
+from combine_core.access import PATH_VARIABLES
+from combine_core.web.endpoints import VariablesPredicate
 
-matches = VariablesPredicate(True, None)
+matches = VariablesPredicate(PATH_VARIABLES, None)
 ID = "0199c2a2-10aa-7d21-b0f3-5c7b9d3e4f50"
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from combine_core.api.strict_json import read_json
+from combine_core.api.validation import read_json
 from combine_core.web.problems import ProblemError
 
 values = st.recursive(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pyramid.request import Request
 from webtest.app import TestApp
 
-from combine_core.api.upload import is_upload, read_upload
+from combine_core.api.sources import is_upload, read_upload
 from combine_core.sources import UnsupportedFile
 from combine_core.text import InvalidText
 from combine_core.web.problems import ProblemError

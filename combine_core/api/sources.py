@@ -1,12 +1,14 @@
-"""Reads an uploaded file from ``multipart/form-data`` (RFC 7578), strictly."""
+"""The API: the sources of a project, and the upload of a file (``multipart/form-data``, RFC 7578)."""
 
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pyramid.httpexceptions import HTTPNotFound
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import (
@@ -20,19 +22,70 @@ from werkzeug.sansio.multipart import (
     State,
 )
 
-from combine_core.sources import decode_upload
+from combine_core.access import PATH_VARIABLES, ProjectContext
+from combine_core.api.serializers import Json, show_page, show_source
+from combine_core.sources import add_source, decode_upload, list_sources, read_source
 from combine_core.text import InvalidText
+from combine_core.users import Permission
+from combine_core.web.endpoints import View
+from combine_core.web.forms import file_name
 from combine_core.web.problems import FieldError, ProblemError, invalid_content
 
 if TYPE_CHECKING:
+    from pyramid.config import Configurator
     from pyramid.request import Request
 
-MEDIA_TYPE = "multipart/form-data"
+    from combine_core.sources import Source
+
+_MULTIPART = "multipart/form-data"
 _MOST_PARTS = 10
 # Bytes that are decoded at once; the headers of a part may have as many.
 _PIECE = 65_536
 # RFC 2046, section 5.1.1 has fewer characters; some clients use others.
 _BOUNDARY = re.compile(r"[ -~]{0,69}[!-~]")
+
+
+def list_sources_of(context: ProjectContext, request: Request) -> Json:
+    page = list_sources(
+        request.dbsession, context.project.id, **request.openapi_validated.parameters.query
+    )
+    return show_page(page, show_source)
+
+
+def create(context: ProjectContext, request: Request) -> Json:
+    """Add a text that is sent as JSON, or a file."""
+    source = _add_upload(context, request) if is_upload(request) else _add_text(context, request)
+    request.response.status_int = 201
+    request.response.location = request.route_path(
+        "api.source", slug=context.project.slug, id=source.id
+    )
+    return show_source(source)
+
+
+def _add_text(context: ProjectContext, request: Request) -> Source:
+    body = request.openapi_validated.body
+    return add_source(
+        request.dbsession, context.project.id, body["name"], body["text"], context.identity.user_id
+    )
+
+
+def _add_upload(context: ProjectContext, request: Request) -> Source:
+    name, text = read_upload(request)
+    try:
+        return add_source(
+            request.dbsession, context.project.id, name, text, context.identity.user_id
+        )
+    except InvalidText as error:
+        # The client has sent a file, so a message about the text is about the file.
+        field = "file" if error.field == "text" else error.field
+        raise type(error)(field, error.why) from error
+
+
+def get_source(context: ProjectContext, request: Request) -> Json:
+    source = read_source(request.dbsession, context.project.id, uuid.UUID(request.matchdict["id"]))
+    if source is None:
+        raise HTTPNotFound
+    return {**show_source(source), "text": source.text}
 
 
 @dataclass
@@ -44,7 +97,7 @@ class _Part:
 
 def is_upload(request: Request) -> bool:
     """Whether the body is a form with files."""
-    return str(request.content_type).lower() == MEDIA_TYPE
+    return str(request.content_type).lower() == _MULTIPART
 
 
 def read_upload(request: Request) -> tuple[str, str]:
@@ -75,8 +128,7 @@ def read_upload(request: Request) -> tuple[str, str]:
         raise invalid_content(FieldError("file", "is missing. Send a .md or .txt file."))
     if not file.filename:
         raise invalid_content(FieldError("file", "has no file name. Send it as a file."))
-    # Some browsers send the folders of the user's machine, with either slash.
-    filename = re.split(r"[/\\]", file.filename)[-1]
+    filename = file_name(file.filename)
     return filename if name is None else name, decode_upload(filename, bytes(file.data))
 
 
@@ -122,4 +174,25 @@ def _events(body: bytes, boundary: bytes) -> Iterator[Event]:
 
 
 def _malformed(why: str) -> ProblemError:
-    return ProblemError(400, f"The body is no {MEDIA_TYPE}: {why}.", kind="invalid-request")
+    return ProblemError(400, f"The body is no {_MULTIPART}: {why}.", kind="invalid-request")
+
+
+def includeme(config: Configurator) -> None:
+    """Add the endpoints."""
+    config.add_endpoint(
+        "api.sources",
+        "/projects/{slug}/sources",
+        View("GET", list_sources_of, Permission.SOURCES_READ),
+        View("POST", create, Permission.SOURCES_WRITE),
+        factory=ProjectContext,
+        openapi=True,
+        variables=PATH_VARIABLES,
+    )
+    config.add_endpoint(
+        "api.source",
+        "/projects/{slug}/sources/{id}",
+        View("GET", get_source, Permission.SOURCES_READ),
+        factory=ProjectContext,
+        openapi=True,
+        variables=PATH_VARIABLES,
+    )

@@ -1,10 +1,13 @@
-"""Says what is wrong with a request that does not fit the OpenAPI document, field by field.
+"""Checks requests: reads JSON strictly, and names what does not fit the OpenAPI document.
 
-The validators' own messages repeat what the client sent, megabytes of it at times; these do not.
+JSON that two programs could understand differently is refused (RFC 8259). The messages name the field.
+Those of the validators would repeat what the client sent, up to megabytes of it; these do not.
 """
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -19,12 +22,13 @@ from openapi_core.validation.schemas.exceptions import InvalidSchemaValue
 
 from combine_core.web.problems import FieldError, ProblemError, invalid_content, invalid_request
 
+MOST_VALUES = 10_000
 _MOST_ERRORS = 20
-_MOST_LETTERS = 100
+_MOST_CHARACTERS = 100
 
 
-def problem_of_misfit(errors: Iterable[Exception]) -> ProblemError:
-    """The problem that these errors of openapi-core are to the client."""
+def request_problem(errors: Iterable[Exception]) -> ProblemError:
+    """What the client is told about these errors of openapi-core."""
     parameters: list[FieldError] = []
     for error in errors:
         if isinstance(error, ParameterValidationError):
@@ -62,13 +66,13 @@ def _body(error: Exception) -> ProblemError:
 
 def _schema_errors(invalid: InvalidSchemaValue) -> Iterator[FieldError]:
     for error in invalid.schema_errors:
-        where = "/".join(str(part)[:_MOST_LETTERS] for part in error.absolute_path)  # type: ignore[attr-defined]
+        where = "/".join(str(part)[:_MOST_CHARACTERS] for part in error.absolute_path)  # type: ignore[attr-defined]
         for name, message in _explain(error):
-            yield FieldError("/".join(filter(None, (where, name[:_MOST_LETTERS]))), message)
+            yield FieldError("/".join(filter(None, (where, name[:_MOST_CHARACTERS]))), message)
 
 
 def _explain(error: Any) -> Iterator[tuple[str, str]]:
-    """What a keyword of JSON Schema found wrong: the property (or nothing) and the message."""
+    """Yield the property that is wrong (or nothing) and the message, for one keyword of JSON Schema."""
     wanted = error.validator_value
     match error.validator:
         case "required":
@@ -103,3 +107,74 @@ def _explain(error: Any) -> Iterator[tuple[str, str]]:
 def _a(what: str) -> str:
     what = {"uuid": "UUID"}.get(what, what)
     return f"an {what}" if what[0] in "aeio" else f"a {what}"
+
+
+def read_json(body: bytes) -> Any:
+    """The value that ``body`` holds.
+
+    :raises ProblemError: 400 for what is no JSON in UTF-8; 422 for a name that stands twice in an
+        object, for a number that is none, and for more than ``MOST_VALUES`` values
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _malformed(f"is not UTF-8: another byte stands at offset {error.start}") from error
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_read_object,
+            parse_constant=_refuse_constant,
+            parse_float=_read_number,
+        )
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise _malformed(f"is no JSON: {error.msg} ({where})") from error
+    except RecursionError as error:
+        raise _malformed("is nested too deeply") from error
+    except ValueError as error:
+        # Python reads no whole number of more than 4300 digits.
+        raise invalid_content(FieldError("", "A number is too large.")) from error
+    _limit_values(value)
+    return value
+
+
+def _limit_values(value: Any) -> None:
+    # Each value that does not fit costs the validator an error: a few megabytes of them, minutes.
+    number = 0
+    pending = [value] if isinstance(value, dict | list) else []
+    while pending:
+        container = pending.pop()
+        values = container.values() if isinstance(container, dict) else container
+        number += len(values)
+        if number > MOST_VALUES:
+            raise invalid_content(FieldError("", f"has more than {MOST_VALUES} values."))
+        pending += [inner for inner in values if isinstance(inner, dict | list)]
+
+
+def _malformed(why: str) -> ProblemError:
+    return ProblemError(
+        400,
+        f"The body {why}.",
+        kind="invalid-request",
+        errors=[FieldError("", f"{why}.")],
+    )
+
+
+def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise invalid_content(FieldError(name[:100], "stands twice in the same object."))
+        found[name] = value
+    return found
+
+
+def _refuse_constant(word: str) -> float:
+    raise invalid_content(FieldError("", f"{word} is no number in JSON."))
+
+
+def _read_number(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise invalid_content(FieldError("", "A number is too large."))
+    return number

@@ -1,10 +1,8 @@
-"""Rows as JSON: what the API shows of each thing. Times are RFC 3339 in UTC, money is a string."""
+"""What the API shows of each thing. The JSON renderer writes times, money and UUIDs."""
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from typing import Any, TypeVar
 
 from combine_core.database import Page
@@ -19,27 +17,13 @@ Thing = TypeVar("Thing")
 Json = dict[str, Any]
 
 
-def show_time(moment: datetime.datetime | None) -> str | None:
-    """RFC 3339 in UTC, such as ``2026-11-23T14:00:00.123456Z``."""
-    if moment is None:
-        return None
-    return moment.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
-
-
-def show_money(amount: Decimal) -> str:
-    """US dollars with six digits after the point."""
-    return f"{amount:.6f}"
-
-
 def show_page(page: Page[Thing], show: Callable[[Thing], Json]) -> Json:
-    """A page of a list."""
     return {"items": [show(item) for item in page.items], "next": page.next}
 
 
 def show_me(identity: Identity) -> Json:
-    """The user who asks."""
     return {
-        "id": str(identity.user_id),
+        "id": identity.user_id,
         "email": identity.email,
         "name": identity.name,
         "is_admin": identity.is_admin,
@@ -47,41 +31,38 @@ def show_me(identity: Identity) -> Json:
 
 
 def show_project(project: Project) -> Json:
-    """A project."""
     return {
-        "id": str(project.id),
+        "id": project.id,
         "slug": project.slug,
         "name": project.name,
-        "created_at": show_time(project.created_at),
+        "created_at": project.created_at,
     }
 
 
 def show_member(member: Membership) -> Json:
-    """A member of a project."""
     return {
-        "user_id": str(member.user_id),
+        "user_id": member.user_id,
         "email": member.user.email,
         "name": member.user.name,
         "role": member.role,
-        "since": show_time(member.created_at),
+        "since": member.created_at,
     }
 
 
 def show_source(source: Source) -> Json:
     """A source without its text."""
     return {
-        "id": str(source.id),
+        "id": source.id,
         "name": source.name,
         "media_type": source.media_type,
         "size": source.size,
         "line_count": source.line_count,
         "sha256": source.sha256,
-        "created_at": show_time(source.created_at),
+        "created_at": source.created_at,
     }
 
 
 def show_line(line: Line) -> Json:
-    """A line and its steps."""
     return {
         "name": line.name,
         "title": line.title,
@@ -107,17 +88,17 @@ def show_run(run: Run, written: Iterable[DocumentVersion]) -> Json:
     :param written: versions, each with its document; those of other runs are left out
     """
     return {
-        "id": str(run.id),
+        "id": run.id,
         "state": run.state,
         "line": run.line_version.name,
         "model": run.model,
-        "sources": [str(source.id) for source in run.sources],
+        "sources": [source.id for source in run.sources],
         "steps": [_show_step(step) for step in run.steps],
-        "cost": show_money(run.cost),
+        "cost": run.cost,
         "unpriced_calls": run.unpriced_calls,
         "documents": [
             {
-                "id": str(version.document_id),
+                "id": version.document_id,
                 "version": version.number,
                 "title": version.document.title,
             }
@@ -126,8 +107,8 @@ def show_run(run: Run, written: Iterable[DocumentVersion]) -> Json:
         ],
         "error": run.error,
         "error_code": run.error_code,
-        "created_at": show_time(run.created_at),
-        "ended_at": show_time(run.ended_at),
+        "created_at": run.created_at,
+        "ended_at": run.ended_at,
     }
 
 
@@ -136,8 +117,8 @@ def _show_step(step: Step) -> Json:
         "key": step.key,
         "title": step.title,
         "state": step.state,
-        "started_at": show_time(step.started_at),
-        "ended_at": show_time(step.ended_at),
+        "started_at": step.started_at,
+        "ended_at": step.ended_at,
         "error": step.error,
         "error_code": step.error_code,
     }
@@ -146,11 +127,11 @@ def _show_step(step: Step) -> Json:
 def show_document(document: Document) -> Json:
     """A document in a list, without its content."""
     return {
-        "id": str(document.id),
+        "id": document.id,
         "type": document.type,
         "title": document.title,
         "version": document.head,
-        "created_at": show_time(document.created_at),
+        "created_at": document.created_at,
     }
 
 
@@ -162,15 +143,15 @@ def show_version(version: DocumentVersion) -> Json:
         "used_llm": version.used_llm,
         "flagged": version.flagged,
         "sha256": version.sha256,
-        "run_id": str(version.run_id),
-        "created_at": show_time(version.created_at),
+        "run_id": version.run_id,
+        "created_at": version.created_at,
     }
 
 
 def show_whole_document(version: DocumentVersion) -> Json:
     """A version of a document with content and inputs."""
     return {
-        "id": str(version.document_id),
+        "id": version.document_id,
         "type": version.document.type,
         "title": version.document.title,
         **show_version(version),
@@ -178,7 +159,7 @@ def show_whole_document(version: DocumentVersion) -> Json:
         "inputs": [
             {
                 "kind": entry.kind,
-                "id": str(entry.ref_id),
+                "id": entry.ref_id,
                 "name": entry.name,
                 "sha256": entry.sha256,
             }

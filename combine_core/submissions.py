@@ -1,7 +1,7 @@
-"""A form that is sent twice, by a double click or a reload, is done once.
+"""Creates projects, sources and runs once, even if their form is sent twice by a double click or a reload.
 
-Within ``WINDOW`` an equal thing that the same user made counts as the answer to the second sending.
-One request at a time of a user gets to look and to make, also across processes.
+If the same user has created an equal thing within ``WINDOW``, the second form gets that one. Only one
+form of a user is handled at a time, also across processes.
 """
 
 from __future__ import annotations
@@ -16,18 +16,59 @@ from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from combine_core.lines import LineVersion
-from combine_core.projects import Project
-from combine_core.runs import Run, RunSource, RunState
-from combine_core.sources import Source
+from combine_core.llm import ProviderRegistry
+from combine_core.projects import Project, create_project
+from combine_core.runs import Run, RunSource, RunState, start_run
+from combine_core.sources import Source, add_source
 from combine_core.users import Membership, Role
 
 WINDOW = timedelta(seconds=30)
-# A run that has ended is repeated on purpose, unless it was so quick that the hand still clicks.
+# A run that has ended is repeated on purpose, unless it ended so quickly that the double click was still
+# on its way.
 ENDED_RUN_WINDOW = timedelta(seconds=5)
 
 
-def take_turns(session: Session, user_id: uuid.UUID) -> None:
-    """Wait for the user's other forms; until the transaction ends, further ones wait for this."""
+def create_project_once(session: Session, name: str, user_id: uuid.UUID) -> Project:
+    """The project of this name that the user has just created, or a new one."""
+    _take_turns(session, user_id)
+    return _repeated_project(session, name, user_id) or create_project(session, name, user_id)
+
+
+def add_source_once(
+    session: Session, project_id: uuid.UUID, name: str, text: str, user_id: uuid.UUID
+) -> None:
+    """Add a source, unless the user has just added this text under this name."""
+    _take_turns(session, user_id)
+    if not _is_repeated_source(session, project_id, name, text, user_id):
+        add_source(session, project_id, name, text, user_id)
+
+
+def start_run_once(
+    session: Session,
+    project_id: uuid.UUID,
+    line: str,
+    source_ids: Sequence[uuid.UUID],
+    user_id: uuid.UUID,
+    *,
+    model: str,
+    providers: ProviderRegistry,
+) -> uuid.UUID:
+    """The id of the same run that the user has just started, or of a new one.
+
+    :raises InvalidRun, UnknownLine, UnknownModel, QueueFull: as :func:`combine_core.runs.start_run`
+    """
+    _take_turns(session, user_id)
+    repeated = _repeated_run(session, project_id, line, source_ids, user_id, model=model)
+    if repeated is not None:
+        return repeated
+    run = start_run(
+        session, project_id, line, source_ids, user_id, model=model, providers=providers
+    )
+    return run.id
+
+
+def _take_turns(session: Session, user_id: uuid.UUID) -> None:
+    """Wait for the other forms of the user. Later forms wait until this transaction ends."""
     session.execute(
         select(func.pg_advisory_xact_lock(func.hashtextextended(f"form of {user_id}", 0)))
     )
@@ -39,8 +80,7 @@ def _is_recent(
     return made > func.now() - window
 
 
-def repeated_project(session: Session, name: str, user_id: uuid.UUID) -> Project | None:
-    """The project of this name that the user has just made."""
+def _repeated_project(session: Session, name: str, user_id: uuid.UUID) -> Project | None:
     return session.scalars(
         select(Project)
         .join(Membership)
@@ -54,10 +94,9 @@ def repeated_project(session: Session, name: str, user_id: uuid.UUID) -> Project
     ).first()
 
 
-def is_repeated_source(
+def _is_repeated_source(
     session: Session, project_id: uuid.UUID, name: str, text: str, user_id: uuid.UUID
 ) -> bool:
-    """Whether the user has just added this text under this name."""
     found = session.scalar(
         select(Source.id)
         .where(
@@ -72,7 +111,7 @@ def is_repeated_source(
     return found is not None
 
 
-def repeated_run(
+def _repeated_run(
     session: Session,
     project_id: uuid.UUID,
     line_name: str,
@@ -81,7 +120,6 @@ def repeated_run(
     *,
     model: str,
 ) -> uuid.UUID | None:
-    """The run of this line on these sources with this model that the user has just started."""
     in_order = aggregate_order_by(RunSource.source_id, RunSource.position)
     sources = (
         select(func.array_agg(in_order, type_=ARRAY(Uuid())))

@@ -1,0 +1,91 @@
+"""The API: documents and their versions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyramid.httpexceptions import HTTPNotFound
+from pyramid.response import Response
+
+from combine_core.access import PATH_VARIABLES, DocumentContext, ProjectContext
+from combine_core.api.serializers import (
+    Json,
+    show_document,
+    show_page,
+    show_version,
+    show_whole_document,
+)
+from combine_core.documents import list_documents, list_versions, read_version
+from combine_core.projects import slugify
+from combine_core.users import Permission
+from combine_core.web.endpoints import View
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+    from pyramid.request import Request
+
+
+def list_documents_of(context: ProjectContext, request: Request) -> Json:
+    page = list_documents(
+        request.dbsession, context.project.id, **request.openapi_validated.parameters.query
+    )
+    return show_page(page, show_document)
+
+
+def list_versions_of(context: DocumentContext, request: Request) -> Json:
+    page = list_versions(
+        request.dbsession, context.document_id, **request.openapi_validated.parameters.query
+    )
+    return show_page(page, show_version)
+
+
+def get_document(context: DocumentContext, request: Request) -> Json | Response:
+    """The newest version or the one in the path, as JSON or Markdown."""
+    number = request.matchdict.get("number")
+    version = read_version(
+        request.dbsession, context.document_id, None if number is None else int(number)
+    )
+    if version is None:
+        raise HTTPNotFound
+    if request.openapi_validated.parameters.query["format"] != "md":
+        return show_whole_document(version)
+    name = f"{slugify(version.document.title)}-v{version.number}.md"
+    response = Response(version.markdown, content_type="text/markdown", charset="utf-8")
+    response.content_disposition = f'attachment; filename="{name}"'
+    return response
+
+
+def includeme(config: Configurator) -> None:
+    """Add the endpoints."""
+    config.add_endpoint(
+        "api.documents",
+        "/projects/{slug}/documents",
+        View("GET", list_documents_of, Permission.DOCUMENTS_READ),
+        factory=ProjectContext,
+        openapi=True,
+        variables=PATH_VARIABLES,
+    )
+    config.add_endpoint(
+        "api.document",
+        "/documents/{id}",
+        View("GET", get_document, Permission.DOCUMENTS_READ),
+        factory=DocumentContext,
+        openapi=True,
+        variables=PATH_VARIABLES,
+    )
+    config.add_endpoint(
+        "api.versions",
+        "/documents/{id}/versions",
+        View("GET", list_versions_of, Permission.DOCUMENTS_READ),
+        factory=DocumentContext,
+        openapi=True,
+        variables=PATH_VARIABLES,
+    )
+    config.add_endpoint(
+        "api.version",
+        "/documents/{id}/versions/{number}",
+        View("GET", get_document, Permission.DOCUMENTS_READ),
+        factory=DocumentContext,
+        openapi=True,
+        variables=PATH_VARIABLES,
+    )

@@ -1,0 +1,149 @@
+"""The API: the signed-in user, projects, and the members of a project."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound
+from pyramid.security import NO_PERMISSION_REQUIRED
+
+from combine_core.access import PATH_VARIABLES, ProjectContext, SignedIn
+from combine_core.api.serializers import Json, show_me, show_member, show_page, show_project
+from combine_core.projects import create_project, list_projects
+from combine_core.projects.members import (
+    NoMember,
+    UnknownPerson,
+    add_member,
+    announce,
+    change_role,
+    find_known_user,
+    list_members,
+    read_member,
+    remove_member,
+)
+from combine_core.users import Permission, Role
+from combine_core.web.endpoints import View
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+    from pyramid.request import Request
+
+
+def get_me(context: SignedIn, request: Request) -> Json:  # noqa: ARG001
+    return show_me(context.identity)
+
+
+def list_own_projects(context: SignedIn, request: Request) -> Json:
+    page = list_projects(
+        request.dbsession, context.identity.user_id, **request.openapi_validated.parameters.query
+    )
+    return show_page(page, show_project)
+
+
+def create(context: SignedIn, request: Request) -> Json:
+    body = request.openapi_validated.body
+    project = create_project(request.dbsession, body["name"], context.identity.user_id)
+    request.response.status_int = 201
+    request.response.location = request.route_path("api.project", slug=project.slug)
+    return show_project(project)
+
+
+def get_project(context: ProjectContext, request: Request) -> Json:  # noqa: ARG001
+    return show_project(context.project)
+
+
+def list_members_of(context: ProjectContext, request: Request) -> Json:
+    page = list_members(
+        request.dbsession, context.project.id, **request.openapi_validated.parameters.query
+    )
+    return show_page(page, show_member)
+
+
+def add(context: ProjectContext, request: Request) -> Json:
+    body = request.openapi_validated.body
+    session, project = request.dbsession, context.project
+    user_id = find_known_user(session, context.identity, body["email"])
+    announce(request, project.id, add_member(session, project.id, user_id, Role(body["role"])))
+    request.response.status_int = 201
+    request.response.location = request.route_path("api.member", slug=project.slug, user_id=user_id)
+    return show_member(read_member(session, project.id, user_id))
+
+
+def get_member(context: ProjectContext, request: Request) -> Json:
+    return show_member(read_member(request.dbsession, context.project.id, _user_id(request)))
+
+
+def put_member(context: ProjectContext, request: Request) -> Json:
+    role = Role(request.openapi_validated.body["role"])
+    session, project_id, user_id = request.dbsession, context.project.id, _user_id(request)
+    try:
+        change = change_role(session, project_id, user_id, role)
+    except NoMember:
+        try:
+            change = add_member(session, project_id, user_id, role)
+        except UnknownPerson as error:
+            raise HTTPNotFound from error
+        request.response.status_int = 201
+    announce(request, project_id, change)
+    return show_member(read_member(session, project_id, user_id))
+
+
+def delete_member(context: ProjectContext, request: Request) -> HTTPNoContent:
+    user_id = _user_id(request)
+    context.check_may_remove(request, user_id)
+    announce(
+        request, context.project.id, remove_member(request.dbsession, context.project.id, user_id)
+    )
+    return HTTPNoContent()
+
+
+def _user_id(request: Request) -> uuid.UUID:
+    return uuid.UUID(request.matchdict["user_id"])
+
+
+def includeme(config: Configurator) -> None:
+    """Add the endpoints."""
+    config.add_endpoint(
+        "api.me",
+        "/me",
+        View("GET", get_me, NO_PERMISSION_REQUIRED),
+        factory=SignedIn,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.projects",
+        "/projects",
+        View("GET", list_own_projects, Permission.PROJECTS_READ),
+        View("POST", create, Permission.PROJECTS_WRITE),
+        factory=SignedIn,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.project",
+        "/projects/{slug}",
+        View("GET", get_project, Permission.PROJECTS_READ),
+        factory=ProjectContext,
+        openapi=True,
+        variables=PATH_VARIABLES,
+    )
+    config.add_endpoint(
+        "api.members",
+        "/projects/{slug}/members",
+        View("GET", list_members_of, Permission.MEMBERS_READ),
+        View("POST", add, Permission.MEMBERS_WRITE),
+        factory=ProjectContext,
+        openapi=True,
+        variables=PATH_VARIABLES,
+    )
+    config.add_endpoint(
+        "api.member",
+        "/projects/{slug}/members/{user_id}",
+        View("GET", get_member, Permission.MEMBERS_READ),
+        View("PUT", put_member, Permission.MEMBERS_WRITE),
+        # The view decides whom a member may remove, because every member may leave.
+        View("DELETE", delete_member, Permission.MEMBERS_LEAVE),
+        factory=ProjectContext,
+        openapi=True,
+        variables=PATH_VARIABLES,
+    )

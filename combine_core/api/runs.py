@@ -1,0 +1,121 @@
+"""The API: the lines that the service offers, and runs of them."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from pyramid.httpexceptions import HTTPNotFound
+
+from combine_core.access import PATH_VARIABLES, ProjectContext, RunContext, SignedIn
+from combine_core.api.serializers import Json, show_line, show_page, show_run
+from combine_core.documents import versions_of_runs
+from combine_core.lines import UnknownLine, find_line, list_lines
+from combine_core.llm import providers_of
+from combine_core.runs import RunState, cancel_run, list_runs, read_run, start_run
+from combine_core.users import Permission
+from combine_core.web.endpoints import View
+from combine_core.web.problems import ProblemError
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+    from pyramid.request import Request
+
+
+def list_all_lines(context: SignedIn, request: Request) -> Json:  # noqa: ARG001
+    return show_page(list_lines(**request.openapi_validated.parameters.query), show_line)
+
+
+def get_line(context: SignedIn, request: Request) -> Json:  # noqa: ARG001
+    try:
+        return show_line(find_line(request.matchdict["name"]))
+    except UnknownLine as error:
+        raise HTTPNotFound from error
+
+
+def list_runs_of(context: ProjectContext, request: Request) -> Json:
+    page = list_runs(
+        request.dbsession, context.project.id, **request.openapi_validated.parameters.query
+    )
+    written = versions_of_runs(request.dbsession, [run.id for run in page.items])
+    return {"items": [show_run(run, written) for run in page.items], "next": page.next}
+
+
+def start(context: ProjectContext, request: Request) -> Json:
+    body = request.openapi_validated.body
+    providers = providers_of(request.registry)
+    run = start_run(
+        request.dbsession,
+        context.project.id,
+        body["line"],
+        body["sources"],
+        context.identity.user_id,
+        model=body.get("model", providers.default_model),
+        providers=providers,
+    )
+    request.response.status_int = 201
+    request.response.location = request.route_path("api.run", id=run.id)
+    return _show(request, run.id)
+
+
+def get_run(context: RunContext, request: Request) -> Json:
+    return _show(request, context.run_id)
+
+
+def cancel(context: RunContext, request: Request) -> Json:
+    cancelled = cancel_run(request.dbsession, context.run_id)
+    shown = _show(request, context.run_id)
+    if not cancelled and shown["state"] != RunState.CANCELLED:
+        raise ProblemError(409, f"The run has already {shown['state']}.")
+    return shown
+
+
+def _show(request: Request, run_id: uuid.UUID) -> Json:
+    run = read_run(request.dbsession, run_id)
+    if run is None:
+        raise HTTPNotFound
+    return show_run(run, versions_of_runs(request.dbsession, [run_id]))
+
+
+def includeme(config: Configurator) -> None:
+    """Add the endpoints."""
+    config.add_endpoint(
+        "api.lines",
+        "/lines",
+        View("GET", list_all_lines, Permission.PROJECTS_READ),
+        factory=SignedIn,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.line",
+        "/lines/{name}",
+        View("GET", get_line, Permission.PROJECTS_READ),
+        factory=SignedIn,
+        openapi=True,
+        variables=PATH_VARIABLES,
+    )
+    config.add_endpoint(
+        "api.runs",
+        "/projects/{slug}/runs",
+        View("GET", list_runs_of, Permission.RUNS_READ),
+        View("POST", start, Permission.RUNS_WRITE),
+        factory=ProjectContext,
+        openapi=True,
+        variables=PATH_VARIABLES,
+    )
+    config.add_endpoint(
+        "api.run",
+        "/runs/{id}",
+        View("GET", get_run, Permission.RUNS_READ),
+        factory=RunContext,
+        openapi=True,
+        variables=PATH_VARIABLES,
+    )
+    config.add_endpoint(
+        "api.run_cancel",
+        "/runs/{id}/cancel",
+        View("POST", cancel, Permission.RUNS_WRITE),
+        factory=RunContext,
+        openapi=True,
+        variables=PATH_VARIABLES,
+    )

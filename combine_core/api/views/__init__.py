@@ -1,1 +1,0 @@
-"""Views translate: a request into a call of a service, what it gives into JSON. They hold no rules."""

@@ -1,0 +1,117 @@
+"""What the layout of all pages needs: the links in the head, static files, the names in templates."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyramid.interfaces import IRoutesMapper
+from pyramid.path import AssetResolver
+from pyramid.static import QueryStringCacheBuster
+
+from combine_core.pages.formats import FILTERS, line_range
+from combine_core.pages.sources import evidence_path
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+    from pyramid.request import Request
+
+_STATIC = "combine_core:pages/static"
+_STATIC_MAX_AGE_S = 86_400
+_ITEMS = "combine_core.pages.nav_items"
+
+
+@dataclass(frozen=True)
+class NavItem:
+    """A link in the page head."""
+
+    title: str
+    route_name: str
+    order: int
+
+
+@dataclass(frozen=True)
+class NavLink:
+    """An item for one request. ``current``: the request is for that page or one below it."""
+
+    title: str
+    path: str
+    current: bool
+
+
+def add_nav_item(config: Configurator, title: str, route_name: str, *, order: int = 100) -> None:
+    """Directive: show ``title`` in the head of every page of a signed-in user.
+
+    :param route_name: a route without parameters
+    :param order: smaller numbers stand further left; Projects is 10
+    """
+    item = NavItem(title, route_name, order)
+
+    def register() -> None:
+        config.registry.setdefault(_ITEMS, []).append(item)
+
+    intr = config.introspectable("combine nav items", route_name, title, "nav item")
+    intr.update({"title": title, "route_name": route_name, "order": order})
+    config.action(("combine nav item", route_name), register, introspectables=(intr,))
+
+
+def nav_links(request: Request) -> list[NavLink]:
+    """The links in their order."""
+    items: list[NavItem] = request.registry.get(_ITEMS, [])
+    links = []
+    for item in sorted(items, key=lambda item: (item.order, item.title)):
+        path = request.route_path(item.route_name)
+        current = request.path == path or request.path.startswith(path.rstrip("/") + "/")
+        links.append(NavLink(item.title, path, current))
+    return links
+
+
+def path_if_routed(request: Request, route_name: str, **options: Any) -> str | None:
+    """The path of a route that another add-on may bring; ``None`` if there is no such route."""
+    routes = request.registry.queryUtility(IRoutesMapper)
+    if routes is None or routes.get_route(route_name) is None:
+        return None
+    path: str = request.route_path(route_name, **options)
+    return path
+
+
+class ContentHash(QueryStringCacheBuster):  # type: ignore[misc]
+    """Adds ``?v=<hash of the content>`` to the URL of a file, so that browsers may keep it for a day."""
+
+    def __init__(self) -> None:
+        super().__init__(param="v")
+
+    def tokenize(self, request: Request, subpath: str, kw: dict[str, Any]) -> str:  # noqa: ARG002
+        """The hash of the file that ``kw["rawspec"]`` names, after overrides."""
+        path = Path(AssetResolver().resolve(kw["rawspec"]).abspath())
+        return _hash(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _hash(path: Path, mtime_ns: int) -> str:  # noqa: ARG001
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def _set_up_templates(config: Configurator) -> None:
+    environment = config.get_jinja2_environment()
+    environment.filters.update(FILTERS)
+    environment.globals.update(
+        evidence_path=evidence_path,
+        line_range=line_range,
+        nav_links=nav_links,
+        path_if_routed=path_if_routed,
+    )
+
+
+def includeme(config: Configurator) -> None:
+    """Set up the templates, serve the static files, and add the directive."""
+    # A misspelt name in a template fails instead of showing nothing.
+    config.registry.settings.setdefault("jinja2.undefined", "strict")
+    config.include("pyramid_jinja2")
+    config.action(None, _set_up_templates, args=(config,), order=999)
+    config.add_directive("add_nav_item", add_nav_item)
+    config.add_static_view("static", _STATIC, cache_max_age=_STATIC_MAX_AGE_S)
+    config.add_cache_buster(_STATIC, ContentHash())

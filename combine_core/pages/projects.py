@@ -1,0 +1,242 @@
+"""The pages of projects: the list of the user's projects, and one project with its lists and forms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyramid.httpexceptions import HTTPSeeOther
+
+from combine_core.access import PATH_VARIABLES, ProjectContext, SignedIn
+from combine_core.documents import list_documents
+from combine_core.lines import UnknownLine, shipped_lines
+from combine_core.llm import ProviderRegistry, UnknownModel, providers_of
+from combine_core.problems import QUEUE_RETRY_S
+from combine_core.projects import list_projects
+from combine_core.runs import InvalidRun, QueueFull, list_runs
+from combine_core.sources import MAX_SOURCE_BYTES, UnsupportedFile, decode_upload, list_sources
+from combine_core.submissions import add_source_once, create_project_once, start_run_once
+from combine_core.text import InvalidText, TextTooLarge, clean_name, clean_text
+from combine_core.users import Permission
+from combine_core.web.endpoints import View
+from combine_core.web.forms import Form, ids_of, sentence, text_of, uploads_of
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+    from pyramid.request import Request
+
+_LIST_TEMPLATE = "combine_core:pages/project_list.jinja2"
+_TEMPLATE = "combine_core:pages/project.jinja2"
+# Rows of each list on the page of a project; older ones are a link away.
+_ROWS = 20
+
+
+def go_to_projects(request: Request) -> HTTPSeeOther:
+    """The first page is the list of projects."""
+    return HTTPSeeOther(request.route_path("pages.projects"))
+
+
+def show_projects(context: SignedIn, request: Request) -> dict[str, Any]:
+    """The projects of the user, newest first."""
+    return _list_page(context, request, Form())
+
+
+def add_project(context: SignedIn, request: Request) -> dict[str, Any] | HTTPSeeOther:
+    """Create a project and go to its page."""
+    form = Form({"name": text_of(request, "name")})
+    user_id = context.identity.user_id
+    try:
+        name = clean_name(form.value("name"))
+    except InvalidText as error:
+        request.response.status_int = 400
+        return _list_page(context, request, form.with_error("name", sentence(error)))
+    project = create_project_once(request.dbsession, name, user_id)
+    return HTTPSeeOther(request.route_path("pages.project", slug=project.slug))
+
+
+def _list_page(context: SignedIn, request: Request, form: Form) -> dict[str, Any]:
+    cursor = request.GET.get("cursor")
+    page = list_projects(request.dbsession, context.identity.user_id, cursor=cursor)
+    return {"page": page, "cursor": cursor, "form": form}
+
+
+def show_project(context: ProjectContext, request: Request) -> dict[str, Any]:
+    """The page; the query may ask for older parts of the lists."""
+    return _page(context, request)
+
+
+def paste_source(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
+    """Add a text as a source."""
+    form = Form({"name": text_of(request, "name"), "text": text_of(request, "text")})
+    try:
+        name, text = _cleaned(form.value("name"), form.value("text"))
+    except InvalidText as error:
+        wrong = form.with_error(error.field, sentence(error))
+        return _refuse(context, request, status=_status_of(error), paste=wrong)
+    add_source_once(request.dbsession, context.project.id, name, text, context.identity.user_id)
+    return _back(context, request, "sources")
+
+
+def upload_sources(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
+    """Add files as sources: all of them, or none if one is refused."""
+    cleaned: list[tuple[str, str]] = []
+    errors: list[str] = []
+    status = 400
+    for upload in uploads_of(request, "file"):
+        try:
+            cleaned.append(_cleaned(upload.name, decode_upload(upload.name, upload.data)))
+        except InvalidText as error:
+            errors.append(f"{upload.name}: {sentence(error)}")
+            status = _status_of(error)
+        except UnsupportedFile as error:
+            errors.append(f"{upload.name}: {error}")
+    if errors or not cleaned:
+        why = " ".join(errors) or "Choose a file."
+        wrong = Form().with_error("file", why)
+        return _refuse(context, request, status=status, upload=wrong)
+    for name, text in cleaned:
+        add_source_once(request.dbsession, context.project.id, name, text, context.identity.user_id)
+    return _back(context, request, "sources")
+
+
+def start(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
+    """Start a run and go to it."""
+    providers = providers_of(request.registry)
+    line = text_of(request, "line")
+    source_ids = ids_of(request, "source")
+    model = chosen_model(request, providers)
+    form = Form({"line": line, "source": {str(key) for key in source_ids}, "model": model})
+    user_id = context.identity.user_id
+    try:
+        run_id = start_run_once(
+            request.dbsession,
+            context.project.id,
+            line,
+            source_ids,
+            user_id,
+            model=model,
+            providers=providers,
+        )
+    except InvalidRun as error:
+        return _refuse(context, request, run=form.with_error(error.field, str(error)))
+    except UnknownLine as error:
+        return _refuse(context, request, run=form.with_error("line", str(error)))
+    except UnknownModel as error:
+        return _refuse(context, request, run=form.with_error("model", str(error)))
+    except QueueFull as error:
+        request.response.headers["Retry-After"] = str(QUEUE_RETRY_S)
+        full = form.with_error("line", str(error))
+        return _refuse(context, request, status=503, run=full)
+    return HTTPSeeOther(request.route_path("pages.run", id=run_id))
+
+
+def _cleaned(name: str, text: str) -> tuple[str, str]:
+    """Name and text as they will be stored; raises :class:`InvalidText`."""
+    return clean_name(name), clean_text(text, "text", max_bytes=MAX_SOURCE_BYTES)
+
+
+def _status_of(error: InvalidText) -> int:
+    return 413 if isinstance(error, TextTooLarge) else 400
+
+
+def _back(context: ProjectContext, request: Request, part: str) -> HTTPSeeOther:
+    path = request.route_path("pages.project", slug=context.project.slug, _anchor=part)
+    return HTTPSeeOther(path)
+
+
+def _refuse(
+    context: ProjectContext, request: Request, *, status: int = 400, **forms: Form
+) -> dict[str, Any]:
+    request.response.status_int = status
+    return _page(context, request, **forms)
+
+
+def _page(
+    context: ProjectContext,
+    request: Request,
+    *,
+    paste: Form | None = None,
+    upload: Form | None = None,
+    run: Form | None = None,
+) -> dict[str, Any]:
+    session, project_id, query = request.dbsession, context.project.id, request.GET
+    return {
+        "project": context.project,
+        "sources": list_sources(session, project_id, cursor=query.get("sources"), limit=_ROWS),
+        "runs": list_runs(session, project_id, cursor=query.get("runs"), limit=_ROWS),
+        "documents": list_documents(
+            session, project_id, cursor=query.get("documents"), limit=_ROWS
+        ),
+        "lines": list(shipped_lines().values()),
+        "models": model_choices(providers_of(request.registry)),
+        "may_add": bool(request.has_permission(Permission.SOURCES_WRITE)),
+        "may_run": bool(request.has_permission(Permission.RUNS_WRITE)),
+        "paste": paste or Form(),
+        "upload": upload or Form(),
+        "run_form": run or Form(),
+    }
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A provider of models as the form offers it.
+
+    :ivar value: the value of the radio button, which is the name of the provider
+    :ivar takes_model: whether a field beside the button names the model
+    :ivar model: the first value of that field
+    """
+
+    value: str
+    takes_model: bool
+    model: str
+    checked: bool
+
+
+def model_choices(registry: ProviderRegistry) -> list[ModelChoice]:
+    """The configured providers, those without a model name first. The default model is checked."""
+    default, _, default_name = registry.default_model.partition("/")
+    choices = [
+        ModelChoice(
+            value=status.name,
+            takes_model=status.model_string != status.name,
+            model=default_name if status.name == default else "",
+            checked=status.name == default,
+        )
+        for status in registry.describe()
+        if status.configured
+    ]
+    return sorted(choices, key=lambda choice: choice.takes_model)
+
+
+def chosen_model(request: Request, registry: ProviderRegistry) -> str:
+    """The model that the form asks for; the default if it names none."""
+    provider = text_of(request, "model").strip()
+    name = text_of(request, f"{provider}-model").strip()
+    return f"{provider}/{name}" if name else provider or registry.default_model
+
+
+def includeme(config: Configurator) -> None:
+    """Add the pages."""
+    config.add_endpoint(
+        "pages.home",
+        "/",
+        View("GET", go_to_projects, Permission.PROJECTS_READ),
+        factory=SignedIn,
+    )
+    config.add_endpoint(
+        "pages.projects",
+        "/projects",
+        View("GET", show_projects, Permission.PROJECTS_READ, renderer=_LIST_TEMPLATE),
+        View("POST", add_project, Permission.PROJECTS_WRITE, renderer=_LIST_TEMPLATE),
+        factory=SignedIn,
+    )
+    config.add_endpoint(
+        "pages.project",
+        "/projects/{slug}",
+        View("GET", show_project, Permission.PROJECTS_READ, renderer=_TEMPLATE),
+        View("POST", paste_source, Permission.SOURCES_WRITE, form="paste", renderer=_TEMPLATE),
+        View("POST", upload_sources, Permission.SOURCES_WRITE, form="upload", renderer=_TEMPLATE),
+        View("POST", start, Permission.RUNS_WRITE, form="run", renderer=_TEMPLATE),
+        factory=ProjectContext,
+        variables=PATH_VARIABLES,
+    )

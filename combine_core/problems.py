@@ -1,0 +1,42 @@
+"""How the errors of the domain are answered, by the API and by the pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from combine_core.lines import UnknownLine
+from combine_core.llm import UnknownModel
+from combine_core.projects.members import LastOwner, MemberAlready, NoMember, UnknownPerson
+from combine_core.runs import InvalidRun, QueueFull
+from combine_core.sources import UnsupportedFile
+from combine_core.web.problems import DETAILS, FieldError, ProblemError, invalid_content
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+
+QUEUE_RETRY_S = 30
+
+
+def _queue_full(error: QueueFull) -> ProblemError:
+    headers = {"Retry-After": str(QUEUE_RETRY_S)}
+    return ProblemError(503, str(error), kind="queue-full", headers=headers)
+
+
+def includeme(config: Configurator) -> None:
+    """Add an entry for each error."""
+    config.add_problem(
+        UnsupportedFile,
+        lambda error: invalid_content(FieldError("file", str(error)), status=415),
+    )
+    config.add_problem(
+        InvalidRun, lambda error: invalid_content(FieldError(error.field, str(error)))
+    )
+    config.add_problem(UnknownLine, lambda error: invalid_content(FieldError("line", str(error))))
+    config.add_problem(UnknownModel, lambda error: invalid_content(FieldError("model", str(error))))
+    config.add_problem(QueueFull, _queue_full)
+    config.add_problem(NoMember, lambda _error: ProblemError(404, DETAILS[404]))
+    config.add_problem(
+        UnknownPerson, lambda error: invalid_content(FieldError("email", f"{error}."))
+    )
+    for conflict in (MemberAlready, LastOwner):
+        config.add_problem(conflict, lambda error: ProblemError(409, str(error)))
