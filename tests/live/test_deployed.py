@@ -84,6 +84,7 @@ def test_from_the_checkout(folder: Path, database_url: str) -> None:
         serves_and_works(deployment)
 
 
+@pytest.mark.soak  # it needs an environment with all dependencies
 def test_from_the_wheel(installed: Path, tmp_path: Path, database_url: str) -> None:
     with Deployment(tmp_path, installed, database_url) as deployment:
         deployment.run("combine", "init", ".")

@@ -26,11 +26,14 @@ from tests.live.deployment import (
     assert_succeeds,
     start_run,
 )
-from tests.live.test_deployed import PROGRAMS, database_url, folder, pytestmark, server, writes
+from tests.live.test_deployed import PROGRAMS, database_url, folder, server, writes
+from tests.live.test_deployed import pytestmark as deployed
 from tests.postgres_cluster import make_cluster
 from tests.vendor_server import Exchange, VendorServer
 
-__all__ = ["database_url", "folder", "pytestmark", "server"]
+__all__ = ["database_url", "folder", "server"]
+
+pytestmark = [*deployed, pytest.mark.soak]
 
 BIN = Path(sys.executable).parent
 STEPS = ("facts", "brief")

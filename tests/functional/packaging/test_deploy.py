@@ -27,7 +27,7 @@ from tests.functional.packaging.installation import (
 __all__ = ["installed", "wheel"]  # the fixtures
 
 # The first to come installs for all, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
 
 PATIENCE_S = 60
 ACTIVATE = ". venv/bin/activate"
@@ -132,7 +132,7 @@ def test_every_command_of_the_page(deployment: Deployment, make_database: MakeDa
         said[command] = deployment.sh(here)
         if command == COPY:
             before = deployment.sh("combine settings -c production.ini", expected=1)
-            to_mend = before.partition("To mend before the service can start:")[2]
+            to_mend = before.partition("To fix before the service can start:")[2]
             assert "SECRET_KEY" in to_mend
             assert "DATABASE_URL" in to_mend
             deployment.fill_in(database)
@@ -170,7 +170,6 @@ def test_the_database_is_brought_to_head_without_a_checkout(
     assert revisions(database) == [head_revision()]
 
 
-@pytest.mark.soak  # it installs an environment of its own
 def test_the_extra_core_migrates_as_well(
     wheel: Path, tmp_path: Path, make_database: MakeDatabase
 ) -> None:

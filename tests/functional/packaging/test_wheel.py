@@ -110,6 +110,7 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
     pytest.fail(f"The service did not get ready:\n{log.read_text()}")
 
 
+@pytest.mark.soak  # it needs an environment with all dependencies
 def test_the_service_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     shutil.copy(ROOT / "development.ini", tmp_path)
     (tmp_path / "notes.md").write_text("The oven runs at 180 °C.\nWe decided to keep it.\n")
