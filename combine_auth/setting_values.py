@@ -38,7 +38,7 @@ def provider_names(text: str) -> tuple[str, ...]:
                 "write names such as google microsoft okta: lower-case letters, digits and _, at most"
                 " 31; not local"
             )
-            what = f"has an entry {number} that can be no provider's name"
+            what = f"has an entry {number} that cannot be a provider's name"
             raise Unusable(Finding(what, remedy))
     return tuple(dict.fromkeys(names))
 
@@ -77,7 +77,7 @@ def tenants(text: str) -> tuple[str, ...]:
         if entry != ORGANIZATIONS and not GUID.fullmatch(entry):
             raise Unusable(
                 Finding(
-                    f"has an entry {number} that is no tenant id",
+                    f"has an entry {number} that is not a tenant id",
                     "write the Directory (tenant) ID that the Azure portal shows, such as"
                     " 72f988bf-86f1-41af-91ab-2d7cd011db47, or organizations for all but personal"
                     " accounts; remove the variable for any tenant",
@@ -92,7 +92,7 @@ def domains(text: str) -> tuple[str, ...]:
     for number, entry in enumerate(entries, 1):
         if not values.is_host(entry) or ":" in entry or "." not in entry.strip("."):
             remedy = "write domains such as example.com, without @"
-            raise Unusable(Finding(f"has an entry {number} that is no domain", remedy))
+            raise Unusable(Finding(f"has an entry {number} that is not a domain", remedy))
     return tuple(dict.fromkeys(entry.removesuffix(".") for entry in entries))
 
 
@@ -106,7 +106,7 @@ def subjects(text: str) -> tuple[str, ...]:
         if not subject or not urlsplit(named).netloc:
             raise Unusable(
                 Finding(
-                    f"has an entry {number} that is no identity",
+                    f"has an entry {number} that is not an identity",
                     f"write issuer|subject, such as {GOOGLE_ISSUER}|110169484474386276334; the page"
                     " /account shows both",
                 )
@@ -119,7 +119,7 @@ def storage(text: str) -> SecretStr:
     """Where rate limits are counted."""
     if not text.startswith(_STORAGES):
         remedy = "write memory:// or redis://HOST:6379/0"
-        raise Unusable(Finding("is no storage for counts", remedy))
+        raise Unusable(Finding("is not a storage for counters", remedy))
     return SecretStr(text)
 
 

@@ -260,7 +260,7 @@ class AuthSettings(AddonSettings):
         """What is wrong between settings."""
         environment = given.place.environment
         if self.local_sign_in and environment in NOT_DEVELOPMENT:
-            what = f"is on, with which anyone could sign in, and this is {environment}"
+            what = f"is on, so anyone could sign in, and this is {environment}"
             remedy = "write combine_auth.local_sign_in = false, or ENVIRONMENT=development"
             yield "local_sign_in", Finding(what, remedy, NOT_DEVELOPMENT)
         for name in dict.fromkeys((*SHIPPED, *self.auth_providers)):
@@ -269,7 +269,7 @@ class AuthSettings(AddonSettings):
             if address and values.is_plain(address):
                 what = ""
                 if not values.is_on_loopback(address):
-                    what = "is http, so that anyone on the way could sign in as anyone"
+                    what = "is http, so anyone on the network path could sign in as anyone"
                 elif environment not in _LOOPBACK_IN:
                     what = f"is http on loopback, and this is {environment}"
                 if what:

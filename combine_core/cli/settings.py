@@ -82,7 +82,7 @@ def settings(ini: str | None, markdown: bool) -> None:
     else:
         _print_plain(outcome.loaded.rows())
     _print_findings("Warnings", [*outcome.warnings, *outcome.faults])
-    _print_findings("To mend before the service can start", outcome.problems)
+    _print_findings("To fix before the service can start", outcome.problems)
     if outcome.problems:
         sys.exit(1)
 

@@ -112,7 +112,7 @@ def _not_loadable(entry_point: EntryPoint, error: Exception) -> Problem:
         remedy = f"install it, or install {dist.name if dist else addon} with all its dependencies"
         return Problem(addon, what, remedy)
     what = f"cannot be loaded ({type(error).__name__})"
-    return Problem(addon, what, "mend that add-on, or take it out of pyramid.includes")
+    return Problem(addon, what, "fix that add-on, or take it out of pyramid.includes")
 
 
 def included(ini: Mapping[str, Any]) -> set[str]:
@@ -230,11 +230,11 @@ def unknown_keys(ini: Mapping[str, Any], names: Names) -> Iterator[Problem]:
             own = [k.partition(".")[2] for k in names.keys if k.startswith(f"{prefix}.")]
             near = difflib.get_close_matches(rest, own, n=1)
             remedy = f"write {prefix}.{near[0]}, or remove it" if near else "remove it"
-            yield Problem(shown, "is no setting", remedy)
+            yield Problem(shown, "is not a setting", remedy)
         # combine_health_redis is a name of its own, not a misspelt combine_health.
         elif not any(prefix == one or prefix.startswith(f"{one}_") for one in names.installed):
             for addon in difflib.get_close_matches(prefix, names.addons, n=1, cutoff=0.8):
-                yield Problem(shown, "belongs to no add-on", f"write {addon}.{rest}")
+                yield Problem(shown, "does not belong to any add-on", f"write {addon}.{rest}")
 
 
 def unprefixed_keys(ini: Mapping[str, Any], names: Names) -> Iterator[Problem]:
@@ -256,7 +256,7 @@ def unknown_variables(
             near = names.nearest_variable(name)
             if names.begins_like_ours(name) or (where and near):
                 remedy = f"write {near}, or remove it" if near else "remove it"
-                yield Problem(name, f"{where}is no setting", remedy)
+                yield Problem(name, f"{where}is not a setting", remedy)
 
 
 def _listed(cls: type[AddonSettings]) -> Iterator[tuple[str, str]]:

@@ -266,7 +266,7 @@ class CoreSettings(AddonSettings):
     def findings(self, given: Given) -> Iterable[tuple[str, Finding]]:
         """What is wrong with a value, or between settings."""
         if given.lacks("environment"):
-            what = f"is not set, so that the rules of {self.environment} apply"
+            what = f"is not set, so the rules of {self.environment} apply"
             yield "environment", Finding(what, "", NOWHERE)
         if "database_url" in given:
             for finding in examine(self.sqlalchemy_url):
@@ -278,7 +278,7 @@ class CoreSettings(AddonSettings):
             for finding in _weaknesses(key.get_secret_value()):
                 yield "secret_key_old", replace(finding, what=f"holds a key that {finding.what}")
         if self.secret_key in self.secret_key_old:
-            what = "holds SECRET_KEY itself, so that no new key is in use"
+            what = "holds SECRET_KEY itself, so no new key is in use"
             yield "secret_key_old", Finding(what, "set SECRET_KEY to a new key", NOWHERE)
         yield from self._plain_addresses(given)
         yield from self._addresses_together(given)
@@ -290,7 +290,7 @@ class CoreSettings(AddonSettings):
 
     def _plain_addresses(self, given: Given) -> Iterable[tuple[str, Finding]]:
         production = frozenset({Environment.PRODUCTION})
-        what = "is http, which anyone on the way can read and change"
+        what = "is http, which anyone on the network path can read and change"
         addresses = {"public_url": (self.public_url,), "allowed_origins": self.allowed_origins}
         for field, origins in addresses.items():
             plain = [
@@ -309,7 +309,7 @@ class CoreSettings(AddonSettings):
             remedy = f"add {self.public_url} to ALLOWED_ORIGINS, or correct PUBLIC_URL"
             yield "public_url", Finding("is missing from ALLOWED_ORIGINS", remedy, NOT_DEVELOPMENT)
         if neither and given.place.environment in DEPLOYED:
-            what = f"is not set, so that people can sign in only at {self.public_url}"
+            what = f"is not set, so people can sign in only at {self.public_url}"
             remedy = "write the address that people open, such as https://combine.example.com"
             yield "public_url", Finding(what, remedy, NOWHERE)
 

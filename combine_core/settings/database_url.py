@@ -49,7 +49,9 @@ def examine(text: str) -> list[Finding]:
         findings.append(Finding("has a scheme that is not postgresql", f"write {FORM}"))
     parts = _split(rest)
     if parts.ended_early:
-        findings.append(Finding("has a password with characters that end it early", _ESCAPES))
+        findings.append(
+            Finding("has a password with special characters that are not escaped", _ESCAPES)
+        )
     if parts.credentials is not None:
         findings += _credentials(parts.credentials)
     findings += [
@@ -84,18 +86,18 @@ def _credentials(text: str) -> list[Finding]:
     findings = []
     user, colon, password = text.partition(":")
     if _badly_escaped(text):
-        findings.append(Finding("has a % in its user or password that escapes nothing", _ESCAPES))
+        findings.append(Finding("has a % in its user or password that is not an escape", _ESCAPES))
     if not user:
         findings.append(Finding("has no user", f"write {FORM}"))
     if colon and not password:
-        what = "has an empty password (was the variable it was made from set?)"
+        what = "has an empty password (is the variable that it is built from set?)"
         findings.append(Finding(what, f"write {FORM}"))
     for name, kind, part in (("user", Kind.WORD, user), ("password", Kind.KEY, password)):
         plain = unquote(part)
         if _in_quotes(plain):
             findings.append(Finding(f"has a {name} in quotes", "write it without the quotes"))
         elif is_reference(plain):
-            what = f"has a {name} that is a reference nothing replaced"
+            what = f"has a {name} that is a reference to a variable"
             findings.append(Finding(what, f"write the {name}"))
         elif part and is_placeholder(plain, kind):
             what = f"has a placeholder for the {name}"

@@ -84,7 +84,7 @@ class ConfigurationEnvironmentError(Exception):
     def headline(self) -> str:
         """The number of settings to fix, as a sentence."""
         count = len({problem.variable for problem in self.problems})
-        return f"{count} setting{'s' if count > 1 else ''} to mend before the service can start"
+        return f"{count} setting{'s' if count > 1 else ''} to fix before the service can start"
 
     @property
     def one_line(self) -> str:

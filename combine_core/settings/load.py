@@ -224,7 +224,7 @@ class _Judgement:
         present = {*self._sources.environ, *self._sources.env_file}
         other = self._names.misspelt(setting.variable, present)
         return Finding(
-            f"is not set, but {other} is, which nothing reads" if other else "is not set"
+            f"is not set, but {other} is, which is not a setting" if other else "is not set"
         )
 
     def _problem(self, setting: Setting, finding: Finding) -> Problem:

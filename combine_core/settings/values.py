@@ -110,7 +110,9 @@ def one_of(choices: type[E], *, any_case: bool = False) -> Callable[[str], E]:
             return choices(text.casefold() if any_case else text)
         except ValueError:
             listed = f"{', '.join(names[:-1])} or {names[-1]}"
-            raise Unusable(Finding(f"is none of {', '.join(names)}", f"write {listed}")) from None
+            raise Unusable(
+                Finding(f"is not one of {', '.join(names)}", f"write {listed}")
+            ) from None
 
     return parse
 
@@ -167,7 +169,7 @@ def origin(text: str) -> str:
     if text == "null":
         raise Unusable(Finding("is null, which every sandboxed page sends", f"write {_ORIGIN}"))
     if "*" in text:
-        what = "holds a wildcard, which would let in sites of others"
+        what = "contains a wildcard, which would allow other people's sites"
         raise Unusable(Finding(what, f"write {_ORIGIN}, each"))
     parts = _web_url(text)
     plain = _origin_of(parts)
@@ -205,7 +207,7 @@ def base_url(text: str) -> str:
     """The address of an API, with or without a path; without a slash at its end."""
     parts = _web_url(text)
     if "?" in text or "#" in text:
-        remedy = "write the address up to the path, nothing behind"
+        remedy = "write the address without what follows the path"
         raise Unusable(Finding("has a query or a fragment", remedy))
     return _origin_of(parts) + parts.path.rstrip("/")
 
@@ -278,7 +280,7 @@ def examine(raw: str, kind: Kind, *, many: bool = False) -> Examined:
         findings.append(Finding(what, "remove the spaces and line ends", NOT_DEVELOPMENT))
     invisible = _invisible(value, kind, many=many)
     if invisible:
-        findings.append(Finding(f"contains {invisible}", "type the value anew, in one line"))
+        findings.append(Finding(f"contains {invisible}", "type the value again, on one line"))
     quoted = [end in _QUOTES for end in (value[:1], value[-1:]) if end]
     if (all(quoted) and len(value) > 1) or (any(quoted) and kind is not Kind.PROSE):
         what = "is still in quotes" if all(quoted) else "has a quote at one end"
@@ -286,7 +288,7 @@ def examine(raw: str, kind: Kind, *, many: bool = False) -> Examined:
         value = value.strip(_QUOTES).strip()
     unreplaced = ""
     if is_reference(value):
-        unreplaced = "is a reference that nothing has replaced"
+        unreplaced = "is a reference to a variable that was not replaced"
     elif kind is not Kind.PROSE and is_placeholder(value, kind):
         unreplaced = "still holds a placeholder"
     if unreplaced:

@@ -95,7 +95,7 @@ def test_with_problems_it_shows_them_behind_the_table_and_fails(ini):
     environ = {"DATABASE_URL": f'"{URL}"', "LOG_LEVEL": "loud\x1b[2J"}
     done = run(COMBINE, "settings", "-c", str(ini), **environ)
     assert done.returncode == 1
-    table, _, problems = done.stdout.partition("To mend before the service can start:")
+    table, _, problems = done.stdout.partition("To fix before the service can start:")
     assert "LOG_LEVEL" in table
     assert "(unusable)" in table
     for variable in ("DATABASE_URL is still in quotes", "SECRET_KEY is not set", "LOG_LEVEL"):
@@ -202,6 +202,12 @@ def test_a_service_with_bad_settings_does_not_start(ini):
     assert "canary" not in output
     lines = [line for line in output.splitlines() if "CRITICAL" in line]
     assert len(lines) == 1
-    for text in ("EnvironmentError", "SECRET_KEY", "end it early", "has a port", "no database"):
+    for text in (
+        "EnvironmentError",
+        "SECRET_KEY",
+        "special characters that are not escaped",
+        "has a port",
+        "no database",
+    ):
         assert text in lines[0]
     assert "ConfigurationEnvironmentError" in output.replace(lines[0], "")

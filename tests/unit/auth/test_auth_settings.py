@@ -112,7 +112,7 @@ def test_the_faults_of_a_provider_name_no_value():
 @pytest.mark.parametrize("name", ["Okta", "my-okta", "1okta", "local", "o" * 32, "okta.com"])
 def test_names_that_cannot_be(name):
     (problem,) = judged({"AUTH_PROVIDERS": f"google,{name}"}).problems
-    assert problem.what == "has an entry 2 that can be no provider's name"
+    assert problem.what == "has an entry 2 that cannot be a provider's name"
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_its_problems_are_among_the_others():
     assert [(p.variable, p.what) for p in outcome.problems] == [
         ("DATABASE_URL", "is not set"),
         ("COMBINE_HEALTH_DETAILS", "has an unusable value"),
-        ("combine_health.detials", "is no setting"),
+        ("combine_health.detials", "is not a setting"),
     ]
     assert "write one of never, local" in outcome.problems[1].remedy
     assert "canary" not in str(outcome.problems)
@@ -147,7 +147,7 @@ def test_keys_for_each_check_are_known():
     (problem,) = judge_all(
         {"combine_health.check.redis.tiemout": "2"}, None, DEVELOPMENT, WITH_HEALTH
     ).problems
-    assert problem.what == "is no setting"
+    assert problem.what == "is not a setting"
 
 
 def test_the_add_ons_of_an_ini():
@@ -179,20 +179,20 @@ def warnings(environ=None, ini=None, path=None):
 )
 def test_a_misspelt_key_stops_the_start_with_the_right_name(key, right):
     if key == "combine_core.DATABASE_URL":
-        assert problems({key: "x"})[0][:2] == (key, "is no setting")
+        assert problems({key: "x"})[0][:2] == (key, "is not a setting")
         return
-    assert problems({key: "canary"}) == [(key, "is no setting", f"write {right}, or remove it")]
+    assert problems({key: "canary"}) == [(key, "is not a setting", f"write {right}, or remove it")]
 
 
 def test_a_key_that_resembles_none():
     assert problems({"combine_core.xyzzy": "1"}) == [
-        ("combine_core.xyzzy", "is no setting", "remove it")
+        ("combine_core.xyzzy", "is not a setting", "remove it")
     ]
 
 
 def test_a_misspelt_add_on():
     assert problems({"combine_croe.log_level": "info"}) == [
-        ("combine_croe.log_level", "belongs to no add-on", "write combine_core.log_level")
+        ("combine_croe.log_level", "does not belong to any add-on", "write combine_core.log_level")
     ]
 
 
@@ -220,7 +220,7 @@ class OpenSettings(AddonSettings):
 def test_an_add_on_may_have_further_keys():
     used = Installed((CoreSettings, OpenSettings), {})
     assert problems({"combine_open.okta.issuer": "x"}, used) == []
-    assert problems({"combine_open.okta.isuer": "x"}, used)[0][1] == "is no setting"
+    assert problems({"combine_open.okta.isuer": "x"}, used)[0][1] == "is not a setting"
 
 
 @pytest.mark.parametrize(

@@ -90,15 +90,15 @@ def test_usable_ones(url):
         ("postgresql://u:p@db/combine?sslrootcert=a+b", "unusable parameters"),
         ("postgresql://u:p@db/combine?application_name", "unusable parameters"),
         ("postgresql://u:p%zz@db/combine", "a % in its user or password"),
-        ("postgresql://u:p@ss@db/combine", "characters that end it early"),
-        ("postgresql://u:p/ss@db/combine", "characters that end it early"),
-        ("postgresql://u:p#ss@db/combine", "characters that end it early"),
-        ("postgresql://u:p?ss@db/combine", "characters that end it early"),
+        ("postgresql://u:p@ss@db/combine", "special characters that are not escaped"),
+        ("postgresql://u:p/ss@db/combine", "special characters that are not escaped"),
+        ("postgresql://u:p#ss@db/combine", "special characters that are not escaped"),
+        ("postgresql://u:p?ss@db/combine", "special characters that are not escaped"),
         ('postgresql://u:"p"@db/combine', "password in quotes"),
         ("postgresql://'u':p@db/combine", "user in quotes"),
         ('postgresql://u:p@"db"/combine', "host in quotes"),
         ('postgresql://u:p@db/"combine"', "database name in quotes"),
-        ("postgresql://u:${POSTGRES_PASSWORD}@db/combine", "a reference nothing replaced"),
+        ("postgresql://u:${POSTGRES_PASSWORD}@db/combine", "a reference to a variable"),
         ("postgresql://u:changeme@db/combine", "placeholder for the password"),
         ("postgresql://u:<password>@db/combine", "placeholder for the password"),
         ("postgresql://u:your-password@db/combine", "placeholder for the password"),
@@ -114,13 +114,19 @@ def test_the_unusable_part_is_named(url, part):
 def test_all_parts_are_named_together():
     found = whats("mysql://u:p/ss@h!st:99999/")
     assert len(found) == 5
-    for part in ("scheme", "end it early", "host", "port", "names no database"):
+    for part in (
+        "scheme",
+        "special characters that are not escaped",
+        "host",
+        "port",
+        "names no database",
+    ):
         assert any(part in what for what in found), part
 
 
 def test_a_password_that_ends_early_does_not_hide_what_follows():
     assert whats("postgresql://u:p@s/s@db:5432/combine") == [
-        "has a password with characters that end it early"
+        "has a password with special characters that are not escaped"
     ]
 
 

@@ -168,7 +168,7 @@ REFERENCES = [
 
 @pytest.mark.parametrize("raw", REFERENCES)
 def test_references_that_nothing_replaced(raw):
-    assert whats(raw, Kind.KEY) == ["is a reference that nothing has replaced"]
+    assert whats(raw, Kind.KEY) == ["is a reference to a variable that was not replaced"]
 
 
 @pytest.mark.parametrize("raw", ["pa$x", "$ecret-but-mine", "a${B}c", "100%", "x{2}"])

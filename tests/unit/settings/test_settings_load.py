@@ -148,7 +148,7 @@ def test_without_an_environment_the_rules_of_production_apply_and_that_is_said()
     assert [v for v, _ in problems()] == ["DATABASE_URL", "SECRET_KEY"]
     assert warnings()[0] == (
         "ENVIRONMENT",
-        "is not set, so that the rules of production apply",
+        "is not set, so the rules of production apply",
     )
 
 
@@ -175,7 +175,7 @@ def test_a_required_setting_may_stand_in_the_ini():
 @pytest.mark.parametrize("other", ["DATABSE_URL", "database_url", "DATABASE-URL", "DATABASEURL"])
 def test_a_misspelt_required_variable_is_pointed_out(other):
     found = problems({"ENVIRONMENT": "test", other: URL})
-    assert found == [("DATABASE_URL", f"is not set, but {other} is, which nothing reads")]
+    assert found == [("DATABASE_URL", f"is not set, but {other} is, which is not a setting")]
 
 
 # The secret key
@@ -348,7 +348,7 @@ def test_tenants():
     assert outcome.loaded.get(AuthSettings).microsoft_tenants == (one.lower(), other)
     for wrong in ("common", "contoso.onmicrosoft.com", one[:-1], "*"):
         (found,) = problems({**SOUND, "MICROSOFT_TENANTS": f"{other},{wrong}"})
-        assert found == ("MICROSOFT_TENANTS", "has an entry 2 that is no tenant id")
+        assert found == ("MICROSOFT_TENANTS", "has an entry 2 that is not a tenant id")
 
 
 # The model
@@ -453,11 +453,11 @@ def test_what_cannot_be_used_stops_development_too(environment):
 
 def test_a_problem_says_where_it_stands(tmp_path):
     found = problems(SOUND, {"combine_core.log_level": "loud"})
-    assert found[0][1].startswith("(as combine_core.log_level) is none of debug")
+    assert found[0][1].startswith("(as combine_core.log_level) is not one of debug")
     found = problems(SOUND, env_file="LOG_LEVEL=loud", tmp_path=tmp_path)
-    assert found[0][1].startswith("(in .env) is none of debug")
+    assert found[0][1].startswith("(in .env) is not one of debug")
     found = problems(SOUND, env_file="COMBINE_CORE_LOG_LEVEL=loud", tmp_path=tmp_path)
-    assert found[0][1].startswith("(in .env as COMBINE_CORE_LOG_LEVEL) is none of debug")
+    assert found[0][1].startswith("(in .env as COMBINE_CORE_LOG_LEVEL) is not one of debug")
 
 
 def test_a_broken_env_file_is_a_problem_beside_the_others(tmp_path):

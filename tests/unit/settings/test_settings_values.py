@@ -90,7 +90,7 @@ class Colour(StrEnum):
 def test_names():
     assert one_of(Colour)("red") is Colour.RED
     assert one_of(Colour, any_case=True)("BLUE") is Colour.BLUE
-    with pytest.raises(Unusable, match="none of red, blue"):
+    with pytest.raises(Unusable, match="not one of red, blue"):
         one_of(Colour)("Red")
 
 
@@ -193,7 +193,7 @@ def test_each_wrong_entry_is_named_by_its_number():
         origins("https://a.b, https://c.d/, https://e.f, *")
     assert [finding.what for finding in raised.value.findings] == [
         "entry 2 has a trailing slash",
-        "entry 4 holds a wildcard, which would let in sites of others",
+        "entry 4 contains a wildcard, which would allow other people's sites",
     ]
 
 
