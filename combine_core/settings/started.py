@@ -1,19 +1,5 @@
-"""The moment at which a server begins to serve, as a Pyramid event."""
+"""The former place of :class:`combine_core.web.ServiceStarted`."""
 
-from __future__ import annotations
+from combine_core.web import ServiceStarted
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pyramid.registry import Registry
-
-
-@dataclass(frozen=True)
-class ServiceStarted:
-    """Sent once by the process that serves, never by a command, a shell or a test.
-
-    A subscriber must neither wait nor fail: the server starts when it returns.
-    """
-
-    registry: Registry
+__all__ = ["ServiceStarted"]

@@ -6,21 +6,35 @@
 * ``config.add_problem``: how an error is answered (:mod:`combine_core.web.problems`). Every error below
   ``/api/`` is answered with a problem document (RFC 9457);
 * the tweens listed below.
+
+:class:`ServiceStarted` tells subscribers that the server begins to serve.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyramid.tweens import EXCVIEW, MAIN
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
+    from pyramid.registry import Registry
 
 SECURITY_HEADERS = "combine_core.web.security_headers.security_headers_tween_factory"
 PROBLEMS = "combine_core.web.problems.problem_tween_factory"
 GUARD = "combine_core.web.guard.guard_tween_factory"
 TRANSACTION = "pyramid_tm.tm_tween_factory"
+
+
+@dataclass(frozen=True)
+class ServiceStarted:
+    """A Pyramid event: a server begins to serve. A command, a shell or a test does not send it.
+
+    A subscriber must neither wait nor fail: the server starts when it returns.
+    """
+
+    registry: Registry
 
 
 def includeme(config: Configurator) -> None:
