@@ -1,36 +1,40 @@
-"""The table of settings: every name, what it takes, its default, and what it is for."""
+"""Every setting of the add-on: its name, its reader, its default, and what it is for."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from combine_health.server.proxies import parse_proxies
-from combine_health.setting_values import (
+from combine_health.engine.maintenance import default_file
+from combine_health.options import (
+    Option,
+    Secret,
     count,
     file,
     flag,
     names,
     one_of,
+    option,
+    options_of,
+    positive,
     seconds,
-    some,
     token,
     wait,
     wait_or_none,
 )
+from combine_health.server.proxies import parse_proxies
 
 PREFIX = "combine_health."
 VARIABLE_PREFIX = "COMBINE_HEALTH_"
 CHECK = f"{PREFIX}check."
 GROUP = f"{PREFIX}group."
 SERVER = "server:main"
-DETAILS = ("never", "local", "authorized", "always")
-METRICS = ("never", "local", "always")
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
-    """One setting: where it is written, what it takes, and why one would."""
+class DeclaredSetting:
+    """One setting: where it is written, what it takes, and why one would set it."""
 
     name: str  # the ini key
     variable: str
@@ -43,122 +47,133 @@ class Declared:
     secret: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class HealthSettings:
+    """The settings of one application, typed."""
+
+    details: str = option(
+        "never|local|authorized|always",
+        one_of("never", "local", "authorized", "always"),
+        "Who sees more than names and statuses at /health/detailed: nobody; clients on loopback or"
+        " a private address; those with the permission health:details; everybody.",
+        "local",
+    )
+    token: Secret | None = option(  # noqa: RUF009 - makes a field
+        "secret",
+        token,
+        "A client that sends it, as Authorization: Bearer or X-Health-Token, sees the details and"
+        " the metrics, unless that is never.",
+        None,
+        secret=True,
+    )
+    behind_proxy: bool = option(
+        "bool",
+        flag,
+        "Whether all clients come through a proxy. Then a private address is local only as the"
+        " proxy names it in X-Forwarded-For, so the server must trust it (trusted_proxy).",
+        False,
+    )
+    metrics: str = option(
+        "never|local|always",
+        one_of("never", "local", "always"),
+        "Who may read /metrics: nobody (there is no such page); clients on loopback or a private"
+        " address; everybody.",
+        "local",
+    )
+    status_page: bool = option("bool", flag, "Whether there is a page for people at /status.", True)
+    background: bool = option(
+        "bool",
+        flag,
+        "Run the checks in the background. false runs them at the request, for tests and tiny"
+        " applications.",
+        True,
+    )
+    disabled: tuple[str, ...] = option("names", names, "Checks that are not run.", ())
+    disabled_plugins: tuple[str, ...] = option("names", names, "Plugins that are not loaded.", ())
+    load_entry_points: bool = option(
+        "bool", flag, "Load the installed plugins of the entry-point group combine_health.", True
+    )
+    version: str | None = option(
+        "str", str.strip, "What /health/detailed shows as the version.", None
+    )
+    environment: str | None = option(
+        "str", str.strip, "What /health/detailed shows as the environment.", None
+    )
+    maintenance_file: Path | None = option(  # noqa: RUF009 - makes a field
+        "path",
+        file,
+        "The file that puts the service into maintenance: all processes that share it obey it."
+        " Without it combine-health-maintenance.json in the temporary folder; two applications on"
+        " one machine need one each.",
+        None,
+    )
+    saturated_after: float = option(
+        "seconds",
+        wait,
+        "Not ready once all worker threads of the server have been busy, with requests waiting, for"
+        " so long.",
+        60.0,
+    )
+    stuck_after: float = option(
+        "seconds",
+        wait,
+        "Not alive once requests wait and no worker thread has finished one for so long.",
+        600.0,
+    )
+    overrides: Mapping[tuple[str, str], Any] = field(default_factory=dict)
+    """What ``combine_health.check.NAME.timeout`` and such say, by ``(NAME, "timeout")``."""
+    built_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What ``combine_health.check.NAME.use`` and the options beside it say, by ``NAME``."""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What ``combine_health.group.NAME`` says, by the name."""
+
+    @property
+    def maintenance_path(self) -> Path:
+        """Where the maintenance file is, if there is one."""
+        return self.maintenance_file or default_file()
+
+    def overrides_of(self, name: str) -> dict[str, Any]:
+        """The overrides for the check ``name``: timeout, interval, fall, rise, critical."""
+        return {
+            setting: value
+            for (check, setting), value in self.overrides.items()
+            if check == in_variable(name)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOverrides:
+    """What an operator may change about any check: ``combine_health.check.NAME.timeout``, ..."""
+
+    timeout: float = option("seconds", seconds, "Time after which a run counts as failed.")
+    interval: float = option("seconds", seconds, "Time from one run to the next.")
+    fall: int = option("int", count, "Failures in a row that make the check failing.")
+    rise: int = option("int", count, "Passes in a row that make a failing check healthy.")
+    critical: bool = option("bool", flag, "Whether the check decides readiness.")
+
+
 def in_variable(name: str) -> str:
     """``name`` as it stands in the name of an environment variable."""
     return re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
-def _own(
-    name: str,
-    type_: str,
-    default: Any,
-    read: Callable[[str], Any],
-    help_: str,
-    also: tuple[str, ...] = (),
-    secret: bool = False,
-) -> Declared:
-    variable = VARIABLE_PREFIX + name.upper()
-    return Declared(PREFIX + name, variable, type_, default, help_, read, also=also, secret=secret)
-
-
-OWN = (
-    _own(
-        "details",
-        "never|local|authorized|always",
-        "local",
-        one_of(*DETAILS),
-        "Who sees more than names and statuses at /health/detailed: nobody; clients on loopback or"
-        " a private address; those with the permission health:details; everybody.",
-    ),
-    _own(
-        "token",
-        "secret",
-        None,
-        token,
-        "Who sends it, as Authorization: Bearer or X-Health-Token, sees the details and the"
-        " metrics, unless that is never.",
-        secret=True,
-    ),
-    _own(
-        "behind_proxy",
-        "bool",
-        False,
-        flag,
-        "Whether all clients come through a proxy. Then a private address is local only as the"
-        " proxy names it in X-Forwarded-For, so the server must trust it (trusted_proxy).",
-    ),
-    _own(
-        "metrics",
-        "never|local|always",
-        "local",
-        one_of(*METRICS),
-        "Who may read /metrics: nobody (there is no such page); clients on loopback or a private"
-        " address; everybody.",
-    ),
-    _own("status_page", "bool", True, flag, "Whether there is a page for people at /status."),
-    _own(
-        "background",
-        "bool",
-        True,
-        flag,
-        "Run the checks in the background. false runs them at the request, for tests and tiny"
-        " applications.",
-    ),
-    _own("disabled", "names", (), names, "Checks that are not run."),
-    _own("disabled_plugins", "names", (), names, "Plugins that are not loaded."),
-    _own(
-        "load_entry_points",
-        "bool",
-        True,
-        flag,
-        "Load the installed plugins of the entry-point group combine_health.",
-    ),
-    _own("version", "str", None, str.strip, "What /health/detailed shows as the version."),
-    _own(
-        "environment",
-        "str",
-        None,
-        str.strip,
-        "What /health/detailed shows as the environment.",
-        also=("ENVIRONMENT",),
-    ),
-    _own(
-        "maintenance_file",
-        "path",
-        None,
-        file,
-        "The file that puts the service into maintenance: all processes that share it obey it."
-        " Without it combine-health-maintenance.json in the temporary folder; two applications on"
-        " one machine need one each.",
-    ),
-    _own(
-        "saturated_after",
-        "seconds",
-        60.0,
-        wait,
-        "Not ready once all worker threads of the server have been busy, with requests waiting, for"
-        " so long.",
-    ),
-    _own(
-        "stuck_after",
-        "seconds",
-        600.0,
-        wait,
-        "Not alive once requests wait and no worker thread has finished one for so long.",
-    ),
+OWN = tuple(
+    DeclaredSetting(
+        PREFIX + one.name,
+        VARIABLE_PREFIX + one.name.upper(),
+        one.type,
+        one.default,
+        one.help,
+        one.read,
+        also=("ENVIRONMENT",) if one.name == "environment" else (),
+        secret=one.secret,
+    )
+    for one in options_of(HealthSettings)
 )
-
-PER_CHECK: dict[str, tuple[str, Callable[[str], Any], str]] = {
-    "timeout": ("seconds", seconds, "Time after which a run counts as failed."),
-    "interval": ("seconds", seconds, "Time from one run to the next."),
-    "fall": ("int", count, "Failures in a row that make the check failing."),
-    "rise": ("int", count, "Passes in a row that make a failing check healthy."),
-    "critical": ("bool", flag, "Whether the check decides readiness."),
-}
-
+PER_CHECK = {one.name: one for one in options_of(CheckOverrides)}
 
 SERVER_OWN = (
-    Declared(
+    DeclaredSetting(
         "listen",
         "LISTEN",
         "host[:port] ...",
@@ -167,7 +182,7 @@ SERVER_OWN = (
         str.strip,
         SERVER,
     ),
-    Declared(
+    DeclaredSetting(
         "port",
         "PORT",
         "int",
@@ -176,7 +191,7 @@ SERVER_OWN = (
         str.strip,
         SERVER,
     ),
-    Declared(
+    DeclaredSetting(
         "drain_seconds",
         VARIABLE_PREFIX + "DRAIN_SECONDS",
         "seconds",
@@ -185,7 +200,7 @@ SERVER_OWN = (
         wait_or_none,
         SERVER,
     ),
-    Declared(
+    DeclaredSetting(
         "stop_timeout",
         VARIABLE_PREFIX + "STOP_TIMEOUT",
         "seconds",
@@ -194,16 +209,16 @@ SERVER_OWN = (
         wait_or_none,
         SERVER,
     ),
-    Declared(
+    DeclaredSetting(
         "queue_limit",
         VARIABLE_PREFIX + "QUEUE_LIMIT",
         "int",
         None,
         "Requests that may wait for a worker thread; 100 a thread if not set. Those beyond get 503.",
-        some,
+        positive,
         SERVER,
     ),
-    Declared(
+    DeclaredSetting(
         "trusted_proxy",
         VARIABLE_PREFIX + "TRUSTED_PROXY",
         "addresses, networks, names",
@@ -216,18 +231,17 @@ SERVER_OWN = (
 )
 
 
-def per_check(name: str, setting: str) -> Declared:
-    """The setting ``combine_health.check.<name>.<setting>``."""
-    type_, read, help_ = PER_CHECK[setting]
-    variable = f"{VARIABLE_PREFIX}CHECK_{in_variable(name)}_{setting.upper()}"
-    key = f"{CHECK}{name}.{setting}"
-    return Declared(key, variable, type_, None, help_, read)
+def of_check(name: str, one: Option) -> DeclaredSetting:
+    """The setting ``combine_health.check.<name>.<option>``."""
+    variable = f"{VARIABLE_PREFIX}CHECK_{in_variable(name)}_{one.name.upper()}"
+    key = f"{CHECK}{name}.{one.name}"
+    return DeclaredSetting(key, variable, one.type, None, one.help, one.read, secret=one.secret)
 
 
-def group(name: str) -> Declared:
+def of_group(name: str) -> DeclaredSetting:
     """The setting ``combine_health.group.<name>``."""
     variable = f"{VARIABLE_PREFIX}GROUP_{in_variable(name)}"
     help_ = (
         "Checks that decide /health/ready/NAME; instead of those that name the group themselves."
     )
-    return Declared(f"{GROUP}{name}", variable, "names", None, help_, names)
+    return DeclaredSetting(f"{GROUP}{name}", variable, "names", None, help_, names)

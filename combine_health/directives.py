@@ -10,10 +10,10 @@ from pyramid.exceptions import ConfigurationError
 
 from combine_health.checks import BUILT_IN
 from combine_health.checks.configured import USE
-from combine_health.checks.options import options_of
 from combine_health.engine.check import NAME, Check, CheckFunction, CheckKind
 from combine_health.engine.plugins import Plugins
 from combine_health.engine.registry import health_of
+from combine_health.options import options_of
 from combine_health.settings import HealthEnvironmentError
 
 log = logging.getLogger("combine_health")

@@ -3,9 +3,8 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 from pyramid.exceptions import ConfigurationError
@@ -19,20 +18,20 @@ from combine_health.declarations import (
     PREFIX,
     SERVER_OWN,
     VARIABLE_PREFIX,
-    Declared,
-    group,
+    DeclaredSetting,
+    HealthSettings,
     in_variable,
-    per_check,
+    of_check,
+    of_group,
 )
 from combine_health.engine.check import NAME
-from combine_health.engine.maintenance import default_file
-from combine_health.setting_values import MASK, Secret
+from combine_health.options import MASK
 
 __all__ = [
-    "Declared",
+    "DeclaredSetting",
     "HealthEnvironmentError",
     "HealthSettings",
-    "Resolved",
+    "ResolvedSetting",
     "declared",
     "in_variable",
     "read_server",
@@ -51,65 +50,26 @@ class HealthEnvironmentError(ConfigurationError):  # type: ignore[misc]  # Pyram
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedSetting:
     """A setting's value and its source: ``environment``, ``ini`` or ``default``."""
 
-    declared: Declared
+    declared: DeclaredSetting
     value: Any
     source: str
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HealthSettings:
-    """The settings of one application, typed."""
-
-    details: str = "local"
-    token: Secret | None = None
-    behind_proxy: bool = False
-    metrics: str = "local"
-    status_page: bool = True
-    background: bool = True
-    disabled: tuple[str, ...] = ()
-    disabled_plugins: tuple[str, ...] = ()
-    load_entry_points: bool = True
-    version: str | None = None
-    environment: str | None = None
-    maintenance_file: Path | None = None
-    saturated_after: float = 60.0
-    stuck_after: float = 600.0
-    overrides: Mapping[tuple[str, str], Any] = field(default_factory=dict)
-    """What ``combine_health.check.NAME.timeout`` and such say, by ``(NAME, "timeout")``."""
-    built_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What ``combine_health.check.NAME.use`` and the options beside it say, by ``NAME``."""
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What ``combine_health.group.NAME`` says, by the name."""
-
-    @property
-    def maintenance_path(self) -> Path:
-        """Where the maintenance file is, if there is one."""
-        return self.maintenance_file or default_file()
-
-    def overrides_of(self, name: str) -> dict[str, Any]:
-        """The overrides for the check ``name``: timeout, interval, fall, rise, critical."""
-        return {
-            setting: value
-            for (check, setting), value in self.overrides.items()
-            if check == in_variable(name)
-        }
-
-
-def declared() -> list[Declared]:
+def declared() -> list[DeclaredSetting]:
     """Every setting of the add-on; those per check or group stand with NAME in place of a name."""
-    checks = [per_check("NAME", setting) for setting in PER_CHECK]
-    return [*OWN, *checks, *configured.examples(), group("NAME"), *SERVER_OWN]
+    checks = [of_check("NAME", one) for one in PER_CHECK.values()]
+    return [*OWN, *checks, *configured.examples(), of_group("NAME"), *SERVER_OWN]
 
 
 def resolve(
     ini: Mapping[str, Any],
     environ: Mapping[str, str] | None = None,
     server: Mapping[str, Any] | None = None,
-) -> list[Resolved]:
+) -> list[ResolvedSetting]:
     """Every setting with its value and where that came from; named ones only where set.
 
     ``ini`` is the application's section, ``server`` the section ``[server:main]``.
@@ -167,7 +127,9 @@ def read_server(ini: Mapping[str, Any], environ: Mapping[str, str] | None = None
     return {row.declared.name: row.value for row in rows}
 
 
-def _resolve(one: Declared, ini: Mapping[str, Any], environ: Mapping[str, str]) -> Resolved:
+def _resolve(
+    one: DeclaredSetting, ini: Mapping[str, Any], environ: Mapping[str, str]
+) -> ResolvedSetting:
     given, source, where = None, "default", ""
     for variable in (one.variable, *one.also):
         if environ.get(variable, "").strip():
@@ -177,13 +139,13 @@ def _resolve(one: Declared, ini: Mapping[str, Any], environ: Mapping[str, str]) 
         if one.name in ini:
             given, source, where = ini[one.name], "ini", one.name
     if given is None or (one.default is None and not _as_text(given).strip()):
-        return Resolved(one, one.default, "default")
+        return ResolvedSetting(one, one.default, "default")
     try:
         value = one.read(_as_text(given))
     except ValueError as error:
         shown = MASK if one.secret else repr(_as_text(given))
-        return Resolved(one, one.default, source, f"{where} is {shown}: {error}")
-    return Resolved(one, value, source)
+        return ResolvedSetting(one, one.default, source, f"{where} is {shown}: {error}")
+    return ResolvedSetting(one, value, source)
 
 
 def _as_text(given: Any) -> str:
@@ -203,23 +165,23 @@ _OF_KUBERNETES = re.compile(rf"{VARIABLE_PREFIX}(SERVICE_(HOST|PORT)|PORT$|PORT_
 _VARIABLE_OF_GROUP = re.compile(rf"{VARIABLE_PREFIX}GROUP_(?P<name>[A-Z0-9_]+)")
 
 
-def _named(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[Declared]:
+def _named(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[DeclaredSetting]:
     """The settings of single checks and groups that are set anywhere."""
-    found: dict[str, Declared] = {}  # by variable: a-b and a_b are the same there
+    found: dict[str, DeclaredSetting] = {}  # by variable: a-b and a_b are the same there
     for key in map(str, ini):
         name, _, setting = key.removeprefix(CHECK).rpartition(".")
         if key.startswith(CHECK) and setting in PER_CHECK and name:
-            one = per_check(name, setting)
+            one = of_check(name, PER_CHECK[setting])
             found[one.variable] = one
         elif key.startswith(GROUP) and NAME.fullmatch(key.removeprefix(GROUP)):
-            one = group(key.removeprefix(GROUP))
+            one = of_group(key.removeprefix(GROUP))
             found[one.variable] = one
     for variable in environ:
         if match := _VARIABLE_OF_CHECK.fullmatch(variable):
-            one = per_check(match["name"].lower(), match["setting"].lower())
+            one = of_check(match["name"].lower(), PER_CHECK[match["setting"].lower()])
             found.setdefault(variable, one)
         elif match := _VARIABLE_OF_GROUP.fullmatch(variable):
-            found.setdefault(variable, group(match["name"].lower()))
+            found.setdefault(variable, of_group(match["name"].lower()))
     for one in configured.accepted(ini, environ):
         if one.name in ini or environ.get(one.variable, "").strip():
             found[one.variable] = one

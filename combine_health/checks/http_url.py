@@ -12,9 +12,8 @@ from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from combine_health.checks.network import REMEDIES, Deadline, Stream, connect, explain
-from combine_health.checks.options import option, require, size, text
 from combine_health.engine.check import HealthResult, Status
-from combine_health.setting_values import wait
+from combine_health.options import option, require, size, text, wait
 
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9._:%~-]+")  # names, and IPv6 addresses with their zone

@@ -9,9 +9,8 @@ from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
-from combine_health.checks.options import option, percent, require, size, text
 from combine_health.engine.check import HealthResult
-from combine_health.setting_values import wait
+from combine_health.options import option, percent, require, size, text, wait
 
 
 @dataclass(frozen=True, slots=True)

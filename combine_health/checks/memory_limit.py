@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from combine_health.checks.options import option, percent, require
 from combine_health.engine.check import HealthResult
+from combine_health.options import option, percent, require
 
 # Version 1 writes "no limit" as the largest number of whole pages in 63 bits.
 _NO_LIMIT = 2**62

@@ -10,9 +10,8 @@ from socket import EAI_AGAIN, gaierror
 from time import monotonic, perf_counter
 from typing import Any, ClassVar
 
-from combine_health.checks.options import option, port, require, text
 from combine_health.engine.check import HealthResult, Status
-from combine_health.setting_values import names, wait
+from combine_health.options import names, option, port, require, text, wait
 
 REMEDIES: Mapping[str, str] = {
     "unknown_host": "Check the name and the DNS server: getent hosts NAME.",

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from combine_health.checks.network import REMEDIES, Deadline, connect, explain, problems_of
-from combine_health.checks.options import days, option, port, require, text
 from combine_health.engine.check import HealthResult
-from combine_health.setting_values import flag, wait
+from combine_health.options import days, flag, option, port, require, text, wait
 
 _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0xA0, 0x17, 0x18
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)

@@ -13,8 +13,8 @@ from combine_health.cli.finding import Finding
 from combine_health.engine.check import Check
 from combine_health.engine.plugins import GROUP
 from combine_health.engine.registry import HealthRegistry
-from combine_health.setting_values import MASK
-from combine_health.settings import Resolved, resolve
+from combine_health.options import MASK
+from combine_health.settings import ResolvedSetting, resolve
 
 HELP = "checks, kinds, settings"
 
@@ -73,7 +73,7 @@ def _settings(ini: Mapping[str, Any]) -> list[str]:
     return [_setting(row) for row in resolve(ini)]
 
 
-def _setting(row: Resolved) -> str:
+def _setting(row: ResolvedSetting) -> str:
     value = row.value
     if row.declared.secret and value is not None:
         value = MASK

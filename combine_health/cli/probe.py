@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from combine_health.checks.http_url import Exchange, HttpUrl, get, parse
 from combine_health.checks.network import Deadline, explain
 from combine_health.cli.finding import Finding, InputError, sentence
-from combine_health.setting_values import wait
+from combine_health.options import wait
 
 HELP = "ask a running service (exit 0 or 1), for Docker and Kubernetes"
 TOKEN = "COMBINE_HEALTH_TOKEN"  # noqa: S105 - the variable's name

@@ -5,8 +5,8 @@ from pyramid.exceptions import ConfigurationError
 
 from combine_health import HealthEnvironmentError
 from combine_health.checks import BUILT_IN, DiskSpace
-from combine_health.checks.options import options_of, percent, size
 from combine_health.engine.registry import health_of
+from combine_health.options import options_of, percent, size
 from combine_health.settings import declared, resolve
 from combine_health.testing import HealthApp, closed_port, leaks
 

@@ -1,0 +1,215 @@
+"""Options: declared as fields of a dataclass, given as text in the ini file and the environment.
+
+The readers in this module turn that text into a value. Each raises `ValueError` whose message tells
+the operator what to write.
+"""
+
+import hmac
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, dataclass, field, fields
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+MASK = "********"
+SHORTEST_TOKEN = 16  # characters
+
+_TRUE = {"true", "yes", "on", "1", "t", "y"}
+_FALSE = {"false", "no", "off", "0", "f", "n"}
+_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: ``type`` is for tables, ``read`` is its reader, ``help`` says what it is for."""
+
+    name: str
+    type: str
+    read: Callable[[str], Any]
+    default: Any
+    help: str
+    secret: bool
+    required: bool
+
+
+def option(
+    type_: str,
+    read: Callable[[str], Any],
+    help_: str,
+    default: Any = MISSING,
+    *,
+    secret: bool = False,
+) -> Any:
+    """Declare a dataclass field as an option. A secret one is left out of ``repr``."""
+    metadata = {"type": type_, "read": read, "help": help_, "secret": secret}
+    return field(default=default, repr=not secret, metadata=metadata)
+
+
+def options_of(declaring: Any) -> Iterator[Option]:
+    """The options of a dataclass, in the order of its fields; other fields are skipped."""
+    for one in fields(declaring):
+        if one.metadata:
+            required = one.default is MISSING
+            default = None if required else one.default
+            yield Option(one.name, default=default, required=required, **one.metadata)
+
+
+def require(problems: Iterator[str]) -> None:
+    """Raise `ValueError` with all ``problems``, if there are any."""
+    if found := list(problems):
+        raise ValueError("; ".join(found))
+
+
+class Secret:
+    """A secret text that prints as a mask, in a traceback, a table or a log line."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the secret itself."""
+        return self._value
+
+    def matches(self, given: str) -> bool:
+        """Whether ``given`` is the secret; compared in constant time."""
+        return hmac.compare_digest(given.encode(errors="replace"), self._value.encode())
+
+    def __repr__(self) -> str:
+        return MASK
+
+
+def flag(text: str) -> bool:
+    """Read true or false."""
+    word = text.strip().lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError("write true or false")
+    return word in _TRUE
+
+
+def text(value: str) -> str:
+    """Read any text except an empty one."""
+    value = value.strip()
+    if not value:
+        raise ValueError("write something")
+    return value
+
+
+def names(value: str) -> tuple[str, ...]:
+    """Read names separated by spaces or commas; duplicates are dropped."""
+    return tuple(dict.fromkeys(value.replace(",", " ").split()))
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Make the reader of an option that is one of ``words``."""
+
+    def read(value: str) -> str:
+        word = value.strip().lower()
+        if word not in words:
+            raise ValueError(f"write one of {', '.join(words)}")
+        return word
+
+    return read
+
+
+def file(value: str) -> Path:
+    """Read an absolute path; ``~`` is the user's home."""
+    try:
+        path = Path(value.strip()).expanduser()
+    except RuntimeError:
+        raise ValueError("write an absolute path; this user has no home") from None
+    if not path.is_absolute() or "\0" in value:
+        raise ValueError("write an absolute path")
+    return path
+
+
+def token(value: str) -> Secret:
+    """Read a secret that fits into a header."""
+    value = value.strip()
+    if len(value) < SHORTEST_TOKEN or not value.isascii() or not value.isprintable():
+        raise ValueError(
+            f"write at least {SHORTEST_TOKEN} random letters and digits, such as what"
+            " python -c 'import secrets; print(secrets.token_urlsafe())' prints"
+        )
+    if " " in value:
+        raise ValueError("write it without spaces")
+    return Secret(value)
+
+
+def count(value: str) -> int:
+    """Read a whole number."""
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError("write a whole number") from None
+
+
+def positive(value: str) -> int:
+    """Read a whole number above 0."""
+    number = count(value)
+    if number < 1:
+        raise ValueError("write a whole number above 0")
+    return number
+
+
+def port(value: str) -> int:
+    """Read a TCP port."""
+    word = value.strip()
+    if not (word.isascii() and word.isdigit() and 1 <= int(word) <= 65535):
+        raise ValueError("write a port from 1 to 65535")
+    return int(word)
+
+
+def seconds(value: str) -> float:
+    """Read a number of seconds."""
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError("write a number of seconds, such as 2 or 0.5") from None
+
+
+def wait(value: str) -> float:
+    """Read a number of seconds above 0."""
+    number = seconds(value)
+    if not (isfinite(number) and number > 0):
+        raise ValueError("write a number of seconds above 0")
+    return number
+
+
+def wait_or_none(value: str) -> float:
+    """Read a number of seconds; 0 means no waiting."""
+    number = seconds(value)
+    if not (isfinite(number) and number >= 0):
+        raise ValueError("write a number of seconds, 0 for none")
+    return number
+
+
+def days(value: str) -> float:
+    """Read a number of days, 0 or more."""
+    return _decimal(value, "write a number of days, such as 21")
+
+
+def size(value: str) -> int:
+    """Read a number of bytes; K, M, G and T are powers of 1024."""
+    word = value.strip().lower().removesuffix("b").removesuffix("i")
+    unit = word[-1:] if word[-1:] in _UNITS else ""
+    return int(_decimal(word.removesuffix(unit), "write bytes, such as 500M or 2G") * _UNITS[unit])
+
+
+def percent(value: str) -> float:
+    """Read a number from 0 to 100, with or without the sign."""
+    number = _decimal(value.strip().removesuffix("%"), "write a percentage, such as 5")
+    if number > 100:
+        raise ValueError("write a percentage from 0 to 100")
+    return number
+
+
+def _decimal(value: str, otherwise: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError(otherwise) from None
+    if not isfinite(number) or number < 0:
+        raise ValueError(otherwise)
+    return number
