@@ -27,16 +27,15 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     """
     # Imported here, so that a missing extra is named before one of them misses it.
     require_core()
-    from combine_core.database.counted_pool import open_connections
-    from combine_core.database.leaks import start_leak_watch
-    from combine_core.database.ready import with_database
+    from combine_core.database.pool import open_connections, start_leak_watch
     from combine_core.llm import providers_of
     from combine_core.observe import configure_logging
     from combine_core.observe.memory import start_memory_watch
+    from combine_core.postgres import with_database
     from combine_core.runs.worker import make_worker
     from combine_core.settings import SETTINGS_KEY, load_all
     from combine_core.settings.core import CoreSettings
-    from combine_core.settings.started import ServiceStarted
+    from combine_core.web import ServiceStarted
 
     ini = global_config.get("__file__")
     serving = global_config.get("__script__") == "pserve"

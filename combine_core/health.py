@@ -26,11 +26,16 @@ from uuid import UUID
 import psycopg2
 
 from combine_core.database import engine_of
-from combine_core.database.budget import ROOM, Appetite, Budget
-from combine_core.database.counted_pool import CountedPool
-from combine_core.database.foreign_keys import WITHOUT_INDEX, without_index
+from combine_core.database.inspection import (
+    ROOM,
+    WITHOUT_INDEX,
+    Appetite,
+    Budget,
+    ProbeConnection,
+    without_index,
+)
 from combine_core.database.migrations import head_revision, known_revisions
-from combine_core.database.probe import ProbeConnection
+from combine_core.database.pool import CountedPool
 from combine_core.database.undo import PARENTS, TABLE_EXISTS, UnknownHistoryError, ways_back
 from combine_core.postgres.diagnosis import REMEDIES, RESOLUTION, Watch, explain_error
 from combine_core.runs.jobs import QUEUE

@@ -3,7 +3,6 @@
 ``combine_core.database.load_models`` finds it by its entry point.
 """
 
-from combine_core.database import model as database
 from combine_core.documents import model as documents
 from combine_core.lines import model as lines
 from combine_core.projects import model as projects
@@ -11,4 +10,4 @@ from combine_core.runs import model as runs
 from combine_core.sources import model as sources
 from combine_core.users import model as users
 
-__all__ = ["database", "documents", "lines", "projects", "runs", "sources", "users"]
+__all__ = ["documents", "lines", "projects", "runs", "sources", "users"]

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from combine_core.cli.errors import explaining
 from combine_core.cli.ini import application_keys
 from combine_core.database import make_engine, make_sessions
-from combine_core.database.ready import with_database
+from combine_core.postgres import with_database
 from combine_core.settings import LoadedSettings, load_all
 from combine_core.settings.core import CoreSettings
 

@@ -22,8 +22,7 @@ def worker(ini: str, concurrency: int | None) -> None:
     from pyramid.paster import setup_logging
 
     from combine_core.cli.service import open_service
-    from combine_core.database.counted_pool import open_connections
-    from combine_core.database.leaks import start_leak_watch
+    from combine_core.database.pool import open_connections, start_leak_watch
     from combine_core.llm import provider_registry
     from combine_core.observe import configure_logging
     from combine_core.observe.memory import start_memory_watch

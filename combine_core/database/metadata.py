@@ -63,3 +63,14 @@ class Identified:
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id, sort_order=-2)
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now(), sort_order=-1)
+
+
+class Undo(Model):
+    """How one applied revision is undone."""
+
+    __tablename__ = "schema_undo"
+
+    revision: Mapped[str] = mapped_column(primary_key=True)
+    down_revision: Mapped[str | None]
+    title: Mapped[str]
+    statements: Mapped[str]

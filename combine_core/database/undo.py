@@ -27,7 +27,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Dialect, delete, select, text
 from sqlalchemy.dialects.postgresql import insert, psycopg2
 
-from combine_core.database.model import Undo
+from combine_core.database.metadata import Undo
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import psycopg2
 from sqlalchemy import URL
 
-from combine_core.database.probe import ProbeConnection
+from combine_core.database.inspection import ProbeConnection
 from combine_core.postgres.diagnosis.causes import Cause, Diagnosis
 from combine_core.postgres.diagnosis.errors import explain_error
 from combine_core.postgres.diagnosis.probe import diagnose

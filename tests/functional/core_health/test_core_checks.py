@@ -13,7 +13,7 @@ import pytest
 from webtest import TestApp
 
 from combine_core.database import engine_of, new_id
-from combine_core.database.foreign_keys import WITHOUT_INDEX, ForeignKey, without_index
+from combine_core.database.inspection import WITHOUT_INDEX, ForeignKey, without_index
 from combine_core.database.migrations import head_revision
 from tests.conftest import MakeDatabase
 

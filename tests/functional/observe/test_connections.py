@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from combine_core.database import counted_pool
-from combine_core.database.leaks import LeakWatch
+from combine_core.database import pool
+from combine_core.database.pool import LeakWatch
 from combine_core.observe.context import working_at
 
 
@@ -23,7 +23,7 @@ def clock(monkeypatch):
             return self.now
 
     clock = Clock()
-    monkeypatch.setattr(counted_pool, "time", clock)
+    monkeypatch.setattr(pool, "time", clock)
     return clock
 
 
@@ -124,14 +124,14 @@ def test_a_used_up_pool_names_who_uses_it(make, lines):
 
 
 def test_open_connections_are_those_of_all_pools(make):
-    before = counted_pool.open_connections()
+    before = pool.open_connections()
     one, other = make(), make()
     with one.connect(), one.connect(), other.connect():
-        assert counted_pool.open_connections() == before + 3
-    assert counted_pool.open_connections() == before + 3  # lying ready
+        assert pool.open_connections() == before + 3
+    assert pool.open_connections() == before + 3  # lying ready
     one.dispose()
     other.dispose()
-    assert counted_pool.open_connections() == before
+    assert pool.open_connections() == before
 
 
 def test_who_makes_a_connection_waits_for_none_of_ours(make):

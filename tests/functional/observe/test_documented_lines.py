@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from combine_core.database.leaks import LeakWatch
+from combine_core.database.pool import LeakWatch
 from combine_core.llm import ProviderError
 from combine_core.observe.memory import MemoryWatch, Reading
 from combine_core.observe.provider_calls import provider_call

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from combine_core.observe.cgroup import Group, tightest_group
+from combine_core.observe.memory import Group, tightest_group
 
 MIB = 2**20
 NO_LIMIT_V1 = 9223372036854771712

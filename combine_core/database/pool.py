@@ -1,4 +1,4 @@
-"""A connection pool that knows who waits for it, and who holds its connections since when."""
+"""The connection pool: it counts the callers that wait, and knows who holds each connection since when."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 
+from combine_core.observe.background import repeat
 from combine_core.observe.context import current_work
 
 log = logging.getLogger(__name__)
 
 # Holders that a line names.
 _NAMED = 5
+LEAK_INTERVAL_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -148,3 +150,46 @@ def pools() -> Iterable[CountedPool]:
 def open_connections() -> int:
     """How many connections to the database this process has open in its pools."""
     return sum(pool.checkedout() + pool.checkedin() for pool in pools())
+
+
+class LeakWatch:
+    """Logs each connection that is held for too long, once, with who holds it.
+
+    :param seconds: how long is too long
+    :param pools: the pools to look at
+    """
+
+    def __init__(self, seconds: float, pools: Callable[[], Iterable[CountedPool]] = pools) -> None:
+        self._seconds = seconds
+        self._pools = pools
+        self._reported: weakref.WeakKeyDictionary[CountedPool, frozenset[Holder]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def look(self) -> None:
+        """Look once."""
+        for pool in self._pools():
+            late = frozenset(one for one in pool.holders() if one.seconds >= self._seconds)
+            for holder in late - self._reported.get(pool, frozenset()):
+                _warn(holder)
+            self._reported[pool] = late
+
+
+def _warn(holder: Holder) -> None:
+    log.warning(
+        "possible connection leak: a database connection is held by %s",
+        holder,
+        extra={
+            "route": holder.route,
+            "request_id": holder.request_id,
+            "duration": round(holder.seconds * 1000, 1),
+        },
+    )
+
+
+def start_leak_watch(seconds: float) -> None:
+    """Look every few seconds, on a daemon thread; one for the process, however often this is called.
+
+    For processes that serve or work; a command that ends soon needs none.
+    """
+    repeat("combine-leak-watch", LeakWatch(seconds).look, LEAK_INTERVAL_S)
