@@ -137,5 +137,5 @@ def test_the_words_of_the_runbook_find_them(all_lines):
     for line in all_lines.text():
         slow = re.search("slow|timeout", line, re.IGNORECASE)
         memory = re.search("memory", line, re.IGNORECASE)
-        told = re.search(r"combine_core\.(access|database\.leaks)|combine_health|N\+1| INFO ", line)
+        told = re.search(r"combine_core\.access|connection leak|combine_health|N\+1| INFO ", line)
         assert slow or memory or told, line
