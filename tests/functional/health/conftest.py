@@ -1,4 +1,4 @@
-"""A Pyramid application that has nothing but the health add-on."""
+"""A Pyramid application that includes only the health add-on."""
 
 import pytest
 from pyramid.config import Configurator
@@ -9,7 +9,7 @@ from combine_health.engine.registry import health_of
 
 @pytest.fixture
 def make_app(tmp_path):
-    """Make one; its checks run at the request, and its maintenance file is its own."""
+    """Make an application with its own maintenance file; its checks run at the request."""
     made = []
 
     def make_app(setup=lambda config: None, **settings):

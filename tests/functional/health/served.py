@@ -1,4 +1,4 @@
-"""A real server process, and a client that sends exactly the bytes it is told to."""
+"""A real server process, and a client that sends exactly the given bytes."""
 
 import json
 import os
@@ -25,7 +25,7 @@ APP = """
     NEVER = threading.Event()
 
     def hold(request):
-        # Opening a named pipe waits for the other side: the test knows when this thread is here.
+        # Opening a named pipe waits for the other side, so the test knows when this line runs.
         with open(Path(request.registry.settings["gates"], request.params["gate"]), "rb") as gate:
             gate.read()
         return Response("held")
@@ -130,7 +130,7 @@ class Served:
 
     @contextmanager
     def held(self, count=2):
-        """``count`` requests that occupy a worker thread each, until the end of the block."""
+        """Occupy ``count`` worker threads with a request each until the end of the block."""
         connections = [self.connect() for _ in range(count)]
         pipes = []
         try:
@@ -147,7 +147,7 @@ class Served:
                 connection.close()
 
     def end(self, number=signal.SIGTERM):
-        """Send the signal; returns the exit status. Raises when it takes longer than `PATIENCE`."""
+        """Send the signal and return the exit status; raise after `PATIENCE` seconds."""
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
 
@@ -211,14 +211,14 @@ class Connection:
         self.rest += data
 
     def everything(self):
-        """Whatever comes until the server closes."""
+        """Return all bytes until the server closes the connection."""
         data = self.rest
         while chunk := self.socket.recv(65536):
             data += chunk
         return data
 
     def silent(self, seconds=0.3):
-        """Whether nothing comes for so long. The server has to show that it does not answer."""
+        """Whether no byte comes within this time."""
         self.socket.settimeout(seconds)
         try:
             return not self.rest and not self.socket.recv(1, socket.MSG_PEEK)
@@ -228,7 +228,7 @@ class Connection:
             self.socket.settimeout(PATIENCE)
 
     def ended(self):
-        """Whether the server has closed, without a further byte."""
+        """Whether the server closes the connection without a further byte."""
         return self.rest == b"" and self.socket.recv(1) == b""
 
 

@@ -1,4 +1,4 @@
-"""The endpoints, in a Pyramid application that has nothing but the add-on."""
+"""The endpoints, in a Pyramid application that includes only the add-on."""
 
 import json
 import threading
@@ -108,7 +108,7 @@ def test_a_result_too_old_is_unknown_and_not_ready(database):
     start_health(app.app.registry)
     assert runner.wait_until(lambda: runner.reading("database").passing, 10)
     assert app.get("/health/ready").json == {"status": "ready", "database": "connected"}
-    runner.stop()  # a scheduler that died: nothing renews the result
+    runner.stop()  # as if the scheduler had died: no check renews its result
     time.advance(7)
     assert app.get("/health/ready", status=503).json == {
         "status": "unavailable",
@@ -116,7 +116,7 @@ def test_a_result_too_old_is_unknown_and_not_ready(database):
     }
 
 
-def test_what_is_not_critical_leaves_ready_as_it_is(database):
+def test_checks_that_are_not_critical_do_not_decide_readiness(database):
     def setup(config):
         config.add_health_check("database", database, words=WORDS)
         config.add_health_check("worker", Switch(False), critical=False)
@@ -135,7 +135,7 @@ def test_degraded_is_ready(app, database):
     assert full["checks"]["database"]["cause"] == "slow"
 
 
-def test_info_decides_nothing():
+def test_info_checks_decide_nothing():
     app = make(lambda config: config.add_health_check("news", Switch(False), kind="info"))
     assert app.get("/health/detailed", extra_environ=LOCAL).json["status"] == "healthy"
 
@@ -245,7 +245,7 @@ class Policy:
         self.answer = answer
 
     def identity(self, request):
-        raise AssertionError("nobody asks who it is")
+        raise AssertionError("the identity was asked for")
 
     authenticated_userid = identity
 
@@ -363,7 +363,7 @@ def test_including_twice_is_harmless():
     assert make(setup).get("/health/ready").json == {"status": "ready"}
 
 
-def test_it_can_be_looked_up():
+def test_a_check_is_introspectable():
     with Configurator(settings=AT_REQUEST) as config:
         config.include("combine_health")
         config.add_health_check("redis", Switch(), timeout=0.5)
@@ -374,7 +374,7 @@ def test_it_can_be_looked_up():
     assert found["introspectable"]["timeout"] == 0.5
 
 
-def test_too_late():
+def test_checks_cannot_be_added_after_the_start():
     config = Configurator(settings=AT_REQUEST)
     config.include("combine_health")
     app = TestApp(config.make_wsgi_app())
@@ -498,7 +498,7 @@ def test_names_that_no_check_can_have(name):
 
 
 @pytest.mark.parametrize("name", ["a", "a-b_c", "a" * 64, "maintenance", "observe", "constructor"])
-def test_names_that_are_fine(name):
+def test_names_that_a_check_can_have(name):
     app = make(lambda config: config.add_health_check(name, Switch()))
     assert app.get(f"/health/ready?check={name}").json["checks"] == {name: "healthy"}
     assert name in app.get("/status", extra_environ=LOCAL).text

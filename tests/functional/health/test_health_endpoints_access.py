@@ -1,4 +1,4 @@
-"""Who sees details: by address, proxy, token and permission."""
+"""Which clients see details: by address, proxy, token and permission."""
 
 import pytest
 from pyramid.authorization import ALL_PERMISSIONS, ACLHelper, Allow, Everyone
@@ -47,7 +47,7 @@ def is_full(app, environ):
         ({**LOCAL, "HTTP_FORWARDED": "for=203.0.113.9"}, False),
         ({**LOCAL, "HTTP_FORWARDED": 'for="[fd00::1]:4711";proto=https, For=10.0.0.1'}, True),
         ({**LOCAL, "HTTP_FORWARDED": 'for="[fd00::1]", for=_hidden'}, False),
-        # What a server that clears X-Forwarded-For leaves of a proxy that it does not trust.
+        # The server has removed X-Forwarded-For of a proxy that it does not trust.
         ({**LOCAL, "HTTP_VIA": "1.1 proxy"}, False),
         ({**LOCAL, "HTTP_X_FORWARDED_PROTO": "https"}, False),
         ({**LOCAL, "HTTP_X_REAL_IP": "203.0.113.9"}, False),
@@ -63,7 +63,7 @@ def test_local_clients(make_app, environ, full):
 @pytest.mark.parametrize(
     ("environ", "full"),
     [
-        (LOCAL, False),  # the proxy itself, perhaps, and its header cleared by the server
+        (LOCAL, False),  # may be the proxy itself, whose header the server has removed
         ({"REMOTE_ADDR": "172.18.0.5"}, False),
         ({"REMOTE_ADDR": "172.18.0.1", "HTTP_X_FORWARDED_FOR": "172.18.0.1"}, True),
         ({"REMOTE_ADDR": "203.0.113.9", "HTTP_X_FORWARDED_FOR": "203.0.113.9"}, False),
@@ -76,7 +76,7 @@ def test_behind_a_proxy(make_app, environ, full):
     assert is_full(make_app(with_database, behind_proxy="true"), environ) is full
 
 
-def test_it_is_said_once_what_to_set(make_app, caplog):
+def test_the_log_names_the_missing_setting_once(make_app, caplog):
     app = make_app(with_database, behind_proxy="true")
     for _ in range(3):
         app.get("/health/detailed", extra_environ=LOCAL)
@@ -89,7 +89,7 @@ def test_it_is_said_once_what_to_set(make_app, caplog):
 
 
 @pytest.mark.parametrize(("policy", "full"), [("never", False), ("always", True)])
-def test_none_or_all(make_app, policy, full):
+def test_never_and_always(make_app, policy, full):
     app = make_app(with_database, details=policy)
     for environ in (LOCAL, PUBLIC, {**PUBLIC, "HTTP_X_FORWARDED_FOR": "203.0.113.9"}):
         assert is_full(app, environ) is full
@@ -114,7 +114,7 @@ class Policy:
 @pytest.mark.parametrize(
     ("answer", "full"), [(Allowed("yes"), True), (Denied("no"), False), (RuntimeError(), False)]
 )
-def test_the_authorized(make_app, answer, full):
+def test_authorized_clients(make_app, answer, full):
     def setup(config):
         config.set_security_policy(Policy(answer))
         config.set_default_permission("everything")
@@ -125,8 +125,8 @@ def test_the_authorized(make_app, answer, full):
     assert app.get("/health/ready").json == {"status": "ready"}
 
 
-def test_without_a_security_policy_nobody_is_authorized(make_app, caplog):
-    # Pyramid itself permits everything then.
+def test_without_a_security_policy_no_client_is_authorized(make_app, caplog):
+    # Without a policy Pyramid permits everything.
     app = make_app(with_database, details="authorized", token=TOKEN)
     assert not is_full(app, LOCAL)
     assert "no security policy" in caplog.text
@@ -164,7 +164,7 @@ def test_an_acl_policy_meets_a_context_without_an_acl(make_app):
         ({"HTTP_AUTHORIZATION": f"Bearer {TOKEN[:-1]}"}, False),
         ({"HTTP_X_HEALTH_TOKEN": ""}, False),
         ({"HTTP_X_HEALTH_TOKEN": "\xe9\xff" * 20}, False),
-        ({"QUERY_STRING": f"token={TOKEN}"}, False),  # it would stand in every access log
+        ({"QUERY_STRING": f"token={TOKEN}"}, False),  # access logs would show it
         ({}, False),
     ],
 )
@@ -174,7 +174,7 @@ def test_the_token(make_app, details, headers, full):
     assert is_full(app, {**PUBLIC, **headers}) is full
 
 
-def test_without_a_token_no_header_opens(make_app):
+def test_without_a_configured_token_no_header_helps(make_app):
     app = make_app(with_database)
     for value in ("", "None", "null"):
         assert not is_full(app, {**PUBLIC, "HTTP_X_HEALTH_TOKEN": value})

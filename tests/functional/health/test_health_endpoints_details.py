@@ -37,7 +37,7 @@ def make(make_app, time):
 
 
 def read(app, environ=LOCAL):
-    """The full status, after it was held against its schema."""
+    """Return the full status, validated against its schema."""
     schema = app.get("/health/detailed/schema", status=200)
     validator = jsonschema_rs.validator_for(schema.json)
     answer = app.get("/health/detailed", status=200, extra_environ=environ)
@@ -116,7 +116,7 @@ def test_before_the_first_result(make):
     assert body["checks"]["a"]["history"] == []
 
 
-def test_a_hung_check_and_the_health_of_the_watching(make_app):
+def test_a_hung_check_and_the_state_of_the_checking(make_app):
     gate = threading.Event()
 
     def setup(config):

@@ -1,4 +1,4 @@
-"""application/health+json (draft-inadarei-api-health-check-06): the same facts, negotiated."""
+"""Content negotiation and application/health+json (draft-inadarei-api-health-check-06)."""
 
 import pytest
 
@@ -124,7 +124,7 @@ def test_the_full_status(app, database):
         assert isinstance(entries, list)
 
     database.answer = HealthResult.failing("refused", "no answer")
-    answer = get(app, "/health/detailed", status=503)  # so says the draft
+    answer = get(app, "/health/detailed", status=503)  # the draft demands it
     (taken,) = answer.json["checks"]["database:responseTime"]
     assert taken["status"] == "fail"
     assert taken["output"] == "refused: no answer"
@@ -133,7 +133,7 @@ def test_the_full_status(app, database):
     assert "Start it." in answer.json["notes"]
 
 
-def test_names_and_statuses_for_everybody_else(app, database):
+def test_names_and_statuses_without_details(app, database):
     database.answer = HealthResult.failing("refused", "no answer")
     answer = get(app, "/health/detailed", extra_environ=PUBLIC, status=503)
     assert answer.json == {

@@ -14,7 +14,7 @@ LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 
 
 class Listening:
-    """A plugin that collects what it is told."""
+    """A plugin that collects its events."""
 
     def __init__(self):
         self.changes, self.results = [], []
@@ -44,7 +44,7 @@ def switch(make_switch):
     return make_switch()
 
 
-def test_a_plugin_hears_results_and_changes(make_app, switch):
+def test_a_plugin_receives_results_and_changes(make_app, switch):
     plugin = Listening()
 
     def setup(config):
@@ -77,7 +77,7 @@ def test_a_plugin_hears_results_and_changes(make_app, switch):
     ]
 
 
-def test_one_that_raises_and_one_that_hangs_hide_nothing(make_app, switch, caplog):
+def test_a_listener_that_raises_or_hangs_does_not_affect_the_others(make_app, switch, caplog):
     gate = threading.Event()
 
     class Raising:
@@ -87,7 +87,7 @@ def test_one_that_raises_and_one_that_hangs_hide_nothing(make_app, switch, caplo
 
     class Hanging:
         @hookimpl
-        def combine_health_result(self):  # it need not take the argument
+        def combine_health_result(self):  # the argument is optional
             gate.wait(PATIENCE)
 
     plugin = Listening()

@@ -1,4 +1,4 @@
-"""/metrics: what Prometheus reads; a scrape runs nothing, and holds no text of a check."""
+"""/metrics: a scrape runs no check and contains no text of one."""
 
 import sys
 
@@ -70,7 +70,7 @@ def test_before_any_run(app):
     assert of("database", "last_success_timestamp_seconds") not in samples
 
 
-def test_a_scrape_runs_nothing(make_app):
+def test_a_scrape_runs_no_check(make_app):
     runs = []
     app = make_app(lambda config: config.add_health_check("a", runs.append))
     for _ in range(3):
@@ -153,7 +153,7 @@ def test_formats(app):
         ("never", {**LOCAL, "HTTP_AUTHORIZATION": f"Bearer {TOKEN}"}, 404),
     ],
 )
-def test_who_may_read(make_app, metrics, environ, status):
+def test_which_clients_may_read(make_app, metrics, environ, status):
     app = make_app(metrics=metrics, token=TOKEN)
     answer = app.get("/metrics", status=status, extra_environ=environ)
     if status == 403:
@@ -170,7 +170,7 @@ def test_without_prometheus_client(app, monkeypatch):
     }
 
 
-def test_five_hundred_checks_are_read_quickly(make_app):
+def test_five_hundred_checks(make_app):
     def setup(config):
         for number in range(500):
             config.add_health_check(f"check-{number}", lambda _: True)

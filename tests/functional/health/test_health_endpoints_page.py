@@ -1,4 +1,4 @@
-"""/status: the page for people."""
+"""The page at /status."""
 
 import hashlib
 import re
@@ -20,7 +20,7 @@ HOSTILE = "<script>alert('x')</script>\"&"
 
 
 class Page(HTMLParser):
-    """What a browser would show: text, tags and links; complains about tags that do not match."""
+    """What a browser would show: text, tags and links; fails on tags that do not match."""
 
     def __init__(self, html):
         super().__init__(convert_charrefs=True)
@@ -68,7 +68,7 @@ def app(make_app, make_switch, database):
     return make_app(setup, version="1.2.3")
 
 
-def test_all_there_is_for_those_who_may_see(app, database):
+def test_the_page_with_details(app, database):
     _, page = read(app)
     assert "Degraded" in page.text
     database.answer = HealthResult.failing("refused", "no answer from db:5432")
@@ -91,7 +91,7 @@ def test_all_there_is_for_those_who_may_see(app, database):
     assert page.links == ["https://example.com/runbook#db"]
 
 
-def test_names_and_statuses_for_everybody_else(app, database):
+def test_the_page_without_details(app, database):
     database.answer = HealthResult.failing("refused", "no answer from db:5432")
     _, page = read(app, PUBLIC)
     assert "Unavailable" in page.text
@@ -116,7 +116,7 @@ def test_no_script_and_a_strict_policy(app):
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
 
 
-def test_it_refreshes_itself_and_knows_dark_and_narrow(app):
+def test_it_reloads_itself_and_supports_dark_and_narrow_screens(app):
     answer, _ = read(app)
     assert '<meta http-equiv="refresh" content="10">' in answer.text
     assert '<meta name="viewport"' in answer.text
@@ -124,7 +124,7 @@ def test_it_refreshes_itself_and_knows_dark_and_narrow(app):
     assert '<html lang="en">' in answer.text
 
 
-def test_nothing_that_is_said_becomes_markup(make_app, tmp_path):
+def test_all_texts_are_escaped(make_app, tmp_path):
     def setup(config):
         config.add_health_check(
             "a",

@@ -17,7 +17,7 @@ PATIENCE = 10
 
 @contextmanager
 def served(app, **options):
-    """Serve ``app`` on a free port of loopback; gives a function that asks for details."""
+    """Serve ``app`` on a free port; yield a function that tells whether a request gets details."""
     sockets = {}
     server = create_server(app.app, sockets, host="127.0.0.1", port=0, threads=1, **options)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -41,7 +41,7 @@ def served(app, **options):
     try:
         yield is_full
     finally:
-        # From the loop's own thread: a signal would do it in a process of its own.
+        # On the loop's own thread, as a signal handler would do it in a process of its own.
         server.trigger.pull_trigger(server.task_dispatcher.shutdown)
         server.trigger.pull_trigger(lambda: [one.close() for one in list(sockets.values())])
         thread.join(PATIENCE)
@@ -55,8 +55,8 @@ def test_without_a_proxy(make_app):
         assert is_full()
 
 
-def test_a_server_that_trusts_no_proxy_hides_who_asks(make_app):
-    """waitress removes X-Forwarded-For then: nothing can be told, but for the setting."""
+def test_a_server_that_trusts_no_proxy_hides_the_client(make_app):
+    """waitress removes X-Forwarded-For then, so only the setting reveals the proxy."""
     with served(make_app()) as is_full:
         assert is_full(X_Forwarded_For="203.0.113.9")
         assert not is_full(X_Forwarded_For="203.0.113.9", Via="1.1 haproxy")
@@ -69,12 +69,14 @@ def test_a_server_that_trusts_no_proxy_hides_who_asks(make_app):
 def test_a_server_that_trusts_the_proxy(make_app, behind_proxy):
     with served(make_app(behind_proxy=behind_proxy), **PROXY) as is_full:
         assert not is_full(X_Forwarded_For="203.0.113.9")
-        assert not is_full(X_Forwarded_For="127.0.0.1, 203.0.113.9")  # the first is invented
+        assert not is_full(
+            X_Forwarded_For="127.0.0.1, 203.0.113.9"
+        )  # the client has forged the first
         assert is_full(X_Forwarded_For="10.0.0.7")
         assert is_full() is (behind_proxy == "false")
 
 
-def test_two_proxies_are_to_be_counted(make_app):
+def test_two_proxies_in_a_row(make_app):
     """waitress drops the hops beyond ``trusted_proxy_count``."""
     with served(make_app(behind_proxy="true"), **PROXY, trusted_proxy_count=2) as is_full:
         assert not is_full(X_Forwarded_For="203.0.113.9, 10.0.0.7")

@@ -1,4 +1,4 @@
-"""Asking about single checks, groups, and start-up."""
+"""Probes of single checks, of groups, and of the start-up."""
 
 import pytest
 from pyramid.exceptions import ConfigurationError
@@ -57,12 +57,12 @@ def test_several(app, database, worker, query):
 
 
 @pytest.mark.parametrize("name", ["worker", "news"])
-def test_who_asks_by_name_wants_to_know(app, worker, name):
-    worker.answer = False  # not critical, and news decides nothing
+def test_a_check_that_is_named_counts_even_if_not_critical(app, worker, name):
+    worker.answer = False  # not critical, and info checks decide nothing
     assert app.get(f"/health/ready?check={name}", status=503).json["checks"] == {name: "failing"}
 
 
-def test_only_what_is_asked_for_is_run(make_app):
+def test_only_the_named_checks_run(make_app):
     seen = []
 
     def setup(config):
@@ -73,7 +73,7 @@ def test_only_what_is_asked_for_is_run(make_app):
     assert seen == ["two"]
 
 
-def test_liveness_knows_only_live_checks(app):
+def test_liveness_accepts_only_live_checks(app):
     assert app.get("/health?check=loop").json == {
         "status": "healthy",
         "checks": {"loop": "healthy"},
@@ -82,7 +82,7 @@ def test_liveness_knows_only_live_checks(app):
     app.get("/health/startup?check=loop", status=404)
 
 
-def test_the_full_status_of_some(app):
+def test_the_full_status_of_named_checks(app):
     body = app.get("/health/detailed?check=worker", extra_environ=LOCAL).json
     assert set(body["checks"]) == {"worker"}
     assert body["status"] == "healthy"
@@ -103,7 +103,7 @@ def test_the_full_status_of_some(app):
     ],
 )
 @pytest.mark.parametrize("path", ["/health/ready", "/health/detailed"])
-def test_a_check_that_is_not_there(app, path, query):
+def test_an_unknown_check(app, path, query):
     answer = app.get(f"{path}?{query}", status=404, extra_environ=LOCAL)
     assert answer.json["checks"] == ["database", "worker", "loop", "news", "cache"]
     assert answer.json["error"].startswith("there is no check ")
@@ -112,7 +112,7 @@ def test_a_check_that_is_not_there(app, path, query):
     assert answer.json == {"error": "there is no such check here"}
 
 
-def test_other_queries_ask_nothing(app):
+def test_other_queries_are_ignored(app):
     app.get("/health?x=1&checks=a", status=200)
     assert app.get("/health?check%5B%5D=a;b", status=200).json == {"status": "healthy"}
 
@@ -139,7 +139,7 @@ def test_one_check_of_a_group(app, worker):
 
 
 @pytest.mark.parametrize("name", ["nobody", "WEB", "%F0%9F%92%A9", "a" * 500])
-def test_a_group_that_is_not_there(app, name):
+def test_an_unknown_group(app, name):
     answer = app.get(f"/health/ready/{name}", status=404, extra_environ=LOCAL)
     assert answer.json["groups"] == ["jobs", "web"]
     assert len(answer.json["error"]) < 120
@@ -169,7 +169,7 @@ def test_a_disabled_check_leaves_its_groups(make_app, make_switch):
     assert app.get("/health/ready/all").json == {"status": "ready"}
 
 
-def test_a_group_of_a_check_that_is_not_there_stops_the_start(make_app):
+def test_a_group_with_an_unknown_check_stops_the_start(make_app):
     with pytest.raises(HealthEnvironmentError, match=r"combine_health\.group\.web names 'redis'"):
         make_app(**{"group.web": "redis"})
 
@@ -195,7 +195,7 @@ def test_before_and_after_start_up(make_app, make_switch):
     app.get("/health/ready", status=503)
     warm.answer = True
     assert app.get("/health/startup", status=200).body == b'{"status": "started"}'
-    warm.answer = False  # it has come up: what it found once stands
+    warm.answer = False  # it passed once, so it is not run again
     app.get("/health/startup", status=200)
     app.get("/health/ready", status=200)
     app.get("/health/startup?check=late", status=503)
@@ -206,7 +206,7 @@ def test_without_startup_checks_it_has_started(make_app):
 
 
 @pytest.mark.parametrize("setting", [{"metrics": "never"}, {"status_page": "false"}])
-def test_what_is_switched_off_leaves_its_path_to_the_application(make_app, setting):
+def test_an_endpoint_that_is_off_leaves_its_path_to_the_application(make_app, setting):
     app = make_app(
         lambda config: config.add_notfound_view(lambda _: HTTPNotFound("the application's")),
         **setting,

@@ -1,4 +1,4 @@
-"""Canary secrets: put in wherever a secret may come from, found nowhere that anything leaves by."""
+"""Canary secrets enter by every possible way and must not appear in any output."""
 
 import base64
 import itertools
@@ -21,7 +21,7 @@ LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 CANARY = "c4n4ry/s3cr3t+v4lue"
 PASSWORD = "c4n4ry-p4ssw0rd"
 TOKEN = "c4n4ry-t0k3n-0123456789"
-NEVER_REGISTERED = "c4n4ry-0ther"  # known only by the shape of what it stands in
+NEVER_REGISTERED = "c4n4ry-0ther"  # recognised only by its surroundings
 PATHS = {
     "/health": 200,
     "/health/ready": 503,
@@ -100,7 +100,7 @@ def declare(config):
 
 
 class Telling:
-    """A listener that repeats what it was told, in an exception."""
+    """A listener that raises an exception with the event in its text."""
 
     def __init__(self):
         self.heard = threading.Semaphore(0)

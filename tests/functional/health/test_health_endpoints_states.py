@@ -1,4 +1,4 @@
-"""Draining, maintenance and saturation: states of the service that no check decides."""
+"""Draining, maintenance and saturation: states that do not come from checks."""
 
 import json
 import os
@@ -42,12 +42,12 @@ def health(app):
 
 @pytest.fixture
 def order(health, time):
-    """Order a maintenance for so many seconds."""
+    """Start a maintenance of so many seconds."""
 
     def order(seconds, reason="move the disks"):
         until = time.clock().wall() + timedelta(seconds=seconds)
         write_file(health.settings.maintenance_path, Maintenance(reason, "ada", until))
-        time.advance(1.5)  # the file is looked at once a second
+        time.advance(1.5)  # the file is read once a second
 
     return order
 
@@ -115,7 +115,7 @@ def test_maintenance_ends_by_itself(app, order, time):
     "path",
     ["/health", "/health/startup", "/health/ready?check=cache", "/health/ready/caches", "/status"],
 )
-def test_what_nobody_asked_for_changes_nothing(make_app, make_switch, time, path):
+def test_checks_that_did_not_run_change_nothing(make_app, make_switch, time, path):
     clock = time.clock()
 
     def setup(config):
@@ -144,14 +144,14 @@ def test_maintenance_is_ended_and_changed_by_hand(app, order, health, time):
     app.get("/health/ready", status=200)
 
 
-def test_a_process_that_is_born_in_maintenance(make_app, tmp_path):
+def test_a_process_that_starts_during_maintenance(make_app, tmp_path):
     until = datetime.now(UTC) + timedelta(hours=1)
     write_file(tmp_path / "maintenance.json", Maintenance("r", "o", until))
     app = make_app(background="true")
     assert app.get("/health/ready", status=503).json == {"status": "maintenance"}
 
 
-def test_the_file_is_looked_at_once_a_second(app, health, time, order):
+def test_the_file_is_read_once_a_second(app, health, time, order):
     app.get("/health/ready", status=200)
     until = time.clock().wall() + timedelta(seconds=60)
     write_file(health.settings.maintenance_path, Maintenance("x", "y", until))
@@ -187,7 +187,7 @@ def test_a_wall_clock_that_jumps_neither_ends_nor_prolongs_it(app, order, time):
         "[" * 5000,
     ],
 )
-def test_a_file_that_is_none_is_not_obeyed_and_said(app, health, time, text, caplog):
+def test_an_invalid_file_is_ignored_and_logged(app, health, time, text, caplog):
     health.settings.maintenance_path.write_text(text, encoding="latin-1")
     for _ in range(3):
         app.get("/health/ready", status=200)
@@ -199,13 +199,13 @@ def test_a_file_that_is_none_is_not_obeyed_and_said(app, health, time, text, cap
     assert detailed(app)["monitor"]["maintenance_problem"] is None
 
 
-def test_a_folder_is_no_file(app, health, time):
+def test_a_folder_instead_of_a_file(app, health, time):
     health.settings.maintenance_path.mkdir()
     app.get("/health/ready", status=200)
     assert "cannot be read" in detailed(app)["monitor"]["maintenance_problem"]
 
 
-def test_a_file_of_a_stranger_is_not_obeyed(app, health, time, order, monkeypatch):
+def test_a_file_of_another_user_is_ignored(app, health, time, order, monkeypatch):
     order(600)
     if os.geteuid() == 0:
         os.chown(health.settings.maintenance_path, 4712, -1)
@@ -217,7 +217,7 @@ def test_a_file_of_a_stranger_is_not_obeyed(app, health, time, order, monkeypatc
     assert "belongs to another user" in detailed(app)["monitor"]["maintenance_problem"]
 
 
-def test_secrets_and_novels_in_the_reason(app, health, order):
+def test_secrets_and_long_texts_in_the_reason(app, health, order):
     health.redactor.add("c4n4ry")
     order(600, "password=c4n4ry " + "x" * 10_000)
     text = app.get("/health/detailed", extra_environ=LOCAL).text
@@ -295,7 +295,7 @@ def test_odd_limits_stop_the_start(make_app, value):
         make_app(saturated_after=value)
 
 
-def test_what_an_operator_ordered_comes_first(app, health, order, database):
+def test_an_operators_order_comes_first(app, health, order, database):
     database.answer = False
     order(600)
     assert app.get("/health/ready", status=503).json["status"] == "maintenance"

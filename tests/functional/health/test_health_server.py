@@ -8,16 +8,12 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
-from pathlib import Path
 
 import pytest
 
-PATIENCE = 30
-ROOT = Path(__file__).resolve().parents[3]
+from tests.functional.health.served import PATIENCE, ROOT, until
 
 APP = """
-    import threading
     from pyramid.config import Configurator
     from pyramid.response import Response
 
@@ -35,8 +31,6 @@ APP = """
             config.add_health_check("database", lambda _: True, words=("connected", "gone"))
             config.add_route("size", "/size")
             config.add_view(lambda request: Response(str(len(request.body))), route_name="size")
-            config.add_route("stuck", "/stuck")
-            config.add_view(lambda request: threading.Event().wait(), route_name="stuck")
             return Filter(config.make_wsgi_app())
 """
 
@@ -63,7 +57,7 @@ PROTOCOLS = {
 
 
 class Served:
-    """A pserve process; ``url`` parts are known once it has printed them."""
+    """A pserve process. Its port is known after `wait_for_banner`."""
 
     def __init__(self, process):
         self.process = process
@@ -90,7 +84,7 @@ class Served:
     def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
         out, err = self.process.communicate(timeout=PATIENCE)
-        # What pserve itself says.
+        # Printed by pserve itself.
         err = re.sub(r"^Starting server in PID \d+\.\n", "", err)
         return self.process.returncode, out, err
 
@@ -135,13 +129,6 @@ def serve(request, tmp_path):
         process.communicate()
 
 
-def until(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_it_serves_and_ends_cleanly(serve):
     server = serve("banner =\n        Sign in: {url}/sign-in\n        as dev@localhost")
     server.wait_for_banner(6)
@@ -155,7 +142,7 @@ def test_it_serves_and_ends_cleanly(serve):
         "as dev@localhost",
     ]
     assert server.request("GET", "/health")[:2] == (200, '{"status": "healthy"}')
-    # Through the filter the application was found: nothing but the start made the check run.
+    # No request has run the check: the server found the application behind the filter.
     until(lambda: server.request("GET", "/health/ready")[0] == 200)
     ready = '{"status": "ready", "database": "connected"}'
     assert server.request("GET", "/health/ready")[:2] == (200, ready)
@@ -171,15 +158,6 @@ def test_sigint_ends_it_as_well(serve):
     server = serve().wait_for_banner()
     code, _, err = server.end(signal.SIGINT)
     assert (code, err) == (0, "")
-
-
-def test_a_stuck_request_does_not_hold_the_end(serve):
-    server = serve().wait_for_banner()
-    with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        connection.sendall(b"GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
-        until(lambda: server.request("GET", "/health")[0] == 200)
-        code, _, _ = server.end()
-    assert code == 0
 
 
 def test_port_and_listen_win_over_the_ini(serve):
@@ -216,7 +194,7 @@ def refused(serve, *args, **environ):
     assert server.process.returncode == 1
     assert "Traceback" not in out + err
     if serve.protocol == "factory":
-        assert not serve.mark.exists()  # it was refused before the application was loaded
+        assert not serve.mark.exists()  # the application was not loaded
     return err
 
 
@@ -238,7 +216,7 @@ def test_a_taken_port(serve):
         ({"LISTEN": "192.0.2.1:8000"}, "192.0.2.1 is no address of this machine"),
     ],
 )
-def test_an_address_that_will_not_do(serve, environ, named):
+def test_an_unusable_address(serve, environ, named):
     assert named in refused(serve, **environ)
 
 
@@ -250,7 +228,7 @@ def test_an_address_that_will_not_do(serve, environ, named):
         ("trusted_proxy_headers = x-forwarded-for", "trusted_proxy"),
     ],
 )
-def test_a_key_of_the_ini_that_will_not_do(serve, line, named):
+def test_an_invalid_key_of_the_ini(serve, line, named):
     said = refused(serve, line)
     assert named in said
     assert "[server:main]" in said
@@ -259,7 +237,9 @@ def test_a_key_of_the_ini_that_will_not_do(serve, line, named):
 def test_sigterm_while_the_application_loads(serve, tmp_path):
     if serve.protocol == "runner":
         pytest.skip("a server runner is called when the application is loaded already")
-    app = textwrap.dedent(APP).replace("with Conf", "threading.Event().wait(60)\n    with Conf")
+    app = textwrap.dedent(APP).replace(
+        "with Conf", "import threading\n    threading.Event().wait(60)\n    with Conf"
+    )
     (tmp_path / "served_app.py").write_text(app)
     server = serve()
     until(serve.mark.exists)

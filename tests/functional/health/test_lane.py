@@ -27,7 +27,7 @@ def served(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory):
-    """The same application on waitress as it comes."""
+    """The same application on unmodified waitress."""
     with socket.create_server(("127.0.0.1", 0)) as lent:
         port = lent.getsockname()[1]
     base = f"{STOCK}listen = 127.0.0.1:{port}\n"
@@ -78,7 +78,7 @@ def test_lane_and_views_answer_byte_for_byte_the_same(served):
         assert talk(served, data).undated == talk(served, aside).undated, name_of(data)
 
 
-def test_it_answers_as_waitress_does_without_it(served, stock):
+def test_unmodified_waitress_answers_the_same(served, stock):
     for data in PLAIN:
         assert talk(served, data).undated == talk(stock, data).undated, name_of(data)
 
@@ -112,7 +112,7 @@ UNUSUAL = {
         "/health", Transfer_Encoding="chunked", body=b"3\r\nabc\r\n0\r\n\r\n"
     ),
     "chunked in 1.0": request("/health", version="1.0", Transfer_Encoding="chunked"),
-    "an expectation met by nobody": request("/health", Expect="200-ok"),
+    "an unknown expectation": request("/health", Expect="200-ok"),
     "the IETF's type": request("/health/ready", Accept="application/health+json"),
     "the IETF's type among others": request("/health", Accept="text/html, Application/Health+JSON"),
     "an upgrade": request("/health", Upgrade="h2c", Connection="Upgrade"),
@@ -125,7 +125,7 @@ UNUSUAL = {
 
 
 @pytest.mark.parametrize("data", UNUSUAL.values(), ids=UNUSUAL.keys())
-def test_the_unusual_goes_the_ordinary_way_with_the_same_answer(served, stock, data):
+def test_unusual_requests_go_to_the_views_with_the_same_answer(served, stock, data):
     with served.held(), served.connect() as connection:
         connection.send(data)
         assert connection.silent()
@@ -153,7 +153,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED.keys())
-def test_the_malformed_is_refused_as_ever(served, stock, data):
+def test_malformed_requests_are_refused_as_by_waitress(served, stock, data):
     answer = talk(served, data)
     assert answer.undated == talk(stock, data).undated
     assert answer.status in {400, 413, 431, 501}
@@ -203,7 +203,7 @@ def test_pipelined_requests_are_answered_in_their_order(served):
         ]
         connection.send(request("/health") + b"".join(pipe * 3))
         assert connection.answer().body == b'{"status": "healthy"}'
-        assert connection.silent()  # the next one needs a thread; none may overtake it
+        assert connection.silent()  # the next request needs a thread, and no answer may overtake it
     # The workers are free again.
     bodies = []
     with served.connect() as connection:
@@ -214,11 +214,11 @@ def test_pipelined_requests_are_answered_in_their_order(served):
     assert all(b"connected" in body for body in bodies[3::4])
 
 
-def test_what_was_held_up_is_answered_in_its_order(served):
+def test_delayed_requests_are_answered_in_their_order(served):
     with served.held(), served.connect() as connection:
         connection.send(request("/echo") + request("/health") * 3 + request("/echo", "PUT"))
         assert connection.silent()
-        # Leaving the block frees the threads.
+        # Leaving the block frees the threads, but closes this connection: keep its socket.
         held = connection.socket.dup()
     with held:
         again = Connection.__new__(Connection)
@@ -254,7 +254,7 @@ def test_keep_alive_for_ten_thousand_requests(served, version):
 
 
 def lasting_threads(server):
-    """All threads but those that come and go: one for each check at once, one for the log."""
+    """Return the names of all threads except those that come and go (checks and the log)."""
     names = server.ask("/threads").json
     passing = [name for name in names if name in {"health check", "health: log"}]
     assert len(passing) <= len(["database", "maintenance", "observe", "log"])
@@ -281,7 +281,7 @@ def test_half_requests_and_sudden_ends(served):
             half[-1].send(data[:cut])
         assert served.ask("/health").status == 200
         for connection in half[::2]:
-            # A reset, not a polite end.
+            # A reset instead of an orderly end.
             connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             connection.close()
         for cut, connection in list(zip(range(1, len(data), 3), half, strict=True))[1::2]:
@@ -299,7 +299,7 @@ def test_the_answer_comes_when_the_client_has_stopped_sending(served):
 
 
 def test_readers_that_do_not_read(served):
-    """Each is sent no more than it takes; the others are answered as if it were not there."""
+    """A client that does not read its answers delays no other client."""
     data = request("/health") * 300
     slow = []
     with served.held():
@@ -367,7 +367,7 @@ def test_ten_thousand_probes_against_a_hung_check(tmp_path):
         server.kill()
 
 
-def test_it_stands_aside_where_only_pyramid_can_answer(tmp_path):
+def test_the_lane_takes_nothing_if_checks_run_at_the_request(tmp_path):
     server = Served(tmp_path, app="combine_health.background = false")
     try:
         with server.held(), server.connect() as connection:

@@ -1,4 +1,4 @@
-"""How the server ends: what is asked of it until then, and that nothing is lost."""
+"""How the server ends, and that it loses no request."""
 
 import signal
 import socket
@@ -31,7 +31,7 @@ def refuses(port):
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_draining_is_said_at_once_and_requests_go_on_being_served(serve):
+def test_draining_is_reported_at_once_while_requests_are_served(serve):
     server = serve(server=LONG)
     server.wait_for("/health/ready", 200)
     with server.connect() as kept:
@@ -66,8 +66,8 @@ def test_a_second_signal_ends_it_at_once(serve, second):
         assert "ending with 1 requests unfinished: GET /hold" in server.log
 
 
-def test_what_was_begun_is_finished(serve):
-    """In the threads, in the queue, half sent, and on its way to a slow reader."""
+def test_requests_that_have_begun_are_finished(serve):
+    """Requests on threads, in the queue, half sent, and answers on the way to a slow reader."""
     server = serve(server="stop_timeout = 60\nthreads = 2\n")
     size = 8_000_000
     slow, queued, half = server.connect(), server.connect(), server.connect()
@@ -96,7 +96,7 @@ def test_what_was_begun_is_finished(serve):
 
 
 def test_no_request_is_lost_while_it_drains(serve):
-    """Clients that keep their connections see every request answered, until they are told to go."""
+    """Every request on a kept connection is answered until the server closes the connection."""
     server = serve(server="drain_seconds = 1\nthreads = 4\n")
     connections = [server.connect() for _ in range(8)]
     server.process.send_signal(signal.SIGTERM)
@@ -110,7 +110,7 @@ def test_no_request_is_lost_while_it_drains(serve):
                 assert connection.ended()
                 connection.close()
                 connections.remove(connection)
-    # Until the second is over, new ones are welcome.
+    # Until the second is over, the server accepts new connections.
     while not refuses(server.port):
         try:
             connection = server.connect()
@@ -121,7 +121,7 @@ def test_no_request_is_lost_while_it_drains(serve):
                 connection.send(request("/echo"))
                 assert connection.answer().status == 200
             except ConnectionError:
-                # The system may have let it in at the very moment of closing, and resets it.
+                # The system may accept a connection while the socket closes, and then reset it.
                 assert refuses(server.port)
                 break
         answered += 1
@@ -129,31 +129,31 @@ def test_no_request_is_lost_while_it_drains(serve):
     assert server.process.wait(PATIENCE) == 0
 
 
-def test_idle_connections_do_not_hold_it(serve):
+def test_idle_connections_do_not_delay_the_end(serve):
     server = serve(server="stop_timeout = 60\n")
     idle = [server.connect() for _ in range(20)]
     idle[0].send(request("/health"))
     assert idle[0].answer().status == 200
-    idle[1].send(b"GET /hea")  # nothing more comes of this one
+    idle[1].send(b"GET /hea")  # and never the rest
     assert server.end() == 0
     for connection in idle:
         connection.close()
 
 
-def test_a_stuck_request_holds_it_for_so_long_and_no_longer(serve):
+def test_a_stuck_request_delays_the_end_only_until_stop_timeout(serve):
     server = serve(server="stop_timeout = 1\n")
     with server.held():
         assert server.end() == 0
     assert "ending with 2 requests unfinished: GET /hold, GET /hold" in server.log
 
 
-def test_a_hung_check_does_not_hold_it(serve):
+def test_a_hung_check_does_not_delay_the_end(serve):
     server = serve(app="hang = yes", server="drain_seconds = 1\n")
     until(lambda: server.ask("/health/ready").json["status"] == "unavailable")
     assert server.end() == 0
 
 
-def test_ctrl_c_does_not_wait_for_balancers(serve):
+def test_ctrl_c_skips_the_drain(serve):
     server = serve(server=LONG)
     with server.held(1):
         server.process.send_signal(signal.SIGINT)
@@ -161,7 +161,7 @@ def test_ctrl_c_does_not_wait_for_balancers(serve):
     assert server.process.wait(PATIENCE) == 0
 
 
-def test_several_addresses_and_a_signal_that_nobody_waits_for(serve):
+def test_several_addresses(serve):
     server = serve(server="listen = 127.0.0.1:0 127.0.0.2:0\ndrain_seconds = 0\n")
     assert server.end() == 0
 
@@ -174,7 +174,7 @@ def test_several_addresses_and_a_signal_that_nobody_waits_for(serve):
         ("queue_limit = 0\n", "queue_limit is '0': write a whole number above 0"),
     ],
 )
-def test_a_key_that_will_not_do(tmp_path, line, named):
+def test_an_invalid_key(tmp_path, line, named):
     server = Served(tmp_path, server=line, port=-1)
     try:
         assert server.process.wait(PATIENCE) == 1

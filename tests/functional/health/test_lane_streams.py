@@ -1,4 +1,4 @@
-"""Any mixture of requests, cut anywhere, on any number of connections: each answered in its turn."""
+"""Any mixture of requests, split anywhere, on many connections: all are answered in order."""
 
 import itertools
 import random
@@ -98,14 +98,14 @@ def test_a_stream_of_requests(port, kinds, cuts):
         for start, end in itertools.pairwise(edges):
             connection.send(data[start:end])
         check(connection, kinds)
-        # The connection is as good as new.
+        # The connection still works.
         connection.send(request("/health"))
         answer = connection.answer()
         assert (answer.status, answer.body) == UP
 
 
 def test_many_streams_at_once(port):
-    """Forty connections, each in the middle of something, fed in an order that makes no sense."""
+    """Forty connections whose bytes arrive in random order."""
     chance = random.Random(20)
     streams = []
     for _ in range(40):

@@ -1,4 +1,4 @@
-"""Busy worker threads: a queue with an end, saturation, stuck threads, and what the log says."""
+"""Busy worker threads: the bounded queue, saturation, stuck threads, and the log."""
 
 import re
 
@@ -22,7 +22,7 @@ def serve(tmp_path):
         server.kill()
 
 
-def test_beyond_the_queue_a_request_is_refused_at_once(serve):
+def test_a_request_beyond_a_full_queue_is_refused_at_once(serve):
     server = serve(server="threads = 1\nqueue_limit = 3\n")
     with server.held(1):
         waiting = [server.connect() for _ in range(3)]
@@ -42,7 +42,7 @@ def test_beyond_the_queue_a_request_is_refused_at_once(serve):
                 assert answer.json["status"] == 503
                 assert answer.json["title"] == "Service Unavailable"
                 assert "3 requests wait" in answer.json["detail"]
-        # The malformed need a thread too; probes do not.
+        # Malformed requests need a thread too, probes do not.
         with server.connect() as malformed:
             malformed.send(b"GET\r\n\r\n")
             assert malformed.answer().status == 503
@@ -53,10 +53,10 @@ def test_beyond_the_queue_a_request_is_refused_at_once(serve):
     assert server.ask("/echo").status == 200
 
 
-def test_saturated_workers_make_it_not_ready_until_they_have_caught_up(serve):
+def test_saturated_workers_are_not_ready_until_they_have_caught_up(serve):
     server = serve(app="combine_health.saturated_after = 0.5")
     with server.held():
-        assert server.ask("/health/ready").status == 200  # busy is not saturated
+        assert server.ask("/health/ready").status == 200  # busy threads alone are not saturation
         waiting = server.connect()
         waiting.send(request("/echo"))
         server.wait_for("/health/ready", 503)
@@ -74,7 +74,7 @@ def test_saturated_workers_make_it_not_ready_until_they_have_caught_up(serve):
     assert detailed["server"]["threads"] == 2
 
 
-def test_stuck_workers_make_it_not_alive(serve):
+def test_stuck_workers_are_not_alive(serve):
     server = serve(app="combine_health.stuck_after = 0.5")
     with server.held():
         assert server.ask("/health").status == 200
@@ -92,7 +92,7 @@ def test_a_long_queue_does_not_flood_the_log(serve):
         waiting = [server.connect() for _ in range(100)]
         for connection in waiting:
             connection.send(request("/echo"))
-        # All have come in: this one came after them.
+        # This probe came last, so the server has read all requests.
         assert server.ask("/health").status == 200
     for connection in waiting:
         assert connection.answer().status == 200

@@ -1,4 +1,4 @@
-"""What the server takes for granted of waitress, part of it private: an update has to keep it."""
+"""What the server relies on in waitress, partly private: an update must keep it."""
 
 import inspect
 import socket
@@ -49,7 +49,7 @@ def test_a_dispatcher_of_our_own_is_taken():
         assert "self.channel_class(self, conn, addr, self.adj, map=self._map)" in source(
             server.BaseWSGIServer.handle_accept
         )
-        assert not given.threads  # starting them is left to us
+        assert not given.threads  # our server starts them
         assert made in sockets.values()
     finally:
         made.close()
@@ -65,7 +65,7 @@ def test_the_dispatcher_keeps_its_jobs_in_a_deque_under_its_lock():
     assert "task.cancel()" in source(ThreadedTaskDispatcher.shutdown)
 
 
-def test_a_channel_hands_its_turn_over_under_its_lock():
+def test_a_channel_adds_its_task_under_its_lock():
     """From the I/O thread where it was idle, and from `service` for the next request."""
     for function, call in (
         (HTTPChannel.received, "self.server.add_task(self)"),
@@ -92,7 +92,7 @@ def test_the_parts_of_a_channel_that_an_answer_needs():
         assert not channel.sent_continue
         assert channel.total_outbufs_len == channel.current_outbuf_count == 0
         assert len(channel.outbufs) == 1
-        with channel.outbuf_lock, channel.outbuf_lock:  # it has to be one that may be taken twice
+        with channel.outbuf_lock, channel.outbuf_lock:  # it must be reentrant
             assert channel._flush_exception(channel._flush_some, do_close=False) == (False, False)
         assert channel.last_activity <= time.time()
         assert (channel.readable(), bool(channel.writable()), channel.accepting) == (
@@ -131,7 +131,7 @@ def test_the_parts_of_a_parsed_request_that_the_lane_reads():
     assert parser.body_rcv is None
 
 
-def test_waitress_still_waits_for_a_body_that_is_not_to_come():
+def test_waitress_still_waits_for_a_body_that_never_comes():
     """When this fails, `Parser` is no longer needed."""
     parser = HTTPRequestParser(Adjustments())
     parser.received(b"GET / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n")
@@ -139,7 +139,7 @@ def test_waitress_still_waits_for_a_body_that_is_not_to_come():
     assert parser.expect_continue
 
 
-def test_a_loop_of_our_own_can_let_events_be_handled():
+def test_our_loop_can_have_events_handled():
     sockets: dict = {}
     wake = trigger.trigger(sockets)
     assert list(sockets) == [wake.socket.fileno()]

@@ -1,4 +1,4 @@
-"""The phases of a server's end, the log that does not flood, the limit of open files."""
+"""The phases of the server's end, throttled logging, and the limit of open files."""
 
 import logging
 import signal

@@ -1,4 +1,4 @@
-"""Which requests the lane takes, and the bytes it answers with."""
+"""Which requests the lane takes, and the bytes of its answers."""
 
 from types import SimpleNamespace
 
@@ -91,7 +91,7 @@ def test_an_answer_in_full(lane):
     assert lane.recognise(plain("/health/ready")).data == head.data + DOWN.body
 
 
-def test_the_name_of_the_server_may_be_withheld(make):
+def test_the_server_header_can_be_left_out(make):
     assert b"Server" not in make(ident=None).recognise(plain()).data
 
 
@@ -167,7 +167,7 @@ def test_a_snapshot_that_cannot_be_read_leaves_it_to_the_views(lane, source, cap
         plain(Content_Length="x"),
     ],
 )
-def test_the_unusual_is_not_taken(lane, data):
+def test_unusual_requests_are_not_taken(lane, data):
     assert lane.recognise(data) is None
     assert lane.answer(parse(data)) is None
 
@@ -193,14 +193,14 @@ ODD_HOPS = [
 
 
 @pytest.mark.parametrize("headers", ODD_HOPS)
-def test_a_server_behind_a_proxy_judges_what_is_odd_about_proxies(make, headers):
+def test_odd_proxy_headers_go_to_waitress_if_it_trusts_a_proxy(make, headers):
     data = plain(**headers)
     assert make().recognise(data) is not None
     assert make(**TRUSTING).recognise(data) is None
 
 
 @pytest.mark.parametrize("headers", PLAIN_HOPS)
-def test_what_is_plain_about_proxies_is_answered(make, headers):
+def test_well_formed_proxy_headers_are_taken(make, headers):
     assert make(**TRUSTING).recognise(plain(**headers)) is not None
 
 
@@ -208,7 +208,7 @@ def test_what_is_plain_about_proxies_is_answered(make, headers):
     name=st.sampled_from(["for", "host", "port", "proto"]),
     value=st.text('019af.:,[]/-" htps', max_size=20),
 )
-def test_waitress_refuses_nothing_that_is_taken_for_plain(name, value):
+def test_waitress_accepts_all_well_formed_headers(name, value):
     headers = {f"X_FORWARDED_{name.upper()}": value}
     if are_well_formed(headers):
         environ = {f"HTTP_{key}": text for key, text in headers.items()}
@@ -231,7 +231,7 @@ def test_only_one_whole_probe_is_recognised(lane):
     assert lane.answer(parse(plain(X_Long="x" * 3000))) is not None
 
 
-def test_what_is_known_is_bounded(lane):
+def test_the_lane_remembers_a_bounded_number_of_requests(lane):
     for number in range(1_000):
         assert lane.recognise(plain(User_Agent=str(number))) is not None
     assert len(lane._remembered) <= 64
@@ -240,7 +240,7 @@ def test_what_is_known_is_bounded(lane):
 
 @given(st.binary(max_size=80))
 def test_bytes_are_recognised_as_they_are_parsed(tail):
-    """Whatever is recognised, is one request whose parsed form is answered the same."""
+    """Recognised bytes are one request, and its parsed form gets the same answer."""
     source = Source()
     lane = Lane(source, list(source.answers), ADJ, Clock())
     data = b"GET /health HTTP/1.1\r\n" + tail + b"\r\n\r\n"

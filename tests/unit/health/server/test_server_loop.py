@@ -1,4 +1,4 @@
-"""The I/O loop: who is asked, who is told, and who is forgotten."""
+"""Which connections the I/O loop asks, notifies and forgets."""
 
 import socket
 import sys
@@ -10,7 +10,7 @@ from combine_health.server.loop import Loop, short_switch_interval
 
 
 class Peer:
-    """A dispatcher as waitress has them, over one end of a pair of sockets."""
+    """A dispatcher in the manner of waitress, over one end of a socket pair."""
 
     accepting = False
 
@@ -73,7 +73,7 @@ def add(sockets):
             peer.socket.close()
 
 
-def test_only_those_are_asked_that_something_happened_to(loop, add):
+def test_only_connections_with_events_are_asked(loop, add):
     quiet, busy = add(), add()
     loop.turn(0, [])
     assert (quiet.asked, busy.asked) == (1, 1)
@@ -89,7 +89,7 @@ def test_only_those_are_asked_that_something_happened_to(loop, add):
     assert quiet.asked == 3
 
 
-def test_what_is_waited_for_changes(loop, add):
+def test_the_awaited_events_change(loop, add):
     peer = add()
     loop.turn(0, [])
     peer.reads, peer.writes = False, True
@@ -105,7 +105,7 @@ def test_what_is_waited_for_changes(loop, add):
     assert peer.told == ["write", "read"]
 
 
-def test_the_end_of_one_that_waits_for_nothing_does_not_wake_it(loop, add):
+def test_a_closed_peer_does_not_wake_a_connection_that_waits_for_nothing(loop, add):
     peer = add()
     peer.reads = False
     loop.turn(0, [])
@@ -114,7 +114,7 @@ def test_the_end_of_one_that_waits_for_nothing_does_not_wake_it(loop, add):
     assert peer.told == []
 
 
-def test_one_that_was_closed_by_an_earlier_event(loop, add):
+def test_a_connection_closed_by_an_earlier_event(loop, add):
     first, second = add(), add()
     first.on_read = lambda: second.close(loop)
     second.on_read = lambda: first.close(loop)
@@ -129,7 +129,7 @@ def test_one_that_was_closed_by_an_earlier_event(loop, add):
     assert left.told == ["read", "read"]
 
 
-def test_a_descriptor_that_is_used_again(loop, add):
+def test_a_reused_descriptor(loop, add):
     peer = add()
     loop.turn(0, [])
     peer.close(loop)
@@ -137,12 +137,12 @@ def test_a_descriptor_that_is_used_again(loop, add):
     assert again.descriptor == peer.descriptor
     again.other.send(b"x")
     loop.turn(0, [])
-    assert again.told == []  # nobody has spoken of it yet
+    assert again.told == []  # the loop does not watch it yet
     loop.turn(0, [again])
     assert again.told == ["read"]
 
 
-def test_all_are_asked_now_and_then(loop, add, monkeypatch):
+def test_all_connections_are_asked_after_a_while(loop, add, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(module, "monotonic", lambda: now[0])
     peer = add()
@@ -154,7 +154,7 @@ def test_all_are_asked_now_and_then(loop, add, monkeypatch):
     assert peer.asked == 2
 
 
-def test_a_crowd_is_let_in_at_once_but_for_a_limit(loop, add, sockets):
+def test_a_turn_accepts_many_clients_up_to_a_limit(loop, add, sockets):
     listener = add()
     listener.accepting = True
     crowd = iter(range(1, 101))
@@ -174,7 +174,7 @@ def test_a_crowd_is_let_in_at_once_but_for_a_limit(loop, add, sockets):
         del sockets[-number]
 
 
-def test_threads_that_compute_give_way_sooner():
+def test_busy_threads_yield_sooner():
     before = sys.getswitchinterval()
     with short_switch_interval():
         assert sys.getswitchinterval() == pytest.approx(min(before, 0.001))

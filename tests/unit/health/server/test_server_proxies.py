@@ -1,4 +1,4 @@
-"""Whom the server believes when it names another client."""
+"""Which proxies the server trusts when they name another client."""
 
 import http.client
 import json
@@ -22,7 +22,7 @@ PATIENCE = 10
 
 
 class Names:
-    """A name server, and a clock that stands still."""
+    """A fake resolver, and a clock that stands still."""
 
     def __init__(self, **addresses: set[str]) -> None:
         self.addresses = addresses
@@ -49,12 +49,12 @@ class Names:
         ("*", ("*",)),
     ],
 )
-def test_what_may_be_written(text, found):
+def test_valid_values(text, found):
     assert parse_proxies(text) == found
 
 
 @pytest.mark.parametrize("text", ["10.0.0.500", "10.0.0.0/40", "http://lb", "lb:80", "-x", "a/8"])
-def test_what_may_not(text):
+def test_invalid_values(text):
     with pytest.raises(HealthEnvironmentError, match=r"COMBINE_HEALTH_TRUSTED_PROXY is .* none of"):
         read_server({}, {"COMBINE_HEALTH_TRUSTED_PROXY": text})
 
@@ -80,7 +80,7 @@ def test_a_name_is_looked_up_when_an_unknown_address_comes():
     assert "172.18.0.8" not in found
     assert names.asked == ["lb"]
 
-    # Made anew, it has another address, and a container of somebody else its old one.
+    # The recreated container has another address, and another container has the old one.
     names.addresses["lb"] = {"172.18.0.8"}
     names.now += SOON
     assert "172.18.0.8" in found
@@ -88,7 +88,7 @@ def test_a_name_is_looked_up_when_an_unknown_address_comes():
     assert len(names.asked) == 2
 
 
-def test_an_answer_is_forgotten_after_a_while_unless_there_is_no_other():
+def test_an_address_expires_unless_the_name_no_longer_resolves():
     names = Names(lb={"172.18.0.7"})
     found = names.proxies("lb")
     assert "172.18.0.7" in found
@@ -101,13 +101,13 @@ def test_an_answer_is_forgotten_after_a_while_unless_there_is_no_other():
     assert "172.18.0.9" in found
 
 
-def test_a_name_without_an_answer_is_said(caplog):
+def test_a_name_that_does_not_resolve_is_logged(caplog):
     found = Names().proxies("lb-that-is-nowhere")
     assert "172.18.0.7" not in found
     assert "the trusted proxy lb-that-is-nowhere is not found" in caplog.text
 
 
-def test_names_of_this_machine_are_found():
+def test_localhost_resolves():
     assert resolve_host("localhost") & {"127.0.0.1", "::1"}
 
 
@@ -130,9 +130,9 @@ BELIEVED = ["203.0.113.9", "combine.example.com", "https"]
         ({"trusted_proxy": "127.0.0.0/8"}, {}, True),
         ({"trusted_proxy": "127.0.0.1"}, {"COMBINE_HEALTH_TRUSTED_PROXY": "192.0.2.1"}, False),
     ],
-    ids=["nobody", "name", "another", "network", "environment wins"],
+    ids=["none", "name", "another", "network", "environment wins"],
 )
-def test_headers_count_from_a_trusted_proxy_alone(monkeypatch, keys, environ, believed):
+def test_only_headers_of_a_trusted_proxy_count(monkeypatch, keys, environ, believed):
     for name in ("PORT", "LISTEN"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():

@@ -1,4 +1,4 @@
-"""How an answer leaves: a process may end between two sends, and a balancer cannot mend half of one."""
+"""How an answer leaves: in one send, because a load balancer cannot complete half an answer."""
 
 import http.client
 import socket
@@ -36,7 +36,7 @@ def test_the_headers_leave_with_the_start_of_the_body(monkeypatch, method, heade
     sends: list[bytes] = []
 
     def send(channel, data, do_close=True):
-        sends.append(bytes(data))  # first: the client may be quicker than the next line
+        sends.append(bytes(data))  # first, because the client may read before the next line runs
         return HTTPChannel.send(channel, data, do_close=do_close)
 
     def application(_environ, start_response):
@@ -50,7 +50,7 @@ def test_the_headers_leave_with_the_start_of_the_body(monkeypatch, method, heade
     host, port = served.listening[0]
     connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
     try:
-        # On one connection, where it stays open: the second answer gets a buffer of its own.
+        # Twice on one connection if it stays open: the second answer gets a new buffer.
         for _ in range(2):
             sends.clear()
             connection.request(method, "/")

@@ -1,4 +1,4 @@
-"""When worker threads count as saturated or stuck, by a clock that stands still."""
+"""When worker threads count as saturated or stuck, with a clock that the test moves."""
 
 from types import SimpleNamespace
 
@@ -15,7 +15,7 @@ class Clock:
 
 
 class Server:
-    """As many threads as it has; requests come and are finished when the test says so."""
+    """A server whose requests arrive and finish when the test says so."""
 
     def __init__(self, threads=2, limit=1_000, after=60.0):
         self.clock = Clock()
@@ -43,7 +43,7 @@ class Server:
             self.workers.begin(self.working[-1])
 
     def pass_time(self, seconds, come=0.0, go=0.0):
-        """So many requests come and go in each second."""
+        """Let time pass; ``come`` and ``go`` are requests per second."""
         owed_come = owed_go = 0.0
         for _ in range(seconds):
             self.clock.now += 1
@@ -71,7 +71,7 @@ def test_idle(server):
     assert server.workers.idle
 
 
-def test_busy_without_a_queue_is_neither(server):
+def test_busy_threads_without_a_queue_are_not_saturated(server):
     server.ask(2)
     server.pass_time(10_000)
     assert (server.now.busy, server.now.queue) == (2, 0)
@@ -104,21 +104,21 @@ def test_a_queue_that_grows_is_saturation(server):
     assert server.now.stuck_since == server.clock.now
 
 
-def test_a_long_queue_that_does_not_grow_is_not(server):
+def test_a_long_queue_that_does_not_grow_is_not_saturation(server):
     server.ask(50)
     server.pass_time(1_000, come=5, go=5)
     assert server.now.queue > 40
     assert server.now.since is None
 
 
-def test_neither_is_one_that_gets_shorter(server):
+def test_a_queue_that_shrinks_is_not_saturation(server):
     server.ask(600)
     server.pass_time(100, come=3, go=5)
     assert server.now.queue > 60
     assert server.now.since is None
 
 
-def test_a_full_queue_is(server):
+def test_a_full_queue_is_saturation(server):
     server = Server(limit=10)
     server.ask(12)
     assert server.workers.full
@@ -127,7 +127,7 @@ def test_a_full_queue_is(server):
     assert server.now.since is not None
 
 
-def test_it_lasts_until_the_queue_was_empty_once(server, caplog):
+def test_saturation_lasts_until_the_queue_has_been_empty(server, caplog):
     caplog.set_level("INFO", "combine_health")
     server.pass_time(100, come=6, go=5)
     assert server.now.since is not None
@@ -141,10 +141,10 @@ def test_it_lasts_until_the_queue_was_empty_once(server, caplog):
     assert "longest: GET /slow (" in lines[0]
     assert lines[1] == "the worker threads have caught up: no request waits"
     server.pass_time(10, come=6, go=5)
-    assert server.now.since is None  # it begins anew
+    assert server.now.since is None  # the time starts again
 
 
-def test_a_moment_without_a_queue_begins_the_time_anew(server):
+def test_a_moment_without_a_queue_restarts_the_time(server):
     server.ask(3)
     server.pass_time(59)
     server.finish(1)
@@ -155,7 +155,7 @@ def test_a_moment_without_a_queue_begins_the_time_anew(server):
     assert server.now.since is not None
 
 
-def test_what_is_remembered_is_bounded(server):
+def test_the_number_of_samples_is_bounded(server):
     server.ask(3)
     server.pass_time(5_000, come=1, go=1)
     assert len(server.workers._samples) <= 62
@@ -165,13 +165,13 @@ def test_what_is_remembered_is_bounded(server):
     assert len(server.workers._samples) <= 63
 
 
-def test_it_looks_often_enough_for_short_limits():
+def test_it_samples_often_enough_for_short_limits():
     assert Workers(1, 1, 60.0).every == 1.0
     assert Workers(1, 1, 3600.0).every == 1.0
     assert Workers(1, 1, 1.2).every == pytest.approx(0.02)
 
 
-def test_a_job_is_finished_whatever_happens():
+def test_a_job_is_finished_even_if_it_raises():
     workers = Workers(1, 1, 1.0)
     done = []
 
@@ -190,7 +190,7 @@ def test_a_job_is_finished_whatever_happens():
     assert str(job) == "- -"
 
 
-def test_a_job_is_named_without_what_might_be_secret():
+def test_the_name_of_a_job_holds_no_secret():
     request = SimpleNamespace(command="GET", path="/a\n\xfcb" + "x" * 200, query="token=secret")
     job = Workers(1, 1, 1.0).job(SimpleNamespace(requests=[request]))
     assert str(job).startswith("GET /a%0A%FCbxxx")
