@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from combine_core.cli.ini import application_keys
-from combine_core.settings import AddonSettings, Environment, Outcome, Problem, Row, judge_all
+from combine_core.settings import AddonSettings, Environment, Outcome, Problem, Row, check_all
 from combine_core.settings.addons import Installed, installed
 from combine_core.settings.declaration import ANY_NAME, shown
 from combine_core.settings.sources import APPLICATION
@@ -76,7 +76,7 @@ def settings(ini: str | None, markdown: bool) -> None:
         return
     if ini is None:
         raise click.UsageError("which ini file? Write: combine settings -c production.ini")
-    outcome = _judged(ini)
+    outcome = _checked(ini)
     if sys.stdout.isatty():
         _print_rich(outcome.loaded.rows())
     else:
@@ -87,7 +87,7 @@ def settings(ini: str | None, markdown: bool) -> None:
         sys.exit(1)
 
 
-def _judged(ini: str) -> Outcome:
+def _checked(ini: str) -> Outcome:
     path = Path(plaster.parse_uri(ini).path)
     if not path.is_file():
         raise click.ClickException(f"there is no file {path}")
@@ -104,7 +104,7 @@ def _judged(ini: str) -> Outcome:
     except (configparser.Error, LookupError, OSError, UnicodeDecodeError) as error:
         reason = type(error).__name__
         raise click.ClickException(f"{path} cannot be read as an ini file ({reason})") from None
-    return judge_all(keys, path)
+    return check_all(keys, path)
 
 
 def _print_rich(rows: Sequence[Row]) -> None:

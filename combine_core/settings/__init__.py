@@ -51,7 +51,7 @@ from combine_core.settings.declaration import (
     parsed,
     setting,
 )
-from combine_core.settings.load import Outcome, judge_all, load_all
+from combine_core.settings.load import Outcome, check_all, load_all
 from combine_core.settings.loaded import LoadedSettings, Row
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ __all__ = [
     "Row",
     "Setting",
     "Unusable",
+    "check_all",
     "includeme",
-    "judge_all",
     "load_all",
     "parsed",
     "setting",

@@ -76,7 +76,7 @@ def load_all(
     :raises ConfigurationEnvironmentError: with every problem, after one log line that names them
     """
     used = None if classes is None else Installed(tuple(classes))
-    outcome = judge_all(ini, ini_path, environ, used)
+    outcome = check_all(ini, ini_path, environ, used)
     for warning in outcome.warnings:
         log.warning("%s", warning)
     if outcome.problems:
@@ -86,7 +86,7 @@ def load_all(
     return outcome.loaded
 
 
-def judge_all(
+def check_all(
     ini: Mapping[str, Any],
     ini_path: Path | None,
     environ: Mapping[str, str] = os.environ,
@@ -110,9 +110,9 @@ def judge_all(
     names = Names(extended, _with_names(everything, sources))
 
     report = _Report([*env_file.problems, *used.problems], [*env_file.warnings])
-    judgements = [_Judgement(cls, sources, place, names) for cls in extended.classes]
-    for judgement in judgements:
-        judgement.tell(report)
+    addons = [_CheckedAddon(cls, sources, place, names) for cls in extended.classes]
+    for checked in addons:
+        checked.tell(report)
     overlay: dict[str, Any] = {}
     for addon, module in used.modules.items():
         rows, problems, own = read_module(addon, module, sources, server)
@@ -122,7 +122,7 @@ def judge_all(
     report.problems += unknown_keys(ini, names)
     report.warnings += unprefixed_keys(ini, names)
     report.warnings += unknown_variables(environ, env_file.values, names)
-    instances = (one.instance for one in judgements)
+    instances = (one.instance for one in addons)
     loaded = LoadedSettings(dict(zip(used.classes, instances, strict=True)), report.rows, overlay)
     return Outcome(loaded, *map(tuple, (report.problems, report.warnings, report.faults)))
 
@@ -130,7 +130,7 @@ def judge_all(
 def probable_environment(value: str | None) -> Environment:
     """The environment that was probably meant: "Prod" is production.
 
-    Without a likely answer it is production, whose rules are the strictest. This is only for judging
+    Without a likely answer it is production, whose rules are the strictest. This is only for checking
     the other settings, if the start is refused anyway or no environment is named at all.
     """
     word = (value or "").strip().strip("\"'").casefold()
@@ -154,7 +154,7 @@ class _Report:
     rows: list[Row] = field(default_factory=list)
 
 
-class _Judgement:
+class _CheckedAddon:
     """The settings of one add-on: what was found, and what is wrong with it."""
 
     def __init__(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from combine_core.cli.settings import DISTRIBUTION
-from combine_core.settings import judge_all
+from combine_core.settings import check_all
 from combine_core.settings.addons import installed
 from combine_core.settings.sources import read_env_file
 
@@ -47,7 +47,7 @@ def test_filled_in_it_starts_a_deployment(filled):
         "ENVIRONMENT": "production",
         "DATABASE_URL": f"postgresql://combine:{password}@db:5432/combine",
     }
-    outcome = judge_all({}, filled.parent / "production.ini", environ)
+    outcome = check_all({}, filled.parent / "production.ini", environ)
     assert outcome.problems == ()
     assert [warning.variable for warning in outcome.warnings] == ["PUBLIC_URL"]
 

@@ -5,7 +5,7 @@ from pydantic import SecretStr
 
 from combine_auth.settings import AuthSettings
 from combine_core.cli.settings import DISTRIBUTION, configuration_page
-from combine_core.settings import CoreSettings, judge_all
+from combine_core.settings import CoreSettings, check_all
 from combine_core.settings.addons import Installed, installed
 
 USED = Installed((CoreSettings, AuthSettings), {})
@@ -23,18 +23,18 @@ OKTA = {
 }
 
 
-def judged(environ=None, ini=None, path=None):
-    return judge_all(ini or {}, path, {**SOUND, **(environ or {})}, USED)
+def checked(environ=None, ini=None, path=None):
+    return check_all(ini or {}, path, {**SOUND, **(environ or {})}, USED)
 
 
 def auth(environ=None, ini=None, path=None) -> AuthSettings:
-    outcome = judged(environ, ini, path)
+    outcome = checked(environ, ini, path)
     assert outcome.problems == outcome.warnings == ()
     return outcome.loaded.get(AuthSettings)
 
 
 def problems(environ=None, ini=None):
-    return [(p.variable, p.what) for p in judged(environ, ini).problems]
+    return [(p.variable, p.what) for p in checked(environ, ini).problems]
 
 
 def test_google_and_microsoft_are_named_by_default():
@@ -46,7 +46,7 @@ def test_google_and_microsoft_are_named_by_default():
 
 
 def test_a_provider_of_any_name():
-    outcome = judged(OKTA)
+    outcome = checked(OKTA)
     assert outcome.problems == outcome.warnings == outcome.faults == ()
     okta = outcome.loaded.get(AuthSettings).of_provider("okta")
     assert (okta.client_id, okta.client_secret) == ("0oa1", SecretStr("s3cr3t-of-okta"))
@@ -70,7 +70,7 @@ def test_in_the_ini(listing, form):
 
 def test_in_the_env_file(tmp_path):
     (tmp_path / ".env").write_text("".join(f"{name}='{value}'\n" for name, value in OKTA.items()))
-    outcome = judged(path=tmp_path / "production.ini")
+    outcome = checked(path=tmp_path / "production.ini")
     assert outcome.problems == outcome.warnings == outcome.faults == ()
     assert outcome.loaded.get(AuthSettings).of_provider("okta").client_id == "0oa1"
     (row,) = [row for row in outcome.loaded.rows() if row.variable == "OKTA_ISSUER"]
@@ -79,27 +79,27 @@ def test_in_the_env_file(tmp_path):
 
 def test_misspelt_keys_of_a_provider_stop_the_start():
     ini = {"combine_auth.providers": "okta", "combine_auth.okta.isuer": "https://x.example"}
-    (problem,) = judged(ini=ini).problems
+    (problem,) = checked(ini=ini).problems
     assert problem.remedy == "write combine_auth.okta.issuer, or remove it"
 
 
 @pytest.mark.parametrize("key", ["combine_auth.okta.issuer", "combine_auth.okta_client_id"])
 def test_keys_of_a_provider_that_is_not_named(key):
-    (problem,) = judged(ini={key: "https://x.example"}).problems
+    (problem,) = checked(ini={key: "https://x.example"}).problems
     assert problem.what == "belongs to okta, which combine_auth.providers does not name"
     assert problem.remedy == "add okta to combine_auth.providers, or remove it"
 
 
 def test_misspelt_variables_of_a_provider_in_the_env_file(tmp_path):
     (tmp_path / ".env").write_text("AUTH_PROVIDERS=okta\nOKTA_CLIENTID=1\n")
-    warnings = judged(path=tmp_path / "x.ini").warnings
+    warnings = checked(path=tmp_path / "x.ini").warnings
     assert [(w.variable, w.remedy) for w in warnings] == [
         ("OKTA_CLIENTID", "write OKTA_CLIENT_ID, or remove it")
     ]
 
 
 def test_the_faults_of_a_provider_name_no_value():
-    outcome = judged({**OKTA, "OKTA_CLIENT_SECRET": "'canary'"})
+    outcome = checked({**OKTA, "OKTA_CLIENT_SECRET": "'canary'"})
     assert [(f.variable, f.what) for f in outcome.faults] == [
         ("OKTA_CLIENT_SECRET", "is still in quotes")
     ]
@@ -111,7 +111,7 @@ def test_the_faults_of_a_provider_name_no_value():
 
 @pytest.mark.parametrize("name", ["Okta", "my-okta", "1okta", "local", "o" * 32, "okta.com"])
 def test_names_that_cannot_be(name):
-    (problem,) = judged({"AUTH_PROVIDERS": f"google,{name}"}).problems
+    (problem,) = checked({"AUTH_PROVIDERS": f"google,{name}"}).problems
     assert problem.what == "has an entry 2 that cannot be a provider's name"
 
 
@@ -183,18 +183,18 @@ def test_lists_that_make_no_sense(variable, value):
 
 
 def test_the_password_of_a_storage_is_masked():
-    outcome = judged({"RATE_LIMIT_STORAGE": "redis://:canary-7@redis:6379/0?x=canary-7"})
+    outcome = checked({"RATE_LIMIT_STORAGE": "redis://:canary-7@redis:6379/0?x=canary-7"})
     (row,) = [row for row in outcome.loaded.rows() if row.variable == "RATE_LIMIT_STORAGE"]
     assert row.value_shown == "redis://********@redis:6379/0"
     assert "canary-7" in outcome.loaded.secrets()
-    (row,) = [row for row in judged().loaded.rows() if row.variable == "RATE_LIMIT_STORAGE"]
+    (row,) = [row for row in checked().loaded.rows() if row.variable == "RATE_LIMIT_STORAGE"]
     assert row.value_shown == "memory://"
-    assert "memory://" not in judged().loaded.secrets()
+    assert "memory://" not in checked().loaded.secrets()
 
 
 def test_old_keys():
     old = "b3a90c3f0b8a7d62b3a90c3f0b8a7d61ff b3a90c3f0b8a7d62b3a90c3f0b8a7d61aa"
-    outcome = judged({"SECRET_KEY_OLD": old})
+    outcome = checked({"SECRET_KEY_OLD": old})
     assert outcome.problems == outcome.warnings == ()
     keys = outcome.loaded.get(CoreSettings).secret_key_old
     assert [key.get_secret_value() for key in keys] == old.split()
@@ -205,7 +205,7 @@ def test_old_keys():
         "SECRET_KEY_OLD",
         "holds a key that is shorter than 32 characters",
     )
-    (warning,) = judged({"SECRET_KEY_OLD": SOUND["SECRET_KEY"]}).warnings
+    (warning,) = checked({"SECRET_KEY_OLD": SOUND["SECRET_KEY"]}).warnings
     assert warning.variable == "SECRET_KEY_OLD"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import combine_health.settings
 from combine_auth.settings import AuthSettings
-from combine_core.settings import AddonSettings, CoreSettings, judge_all, setting
+from combine_core.settings import AddonSettings, CoreSettings, check_all, setting
 from combine_core.settings.addons import Installed, SettingsModule, included, installed
 
 WITH_HEALTH = Installed((CoreSettings,), {"combine_health": combine_health.settings})
@@ -30,7 +30,7 @@ def test_its_settings_are_in_the_table(tmp_path):
     path = tmp_path / "x.ini"
     path.write_text("[app:main]\n[server:main]\nlisten = 127.0.0.1:8001\n")
     environ = {**DEVELOPMENT, "COMBINE_HEALTH_BACKGROUND": "false", "PORT": "8123"}
-    shown = rows(judge_all({"combine_health.details": "never"}, path, environ, WITH_HEALTH))
+    shown = rows(check_all({"combine_health.details": "never"}, path, environ, WITH_HEALTH))
     details = shown["COMBINE_HEALTH_DETAILS"]
     assert (details.value_shown, details.source, details.addon) == (
         "never",
@@ -49,7 +49,7 @@ def test_what_the_env_file_says_is_handed_on(tmp_path):
         "COMBINE_HEALTH_DETAILS=never\nCOMBINE_HEALTH_BACKGROUND=false\n"
     )
     environ = {**DEVELOPMENT, "COMBINE_HEALTH_BACKGROUND": "true"}
-    outcome = judge_all({}, tmp_path / "x.ini", environ, WITH_HEALTH)
+    outcome = check_all({}, tmp_path / "x.ini", environ, WITH_HEALTH)
     assert outcome.loaded.overlay["combine_health.details"] == "never"
     assert "combine_health.background" not in outcome.loaded.overlay
     assert rows(outcome)["COMBINE_HEALTH_DETAILS"].source == ".env"
@@ -59,7 +59,7 @@ def test_what_the_env_file_says_is_handed_on(tmp_path):
 
 
 def test_its_settings_are_resolved_once():
-    outcome = judge_all({}, None, {**DEVELOPMENT, "COMBINE_HEALTH_DETAILS": "never"}, WITH_HEALTH)
+    outcome = check_all({}, None, {**DEVELOPMENT, "COMBINE_HEALTH_DETAILS": "never"}, WITH_HEALTH)
     # The add-on takes what the table shows, and does not look at the environment again.
     later = {"COMBINE_HEALTH_DETAILS": "always"}
     health = combine_health.settings.read_settings(outcome.loaded.overlay, later)
@@ -68,7 +68,7 @@ def test_its_settings_are_resolved_once():
 
 def test_its_problems_are_among_the_others():
     ini = {"combine_health.details": "canary", "combine_health.detials": "local"}
-    outcome = judge_all(ini, None, {"ENVIRONMENT": "test"}, WITH_HEALTH)
+    outcome = check_all(ini, None, {"ENVIRONMENT": "test"}, WITH_HEALTH)
     assert [(p.variable, p.what) for p in outcome.problems] == [
         ("DATABASE_URL", "is not set"),
         ("COMBINE_HEALTH_DETAILS", "has an unusable value"),
@@ -107,7 +107,7 @@ def test_a_secret_of_such_an_add_on_is_masked(variable, declared):
         ],
     )
     used = Installed((CoreSettings,), {"combine_other": module})
-    row = rows(judge_all({}, None, {**DEVELOPMENT, variable: "canary"}, used))[variable]
+    row = rows(check_all({}, None, {**DEVELOPMENT, variable: "canary"}, used))[variable]
     assert (row.value_shown, row.secret) == ("********", True)
 
 
@@ -129,10 +129,10 @@ def broken_add_ons(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("broken_add_ons")
 def test_an_add_on_that_cannot_be_loaded_stops_only_those_who_include_it():
-    assert judge_all({}, None, DEVELOPMENT).problems == ()
+    assert check_all({}, None, DEVELOPMENT).problems == ()
     ini = {"pyramid.includes": "combine_core combine_lacking combine_faulty combine_wrong"}
     found = {
-        p.variable: f"{p.what}: {p.remedy}" for p in judge_all(ini, None, DEVELOPMENT).problems
+        p.variable: f"{p.what}: {p.remedy}" for p in check_all(ini, None, DEVELOPMENT).problems
     }
     assert "a_package_that_nobody_has" in found["combine_lacking"]
     assert "install combine_lacking with all its dependencies" in found["combine_lacking"]
@@ -143,8 +143,8 @@ def test_an_add_on_that_cannot_be_loaded_stops_only_those_who_include_it():
 
 def test_keys_for_each_check_are_known():
     ini = {"combine_health.check.redis.timeout": "2", "combine_health.check.a.b.interval": "2"}
-    assert judge_all(ini, None, DEVELOPMENT, WITH_HEALTH).problems == ()
-    (problem,) = judge_all(
+    assert check_all(ini, None, DEVELOPMENT, WITH_HEALTH).problems == ()
+    (problem,) = check_all(
         {"combine_health.check.redis.tiemout": "2"}, None, DEVELOPMENT, WITH_HEALTH
     ).problems
     assert problem.what == "is not a setting"
@@ -159,12 +159,12 @@ def test_the_add_ons_of_an_ini():
 
 def problems(ini, used=WITH_AUTH):
     return [
-        (p.variable, p.what, p.remedy) for p in judge_all(ini, None, DEVELOPMENT, used).problems
+        (p.variable, p.what, p.remedy) for p in check_all(ini, None, DEVELOPMENT, used).problems
     ]
 
 
 def warnings(environ=None, ini=None, path=None):
-    outcome = judge_all(ini or {}, path, {**DEVELOPMENT, **(environ or {})}, WITH_AUTH)
+    outcome = check_all(ini or {}, path, {**DEVELOPMENT, **(environ or {})}, WITH_AUTH)
     return [(w.variable, w.remedy) for w in outcome.warnings]
 
 

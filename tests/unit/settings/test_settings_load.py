@@ -11,7 +11,7 @@ from combine_core.settings import (
     CoreSettings,
     Environment,
     Outcome,
-    judge_all,
+    check_all,
     load_all,
 )
 from combine_core.settings.addons import Installed
@@ -22,32 +22,32 @@ SOUND = {"ENVIRONMENT": "production", "DATABASE_URL": URL, "SECRET_KEY": KEY}
 CLASSES = Installed((CoreSettings, AuthSettings), {})
 
 
-def judged(environ=None, ini=None, env_file=None, tmp_path: Path | None = None) -> Outcome:
+def checked(environ=None, ini=None, env_file=None, tmp_path: Path | None = None) -> Outcome:
     path = None
     if tmp_path is not None:
         path = tmp_path / "production.ini"
         path.write_text("[app:main]\nuse = egg:pyramid-combine\n")
         if env_file is not None:
             (tmp_path / ".env").write_text(env_file)
-    return judge_all(ini or {}, path, environ or {}, CLASSES)
+    return check_all(ini or {}, path, environ or {}, CLASSES)
 
 
 def problems(environ=None, ini=None, **more) -> list[tuple[str, str]]:
-    return [(p.variable, p.what) for p in judged(environ, ini, **more).problems]
+    return [(p.variable, p.what) for p in checked(environ, ini, **more).problems]
 
 
 def faults(environ=None, ini=None, **more) -> list[tuple[str, str]]:
-    outcome = judged(environ, ini, **more)
+    outcome = checked(environ, ini, **more)
     assert outcome.problems == ()
     return [(f.variable, f.what) for f in outcome.faults]
 
 
 def warnings(environ=None, ini=None, **more) -> list[tuple[str, str]]:
-    return [(w.variable, w.what) for w in judged(environ, ini, **more).warnings]
+    return [(w.variable, w.what) for w in checked(environ, ini, **more).warnings]
 
 
 def core(environ=None, ini=None, **more) -> CoreSettings:
-    return judged(environ, ini, **more).loaded.get(CoreSettings)
+    return checked(environ, ini, **more).loaded.get(CoreSettings)
 
 
 def source(outcome: Outcome, variable: str) -> str:
@@ -60,16 +60,16 @@ def source(outcome: Outcome, variable: str) -> str:
 def test_the_environment_wins_over_env_file_over_ini_over_default(tmp_path):
     ini = {"combine_core.db_pool_size": "3"}
     env_file = "DB_POOL_SIZE=4"
-    outcome = judged({"DB_POOL_SIZE": "5"}, ini, env_file=env_file, tmp_path=tmp_path)
+    outcome = checked({"DB_POOL_SIZE": "5"}, ini, env_file=env_file, tmp_path=tmp_path)
     assert outcome.loaded.get(CoreSettings).db_pool_size == 5
     assert source(outcome, "DB_POOL_SIZE") == "environment"
-    outcome = judged({}, ini, env_file=env_file, tmp_path=tmp_path)
+    outcome = checked({}, ini, env_file=env_file, tmp_path=tmp_path)
     assert outcome.loaded.get(CoreSettings).db_pool_size == 4
     assert source(outcome, "DB_POOL_SIZE") == ".env"
-    outcome = judged({}, ini)
+    outcome = checked({}, ini)
     assert outcome.loaded.get(CoreSettings).db_pool_size == 3
     assert source(outcome, "DB_POOL_SIZE") == "ini"
-    outcome = judged()
+    outcome = checked()
     assert outcome.loaded.get(CoreSettings).db_pool_size == 5
     assert source(outcome, "DB_POOL_SIZE") == "default"
 
@@ -128,7 +128,7 @@ def test_the_four_environments(name):
 
 @pytest.mark.parametrize("name", ["prod", "Production", "dev", "live", "None", "0", "development,"])
 def test_another_environment_is_refused_with_the_four_names(name):
-    (problem,) = judged({**SOUND, "ENVIRONMENT": name}).problems
+    (problem,) = checked({**SOUND, "ENVIRONMENT": name}).problems
     assert problem.variable == "ENVIRONMENT"
     for right in Environment:
         assert right in problem.remedy
@@ -203,7 +203,7 @@ def test_a_weak_key_is_refused_where_others_depend_on_it(key, what, environment)
 
 
 def test_a_weak_key_is_a_warning_in_development():
-    outcome = judged({"ENVIRONMENT": "development", "SECRET_KEY": "short"})
+    outcome = checked({"ENVIRONMENT": "development", "SECRET_KEY": "short"})
     assert outcome.problems == ()
     assert outcome.warnings
     assert outcome.loaded.get(CoreSettings).secret_key.get_secret_value() == "short"
@@ -234,7 +234,7 @@ def test_without_addresses_it_is_this_machine_on_its_port(tmp_path):
     path = tmp_path / "x.ini"
     for line, port in (("listen = 127.0.0.1:8001", 8001), ("port = 8002", 8002), ("x = 1", 8000)):
         path.write_text(f"[app:main]\n[server:main]\n{line}\n")
-        settings = judge_all({}, path, {}, CLASSES).loaded.get(CoreSettings)
+        settings = check_all({}, path, {}, CLASSES).loaded.get(CoreSettings)
         assert settings.public_url == f"http://localhost:{port}"
 
 
@@ -246,10 +246,10 @@ def test_in_production_that_is_worth_a_warning():
 
 def test_a_public_url_that_is_no_allowed_origin():
     environ = {"PUBLIC_URL": "https://a.example", "ALLOWED_ORIGINS": "https://b.example"}
-    (problem,) = judged({**SOUND, **environ}).problems
+    (problem,) = checked({**SOUND, **environ}).problems
     assert (problem.variable, problem.what) == ("PUBLIC_URL", "is missing from ALLOWED_ORIGINS")
     assert "https://a.example" in problem.remedy
-    development = judged({"ENVIRONMENT": "development", **environ})
+    development = checked({"ENVIRONMENT": "development", **environ})
     assert development.problems == ()
     assert [w.what for w in development.warnings] == ["is missing from ALLOWED_ORIGINS"]
 
@@ -272,7 +272,7 @@ def test_the_same_origin_written_differently_is_the_same():
 )
 def test_plain_http_is_refused_in_production(environment, refused):
     environ = {**SOUND, "ENVIRONMENT": environment, "ALLOWED_ORIGINS": "http://a.example"}
-    outcome = judged(environ)
+    outcome = checked(environ)
     found = outcome.problems if refused else outcome.warnings
     (problem,) = [p for p in found if p.variable == "ALLOWED_ORIGINS"]
     assert problem.remedy == "write https://a.example"
@@ -295,13 +295,13 @@ def test_local_sign_in_stops_every_start_but_that_of_development(environment, wh
         environ["COMBINE_AUTH_LOCAL_SIGN_IN"] = "true"
     else:
         ini["combine_auth.local_sign_in"] = "true"
-    (problem,) = judged(environ, ini).problems
+    (problem,) = checked(environ, ini).problems
     assert problem.variable == "COMBINE_AUTH_LOCAL_SIGN_IN"
     assert f"and this is {environment}" in problem.what
 
 
 def test_local_sign_in_in_development():
-    outcome = judged({"ENVIRONMENT": "development", "COMBINE_AUTH_LOCAL_SIGN_IN": "true"})
+    outcome = checked({"ENVIRONMENT": "development", "COMBINE_AUTH_LOCAL_SIGN_IN": "true"})
     assert outcome.problems == ()
     assert outcome.loaded.get(AuthSettings).local_sign_in is True
 
@@ -331,7 +331,7 @@ def test_the_service_starts_without_a_provider_whose_secret_is_no_secret(environ
         "GOOGLE_CLIENT_SECRET": value,
         "PUBLIC_URL": "https://a.example",
     }
-    outcome = judged(environ)
+    outcome = checked(environ)
     assert outcome.problems == outcome.warnings == ()
     assert {fault.variable for fault in outcome.faults} == {"GOOGLE_CLIENT_SECRET"}
     google = outcome.loaded.get(AuthSettings).of_provider("google")
@@ -344,7 +344,7 @@ def test_the_service_starts_without_a_provider_whose_secret_is_no_secret(environ
 def test_tenants():
     one = "72F988BF-86F1-41AF-91AB-2D7CD011DB47"
     other = "9188040d-6c67-4c5b-b112-36a304b66dad"
-    outcome = judged({**SOUND, "MICROSOFT_TENANTS": f"{one}, {other} {one}"})
+    outcome = checked({**SOUND, "MICROSOFT_TENANTS": f"{one}, {other} {one}"})
     assert outcome.loaded.get(AuthSettings).microsoft_tenants == (one.lower(), other)
     for wrong in ("common", "contoso.onmicrosoft.com", one[:-1], "*"):
         (found,) = problems({**SOUND, "MICROSOFT_TENANTS": f"{other},{wrong}"})
@@ -359,6 +359,7 @@ def test_tenants():
     [
         ({}, "extract"),
         ({"ANTHROPIC_API_KEY": "sk-ant-1"}, "anthropic/claude-sonnet-5-5"),
+        ({"OPENAI_API_KEY": "sk-1"}, "openai/gpt-5-mini"),
         ({"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": "http://localhost:11434/v1"}, "extract"),
         ({"DEFAULT_MODEL": "openai/gpt-5"}, "openai/gpt-5"),
     ],
@@ -383,14 +384,14 @@ def test_in_development_a_placeholder_counts_as_not_set(placeholder):
         "DATABASE_URL": "<your database>",
         "SECRET_KEY": placeholder,
     }
-    outcome = judged(environ)
+    outcome = checked(environ)
     assert outcome.problems == ()
     assert {w.variable for w in outcome.warnings} == set(environ) - {"ENVIRONMENT"}
     settings = outcome.loaded.get(CoreSettings)
     assert settings.default_model == "extract"
     assert settings.database_url is None
     assert settings.anthropic_api_key is None
-    refused = judged({**environ, "ENVIRONMENT": "staging"})
+    refused = checked({**environ, "ENVIRONMENT": "staging"})
     assert {p.variable for p in refused.problems} == set(environ) - {"ENVIRONMENT"}
 
 
@@ -507,13 +508,13 @@ def test_a_value_found_later_is_put_in_with_its_source():
 
 def test_the_rows_show_no_secret():
     environ = {**SOUND, "ANTHROPIC_API_KEY": "sk-ant-canary", "DB_POOL_SIZE": "canary"}
-    rows = {row.variable: row for row in judged(environ).loaded.rows()}
+    rows = {row.variable: row for row in checked(environ).loaded.rows()}
     assert rows["ANTHROPIC_API_KEY"].value_shown == "********"
     assert rows["ANTHROPIC_API_KEY"].secret is True
     assert rows["DATABASE_URL"].value_shown == "postgresql://********@db:5432/combine"
     assert rows["DB_POOL_SIZE"].value_shown == "(unusable)"
     assert rows["PUBLIC_URL"].source == "default"
-    assert {row.variable: row for row in judged().loaded.rows()}[
+    assert {row.variable: row for row in checked().loaded.rows()}[
         "SECRET_KEY"
     ].value_shown == "(missing)"
 
