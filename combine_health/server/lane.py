@@ -12,6 +12,7 @@ from http import HTTPStatus
 from time import time
 from typing import Any, NamedTuple
 
+from pyramid.interfaces import IRoutesMapper
 from waitress.parser import HTTPRequestParser
 
 from combine_health.endpoints.views import HealthContext
@@ -239,8 +240,6 @@ def lane_of(health: HealthRegistry | None, registry: Any, adj: Any) -> Lane:
 
 
 def _is_ours(registry: Any, path: str) -> bool:
-    from pyramid.interfaces import IRoutesMapper
-
     mapper = registry.queryUtility(IRoutesMapper)
     routes = mapper.get_routes() if mapper is not None else []
     first = next((route for route in routes if route.match(path) is not None), None)
