@@ -12,15 +12,14 @@ from combine_core.access import PATH_VARIABLES, ProjectContext, SignedIn
 from combine_core.api.serializers import Json, show_me, show_member, show_page, show_project
 from combine_core.projects import create_project, list_projects
 from combine_core.projects.members import (
-    NoMember,
     UnknownPerson,
     add_member,
     announce,
-    change_role,
     find_known_user,
     list_members,
     read_member,
     remove_member,
+    set_role,
 )
 from combine_core.users import Permission, Role
 from combine_core.web.endpoints import View
@@ -78,12 +77,10 @@ def put_member(context: ProjectContext, request: Request) -> Json:
     role = Role(request.openapi_validated.body["role"])
     session, project_id, user_id = request.dbsession, context.project.id, _user_id(request)
     try:
-        change = change_role(session, project_id, user_id, role)
-    except NoMember:
-        try:
-            change = add_member(session, project_id, user_id, role)
-        except UnknownPerson as error:
-            raise HTTPNotFound from error
+        change = set_role(session, project_id, user_id, role)
+    except UnknownPerson as error:
+        raise HTTPNotFound from error
+    if change.before is None:
         request.response.status_int = 201
     announce(request, project_id, change)
     return show_member(read_member(session, project_id, user_id))

@@ -147,6 +147,18 @@ def add_member(
     return RoleChange(user_id, None, role)
 
 
+def set_role(session: Session, project_id: uuid.UUID, user_id: uuid.UUID, role: Role) -> RoleChange:
+    """Change the role of a member, or make the user a member with this role.
+
+    :raises UnknownPerson: there is no such user, or it is disabled
+    :raises LastOwner: the project would have no owner left
+    """
+    try:
+        return change_role(session, project_id, user_id, role)
+    except NoMember:
+        return add_member(session, project_id, user_id, role)
+
+
 def change_role(
     session: Session, project_id: uuid.UUID, user_id: uuid.UUID, role: Role
 ) -> RoleChange:
