@@ -1,17 +1,17 @@
-"""The health checks of combine_core; the only module of it that knows combine_health.
+"""The health checks of combine_core. No other module of combine_core imports combine_health.
 
-The assembly names it in ``pyramid.includes``. Without it, or without combine_health, the rest works.
+The application includes it by name in ``pyramid.includes``. The rest of combine_core works without it.
 
 ``database``    critical: the database answers and takes writes. Decides readiness, twice a second
 ``migrations``  critical: the schema is at the revision that this code knows, or ahead of it
 ``pool``        the web process has connections left
-``worker``      somebody works on runs, nothing waits for long, and no step failed by a fault of ours
-``providers``   recent calls to models were answered; read from the journal, never a call of its own
-``connections`` informs: the connections that all processes may need are there at the server
+``worker``      a worker is alive, no step waits for long, and no step failed by a fault of the service
+``providers``   recent calls to models succeeded; read from the journal, without a call of its own
+``connections`` informs: the server has the connections that all processes may need
 ``indexes``     informs: every foreign key has an index
 
-`pool`, `worker` and `providers` make the service degraded at worst: it still answers. Those that
-inform decide nothing but the exit status of ``combine doctor``.
+`pool`, `worker` and `providers` make the service degraded at worst, because it still answers. The checks
+that inform decide nothing but the exit status of ``combine doctor``.
 """
 
 from __future__ import annotations
@@ -69,11 +69,12 @@ SEE_CONNECTIONS = (
     "See who holds connections: SELECT application_name, usename, count(*) FROM pg_stat_activity"
     " GROUP BY 1, 2 ORDER BY 3 DESC."
 )
-# Work that waits longer than this while workers live: there are too few of them.
-QUEUE_PATIENCE_S = 120
-# What counts as recent: calls of providers (if there are enough to say something), steps that failed.
+# If a step waits longer while workers are alive, there are too few workers.
+LONGEST_WAIT_S = 120
+# Calls of providers and failed steps count for this long.
 RECENT_S = 15 * 60
-TELLING_CALLS = 3
+# With fewer calls, failures may be chance.
+FEWEST_CALLS = 3
 
 _TABLE_OF_REVISIONS = "SELECT to_regclass('alembic_version') IS NOT NULL"
 _REVISIONS = "SELECT version_num FROM alembic_version ORDER BY version_num"
@@ -113,8 +114,8 @@ _HAS_TABLES = (
 _NO_TABLES = "The database has no tables yet."
 
 
-def _asking(check: Check) -> Check:
-    """Where the database cannot be asked, say so by its cause; the check `database` says the rest."""
+def _querying(check: Check) -> Check:
+    """Report a failing check with the cause if the database cannot answer its query."""
 
     @wraps(check)
     def ask(checks: Checks, registry: Registry) -> HealthResult:
@@ -131,7 +132,7 @@ def _asking(check: Check) -> Check:
 
 
 class Checks:
-    """The checks of one application. ``database`` has a connection to itself; the others share one."""
+    """The checks of one application. ``database`` has its own connection; the others share a second one."""
 
     CONNECTIONS = 2
 
@@ -160,9 +161,9 @@ class Checks:
             )
         return HealthResult.healthy(latency_ms=round((time.monotonic() - started) * 1000, 2))
 
-    @_asking
+    @_querying
     def migrations(self, _registry: Registry) -> HealthResult:
-        """The schema is where this code needs it: at its head, or ahead."""
+        """The schema is at the newest revision of this code, or ahead of it."""
         ((has_table,),) = self._questions.rows(_TABLE_OF_REVISIONS)
         rows = self._questions.rows(_REVISIONS) if has_table else []
         current, head = [revision for (revision,) in rows], head_revision()
@@ -188,20 +189,19 @@ class Checks:
         return HealthResult.failing("migrations_behind", detail, current=current[0], head=head)
 
     def pool(self, _registry: Registry) -> HealthResult:
-        """Requests get connections."""
-        reading = self._pool.reading()
-        facts = {**asdict(reading), "limit": self._limit}
-        if reading.waiting:
+        """No request waits for a connection."""
+        facts = self.pool_usage()
+        if facts["waiting"]:
             detail = (
-                f"{reading.checked_out} of {self._limit} connections are out, {reading.waiting} wait;"
-                f" the oldest is out for {reading.oldest_seconds:.0f} s."
+                f"{facts['checked_out']} of {self._limit} connections are out, {facts['waiting']} wait;"
+                f" the oldest is out for {facts['oldest_seconds']:.0f} s."
             )
             return HealthResult.degraded("pool_exhausted", detail, **facts)
         return HealthResult.healthy(**facts)
 
-    @_asking
+    @_querying
     def worker(self, _registry: Registry) -> HealthResult:
-        """Somebody takes the work that is there."""
+        """Workers are alive, and they keep up with the queue."""
         if not self._has_tables():
             return HealthResult.failing("migrations_none", _NO_TABLES)
         workers = self._live_workers()
@@ -218,7 +218,7 @@ class Checks:
         if not workers:
             detail = f"No worker is alive; {waiting} steps wait."
             return HealthResult.failing("worker_absent", detail, **facts)
-        if oldest > QUEUE_PATIENCE_S:
+        if oldest > LONGEST_WAIT_S:
             detail = f"{waiting} steps wait, the oldest for {oldest:.0f} s."
             return HealthResult.degraded("worker_behind", detail, **facts)
         if failed:
@@ -229,9 +229,9 @@ class Checks:
             return HealthResult.degraded("steps_failing", detail, **facts)
         return HealthResult.healthy(**facts)
 
-    @_asking
+    @_querying
     def providers(self, _registry: Registry) -> HealthResult:
-        """The models that were asked lately have answered."""
+        """Most of the recent calls to each provider succeeded."""
         if not self._has_tables():
             return HealthResult.healthy("No model was ever asked.")
         # Keys begin with the time in milliseconds (RFC 9562), so the primary key finds recent calls.
@@ -245,15 +245,15 @@ class Checks:
                 facts[provider]["models"][model] = found
                 continue
             facts[provider] = {**found, "models": {}}
-            if calls >= TELLING_CALLS and errors * 2 > calls:
+            if calls >= FEWEST_CALLS and errors * 2 > calls:
                 bad.append(f"{provider}: {errors} of {calls} calls failed, last with {code}")
         if bad:
             return HealthResult.degraded("provider_errors", "; ".join(bad), **facts)
         return HealthResult.healthy(None, **facts)
 
-    @_asking
+    @_querying
     def connections(self, _registry: Registry) -> HealthResult:
-        """The server has the connections that all processes may come to hold."""
+        """The server has the connections that all processes may need."""
         workers = self._live_workers() if self._has_tables() else 0
         (room,) = self._questions.rows(ROOM)
         budget = Budget.of(self._appetite, room, workers)
@@ -270,9 +270,9 @@ class Checks:
             return HealthResult.degraded("connections_shared", budget.sentence, **facts)
         return HealthResult.healthy(budget.sentence, **facts)
 
-    @_asking
+    @_querying
     def indexes(self, _registry: Registry) -> HealthResult:
-        """Every foreign key is served by an index."""
+        """Every foreign key has an index."""
         missing = without_index(self._questions.rows(WITHOUT_INDEX))
         if not missing:
             return HealthResult.healthy()
@@ -282,6 +282,10 @@ class Checks:
             f"Foreign keys without an index: {named}.",
             create=[key.remedy for key in missing],
         )
+
+    def pool_usage(self) -> dict[str, Any]:
+        """The counts of the pool, and the most connections that it may open."""
+        return {**asdict(self._pool.reading()), "limit": self._limit}
 
     def _has_tables(self) -> bool:
         ((has_tables,),) = self._questions.rows(_HAS_TABLES)
@@ -293,19 +297,77 @@ class Checks:
 
 
 def migrations(registry: Registry) -> dict[str, Any]:
-    """The revision that the database had at the last check, and the one that this code knows."""
+    """The revision of the database at the last check, and the newest one that this code knows."""
     reading = read_check(registry, "migrations")
     return {"current": reading.data.get("current") if reading else None, "head": head_revision()}
 
 
 def contacts(registry: Registry) -> dict[str, str]:
-    """Whom to call: the last table of the runbook."""
+    """The contacts in the last table of the runbook."""
     settings = settings_of(registry, CoreSettings)
     return {
         "on_call": settings.contact_on_call,
         "database": settings.contact_database,
         "infrastructure": settings.contact_infrastructure,
     }
+
+
+# How each check is registered; its method in `Checks` has the same name.
+_CHECKS: dict[str, dict[str, Any]] = {
+    "database": {
+        "interval": 0.5,
+        "timeout": 1.0,
+        "words": ("connected", "disconnected"),
+        "remedy": RESOLUTION,
+        "remedies": REMEDIES,
+    },
+    "migrations": {
+        # Soon after the database is back, so that the service is ready again.
+        "interval": 1,
+        "remedy": MIGRATE,
+        "remedies": {**REMEDIES, "migrations_unknown": OTHER_DATABASE},
+    },
+    "pool": {
+        "critical": False,
+        "interval": 2,
+        "remedy": "Check for connection leaks; raise DB_POOL_SIZE or DB_MAX_OVERFLOW.",
+    },
+    "worker": {
+        "critical": False,
+        "interval": 5,
+        # At start, and while workers are replaced, there is none for a moment.
+        "fall": 2,
+        "remedies": {
+            **REMEDIES,
+            "worker_absent": START_WORKERS,
+            "worker_behind": START_WORKERS,
+            "steps_failing": SEE_FAILED_STEP,
+            "migrations_none": MIGRATE,
+        },
+    },
+    "providers": {
+        "critical": False,
+        "interval": 15,
+        "remedy": "Check LLM API latency and the provider's status page; check the API key.",
+        "remedies": REMEDIES,
+    },
+    "connections": {
+        "kind": "info",
+        "interval": 60,
+        "remedies": {
+            **REMEDIES,
+            "connections_over_budget": FEWER_CONNECTIONS,
+            "connections_shared": f"{SEE_CONNECTIONS} {FEWER_CONNECTIONS}",
+        },
+    },
+    "indexes": {
+        "kind": "info",
+        "interval": 300,
+        "remedy": "Create the indexes, one at a time: docker-compose exec db psql -U combine -d combine -c"
+        ' "CREATE INDEX CONCURRENTLY ON TABLE (COLUMN)"; drop an invalid index first.',
+        "remedies": REMEDIES,
+    },
+}
 
 
 def includeme(config: Configurator) -> None:
@@ -315,81 +377,21 @@ def includeme(config: Configurator) -> None:
     engine = engine_of(config.registry)
     pool = engine.pool
     assert isinstance(pool, CountedPool)
-    limit = settings.db_pool_size + settings.db_max_overflow
     checks = Checks(engine.url, pool, settings)
-    config.add_health_check(
-        "database",
-        checks.database,
-        interval=0.5,
-        timeout=1.0,
-        words=("connected", "disconnected"),
-        remedy=RESOLUTION,
-        remedies=REMEDIES,
-    )
-    config.add_health_check(
-        "migrations",
-        checks.migrations,
-        # Soon after the database is back, so that the service is ready again.
-        interval=1,
-        remedy=MIGRATE,
-        remedies={**REMEDIES, "migrations_unknown": OTHER_DATABASE},
-    )
-    config.add_health_check(
-        "pool",
-        checks.pool,
-        critical=False,
-        interval=2,
-        remedy="Check for connection leaks; raise DB_POOL_SIZE or DB_MAX_OVERFLOW.",
-    )
-    config.add_health_check(
-        "worker",
-        checks.worker,
-        critical=False,
-        interval=5,
-        # At start, and while workers are replaced, there is none for a moment.
-        fall=2,
-        remedies={
-            **REMEDIES,
-            "worker_absent": START_WORKERS,
-            "worker_behind": START_WORKERS,
-            "steps_failing": SEE_FAILED_STEP,
-            "migrations_none": MIGRATE,
-        },
-    )
-    config.add_health_check(
-        "providers",
-        checks.providers,
-        critical=False,
-        interval=15,
-        remedy="Check LLM API latency and the provider's status page; check the API key.",
-        remedies=REMEDIES,
-    )
-    config.add_health_check(
-        "connections",
-        checks.connections,
-        kind="info",
-        interval=60,
-        remedies={
-            **REMEDIES,
-            "connections_over_budget": FEWER_CONNECTIONS,
-            "connections_shared": f"{SEE_CONNECTIONS} {FEWER_CONNECTIONS}",
-        },
-    )
-    config.add_health_check(
-        "indexes",
-        checks.indexes,
-        kind="info",
-        interval=300,
-        remedy="Make the indexes, one at a time: docker-compose exec db psql -U combine -d combine -c"
-        ' "CREATE INDEX CONCURRENTLY ON TABLE (COLUMN)"; an invalid one is to be dropped before.',
-        remedies=REMEDIES,
-    )
+    for name, options in _CHECKS.items():
+        config.add_health_check(name, getattr(checks, name), **options)
+
     config.add_health_section("environment", lambda _registry: str(settings.environment))
     config.add_health_section("migrations", migrations)
-    config.add_health_section("pool", lambda _registry: {**asdict(pool.reading()), "limit": limit})
+    config.add_health_section("pool", lambda _registry: checks.pool_usage())
     config.add_health_section("contacts", contacts)
-    keys = (settings.secret_key, *settings.secret_key_old)
-    for secret in (*keys, settings.anthropic_api_key, settings.openai_api_key):
+
+    for secret in (
+        settings.secret_key,
+        *settings.secret_key_old,
+        settings.anthropic_api_key,
+        settings.openai_api_key,
+    ):
         if secret is not None:
             config.add_health_secret(secret.get_secret_value())
     config.add_health_secret(engine.url.password)
