@@ -25,38 +25,18 @@ AT_REQUEST = {
 }
 
 
-def make(setup=lambda config: None, **settings):
-    with Configurator(settings={**AT_REQUEST, **settings}) as config:
-        config.include("combine_health")
-        setup(config)
-        app = config.make_wsgi_app()
-    return TestApp(app)
-
-
-class Switch:
-    """A check whose answer the test sets."""
-
-    def __init__(self, answer=True):
-        self.answer = answer
-
-    def __call__(self, _registry):
-        if isinstance(self.answer, BaseException):
-            raise self.answer
-        return self.answer
+@pytest.fixture
+def database(make_switch):
+    return make_switch()
 
 
 @pytest.fixture
-def database():
-    return Switch()
+def app(make_app, database):
+    return make_app(lambda config: config.add_health_check("database", database, words=WORDS))
 
 
-@pytest.fixture
-def app(database):
-    return make(lambda config: config.add_health_check("database", database, words=WORDS))
-
-
-def test_a_bare_installation():
-    app = make()
+def test_a_bare_installation(make_app):
+    app = make_app()
     assert app.get("/health").body == b'{"status": "healthy"}'
     assert app.get("/health/ready").body == b'{"status": "ready"}'
     assert app.get("/health/detailed", extra_environ=LOCAL).json["status"] == "healthy"
@@ -81,13 +61,13 @@ def test_not_ready_and_ready_again_by_itself(app, database, answer):
     assert app.get("/health/ready", status=200).json["database"] == "connected"
 
 
-def test_before_the_first_result():
+def test_before_the_first_result(make_app):
     gate = threading.Event()
-    app = make(
+    app = make_app(
         lambda config: config.add_health_check(
             "database", lambda _: gate.wait(10), words=WORDS, timeout=10
         ),
-        **{"combine_health.background": "true"},
+        background="true",
     )
     refused = app.get("/health/ready", status=503)
     assert refused.body == b'{"status": "starting", "database": "unknown"}'
@@ -96,14 +76,14 @@ def test_before_the_first_result():
     gate.set()
 
 
-def test_a_result_too_old_is_unknown_and_not_ready(database):
+def test_a_result_too_old_is_unknown_and_not_ready(database, make_app):
     time = FakeClock()
 
     def setup(config):
         config.add_health_check("database", database, words=WORDS)
         health_of(config.registry).clock = time.clock()
 
-    app = make(setup, **{"combine_health.background": "true"})
+    app = make_app(setup, background="true")
     runner = health_of(app.app.registry).runner
     start_health(app.app.registry)
     assert runner.wait_until(lambda: runner.reading("database").passing, 10)
@@ -116,13 +96,13 @@ def test_a_result_too_old_is_unknown_and_not_ready(database):
     }
 
 
-def test_checks_that_are_not_critical_do_not_decide_readiness(database):
+def test_checks_that_are_not_critical_do_not_decide_readiness(database, make_app, make_switch):
     def setup(config):
         config.add_health_check("database", database, words=WORDS)
-        config.add_health_check("worker", Switch(False), critical=False)
-        config.add_health_check("news", Switch(False), kind="info")
+        config.add_health_check("worker", make_switch(False), critical=False)
+        config.add_health_check("news", make_switch(False), kind="info")
 
-    app = make(setup)
+    app = make_app(setup)
     assert app.get("/health/ready").body == b'{"status": "ready", "database": "connected"}'
     assert app.get("/health/detailed", extra_environ=LOCAL).json["status"] == "degraded"
 
@@ -135,21 +115,21 @@ def test_degraded_is_ready(app, database):
     assert full["checks"]["database"]["cause"] == "slow"
 
 
-def test_info_checks_decide_nothing():
-    app = make(lambda config: config.add_health_check("news", Switch(False), kind="info"))
+def test_info_checks_decide_nothing(make_app, make_switch):
+    app = make_app(lambda config: config.add_health_check("news", make_switch(False), kind="info"))
     assert app.get("/health/detailed", extra_environ=LOCAL).json["status"] == "healthy"
 
 
-def test_only_live_checks_decide_liveness():
-    live = Switch()
-    app = make(lambda config: config.add_health_check("loop", live, kind="live"))
+def test_only_live_checks_decide_liveness(make_app, make_switch):
+    live = make_switch()
+    app = make_app(lambda config: config.add_health_check("loop", live, kind="live"))
     assert app.get("/health").json == {"status": "healthy"}
     live.answer = False
     assert app.get("/health", status=503).json == {"status": "unhealthy"}
     assert app.get("/health/ready", status=503).json == {"status": "unavailable"}
 
 
-def test_the_full_status():
+def test_the_full_status(make_app):
     def setup(config):
         config.add_health_check(
             "queue",
@@ -160,7 +140,7 @@ def test_the_full_status():
         config.add_health_section("pool", lambda registry: {"size": 5, "here": bool(registry)})
         config.add_health_section("version", lambda _: "1.2.3")
 
-    app = make(setup, **{"combine_health.environment": "staging"})
+    app = make_app(setup, environment="staging")
     body = app.get("/health/detailed", status=200, extra_environ=LOCAL).json
     queue = body["checks"].pop("queue")
     assert body["status"] == "unavailable"
@@ -187,13 +167,13 @@ def test_the_full_status():
     assert queue["since"].endswith("+00:00")
 
 
-def test_a_section_that_raises_shows_only_the_name_of_its_error(caplog):
+def test_a_section_that_raises_shows_only_the_name_of_its_error(caplog, make_app):
     def setup(config):
         config.add_health_secret(CANARY)
         config.add_health_section("broken", lambda _: {}[CANARY])
         config.add_health_section("odd", lambda _: object())
 
-    body = make(setup).get("/health/detailed", extra_environ=LOCAL).json
+    body = make_app(setup).get("/health/detailed", extra_environ=LOCAL).json
     assert body["broken"] == "error: KeyError"
     assert body["odd"] == "<object>"
     assert CANARY not in caplog.text
@@ -218,18 +198,21 @@ def test_other_methods(app, path, method):
     assert "error" in answer.json
 
 
-def test_no_secret_leaves(caplog):
+def test_no_secret_leaves(caplog, make_app, make_switch):
     def setup(config):
         config.add_health_secret(CANARY)
         config.add_health_secret("")
         config.add_health_secret(f"postgresql://combine:{CANARY}-2@db/combine")
-        config.add_health_check("raises", Switch(RuntimeError(f"with {CANARY} and {CANARY}-2")))
         config.add_health_check(
-            "says", Switch(HealthResult("failing", "x", f"password={CANARY}", {CANARY: [CANARY]}))
+            "raises", make_switch(RuntimeError(f"with {CANARY} and {CANARY}-2"))
+        )
+        config.add_health_check(
+            "says",
+            make_switch(HealthResult("failing", "x", f"password={CANARY}", {CANARY: [CANARY]})),
         )
         config.add_health_section("section", lambda _: {"dsn": f"http://u:{CANARY}@h/"})
 
-    app = make(setup)
+    app = make_app(setup)
     for path in PATHS:
         answer = app.get(path, extra_environ=LOCAL, status="*")
         assert CANARY not in answer.text
@@ -253,7 +236,7 @@ class Policy:
         raise self.answer
 
 
-def test_neither_session_nor_policy_nor_root_factory_is_touched(database):
+def test_neither_session_nor_policy_nor_root_factory_is_touched(database, make_app):
     def never(*_args):
         raise AssertionError("touched")
 
@@ -265,34 +248,38 @@ def test_neither_session_nor_policy_nor_root_factory_is_touched(database):
         config.set_default_csrf_options(require_csrf=True)
         config.add_health_check("database", database, words=WORDS)
 
-    app = make(setup)
+    app = make_app(setup)
     for path in PATHS:
         app.get(path, extra_environ=LOCAL)
         app.post(path, status=405)
 
 
-def test_two_applications_in_one_process():
-    one = make(lambda config: config.add_health_check("one", Switch(False), words=("up", "down")))
-    two = make(lambda config: config.add_health_check("two", Switch(), words=("up", "down")))
+def test_two_applications_in_one_process(make_app, make_switch):
+    one = make_app(
+        lambda config: config.add_health_check("one", make_switch(False), words=("up", "down"))
+    )
+    two = make_app(
+        lambda config: config.add_health_check("two", make_switch(), words=("up", "down"))
+    )
     assert one.get("/health/ready", status=503).json == {"status": "unavailable", "one": "down"}
     assert two.get("/health/ready").json == {"status": "ready", "two": "up"}
 
 
-def test_two_hundred_checks():
+def test_two_hundred_checks(make_app, make_switch):
     def setup(config):
         for number in range(200):
-            config.add_health_check(f"check-{number}", Switch())
+            config.add_health_check(f"check-{number}", make_switch())
 
-    app = make(setup)
+    app = make_app(setup)
     assert app.get("/health/ready").json == {"status": "ready"}
     checks = app.get("/health/detailed", extra_environ=LOCAL).json["checks"]
     assert len(checks) == 200
     assert {one["status"] for one in checks.values()} == {"healthy"}
 
 
-def test_a_check_from_python_code_elsewhere():
+def test_a_check_from_python_code_elsewhere(make_app):
     name = "combine_health.testing.FakeClock"  # any callable that takes one argument
-    app = make(lambda config: config.add_health_check("dotted", name, critical=False))
+    app = make_app(lambda config: config.add_health_check("dotted", name, critical=False))
     seen = app.get("/health/detailed", extra_environ=LOCAL).json["checks"]["dotted"]
     assert (seen["cause"], seen["detail"].split(";")[0]) == (
         "bad_result",
@@ -301,72 +288,72 @@ def test_a_check_from_python_code_elsewhere():
 
 
 @pytest.mark.parametrize("dotted", ["no.such.module", "combine_health.no_such_name"])
-def test_a_dotted_name_that_is_not_there(dotted):
+def test_a_dotted_name_that_is_not_there(dotted, make_app):
     with pytest.raises(ConfigurationError, match="health check 'x'"):
-        make(lambda config: config.add_health_check("x", dotted))
+        make_app(lambda config: config.add_health_check("x", dotted))
 
 
 @pytest.mark.parametrize("name", ["Odd Name", "../../etc", "status", ""])
-def test_odd_names_stop_the_start(name):
+def test_odd_names_stop_the_start(name, make_app, make_switch):
     with pytest.raises(ConfigurationError, match="name"):
-        make(lambda config: config.add_health_check(name, Switch()))
+        make_app(lambda config: config.add_health_check(name, make_switch()))
 
 
 @pytest.mark.parametrize("name", ["status", "checks", "uptime_seconds", "Odd Name"])
-def test_odd_sections_stop_the_start(name):
+def test_odd_sections_stop_the_start(name, make_app):
     with pytest.raises(ConfigurationError, match="section"):
-        make(lambda config: config.add_health_section(name, dict))
+        make_app(lambda config: config.add_health_section(name, dict))
 
 
-def test_the_same_name_twice_stops_the_start():
+def test_the_same_name_twice_stops_the_start(make_app, make_switch):
     def setup(config):
-        config.add_health_check("redis", Switch())
-        config.add_health_check("redis", Switch())
+        config.add_health_check("redis", make_switch())
+        config.add_health_check("redis", make_switch())
 
     with pytest.raises(ConfigurationConflictError, match="redis"):
-        make(setup)
+        make_app(setup)
 
 
-def test_two_add_ons_with_one_name_stop_the_start():
+def test_two_add_ons_with_one_name_stop_the_start(make_app, make_switch):
     def first(config):
-        config.add_health_check("redis", Switch())
+        config.add_health_check("redis", make_switch())
 
     def second(config):
-        config.add_health_check("redis", Switch())
+        config.add_health_check("redis", make_switch())
 
     def setup(config):
         config.include(first)
         config.include(second)
 
     with pytest.raises(ConfigurationConflictError, match="redis"):
-        make(setup)
+        make_app(setup)
 
 
-def test_the_application_overrides_an_add_on():
+def test_the_application_overrides_an_add_on(make_app, make_switch):
     def add_on(config):
-        config.add_health_check("redis", Switch(False))
+        config.add_health_check("redis", make_switch(False))
 
     def setup(config):
         config.include(add_on)
-        config.add_health_check("redis", Switch())
+        config.add_health_check("redis", make_switch())
 
-    assert make(setup).get("/health/ready").json == {"status": "ready"}
+    assert make_app(setup).get("/health/ready").json == {"status": "ready"}
 
 
-def test_including_twice_is_harmless():
+def test_including_twice_is_harmless(make_app, make_switch):
     def setup(config):
         config.include("combine_health")
         config.commit()
         config.include("combine_health")
-        config.add_health_check("redis", Switch())
+        config.add_health_check("redis", make_switch())
 
-    assert make(setup).get("/health/ready").json == {"status": "ready"}
+    assert make_app(setup).get("/health/ready").json == {"status": "ready"}
 
 
-def test_a_check_is_introspectable():
+def test_a_check_is_introspectable(make_switch):
     with Configurator(settings=AT_REQUEST) as config:
         config.include("combine_health")
-        config.add_health_check("redis", Switch(), timeout=0.5)
+        config.add_health_check("redis", make_switch(), timeout=0.5)
         config.commit()
         (found,) = config.introspector.get_category("health checks")
     assert IIntrospectable.providedBy(found["introspectable"])
@@ -374,29 +361,29 @@ def test_a_check_is_introspectable():
     assert found["introspectable"]["timeout"] == 0.5
 
 
-def test_checks_cannot_be_added_after_the_start():
+def test_checks_cannot_be_added_after_the_start(make_switch):
     config = Configurator(settings=AT_REQUEST)
     config.include("combine_health")
     app = TestApp(config.make_wsgi_app())
     with pytest.raises(ConfigurationError, match="'redis': too late"):
-        config.add_health_check("redis", Switch(False))
+        config.add_health_check("redis", make_switch(False))
     with pytest.raises(ConfigurationError, match="too late"):
-        config.add_health_plugin(Switch(False))
+        config.add_health_plugin(make_switch(False))
     assert app.get("/health/ready").json == {"status": "ready"}
 
 
-def test_overrides_and_disabled_from_the_ini():
+def test_overrides_and_disabled_from_the_ini(make_app, make_switch):
     def setup(config):
-        config.add_health_check("redis", Switch(False))
-        config.add_health_check("smtp", Switch(False))
-        config.add_health_check("queue", Switch(True))
+        config.add_health_check("redis", make_switch(False))
+        config.add_health_check("smtp", make_switch(False))
+        config.add_health_check("queue", make_switch(True))
 
-    app = make(
+    app = make_app(
         setup,
         **{
-            "combine_health.check.redis.critical": "false",
-            "combine_health.check.redis.timeout": "0.25",
-            "combine_health.disabled": "smtp",
+            "check.redis.critical": "false",
+            "check.redis.timeout": "0.25",
+            "disabled": "smtp",
         },
     )
     assert app.get("/health/ready").json == {"status": "ready"}
@@ -411,15 +398,15 @@ def test_overrides_and_disabled_from_the_ini():
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"combine_health.disabled": "rediss"}, "'rediss'"),
-        ({"combine_health.check.rediss.timeout": "1"}, "combine_health.check.rediss.timeout"),
-        ({"combine_health.check.redis.timeout": "-1"}, "timeout"),
-        ({"combine_health.detials": "never"}, "combine_health.detials"),
+        ({"disabled": "rediss"}, "'rediss'"),
+        ({"check.rediss.timeout": "1"}, "combine_health.check.rediss.timeout"),
+        ({"check.redis.timeout": "-1"}, "timeout"),
+        ({"detials": "never"}, "combine_health.detials"),
     ],
 )
-def test_misspelt_settings_stop_the_start(settings, named):
+def test_misspelt_settings_stop_the_start(settings, named, make_app, make_switch):
     with pytest.raises(Exception, match=r"redis|detials") as caught:
-        make(lambda config: config.add_health_check("redis", Switch()), **settings)
+        make_app(lambda config: config.add_health_check("redis", make_switch()), **settings)
     assert named in str(caught.value)
 
 
@@ -431,9 +418,9 @@ def test_read_check(app, database):
     assert read_check(app.app.registry, "nobody") is None
 
 
-def test_the_hung_check_in_the_full_status():
+def test_the_hung_check_in_the_full_status(make_app):
     gate = threading.Event()
-    app = make(
+    app = make_app(
         lambda config: config.add_health_check("slow", lambda _: gate.wait(10), timeout=0.02)
     )
     assert app.get("/health/ready", status=503).json == {"status": "unavailable"}
@@ -457,32 +444,32 @@ def test_under_a_route_prefix(database):
     assert app.get("/internal/health").json == {"status": "healthy"}
 
 
-def test_the_schema_is_installed():
-    answer = make().get("/health/detailed/schema", status=200)
+def test_the_schema_is_installed(make_app):
+    answer = make_app().get("/health/detailed/schema", status=200)
     assert answer.headers["Content-Type"] == "application/schema+json"
     assert "checks" in json.loads(answer.body)["$defs"]["full"]["properties"]
 
 
-def test_a_plugin_that_registers_at_the_wrong_time():
+def test_a_plugin_that_registers_at_the_wrong_time(make_app, make_switch):
     kept = []
 
     class Plugin:
         @hookimpl
         def combine_health_register_checks(self, register):
             kept.append(register)
-            register("early", Switch())
+            register("early", make_switch())
 
-    app = make(lambda config: config.add_health_plugin(Plugin(), "late"))
+    app = make_app(lambda config: config.add_health_plugin(Plugin(), "late"))
     with pytest.raises(ConfigurationError, match="'late': too late"):
-        kept[0]("late", Switch(False))
+        kept[0]("late", make_switch(False))
     assert app.get("/health/ready?check=early").json["checks"] == {"early": "healthy"}
 
 
-def test_a_check_that_registers_another():
+def test_a_check_that_registers_another(make_app, make_switch):
     def setup(config):
-        config.add_health_check("a", lambda _: config.add_health_check("b", Switch()))
+        config.add_health_check("a", lambda _: config.add_health_check("b", make_switch()))
 
-    app = make(setup)
+    app = make_app(setup)
     app.get("/health/ready", status=503)
     seen = app.get("/health/detailed", extra_environ=LOCAL).json["checks"]
     assert set(seen) == {"a"}
@@ -492,14 +479,14 @@ def test_a_check_that_registers_another():
 @pytest.mark.parametrize(
     "name", ["a b", "a/b", "a.b", "A", "1a", "-a", "é", "a\n", "a" * 65, "checks", None, 7, "(x)"]
 )
-def test_names_that_no_check_can_have(name):
+def test_names_that_no_check_can_have(name, make_app, make_switch):
     with pytest.raises(ConfigurationError, match="name"):
-        make(lambda config: config.add_health_check(name, Switch()))
+        make_app(lambda config: config.add_health_check(name, make_switch()))
 
 
 @pytest.mark.parametrize("name", ["a", "a-b_c", "a" * 64, "maintenance", "observe", "constructor"])
-def test_names_that_a_check_can_have(name):
-    app = make(lambda config: config.add_health_check(name, Switch()))
+def test_names_that_a_check_can_have(name, make_app, make_switch):
+    app = make_app(lambda config: config.add_health_check(name, make_switch()))
     assert app.get(f"/health/ready?check={name}").json["checks"] == {name: "healthy"}
     assert name in app.get("/status", extra_environ=LOCAL).text
 
