@@ -1,24 +1,32 @@
-"""Who I am, how I sign in, and where I am signed in."""
+"""``/account``: who the user is, how they sign in, and where they are signed in."""
 
 from __future__ import annotations
 
 import logging
+import re
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPConflict, HTTPNotFound, HTTPSeeOther
 from pyramid.security import forget
 
-from combine_auth.account.device import device_of
-from combine_auth.account.own import OwnAccount
+from combine_auth.account.context import OwnAccount, account_view
 from combine_auth.audit import Action, record_request
-from combine_auth.identities import UNVERIFIED_DOMAIN, list_identities
+from combine_auth.identities import UNVERIFIED_DOMAIN, LastIdentity, list_identities, unlink
 from combine_auth.oauth_server.grants import revoke_grants_of
 from combine_auth.openid import identity_providers
-from combine_auth.sessions import end_session, end_sessions_of, list_sessions
+from combine_auth.sessions import end_session, end_sessions_of, is_fresh, list_sessions
+from combine_auth.sign_in.flow import allow_forms_to_providers
 from combine_auth.tokens import list_tokens, revoke_token
+from combine_core.web.paths import UUID_PATTERN
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
 
 logger = logging.getLogger(__name__)
+
+_PAGE = "combine_auth:account/account.jinja2"
+_ADD_IDENTITY_PAGE = "combine_auth:account/add_identity.jinja2"
 
 
 class AccountViews:
@@ -88,3 +96,127 @@ class AccountViews:
         return HTTPSeeOther(
             location=self.request.route_path("auth.sign_in"), headers=forget(self.request)
         )
+
+
+class IdentityViews:
+    """The page that adds one, and the button that takes one away."""
+
+    def __init__(self, context: OwnAccount, request: Any) -> None:
+        self.context = context
+        self.request = request
+        self.user_id = context.identity.user_id
+
+    def add(self) -> Any:
+        """The providers to choose from; first, where the sign-in is long ago, those to confirm with."""
+        allow_forms_to_providers(self.request)
+        dbsession = self.request.dbsession
+        fresh = is_fresh(dbsession, self.context.session_id)
+        mine = {identity.provider for identity in list_identities(dbsession, self.user_id)}
+        clients = identity_providers(self.request.registry).clients.values()
+        return {
+            "fresh": fresh,
+            "providers": [
+                client.provider for client in clients if fresh or client.provider.name in mine
+            ],
+        }
+
+    def remove(self) -> Any:
+        """Take one away, unless it is the last."""
+        identity_id = uuid.UUID(self.request.matchdict["id"])
+        try:
+            removed = unlink(self.request.dbsession, self.user_id, identity_id)
+        except LastIdentity:
+            message = (
+                "This is the only account that you can sign in with. Add another one first, so"
+                " that you do not lock yourself out."
+            )
+            raise HTTPConflict(message) from None
+        if removed is None:
+            raise HTTPNotFound
+        record_request(
+            self.request,
+            Action.IDENTITY_UNLINK,
+            target=f"user:{self.user_id}",
+            provider=removed.provider,
+            issuer=removed.issuer,
+            subject=removed.subject,
+        )
+        logger.info("%s unlinked %s", self.context.identity.email, removed.provider)
+        return HTTPSeeOther(location=self.request.route_path("auth.account"))
+
+
+# The first that matches counts: most browsers also claim to be others.
+_BROWSERS = (
+    ("Edge", r"\bEdg(e|A|iOS)?/"),
+    ("Opera", r"\bOPR/|\bOpera\b"),
+    ("Samsung Internet", r"\bSamsungBrowser/"),
+    ("Vivaldi", r"\bVivaldi/"),
+    ("Firefox", r"\b(Firefox|FxiOS)/"),
+    ("Chrome", r"\b(Chrome|CriOS|HeadlessChrome)/"),
+    ("Chromium", r"\bChromium/"),
+    ("Safari", r"\bVersion/[0-9.]+ (Mobile/\w+ )?Safari/"),
+)
+_SYSTEMS = (
+    ("iPad", r"\biPad\b"),
+    ("iPhone", r"\biPhone\b"),
+    ("Android", r"\bAndroid\b"),
+    ("Chrome OS", r"\bCrOS\b"),
+    ("Windows", r"\bWindows\b"),
+    ("macOS", r"\bMacintosh\b|\bMac OS X\b"),
+    ("Linux", r"\bLinux\b|\bX11\b"),
+)
+_LONGEST = 60
+
+
+def device_of(user_agent: str) -> str:
+    """Browser and system; a program that is neither is named by its own first word.
+
+    A guess, for its owner to recognise: nothing is decided by it.
+    """
+    browser = _first(_BROWSERS, user_agent)
+    system = _first(_SYSTEMS, user_agent)
+    if browser and system:
+        return f"{browser} on {system}"
+    own = user_agent.split(maxsplit=1)[0][:_LONGEST] if user_agent.strip() else None
+    return browser or (system and f"A browser on {system}") or own or "Unknown browser"
+
+
+def _first(names: tuple[tuple[str, str], ...], user_agent: str) -> str | None:
+    return next((name for name, sign in names if re.search(sign, user_agent)), None)
+
+
+def includeme(config: Configurator) -> None:
+    """Add the endpoints, and the link in the head of the pages."""
+    one = {"id": UUID_PATTERN}
+    for route, path, view in (
+        ("account", "/account", account_view("GET", AccountViews, "show", _PAGE)),
+        (
+            "add_identity",
+            "/account/identities/add",
+            account_view("GET", IdentityViews, "add", _ADD_IDENTITY_PAGE),
+        ),
+        (
+            "end_others",
+            "/account/sign-out-others",
+            account_view("POST", AccountViews, "end_others"),
+        ),
+        ("end_all", "/account/sign-out-everywhere", account_view("POST", AccountViews, "end_all")),
+    ):
+        config.add_endpoint(f"auth.{route}", path, view, factory=OwnAccount)
+    config.add_endpoint(
+        "auth.remove_identity",
+        "/account/identities/{id}/remove",
+        account_view("POST", IdentityViews, "remove"),
+        factory=OwnAccount,
+        variables=one,
+    )
+    config.add_endpoint(
+        "auth.end_session",
+        "/account/sessions/{id}/end",
+        account_view("POST", AccountViews, "end_session"),
+        factory=OwnAccount,
+        variables=one,
+    )
+    # An application without combine_core.pages has a navigation of its own.
+    if hasattr(config, "add_nav_item"):
+        config.add_nav_item("Account", "auth.account", order=90)

@@ -6,36 +6,53 @@ import datetime
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from pyramid.httpexceptions import HTTPConflict, HTTPNoContent, HTTPNotFound
-from sqlalchemy import func, select
+from pyramid.authorization import Allow, Authenticated
+from pyramid.httpexceptions import (
+    HTTPConflict,
+    HTTPForbidden,
+    HTTPNoContent,
+    HTTPNotFound,
+    HTTPUnauthorized,
+)
 
-from combine_auth.audit import Action, record_request
-from combine_auth.audit.listing import Wanted, list_events, show_event
-from combine_auth.sessions import end_sessions_of
-from combine_core.database import paginate
-from combine_core.users import User
+from combine_auth.administration import AdminPermission, service
+from combine_auth.audit.service import AuditFilter, list_events, show_event
+from combine_core.users import Identity, User
+from combine_core.web.endpoints import View
 
 if TYPE_CHECKING:
-    from combine_auth.administration import Administration
+    from pyramid.config import Configurator
 
 Json = dict[str, Any]
 
 
+class Administration:
+    """Route factory: only administrators may enter."""
+
+    identity: Identity
+
+    def __init__(self, request: Any) -> None:
+        identity = request.identity
+        if identity is None:
+            raise HTTPUnauthorized
+        if not identity.is_admin:
+            message = "This is for administrators. An operator makes one: combine user grant-admin"
+            raise HTTPForbidden(message)
+        self.identity = identity
+        self.__acl__ = [(Allow, Authenticated, list(AdminPermission))]
+
+
 def list_audit(request: Any) -> Json:
     """GET /audit."""
-    query = dict(request.openapi_validated.parameters.query)
-    page = list_events(
-        request.dbsession,
-        Wanted(
-            query.get("user"),
-            query.get("action"),
-            query.get("outcome"),
-            _aware(query.get("since")),
-            _aware(query.get("until")),
-        ),
-        cursor=query.get("cursor"),
-        limit=query["limit"],
+    query = request.openapi_validated.parameters.query
+    wanted = AuditFilter(
+        query.get("user"),
+        query.get("action"),
+        query.get("outcome"),
+        _aware(query.get("since")),
+        _aware(query.get("until")),
     )
+    page = list_events(request.dbsession, wanted, cursor=query.get("cursor"), limit=query["limit"])
     return {"items": [show_event(event) for event in page.items], "next": page.next}
 
 
@@ -46,70 +63,69 @@ def _aware(moment: datetime.datetime | None) -> datetime.datetime | None:
 def list_users(request: Any) -> Json:
     """GET /users."""
     query = request.openapi_validated.parameters.query
-    statement = select(User)
-    if "email" in query:
-        email = query["email"].strip().replace("\0", "")
-        statement = statement.where(func.lower(User.email) == email.lower())
-    page = paginate(
+    page = service.page_of_users(
         request.dbsession,
-        statement,
-        User.id,
+        email=query.get("email"),
         cursor=query.get("cursor"),
         limit=query["limit"],
     )
     return {"items": [_show(user) for user in page.items], "next": page.next}
 
 
-def change_user(context: Administration, request: Any) -> Json:
-    """PATCH /users/{user_id}: keep a user out, or let it in again."""
+def change_user(request: Any) -> Json:
+    """PATCH /users/{user_id}: disable or enable a user."""
+    session = request.dbsession
     user = _user(request)
-    disabled: bool = request.openapi_validated.body["disabled"]
-    if disabled and user.id == context.identity.user_id:
-        message = "You cannot disable yourself. Another administrator can."
-        raise HTTPConflict(message)
-    if disabled != (user.disabled_at is not None):
-        user.disabled_at = func.now() if disabled else None
-        request.dbsession.flush()
-        request.dbsession.refresh(user)
-        action = Action.USER_DISABLE if disabled else Action.USER_ENABLE
-        record_request(request, action, target=f"user:{user.id}", email=user.email)
-    if disabled:
-        end_sessions_of(request.dbsession, user.id)
+    try:
+        if request.openapi_validated.body["disabled"]:
+            service.disable_user(session, user, request)
+        else:
+            service.enable_user(session, user, request)
+    except service.AccountRefused as refused:
+        raise HTTPConflict(str(refused)) from refused
+    session.flush()
+    session.refresh(user)
     return _show(user)
 
 
 def end_sessions(request: Any) -> HTTPNoContent:
     """DELETE /users/{user_id}/sessions: sign a user out everywhere."""
-    user = _user(request)
-    ended = end_sessions_of(request.dbsession, user.id)
-    record_request(
-        request, Action.SESSIONS_END_ALL, target=f"user:{user.id}", email=user.email, ended=ended
-    )
+    service.end_sessions(request.dbsession, _user(request), request)
     return HTTPNoContent()
 
 
 def _user(request: Any) -> User:
-    # Checked by the description of the endpoint.
     user_id: uuid.UUID = request.openapi_validated.parameters.path["user_id"]
-    user = request.dbsession.get(User, user_id, with_for_update=True)
+    user = service.user_of_id(request.dbsession, user_id)
     if user is None:
         raise HTTPNotFound
-    assert isinstance(user, User)
     return user
 
 
 def _show(user: User) -> Json:
     return {
-        "id": str(user.id),
+        "id": user.id,
         "email": user.email,
         "name": user.name,
         "is_admin": user.is_admin,
-        "created_at": _moment(user.created_at),
-        "disabled_at": _moment(user.disabled_at),
+        "created_at": user.created_at,
+        "disabled_at": user.disabled_at,
     }
 
 
-def _moment(moment: datetime.datetime | None) -> str | None:
-    if moment is None:
-        return None
-    return moment.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
+def includeme(config: Configurator) -> None:
+    """Add the endpoints, if the application includes the API of combine_core."""
+    if not hasattr(config, "add_api_spec"):
+        return
+    config.add_api_spec("combine_auth:administration/openapi.yaml")
+    for name, path, view in (
+        ("audit", "/audit", View("GET", list_audit, AdminPermission.AUDIT_READ)),
+        ("users", "/users", View("GET", list_users, AdminPermission.USERS_READ)),
+        ("user", "/users/{user_id}", View("PATCH", change_user, AdminPermission.USERS_WRITE)),
+        (
+            "user_sessions",
+            "/users/{user_id}/sessions",
+            View("DELETE", end_sessions, AdminPermission.USERS_WRITE),
+        ),
+    ):
+        config.add_endpoint(f"auth.api.{name}", path, view, factory=Administration, openapi=True)

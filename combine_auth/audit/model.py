@@ -1,8 +1,9 @@
-"""The table of what happened to accounts and rights."""
+"""The table of the audit, and the kinds of its events."""
 
 from __future__ import annotations
 
 import uuid
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, Index
@@ -11,11 +12,49 @@ from sqlalchemy.orm import Mapped, mapped_column
 from combine_core.database import Identified, Model
 
 
-class AuditEvent(Identified, Model):
-    """One line of the audit. Rows are only ever added: a trigger refuses updates, and deletes of
-    rows that are younger than :data:`combine_auth.audit.KEPT_FOR`.
+class Action(StrEnum):
+    """The kinds of events. Each is a value that ``combine audit --action`` takes."""
 
-    No foreign keys: a line outlives what it is about.
+    # Browsers.
+    SIGN_IN = "sign-in"
+    SIGN_OUT = "sign-out"
+    SESSION_END = "session-end"
+    SESSIONS_END_ALL = "sessions-end-all"
+    # The identities by which people sign in.
+    IDENTITY_LINK = "identity-link"
+    IDENTITY_UNLINK = "identity-unlink"
+    INVITATION = "invitation"
+    # Users and what they may do.
+    USER_CREATE = "user-create"
+    USER_DISABLE = "user-disable"
+    USER_ENABLE = "user-enable"
+    ADMIN_GRANT = "admin-grant"
+    ADMIN_REVOKE = "admin-revoke"
+    MEMBER_ROLE = "member-role"
+    # Programs.
+    TOKEN_CREATE = "token-create"  # noqa: S105 - a word
+    TOKEN_REVOKE = "token-revoke"  # noqa: S105 - a word
+    TOKEN_LEAKED = "token-leaked"  # noqa: S105 - a word
+    CLIENT_CREATE = "client-create"
+    CLIENT_CHANGE = "client-change"
+    CLIENT_DISABLE = "client-disable"
+    CONSENT = "consent"
+    CONSENT_REVOKE = "consent-revoke"
+    DEVICE_APPROVE = "device-approve"
+    DEVICE_DENY = "device-deny"
+    OAUTH_TOKEN = "oauth-token"  # noqa: S105 - a word
+    OAUTH_REVOKE = "oauth-revoke"
+    REFRESH_REUSE = "refresh-reuse"
+    CODE_REUSE = "code-reuse"
+    # The service itself.
+    SETTINGS = "settings"
+
+
+class AuditEvent(Identified, Model):
+    """Something that happened to accounts and rights. Rows are only ever added.
+
+    A trigger refuses updates, and refuses to delete rows younger than
+    :data:`combine_auth.audit.KEPT_FOR`. There are no foreign keys: an event outlives what it is about.
     """
 
     __tablename__ = "audit_events"
@@ -23,10 +62,10 @@ class AuditEvent(Identified, Model):
     action: Mapped[str]
     # "ok", or the code of the refusal.
     outcome: Mapped[str]
-    # Who did it, as far as that is known.
+    # Who did it, if known.
     actor_id: Mapped[uuid.UUID | None] = mapped_column(index=True)
     actor: Mapped[str | None]
-    # What it was done to, such as "user:<id>", "session:<id>".
+    # What it was done to, such as "user:<id>" or "session:<id>".
     target: Mapped[str | None]
     ip: Mapped[str | None]
     request_id: Mapped[str | None]

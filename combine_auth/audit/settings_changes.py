@@ -18,12 +18,11 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from combine_auth.audit.action import Action
-from combine_auth.audit.model import AuditEvent
-from combine_auth.audit.record import record
+from combine_auth.audit.model import Action, AuditEvent
+from combine_auth.audit.service import DIGEST_KEY, DIGESTS, record
 from combine_core.database import session_factory
 from combine_core.settings import SETTINGS_KEY, CoreSettings, LoadedSettings
-from combine_core.settings.started import ServiceStarted
+from combine_core.web import ServiceStarted
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -33,9 +32,6 @@ logger = logging.getLogger(__name__)
 SERVICE = "service"
 # While the database is away.
 TRY_AGAIN_AFTER_S = 30.0
-# What is not shown to anybody; it says nothing without the key.
-DIGESTS = "digests"
-KEY = "key"
 
 _LABEL = b"combine audit of settings\0"
 _BYTES = 12
@@ -59,14 +55,14 @@ class SettingsInForce:
 
     def as_stored(self) -> dict[str, Any]:
         """What the next start needs for comparing."""
-        return {KEY: _fingerprint(self._key), DIGESTS: self._digests(self._key)}
+        return {DIGEST_KEY: _fingerprint(self._key), DIGESTS: self._digests(self._key)}
 
     def changed_since(self, stored: Mapping[str, Any]) -> list[str] | None:
         """The names of the settings that have changed; ``None`` where that cannot be told.
 
         :param stored: what :meth:`as_stored` gave at the earlier start
         """
-        key = self._keys.get(stored.get(KEY, ""))
+        key = self._keys.get(stored.get(DIGEST_KEY, ""))
         if key is None:
             return None
         before: Mapping[str, str] = stored.get(DIGESTS, {})

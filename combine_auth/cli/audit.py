@@ -11,9 +11,8 @@ import click
 from sqlalchemy.orm import Session
 
 from combine_auth.audit import Action, AuditEvent
-from combine_auth.audit.listing import Wanted, details_shown, list_events, show_event
-from combine_auth.cli.service import OpenService, config_option, shown
-from combine_auth.cli.table import show_table
+from combine_auth.audit.service import AuditFilter, details_shown, list_events, show_event
+from combine_auth.cli.console import OpenService, config_option, show_table, shown
 
 DEFAULT_LIMIT = 50
 MOST = 10_000
@@ -69,7 +68,7 @@ def audit(
     as_json: bool,
 ) -> None:
     """Show what happened to accounts and rights, the newest first."""
-    wanted = Wanted(email, action, outcome, since, until)
+    wanted = AuditFilter(email, action, outcome, since, until)
     with open_service(ini) as service, service.sessions() as session:
         events = list(_events(session, wanted, limit))
     if as_json:
@@ -82,7 +81,7 @@ def audit(
         click.echo(f"There may be more: --limit is {limit}.", err=True)
 
 
-def _events(session: Session, wanted: Wanted, limit: int) -> Iterator[AuditEvent]:
+def _events(session: Session, wanted: AuditFilter, limit: int) -> Iterator[AuditEvent]:
     cursor = None
     while limit > 0:
         page = list_events(session, wanted, cursor=cursor, limit=min(limit, _PAGE))

@@ -10,14 +10,20 @@ from typing import Any
 import click
 from sqlalchemy.orm import Session
 
-from combine_auth.accounts import known_user
+from combine_auth.administration.service import known_user
 from combine_auth.audit import Action, record
-from combine_auth.cli.service import OpenService, config_option, refusals_shown, shown
-from combine_auth.cli.table import show_table, shown_time
+from combine_auth.cli.console import (
+    OpenService,
+    config_option,
+    refusals_shown,
+    show_table,
+    shown,
+    shown_time,
+)
 from combine_auth.clients import service as clients
 from combine_auth.clients.built_in import built_in_clients
 from combine_auth.clients.model import OAuthClient
-from combine_auth.clients.redirect import BadRedirectURI
+from combine_auth.clients.redirect_uri import BadRedirectURI
 from combine_auth.tokens.scopes import PLAIN, SCOPES
 from combine_core.settings import CoreSettings
 
@@ -66,9 +72,11 @@ def create(
     scopes: tuple[str, ...],
 ) -> None:
     """Register a client; print its id, and its secret once."""
-    wishes = clients.Wishes(name, redirect_uris, device, service, not public, scopes or PLAIN)
+    registration = clients.ClientRegistration(
+        name, redirect_uris, device, service, not public, scopes or PLAIN
+    )
     with _changing(open_service, ini) as session:
-        made, secret = clients.register_client(session, known_user(session, email).id, wishes)
+        made, secret = clients.register_client(session, known_user(session, email).id, registration)
         _note(session, Action.CLIENT_CREATE, made, name=made.name, scopes=made.scopes)
     # On stdout what a script takes, one in a line.
     click.echo(made.client_id)

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from combine_auth.cli import kept
-from combine_auth.cli.remote import Codes, Refusal, RemoteService
+from combine_auth.cli import credentials
+from combine_auth.cli.remote import DeviceCodes, RemoteError, RemoteService
 from combine_auth.clients.built_in import CLI
 from combine_auth.tokens.scopes import PLAIN
 
@@ -41,7 +41,7 @@ def login(url: str | None, scopes: tuple[str, ...], print_token: bool) -> None:
     The tokens are kept in a file that you alone can read. Without URL, the only service that you are
     signed in to is meant.
     """
-    everything = kept.load()
+    everything = credentials.load()
     service = RemoteService(_meant(url, everything))
     try:
         if print_token:
@@ -54,10 +54,12 @@ def login(url: str | None, scopes: tuple[str, ...], print_token: bool) -> None:
             err=True,
         )
         tokens = _wait(service, codes)
-    except Refusal as refusal:
-        raise click.ClickException(_explain(refusal, service)) from refusal
+    except RemoteError as error:
+        raise click.ClickException(_explain(error, service)) from error
     _keep(service, everything, tokens)
-    click.echo(f"You are signed in to {service.origin}. Kept in {kept.path()}.", err=True)
+    click.echo(
+        f"You are signed in to {service.origin}. StoredTokens in {credentials.path()}.", err=True
+    )
 
 
 @click.command()
@@ -65,7 +67,7 @@ def login(url: str | None, scopes: tuple[str, ...], print_token: bool) -> None:
 @click.option("--forget", is_flag=True, help="Forget the tokens even if they cannot be revoked.")
 def logout(url: str | None, forget: bool) -> None:
     """Sign out of the service at URL: revoke the tokens, and forget them."""
-    everything = kept.load()
+    everything = credentials.load()
     service = RemoteService(_meant(url, everything))
     tokens = everything.pop(service.origin, None)
     if tokens is None:
@@ -73,18 +75,18 @@ def logout(url: str | None, forget: bool) -> None:
         raise click.ClickException(message)
     try:
         service.revoke(tokens.refresh_token)
-    except Refusal as refusal:
+    except RemoteError as error:
         if not forget:
             message = (
-                f"The tokens could not be revoked: {refusal} Try again; or run with --forget, and"
+                f"The tokens could not be revoked: {error} Try again; or run with --forget, and"
                 f" revoke {CLI} on the page of your account."
             )
-            raise click.ClickException(message) from refusal
-    kept.save(everything)
+            raise click.ClickException(message) from error
+    credentials.save(everything)
     click.echo(f"You are signed out of {service.origin}.", err=True)
 
 
-def _meant(url: str | None, everything: dict[str, kept.Kept]) -> str:
+def _meant(url: str | None, everything: dict[str, credentials.StoredTokens]) -> str:
     if url is not None:
         return url
     if len(everything) == 1:
@@ -93,7 +95,7 @@ def _meant(url: str | None, everything: dict[str, kept.Kept]) -> str:
     raise click.ClickException(message)
 
 
-def _wait(service: RemoteService, codes: Codes) -> dict[str, Any]:
+def _wait(service: RemoteService, codes: DeviceCodes) -> dict[str, Any]:
     """Ask until somebody has decided, no faster than the service says (RFC 8628, 3.5)."""
     interval = codes.interval
     deadline = time.monotonic() + codes.expires_in
@@ -101,20 +103,22 @@ def _wait(service: RemoteService, codes: Codes) -> dict[str, Any]:
         time.sleep(interval)
         try:
             return service.poll(codes.device_code)
-        except Refusal as refusal:
-            if refusal.code == "slow_down":
+        except RemoteError as error:
+            if error.code == "slow_down":
                 interval = min(interval + 5, _MOST_INTERVAL_S)
-            elif refusal.code in ("unreachable", "temporarily_unavailable"):
-                interval = max(interval, min(refusal.retry_after or _AWAY_S, _MOST_INTERVAL_S))
-            elif refusal.code != "authorization_pending":
+            elif error.code in ("unreachable", "temporarily_unavailable"):
+                interval = max(interval, min(error.retry_after or _AWAY_S, _MOST_INTERVAL_S))
+            elif error.code != "authorization_pending":
                 raise
             if time.monotonic() > deadline:
-                raise Refusal("expired_token", "") from refusal
+                raise RemoteError("expired_token", "") from error
 
 
-def _keep(service: RemoteService, everything: dict[str, kept.Kept], tokens: dict[str, Any]) -> str:
+def _keep(
+    service: RemoteService, everything: dict[str, credentials.StoredTokens], tokens: dict[str, Any]
+) -> str:
     try:
-        made = kept.Kept(
+        made = credentials.StoredTokens(
             str(tokens["access_token"]),
             str(tokens["refresh_token"]),
             time.time() + int(tokens["expires_in"]),
@@ -123,11 +127,11 @@ def _keep(service: RemoteService, everything: dict[str, kept.Kept], tokens: dict
     except (KeyError, ValueError, TypeError) as error:
         message = f"{service.origin} gave no tokens."
         raise click.ClickException(message) from error
-    kept.save({**everything, service.origin: made})
+    credentials.save({**everything, service.origin: made})
     return made.access_token
 
 
-def _good_token(service: RemoteService, everything: dict[str, kept.Kept]) -> str:
+def _good_token(service: RemoteService, everything: dict[str, credentials.StoredTokens]) -> str:
     tokens = everything.get(service.origin)
     if tokens is None:
         message = f"You are not signed in. Run: combine login {service.origin}"
@@ -137,11 +141,11 @@ def _good_token(service: RemoteService, everything: dict[str, kept.Kept]) -> str
     return _keep(service, everything, service.refresh(tokens.refresh_token))
 
 
-def _explain(refusal: Refusal, service: RemoteService) -> str:
+def _explain(error: RemoteError, service: RemoteService) -> str:
     words = {
         "access_denied": "You were not let in: somebody chose Deny.",
         "expired_token": "Nobody let you in within ten minutes. Start again.",
         "invalid_grant": f"The sign-in is over. Run: combine login {service.origin}",
         "invalid_client": "The service has no use for this command: an operator disabled it.",
     }
-    return words.get(refusal.code, str(refusal))
+    return words.get(error.code, str(error))

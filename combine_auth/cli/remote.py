@@ -20,7 +20,7 @@ _METADATA = "/.well-known/oauth-authorization-server"
 _ENDPOINTS = ("device_authorization_endpoint", "token_endpoint", "revocation_endpoint")
 
 
-class Refusal(Exception):
+class RemoteError(Exception):
     """What the service answered instead of what was asked for.
 
     :ivar code: the error of RFC 6749 or RFC 8628
@@ -34,7 +34,7 @@ class Refusal(Exception):
 
 
 @dataclass(frozen=True)
-class Codes:
+class DeviceCodes:
     """What a sign-in begins with. Times in seconds."""
 
     device_code: str
@@ -65,11 +65,11 @@ class RemoteService:
         self._session.auth = _no_auth
         self._known: dict[str, str] | None = None
 
-    def start(self, scopes: str) -> Codes:
+    def start(self, scopes: str) -> DeviceCodes:
         """Begin to sign in."""
         answer = self._ask("device_authorization_endpoint", {"scope": scopes} if scopes else {})
         try:
-            return Codes(
+            return DeviceCodes(
                 str(answer["device_code"]),
                 str(answer["user_code"]),
                 str(answer["verification_uri"]),
@@ -83,7 +83,7 @@ class RemoteService:
     def poll(self, device_code: str) -> dict[str, Any]:
         """The tokens, if somebody has let us in.
 
-        :raises Refusal: ``authorization_pending``, ``slow_down``, ``access_denied``, ``expired_token``
+        :raises RemoteError: ``authorization_pending``, ``slow_down``, ``access_denied``, ``expired_token``
         """
         fields = {"grant_type": _DEVICE_GRANT, "device_code": device_code}
         return self._ask("token_endpoint", fields)
@@ -131,7 +131,7 @@ class RemoteService:
             )
         except requests.RequestException as error:
             message = f"{self.origin} cannot be reached ({type(error).__name__})."
-            raise Refusal("unreachable", message) from error
+            raise RemoteError("unreachable", message) from error
 
     def _read(self, response: requests.Response) -> dict[str, Any]:
         try:
@@ -143,7 +143,7 @@ class RemoteService:
         if response.status_code == 200:
             return content
         after = response.headers.get("Retry-After", "")
-        raise Refusal(
+        raise RemoteError(
             str(content.get("error", response.status_code))[:100],
             str(content.get("error_description", ""))[:500],
             int(after) if re.fullmatch("[0-9]{1,5}", after) else None,

@@ -7,10 +7,16 @@ from datetime import UTC, datetime
 
 import click
 
-from combine_auth.accounts import AccountRefused, known_user
+from combine_auth.administration.service import AccountRefused, known_user
 from combine_auth.audit import Action, record
-from combine_auth.cli.service import OpenService, config_option, refusals_shown, shown
-from combine_auth.cli.table import show_table, shown_time
+from combine_auth.cli.console import (
+    OpenService,
+    config_option,
+    refusals_shown,
+    show_table,
+    shown,
+    shown_time,
+)
 from combine_auth.tokens import (
     DEFAULT_DAYS,
     MOST_DAYS,

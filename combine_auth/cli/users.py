@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from combine_auth.accounts import (
+from combine_auth.administration.service import (
     create_user,
     disable_user,
     enable_user,
@@ -14,8 +14,15 @@ from combine_auth.accounts import (
     list_users,
     revoke_admin,
 )
-from combine_auth.cli.service import OpenService, Service, config_option, refusals_shown, shown
-from combine_auth.cli.table import show_table, shown_time
+from combine_auth.cli.console import (
+    OpenedService,
+    OpenService,
+    config_option,
+    refusals_shown,
+    show_table,
+    shown,
+    shown_time,
+)
 from combine_core.settings import CoreSettings
 
 _email = click.argument("email", callback=shown)
@@ -55,7 +62,7 @@ def invite(open_service: OpenService, ini: str, email: str) -> None:
     _show_link(link)
 
 
-def _public_url(service: Service) -> str:
+def _public_url(service: OpenedService) -> str:
     return service.settings.get(CoreSettings).public_url
 
 

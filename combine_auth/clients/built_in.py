@@ -8,8 +8,7 @@ from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from combine_auth.clients.grant_type import GrantType
-from combine_auth.clients.model import OAuthClient
+from combine_auth.clients.model import GrantType, OAuthClient
 from combine_auth.tokens.scopes import PLAIN
 from combine_core.database import new_id
 
@@ -20,7 +19,7 @@ EXPLORER_PATH = "/docs/oauth2-redirect.html"
 
 
 @dataclass(frozen=True)
-class BuiltIn:
+class BuiltInClient:
     """A public client, as this version of the service knows it."""
 
     client_id: str
@@ -30,18 +29,18 @@ class BuiltIn:
     scopes: tuple[str, ...] = PLAIN
 
 
-def built_in_clients(public_url: str) -> dict[str, BuiltIn]:
+def built_in_clients(public_url: str) -> dict[str, BuiltInClient]:
     """All of them, by their client ids.
 
     :param public_url: the origin of the service
     """
     clients = (
-        BuiltIn(
+        BuiltInClient(
             CLI,
             "Combine's command line",
             (GrantType.DEVICE_CODE, GrantType.REFRESH_TOKEN),
         ),
-        BuiltIn(
+        BuiltInClient(
             EXPLORER,
             "Combine's API explorer",
             (GrantType.AUTHORIZATION_CODE,),
@@ -51,7 +50,7 @@ def built_in_clients(public_url: str) -> dict[str, BuiltIn]:
     return {client.client_id: client for client in clients}
 
 
-def is_current(row: OAuthClient, client: BuiltIn) -> bool:
+def is_current(row: OAuthClient, client: BuiltInClient) -> bool:
     """Whether the row says what this version says."""
     return (
         row.name == client.name
@@ -61,7 +60,7 @@ def is_current(row: OAuthClient, client: BuiltIn) -> bool:
     )
 
 
-def store(session: Session, client: BuiltIn) -> None:
+def store(session: Session, client: BuiltInClient) -> None:
     """Add its row, or bring it up to date; also when two do so at once."""
     values = {
         "name": client.name,

@@ -1,14 +1,27 @@
-"""The table of API clients."""
+"""The table of API clients, and the grant types that a client may use."""
 
 from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from combine_core.database import Identified, Model
+
+# Also part of a path, and of a log line.
+CLIENT_ID_PATTERN = "[A-Za-z0-9_-]{1,64}"
+
+
+class GrantType(StrEnum):
+    """Values of ``grant_type``. There is no password and no implicit grant (RFC 9700, 2.1.2, 2.4)."""
+
+    AUTHORIZATION_CODE = "authorization_code"
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the word of RFC 6749
+    CLIENT_CREDENTIALS = "client_credentials"
+    DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 class OAuthClient(Identified, Model):

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from sqlalchemy import select
 
-from combine_auth.account.own import LOOK_AFTER, OwnAccount
+from combine_auth.account.context import OwnAccount, account_view
 from combine_auth.audit import Action, record_request
-from combine_auth.clients.model import OAuthClient
-from combine_auth.clients.redirect import BadRedirectURI
+from combine_auth.clients.model import CLIENT_ID_PATTERN, OAuthClient
+from combine_auth.clients.redirect_uri import BadRedirectURI
 from combine_auth.clients.service import (
     OVERLAP,
     ClientRefused,
-    Wishes,
+    ClientRegistration,
     client_of_id,
     disable_client,
     enable_client,
@@ -24,9 +24,9 @@ from combine_auth.clients.service import (
     register_client,
     rotate_secret,
 )
-from combine_auth.forms import post_only, text_of
 from combine_auth.tokens.scopes import PLAIN, SCOPES, UnknownScope, in_words
 from combine_core.users import User
+from combine_core.web.forms import text_of
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _PAGE = "combine_auth:clients/clients.jinja2"
-_ID = "{client_id:[A-Za-z0-9_-]{1,64}}"
 
 
 class ClientViews:
@@ -67,14 +66,14 @@ class ClientViews:
             "made": None,
             "secret": None,
             "refused": None,
-            "wishes": Wishes("", scopes=PLAIN),
+            "registration": ClientRegistration("", scopes=PLAIN),
             **more,
         }
 
     def create(self) -> dict[str, Any]:
         """Register a client and show its secret, this once."""
         post = self.request.POST
-        wishes = Wishes(
+        registration = ClientRegistration(
             name=text_of(self.request, "name"),
             redirect_uris=text_of(self.request, "redirect_uris").split(),
             device=bool(text_of(self.request, "device")),
@@ -83,10 +82,10 @@ class ClientViews:
             scopes=[scope for scope in post.getall("scope") if isinstance(scope, str)],
         )
         try:
-            client, secret = register_client(self.request.dbsession, self.me.user_id, wishes)
+            client, secret = register_client(self.request.dbsession, self.me.user_id, registration)
         except (ClientRefused, BadRedirectURI, UnknownScope) as refused:
             self.request.response.status_int = 400
-            return self._page(refused=str(refused), wishes=wishes)
+            return self._page(refused=str(refused), registration=registration)
         self._note(Action.CLIENT_CREATE, client, name=client.name, scopes=client.scopes)
         return self._page(made=client, secret=secret)
 
@@ -131,24 +130,19 @@ class ClientViews:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the routes and their views."""
-    routes = (
-        ("auth.clients", "/account/clients", (("GET", "show"), ("POST", "create"))),
-        ("auth.rotate_client", f"/account/clients/{_ID}/rotate", (("POST", "rotate"),)),
-        ("auth.disable_client", f"/account/clients/{_ID}/disable", (("POST", "disable"),)),
-        ("auth.enable_client", f"/account/clients/{_ID}/enable", (("POST", "enable"),)),
+    """Add the endpoints."""
+    config.add_endpoint(
+        "auth.clients",
+        "/account/clients",
+        account_view("GET", ClientViews, "show", _PAGE),
+        account_view("POST", ClientViews, "create", _PAGE),
+        factory=OwnAccount,
     )
-    for route, path, views in routes:
-        config.add_route(route, path, factory=OwnAccount)
-        for method, attr in views:
-            config.add_view(
-                ClientViews,
-                attr=attr,
-                route_name=route,
-                request_method=method,
-                permission=LOOK_AFTER,
-                renderer=_PAGE,
-                http_cache=0,
-            )
-        if views[0][0] == "POST":
-            config.add_view(post_only, route_name=route, require_csrf=False)
+    for action in ("rotate", "disable", "enable"):
+        config.add_endpoint(
+            f"auth.{action}_client",
+            f"/account/clients/{{client_id}}/{action}",
+            account_view("POST", ClientViews, action, _PAGE),
+            factory=OwnAccount,
+            variables={"client_id": CLIENT_ID_PATTERN},
+        )

@@ -12,11 +12,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import sha256
-from combine_auth.clients.built_in import BuiltIn, store
-from combine_auth.clients.grant_type import GrantType
-from combine_auth.clients.model import OAuthClient
-from combine_auth.clients.redirect import check_redirect_uri
-from combine_auth.tokens.form import CLIENT_SECRET
+from combine_auth.clients.built_in import BuiltInClient, store
+from combine_auth.clients.model import GrantType, OAuthClient
+from combine_auth.clients.redirect_uri import check_redirect_uri
+from combine_auth.tokens.format import CLIENT_SECRET
 from combine_auth.tokens.scopes import PLAIN, known_scopes
 from combine_core.users import User
 
@@ -34,7 +33,7 @@ class ClientRefused(ValueError):
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ClientRegistration:
     """What a client shall be.
 
     :ivar redirect_uris: where browsers come back to; with one, the client may use the code grant
@@ -66,29 +65,29 @@ class Wishes:
 
 
 def register_client(
-    session: Session, owner_id: uuid.UUID, wishes: Wishes
+    session: Session, owner_id: uuid.UUID, registration: ClientRegistration
 ) -> tuple[OAuthClient, str | None]:
     """A new client, and its secret to show once; ``None`` for a public one.
 
-    :raises ClientRefused: the wishes do not fit together, or the owner has too many
+    :raises ClientRefused: the registration do not fit together, or the owner has too many
     :raises BadRedirectURI: one of them will not do
     :raises UnknownScope: there is no such scope
     """
-    name = _clean_name(wishes.name)
-    _check(wishes)
+    name = _clean_name(registration.name)
+    _check(registration)
     _check_room(session, owner_id)
-    secret = CLIENT_SECRET.new() if wishes.confidential else None
+    secret = CLIENT_SECRET.new() if registration.confidential else None
     client = OAuthClient(
         client_id=secrets.token_hex(12),
         name=name,
         owner_id=owner_id,
-        redirect_uris=list(dict.fromkeys(map(check_redirect_uri, wishes.redirect_uris))),
-        grant_types=wishes.grant_types(),
-        scopes=known_scopes(wishes.scopes),
+        redirect_uris=list(dict.fromkeys(map(check_redirect_uri, registration.redirect_uris))),
+        grant_types=registration.grant_types(),
+        scopes=known_scopes(registration.scopes),
         secret_sha256=None if secret is None else sha256(secret),
         secret_changed_at=None if secret is None else func.now(),
     )
-    if wishes.service:
+    if registration.service:
         client.service_user_id = _service_user(session, client.client_id, name)
     session.add(client)
     session.flush()
@@ -103,19 +102,17 @@ def _clean_name(name: str) -> str:
     return name
 
 
-def _check(wishes: Wishes) -> None:
-    if not wishes.grant_types():
+def _check(registration: ClientRegistration) -> None:
+    if not registration.grant_types():
         message = (
             "The client could ask for nothing. Give it a redirect URI, let it sign in devices, or"
             " let it act in its own name."
         )
-    elif wishes.service and not wishes.confidential:
+    elif registration.service and not registration.confidential:
         message = "A client that acts in its own name must keep a secret: it cannot be public."
-    elif len(wishes.redirect_uris) > MOST_REDIRECT_URIS:
-        message = (
-            f"There are {len(wishes.redirect_uris)} redirect URIs; {MOST_REDIRECT_URIS} may be."
-        )
-    elif not wishes.scopes:
+    elif len(registration.redirect_uris) > MOST_REDIRECT_URIS:
+        message = f"There are {len(registration.redirect_uris)} redirect URIs; {MOST_REDIRECT_URIS} may be."
+    elif not registration.scopes:
         message = "The client has no scope, so that its tokens could do nothing. Name at least one."
     else:
         return
@@ -191,7 +188,7 @@ def list_clients(session: Session, owner_id: uuid.UUID | None = None) -> Sequenc
 
 
 def client_of_id(
-    session: Session, client_id: str, built_in: dict[str, BuiltIn] | None = None
+    session: Session, client_id: str, built_in: dict[str, BuiltInClient] | None = None
 ) -> OAuthClient | None:
     """The client of this name, disabled or not. For those who look after it.
 

@@ -8,12 +8,15 @@ with ``redis://...`` all of them count together. While Redis is away, nothing is
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from pyramid.exceptions import ConfigurationError
+from pyramid.renderers import render_to_response
+from pyramid.response import Response
 
-from combine_auth.limits.limiter import Limiter, RateLimited, client_of, make_storage
-from combine_auth.limits.rules import RULES
+from combine_auth.limits.limiter import RULES, Limiter, RateLimited, client_of
+from combine_auth.limits.storage import make_storage
 from combine_auth.settings import AuthSettings
 
 if TYPE_CHECKING:
@@ -22,12 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["RULES", "Limiter", "RateLimited", "check_limit", "client_of", "hit_limit"]
 
 _LIMITER = "combine_auth.limiter"
+_PAGE = "combine_auth:limits/too_many.jinja2"
+_PROBLEM = "application/problem+json"
 
 
 def check_limit(request: Any, name: str) -> None:
     """Count this request among those of its kind from its client, and from all clients.
 
-    :param name: a key of :data:`combine_auth.limits.rules.RULES`
+    :param name: a key of :data:`combine_auth.limits.limiter.RULES`
     :raises RateLimited: there are too many
     """
     limiter: Limiter | None = request.registry.get(_LIMITER)
@@ -54,7 +59,7 @@ def includeme(config: Configurator) -> None:
     if settings.rate_limits:
         url = settings.rate_limit_storage.get_secret_value()
         config.registry[_LIMITER] = Limiter(_storage(url))
-    config.add_exception_view("combine_auth.limits.view.too_many_requests", context=RateLimited)
+    config.add_exception_view(too_many_requests, context=RateLimited)
 
 
 def _storage(url: str) -> Any:
@@ -70,3 +75,24 @@ def _storage(url: str) -> Any:
             " of the wheel"
         )
         raise ConfigurationError(message) from error
+
+
+def too_many_requests(error: RateLimited, request: Any) -> Response:
+    """429 with ``Retry-After`` (RFC 6585, 4): a page for browsers, a problem document for programs."""
+    request_id = getattr(request, "request_id", None)
+    offers = request.accept.acceptable_offers([_PROBLEM, "application/json", "text/html"])
+    if offers and offers[0][0] == "text/html":
+        values = {"identity": None, "retry_after": error.wait_seconds, "request_id": request_id}
+        response = render_to_response(_PAGE, values, request=request)
+    else:
+        problem = {
+            "type": "urn:combine:problem:rate-limited",
+            "title": "Too Many Requests",
+            "status": 429,
+            "detail": error.detail,
+            "request_id": request_id,
+        }
+        response = Response(json.dumps(problem).encode(), content_type=_PROBLEM, charset=None)
+    response.status_int = 429
+    response.headers["Retry-After"] = str(error.wait_seconds)
+    return response

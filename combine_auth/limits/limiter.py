@@ -1,4 +1,4 @@
-"""Counts requests, and says which of them are too many."""
+"""Rate limits per kind of request, and the counters that enforce them."""
 
 from __future__ import annotations
 
@@ -9,24 +9,53 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
-from limits import RateLimitItem
-from limits.storage import Storage, storage_from_string
+from limits import RateLimitItem, parse
+from limits.storage import Storage
 from limits.strategies import FixedWindowRateLimiter
 from pyramid.httpexceptions import HTTPTooManyRequests
 
-from combine_auth.limits.memory import BoundedMemory
-from combine_auth.limits.rules import RULES, Rule
-
 logger = logging.getLogger(__name__)
 
-_REDIS_TIMEOUT_S = 0.5
+
+@dataclass(frozen=True)
+class RateLimitRule:
+    """Limits of one kind of request, each "number/period" as the library ``limits`` reads it.
+
+    :ivar address: from one client address
+    :ivar key: under one key of :func:`combine_auth.limits.hit_limit`
+    :ivar everybody: from all addresses together, so that many of them gain little
+    """
+
+    address: RateLimitItem
+    key: RateLimitItem
+    everybody: RateLimitItem
+
+
+def _rule(address: str, key: str, everybody: str) -> RateLimitRule:
+    return RateLimitRule(parse(address), parse(key), parse(everybody))
+
+
+# An office behind one address signs in within the same minutes; a script that guesses needs millions.
+RULES = {
+    "sign-in": _rule("60/minute", "60/minute", "3000/minute"),
+    "callback": _rule("60/minute", "60/minute", "3000/minute"),
+    "invitation": _rule("20/minute", "20/minute", "1000/minute"),
+    # Programs ask for tokens, many of them from one machine.
+    "token": _rule("300/minute", "300/minute", "6000/minute"),
+    "introspection": _rule("600/minute", "600/minute", "12000/minute"),
+    "authorize": _rule("60/minute", "60/minute", "3000/minute"),
+    "device": _rule("30/minute", "30/minute", "1000/minute"),
+    # A person types a user code (RFC 8628, 5.1).
+    "device-code": _rule("10/minute", "5/minute", "300/minute"),
+    "report": _rule("30/minute", "30/minute", "600/minute"),
+}
+
 # How long a storage that failed is not asked: each question would take the time-out.
 AWAY_S = 5.0
-_PREFIX_OF_IPV6 = 64
-
-Answer = TypeVar("Answer")
+_IPV6_PREFIX_LENGTH = 64
 
 
 class RateLimited(HTTPTooManyRequests):  # type: ignore[misc]
@@ -67,7 +96,7 @@ class Limiter:
         rule = RULES[name]
         self._asked(lambda: self._check(name, rule, client_of(address)))
 
-    def _check(self, name: str, rule: Rule, client: str) -> None:
+    def _check(self, name: str, rule: RateLimitRule, client: str) -> None:
         # In this order a flood from one address uses up nobody else's share, and one from countless
         # addresses makes no more counters than all together may make requests.
         if not self._windows.test(rule.address, name, "address", client):
@@ -141,26 +170,4 @@ def client_of(address: str | None) -> str:
     parsed = getattr(parsed, "ipv4_mapped", None) or parsed
     if parsed.version == 4:
         return str(parsed)
-    return str(ipaddress.ip_network((parsed, _PREFIX_OF_IPV6), strict=False).network_address)
-
-
-def make_storage(url: str) -> Storage:
-    """The storage that a URL names; connects at first use.
-
-    :raises limits.errors.ConfigurationError: the library knows no such storage, or misses a driver
-    """
-    if url.startswith("memory:"):
-        return BoundedMemory()
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    options: dict[str, Any] = {
-        "socket_timeout": _REDIS_TIMEOUT_S,
-        "socket_connect_timeout": _REDIS_TIMEOUT_S,
-        # Once: a connection that lay in the pool may be that of a server since restarted.
-        "retry": Retry(NoBackoff(), 1),
-        "key_prefix": "combine:limits",
-    }
-    storage = storage_from_string(url, **options)
-    assert isinstance(storage, Storage)
-    return storage
+    return str(ipaddress.ip_network((parsed, _IPV6_PREFIX_LENGTH), strict=False).network_address)

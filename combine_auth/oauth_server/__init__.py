@@ -24,13 +24,10 @@ if TYPE_CHECKING:
 
 def includeme(config: Configurator) -> None:
     """Put the provider together. Does no I/O."""
-    config.include("combine_auth.oauth_server.library")
-    config.include("combine_auth.oauth_server.failures")
+    config.include("combine_auth.oauth_server.server")
     config.include("combine_auth.oauth_server.endpoints")
-    config.include("combine_auth.oauth_server.metadata")
     config.include("combine_auth.oauth_server.authorize")
-    config.include("combine_auth.oauth_server.device_page")
-    config.include("combine_auth.oauth_server.grants_page")
+    config.include("combine_auth.oauth_server.pages")
     # If the application has the API of combine_core.
     if hasattr(config, "add_api_spec"):
         config.add_api_spec("combine_auth:oauth_server/openapi.yaml")

@@ -15,11 +15,11 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 
 from combine_auth.authentication import CredentialKind, Proof
 from combine_auth.clients import OAuthClient
-from combine_auth.clients.redirect import form_target
+from combine_auth.clients.redirect_uri import form_target
 from combine_auth.limits import check_limit
-from combine_auth.oauth_server.exchange import exchange
-from combine_auth.oauth_server.library import server_of
-from combine_auth.oauth_server.wire import encoded, oauth_request, read_form, read_parameters
+from combine_auth.oauth_server.context import oauth_context
+from combine_auth.oauth_server.messages import encoded, oauth_request, read_form, read_parameters
+from combine_auth.oauth_server.server import server_of
 from combine_auth.tokens.scopes import in_words
 from combine_core.settings import CoreSettings, settings_of
 from combine_core.users import User
@@ -53,7 +53,7 @@ def _with_valid(request: Any, read: Any, go_on: Any) -> Response:
     """``go_on(request, proof, asked, parameters)`` with a request that a client may make."""
     try:
         parameters = read()
-        with exchange(request, request.dbsession):
+        with oauth_context(request, request.dbsession):
             asked = oauth_request(request.path_url, parameters)
             server_of(request.registry).validate_authorization_request(asked)
             response: Response = go_on(request, asked, parameters)

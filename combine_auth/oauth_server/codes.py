@@ -13,7 +13,7 @@ from combine_auth.authentication import sha256
 from combine_auth.clients import OAuthClient
 from combine_auth.oauth_server import lifetimes
 from combine_auth.oauth_server.model import OAuthCode, OAuthGrant
-from combine_auth.tokens.form import CODE
+from combine_auth.tokens.format import CODE
 from combine_core.users import User
 
 

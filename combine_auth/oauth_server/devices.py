@@ -16,10 +16,9 @@ from sqlalchemy.orm import Session
 from combine_auth.authentication import sha256
 from combine_auth.clients import GrantType, OAuthClient
 from combine_auth.oauth_server import lifetimes
-from combine_auth.oauth_server.grants import create_grant
+from combine_auth.oauth_server.grants import create_grant, delete_expired_rows
 from combine_auth.oauth_server.model import OAuthDevice, OAuthGrant
-from combine_auth.oauth_server.sweep import sweep
-from combine_auth.tokens.form import DEVICE_CODE
+from combine_auth.tokens.format import DEVICE_CODE
 from combine_core.users import User
 
 # No vowels, so that no word comes of it; no letters that look alike (RFC 8628, 6.1).
@@ -51,7 +50,7 @@ def save_device(
     ip: str | None,
 ) -> None:
     """Keep a request of a device."""
-    sweep(session)
+    delete_expired_rows(session)
     session.add(
         OAuthDevice(
             client_id=client.id,
@@ -66,7 +65,7 @@ def save_device(
     session.flush()
 
 
-class Answer(Enum):
+class DeviceStatus(Enum):
     """What a device learns when it asks."""
 
     APPROVED = auto()
@@ -78,7 +77,7 @@ class Answer(Enum):
 
 
 @dataclass(frozen=True)
-class LetIn:
+class ApprovedDevice:
     """What somebody approved."""
 
     grant_id: uuid.UUID
@@ -87,23 +86,23 @@ class LetIn:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PollResult:
     """The answer; with ``device`` if it is ``APPROVED``."""
 
-    answer: Answer
-    device: LetIn | None = None
+    status: DeviceStatus
+    device: ApprovedDevice | None = None
 
 
-def ask(session: Session, device_code: str, client: OAuthClient) -> Asked:
+def poll(session: Session, device_code: str, client: OAuthClient) -> PollResult:
     """The question of a device. Commits: that it asked, and that it got its answer, stays."""
-    asked = _ask(session, device_code, client)
+    result = _poll(session, device_code, client)
     session.commit()
-    return asked
+    return result
 
 
-def _ask(session: Session, device_code: str, client: OAuthClient) -> Asked:
+def _poll(session: Session, device_code: str, client: OAuthClient) -> PollResult:
     if not DEVICE_CODE.fits(device_code):
-        return Asked(Answer.UNKNOWN)
+        return PollResult(DeviceStatus.UNKNOWN)
     row = session.execute(
         select(
             OAuthDevice,
@@ -118,24 +117,24 @@ def _ask(session: Session, device_code: str, client: OAuthClient) -> Asked:
         execution_options={"populate_existing": True},
     ).first()
     if row is None or row[0].used_at is not None:
-        return Asked(Answer.UNKNOWN)
+        return PollResult(DeviceStatus.UNKNOWN)
     device, is_over = row[:2]
     since: Any = row[2]
     if is_over:
-        return Asked(Answer.EXPIRED)
+        return PollResult(DeviceStatus.EXPIRED)
     if device.denied_at is not None:
-        return Asked(Answer.DENIED)
+        return PollResult(DeviceStatus.DENIED)
     if device.grant_id is not None:
         device.used_at = func.now()
         return _let_in(session, device)
     device.asked_at = func.now()
     if since is not None and since < device.interval:
         device.interval += lifetimes.SLOW_DOWN_S
-        return Asked(Answer.TOO_FAST)
-    return Asked(Answer.PENDING)
+        return PollResult(DeviceStatus.TOO_FAST)
+    return PollResult(DeviceStatus.PENDING)
 
 
-def _let_in(session: Session, device: OAuthDevice) -> Asked:
+def _let_in(session: Session, device: OAuthDevice) -> PollResult:
     row = session.execute(
         select(OAuthGrant.id, OAuthGrant.user_id, OAuthGrant.scopes)
         .join(User, User.id == OAuthGrant.user_id)
@@ -146,12 +145,12 @@ def _let_in(session: Session, device: OAuthDevice) -> Asked:
         )
     ).first()
     if row is None:
-        return Asked(Answer.UNKNOWN)
-    return Asked(Answer.APPROVED, LetIn(*row))
+        return PollResult(DeviceStatus.UNKNOWN)
+    return PollResult(DeviceStatus.APPROVED, ApprovedDevice(*row))
 
 
 @dataclass(frozen=True)
-class Waiting:
+class PendingDevice:
     """A device that waits for an answer."""
 
     id: uuid.UUID
@@ -161,7 +160,7 @@ class Waiting:
     ip: str | None
 
 
-def find_waiting(session: Session, user_code: str) -> Waiting | None:
+def find_pending(session: Session, user_code: str) -> PendingDevice | None:
     """The device that shows this code; ``None`` if there is none that waits."""
     row = session.execute(
         select(OAuthDevice, OAuthClient)
@@ -178,20 +177,20 @@ def find_waiting(session: Session, user_code: str) -> Waiting | None:
     if row is None:
         return None
     device, client = row
-    return Waiting(device.id, device.user_code, client, device.scopes, device.ip)
+    return PendingDevice(device.id, device.user_code, client, device.scopes, device.ip)
 
 
-def approve(session: Session, waiting: Waiting, user_id: uuid.UUID) -> OAuthGrant:
+def approve(session: Session, pending: PendingDevice, user_id: uuid.UUID) -> OAuthGrant:
     """Let the device in, in this user's name."""
-    grant = create_grant(session, user_id, waiting.client, GrantType.DEVICE_CODE, waiting.scopes)
+    grant = create_grant(session, user_id, pending.client, GrantType.DEVICE_CODE, pending.scopes)
     session.execute(
-        update(OAuthDevice).where(OAuthDevice.id == waiting.id).values(grant_id=grant.id)
+        update(OAuthDevice).where(OAuthDevice.id == pending.id).values(grant_id=grant.id)
     )
     return grant
 
 
-def deny(session: Session, waiting: Waiting) -> None:
+def deny(session: Session, pending: PendingDevice) -> None:
     """Turn the device away."""
     session.execute(
-        update(OAuthDevice).where(OAuthDevice.id == waiting.id).values(denied_at=func.now())
+        update(OAuthDevice).where(OAuthDevice.id == pending.id).values(denied_at=func.now())
     )

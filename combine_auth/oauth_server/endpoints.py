@@ -8,48 +8,68 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from oauthlib.oauth2 import IntrospectEndpoint, RevocationEndpoint
+from oauthlib.oauth2 import IntrospectEndpoint, MetadataEndpoint, RevocationEndpoint
 from oauthlib.oauth2.rfc6749 import errors
 from oauthlib.oauth2.rfc8628.endpoints import DeviceAuthorizationEndpoint
+from pyramid.csrf import BadCSRFOrigin, BadCSRFToken
+from pyramid.httpexceptions import (
+    HTTPError,
+    HTTPForbidden,
+    HTTPNotFound,
+    HTTPUnauthorized,
+)
+from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from combine_auth.clients import GrantType, OAuthClient
-from combine_auth.clients.credentials import Credentials, read_credentials
-from combine_auth.limits import check_limit
+from combine_auth.clients.authentication import Credentials, read_credentials
+from combine_auth.limits import RateLimited, check_limit
 from combine_auth.oauth_server import devices, lifetimes
-from combine_auth.oauth_server.exchange import Exchange, exchange
-from combine_auth.oauth_server.library import server_of, validator_of
-from combine_auth.oauth_server.wire import (
+from combine_auth.oauth_server.context import OAuthContext, oauth_context
+from combine_auth.oauth_server.messages import (
     HEADERS,
-    answer,
     encoded,
+    error_response,
+    error_response_of,
     oauth_request,
-    plain_error,
+    oauth_response,
     read_form,
 )
-from combine_auth.tokens.form import DEVICE_CODE
+from combine_auth.oauth_server.server import server_of, validator_of
+from combine_auth.tokens.format import DEVICE_CODE
+from combine_auth.tokens.scopes import SCOPES
 from combine_core.database import session_factory
 from combine_core.settings import CoreSettings, settings_of
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
-    from pyramid.response import Response
 
 logger = logging.getLogger(__name__)
 
+
+_ENDPOINTS = ("token", "revoke", "introspect", "device")
+_METADATA_MAX_AGE_S = 3600
+_WITH_SECRET = ["client_secret_basic", "client_secret_post"]
+_RETRY_S = 5
+
 Parameters = dict[str, str]
-Answer = tuple[dict[str, str], str, int]
+OAuthAnswer = tuple[dict[str, str], str, int]
 
 
 def token(request: Any) -> Response:
     """``/oauth/token`` (RFC 6749, 3.2): tokens for a code, a refresh token, a device, a client."""
 
-    def ask(_made: Exchange, parameters: Parameters) -> Answer:
+    def ask(_context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
         server = server_of(request.registry)
-        given: Answer = server.create_token_response(oauth_request(request.path_url, parameters))
+        given: OAuthAnswer = server.create_token_response(
+            oauth_request(request.path_url, parameters)
+        )
         return given
 
     return _answer(request, "token", ask)
@@ -58,10 +78,10 @@ def token(request: Any) -> Response:
 def revoke(request: Any) -> Response:
     """``/oauth/revoke`` (RFC 7009). What is unknown, or another client's, is answered like the rest."""
 
-    def ask(_made: Exchange, parameters: Parameters) -> Answer:
+    def ask(_context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
         # Repair: pyramid-oauthlib's own does nothing and answers 200.
         endpoint = RevocationEndpoint(validator_of(request.registry))
-        given: Answer = endpoint.create_revocation_response(
+        given: OAuthAnswer = endpoint.create_revocation_response(
             request.path_url, "POST", encoded(parameters), HEADERS
         )
         return given
@@ -72,12 +92,12 @@ def revoke(request: Any) -> Response:
 def introspect(request: Any) -> Response:
     """``/oauth/introspect`` (RFC 7662), for clients with a secret and of their own tokens."""
 
-    def ask(made: Exchange, parameters: Parameters) -> Answer:
+    def ask(context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
         # Without a secret anybody could ask in a public client's name.
-        if made.credentials is None or made.credentials.secret is None:
+        if context.credentials is None or context.credentials.secret is None:
             raise errors.InvalidClientError
         endpoint = IntrospectEndpoint(validator_of(request.registry))
-        given: Answer = endpoint.create_introspect_response(
+        given: OAuthAnswer = endpoint.create_introspect_response(
             request.path_url, "POST", encoded(parameters), HEADERS
         )
         return given
@@ -88,7 +108,7 @@ def introspect(request: Any) -> Response:
 def device(request: Any) -> Response:
     """``/oauth/device`` (RFC 8628, 3.1): codes for a device whose user has a browser elsewhere."""
 
-    def ask(made: Exchange, parameters: Parameters) -> Answer:
+    def ask(context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
         page = settings_of(request.registry, CoreSettings).public_url + request.route_path(
             "auth.device"
         )
@@ -101,8 +121,8 @@ def device(request: Any) -> Response:
             user_code_generator=devices.new_user_code,
         )
         # Repair: the library looks for the client's name in the body alone.
-        if made.credentials is not None:
-            parameters = {**parameters, "client_id": made.credentials.client_id}
+        if context.credentials is not None:
+            parameters = {**parameters, "client_id": context.credentials.client_id}
         _, codes, status = endpoint.create_device_authorization_response(
             request.path_url, "POST", encoded(parameters), HEADERS
         )
@@ -110,7 +130,7 @@ def device(request: Any) -> Response:
         codes["device_code"] = DEVICE_CODE.new()
         assert endpoint.client is not None
         devices.save_device(
-            made.session,
+            context.session,
             endpoint.client,
             device_code=codes["device_code"],
             user_code=codes["user_code"],
@@ -139,7 +159,9 @@ class _DeviceEndpoint(DeviceAuthorizationEndpoint):  # type: ignore[misc]
             raise errors.UnauthorizedClientError(request=request)
 
 
-def _answer(request: Any, limit: str, ask: Callable[[Exchange, Parameters], Answer]) -> Response:
+def _answer(
+    request: Any, limit: str, ask: Callable[[OAuthContext, Parameters], OAuthAnswer]
+) -> Response:
     check_limit(request, limit)
     parameters = read_form(request)
     credentials = read_credentials(parameters, request.environ.get("HTTP_AUTHORIZATION", ""))
@@ -147,13 +169,13 @@ def _answer(request: Any, limit: str, ask: Callable[[Exchange, Parameters], Answ
     parameters.pop("client_secret", None)
     with (
         session_factory(request.registry)() as session,
-        exchange(request, session, credentials) as made,
+        oauth_context(request, session, credentials) as context,
     ):
-        headers, body, status = ask(made, parameters)
+        headers, body, status = ask(context, parameters)
         session.commit()
     if status == 401:
         _warn(request, credentials)
-    return answer(headers, body, status)
+    return oauth_response(headers, body, status)
 
 
 def _warn(request: Any, credentials: Credentials | None) -> None:
@@ -163,26 +185,105 @@ def _warn(request: Any, credentials: Credentials | None) -> None:
 
 def post_only(request: Any) -> Response:  # noqa: ARG001
     """Another method than POST."""
-    return plain_error("invalid_request", "Send a form by POST.", 405, Allow="POST")
+    return error_response_of("invalid_request", "Send a form by POST.", 405, Allow="POST")
+
+
+def claims(issuer: str) -> dict[str, Any]:
+    """The document (RFC 8414, 2) of the service at this origin."""
+    with_or_without = [*_WITH_SECRET, "none"]
+    return {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/oauth/authorize",
+        "token_endpoint": f"{issuer}/oauth/token",
+        "token_endpoint_auth_methods_supported": with_or_without,
+        "revocation_endpoint": f"{issuer}/oauth/revoke",
+        "revocation_endpoint_auth_methods_supported": with_or_without,
+        "introspection_endpoint": f"{issuer}/oauth/introspect",
+        "introspection_endpoint_auth_methods_supported": _WITH_SECRET,
+        "device_authorization_endpoint": f"{issuer}/oauth/device",
+        "scopes_supported": list(SCOPES),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": [str(grant_type) for grant_type in GrantType],
+        "code_challenge_methods_supported": ["S256"],
+        # RFC 9207, 3.
+        "authorization_response_iss_parameter_supported": True,
+        "service_documentation": f"{issuer}/docs",
+    }
+
+
+def metadata(request: Any) -> Response:
+    """The document."""
+    issuer = settings_of(request.registry, CoreSettings).public_url
+    # Repair: the library refuses an issuer on http, which a developer's own machine is.
+    endpoint = MetadataEndpoint([], claims(issuer), raise_errors=issuer.startswith("https://"))
+    headers, body, status = endpoint.create_metadata_response(request.path_url)
+    response = Response(body.encode(), status=status, headerlist=list(headers.items()))
+    response.cache_control = f"public, max-age={_METADATA_MAX_AGE_S}"
+    return response
+
+
+def oauth_failure(error: Exception, request: Any) -> Response:
+    """An answer to whatever was raised. One that nobody expected is logged, and 500."""
+    if isinstance(error, errors.OAuth2Error):
+        return error_response(error)
+    if isinstance(error, RateLimited):
+        return error_response_of(
+            "temporarily_unavailable", error.detail, 429, Retry_After=str(error.wait_seconds)
+        )
+    if isinstance(error, HTTPError):
+        return error_response_of("invalid_request", error.detail or error.title, error.status_int)
+    if isinstance(error, PoolTimeout) or _is_away(error):
+        # Its type alone: the text of the error may quote the statement's parameters.
+        logger.warning("the database cannot be used: %s", type(error).__name__)
+        description = f"The service is busy. Try again in {_RETRY_S} seconds."
+        return error_response_of(
+            "temporarily_unavailable", description, 503, Retry_After=str(_RETRY_S)
+        )
+    logger.error("%s failed", request.path, exc_info=error)
+    return error_response_of("server_error", "Something went wrong in the service.", 500)
+
+
+def _is_away(error: Exception) -> bool:
+    if not isinstance(error, SQLAlchemyError):
+        return False
+    code = getattr(getattr(error, "orig", None), "pgcode", None) or ""
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return lost or re.match("$|08|40|53|55P03|57", code) is not None
 
 
 def includeme(config: Configurator) -> None:
-    """Add the routes and their views."""
-    for name, view in (
-        ("token", token),
-        ("revoke", revoke),
-        ("introspect", introspect),
-        ("device", device),
-    ):
+    """Add the endpoints, and answer their errors as RFC 6749 says, not with a page."""
+    for name, view in zip(_ENDPOINTS, (token, revoke, introspect, device), strict=True):
         route = f"oauth.{name}"
         config.add_route(route, f"/oauth/{name}")
-        for method, handler in (("POST", view), (None, post_only)):
-            config.add_view(
-                handler,
-                route_name=route,
-                permission=NO_PERMISSION_REQUIRED,
-                # Repair: the service's default would refuse every client, none of which has the
-                # cookie that goes with the token. And no cookie counts here.
-                require_csrf=False,
-                **({} if method is None else {"request_method": method}),
-            )
+        # Repair: the default of the service would refuse every client, because none has the cookie
+        # that belongs to the CSRF token. Cookies do not count here.
+        options = {
+            "route_name": route,
+            "permission": NO_PERMISSION_REQUIRED,
+            "require_csrf": False,
+        }
+        config.add_view(view, request_method="POST", **options)
+        config.add_view(post_only, **options)
+    config.add_route("oauth.metadata", "/.well-known/oauth-authorization-server")
+    config.add_view(
+        metadata,
+        route_name="oauth.metadata",
+        request_method="GET",
+        permission=NO_PERMISSION_REQUIRED,
+    )
+    # Below /oauth/ there are pages as well.
+    paths = rf"^/oauth/({'|'.join(_ENDPOINTS)})$"
+    # A view of the pages for one of these classes would be preferred to ours for Exception.
+    for context in (
+        Exception,
+        HTTPError,
+        HTTPForbidden,
+        HTTPNotFound,
+        HTTPUnauthorized,
+        BadCSRFOrigin,
+        BadCSRFToken,
+        RateLimited,
+    ):
+        config.add_exception_view(oauth_failure, context=context, path_info=paths)

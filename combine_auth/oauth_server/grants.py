@@ -1,4 +1,4 @@
-"""What users granted to clients. All times are those of the database's clock."""
+"""Consent of users to clients, as grants. All times are those of the database's clock."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from combine_auth.clients import GrantType, OAuthClient
+from combine_auth.expiry import delete_expired
 from combine_auth.oauth_server import lifetimes
-from combine_auth.oauth_server.model import OAuthCode, OAuthGrant, OAuthToken
-from combine_auth.oauth_server.sweep import sweep
+from combine_auth.oauth_server.model import OAuthCode, OAuthDevice, OAuthGrant, OAuthToken
 
 MOST_LISTED = 500
 
@@ -27,7 +27,7 @@ def create_grant(
     lifetime: timedelta = lifetimes.GRANT,
 ) -> OAuthGrant:
     """The consent of this user to this client. A further one beside those there are already."""
-    sweep(session)
+    delete_expired_rows(session)
     _make_room(session, user_id, client)
     grant = OAuthGrant(
         user_id=user_id,
@@ -91,7 +91,7 @@ def revoke_grants_of(session: Session, user_id: uuid.UUID) -> int:
 
 
 @dataclass(frozen=True)
-class Granted:
+class ActiveGrant:
     """A grant that still opens something."""
 
     id: uuid.UUID
@@ -103,7 +103,7 @@ class Granted:
     expires_at: datetime
 
 
-def list_grants(session: Session, user_id: uuid.UUID) -> list[Granted]:
+def list_grants(session: Session, user_id: uuid.UUID) -> list[ActiveGrant]:
     """What this user granted and can revoke, the newest first."""
     alive = (
         select(OAuthToken.id)
@@ -137,7 +137,7 @@ def list_grants(session: Session, user_id: uuid.UUID) -> list[Granted]:
         .limit(MOST_LISTED)
     )
     return [
-        Granted(
+        ActiveGrant(
             grant.id,
             name,
             owner_id is None,
@@ -172,3 +172,13 @@ def note_used(session: Session, grant_id: uuid.UUID) -> None:
         .values(last_used_at=func.now())
         .execution_options(synchronize_session=False)
     )
+
+
+def delete_expired_rows(session: Session) -> None:
+    """Delete what has been over for a day. Call it where rows are added.
+
+    A used code and a rotated refresh token stay until then, so that a second use is noticed. With a
+    grant, all that came of it is deleted.
+    """
+    for table in (OAuthCode, OAuthDevice, OAuthToken, OAuthGrant):
+        delete_expired(session, table, table.expires_at < func.now() - lifetimes.KEPT_AFTERWARDS)

@@ -21,5 +21,3 @@ USED_EVERY = timedelta(minutes=1)
 KEPT_AFTERWARDS = timedelta(days=1)
 # Of one user and one client; the oldest gives way.
 MOST_GRANTS = 100
-# Rows of each table that a new grant or token clears away. It adds two at most.
-SWEPT_AT_ONCE = 20

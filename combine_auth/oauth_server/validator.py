@@ -2,7 +2,7 @@
 
 oauthlib hands over its own request object, on which the methods leave what later ones need:
 ``client``, ``user`` (an id), ``scopes``, ``grant_id``, ``used_code``, ``refreshed``. None of these can
-come from a form (:mod:`combine_auth.oauth_server.wire`).
+come from a form (:mod:`combine_auth.oauth_server.messages`).
 """
 
 # ruff: noqa: ARG002 - oauthlib says which arguments there are
@@ -19,25 +19,25 @@ from oauthlib.oauth2.rfc8628.grant_types import DeviceCodeGrant
 
 from combine_auth.audit import Action
 from combine_auth.clients import GrantType, OAuthClient
-from combine_auth.clients.credentials import authenticate, find_client
-from combine_auth.clients.redirect import matches
-from combine_auth.oauth_server import codes, devices, issued, lifetimes
-from combine_auth.oauth_server.exchange import current
+from combine_auth.clients.authentication import authenticate, find_client
+from combine_auth.clients.redirect_uri import matches
+from combine_auth.oauth_server import codes, devices, issued_tokens, lifetimes
+from combine_auth.oauth_server.context import current_context
 from combine_auth.oauth_server.grants import create_grant, revoke_grant
 from combine_auth.tokens.scopes import UnknownScope, known_scopes
 from combine_core.users import User
 
 _DEVICE_STATUS = {
-    devices.Answer.APPROVED: DeviceCodeGrant.DEVICE_CODE_AUTHORIZED,
-    devices.Answer.PENDING: DeviceCodeGrant.DEVICE_CODE_PENDING,
-    devices.Answer.TOO_FAST: DeviceCodeGrant.DEVICE_CODE_SLOW_DOWN,
-    devices.Answer.EXPIRED: DeviceCodeGrant.DEVICE_CODE_EXPIRED,
-    devices.Answer.DENIED: DeviceCodeGrant.DEVICE_CODE_DENIED,
+    devices.DeviceStatus.APPROVED: DeviceCodeGrant.DEVICE_CODE_AUTHORIZED,
+    devices.DeviceStatus.PENDING: DeviceCodeGrant.DEVICE_CODE_PENDING,
+    devices.DeviceStatus.TOO_FAST: DeviceCodeGrant.DEVICE_CODE_SLOW_DOWN,
+    devices.DeviceStatus.EXPIRED: DeviceCodeGrant.DEVICE_CODE_EXPIRED,
+    devices.DeviceStatus.DENIED: DeviceCodeGrant.DEVICE_CODE_DENIED,
 }
 
 
 class Validator(RequestValidator):  # type: ignore[misc]
-    """Decides with the tables, for the request of :func:`combine_auth.oauth_server.exchange.current`."""
+    """Decides by what the tables hold, for the request of :func:`current_context`."""
 
     # Who asks.
 
@@ -46,17 +46,17 @@ class Validator(RequestValidator):  # type: ignore[misc]
         return True
 
     def authenticate_client(self, request: Any) -> bool:
-        """By header or body, as :mod:`combine_auth.clients.credentials` says."""
-        exchange = current()
-        if exchange.credentials is None:
+        """By header or body, as :mod:`combine_auth.clients.authentication` says."""
+        context = current_context()
+        if context.credentials is None:
             return False
-        request.client = authenticate(exchange.session, exchange.credentials, exchange.built_in)
+        request.client = authenticate(context.session, context.credentials, context.built_in)
         return request.client is not None
 
     def validate_client_id(self, client_id: str, request: Any) -> bool:
         """At the authorization endpoint, where clients show no secret."""
-        exchange = current()
-        request.client = find_client(exchange.session, client_id, exchange.built_in)
+        context = current_context()
+        request.client = find_client(context.session, client_id, context.built_in)
         return request.client is not None
 
     # What it may ask for.
@@ -113,23 +113,23 @@ class Validator(RequestValidator):  # type: ignore[misc]
 
     def save_authorization_code(self, client_id: str, code: dict[str, str], request: Any) -> None:
         """The consent as a grant, and the code to it."""
-        exchange = current()
+        context = current_context()
         grant = create_grant(
-            exchange.session,
+            context.session,
             request.user,
             request.client,
             GrantType.AUTHORIZATION_CODE,
             request.scopes,
         )
         codes.save_code(
-            exchange.session,
+            context.session,
             code["code"],
             grant,
             redirect_uri=request.redirect_uri,
             redirect_uri_named=not request.using_default_redirect_uri,
             code_challenge=request.code_challenge,
         )
-        exchange.note(
+        context.note(
             Action.CONSENT,
             user_id=request.user,
             target=f"grant:{grant.id}",
@@ -142,9 +142,9 @@ class Validator(RequestValidator):  # type: ignore[misc]
 
         What is checked after it, such as the verifier, finds the code used: that is the safe side.
         """
-        exchange = current()
+        context = current_context()
         try:
-            used = codes.use_code(exchange.session, code, client)
+            used = codes.use_code(context.session, code, client)
         except codes.CodeReused as reused:
             _end_family(Action.CODE_REUSE, client, reused.grant_id, reused.user_id)
             return False
@@ -180,15 +180,15 @@ class Validator(RequestValidator):  # type: ignore[misc]
 
     def validate_refresh_token(self, refresh_token: str, client: OAuthClient, request: Any) -> bool:
         """Rotate it. A wish for more than it is good for is refused before, so that it stays good."""
-        exchange = current()
-        found = issued.find_refresh_token(exchange.session, refresh_token, client)
+        context = current_context()
+        found = issued_tokens.find_refresh_token(context.session, refresh_token, client)
         if found is None:
             return False
         if not set((request.scope or "").split()) <= set(found.scopes):
             raise errors.InvalidScopeError(request=request)
         try:
-            issued.rotate(exchange.session, found)
-        except issued.RefreshReused as reused:
+            issued_tokens.rotate(context.session, found)
+        except issued_tokens.RefreshReused as reused:
             _end_family(Action.REFRESH_REUSE, client, reused.grant_id, reused.user_id)
             return False
         request.refreshed = found
@@ -204,31 +204,31 @@ class Validator(RequestValidator):  # type: ignore[misc]
 
     def validate_device_code(self, client_id: str, code: str, request: Any) -> str | None:
         """How far the person has come; an approved one is used up."""
-        asked = devices.ask(current().session, code, request.client)
-        if asked.device is not None:
-            request.grant_id = asked.device.grant_id
-            request.user = asked.device.user_id
-            request.scopes = list(asked.device.scopes)
-        return _DEVICE_STATUS.get(asked.answer)
+        result = devices.poll(current_context().session, code, request.client)
+        if result.device is not None:
+            request.grant_id = result.device.grant_id
+            request.user = result.device.user_id
+            request.scopes = list(result.device.scopes)
+        return _DEVICE_STATUS.get(result.status)
 
     # Tokens.
 
     def save_bearer_token(self, token: dict[str, Any], request: Any) -> None:
         """Keep the hashes of what the client gets."""
-        exchange = current()
+        context = current_context()
         refreshed = getattr(request, "refreshed", None)
         if request.grant_type == GrantType.CLIENT_CREDENTIALS:
             # It ends with its only token.
             request.grant_id = create_grant(
-                exchange.session,
+                context.session,
                 request.user,
                 request.client,
                 GrantType.CLIENT_CREDENTIALS,
                 request.scopes,
                 lifetimes.ACCESS,
             ).id
-        issued.save_tokens(
-            exchange.session,
+        issued_tokens.save_tokens(
+            context.session,
             request.grant_id,
             access=token["access_token"],
             access_scopes=request.scopes,
@@ -238,7 +238,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
             parent_id=None if refreshed is None else refreshed.id,
         )
         if refreshed is None:
-            exchange.note(
+            context.note(
                 Action.OAUTH_TOKEN,
                 user_id=request.user,
                 target=f"grant:{request.grant_id}",
@@ -249,10 +249,10 @@ class Validator(RequestValidator):  # type: ignore[misc]
 
     def revoke_token(self, token: str, token_type_hint: str | None, request: Any) -> None:
         """If it is this client's. The token shows its kind itself, so no hint is needed."""
-        exchange = current()
-        grant_id = issued.revoke_issued(exchange.session, token, request.client)
+        context = current_context()
+        grant_id = issued_tokens.revoke_issued(context.session, token, request.client)
         if grant_id is not None:
-            exchange.note(
+            context.note(
                 Action.OAUTH_REVOKE,
                 target=f"grant:{grant_id}",
                 client=request.client.client_id,
@@ -262,11 +262,11 @@ class Validator(RequestValidator):  # type: ignore[misc]
         self, token: str, token_type_hint: str | None, request: Any
     ) -> dict[str, Any] | None:
         """What is known of a token of this client (RFC 7662, 2.2); ``None`` of any other."""
-        exchange = current()
-        found = issued.find_issued(exchange.session, token, request.client)
+        context = current_context()
+        found = issued_tokens.find_issued(context.session, token, request.client)
         if found is None:
             return None
-        user = exchange.session.get(User, found.user_id)
+        user = context.session.get(User, found.user_id)
         known: dict[str, Any] = {
             "scope": " ".join(found.scopes),
             "client_id": request.client.client_id,
@@ -283,7 +283,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
 def _service_user(client: OAuthClient) -> uuid.UUID | None:
     if client.service_user_id is None:
         return None
-    user = current().session.get(User, client.service_user_id)
+    user = current_context().session.get(User, client.service_user_id)
     return user.id if user is not None and user.disabled_at is None else None
 
 
@@ -291,9 +291,9 @@ def _end_family(
     action: Action, client: OAuthClient, grant_id: uuid.UUID, user_id: uuid.UUID
 ) -> None:
     """Two parties hold the same thing: neither keeps what came of it."""
-    exchange = current()
-    revoke_grant(exchange.session, grant_id)
-    exchange.note(
+    context = current_context()
+    revoke_grant(context.session, grant_id)
+    context.note(
         action,
         outcome="revoked",
         user_id=user_id,
@@ -301,4 +301,4 @@ def _end_family(
         client=client.client_id,
     )
     # Before the answer, which is an error.
-    exchange.session.commit()
+    context.session.commit()

@@ -1,7 +1,7 @@
 """Personal access tokens: keys that people make for their programs."""
 
-from combine_auth.tokens.form import PREFIX, is_token
-from combine_auth.tokens.means import BearerToken
+from combine_auth.tokens.bearer import BearerToken
+from combine_auth.tokens.format import PREFIX, is_token
 from combine_auth.tokens.model import PersonalAccessToken
 from combine_auth.tokens.service import (
     DEFAULT_DAYS,

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from pyramid.authorization import Allow, Authenticated
-from pyramid.httpexceptions import (
-    HTTPForbidden,
-    HTTPMethodNotAllowed,
-    HTTPNoContent,
-    HTTPNotFound,
-    HTTPUnauthorized,
-)
+from pyramid.httpexceptions import HTTPForbidden, HTTPNoContent, HTTPNotFound, HTTPUnauthorized
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from combine_auth.audit import Action, record_request
 from combine_auth.limits import check_limit
-from combine_auth.tokens.form import PREFIX
+from combine_auth.tokens.format import PREFIX
 from combine_auth.tokens.leaked import revoke_leaked
 from combine_auth.tokens.model import PersonalAccessToken
 from combine_auth.tokens.service import list_tokens, revoke_token
+from combine_core.web.endpoints import View
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -30,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
-_LOOK_AFTER = "tokens:look-after"
+_MANAGE_TOKENS = "tokens:manage"
 
 
 class OwnTokens:
@@ -51,7 +45,7 @@ class OwnTokens:
             )
             raise HTTPForbidden(message)
         self.user_id: uuid.UUID = proof.identity.user_id
-        self.__acl__ = [(Allow, Authenticated, [_LOOK_AFTER])]
+        self.__acl__ = [(Allow, Authenticated, [_MANAGE_TOKENS])]
 
 
 def list_own(context: OwnTokens, request: Any) -> Json:
@@ -78,56 +72,41 @@ def report(request: Any) -> Any:
 
 def _show(token: PersonalAccessToken) -> Json:
     return {
-        "id": str(token.id),
+        "id": token.id,
         "name": token.name,
         "token": f"{PREFIX}...{token.last4}",
         "scopes": token.scopes,
-        "created_at": _moment(token.created_at),
-        "expires_at": _moment(token.expires_at),
-        "last_used_at": _moment(token.last_used_at),
-        "revoked_at": _moment(token.revoked_at),
-        "leaked_at": _moment(token.leaked_at),
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+        "last_used_at": token.last_used_at,
+        "revoked_at": token.revoked_at,
+        "leaked_at": token.leaked_at,
     }
 
 
-def _moment(moment: datetime.datetime | None) -> str | None:
-    if moment is None:
-        return None
-    return moment.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
-
-
 def includeme(config: Configurator) -> None:
-    """Add the endpoints, if the application has the API of combine_core."""
+    """Add the endpoints, if the application includes the API of combine_core."""
     if not hasattr(config, "add_api_spec"):
         return
     config.add_api_spec("combine_auth:tokens/openapi.yaml")
-    for name, path, factory, method, view, permission in (
-        ("tokens", "/me/tokens", OwnTokens, "GET", list_own, _LOOK_AFTER),
-        ("token", "/me/tokens/{token_id}", OwnTokens, "DELETE", revoke_own, _LOOK_AFTER),
-        ("report", "/tokens/report", None, "POST", report, NO_PERMISSION_REQUIRED),
-    ):
-        route = f"auth.api.{name}"
-        config.add_route(route, f"/api/v1{path}", factory=factory)
-        config.add_view(
-            view,
-            route_name=route,
-            request_method=method,
-            permission=permission,
-            renderer="json",
-            openapi=True,
-            # Whoever reports need not be anybody here.
-            **({"require_csrf": False} if factory is None else {}),
-        )
-        config.add_view(
-            _refuse("GET, HEAD" if method == "GET" else method),
-            route_name=route,
-            permission=NO_PERMISSION_REQUIRED,
-            require_csrf=False,
-        )
-
-
-def _refuse(allowed: str) -> Any:
-    def method_not_allowed(_request: Any) -> None:
-        raise HTTPMethodNotAllowed(headers={"Allow": allowed})
-
-    return method_not_allowed
+    config.add_endpoint(
+        "auth.api.tokens",
+        "/me/tokens",
+        View("GET", list_own, _MANAGE_TOKENS),
+        factory=OwnTokens,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "auth.api.token",
+        "/me/tokens/{token_id}",
+        View("DELETE", revoke_own, _MANAGE_TOKENS),
+        factory=OwnTokens,
+        openapi=True,
+    )
+    # People without an account may report a token, so there is no CSRF token to send.
+    config.add_endpoint(
+        "auth.api.report",
+        "/tokens/report",
+        View("POST", report, NO_PERMISSION_REQUIRED, require_csrf=False),
+        openapi=True,
+    )

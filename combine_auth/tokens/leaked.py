@@ -13,8 +13,8 @@ from combine_auth.audit import Action, record_request
 from combine_auth.authentication import sha256
 from combine_auth.clients.model import OAuthClient
 from combine_auth.oauth_server.grants import revoke_grant
-from combine_auth.oauth_server.issued import find_grant_of
-from combine_auth.tokens.form import ACCESS, CLIENT_SECRET, PERSONAL, REFRESH
+from combine_auth.oauth_server.issued_tokens import find_grant_of
+from combine_auth.tokens.format import ACCESS, CLIENT_SECRET, PERSONAL, REFRESH
 from combine_auth.tokens.model import PersonalAccessToken
 
 logger = logging.getLogger(__name__)

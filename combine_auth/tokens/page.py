@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 
-from combine_auth.account.own import LOOK_AFTER, OwnAccount
+from combine_auth.account.context import OwnAccount, account_view
 from combine_auth.audit import Action, record_request
-from combine_auth.forms import post_only, text_of
-from combine_auth.tokens.form import PREFIX
+from combine_auth.tokens.format import PREFIX
 from combine_auth.tokens.scopes import PLAIN, SCOPES, in_words
 from combine_auth.tokens.service import (
     DEFAULT_DAYS,
@@ -23,6 +22,8 @@ from combine_auth.tokens.service import (
     list_tokens,
     revoke_token,
 )
+from combine_core.web.forms import text_of
+from combine_core.web.paths import UUID_PATTERN
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _PAGE = "combine_auth:tokens/tokens.jinja2"
-_ID = "{id:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}}"
 _CHOICES = (7, 30, DEFAULT_DAYS, 180, MOST_DAYS)
 
 
@@ -103,22 +103,18 @@ class TokenViews:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the routes and their views."""
-    config.add_route("auth.tokens", "/account/tokens", factory=OwnAccount)
-    config.add_route("auth.revoke_token", f"/account/tokens/{_ID}/revoke", factory=OwnAccount)
-    for route, method, attr, renderer in (
-        ("auth.tokens", "GET", "show", _PAGE),
-        ("auth.tokens", "POST", "create", _PAGE),
-        ("auth.revoke_token", "POST", "revoke", None),
-    ):
-        config.add_view(
-            TokenViews,
-            attr=attr,
-            route_name=route,
-            request_method=method,
-            permission=LOOK_AFTER,
-            renderer=renderer,
-            http_cache=0,
-        )
-    # A link must not reach what changes something.
-    config.add_view(post_only, route_name="auth.revoke_token", require_csrf=False)
+    """Add the endpoints."""
+    config.add_endpoint(
+        "auth.tokens",
+        "/account/tokens",
+        account_view("GET", TokenViews, "show", _PAGE),
+        account_view("POST", TokenViews, "create", _PAGE),
+        factory=OwnAccount,
+    )
+    config.add_endpoint(
+        "auth.revoke_token",
+        "/account/tokens/{id}/revoke",
+        account_view("POST", TokenViews, "revoke"),
+        factory=OwnAccount,
+        variables={"id": UUID_PATTERN},
+    )

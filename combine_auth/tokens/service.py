@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import sha256
-from combine_auth.tokens.form import new_token
+from combine_auth.expiry import delete_expired
+from combine_auth.tokens.format import new_token
 from combine_auth.tokens.model import PersonalAccessToken
 from combine_auth.tokens.scopes import UnknownScope, known_scopes, speaks_for_administrator
 from combine_core.users import Identity, User
@@ -88,7 +89,7 @@ def create_token(
     if not 1 <= days <= MOST_DAYS:
         message = f"A token works for 1 to {MOST_DAYS} days, not {days}."
         raise TokenRefused(message)
-    _sweep(session, user_id)
+    _delete_old(session, user_id)
     alive = session.scalar(
         select(func.count())
         .select_from(PersonalAccessToken)
@@ -138,15 +139,13 @@ def _clean_scopes(scopes: Iterable[str] | None) -> list[str] | None:
     return chosen
 
 
-def _sweep(session: Session, user_id: uuid.UUID) -> None:
+def _delete_old(session: Session, user_id: uuid.UUID) -> None:
     long_ago = func.now() - KEPT_AFTERWARDS
-    session.execute(
-        delete(PersonalAccessToken).where(
-            PersonalAccessToken.user_id == user_id,
-            or_(
-                PersonalAccessToken.expires_at < long_ago, PersonalAccessToken.revoked_at < long_ago
-            ),
-        )
+    delete_expired(
+        session,
+        PersonalAccessToken,
+        PersonalAccessToken.user_id == user_id,
+        or_(PersonalAccessToken.expires_at < long_ago, PersonalAccessToken.revoked_at < long_ago),
     )
 
 

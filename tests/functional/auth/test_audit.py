@@ -10,7 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from combine_auth.audit import KEPT_FOR, Action, AuditEvent, record, record_apart, record_request
-from combine_auth.audit.record import MOST_OF_TEXT, SWEPT_AT_ONCE
+from combine_auth.audit.service import MAX_TEXT_LENGTH
+from combine_auth.expiry import ROWS_AT_ONCE
 from combine_core.users import Identity
 
 
@@ -134,7 +135,7 @@ def test_hostile_text_is_stored_and_shown_harmless(service, events, hostile):
     (event,) = events()
     for stored in (event.actor, event.target, event.outcome, event.details["detail"]):
         assert stored.isprintable()
-        assert 0 < len(stored) <= MOST_OF_TEXT
+        assert 0 < len(stored) <= MAX_TEXT_LENGTH
 
 
 def test_nobody_changes_or_deletes_a_line(service, events):
@@ -167,7 +168,7 @@ def _old(service, age, count):
 
 
 def test_lines_of_more_than_a_year_go_in_small_bites(service):
-    _old(service, KEPT_FOR + timedelta(days=1), SWEPT_AT_ONCE + 5)
+    _old(service, KEPT_FOR + timedelta(days=1), ROWS_AT_ONCE + 5)
     _old(service, KEPT_FOR - timedelta(days=1), 3)
     for left in (5 + 3 + 1, 3 + 2, 3 + 3):
         with service.session() as session:
@@ -176,7 +177,7 @@ def test_lines_of_more_than_a_year_go_in_small_bites(service):
 
 
 def test_two_lines_at_once_do_not_wait_for_each_others_sweep(service):
-    _old(service, KEPT_FOR + timedelta(days=1), SWEPT_AT_ONCE + 5)
+    _old(service, KEPT_FOR + timedelta(days=1), ROWS_AT_ONCE + 5)
     with service.session() as one, service.session() as other:
         other.execute(text("SET LOCAL lock_timeout = '1s'"))
         record(one, Action.SIGN_IN)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from combine_auth.tokens.form import new_token
+from combine_auth.tokens.format import new_token
 from tests.functional.auth.conftest import COOKIE
 from tests.functional.auth.test_session import NOBODY
 

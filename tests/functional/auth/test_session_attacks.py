@@ -9,7 +9,7 @@ from pyramid.security import forget, remember
 from sqlalchemy import text
 from webtest import TestApp
 
-from combine_auth.accounts import disable_user, grant_admin, revoke_admin
+from combine_auth.administration.service import disable_user, grant_admin, revoke_admin
 from combine_auth.sessions import end_sessions_of
 from combine_auth.settings import AuthSettings
 from combine_core.database import engine_of, session_factory

@@ -2,7 +2,7 @@
 
 import pytest
 
-from combine_auth.account.device import device_of
+from combine_auth.account.views import device_of
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from limits import parse
 
 from combine_auth.limits import RULES, Limiter, RateLimited, client_of
-from combine_auth.limits import memory as memory_module
-from combine_auth.limits.memory import BoundedMemory
+from combine_auth.limits import storage as memory_module
+from combine_auth.limits.storage import MemoryStorage
 
 
 class Clock:
@@ -30,7 +30,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def limiter(clock):
-    return Limiter(BoundedMemory())
+    return Limiter(MemoryStorage())
 
 
 def allowed(limiter, name, address, most=10_000):
@@ -99,7 +99,7 @@ def test_a_key_takes_no_more_room_than_another_and_is_not_kept(limiter):
 
 
 def test_memory_is_bounded(clock):
-    storage = BoundedMemory(most_keys=100)
+    storage = MemoryStorage(max_keys=100)
     for number in range(1000):
         storage.incr(f"key{number}", 60)
     assert len(storage) <= 100
@@ -107,7 +107,7 @@ def test_memory_is_bounded(clock):
 
 
 def test_what_is_over_goes_first(clock):
-    storage = BoundedMemory(most_keys=10)
+    storage = MemoryStorage(max_keys=10)
     storage.incr("long", 3600)
     for number in range(9):
         storage.incr(f"short{number}", 60)
@@ -118,7 +118,7 @@ def test_what_is_over_goes_first(clock):
 
 
 def test_threads_lose_no_count():
-    storage = BoundedMemory()
+    storage = MemoryStorage()
     gate = threading.Barrier(8)
 
     def count():
@@ -135,7 +135,7 @@ def test_threads_lose_no_count():
 
 
 def test_storage_forgets_when_told(clock):
-    storage = BoundedMemory()
+    storage = MemoryStorage()
     storage.incr("one", 60)
     storage.incr("two", 60)
     storage.clear("one")

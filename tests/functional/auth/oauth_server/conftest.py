@@ -12,7 +12,7 @@ import pytest
 from webtest import TestApp
 
 from combine_auth.clients.built_in import CLI
-from combine_auth.clients.service import Wishes, register_client
+from combine_auth.clients.service import ClientRegistration, register_client
 from combine_core.settings import CoreSettings, settings_of
 from tests.functional.auth.conftest import COOKIE, Service
 
@@ -60,11 +60,16 @@ class Provider:
         # Programs bring no cookie.
         self.wire = service.client()
 
-    def register(self, *, owner: str = "dev@example.com", **wishes: Any) -> Client:
-        wishes = {"name": "Nightly", "redirect_uris": [BACK], "scopes": SCOPES, **wishes}
+    def register(self, *, owner: str = "dev@example.com", **registration: Any) -> Client:
+        registration = {
+            "name": "Nightly",
+            "redirect_uris": [BACK],
+            "scopes": SCOPES,
+            **registration,
+        }
         with self.service.session() as session:
             user = self.service.user(owner)
-            client, secret = register_client(session, user.id, Wishes(**wishes))
+            client, secret = register_client(session, user.id, ClientRegistration(**registration))
             return Client(client.client_id, secret)
 
     def browser(self, email: str = "ann@example.com") -> TestApp:

@@ -8,9 +8,9 @@ import pytest
 from pyramid.testing import DummyRequest
 from sqlalchemy import text
 
-from combine_auth.oauth_server.access import _FIND
+from combine_auth.oauth_server.issued_tokens import _FIND
 from combine_auth.tokens import BearerToken
-from combine_auth.tokens.form import ACCESS
+from combine_auth.tokens.format import ACCESS
 from combine_core.database import session_factory
 
 

@@ -162,7 +162,6 @@ def test_long_state(provider, client_):
         "&redirect_uri=https://evil.org",
         "&state=s2",
         "&code_challenge=x",
-        "&scope=%FF",
         "&state=%00",
         "&x=1" * 60,
     ],
@@ -170,6 +169,13 @@ def test_long_state(provider, client_):
 def test_t39_twice_or_unreadable_is_a_page(provider, client_, extra):
     query = urlencode(provider.request(client_))
     page_400(provider.browser().get(f"/oauth/authorize?{query}{extra}", expect_errors=True))
+
+
+def test_a_query_that_is_not_utf8_is_refused_before_it_gets_here(provider, client_):
+    query = urlencode(provider.request(client_))
+    answer = provider.browser().get(f"/oauth/authorize?{query}&scope=%FF", expect_errors=True)
+    assert answer.status_int == 400
+    assert "Location" not in answer.headers
 
 
 def test_t37_scopes_beyond_the_client(provider, client_):

@@ -50,7 +50,7 @@ def test_t34_a_failure_after_the_use_does_not_give_the_code_back(provider, clien
         raise RuntimeError("the disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr("combine_auth.oauth_server.issued.save_tokens", fail)
+        patched.setattr("combine_auth.oauth_server.issued_tokens.save_tokens", fail)
         refused(provider.redeem(client_, code), 500, "server_error")
     refused(provider.redeem(client_, code), 400, "invalid_grant")
 

@@ -94,7 +94,7 @@ def test_database_away(provider, client_, monkeypatch):
     def away(*args, **kwargs):
         raise OperationalError("SELECT secret", {}, Exception("secret"))
 
-    monkeypatch.setattr(endpoints, "exchange", away)
+    monkeypatch.setattr(endpoints, "oauth_context", away)
     answer = provider.token({"grant_type": "x", **client_.fields})
     refused(answer, 503, "temporarily_unavailable")
     assert answer.headers["Retry-After"] == "5"
@@ -105,7 +105,7 @@ def test_no_accident_tells_anything(provider, client_, monkeypatch):
     def fail(*args, **kwargs):
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(endpoints, "exchange", fail)
+    monkeypatch.setattr(endpoints, "oauth_context", fail)
     answer = provider.token({"grant_type": "x", **client_.fields})
     refused(answer, 500, "server_error")
     assert "secret" not in answer

@@ -9,7 +9,7 @@ import requests
 from click.testing import CliRunner
 from webtest.http import StopableWSGIServer
 
-from combine_auth.cli import kept
+from combine_auth.cli import credentials
 from combine_auth.cli import login as module
 from combine_auth.cli.login import login, logout
 from tests.conftest import free_port
@@ -80,7 +80,7 @@ def asked_long_ago(provider):
 def signed_in(live, run):
     result = run(login, live.url, clock=Clock(lambda: decide(live)))
     assert result.exit_code == 0, result.output
-    return json.loads(kept.path().read_text())[live.url]
+    return json.loads(credentials.path().read_text())[live.url]
 
 
 def test_sign_in_use_and_sign_out(live, run):
@@ -91,7 +91,7 @@ def test_sign_in_use_and_sign_out(live, run):
     assert f"Open {live.url}/device" in result.stderr
     assert f"You are signed in to {live.url}" in result.stderr
     assert clock.waited == [5, 5]
-    file = kept.path()
+    file = credentials.path()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [one.name for one in file.parent.iterdir()] == ["credentials.json"]
     tokens = json.loads(file.read_text())[live.url]
@@ -111,10 +111,12 @@ def test_sign_in_use_and_sign_out(live, run):
 
 def test_an_old_token_is_renewed(live, run):
     tokens = signed_in(live, run)
-    kept.save({live.url: kept.Kept(**{**tokens, "expires_at": time.time() + 30})})
+    credentials.save(
+        {live.url: credentials.StoredTokens(**{**tokens, "expires_at": time.time() + 30})}
+    )
     printed = run(login, "--print-token")
     assert printed.exit_code == 0, printed.output
-    renewed = json.loads(kept.path().read_text())[live.url]
+    renewed = json.loads(credentials.path().read_text())[live.url]
     assert printed.stdout.strip() == renewed["access_token"] != tokens["access_token"]
     assert renewed["refresh_token"] != tokens["refresh_token"]
     assert live.who(renewed["access_token"]) == "ann@example.com"
@@ -140,7 +142,7 @@ def test_denied(live, run):
     result = run(login, live.url, clock=Clock(lambda: decide(live, "deny")))
     assert result.exit_code == 1
     assert "chose Deny" in result.stderr
-    assert not kept.path().exists()
+    assert not credentials.path().exists()
 
 
 def test_nobody_came(live, run):
@@ -154,7 +156,7 @@ def test_nobody_came(live, run):
 
 def test_sign_in_that_is_over(live, run):
     tokens = signed_in(live, run)
-    kept.save({live.url: kept.Kept(**{**tokens, "expires_at": 0})})
+    credentials.save({live.url: credentials.StoredTokens(**{**tokens, "expires_at": 0})})
     live.service.execute("UPDATE oauth_grants SET revoked_at = now()")
     result = run(login, "--print-token")
     assert result.exit_code == 1
@@ -208,24 +210,24 @@ def test_service_that_is_away(live, run, monkeypatch):
     monkeypatch.setattr(requests.Session, "request", refuse)
     assert "cannot be reached" in run(login, live.url).stderr
     assert "could not be revoked" in run(logout).stderr
-    assert json.loads(kept.path().read_text())[live.url] == tokens
+    assert json.loads(credentials.path().read_text())[live.url] == tokens
     assert run(logout, "--forget").exit_code == 0
-    assert json.loads(kept.path().read_text()) == {}
+    assert json.loads(credentials.path().read_text()) == {}
 
 
 def test_file_that_others_can_read(live, run):
     signed_in(live, run)
-    kept.path().chmod(0o644)
+    credentials.path().chmod(0o644)
     result = run(login, "--print-token")
     assert result.exit_code == 1
-    assert f"chmod 600 {kept.path()}" in result.stderr
+    assert f"chmod 600 {credentials.path()}" in result.stderr
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"http://localhost": {"x": 1}}'])
 def test_damaged_file(live, run, text):
-    kept.path().parent.mkdir()
-    kept.path().write_text(text)
-    kept.path().chmod(0o600)
+    credentials.path().parent.mkdir()
+    credentials.path().write_text(text)
+    credentials.path().chmod(0o600)
     result = run(login, "--print-token")
     assert result.exit_code == 1
     assert "is damaged" in result.stderr

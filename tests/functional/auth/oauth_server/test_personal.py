@@ -5,9 +5,9 @@ import re
 import pytest
 
 from combine_auth.audit import AuditEvent
-from combine_auth.clients.service import Wishes, register_client, rotate_secret
+from combine_auth.clients.service import ClientRegistration, register_client, rotate_secret
 from combine_auth.tokens import create_token
-from combine_auth.tokens.form import PERSONAL
+from combine_auth.tokens.format import PERSONAL
 from combine_core.database import session_factory
 from combine_core.users import User
 from tests.functional.conftest import make_client
@@ -130,8 +130,8 @@ def test_t42_its_owner_is_told(app, ada, sign_in):
 
 def test_t42_a_leaked_client_secret(app, ada, testapp):
     with session_factory(app.registry).begin() as session:
-        wishes = Wishes("robot", service=True)
-        client, old = register_client(session, ada.user_id, wishes)
+        registration = ClientRegistration("robot", service=True)
+        client, old = register_client(session, ada.user_id, registration)
         new = rotate_secret(session, client)
 
     def ask(secret):
@@ -151,7 +151,9 @@ def test_t42_a_leaked_client_secret(app, ada, testapp):
 
 def test_t42_a_leaked_access_token_ends_its_family(app, ada, testapp):
     with session_factory(app.registry).begin() as session:
-        client, secret = register_client(session, ada.user_id, Wishes("robot", service=True))
+        client, secret = register_client(
+            session, ada.user_id, ClientRegistration("robot", service=True)
+        )
     fields = {
         "grant_type": "client_credentials",
         "client_id": client.client_id,

@@ -50,7 +50,7 @@ def test_05_a_field_is_no_user(provider):
 
 @pytest.mark.parametrize("name", ["user", "client", "scopes", "extra_credentials", "request_token"])
 def test_05_not_in_the_form_that_oauthlib_parses_either(provider, name):
-    from combine_auth.oauth_server.wire import oauth_request, read_parameters
+    from combine_auth.oauth_server.messages import oauth_request, read_parameters
 
     parameters = read_parameters(f"{name}=x&grant_type=y")
     assert getattr(oauth_request("http://x/", parameters), name) is None
@@ -152,17 +152,17 @@ def test_16_challenge_beyond_ascii(provider, client_):
 
 def test_17_a_code_is_used_up_before_tokens_are_saved(provider, client_, monkeypatch):
     # oauthlib: validate, save, invalidate; of eight at once each gets tokens.
-    from combine_auth.oauth_server import issued
+    from combine_auth.oauth_server import issued_tokens
 
     code = provider.code(client_)
     seen = []
-    save = issued.save_tokens
+    save = issued_tokens.save_tokens
 
     def look(session, *args, **kwargs):
         seen.extend(provider.service.execute("SELECT used_at IS NOT NULL FROM oauth_codes"))
         return save(session, *args, **kwargs)
 
-    monkeypatch.setattr(issued, "save_tokens", look)
+    monkeypatch.setattr(issued_tokens, "save_tokens", look)
     assert provider.redeem(client_, code).status_int == 200
     assert seen == [(True,)]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from combine_auth.authentication import CredentialKind, Proof, record_use_after_request
 from combine_auth.oauth_server import grants
-from combine_auth.oauth_server.access import find_access
-from combine_auth.tokens.form import ACCESS, PERSONAL
+from combine_auth.oauth_server.issued_tokens import find_access_token
+from combine_auth.tokens.format import ACCESS, PERSONAL
 from combine_auth.tokens.service import find_token, note_used
 
 # Several Authorization headers arrive as one, joined by commas.
@@ -50,7 +50,7 @@ def _personal(request: Any, credential: str) -> Proof | None:
 
 
 def _of_client(request: Any, credential: str) -> Proof | None:
-    found = find_access(request.dbsession, credential)
+    found = find_access_token(request.dbsession, credential)
     if found is None:
         return None
     if found.used_long_ago:

@@ -1,4 +1,4 @@
-"""Access and refresh tokens: issued, rotated, revoked. All times are those of the database's clock."""
+"""Access and refresh tokens: issue, find, rotate and revoke them. All times are the database's."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from combine_auth.authentication import sha256
 from combine_auth.clients import OAuthClient
 from combine_auth.oauth_server import lifetimes
-from combine_auth.oauth_server.grants import revoke_grant
+from combine_auth.oauth_server.grants import delete_expired_rows, revoke_grant
+from combine_auth.oauth_server.lifetimes import USED_EVERY
 from combine_auth.oauth_server.model import OAuthGrant, OAuthToken
-from combine_auth.oauth_server.sweep import sweep
-from combine_auth.tokens.form import ACCESS, REFRESH
-from combine_core.users import User
+from combine_auth.tokens.format import ACCESS, REFRESH
+from combine_auth.tokens.scopes import speaks_for_administrator
+from combine_core.users import Identity, User
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def save_tokens(
 
     :param parent_id: the refresh token that they were got with
     """
-    sweep(session)
+    delete_expired_rows(session)
     kinds = [("access", access, access_scopes, lifetimes.ACCESS)]
     if refresh is not None:
         kinds.append(("refresh", refresh, refresh_scopes, lifetimes.REFRESH))
@@ -211,3 +212,63 @@ def find_grant_of(session: Session, token: str) -> tuple[uuid.UUID, uuid.UUID] |
         .where(OAuthToken.token_sha256 == sha256(token))
     ).first()
     return None if row is None else (row[0], row[1])
+
+
+@dataclass(frozen=True)
+class FoundAccessToken:
+    """An access token that is good now.
+
+    :ivar used_long_ago: the grant's ``last_used_at`` is due
+    """
+
+    id: uuid.UUID
+    grant_id: uuid.UUID
+    identity: Identity
+    scopes: Sequence[str]
+    used_long_ago: bool
+
+
+_owner = aliased(User)
+# Made once: SQLAlchemy then finds what it compiled for it.
+_FIND = (
+    select(
+        OAuthToken.id,
+        OAuthToken.scopes,
+        OAuthGrant.id,
+        or_(OAuthGrant.last_used_at.is_(None), OAuthGrant.last_used_at < func.now() - USED_EVERY),
+        User.id,
+        User.email,
+        User.name,
+        User.is_admin,
+    )
+    .join(OAuthGrant, OAuthGrant.id == OAuthToken.grant_id)
+    .join(User, User.id == OAuthGrant.user_id)
+    .join(OAuthClient, OAuthClient.id == OAuthGrant.client_id)
+    .outerjoin(_owner, _owner.id == OAuthClient.owner_id)
+    .where(
+        OAuthToken.token_sha256 == bindparam("token_sha256"),
+        OAuthToken.kind == "access",
+        OAuthToken.revoked_at.is_(None),
+        OAuthToken.expires_at > func.now(),
+        OAuthGrant.revoked_at.is_(None),
+        User.disabled_at.is_(None),
+        OAuthClient.disabled_at.is_(None),
+        # Whoever registered the client knows its secret.
+        _owner.disabled_at.is_(None),
+    )
+)
+
+
+def find_access_token(session: Session, token: str) -> FoundAccessToken | None:
+    """This access token, in one statement.
+
+    ``None`` if it is unknown, expired or revoked, if its user, its client or the client's owner is
+    disabled, or if the grant it came of is revoked.
+    """
+    # By the connection: there are no objects to load, and it takes a third less of the CPU.
+    row = session.connection().execute(_FIND, {"token_sha256": sha256(token)}).first()
+    if row is None:
+        return None
+    token_id, scopes, grant_id, used_long_ago, user_id, email, name, is_admin = row
+    identity = Identity(user_id, email, name, speaks_for_administrator(is_admin, scopes))
+    return FoundAccessToken(token_id, grant_id, identity, scopes, used_long_ago)

@@ -15,7 +15,7 @@ _FILE = "credentials.json"
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredTokens:
     """Tokens of one service.
 
     :ivar expires_at: when the access token does, in seconds since 1970
@@ -32,7 +32,7 @@ def path() -> Path:
     return Path(click.get_app_dir("combine")) / _FILE
 
 
-def load() -> dict[str, Kept]:
+def load() -> dict[str, StoredTokens]:
     """What is kept, by the origin of the service.
 
     :raises click.ClickException: the file can be read by others, or is none of ours
@@ -50,13 +50,13 @@ def load() -> dict[str, Kept]:
         message = f"Others can read {file}. Run: chmod 600 {file}"
         raise click.ClickException(message)
     try:
-        return {origin: Kept(**tokens) for origin, tokens in json.loads(text).items()}
+        return {origin: StoredTokens(**tokens) for origin, tokens in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError) as error:
         message = f"{file} is damaged. Remove it and sign in again: combine login URL"
         raise click.ClickException(message) from error
 
 
-def save(kept: dict[str, Kept]) -> None:
+def save(kept: dict[str, StoredTokens]) -> None:
     """Keep exactly this. The file is replaced as a whole, and is its owner's alone from the first byte.
 
     :raises click.ClickException: it cannot be written

@@ -1,7 +1,7 @@
-"""Counters in the memory of this process: a storage for the library ``limits``.
+"""Storages for the counters of the library ``limits``: memory, or what a URL names.
 
-The library's own starts a thread for each burst, which looks at all keys every ten milliseconds, and
-holds as many keys as anybody cares to send. This one holds ``MOST_KEYS``.
+The library's own memory storage starts a thread for each burst, which scans all keys every ten
+milliseconds, and holds any number of keys. Ours holds at most ``MAX_KEYS``.
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ import threading
 import time
 from typing import Any
 
-from limits.storage import Storage
+from limits.storage import Storage, storage_from_string
 
-MOST_KEYS = 50_000
+MAX_KEYS = 50_000
+_REDIS_TIMEOUT_S = 0.5
 
 
-class BoundedMemory(Storage):
+class MemoryStorage(Storage):
     """Counters that end at a time, in the order in which they began."""
 
     STORAGE_SCHEME = None
 
-    def __init__(self, most_keys: int = MOST_KEYS) -> None:
+    def __init__(self, max_keys: int = MAX_KEYS) -> None:
         super().__init__()
-        self._most_keys = most_keys
+        self._max_keys = max_keys
         self._lock = threading.Lock()
         # Key: count, and when it ends (seconds of the system's clock).
         self._counters: dict[str, tuple[int, float]] = {}
@@ -49,11 +50,11 @@ class BoundedMemory(Storage):
             return count + amount
 
     def _make_room(self, now: float) -> None:
-        if len(self._counters) < self._most_keys:
+        if len(self._counters) < self._max_keys:
             return
         over = [key for key, (_, end) in self._counters.items() if end <= now]
         # Without one that is over, the oldest are given up; a tenth, so that the next have room.
-        for key in over or list(self._counters)[: max(1, self._most_keys // 10)]:
+        for key in over or list(self._counters)[: max(1, self._max_keys // 10)]:
             del self._counters[key]
 
     def get(self, key: str) -> int:
@@ -83,3 +84,25 @@ class BoundedMemory(Storage):
 
     def __reduce__(self) -> Any:
         raise TypeError("counters in memory stay in their process")
+
+
+def make_storage(url: str) -> Storage:
+    """The storage that a URL names; connects at first use.
+
+    :raises limits.errors.ConfigurationError: the library knows no such storage, or misses a driver
+    """
+    if url.startswith("memory:"):
+        return MemoryStorage()
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    options: dict[str, Any] = {
+        "socket_timeout": _REDIS_TIMEOUT_S,
+        "socket_connect_timeout": _REDIS_TIMEOUT_S,
+        # Once: a connection that lay in the pool may be that of a server since restarted.
+        "retry": Retry(NoBackoff(), 1),
+        "key_prefix": "combine:limits",
+    }
+    storage = storage_from_string(url, **options)
+    assert isinstance(storage, Storage)
+    return storage

@@ -48,34 +48,36 @@ _KNOWN = frozenset(
 )
 
 
-class Malformed(errors.InvalidRequestError):  # type: ignore[misc]
+class MalformedRequest(errors.InvalidRequestError):  # type: ignore[misc]
     """The request cannot be read; the description says why."""
 
 
 def read_form(request: Any) -> dict[str, str]:
     """The known parameters of a client's request, from its body alone.
 
-    :raises Malformed: something came in the query, the body is no form, or a parameter came twice
+    :raises MalformedRequest: something came in the query, the body is no form, or a parameter came twice
     """
     # Repair: the library reads query and body as one. URLs stand in logs and histories.
     if request.environ.get("QUERY_STRING"):
-        raise Malformed("Send the parameters in the body: the URL may have no query.")
+        raise MalformedRequest("Send the parameters in the body: the URL may have no query.")
     content_type = request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if content_type != _FORM:
-        raise Malformed(f"Send the parameters as a form: Content-Type: {_FORM}.")
+        raise MalformedRequest(f"Send the parameters as a form: Content-Type: {_FORM}.")
     if (request.content_length or 0) > MOST_BYTES:
-        raise Malformed(f"The body has more than {MOST_BYTES} bytes.", status_code=413)
+        raise MalformedRequest(f"The body has more than {MOST_BYTES} bytes.", status_code=413)
     try:
         text = request.body.decode("ascii")
     except UnicodeDecodeError as error:
-        raise Malformed("The body is no form: encode characters with percent signs.") from error
+        raise MalformedRequest(
+            "The body is no form: encode characters with percent signs."
+        ) from error
     return read_parameters(text)
 
 
 def read_parameters(text: str) -> dict[str, str]:
     """The known parameters of an encoded form or query. Those without a value count as absent.
 
-    :raises Malformed: it is no form of UTF-8, it holds a zero byte, or a parameter twice
+    :raises MalformedRequest: it is no form of UTF-8, it holds a zero byte, or a parameter twice
     """
     # Repair: WebOb raises UnicodeDecodeError, which became a 500.
     try:
@@ -83,16 +85,16 @@ def read_parameters(text: str) -> dict[str, str]:
             text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
         )
     except UnicodeDecodeError as error:
-        raise Malformed("A parameter is not UTF-8.") from error
+        raise MalformedRequest("A parameter is not UTF-8.") from error
     except ValueError as error:
-        raise Malformed(f"There are more than {_MOST_FIELDS} parameters.") from error
+        raise MalformedRequest(f"There are more than {_MOST_FIELDS} parameters.") from error
     twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     if any(name in _KNOWN for name in twice):
         name = next(name for name in twice if name in _KNOWN)
-        raise Malformed(f"The parameter {name} came more than once.")
+        raise MalformedRequest(f"The parameter {name} came more than once.")
     known = {name: value for name, value in pairs if name in _KNOWN and value}
     if any("\0" in value for value in known.values()):
-        raise Malformed("A parameter holds a zero byte.")
+        raise MalformedRequest("A parameter holds a zero byte.")
     return known
 
 
@@ -114,7 +116,7 @@ def encoded(parameters: Mapping[str, str]) -> str:
     return urlencode(parameters)
 
 
-def answer(headers: Mapping[str, str], body: str, status: int) -> Response:
+def oauth_response(headers: Mapping[str, str], body: str, status: int) -> Response:
     """What an endpoint of oauthlib returned, as an answer that no cache keeps."""
     # Bytes: WebOb would encode a text by the charset of a type that it is not.
     response = Response((body or "").encode(), status=status)
@@ -129,12 +131,14 @@ def answer(headers: Mapping[str, str], body: str, status: int) -> Response:
     return response
 
 
-def error_answer(error: errors.OAuth2Error) -> Response:
+def error_response(error: errors.OAuth2Error) -> Response:
     """An error in the words of RFC 6749, 5.2."""
-    return answer({}, error.json, error.status_code)
+    return oauth_response({}, error.json, error.status_code)
 
 
-def plain_error(code: str, description: str, status: int, **headers: str) -> Response:
+def error_response_of(code: str, description: str, status: int, **headers: str) -> Response:
     """An error that no exception of oauthlib stands for."""
     body = json.dumps({"error": code, "error_description": description})
-    return answer({name.replace("_", "-"): value for name, value in headers.items()}, body, status)
+    return oauth_response(
+        {name.replace("_", "-"): value for name, value in headers.items()}, body, status
+    )

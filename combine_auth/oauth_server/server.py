@@ -1,13 +1,17 @@
-"""oauthlib's grants and token, with what they lack put right.
+"""The OAuth server: pyramid-oauthlib 1.0 on oauthlib 4, our grants, and what the libraries lack.
 
+The directives and the server object of pyramid-oauthlib are used as they are. Its ``includeme`` is not,
+because it also adds the request attributes that :mod:`combine_auth.oauth_server.messages` describes.
 Each repair has a test of its own in tests/functional/auth/oauth_server/test_repairs.py.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pyramid_oauthlib
 from oauthlib import oauth2
 from oauthlib.oauth2.rfc6749 import errors
 from oauthlib.oauth2.rfc6749.grant_types.authorization_code import code_challenge_method_s256
@@ -15,7 +19,14 @@ from oauthlib.oauth2.rfc6749.grant_types.base import GrantTypeBase
 from oauthlib.oauth2.rfc8628.grant_types import DeviceCodeGrant
 
 from combine_auth.clients import GrantType
-from combine_auth.tokens.form import ACCESS, CODE, REFRESH
+from combine_auth.oauth_server import lifetimes
+from combine_auth.oauth_server.validator import Validator
+from combine_auth.tokens.format import ACCESS, CODE, REFRESH
+from combine_core.settings import CoreSettings
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+    from pyramid.registry import Registry
 
 # 43 characters: SHA-256 in base64url.
 _CHALLENGE = re.compile("[A-Za-z0-9_-]{43}")
@@ -111,6 +122,50 @@ class ClientToken(oauth2.BearerToken):  # type: ignore[misc]
         return super().create_token(request, refresh_token and may_refresh, **kwargs)
 
 
-ClientCredentialsGrant = oauth2.ClientCredentialsGrant
-RefreshTokenGrant = oauth2.RefreshTokenGrant
-DeviceGrant = DeviceCodeGrant
+_VALIDATOR = "combine_auth.oauth_validator"
+
+
+def includeme(config: Configurator) -> None:
+    """Add the directives of pyramid-oauthlib, and register our grants and our token by them."""
+    # Repair: not config.include("pyramid_oauthlib"), which makes form fields attributes of every
+    # request, such as request.user, and claims these names for itself.
+    config.registry.oauth = pyramid_oauthlib.Server()
+    config.add_directive("add_grant_type", pyramid_oauthlib.add_grant_type)
+    config.add_directive("add_response_type", pyramid_oauthlib.add_response_type)
+    config.add_directive("add_token_type", pyramid_oauthlib.add_token_type)
+    # Repair: at DEBUG oauthlib logs codes and refresh tokens.
+    logging.getLogger("oauthlib").setLevel(logging.INFO)
+
+    issuer = config.add_addon_settings(CoreSettings).public_url
+    validator = Validator()
+    config.registry[_VALIDATOR] = validator
+    code = {"request_validator": validator, "issuer": issuer}
+    config.add_response_type(CodeGrant, "code", **code)
+    # Repair: answers a missing and an unknown response type, which otherwise fail on None.
+    config.add_response_type(CodeGrant, "", **code)
+    config.add_grant_type(CodeGrant, str(GrantType.AUTHORIZATION_CODE), **code)
+    for grant_type, grant in (
+        (GrantType.REFRESH_TOKEN, oauth2.RefreshTokenGrant),
+        (GrantType.CLIENT_CREDENTIALS, oauth2.ClientCredentialsGrant),
+        (GrantType.DEVICE_CODE, DeviceCodeGrant),
+        # Repair: the same for grant types.
+        ("", UnknownGrant),
+    ):
+        config.add_grant_type(grant, str(grant_type), request_validator=validator)
+    config.add_token_type(
+        ClientToken,
+        "",
+        request_validator=validator,
+        expires_in=int(lifetimes.ACCESS.total_seconds()),
+    )
+
+
+def server_of(registry: Registry) -> pyramid_oauthlib.Server:
+    """The application's server, with its grants."""
+    return registry.oauth
+
+
+def validator_of(registry: Registry) -> Validator:
+    """For the endpoints of oauthlib that pyramid-oauthlib has not."""
+    validator: Validator = registry[_VALIDATOR]
+    return validator

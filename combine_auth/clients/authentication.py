@@ -19,11 +19,10 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
 from combine_auth.authentication import sha256
-from combine_auth.clients.built_in import BuiltIn, is_current, store
-from combine_auth.clients.model import OAuthClient
+from combine_auth.clients.built_in import BuiltInClient, is_current, store
+from combine_auth.clients.model import CLIENT_ID_PATTERN, OAuthClient
 from combine_core.users import User
 
-_CLIENT_ID = re.compile("[A-Za-z0-9_-]{1,64}")
 # Longer than any secret of ours; hashed, it costs nothing.
 _LONGEST_SECRET = 200
 # What a secret is compared with where there is none.
@@ -69,7 +68,7 @@ def _basic(header: str) -> Credentials | None:
 
 
 def find_client(
-    session: Session, client_id: str, built_in: Mapping[str, BuiltIn]
+    session: Session, client_id: str, built_in: Mapping[str, BuiltInClient]
 ) -> OAuthClient | None:
     """The client of this name; ``None`` if there is none, or it or its owner is disabled.
 
@@ -92,10 +91,10 @@ _FIND = (
 
 
 def _look_up(
-    session: Session, client_id: str, built_in: Mapping[str, BuiltIn]
+    session: Session, client_id: str, built_in: Mapping[str, BuiltInClient]
 ) -> tuple[OAuthClient | None, bool]:
     # Asked also for what can be no client, so that it takes as long.
-    asked = client_id if _CLIENT_ID.fullmatch(client_id) else ""
+    asked = client_id if re.fullmatch(CLIENT_ID_PATTERN, client_id) else ""
     row = session.execute(_FIND, {"client_id": asked}).first()
     client = built_in.get(asked)
     if client is not None and (row is None or not is_current(row[0], client)):
@@ -107,7 +106,7 @@ def _look_up(
 
 
 def authenticate(
-    session: Session, credentials: Credentials, built_in: Mapping[str, BuiltIn]
+    session: Session, credentials: Credentials, built_in: Mapping[str, BuiltInClient]
 ) -> OAuthClient | None:
     """The client that these are the credentials of; ``None`` if they are nobody's.
 

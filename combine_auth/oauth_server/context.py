@@ -12,13 +12,13 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from combine_auth.audit import Action, record
-from combine_auth.clients.built_in import BuiltIn, built_in_clients
-from combine_auth.clients.credentials import Credentials
+from combine_auth.clients.authentication import Credentials
+from combine_auth.clients.built_in import BuiltInClient, built_in_clients
 from combine_core.settings import CoreSettings, settings_of
 
 
 @dataclass(frozen=True)
-class Exchange:
+class OAuthContext:
     """What the request brought, and where its results go.
 
     :ivar session: outside of ``request.tm``: a used code must stay used, and a revoked grant revoked,
@@ -29,7 +29,7 @@ class Exchange:
     request: Any
     session: Session
     credentials: Credentials | None
-    built_in: Mapping[str, BuiltIn]
+    built_in: Mapping[str, BuiltInClient]
 
     def note(
         self,
@@ -55,23 +55,23 @@ class Exchange:
 
 
 # oauthlib's endpoints make their request objects themselves: there is no other place to hang ours on.
-_current: ContextVar[Exchange] = ContextVar("combine_oauth_exchange")
+_current: ContextVar[OAuthContext] = ContextVar("combine_oauth_context")
 
 
 @contextmanager
-def exchange(
+def oauth_context(
     request: Any, session: Session, credentials: Credentials | None = None
-) -> Iterator[Exchange]:
+) -> Iterator[OAuthContext]:
     """The validator works for this request meanwhile."""
     built_in = built_in_clients(settings_of(request.registry, CoreSettings).public_url)
-    made = Exchange(request, session, credentials, built_in)
-    token = _current.set(made)
+    context = OAuthContext(request, session, credentials, built_in)
+    token = _current.set(context)
     try:
-        yield made
+        yield context
     finally:
         _current.reset(token)
 
 
-def current() -> Exchange:
+def current_context() -> OAuthContext:
     """The request that this thread answers."""
     return _current.get()

@@ -17,7 +17,7 @@ _CHECKSUM = 6
 
 
 @dataclass(frozen=True)
-class TokenForm:
+class TokenFormat:
     """One kind of token.
 
     :ivar prefix: what it begins with
@@ -53,13 +53,13 @@ def _checksum(text: str) -> str:
 
 
 # What people make for their programs: 178 random bits.
-PERSONAL = TokenForm("cmb_pat_", 30)
+PERSONAL = TokenFormat("cmb_pat_", 30)
 # What clients get: 256 random bits each.
-ACCESS = TokenForm("cmb_at_", 43)
-REFRESH = TokenForm("cmb_rt_", 43)
-CODE = TokenForm("cmb_ac_", 43)
-DEVICE_CODE = TokenForm("cmb_dc_", 43)
-CLIENT_SECRET = TokenForm("cmb_cs_", 43)
+ACCESS = TokenFormat("cmb_at_", 43)
+REFRESH = TokenFormat("cmb_rt_", 43)
+CODE = TokenFormat("cmb_ac_", 43)
+DEVICE_CODE = TokenFormat("cmb_dc_", 43)
+CLIENT_SECRET = TokenFormat("cmb_cs_", 43)
 
 PREFIX = PERSONAL.prefix
 

@@ -1,21 +1,22 @@
-"""How commands get at the service: by the callable that ``combine`` puts into ``ctx.obj``."""
+"""What the commands of this package share: how they reach the service, their options, and their output."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from typing import Protocol
 
 import click
 from sqlalchemy.orm import Session, sessionmaker
 
-from combine_auth.accounts import AccountRefused
+from combine_auth.administration.service import AccountRefused
 from combine_auth.tokens import TokenRefused
 from combine_core.settings import LoadedSettings
 from combine_core.users import InvalidEmail
 
 
-class Service(Protocol):
+class OpenedService(Protocol):
     """What the callable gives: settings and database of an ini file."""
 
     @property
@@ -27,7 +28,7 @@ class Service(Protocol):
         """Makes sessions; the caller commits and closes."""
 
 
-OpenService = Callable[[str], AbstractContextManager[Service]]
+OpenService = Callable[[str], AbstractContextManager[OpenedService]]
 
 config_option = click.option(
     "-c",
@@ -56,3 +57,17 @@ def refusals_shown() -> Iterator[None]:
         yield
     except (AccountRefused, TokenRefused, InvalidEmail) as refused:
         raise click.ClickException(str(refused)) from refused
+
+
+def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print columns that line up, two spaces between them."""
+    table = [tuple(head), *map(tuple, rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def shown_time(value: datetime | None, without: str = "-") -> str:
+    """A time in UTC, to the minute."""
+    return without if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M}Z"

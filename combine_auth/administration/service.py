@@ -1,0 +1,150 @@
+"""Create, invite, promote, disable and enable users, and end their sessions. The audit records it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from combine_auth.audit import Action, record, record_request
+from combine_auth.identities import create_invitation
+from combine_auth.sessions import end_sessions_of
+from combine_core.database import Page, paginate
+from combine_core.users import User, add_user, find_user
+
+MAX_USERS_LISTED = 10_000
+MAX_NAME_LENGTH = 200
+# The audit's name for whoever runs a command on the machine of the service.
+OPERATOR = "operator"
+
+
+class AccountRefused(ValueError):
+    """The change is not possible; the message says why."""
+
+
+def create_user(session: Session, email: str, name: str | None, *, is_admin: bool) -> User:
+    """A new user. They cannot sign in before :func:`invite_user`.
+
+    :raises AccountRefused: there is a user with this address, or the name is not acceptable
+    :raises InvalidEmail: it is not an email address
+    """
+    if name is not None and not _is_acceptable(name):
+        message = f"A name has 1 to {MAX_NAME_LENGTH} characters that can be shown."
+        raise AccountRefused(message)
+    user = add_user(session, email, name.strip() if name else None, is_admin=is_admin)
+    if user is None:
+        message = f"There is a user {email.strip()} already."
+        raise AccountRefused(message)
+    _record(session, Action.USER_CREATE, user, is_admin=is_admin)
+    return user
+
+
+def invite_user(session: Session, user: User, public_url: str) -> str:
+    """A link that lets the first person who opens it sign in as this user. Earlier links end.
+
+    :raises AccountRefused: the user is disabled
+    """
+    if user.disabled_at is not None:
+        message = f"{user.email} is disabled. To enable it: combine user enable {user.email}"
+        raise AccountRefused(message)
+    token = create_invitation(session, user.id)
+    _record(session, Action.INVITATION, user)
+    return f"{public_url}/auth/invitation?token={token}"
+
+
+def grant_admin(session: Session, user: User) -> None:
+    """Make the user an administrator. Their sessions end: none from before gets these rights."""
+    if not user.is_admin:
+        user.is_admin = True
+        end_sessions_of(session, user.id)
+        _record(session, Action.ADMIN_GRANT, user)
+
+
+def revoke_admin(session: Session, user: User) -> None:
+    """Take the rights of an administrator away, from the user's next request on."""
+    if user.is_admin:
+        user.is_admin = False
+        end_sessions_of(session, user.id)
+        _record(session, Action.ADMIN_REVOKE, user)
+
+
+def disable_user(session: Session, user: User, request: Any = None) -> None:
+    """Lock the user out from their next request on: sessions end, tokens stop until it is enabled.
+
+    :param request: of the administrator; ``None``: the operator runs a command
+    :raises AccountRefused: administrators cannot disable themselves
+    """
+    if request is not None and request.identity.user_id == user.id:
+        message = "You cannot disable yourself. Another administrator can."
+        raise AccountRefused(message)
+    if user.disabled_at is None:
+        user.disabled_at = func.now()
+        _record(session, Action.USER_DISABLE, user, request)
+    end_sessions_of(session, user.id)
+
+
+def enable_user(session: Session, user: User, request: Any = None) -> None:
+    """Let the user sign in again. Their tokens work again."""
+    if user.disabled_at is not None:
+        user.disabled_at = None
+        _record(session, Action.USER_ENABLE, user, request)
+
+
+def end_sessions(session: Session, user: User, request: Any) -> None:
+    """Sign the user out of every browser."""
+    ended = end_sessions_of(session, user.id)
+    _record(session, Action.SESSIONS_END_ALL, user, request, ended=ended)
+
+
+def _record(
+    session: Session, action: Action, user: User, request: Any = None, **details: Any
+) -> None:
+    details = {"target": f"user:{user.id}", "email": user.email, **details}
+    if request is None:
+        record(session, action, actor=OPERATOR, **details)
+    else:
+        record_request(request, action, session=session, **details)
+
+
+def _is_acceptable(name: str) -> bool:
+    return bool(name.strip()) and name.isprintable() and len(name) <= MAX_NAME_LENGTH
+
+
+def user_of_id(session: Session, user_id: uuid.UUID) -> User | None:
+    """The user with this id, locked until the transaction ends."""
+    return session.get(User, user_id, with_for_update=True)
+
+
+def known_user(session: Session, email: str) -> User:
+    """The user with this address.
+
+    :raises AccountRefused: there is none
+    """
+    user = find_user(session, email.strip())
+    if user is None:
+        message = f"There is no user {email.strip()}. To make one: combine user create EMAIL"
+        raise AccountRefused(message)
+    return user
+
+
+def list_users(session: Session) -> Sequence[User]:
+    """All users, the oldest first; at most ``MAX_USERS_LISTED``."""
+    return session.scalars(select(User).order_by(User.id).limit(MAX_USERS_LISTED)).all()
+
+
+def page_of_users(
+    session: Session, *, email: str | None, cursor: str | None, limit: int
+) -> Page[User]:
+    """A page of users, the newest first.
+
+    :param email: only the user with this address
+    :raises InvalidCursor: the cursor is not one of ours
+    """
+    statement = select(User)
+    if email is not None:
+        address = email.strip().replace("\0", "").lower()
+        statement = statement.where(func.lower(User.email) == address)
+    return paginate(session, statement, User.id, cursor=cursor, limit=limit)
