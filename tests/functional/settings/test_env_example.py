@@ -1,4 +1,4 @@
-""".env.example: complete, and the same for the service and for a shell."""
+""".env.example is complete, and a shell reads it as the service does."""
 
 import re
 import secrets
@@ -37,7 +37,7 @@ def test_every_variable_in_it_is_one_of_ours():
     offered = set(re.findall(r"(?m)^#?([A-Z][A-Z_]+)=", EXAMPLE.read_text(encoding="utf-8")))
     known = {d.variable for cls in installed(DISTRIBUTION).classes for d in cls.declared()}
     assert offered - OF_COMPOSE <= known
-    # All that go by a name of their own are offered.
+    # Every variable with a name of its own is offered.
     assert {name for name in known if not name.startswith("COMBINE_")} <= offered
 
 
@@ -53,7 +53,7 @@ def test_filled_in_it_starts_a_deployment(filled):
 
 
 def test_a_shell_reads_the_same(filled):
-    # What the examples behind # say, too.
+    # Including the examples in comments.
     text = re.sub(r"(?m)^#([A-Z][A-Z_]+=)", r"\1", filled.read_text(encoding="utf-8"))
     filled.write_text(text, encoding="utf-8")
     done = subprocess.run(

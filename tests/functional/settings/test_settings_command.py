@@ -17,7 +17,7 @@ PSERVE = str(Path(sys.executable).with_name("pserve"))
 ROOT = Path(__file__).parents[3]
 KEY = "0f8a51c9d3b7e2460f8a51c9d3b7e246aa"
 URL = "postgresql://combine:canary-7@db:5432/combine"
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 INI = """\
 [app:main]
@@ -61,7 +61,7 @@ def run(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
         env={"PATH": os.environ["PATH"], **environ},
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
         check=False,
     )
 
@@ -115,7 +115,7 @@ def test_on_a_terminal_it_is_a_table(ini):
     ) as process:
         os.close(follower)
         shown = read_all(leader)
-        assert process.wait(PATIENCE_S) == 0, shown
+        assert process.wait(TIMEOUT_S) == 0, shown
     assert "\u2503" in shown
     assert "combine_core.database_url" in shown
     assert KEY not in shown

@@ -1,4 +1,4 @@
-"""Providers in the settings: those that are named have settings of their own."""
+"""Identity providers in the settings: each name in AUTH_PROVIDERS has settings of its own."""
 
 import pytest
 from pydantic import SecretStr
@@ -110,7 +110,7 @@ def test_the_faults_of_a_provider_name_no_value():
 
 
 @pytest.mark.parametrize("name", ["Okta", "my-okta", "1okta", "local", "o" * 32, "okta.com"])
-def test_names_that_cannot_be(name):
+def test_names_that_are_refused(name):
     (problem,) = checked({"AUTH_PROVIDERS": f"google,{name}"}).problems
     assert problem.what == "has an entry 2 that cannot be a provider's name"
 
@@ -178,7 +178,7 @@ def test_lists():
         ("RATE_LIMIT_STORAGE", "postgresql://db"),
     ],
 )
-def test_lists_that_make_no_sense(variable, value):
+def test_lists_with_unusable_entries(variable, value):
     assert [name for name, _ in problems({**OKTA, variable: value})] == [variable]
 
 

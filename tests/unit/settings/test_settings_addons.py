@@ -115,7 +115,7 @@ def test_a_secret_of_such_an_add_on_is_masked(variable, declared):
 def broken_add_ons(tmp_path, monkeypatch):
     """Installed distributions whose settings cannot be loaded, each in its own way."""
     for name, code in (
-        ("combine_lacking", "import a_package_that_nobody_has"),
+        ("combine_lacking", "import a_missing_package"),
         ("combine_faulty", "raise RuntimeError('canary')"),
         ("combine_wrong", "settings = 1"),
     ):
@@ -134,7 +134,7 @@ def test_an_add_on_that_cannot_be_loaded_stops_only_those_who_include_it():
     found = {
         p.variable: f"{p.what}: {p.remedy}" for p in check_all(ini, None, DEVELOPMENT).problems
     }
-    assert "a_package_that_nobody_has" in found["combine_lacking"]
+    assert "a_missing_package" in found["combine_lacking"]
     assert "install combine_lacking with all its dependencies" in found["combine_lacking"]
     assert "RuntimeError" in found["combine_faulty"]
     assert "declares no settings" in found["combine_wrong"]
@@ -200,7 +200,7 @@ def test_a_misspelt_add_on():
     "key",
     ["combine_core_mail.host", "pyramid.reload_templates", "sqlalchemy.url", "use", "tm.attempts"],
 )
-def test_keys_of_others_are_theirs(key):
+def test_keys_of_other_packages_are_left_alone(key):
     assert problems({key: "1"}) == []
 
 
@@ -231,7 +231,7 @@ def test_an_add_on_may_have_further_keys():
         ("google_client_id", "write combine_auth.google_client_id"),
     ],
 )
-def test_a_key_without_its_prefix_has_no_effect_and_that_is_said(key, remedy):
+def test_a_key_without_its_prefix_has_no_effect_and_a_warning_says_so(key, remedy):
     assert warnings(ini={key: "canary"}) == [(key, remedy)]
 
 
@@ -250,7 +250,7 @@ def test_a_variable_that_begins_like_ours_and_is_none(variable, remedy):
 @pytest.mark.parametrize(
     "variable", ["COMBINE_CORE_WORKER", "COMBINE_INI", "PORT", "PATH", "MY_COMBINE"]
 )
-def test_other_variables_are_not_worth_a_word(variable):
+def test_other_variables_cause_no_warning(variable):
     assert warnings({variable: "1"}) == []
 
 

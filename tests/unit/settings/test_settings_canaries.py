@@ -1,4 +1,4 @@
-"""Whatever anyone writes into the variables: one kind of exception, and never a secret in a text."""
+"""Whatever the variables hold, one kind of exception is raised, and no text contains a secret."""
 
 import io
 import logging
@@ -37,7 +37,7 @@ garbage = st.text(max_size=40) | st.sampled_from(
 
 
 def outputs(ini: dict[str, str], environ: dict[str, str]) -> str:
-    """Everything that people get to see of a start with these settings."""
+    """Everything that a start with these settings shows to people."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     logger = logging.getLogger("combine_core.settings")

@@ -1,4 +1,4 @@
-"""DATABASE_URL: every unusable part is named, no part of the password ever."""
+"""DATABASE_URL: every unusable part is named, but never a part of the password."""
 
 from contextlib import suppress
 from urllib.parse import quote

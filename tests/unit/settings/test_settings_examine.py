@@ -1,4 +1,4 @@
-"""Quotes, whitespace, placeholders: what a text betrays before it is read as a value."""
+"""Quotes, stray whitespace and placeholders are found before a text is read as a value."""
 
 import base64
 import secrets
@@ -80,7 +80,7 @@ def test_whitespace_and_quotes_are_both_named():
         ("a\udc80b", "not UTF-8"),
     ],
 )
-def test_what_nobody_can_see(raw, named):
+def test_invisible_characters(raw, named):
     assert any(named in what for what in whats(raw)), whats(raw)
 
 

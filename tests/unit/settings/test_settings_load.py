@@ -1,4 +1,4 @@
-"""Settings together: where values come from, what is refused, what is only said."""
+"""Settings together: where values come from, what is refused, what is only logged."""
 
 import logging
 from pathlib import Path
@@ -144,7 +144,7 @@ def test_what_was_probably_meant_decides_what_else_is_wrong():
     assert len(problems({"ENVIRONMENT": "nonsense"})) == 3
 
 
-def test_without_an_environment_the_rules_of_production_apply_and_that_is_said():
+def test_without_an_environment_the_rules_of_production_apply_and_a_warning_says_so():
     assert [v for v, _ in problems()] == ["DATABASE_URL", "SECRET_KEY"]
     assert warnings()[0] == (
         "ENVIRONMENT",
@@ -212,7 +212,7 @@ def test_a_weak_key_is_a_warning_in_development():
 @pytest.mark.parametrize(
     "key", [KEY, "correct horse battery staple, and more", "0123456789abcdef" * 2]
 )
-def test_a_key_that_will_do(key):
+def test_a_key_that_is_accepted(key):
     assert problems({**SOUND, "SECRET_KEY": key}) == []
 
 
@@ -238,7 +238,7 @@ def test_without_addresses_it_is_this_machine_on_its_port(tmp_path):
         assert settings.public_url == f"http://localhost:{port}"
 
 
-def test_in_production_that_is_worth_a_warning():
+def test_in_production_a_missing_address_is_a_warning():
     assert [v for v, _ in warnings(SOUND)] == ["PUBLIC_URL"]
     assert warnings({**SOUND, "PUBLIC_URL": "https://combine.example.com"}) == []
     assert warnings({**SOUND, "ALLOWED_ORIGINS": "https://combine.example.com"}) == []
@@ -279,7 +279,7 @@ def test_plain_http_is_refused_in_production(environment, refused):
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:8000", "http://127.0.0.1", "http://[::1]:9"])
-def test_plain_http_on_loopback_is_as_good(origin):
+def test_plain_http_on_loopback_is_accepted(origin):
     assert problems({**SOUND, "PUBLIC_URL": origin}) == []
 
 
@@ -368,7 +368,7 @@ def test_the_default_model(environ, model):
     assert core({**SOUND, **environ}).default_model == model
 
 
-def test_a_model_without_its_key_is_worth_a_warning():
+def test_a_model_without_its_key_is_a_warning():
     public = {**SOUND, "PUBLIC_URL": "https://a.example"}
     assert warnings({**public, "DEFAULT_MODEL": "anthropic/x"}) == [
         ("DEFAULT_MODEL", "names a model that needs ANTHROPIC_API_KEY, which is not set")
@@ -428,7 +428,7 @@ def test_every_problem_is_in_one_log_line_and_in_the_exception(caplog):
     assert len(raised.value.problems) == len(str(raised.value).splitlines()) - 1
 
 
-def test_quotes_and_whitespace_are_lived_with_in_development(caplog):
+def test_quotes_and_whitespace_are_only_warnings_in_development(caplog):
     environ = {"ENVIRONMENT": '"development"', "DB_POOL_SIZE": " 7 ", "DATABASE_URL": f"'{URL}'"}
     settings = load_all({}, None, environ, [CoreSettings]).get(CoreSettings)
     assert settings.is_development
@@ -440,7 +440,7 @@ def test_quotes_and_whitespace_are_lived_with_in_development(caplog):
 
 
 @pytest.mark.parametrize("value", ["", '""', "  ", "''"])
-def test_nothing_in_quotes_is_nothing(value):
+def test_empty_quotes_count_as_not_set(value):
     found = problems({**SOUND, "SECRET_KEY": value})
     assert found[-1] == ("SECRET_KEY", "is set but empty") or found[-1][1] == "is not set"
     assert core({"ENVIRONMENT": "development", "DB_POOL_SIZE": value}).db_pool_size == 5
@@ -519,7 +519,7 @@ def test_the_rows_show_no_secret():
     ].value_shown == "(missing)"
 
 
-def test_nothing_of_it_shows_a_secret_by_accident():
+def test_no_representation_shows_a_secret():
     loaded = load_all({}, None, SOUND, [CoreSettings, AuthSettings])
     for text in (repr(loaded), repr(loaded.get(CoreSettings)), str(loaded.rows())):
         assert KEY not in text

@@ -31,7 +31,7 @@ def test_whole_numbers(text, number):
     "text",
     ["", "x", "5.0", "5,0", "1_000", "+5", "0x10", "\u0665", "1e3", " 5", "5 ", "--5", "9" * 5000],
 )
-def test_no_whole_numbers(text):
+def test_texts_that_are_not_whole_numbers(text):
     with pytest.raises(Unusable, match="not a whole number"):
         whole(1, 500)(text)
 
@@ -54,7 +54,7 @@ def test_sizes(text, number):
 
 
 @pytest.mark.parametrize("text", ["", "10mb", "10 m", "1.5m", "m", "-1k", "10g", "1e6"])
-def test_no_sizes(text):
+def test_texts_that_are_not_sizes(text):
     with pytest.raises(Unusable, match="not a size"):
         size(1024, 1024**3)(text)
 
@@ -77,7 +77,7 @@ def test_off(text):
 
 
 @pytest.mark.parametrize("text", ["", "t", "maybe", "2", "tru e", "enabled"])
-def test_neither(text):
+def test_neither_on_nor_off(text):
     with pytest.raises(Unusable, match="neither true nor false"):
         switch(text)
 
@@ -167,7 +167,7 @@ def test_an_origin_as_browsers_send_it(text, plain):
         ("https://a .b", "space", "scheme://host"),
     ],
 )
-def test_no_origin(text, what, remedy):
+def test_texts_that_are_not_origins(text, what, remedy):
     with pytest.raises(Unusable) as raised:
         origin(text)
     (finding,) = raised.value.findings
@@ -218,7 +218,7 @@ def test_a_base_url(text, plain):
     "text",
     ["llm.example.com/v1", "https://a/v1?key=x", "https://a/#x", "https://k@a/v1", "file:///v1"],
 )
-def test_no_base_url(text):
+def test_texts_that_are_not_base_urls(text):
     with pytest.raises(Unusable):
         base_url(text)
 
