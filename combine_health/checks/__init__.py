@@ -1,7 +1,7 @@
-"""Checks that need nothing but the standard library.
+"""The built-in checks, which need only the standard library.
 
 =============  ================  =====================================================
-``use``        class             what it looks at
+``use``        class             what it examines
 =============  ================  =====================================================
 ``disk``       `DiskSpace`       free bytes, percent and inodes of a file system
 ``memory``     `MemoryLimit`     memory in use against the cgroup, or the machine
@@ -21,9 +21,9 @@ From code, and the same from the ini::
     combine_health.check.uploads.path = /srv/uploads
     combine_health.check.uploads.min_free_percent = 10
 
-Further arguments are those of ``config.add_health_check``. Where nothing else is said these checks
-are not critical: a disk or a neighbour that all instances share would otherwise take all of them
-out of rotation at once. Each class lists its cause codes; ``remedies`` says what to do for each.
+``config.use_health_check`` also takes the arguments of ``config.add_health_check``. By default these
+checks are not critical: a disk or a service that all instances share would otherwise take all of
+them out of rotation at once. Each class lists its cause codes; ``remedies`` maps them to remedies.
 """
 
 from collections.abc import Mapping

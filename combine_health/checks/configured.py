@@ -44,7 +44,7 @@ class _Shared:
 
 
 def uses(ini: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
-    """The built-in checks that the settings name: the check's name -> which one."""
+    """Map the name of each check in the settings to the built-in check that it uses."""
     found: dict[str, str] = {}
     for key, value in ini.items():
         name = str(key).removeprefix(CHECK).removesuffix(f".{USE}")
@@ -60,7 +60,7 @@ def uses(ini: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def accepted(ini: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[DeclaredSetting]:
-    """Every setting that the built-in checks in use take, whether it is set or not."""
+    """Yield every setting of the built-in checks in use, whether it is set or not."""
     for name, use in uses(ini, environ).items():
         own = options_of(BUILT_IN[use]) if use in BUILT_IN else ()
         for one in (*options_of(_Shared), *own):
@@ -69,7 +69,7 @@ def accepted(ini: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[Dec
 
 
 def examples() -> Iterator[DeclaredSetting]:
-    """Every setting that any built-in check takes, with NAME in place of the check's name."""
+    """Yield every setting of every built-in check, with NAME in place of the check's name."""
     for shared in options_of(_Shared):
         yield of_check("NAME", shared)
     by_name: dict[str, list[tuple[str, Option]]] = {}

@@ -20,8 +20,8 @@ _HOST = re.compile(r"[A-Za-z0-9._:%~-]+")  # names, and IPv6 addresses with thei
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A URL taken apart. ``shown`` has neither its user part nor its query: these hold secrets."""
+class HttpTarget:
+    """A parsed URL. ``shown`` omits the user part and the query because they may hold secrets."""
 
     scheme: str
     host: str
@@ -33,13 +33,13 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """The value of the header Host."""
+        """The value of the ``Host`` header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
-def parse(url: str) -> Target:
-    """Take ``url`` apart. Raises `ValueError`, whose text does not repeat the URL."""
+def parse(url: str) -> HttpTarget:
+    """Parse ``url``. Raises `ValueError`, whose text does not repeat the URL."""
     if any(sign.isspace() or not sign.isprintable() for sign in url):
         raise ValueError("the URL has white space in it")
     try:
@@ -57,7 +57,7 @@ def parse(url: str) -> Target:
         query = parts.query.encode("ascii").decode()
     except UnicodeError:
         raise ValueError("the URL must be percent-encoded ASCII, and its host a name") from None
-    if not _HOST.fullmatch(host):  # IDNA makes a space of some letters
+    if not _HOST.fullmatch(host):  # IDNA turns some letters into a space
         raise ValueError("the URL names no host that there can be")
     authorization = password = None
     if parts.username is not None:
@@ -66,13 +66,13 @@ def parse(url: str) -> Target:
         authorization = "Basic " + b64encode(user.encode()).decode()
     port = port or _PORTS[parts.scheme]
     asked = f"{path}?{query}" if query else path
-    target = Target(parts.scheme, host, port, asked, "", authorization, password)
+    target = HttpTarget(parts.scheme, host, port, asked, "", authorization, password)
     return replace(target, shown=f"{target.scheme}://{target.authority}{path}")
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """What came back; ``body`` is its beginning, ``seconds`` is how long it took."""
+class HttpExchange:
+    """An HTTP response; ``body`` is its beginning, ``seconds`` is how long it took."""
 
     status: int
     headers: Mapping[str, str]
@@ -81,14 +81,16 @@ class Exchange:
 
 
 def get(
-    target: Target,
+    target: HttpTarget,
     deadline: Deadline,
     *,
     most: int,
     headers: Mapping[str, str] | None = None,
     ca_file: str = "",
-) -> Exchange:
-    """Ask for the URL and read at most ``most`` bytes of the body.
+) -> HttpExchange:
+    """Send one GET request and read at most ``most`` bytes of the body.
+
+    Follows no redirect and uses no proxy.
 
     Raises `OSError` (`ssl.SSLError` among it) and `http.client.HTTPException`.
     """
@@ -112,7 +114,7 @@ def get(
             body = answer.read(most)
         # Field names are compared without case.
         found = {name.lower(): value for name, value in answer.getheaders()}
-    return Exchange(answer.status, found, body, perf_counter() - began)
+    return HttpExchange(answer.status, found, body, perf_counter() - began)
 
 
 _STATUSES = re.compile(r"\d{3}(-\d{3})?")
@@ -130,8 +132,8 @@ def statuses(value: str) -> str:
 class HttpUrl:
     """Failing unless a GET is answered in time with the right status and text.
 
-    Redirects are not followed and proxies not used: what is named is what is asked. A user part of
-    the URL is sent as Basic authentication and never shown, as little as the query. Causes:
+    The check follows no redirects and uses no proxy. It sends the user part of the URL as Basic
+    authentication, and never shows the user part or the query. Causes:
     ``wrong_status``, ``redirected``, ``wrong_body``, ``bad_answer``, ``tls``, and those of a TCP
     port.
     """
@@ -172,12 +174,11 @@ class HttpUrl:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be shown, whoever says it."""
+        """Values that must be masked in every result."""
         target = parse(self.url)
         return tuple(filter(None, (target.password, target.authorization)))
 
     def __call__(self, _registry: Any) -> HealthResult:
-        """Ask once."""
         target = parse(self.url)
         try:
             answer = get(target, Deadline(self.timeout), most=self.max_bytes, ca_file=self.ca_file)
@@ -196,7 +197,7 @@ class HttpUrl:
             return HealthResult.failing(explain(error), f"{target.shown}: {error}")
         return self._judge(answer, target.shown)
 
-    def _judge(self, answer: Exchange, shown: str) -> HealthResult:
+    def _judge(self, answer: HttpExchange, shown: str) -> HealthResult:
         data: dict[str, object] = {
             "url": shown,
             "http_status": answer.status,

@@ -1,4 +1,8 @@
-"""The machine and this process on it: disk space, open files, the wall clock."""
+"""Checks of the machine and of this process: disk space, open files, the wall clock.
+
+`ClockJumps` cannot tell whether the wall clock is right; only another clock could. It can prove that
+the wall clock moved by a different amount than the monotonic clock, which nobody can set.
+"""
 
 import os
 import time
@@ -17,7 +21,7 @@ from combine_health.options import option, percent, require, size, text, wait
 class DiskSpace:
     """Failing below the minimum of free bytes, percent or inodes; degraded below the warning.
 
-    Free is what an ordinary user may still write, as ``df`` counts it. Causes: ``disk_full``,
+    Free space is what an unprivileged user may still write, as ``df`` counts it. Causes: ``disk_full``,
     ``disk_low``, ``inodes_full``, ``path_missing``, ``unreadable``.
     """
 
@@ -51,7 +55,6 @@ class DiskSpace:
                 yield f"{name} must be from 0 to 100"
 
     def __call__(self, _registry: Any) -> HealthResult:
-        """Look at the file system."""
         try:
             found = os.statvfs(Path(self.path))
         except (FileNotFoundError, NotADirectoryError):
@@ -59,7 +62,7 @@ class DiskSpace:
         except OSError as error:
             return HealthResult.failing("unreadable", f"{self.path}: {error.strerror}")
         free = found.f_bavail * found.f_frsize
-        # Of what an ordinary user can use: blocks reserved for root are no part of it.
+        # The total for an unprivileged user: it excludes the blocks reserved for root.
         usable = (found.f_blocks - found.f_bfree + found.f_bavail) * found.f_frsize
         space = _share(free, usable)
         inodes = _share(found.f_favail, found.f_files)
@@ -83,19 +86,19 @@ class DiskSpace:
 
 
 def _share(part: int, whole: int) -> float:
-    """Percent; file systems that count no inodes (btrfs, some network ones) say 0 of 0."""
+    """Percent. File systems that do not count inodes (btrfs, some network ones) report 0 of 0."""
     return round(100 * part / whole, 1) if whole > 0 else 100.0
 
 
 def read_open_files() -> tuple[int, float] | None:
-    """How many files are open and how many may be; ``None`` where the system does not tell."""
+    """The number of open files and its limit; ``None`` where the system does not tell."""
     try:
         import resource  # not on Windows
     except ImportError:
         return None
     for folder in ("/proc/self/fd", "/dev/fd"):
         try:
-            count = len(os.listdir(folder)) - 1  # noqa: PTH208 - counting; and one is the listing
+            count = len(os.listdir(folder)) - 1  # noqa: PTH208 - count only; one of them is the listing
         except OSError:
             continue
         soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -131,7 +134,6 @@ class OpenFiles:
                 yield f"{name} must be above 0, at most 100"
 
     def __call__(self, _registry: Any) -> HealthResult:
-        """Count."""
         found = self.read()
         if found is None:
             return HealthResult.degraded("not_measurable", "open files cannot be counted here")
@@ -146,12 +148,12 @@ class OpenFiles:
         return HealthResult.healthy(said, **data)
 
 
-# Younger than this file: a clock that shows less was never set.
+# This code is younger, so a clock that shows an earlier time was never set.
 EARLIEST = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
 
 
 def steady() -> float:
-    """Seconds of the clock that nobody can set; it goes on while the machine sleeps."""
+    """Seconds of a monotonic clock that also runs while the machine sleeps, where there is one."""
     boottime = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boottime is None else time.clock_gettime(boottime)
 
@@ -160,7 +162,7 @@ def steady() -> float:
 class ClockJumps:
     """Degraded for a while after the wall clock jumped, and while it shows a time long past.
 
-    Sign-in, certificates and schedules go by the wall clock. Causes: ``clock_jumped``,
+    Sign-in, certificates and schedules depend on the wall clock. Causes: ``clock_jumped``,
     ``clock_not_set``.
     """
 
@@ -186,7 +188,6 @@ class ClockJumps:
                 yield f"{name} must be above 0 seconds"
 
     def __call__(self, _registry: Any) -> HealthResult:
-        """Compare with the run before."""
         wall, now = self.wall(), self.steady()
         if self._last is not None:
             jump = (wall - self._last[0]) - (now - self._last[1])

@@ -1,4 +1,4 @@
-"""Memory in use, against the limit of the container or else of the machine (Linux).
+"""Memory in use, compared with the limit of the container or of the machine (Linux).
 
 Sources: the kernel's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst, proc(5).
 """
@@ -17,7 +17,7 @@ _NO_LIMIT = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What one group, or the machine, uses of what it may. Bytes; ``of`` is cgroup or machine."""
+    """Memory use and limit in bytes. ``of`` says whose limit it is: ``cgroup`` or ``machine``."""
 
     used: int
     limit: int
@@ -26,13 +26,12 @@ class Memory:
 
     @property
     def percent(self) -> float:
-        """How much of the limit is used."""
         return 100 * self.used / self.limit if self.limit else 100.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """The names of the same things in the two versions."""
+    """The names of the files and fields of one version of cgroups."""
 
     limit: str
     used: str
@@ -47,11 +46,11 @@ _V2 = _Files("memory.max", "memory.current", "inactive_file", "memory.events")
 
 
 def tightest(root: Path = Path("/")) -> Memory | None:
-    """Of all groups that hold this process, the one nearest to its limit.
+    """Return the control group of this process that is nearest to its limit.
 
-    A limit counts for the group that has it and everything below, so the group of a pod can be full
-    while that of the container is not. Without any limit: the machine. ``None`` where the system
-    says nothing. ``root`` is where ``/proc`` and ``/sys`` are.
+    A limit applies to a group and to all groups below it, so the group of a pod can be full while
+    that of the container is not. Without any limit, the machine's memory counts. Returns ``None``
+    where the system shows neither. ``root`` is the folder that holds ``/proc`` and ``/sys``.
     """
     limited = list(_groups(root))
     if limited:
@@ -70,17 +69,17 @@ def _groups(root: Path) -> Iterator[Memory]:
 
 
 def _places(root: Path) -> Iterator[tuple[Path, Path, _Files]]:
-    """This process's group and the topmost one that is visible, for each version in use."""
+    """Yield this process's group and the topmost visible group, for each version in use."""
     paths = dict(_own_paths(root))
     for mount in _mounts(root):
         path = paths.get(mount.files is _V2)
         if path is None:
             continue
         top = root / mount.point.relative_to("/")
-        # Inside of a container the path can be the host's, of which only this part is mounted.
+        # In a container the path can be the host's, and only a part of it is mounted.
         below = path.relative_to(mount.root) if path.is_relative_to(mount.root) else None
         folder = top / below if below else top
-        # Nothing may lead out of the mount; a group that is gone leaves the one above it.
+        # A path must not leave the mount. If the group is gone, use the topmost one.
         yield (folder if ".." not in folder.parts and folder.is_dir() else top), top, mount.files
 
 
@@ -127,7 +126,7 @@ def _read_group(folder: Path, files: _Files) -> Memory | None:
     used = _number(folder / files.used)
     if limit is None or used is None or limit >= _NO_LIMIT:
         return None
-    # Cached files that the kernel drops when memory gets short are not in use.
+    # The kernel can drop these cached files at any time, so they are not counted as used.
     reclaimable = _pairs(folder / "memory.stat").get(files.reclaimable, 0)
     kills = _pairs(folder / files.events).get("oom_kill")
     return Memory(max(0, used - reclaimable), limit, "cgroup", kills)
@@ -165,10 +164,10 @@ def _pairs(path: Path) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class MemoryLimit:
-    """Degraded and failing above shares of the limit, as the kernel counts towards an OOM kill.
+    """Degraded and failing above a share of the limit, counted as the kernel does before an OOM kill.
 
-    The limit is that of the control group nearest to its own (version 1 or 2); where there is none,
-    the memory of the machine. Causes: ``memory_high``, ``memory_full``, ``not_measurable``.
+    The limit is that of the control group (version 1 or 2) that is nearest to it; where no group has
+    a limit, the memory of the machine. Causes: ``memory_high``, ``memory_full``, ``not_measurable``.
     """
 
     warn_percent: float = option("percent", percent, "Degraded from so much in use.", 85.0)
@@ -193,7 +192,6 @@ class MemoryLimit:
                 yield f"{name} must be above 0, at most 100"
 
     def __call__(self, _registry: Any) -> HealthResult:
-        """Read what the kernel counts."""
         memory = tightest(self.root)
         if memory is None:
             return HealthResult.degraded("not_measurable", "no memory limit can be read here")

@@ -27,14 +27,14 @@ _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, er
 
 
 class Deadline:
-    """The end of all the time that a check may take."""
+    """The point in time at which a check must have finished."""
 
     def __init__(self, seconds: float) -> None:
         self._end = monotonic() + seconds
 
     @property
     def left(self) -> float:
-        """Seconds until then. Raises `TimeoutError` when there are none."""
+        """Seconds left. Raises `TimeoutError` when there are none."""
         left = self._end - monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
@@ -42,9 +42,9 @@ class Deadline:
 
 
 def resolve(host: str, port: int) -> list[tuple[Any, ...]]:
-    """The TCP addresses of ``host``, as `socket.getaddrinfo` has them.
+    """Return the TCP addresses of ``host`` in the form of `socket.getaddrinfo`.
 
-    The system's resolver keeps its own time; only the deadline of the whole check bounds it.
+    The system's resolver has its own timeout; only the deadline of the whole check limits it.
     """
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -53,7 +53,7 @@ def resolve(host: str, port: int) -> list[tuple[Any, ...]]:
 
 
 def connect(host: str, port: int, deadline: Deadline) -> socket.socket:
-    """A connection to the first address that accepts one. Raises `OSError` of the last."""
+    """Connect to the first address that accepts. Raises the `OSError` of the last one tried."""
     failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
     for family, kind, protocol, _, address in resolve(host, port):
         try:
@@ -73,7 +73,7 @@ def connect(host: str, port: int, deadline: Deadline) -> socket.socket:
 
 
 def explain(error: Exception) -> str:
-    """The cause code for an error of a connection; ``failed`` where there is no better one."""
+    """Return the cause code for a connection error; ``failed`` if no other code fits."""
     if isinstance(error, socket.gaierror):
         return "unknown_host"
     if isinstance(error, TimeoutError):
@@ -91,8 +91,8 @@ def explain(error: Exception) -> str:
 class Stream:
     """A connected socket for `http.client` whose every read ends at one deadline.
 
-    A socket's own time-out begins anew with each byte, so a server that drips would hold a reader
-    for ever.
+    The timeout of a socket starts again with each byte, so a server that sends single bytes slowly
+    could hold a reader forever.
     """
 
     def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
@@ -100,16 +100,14 @@ class Stream:
         self._deadline = deadline
 
     def sendall(self, data: Any) -> None:
-        """Send it all."""
         self._connection.settimeout(self._deadline.left)
         self._connection.sendall(data)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """What arrives, as a file."""
         return io.BufferedReader(_Arriving(self._connection, self._deadline))
 
     def close(self) -> None:
-        """Close the socket; who opened it does that."""
+        """Do nothing: the caller that opened the socket closes it."""
 
 
 class _Arriving(io.RawIOBase):
@@ -144,7 +142,6 @@ class TcpPort:
         require(problems_of(self.host, self.port, self.timeout))
 
     def __call__(self, _registry: Any) -> HealthResult:
-        """Connect once."""
         began = perf_counter()
         try:
             connect(self.host, self.port, Deadline(self.timeout)).close()
@@ -154,7 +151,7 @@ class TcpPort:
 
 
 def problems_of(host: str, number: int, timeout: float) -> Iterator[str]:
-    """What is wrong with a place to connect to."""
+    """Yield what is wrong with host, port and timeout."""
     if not host or any(sign.isspace() or sign in "/@\0" for sign in host):
         yield "host must be a name or an address"
     if not 1 <= number <= 65535:
@@ -167,7 +164,7 @@ def problems_of(host: str, number: int, timeout: float) -> Iterator[str]:
 class DnsName:
     """Failing unless the system's resolver (hosts file, DNS) knows the name.
 
-    It is what every client library here asks. Causes: ``unknown_name``, ``dns_unavailable`` (no
+    Client libraries ask the same resolver. Causes: ``unknown_name``, ``dns_unavailable`` (no
     server answers: try again), ``unexpected_address``, ``failed``.
     """
 
@@ -194,7 +191,6 @@ class DnsName:
             yield "expect must be a tuple of addresses"
 
     def __call__(self, _registry: Any) -> HealthResult:
-        """Resolve the name once."""
         began = perf_counter()
         try:
             found = resolve(self.name, 0)

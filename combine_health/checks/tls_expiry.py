@@ -1,4 +1,8 @@
-"""How long a TLS certificate still holds: that of a server, or one in a file."""
+"""The time until a TLS certificate expires: the certificate of a server, or one in a file.
+
+The dates are read from the DER bytes (X.690, RFC 5280) because the standard library decodes only
+certificates that it has verified, and an expired certificate fails that verification.
+"""
 
 import re
 import ssl
@@ -18,11 +22,11 @@ _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re
 
 
 class CertificateError(ValueError):
-    """These bytes are no certificate."""
+    """The bytes are not a certificate."""
 
 
 def certificates(pem: str) -> Iterator[bytes]:
-    """The certificates in a PEM file, as DER; keys and comments are left alone."""
+    """Yield the certificates of a PEM file as DER. Raises `CertificateError`."""
     for block in _PEM.findall(pem):
         try:
             yield ssl.PEM_cert_to_DER_cert(block)
@@ -31,7 +35,7 @@ def certificates(pem: str) -> Iterator[bytes]:
 
 
 def validity(der: bytes) -> tuple[datetime, datetime]:
-    """When the certificate begins and ceases to hold. Raises `CertificateError`."""
+    """Return the start and end of the certificate's validity. Raises `CertificateError`."""
     try:
         (certificate,) = _elements(der, 1)
         to_be_signed, *_ = _elements(certificate[1], 1)
@@ -46,7 +50,7 @@ def validity(der: bytes) -> tuple[datetime, datetime]:
 
 
 def _elements(data: bytes, most: int) -> Iterator[tuple[int, bytes]]:
-    """The first ``most`` elements side by side in ``data``: tag and content."""
+    """Yield tag and content of the first ``most`` sibling elements in ``data``."""
     start = 0
     while start < len(data) and most:
         tag, length, start = data[start], data[start + 1], start + 2
@@ -63,7 +67,7 @@ def _elements(data: bytes, most: int) -> Iterator[tuple[int, bytes]]:
 def _time(tag: int, value: bytes) -> datetime:
     text = value.decode("ascii")
     if tag == _UTC_TIME:
-        # RFC 5280, 4.1.2.5.1: two digits from 50 on are of the twentieth century.
+        # RFC 5280, 4.1.2.5.1: two-digit years from 50 on belong to the twentieth century.
         text = ("19" if text[:2] >= "50" else "20") + text
     elif tag != _GENERALIZED_TIME:
         raise CertificateError("no time")
@@ -81,20 +85,22 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class TlsExpiry:
-    """Degraded some days before the end, failing at the end or shortly before.
+    """Degraded when a certificate expires soon, failing when it has expired or is about to.
 
-    Give ``host``, or ``file`` (PEM; the certificate in it that ends first counts). A server's
-    certificate is verified as any client would, unless ``verify`` is false. Causes:
+    Set either ``host`` or ``file`` (PEM; the certificate that expires first counts). The check
+    verifies a server's certificate as any client would, unless ``verify`` is false. Causes:
     ``expires_soon``, ``expired``, ``not_yet_valid``, ``wrong_name``, ``untrusted``,
     ``no_certificate``, ``not_tls``, and those of a TCP port.
     """
 
-    host: str = option("host", text, "Server whose certificate to look at.", "")
+    host: str = option("host", text, "Server whose certificate is examined.", "")
     port: int = option("port", port, "Its port.", 443)
-    file: str = option("path", text, "PEM file to look at, in place of a server.", "")
+    file: str = option("path", text, "PEM file to examine instead of a server.", "")
     warn_days: float = option("days", days, "Degraded with fewer days left.", 21.0)
     min_days: float = option("days", days, "Failing with fewer days left.", 3.0)
-    server_name: str = option("host", text, "Name to ask for, if it is not the host.", "")
+    server_name: str = option(
+        "host", text, "Name to request (SNI), if it differs from the host.", ""
+    )
     ca_file: str = option("path", text, "PEM file of the authorities to trust.", "")
     verify: bool = option("bool", flag, "Whether name and authority must be right too.", True)
     timeout: float = option("seconds", wait, "Longest time for all of it.", 3.0)
@@ -123,7 +129,6 @@ class TlsExpiry:
             yield "min_days must be at least 0 and at most warn_days"
 
     def __call__(self, _registry: Any) -> HealthResult:
-        """Look at the certificate once."""
         try:
             found = self._of_file() if self.file else self._of_server()
         except ssl.SSLCertVerificationError as error:
@@ -191,4 +196,4 @@ class TlsExpiry:
 
 
 class _NoCertificateError(Exception):
-    """There is nothing to look at; the text says why."""
+    """There is no certificate to examine; the text says why."""

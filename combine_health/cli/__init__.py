@@ -1,14 +1,14 @@
-"""The command line: ``python -m combine_health``, which ``combine`` mounts.
+"""The command line ``python -m combine_health``, whose commands ``combine`` offers too.
 
 ::
 
-    probe [URL]          ask a running service, as Docker and Kubernetes do
+    probe [URL]          query a running service, as Docker and Kubernetes do
     doctor -c INI        run all checks of an application once, without a server
     maintenance on|off|show
     list [-c INI]        checks, kinds, settings
 
-The exit status is 0 or 1 (Docker reserves 2). What is printed is plain text of at most 4,096 bytes,
-which is what Docker keeps of a probe's output, and its first line says cause and remedy.
+The exit status is 0 or 1 (Docker reserves 2). The output is plain text of at most 4,096 bytes, the
+amount that Docker keeps of a probe's output. Its first line states cause and remedy.
 """
 
 import argparse
@@ -17,8 +17,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from combine_health.cli import doctor, listing, maintenance, probe
-from combine_health.cli.finding import Finding, InputError
-from combine_health.engine.redaction import Redactor
+from combine_health.cli.result import CommandResult, InputError, render
 
 COMMANDS = {
     "probe": probe,
@@ -26,8 +25,6 @@ COMMANDS = {
     "maintenance": maintenance,
     "list": listing,
 }
-MOST_BYTES = 4096
-LINE = 400  # characters
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,49 +34,29 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m combine_health") -> int:
-    """Run the command in ``argv`` (default: that of the process) and return the exit status.
+    """Run the command in ``argv`` (default: ``sys.argv``) and return the exit status.
 
-    ``prog`` is how the help calls it. Raises `SystemExit` (0) for ``--help`` alone.
+    ``prog`` is the program's name in the help. Raises `SystemExit` (0) only for ``--help``.
     """
     parser = _parser(prog)
     try:
         arguments = parser.parse_args(argv)
-        finding = COMMANDS[arguments.command].run(arguments)
+        result = COMMANDS[arguments.command].run(arguments)
     except InputError as error:
         said = str(error)
-        finding = Finding(ok=False, headline=said, more=said.splitlines()[1:])
-    text = render(finding)
-    # In a container the locale is often plain ASCII: better escaped than a traceback.
+        result = CommandResult(ok=False, headline=said, more=said.splitlines()[1:])
+    text = render(result)
+    # In a container the locale is often ASCII; escaped characters are better than a traceback.
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
     sys.stdout.write(text)
     sys.stdout.flush()
-    return 0 if finding.ok else 1
-
-
-def render(finding: Finding) -> str:
-    """The text of ``finding``: redacted, without control characters, at most 4,096 bytes."""
-    redactor = finding.redactor or Redactor()
-    lines = [redactor.text(finding.headline, 2 * LINE)]
-    # Indentation is made here: the redactor leaves single spaces.
-    lines += [
-        line[: len(line) - len(line.lstrip(" "))] + redactor.text(line, LINE)
-        for line in finding.more
-    ]
-    kept, size = [], len("(cut)\n")
-    for line in lines:
-        # Escaped, a character can take up to ten bytes.
-        size += len(line.encode("ascii", "backslashreplace")) + 1
-        if size > MOST_BYTES and not finding.unlimited:
-            kept.append("(cut)")
-            break
-        kept.append(line)
-    return "\n".join(kept) + "\n"
+    return 0 if result.ok else 1
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = _Parser(prog=prog, description="Health of a service: ask, examine, take it out.")
+    parser = _Parser(prog=prog, description="Check the health of a service, or take it out of rotation.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         command.add_arguments(

@@ -1,4 +1,4 @@
-"""An application, from its ini file, for a command."""
+"""Loads the application of an ini file for a command."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from combine_health.cli.finding import InputError
+from combine_health.cli.result import InputError
 from combine_health.engine.execute import describe
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.registry import HealthRegistry, IHealthRegistry
@@ -20,7 +20,7 @@ _SECRET = re.compile(r"(?i)secret|password|passwd|token|api[_-]?key|credential|u
 
 
 def read_ini(ini: str) -> dict[str, Any]:
-    """The section of the application. Raises `InputError`."""
+    """Return the application's section of the ini file. Raises `InputError`."""
     from pyramid.paster import get_appsettings
 
     _require(ini)
@@ -31,20 +31,20 @@ def read_ini(ini: str) -> dict[str, Any]:
 
 
 def application(ini: str) -> HealthRegistry:
-    """The health of the application of this ini file, not started. Raises `InputError`."""
+    """Make the application and return its health, not started. Raises `InputError`."""
     from pyramid.config import global_registries
     from pyramid.paster import get_app
 
     _require(ini)
-    # Without a handler of its own the application would log to stderr, which probers print too;
-    # what there is to say stands in the finding. Never removed: threads may log until the end.
+    # Without a handler the application would log to stderr, which probers print too, and the command
+    # prints all that matters. The handler stays, because threads may log until the process ends.
     logging.getLogger().addHandler(logging.NullHandler())
     known = global_registries.last
     try:
         get_app(ini)
     except Exception as error:
         raise InputError(f"the application cannot be made: {_why(error, ini)}") from error
-    # Not the application itself: it may stand behind any WSGI middleware.
+    # The application itself may be wrapped in WSGI middleware, so its registry is looked up here.
     registry = global_registries.last
     health: HealthRegistry | None = registry and registry.queryUtility(IHealthRegistry)
     if registry is known or health is None:
@@ -58,11 +58,11 @@ def _require(ini: str) -> None:
 
 
 def _why(error: Exception, ini: str) -> str:
-    """The error's text. No application is there yet to say what is secret, so names decide."""
+    """Describe the error. Without an application, secrets are recognised by the names of settings."""
     if isinstance(error, PackageNotFoundError) and (where := _lines_that_name(error.name, ini)):
         new = "write egg:pyramid-combine" if error.name == "combine" else "install it"
         return f"egg:{error.name} in {where} is not installed: {new}"
-    # Settings that cannot be used have a text of their own that names them all.
+    # An error about settings already names all of them.
     said = str(error) if "EnvironmentError" in type(error).__name__ else describe(error)
     redactor = Redactor()
     for secret in _secrets(ini):
@@ -80,7 +80,7 @@ def _lines_that_name(distribution: str, ini: str) -> str:
 
 def _secrets(ini: str) -> list[str]:
     parser = RawConfigParser(strict=False, allow_no_value=True)
-    with suppress(IniError, UnicodeDecodeError):  # what was read until there is known
+    with suppress(IniError, UnicodeDecodeError):  # keeps what was read before the error
         parser.read(ini.partition("#")[0], encoding="utf-8")
     sections = (parser.items(section) for section in parser.sections())
     named = chain(os.environ.items(), parser.defaults().items(), *sections)

@@ -1,8 +1,8 @@
-"""Run all checks of an application once, here and now, without a server.
+"""Run all checks of an application once, without a server.
 
-The worst comes first. The exit status is 1 if a critical check fails; checks of the kind ``info``,
-which decide nothing in a service that runs, count here: who asks the doctor wants to know. What
-they know is printed also where they find nothing wrong.
+The worst result comes first. The exit status is 1 if a critical check fails. Checks of the kind
+``info`` decide nothing in a running service, but they count here, and their data is printed even if
+they pass.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from combine_health.cli.application import application
-from combine_health.cli.finding import Finding, InputError, sentence
+from combine_health.cli.result import CommandResult, InputError, sentence
 from combine_health.engine.check import CheckKind, Status
 from combine_health.engine.state import Reading
 
@@ -20,7 +20,6 @@ VARIABLE = "COMBINE_INI"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
     parser.add_argument(
         "-c", "--config", metavar="INI", help=f"the ini file of the service (default: ${VARIABLE})"
     )
@@ -32,15 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def ini_of(arguments: argparse.Namespace) -> str:
-    """The ini file that is meant. Raises `InputError` where none is named."""
+    """Return the ini file to use. Raises `InputError` if none is given."""
     ini: str = arguments.config or os.environ.get(VARIABLE, "")
     if not ini:
         raise InputError(f"name the ini file of the service: -c production.ini, or ${VARIABLE}")
     return ini
 
 
-def run(arguments: argparse.Namespace) -> Finding:
-    """Make the application, run its checks at once, put the worst first."""
+def run(arguments: argparse.Namespace) -> CommandResult:
     health = application(ini_of(arguments))
     kinds = [kind for kind in CheckKind if kind is not CheckKind.INFO or not arguments.ready]
     health.runner.refresh(kinds)
@@ -55,11 +53,11 @@ def run(arguments: argparse.Namespace) -> Finding:
     more += [f"  not run (disabled): {', '.join(health.disabled)}"] if health.disabled else []
     headline = _headline(bad[0]) if bad else f"healthy: {len(readings)} checks pass"
     ok = not any(_is_down(one) for one in bad)
-    return Finding(ok=ok, headline=headline, more=more, redactor=health.redactor)
+    return CommandResult(ok=ok, headline=headline, more=more, redactor=health.redactor)
 
 
 def _status(one: Reading) -> Status:
-    """What this one run found: thresholds are for those who look again and again."""
+    """The status of this single run: ``fall`` and ``rise`` apply to repeated runs only."""
     latest = one.state.latest if one.state else None
     return one.status if latest is None else latest.status
 
@@ -69,7 +67,7 @@ def _is_down(one: Reading) -> bool:
 
 
 def _severity(one: Reading) -> tuple[bool, bool, bool, bool]:
-    """Sorts before others: what exits 1, what decides readiness, what fails."""
+    """Sort key: first what makes the exit status 1, then what decides readiness, then failures."""
     status = _status(one)
     return (
         status is Status.HEALTHY,
@@ -98,7 +96,7 @@ def _lines(one: Reading) -> list[str]:
 
 
 def _facts_of(one: Reading) -> list[str]:
-    """What a check knows that is there to be read, though all is well."""
+    """The lines of a passing check whose purpose is to inform."""
     facts = ([f"    {one.detail}"] if one.detail else []) + _facts(one)
     return [f"  {one.check.name}:", *facts] if one.check.kind is CheckKind.INFO and facts else []
 

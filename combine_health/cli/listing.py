@@ -1,4 +1,4 @@
-"""List the checks and settings of an application, or what an installation brings."""
+"""List the checks and settings of an application, or those that the installation offers."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from typing import Any
 from combine_health.checks import BUILT_IN
 from combine_health.cli.application import application, read_ini
 from combine_health.cli.doctor import VARIABLE
-from combine_health.cli.finding import Finding
+from combine_health.cli.result import CommandResult
 from combine_health.engine.check import Check
 from combine_health.engine.plugins import GROUP
 from combine_health.engine.registry import HealthRegistry
@@ -20,14 +20,12 @@ HELP = "checks, kinds, settings"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
     parser.add_argument(
         "-c", "--config", metavar="INI", help=f"the ini file of the service (default: ${VARIABLE})"
     )
 
 
-def run(arguments: argparse.Namespace) -> Finding:
-    """Checks first, then plugins, then settings with their source."""
+def run(arguments: argparse.Namespace) -> CommandResult:
     ini = arguments.config or os.environ.get(VARIABLE, "")
     if not ini:
         return _installation()
@@ -35,7 +33,7 @@ def run(arguments: argparse.Namespace) -> Finding:
     checks = [*health.checks.values(), *health.disabled.values()]
     more = [_check(check, health) for check in checks]
     more += ["", "plugins:", *_plugins(), "", "settings:", *_settings(read_ini(ini))]
-    return Finding(
+    return CommandResult(
         ok=True,
         headline=f"{len(checks)} checks",
         more=more,
@@ -44,12 +42,12 @@ def run(arguments: argparse.Namespace) -> Finding:
     )
 
 
-def _installation() -> Finding:
+def _installation() -> CommandResult:
     more = [
         f"  {use:<12}{(check.__doc__ or '').partition('.')[0]}" for use, check in BUILT_IN.items()
     ]
     more += ["", "plugins:", *_plugins(), "", "settings:", *_settings({})]
-    return Finding(
+    return CommandResult(
         ok=True,
         headline="built-in checks (combine_health.check.NAME.use = ...); -c INI lists a service's",
         more=more,

@@ -1,6 +1,6 @@
-"""Take a service out of rotation, or let it back, without a restart.
+"""Take a service out of rotation, or put it back, without a restart.
 
-Every process that reads the maintenance file obeys it: not ready, with reason, owner and end.
+Every process that reads the maintenance file obeys it: it is not ready until the order ends.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from combine_health.cli.application import read_ini
-from combine_health.cli.finding import Finding, InputError
+from combine_health.cli.result import CommandResult, InputError
 from combine_health.engine import maintenance
 from combine_health.engine.maintenance import Maintenance, MaintenanceFileError
 from combine_health.settings import resolve
@@ -26,7 +26,6 @@ LONGEST_TEXT = 300  # characters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
     parser.add_argument("action", choices=("on", "off", "show"))
     parser.add_argument("--reason", help="why, for those who look at the status")
     parser.add_argument("--for", dest="duration", metavar="30m", help="how long: 90s, 30m, 2h, 1d")
@@ -35,8 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--file", help="the maintenance file, if it is not what the settings say")
 
 
-def run(arguments: argparse.Namespace) -> Finding:
-    """Do it, and say what is in force now."""
+def run(arguments: argparse.Namespace) -> CommandResult:
     path = _path(arguments)
     if arguments.action != "on" and (arguments.reason or arguments.duration or arguments.owner):
         raise InputError("--reason, --for and --owner belong to: maintenance on")
@@ -47,7 +45,7 @@ def run(arguments: argparse.Namespace) -> Finding:
             return _off(path)
         return _show(path)
     except OSError as error:
-        return Finding(
+        return CommandResult(
             ok=False,
             headline=f"{path}: {error.strerror or error}. Run it as the user of the service, or"
             " set combine_health.maintenance_file to a file in a folder that this user may write.",
@@ -55,7 +53,7 @@ def run(arguments: argparse.Namespace) -> Finding:
 
 
 def duration(text: str) -> timedelta:
-    """``90s``, ``30m``, ``2h``, ``1d`` or ``1h30m``. Raises `InputError`."""
+    """Parse ``90s``, ``30m``, ``2h``, ``1d`` or ``1h30m``. Raises `InputError`."""
     word = text.strip().lower()
     parts = _PART.findall(word)
     total = sum(int(number) * _UNITS[unit] for number, unit in parts)
@@ -76,7 +74,7 @@ def _path(arguments: argparse.Namespace) -> Path:
     return row.value or maintenance.default_file()
 
 
-def _on(path: Path, arguments: argparse.Namespace) -> Finding:
+def _on(path: Path, arguments: argparse.Namespace) -> CommandResult:
     reason = " ".join((arguments.reason or "").split())
     if not reason or not arguments.duration:
         raise InputError("maintenance on needs --reason TEXT and --for DURATION, such as 30m")
@@ -86,25 +84,27 @@ def _on(path: Path, arguments: argparse.Namespace) -> Finding:
     until = datetime.now(UTC) + duration(arguments.duration)
     order = Maintenance(reason, owner, until)
     maintenance.write_file(path, order)
-    return Finding(ok=True, headline=_described(order), more=[f"  file: {path}"])
+    return CommandResult(ok=True, headline=_described(order), more=[f"  file: {path}"])
 
 
-def _off(path: Path) -> Finding:
+def _off(path: Path) -> CommandResult:
     if maintenance.remove_file(path):
-        return Finding(ok=True, headline=f"maintenance is over ({path} removed)")
-    return Finding(ok=True, headline=f"there was no maintenance ({path} is not there)")
+        return CommandResult(ok=True, headline=f"maintenance is over ({path} removed)")
+    return CommandResult(ok=True, headline=f"there was no maintenance ({path} is not there)")
 
 
-def _show(path: Path) -> Finding:
+def _show(path: Path) -> CommandResult:
     try:
         order = maintenance.read_file(path)
     except MaintenanceFileError as error:
-        return Finding(ok=False, headline=f"{error}. Remove it: maintenance off")
+        return CommandResult(ok=False, headline=f"{error}. Remove it: maintenance off")
     if order is None:
-        return Finding(ok=True, headline=f"no maintenance ({path} is not there)")
+        return CommandResult(ok=True, headline=f"no maintenance ({path} is not there)")
     if order.until <= datetime.now(UTC):
-        return Finding(ok=True, headline=f"no maintenance any more; it was: {_described(order)}")
-    return Finding(ok=True, headline=_described(order), more=[f"  file: {path}"])
+        return CommandResult(
+            ok=True, headline=f"no maintenance any more; it was: {_described(order)}"
+        )
+    return CommandResult(ok=True, headline=_described(order), more=[f"  file: {path}"])
 
 
 def _described(order: Maintenance) -> str:

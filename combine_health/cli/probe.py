@@ -1,4 +1,4 @@
-"""Ask a health endpoint of a running service, and say what is wrong and what to do."""
+"""Query a health endpoint of a running service; print what is wrong and what to do."""
 
 import argparse
 import json
@@ -9,9 +9,9 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from combine_health.checks.http_url import Exchange, HttpUrl, get, parse
+from combine_health.checks.http_url import HttpExchange, HttpUrl, get, parse
 from combine_health.checks.network import Deadline, explain
-from combine_health.cli.finding import Finding, InputError, sentence
+from combine_health.cli.result import CommandResult, InputError, sentence
 from combine_health.options import wait
 
 HELP = "ask a running service (exit 0 or 1), for Docker and Kubernetes"
@@ -21,7 +21,6 @@ DETAILS = "/health/detailed"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
     parser.add_argument(
         "url",
         nargs="?",
@@ -33,8 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> Finding:
-    """Ask, and where the answer is bad ask the details why."""
+def run(arguments: argparse.Namespace) -> CommandResult:
     url = arguments.url or f"http://127.0.0.1:{os.environ.get('PORT') or '8000'}/health/ready"
     try:
         seconds = wait(arguments.timeout)
@@ -43,8 +41,8 @@ def run(arguments: argparse.Namespace) -> Finding:
     return probe(url, Deadline(seconds))
 
 
-def probe(url: str, deadline: Deadline) -> Finding:
-    """What ``url`` answers. Raises `InputError` for one that cannot be asked."""
+def probe(url: str, deadline: Deadline) -> CommandResult:
+    """Query ``url``, and after a bad answer also the full status. Raises `InputError` for a bad URL."""
     try:
         target = parse(url)
     except ValueError as error:
@@ -54,26 +52,28 @@ def probe(url: str, deadline: Deadline) -> Finding:
     except (OSError, HTTPException, ValueError) as error:
         cause = _cause(error)
         remedy = HttpUrl.remedies.get(cause)
-        return Finding(ok=False, headline=sentence(f"{cause}: {target.shown}", remedy))
+        return CommandResult(ok=False, headline=sentence(f"{cause}: {target.shown}", remedy))
     body = _json(answer)
     status = body.get("status")
     said = status if isinstance(status, str) else f"HTTP {answer.status}"
     if 200 <= answer.status < 300:
         took = f" ({1000 * answer.seconds:.0f} ms)"
-        return Finding(ok=True, headline=", ".join([said, *_words(body)]) + took)
+        return CommandResult(ok=True, headline=", ".join([said, *_words(body)]) + took)
     if 300 <= answer.status < 400:
         headline = sentence(f"redirected: {target.shown}", HttpUrl.remedies["redirected"])
-        return Finding(ok=False, headline=headline)
+        return CommandResult(ok=False, headline=headline)
     if not isinstance(status, str):
         headline = f"wrong_status: {target.shown} answered HTTP {answer.status}"
-        return Finding(ok=False, headline=sentence(headline, HttpUrl.remedies["wrong_status"]))
+        return CommandResult(
+            ok=False, headline=sentence(headline, HttpUrl.remedies["wrong_status"])
+        )
     details = _details(url, deadline)
     if details is None:
         headline = sentence(
             ", ".join([said, *_words(body)]), f"See {DETAILS} of the service, or its log."
         )
-        return Finding(ok=False, headline=headline)
-    return Finding(ok=False, headline=_reason(said, details), more=_checks(details))
+        return CommandResult(ok=False, headline=headline)
+    return CommandResult(ok=False, headline=_reason(said, details), more=_checks(details))
 
 
 def _cause(error: Exception) -> str:
@@ -85,7 +85,7 @@ def _cause(error: Exception) -> str:
     return "bad_answer" if isinstance(error, HTTPException | ValueError) else "failed"
 
 
-def _json(answer: Exchange) -> Mapping[str, Any]:
+def _json(answer: HttpExchange) -> Mapping[str, Any]:
     try:
         body = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -98,7 +98,7 @@ def _words(body: Mapping[str, Any]) -> list[str]:
 
 
 def _details(url: str, deadline: Deadline) -> Mapping[str, Any] | None:
-    """The full status from the endpoint beside ``url``, if it is there and may be seen."""
+    """Fetch the full status from the same service, if it exists and may be seen."""
     parts = urlsplit(url)
     base, separator, _ = parts.path.rpartition("/health")
     if not separator:
@@ -109,7 +109,7 @@ def _details(url: str, deadline: Deadline) -> Mapping[str, Any] | None:
     try:
         body = _json(get(parse(beside), deadline, most=LARGEST, headers=headers))
     except (OSError, HTTPException, ValueError):
-        return None  # the answer that matters is known; this one would only have explained it
+        return None  # the probe's answer is known; the full status would only have explained it
     checks = body.get("checks")
     return body if isinstance(checks, dict) and "cause" in body else None
 

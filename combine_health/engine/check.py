@@ -1,4 +1,4 @@
-"""The declaration of one check, and what a check answers."""
+"""The declaration of a check, and the result that a check returns."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,23 +13,23 @@ CAUSE = pattern(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
 class Status(StrEnum):
-    """The state of one check. A check itself answers one of the first three."""
+    """The state of one check. A check itself returns one of the first three."""
 
     HEALTHY = "healthy"
-    DEGRADED = "degraded"  # works, with less than it should have; still ready
+    DEGRADED = "degraded"  # works with reduced capacity; still ready
     FAILING = "failing"
-    UNKNOWN = "unknown"  # the last result is too old to be believed
+    UNKNOWN = "unknown"  # the last result is too old to be trusted
     STARTING = "starting"  # no settled result yet
 
 
 @dataclass(frozen=True, slots=True)
 class HealthResult:
-    """What a check found.
+    """The result of one run of a check.
 
-    ``status`` is ``healthy``, ``degraded`` or ``failing``. ``cause`` is a stable code that remedies
-    are looked up by (letters, digits, ``_.-``; at most 64). ``detail`` is one sentence for people
-    and ``data`` holds typed fields; both are shortened and redacted before anything shows them.
-    Raises `ValueError` for another status or an odd cause.
+    ``status`` is ``healthy``, ``degraded`` or ``failing``. ``cause`` is a stable code by which
+    remedies are found (letters, digits, ``_.-``; at most 64 characters). ``detail`` is one sentence
+    for people and ``data`` holds typed fields; both are shortened and redacted before they are
+    shown. Raises `ValueError` for any other status or an invalid cause.
     """
 
     status: Status | Literal["healthy", "degraded", "failing"]
@@ -50,17 +50,17 @@ class HealthResult:
 
     @classmethod
     def healthy(cls, detail: str | None = None, **data: object) -> "HealthResult":
-        """All is well; ``data`` becomes the typed fields."""
+        """Everything works; ``data`` becomes the typed fields."""
         return cls(Status.HEALTHY, None, detail, data)
 
     @classmethod
     def degraded(cls, cause: str, detail: str | None = None, **data: object) -> "HealthResult":
-        """It works, with less than it should have."""
+        """It works with reduced capacity or reserves."""
         return cls(Status.DEGRADED, cause, detail, data)
 
     @classmethod
     def failing(cls, cause: str, detail: str | None = None, **data: object) -> "HealthResult":
-        """It does not work, because of ``cause``."""
+        """It does not work."""
         return cls(Status.FAILING, cause, detail, data)
 
 
@@ -73,17 +73,17 @@ LONGEST = 24 * 3600.0
 
 
 class CheckKind(StrEnum):
-    """What a check decides."""
+    """What the result of a check decides."""
 
     LIVE = "live"  # /health: only a restart of the process would help
     READY = "ready"  # /health/ready: whether requests should come here
-    STARTUP = "startup"  # as ready, until it has passed once; then it is not run again
+    STARTUP = "startup"  # like ready until it has passed once; then it is not run again
     INFO = "info"  # shown, decides nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check as declared; times are seconds.
+    """One declared check; times are in seconds.
 
     ``fall`` failures in a row make a healthy check failing, ``rise`` passes in a row make a failing
     check healthy again. ``words`` are the public words (good, bad) under the check's name in the
@@ -112,19 +112,19 @@ class Check:
 
     @property
     def expiry(self) -> float:
-        """Seconds after which a result is no longer believed.
+        """Seconds after which a result is no longer trusted.
 
-        Three intervals; a check that may run longer than its interval gets three time-outs, or a
-        slow but sound one would flicker.
+        Three intervals; three timeouts if these are longer, because otherwise a slow but healthy
+        check would alternate between healthy and unknown.
         """
         return 3 * max(self.interval, self.timeout)
 
     def remedy_for(self, cause: str | None) -> str | None:
-        """What to do about ``cause``."""
+        """Return what to do about ``cause``."""
         return self.remedies.get(cause or "", self.remedy)
 
     def _problems(self) -> list[str]:
-        given: Any = self  # declared in code that no type checker may have seen
+        given: Any = self  # declared by code that may not be type-checked
         found: list[str] = []
         if not (isinstance(given.name, str) and NAME.fullmatch(given.name)):
             found.append("the name must be 1 to 64 of a-z, 0-9, _ and -, beginning with a letter")

@@ -1,4 +1,4 @@
-"""Run one check function once, on a daemon thread, and make a result of whatever it does."""
+"""Run a check function on a daemon thread and turn whatever it does into a result."""
 
 import asyncio
 import inspect
@@ -23,16 +23,16 @@ IDLE_SECONDS = 60.0
 
 
 def report(error: BaseException) -> None:
-    """Say ``error`` as Python says what ends a thread: logging may be the very thing that broke."""
+    """Print ``error`` like an uncaught error of a thread; logging itself may be what failed."""
     args = (type(error), error, error.__traceback__, threading.current_thread())
     threading.excepthook(threading.ExceptHookArgs(args))
 
 
 class DaemonPool(Generic[Result]):
-    """As many threads as there are jobs at once, no more; an idle one ends after a minute.
+    """A pool of as many threads as there are concurrent jobs; idle threads end after a minute.
 
-    ``concurrent.futures`` will not do: its threads are joined at exit, so a hung job would hold the
-    process.
+    ``concurrent.futures`` is unsuitable: it joins its threads at exit, so a hung job would keep the
+    process from exiting.
     """
 
     def __init__(self) -> None:
@@ -40,9 +40,9 @@ class DaemonPool(Generic[Result]):
         self._idle: list[SimpleQueue[Job[Result]]] = []
 
     def submit(self, work: Callable[[], Result], done: Callable[[Result], None]) -> None:
-        """Run ``work`` on a thread and hand what it returns to ``done``. Neither may raise.
+        """Run ``work`` on a thread and pass its result to ``done``. Neither may raise.
 
-        Raises `RuntimeError` when the system gives no further thread.
+        Raises `RuntimeError` when the system cannot start another thread.
         """
         with self._lock:
             inbox = self._idle.pop() if self._idle else None
@@ -60,14 +60,14 @@ class DaemonPool(Generic[Result]):
                     if inbox in self._idle:
                         self._idle.remove(inbox)
                         return
-                continue  # chosen in this very moment: the job is on its way
+                continue  # `submit` has just taken this inbox: a job is about to arrive
             result = work()
-            # Idle before it says so, or the next job of the same check would start a second thread.
+            # Idle before `done`, or the next job of the same check would start a second thread.
             with self._lock:
                 self._idle.append(inbox)
             try:
                 done(result)
-            except Exception as error:  # noqa: BLE001 - reported; the thread is promised already
+            except Exception as error:  # noqa: BLE001 - reported; this thread is listed as idle
                 report(error)
             del work, done, result
 
@@ -97,12 +97,12 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 
 def run(check: Check, registry: Any, redactor: Redactor) -> HealthResult:
-    """Run the check and clean what it says, all in this thread. Never raises."""
+    """Run the check on this thread and redact its result. Never raises."""
     process = os.getpid()
     result = execute(check, registry)
     if os.getpid() != process:
-        # The check forked, and this is the child come back from it: a second copy of the service
-        # with its sockets. Only the parent goes on.
+        # The check forked and returned in the child, which is a second copy of the service with its
+        # sockets. Only the parent may continue.
         os._exit(1)
     try:
         return redactor.result(result)
@@ -112,10 +112,10 @@ def run(check: Check, registry: Any, redactor: Redactor) -> HealthResult:
 
 
 def execute(check: Check, registry: Any) -> HealthResult:
-    """Call the check in this thread. Never raises: raising is failing.
+    """Call the check on this thread. Never raises: an exception becomes a failing result.
 
-    ``None`` and ``True`` are healthy, ``False`` is failing, an awaitable is awaited (and cancelled
-    at the deadline), anything else is a fault of the check itself.
+    ``None`` and ``True`` are healthy and ``False`` is failing. An awaitable is awaited, and cancelled
+    at the deadline. Any other value is a fault of the check itself.
     """
     try:
         answer = check.function(registry)
@@ -141,10 +141,10 @@ def _interpret(answer: object) -> HealthResult:
 
 
 def describe(error: BaseException) -> str:
-    """The error in one line, with the file and line it comes from; not redacted yet."""
+    """Describe the error in one line with file and line number. The text is not redacted."""
     try:
         text = f"{type(error).__name__}: {error}".removesuffix(": ")
-    except Exception as broken:  # noqa: BLE001 - said in the text
+    except Exception as broken:  # noqa: BLE001 - reported in the text
         text = f"{type(error).__name__} (its text cannot be read: {type(broken).__name__})"
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
@@ -170,13 +170,13 @@ def _await(answer: Awaitable[Any], timeout: float) -> Any:
             runner.get_loop().set_default_executor(executor)
             return runner.run(bounded())
     finally:
-        # The run ends when its threads have ended, or a check that hangs in to_thread would leave
-        # one more behind at each interval.
+        # Wait for the threads, or a check that hangs in to_thread would leave one more thread behind
+        # at each interval.
         executor.shutdown(wait=True)
 
 
 class _DaemonExecutor(ThreadPoolExecutor):
-    """asyncio's default executor, on daemon threads: the stock one is joined at process exit."""
+    """An executor for asyncio on daemon threads; the default one is joined at process exit."""
 
     def __init__(self) -> None:
         super().__init__(max_workers=1)
@@ -190,7 +190,7 @@ class _DaemonExecutor(ThreadPoolExecutor):
                 return
             try:
                 future.set_result(fn(*args, **kwargs))
-            except BaseException as error:  # noqa: BLE001 - handed to who waits for the future
+            except BaseException as error:  # noqa: BLE001 - passed on through the future
                 future.set_exception(error)
 
         thread = Thread(target=work, name="health check (to_thread)", daemon=True)

@@ -1,7 +1,7 @@
-"""Telling the log and the plugins what happened, each on a thread of its own.
+"""Delivers events to the log and the plugins, to each on a thread of its own.
 
-Whoever tells never waits: a listener that hangs, or a log handler that blocks, delays its own
-events alone, and an exception ends nothing but the call that raised it.
+The sender never waits. A listener that hangs, or a log handler that blocks, delays only its own
+events, and an exception affects only the call that raised it.
 """
 
 import logging
@@ -19,12 +19,12 @@ log = logging.getLogger("combine_health")
 
 Event: TypeAlias = Change | CheckRun
 
-LIMIT = 1000  # events that wait for one listener; further ones are dropped and counted
+LIMIT = 1000  # events queued for one listener; further ones are dropped and counted
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who listens, to what, and the function to call with it."""
+    """A listener: its name, the type of event it receives, and the function to call."""
 
     name: str
     event: type[Change] | type[CheckRun]
@@ -32,7 +32,7 @@ class Listener:
 
 
 class Outbox:
-    """Hands events to one listener, in order. Its thread ends after a minute without any."""
+    """Delivers events to one listener in order. Its thread ends after a minute without events."""
 
     def __init__(self, listener: Listener, redactor: Redactor) -> None:
         self.listener = listener
@@ -43,13 +43,13 @@ class Outbox:
         reset_after_fork(self)
 
     def reset(self) -> None:
-        """Begin afresh in the child of a fork."""
+        """Start afresh in the child of a fork."""
         self._lock = Lock()
         self._waiting: SimpleQueue[Event] = SimpleQueue()
         self._alive = False
 
     def put(self, event: Event) -> None:
-        """Have ``event`` delivered soon. Never blocks, never raises."""
+        """Queue ``event`` for delivery. Never blocks and never raises."""
         if not isinstance(event, self.listener.event):
             return
         if self._waiting.qsize() >= LIMIT:
@@ -63,7 +63,7 @@ class Outbox:
         try:
             name = f"health: {self.listener.name}"
             Thread(target=self._deliver, name=name, daemon=True).start()
-        except RuntimeError as error:  # the system gives no thread; the next event tries again
+        except RuntimeError as error:  # no thread could be started; the next event tries again
             self._alive = False
             report(error)
 
@@ -79,7 +79,7 @@ class Outbox:
                 continue
             try:
                 self.listener.call(event)
-            except BaseException as error:  # noqa: BLE001 - said; the next event is delivered
+            except BaseException as error:  # noqa: BLE001 - logged; the next event is delivered
                 self.errors += 1
                 self._say(error)
 
@@ -87,7 +87,7 @@ class Outbox:
         text = self._redactor.text(describe(error))
         try:
             log.error("health listener %s: %s", self.listener.name, text)
-        except Exception as broken:  # noqa: BLE001 - the log may be the very listener that broke
+        except Exception as broken:  # noqa: BLE001 - the log may be the listener that failed
             report(broken)
 
 
@@ -99,32 +99,30 @@ class Outboxes:
         self._all = [Outbox(Listener("log", Change, log_change), redactor)]
 
     def add(self, listener: Listener) -> None:
-        """Add a listener."""
         self._all.append(Outbox(listener, self._redactor))
 
     def tell(self, events: Sequence[Event]) -> None:
-        """Hand ``events`` on; never blocks."""
+        """Queue ``events`` for all listeners; never blocks."""
         for outbox in self._all:
             for event in events:
                 outbox.put(event)
 
     @property
     def dropped(self) -> int:
-        """How many events a listener was too slow for."""
+        """The number of events dropped because a listener was too slow."""
         return sum(outbox.dropped for outbox in self._all)
 
     @property
     def errors(self) -> int:
-        """How many calls of listeners have raised."""
+        """The number of listener calls that raised."""
         return sum(outbox.errors for outbox in self._all)
 
     def names(self) -> Iterable[str]:
-        """Who listens."""
         return [outbox.listener.name for outbox in self._all]
 
 
 def log_change(change: Event) -> None:
-    """One line for each transition: what, why, and what to do."""
+    """Log one line per transition: what changed, why, and what to do."""
     assert isinstance(change, Change)
     what = "service" if change.check is None else f"check {change.check}"
     if change.after == "healthy":
@@ -143,8 +141,8 @@ def log_change(change: Event) -> None:
 
 
 def _level(change: Change) -> int:
-    if change.after == "draining":  # which somebody ordered
+    if change.after == "draining":  # an operator or the platform ordered it
         return logging.INFO
-    # Requests are turned away; a check alone, or a service that is degraded, need not do that.
+    # An unavailable service rejects requests; a failing check or a degraded service need not.
     down = change.check is None and change.after == "unavailable"
     return logging.ERROR if down else logging.WARNING

@@ -1,8 +1,8 @@
-"""The maintenance file: an operator takes the service out of rotation, with reason and end.
+"""The maintenance file, with which an operator takes the service out of rotation.
 
 It holds ``{"reason": text, "owner": text, "until": time}``, the time in ISO 8601 with its offset.
-Every process that can read the file obeys it, so it is in force on a whole machine, or wherever a
-shared volume reaches. After ``until`` it is over, whether somebody removes the file or not.
+Every process that can read the file obeys it, so it applies to a whole machine, or to all machines
+that share the volume. Maintenance ends at ``until`` even if the file is still there.
 """
 
 import json
@@ -24,12 +24,12 @@ LARGEST = 64 * 1024  # bytes
 
 
 class MaintenanceFileError(Exception):
-    """The file is there and cannot be used; the message says why. It is not obeyed."""
+    """The file exists but cannot be used, so it is ignored; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Maintenance:
-    """Why the service is out of rotation, who says so, and when that ends (with time zone)."""
+    """The reason, the person who ordered it, and the end (with time zone)."""
 
     reason: str
     owner: str
@@ -37,15 +37,15 @@ class Maintenance:
 
 
 def default_file() -> Path:
-    """Where the file is without the setting: in the system's temporary folder."""
+    """The path without the setting: in the system's temporary folder."""
     return Path(tempfile.gettempdir()) / FILE_NAME
 
 
 def read_file(path: Path) -> Maintenance | None:
-    """What the file says; ``None`` where there is none. Whether it is over is not looked at.
+    """Read the file; returns ``None`` if there is none. The order may be over already.
 
-    Raises `MaintenanceFileError` for one that is no such file, or that a stranger wrote: the
-    temporary folder is open to everybody, so it must belong to this process's user or to root.
+    Raises `MaintenanceFileError` if the content is invalid, or if the file belongs to neither this
+    process's user nor root: everybody can write to the temporary folder.
     """
     try:
         with path.open("rb") as file:
@@ -75,7 +75,7 @@ def read_file(path: Path) -> Maintenance | None:
 
 
 def write_file(path: Path, maintenance: Maintenance) -> None:
-    """Put the file there in one step; a reader never sees half of it. Raises `OSError`."""
+    """Write the file atomically; a reader never sees half of it. Raises `OSError`."""
     said = {
         "reason": maintenance.reason,
         "owner": maintenance.owner,
@@ -88,7 +88,7 @@ def write_file(path: Path, maintenance: Maintenance) -> None:
             json.dump(said, file)
             file.flush()
             os.fsync(file.fileno())
-        written.chmod(0o644)  # root may write it for a service that runs as somebody else
+        written.chmod(0o644)  # root may write it for a service that runs as another user
         written.replace(path)
     except BaseException:
         written.unlink(missing_ok=True)
@@ -96,7 +96,7 @@ def write_file(path: Path, maintenance: Maintenance) -> None:
 
 
 def remove_file(path: Path) -> bool:
-    """End the maintenance; returns whether there was a file. Raises `OSError`."""
+    """Remove the file; returns whether there was one. Raises `OSError`."""
     try:
         path.unlink()
     except FileNotFoundError:
@@ -115,11 +115,11 @@ _Signature = tuple[int, int, int]
 @dataclass(frozen=True, slots=True)
 class _Order:
     maintenance: Maintenance
-    ends: float  # monotonic: from here on a wall clock that jumps neither prolongs nor ends it
+    ends: float  # monotonic, so that a jump of the wall clock neither prolongs nor ends it
 
 
 class MaintenanceWatch:
-    """What the file said when it was last looked at."""
+    """Reads the file in the background, so that reading the state of the service needs no I/O."""
 
     def __init__(
         self, path: Path, clock: Clock, redactor: Redactor, changed: Callable[[], None]
@@ -131,7 +131,7 @@ class MaintenanceWatch:
         self._seen: _Signature | None = None
         self._order: _Order | None = None
         self.problem: str | None = None
-        """Why the file that is there is not obeyed."""
+        """Why the existing file is ignored."""
 
     def order(self, now: float) -> Maintenance | None:
         """The maintenance in force at the monotonic time ``now``."""
@@ -144,7 +144,7 @@ class MaintenanceWatch:
         return self._order.ends if self._order is not None else inf
 
     def look(self, _registry: object = None) -> HealthResult:
-        """Read the file if it is another one than last time."""
+        """Read the file if it has changed since the last look."""
         signature = self._signature()
         if signature != self._seen:
             self._read()
@@ -157,7 +157,7 @@ class MaintenanceWatch:
         except FileNotFoundError:
             return None
         except OSError:
-            return 0, 0, 0  # reading it says why
+            return 0, 0, 0  # reading the file will report the error
         return status.st_ino, status.st_mtime_ns, status.st_size
 
     def _read(self) -> None:

@@ -1,4 +1,4 @@
-"""Loading plugins, so that one which is broken becomes a failing check and hides no other."""
+"""Loads plugins. A broken plugin becomes a failing check and does not affect the others."""
 
 import logging
 import re
@@ -29,8 +29,8 @@ LISTENED: tuple[tuple[str, type[Change] | type[CheckRun], str], ...] = (
 class Plugins:
     """The plugins of one application.
 
-    ``register`` is the directive that checks are declared with: through it plugins get conflict
-    detection, override by the application and introspection.
+    ``register`` is the directive ``add_health_check``. It gives plugins conflict detection, lets the
+    application override their checks, and makes these introspectable.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class Plugins:
         self._manager.add_hookspecs(hookspecs)
         for name in blocked:
             self._manager.set_blocked(name)
-        # Historic: each plugin added later is called as it is added, alone.
+        # Historic: a plugin that is added later is called at that moment, and only that plugin.
         self._manager.hook.combine_health_register_checks.call_historic(
             kwargs={"register": register, "settings": settings}
         )
 
     def load_entry_points(self) -> None:
-        """Add every installed plugin that is not blocked."""
+        """Add every installed plugin that is not disabled."""
         for point in entry_points(group=GROUP):
             if self._manager.is_blocked(point.name):
                 continue
@@ -67,8 +67,8 @@ class Plugins:
     def add(self, plugin: Any, name: str | None = None) -> None:
         """Add one plugin: a module or an object with hook implementations.
 
-        Raises `ConfigurationError` for a plugin that does not fit: its hook takes arguments that do
-        not exist, or it is added twice.
+        Raises `ConfigurationError` if a hook takes arguments that do not exist, or if the plugin is
+        added twice.
         """
         name = name or self._manager.get_canonical_name(plugin)
         if self._manager.has_plugin(name):
@@ -94,7 +94,7 @@ class Plugins:
             ) from error
 
     def listeners(self) -> list[Listener]:
-        """What the plugins listen to, each by itself: one that is slow must not delay others."""
+        """One listener per plugin and hook, because a slow plugin must not delay the others."""
         found = []
         for hook, event, argument in LISTENED:
             implementations = getattr(self._manager.hook, hook).get_hookimpls()
@@ -116,7 +116,7 @@ class Plugins:
         self._register(
             name,
             lambda _registry: result,
-            critical=False,  # the service works; its monitoring lacks a part
+            critical=False,  # the service works; only a part of its monitoring is missing
             remedy=f"Mend or uninstall the plugin {plugin}, or name it in"
             " combine_health.disabled_plugins.",
         )

@@ -1,7 +1,7 @@
-"""What the probes say: the one place that decides the answers of /health, ready and startup.
+"""Decides the answers of the probes /health, /health/ready and /health/startup.
 
-A `Probe` is what is to be said; `plain` says it in the words of the runbook, and
-`combine_health.health_json` in those of application/health+json.
+A `Probe` is the content of an answer. `plain` renders it in the words of the runbook, and
+`combine_health.endpoints.health_json` renders it as application/health+json.
 """
 
 import json
@@ -17,12 +17,12 @@ from combine_health.engine.state import Reading
 from combine_health.engine.verdict import Circumstances, ServiceStatus, Verdict, judge
 
 JSON = "application/json"
-RETRY = 2  # seconds, where no check's interval says when to ask again
+RETRY = 2  # seconds until the next try, if no check's interval suggests another value
 LONGEST_RETRY = 30
 
 
 class Grade(StrEnum):
-    """How a probe, or a check, stands: the three words of application/health+json."""
+    """The result of a probe or a check: the three words of application/health+json."""
 
     PASS = "pass"  # noqa: S105 - no password
     WARN = "warn"
@@ -40,7 +40,7 @@ class ProbeAnswer:
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """All headers but Content-Length, Date and those of the connection."""
+        """All headers except Content-Length, Date and those of the connection."""
         headers = [
             ("Content-Type", self.content_type),
             ("Cache-Control", "no-store"),
@@ -57,7 +57,7 @@ NO_SNAPSHOT: Snapshot = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a probe is told: a word, how grave it is, and the checks that are public in it."""
+    """The content of an answer: a word, its grade, and the checks that it shows."""
 
     status: str
     grade: Grade
@@ -69,16 +69,16 @@ class Probe:
 
     @property
     def code(self) -> int:
-        """The HTTP status."""
+        """The HTTP status code."""
         return 503 if self.grade is Grade.FAIL else 200
 
     def naming(self, readings: Iterable[Reading]) -> "Probe":
-        """The same, with these checks named."""
+        """Return a copy that names these checks."""
         return replace(self, named=tuple(readings))
 
 
 def live(readings: Iterable[Reading], circumstances: Circumstances) -> Probe:
-    """``/health``: 503 while a critical ``live`` check fails, or no worker thread moves."""
+    """``/health``: 503 while a critical ``live`` check fails or no worker thread makes progress."""
     dead = [
         one.check
         for one in readings
@@ -113,13 +113,13 @@ def startup(readings: Iterable[Reading]) -> Probe:
 
 
 def asked(reading: Reading) -> Reading:
-    """``reading`` of a check that was asked for by name: whoever asks wants to know, so it counts."""
+    """Make the check of ``reading`` critical, because the client asked for it by name."""
     kind = CheckKind.READY if reading.check.kind is CheckKind.INFO else reading.check.kind
     return replace(reading, check=replace(reading.check, critical=True, kind=kind))
 
 
 def plain(probe: Probe) -> ProbeAnswer:
-    """The words of the runbook."""
+    """Render the answer in the words of the runbook."""
     body: dict[str, Json] = {"status": probe.status}
     body.update({one.check.name: word_of(one) for one in probe.spoken})
     if probe.named:
@@ -143,14 +143,14 @@ def answer_probes(
 
 
 def grade_of(status: ServiceStatus) -> Grade:
-    """How grave the state of the service is."""
+    """Return the grade for the state of the service."""
     if status.ready:
         return Grade.PASS if status is ServiceStatus.HEALTHY else Grade.WARN
     return Grade.FAIL
 
 
 def word_of(one: Reading) -> str:
-    """The public word of a check that has words."""
+    """Return the public word of a check that declares ``words``."""
     assert one.check.words is not None
     good, bad = one.check.words
     if one.passing:
@@ -159,7 +159,7 @@ def word_of(one: Reading) -> str:
 
 
 def encode(body: Mapping[str, Json]) -> bytes:
-    """``body`` as the bytes of a JSON document."""
+    """Return ``body`` as JSON."""
     return json.dumps(body, allow_nan=False).encode()
 
 

@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 
 from combine_health.checks.http_url import parse
 from combine_health.checks.tls_expiry import CertificateError, certificates, validity
-from combine_health.cli import MOST_BYTES, render
-from combine_health.cli.finding import Finding, InputError
 from combine_health.cli.maintenance import LONGEST, duration
+from combine_health.cli.result import MOST_BYTES, CommandResult, InputError, render
 
 
 def outcome(function, given):
@@ -61,7 +60,7 @@ def test_a_text_holds_certificates_or_not(text):
 @settings(deadline=None)
 @given(st.text(max_size=5000), st.lists(st.text(max_size=3000), max_size=60))
 def test_what_is_printed_fits_into_what_docker_keeps(headline, more):
-    text = render(Finding(ok=False, headline=headline, more=more))
+    text = render(CommandResult(ok=False, headline=headline, more=more))
     assert len(text.encode("ascii", "backslashreplace")) <= MOST_BYTES
     assert len(text.encode()) <= MOST_BYTES
     assert "\x1b" not in text
