@@ -14,11 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psycopg2
 from jinja2 import TemplateError
-from procrastinate.exceptions import ConnectorException
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.lines import render_prompt
@@ -32,6 +28,7 @@ from combine_core.llm import (
 )
 from combine_core.observe.context import working_at
 from combine_core.observe.provider_calls import provider_call
+from combine_core.postgres.diagnosis import is_database_fault
 from combine_core.runs import claim as claims
 from combine_core.runs import journal
 from combine_core.runs.answer import UnusableAnswer, parse_answer, repair_prompt
@@ -53,23 +50,6 @@ DATABASE_PATIENCE_S = 300.0
 MAX_ERRORS = 3
 FIRST_RETRY_S = 5.0
 RETRY_FACTOR = 4.0
-# SQLSTATEs, PostgreSQL's appendix A: connection, conflict, resources (disk, memory, connections), not in
-# this state (lock), operator's intervention, system error, corrupted; read-only; and a schema or rights
-# that are not what this code needs (a migration is missing or running).
-_DATABASE_FAULTS = (
-    "08",
-    "40",
-    "53",
-    "55",
-    "57",
-    "58",
-    "XX",
-    "25006",
-    "28",
-    "42P01",
-    "42703",
-    "42501",
-)
 # For runners that no application's settings describe.
 SLOW_PROVIDER_MS = 30_000
 
@@ -294,25 +274,6 @@ class StepRunner:
                 if self._stopping.wait(delay):
                     raise
                 delay = min(delay * 2, 5.0)
-
-
-def is_database_fault(error: BaseException) -> bool:
-    """Whether the database is away, busy, full or not as this code needs it: the step is not to blame."""
-    if isinstance(error, ConnectorException) and error.__cause__ is not None:
-        # Procrastinate's, around what the driver raised while a job was written.
-        return is_database_fault(error.__cause__)
-    if isinstance(error, PoolTimeout):
-        return True
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or (
-            error.orig is not None and is_database_fault(error.orig)
-        )
-    if not isinstance(error, psycopg2.Error):
-        return False
-    if error.pgcode is None:
-        # While it connects, or when the connection is cut, the driver has no code.
-        return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
-    return error.pgcode.startswith(_DATABASE_FAULTS)
 
 
 def _place_of(error: BaseException) -> str:

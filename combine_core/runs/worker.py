@@ -20,8 +20,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.database import make_engine, make_sessions
 from combine_core.llm import ProviderRegistry
+from combine_core.postgres.diagnosis import is_database_fault
 from combine_core.runs.claim import adopt_orphans, hand_back
-from combine_core.runs.execute import SLOW_PROVIDER_MS, StepRunner, is_database_fault
+from combine_core.runs.execute import SLOW_PROVIDER_MS, StepRunner
 from combine_core.runs.jobs import QUEUE, TASK
 from combine_core.settings.core import CoreSettings
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import psycopg
 import psycopg2
 import sqlalchemy.exc
+from procrastinate.exceptions import ConnectorException
 
 from combine_core.postgres.diagnosis.causes import Cause, Diagnosis
 
@@ -152,6 +153,9 @@ def is_database_fault(error: BaseException) -> bool:
 
     Such an error says nothing about the work that met it: the same work may succeed later.
     """
+    if isinstance(error, ConnectorException) and error.__cause__ is not None:
+        # Procrastinate wraps what the driver raises while it writes a job.
+        return is_database_fault(error.__cause__)
     if isinstance(error, sqlalchemy.exc.TimeoutError):
         return True
     if isinstance(error, sqlalchemy.exc.DBAPIError):

@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.llm import Completion, CompletionRequest, ProviderRegistry
+from combine_core.postgres.diagnosis import is_database_fault
 from combine_core.runs import Run, RunState, Step, StepState
 from combine_core.runs import execute as execute_module
 from combine_core.runs.claim import (
@@ -26,7 +27,7 @@ from combine_core.runs.claim import (
     hand_back,
     report_late_end,
 )
-from combine_core.runs.execute import MAX_ERRORS, StepRunner, is_database_fault
+from combine_core.runs.execute import MAX_ERRORS, StepRunner
 from combine_core.settings.core import CoreSettings
 from tests.functional.runs.conftest import StartRun
 from tests.functional.runs.test_worker import (
