@@ -21,7 +21,7 @@ from pyramid.tweens import EXCVIEW, INGRESS
 
 from combine_core.observe.context import HEADER, USER_KEY, request_id
 from combine_core.observe.logs import JsonFormatter, TextFormatter, configure_logging
-from combine_core.observe.redaction import Redactor
+from combine_core.observe.redaction import LogRedactor
 from combine_core.observe.tween import request_tween_factory
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ __all__ = [
     "HEADER",
     "USER_KEY",
     "JsonFormatter",
-    "Redactor",
+    "LogRedactor",
     "TextFormatter",
     "configure_logging",
     "includeme",

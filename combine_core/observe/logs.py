@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pythonjsonlogger.json import JsonFormatter as LibraryJsonFormatter
 
 from combine_core.observe.context import current_work
-from combine_core.observe.redaction import Redactor
+from combine_core.observe.redaction import LogRedactor
 from combine_core.settings.core import CoreSettings, LogFormat
 
 OURS = "combine"
@@ -36,7 +36,7 @@ _VISIBLE = {
 }
 
 # One for the process, as the handlers are: no application may log the secrets of another.
-REDACTOR = Redactor()
+REDACTOR = LogRedactor()
 
 
 class RequestFilter(logging.Filter):

@@ -1,4 +1,7 @@
-"""Keeps secrets out of log lines: the configured values, user parts of URLs, bearer tokens."""
+"""Keeps secrets out of log lines: the configured values, user parts of URLs, bearer tokens.
+
+combine_health, which works without this package, masks the results of health checks by itself.
+"""
 
 import json
 import re
@@ -26,7 +29,7 @@ _PATTERNS = (
 )
 
 
-class Redactor:
+class LogRedactor:
     """Masks secrets in texts. Knows the values added to it, and what secrets look like."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:

@@ -1,7 +1,7 @@
-"""Free text leaves through here: shortened, and without secrets.
+"""Shortens the texts of checks and keeps secrets out of them, before anything else sees them.
 
-Three nets, because each has holes: the registered secret *values* (the only sure one), the user
-part of URLs, and ``password=`` and its like in connection strings.
+It masks registered secret *values*, the user part of URLs, and ``password=`` and the like in
+connection strings. Only the first is reliable; the other two catch what was not registered.
 """
 
 import re
@@ -20,7 +20,7 @@ DATA_TEXT_LIMIT = 200  # characters of one text in data
 ITEMS_LIMIT = 200  # entries of data, at all depths together
 DEPTH_LIMIT = 4
 SHORTEST_SECRET = 4  # anything shorter would mask half of every sentence
-_SCAN_LIMIT = 8 * 1024  # characters looked at; the rest is dropped unread
+_SCAN_LIMIT = 8 * 1024  # characters; the rest is dropped unread
 
 _PAIR = re.compile(
     r"""(?ix)
@@ -34,7 +34,7 @@ _WORD = re.compile(r"\S+")
 
 
 class Redactor:
-    """Masks secrets in text and data; knows the values that were registered with `add`."""
+    """Masks secrets in the texts and data of checks: registered values, and what looks like one."""
 
     def __init__(self) -> None:
         self._forms: set[str] = set()
@@ -60,12 +60,12 @@ class Redactor:
         return known
 
     def text(self, value: str, limit: int = TEXT_LIMIT) -> str:
-        """``value`` in one line, masked, at most ``limit`` characters."""
+        """Return ``value`` in one line, masked, with at most ``limit`` characters."""
         cut = len(value) > _SCAN_LIMIT
         text = value[:_SCAN_LIMIT]
         if self._values is not None:
             text = self._values.sub(MASK, text)
-            if cut:  # half a secret may stand at the end, where no form of it matches
+            if cut:  # a secret cut in half at the end would match no form
                 text = text[: -self._longest]
         text = _WORD.sub(_mask_user_part, text)
         text = _PAIR.sub(rf"\g<key>{MASK}", text)
@@ -75,14 +75,14 @@ class Redactor:
         return text if len(text) <= limit else text[: limit - 1] + "…"
 
     def prose(self, value: str | None) -> str | None:
-        """A longer text of a developer, such as a remedy: left as it is unless it must be masked."""
+        """Return a developer's longer text, such as a remedy, unchanged unless it holds a secret."""
         if value is None:
             return None
         clean = self.text(value, PROSE_LIMIT)
         return value if clean == " ".join(value.split()) else clean
 
     def result(self, result: HealthResult) -> HealthResult:
-        """``result`` with its free text and data cleaned."""
+        """Return ``result`` with its texts and data masked."""
         detail = None if result.detail is None else self.text(str(result.detail))
         cause = result.cause
         if cause is not None and self.text(cause) != cause:
@@ -90,7 +90,7 @@ class Redactor:
         return HealthResult(result.status, cause, detail, self.data(result.data))
 
     def data(self, value: Mapping[str, object]) -> dict[str, Json]:
-        """``value`` as JSON: masked and shortened; what JSON cannot say becomes its type's name."""
+        """Return ``value`` as JSON, masked and shortened; other types become the type's name."""
         walked = self._walk(value, 0, count())
         return walked if isinstance(walked, dict) else {}
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from combine_core.observe.redaction import Redactor
+from combine_core.observe.redaction import LogRedactor
 
 
 @pytest.mark.parametrize(
@@ -34,31 +34,31 @@ from combine_core.observe.redaction import Redactor
     ],
 )
 def test_what_looks_like_a_secret(text, clean):
-    assert Redactor().text(text) == clean
+    assert LogRedactor().text(text) == clean
 
 
 def test_configured_values_in_every_form():
     secret = 'pä/ss"w\\ord\n+end'
-    redactor = Redactor([secret])
+    redactor = LogRedactor([secret])
     for form in (secret, quote(secret, safe=""), repr(secret), json.dumps(secret)):
         assert "ss" not in redactor.text(f"before {form} after"), form
 
 
 def test_a_short_secret_is_masked_as_a_word_only():
-    redactor = Redactor(["combine"])
+    redactor = LogRedactor(["combine"])
     assert (
         redactor.text("user combine, combine_core, combined") == "user ***, combine_core, combined"
     )
-    assert Redactor(["abc"]).text("abc") == "abc"
+    assert LogRedactor(["abc"]).text("abc") == "abc"
 
 
 def test_the_longer_of_two_secrets_is_masked_whole():
-    redactor = Redactor(["sk-ant-1234567890", "sk-ant-1234567890-more"])
+    redactor = LogRedactor(["sk-ant-1234567890", "sk-ant-1234567890-more"])
     assert redactor.text("key sk-ant-1234567890-more") == "key ***"
 
 
 def test_secrets_may_be_added_later():
-    redactor = Redactor()
+    redactor = LogRedactor()
     redactor.add(["first-secret-1"])
     redactor.add(["second-secret-2"])
     assert redactor.text("first-secret-1 second-secret-2") == "*** ***"
@@ -70,7 +70,7 @@ class Odd:
 
 
 def test_values_for_json():
-    redactor = Redactor(["sk-ant-1234567890"])
+    redactor = LogRedactor(["sk-ant-1234567890"])
     value = {
         "text": "sk-ant-1234567890",
         "sk-ant-1234567890": [1, 2.5, True, None, ("sk-ant-1234567890",)],
@@ -90,10 +90,10 @@ def test_values_for_json():
 @given(before=st.text(max_size=20), after=st.text(max_size=20), secret=st.text(min_size=12))
 @settings(deadline=None)
 def test_a_long_secret_never_leaves(before, after, secret):
-    assert secret not in Redactor([secret]).text(f"{before}{secret}{after}").replace("***", "\0")
+    assert secret not in LogRedactor([secret]).text(f"{before}{secret}{after}").replace("***", "\0")
 
 
 def test_a_long_line_takes_no_long_time():
     # Linear: a pattern that backtracks would not come back within the life of a test run.
     line = "a://" * 20_000 + "password=" * 5_000 + "bearer " * 5_000
-    assert Redactor(["x" * 40]).text(line)
+    assert LogRedactor(["x" * 40]).text(line)
