@@ -69,8 +69,8 @@ class HealthSettings:
     behind_proxy: bool = option(
         "bool",
         flag,
-        "Whether all clients come through a proxy. Then a private address is local only as the"
-        " proxy names it in X-Forwarded-For, so the server must trust it (trusted_proxy).",
+        "Whether all clients come through a proxy. Then a client counts as local only by the address"
+        " in X-Forwarded-For, so the server must trust the proxy (trusted_proxy).",
         False,
     )
     metrics: str = option(
@@ -110,30 +110,29 @@ class HealthSettings:
     saturated_after: float = option(
         "seconds",
         wait,
-        "Not ready once all worker threads of the server have been busy, with requests waiting, for"
-        " so long.",
+        "Not ready after all worker threads have been busy, with requests waiting, for this time.",
         60.0,
     )
     stuck_after: float = option(
         "seconds",
         wait,
-        "Not alive once requests wait and no worker thread has finished one for so long.",
+        "Not alive after requests have waited for this time without any being finished.",
         600.0,
     )
     overrides: Mapping[tuple[str, str], Any] = field(default_factory=dict)
-    """What ``combine_health.check.NAME.timeout`` and such say, by ``(NAME, "timeout")``."""
+    """The values of ``combine_health.check.NAME.timeout`` etc., by ``(NAME, "timeout")``."""
     built_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What ``combine_health.check.NAME.use`` and the options beside it say, by ``NAME``."""
+    """The values of ``combine_health.check.NAME.use`` and its options, by ``NAME``."""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What ``combine_health.group.NAME`` says, by the name."""
+    """The values of ``combine_health.group.NAME``, by ``NAME``."""
 
     @property
     def maintenance_path(self) -> Path:
-        """Where the maintenance file is, if there is one."""
+        """The path of the maintenance file, which may not exist."""
         return self.maintenance_file or default_file()
 
     def overrides_of(self, name: str) -> dict[str, Any]:
-        """The overrides for the check ``name``: timeout, interval, fall, rise, critical."""
+        """Return the overrides for the check ``name``: timeout, interval, fall, rise, critical."""
         return {
             setting: value
             for (check, setting), value in self.overrides.items()
@@ -143,7 +142,7 @@ class HealthSettings:
 
 @dataclass(frozen=True, slots=True)
 class CheckOverrides:
-    """What an operator may change about any check: ``combine_health.check.NAME.timeout``, ..."""
+    """What an operator may change in any check: ``combine_health.check.NAME.timeout``, ..."""
 
     timeout: float = option("seconds", seconds, "Time after which a run counts as failed.")
     interval: float = option("seconds", seconds, "Time from one run to the next.")
@@ -153,7 +152,7 @@ class CheckOverrides:
 
 
 def in_variable(name: str) -> str:
-    """``name`` as it stands in the name of an environment variable."""
+    """Return ``name`` in the form that environment variables use."""
     return re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
@@ -187,7 +186,7 @@ SERVER_OWN = (
         "PORT",
         "int",
         8000,
-        "Port that the server listens on, wherever LISTEN names none.",
+        "Port that the server listens on if LISTEN names none.",
         str.strip,
         SERVER,
     ),
@@ -196,7 +195,7 @@ SERVER_OWN = (
         VARIABLE_PREFIX + "DRAIN_SECONDS",
         "seconds",
         5.0,
-        "After SIGTERM: serve on for so long, not ready, so that balancers look away.",
+        "After SIGTERM, the server stays up but not ready for this time, so that balancers notice.",
         wait_or_none,
         SERVER,
     ),
@@ -205,7 +204,7 @@ SERVER_OWN = (
         VARIABLE_PREFIX + "STOP_TIMEOUT",
         "seconds",
         30.0,
-        "After that: the longest time for requests that are being worked on.",
+        "After that, the longest time that requests in progress may take.",
         wait_or_none,
         SERVER,
     ),
@@ -214,7 +213,7 @@ SERVER_OWN = (
         VARIABLE_PREFIX + "QUEUE_LIMIT",
         "int",
         None,
-        "Requests that may wait for a worker thread; 100 a thread if not set. Those beyond get 503.",
+        "Requests that may wait for a worker thread (default: 100 per thread); further ones get 503.",
         positive,
         SERVER,
     ),
@@ -223,8 +222,8 @@ SERVER_OWN = (
         VARIABLE_PREFIX + "TRUSTED_PROXY",
         "addresses, networks, names",
         (),
-        "The balancers whose X-Forwarded-For, -Host and -Proto are believed; from anybody else they"
-        " are dropped. * believes everybody.",
+        "The proxies whose X-Forwarded-For, -Host and -Proto are trusted; from other clients these"
+        " headers are dropped. * trusts every client.",
         parse_proxies,
         SERVER,
     ),

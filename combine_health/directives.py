@@ -1,4 +1,4 @@
-"""The directives of ``config`` by which an application and its add-ons declare checks."""
+"""The directives of ``config`` with which an application and its add-ons declare checks."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -42,11 +42,11 @@ def add_health_check(
     groups: Iterable[str] = (),
     endpoints: Iterable[str] = (),
 ) -> None:
-    """Declare a check; see `combine_health.check.Check` for what the arguments mean.
+    """Declare a check; `combine_health` and `combine_health.engine.check.Check` explain the arguments.
 
     ``check`` is ``check(registry) -> HealthResult | bool | None``, plain or ``async``, or its
-    dotted name. Raises `ConfigurationError` naming every fault of the declaration, and once the
-    application is made.
+    dotted name. Raises `ConfigurationError` that names every fault of the declaration, or if the
+    application has been made.
     """
     health = health_of(config.registry)
     health.still_open(f"health check {name!r}")
@@ -91,27 +91,27 @@ def add_health_check(
 
 
 def _own_secrets(function: object) -> tuple[str, ...]:
-    """A check may carry along what must be masked, such as the password in its URL."""
+    """A check may define secrets that must be masked, such as the password in its URL."""
     own = getattr(function, "secrets", None)
     return own if isinstance(own, tuple) else ()
 
 
 def _own_remedies(function: object) -> Mapping[str, str]:
-    """A check may carry its remedies along, as the built-in ones do."""
+    """A check may define its remedies, as the built-in ones do."""
     own = getattr(function, "remedies", None)
     return own if isinstance(own, Mapping) else {}
 
 
 def _listed(given: Iterable[str]) -> tuple[str, ...]:
-    """One text is one name, and not the names of its letters."""
+    """Treat a single string as one name, not as a sequence of letters."""
     return (given,) if isinstance(given, str) else tuple(given)
 
 
 def add_health_section(config: Any, name: str, section: Callable[[Any], Any] | str) -> None:
-    """Add ``name`` to the body of ``/health/detailed``: what ``section(registry)`` returns.
+    """Add the section ``name`` to the body of ``/health/detailed``.
 
-    That must be JSON. It is called at the request, so it must only read memory. ``version`` and
-    ``environment`` may be given this way too.
+    ``section(registry)`` returns its JSON value. It is called during the request, so it must only
+    read memory. ``version`` and ``environment`` may be defined this way too.
     """
     health = health_of(config.registry)
     health.still_open(f"health section {name!r}")
@@ -132,16 +132,16 @@ def add_health_section(config: Any, name: str, section: Callable[[Any], Any] | s
 
 
 def add_health_secret(config: Any, value: str | None) -> None:
-    """Make sure that ``value`` is masked in whatever a check says. Empty values are ignored."""
+    """Mask ``value`` in the results of all checks. Empty values are ignored."""
     if value and not health_of(config.registry).redactor.add(value):
         log.warning("a secret of fewer than 4 characters cannot be masked in health results")
 
 
 def make_add_health_plugin(plugins: Plugins) -> Callable[..., None]:
-    """The directive ``config.add_health_plugin`` of one application."""
+    """Make the directive ``config.add_health_plugin`` of one application."""
 
     def add_health_plugin(config: Any, plugin: Any, name: str | None = None) -> None:
-        """Add a pluggy plugin (module, object or dotted name) that no entry point announces."""
+        """Add a pluggy plugin (module, object or dotted name) that has no entry point."""
         health_of(config.registry).still_open(f"health plugin {name or plugin!r}")
         plugins.add(config.maybe_dotted(plugin), name)
 
@@ -164,8 +164,8 @@ DECLARED = frozenset(
         "runbook",
     }
 )
-# The check's own time-out ends a little before the run's deadline: it knows better what it waited
-# for than the runner, which could only say that there was no answer.
+# The check's own timeout ends shortly before the deadline of the run, because the check knows what
+# it waited for, and the runner could only report that there was no answer.
 OWN_SHARE = 0.9
 
 
@@ -173,8 +173,8 @@ def use_health_check(config: Any, name: str, use: str, /, **options: Any) -> Non
     """Declare the built-in check ``use`` under ``name``.
 
     ``options`` are the arguments of its class (see `combine_health.checks`) and of
-    ``config.add_health_check``. ``timeout`` is the deadline of a run; the check's own time-out
-    follows from it. Raises `ConfigurationError` naming every fault.
+    ``config.add_health_check``. ``timeout`` is the deadline of a run; the check's own timeout
+    follows from it. Raises `ConfigurationError` that names every fault.
     """
     check = BUILT_IN.get(use)
     if check is None:
@@ -203,7 +203,7 @@ def use_health_check(config: Any, name: str, use: str, /, **options: Any) -> Non
 
 
 def use_configured(config: Any, configured: Mapping[str, Mapping[str, Any]]) -> None:
-    """Declare what the settings name. Raises `HealthEnvironmentError` naming all faults."""
+    """Declare the built-in checks of the settings. Raises `HealthEnvironmentError` with all faults."""
     problems = []
     for name, said in configured.items():
         options = {key: value for key, value in said.items() if key != USE}

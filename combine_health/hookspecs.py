@@ -17,7 +17,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 def combine_health_register_checks(
     register: Callable[..., None], settings: Mapping[str, Any]
 ) -> None:
-    """Register checks; called once per application, while it is put together.
+    """Register checks; called once per application during its configuration.
 
     :param register: takes what the directive ``config.add_health_check`` takes.
     :param settings: the application's settings, from its ini file.
@@ -26,11 +26,11 @@ def combine_health_register_checks(
 
 @hookspec
 def combine_health_status_changed(change: Change) -> None:
-    """The service, or one check, went from one status to another.
+    """The service or one check changed from one status to another.
 
-    Called on a thread of this plugin's own, after the fact and in order: it may take its time, and
-    an exception is logged and ends nothing else. When 1,000 events wait for it, further ones are
-    dropped and counted at /health/detailed.
+    Called afterwards and in order, on a thread of its own for each plugin: it may take its time, and
+    an exception is logged and has no other effect. When 1,000 events wait, further ones are dropped
+    and counted at /health/detailed.
 
     :param change: ``check`` (``None``: the service), ``before``, ``after``, ``cause``, ``detail``,
         ``remedy``, ``at``; see `combine_health.Change`.
@@ -39,7 +39,7 @@ def combine_health_status_changed(change: Change) -> None:
 
 @hookspec
 def combine_health_result(result: CheckRun) -> None:
-    """A check has run, or has passed its deadline; called as the hook above.
+    """A check ran or passed its deadline; called in the same way.
 
     :param result: ``check``, ``status``, ``cause``, ``detail``, ``data``, ``duration``, ``at``; see
         `combine_health.CheckRun`.

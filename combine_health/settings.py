@@ -1,4 +1,4 @@
-"""The add-on's settings: declared once, read once. The environment wins over the ini file."""
+"""Reads the add-on's settings. The environment takes precedence over the ini file."""
 
 import os
 import re
@@ -46,7 +46,7 @@ RESOLVED = f"{PREFIX}resolved"
 
 
 class HealthEnvironmentError(ConfigurationError):  # type: ignore[misc]  # Pyramid has no types
-    """Settings of combine_health that cannot be used; the message names every one of them."""
+    """Some settings of combine_health are invalid; the message names all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class ResolvedSetting:
 
 
 def declared() -> list[DeclaredSetting]:
-    """Every setting of the add-on; those per check or group stand with NAME in place of a name."""
+    """Return every setting of the add-on; NAME stands for the name of a check or group."""
     checks = [of_check("NAME", one) for one in PER_CHECK.values()]
     return [*OWN, *checks, *configured.examples(), of_group("NAME"), *SERVER_OWN]
 
@@ -70,9 +70,9 @@ def resolve(
     environ: Mapping[str, str] | None = None,
     server: Mapping[str, Any] | None = None,
 ) -> list[ResolvedSetting]:
-    """Every setting with its value and where that came from; named ones only where set.
+    """Return every setting with its value and source; those of single checks and groups only if set.
 
-    ``ini`` is the application's section, ``server`` the section ``[server:main]``.
+    ``ini`` is the application's section, ``server`` is the section ``[server:main]``.
     """
     environ = os.environ if environ is None else environ
     rows = [_resolve(one, ini, environ) for one in (*OWN, *_named(ini, environ))]
@@ -83,10 +83,10 @@ def resolve(
 def read_settings(
     ini: Mapping[str, Any], environ: Mapping[str, str] | None = None
 ) -> HealthSettings:
-    """The settings as one frozen object.
+    """Return the settings as one frozen object.
 
-    Raises `HealthEnvironmentError` naming every value that cannot be used and every name of
-    ``combine_health.*`` or ``COMBINE_HEALTH_*`` that is not a setting.
+    Raises `HealthEnvironmentError` that names every invalid value and every unknown name of the
+    form ``combine_health.*`` or ``COMBINE_HEALTH_*``.
     """
     environ = os.environ if environ is None else environ
     rows = ini.get(RESOLVED) or resolve(ini, environ)
@@ -115,9 +115,9 @@ def read_settings(
 
 
 def read_server(ini: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The settings of the section ``[server:main]``, by name.
+    """Return the settings of the section ``[server:main]`` by name.
 
-    Raises `HealthEnvironmentError` naming every value that cannot be used.
+    Raises `HealthEnvironmentError` that names every invalid value.
     """
     environ = os.environ if environ is None else environ
     rows = [_resolve(one, ini, environ) for one in SERVER_OWN]
@@ -149,7 +149,7 @@ def _resolve(
 
 
 def _as_text(given: Any) -> str:
-    """Settings given in Python may be typed already: read them as the ini would have them."""
+    """Return a setting that was given in Python as the text that an ini file would contain."""
     return " ".join(map(str, given)) if isinstance(given, list | tuple) else str(given)
 
 
@@ -158,7 +158,7 @@ _VARIABLE_OF_CHECK = re.compile(
 )
 
 
-# Kubernetes gives every pod such variables for a service that is called combine-health.
+# Kubernetes sets such variables in every pod if a service is called combine-health.
 _OF_KUBERNETES = re.compile(rf"{VARIABLE_PREFIX}(SERVICE_(HOST|PORT)|PORT$|PORT_\d)")
 
 
@@ -166,8 +166,8 @@ _VARIABLE_OF_GROUP = re.compile(rf"{VARIABLE_PREFIX}GROUP_(?P<name>[A-Z0-9_]+)")
 
 
 def _named(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[DeclaredSetting]:
-    """The settings of single checks and groups that are set anywhere."""
-    found: dict[str, DeclaredSetting] = {}  # by variable: a-b and a_b are the same there
+    """The settings of single checks and groups that are set in either place."""
+    found: dict[str, DeclaredSetting] = {}  # by variable, where a-b and a_b are the same
     for key in map(str, ini):
         name, _, setting = key.removeprefix(CHECK).rpartition(".")
         if key.startswith(CHECK) and setting in PER_CHECK and name:

@@ -1,4 +1,4 @@
-"""For authors of checks: run one as the service would, against faults that are real.
+"""Helps authors of checks to test them as the service runs them, against real faults.
 
 ::
 
@@ -44,12 +44,12 @@ def run_check(
     times: int = 1,
     **declared: Any,
 ) -> Reading:
-    """Run ``check`` with a hard deadline of ``timeout`` seconds and return what a reader sees.
+    """Run ``check`` with a hard deadline of ``timeout`` seconds and return its reading.
 
-    Detail and data are shortened and redacted as they will be in the service. ``declared`` takes
-    what ``config.add_health_check`` takes; ``remedies`` and ``secrets`` of the check itself count.
-    With ``times`` it runs so often, one after the other, for ``fall`` and ``rise``. A check that
-    ignores its deadline goes on on a daemon thread; the result is then ``failing`` with the cause
+    Detail and data are shortened and redacted as in the service. ``declared`` takes the arguments of
+    ``config.add_health_check``; ``remedies`` and ``secrets`` of the check itself are used too.
+    ``times`` is the number of consecutive runs, to test ``fall`` and ``rise``. A check that ignores
+    its deadline continues on a daemon thread, and the result is ``failing`` with the cause
     ``timeout``.
     """
     redactor = Redactor()
@@ -72,11 +72,11 @@ def run_check(
 
 
 class HealthApp:
-    """A Pyramid application that has nothing but the add-on and what is to be tested.
+    """A Pyramid application with only this add-on and the plugins or checks under test.
 
     ``plugins`` are modules, objects or dotted names with hook implementations; ``setup(config)``
-    may declare checks. Installed plugins are not loaded, and checks run at the request, unless
-    ``settings`` say otherwise. Raises what the start of an application raises.
+    may declare checks. Unless ``settings`` say otherwise, installed plugins are not
+    loaded and checks run at the request. Raises what the start of an application raises.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class HealthApp:
             """The WSGI application."""
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
-        """Status and JSON of the answer to a GET from loopback."""
+        """Send a GET request from loopback; return the status code and the JSON body."""
         from pyramid.request import Request
 
         request = Request.blank(path, headers=dict(headers or {}), remote_addr="127.0.0.1")
@@ -110,7 +110,7 @@ class HealthApp:
         return answer.status_code, json.loads(answer.body)
 
     def run(self, name: str) -> Reading:
-        """Run the check ``name`` now and return what a reader sees. Raises `LookupError`."""
+        """Run the check ``name`` now and return its reading. Raises `LookupError`."""
         from combine_health.engine.registry import health_of
 
         runner = health_of(self.wsgi.registry).runner
@@ -122,14 +122,14 @@ class HealthApp:
 
 
 def leaks(reading: Reading, secrets: Iterable[str]) -> list[str]:
-    """Those of ``secrets`` that stand in what a reader sees of the check."""
+    """Return those of ``secrets`` that appear in the reading."""
     shown = f"{reading.cause} {reading.detail} {reading.remedy} {json.dumps(dict(reading.data))}"
     return [secret for secret in secrets if secret in shown]
 
 
 @contextmanager
 def closed_port() -> Iterator[tuple[str, int]]:
-    """Host and port of a place that refuses connections, and is nobody else's meanwhile."""
+    """Reserve a port that refuses connections; yields host and port."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()
@@ -137,17 +137,16 @@ def closed_port() -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def silent_server() -> Iterator[tuple[str, int]]:
-    """Host and port of a server that accepts connections and never says a word."""
+    """Run a server that accepts connections and never answers; yields host and port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()
 
 
 @contextmanager
 def talking_server(talk: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
-    """Host and port of a server that hands each connection to ``talk`` and then closes it.
+    """Run a server that passes each connection to ``talk`` and then closes it; yields host and port.
 
-    ``talk`` runs on one thread, for one connection after the other; a connection that the client
-    breaks off ends its talk.
+    ``talk`` runs on one thread, for one connection at a time, and ends when the client disconnects.
     """
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -177,15 +176,13 @@ def talking_server(talk: Callable[[socket.socket], None]) -> Iterator[tuple[str,
 
 @dataclass
 class FakeClock:
-    """Stands still until it is told to `advance`; ``clock()`` is what a runner takes."""
+    """A clock that stands still until `advance` is called; a runner takes ``clock()``."""
 
     now: float = 1000.0
     began: datetime = datetime(2026, 1, 1, tzinfo=UTC)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
         self.now += seconds
 
     def clock(self) -> Clock:
-        """The `Clock` to hand to a runner."""
         return Clock(lambda: self.now, lambda: self.began + timedelta(seconds=self.now - 1000.0))

@@ -139,11 +139,11 @@ class HttpUrl:
     """
 
     url: str = option("url", text, "An http or https URL.", secret=True)
-    status: str = option("statuses", statuses, "The right status codes.", "200-299")
-    contains: str = option("text", text, "What the body must contain.", "")
+    status: str = option("statuses", statuses, "The expected status codes.", "200-299")
+    contains: str = option("text", text, "Text that the body must contain.", "")
     max_bytes: int = option("bytes", size, "How much of the body is read.", 64 * 1024)
     ca_file: str = option("path", text, "PEM file of the authorities to trust.", "")
-    timeout: float = option("seconds", wait, "Longest time for all of it.", 2.0)
+    timeout: float = option("seconds", wait, "Longest time for the whole check.", 2.0)
 
     remedies: ClassVar[Mapping[str, str]] = {
         **REMEDIES,

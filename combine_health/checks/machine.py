@@ -25,12 +25,12 @@ class DiskSpace:
     ``disk_low``, ``inodes_full``, ``path_missing``, ``unreadable``.
     """
 
-    path: str = option("path", text, "A file or folder on the file system to look at.", "/")
-    min_free_bytes: int = option("bytes", size, "Failing below so many free bytes.", 0)
-    min_free_percent: float = option("percent", percent, "Failing below so much free.", 5.0)
-    warn_free_percent: float = option("percent", percent, "Degraded below so much free.", 10.0)
+    path: str = option("path", text, "A file or folder on the file system.", "/")
+    min_free_bytes: int = option("bytes", size, "Failing with fewer free bytes.", 0)
+    min_free_percent: float = option("percent", percent, "Failing with less free space.", 5.0)
+    warn_free_percent: float = option("percent", percent, "Degraded with less free space.", 10.0)
     min_free_inodes_percent: float = option(
-        "percent", percent, "Failing below so many free inodes.", 2.0
+        "percent", percent, "Failing with fewer free inodes.", 2.0
     )
 
     remedies: ClassVar[Mapping[str, str]] = {
@@ -113,8 +113,8 @@ class OpenFiles:
     Causes: ``files_high``, ``files_exhausted``, ``not_measurable``.
     """
 
-    warn_percent: float = option("percent", percent, "Degraded from so much of the limit.", 80.0)
-    max_percent: float = option("percent", percent, "Failing from so much of the limit.", 95.0)
+    warn_percent: float = option("percent", percent, "Degraded from this share of the limit.", 80.0)
+    max_percent: float = option("percent", percent, "Failing from this share of the limit.", 95.0)
     read: Callable[[], tuple[int, float] | None] = read_open_files
 
     remedies: ClassVar[Mapping[str, str]] = {
@@ -166,8 +166,8 @@ class ClockJumps:
     ``clock_not_set``.
     """
 
-    max_jump: float = option("seconds", wait, "A jump is more than so many seconds.", 1.0)
-    remember: float = option("seconds", wait, "Degraded for so long after a jump.", 600.0)
+    max_jump: float = option("seconds", wait, "A larger deviation counts as a jump.", 1.0)
+    remember: float = option("seconds", wait, "Degraded for this time after a jump.", 600.0)
     wall: Callable[[], float] = time.time
     steady: Callable[[], float] = steady
     _last: tuple[float, float] | None = field(default=None, init=False, repr=False)

@@ -170,8 +170,8 @@ class MemoryLimit:
     a limit, the memory of the machine. Causes: ``memory_high``, ``memory_full``, ``not_measurable``.
     """
 
-    warn_percent: float = option("percent", percent, "Degraded from so much in use.", 85.0)
-    max_percent: float = option("percent", percent, "Failing from so much in use.", 95.0)
+    warn_percent: float = option("percent", percent, "Degraded from this share in use.", 85.0)
+    max_percent: float = option("percent", percent, "Failing from this share in use.", 95.0)
     root: Path = Path("/")
 
     remedies: ClassVar[Mapping[str, str]] = {

@@ -133,7 +133,7 @@ class TcpPort:
 
     host: str = option("host", text, "Name or address.")
     port: int = option("port", port, "The port.")
-    timeout: float = option("seconds", wait, "Longest time for all of it.", 1.0)
+    timeout: float = option("seconds", wait, "Longest time for the whole check.", 1.0)
 
     remedies: ClassVar[Mapping[str, str]] = REMEDIES
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 5.0}
@@ -170,7 +170,7 @@ class DnsName:
 
     name: str = option("host", text, "The name to resolve.")
     expect: tuple[str, ...] = option(
-        "names", names, "Addresses of which at least one must be among the answers.", ()
+        "names", names, "Addresses, at least one of which must be among the answers.", ()
     )
 
     remedies: ClassVar[Mapping[str, str]] = {

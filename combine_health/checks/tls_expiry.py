@@ -102,8 +102,8 @@ class TlsExpiry:
         "host", text, "Name to request (SNI), if it differs from the host.", ""
     )
     ca_file: str = option("path", text, "PEM file of the authorities to trust.", "")
-    verify: bool = option("bool", flag, "Whether name and authority must be right too.", True)
-    timeout: float = option("seconds", wait, "Longest time for all of it.", 3.0)
+    verify: bool = option("bool", flag, "Whether to verify name and authority too.", True)
+    timeout: float = option("seconds", wait, "Longest time for the whole check.", 3.0)
     now: Callable[[], datetime] = _now
 
     remedies: ClassVar[Mapping[str, str]] = {

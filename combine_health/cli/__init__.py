@@ -56,7 +56,9 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m combine_healt
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = _Parser(prog=prog, description="Check the health of a service, or take it out of rotation.")
+    parser = _Parser(
+        prog=prog, description="Check the health of a service, or take it out of rotation."
+    )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         command.add_arguments(

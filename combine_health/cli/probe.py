@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="default: http://127.0.0.1:$PORT/health/ready (PORT is 8000 if not set)",
     )
     parser.add_argument(
-        "--timeout", default="3", metavar="SECONDS", help="for all of it (default: 3)"
+        "--timeout", default="3", metavar="SECONDS", help="for the whole command (default: 3)"
     )
 
 

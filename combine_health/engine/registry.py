@@ -1,4 +1,4 @@
-"""What one application knows about its health; kept on Pyramid's registry, never in a module."""
+"""The health of one application. It is kept in Pyramid's registry, never in a module global."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -52,10 +52,10 @@ class HealthRegistry:
         self.prefix = ""
         """The route prefix of the endpoints, such as ``/internal``."""
         self.read_saturation: Callable[[], Saturation] | None = None
-        """Set by a server that knows its worker threads; called often, so it must not block."""
+        """Set by a server that knows its worker threads. It is called often and must not block."""
         self.outboxes = Outboxes(self.redactor)
         self.recent: tuple[Change, ...] = ()
-        """The last transitions of the service, the newest at the end."""
+        """The latest transitions of the service, the newest last."""
         self.transitions = 0
         self._held: _HeldSnapshot | None = None
         self._said: set[str] = set()
@@ -69,20 +69,20 @@ class HealthRegistry:
         reset_after_fork(self)
 
     def reset(self) -> None:
-        """Begin afresh in the child of a fork."""
+        """Start afresh in the child of a fork."""
         self._building = Lock()
         self._observing = Lock()
         self._status = ServiceStatus.STARTING
 
     def still_open(self, what: str) -> None:
-        """Raise `ConfigurationError` naming ``what`` once the checks are fixed."""
+        """Raise `ConfigurationError` about ``what`` if the application has been made."""
         if self._runner is not None:
             raise ConfigurationError(f"{what}: too late, the application is made already")
 
     def add_check(self, check: Check) -> None:
-        """Take ``check``, with what the settings say about it.
+        """Add ``check``, changed by the operator's settings for it.
 
-        Raises `ConfigurationError` once the runner exists: its checks are fixed.
+        Raises `ConfigurationError` if the application has been made.
         """
         self.still_open(f"health check {check.name!r}")
         try:
@@ -96,7 +96,7 @@ class HealthRegistry:
 
     @property
     def runner(self) -> Runner:
-        """The runner; made when it is first asked for."""
+        """The runner; the first access makes it, and fixes the checks."""
         if self._runner is None:
             with self._building:
                 if self._runner is None:
@@ -107,13 +107,13 @@ class HealthRegistry:
         self.maintenance = MaintenanceWatch(
             self.settings.maintenance_path, self.clock, self.redactor, self._turned
         )
-        self.maintenance.look()  # now: a process born in maintenance must not say ready first
+        self.maintenance.look()  # now: a process that starts during maintenance must not report ready first
         background = self.settings.background
         chores = [Check("maintenance", self.maintenance.look, interval=INTERVAL, timeout=TIMEOUT)]
         if background:
-            # What the passing of time changes is noticed by nobody else.
+            # Nothing else notices a change that is due to the passing of time.
             chores.append(Check("observe", lambda _: self.observe(), interval=OBSERVED_EVERY))
-        # Only now is every secret known.
+        # Only now are all secrets known.
         for checks in (self.checks, self.disabled):
             checks.update({name: self._clean(check) for name, check in checks.items()})
         return Runner(
@@ -137,7 +137,7 @@ class HealthRegistry:
         )
 
     def groups(self) -> dict[str, frozenset[str]]:
-        """Every group with the names of its checks. The settings win over what checks declare."""
+        """Map each group to the names of its checks. Settings override what checks declare."""
         declared: dict[str, frozenset[str]] = {}
         for check in (*self.checks.values(), *self.disabled.values()):
             for group in check.groups:
@@ -147,7 +147,7 @@ class HealthRegistry:
 
     @property
     def draining(self) -> bool:
-        """Whether the server is about to end: not ready, and alive. The server sets it."""
+        """Whether the server is shutting down: alive but not ready. The server sets it."""
         return self._draining
 
     @draining.setter
@@ -161,12 +161,12 @@ class HealthRegistry:
 
     @property
     def version(self) -> tuple[int, int]:
-        """Differs whenever a status may have changed by anything but the passing of time."""
+        """Changes whenever a status may have changed for any reason except the passing of time."""
         return self.runner.moved, self._turns
 
     def circumstances(self) -> Circumstances:
-        """What decides besides the checks, as it is now. Takes no lock and does no I/O."""
-        _ = self.runner  # the watch is made with it
+        """Return what decides besides the checks. Takes no lock and does no I/O."""
+        _ = self.runner  # makes the maintenance watch too
         now = self.clock.monotonic()
         return Circumstances(
             now,
@@ -206,21 +206,21 @@ class HealthRegistry:
         return self._held.answers
 
     def say_once(self, key: str, warning: str) -> None:
-        """Log ``warning``, once in the life of the application."""
+        """Log ``warning`` once per application and ``key``."""
         if key not in self._said:
             self._said.add(key)
             log.warning("%s", warning)
 
     def observe(self) -> None:
-        """Tell the log and the listeners what happened, and what has become of the service.
+        """Report events and a change of the service's status to the log and the listeners.
 
-        Where checks run at the request, only after all of them did: what nobody asked for is old,
-        and says nothing about the service.
+        Where checks run at the request, call it only after all of them ran: the results of other
+        checks may be too old to judge the service.
         """
         self._tell(judging=True)
 
     def _tell(self, *, judging: bool) -> None:
-        # One at a time, or a status could be told before the change of the check that decided it.
+        # Serialised, or a status could be reported before the change of the check that caused it.
         with self._observing:
             events: list[Event]
             events, readings = self.runner.take()
@@ -247,7 +247,7 @@ class HealthRegistry:
         return change
 
     def verify(self) -> None:
-        """Raise `HealthEnvironmentError` where a setting names a check that does not exist."""
+        """Raise `HealthEnvironmentError` if a setting names a check that does not exist."""
         known = {*self.checks, *self.disabled}
         strange = [
             f"combine_health.disabled names {n!r}" for n in self.settings.disabled if n not in known
@@ -271,6 +271,9 @@ class HealthRegistry:
 
 
 def health_of(registry: Any) -> HealthRegistry:
-    """The application's `HealthRegistry`; `ComponentLookupError` where the add-on is missing."""
+    """Return the application's `HealthRegistry`.
+
+    Raises `ComponentLookupError` if the add-on is not included.
+    """
     found: HealthRegistry = registry.getUtility(IHealthRegistry)
     return found

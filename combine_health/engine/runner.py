@@ -1,9 +1,9 @@
-"""Runs the checks: one run per check at a time, hard deadlines, on daemon threads.
+"""Runs the checks on daemon threads, one run per check at a time, with hard deadlines.
 
 One scheduler thread sleeps until the next check is due or the next deadline passes. A check that
-ignores its deadline keeps its one thread, is reported as timed out and is not started again until
-it returns. Readers only ever copy what is known: a probe never waits for a check (but see
-`Runner.refresh`).
+ignores its deadline keeps its thread, is reported as timed out, and is not started again until it
+returns. Readers only copy known results: a probe never waits for a check, except in
+`Runner.refresh`.
 """
 
 import atexit
@@ -37,7 +37,7 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Where time comes from: every age and deadline is monotonic, the wall clock is only shown."""
+    """The source of time. Ages and deadlines are monotonic; the wall clock is only displayed."""
 
     monotonic: Callable[[], float] = monotonic
     wall: Callable[[], datetime] = _utc_now
@@ -55,12 +55,12 @@ class _Slot:
     state: State
     chore: bool = False
     attempt: _Attempt | None = None
-    skipped: int = 0  # runs that did not take place because one before them hung
-    wake: int = 0  # number of the one entry of the agenda that counts
+    skipped: int = 0  # runs that were left out because an earlier one hung
+    wake: int = 0  # the number of its valid agenda entry; entries with other numbers are void
 
 
 class Runner:
-    """Runs ``checks`` against ``registry`` and remembers what they found.
+    """Runs ``checks`` with ``registry`` and keeps their results.
 
     ``chores`` run like checks but are not shown. The runner calls ``tell`` after an event, on the
     thread where it happened, so ``tell`` must neither block nor raise; `take` returns the events.
@@ -89,13 +89,13 @@ class Runner:
         self._clock = clock or Clock()
         self._tell_that = tell
         self.moved = 0
-        """How often any check has changed its status; readers compare it to know what is new."""
+        """The number of status changes; readers compare it to detect news."""
         self.reset()
         _RUNNERS.add(self)
         reset_after_fork(self)
 
     def reset(self) -> None:
-        """Begin afresh; also in a fork's child, where the parent's threads and locks are void."""
+        """Start afresh, also in the child of a fork: the parent's threads and locks are void there."""
         self.moved += 1
         self._changed = Condition()
         self._wake: SimpleQueue[None] = SimpleQueue()
@@ -106,14 +106,14 @@ class Runner:
         self._pool: DaemonPool[tuple[HealthResult, float]] = DaemonPool()
         since = self._clock.wall()
         self._slots = {check.name: _Slot(check, State(since)) for check in self._checks}
-        for chore in self._chores:  # under names that no check can have
+        for chore in self._chores:  # in parentheses, which no check's name can contain
             self._slots[f"({chore.name})"] = _Slot(chore, State(since), chore=True)
         self._events: list[Happened] = []
 
     # Starting and stopping
 
     def start(self) -> None:
-        """Begin to run in the background; once is enough, later calls do nothing."""
+        """Start the background runs; later calls do nothing."""
         if self._begun() or not self._background:
             return
         with self._changed:
@@ -122,7 +122,7 @@ class Runner:
             self._started = True
             now = self._clock.monotonic()
             for slot in self._slots.values():
-                if slot.attempt is None:  # one under way keeps its deadline, and plans the next
+                if slot.attempt is None:  # a current run keeps its deadline and plans the next one
                     self._plan(slot, now)
         if not self._scheduled:
             return
@@ -130,7 +130,7 @@ class Runner:
             Thread(
                 target=_schedule, args=(weakref.ref(self), self._wake), name="health", daemon=True
             ).start()
-        except RuntimeError:  # the system gives no thread; the next probe tries again
+        except RuntimeError:  # no thread could be started; the next probe tries again
             log.exception("the health checks cannot start")
             self._started = False
             return
@@ -140,7 +140,7 @@ class Runner:
         return self._started or self._stopped
 
     def stop(self) -> None:
-        """Start no further run. Runs under way are left alone; nobody waits for them."""
+        """Start no further run. Current runs continue; nothing waits for them."""
         with self._changed:
             self._stopped = True
         self._wake.put(None)
@@ -148,23 +148,23 @@ class Runner:
     # Reading
 
     def readings(self) -> list[Reading]:
-        """Every check as it stands now, in the order of declaration. Starts the background runs.
+        """Return a reading of each check in the order of declaration; start the background runs.
 
-        It takes no lock: what a slot holds is replaced whole, never changed.
+        It takes no lock, because the state of a check is replaced as a whole, never modified.
         """
         self.start()
         now = self._clock.monotonic()
         return [self._read(slot, now) for slot in self._slots.values() if not slot.chore]
 
     def reading(self, name: str) -> Reading | None:
-        """One check as it stands now; ``None`` if there is none of that name."""
+        """Return the reading of the check ``name``, or ``None`` if there is no such check."""
         slot = self._slots.get(name)
         return None if slot is None else self._read(slot, self._clock.monotonic())
 
     def take(self) -> tuple[list[Happened], list[Reading]]:
-        """What happened since the last call, in its order, and every check as it stood after that.
+        """Return the events since the last call, in order, and a reading of each check.
 
-        Both are of one moment: whoever judges the readings has also been told what made them so.
+        Both belong to the same moment: the readings reflect exactly the events so far.
         """
         self.start()
         with self._changed:
@@ -186,10 +186,10 @@ class Runner:
         )
 
     def refresh(self, kinds: Collection[CheckKind], names: Collection[str] | None = None) -> None:
-        """Run the checks of ``kinds`` now and wait for them, each at most until its deadline.
+        """Run the checks of ``kinds`` now and wait for each at most until its deadline.
 
-        Only those called ``names``, if given. For ``combine_health.background = false``. Requests
-        at the same time share one run.
+        With ``names``, run only these. For ``combine_health.background = false``. Concurrent
+        requests share one run.
         """
         self._launch_due()
         waiting = []
@@ -214,7 +214,7 @@ class Runner:
                 self._changed.wait(max(0.0, min(ends) - now))
         self._tell()
 
-    # The machine
+    # Scheduling
 
     def run_due(self) -> float | None:
         """Start every run and record every timeout that is due.
@@ -243,11 +243,11 @@ class Runner:
             self._launch(slot, attempt)
 
     def _overdue_at(self, now: float) -> _Slot | None:
-        """Call overdue what is; return the first check that is due to be run, if one is."""
+        """Record passed deadlines; return the first check whose run is due, if any."""
         while self._agenda and self._agenda[0][0] <= now:
             _, number, slot = heappop(self._agenda)
             if number != slot.wake:
-                continue  # replaced by a later plan
+                continue  # void: it was planned again
             if slot.attempt is not None:
                 self._overdue(slot, slot.attempt, now)
             elif not self._stopped:
@@ -255,7 +255,7 @@ class Runner:
         return None
 
     def _join(self, slot: _Slot) -> _Attempt | None:
-        """The attempt under way, or else a new one."""
+        """Return the current attempt, or start a new one."""
         with self._changed:
             if slot.attempt is not None or self._stopped:
                 return slot.attempt
@@ -271,7 +271,9 @@ class Runner:
     def _plan(self, slot: _Slot, when: float) -> None:
         slot.wake = next(self._numbers)
         heappush(self._agenda, (when, slot.wake, slot))
-        if len(self._agenda) > 2 * len(self._slots) + 64:  # long deadlines that were met
+        if (
+            len(self._agenda) > 2 * len(self._slots) + 64
+        ):  # long deadlines that were met leave void entries
             self._agenda = [entry for entry in self._agenda if entry[1] == entry[2].wake]
             heapify(self._agenda)
 
@@ -282,23 +284,23 @@ class Runner:
         return attempt
 
     def _launch(self, slot: _Slot, attempt: _Attempt) -> None:
-        """Start the run; without the lock, or no other could end while threads are started."""
+        """Start the run. Called without the lock, so that other runs can end meanwhile."""
         try:
             self._pool.submit(partial(self._run, slot.check), partial(self._finish, slot, attempt))
-        except RuntimeError as error:  # the system gives no thread
+        except RuntimeError as error:  # no thread could be started
             result = HealthResult(Status.FAILING, "no_thread", self._redactor.text(str(error)))
             self._finish(slot, attempt, (result, attempt.started))
 
     def _run(self, check: Check) -> tuple[HealthResult, float]:
         result = run(check, self._registry, self._redactor)
-        return result, self._clock.monotonic()  # here: waiting for the lock is not its fault
+        return result, self._clock.monotonic()  # measured before waiting for the lock
 
     def _overdue(self, slot: _Slot, attempt: _Attempt, now: float) -> None:
         attempt.overdue = True
         detail = f"no answer within {slot.check.timeout:g} s"
         self._record(slot, HealthResult(Status.FAILING, TIMEOUT, detail), attempt.started, now)
         if slot.state.failures < slot.check.fall:
-            # Each further interval it hangs counts, or a hung check would never reach its fall.
+            # Each further interval counts as a failure, or a hung check would never reach `fall`.
             self._plan(slot, now + slot.check.interval)
         self._changed.notify_all()
 
@@ -306,12 +308,12 @@ class Runner:
         result, now = found
         with self._changed:
             if slot.attempt is not attempt:
-                return  # of a run before a fork
+                return  # started before a fork
             slot.attempt = None
             took = now - attempt.started
             if attempt.overdue or took >= slot.check.timeout:
                 result = HealthResult(Status.FAILING, TIMEOUT, f"answered after {took:.1f} s")
-            if attempt.overdue:  # counted already; only what is known of it is newer now
+            if attempt.overdue:  # counted already; only its result is new
                 slot.skipped += int(took / slot.check.interval)
                 slot.state = replace(slot.state, latest=_outcome(result, attempt.started, now))
             else:
@@ -355,7 +357,7 @@ class Runner:
         return read(slot.check, slot.state, attempt.started if attempt else None, now, slot.skipped)
 
     def _tell(self) -> None:
-        """Tell that something happened, outside the lock."""
+        """Report new events. Called without the lock."""
         if not self._events:
             return
         try:
@@ -373,7 +375,7 @@ def _is_done(slot: _Slot) -> bool:
 
 
 def _schedule(runner_ref: "weakref.ref[Runner]", wake: "SimpleQueue[None]") -> None:
-    """The scheduler thread. It holds no runner while it sleeps: an abandoned one is collected."""
+    """The scheduler thread. It holds no reference while it sleeps, so unused runners are freed."""
     while (runner := runner_ref()) is not None and not runner.stopped:
         try:
             delay = runner.run_due()
@@ -381,7 +383,7 @@ def _schedule(runner_ref: "weakref.ref[Runner]", wake: "SimpleQueue[None]") -> N
             report(error)
             delay = 1.0
         del runner
-        # A queue and no Event: a finalizer may put into it while this thread is inside of it.
+        # A queue, not an Event: a finalizer may put an item while this thread is inside `get`.
         with suppress(Empty):
             wake.get(timeout=delay)
             while True:

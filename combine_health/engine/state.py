@@ -1,4 +1,4 @@
-"""How results become a status: thresholds, expiry, what a reader sees. Pure, no threads."""
+"""Turns results into the status of a check: thresholds, expiry, readings. Pure, no threads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,13 +7,13 @@ from math import inf
 
 from combine_health.engine.check import Check, CheckKind, Status
 
-KEPT_PER_CHECK = 20
-KEPT = 50  # of the service
+KEPT_PER_CHECK = 20  # transitions
+KEPT = 50  # transitions of the service
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The service, or one check, went from one status to another.
+    """The service or one check changed from one status to another.
 
     ``check`` is the check's name, and ``None`` for the service as a whole. The statuses of a check
     are those of `combine_health.Status`, those of the service ``healthy``, ``degraded``,
@@ -33,10 +33,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class CheckRun:
-    """One run of a check has ended, or has passed its deadline (cause ``timeout``).
+    """One run of a check ended or passed its deadline (cause ``timeout``).
 
-    ``status`` is what this run found: ``healthy``, ``degraded`` or ``failing``; the check's status
-    follows by its thresholds. ``detail`` and ``data`` are redacted, ``duration`` is seconds.
+    ``status`` is the result of this run: ``healthy``, ``degraded`` or ``failing``. The status of the
+    check follows from its thresholds. ``detail`` and ``data`` are redacted, ``duration`` is seconds.
     """
 
     check: str
@@ -49,13 +49,13 @@ class CheckRun:
 
 
 def remember(kept: tuple[Change, ...], change: Change, most: int) -> tuple[Change, ...]:
-    """``kept`` with ``change`` at its end, and no more than ``most`` of them."""
+    """Append ``change`` and keep the last ``most`` changes."""
     return (*kept, change)[-most:]
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """One finished (or timed-out) run, already redacted. Times are monotonic seconds."""
+    """The redacted outcome of one run that ended or timed out. Times are monotonic seconds."""
 
     status: Status
     cause: str | None
@@ -67,7 +67,7 @@ class RunOutcome:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the runs of one check have come to."""
+    """What is known about one check from its runs so far."""
 
     since: datetime
     settled: Status = Status.STARTING
@@ -80,13 +80,13 @@ class State:
     runs: int = 0
     timeouts: int = 0
     transitions: int = 0
-    recent: tuple[Change, ...] = ()  # the last transitions, the newest at the end
+    recent: tuple[Change, ...] = ()  # the latest transitions, the newest last
 
     def after(self, outcome: RunOutcome, check: Check, wall: datetime) -> "State":
-        """The state after one more outcome.
+        """Return the state after one more outcome.
 
-        A check that has never been healthy is *starting* until ``fall`` failures in a row, and
-        healthy at its first pass: ``rise`` guards the recovery of a failing check only.
+        A check that was never healthy is *starting* until ``fall`` failures in a row, and healthy
+        after its first pass: ``rise`` applies only to the recovery of a failing check.
         """
         failed = outcome.status is Status.FAILING
         passes = 0 if failed else self.passes + 1
@@ -127,7 +127,7 @@ TIMEOUT = "timeout"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One check as it stands at the moment of reading. Ages and durations are seconds."""
+    """The state of one check at the moment of reading. Ages and durations are seconds."""
 
     check: Check
     status: Status
@@ -140,25 +140,25 @@ class Reading:
     running_for: float | None = None
     state: State | None = None
     good_until: float = inf
-    """The monotonic time at which it reads differently although nothing has been recorded."""
+    """The monotonic time at which this reading expires even if no run ends before."""
     skipped: int = 0
-    """Runs that did not take place because the one before them hung."""
+    """The number of runs that were left out because an earlier one hung."""
 
     @property
     def passing(self) -> bool:
-        """Whether the check stands at healthy or degraded."""
+        """Whether the check is healthy or degraded."""
         return self.status in PASSING
 
     @property
     def remedy(self) -> str | None:
-        """What to do, when there is something to do."""
+        """What to do, unless the check is healthy."""
         return None if self.status is Status.HEALTHY else self.check.remedy_for(self.cause)
 
 
 def read(
     check: Check, state: State, running_since: float | None, now: float, skipped: int = 0
 ) -> Reading:
-    """What ``state`` says at ``now``: age is computed here, and a result too old is unknown."""
+    """Return the reading at ``now``; a check whose result is too old is unknown."""
     running_for = None if running_since is None else now - running_since
     latest = state.latest
     deadline = inf if running_since is None else running_since + check.timeout
@@ -181,14 +181,14 @@ def read(
         expires = inf
     hung = now >= deadline
     if hung and status is Status.FAILING:
-        expires = inf  # it fails for as long as it hangs
+        expires = inf  # it keeps failing while it hangs
     if now > expires:
         status, cause = Status.UNKNOWN, "stale"
         detail = f"the last result is {age:.0f} s old, one is due every {check.interval:g} s"
     elif hung:
         cause, detail = TIMEOUT, f"running for {running_for:.0f} s"
     elif status is Status.FAILING and latest.status is not Status.FAILING and state.last_failure:
-        # Passing again, not often enough yet: the reader wants to know what it was.
+        # It passes again, but not often enough yet, so show the cause of the failure.
         cause = state.last_failure.cause
         detail = f"passed {state.passes} of {check.rise} times since"
     return Reading(

@@ -1,4 +1,4 @@
-"""From readings and circumstances to one word for the service: the machine of its states."""
+"""Decides the status of the service from the readings of the checks and the circumstances."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ STUCK_REMEDY = (
 
 
 class ServiceStatus(StrEnum):
-    """The state of the service. The first two are ready."""
+    """The status of the service. The first two are ready."""
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
@@ -32,26 +32,26 @@ class ServiceStatus(StrEnum):
 
     @property
     def ready(self) -> bool:
-        """Whether requests should come here."""
+        """Whether the service should receive requests."""
         return self in {ServiceStatus.HEALTHY, ServiceStatus.DEGRADED}
 
 
 @dataclass(frozen=True, slots=True)
 class Saturation:
-    """The server's worker threads at one moment. Times are those of ``health.clock.monotonic``."""
+    """The server's worker threads at one moment. Times come from ``health.clock.monotonic``."""
 
     threads: int
     busy: int
     queue: int  # requests that wait for a thread
     since: float | None = None
-    """Since when, without a break, every thread is busy and requests wait; ``None``: it is not."""
+    """Since when all threads have been busy while requests wait; ``None`` if they are not."""
     stuck_since: float | None = None
-    """Since when requests wait and none has been finished; ``None``: none waits."""
+    """Since when requests wait without any being finished; ``None`` if none waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What decides besides the checks. ``now`` is monotonic; limits are seconds."""
+    """The facts that decide besides the checks. ``now`` is monotonic; limits are seconds."""
 
     now: float = 0.0
     draining: bool = False
@@ -76,18 +76,18 @@ class Circumstances:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The state of the service, and what decided it."""
+    """The status of the service, and the reason for it."""
 
     status: ServiceStatus
     cause: str | None = None
     detail: str | None = None
     remedy: str | None = None
     checks: tuple[Check, ...] = ()
-    """The checks that decided, if it was checks."""
+    """The checks that decided, if any did."""
 
 
 def judge(readings: Iterable[Reading], circumstances: Circumstances) -> Verdict:
-    """The state of the service: what an operator ordered comes first, then what was found."""
+    """Decide the status of the service: orders of the operator first, then the checks."""
     if circumstances.draining:
         return Verdict(
             ServiceStatus.DRAINING, "draining", "the server finishes its requests and ends"
