@@ -42,7 +42,8 @@ class SettingsModule(Protocol):
 
     ``declared()`` returns every setting, with `name` (the ini key), `variable`, `type`, `default`,
     `help`, `section` (of the ini file) and, for secrets, a true `secret`. ``resolve()`` returns each
-    setting (`declared`) with its `value`, `source` and `problem` (or None).
+    setting (`declared`) with its `value`, `source` and `problem` (or None). The add-on finds what
+    ``resolve()`` returned in the settings of the application, under ``ADDON.resolved``.
     """
 
     def declared(self) -> Sequence[Any]:
