@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from combine_core.database import InvalidCursor
-from combine_core.postgres.diagnosis import ADVICE, Cause, explain_error
+from combine_core.postgres.diagnosis import ADVICE, Cause, cause_of, explain_error
 from combine_core.text import InvalidText, TextTooLarge
 from combine_core.web.paths import API_PATTERN, is_api
 
@@ -189,9 +189,12 @@ def database_problem(error: Exception) -> ProblemError | None:
         return _later("database-away", error.__cause__)
     if not isinstance(error, DBAPIError):
         return None
-    if (getattr(error.orig, "pgcode", None) or "").startswith(_BUSY):
+    code = getattr(error.orig, "pgcode", None) or ""
+    if code.startswith(_BUSY):
         return _later("database-busy", error)
-    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+    # The driver does not class every fault as operational: a read-only server, damaged files, missing rights.
+    is_operational = isinstance(error, OperationalError | InterfaceError)
+    if is_operational or error.connection_invalidated or cause_of(code) is not None:
         return _later("database-away", error)
     return None
 
@@ -201,7 +204,7 @@ def _database_problem(error: Exception) -> ProblemError:
     if problem is not None:
         return problem
     if isinstance(error, IntegrityError):
-        detail = "Somebody has just changed or removed what this rests on. Look again."
+        detail = "Something that this depends on has just been changed or removed. Look again."
         return ProblemError(409, detail)
     return ProblemError(500, DETAILS[500])
 

@@ -15,7 +15,7 @@ from combine_core.postgres.diagnosis.causes import (
     Diagnosis,
     Role,
 )
-from combine_core.postgres.diagnosis.errors import explain_error, is_database_fault
+from combine_core.postgres.diagnosis.errors import cause_of, explain_error, is_database_fault
 from combine_core.postgres.diagnosis.probe import diagnose
 from combine_core.postgres.diagnosis.watch import Watch
 
@@ -28,6 +28,7 @@ __all__ = [
     "Diagnosis",
     "Role",
     "Watch",
+    "cause_of",
     "diagnose",
     "explain_error",
     "is_database_fault",

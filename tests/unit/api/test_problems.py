@@ -19,6 +19,7 @@ from sqlalchemy import exc
 from combine_core.database import InvalidCursor
 from combine_core.lines import UnknownLine
 from combine_core.llm import UnknownModel
+from combine_core.postgres.diagnosis import Cause
 from combine_core.runs import InvalidRun, QueueFull
 from combine_core.sources import UnsupportedFile
 from combine_core.text import InvalidText, TextTooLarge
@@ -104,6 +105,24 @@ def test_why_the_database_cannot_be_used(problem_of, error, cause):
 )
 def test_a_busy_database_is_told_from_one_that_is_away(problem_of, kind, dbsession_error):
     assert problem_of(dbsession_error(kind)).kind == "database-busy"
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "cause"),
+    [
+        ("ReadOnlySqlTransaction", "25006", Cause.READ_ONLY),
+        ("DiskFull", "53100", Cause.DISK_FULL),
+        ("IoError", "58030", Cause.STORAGE_FAILED),
+        ("DataCorrupted", "XX001", Cause.CORRUPTED),
+        ("InsufficientPrivilege", "42501", Cause.REJECTED),
+    ],
+)
+def test_a_database_that_cannot_do_its_work_is_not_our_fault(problem_of, kind, code, cause):
+    from psycopg2 import errors
+
+    original = type(kind, (getattr(errors, kind),), {"pgcode": code})()
+    problem = problem_of(database_error(exc.DBAPIError, original))
+    assert (problem.status, problem.kind, problem.cause) == (503, "database-away", cause)
 
 
 @pytest.fixture
