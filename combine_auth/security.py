@@ -19,7 +19,7 @@ from combine_auth.authentication import Authenticator, CredentialKind, Proof
 from combine_auth.cookies import cookies_are_secure
 from combine_auth.cross_site import CsrfTokens
 from combine_auth.sessions import SessionCookie
-from combine_auth.tokens import BearerToken
+from combine_auth.tokens.bearer import BearerToken
 from combine_core.settings import CoreSettings
 from combine_core.users import Identity
 from combine_core.web.paths import needs_no_database

@@ -2,9 +2,13 @@
 
 Run: python benchmarks/auth/session.py [rounds]
 
-Three kinds of requests take turns, so that a busy machine hits them alike: of nobody, to a view that
-asks the database one thing; of somebody signed in, to the same view; of somebody with a token. The
-figure is the difference of their medians. CPU is that of the thread, without PostgreSQL's.
+Requests to one view, which sends one statement, take turns, so that other load on the machine affects
+them alike: without credentials, with a session, with a personal access token, and with the access token
+of a client. The result is the difference of their medians. CPU is that of the thread, without
+PostgreSQL's.
+
+It also compares how long it takes to refuse a client that does not exist, and one with a wrong secret:
+the two must not differ (RFC 6749, 2.3.1).
 """
 
 from __future__ import annotations
@@ -21,9 +25,15 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from sqlalchemy import event, text
 
+from combine_auth.clients import GrantType
+from combine_auth.clients.authentication import Credentials, authenticate
+from combine_auth.clients.service import ClientRegistration, register_client
+from combine_auth.oauth_server.grants import create_grant
+from combine_auth.oauth_server.issued_tokens import save_tokens
 from combine_auth.sessions import start_session
 from combine_auth.settings import AuthSettings
 from combine_auth.tokens import create_token
+from combine_auth.tokens.format import ACCESS
 from combine_core.database import engine_of, session_factory
 from combine_core.database.migrations import upgrade
 from combine_core.postgres.embedded import EmbeddedPostgres
@@ -63,10 +73,23 @@ def measure(url: str, rounds: int) -> dict[str, float]:
         user = get_or_create_user(session, "ann@example.com")
         cookie = start_session(session, user.id)
         token, _ = create_token(session, user.id, "benchmark")
+        client, _ = register_client(session, user.id, ClientRegistration("robot", service=True))
+        client_id = client.client_id
+        grant = create_grant(session, user.id, client, GrantType.CLIENT_CREDENTIALS, client.scopes)
+        access = ACCESS.new()
+        save_tokens(
+            session,
+            grant.id,
+            access=access,
+            access_scopes=client.scopes,
+            refresh=None,
+            refresh_scopes=(),
+        )
     headers = {
         "nobody": {},
         "session": {"Cookie": f"combine_session={cookie}"},
         "token": {"Authorization": f"Bearer {token}"},
+        "access token": {"Authorization": f"Bearer {access}"},
     }
     statements = []
     event.listen(
@@ -91,13 +114,27 @@ def measure(url: str, rounds: int) -> dict[str, float]:
             counts[kind] = len(statements)
             if number >= WARM_UP:
                 taken[kind].append(seconds * 1000)
+    _compare_refusals(app, client_id, rounds)
     engine_of(app.registry).dispose()
     for kind, milliseconds in taken.items():
         sys.stdout.write(
-            f"{kind:8} {statistics.median(milliseconds):.3f} ms CPU (median of {rounds}),"
+            f"{kind:12} {statistics.median(milliseconds):.3f} ms CPU (median of {rounds}),"
             f" {counts[kind]} statements\n"
         )
     return {kind: statistics.median(milliseconds) for kind, milliseconds in taken.items()}
+
+
+def _compare_refusals(app: Any, client_id: str, rounds: int) -> None:
+    taken: dict[str, list[float]] = {"unknown": [], client_id: []}
+    with session_factory(app.registry)() as session:
+        for _ in range(rounds):
+            for name, seconds in taken.items():
+                started = time.perf_counter()
+                assert authenticate(session, Credentials(name, "wrong"), {}) is None
+                seconds.append(time.perf_counter() - started)
+                session.expunge_all()
+    unknown, wrong = (statistics.median(seconds) * 1000 for seconds in taken.values())
+    sys.stdout.write(f"unknown client {unknown:.3f} ms, wrong secret {wrong:.3f} ms\n")
 
 
 def _call(app: Callable[..., Any], request: Request) -> str:
@@ -119,9 +156,9 @@ def main() -> None:
             url = server.start()
             upgrade(parse_database_url(url).get_secret_value())
             medians = measure(url, rounds)
-    for kind in ("session", "token"):
+    for kind in ("session", "token", "access token"):
         added = medians[kind] - medians["nobody"]
-        sys.stdout.write(f"a {kind} adds {added:.3f} ms of CPU\n")
+        sys.stdout.write(f"{kind} adds {added:.3f} ms of CPU\n")
 
 
 if __name__ == "__main__":

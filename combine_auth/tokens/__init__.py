@@ -1,6 +1,5 @@
 """Personal access tokens: keys that people make for their programs."""
 
-from combine_auth.tokens.bearer import BearerToken
 from combine_auth.tokens.format import PREFIX, is_token
 from combine_auth.tokens.model import PersonalAccessToken
 from combine_auth.tokens.service import (
@@ -16,7 +15,6 @@ __all__ = [
     "DEFAULT_DAYS",
     "MOST_DAYS",
     "PREFIX",
-    "BearerToken",
     "PersonalAccessToken",
     "TokenRefused",
     "create_token",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 import requests
 from bs4 import BeautifulSoup
 
-from tests.conftest import Service, StartService
+from tests.conftest import Service, database_of_its_own, starting_services
 
 REDIRECT = "http://127.0.0.1/back"
 
@@ -66,7 +68,7 @@ class Live:
     """The service, as clients elsewhere see it."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self.service = service
         # The address that it calls itself by.
         self.url = f"http://localhost:{urlsplit(service.url).port}"
         self.me = f"{self.url}/api/v1/me"
@@ -79,10 +81,10 @@ class Live:
         done = subprocess.run(
             [
                 *("combine", "client", "create", "Foreign"),
-                *("--owner", "local@localhost", *words, "-c", str(self._service.ini)),
+                *("--owner", "local@localhost", *words, "-c", str(self.service.ini)),
             ],
-            env=self._service.environment,
-            cwd=Path(self._service.ini).parent,
+            env=self.service.environment,
+            cwd=Path(self.service.ini).parent,
             capture_output=True,
             text=True,
             check=False,
@@ -97,21 +99,31 @@ class Live:
         return requests.get(self.me, headers=headers, timeout=20).status_code
 
 
-@pytest.fixture
-def live(start_service: StartService) -> Live:
-    return Live(start_service())
+@pytest.fixture(scope="module")
+def live(
+    tmp_path_factory: pytest.TempPathFactory, postgres_url: str, _template: str
+) -> Iterator[Live]:
+    # A start takes seconds, so the tests of a file share the service, on a database of their own.
+    folder = tmp_path_factory.mktemp("service")
+    name = f"oauth_clients_{uuid.uuid4().hex}"
+    with (
+        database_of_its_own(postgres_url, name, _template) as database_url,
+        starting_services(folder, lambda: database_url) as start,
+    ):
+        # The tests of a file let in more devices in a minute than people do.
+        yield Live(start({"COMBINE_AUTH_RATE_LIMITS": "false"}))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def web_client(live: Live) -> Client:
     return live.register("--redirect-uri", REDIRECT)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def open_client(live: Live) -> Client:
     return live.register("--redirect-uri", REDIRECT, "--public")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def robot(live: Live) -> Client:
     return live.register("--service")

@@ -52,7 +52,7 @@ class Shell:
 
 @pytest.fixture
 def shell(live, tmp_path):
-    service = live._service
+    service = live.service
     environment = {
         **service.environment,
         "SERVICE": live.url,
@@ -74,7 +74,7 @@ def test_every_command(live, shell):
     for block in blocks():
         printed.append(shell.run(block, let_in))
         if "/oauth/device" in block:
-            codes = json.loads((live._service.ini.parent / "device.json").read_text())
+            codes = json.loads((live.service.ini.parent / "device.json").read_text())
             live.person.approve(codes["user_code"])
     everything = "\n".join(printed)
     for said in (

@@ -1,17 +1,10 @@
-"""An access token at work: what it costs, and when it opens nothing. T37, T42."""
-
-import gc
-import statistics
-import time
+"""What an access token costs, and when it is refused. T37, T42."""
 
 import pytest
-from pyramid.testing import DummyRequest
 from sqlalchemy import text
 
 from combine_auth.oauth_server.issued_tokens import _FIND
-from combine_auth.tokens import BearerToken
 from combine_auth.tokens.format import ACCESS
-from combine_core.database import session_factory
 
 
 @pytest.fixture
@@ -43,29 +36,6 @@ def test_the_statement_reads_by_indexes_alone(provider, token):
         plan = "\n".join(row[0] for row in explained)
     assert "Seq Scan" not in plan
     assert "uq_oauth_tokens_token_sha256" in plan
-
-
-def test_the_check_takes_little_cpu(provider, token):
-    """Under 0.3 ms of this process's CPU; the best of several tries, for others use the machine."""
-    means = BearerToken()
-    with session_factory(provider.service.registry)() as session:
-        request = DummyRequest(dbsession=session, environ={})
-        request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
-        provider.who(token)
-
-        def once():
-            started = time.process_time()
-            for _ in range(50):
-                assert means.prove(request, means.presented(request)) is not None
-            return (time.process_time() - started) / 50 * 1000
-
-        once()
-        gc.disable()
-        try:
-            tries = [once() for _ in range(12)]
-        finally:
-            gc.enable()
-    assert min(tries) < 0.3, (min(tries), statistics.median(tries))
 
 
 @pytest.mark.parametrize(
@@ -109,12 +79,10 @@ def test_last_use_is_written_once_a_minute_and_never_fails_a_request(provider, t
     provider.who(token)
     assert provider.service.execute(query) == [(first,)]
     provider.service.execute("UPDATE oauth_grants SET last_used_at = now() - interval '61 seconds'")
-    # While somebody holds the row, nobody waits for it.
+    # While another transaction holds the row, the request does not wait: it would never end.
     with provider.service.session() as session:
         session.execute(text("SELECT 1 FROM oauth_grants FOR UPDATE"))
-        started = time.perf_counter()
         assert provider.who(token) == "ann@example.com"
-        assert time.perf_counter() - started < 5
     provider.who(token)
     [(later,)] = provider.service.execute(query)
     assert later >= first
