@@ -1,4 +1,4 @@
-"""Cookies: how they are named and protected, and how one is read."""
+"""How our cookies are named, protected and read."""
 
 from __future__ import annotations
 
@@ -11,26 +11,23 @@ from combine_core.settings import CoreSettings
 
 
 def cookies_are_secure(core: CoreSettings) -> bool:
-    """Whether the service's cookies are sent over https alone.
-
-    Plain http is a developer's own machine; everywhere else they stay within https.
-    """
+    """Whether the service's cookies are sent over https only: always, but for a developer's own machine."""
     return not (core.is_development and core.public_url.startswith("http://"))
 
 
 def cookie_name(word: str, *, secure: bool) -> str:
     """The cookie's name.
 
-    With the prefix, a browser takes the cookie from this host alone, over https alone, for all
-    paths (RFC 6265bis, 4.1.3.2): a neighbour below the same domain can neither read nor plant it.
+    With the prefix, a browser accepts the cookie only from this host, over https, for all paths
+    (RFC 6265bis, 4.1.3.2). Another host of the same domain can neither read nor set it.
     """
     return f"__Host-combine_{word}" if secure else f"combine_{word}"
 
 
 def cookie_profile(name: str, *, secure: bool, max_age: int | None) -> CookieProfile:
-    """A cookie that no script reads and no foreign site sends with a form.
+    """A cookie that no script can read, and that no form of a foreign site sends.
 
-    :param max_age: seconds that it lives; ``None``: until the browser is closed
+    :param max_age: its lifetime in seconds; ``None``: until the browser is closed
     """
     return CookieProfile(
         name,
@@ -44,9 +41,9 @@ def cookie_profile(name: str, *, secure: bool, max_age: int | None) -> CookiePro
 
 
 def read_cookie(request: Any, name: str) -> str | None:
-    """The value of the first cookie of this name; "" where it is not ASCII.
+    """The value of the first cookie of this name; "" if it is not ASCII.
 
-    ``request.cookies`` will not do: it raises where any cookie, also a foreign one, is no UTF-8.
+    ``request.cookies`` cannot be used: it raises if any cookie, even a foreign one, is not UTF-8.
     """
     wanted = name.encode()
     for found, value in parse_cookie(request.environ.get("HTTP_COOKIE", "")):

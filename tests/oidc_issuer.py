@@ -56,7 +56,7 @@ class Fault:
     """What an endpoint does instead of its work.
 
     :ivar body: text or bytes; anything else is sent as JSON
-    :ivar hangs: it answers nothing before the issuer is closed
+    :ivar hangs: it answers nothing before `release` is set or the issuer is closed
     :ivar drips: it sends one byte of its answer every tenth of a second, headers and all
     :ivar cut: it closes in the middle of its answer
     :ivar reset: it resets the connection
@@ -73,6 +73,7 @@ class Fault:
     reset: bool = False
     size: int = 0
     times: int = 1_000_000
+    release: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def content(self) -> bytes:
         if isinstance(self.body, bytes):
@@ -353,7 +354,8 @@ class LyingIssuer:
     def _fail(self, handler: _Handler, fault: Fault) -> None:
         handler.close_connection = True
         if fault.hangs:
-            self._closed.wait()
+            while not (fault.release.wait(0.05) or self._closed.is_set()):
+                pass
             return
         if fault.reset:
             linger = struct.pack("ii", 1, 0)

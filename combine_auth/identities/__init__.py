@@ -1,15 +1,13 @@
-"""The accounts with providers by which people sign in: (issuer, subject), never an e-mail address."""
+"""Identities: the accounts at providers that sign users in, known by issuer and subject."""
 
-from combine_auth.identities.invitations import (
-    create_invitation,
-    invited_user,
-)
 from combine_auth.identities.model import Invitation, LinkedIdentity
 from combine_auth.identities.service import (
     UNVERIFIED_DOMAIN,
     LastIdentity,
     accept_invitation,
     confirm,
+    create_invitation,
+    invited_user,
     link,
     list_identities,
     sign_in,

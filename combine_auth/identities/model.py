@@ -1,4 +1,4 @@
-"""Tables of the identities by which people sign in, and of invitations to bring one."""
+"""The tables of identities and of invitations."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from combine_core.database import Identified, Model
 
 
 class LinkedIdentity(Identified, Model):
-    """Somebody's account with a provider, and the user it signs in.
+    """A person's account at a provider, and the user whom it signs in.
 
-    Issuer and subject alone say whose it is (OpenID Connect Core 1.0, 5.7). What else the provider
-    said at the last sign-in is kept for people to look at, and decides nothing.
+    Issuer and subject alone identify it (OpenID Connect Core 1.0, 5.7). The other claims of the last
+    sign-in are stored only to be shown.
     """
 
     __tablename__ = "identities"
@@ -34,9 +34,9 @@ class LinkedIdentity(Identified, Model):
 
 
 class Invitation(Identified, Model):
-    """A link that ties the identity of whoever opens it first to a user that an operator made.
+    """A link with which a person adds an identity to a user that an operator made.
 
-    The link holds the token; here stands its SHA-256 alone.
+    The link has the token; the table stores its SHA-256.
     """
 
     __tablename__ = "invitations"

@@ -1,4 +1,4 @@
-"""Sessions: browsers in which somebody is signed in, as rows of the database."""
+"""Sessions: the browsers in which users are signed in, as rows of the database."""
 
 from combine_auth.sessions.cookie import SessionCookie
 from combine_auth.sessions.model import BrowserSession
@@ -7,6 +7,7 @@ from combine_auth.sessions.service import (
     IDLE_LIMIT,
     end_session,
     end_sessions_of,
+    is_fresh,
     list_sessions,
     start_session,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "SessionCookie",
     "end_session",
     "end_sessions_of",
+    "is_fresh",
     "list_sessions",
     "start_session",
 ]

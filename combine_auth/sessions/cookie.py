@@ -1,4 +1,4 @@
-"""The session cookie as proof of who is asking."""
+"""Authentication by the session cookie."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 class SessionCookie:
     """The cookie that holds a session's token.
 
-    :param secure: sent over https alone; ``False`` only in development on http
+    :param secure: sent over https only; ``False`` only in development on http
     """
 
     def __init__(self, *, secure: bool) -> None:
@@ -34,7 +34,7 @@ class SessionCookie:
         return read_cookie(request, self.name)
 
     def prove(self, request: Any, credential: str) -> Proof | None:
-        """Whose session this is."""
+        """The session with this token, if it is valid."""
         if not _TOKEN.fullmatch(credential):
             return None
         found = find_session(request.dbsession, credential)
@@ -47,13 +47,13 @@ class SessionCookie:
     def start(
         self, request: Any, user_id: Any, provider: str | None = None
     ) -> list[tuple[str, str]]:
-        """Start a session and return the headers that hand its token to the browser."""
+        """Start a session, and return the headers that set its cookie."""
         token = start_session(
             request.dbsession,
             user_id,
             user_agent=request.user_agent or "",
-            # Not client_addr: that is whatever the client claims. Here the server has put the
-            # address that its trusted proxy gave.
+            # Not client_addr, which a client can forge. The server has replaced this address with
+            # the one that its trusted proxy gave.
             ip=request.remote_addr,
             provider=provider,
         )
@@ -61,7 +61,7 @@ class SessionCookie:
         return headers
 
     def end(self, request: Any) -> list[tuple[str, str]]:
-        """End the session that the request brings; return the headers that take the cookie back."""
+        """End the session of the request, and return the headers that delete the cookie."""
         token = self.presented(request)
         if token is not None and _TOKEN.fullmatch(token):
             end_session_of_token(request.dbsession, token)

@@ -12,10 +12,9 @@ from combine_core.database import Identified, Model
 
 
 class BrowserSession(Identified, Model):
-    """A browser in which somebody is signed in.
+    """A browser in which a user is signed in.
 
-    The cookie holds the token; here stands its SHA-256 alone, so that a copy of the table opens
-    nothing.
+    The cookie has the token. The table stores its SHA-256, so that a copy of the table opens no session.
     """
 
     __tablename__ = "sessions"
@@ -25,12 +24,12 @@ class BrowserSession(Identified, Model):
     )
     token_sha256: Mapped[bytes] = mapped_column(unique=True)
     last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    # The absolute end; the idle end follows from last_seen_at.
+    # The absolute limit. The idle limit follows from last_seen_at.
     expires_at: Mapped[datetime] = mapped_column(index=True)
-    # What the browser said of itself and where it came from, for its owner to recognise it.
+    # For the user to recognise the browser.
     user_agent: Mapped[str]
     ip: Mapped[str | None]
-    # The provider that the sign-in was made with; the local sign-in has none.
+    # The name of the provider that the user signed in with; none for the local sign-in.
     provider: Mapped[str | None]
 
     __table_args__ = (CheckConstraint("octet_length(token_sha256) = 32", name="token_sha256"),)

@@ -1,4 +1,4 @@
-"""Start, find and end sessions. All times are those of the database's clock."""
+"""Starts, finds and ends sessions. All times are those of the database's clock."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ from combine_core.users import Identity, User
 
 IDLE_LIMIT = timedelta(hours=12)
 ABSOLUTE_LIMIT = timedelta(days=7)
-# How old last_seen_at may grow while the session is in use.
+# Actions for which a session would be worth stealing need one that is younger than this.
+FRESH_FOR = timedelta(minutes=10)
+# While a session is used, last_seen_at is updated this often.
 SEEN_EVERY = timedelta(minutes=1)
-# Rows that a sign-in clears away. It adds one, so the table does not grow.
+# Expired rows that a sign-in deletes. It adds one row, so the table does not grow.
 SWEPT_AT_ONCE = 100
-MOST_LISTED = 100
-MOST_OF_USER_AGENT = 300
+MAX_LISTED = 100
+MAX_USER_AGENT = 300
 
 
 @dataclass(frozen=True)
 class FoundSession:
-    """A session that is good now.
+    """A valid session.
 
-    :ivar seen_long_ago: ``last_seen_at`` is due
+    :ivar seen_long_ago: ``last_seen_at`` has to be updated
     """
 
     id: uuid.UUID
@@ -44,7 +46,7 @@ def _alive() -> tuple[ColumnElement[bool], ...]:
     )
 
 
-# Of the tables, not of their classes: this runs in every request, and in half the time.
+# Selects from the tables instead of the classes. This runs in every request, and takes half the time.
 _SESSIONS, _USERS = BrowserSession.__table__.c, User.__table__.c
 _FIND = (
     select(
@@ -73,10 +75,10 @@ def start_session(
     ip: str | None = None,
     provider: str | None = None,
 ) -> str:
-    """A new session of this user; returns its token, for the cookie alone: 256 bits, base64url.
+    """Start a session of this user, and return its token for the cookie: 256 bits, base64url.
 
-    :param user_agent: what the browser says of itself; what cannot be shown is left out
-    :param provider: the provider that the sign-in was made with, by name
+    :param user_agent: the header; characters that cannot be shown are left out
+    :param provider: the name of the provider that the user signed in with
     """
     _sweep(session)
     token = secrets.token_urlsafe(32)
@@ -86,7 +88,7 @@ def start_session(
             user_id=user_id,
             token_sha256=sha256(token),
             expires_at=func.now() + ABSOLUTE_LIMIT,
-            user_agent=shown[:MOST_OF_USER_AGENT],
+            user_agent=shown[:MAX_USER_AGENT],
             ip=ip,
             provider=provider,
         )
@@ -100,7 +102,7 @@ def _sweep(session: Session) -> None:
         select(BrowserSession.id)
         .where(BrowserSession.expires_at < func.now())
         .limit(SWEPT_AT_ONCE)
-        # Whatever another sign-in is clearing away is left to it.
+        # Rows that another sign-in is deleting are left to it.
         .with_for_update(skip_locked=True)
     )
     session.execute(delete(BrowserSession).where(BrowserSession.id.in_(over)))
@@ -109,7 +111,7 @@ def _sweep(session: Session) -> None:
 def find_session(session: Session, token: str) -> FoundSession | None:
     """The session of this token, in one statement.
 
-    ``None`` if it is unknown or over, or its user is disabled.
+    ``None`` if it is unknown or expired, or its user is disabled.
     """
     row = session.connection().execute(_FIND, {"token_sha256": sha256(token)}).first()
     if row is None:
@@ -119,9 +121,9 @@ def find_session(session: Session, token: str) -> FoundSession | None:
 
 
 def note_seen(session: Session, session_id: uuid.UUID) -> None:
-    """Write down that the session is in use, unless that was done within the last minute.
+    """Update ``last_seen_at``, unless that was done within the last minute.
 
-    Never waits: whoever holds the row is about to write the same, or to end the session.
+    Never waits for a lock: whoever holds it is about to write the same, or to end the session.
     """
     due = (
         select(BrowserSession.id)
@@ -138,13 +140,23 @@ def note_seen(session: Session, session_id: uuid.UUID) -> None:
     )
 
 
+def is_fresh(session: Session, session_id: uuid.UUID) -> bool:
+    """Whether this session was started within the last ``FRESH_FOR``."""
+    found = session.scalar(
+        select(BrowserSession.id).where(
+            BrowserSession.id == session_id, BrowserSession.created_at > func.now() - FRESH_FOR
+        )
+    )
+    return found is not None
+
+
 def list_sessions(session: Session, user_id: uuid.UUID) -> Sequence[BrowserSession]:
-    """The sessions of this user that are good now, the newest first; at most ``MOST_LISTED``."""
+    """The valid sessions of this user, the newest first; at most ``MAX_LISTED``."""
     return session.scalars(
         select(BrowserSession)
         .where(BrowserSession.user_id == user_id, *_alive())
         .order_by(BrowserSession.id.desc())
-        .limit(MOST_LISTED)
+        .limit(MAX_LISTED)
     ).all()
 
 
@@ -154,7 +166,7 @@ def end_session_of_token(session: Session, token: str) -> None:
 
 
 def end_session(session: Session, user_id: uuid.UUID, session_id: uuid.UUID) -> bool:
-    """End this session; ``False`` if this user has none of this id."""
+    """End this session of this user; ``False`` if the user has no such session."""
     ended = session.execute(
         delete(BrowserSession)
         .where(BrowserSession.id == session_id, BrowserSession.user_id == user_id)
@@ -164,14 +176,14 @@ def end_session(session: Session, user_id: uuid.UUID, session_id: uuid.UUID) -> 
 
 
 def end_sessions_of(session: Session, user_id: uuid.UUID, but: uuid.UUID | None = None) -> int:
-    """End all sessions of this user; returns how many there were.
+    """End all sessions of this user, and return how many there were.
 
-    :param but: the session that stays
+    :param but: the id of a session that continues
     """
-    kept = () if but is None else (BrowserSession.id != but,)
+    except_one = () if but is None else (BrowserSession.id != but,)
     ended = session.execute(
         delete(BrowserSession)
-        .where(BrowserSession.user_id == user_id, *kept)
+        .where(BrowserSession.user_id == user_id, *except_one)
         .returning(BrowserSession.id)
         .execution_options(synchronize_session=False)
     )

@@ -1,13 +1,15 @@
-"""Signing in and out: with a provider of OpenID Connect, by an invitation, as local developer.
+"""Signing in and out: with an OpenID provider, by an invitation, or as the local developer.
 
-:mod:`~combine_auth.sign_in.leave` sends the browser to the provider,
-:mod:`~combine_auth.sign_in.come_back` receives it, :mod:`~combine_auth.sign_in.attempts` remembers
-meanwhile that it left, and :mod:`~combine_auth.sign_in.failed` says what went wrong.
+Read :mod:`~combine_auth.sign_in.views` (the pages), then :mod:`~combine_auth.sign_in.flow` (to the
+provider and back), :mod:`~combine_auth.sign_in.attempts` (what is stored meanwhile), and
+:mod:`~combine_auth.sign_in.failures` (what is shown if it fails).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from pyramid.security import NO_PERMISSION_REQUIRED
 
 from combine_auth.failures import SignInFailure
 from combine_core.settings import CoreSettings
@@ -17,37 +19,34 @@ if TYPE_CHECKING:
 
 _SIGN_IN = "combine_auth:sign_in/sign_in.jinja2"
 _INVITATION = "combine_auth:sign_in/invitation.jinja2"
-_FAILED = "combine_auth:sign_in/failed.jinja2"
-_NAME = "{provider:[a-z][a-z0-9_]{0,30}}"
+_FAILURE = "combine_auth:sign_in/failure.jinja2"
+_PROVIDER = "{provider:[a-z][a-z0-9_]{0,30}}"
 
 
 def includeme(config: Configurator) -> None:
-    """Add the routes and their views."""
+    """Add the endpoints."""
     # Not at the top: alembic and the commands import this package for its tables.
     from combine_auth.openid import identity_providers
-    from combine_auth.sign_in import parts
+    from combine_auth.sign_in.attempts import set_attempt_config
+    from combine_core.web.endpoints import View
 
-    parts.set_up(config.registry, config.add_addon_settings(CoreSettings))
-    config.add_exception_view(".failed.refuse", context=SignInFailure)
+    set_attempt_config(config.registry, config.add_addon_settings(CoreSettings))
+    config.add_exception_view(".failures.refuse", context=SignInFailure)
     providers = identity_providers(config.registry)
     names = "|".join([*providers.clients, *providers.hidden]) or "google"
-    for route, path, view, page in (
-        ("auth.local", "/auth/local", ".views.local", _SIGN_IN),
-        ("auth.sign_out", "/auth/sign-out", ".views.sign_out", None),
-        ("auth.start", f"/auth/{_NAME}/start", ".leave.start", None),
+    for name, path, method, view, page in (
+        ("auth.sign_in", "/auth/sign-in", "GET", ".views.sign_in", _SIGN_IN),
+        # Only POST may change who is signed in: a link or an image must never do it.
+        ("auth.local", "/auth/local", "POST", ".views.local", _SIGN_IN),
+        ("auth.sign_out", "/auth/sign-out", "POST", ".views.sign_out", None),
+        ("auth.invitation", "/auth/invitation", "GET", ".views.invitation", _INVITATION),
+        ("auth.start", f"/auth/{_PROVIDER}/start", "POST", ".flow.start", None),
+        ("auth.callback", f"/auth/{_PROVIDER}/callback", "GET", ".flow.callback", None),
+        ("auth.error", "/auth/error", "GET", ".failures.show_failure", _FAILURE),
+        # Last, so that a provider's name cannot hide another endpoint.
+        ("auth.provider", f"/auth/{{provider:{names}}}", "GET", ".views.provider_page", None),
     ):
-        config.add_route(route, path)
-        config.add_view(view, route_name=route, request_method="POST", renderer=page, http_cache=0)
-        # Whatever other method: a link or an image must never sign anybody in or out.
-        config.add_view("combine_auth.forms.post_only", route_name=route, require_csrf=False)
-    for route, path, view, page in (
-        ("auth.sign_in", "/auth/sign-in", ".views.sign_in", _SIGN_IN),
-        ("auth.error", "/auth/error", ".failed.show", _FAILED),
-        ("auth.invitation", "/auth/invitation", ".views.invitation", _INVITATION),
-        ("auth.callback", f"/auth/{_NAME}/callback", ".come_back.callback", None),
-        # The last, so that a provider of any name hides none of the others.
-        ("auth.provider", f"/auth/{{provider:{names}}}", ".views.provider_page", None),
-    ):
-        config.add_route(route, path)
-        config.add_view(view, route_name=route, request_method="GET", renderer=page, http_cache=0)
-        config.add_view(".views.get_only", route_name=route, require_csrf=False)
+        view_ = View(
+            method, f"{__name__}{view}", NO_PERMISSION_REQUIRED, renderer=page, http_cache=0
+        )
+        config.add_endpoint(name, path, view_)

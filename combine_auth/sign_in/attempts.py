@@ -1,41 +1,154 @@
-"""Sign-ins under way: begun by a button, ended once by the callback.
+"""Sign-ins under way: an attempt begins when the browser leaves for a provider, and ends at the callback.
 
 All times are those of the database's clock.
 """
 
 from __future__ import annotations
 
+import hmac
 import re
+import secrets
 import uuid
-from dataclasses import dataclass
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import sha256
+from combine_auth.cookies import cookie_name, cookie_profile, cookies_are_secure, read_cookie
 from combine_auth.failures import FailureCode, SignInFailure
-from combine_auth.sign_in.keys import AttemptKeys, Secrets
 from combine_auth.sign_in.model import Purpose, SignInAttempt
 from combine_auth.sign_in.next_path import HOME
+from combine_core.settings import CoreSettings
+
+if TYPE_CHECKING:
+    from pyramid.registry import Registry
 
 LIFETIME = timedelta(minutes=10)
-# How long a browser, and the row, can tell a sign-in that is over from one that never was.
+# For so long, a browser and the row can tell a finished sign-in from one that never was.
 REMEMBERED_FOR = timedelta(hours=1)
 # Tabs of one browser that may be on their way at once.
-MOST_PER_BROWSER = 10
-# Rows that a new attempt clears away. It adds one, so the table does not grow.
+MAX_PER_BROWSER = 10
+# Old rows that a new attempt deletes. It adds one row, so the table does not grow.
 SWEPT_AT_ONCE = 100
 
-_STATE = re.compile(r"[A-Za-z0-9_-]{43}")
+_REGISTRY_KEY = "combine_auth.sign_in"
+# 256 random bits in base64url: a state, or the value of the browser's cookie.
+_RANDOM = re.compile(r"[A-Za-z0-9_-]{43}")
+_NONCE = b"combine sign-in nonce\0"
+_VERIFIER = b"combine sign-in verifier\0"
+_FINGERPRINT = b"combine sign-in key\0"
+_FINGERPRINT_BYTES = 8
+
+
+@dataclass(frozen=True)
+class AttemptSecrets:
+    """The secrets of one attempt; each has 43 characters of base64url, 256 bits.
+
+    :ivar nonce: must come back in the ID token (OpenID Connect Core 1.0, 3.1.2.1)
+    :ivar verifier: shows that the code is redeemed by whoever asked for it (PKCE, RFC 7636)
+    """
+
+    nonce: str
+    verifier: str = field(repr=False)
+
+
+class AttemptKeys:
+    """Derives the secrets of attempts from the state and the service's secret key.
+
+    So the table of attempts holds nothing worth stealing: a copy of it, even together with the state
+    that went through the browser, is useless without the key.
+
+    :param current: the service's secret key, for new attempts
+    :param old: keys that were replaced recently: attempts that began with them can still end
+    """
+
+    def __init__(self, current: str, old: Iterable[str] = ()) -> None:
+        self.current_id = _fingerprint(current)
+        self._keys = {_fingerprint(key): key.encode() for key in (*old, current)}
+
+    def secrets_of(self, state: str, key_id: str) -> AttemptSecrets:
+        """The secrets of the attempt with this state.
+
+        :raises KeyError: no key has this id any more
+        """
+        key = self._keys[key_id]
+        return AttemptSecrets(
+            nonce=_derive(key, _NONCE, state.encode()),
+            verifier=_derive(key, _VERIFIER, state.encode()),
+        )
+
+
+def new_state() -> str:
+    """256 random bits, 43 characters of base64url."""
+    return secrets.token_urlsafe(32)
+
+
+def _derive(key: bytes, label: bytes, text: bytes) -> str:
+    digest = hmac.digest(key, label + text, "sha256")
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _fingerprint(key: str) -> str:
+    return hmac.digest(key.encode(), _FINGERPRINT, "sha256")[:_FINGERPRINT_BYTES].hex()
+
+
+class BrowserCookie:
+    """The cookie that recognises the browser which left for a provider when it comes back.
+
+    It is not the session's cookie, which a sign-in replaces while another tab may be on its way. All
+    tabs share this one. Its value is 256 random bits.
+
+    :param secure: sent over https only; ``False`` only in development on http
+    """
+
+    def __init__(self, *, secure: bool) -> None:
+        self.name = cookie_name("browser", secure=secure)
+        max_age = int(REMEMBERED_FOR.total_seconds())
+        self._profile = cookie_profile(self.name, secure=secure, max_age=max_age)
+
+    def read(self, request: Any) -> str | None:
+        """The cookie's value; ``None`` if it is missing or malformed."""
+        value = read_cookie(request, self.name)
+        return value if value is not None and _RANDOM.fullmatch(value) else None
+
+    def renew(self, request: Any) -> tuple[str, list[tuple[str, str]]]:
+        """The cookie's value, a new one if there is none, and the headers that set it."""
+        value = self.read(request) or secrets.token_urlsafe(32)
+        headers: list[tuple[str, str]] = self._profile.get_headers(value)
+        return value, headers
+
+
+class AttemptConfig(NamedTuple):
+    """What attempts need of the settings."""
+
+    keys: AttemptKeys
+    cookie: BrowserCookie
+
+
+def set_attempt_config(registry: Registry, core: CoreSettings) -> None:
+    """Make the keys and the cookie of this application."""
+    keys = AttemptKeys(
+        core.secret_key.get_secret_value(), (key.get_secret_value() for key in core.secret_key_old)
+    )
+    registry[_REGISTRY_KEY] = AttemptConfig(keys, BrowserCookie(secure=cookies_are_secure(core)))
+
+
+def attempt_config(registry: Registry) -> AttemptConfig:
+    """The keys and the cookie of this application."""
+    config: AttemptConfig = registry[_REGISTRY_KEY]
+    return config
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A sign-in that came back from the provider, for the first time and in time.
+    """An attempt that came back from the provider for the first time, and in time.
 
-    :ivar user_id: whose account it is about; nobody's in a plain sign-in
+    :ivar user_id: the user whose account it concerns; ``None`` for a plain sign-in
     :ivar next_path: where to go afterwards
     :ivar begun_at: when the browser left
     """
@@ -44,11 +157,11 @@ class Attempt:
     user_id: uuid.UUID | None
     next_path: str
     begun_at: datetime
-    secrets: Secrets
+    secrets: AttemptSecrets
 
 
 class LateCallback(SignInFailure):
-    """A callback that comes again or too late, which is no harm to somebody who is signed in.
+    """A callback that comes again or too late, which does no harm to somebody who is signed in.
 
     :param next_path: where that sign-in was to lead
     """
@@ -69,11 +182,11 @@ def begin_attempt(
     user_id: uuid.UUID | None,
     next_path: str,
 ) -> None:
-    """Remember that this browser leaves for the provider with this state.
+    """Store that this browser leaves for the provider with this state.
 
-    Of a browser that has more than ``MOST_PER_BROWSER`` on their way, the oldest are forgotten.
+    Deletes the browser's oldest attempts if more than ``MAX_PER_BROWSER`` are under way.
 
-    :param browser: the value of the cookie that the browser is known by
+    :param browser: the value of the browser's cookie
     """
     _sweep(session)
     session.add(
@@ -95,16 +208,16 @@ def begin_attempt(
 def take_attempt(
     session: Session, keys: AttemptKeys, *, state: str | None, browser: str | None, provider: str
 ) -> Attempt:
-    """The attempt that this callback ends. Whoever takes it first has it; nobody takes it again.
+    """End the attempt of this callback, and return it. An attempt can be taken once.
 
-    :param state: as the callback brings it
+    :param state: of the callback, not validated
     :param browser: the value of the browser's cookie, if it sent one
-    :raises LateCallback: there is no state, or it was used, or is too old
-    :raises SignInFailure: it is none of this browser's with this provider
+    :raises LateCallback: the state is missing, was used before, or is too old
+    :raises SignInFailure: this browser has no such attempt with this provider
     """
     if not state:
         raise LateCallback(FailureCode.STATE_MISSING, "the callback brought no state")
-    if not _STATE.fullmatch(state):
+    if not _RANDOM.fullmatch(state):
         raise SignInFailure(FailureCode.STATE_MISMATCH, "the state is none of ours")
     if browser is None:
         detail = "the browser sent no sign-in cookie: it blocks cookies, or began at another host"
@@ -129,16 +242,18 @@ def take_attempt(
         .execution_options(synchronize_session=False)
     ).first()
     if row is None:
-        _say_why_not(session, state, browser, provider)
+        _refuse(session, state, browser, provider)
     try:
-        secrets = keys.secrets_of(state, row.key_id)
+        attempt_secrets = keys.secrets_of(state, row.key_id)
     except KeyError:
         detail = "SECRET_KEY was replaced meanwhile: put the former one into SECRET_KEY_OLD"
         raise LateCallback(FailureCode.STATE_EXPIRED, detail, row.next_path) from None
-    return Attempt(Purpose(row.purpose), row.user_id, row.next_path, row.created_at, secrets)
+    return Attempt(
+        Purpose(row.purpose), row.user_id, row.next_path, row.created_at, attempt_secrets
+    )
 
 
-def _say_why_not(session: Session, state: str, browser: str, provider: str) -> NoReturn:
+def _refuse(session: Session, state: str, browser: str, provider: str) -> NoReturn:
     row = session.execute(
         select(
             SignInAttempt.browser_sha256,
@@ -147,7 +262,7 @@ def _say_why_not(session: Session, state: str, browser: str, provider: str) -> N
             SignInAttempt.next_path,
         ).where(SignInAttempt.state_sha256 == sha256(state))
     ).first()
-    # A foreign browser learns no more than that.
+    # A foreign browser must not learn more than this.
     if row is None:
         raise SignInFailure(FailureCode.STATE_MISMATCH, "the state is unknown, or long over")
     if row.browser_sha256 != sha256(browser):
@@ -168,7 +283,7 @@ def _sweep(session: Session) -> None:
         select(SignInAttempt.id)
         .where(SignInAttempt.expires_at < func.now() - REMEMBERED_FOR)
         .limit(SWEPT_AT_ONCE)
-        # Whatever another attempt is clearing away is left to it.
+        # Rows that another attempt is deleting are left to it.
         .with_for_update(skip_locked=True)
     )
     _delete(session, over)
@@ -183,7 +298,7 @@ def _forget_oldest(session: Session, browser: str) -> None:
             SignInAttempt.expires_at > func.now(),
         )
         .order_by(SignInAttempt.id.desc())
-        .offset(MOST_PER_BROWSER)
+        .offset(MAX_PER_BROWSER)
         .with_for_update(skip_locked=True)
     )
     _delete(session, too_many)

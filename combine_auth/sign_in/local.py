@@ -1,4 +1,4 @@
-"""The local sign-in of development: one button, for requests from this very machine alone."""
+"""The local sign-in for development: one button, only for requests from this machine."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from combine_core.users import User, get_or_create_user
 EMAIL = "local@localhost"
 NAME = "Local developer"
 
-# Any of these says that somebody stands between the browser and us.
-_OF_PROXIES = re.compile(
+# Any of these headers says that a proxy has forwarded the request.
+_PROXY_HEADERS = re.compile(
     "HTTP_(FORWARDED|X_FORWARDED_.*|X_REAL_IP|X_CLIENT_IP|X_CLUSTER_CLIENT_IP|TRUE_CLIENT_IP"
     "|CF_CONNECTING_IP|VIA)"
 )
@@ -24,7 +24,7 @@ _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:[0-9]*)?")
 
 
 def is_switched_on(request: Any) -> bool:
-    """Whether this service has a local sign-in at all."""
+    """Whether this service offers the local sign-in."""
     registry = request.registry
     return (
         settings_of(registry, AuthSettings).local_sign_in
@@ -33,14 +33,14 @@ def is_switched_on(request: Any) -> bool:
 
 
 def why_not_local(request: Any) -> str | None:
-    """Why this request does not come from this very machine; ``None`` if it does."""
+    """Why this request does not count as local; ``None`` if it comes from this machine."""
     environ = request.environ
     if not _is_loopback(environ.get("REMOTE_ADDR", "")):
         return "It came from another machine."
-    if any(_OF_PROXIES.fullmatch(name) for name in environ):
+    if any(_PROXY_HEADERS.fullmatch(name) for name in environ):
         return "It came through a proxy."
-    # A foreign site may point its own name at 127.0.0.1 and have the browser ask us (DNS
-    # rebinding); the browser then still names that site.
+    # A foreign site may resolve its own name to 127.0.0.1 and make the browser send requests here
+    # (DNS rebinding). The header Host then still names that site.
     host = _HOST.fullmatch(environ.get("HTTP_HOST", ""))
     if host is None or not (host["host"].lower() == "localhost" or _is_loopback(host["host"])):
         return "It did not ask for localhost."
@@ -52,11 +52,11 @@ def _is_loopback(host: str) -> bool:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return False
-    # A socket that speaks both protocols shows an IPv4 client as ::ffff:127.0.0.1.
+    # A dual-stack socket shows an IPv4 client as ::ffff:127.0.0.1.
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
 
 
 def local_user(session: Session) -> User:
-    """The user whom the button signs in; made at first use. No administrator."""
+    """The user whom the button signs in, created at first use. It is not an administrator."""
     return get_or_create_user(session, EMAIL, NAME)

@@ -1,4 +1,4 @@
-"""The table of sign-ins under way."""
+"""The table of sign-in attempts."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from combine_core.database import Identified, Model
 
 
 class Purpose(StrEnum):
-    """What a sign-in with a provider is for."""
+    """The purpose of a sign-in with a provider."""
 
     SIGN_IN = "sign-in"
-    # A signed-in user adds another identity to the account.
+    # A signed-in user adds an identity to the account.
     LINK = "link"
-    # A signed-in user shows anew who they are, before something that needs a fresh sign-in.
+    # A signed-in user signs in again, because an action needs a fresh session.
     CONFIRM = "confirm"
-    # Somebody with an invitation brings an identity for the user it names.
+    # An invited person adds an identity to the user that an operator made.
     INVITATION = "invitation"
 
 
 class SignInAttempt(Identified, Model):
-    """One attempt to sign in with a provider: from the button to the callback.
+    """One attempt to sign in with a provider, from the button to the callback.
 
-    Nothing here is worth stealing. Of state and browser it keeps hashes; nonce and PKCE verifier are
-    derived from the state with the service's secret key, of which ``key_id`` names the one.
-    ``used_at`` makes it good for one callback.
+    Nothing here is worth stealing. State and browser cookie are stored as hashes. Nonce and PKCE verifier
+    are derived from the state with the secret key that ``key_id`` names. ``used_at`` limits the attempt
+    to one callback.
     """
 
     __tablename__ = "sign_in_attempts"
@@ -39,7 +39,7 @@ class SignInAttempt(Identified, Model):
     key_id: Mapped[str]
     provider: Mapped[str]
     purpose: Mapped[str]
-    # Whose account it is about; nobody's in a plain sign-in.
+    # The user whose account it concerns; null for a plain sign-in.
     user_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), index=True
     )

@@ -1,74 +1,68 @@
-"""The sign-in page, the page of an invitation, and signing out."""
+"""The sign-in page, the local sign-in, the page of an invitation, and signing out."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
-from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.security import forget, remember
 
 from combine_auth.audit import Action, record_request
 from combine_auth.authentication import CredentialKind
 from combine_auth.failures import FailureCode, SignInFailure
-from combine_auth.forms import text_of
 from combine_auth.identities import invited_user
 from combine_auth.limits import check_limit
 from combine_auth.openid import identity_providers
 from combine_auth.sessions import BrowserSession
-from combine_auth.sign_in.leave import client_named, let_forms_leave
+from combine_auth.sign_in.flow import allow_forms_to_providers, client_of_path
 from combine_auth.sign_in.local import is_switched_on, local_user, why_not_local
-from combine_auth.sign_in.next_path import next_of_query, safe_next
-from combine_auth.sign_in.query import query_of
+from combine_auth.sign_in.next_path import HOME, safe_next
 from combine_core.settings import CoreSettings, settings_of
+from combine_core.web.forms import text_of
 
 logger = logging.getLogger(__name__)
 
 
 def sign_in(request: Any) -> Any:
-    """The ways to sign in. Who is signed in goes on at once."""
-    target = next_of_query(request)
+    """The page with a button for each way to sign in. A signed-in user is redirected at once."""
+    target = safe_next(request.GET.get("next", HOME))
     if request.identity is not None:
         return HTTPSeeOther(location=target)
-    return _page(request, target)
+    return _sign_in_page(request, target)
 
 
-def _page(request: Any, target: str, refused: str | None = None) -> dict[str, Any]:
-    let_forms_leave(request)
-    on = is_switched_on(request)
+def _sign_in_page(request: Any, target: str, refused: str | None = None) -> dict[str, Any]:
+    allow_forms_to_providers(request)
     providers = identity_providers(request.registry)
     return {
         "next": target,
-        "local": on,
+        "local": is_switched_on(request),
         "why_not": why_not_local(request),
         "refused": refused,
         "providers": [client.provider for client in providers.clients.values()],
         "hidden": providers.hidden,
-        "still_inside": _still_inside(request),
+        "signed_in_at": _signed_in_at(request),
     }
 
 
-def _still_inside(request: Any) -> tuple[str, str] | None:
-    """Where somebody who signed out here may sign out too: the provider's title, and the address."""
-    name = query_of(request).get("signed_out", "")
+def _signed_in_at(request: Any) -> tuple[str, str] | None:
+    """After a sign-out: the title of the provider, and the address to sign out there too."""
+    name = request.GET.get("signed_out", "")
     client = identity_providers(request.registry).clients.get(name)
     if client is None:
         return None
     public_url = settings_of(request.registry, CoreSettings).public_url
-    try:
-        url = client.end_session_url(return_to=f"{public_url}{request.route_path('auth.sign_in')}")
-    except SignInFailure as failure:
-        logger.info("No link to sign out of %s: %s", client.provider.name, failure)
-        return None
+    url = client.end_session_url(return_to=f"{public_url}{request.route_path('auth.sign_in')}")
     return None if url is None else (client.provider.title, url)
 
 
 def provider_page(request: Any) -> Any:
-    """The address of a provider without more: to the sign-in page, which has its button.
+    """The bare address of a provider: redirects to the sign-in page, which has its button.
 
     :raises SignInFailure: the provider is not set up
     """
-    client_named(request)
+    client_of_path(request)
     return HTTPSeeOther(location=request.route_path("auth.sign_in"))
 
 
@@ -79,12 +73,12 @@ def local(request: Any) -> Any:
     target = safe_next(text_of(request, "next"))
     if why_not_local(request) is not None:
         request.response.status_int = 403
-        return _page(request, target)
+        return _sign_in_page(request, target)
     user = local_user(request.dbsession)
     if user.disabled_at is not None:
         request.response.status_int = 403
         enable = f"combine user enable {user.email} -c development.ini"
-        return _page(request, target, f"{user.email} is disabled. To enable it: {enable}")
+        return _sign_in_page(request, target, f"{user.email} is disabled. To enable it: {enable}")
     record_request(
         request, Action.SIGN_IN, actor_id=user.id, actor=user.email, target=f"user:{user.id}"
     )
@@ -94,21 +88,21 @@ def local(request: Any) -> Any:
 
 
 def invitation(request: Any) -> Any:
-    """The page of a link that an operator has sent: whom it is for, and the buttons.
+    """The page of a link that an operator has sent: the invited user, and the buttons.
 
-    :raises SignInFailure: the link is not good
+    :raises SignInFailure: the link is not valid
     """
     check_limit(request, "invitation")
-    token = query_of(request).get("token", "")
+    token = request.GET.get("token", "")
     user = invited_user(request.dbsession, token)
     if user is None:
         raise SignInFailure(FailureCode.INVITATION_INVALID, "the link is not good")
-    let_forms_leave(request)
-    providers = identity_providers(request.registry)
+    allow_forms_to_providers(request)
+    clients = identity_providers(request.registry).clients.values()
     return {
         "user": user,
         "invitation": token,
-        "providers": [client.provider for client in providers.clients.values()],
+        "providers": [client.provider for client in clients],
     }
 
 
@@ -123,8 +117,3 @@ def sign_out(request: Any) -> Any:
     query = {"signed_out": provider} if provider else None
     location = request.route_path("auth.sign_in", _query=query)
     return HTTPSeeOther(location=location, headers=forget(request))
-
-
-def get_only(request: Any) -> Any:  # noqa: ARG001
-    """Another method than GET."""
-    return HTTPMethodNotAllowed(headers=[("Allow", "GET, HEAD")])

@@ -89,7 +89,7 @@ def test_a_way_of_somebody_else_is_not_added(service, open_page):
     page = open_page(service, expected=(409, 400))
     sign_in(page, "Google", "anna")
     add(page, "Microsoft", "ben")
-    heading(page, "That account of Microsoft signs in somebody else")
+    heading(page, "That account of Microsoft belongs to another user")
     page.get_by_role("link", name="Go to your account").click()
     heading(page, "Account")
     assert ways(page) == [("Google", "anna@example.com")]
@@ -153,7 +153,7 @@ def test_an_invitation_opens_the_account_that_an_operator_made(service, open_pag
     # Once.
     second = open_page(service, expected=(400,))
     second.goto(link)
-    heading(second, "This invitation is not good any more")
+    heading(second, "This invitation is no longer valid")
     sign_out(page)
     go_to_provider(page, "Google")
     agree(page, "anna")

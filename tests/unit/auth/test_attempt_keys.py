@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from combine_auth.sign_in.keys import AttemptKeys, new_state
+from combine_auth.sign_in.attempts import AttemptKeys, new_state
 
 KEY = "0f3b9a7c5d1e8246a9b0c7d3e5f18264"
 OLD = "1f3b9a7c5d1e8246a9b0c7d3e5f18264"

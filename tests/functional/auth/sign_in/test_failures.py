@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from combine_auth.failures import FailureCode
-from combine_auth.sign_in.failure_words import WORDS
+from combine_auth.sign_in.failures import FAILURE_PAGES
 from tests.functional.auth.sign_in.conftest import HOST, Browser, audit, count
 from tests.oidc_issuer import Fault
 
@@ -156,7 +156,7 @@ class TestErrorPage:
 
     @pytest.mark.parametrize("code", list(FailureCode))
     def test_every_code_has_words(self, browser, code):
-        words = WORDS[code]
+        words = FAILURE_PAGES[code]
         page = browser.client.get("/auth/error", {"code": code}, status=words.status)
         assert page.html.find("h1").text == words.title.format(provider="The provider")
         assert "{" not in page.html.find("main").text
@@ -164,10 +164,13 @@ class TestErrorPage:
             assert page.headers["Retry-After"] == str(words.retry_after)
         assert words.status in {400, 403, 404, 409, 429, 502, 503}
 
-    @pytest.mark.parametrize("query", ["", "?code=x", "?code=%ff", "?code[]=1", "?" + "a&" * 5000])
+    @pytest.mark.parametrize("query", ["", "?code=x", "?code[]=1", "?" + "a&" * 5000])
     def test_unknown_code(self, browser, query):
         page = browser.client.get(f"/auth/error{query}", status=400)
         assert page.html.find("h1").text == "This sign-in did not work"
+
+    def test_a_query_that_cannot_be_decoded_is_refused(self, browser):
+        browser.client.get("/auth/error?code=%ff", status=400)
 
     def test_nothing_typed_is_believed(self, browser):
         page = browser.client.get(

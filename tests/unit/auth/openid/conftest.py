@@ -19,16 +19,18 @@ from tests.oidc_issuer import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, TENANT, Ly
 
 
 class Clock:
-    """Seconds that pass when somebody says so, beside those that pass anyway."""
+    """A clock that only goes when a test moves it ahead."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
+        self._wall = time.time()
+        self._monotonic = time.monotonic()
 
     def wall(self) -> float:
-        return time.time() + self.ahead
+        return self._wall + self.ahead
 
     def monotonic(self) -> float:
-        return time.monotonic() + self.ahead
+        return self._monotonic + self.ahead
 
 
 @dataclass
