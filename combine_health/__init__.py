@@ -4,14 +4,14 @@ Include it, and these endpoints answer::
 
     config.include("combine_health")
 
-    GET /health            200 {"status": "healthy"}: the process is alive
-    GET /health/ready      200 {"status": "ready"}, 503 while requests should not come here
-    GET /health/startup    200 {"status": "started"}, 503 until it has come up
-    GET /health/detailed   200, the full status, for those who may see it
+    GET /health            200 {"status": "healthy"} while the process is alive
+    GET /health/ready      200 {"status": "ready"}, 503 while the service should get no requests
+    GET /health/startup    200 {"status": "started"}, 503 until the service has started
+    GET /health/detailed   200, the full status, for authorized clients
     GET /metrics           for Prometheus
     GET /status            a page for people
 
-They need no sign-in and touch neither session nor transaction. It needs nothing but pyramid and
+They need no sign-in and use neither session nor transaction. The add-on depends only on pyramid and
 pluggy.
 
 A check
@@ -20,12 +20,12 @@ A check
 ::
 
     def redis(registry):
-        registry.redis.ping()               # raising is failing
+        registry.redis.ping()               # an exception means failing
 
     config.add_health_check("redis", redis, remedy="Start Redis: systemctl start redis")
 
 A check is ``check(registry) -> HealthResult | bool | None``, plain or ``async def``. ``None`` and
-``True`` are healthy, ``False`` and raising are failing; a `HealthResult` says more::
+``True`` are healthy, ``False`` and exceptions are failing; a `HealthResult` tells more::
 
     from combine_health import HealthResult
 
@@ -35,19 +35,19 @@ A check is ``check(registry) -> HealthResult | bool | None``, plain or ``async d
             return HealthResult.degraded("queue_long", f"{waiting} jobs wait", waiting=waiting)
         return HealthResult.healthy(waiting=waiting)
 
-It gets the application's registry, never a request, and opens its own short connection with its own
-time-out: it runs on a thread of its own, in the background, and no probe waits for it.
+A check gets the application's registry, never a request. It runs in the background on a thread of
+its own, and no probe waits for it. It should open its own short connection with its own timeout.
 
 ``config.add_health_check(name, check, *, ...)`` takes (times are seconds):
 
 ``kind``      ``"ready"`` decides /health/ready; ``"live"`` decides /health, for faults that only a
-              restart mends; ``"startup"`` is as ready until it has passed once, then it is not run
-              again; ``"info"`` is shown and decides nothing
+              restart fixes; ``"startup"`` is like ready until it has passed once, then it is not
+              run again; ``"info"`` is shown and decides nothing
 ``critical``  True: failing means not ready. False: failing means degraded, which is ready
-``timeout``   1.0: a run that takes longer has failed, whether the check honours it or not. It is
-              not started again while it still hangs
-``interval``  2.0: from one run to the next. A result is *unknown*, and an unknown critical check not
-              ready, once it is older than three intervals, or three time-outs where these are longer
+``timeout``   1.0: a run that takes longer fails, whether the check honours the timeout or not. The
+              check is not started again while it hangs
+``interval``  2.0: time from one run to the next. A check is *unknown*, and not ready if it is critical,
+              when its result is older than three intervals (or three timeouts if these are longer)
 ``fall``      1: failures in a row that make a healthy check failing
 ``rise``      1: passes in a row that make a failing check healthy again
 ``words``     the pair of public words in the body of /health/ready, under the check's name:
@@ -55,53 +55,52 @@ time-out: it runs on a thread of its own, in the background, and no probe waits 
 ``remedy``    what to do when it fails; ``remedies={cause: what to do}`` where that depends
 ``runbook``   a link
 ``groups``    names of groups: the check decides /health/ready/GROUP
-``endpoints`` URIs of the application (RFC 6570 templates) that suffer when it fails
+``endpoints`` URIs of the application (RFC 6570 templates) that a failure affects
 
 ``config.use_health_check(name, use, ...)`` declares a built-in one (disk, memory, TLS, HTTP, ...);
 see `combine_health.checks`.
 
-The check may be a dotted name. Two declarations of one name are a conflict, which stops the start;
-the application itself may override what an add-on or a plugin declared. Once the application is
-made, it is too late to declare one, and that is an error.
+The check may be a dotted name. Two declarations of one name are a configuration conflict and stop
+the start; the application itself may override the checks of add-ons and plugins. Declaring a check
+after the application has been made is an error.
 
-What the endpoints say
-======================
+What the endpoints answer
+=========================
 
 /health/ready answers 503 with ``Retry-After`` and the first of these words that is true:
-``draining`` (the server is about to end), ``maintenance`` (an operator ordered it),
+``draining`` (the server is shutting down), ``maintenance`` (an operator ordered it),
 ``unavailable`` (a critical check fails or is unknown, or the worker threads of the server have been
-saturated for a minute) and ``starting`` (a critical check has no result yet). Beside it stand the
-words of the checks that have some. A degraded service is ready.
+saturated for a minute) and ``starting`` (a critical check has no result yet). The body also has the
+public words of the checks that declare them. A degraded service is ready.
 
-/health answers 503 ``{"status": "unhealthy"}`` while a critical ``live`` check fails, or requests
-wait and the server has finished none for ten minutes.
+/health answers 503 ``{"status": "unhealthy"}`` while a critical ``live`` check fails, or after
+requests have waited for ten minutes without any being finished.
 
-``?check=NAME``, several by commas or repeated, asks about these checks alone; each counts then,
-critical or not. /health/ready/GROUP asks about a group. An unknown name is a 404, which names those
-there are to whoever may see details.
+``?check=NAME`` (repeated, or with commas) limits the answer to these checks; then each counts,
+critical or not. /health/ready/GROUP limits it to a group. An unknown name gets a 404, which lists
+the known names for clients that may see details.
 
 /health/detailed follows the JSON Schema at /health/detailed/schema: status, cause and remedy; per
 check status, cause, remedy, age, duration and the last transitions; the worker threads of the
-server; how the watching itself does (hung checks, skipped runs, listeners).
+server; the state of the monitoring itself (hung checks, skipped runs, listeners).
 
-With ``Accept: application/health+json`` the probes and the full status say the same in the format
-of draft-inadarei-api-health-check; there a full status that fails is a 503 too.
+With ``Accept: application/health+json`` the probes and the full status use the format of
+draft-inadarei-api-health-check; in that format a failing full status is a 503 too.
 
 /metrics needs prometheus-client (the extra ``metrics`` of the distribution pyramid-combine). A
-scrape reads what is known and runs nothing. The names begin with
+scrape reads known results and runs no check. The names begin with
 ``combine_health_``; labels are names and statuses only.
 
 More for the full status
 ========================
 
 ``config.add_health_section(name, section)`` adds what ``section(registry)`` returns to
-/health/detailed. It is called at the request: read memory, do no I/O. What a check found last is in
-`read_check`. ``version`` and ``environment`` can be given as sections; ``contacts`` has its place
+/health/detailed. It is called during the request: read memory, do no I/O. `read_check` returns the
+latest result of a check. ``version`` and ``environment`` can be given as sections; ``contacts`` has its place
 on the page.
 
-``config.add_health_secret(value)`` registers a secret value. Whatever a check says is shortened and
-passes a redactor that knows these values, the user part of URLs and ``password=`` in connection
-strings.
+``config.add_health_secret(value)`` registers a secret value. Every result is shortened and passes a
+redactor, which masks these values, the user part of URLs and ``password=`` in connection strings.
 
 Plugins
 =======
@@ -123,60 +122,60 @@ A distribution announces a module in the entry-point group ``combine_health``::
         ...
 
 ``settings`` are the application's settings. ``config.add_health_plugin(module)`` adds one without
-an entry point. A plugin that does not load, or fails to register, is itself a failing check
-(``plugin-NAME``, not critical) and hides no other. A hook that does not exist stops the start.
+an entry point. A plugin that does not load or register becomes a failing check (``plugin-NAME``, not
+critical) and does not affect the others. A hook that does not exist stops the start.
 
-Listeners are called on threads of their own: one that hangs or raises delays nobody else. Each
-transition, of a check or the service, is a line in the log ``combine_health``, with cause and
+Listeners are called on threads of their own, so one that hangs or raises does not delay the others.
+Each transition of a check or of the service is a line in the log ``combine_health`` with cause and
 remedy.
 
 Settings
 ========
 
 In the ini as ``combine_health.details``, in the environment, which wins, as
-``COMBINE_HEALTH_DETAILS``. `combine_health.settings.declared` lists them. A misspelt one stops the
+``COMBINE_HEALTH_DETAILS``. `combine_health.settings.declared` lists them. An unknown name stops the
 start.
 
 ``details``            who sees more than names and statuses at /health/detailed and /status:
                        ``never``, ``local`` (the default: loopback and private addresses),
                        ``authorized`` (the permission ``health:details``), ``always``
-``token``              a secret; who sends it as ``Authorization: Bearer`` or ``X-Health-Token``
-                       sees details and metrics too, unless that is ``never``
+``token``              a secret; a client that sends it as ``Authorization: Bearer`` or
+                       ``X-Health-Token`` sees details and metrics too, unless that is ``never``
 ``behind_proxy``       ``true`` where all clients come through a proxy; see below
 ``metrics``            who may read /metrics: ``never``, ``local`` (the default), ``always``
 ``status_page``        ``false``: no /status
-``background``         ``false`` runs the checks at the request, with the same deadlines
+``background``         ``false`` runs the checks during the request, with the same deadlines
 ``disabled``           names of checks not to run
 ``disabled_plugins``   names of plugins not to load
 ``load_entry_points``  ``false`` loads no installed plugin
 ``version``, ``environment``  what /health/detailed shows as such
-``maintenance_file``   where an operator's order is; see `combine_health.maintenance`
+``maintenance_file``   the path of the operator's order; see `combine_health.engine.maintenance`
 ``saturated_after``    60: seconds of saturated worker threads until it is not ready
 ``stuck_after``        600: seconds without a finished request until it is not alive
-``group.NAME``         checks that decide /health/ready/NAME, instead of those that say so themselves
+``group.NAME``         checks that decide /health/ready/NAME, instead of those that declare the group
 ``check.NAME.timeout`` and ``interval``, ``fall``, ``rise``, ``critical`` of one check
 
 Local, and proxies
 ==================
 
-A client is local by the address that the server gives, ``REMOTE_ADDR``. Behind a proxy that is the
-proxy's own, which is private, so that everybody would be local. Tell the server to trust the proxy
+A client is local if the address that the server sees, ``REMOTE_ADDR``, is loopback or private. Behind
+a proxy that is the proxy's own address, so all clients would be local. Tell the server to trust the proxy
 (``egg:pyramid-combine#waitress``: ``trusted_proxy``, or ``COMBINE_HEALTH_TRUSTED_PROXY``; with several in a
-row ``trusted_proxy_count``), and set ``combine_health.behind_proxy = true``: then a client is local only
-by a forwarded address, and what comes without one is not local at all. Without these settings,
-requests that bear a proxy's headers (``Via``, ``X-Real-IP``, ...) are not local either; but waitress
-removes X-Forwarded-For of a proxy that it does not trust, so a proxy that sends nothing else cannot
-be told.
+row ``trusted_proxy_count``), and set ``combine_health.behind_proxy = true``: then only a
+forwarded address makes a client local, and requests without one are never local. Without these
+settings, requests with the headers of a proxy (``Via``, ``X-Real-IP``, ...) are not local either; but
+waitress removes X-Forwarded-For of an untrusted proxy, so a proxy that sends no other header cannot
+be recognised.
 
 Running
 =======
 
-The checks start with the first probe, or with `start_health`. After a fork they start anew in the
-child, again with its first probe. All threads are daemons: a hung check never holds the exit.
+The checks start with the first probe, or with `start_health`. After a fork they start again in the
+child, with its first probe. All threads are daemons: a hung check never delays the exit.
 
 ``combine_health.server.waitress`` is a server for ini files (``use = egg:pyramid-combine#waitress``), which
-answers the probes even when every worker thread is busy, and drains. ``combine_health.testing``
-helps to test a check.
+answers the probes even when every worker thread is busy, and drains on SIGTERM.
+``combine_health.testing`` helps to test a check.
 """
 
 from typing import Any
@@ -216,7 +215,7 @@ __all__ = [
 
 
 def includeme(config: Any) -> None:
-    """Set the add-on up: settings, directives, endpoints, plugins (loading them is all its I/O)."""
+    """Set up settings, directives, endpoints and plugins. Loading the plugins is its only I/O."""
     if config.registry.queryUtility(IHealthRegistry) is not None:
         return
     settings = read_settings(config.registry.settings or {})
@@ -232,7 +231,7 @@ def includeme(config: Any) -> None:
     config.add_directive("add_health_secret", add_health_secret)
     add_views(config, settings)
 
-    # Plugins register at once, by the directive itself: an action could not add further actions.
+    # Plugins register now and not in an action, because an action cannot add further actions.
     plugins = Plugins(
         config.add_health_check,
         config.registry.settings or {},
@@ -250,19 +249,19 @@ def includeme(config: Any) -> None:
         health.verify()
         for listener in plugins.listeners():
             health.outboxes.add(listener)
-        _ = health.runner  # from here on the checks are fixed
+        _ = health.runner  # makes it, which fixes the checks
 
     config.add_subscriber(finish, ApplicationCreated)
 
 
 def start_health(registry: Any) -> None:
-    """Start to run the checks of this registry's application; for servers, before they serve.
+    """Start the checks of an application; for servers, before they accept requests.
 
-    Raises `zope.interface.interfaces.ComponentLookupError` when the add-on is not included.
+    Raises `zope.interface.interfaces.ComponentLookupError` if the add-on is not included.
     """
     health_of(registry).runner.start()
 
 
 def read_check(registry: Any, name: str) -> Reading | None:
-    """What the check ``name`` found last, as it stands now; ``None`` if there is no such check."""
+    """Return the current reading of the check ``name``; ``None`` if there is no such check."""
     return health_of(registry).runner.reading(name)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
+from inspect import signature
 from typing import Any
 
 from pyramid.exceptions import ConfigurationError
@@ -148,22 +149,7 @@ def make_add_health_plugin(plugins: Plugins) -> Callable[..., None]:
     return add_health_plugin
 
 
-DECLARED = frozenset(
-    {
-        "kind",
-        "critical",
-        "timeout",
-        "interval",
-        "fall",
-        "rise",
-        "words",
-        "groups",
-        "endpoints",
-        "remedy",
-        "remedies",
-        "runbook",
-    }
-)
+DECLARED = frozenset(signature(add_health_check).parameters) - {"config", "name", "check"}
 # The check's own timeout ends shortly before the deadline of the run, because the check knows what
 # it waited for, and the runner could only report that there was no answer.
 OWN_SHARE = 0.9
