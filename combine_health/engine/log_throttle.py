@@ -1,4 +1,4 @@
-"""Log lines that come by the thousand when things go wrong: one of a kind in ten seconds."""
+"""Throttles log lines that a failure could repeat by the thousand: one of a kind in ten seconds."""
 
 import logging
 import threading
@@ -9,10 +9,10 @@ from typing import Any
 EVERY = 10.0  # seconds
 
 
-class Quiet:
-    """Logs the first line of each kind at once, and tells with the next how many were left out.
+class ThrottledLog:
+    """Logs the first line of each kind at once; the next one tells how many were left out.
 
-    The kind of a line is its text before the arguments are put in.
+    The kind of a line is its text before the arguments are inserted.
     """
 
     def __init__(

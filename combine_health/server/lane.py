@@ -16,12 +16,12 @@ from pyramid.interfaces import IRoutesMapper
 from waitress.parser import HTTPRequestParser
 
 from combine_health.endpoints.views import HealthContext
-from combine_health.engine.log_throttle import Quiet
+from combine_health.engine.log_throttle import ThrottledLog
 from combine_health.engine.probes import NO_SNAPSHOT, ProbeAnswer, Snapshot
 from combine_health.engine.registry import HealthRegistry, IHealthRegistry
 from combine_health.server.proxies import are_well_formed
 
-log = Quiet(logging.getLogger("combine_health"))
+log = ThrottledLog(logging.getLogger("combine_health"))
 
 PATHS = ("/health", "/health/ready", "/health/startup")
 

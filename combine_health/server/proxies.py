@@ -9,7 +9,7 @@ from math import inf
 from threading import Lock
 from time import monotonic
 
-from combine_health.engine.log_throttle import Quiet
+from combine_health.engine.log_throttle import ThrottledLog
 
 log = logging.getLogger("combine_health")
 
@@ -73,7 +73,7 @@ class TrustedProxies:
         self._clock = clock
         self._resolved_at = -inf
         self._lock = Lock()
-        self._log = Quiet(log)
+        self._log = ThrottledLog(log)
 
     def __contains__(self, address: str) -> bool:
         # An address can be a name: waitress calls clients on a Unix socket `localhost`.

@@ -16,7 +16,7 @@ from waitress.proxy_headers import proxy_headers_middleware
 from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
 
-from combine_health.engine.log_throttle import Quiet
+from combine_health.engine.log_throttle import ThrottledLog
 from combine_health.engine.registry import HealthRegistry, IHealthRegistry
 from combine_health.server.channel import IDLE, Channel
 from combine_health.server.drain import Drain, Phase, on_signals
@@ -39,7 +39,7 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress has 
         self.lane = lane
         self.workers = workers
         self.queue = workers.queue
-        self.queue_logger = self._log = Quiet(ThreadedTaskDispatcher.queue_logger)
+        self.queue_logger = self._log = ThrottledLog(ThreadedTaskDispatcher.queue_logger)
         self.set_thread_count(workers.threads)
 
     def add_task(self, task: Channel) -> None:

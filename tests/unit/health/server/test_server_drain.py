@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from combine_health.engine.log_throttle import Quiet
+from combine_health.engine.log_throttle import ThrottledLog
 from combine_health.server.drain import Drain, Phase, on_signals
 from combine_health.server.listening import reserve_descriptors
 
@@ -110,7 +110,7 @@ def test_another_thread_leaves_the_signals_alone():
 
 
 def test_one_line_of_a_kind_in_ten_seconds(clock, caplog):
-    log = Quiet(logging.getLogger("some"), clock=clock)
+    log = ThrottledLog(logging.getLogger("some"), clock=clock)
     for number in range(50):
         log.warning("depth is %d", number)
         log.warning("another kind: %s", number)
@@ -129,7 +129,7 @@ def test_the_traceback_is_logged(clock, caplog):
     try:
         raise RuntimeError("broken")
     except RuntimeError:
-        Quiet(logging.getLogger("some"), clock=clock).exception("it failed")
+        ThrottledLog(logging.getLogger("some"), clock=clock).exception("it failed")
     assert caplog.records[0].exc_info[0] is RuntimeError
     assert caplog.records[0].funcName == "test_the_traceback_is_logged"
 
