@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from pyramid.router import Router
 
 
-# How long Ctrl-C waits for steps in flight of the worker inside the web process.
+# How long Ctrl-C waits for running steps of the worker inside the web process.
 WORKER_GRACE_S = 2.0
 
 
 def main(global_config: dict[str, str], **settings: Any) -> Router:
     """Assemble the service that an ini file describes.
 
-    The add-ons are those of ``pyramid.includes``, in that order; the Configurator includes them.
+    The Configurator includes the add-ons that ``pyramid.includes`` names, in that order.
 
     :raises ConfigurationEnvironmentError: names every setting that is missing or wrong
     """
-    # Imported here, so that a missing extra is named before one of them misses it.
+    # Imported below, so that a missing extra is named before an import fails.
     require_core()
     from combine_core.database.pool import open_connections, start_leak_watch
     from combine_core.llm import providers_of
@@ -39,13 +39,13 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
 
     ini = global_config.get("__file__")
     serving = global_config.get("__script__") == "pserve"
-    # All settings are judged together, before any add-on is included.
+    # All settings are checked together, before any add-on is included.
     loaded = load_all(settings, Path(ini) if ini else None)
     if serving:
         configure_logging(loaded.get(CoreSettings), loaded.secrets())
     loaded = with_database(loaded)
     if serving:
-        # Again: only now is the password of an embedded database known, and with it what to mask.
+        # Again, because only now the password of an embedded database is known and can be masked.
         configure_logging(loaded.get(CoreSettings), loaded.secrets())
     assembled = {**settings, **loaded.overlay, SETTINGS_KEY: loaded}
     with Configurator(settings=assembled) as config:
@@ -55,7 +55,7 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
         start_memory_watch(open_connections)
         start_leak_watch(core.connection_leak_seconds)
         application.registry.notify(ServiceStarted(application.registry))
-    # Only a server works: a shell, alembic or a test that builds the application does not.
+    # Only a server starts a worker. A shell, alembic or a test that builds the application does not.
     if core.worker and serving:
         worker = make_worker(core, providers_of(config.registry), grace=WORKER_GRACE_S)
         thread = worker.start()
@@ -64,6 +64,6 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
             worker.stop()
             thread.join(WORKER_GRACE_S + 3)
 
-        # Before the embedded database stops: that was registered earlier, and this runs in reverse.
+        # Exit handlers run in reverse order, so this one runs before the embedded database stops.
         atexit.register(stop)
     return application

@@ -52,10 +52,10 @@ def show_explorer(request: Request) -> dict[str, Any]:
 
 
 def set_explorer_client(config: Configurator, client_id: str) -> None:
-    """Directive: let the explorer sign in by OAuth, with PKCE, as this public client.
+    """Directive: let the explorer sign in by OAuth with PKCE, as this public client.
 
-    It comes back to ``/docs/oauth2-redirect.html``. The description names the endpoints, in a security
-    scheme of the type ``oauth2``.
+    Its redirect URI is ``/docs/oauth2-redirect.html``. A security scheme of the type ``oauth2`` in the
+    description names the endpoints.
     """
     config.registry[_CLIENT] = client_id
 

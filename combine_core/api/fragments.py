@@ -1,9 +1,9 @@
-"""Parts of the OpenAPI document that add-ons bring, put together with ours.
+"""Merges the OpenAPI descriptions of add-ons into ours.
 
 A fragment is an OpenAPI 3.0 document of its own, in YAML, with ``paths`` below the prefix of the API,
 and ``components`` and ``tags`` as it needs them. It may refer to components of ours, such as
-``#/components/responses/Unauthorized``. A security scheme among its components is another way to use
-all operations that name none of their own.
+``#/components/responses/Unauthorized``. A security scheme among its components becomes another way to
+authenticate for all operations that do not name their own.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 from pyramid.exceptions import ConfigurationError
 from referencing.exceptions import Unresolvable
 
-# What stands in a fragment for its own sake: a document is none without these.
+# A document is not valid without these, but they are not merged.
 _ITS_OWN = frozenset({"openapi", "info"})
 _MERGED = frozenset({"paths", "components", "tags"})
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """A document and where it stands, such as ``combine_auth:openapi.yaml``."""
+    """A document and its name, such as ``combine_auth:openapi.yaml``."""
 
     name: str
     document: Mapping[str, Any]
 
 
 def read_fragment(name: str, path: Path) -> Fragment:
-    """The fragment in this file.
+    """Read a fragment from its file.
 
-    :raises ConfigurationError: it cannot be read, or holds what an add-on has no say in
+    :raises ConfigurationError: it cannot be read, or has a part that counts for the whole API
     """
     try:
         document = yaml.safe_load(path.read_text("utf-8"))
@@ -44,7 +44,7 @@ def read_fragment(name: str, path: Path) -> Fragment:
         message = f"The API description {name} cannot be read: {error}"
         raise ConfigurationError(message) from error
     if not isinstance(document, dict):
-        message = f"The API description {name} is no OpenAPI document."
+        message = f"The API description {name} is not an OpenAPI document."
         raise ConfigurationError(message)
     foreign = sorted(set(document) - _ITS_OWN - _MERGED)
     if foreign:
@@ -57,12 +57,12 @@ def read_fragment(name: str, path: Path) -> Fragment:
 
 
 def merge(document: Mapping[str, Any], fragments: Iterable[Fragment]) -> dict[str, Any]:
-    """``document`` with all that the fragments bring.
+    """Merge the fragments into a copy of ``document``.
 
-    :raises ConfigurationError: two bring the same thing, or what comes out is no OpenAPI document
+    :raises ConfigurationError: two of them define the same thing, or the result is not a valid document
     """
     merged: dict[str, Any] = copy.deepcopy(dict(document))
-    # Who has brought what.
+    # The name of the fragment that defines each key of a section.
     owners: dict[tuple[str, str], str] = {}
     names = []
     for fragment in fragments:
@@ -79,7 +79,7 @@ def merge(document: Mapping[str, Any], fragments: Iterable[Fragment]) -> dict[st
 
 
 def _offer_schemes(merged: dict[str, Any], ours: Mapping[str, Any]) -> None:
-    """A security scheme that an add-on brings is another way to use all operations."""
+    """Let each security scheme of an add-on authenticate requests to all operations."""
     known = ours.get("components", {}).get("securitySchemes", {})
     brought = merged.get("components", {}).get("securitySchemes", {})
     ways: list[dict[str, list[str]]] = [{name: []} for name in brought if name not in known]
@@ -113,7 +113,7 @@ def _merge_into(
 def _merge_tags(mine: list[Any], fragment: Fragment) -> None:
     known = {tag["name"] for tag in mine}
     theirs = fragment.document.get("tags") or ()
-    # Operations may join a tag that is there; whoever came first has described it.
+    # Operations may use a tag that exists already. The first description of a tag counts.
     mine.extend(copy.deepcopy(tag) for tag in theirs if tag["name"] not in known)
 
 
@@ -122,5 +122,5 @@ def _validate(merged: dict[str, Any], names: list[str]) -> None:
         validate(merged)
     except (OpenAPIValidationError, Unresolvable) as error:
         parts = " and ".join(["combine_core", *names])
-        message = f"The API description of {parts} is no OpenAPI document: {error}"
+        message = f"The API description of {parts} is not a valid OpenAPI document: {error}"
         raise ConfigurationError(message) from error

@@ -17,6 +17,10 @@ Thing = TypeVar("Thing")
 Json = dict[str, Any]
 
 
+def _fields(thing: object, *names: str) -> Json:
+    return {name: getattr(thing, name) for name in names}
+
+
 def show_page(page: Page[Thing], show: Callable[[Thing], Json]) -> Json:
     return {"items": [show(item) for item in page.items], "next": page.next}
 
@@ -31,12 +35,7 @@ def show_me(identity: Identity) -> Json:
 
 
 def show_project(project: Project) -> Json:
-    return {
-        "id": project.id,
-        "slug": project.slug,
-        "name": project.name,
-        "created_at": project.created_at,
-    }
+    return _fields(project, "id", "slug", "name", "created_at")
 
 
 def show_member(member: Membership) -> Json:
@@ -51,15 +50,7 @@ def show_member(member: Membership) -> Json:
 
 def show_source(source: Source) -> Json:
     """A source without its text."""
-    return {
-        "id": source.id,
-        "name": source.name,
-        "media_type": source.media_type,
-        "size": source.size,
-        "line_count": source.line_count,
-        "sha256": source.sha256,
-        "created_at": source.created_at,
-    }
+    return _fields(source, "id", "name", "media_type", "size", "line_count", "sha256", "created_at")
 
 
 def show_line(line: Line) -> Json:
@@ -69,13 +60,7 @@ def show_line(line: Line) -> Json:
         "description": line.description,
         "max_sources": line.limits.max_sources,
         "steps": [
-            {
-                "key": step.key,
-                "title": step.title,
-                "kind": step.kind,
-                "needs": list(step.needs),
-                "document": step.document,
-            }
+            {**_fields(step, "key", "title", "kind", "document"), "needs": list(step.needs)}
             for step in line.steps
         ],
         "sha256": line.sha256,
@@ -113,15 +98,7 @@ def show_run(run: Run, written: Iterable[DocumentVersion]) -> Json:
 
 
 def _show_step(step: Step) -> Json:
-    return {
-        "key": step.key,
-        "title": step.title,
-        "state": step.state,
-        "started_at": step.started_at,
-        "ended_at": step.ended_at,
-        "error": step.error,
-        "error_code": step.error_code,
-    }
+    return _fields(step, "key", "title", "state", "started_at", "ended_at", "error", "error_code")
 
 
 def show_document(document: Document) -> Json:
@@ -139,12 +116,7 @@ def show_version(version: DocumentVersion) -> Json:
     """A version in a list, without its content."""
     return {
         "version": version.number,
-        "model": version.model,
-        "used_llm": version.used_llm,
-        "flagged": version.flagged,
-        "sha256": version.sha256,
-        "run_id": version.run_id,
-        "created_at": version.created_at,
+        **_fields(version, "model", "used_llm", "flagged", "sha256", "run_id", "created_at"),
     }
 
 
@@ -157,12 +129,7 @@ def show_whole_document(version: DocumentVersion) -> Json:
         **show_version(version),
         "content": version.content,
         "inputs": [
-            {
-                "kind": entry.kind,
-                "id": entry.ref_id,
-                "name": entry.name,
-                "sha256": entry.sha256,
-            }
+            {"id": entry.ref_id, **_fields(entry, "kind", "name", "sha256")}
             for entry in version.inputs
         ],
     }

@@ -1,6 +1,6 @@
-"""The OpenAPI document at work: it checks requests and, in development and test, the answers.
+"""Checks requests against the OpenAPI document and, in development and test, the responses too.
 
-What comes out of a checked request is ``request.openapi_validated``, with ``parameters.query`` and
+A view reads the checked request from ``request.openapi_validated``, with ``parameters.query`` and
 ``body``. A request that does not fit raises :class:`combine_core.web.problems.ProblemError`.
 
 Add-ons describe their endpoints with ``config.add_api_spec("my_addon:openapi.yaml")``.
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 DOCUMENT = Path(__file__).with_name("openapi.yaml")
 
-# Where pyramid_openapi3 looks for the document and what checks by it.
+# Where pyramid_openapi3 looks for the document and its validators.
 _STATE = "pyramid_openapi3"
 _ROUTE = "api.specification"
 
@@ -47,7 +47,7 @@ _AS_YAML = "combine_core.api.document"
 
 
 class _ByRoute:
-    """Finds the operation by the route that matched, not by host and path, which clients choose."""
+    """Finds the operation by the matched route, not by host and path, which the client chooses."""
 
     path_finder: Any
 
@@ -60,7 +60,7 @@ class RequestReader(_ByRoute, V30RequestUnmarshaller):
     """Reads a request as the document describes it."""
 
     def unmarshal(self, request: Any) -> RequestUnmarshalResult:
-        """Parameters and body; raises :class:`ProblemError` naming each thing that does not fit."""
+        """The parameters and the body. Raises :class:`ProblemError`, which names each misfit."""
         try:
             result = super().unmarshal(request)
         except RecursionError as error:
@@ -70,7 +70,7 @@ class RequestReader(_ByRoute, V30RequestUnmarshaller):
         return result
 
     def _get_security(self, parameters: Any, operation: Any) -> dict[str, str]:  # noqa: ARG002
-        # Who asks is the matter of the security policy and the route factories.
+        # The security policy and the route factories decide who may send this request.
         return {}
 
     def _get_body(self, body: bytes | None, mimetype: str, operation: Any) -> Any:
@@ -78,23 +78,24 @@ class RequestReader(_ByRoute, V30RequestUnmarshaller):
         if media_type == "multipart/form-data" and "requestBody" in operation:
             content = operation / "requestBody" / "content"
             if media_type in content:
-                # Its parts are bytes: combine_core.api.sources reads them.
+                # Its parts are bytes, which combine_core.api.sources reads.
                 return None
         return super()._get_body(body, media_type, operation)
 
 
 class ResponseChecker(_ByRoute, V30ResponseValidator):
-    """Checks an answer against the document."""
+    """Checks a response against the document."""
 
 
 def add_api_spec(config: Configurator, asset: str) -> None:
-    """Directive: describe endpoints of an add-on in the API's one document.
+    """Directive: describe endpoints of an add-on in the document of the API.
 
-    It is served and shown in ``/docs`` with ours, and checks the requests and answers of the add-on's
-    views that say ``openapi=True``. See :mod:`combine_core.api.fragments` for what it may hold.
+    The description is served and shown in ``/docs`` with ours. It checks the requests and responses of
+    the add-on's endpoints that say ``openapi=True``. :mod:`combine_core.api.fragments` says what it may
+    contain.
 
     :param asset: an OpenAPI document, such as ``combine_auth:openapi.yaml``
-    :raises ConfigurationError: at commit, if it cannot be read, or does not go with the others
+    :raises ConfigurationError: at commit, if it cannot be read or conflicts with another one
     """
     path = Path(AssetResolver(config.package).resolve(asset).abspath())
 
@@ -106,12 +107,12 @@ def add_api_spec(config: Configurator, asset: str) -> None:
     config.action(
         ("combine api spec", asset), register, order=PHASE0_CONFIG, introspectables=(intr,)
     )
-    # Several of them, of which the first does the work: an application may commit in between.
+    # One action for each description; the first does the work. An application may commit in between.
     config.action(None, _assemble, (config,), order=PHASE1_CONFIG)
 
 
 def _assemble(config: Configurator) -> None:
-    """Make the document of all parts, and what checks by it."""
+    """Merge all parts into the document, and make the validators from it."""
     registry = config.registry
     fragments = tuple(registry[_FRAGMENTS])
     if registry.get(_ASSEMBLED) == fragments:
@@ -119,8 +120,8 @@ def _assemble(config: Configurator) -> None:
     ours, _ = read_from_filename(str(DOCUMENT))
     merged = merge(ours, fragments)
     spec = SchemaPath.from_dict(merged)
-    # What pyramid_openapi3 would have made of a single file. Its own readers would quote what the
-    # client sent, and answer HEAD with an error.
+    # This replaces what pyramid_openapi3 makes of a single file. Its own validators quote what the client
+    # sent, and fail for HEAD.
     registry.settings.setdefault(_STATE, {}).update(
         filepath=str(DOCUMENT),
         spec_route_name=_ROUTE,
@@ -154,8 +155,8 @@ def _document_as_json(request: Request) -> Any:
 
 
 def includeme(config: Configurator) -> None:
-    """Read the document, serve it, and check by it."""
-    # From here, so that our error view below overrides its own.
+    """Read the document, serve it, and check requests against it."""
+    # Included here, so that our error view below overrides that of pyramid_openapi3.
     config.include("pyramid_openapi3")
     environment = config.add_addon_settings(CoreSettings).environment
     config.registry.settings["pyramid_openapi3.enable_response_validation"] = environment in (

@@ -110,10 +110,10 @@ def _a(what: str) -> str:
 
 
 def read_json(body: bytes) -> Any:
-    """The value that ``body`` holds.
+    """Parse a JSON body.
 
-    :raises ProblemError: 400 for what is no JSON in UTF-8; 422 for a name that stands twice in an
-        object, for a number that is none, and for more than ``MOST_VALUES`` values
+    :raises ProblemError: 400 if it is not JSON in UTF-8; 422 if a name stands twice in an object, a
+        number is not finite, or there are more than ``MOST_VALUES`` values
     """
     try:
         text = body.decode("utf-8")
@@ -132,14 +132,14 @@ def read_json(body: bytes) -> Any:
     except RecursionError as error:
         raise _malformed("is nested too deeply") from error
     except ValueError as error:
-        # Python reads no whole number of more than 4300 digits.
+        # Python refuses integers of more than 4300 digits.
         raise invalid_content(FieldError("", "A number is too large.")) from error
     _limit_values(value)
     return value
 
 
 def _limit_values(value: Any) -> None:
-    # Each value that does not fit costs the validator an error: a few megabytes of them, minutes.
+    # The validator makes an error for each value that does not fit: minutes for a few megabytes of them.
     number = 0
     pending = [value] if isinstance(value, dict | list) else []
     while pending:

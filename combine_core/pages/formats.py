@@ -1,4 +1,4 @@
-"""How values are written for people: filters of the templates."""
+"""Formats values for people, as filters of the templates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _STEPS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def moment(value: datetime) -> Markup:
-    """A time of the database as a ``<time>`` element, in UTC, to the minute."""
+    """A time as a ``<time>`` element, in UTC, to the minute."""
     utc = value.astimezone(UTC)
     shown = f"{utc.day} {utc:%b %Y, %H:%M}"
     return Markup('<time datetime="{}">{}&nbsp;UTC</time>').format(
@@ -20,7 +20,7 @@ def moment(value: datetime) -> Markup:
 
 
 def duration(seconds: float) -> str:
-    """The two largest units: ``3 min 20 s``."""
+    """A duration in its two largest units, such as ``3 min 20 s``."""
     left = max(0, round(seconds))
     parts = []
     for unit, size in _STEPS:
@@ -33,7 +33,7 @@ def duration(seconds: float) -> str:
 
 
 def file_size(size: int) -> str:
-    """Bytes in the unit that people read: ``512 bytes``, ``3.4 kB``, ``1.2 MB``."""
+    """A number of bytes, such as ``512 bytes``, ``3.4 kB`` or ``1.2 MB``."""
     if size < 1000:
         return f"{size}\N{NO-BREAK SPACE}{'byte' if size == 1 else 'bytes'}"
     if size < 1_000_000:
@@ -42,7 +42,7 @@ def file_size(size: int) -> str:
 
 
 def dollars(amount: Decimal) -> str:
-    """US dollars: whole cents, and as many digits as a small amount needs to be seen."""
+    """US dollars, with cents. A small amount gets as many digits as it needs to show."""
     if amount == 0 or amount >= 1:
         return f"${amount:,.2f}"
     digits = max(2, 1 - amount.adjusted())
@@ -50,13 +50,13 @@ def dollars(amount: Decimal) -> str:
 
 
 def count(number: int, singular: str, plural: str | None = None) -> str:
-    """``1 line``, ``2,000 lines``."""
+    """A number with its noun, such as ``1 line`` or ``2,000 lines``."""
     noun = singular if number == 1 else plural or f"{singular}s"
     return f"{number:,}\N{NO-BREAK SPACE}{noun}"
 
 
 def line_range(first: int, last: int) -> str:
-    """``line 3`` or ``lines 3-7``, with a proper dash."""
+    """``line 3``, or ``lines 3-7`` with an en dash."""
     if first == last:
         return f"line {first:,}"
     return f"lines {first:,}\N{EN DASH}{last:,}"

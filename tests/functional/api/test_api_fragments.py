@@ -196,12 +196,12 @@ def test_the_same_component_twice_is_one_and_another_of_its_name_a_conflict():
     [
         ("servers: [{url: /}]", "servers, which counts for the whole API"),
         ("security: []", "security, which counts"),
-        ("- a list", "no OpenAPI document"),
+        ("- a list", "is not an OpenAPI document"),
         ("{", "cannot be read"),
-        ("paths: {/x: {get: {}}}", "no OpenAPI document"),
+        ("paths: {/x: {get: {}}}", "is not a valid OpenAPI document"),
         (
             "components: {schemas: {A: {$ref: '#/components/schemas/Nowhere'}}}",
-            "no OpenAPI document",
+            "is not a valid OpenAPI document",
         ),
     ],
 )

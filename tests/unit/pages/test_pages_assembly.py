@@ -129,6 +129,17 @@ def test_headers_on_all_but_probes():
         assert "Content-Security-Policy" not in app.get(path).headers
 
 
+def test_probes_are_known_by_the_prefix_of_combine_health():
+    config = make_config()
+    config.registry.settings["combine_health.background"] = "false"
+    config.include("combine_health", route_prefix="/internal")
+    app = make_app(config)
+    for path in ("/internal/health", "/internal/health/ready", "/internal/metrics"):
+        assert "Content-Security-Policy" not in app.get(path, expect_errors=True).headers
+    for path in ("/health", "/health/ready", "/metrics", "/internal/healthy"):
+        assert "Content-Security-Policy" in app.get(path, status=404).headers
+
+
 def test_a_header_of_the_view_stays():
     def own(request):
         request.response.headers["Content-Security-Policy"] = "sandbox"
