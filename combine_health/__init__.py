@@ -196,7 +196,7 @@ from combine_health.engine.plugins import Plugins
 from combine_health.engine.registry import HealthRegistry, IHealthRegistry, health_of
 from combine_health.engine.state import Change, CheckRun, Reading
 from combine_health.hookspecs import hookimpl
-from combine_health.settings import HealthEnvironmentError, read_settings
+from combine_health.settings import HealthEnvironmentError, read_settings, verify_checks
 from combine_health.version import __version__
 
 __all__ = [
@@ -246,7 +246,7 @@ def includeme(config: Any) -> None:
     def finish(_event: ApplicationCreated) -> None:
         # Only now are all checks and plugins known.
         plugins.verify()
-        health.verify()
+        verify_checks(settings, {*health.checks, *health.disabled})
         for listener in plugins.listeners():
             health.outboxes.add(listener)
         _ = health.runner  # makes it, which fixes the checks

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -37,6 +37,7 @@ __all__ = [
     "read_server",
     "read_settings",
     "resolve",
+    "verify_checks",
 ]
 
 
@@ -112,6 +113,29 @@ def read_settings(
         },
         groups={key.removeprefix(GROUP): v for key, v in values.items() if key.startswith(GROUP)},
     )
+
+
+def verify_checks(settings: HealthSettings, known: Collection[str]) -> None:
+    """Raise `HealthEnvironmentError` if the settings name a check that is not among ``known``."""
+    unknown = [
+        f"combine_health.disabled names {name!r}" for name in settings.disabled if name not in known
+    ]
+    unknown += [
+        f"combine_health.check.{name.lower()}.{setting} is set"
+        for name, setting in settings.overrides
+        if name not in set(map(in_variable, known))
+    ]
+    unknown += [
+        f"combine_health.group.{group} names {name!r}"
+        for group, members in settings.groups.items()
+        for name in members
+        if name not in known
+    ]
+    if unknown:
+        raise HealthEnvironmentError(
+            f"{'; '.join(unknown)}: there is no such health check. Known: "
+            + (", ".join(sorted(known)) or "none")
+        )
 
 
 def read_server(ini: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""How the checks run and what their results mean: from a declared check to one word for the service."""
+"""Runs the declared checks and turns their results into the status of the service."""

@@ -20,7 +20,7 @@ from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Clock, Runner
 from combine_health.engine.state import KEPT, Change, Reading, remember
 from combine_health.engine.verdict import Circumstances, Saturation, ServiceStatus, judge
-from combine_health.settings import HealthEnvironmentError, HealthSettings, in_variable
+from combine_health.settings import HealthEnvironmentError, HealthSettings
 
 log = logging.getLogger("combine_health")
 
@@ -245,29 +245,6 @@ class HealthRegistry:
         self.recent = remember(self.recent, change, KEPT)
         self.transitions += 1
         return change
-
-    def verify(self) -> None:
-        """Raise `HealthEnvironmentError` if a setting names a check that does not exist."""
-        known = {*self.checks, *self.disabled}
-        strange = [
-            f"combine_health.disabled names {n!r}" for n in self.settings.disabled if n not in known
-        ]
-        strange += [
-            f"combine_health.check.{name.lower()}.{setting} is set"
-            for name, setting in self.settings.overrides
-            if name not in set(map(in_variable, known))
-        ]
-        strange += [
-            f"combine_health.group.{group} names {name!r}"
-            for group, members in self.settings.groups.items()
-            for name in members
-            if name not in known
-        ]
-        if strange:
-            raise HealthEnvironmentError(
-                f"{'; '.join(strange)}: there is no such health check. Known: "
-                + (", ".join(sorted(known)) or "none")
-            )
 
 
 def health_of(registry: Any) -> HealthRegistry:

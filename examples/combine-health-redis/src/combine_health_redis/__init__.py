@@ -1,11 +1,11 @@
 """A health check for Redis.
 
-Installing this distribution is all it takes. In the ini file of the application::
+Install this distribution and set in the ini file of the application::
 
     combine_health_redis.url = redis://:password@cache:6379/0
     combine_health_redis.critical = true
 
-``REDIS_URL`` in the environment wins over the ini. What every check can be told holds here too::
+``REDIS_URL`` in the environment takes precedence. The settings of every check apply too::
 
     combine_health.check.redis.timeout = 2
     combine_health.disabled_plugins = redis
@@ -30,8 +30,7 @@ def combine_health_register_checks(
 ) -> None:
     """Register the check ``redis``.
 
-    Raises `ValueError` without a URL: the plugin then shows as a failing check of its own, and
-    hides no other.
+    Raises `ValueError` without a URL; combine_health then shows the plugin as a failing check.
     """
     url = os.environ.get("REDIS_URL") or settings.get("combine_health_redis.url", "")
     if not url:

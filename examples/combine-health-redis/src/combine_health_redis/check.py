@@ -1,4 +1,4 @@
-"""The check itself: one short connection, one PING, a cause for each way it can go wrong."""
+"""The check: one short connection, one PING, and a cause code for each kind of failure."""
 
 import errno
 import socket
@@ -15,7 +15,7 @@ from redis.retry import Retry
 from combine_health import HealthResult
 
 # Connecting, signing in and PING each get a share, so that the check ends before its deadline and
-# can say what it was waiting for.
+# can report what it was waiting for.
 STEPS = 3
 
 
@@ -38,13 +38,13 @@ class RedisCheck:
         "loading": "Redis reads its data after a start; wait. redis-cli INFO persistence tells how"
         " far it is.",
         "no_permission": "Let this user PING: ACL SETUSER NAME +ping.",
-        "bad_answer": "What listens there is no Redis: check the port.",
+        "bad_answer": "The server at this address is not Redis: check the port.",
         "unreachable": "Check the network between here and Redis.",
     }
 
     def __post_init__(self) -> None:
         try:
-            # Nothing connects yet: this only reads the URL.
+            # This only parses the URL and opens no connection.
             self._client().close()
         except ValueError:
             raise ValueError(
@@ -53,12 +53,11 @@ class RedisCheck:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be shown; combine_health masks it wherever it turns up."""
+        """Values that combine_health masks in every result."""
         password = urlsplit(self.url).password
         return (unquote(password),) if password else ()
 
     def __call__(self, _registry: Any) -> HealthResult:
-        """Ask Redis once."""
         began = perf_counter()
         client = self._client()
         try:
@@ -104,7 +103,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it came from."""
+    """Yield the error and the errors that led to it."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
