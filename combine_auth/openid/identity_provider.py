@@ -74,16 +74,6 @@ class IdentityProvider:
         if "openid" not in self.scopes:
             raise ValueError(f"{self.name}: the scopes lack openid")
 
-    @property
-    def client_id_variable(self) -> str:
-        """The variable that holds the client ID, for messages."""
-        return f"{self.name.upper()}_CLIENT_ID"
-
-    @property
-    def client_secret_variable(self) -> str:
-        """The variable that holds the client secret, for messages."""
-        return f"{self.name.upper()}_CLIENT_SECRET"
-
 
 def redirect_uri(public_url: str, provider_name: str) -> str:
     """Where the provider sends the browser back to; to be registered in the provider's console."""

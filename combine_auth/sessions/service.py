@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import sha256
+from combine_auth.expiry import delete_expired
 from combine_auth.sessions.model import BrowserSession
 from combine_core.users import Identity, User
 
@@ -21,8 +22,6 @@ ABSOLUTE_LIMIT = timedelta(days=7)
 FRESH_FOR = timedelta(minutes=10)
 # While a session is used, last_seen_at is updated this often.
 SEEN_EVERY = timedelta(minutes=1)
-# Expired rows that a sign-in deletes. It adds one row, so the table does not grow.
-SWEPT_AT_ONCE = 100
 MAX_LISTED = 100
 MAX_USER_AGENT = 300
 
@@ -80,7 +79,7 @@ def start_session(
     :param user_agent: the header; characters that cannot be shown are left out
     :param provider: the name of the provider that the user signed in with
     """
-    _sweep(session)
+    delete_expired(session, BrowserSession, BrowserSession.expires_at < func.now())
     token = secrets.token_urlsafe(32)
     shown = "".join(character for character in user_agent if character.isprintable())
     session.add(
@@ -95,17 +94,6 @@ def start_session(
     )
     session.flush()
     return token
-
-
-def _sweep(session: Session) -> None:
-    over = (
-        select(BrowserSession.id)
-        .where(BrowserSession.expires_at < func.now())
-        .limit(SWEPT_AT_ONCE)
-        # Rows that another sign-in is deleting are left to it.
-        .with_for_update(skip_locked=True)
-    )
-    session.execute(delete(BrowserSession).where(BrowserSession.id.in_(over)))
 
 
 def find_session(session: Session, token: str) -> FoundSession | None:

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import sha256
 from combine_auth.cookies import cookie_name, cookie_profile, cookies_are_secure, read_cookie
+from combine_auth.expiry import delete_expired
 from combine_auth.failures import FailureCode, SignInFailure
 from combine_auth.sign_in.model import Purpose, SignInAttempt
 from combine_auth.sign_in.next_path import HOME
@@ -33,8 +34,6 @@ LIFETIME = timedelta(minutes=10)
 REMEMBERED_FOR = timedelta(hours=1)
 # Tabs of one browser that may be on their way at once.
 MAX_PER_BROWSER = 10
-# Old rows that a new attempt deletes. It adds one row, so the table does not grow.
-SWEPT_AT_ONCE = 100
 
 _REGISTRY_KEY = "combine_auth.sign_in"
 # 256 random bits in base64url: a state, or the value of the browser's cookie.
@@ -188,7 +187,7 @@ def begin_attempt(
 
     :param browser: the value of the browser's cookie
     """
-    _sweep(session)
+    delete_expired(session, SignInAttempt, SignInAttempt.expires_at < func.now() - REMEMBERED_FOR)
     session.add(
         SignInAttempt(
             state_sha256=sha256(state),
@@ -202,7 +201,7 @@ def begin_attempt(
         )
     )
     session.flush()
-    _forget_oldest(session, browser)
+    _delete_oldest(session, browser)
 
 
 def take_attempt(
@@ -278,18 +277,7 @@ def _refuse(session: Session, state: str, browser: str, provider: str) -> NoRetu
     raise LateCallback(FailureCode.STATE_EXPIRED, detail, row.next_path)
 
 
-def _sweep(session: Session) -> None:
-    over = (
-        select(SignInAttempt.id)
-        .where(SignInAttempt.expires_at < func.now() - REMEMBERED_FOR)
-        .limit(SWEPT_AT_ONCE)
-        # Rows that another attempt is deleting are left to it.
-        .with_for_update(skip_locked=True)
-    )
-    _delete(session, over)
-
-
-def _forget_oldest(session: Session, browser: str) -> None:
+def _delete_oldest(session: Session, browser: str) -> None:
     too_many = (
         select(SignInAttempt.id)
         .where(
@@ -301,12 +289,8 @@ def _forget_oldest(session: Session, browser: str) -> None:
         .offset(MAX_PER_BROWSER)
         .with_for_update(skip_locked=True)
     )
-    _delete(session, too_many)
-
-
-def _delete(session: Session, ids: Select[uuid.UUID]) -> None:
     session.execute(
         delete(SignInAttempt)
-        .where(SignInAttempt.id.in_(ids))
+        .where(SignInAttempt.id.in_(too_many))
         .execution_options(synchronize_session=False)
     )

@@ -169,9 +169,6 @@ class TestErrorPage:
         page = browser.client.get(f"/auth/error{query}", status=400)
         assert page.html.find("h1").text == "This sign-in did not work"
 
-    def test_a_query_that_cannot_be_decoded_is_refused(self, browser):
-        browser.client.get("/auth/error?code=%ff", status=400)
-
     def test_nothing_typed_is_believed(self, browser):
         page = browser.client.get(
             "/auth/error",
@@ -220,6 +217,14 @@ class TestErrorPage:
             "after",
             "request",
         }
+
+
+@pytest.mark.parametrize(
+    "address", ["error?code", "sign-in?next", "invitation?token", "google/callback?state"]
+)
+def test_a_query_that_cannot_be_decoded_is_refused(browser, address):
+    page = browser.client.get(f"/auth/{address}=%ff", status=400)
+    assert "not UTF-8" in page.html.find("main").text
 
 
 def test_failure_undoes_what_was_changed(service, browser, google):

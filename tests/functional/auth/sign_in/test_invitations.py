@@ -155,7 +155,7 @@ def test_own_identity_again(service, browser, google, combine):
     assert count(service, "identities") == 1
 
 
-@pytest.mark.parametrize("token", ["", "x", "a" * 43, "%00", "%ff", "a" * 5000])
+@pytest.mark.parametrize("token", ["", "x", "a" * 43, "%00", "a" * 5000])
 def test_unknown_token(browser, token):
     answer = browser.client.get(f"/auth/invitation?token={token}")
     browser.failure(answer, "invitation_invalid", 400)

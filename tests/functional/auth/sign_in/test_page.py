@@ -121,7 +121,7 @@ class TestSignOutOfTheProviderToo:
         answer = browser.post("/auth/sign-out", status=303)
         assert answer.location == f"{HOST}/auth/sign-in"
 
-    @pytest.mark.parametrize("name", ["nobody", "<b>", "%ff", "google&signed_out=microsoft"])
+    @pytest.mark.parametrize("name", ["nobody", "<b>", "google&signed_out=microsoft"])
     def test_typed_by_somebody(self, browser, google, name):
         google.faults["discovery"] = Fault(500)
         page = browser.client.get(f"/auth/sign-in?signed_out={name}")

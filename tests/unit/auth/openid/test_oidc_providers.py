@@ -66,7 +66,7 @@ def test_both_are_set(caplog):
     google = providers.clients["google"].provider
     assert google.discovery_url == "https://accounts.google.com/.well-known/openid-configuration"
     assert google.other_issuers == ("accounts.google.com",)
-    assert (google.client_id_variable, google.title) == ("GOOGLE_CLIENT_ID", "Google")
+    assert google.title == "Google"
     assert "canary" not in repr(providers)
     assert "canary" not in repr(google)
 
