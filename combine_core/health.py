@@ -29,8 +29,8 @@ from combine_core.database import engine_of
 from combine_core.database.inspection import (
     ROOM,
     WITHOUT_INDEX,
-    Appetite,
-    Budget,
+    ConnectionBudget,
+    ConnectionNeeds,
     ProbeConnection,
     without_index,
 )
@@ -141,11 +141,11 @@ class Checks:
         self._questions = ProbeConnection(url)
         self._pool = pool
         self._limit = settings.db_pool_size + settings.db_max_overflow
-        self._appetite = Appetite(
+        self._needs = ConnectionNeeds(
             web=self._limit + self.CONNECTIONS,
             probes=self.CONNECTIONS,
             worker=connections_of_worker(settings.worker_concurrency),
-            works_inside=settings.worker,
+            worker_inside=settings.worker,
         )
 
     def database(self, _registry: Registry) -> HealthResult:
@@ -256,7 +256,7 @@ class Checks:
         """The server has the connections that all processes may need."""
         workers = self._live_workers() if self._has_tables() else 0
         (room,) = self._questions.rows(ROOM)
-        budget = Budget.of(self._appetite, room, workers)
+        budget = ConnectionBudget.of(self._needs, room, workers)
         facts = {
             "needed": budget.needed,
             "room": budget.room,

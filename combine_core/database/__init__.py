@@ -2,7 +2,7 @@
 
 ``config.include("combine_core.database")`` gives ``request.dbsession``, a session that belongs to the
 request's transaction (``request.tm``): it commits when the view returns a 2xx or 3xx, and rolls back
-otherwise. Work outside requests (worker, commands) takes sessions from :func:`session_factory`.
+otherwise. Code outside requests (worker, commands) takes sessions from :func:`session_factory`.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ __all__ = [
 _ENGINE = "combine_core.database.engine"
 _SESSIONS = "combine_core.database.sessions"
 
-# Longer than the five seconds after which the runbook's query lists a statement as slow: an operator
-# can see a statement before the database ends it.
+# Longer than the five seconds after which the runbook's query lists a statement as slow, so that an
+# operator can see a statement before the database ends it.
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 CONNECT_TIMEOUT_S = 5
-# For engines that no application's settings describe.
+# The default for engines outside an application with settings.
 SLOW_QUERY_MS = 500
 
 
@@ -60,27 +60,27 @@ def make_engine(
     max_overflow: int,
     slow_query_ms: int = SLOW_QUERY_MS,
 ) -> Engine:
-    """An engine for ``url`` (``postgresql+psycopg2://``) that never waits for ever. Does not connect yet.
+    """An engine for ``url`` (``postgresql+psycopg2://``) whose every wait has a limit. Does not connect yet.
 
-    :param application_name: how ``pg_stat_activity`` names our connections
-    :param pool_size: connections kept
-    :param max_overflow: connections beyond these, closed after use
-    :param slow_query_ms: statements that take as long are logged as slow
+    :param application_name: the name of our connections in ``pg_stat_activity``
+    :param pool_size: connections that the pool keeps open
+    :param max_overflow: connections beyond these; closed after use
+    :param slow_query_ms: statements that take at least this long are logged as slow
     """
     engine = create_engine(
         url,
         poolclass=CountedPool,
-        # Values are what users wrote; no exception carries them into a log.
+        # Parameters contain users' texts, which exceptions must not carry into a log.
         hide_parameters=True,
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=CONNECT_TIMEOUT_S,
-        # A connection that died while it lay in the pool is found before a request uses it.
+        # Finds a connection that died in the pool before a request uses it.
         pool_pre_ping=True,
         connect_args={
             "application_name": application_name,
             "connect_timeout": CONNECT_TIMEOUT_S,
-            # A server that vanished without a word is noticed after some 15 s, not after two hours.
+            # A server that vanished is noticed after about 15 s, not after two hours.
             "keepalives_idle": 5,
             "keepalives_interval": 5,
             "keepalives_count": 2,
@@ -97,7 +97,7 @@ def make_engine(
 
 
 def make_sessions(engine: Engine) -> sessionmaker[Session]:
-    """A factory of sessions on ``engine``. Loads all models first; the caller commits and closes."""
+    """A factory of sessions on ``engine``. Loads all models first. The caller commits and closes."""
     load_models()
     return sessionmaker(engine, expire_on_commit=False)
 
@@ -109,25 +109,25 @@ def engine_of(registry: Registry) -> Engine:
 
 
 def session_factory(registry: Registry) -> sessionmaker[Session]:
-    """Makes sessions for work outside requests; the caller commits and closes."""
+    """A factory of sessions for code outside requests. The caller commits and closes."""
     factory: sessionmaker[Session] = registry[_SESSIONS]
     return factory
 
 
 def _request_session(request: Request) -> Session:
     session = session_factory(request.registry)()
-    # "changed": text SQL and Core statements would otherwise be rolled back without a word, because
-    # zope.sqlalchemy only notices what the unit of work flushes.
+    # "changed": zope.sqlalchemy notices only what the unit of work flushes, and would otherwise silently roll
+    # back text SQL and Core statements.
     zope.sqlalchemy.register(session, transaction_manager=request.tm, initial_state="changed")
-    # pyramid_tm ends the transaction, which closes the session; where it did not begin one (an error
-    # view after the transaction), this gives the connection back.
+    # pyramid_tm ends the transaction, which closes the session. If it did not begin one (an error view after
+    # the transaction), this returns the connection.
     request.add_finished_callback(lambda _request: session.close())
     return session
 
 
 def _veto_commit(request: Request, response: Response) -> bool:
-    # With a veto, pyramid_tm 2.6 forgets to look whether an error that became an error page may be
-    # tried again: a serialisation failure would reach the client at its first occurrence.
+    # With a veto, pyramid_tm 2.6 does not check whether an error that became an error page can be retried:
+    # the client would see a serialisation failure at its first occurrence.
     exc_info = getattr(request, "exc_info", None)
     if exc_info is not None:
         pyramid_tm.maybe_tag_retryable(request, exc_info)

@@ -18,20 +18,20 @@ from sqlalchemy import URL
 
 from combine_core.database.migrations import is_ours
 
-# What we call ourselves (application_name) begins with this.
+# The application_name of all our connections begins with this.
 OURS = "combine "
 HEALTH = "combine health"
 PROBE_CONNECT_TIMEOUT_S = 2
 
 
 class ProbeConnection:
-    """Asks small questions over one connection that is kept, and made anew when it broke.
+    """One connection for small queries, kept open and replaced when it breaks.
 
-    Outside the pool, so that it tells whether the database is there and not whether the application has
-    used its connections up.
+    It is outside the pool, because the checks must not depend on whether the pool has connections left.
 
-    :param url: of the database; the driver's name in it does not matter
-    :param timeout_ms: of a statement; shorter than a check's deadline, so that no thread is left waiting
+    :param url: the URL of the database, with any driver
+    :param timeout_ms: the limit of a statement; shorter than the deadline of a check, so that no thread
+        keeps waiting
     """
 
     def __init__(self, url: URL, *, timeout_ms: int = 900) -> None:
@@ -56,7 +56,7 @@ class ProbeConnection:
                 raise
 
     def close(self) -> None:
-        """Give the connection up; the next question makes a new one."""
+        """Close the connection. The next query opens a new one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -73,7 +73,7 @@ class ProbeConnection:
         return connection
 
 
-# Who may not see more of other users' sessions (no pg_read_all_stats) sees no backend_type.
+# Without pg_read_all_stats, backend_type is NULL for the sessions of other users.
 ROOM = f"""
     SELECT
       current_setting('max_connections')::int,
@@ -93,36 +93,36 @@ ROOM = f"""
       FROM pg_stat_activity
       WHERE datname IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
     ) AS clients
-"""  # noqa: S608 - both are our own words
+"""  # noqa: S608 - both are constants
 
 
 @dataclass(frozen=True, slots=True)
-class Appetite:
-    """How many connections one process of each kind may hold at once.
+class ConnectionNeeds:
+    """The most connections that one process of each kind may hold at once.
 
-    :ivar web: pool, overflow and the health checks' own
-    :ivar probes: these alone
-    :ivar worker: pool, overflow and Procrastinate's own
-    :ivar works_inside: whether each web process has a worker inside
+    :ivar web: a web process: pool, overflow and the health checks' own
+    :ivar probes: the health checks alone
+    :ivar worker: a worker: pool, overflow and Procrastinate's own
+    :ivar worker_inside: whether each web process runs a worker
     """
 
     web: int
     probes: int
     worker: int
-    works_inside: bool = False
+    worker_inside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """The connections that may be needed, and those that there are.
+class ConnectionBudget:
+    """The connections that all processes may need, and those that the server has.
 
-    :ivar web: web processes, whoever asks included
-    :ivar workers: worker processes
-    :ivar limit: of our role or our database, where there is one
-    :ivar others: connections that other clients hold now
+    :ivar web: the number of web processes, at least this one
+    :ivar workers: the number of worker processes
+    :ivar limit: the connection limit of our role or our database, if there is one
+    :ivar others: the connections that other clients hold now
     """
 
-    appetite: Appetite
+    needs: ConnectionNeeds
     web: int
     workers: int
     max_connections: int
@@ -132,43 +132,43 @@ class Budget:
 
     @classmethod
     def of(
-        cls, appetite: Appetite, room: tuple[int, int, int | None, int, int], workers: int
-    ) -> Budget:
-        """From what `ROOM` answers, and the number of workers that are alive.
+        cls, needs: ConnectionNeeds, room: tuple[int, int, int | None, int, int], workers: int
+    ) -> ConnectionBudget:
+        """The budget from the row of `ROOM` and the number of live workers.
 
-        Web processes are counted by the connections of their health checks.
+        The connections of the health checks tell the number of web processes.
         """
         max_connections, reserved, limit, others, probes = room
-        web = max(1, ceil(probes / appetite.probes))
-        processes = max(0, workers - web) if appetite.works_inside else max(1, workers)
-        return cls(appetite, web, processes, max_connections, reserved, limit, others)
+        web = max(1, ceil(probes / needs.probes))
+        processes = max(0, workers - web) if needs.worker_inside else max(1, workers)
+        return cls(needs, web, processes, max_connections, reserved, limit, others)
 
     @property
     def needed(self) -> int:
-        """All connections of all processes."""
-        return self.web * self._each + self.workers * self.appetite.worker
+        """The connections of all processes together."""
+        return self.web * self._each + self.workers * self.needs.worker
 
     @property
     def room(self) -> int:
-        """What ordinary users can get."""
+        """The connections that the server gives to ordinary users."""
         room = self.max_connections - self.reserved
         return room if self.limit is None else min(room, self.limit)
 
     @property
     def fits(self) -> bool:
-        """Whether there is room for all of ours."""
+        """Whether the server has the connections that we need."""
         return self.needed <= self.room
 
     @property
     def fits_beside_others(self) -> bool:
-        """Whether there is, while others hold what they hold now."""
+        """Whether it has them in addition to those that other clients hold now."""
         return self.needed + self.others <= self.max_connections - self.reserved and self.fits
 
     @property
     def sentence(self) -> str:
-        """The sum, for people."""
+        """The calculation in one sentence."""
         parts = [f"{self.web} web x {self._each}"]
-        parts += [f"{self.workers} worker x {self.appetite.worker}"] if self.workers else []
+        parts += [f"{self.workers} worker x {self.needs.worker}"] if self.workers else []
         limits = f"max_connections {self.max_connections}, {self.reserved} of them reserved"
         limits += (
             f"; a limit of {self.limit} for our role or database" if self.limit is not None else ""
@@ -180,12 +180,12 @@ class Budget:
 
     @property
     def _each(self) -> int:
-        inside = self.appetite.worker if self.appetite.works_inside else 0
-        return self.appetite.web + inside
+        inside = self.needs.worker if self.needs.worker_inside else 0
+        return self.needs.web + inside
 
 
-# An index serves if it leads with the columns of the key, in any order, holds every row, is complete,
-# and can look for equality. The children of a partitioned table have what their parent has.
+# An index is suitable if it begins with the columns of the key, in any order, covers every row, is valid,
+# and supports equality. The partitions of a table have the indexes of their parent.
 WITHOUT_INDEX = """
     SELECT tables.relname::text, keys.conname::text, (
       SELECT array_agg(attname::text ORDER BY position)
@@ -210,7 +210,7 @@ WITHOUT_INDEX = """
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """A foreign key: its table, its name and its columns."""
+    """A foreign key without an index."""
 
     table: str
     name: str
@@ -218,12 +218,12 @@ class ForeignKey:
 
     @property
     def remedy(self) -> str:
-        """The statement that makes the index, without stopping anybody's work."""
+        """The statement that creates the index without locking the table."""
         return f"CREATE INDEX CONCURRENTLY ON {self.table} ({', '.join(self.columns)})"
 
 
 def without_index(rows: Iterable[tuple[Any, ...]]) -> list[ForeignKey]:
-    """What `WITHOUT_INDEX` has answered, but for Procrastinate's own tables: its indexes are its own."""
+    """The rows of `WITHOUT_INDEX`, without those of Procrastinate's tables, which it looks after itself."""
     return [
         ForeignKey(table, name, tuple(columns))
         for table, name, columns in rows

@@ -1,4 +1,4 @@
-"""The declarative class of all tables, its naming convention and its column types."""
+"""The base class of all tables, its naming convention and its column types; the table of undo statements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import uuid_utils.compat
 from sqlalchemy import JSON, DateTime, MetaData, Text, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, configure_mappers, mapped_column
 
-# Without names of our own, PostgreSQL chooses them and a later migration cannot drop what it cannot name.
+# Without this, PostgreSQL chooses the names, and a later migration cannot drop what it cannot name.
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -21,52 +21,52 @@ NAMING_CONVENTION = {
 }
 
 
-# Modules that declare tables, by add-on; importing them fills the metadata.
+# The entry points of the modules that declare tables. Importing them fills the metadata.
 MODELS_GROUP = "combine.models"
 
 
 def load_models() -> MetaData:
-    """Import the models of every installed add-on, and check that they fit each other.
+    """Import the models of every installed add-on, and check their references to each other.
 
-    Every process that maps tables calls this before its first session (:func:`make_sessions` does) or
-    migration: a row can only be written when the tables that its foreign keys name are known.
+    Call it before the first session (:func:`make_sessions` does) or migration of a process: a row can be
+    written only when the tables of its foreign keys are known.
 
-    :raises sqlalchemy.exc.SQLAlchemyError: a relationship or a foreign key leads nowhere
+    :raises sqlalchemy.exc.SQLAlchemyError: the target of a relationship or of a foreign key is missing
     """
     for entry_point in entry_points(group=MODELS_GROUP):
         entry_point.load()
     configure_mappers()
-    # Sorting follows every foreign key, so one that leads nowhere is found now, not at the first row.
+    # Sorting follows every foreign key, so a missing target is found now and not at the first row.
     assert Model.metadata.sorted_tables
     return Model.metadata
 
 
 def new_id() -> uuid.UUID:
-    """A key that sorts by time and says nothing about how many there are (UUID version 7, RFC 9562)."""
+    """A key that sorts by time and does not reveal the number of rows (UUID version 7, RFC 9562)."""
     return uuid_utils.compat.uuid7()
 
 
 class Model(DeclarativeBase):
-    """What every table shares: types and names."""
+    """The base class of all tables."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         str: Text,
         datetime.datetime: DateTime(timezone=True),
-        # Not JSONB, which forgets the order of keys: the sections of a document have one.
+        # Not JSONB, which loses the order of keys, such as that of the sections of a document.
         dict[str, Any]: JSON,
     }
 
 
 class Identified:
-    """A row with a key of its own, and the time it was made (database clock)."""
+    """Columns for a generated key and the time of creation (database clock)."""
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id, sort_order=-2)
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now(), sort_order=-1)
 
 
 class Undo(Model):
-    """How one applied revision is undone."""
+    """How to undo one applied revision of the schema; see :mod:`combine_core.database.undo`."""
 
     __tablename__ = "schema_undo"
 

@@ -1,4 +1,4 @@
-"""The schema's revisions: which the code knows, which the database has, and how to get there."""
+"""The revisions of the schema: those that the code knows, those of the database, and the upgrade."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sqlalchemy import NullPool, create_engine
 
 
 def migrations_folder() -> Path:
-    """The folder of the revisions; in a checkout it is a link to ``alembic/``."""
+    """The folder of the revisions. In a checkout it is a link to ``alembic/``."""
     return Path(__file__).parent.parent / "migrations"
 
 
 def is_ours(name: str | None, type_: str, _parents: Any) -> bool:
-    """Whether alembic should look at it at all: Procrastinate's tables are not in our metadata."""
+    """Whether alembic handles it. It skips Procrastinate's tables, which are not in our metadata."""
     return not (type_ == "table" and name is not None and name.startswith("procrastinate_"))
 
 
@@ -32,7 +32,7 @@ def include_object(
 
 def _config(database_url: str | None = None) -> Config:
     config = Config()
-    # alembic's own parser takes % for the beginning of a variable.
+    # alembic's parser reads % as the beginning of a variable.
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.attributes["database_url"] = database_url
     return config
@@ -40,7 +40,7 @@ def _config(database_url: str | None = None) -> Config:
 
 @functools.cache
 def head_revision() -> str | None:
-    """The newest revision that this code knows. Read once: files do not change under a process."""
+    """The newest revision that this code knows. Cached, because the files do not change while it runs."""
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
@@ -52,12 +52,12 @@ def known_revisions() -> frozenset[str]:
 
 
 def current_revisions(database_url: str) -> tuple[str, ...]:
-    """The revisions that the database is at: one, or none before the first migration."""
+    """The revisions of the database: one, or none before the first migration."""
     engine = create_engine(database_url, poolclass=NullPool)
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_heads()
 
 
 def upgrade(database_url: str) -> None:
-    """Bring the database to the newest revision; does nothing if it is there."""
+    """Migrate the database to the newest revision. Does nothing if it is there already."""
     command.upgrade(_config(database_url), "head")

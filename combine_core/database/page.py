@@ -1,4 +1,4 @@
-"""Lists come in pages, newest first, by keyset: the cost of a page does not grow with its depth."""
+"""Keyset pagination, newest first: the cost of a page does not depend on how deep it is."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ MAX_LIMIT = 200
 
 
 class InvalidCursor(ValueError):
-    """The cursor was not one of ours."""
+    """The cursor did not come from this service."""
 
 
 @dataclass(frozen=True)
 class Page(Generic[Row]):
-    """One page: the items, and the cursor of the next page (``None`` at the end)."""
+    """One page of a list.
+
+    :ivar next: the cursor of the next page; ``None`` on the last page
+    """
 
     items: Sequence[Row]
     next: str | None
 
 
 def encode_cursor(key: uuid.UUID) -> str:
-    """The key of the last row shown, as an opaque word that may stand in a URL."""
+    """The key of the last row as an opaque, URL-safe string."""
     return base64.urlsafe_b64encode(key.bytes).decode().rstrip("=")
 
 
@@ -55,14 +58,14 @@ def paginate(
     """Run ``statement`` for one page, in one SQL statement.
 
     :param key: the column that orders the list: a version 7 UUID, so newest first
-    :param cursor: ``Page.next`` of the page before
-    :param limit: rows a page, 1 to ``MAX_LIMIT``
-    :raises InvalidCursor: the cursor is not one of ours
+    :param cursor: ``Page.next`` of the previous page
+    :param limit: rows per page, 1 to ``MAX_LIMIT``
+    :raises InvalidCursor: the cursor did not come from this service
     """
     limit = max(1, min(limit, MAX_LIMIT))
     if cursor is not None:
         statement = statement.where(key < decode_cursor(cursor))
-    # One row more than asked for tells whether there is a next page.
+    # One more row than requested shows whether there is a next page.
     rows: list[Any] = list(session.scalars(statement.order_by(key.desc()).limit(limit + 1)))
     more = len(rows) > limit
     rows = rows[:limit]

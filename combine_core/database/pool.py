@@ -1,4 +1,4 @@
-"""The connection pool: it counts the callers that wait, and knows who holds each connection since when."""
+"""The connection pool: it counts waiting callers, records who holds each connection, and reports leaks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,20 @@ from combine_core.observe.context import current_work
 
 log = logging.getLogger(__name__)
 
-# Holders that a line names.
+# The most holders that a log line names.
 _NAMED = 5
 LEAK_INTERVAL_S = 5.0
 
 
 @dataclass(frozen=True)
 class PoolReading:
-    """How the pool stands: connections out, connections lying ready, callers that wait, seconds."""
+    """The state of the pool.
+
+    :ivar checked_out: connections in use
+    :ivar idle: open connections that are not in use
+    :ivar waiting: callers that wait for a connection
+    :ivar oldest_seconds: how long the oldest connection in use has been out
+    """
 
     checked_out: int
     idle: int
@@ -35,9 +41,9 @@ class PoolReading:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has taken a connection: the route and request (or other work), the thread, and when.
+    """The user of a connection: the route and request (or other work), and the thread.
 
-    :ivar since: ``time.monotonic()``
+    :ivar since: when it took the connection, in ``time.monotonic()`` seconds
     """
 
     since: float
@@ -47,7 +53,6 @@ class Holder:
 
     @property
     def seconds(self) -> float:
-        """For how long."""
         return time.monotonic() - self.since
 
     def __str__(self) -> str:
@@ -58,7 +63,7 @@ class Holder:
 
 
 class CountedPool(QueuePool):
-    """SQLAlchemy's pool, with counts that cost nothing to read."""
+    """SQLAlchemy's pool, with counts that are cheap to read."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -69,7 +74,7 @@ class CountedPool(QueuePool):
             _pools.add(self)
 
     def connect(self) -> PoolProxiedConnection:
-        """A connection; where none comes free in time, log who holds them."""
+        """A connection. If none becomes free in time, log the holders of all connections."""
         try:
             return super().connect()
         except PoolTimeout:
@@ -103,7 +108,7 @@ class CountedPool(QueuePool):
         return record
 
     def _create_connection(self) -> ConnectionPoolEntry:
-        # Whoever makes one waits for the server, and for none of ours.
+        # This caller waits for the server, not for another caller.
         with self._counting:
             self._waiting -= 1
         try:
@@ -113,18 +118,18 @@ class CountedPool(QueuePool):
                 self._waiting += 1
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        # First: once it is back, another thread may have it.
+        # Before it is back, because another thread may take it at once.
         with self._counting:
             self._held.pop(record, None)
         super()._do_return_conn(record)
 
     def holders(self) -> list[Holder]:
-        """Who has connections out, the longest first."""
+        """The holders of the connections in use, the longest first."""
         with self._counting:
             return sorted(self._held.values(), key=lambda holder: holder.since)
 
     def reading(self) -> PoolReading:
-        """The counts at this moment."""
+        """The current counts."""
         with self._counting:
             oldest = min((holder.since for holder in self._held.values()), default=None)
             waiting = self._waiting
@@ -136,27 +141,26 @@ class CountedPool(QueuePool):
         )
 
 
-# Those of this process, for as long as their engines live.
+# The pools of this process whose engines are alive.
 _pools: weakref.WeakSet[CountedPool] = weakref.WeakSet()
 _listing = threading.Lock()
 
 
 def pools() -> Iterable[CountedPool]:
-    """All pools of this process."""
     with _listing:
         return list(_pools)
 
 
 def open_connections() -> int:
-    """How many connections to the database this process has open in its pools."""
+    """The number of open database connections in the pools of this process."""
     return sum(pool.checkedout() + pool.checkedin() for pool in pools())
 
 
 class LeakWatch:
-    """Logs each connection that is held for too long, once, with who holds it.
+    """Logs each connection that is held for too long, once, with its holder.
 
-    :param seconds: how long is too long
-    :param pools: the pools to look at
+    :param seconds: the limit after which a connection counts as leaked
+    :param pools: returns the pools to watch
     """
 
     def __init__(self, seconds: float, pools: Callable[[], Iterable[CountedPool]] = pools) -> None:
@@ -167,7 +171,7 @@ class LeakWatch:
         )
 
     def look(self) -> None:
-        """Look once."""
+        """Check the pools once."""
         for pool in self._pools():
             late = frozenset(one for one in pool.holders() if one.seconds >= self._seconds)
             for holder in late - self._reported.get(pool, frozenset()):
@@ -188,8 +192,8 @@ def _warn(holder: Holder) -> None:
 
 
 def start_leak_watch(seconds: float) -> None:
-    """Look every few seconds, on a daemon thread; one for the process, however often this is called.
+    """Check the pools every few seconds on a daemon thread. Further calls in this process do nothing.
 
-    For processes that serve or work; a command that ends soon needs none.
+    For services and workers; a command that ends soon does not need it.
     """
     repeat("combine-leak-watch", LeakWatch(seconds).look, LEAK_INTERVAL_S)

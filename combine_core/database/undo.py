@@ -1,13 +1,13 @@
-"""The SQL that undoes each revision, kept in the database for code that has no file of it.
+"""Stores the SQL that undoes each revision in the database, for older code without the file of that revision.
 
 The runbook's rollback runs ``alembic downgrade -1`` from the *previous* checkout, in which the newest
-revision does not exist. So whoever upgrades stores, in the table ``schema_undo``, what the downgrade of
-each revision does (:func:`follow`), and ``alembic/env.py`` of an older checkout reads what it does not know
-from there into alembic's own map (:func:`add_unknown`). Everything after that is alembic's:
-``current``, ``upgrade head``, ``downgrade -1``, ``downgrade REVISION``.
+revision does not exist. Therefore an upgrade stores the downgrade of each revision in the table
+``schema_undo`` (:func:`follow`). In an older checkout, ``alembic/env.py`` loads the revisions that it does
+not know from there into alembic's map (:func:`add_unknown`). alembic then does the rest: ``current``,
+``upgrade head``, ``downgrade -1``, ``downgrade REVISION``.
 
-The table holds exactly the revisions that are applied. A downgrade that cannot be told in SQL alone is
-refused when its upgrade is applied, and by a test before that.
+The table contains exactly the applied revisions. A downgrade that needs more than SQL is refused when its
+upgrade is applied, and by a test before that.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ logger = logging.getLogger(__name__)
 
 TABLE = Undo.__tablename__
 TABLE_EXISTS = f"SELECT to_regclass('{TABLE}') IS NOT NULL"
-PARENTS = f"SELECT revision, down_revision FROM {TABLE}"  # noqa: S608 - both are our own words
+PARENTS = f"SELECT revision, down_revision FROM {TABLE}"  # noqa: S608 - both are constants
 
 _RESTORE = "Check out the version that the database comes from, or restore a backup that this version made."
 
 
 class CannotUndoError(CommandError):
-    """A revision whose downgrade is not SQL alone; the message says what to change."""
+    """The downgrade of a revision needs more than SQL. The message says what to change."""
 
 
 class UnknownHistoryError(CommandError):
-    """The database is at a revision from which nobody knows the way back to this code's."""
+    """No known path leads from the revision of the database back to one of this code."""
 
 
 def ways_back(current: str, known: Iterable[str], parents: Mapping[str, str | None]) -> list[str]:
     """The unknown revisions from ``current`` down to a known one, newest first; empty if it is known.
 
-    :param known: the revisions whose files are there
-    :param parents: what :data:`PARENTS` answers, revision to revision before it
-    :raises UnknownHistoryError: they do not lead to a known one
+    :param known: the revisions whose files exist
+    :param parents: the rows of :data:`PARENTS`: each revision and the one before it
+    :raises UnknownHistoryError: they do not lead to a known revision
     """
     known = frozenset(known)
     way: list[str] = []
@@ -69,27 +69,27 @@ def ways_back(current: str, known: Iterable[str], parents: Mapping[str, str | No
 
 
 def add_unknown(connection: Connection, script: ScriptDirectory, current: Iterable[str]) -> None:
-    """Make alembic know the applied revisions whose files are not there, by what is stored of them.
+    """Add the applied revisions without a file to alembic's map, from the stored rows.
 
-    :param current: the revisions that the database is at
-    :raises UnknownHistoryError: nothing leads from them to a known one
+    :param current: the revisions of the database
+    :raises UnknownHistoryError: they do not lead to a known revision
     """
     known = [revision.revision for revision in script.walk_revisions()]
-    strangers = [revision for revision in current if revision not in known]
-    if not strangers:
+    unknown = [revision for revision in current if revision not in known]
+    if not unknown:
         return
     stored = {row.revision: row for row in _rows(connection)}
     parents = {row.revision: row.down_revision for row in stored.values()}
-    for stranger in strangers:
-        way = ways_back(stranger, known, parents)
+    for revision_of_database in unknown:
+        way = ways_back(revision_of_database, known, parents)
         logger.warning(
             "The database is at revision %s, ahead of this code, which knows %s; %s can be undone:"
             " alembic downgrade -1",
-            stranger,
+            revision_of_database,
             script.get_current_head(),
             ", ".join(way),
         )
-        # From the known one upwards: alembic wants each revision's parent to be there.
+        # From the known one upwards, because alembic needs the parent of each revision first.
         for revision in reversed(way):
             if revision not in script.revision_map._revision_map:  # noqa: SLF001
                 script.revision_map.add_revision(_script(stored[revision]))
@@ -97,7 +97,7 @@ def add_unknown(connection: Connection, script: ScriptDirectory, current: Iterab
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A row of the table, as read."""
+    """A row of the table."""
 
     revision: str
     down_revision: str | None
@@ -113,7 +113,7 @@ def _rows(connection: Connection) -> list[Stored]:
 
 
 def _script(stored: Stored) -> Script:
-    """A revision made from its row, as alembic makes one from its file."""
+    """A revision made from its row, like the one that alembic makes from a file."""
     module = ModuleType(f"undo_{stored.revision}", stored.title)
 
     def upgrade() -> NoReturn:
@@ -121,7 +121,7 @@ def _script(stored: Stored) -> Script:
         raise CommandError(message)
 
     def downgrade() -> None:
-        # The driver's own cursor: SQLAlchemy would take the % and : in it for parameters.
+        # The driver's cursor, because SQLAlchemy would read % and : in the text as parameters.
         raw = op.get_bind().connection
         cursor = raw.cursor()
         cursor.execute(stored.statements)
@@ -138,20 +138,20 @@ def _script(stored: Stored) -> Script:
     return Script(module, stored.revision, f"(table {TABLE})")
 
 
-class _OnPaper(MigrationContext):
-    """Writes the statements of a downgrade down instead of executing them."""
+class _Recorder(MigrationContext):
+    """Records the statements of a downgrade instead of executing them."""
 
     def __init__(self) -> None:
-        self._paper = io.StringIO()
-        # "named" leaves each % as it is; the stored text meets no parameters later.
+        self._output = io.StringIO()
+        # "named" does not escape %, and the stored text never gets parameters.
         dialect: Dialect = psycopg2.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-        super().__init__(dialect, None, {"as_sql": True, "output_buffer": self._paper})
+        super().__init__(dialect, None, {"as_sql": True, "output_buffer": self._output})
 
     def take(self) -> str:
-        """What was written since the last time."""
-        written = self._paper.getvalue()
-        self._paper.seek(0)
-        self._paper.truncate()
+        """The statements since the last call."""
+        written = self._output.getvalue()
+        self._output.seek(0)
+        self._output.truncate()
         return written
 
     def autocommit_block(self) -> NoReturn:
@@ -159,17 +159,17 @@ class _OnPaper(MigrationContext):
         raise CannotUndoError(message)
 
 
-def render(script: Script, on_paper: _OnPaper | None = None) -> str:
-    """The downgrade of a revision as SQL. Not while migrations run: alembic's ``op`` is one for all.
+def render(script: Script, recorder: _Recorder | None = None) -> str:
+    """The downgrade of a revision as SQL. Not usable while migrations run, which share alembic's ``op``.
 
-    :raises CannotUndoError: it reads data, leaves its transaction, fails, or does nothing
+    :raises CannotUndoError: the downgrade reads data, leaves its transaction, fails, or does nothing
     """
-    on_paper = on_paper or _OnPaper()
+    recorder = recorder or _Recorder()
     try:
         if not isinstance(script.down_revision, str | None) or script.dependencies:
             message = "it has more than one revision before it"
             raise CannotUndoError(message)
-        with Operations.context(on_paper):
+        with Operations.context(recorder):
             script.module.downgrade()
     except Exception as error:
         message = (
@@ -177,9 +177,9 @@ def render(script: Script, on_paper: _OnPaper | None = None) -> str:
             " Say it in statements that need no data from the database (a DO block can read some), so"
             " that an older version can undo it."
         )
-        on_paper.take()
+        recorder.take()
         raise CannotUndoError(message) from error
-    statements = on_paper.take()
+    statements = recorder.take()
     if not statements.strip():
         message = f"The downgrade of revision {script.revision} does nothing. Say how to undo it."
         raise CannotUndoError(message)
@@ -187,14 +187,14 @@ def render(script: Script, on_paper: _OnPaper | None = None) -> str:
 
 
 def follow(connection: Connection, script: ScriptDirectory) -> Callable[..., None]:
-    """What alembic calls (``on_version_apply``) after each revision, in the same transaction.
+    """The callback for alembic's ``on_version_apply``, which runs after each revision in its transaction.
 
-    It makes the table hold what is applied then. To be made before migrations run.
+    It makes the table match the applied revisions. Create it before migrations run.
     """
     stored = {row.revision for row in _rows(connection)}
     missing = [one for one in script.walk_revisions() if one.revision not in stored]
-    on_paper = _OnPaper() if missing else None
-    rendered = {one.revision: _rendered(one, on_paper) for one in missing}
+    recorder = _Recorder() if missing else None
+    rendered = {one.revision: _rendered(one, recorder) for one in missing}
 
     def on_version_apply(*, ctx: MigrationContext, heads: Iterable[str], **_: Any) -> None:
         bind = ctx.connection
@@ -214,11 +214,11 @@ def follow(connection: Connection, script: ScriptDirectory) -> Callable[..., Non
     return on_version_apply
 
 
-def _rendered(script: Script, on_paper: _OnPaper | None) -> Stored | CannotUndoError:
+def _rendered(script: Script, recorder: _Recorder | None) -> Stored | CannotUndoError:
     try:
-        statements = render(script, on_paper)
+        statements = render(script, recorder)
     except CannotUndoError as error:
-        # Only whoever applies it needs it.
+        # It matters only if this revision is applied.
         return error
     assert script.down_revision is None or isinstance(script.down_revision, str)
     return Stored(script.revision, script.down_revision, script.doc, statements)

@@ -1,15 +1,15 @@
-"""What the service says about itself: log lines and the request id.
+"""Log lines and the request id.
 
-``config.include("combine_core.observe")`` gives each request an id: ``request.request_id``. It is
-that of the header ``X-Request-ID`` if that is sane (8 to 64 letters, digits, ``.``, ``_``, ``-``),
-else a new one. Every log line of the request carries it, and the answer returns it.
+``config.include("combine_core.observe")`` gives each request an id: ``request.request_id``. It is the value
+of the header ``X-Request-ID`` if that has 8 to 64 letters, digits, ``.``, ``_`` or ``-``, else a new one.
+Every log line of the request contains it, and the response returns it in the same header.
 
-One line per request goes to the logger ``combine_core.access``: method, path, status, duration and,
-if the security policy has put the user into ``request.environ["combine.user"]``, the user. Probes
-that succeed are logged at debug level. Slow requests and such as repeat a statement have a line more;
-:mod:`combine_core.observe.statements` does the same for SQL. docs/logging.md shows the lines.
+The logger ``combine_core.access`` gets one line per request: method, path, status, duration and, if the
+security policy has put it into ``request.environ["combine.user"]``, the user. Successful probes are logged
+at debug level. A slow request, and one that repeats a statement, gets another line.
+:mod:`combine_core.observe.statements` logs slow statements. docs/logging.md shows all lines.
 
-Whoever starts a process calls :func:`configure_logging` after the ini's logging is set up.
+A process calls :func:`configure_logging` after it has set up the logging of the ini file.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ _AFTER_ALL_TWEENS = 100
 def includeme(config: Configurator) -> None:
     """Add ``request.request_id`` and the outermost tween."""
     config.add_request_method(request_id, "request_id", reify=True)
-    # Of the tweens that only want to be outside the error views, the one added last is the
-    # outermost. add_tween cannot wait for the others; an action can.
+    # Of the tweens outside the error views, the one that is added last is the outermost. add_tween cannot
+    # wait for the others; an action can.
     config.action("combine_core request tween", _add_tween, (config,), order=_AFTER_ALL_TWEENS)
 
 

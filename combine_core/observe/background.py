@@ -1,4 +1,4 @@
-"""Looking at something again and again, beside the work of the process."""
+"""Runs a function at intervals on a daemon thread."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ log = logging.getLogger(__name__)
 _starting = threading.Lock()
 
 
-def repeat(name: str, look: Callable[[], None], interval: float) -> None:
-    """Call `look` every `interval` seconds on a daemon thread called `name`.
+def repeat(name: str, work: Callable[[], None], interval: float) -> None:
+    """Call `work` every `interval` seconds on a daemon thread called `name`.
 
-    Does nothing where that thread runs already. An error is logged with its traceback when it first
-    occurs, and does not end the looking.
+    Does nothing if that thread runs already. An error does not end the thread; the first of several in a row
+    is logged with its traceback.
     """
 
     def run() -> None:
@@ -23,7 +23,7 @@ def repeat(name: str, look: Callable[[], None], interval: float) -> None:
         pause = threading.Event()
         while True:
             try:
-                look()
+                work()
                 failing = False
             except Exception:
                 if not failing:

@@ -1,4 +1,4 @@
-"""What the current thread works on, as its log lines and its SQL say."""
+"""The work of the current thread, which its log lines and SQL statements name."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 HEADER = "X-Request-ID"
 # In the WSGI environ, so that the attempts of a retried request share one id.
 ENVIRON_KEY = "combine.request_id"
-# Who asks, as text: set by the security policy once it knows, never asked for by the log.
+# The user as text. The security policy sets it; logging never asks the policy for it.
 USER_KEY = "combine.user"
 
-_SANE = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_VALID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 class Work:
-    """What a thread works on: a request, or a named piece of work outside of requests.
+    """The work of a thread: a request, or named work outside of requests.
 
     :ivar statements: how often each SQL statement was sent
-    :ivar database_seconds: how long the database took for them together
-    :ivar comment: how they begin, once it is known for good
+    :ivar database_seconds: the time that the database took for all of them
+    :ivar comment: the comment that they begin with, once the route is known
     """
 
     __slots__ = ("_known_as", "_request", "_route", "comment", "database_seconds", "statements")
@@ -44,21 +44,21 @@ class Work:
 
     @property
     def route(self) -> str | None:
-        """The name of the route, once one has matched, or of the work."""
+        """The name of the matched route or of the work; ``None`` before a route has matched."""
         if self._route is None and self._request is not None:
             self._route = route_of(self._request)
         return self._route
 
     @property
     def request_id(self) -> str | None:
-        """The id of the request, or what the work is done for."""
+        """The id of the request, or the object of the work."""
         if self._known_as is None and self._request is not None:
             self._known_as = request_id(self._request)
         return self._known_as
 
     @property
     def user(self) -> str | None:
-        """Who asks, if that is known already."""
+        """The user, if the security policy has set one."""
         return None if self._request is None else user_of(self._request)
 
 
@@ -66,18 +66,18 @@ _current: ContextVar[Work | None] = ContextVar("combine_work", default=None)
 
 
 def request_id(request: Request) -> str:
-    """The request's id: the one that came with it if it is sane, else a new one."""
+    """The request's id: that of its header if it is valid, else a new one."""
     known: str | None = request.environ.get(ENVIRON_KEY)
     if known is None:
         offered = request.environ.get("HTTP_X_REQUEST_ID", "")
-        known = offered if _SANE.fullmatch(offered) else secrets.token_hex(8)
+        known = offered if _VALID.fullmatch(offered) else secrets.token_hex(8)
         request.environ[ENVIRON_KEY] = known
     return known
 
 
 @contextmanager
 def working_on(request: Request) -> Iterator[Work]:
-    """Log lines and SQL of this thread belong to `request` meanwhile."""
+    """While the block runs, log lines and SQL of this thread belong to `request`."""
     with _doing(Work(request)) as work:
         yield work
 
@@ -87,7 +87,7 @@ def working_at(route: str, known_as: str) -> Iterator[Work]:
     """The same for work outside of requests.
 
     :param route: names the code, such as ``worker.step``
-    :param known_as: names what it is done for, such as the step's id
+    :param known_as: the object of the work, such as the id of a step
     """
     with _doing(Work(None, route, known_as)) as work:
         yield work
@@ -103,17 +103,17 @@ def _doing(work: Work) -> Iterator[Work]:
 
 
 def current_work() -> Work | None:
-    """What this thread works on."""
+    """The work of this thread, if any."""
     return _current.get()
 
 
 def user_of(request: Request) -> str | None:
-    """Who asks, if that is known already."""
+    """The user, if the security policy has set one."""
     user = request.environ.get(USER_KEY)
     return None if user is None else str(user)
 
 
 def route_of(request: Request) -> str | None:
-    """The name of the route, once one has matched."""
+    """The name of the matched route; ``None`` before one has matched."""
     route = getattr(request, "matched_route", None)
     return None if route is None else str(route.name)

@@ -1,7 +1,7 @@
-"""Log lines: for people or as JSON, with the request they belong to, without secrets.
+"""Formats log lines as text or JSON, adds their request, and masks secrets.
 
-The ini file says where lines go (``[loggers]``, ``[handlers]``). :func:`configure_logging` then
-says how the lines on the console look and how much is said.
+The ini file decides where lines go (``[loggers]``, ``[handlers]``). :func:`configure_logging` then sets the
+format of console lines and the levels.
 """
 
 import logging
@@ -17,7 +17,7 @@ from combine_core.observe.redaction import LogRedactor
 from combine_core.settings.core import CoreSettings, LogFormat
 
 OURS = "combine"
-# What a JSON line holds, in this order; duration is in milliseconds.
+# The fields of a JSON line, in this order; duration is in milliseconds.
 _FIELDS = {
     "created": "timestamp",
     "levelname": "level",
@@ -30,20 +30,20 @@ _FIELDS = {
     "duration": "duration",
 }
 _TEXT = "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s] %(message)s"
-# Characters that would let a text move the cursor or clear the terminal.
+# Characters with which a text could move the cursor or clear the terminal.
 _VISIBLE = {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
 }
 
-# One for the process, as the handlers are: no application may log the secrets of another.
+# One for the process, like the handlers: no application may log the secrets of another.
 REDACTOR = LogRedactor()
 
 
 class RequestFilter(logging.Filter):
-    """Gives each record the request it belongs to; for handlers. Lets every record pass."""
+    """Adds the current request to each record; for handlers. Lets every record pass."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add request_id, user and route, unless the record was made with its own."""
+        """Add request_id, user and route, unless the record has its own."""
         work = current_work()
         for name, value in (
             ("request_id", work and work.request_id),
@@ -75,7 +75,7 @@ class TextFormatter(logging.Formatter):
         super().__init__(fmt or _TEXT, datefmt, style, validate, defaults=known)
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as a line. Further ones (a traceback) are indented, so none can be forged."""
+        """The record as a line. Further lines (a traceback) are indented, so that no text can forge one."""
         shown = logging.makeLogRecord(record.__dict__)
         for name in ("request_id", "user", "route"):
             if getattr(shown, name, "") is None:
@@ -91,7 +91,7 @@ class JsonFormatter(LibraryJsonFormatter):
         super().__init__(list(_FIELDS), rename_fields=_FIELDS)
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        """Say the time as text, and no secret."""
+        """Write the time as text, and mask secrets."""
         created = log_data["timestamp"]
         log_data["timestamp"] = (
             time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(created))
@@ -101,24 +101,24 @@ class JsonFormatter(LibraryJsonFormatter):
 
 
 class Redacting(logging.Formatter):
-    """A formatter of someone else's, without secrets."""
+    """Masks secrets in the output of another formatter."""
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()
         self._inner = inner
 
     def format(self, record: logging.LogRecord) -> str:
-        """What the inner formatter says, redacted."""
+        """The output of the inner formatter, with secrets masked."""
         return REDACTOR.text(self._inner.format(record))
 
 
 def configure_logging(settings: CoreSettings, secrets: Iterable[str] = ()) -> None:
-    """Apply LOG_LEVEL and LOG_FORMAT on top of what the ini file has set up.
+    """Apply LOG_LEVEL and LOG_FORMAT on top of the logging of the ini file.
 
-    Handlers that write to the console take our formatters; others keep theirs. All add the request
-    and leave out secrets. May be called again, after something else has set up logging.
+    Handlers for the console get our formatters; other handlers keep theirs. All handlers add the request and
+    mask secrets. Call it again after other code has set up logging.
 
-    :param secrets: values never to be logged (``LoadedSettings.secrets()``)
+    :param secrets: values to mask (``LoadedSettings.secrets()``)
     """
     REDACTOR.add(secrets)
     REDACTOR.add(settings.secrets())
@@ -126,20 +126,20 @@ def configure_logging(settings: CoreSettings, secrets: Iterable[str] = ()) -> No
     if not root.handlers:
         root.addHandler(logging.StreamHandler(sys.stderr))
     for handler in _handlers():
-        _dress(handler, settings.log_format)
-    # Without LOG_LEVEL the levels of the ini file stand.
+        _prepare(handler, settings.log_format)
+    # Without LOG_LEVEL the levels of the ini file apply.
     if "log_level" in settings.model_fields_set:
         _set_level(settings.log_level.upper())
     for logger in _loggers():
-        # fileConfig() switches off what existed before it, unless told otherwise.
+        # By default, fileConfig() disables the loggers that existed before it.
         if logger.name.startswith(OURS):
             logger.disabled = False
 
 
-def _dress(handler: logging.Handler, log_format: LogFormat) -> None:
+def _prepare(handler: logging.Handler, log_format: LogFormat) -> None:
     if not any(isinstance(one, RequestFilter) for one in handler.filters):
         handler.addFilter(RequestFilter())
-    # Not a subclass of it, which writes to files or collects for tests.
+    # Not a subclass, which writes to a file or collects records for tests.
     if type(handler) is logging.StreamHandler:
         handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
     elif not isinstance(handler.formatter, Redacting | TextFormatter | JsonFormatter):
@@ -150,7 +150,7 @@ def _set_level(level: str) -> None:
     root = logging.getLogger()
     root.setLevel(level)
     for logger in _loggers():
-        # The ini may keep a library quieter than the rest; nothing is louder than asked for.
+        # The ini file may keep a library quieter than the rest, but not louder than LOG_LEVEL.
         if logger.name.startswith(OURS):
             logger.setLevel(logging.NOTSET)
         elif logger.level != logging.NOTSET:

@@ -1,9 +1,9 @@
-"""A line in the log before memory runs out, with what an operator needs to find the cause.
+"""Logs a warning before memory runs out, with what an operator needs to find the cause.
 
-The limit is that of the control group (of the container) which is nearest to its own, and what
-counts is what the kernel counts before it kills: all processes in the group. Where no group has a
-limit, it is the memory of the machine, and what counts is this process alone: what other programs
-need is not ours to report, and nothing in our log would explain it.
+The limit is that of the control group (the container) that is nearest to its limit. The memory in use is
+what the kernel counts for all processes of the group before it kills one. If no group has a limit, the limit
+is the memory of the machine, and only this process counts: our log could not explain the memory of other
+programs.
 
 Sources: the kernel's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst, proc(5).
 """
@@ -24,14 +24,14 @@ from combine_core.observe.background import repeat
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 5.0
-# Percent of the limit. A line is due again once use has fallen this much below.
+# Percent of the limit. A stage is logged again after use has fallen this much below it.
 STAGES = (70, 85, 95)
 REARM_BELOW = 5
 
 _HOUR_S = 3600.0
 _SAMPLE_S = 60.0
-# Over a shorter time than this, the warming up of a process looks like a leak.
-_TELLING_S = 300.0
+# Over a shorter time, the start of a process looks like a leak.
+_FIRST_GROWTH_S = 300.0
 _MIB = 2**20
 # Version 1 writes "no limit" as the largest number of whole pages in 63 bits.
 _NO_LIMIT = 2**62
@@ -39,7 +39,13 @@ _NO_LIMIT = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Memory in bytes: what counts against the limit, whose limit it is, and our own share."""
+    """Memory in bytes.
+
+    :ivar used: the memory that counts against the limit
+    :ivar of: whose limit it is: container or machine
+    :ivar rss: the memory of this process
+    :ivar threads: the number of threads of this process
+    """
 
     used: int
     limit: int
@@ -49,12 +55,14 @@ class Reading:
 
     @property
     def percent(self) -> float:
-        """How much of the limit is used."""
         return 100 * self.used / max(1, self.limit)
 
 
 def read_memory(root: Path = Path("/")) -> Reading:
-    """How it stands now; `root` is where the ``/proc`` and ``/sys`` of the control groups are."""
+    """The memory in use now.
+
+    :param root: the folder with the ``/proc`` and ``/sys`` of the control groups
+    """
     process = psutil.Process()
     rss, threads = process.memory_info().rss, process.num_threads()
     group = tightest_group(root)
@@ -64,11 +72,11 @@ def read_memory(root: Path = Path("/")) -> Reading:
 
 
 class MemoryWatch:
-    """Logs once when memory in use crosses a stage, and again only after it has fallen.
+    """Logs when memory in use crosses a stage, and again only after it has fallen below.
 
-    :param connections: tells how many database connections the process has open
+    :param connections: returns the number of open database connections of this process
     :param read: reads the memory
-    :param clock: seconds, never going back
+    :param clock: monotonic seconds
     """
 
     def __init__(
@@ -84,7 +92,7 @@ class MemoryWatch:
         self._samples: deque[tuple[float, int]] = deque()
 
     def look(self) -> None:
-        """Look once."""
+        """Read the memory once and log what is due."""
         reading = self._read()
         if not self._samples:
             log.info(
@@ -102,14 +110,14 @@ class MemoryWatch:
         self._crossed |= reached
 
     def _growth(self, rss: int) -> float | None:
-        """Bytes per hour, over the last hour at most."""
+        """Bytes per hour, measured over the last hour at most; ``None`` in the first minutes."""
         now = self._clock()
         if not self._samples or now - self._samples[-1][0] >= _SAMPLE_S:
             self._samples.append((now, rss))
         while now - self._samples[0][0] > _HOUR_S:
             self._samples.popleft()
         since, before = self._samples[0]
-        return (rss - before) / (now - since) * _HOUR_S if now - since >= _TELLING_S else None
+        return (rss - before) / (now - since) * _HOUR_S if now - since >= _FIRST_GROWTH_S else None
 
     def _warn(self, reading: Reading, growth: float | None) -> None:
         connections = self._connections()
@@ -139,11 +147,11 @@ class MemoryWatch:
 
 
 def start_memory_watch(connections: Callable[[], int]) -> None:
-    """Look every few seconds, on a daemon thread; one for the process, however often this is called.
+    """Read the memory every few seconds on a daemon thread. Further calls in this process do nothing.
 
-    For processes that serve or work; a command that ends soon needs none.
+    For services and workers; a command that ends soon does not need it.
 
-    :param connections: tells how many database connections the process has open
+    :param connections: returns the number of open database connections of this process
         (``combine_core.database.pool.open_connections``)
     """
     repeat("combine-memory-watch", MemoryWatch(connections).look, INTERVAL_S)
@@ -151,7 +159,7 @@ def start_memory_watch(connections: Callable[[], int]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What a control group uses of what it may, in bytes; the cache that can be dropped not counted."""
+    """The memory of a control group, in bytes, without the cache that the kernel can drop."""
 
     used: int
     limit: int
@@ -169,11 +177,11 @@ _V2 = _Names("memory.max", "memory.current", "inactive_file")
 
 
 def tightest_group(root: Path = Path("/")) -> Group | None:
-    """Of the groups around this process that have a limit, the one nearest to it; or ``None``.
+    """Of the groups around this process with a limit, the one nearest to its limit; ``None`` without any.
 
-    A limit holds for all that is below it, so the group above can be full before our own is.
+    A limit applies to all groups below it, so a parent can be full before our own group is.
 
-    :param root: where ``/proc`` and ``/sys`` are
+    :param root: the folder with ``/proc`` and ``/sys``
     """
     groups = [
         group
@@ -192,14 +200,14 @@ def _up_to(folder: Path, top: Path) -> Iterator[Path]:
 
 
 def _places(root: Path) -> Iterator[tuple[Path, Path, _Names]]:
-    """The folder of our own group and that of the topmost visible one, for each version in use."""
+    """The folders of our own group and of the topmost visible one, for each version in use."""
     own = dict(_own_groups(root))
     for names, mounted, point in _mounts(root):
         path = own.get(names)
         if path is None:
             continue
         top = root / point.relative_to("/")
-        # In a container the path can be the host's, of which only what is below `mounted` is seen.
+        # In a container the path can be that of the host, of which only the part below `mounted` is visible.
         below = path.relative_to(mounted) if path.is_relative_to(mounted) else PurePosixPath()
         folder = top / below
         yield (folder if ".." not in below.parts and folder.is_dir() else top), top, names
@@ -228,7 +236,7 @@ def _mounts(root: Path) -> Iterator[tuple[_Names, PurePosixPath, PurePosixPath]]
 
 
 def _read(folder: Path, names: _Names) -> Group | None:
-    limit = _number(folder / names.limit)  # "max" is no number: no limit
+    limit = _number(folder / names.limit)  # "max" means no limit
     used = _number(folder / names.used)
     if limit is None or used is None or limit >= _NO_LIMIT:
         return None

@@ -1,4 +1,4 @@
-"""How long providers take to answer, per model."""
+"""Logs how long each call of a provider takes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def provider_call(provider: str, model: str, *, slow_ms: int) -> Iterator[None]:
-    """Log how long the call inside took: as slow beyond `slow_ms`, as a timeout if it ended so.
+    """Log how long the call in the block takes: as slow from `slow_ms` on, or as a timeout.
 
-    Errors pass. One with the ``code`` "timeout" (see ``ProviderError``) is a timeout. Whatever else
-    they say is logged by who handles them.
+    Errors pass through; their handler logs them. An error with the ``code`` "timeout" (see
+    ``ProviderError``) counts as a timeout.
     """
     started = time.monotonic()
     outcome = "failed"

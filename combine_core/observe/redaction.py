@@ -1,4 +1,4 @@
-"""Keeps secrets out of log lines: the configured values, user parts of URLs, bearer tokens.
+"""Masks secrets in log lines: configured values, credentials in URLs, bearer tokens.
 
 combine_health, which works without this package, masks the results of health checks by itself.
 """
@@ -11,13 +11,13 @@ from typing import Any
 from urllib.parse import quote
 
 MASK = "***"
-# Shorter ones would mask half of every line.
+# Shorter secrets would mask half of every line.
 _SHORTEST = 4
-# Shorter ones are masked as whole words only: the password "combine" is in combine_core, too.
+# Shorter secrets are masked only as whole words: "combine_core" contains the password "combine".
 _DISTINCT = 12
 
-# Each takes a whole word at once: a pattern that tries again from every character of a long line
-# would hold up the request that logs it.
+# Each pattern consumes whole words. One that starts again at every character of a long line would delay
+# the request that logs it.
 _URL = re.compile(r"""(?i)\b([a-z][a-z0-9+.-]{0,30}://)([^\s"'<>]+)""")
 _PATTERNS = (
     (
@@ -30,7 +30,7 @@ _PATTERNS = (
 
 
 class LogRedactor:
-    """Masks secrets in texts. Knows the values added to it, and what secrets look like."""
+    """Masks secrets in texts: the values added to it, and texts that look like secrets."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._forms: frozenset[str] = frozenset()
@@ -38,7 +38,7 @@ class LogRedactor:
         self.add(secrets)
 
     def add(self, secrets: Iterable[str]) -> None:
-        """Mask these values from now on, in each form in which they may appear."""
+        """Mask these values from now on, also in their quoted and escaped forms."""
         known = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
         self._forms |= known
         if self._forms:
@@ -55,7 +55,7 @@ class LogRedactor:
         return text
 
     def value(self, value: Any) -> Any:
-        """A value for JSON without secrets; what JSON cannot say becomes text."""
+        """A value for JSON without secrets; other types become text."""
         if isinstance(value, str):
             return self.text(value)
         if value is None or isinstance(value, bool | int):
@@ -70,7 +70,7 @@ class LogRedactor:
 
 
 def _without_user(match: re.Match[str]) -> str:
-    # Up to the last @: a password may hold an @ or a / that should have been escaped.
+    # Up to the last @, because a password may contain an @ or a / that is not escaped.
     user, at, server = match[2].rpartition("@")
     return f"{match[1]}{MASK}@{server}" if at and user else match[0]
 

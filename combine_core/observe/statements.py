@@ -1,4 +1,4 @@
-"""SQL that says where it comes from, and is heard of when it is slow, times out or repeats itself.
+"""Adds the origin to each SQL statement, and logs statements that are slow, time out or repeat.
 
 Each statement begins with a comment, ``/* route=api.v1.runs request_id=0123abcd */``, which
 ``pg_stat_activity`` shows. Outside of requests it names the process. Parameters are never logged.
@@ -18,11 +18,11 @@ from combine_core.observe.context import Work, current_work
 
 log = logging.getLogger(__name__)
 
-# As often as this in one request, the same statement is probably sent once for each row of another.
+# A request that sends a statement so often probably sends it once for each row of another one.
 N_PLUS_ONE = 10
 LONGEST_STATEMENT = 500
 
-# The codes with which PostgreSQL ends what takes too long (its manual, appendix A).
+# The SQLSTATEs with which PostgreSQL ends what takes too long (its manual, appendix A).
 _TIMEOUTS = {
     "57014": "statement timeout (or cancelled by an operator)",
     "55P03": "lock timeout (another transaction holds the row or table)",
@@ -31,19 +31,19 @@ _TIMEOUTS = {
 
 _COUNTED = "_combine_counted"
 _END = " */ "
-# Neither ends a comment nor means anything to the driver, for which % begins a parameter.
+# All other characters are replaced: a comment must not end early, and the driver reads % as a parameter.
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST_NAME = 80
 
 
 def watch_statements(engine: Engine, *, process: str, slow_ms: int) -> None:
-    """Mark the statements of `engine` with what sends them, and log what is wrong with them.
+    """Add the origin to the statements of `engine`, and log slow ones and time-outs.
 
-    They are sent from here, by the dialect's own hooks: the engine's, around each statement, cost
-    SQLAlchemy several times as much, and prepare arguments that nobody reads.
+    It uses the hooks of the dialect, which send the statement themselves. The hooks of the engine around each
+    statement cost several times as much, and prepare arguments that are not needed here.
 
-    :param process: what kind of process this is: names statements outside of requests
-    :param slow_ms: statements that take as many milliseconds are logged as slow
+    :param process: the kind of process, which names statements outside of requests
+    :param slow_ms: statements that take at least so many milliseconds are logged as slow
     """
     outside = f"/* {_UNSAFE.sub(' ', process)[:_LONGEST_NAME]}{_END}"
     slow_seconds = slow_ms / 1000
@@ -58,7 +58,7 @@ def watch_statements(engine: Engine, *, process: str, slow_ms: int) -> None:
             comment = outside
         else:
             comment = work.comment or comment_of(work)
-            # Rows that are inserted in several batches are one statement all the same.
+            # An insert in several batches counts as one statement.
             if not hasattr(context, _COUNTED):
                 work.statements[statement] += 1
                 setattr(context, _COUNTED, True)
@@ -77,7 +77,7 @@ def watch_statements(engine: Engine, *, process: str, slow_ms: int) -> None:
                 _warn_of_timeout(fault, statement, seconds)
             elif seconds >= slow_seconds:
                 _warn("slow query", statement, seconds)
-        return True  # it is sent
+        return True  # the statement has been sent
 
     def execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
         return watched(cursor.execute, statement, context, parameters)
@@ -89,7 +89,7 @@ def watch_statements(engine: Engine, *, process: str, slow_ms: int) -> None:
         return watched(cursor.executemany, statement, context, parameters)
 
     def on_connect(*_given: Any) -> None:
-        # Before this, SQLAlchemy gets to know the server: what it asks is no work of ours.
+        # The statements before this are those with which SQLAlchemy inspects the server.
         nonlocal connected
         connected = True
 
@@ -105,17 +105,17 @@ def watch_statements(engine: Engine, *, process: str, slow_ms: int) -> None:
 
 
 def comment_of(work: Work) -> str:
-    """The comment for statements of this work; whatever its names hold, it ends where it should."""
+    """The comment for statements of this work. No name in it can end the comment early."""
     if work.comment is None:
         comment = f"/* route={_name(work.route)} request_id={_name(work.request_id)}{_END}"
-        if work.route is None:  # none has matched so far
+        if work.route is None:  # no route has matched yet
             return comment
         work.comment = comment
     return work.comment
 
 
 def warn_of_repetition(work: Work) -> None:
-    """Log the statement that the request sent most often, if that was suspiciously often."""
+    """Log the statement that the request sent most often, if it sent it `N_PLUS_ONE` times or more."""
     if not work.statements:
         return
     statement, count = work.statements.most_common(1)[0]
@@ -155,6 +155,6 @@ def _warn(what: str, statement: str, seconds: float) -> None:
 
 
 def _shown(statement: str) -> str:
-    """In one line, and no longer than a line should be."""
+    """The statement in one line, truncated."""
     line = " ".join(statement.split())
     return line if len(line) <= LONGEST_STATEMENT else f"{line[:LONGEST_STATEMENT]}..."

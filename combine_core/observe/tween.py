@@ -1,4 +1,4 @@
-"""The outermost tween: the request's id, its access line, and the last resort for errors."""
+"""The outermost tween: it sets the request id, logs the request, and answers errors that no view handles."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Handler = Callable[["Request"], Response]
 
 
 def request_tween_factory(handler: Handler, registry: Registry) -> Handler:
-    """Wrap everything that happens in a request."""
+    """A tween around the whole request."""
     slow_ms = _slow_request_ms(registry)
 
     def request_tween(request: Request) -> Response:
@@ -47,13 +47,14 @@ def request_tween_factory(handler: Handler, registry: Registry) -> Handler:
             try:
                 response = handler(request)
             except Exception as error:
-                # pyramid_retry starts the request again; a test wants to see the error itself.
+                # pyramid_retry runs the request again.
                 if is_error_retryable(request, error):
                     raise
                 if isinstance(error, URLDecodeError):
                     response = _plain_answer(request, 400, "The path is not UTF-8.")
                 else:
                     log.exception("%s failed", _line(request))
+                    # Set by tests that expect the error itself.
                     if request.environ.get("paste.throw_errors"):
                         raise
                     response = _last_resort(request)
@@ -84,7 +85,7 @@ def _log_access(request: Request, status: int, seconds: float) -> None:
         status,
         duration,
         f" {user}" if user else "",
-        # Of the client itself, where the server believes its proxy.
+        # The address of the client itself if the server trusts its proxy.
         extra={
             "status": status,
             "duration": duration,
@@ -123,12 +124,12 @@ def _warn_of_slowness(request: Request, work: Work, status: int, seconds: float)
 
 
 def _is_quiet(request: Request, status: int) -> bool:
-    """Probes come every second; they are news when they fail."""
+    """Whether it is a successful probe; these come every second."""
     return is_probe(request) and 200 <= status < 300
 
 
 def _line(request: Request) -> str:
-    """Method and path, without the query, which may hold what is nobody's business."""
+    """Method and path, without the query, which may contain personal data."""
     environ = request.environ
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     shown = quote(path.encode("latin-1", "replace"), safe="/:@!$&'()*+,;=~")
@@ -138,14 +139,14 @@ def _line(request: Request) -> str:
 
 
 def _last_resort(request: Request) -> Response:
-    """The answer where no error view was found, or it failed itself."""
+    """The answer if no error view was found, or if it failed itself."""
     known_as = request_id(request)
     detail = f"The service failed. The log tells why, under the request id {known_as}."
     return _plain_answer(request, 500, detail)
 
 
 def _plain_answer(request: Request, status: int, detail: str) -> Response:
-    """For people a text, for programs a problem (RFC 9457)."""
+    """A text for browsers, a problem document (RFC 9457) for programs."""
     if "text/html" in request.environ.get("HTTP_ACCEPT", ""):
         body, content_type = f"{detail}\n", "text/plain"
     else:
@@ -158,6 +159,6 @@ def _plain_answer(request: Request, status: int, detail: str) -> Response:
         }
         body, content_type = json.dumps(problem), "application/problem+json"
     response = Response(body.encode(), status=status, content_type=content_type)
-    # This is outside of whatever else adds them.
+    # This tween is outside the one that adds them to other responses.
     response.headers.update(_PROTECTION)
     return response

@@ -189,7 +189,7 @@ def test_a_handler_that_is_no_console_keeps_its_format_without_secrets(root, tmp
     assert len([one for one in handler.filters if isinstance(one, RequestFilter)]) == 1
 
 
-def test_handlers_of_other_loggers_are_dressed_too(root):
+def test_handlers_of_other_loggers_are_prepared_too(root):
     console(root)
     stream = io.StringIO()
     logger = logging.getLogger("observe_test.own")
