@@ -4,37 +4,38 @@ Include it with ``config.include("combine_auth")``, after ``combine_core``. It b
 
 * the security policy: ``request.identity`` is a :class:`combine_core.users.Identity` or ``None``;
   ``request.has_permission`` asks the context's ``__acl__`` with the principals ``Everyone``,
-  ``Authenticated`` and ``user:<id>``. The session cookie shows who is asking, or a personal access
-  token does: ``Authorization: Bearer cmb_pat_...``. A bad token is nobody: it never falls back to
-  the cookie. It costs one indexed statement, and none without cookie and token;
-* ``request.proof``: the same with the means by which it was shown
+  ``Authenticated`` and ``user:<id>``. The user is identified by the session cookie, or
+  by a token: ``Authorization: Bearer cmb_pat_...``. With an invalid token the request is
+  unauthenticated: it never falls back to the cookie. This costs one indexed statement, and none
+  without cookie and token;
+* ``request.proof``: the identity with the credential that proves it
   (:class:`combine_auth.authentication.Proof`), or ``None``;
 * CSRF protection of every view, on by default: a form carries ``get_csrf_token()`` in the field
   ``csrf_token``, a script in the header ``X-CSRF-Token``. A request that a bearer token has
-  authenticated needs none. A view for others than browsers says ``require_csrf=False``;
+  authenticated needs none. A view that is not for browsers says ``require_csrf=False``;
 * sign-in with providers of OpenID Connect: the page ``/auth/sign-in`` with a button for each,
   ``POST /auth/<provider>/start``, ``/auth/<provider>/callback``, and ``/auth/error?code=...``, where
-  whatever fails ends (:class:`combine_auth.failures.FailureCode`). A user is found by issuer and
+  every failure ends (:class:`combine_auth.failures.FailureCode`). A user is found by issuer and
   subject, never by an e-mail address. No connection to the database is held while a provider is
-  asked. A view may raise :class:`combine_auth.failures.SignInFailure` too;
+  queried. A view may also raise :class:`combine_auth.failures.SignInFailure`;
 * ``/account``, ``/auth/invitation``, ``POST /auth/local`` and ``POST /auth/sign-out``;
 * refusal of unknown hosts (:mod:`combine_core.web.hosts`), CORS for ALLOWED_ORIGINS
   (:mod:`combine_auth.cross_site`), rate limits (:mod:`combine_auth.limits`), and the audit
   (:mod:`combine_auth.audit`), which administrators read (:mod:`combine_auth.administration`);
 * the commands ``combine audit``, ``combine user`` and ``combine token``.
 
-A page that needs somebody signed in sends the browser to the route ``auth.sign_in`` with the path
-to come back to as ``next``. Templates extend ``combine_core:pages/layout.jinja2``; an application
+A page that needs a signed-in user sends the browser to the route ``auth.sign_in`` with the path
+to return to as ``next``. Templates extend ``combine_core:pages/layout.jinja2``; an application
 without ``combine_core.pages`` puts its own there with ``config.override_asset``, and adds a Jinja2
 filter ``moment`` for times.
 
 Settings (:class:`combine_auth.settings.AuthSettings`): with ``combine_auth.local_sign_in = true``
-one button signs in as ``local@localhost``. It works in development alone, and for requests from
-this very machine alone: the server must not hide the headers of a proxy from the application
+one button signs in as ``local@localhost``. It works only in development, and only for requests from
+the same machine: the server must not hide the headers of a proxy from the application
 (waitress: ``clear_untrusted_proxy_headers = false``).
 
-Tables: ``sessions``, ``personal_access_tokens``, ``sign_in_attempts`` and ``invitations`` keep the
-SHA-256 of what they recognise; ``identities`` says whom an account with a provider signs in.
+Tables: ``sessions``, ``personal_access_tokens``, ``sign_in_attempts`` and ``invitations`` store only
+the SHA-256 of secrets; ``identities`` maps accounts of providers to users.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 The assembly names it in ``pyramid.includes``. Without it, or without combine_health, the rest works.
 
-``sign_in``  for people to read: with whom one can sign in, what to enter in the consoles of the
-             providers, and whether these answer. It decides nothing: who is signed in stays so while
-             a provider is away
+``sign_in``  for people to read: the providers, what to enter in their consoles, and whether they
+             answer. It does not affect readiness: users stay signed in while a provider is away
 
 ``combine doctor -c production.ini`` prints it (runbook: *OAuth Login Fails*).
 """
@@ -23,11 +22,11 @@ if TYPE_CHECKING:
     from pyramid.registry import Registry
 
 INTERVAL_S = 60.0
-# Older metadata are fetched anew for the check, and the sign-ins use them too: one small document of
-# each provider in five minutes.
+# Older metadata is fetched again for the check; sign-ins use it, too. That is one small document per
+# provider every five minutes.
 MAX_AGE_S = 300.0
-# For each provider; a little more than its client waits.
-_PATIENCE_S = 9.0
+# Per provider; a little longer than the timeout of its client.
+_TIMEOUT_S = 9.0
 
 REGISTRATION = (
     "Verify client ID/secret are correct, and written without quotes. Check redirect URIs in provider"
@@ -48,7 +47,7 @@ REMEDIES = {
 
 
 def sign_in(registry: Registry) -> HealthResult:
-    """With whom people can sign in, and whether those answer."""
+    """The providers that users can sign in with, and whether they answer."""
     core = settings_of(registry, CoreSettings)
     providers = identity_providers(registry)
     facts: dict[str, object] = {
@@ -81,7 +80,7 @@ def sign_in(registry: Registry) -> HealthResult:
 
 
 def _facts(client: OidcClient, public_url: str, state: str) -> dict[str, object]:
-    """What the operator compares with the provider's console."""
+    """What the operator compares with the console of the provider."""
     provider = client.provider
     return {
         "offered": True,
@@ -95,7 +94,7 @@ def _facts(client: OidcClient, public_url: str, state: str) -> dict[str, object]
 
 
 def includeme(config: Configurator) -> None:
-    """Add the check to the health add-on, and tell it what it must never show."""
+    """Add the check to the health add-on, and the secrets that it must never show."""
     config.include("combine_health")
     config.include("combine_auth")
     settings = config.add_addon_settings(AuthSettings)
@@ -105,7 +104,7 @@ def includeme(config: Configurator) -> None:
         sign_in,
         kind="info",
         interval=INTERVAL_S,
-        timeout=_PATIENCE_S * max(1, len(clients)),
+        timeout=_TIMEOUT_S * max(1, len(clients)),
         remedy=REGISTRATION,
         remedies=REMEDIES,
     )

@@ -52,7 +52,7 @@ class AccountViews:
         }
 
     def end_session(self) -> Any:
-        """Sign out one of my browsers; this one too."""
+        """Sign out one of the user's browsers, which may be this one."""
         session_id = uuid.UUID(self.request.matchdict["id"])
         if session_id == self.context.session_id:
             self._note(Action.SIGN_OUT, target=f"session:{session_id}")
@@ -63,13 +63,13 @@ class AccountViews:
         return self._back()
 
     def end_others(self) -> Any:
-        """Sign out all of my browsers but this one."""
+        """Sign out all other browsers of the user."""
         ended = end_sessions_of(self.request.dbsession, self.user_id, but=self.context.session_id)
         self._note(Action.SESSIONS_END_ALL, target=f"user:{self.user_id}", ended=ended)
         return self._back()
 
     def end_all(self) -> Any:
-        """Sign out everywhere, here too; and, if the form says so, every program as well."""
+        """Sign out everywhere, and, if the form says so, revoke the tokens of all programs."""
         ended = end_sessions_of(self.request.dbsession, self.user_id)
         self._note(Action.SESSIONS_END_ALL, target=f"user:{self.user_id}", ended=ended)
         if self.request.POST.get("programs") == "too":
@@ -99,7 +99,7 @@ class AccountViews:
 
 
 class IdentityViews:
-    """The page that adds one, and the button that takes one away."""
+    """The page that adds an identity, and the button that removes one."""
 
     def __init__(self, context: OwnAccount, request: Any) -> None:
         self.context = context
@@ -107,7 +107,7 @@ class IdentityViews:
         self.user_id = context.identity.user_id
 
     def add(self) -> Any:
-        """The providers to choose from; first, where the sign-in is long ago, those to confirm with."""
+        """The providers to choose from; if the sign-in is old, those to confirm it with first."""
         allow_forms_to_providers(self.request)
         dbsession = self.request.dbsession
         fresh = is_fresh(dbsession, self.context.session_id)
@@ -121,7 +121,7 @@ class IdentityViews:
         }
 
     def remove(self) -> Any:
-        """Take one away, unless it is the last."""
+        """Remove one, unless it is the last."""
         identity_id = uuid.UUID(self.request.matchdict["id"])
         try:
             removed = unlink(self.request.dbsession, self.user_id, identity_id)
@@ -145,7 +145,7 @@ class IdentityViews:
         return HTTPSeeOther(location=self.request.route_path("auth.account"))
 
 
-# The first that matches counts: most browsers also claim to be others.
+# The first match counts, because most browsers also claim to be others.
 _BROWSERS = (
     ("Edge", r"\bEdg(e|A|iOS)?/"),
     ("Opera", r"\bOPR/|\bOpera\b"),
@@ -169,9 +169,9 @@ _LONGEST = 60
 
 
 def device_of(user_agent: str) -> str:
-    """Browser and system; a program that is neither is named by its own first word.
+    """Browser and system, such as "Firefox on Windows"; of other programs, the first word they send.
 
-    A guess, for its owner to recognise: nothing is decided by it.
+    It helps users to recognise their own devices. Nothing depends on it.
     """
     browser = _first(_BROWSERS, user_agent)
     system = _first(_SYSTEMS, user_agent)

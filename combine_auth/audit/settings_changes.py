@@ -1,8 +1,8 @@
-"""A line when the settings in force are others than at the last start: which, never what.
+"""Records in the audit which settings have changed since the last start, never their values.
 
-A line holds a digest of each setting's value, keyed with SECRET_KEY: whoever reads the table can tell
-neither a secret nor, by trying, a short value. Nothing else is needed to see at the next start what
-has changed, also after SECRET_KEY was replaced, as long as SECRET_KEY_OLD holds the one before.
+An event holds a digest of each setting's value, keyed with SECRET_KEY, so that a reader of the table can
+learn neither secrets nor, by guessing, short values. The next start compares the digests, even after
+SECRET_KEY was replaced, as long as SECRET_KEY_OLD holds the previous one.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SERVICE = "service"
-# While the database is away.
+# While the database is unavailable.
 TRY_AGAIN_AFTER_S = 30.0
 
 _LABEL = b"combine audit of settings\0"
 _BYTES = 12
-# Any number that nobody else locks.
+# The number of an advisory lock that nothing else uses.
 _LOCK = 0x636F6D62696E65
 _EMBEDDED = "embedded database"
 
@@ -81,7 +81,7 @@ def _fingerprint(key: bytes) -> str:
 
 
 def _values(loaded: LoadedSettings) -> Iterator[tuple[str, str]]:
-    # Those that are read by others than our loader have what the table shows of them.
+    # Settings that our loader does not read have the value that the table of settings shows.
     rows = {row.variable: row for row in loaded.rows()}
     seen = {name: row.value_shown for name, row in rows.items()}
     for cls in loaded:
@@ -89,7 +89,7 @@ def _values(loaded: LoadedSettings) -> Iterator[tuple[str, str]]:
         for declared in instance.declared():
             seen[declared.variable] = _text(getattr(instance, declared.field))
     for name, value in seen.items():
-        # The database of a developer's machine listens at another port each time.
+        # The embedded database of a developer's machine has another port each time.
         if name not in rows or rows[name].source != _EMBEDDED:
             yield name, value
 
@@ -104,9 +104,9 @@ def _text(value: Any) -> str:
 
 
 def note_settings(session: Session, settings: SettingsInForce) -> None:
-    """Add a line if they are others than those of the newest line.
+    """Add an event if the settings differ from those of the newest event.
 
-    Several processes of a service that start at once add one between them.
+    Several processes that start at once add one event in total.
     """
     session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     stored = session.scalar(
@@ -120,7 +120,7 @@ def note_settings(session: Session, settings: SettingsInForce) -> None:
         return
     changed = settings.changed_since(stored)
     if changed is None:
-        # With the key, what was known of the others is lost.
+        # Without the old key, the other settings cannot be compared.
         record(
             session,
             Action.SETTINGS,
@@ -138,7 +138,7 @@ def watch_settings(
     settings: SettingsInForce,
     try_again_after_s: float = TRY_AGAIN_AFTER_S,
 ) -> threading.Thread:
-    """Note them in a thread of its own, as soon as the database is there."""
+    """Call :func:`note_settings` in a thread, as soon as the database is available."""
     pause = threading.Event()
 
     def note() -> None:
@@ -148,7 +148,7 @@ def watch_settings(
                 with sessions.begin() as session:
                     note_settings(session, settings)
             except SQLAlchemyError as error:
-                # Its type alone: its text may hold the address of the database.
+                # Only the type: the text may hold the address of the database.
                 if news:
                     logger.info(
                         "The settings are not in the audit yet, the database is away or has no"
@@ -166,11 +166,11 @@ def watch_settings(
 
 
 def start(event: ServiceStarted) -> None:
-    """Subscriber: neither waits nor fails."""
+    """Subscriber: compare the settings. It neither waits nor fails."""
     loaded: LoadedSettings = event.registry[SETTINGS_KEY]
     watch_settings(session_factory(event.registry), SettingsInForce(loaded))
 
 
 def includeme(config: Configurator) -> None:
-    """Listen."""
+    """Compare the settings when the service has started."""
     config.add_subscriber(start, ServiceStarted)

@@ -1,7 +1,7 @@
 """The commands ``combine audit``, ``client``, ``token`` and ``user``.
 
-``combine login`` and ``combine logout`` (:mod:`combine_auth.cli.login`) are loaded apart: the others
-need nothing of what speaks HTTP.
+``combine login`` and ``combine logout`` (:mod:`combine_auth.cli.login`) are loaded separately,
+because the others do not need an HTTP client.
 """
 
 from combine_auth.cli.audit import audit

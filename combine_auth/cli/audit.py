@@ -22,7 +22,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
-    """A time: how long ago (90m, 24h, 7d), or ISO 8601; without a zone it is UTC."""
+    """A time: an age (90m, 24h, 7d) or ISO 8601; without a zone it is UTC."""
     if value is None:
         return None
     ago = _AGO.fullmatch(value)

@@ -78,7 +78,7 @@ def create(
     with _changing(open_service, ini) as session:
         made, secret = clients.register_client(session, known_user(session, email).id, registration)
         _note(session, Action.CLIENT_CREATE, made, name=made.name, scopes=made.scopes)
-    # On stdout what a script takes, one in a line.
+    # stdout has what scripts need, one value per line.
     click.echo(made.client_id)
     if secret is not None:
         click.echo(secret)

@@ -1,4 +1,4 @@
-"""What the commands of this package share: how they reach the service, their options, and their output."""
+"""What the commands share: how they open the service, an option, errors, and tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from combine_core.users import InvalidEmail
 
 
 class OpenedService(Protocol):
-    """What the callable gives: settings and database of an ini file."""
+    """The settings and the database of an ini file, which the callable in ``ctx.obj`` opens."""
 
     @property
     def settings(self) -> LoadedSettings:
@@ -25,7 +25,7 @@ class OpenedService(Protocol):
 
     @property
     def sessions(self) -> sessionmaker[Session]:
-        """Makes sessions; the caller commits and closes."""
+        """Creates sessions; the caller commits and closes them."""
 
 
 OpenService = Callable[[str], AbstractContextManager[OpenedService]]
@@ -43,7 +43,7 @@ config_option = click.option(
 
 
 def shown(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    """The value of an argument, if it is text. The bytes of another encoding are not."""
+    """The value, if it is printable text. Bytes of another encoding are not."""
     if value is not None and not value.isprintable():
         message = "holds a character that cannot be shown."
         raise click.BadParameter(message)
@@ -52,7 +52,7 @@ def shown(_ctx: click.Context, _param: click.Parameter, value: str | None) -> st
 
 @contextmanager
 def refusals_shown() -> Iterator[None]:
-    """What a service refuses becomes one line and exit status 1."""
+    """Print what a service refuses as one line, and exit with status 1."""
     try:
         yield
     except (AccountRefused, TokenRefused, InvalidEmail) as refused:
@@ -60,7 +60,7 @@ def refusals_shown() -> Iterator[None]:
 
 
 def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print columns that line up, two spaces between them."""
+    """Print aligned columns with two spaces between them."""
     table = [tuple(head), *map(tuple, rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(head))]
     for row in table:

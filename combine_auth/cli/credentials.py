@@ -1,4 +1,4 @@
-"""What ``combine login`` keeps: tokens of services, in a file that nobody else can read."""
+"""The tokens that ``combine login`` stores, in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _FILE = "credentials.json"
 
 @dataclass(frozen=True)
 class StoredTokens:
-    """Tokens of one service.
+    """The tokens of one service.
 
-    :ivar expires_at: when the access token does, in seconds since 1970
+    :ivar expires_at: when the access token expires, in seconds since 1970
     """
 
     access_token: str
@@ -28,14 +28,14 @@ class StoredTokens:
 
 
 def path() -> Path:
-    """The file: ``~/.config/combine/credentials.json`` on Linux."""
+    """The path of the file: ``~/.config/combine/credentials.json`` on Linux."""
     return Path(click.get_app_dir("combine")) / _FILE
 
 
 def load() -> dict[str, StoredTokens]:
-    """What is kept, by the origin of the service.
+    """The stored tokens by the origin of the service.
 
-    :raises click.ClickException: the file can be read by others, or is none of ours
+    :raises click.ClickException: others can read the file, or it is damaged
     """
     file = path()
     try:
@@ -56,14 +56,16 @@ def load() -> dict[str, StoredTokens]:
         raise click.ClickException(message) from error
 
 
-def save(kept: dict[str, StoredTokens]) -> None:
-    """Keep exactly this. The file is replaced as a whole, and is its owner's alone from the first byte.
+def save(tokens_by_origin: dict[str, StoredTokens]) -> None:
+    """Replace the file. Only its owner can read it, from the first byte on.
 
-    :raises click.ClickException: it cannot be written
+    :raises click.ClickException: the file cannot be written
     """
     file = path()
     fresh = file.with_name(f".{_FILE}.{secrets.token_hex(8)}")
-    text = json.dumps({origin: asdict(tokens) for origin, tokens in kept.items()}, indent=2)
+    text = json.dumps(
+        {origin: asdict(tokens) for origin, tokens in tokens_by_origin.items()}, indent=2
+    )
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)

@@ -1,4 +1,4 @@
-"""``combine login`` and ``combine logout``: use a service elsewhere, in one's own name."""
+"""``combine login`` and ``combine logout``: sign in to a remote service."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from combine_auth.cli.remote import DeviceCodes, RemoteError, RemoteService
 from combine_auth.clients.built_in import CLI
 from combine_auth.tokens.scopes import PLAIN
 
-# A printed token is good for this long at least, in seconds.
+# A printed token is valid for at least so many seconds.
 _GOOD_FOR = 60
 _MOST_INTERVAL_S = 60
-# What to wait where the service cannot be asked just now.
+# How long to wait if the service cannot be reached.
 _AWAY_S = 10
 
 _url = click.argument("url", envvar="COMBINE_URL", required=False)
@@ -96,7 +96,7 @@ def _meant(url: str | None, everything: dict[str, credentials.StoredTokens]) -> 
 
 
 def _wait(service: RemoteService, codes: DeviceCodes) -> dict[str, Any]:
-    """Ask until somebody has decided, no faster than the service says (RFC 8628, 3.5)."""
+    """Poll until the user has decided, no faster than the service allows (RFC 8628, 3.5)."""
     interval = codes.interval
     deadline = time.monotonic() + codes.expires_in
     while True:

@@ -1,4 +1,4 @@
-"""A service elsewhere, as a command without a browser asks it for tokens (RFC 8628)."""
+"""A client of a remote service's OAuth endpoints, for a command without a browser (RFC 8628)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _ENDPOINTS = ("device_authorization_endpoint", "token_endpoint", "revocation_end
 
 
 class RemoteError(Exception):
-    """What the service answered instead of what was asked for.
+    """The service refused a request, or cannot be reached.
 
     :ivar code: the error of RFC 6749 or RFC 8628
-    :ivar retry_after: seconds, if it said so
+    :ivar retry_after: seconds to wait, if the service said so
     """
 
     def __init__(self, code: str, description: str, retry_after: int | None = None) -> None:
@@ -35,7 +35,7 @@ class RemoteError(Exception):
 
 @dataclass(frozen=True)
 class DeviceCodes:
-    """What a sign-in begins with. Times in seconds."""
+    """The codes that a sign-in starts with. Times are in seconds."""
 
     device_code: str
     user_code: str
@@ -46,10 +46,10 @@ class DeviceCodes:
 
 
 class RemoteService:
-    """The service of this origin.
+    """The service with this origin.
 
     :param url: such as ``https://combine.example.com``
-    :raises click.ClickException: it is no origin, or tokens would travel in clear
+    :raises click.ClickException: it is not an origin, or tokens would be sent in the clear
     """
 
     def __init__(self, url: str) -> None:
@@ -66,7 +66,7 @@ class RemoteService:
         self._known: dict[str, str] | None = None
 
     def start(self, scopes: str) -> DeviceCodes:
-        """Begin to sign in."""
+        """Start a sign-in."""
         answer = self._ask("device_authorization_endpoint", {"scope": scopes} if scopes else {})
         try:
             return DeviceCodes(
@@ -81,7 +81,7 @@ class RemoteService:
             raise self._strange() from error
 
     def poll(self, device_code: str) -> dict[str, Any]:
-        """The tokens, if somebody has let us in.
+        """The tokens, once the user has approved.
 
         :raises RemoteError: ``authorization_pending``, ``slow_down``, ``access_denied``, ``expired_token``
         """
@@ -94,7 +94,7 @@ class RemoteService:
         return self._ask("token_endpoint", fields)
 
     def revoke(self, refresh_token: str) -> None:
-        """End the whole sign-in."""
+        """Revoke all tokens of the sign-in."""
         self._ask("revocation_endpoint", {"token": refresh_token})
 
     def _endpoint(self, name: str) -> str:
@@ -105,7 +105,7 @@ class RemoteService:
     def _find_endpoints(self) -> dict[str, str]:
         known = self._read(self._send("GET", self.origin + _METADATA))
         issuer = known.get("issuer")
-        # RFC 8414, 3.3: else anybody could speak for another service.
+        # RFC 8414, 3.3. Otherwise, any server could pretend to be another service.
         if issuer != self.origin:
             shown = issuer if isinstance(issuer, str) and _ORIGIN.fullmatch(issuer) else None
             hint = f"It calls itself {shown}. Run: combine login {shown}" if shown else ""

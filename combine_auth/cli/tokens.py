@@ -86,7 +86,7 @@ def create(
             days=days,
             scopes=row.scopes,
         )
-    # The token alone goes to stdout, so that a script can take it.
+    # Only the token goes to stdout, for scripts.
     click.echo(made)
     click.echo(
         f"A token of {user.email}, for {days} days. It is not shown again."

@@ -1,4 +1,4 @@
-"""``combine user``: make users, and decide who may come in."""
+"""``combine user``: create users, and decide who may sign in."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _public_url(service: OpenedService) -> str:
 
 
 def _show_link(link: str) -> None:
-    # Alone on stdout, so that a script can take it.
+    # Only the link goes to stdout, for scripts.
     click.echo(link)
     click.echo("The link works once, within 7 days.", err=True)
 

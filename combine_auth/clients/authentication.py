@@ -1,7 +1,7 @@
-"""Who a client says it is, and whether that is so (RFC 6749, 2.3).
+"""Authentication of clients (RFC 6749, 2.3).
 
-Whatever is wrong, the answer and the time it takes are the same: an unknown client, one without a
-secret and a wrong secret cost the same statement and the same comparisons.
+Every failure has the same response and takes the same time: an unknown client, one without a secret
+and a wrong secret cost the same statement and the same comparisons.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from combine_auth.clients.built_in import BuiltInClient, is_current, store
 from combine_auth.clients.model import CLIENT_ID_PATTERN, OAuthClient
 from combine_core.users import User
 
-# Longer than any secret of ours; hashed, it costs nothing.
+# Longer than any of our secrets, and still cheap to hash.
 _LONGEST_SECRET = 200
-# What a secret is compared with where there is none.
+# Compared with the secret if the client has none.
 _NONE = secrets.token_bytes(32)
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What came with a request."""
+    """The credentials in a request."""
 
     client_id: str
     secret: str | None = None
 
 
 def read_credentials(parameters: Mapping[str, str], authorization: str) -> Credentials | None:
-    """The client's name and secret, from the header or from the body.
+    """The client id and the secret, from the header or the body.
 
     :param parameters: those of the body
     :param authorization: the header, or ""
-    :returns: ``None`` where there are none, both ways are used at once, or they cannot be read
+    :returns: ``None`` if there are none, both ways are used at once, or they cannot be read
     """
     client_id, secret = parameters.get("client_id"), parameters.get("client_secret")
     if not authorization:
@@ -60,7 +60,7 @@ def _basic(header: str) -> Credentials | None:
     try:
         text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
         client_id, colon, secret = text.partition(":")
-        # Both are encoded as in a form first (RFC 6749, 2.3.1).
+        # Both are form-encoded first (RFC 6749, 2.3.1).
         pair = unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return None
@@ -70,9 +70,9 @@ def _basic(header: str) -> Credentials | None:
 def find_client(
     session: Session, client_id: str, built_in: Mapping[str, BuiltInClient]
 ) -> OAuthClient | None:
-    """The client of this name; ``None`` if there is none, or it or its owner is disabled.
+    """The client with this id; ``None`` if there is none, or it or its owner is disabled.
 
-    A built-in one is stored at its first use.
+    A built-in client is stored at its first use.
     """
     return _look_up(session, client_id, built_in)[0]
 
@@ -93,7 +93,7 @@ _FIND = (
 def _look_up(
     session: Session, client_id: str, built_in: Mapping[str, BuiltInClient]
 ) -> tuple[OAuthClient | None, bool]:
-    # Asked also for what can be no client, so that it takes as long.
+    # An impossible id costs the same query, so that it takes as long.
     asked = client_id if re.fullmatch(CLIENT_ID_PATTERN, client_id) else ""
     row = session.execute(_FIND, {"client_id": asked}).first()
     client = built_in.get(asked)
@@ -108,15 +108,15 @@ def _look_up(
 def authenticate(
     session: Session, credentials: Credentials, built_in: Mapping[str, BuiltInClient]
 ) -> OAuthClient | None:
-    """The client that these are the credentials of; ``None`` if they are nobody's.
+    """The client with these credentials; ``None`` if they are wrong.
 
-    A public client shows its name alone; a secret with it is a wrong one.
+    A public client sends only its id; any secret is wrong.
     """
     client, old_is_good = _look_up(session, credentials.client_id, built_in)
     shown = sha256((credentials.secret or "")[:_LONGEST_SECRET])
     current = (client.secret_sha256 if client else None) or _NONE
     old = (client.old_secret_sha256 if client and old_is_good else None) or _NONE
-    # No short cut: each is compared every time.
+    # Always compare both, so that the time does not depend on the result.
     right = hmac.compare_digest(shown, current) | hmac.compare_digest(shown, old)
     if client is not None and not client.is_confidential:
         return client if credentials.secret is None else None

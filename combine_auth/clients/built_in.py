@@ -1,4 +1,4 @@
-"""Clients of our own, which nobody has to register."""
+"""The clients that come with the service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from combine_core.database import new_id
 
 CLI = "combine-cli"
 EXPLORER = "combine-explorer"
-# Where Swagger UI takes the code.
+# Where Swagger UI receives the code.
 EXPLORER_PATH = "/docs/oauth2-redirect.html"
 
 
@@ -30,7 +30,7 @@ class BuiltInClient:
 
 
 def built_in_clients(public_url: str) -> dict[str, BuiltInClient]:
-    """All of them, by their client ids.
+    """The built-in clients by client id.
 
     :param public_url: the origin of the service
     """
@@ -51,7 +51,7 @@ def built_in_clients(public_url: str) -> dict[str, BuiltInClient]:
 
 
 def is_current(row: OAuthClient, client: BuiltInClient) -> bool:
-    """Whether the row says what this version says."""
+    """Whether the row is up to date with this version."""
     return (
         row.name == client.name
         and tuple(row.grant_types) == client.grant_types
@@ -61,7 +61,7 @@ def is_current(row: OAuthClient, client: BuiltInClient) -> bool:
 
 
 def store(session: Session, client: BuiltInClient) -> None:
-    """Add its row, or bring it up to date; also when two do so at once."""
+    """Add or update its row. Simultaneous calls do not conflict."""
     values = {
         "name": client.name,
         "grant_types": list(client.grant_types),

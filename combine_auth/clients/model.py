@@ -27,19 +27,19 @@ class GrantType(StrEnum):
 class OAuthClient(Identified, Model):
     """A program that asks for tokens (RFC 6749, 2).
 
-    Of its secrets here stand their SHA-256 alone. While a secret is rotated there are two.
+    Only the SHA-256 of its secrets is stored. During a rotation there are two.
     """
 
     __tablename__ = "oauth_clients"
 
-    # What it calls itself in requests; no secret.
+    # Its name in requests; not secret.
     client_id: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
-    # Who registered it; nobody: it is built in.
+    # Who registered it; NULL: it is built in.
     owner_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), index=True
     )
-    # As whom it acts when it asks in its own name (client credentials).
+    # The user as whom it acts in its own name (client credentials).
     service_user_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), unique=True
     )
@@ -47,7 +47,7 @@ class OAuthClient(Identified, Model):
     grant_types: Mapped[list[str]] = mapped_column(ARRAY(Text))
     # The most it may ask for.
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    # A public client has none: a program on people's machines cannot keep it.
+    # NULL for a public client: a program on people's machines cannot protect a secret.
     secret_sha256: Mapped[bytes | None]
     secret_changed_at: Mapped[datetime | None]
     old_secret_sha256: Mapped[bytes | None]
@@ -64,5 +64,5 @@ class OAuthClient(Identified, Model):
 
     @property
     def is_confidential(self) -> bool:
-        """Whether it has a secret to show."""
+        """Whether it has a secret."""
         return self.secret_sha256 is not None

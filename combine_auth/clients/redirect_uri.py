@@ -1,4 +1,4 @@
-"""Where a browser may be sent back to: exactly what a client has registered (RFC 9700, 2.1)."""
+"""Redirect URIs: only exactly those that a client has registered are allowed (RFC 9700, 2.1)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
 _PORT = r"(?::[0-9]{1,5})?"
 _REST = r"(?:[/?].*)?"
 _HTTPS = re.compile(rf"https://{_HOST}{_PORT}{_REST}")
-# A program on the same machine, which takes whatever port is free (RFC 8252, 7.3).
+# A program on the same machine, which listens on any free port (RFC 8252, 7.3).
 _LOOPBACK = re.compile(rf"(http://(?:127\.0\.0\.1|\[::1\])){_PORT}({_REST})")
 _LOCALHOST = re.compile(rf"http://localhost{_PORT}{_REST}")
-# A name that belongs to somebody, turned around (RFC 8252, 7.1).
+# A domain name in reverse order (RFC 8252, 7.1).
 _PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:/[^/].*")
 _ORIGIN = re.compile(rf"https?://{_HOST}{_PORT}")
 
 
 class BadRedirectURI(ValueError):
-    """It cannot be registered; the message says why."""
+    """The URI cannot be registered; the message says why."""
 
 
 def check_redirect_uri(uri: str) -> str:
-    """``uri`` itself, if a client may register it.
+    """Return ``uri`` if a client may register it.
 
     :raises BadRedirectURI: it is too long, has a fragment, or is not on https, loopback or a private
         scheme such as ``com.example.app:/back``
@@ -48,7 +48,7 @@ def check_redirect_uri(uri: str) -> str:
 
 
 def matches(uri: str, registered: Iterable[str]) -> bool:
-    """Whether ``uri`` is one of these, character by character; of a loopback address the port may vary."""
+    """Whether ``uri`` is one of these, character by character; the port of a loopback address may vary."""
     if len(uri) > LONGEST or not _URI.fullmatch(uri):
         return False
     return any(uri == one or _same_loopback(uri, one) for one in registered)
@@ -60,6 +60,6 @@ def _same_loopback(uri: str, registered: str) -> bool:
 
 
 def form_target(uri: str) -> str:
-    """How a Content-Security-Policy names where this URI leads: an origin, or a scheme."""
+    """The source expression of this URI for a Content-Security-Policy: an origin, or a scheme."""
     origin = _ORIGIN.match(uri)
     return origin[0] if origin else uri.partition(":")[0] + ":"

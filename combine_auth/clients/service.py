@@ -29,17 +29,17 @@ LONGEST_OVERLAP = timedelta(days=30)
 
 
 class ClientRefused(ValueError):
-    """It cannot be done; the message says why and what to do."""
+    """The change is not possible; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class ClientRegistration:
-    """What a client shall be.
+    """What a new client is to be.
 
-    :ivar redirect_uris: where browsers come back to; with one, the client may use the code grant
-    :ivar device: it may sign in from a device without a browser (RFC 8628)
-    :ivar service: it may ask in its own name (client credentials); it then has a user of its own
-    :ivar confidential: it can keep a secret, and gets one
+    :ivar redirect_uris: where browsers return to; with one, the client may use the code grant
+    :ivar device: it may sign in on a device without a browser (RFC 8628)
+    :ivar service: it may act in its own name (client credentials), as a user of its own
+    :ivar confidential: it can protect a secret, and gets one
     :ivar scopes: the most it may ask for
     """
 
@@ -51,7 +51,7 @@ class ClientRegistration:
     scopes: Sequence[str] = field(default=PLAIN)
 
     def grant_types(self) -> list[str]:
-        """The grants that follow from it."""
+        """The grants that the client needs for this."""
         types = []
         if self.redirect_uris:
             types.append(GrantType.AUTHORIZATION_CODE)
@@ -69,8 +69,8 @@ def register_client(
 ) -> tuple[OAuthClient, str | None]:
     """A new client, and its secret to show once; ``None`` for a public one.
 
-    :raises ClientRefused: the registration do not fit together, or the owner has too many
-    :raises BadRedirectURI: one of them will not do
+    :raises ClientRefused: the registration contradicts itself, or the owner has too many clients
+    :raises BadRedirectURI: one of them is not allowed
     :raises UnknownScope: there is no such scope
     """
     name = _clean_name(registration.name)
@@ -131,9 +131,9 @@ def _check_room(session: Session, owner_id: uuid.UUID) -> None:
 
 
 def service_address(client_id: str) -> str:
-    """The address of a client's own user, by which it is added to projects.
+    """The email address of a client's own user, for adding it to projects.
 
-    Nobody can prove to own an address of .invalid (RFC 2606): this user never signs in.
+    Nobody can own an address below .invalid (RFC 2606), so that this user never signs in.
     """
     return f"client-{client_id}@clients.invalid"
 
@@ -146,7 +146,7 @@ def _service_user(session: Session, client_id: str, name: str) -> uuid.UUID:
 
 
 def rotate_secret(session: Session, client: OAuthClient, overlap: timedelta = OVERLAP) -> str:
-    """A new secret, to show once. The one before works on for the time of ``overlap``.
+    """A new secret, to show once. The old one keeps working for ``overlap``.
 
     :raises ClientRefused: the client is public, or the overlap is longer than ``LONGEST_OVERLAP``
     """
@@ -167,20 +167,20 @@ def rotate_secret(session: Session, client: OAuthClient, overlap: timedelta = OV
 
 
 def disable_client(session: Session, client: OAuthClient) -> None:
-    """From now on it gets no token, and those that it has open nothing."""
+    """From now on the client gets no tokens, and those that it has are refused."""
     if client.disabled_at is None:
         client.disabled_at = func.now()
     session.flush()
 
 
 def enable_client(session: Session, client: OAuthClient) -> None:
-    """It may ask for tokens again, and those it has work again if they have not expired."""
+    """The client may get tokens again, and its tokens work again if they have not expired."""
     client.disabled_at = None
     session.flush()
 
 
 def list_clients(session: Session, owner_id: uuid.UUID | None = None) -> Sequence[OAuthClient]:
-    """The clients of this owner, the newest first; without an owner those of all."""
+    """The clients of this owner, or of all owners, the newest first."""
     query = select(OAuthClient).order_by(OAuthClient.id.desc()).limit(MOST_LISTED)
     if owner_id is not None:
         query = query.where(OAuthClient.owner_id == owner_id)
@@ -190,9 +190,9 @@ def list_clients(session: Session, owner_id: uuid.UUID | None = None) -> Sequenc
 def client_of_id(
     session: Session, client_id: str, built_in: dict[str, BuiltInClient] | None = None
 ) -> OAuthClient | None:
-    """The client of this name, disabled or not. For those who look after it.
+    """The client with this id, disabled or not, for those who manage it.
 
-    :param built_in: stored first if it is one of these
+    :param built_in: the client is stored first if it is one of these
     """
     if "\0" in client_id:
         return None

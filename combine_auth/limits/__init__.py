@@ -1,9 +1,9 @@
-"""How often a client may sign in, ask for a token, type a code: a flood is answered 429.
+"""Rate limits per action: sign-in, tokens, codes of devices. Too many requests get 429.
 
-Counted is the address that the server gives, ``request.remote_addr``: with a trusted proxy the one
-that this proxy names, never what the client claims. In memory (the default of ``RATE_LIMIT_STORAGE``)
-each process counts for itself, so that a service of four replicas lets through four times as much;
-with ``redis://...`` all of them count together. While Redis is away, nothing is limited.
+Clients are counted by ``request.remote_addr``: behind a trusted proxy, the address that the proxy names,
+never one that the client claims. In memory (the default of ``RATE_LIMIT_STORAGE``) each process counts
+for itself, so that four replicas allow four times as many requests; with ``redis://...`` they count
+together. While Redis is unavailable, nothing is limited.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _PROBLEM = "application/problem+json"
 
 
 def check_limit(request: Any, name: str) -> None:
-    """Count this request among those of its kind from its client, and from all clients.
+    """Count this request for its client address and for all clients.
 
     :param name: a key of :data:`combine_auth.limits.limiter.RULES`
-    :raises RateLimited: there are too many
+    :raises RateLimited: there were too many
     """
     limiter: Limiter | None = request.registry.get(_LIMITER)
     if limiter is not None:
@@ -41,7 +41,7 @@ def check_limit(request: Any, name: str) -> None:
 
 
 def hit_limit(request: Any, name: str, key: str) -> None:
-    """Count this request under a key as well, such as a client id. Call :func:`check_limit` first.
+    """Also count this request for a key, such as a user id. Call :func:`check_limit` first.
 
     :raises RateLimited: there are too many
     """
@@ -51,7 +51,7 @@ def hit_limit(request: Any, name: str, key: str) -> None:
 
 
 def includeme(config: Configurator) -> None:
-    """Set up the counters, unless ``combine_auth.rate_limits = false``. Connects at first use.
+    """Set up the counters, unless ``combine_auth.rate_limits = false``. They connect at first use.
 
     :raises ConfigurationError: RATE_LIMIT_STORAGE names what cannot be used
     """

@@ -26,7 +26,7 @@ class RateLimitRule:
 
     :ivar address: from one client address
     :ivar key: under one key of :func:`combine_auth.limits.hit_limit`
-    :ivar everybody: from all addresses together, so that many of them gain little
+    :ivar everybody: from all addresses together, so that using many addresses gains little
     """
 
     address: RateLimitItem
@@ -53,13 +53,13 @@ RULES = {
     "report": _rule("30/minute", "30/minute", "600/minute"),
 }
 
-# How long a storage that failed is not asked: each question would take the time-out.
+# How long a storage that failed is not used: each attempt would last until its timeout.
 AWAY_S = 5.0
 _IPV6_PREFIX_LENGTH = 64
 
 
 class RateLimited(HTTPTooManyRequests):  # type: ignore[misc]
-    """Too many of these. ``Retry-After`` says how long to wait.
+    """Too many requests of one kind. ``Retry-After`` says how long to wait.
 
     :param retry_after: in seconds
     """
@@ -74,9 +74,9 @@ class RateLimited(HTTPTooManyRequests):  # type: ignore[misc]
 
 
 class Limiter:
-    """The limits at work.
+    """Enforces :data:`RULES`.
 
-    If the storage fails, nobody is refused for that: one line says so, another when it is back.
+    If the storage fails, requests are allowed. The log says so once, and once more when it works again.
 
     :param storage: where the counters are
     """
@@ -85,20 +85,20 @@ class Limiter:
         self.storage = storage
         self._windows = FixedWindowRateLimiter(storage)
         self._lock = threading.Lock()
-        # When it may be asked again (seconds of the monotonic clock); ``None``: it works.
+        # When to try it again (seconds of the monotonic clock); ``None``: it works.
         self._away_until: float | None = None
 
     def check(self, name: str, address: str | None) -> None:
         """Count one request of this kind from this address.
 
-        :raises RateLimited: it is one too many
+        :raises RateLimited: the limit is reached
         """
         rule = RULES[name]
         self._asked(lambda: self._check(name, rule, client_of(address)))
 
     def _check(self, name: str, rule: RateLimitRule, client: str) -> None:
-        # In this order a flood from one address uses up nobody else's share, and one from countless
-        # addresses makes no more counters than all together may make requests.
+        # In this order, a flood from one address does not use up the shared limit, and a flood from many
+        # addresses creates no more counters than the shared limit allows requests.
         if not self._windows.test(rule.address, name, "address", client):
             raise self._limited(rule.address, name, "address", client)
         for item, key in ((rule.everybody, ("everybody",)), (rule.address, ("address", client))):
@@ -108,10 +108,10 @@ class Limiter:
     def hit(self, name: str, key: str) -> None:
         """Count one request of this kind under this key.
 
-        :raises RateLimited: it is one too many
+        :raises RateLimited: the limit is reached
         """
         item = RULES[name].key
-        # Clients choose it, at any length; and it may be a secret, which Redis has no need to know.
+        # Clients choose the key, of any length. It may be a secret that Redis need not know.
         key = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
         def hit() -> None:
@@ -143,7 +143,7 @@ class Limiter:
             news = self._away_until is None
             self._away_until = time.monotonic() + AWAY_S
         if news:
-            # Its type alone: its text may hold the URL with its password.
+            # Only the type: the text may hold the URL with its password.
             logger.warning(
                 "Rate limits are not applied: RATE_LIMIT_STORAGE does not answer (%s)",
                 type(error).__name__,
@@ -158,15 +158,15 @@ class Limiter:
 
 
 def client_of(address: str | None) -> str:
-    """Whom to count: an IPv4 address; of an IPv6 address the network of 64 bits, which a client gets.
+    """The counted address: an IPv4 address, or the /64 network of an IPv6 address, which one client has.
 
-    Whoever comes through a socket of this machine has no address, and counts as one.
+    All clients on a Unix socket, which have no address, count as one.
     """
     try:
         parsed: Any = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:
         return "unknown"
-    # A socket that speaks both protocols shows an IPv4 client as ::ffff:192.0.2.1.
+    # A dual-stack socket shows an IPv4 client as ::ffff:192.0.2.1.
     parsed = getattr(parsed, "ipv4_mapped", None) or parsed
     if parsed.version == 4:
         return str(parsed)

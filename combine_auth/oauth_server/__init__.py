@@ -1,12 +1,12 @@
-"""OAuth 2.0 for API clients: who may act for whom, shown by tokens.
+"""An OAuth 2.0 authorization server: tokens with which API clients act for users.
 
-pyramid-oauthlib 1.0 on oauthlib 4 follows the protocol. What they lack or do wrong is put right in
-this package alone; each place says "Repair", and has a test in
+pyramid-oauthlib 1.0 on oauthlib 4 implements the protocol. This package corrects what they lack or do
+wrong; each such place is marked "Repair" and has a test in
 tests/functional/auth/oauth_server/test_repairs.py that fails without it.
 
 * ``/oauth/authorize``, ``/oauth/token``, ``/oauth/revoke``, ``/oauth/introspect``, ``/oauth/device``,
   described by ``/.well-known/oauth-authorization-server``;
-* the page ``/device`` for the code of a device, and ``/account/grants`` for what one granted.
+* the page ``/device`` for the code of a device, and ``/account/grants`` for a user's grants.
 
 Grants: authorization code with PKCE S256 for every client, refresh with rotation, device, client
 credentials. No password, no implicit (RFC 9700).
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def includeme(config: Configurator) -> None:
-    """Put the provider together. Does no I/O."""
+    """Add the authorization server. Does no I/O."""
     config.include("combine_auth.oauth_server.server")
     config.include("combine_auth.oauth_server.endpoints")
     config.include("combine_auth.oauth_server.authorize")

@@ -1,4 +1,4 @@
-"""``/oauth/authorize``: a person decides whether a client may act for them (RFC 6749, 4.1.1)."""
+"""``/oauth/authorize``: a user decides whether a client may act for them (RFC 6749, 4.1.1)."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ logger = logging.getLogger(__name__)
 
 _CONSENT = "combine_auth:oauth_server/consent.jinja2"
 _REFUSED = "combine_auth:oauth_server/refused.jinja2"
-# What the sign-in page keeps of where to go on.
+# The longest path that the sign-in page can return to.
 _LONGEST_PATH = 2000
 
 
 def ask(request: Any) -> Response:
-    """GET: show what the client asks for, if the request is right and somebody is signed in."""
+    """GET: show what the client asks for, if the request is valid and a user is signed in."""
     check_limit(request, "authorize")
     query: str = request.environ.get("QUERY_STRING", "")
     return _with_valid(request, lambda: read_parameters(query), _show)
 
 
 def decide(request: Any) -> Response:
-    """POST of the consent page: a code for the client, or the refusal."""
+    """POST of the consent page: redirect with a code for the client, or with the refusal."""
     check_limit(request, "authorize")
     return _with_valid(request, lambda: read_form(request), _carry_out)
 
 
 def _with_valid(request: Any, read: Any, go_on: Any) -> Response:
-    """``go_on(request, proof, asked, parameters)`` with a request that a client may make."""
+    """Call ``go_on(request, asked, parameters)`` if the client may make this request."""
     try:
         parameters = read()
         with oauth_context(request, request.dbsession):
@@ -69,7 +69,7 @@ def _with_valid(request: Any, read: Any, go_on: Any) -> Response:
 def _show(request: Any, asked: Any, parameters: Mapping[str, str]) -> Response:
     proof = _browser(request)
     if asked.prompt == "none":
-        # There is always a page to show: either to sign in or to consent.
+        # Either sign-in or consent always needs a page.
         raise (errors.ConsentRequired if proof else errors.LoginRequired)(request=asked)
     if proof is None:
         return _sign_in(request, asked, parameters)
@@ -84,7 +84,7 @@ def _show(request: Any, asked: Any, parameters: Mapping[str, str]) -> Response:
         "me": proof.identity,
     }
     response = render_to_response(_CONSENT, values, request=request)
-    # Browsers hold a form to this also where the answer to it leads.
+    # Browsers apply form-action also to the redirect that answers the form.
     response.headers["Content-Security-Policy"] = _policy(form_target(asked.redirect_uri))
     response.headers["X-Frame-Options"] = "DENY"
     return response
@@ -102,18 +102,18 @@ def _carry_out(request: Any, asked: Any, parameters: Mapping[str, str]) -> Respo
     )
     client_id = asked.client.client_id
     logger.info("%s lets the client %s act for them", proof.identity.email, client_id)
-    # 303, so that no browser sends the form on to the client (RFC 9700, 4.12).
+    # 303, so that no browser forwards the form to the client (RFC 9700, 4.12).
     return HTTPSeeOther(location=headers["Location"])
 
 
 def _browser(request: Any) -> Proof | None:
-    """Who is signed in with this browser. A token cannot let others in."""
+    """The user who is signed in with this browser. A token cannot give consent."""
     proof: Proof | None = request.proof
     return proof if proof is not None and proof.kind is CredentialKind.SESSION else None
 
 
 def _sign_in(request: Any, asked: Any, parameters: Mapping[str, str]) -> Response:
-    # Encoded anew: the sign-in page takes no character that a path may not have.
+    # Encoded again, because the sign-in page accepts only characters of a path.
     back = f"{request.route_path('oauth.authorize')}?{encoded(parameters)}"
     if len(back) > _LONGEST_PATH:
         raise errors.InvalidRequestError("The request is too long.", request=asked)
@@ -121,14 +121,14 @@ def _sign_in(request: Any, asked: Any, parameters: Mapping[str, str]) -> Respons
 
 
 def _back(request: Any, redirect_uri: str, values: list[tuple[str, str]]) -> Response:
-    # RFC 9207, 2.1: in errors as well.
+    # Errors have it, too (RFC 9207, 2.1).
     issuer = settings_of(request.registry, CoreSettings).public_url
     location = add_params_to_uri(redirect_uri, [*values, ("iss", issuer)])
     return HTTPSeeOther(location=location)
 
 
 def _refuse(request: Any, error: errors.OAuth2Error) -> Response:
-    """A page: nothing leads back to a client that may not be who it says it is."""
+    """An error page without a redirect: the client may not be the one it claims to be."""
     response = render_to_response(_REFUSED, {"why": error.description}, request=request)
     response.status_int = error.status_code
     return response

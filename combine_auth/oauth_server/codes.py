@@ -1,4 +1,4 @@
-"""Authorization codes: made at the consent, good for one use within a minute."""
+"""Authorization codes: created at the consent, valid for one use within a minute."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from combine_core.users import User
 
 @dataclass(frozen=True)
 class UsedCode:
-    """A code that has just been used, and never will be again."""
+    """A code that has just been used up."""
 
     grant_id: uuid.UUID
     user_id: uuid.UUID
@@ -30,7 +30,7 @@ class UsedCode:
 
 
 class CodeReused(Exception):
-    """Somebody showed a code a second time: two hold it, and one of them has stolen it."""
+    """A code was used a second time: two parties have it, and one of them stole it."""
 
     def __init__(self, grant_id: uuid.UUID, user_id: uuid.UUID) -> None:
         super().__init__("an authorization code was used again")
@@ -47,7 +47,7 @@ def save_code(
     redirect_uri_named: bool,
     code_challenge: str,
 ) -> None:
-    """Keep what the token request must fit.
+    """Store what the token request must match.
 
     :param code_challenge: SHA-256 of the verifier, base64url (RFC 7636, 4.2)
     """
@@ -65,18 +65,18 @@ def save_code(
 
 
 def use_code(session: Session, code: str, client: OAuthClient) -> UsedCode | None:
-    """Use up a code, and commit that at once: whatever fails later, it stays used.
+    """Use up a code, and commit that at once, so that it stays used whatever fails later.
 
-    One conditional update, so that of any number of requests at once one succeeds.
+    One conditional update, so that exactly one of several simultaneous requests succeeds.
 
-    :returns: ``None`` if there is none, it has expired, another client got it, its grant is revoked
+    :returns: ``None`` if it is unknown or expired, belongs to another client, its grant is revoked
         or its user is disabled
-    :raises CodeReused: this client got it, and it has been used before
+    :raises CodeReused: it belongs to this client, and has been used before
     """
     if not CODE.fits(code):
         return None
-    # Decided here and not looked at again: whoever shows the code once more a moment later revokes
-    # the grant, and yet the first has had its answer.
+    # Checked only here: a second use, a moment later, revokes the grant, but does not change the
+    # response to the first.
     mine = (
         select(OAuthGrant.id)
         .join(User, User.id == OAuthGrant.user_id)

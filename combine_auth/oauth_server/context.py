@@ -1,4 +1,4 @@
-"""One request of a client, and what belongs to it, for the validator that oauthlib calls back."""
+"""The request that is being answered, for the validator that oauthlib calls back."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from combine_core.settings import CoreSettings, settings_of
 
 @dataclass(frozen=True)
 class OAuthContext:
-    """What the request brought, and where its results go.
+    """The request, its credentials, and the session for its results.
 
     :ivar session: outside of ``request.tm``: a used code must stay used, and a revoked grant revoked,
-        although the answer is an error, with which the request's own transaction would roll back
-    :ivar credentials: ``None`` where there are none that can be read
+        even when the response is an error, which would roll back the request's own transaction
+    :ivar credentials: ``None`` if there are none, or they cannot be read
     """
 
     request: Any
@@ -40,7 +40,7 @@ class OAuthContext:
         target: str | None = None,
         **details: Any,
     ) -> None:
-        """Add a line to the audit, together with what it tells of."""
+        """Add an event to the audit, in the transaction of what it describes."""
         record(
             self.session,
             action,
@@ -48,13 +48,13 @@ class OAuthContext:
             actor_id=user_id,
             target=target,
             ip=self.request.remote_addr,
-            # Of combine_core.observe, if the application has it.
+            # Set by combine_core.observe, if the application includes it.
             request_id=getattr(self.request, "request_id", None),
             **details,
         )
 
 
-# oauthlib's endpoints make their request objects themselves: there is no other place to hang ours on.
+# oauthlib's endpoints create their request objects themselves, so that ours cannot be attached to them.
 _current: ContextVar[OAuthContext] = ContextVar("combine_oauth_context")
 
 
@@ -62,7 +62,7 @@ _current: ContextVar[OAuthContext] = ContextVar("combine_oauth_context")
 def oauth_context(
     request: Any, session: Session, credentials: Credentials | None = None
 ) -> Iterator[OAuthContext]:
-    """The validator works for this request meanwhile."""
+    """The validator works for this request inside of the ``with`` block."""
     built_in = built_in_clients(settings_of(request.registry, CoreSettings).public_url)
     context = OAuthContext(request, session, credentials, built_in)
     token = _current.set(context)
@@ -73,5 +73,5 @@ def oauth_context(
 
 
 def current_context() -> OAuthContext:
-    """The request that this thread answers."""
+    """The context of the request that this thread answers."""
     return _current.get()

@@ -1,4 +1,4 @@
-"""Devices that wait for somebody to let them in (RFC 8628)."""
+"""Device authorization: devices that wait for a user's approval (RFC 8628)."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from combine_auth.oauth_server.model import OAuthDevice, OAuthGrant
 from combine_auth.tokens.format import DEVICE_CODE
 from combine_core.users import User
 
-# No vowels, so that no word comes of it; no letters that look alike (RFC 8628, 6.1).
+# No vowels, so that codes form no words; no letters that look alike (RFC 8628, 6.1).
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 _LENGTH = 8
 
 
 def new_user_code() -> str:
-    """Eight letters for a person to type, such as ``WDJB-MJHT``: one of 25 milliards."""
+    """Eight letters for a person to type, such as ``WDJB-MJHT``: one of 25 billion."""
     letters = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
     return f"{letters[:4]}-{letters[4:]}"
 
 
 def read_user_code(text: str) -> str | None:
-    """What a person typed, in whatever case and with whatever between; ``None`` if it can be no code."""
+    """The code that a person typed, whatever its case and separators; ``None`` if it cannot be a code."""
     letters = re.sub(r"[\s-]", "", text[:50]).upper()
     if len(letters) != _LENGTH or not set(letters) <= set(_LETTERS):
         return None
@@ -49,7 +49,7 @@ def save_device(
     scopes: Sequence[str],
     ip: str | None,
 ) -> None:
-    """Keep a request of a device."""
+    """Store the request of a device."""
     delete_expired_rows(session)
     session.add(
         OAuthDevice(
@@ -66,7 +66,7 @@ def save_device(
 
 
 class DeviceStatus(Enum):
-    """What a device learns when it asks."""
+    """The answer to a device that polls."""
 
     APPROVED = auto()
     PENDING = auto()
@@ -78,7 +78,7 @@ class DeviceStatus(Enum):
 
 @dataclass(frozen=True)
 class ApprovedDevice:
-    """What somebody approved."""
+    """What a user approved."""
 
     grant_id: uuid.UUID
     user_id: uuid.UUID
@@ -87,14 +87,14 @@ class ApprovedDevice:
 
 @dataclass(frozen=True)
 class PollResult:
-    """The answer; with ``device`` if it is ``APPROVED``."""
+    """The status, and ``device`` if it is ``APPROVED``."""
 
     status: DeviceStatus
     device: ApprovedDevice | None = None
 
 
 def poll(session: Session, device_code: str, client: OAuthClient) -> PollResult:
-    """The question of a device. Commits: that it asked, and that it got its answer, stays."""
+    """Answer a device that polls. Commits the time of the poll, and the use of the code."""
     result = _poll(session, device_code, client)
     session.commit()
     return result
@@ -151,7 +151,7 @@ def _let_in(session: Session, device: OAuthDevice) -> PollResult:
 
 @dataclass(frozen=True)
 class PendingDevice:
-    """A device that waits for an answer."""
+    """A device that waits for approval."""
 
     id: uuid.UUID
     user_code: str
@@ -161,7 +161,7 @@ class PendingDevice:
 
 
 def find_pending(session: Session, user_code: str) -> PendingDevice | None:
-    """The device that shows this code; ``None`` if there is none that waits."""
+    """The device that shows this code; ``None`` if none waits for approval."""
     row = session.execute(
         select(OAuthDevice, OAuthClient)
         .join(OAuthClient)
@@ -181,7 +181,7 @@ def find_pending(session: Session, user_code: str) -> PendingDevice | None:
 
 
 def approve(session: Session, pending: PendingDevice, user_id: uuid.UUID) -> OAuthGrant:
-    """Let the device in, in this user's name."""
+    """Approve the device in the name of this user."""
     grant = create_grant(session, user_id, pending.client, GrantType.DEVICE_CODE, pending.scopes)
     session.execute(
         update(OAuthDevice).where(OAuthDevice.id == pending.id).values(grant_id=grant.id)
@@ -190,7 +190,7 @@ def approve(session: Session, pending: PendingDevice, user_id: uuid.UUID) -> OAu
 
 
 def deny(session: Session, pending: PendingDevice) -> None:
-    """Turn the device away."""
+    """Deny the device."""
     session.execute(
         update(OAuthDevice).where(OAuthDevice.id == pending.id).values(denied_at=func.now())
     )

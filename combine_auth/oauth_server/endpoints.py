@@ -1,14 +1,13 @@
-"""The endpoints for clients: token, revocation, introspection, device authorization.
+"""The endpoints for clients: token, revocation, introspection, device authorization, metadata.
 
-They take a form by POST, look at no cookie and at nothing in the URL, and answer in JSON that no cache
-keeps. Who is signed in with the browser that happens to send it plays no part.
+They take a form by POST, ignore cookies and the query, and answer with JSON that must not be cached. A
+user who is signed in with the browser that sends the request does not matter.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +23,6 @@ from pyramid.httpexceptions import (
 )
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from combine_auth.clients import GrantType, OAuthClient
 from combine_auth.clients.authentication import Credentials, read_credentials
@@ -46,6 +43,7 @@ from combine_auth.tokens.format import DEVICE_CODE
 from combine_auth.tokens.scopes import SCOPES
 from combine_core.database import session_factory
 from combine_core.settings import CoreSettings, settings_of
+from combine_core.web.problems import DATABASE_RETRY_S, database_problem, log_problem
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -56,7 +54,6 @@ logger = logging.getLogger(__name__)
 _ENDPOINTS = ("token", "revoke", "introspect", "device")
 _METADATA_MAX_AGE_S = 3600
 _WITH_SECRET = ["client_secret_basic", "client_secret_post"]
-_RETRY_S = 5
 
 Parameters = dict[str, str]
 OAuthAnswer = tuple[dict[str, str], str, int]
@@ -76,7 +73,7 @@ def token(request: Any) -> Response:
 
 
 def revoke(request: Any) -> Response:
-    """``/oauth/revoke`` (RFC 7009). What is unknown, or another client's, is answered like the rest."""
+    """``/oauth/revoke`` (RFC 7009). Unknown tokens, and those of other clients, get the same answer."""
 
     def ask(_context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
         # Repair: pyramid-oauthlib's own does nothing and answers 200.
@@ -90,10 +87,10 @@ def revoke(request: Any) -> Response:
 
 
 def introspect(request: Any) -> Response:
-    """``/oauth/introspect`` (RFC 7662), for clients with a secret and of their own tokens."""
+    """``/oauth/introspect`` (RFC 7662), for clients with a secret, about their own tokens."""
 
     def ask(context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
-        # Without a secret anybody could ask in a public client's name.
+        # Anybody could send the id of a public client.
         if context.credentials is None or context.credentials.secret is None:
             raise errors.InvalidClientError
         endpoint = IntrospectEndpoint(validator_of(request.registry))
@@ -120,13 +117,13 @@ def device(request: Any) -> Response:
             interval=lifetimes.POLL_EVERY_S,
             user_code_generator=devices.new_user_code,
         )
-        # Repair: the library looks for the client's name in the body alone.
+        # Repair: the library looks for the client id only in the body.
         if context.credentials is not None:
             parameters = {**parameters, "client_id": context.credentials.client_id}
         _, codes, status = endpoint.create_device_authorization_response(
             request.path_url, "POST", encoded(parameters), HEADERS
         )
-        # Repair: the library's has 178 random bits.
+        # Repair: the code of the library has only 178 random bits.
         codes["device_code"] = DEVICE_CODE.new()
         assert endpoint.client is not None
         devices.save_device(
@@ -143,18 +140,18 @@ def device(request: Any) -> Response:
 
 
 class _DeviceEndpoint(DeviceAuthorizationEndpoint):  # type: ignore[misc]
-    """oauthlib's, which tells nobody which client it has found."""
+    """oauthlib's endpoint, with the client that it has authenticated."""
 
     client: OAuthClient | None = None
 
     def validate_device_authorization_request(self, request: Any) -> None:
-        # Repair: the library looks whether there is such a client before it authenticates it, and
-        # says so.
+        # Repair: the library checks whether the client exists before it authenticates it, which
+        # reveals that.
         if not self.request_validator.authenticate_client(request):
             raise errors.InvalidClientError(request=request)
         super().validate_device_authorization_request(request)
         self.client = request.client
-        # Repair: nor does it ask whether the client is registered for this grant.
+        # Repair: it does not check whether the client is registered for this grant.
         if GrantType.DEVICE_CODE not in request.client.grant_types:
             raise errors.UnauthorizedClientError(request=request)
 
@@ -165,7 +162,7 @@ def _answer(
     check_limit(request, limit)
     parameters = read_form(request)
     credentials = read_credentials(parameters, request.environ.get("HTTP_AUTHORIZATION", ""))
-    # It has been read. What oauthlib does not hold, it cannot log.
+    # It has been read already. oauthlib cannot log what it does not get.
     parameters.pop("client_secret", None)
     with (
         session_factory(request.registry)() as session,
@@ -215,7 +212,7 @@ def claims(issuer: str) -> dict[str, Any]:
 def metadata(request: Any) -> Response:
     """The document."""
     issuer = settings_of(request.registry, CoreSettings).public_url
-    # Repair: the library refuses an issuer on http, which a developer's own machine is.
+    # Repair: the library refuses http, which a developer's own machine uses.
     endpoint = MetadataEndpoint([], claims(issuer), raise_errors=issuer.startswith("https://"))
     headers, body, status = endpoint.create_metadata_response(request.path_url)
     response = Response(body.encode(), status=status, headerlist=list(headers.items()))
@@ -224,7 +221,7 @@ def metadata(request: Any) -> Response:
 
 
 def oauth_failure(error: Exception, request: Any) -> Response:
-    """An answer to whatever was raised. One that nobody expected is logged, and 500."""
+    """The response to any exception. An unexpected one is logged, and becomes 500."""
     if isinstance(error, errors.OAuth2Error):
         return error_response(error)
     if isinstance(error, RateLimited):
@@ -233,23 +230,15 @@ def oauth_failure(error: Exception, request: Any) -> Response:
         )
     if isinstance(error, HTTPError):
         return error_response_of("invalid_request", error.detail or error.title, error.status_int)
-    if isinstance(error, PoolTimeout) or _is_away(error):
-        # Its type alone: the text of the error may quote the statement's parameters.
-        logger.warning("the database cannot be used: %s", type(error).__name__)
-        description = f"The service is busy. Try again in {_RETRY_S} seconds."
+    problem = database_problem(error)
+    if problem is not None:
+        log_problem(problem, error)
+        description = f"The service is busy. Try again in {DATABASE_RETRY_S} seconds."
         return error_response_of(
-            "temporarily_unavailable", description, 503, Retry_After=str(_RETRY_S)
+            "temporarily_unavailable", description, 503, Retry_After=str(DATABASE_RETRY_S)
         )
     logger.error("%s failed", request.path, exc_info=error)
     return error_response_of("server_error", "Something went wrong in the service.", 500)
-
-
-def _is_away(error: Exception) -> bool:
-    if not isinstance(error, SQLAlchemyError):
-        return False
-    code = getattr(getattr(error, "orig", None), "pgcode", None) or ""
-    lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    return lost or re.match("$|08|40|53|55P03|57", code) is not None
 
 
 def includeme(config: Configurator) -> None:

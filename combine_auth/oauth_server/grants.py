@@ -26,7 +26,7 @@ def create_grant(
     scopes: Sequence[str],
     lifetime: timedelta = lifetimes.GRANT,
 ) -> OAuthGrant:
-    """The consent of this user to this client. A further one beside those there are already."""
+    """Store a consent of this user to this client, in addition to existing ones."""
     delete_expired_rows(session)
     _make_room(session, user_id, client)
     grant = OAuthGrant(
@@ -61,9 +61,9 @@ def _make_room(session: Session, user_id: uuid.UUID, client: OAuthClient) -> Non
 
 
 def revoke_grant(session: Session, grant_id: uuid.UUID, user_id: uuid.UUID | None = None) -> bool:
-    """End the whole family of tokens; ``False`` if there is no such grant.
+    """Revoke the grant with all its tokens; ``False`` if there is no such grant.
 
-    :param user_id: only if this user gave it
+    :param user_id: only if the grant is from this user
     """
     chosen = [OAuthGrant.id == grant_id]
     if user_id is not None:
@@ -79,7 +79,7 @@ def revoke_grant(session: Session, grant_id: uuid.UUID, user_id: uuid.UUID | Non
 
 
 def revoke_grants_of(session: Session, user_id: uuid.UUID) -> int:
-    """End all that this user granted; how many there were."""
+    """Revoke all grants of this user, and return their number."""
     revoked = session.execute(
         update(OAuthGrant)
         .where(OAuthGrant.user_id == user_id, OAuthGrant.revoked_at.is_(None))
@@ -92,7 +92,7 @@ def revoke_grants_of(session: Session, user_id: uuid.UUID) -> int:
 
 @dataclass(frozen=True)
 class ActiveGrant:
-    """A grant that still opens something."""
+    """A grant that can still be used."""
 
     id: uuid.UUID
     client_name: str
@@ -104,7 +104,7 @@ class ActiveGrant:
 
 
 def list_grants(session: Session, user_id: uuid.UUID) -> list[ActiveGrant]:
-    """What this user granted and can revoke, the newest first."""
+    """The grants that this user can revoke, the newest first."""
     alive = (
         select(OAuthToken.id)
         .where(
@@ -151,9 +151,9 @@ def list_grants(session: Session, user_id: uuid.UUID) -> list[ActiveGrant]:
 
 
 def note_used(session: Session, grant_id: uuid.UUID) -> None:
-    """Write down that a token of this grant is in use, unless that was done within the last minute.
+    """Update ``last_used_at``, at most once a minute.
 
-    Never waits: whoever holds the row is about to write the same, or to revoke it.
+    Never waits for a lock: whoever holds it writes the same, or revokes the grant.
     """
     due = (
         select(OAuthGrant.id)
@@ -175,10 +175,10 @@ def note_used(session: Session, grant_id: uuid.UUID) -> None:
 
 
 def delete_expired_rows(session: Session) -> None:
-    """Delete what has been over for a day. Call it where rows are added.
+    """Delete rows that expired more than a day ago. Call it where rows are added.
 
-    A used code and a rotated refresh token stay until then, so that a second use is noticed. With a
-    grant, all that came of it is deleted.
+    Until then, a second use of a code or a rotated refresh token is detected. A grant is deleted with
+    its codes and tokens.
     """
     for table in (OAuthCode, OAuthDevice, OAuthToken, OAuthGrant):
         delete_expired(session, table, table.expires_at < func.now() - lifetimes.KEPT_AFTERWARDS)

@@ -22,7 +22,7 @@ from combine_core.users import Identity, User
 
 @dataclass(frozen=True)
 class RefreshToken:
-    """A refresh token that is good now, or was rotated a moment ago."""
+    """A refresh token that is valid, or was rotated a moment ago."""
 
     id: uuid.UUID
     grant_id: uuid.UUID
@@ -31,7 +31,7 @@ class RefreshToken:
 
 
 class RefreshReused(Exception):
-    """Somebody showed a refresh token long after it was rotated: it has been stolen."""
+    """A refresh token was used long after its rotation: it has been stolen."""
 
     def __init__(self, grant_id: uuid.UUID, user_id: uuid.UUID) -> None:
         super().__init__("a refresh token was used again")
@@ -49,9 +49,9 @@ def save_tokens(
     refresh_scopes: Sequence[str],
     parent_id: uuid.UUID | None = None,
 ) -> None:
-    """Keep the hashes of what a client is about to get. Nothing outlives the grant.
+    """Store the hashes of the tokens that a client is about to get. No token outlives its grant.
 
-    :param parent_id: the refresh token that they were got with
+    :param parent_id: the refresh token that was exchanged for them
     """
     delete_expired_rows(session)
     kinds = [("access", access, access_scopes, lifetimes.ACCESS)]
@@ -73,7 +73,7 @@ def save_tokens(
 
 
 def find_refresh_token(session: Session, token: str, client: OAuthClient) -> RefreshToken | None:
-    """The refresh token that this client got; rotated ones too.
+    """The refresh token of this client, even if it was rotated.
 
     ``None`` if it is unknown, expired or revoked, or its user is disabled.
     """
@@ -103,10 +103,10 @@ def find_refresh_token(session: Session, token: str, client: OAuthClient) -> Ref
 def rotate(session: Session, token: RefreshToken) -> None:
     """Use up a refresh token, and commit that at once.
 
-    One conditional update decides who is first. Whoever comes within the grace gets tokens as well,
-    in the same family: a client that lost the answer, or that asked twice at once, goes on.
+    One conditional update decides which request is first. Others within the grace period succeed, too,
+    for clients that lost the response or sent two requests at once.
 
-    :raises RefreshReused: it was rotated longer ago than the grace
+    :raises RefreshReused: it was rotated longer ago than the grace period
     """
     first = session.scalar(
         update(OAuthToken)
@@ -127,7 +127,7 @@ def rotate(session: Session, token: RefreshToken) -> None:
 
 @dataclass(frozen=True)
 class IssuedToken:
-    """What is known of a token that is good now.
+    """What introspection tells about a valid token.
 
     :ivar issued_at: seconds since 1970
     :ivar expires_at: seconds since 1970
@@ -143,7 +143,7 @@ class IssuedToken:
 
 
 def find_issued(session: Session, token: str, client: OAuthClient) -> IssuedToken | None:
-    """A token of this client that is good now, of either kind."""
+    """The valid token of this client, of either kind."""
     if not (ACCESS.fits(token) or REFRESH.fits(token)):
         return None
     row = session.execute(
@@ -176,11 +176,11 @@ def find_issued(session: Session, token: str, client: OAuthClient) -> IssuedToke
 
 
 def revoke_issued(session: Session, token: str, client: OAuthClient) -> uuid.UUID | None:
-    """End a token of this client: an access token alone; with a refresh token its whole family.
+    """Revoke a token of this client: only the access token, or the whole grant of a refresh token.
 
-    Also one that is rotated or expired already, if it is still known.
+    Also works with a rotated or expired token that is still stored.
 
-    :returns: the grant; ``None`` if there is no such token
+    :returns: the id of the grant; ``None`` if there is no such token
     """
     if not (ACCESS.fits(token) or REFRESH.fits(token)):
         return None
@@ -205,7 +205,7 @@ def revoke_issued(session: Session, token: str, client: OAuthClient) -> uuid.UUI
 
 
 def find_grant_of(session: Session, token: str) -> tuple[uuid.UUID, uuid.UUID] | None:
-    """The grant that a token of whichever client came of, and its user; dead ones too."""
+    """The ids of the grant and of the user of a token of any client, even of an invalid one."""
     row = session.execute(
         select(OAuthGrant.id, OAuthGrant.user_id)
         .join(OAuthToken, OAuthToken.grant_id == OAuthGrant.id)
@@ -216,7 +216,7 @@ def find_grant_of(session: Session, token: str) -> tuple[uuid.UUID, uuid.UUID] |
 
 @dataclass(frozen=True)
 class FoundAccessToken:
-    """An access token that is good now.
+    """A valid access token.
 
     :ivar used_long_ago: the grant's ``last_used_at`` is due
     """
@@ -229,7 +229,7 @@ class FoundAccessToken:
 
 
 _owner = aliased(User)
-# Made once: SQLAlchemy then finds what it compiled for it.
+# Built once, so that SQLAlchemy finds it in its cache of compiled statements.
 _FIND = (
     select(
         OAuthToken.id,
@@ -253,19 +253,19 @@ _FIND = (
         OAuthGrant.revoked_at.is_(None),
         User.disabled_at.is_(None),
         OAuthClient.disabled_at.is_(None),
-        # Whoever registered the client knows its secret.
+        # The owner knows the client's secret.
         _owner.disabled_at.is_(None),
     )
 )
 
 
 def find_access_token(session: Session, token: str) -> FoundAccessToken | None:
-    """This access token, in one statement.
+    """Find a valid access token with one statement.
 
     ``None`` if it is unknown, expired or revoked, if its user, its client or the client's owner is
-    disabled, or if the grant it came of is revoked.
+    disabled, or if its grant is revoked.
     """
-    # By the connection: there are no objects to load, and it takes a third less of the CPU.
+    # With the connection, because there are no objects to load: it takes a third less CPU.
     row = session.connection().execute(_FIND, {"token_sha256": sha256(token)}).first()
     if row is None:
         return None

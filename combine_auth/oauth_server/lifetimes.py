@@ -1,4 +1,4 @@
-"""How long what lives, and how many there may be."""
+"""Lifetimes and limits of codes, tokens, grants and devices."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ CODE = timedelta(seconds=60)
 ACCESS = timedelta(hours=1)
 # From one refresh to the next.
 REFRESH = timedelta(days=30)
-# All of what one consent brought, however often it is refreshed.
+# All tokens of one consent, however often they are refreshed.
 GRANT = timedelta(days=90)
-# A client that lost the answer, or asked twice at once, may show a rotated refresh token again.
+# A client that lost the response, or sent two requests at once, may use a rotated refresh token again.
 GRACE = timedelta(seconds=30)
 DEVICE = timedelta(minutes=10)
-# Seconds between two questions of a device, and what it must add when it asks too fast (RFC 8628, 3.5).
+# Seconds between two polls of a device, and how much it must add after polling too fast (RFC 8628, 3.5).
 POLL_EVERY_S = 5
 SLOW_DOWN_S = 5
 USED_EVERY = timedelta(minutes=1)
-# How long what is over can still be told from what never was.
+# How long expired rows are kept.
 KEPT_AFTERWARDS = timedelta(days=1)
-# Of one user and one client; the oldest gives way.
+# Per user and client; the oldest is revoked.
 MOST_GRANTS = 100

@@ -1,11 +1,11 @@
-"""Between Pyramid's requests and oauthlib's: the form a client sends, and the answer it gets.
+"""Translates between Pyramid and oauthlib: the form that a client sends, and the response.
 
-pyramid-oauthlib hands Pyramid's own request to oauthlib, and makes 31 names of form fields attributes
-of every request of the application, ``user`` and ``scopes`` among them. So whoever sends a field
-``user`` is that user to every grant that sets none; a secret counts in the query as well, where logs
-keep it; and an application with a ``request.user`` of its own clashes with it or leaks the browser's
-user into grants. Here nothing of Pyramid's request gets through: oauthlib parses a request of its own,
-made of the known parameters of the body and nothing else.
+pyramid-oauthlib passes Pyramid's own request to oauthlib, and adds 31 form fields as attributes to every
+request of the application, among them ``user`` and ``scopes``. A client that sends a field ``user``
+would be that user for every grant that sets none; a secret would be accepted in the query, which is
+logged; and an application's own ``request.user`` would conflict or leak the browser's user into grants.
+Here nothing of Pyramid's request gets through: oauthlib parses a request of its own, which holds only
+the known parameters of the body.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MOST_BYTES = 16_384
 _MOST_FIELDS = 50
 _FORM = "application/x-www-form-urlencoded"
 
-# Repair: what is not here reaches no grant. Above all not user, client, scopes, extra_credentials.
+# Repair: no other parameter reaches a grant, above all not user, client, scopes, extra_credentials.
 _KNOWN = frozenset(
     {
         "client_id",
@@ -49,15 +49,15 @@ _KNOWN = frozenset(
 
 
 class MalformedRequest(errors.InvalidRequestError):  # type: ignore[misc]
-    """The request cannot be read; the description says why."""
+    """The request is malformed; the description says why."""
 
 
 def read_form(request: Any) -> dict[str, str]:
-    """The known parameters of a client's request, from its body alone.
+    """The known parameters of a client's request, only from its body.
 
-    :raises MalformedRequest: something came in the query, the body is no form, or a parameter came twice
+    :raises MalformedRequest: there is a query, the body is not a form, or a parameter is repeated
     """
-    # Repair: the library reads query and body as one. URLs stand in logs and histories.
+    # Repair: the library merges query and body. URLs appear in logs and histories.
     if request.environ.get("QUERY_STRING"):
         raise MalformedRequest("Send the parameters in the body: the URL may have no query.")
     content_type = request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
@@ -77,9 +77,9 @@ def read_form(request: Any) -> dict[str, str]:
 def read_parameters(text: str) -> dict[str, str]:
     """The known parameters of an encoded form or query. Those without a value count as absent.
 
-    :raises MalformedRequest: it is no form of UTF-8, it holds a zero byte, or a parameter twice
+    :raises MalformedRequest: it is not UTF-8, holds a zero byte, or repeats a parameter
     """
-    # Repair: WebOb raises UnicodeDecodeError, which became a 500.
+    # Repair: WebOb raises UnicodeDecodeError, which would become a 500.
     try:
         pairs = parse_qsl(
             text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
@@ -106,8 +106,8 @@ def oauth_request(url: str, parameters: Mapping[str, str]) -> Request:
     return Request(url, "POST", encoded(parameters), HEADERS)
 
 
-# All that oauthlib's endpoints look at. No Authorization: who the client is has been read already, and
-# a bearer token has no business here. No Origin: CORS is not oauthlib's matter.
+# The only header that oauthlib's endpoints need. No Authorization: the client's credentials have been
+# read already, and bearer tokens are not accepted here. No Origin: CORS is handled elsewhere.
 HEADERS = {"Content-Type": _FORM}
 
 
@@ -117,8 +117,8 @@ def encoded(parameters: Mapping[str, str]) -> str:
 
 
 def oauth_response(headers: Mapping[str, str], body: str, status: int) -> Response:
-    """What an endpoint of oauthlib returned, as an answer that no cache keeps."""
-    # Bytes: WebOb would encode a text by the charset of a type that it is not.
+    """The result of one of oauthlib's endpoints, as a response that must not be cached."""
+    # Bytes, because WebOb would encode a text with the charset of another content type.
     response = Response((body or "").encode(), status=status)
     response.headers["Content-Type"] = "application/json"
     for name, value in headers.items():
@@ -126,18 +126,18 @@ def oauth_response(headers: Mapping[str, str], body: str, status: int) -> Respon
     response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"
     if status == 401:
-        # Repair: oauthlib writes "Bearer", with which no client can authenticate here (RFC 6749, 5.2).
+        # Repair: oauthlib says "Bearer", which clients cannot authenticate with here (RFC 6749, 5.2).
         response.headers["WWW-Authenticate"] = 'Basic realm="combine"'
     return response
 
 
 def error_response(error: errors.OAuth2Error) -> Response:
-    """An error in the words of RFC 6749, 5.2."""
+    """An error as RFC 6749, 5.2 defines it."""
     return oauth_response({}, error.json, error.status_code)
 
 
 def error_response_of(code: str, description: str, status: int, **headers: str) -> Response:
-    """An error that no exception of oauthlib stands for."""
+    """An error for which oauthlib has no exception."""
     body = json.dumps({"error": code, "error_description": description})
     return oauth_response(
         {name.replace("_", "-"): value for name, value in headers.items()}, body, status

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 # 43 characters: SHA-256 in base64url.
 _CHALLENGE = re.compile("[A-Za-z0-9_-]{43}")
 _VERIFIER = re.compile("[A-Za-z0-9._~-]{43,128}")
-# So that the way to the sign-in page and back holds the whole request.
+# The URL of the sign-in page must hold the whole request, to return to it.
 _LONGEST_STATE = 500
 
 
 class CodeGrant(oauth2.AuthorizationCodeGrant):  # type: ignore[misc]
     """Authorization code with PKCE (RFC 7636) by S256."""
 
-    # Repair: "plain" is in the library's table, and is what a missing method means there.
+    # Repair: the library also accepts "plain", and takes it as the default.
     _code_challenge_methods = {"S256": code_challenge_method_s256}  # noqa: RUF012 - the library's own
 
     def __init__(self, request_validator: Any, issuer: str) -> None:
@@ -47,14 +47,14 @@ class CodeGrant(oauth2.AuthorizationCodeGrant):  # type: ignore[misc]
         self.custom_validators.pre_auth.append(_check_authorization)
 
     def create_authorization_code(self, request: Any) -> dict[str, str]:
-        """A code of our form, and who issues it (RFC 9207)."""
+        """A code in our format, with its issuer (RFC 9207)."""
         made = {"code": CODE.new(), "iss": self._issuer}
         if request.state:
             made["state"] = request.state
         return made
 
     def validate_token_request(self, request: Any) -> None:
-        """As the library does, but what does not fit the code is ``invalid_grant``."""
+        """Like the library, but a mismatch with the code is ``invalid_grant``."""
         try:
             super().validate_token_request(request)
         except (errors.MismatchingRedirectURIError, errors.MissingCodeVerifierError) as error:
@@ -62,7 +62,7 @@ class CodeGrant(oauth2.AuthorizationCodeGrant):  # type: ignore[misc]
             raise errors.InvalidGrantError(error.description, request=request) from error
 
     def validate_code_challenge(self, challenge: str, challenge_method: str, verifier: str) -> bool:
-        """Whether the verifier fits, and is one at all."""
+        """Whether the verifier is well-formed and matches the challenge."""
         if not _VERIFIER.fullmatch(verifier):
             return False
         fits: bool = super().validate_code_challenge(challenge, challenge_method, verifier)
@@ -70,15 +70,15 @@ class CodeGrant(oauth2.AuthorizationCodeGrant):  # type: ignore[misc]
 
 
 def _check_authorization(request: Any) -> dict[str, Any]:
-    # Repair: the library looks whether "code" is somewhere in the text.
+    # Repair: the library only checks whether the text contains "code".
     if request.response_type is None:
         raise errors.MissingResponseTypeError(request=request)
     if request.response_type != "code":
         raise errors.UnsupportedResponseTypeError(request=request)
-    # Repair: the library puts a code into the fragment if asked to.
+    # Repair: the library would put a code into the fragment on request.
     if request.response_mode not in (None, "query"):
         raise errors.InvalidRequestError("response_mode can only be query.", request=request)
-    # Repair: oauthlib 4 takes any text for a challenge, and raises TypeError (500) at the token
+    # Repair: oauthlib 4 accepts any text as a challenge, and raises TypeError (500) at the token
     # endpoint if it is not ASCII.
     if request.code_challenge is not None and not _CHALLENGE.fullmatch(request.code_challenge):
         description = "code_challenge is not a SHA-256 in base64url: 43 characters."
@@ -90,13 +90,13 @@ def _check_authorization(request: Any) -> dict[str, Any]:
 
 
 class UnknownGrant(GrantTypeBase):  # type: ignore[misc]
-    """Answers what no other grant does.
+    """Answers unknown and missing grant types.
 
     Repair: without a default the library fails with AttributeError on ``None`` (500).
     """
 
     def create_token_response(self, request: Any, token_handler: Any) -> Any:  # noqa: ARG002
-        """No grant type is ``invalid_request``, another one ``unsupported_grant_type``."""
+        """A missing grant type is ``invalid_request``, an unknown one ``unsupported_grant_type``."""
         error = (
             errors.UnsupportedGrantTypeError(request=request)
             if request.grant_type
@@ -106,7 +106,7 @@ class UnknownGrant(GrantTypeBase):  # type: ignore[misc]
 
 
 class ClientToken(oauth2.BearerToken):  # type: ignore[misc]
-    """A bearer token of our form: 256 random bits."""
+    """A bearer token in our format: 256 random bits."""
 
     def __init__(self, request_validator: Any, expires_in: int) -> None:
         super().__init__(
@@ -117,7 +117,7 @@ class ClientToken(oauth2.BearerToken):  # type: ignore[misc]
         )
 
     def create_token(self, request: Any, refresh_token: bool = False, **kwargs: Any) -> Any:
-        """With a refresh token only for clients that may use one."""
+        """Includes a refresh token only for clients that may use one."""
         may_refresh = GrantType.REFRESH_TOKEN in request.client.grant_types
         return super().create_token(request, refresh_token and may_refresh, **kwargs)
 
@@ -133,7 +133,7 @@ def includeme(config: Configurator) -> None:
     config.add_directive("add_grant_type", pyramid_oauthlib.add_grant_type)
     config.add_directive("add_response_type", pyramid_oauthlib.add_response_type)
     config.add_directive("add_token_type", pyramid_oauthlib.add_token_type)
-    # Repair: at DEBUG oauthlib logs codes and refresh tokens.
+    # Repair: oauthlib logs codes and refresh tokens at DEBUG.
     logging.getLogger("oauthlib").setLevel(logging.INFO)
 
     issuer = config.add_addon_settings(CoreSettings).public_url
@@ -141,7 +141,7 @@ def includeme(config: Configurator) -> None:
     config.registry[_VALIDATOR] = validator
     code = {"request_validator": validator, "issuer": issuer}
     config.add_response_type(CodeGrant, "code", **code)
-    # Repair: answers a missing and an unknown response type, which otherwise fail on None.
+    # Repair: answers missing and unknown response types, which would fail on None.
     config.add_response_type(CodeGrant, "", **code)
     config.add_grant_type(CodeGrant, str(GrantType.AUTHORIZATION_CODE), **code)
     for grant_type, grant in (
@@ -166,6 +166,6 @@ def server_of(registry: Registry) -> pyramid_oauthlib.Server:
 
 
 def validator_of(registry: Registry) -> Validator:
-    """For the endpoints of oauthlib that pyramid-oauthlib has not."""
+    """The validator, for the endpoints of oauthlib that pyramid-oauthlib lacks."""
     validator: Validator = registry[_VALIDATOR]
     return validator

@@ -1,11 +1,11 @@
-"""What oauthlib asks of us while it follows the protocol: :class:`oauthlib.oauth2.RequestValidator`.
+"""The decisions that oauthlib leaves to us: :class:`oauthlib.oauth2.RequestValidator`.
 
-oauthlib hands over its own request object, on which the methods leave what later ones need:
-``client``, ``user`` (an id), ``scopes``, ``grant_id``, ``used_code``, ``refreshed``. None of these can
-come from a form (:mod:`combine_auth.oauth_server.messages`).
+oauthlib passes its own request object, on which the methods store what later ones need:
+``client``, ``user`` (an id), ``scopes``, ``grant_id``, ``used_code``, ``refreshed``. A form cannot set
+them (:mod:`combine_auth.oauth_server.messages`).
 """
 
-# ruff: noqa: ARG002 - oauthlib says which arguments there are
+# ruff: noqa: ARG002 - oauthlib defines the arguments
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _DEVICE_STATUS = {
 class Validator(RequestValidator):  # type: ignore[misc]
     """Decides by what the tables hold, for the request of :func:`current_context`."""
 
-    # Who asks.
+    # The client.
 
     def client_authentication_required(self, request: Any) -> bool:
-        """Always: what is required of a public client, its name alone, is known there, too."""
+        """Always. A public client authenticates with its client id alone."""
         return True
 
     def authenticate_client(self, request: Any) -> bool:
-        """By header or body, as :mod:`combine_auth.clients.authentication` says."""
+        """By header or body; see :mod:`combine_auth.clients.authentication`."""
         context = current_context()
         if context.credentials is None:
             return False
@@ -54,17 +54,17 @@ class Validator(RequestValidator):  # type: ignore[misc]
         return request.client is not None
 
     def validate_client_id(self, client_id: str, request: Any) -> bool:
-        """At the authorization endpoint, where clients show no secret."""
+        """At the authorization endpoint, where clients send no secret."""
         context = current_context()
         request.client = find_client(context.session, client_id, context.built_in)
         return request.client is not None
 
-    # What it may ask for.
+    # Grants and scopes.
 
     def validate_grant_type(
         self, client_id: str, grant_type: str, client: OAuthClient, request: Any
     ) -> bool:
-        """The grants that it is registered for."""
+        """Only grants that the client is registered for."""
         if grant_type == GrantType.CLIENT_CREDENTIALS:
             request.user = _service_user(client)
             if request.user is None:
@@ -74,11 +74,11 @@ class Validator(RequestValidator):  # type: ignore[misc]
     def validate_response_type(
         self, client_id: str, response_type: str, client: OAuthClient, request: Any
     ) -> bool:
-        """Code alone, for clients that are registered for it."""
+        """Only ``code``, for clients that are registered for it."""
         return response_type == "code" and GrantType.AUTHORIZATION_CODE in client.grant_types
 
     def get_default_scopes(self, client_id: str, request: Any) -> list[str]:
-        """Without a wish, all that the client is registered for. The person sees it and decides."""
+        """By default, all that the client is registered for. The user sees them and decides."""
         return list(request.client.scopes)
 
     def validate_scopes(
@@ -91,14 +91,14 @@ class Validator(RequestValidator):  # type: ignore[misc]
             return False
         return bool(request.scopes) and set(request.scopes) <= set(client.scopes)
 
-    # Where the browser goes.
+    # Redirect URIs.
 
     def validate_redirect_uri(self, client_id: str, redirect_uri: str, request: Any) -> bool:
-        """One that is registered, exactly."""
+        """Only a registered one, compared exactly."""
         return matches(redirect_uri, request.client.redirect_uris)
 
     def get_default_redirect_uri(self, client_id: str, request: Any) -> str | None:
-        """The only one that is registered; at the token endpoint, the one of the code."""
+        """The only registered one; at the token endpoint, the one of the code."""
         used = getattr(request, "used_code", None)
         if used is not None:
             return str(used.redirect_uri)
@@ -108,11 +108,11 @@ class Validator(RequestValidator):  # type: ignore[misc]
     # Codes.
 
     def is_pkce_required(self, client_id: str, request: Any) -> bool:
-        """Of every client (RFC 9700, 2.1.1)."""
+        """For every client (RFC 9700, 2.1.1)."""
         return True
 
     def save_authorization_code(self, client_id: str, code: dict[str, str], request: Any) -> None:
-        """The consent as a grant, and the code to it."""
+        """Store the consent as a grant, and the code."""
         context = current_context()
         grant = create_grant(
             context.session,
@@ -138,9 +138,9 @@ class Validator(RequestValidator):  # type: ignore[misc]
         )
 
     def validate_code(self, client_id: str, code: str, client: OAuthClient, request: Any) -> bool:
-        """Use it up. oauthlib would do so after the tokens are saved, too late for two at once.
+        """Use it up. oauthlib would do so after it saves the tokens, too late for simultaneous requests.
 
-        What is checked after it, such as the verifier, finds the code used: that is the safe side.
+        If a later check fails, such as that of the verifier, the code stays used, which is safe.
         """
         context = current_context()
         try:
@@ -157,29 +157,29 @@ class Validator(RequestValidator):  # type: ignore[misc]
         return True
 
     def get_code_challenge(self, code: str, request: Any) -> str:
-        """Of the code just used."""
+        """The challenge of the code that was just used."""
         return str(request.used_code.code_challenge)
 
     def get_code_challenge_method(self, code: str, request: Any) -> str:
-        """There is one only."""
+        """Only S256 is supported."""
         return "S256"
 
     def confirm_redirect_uri(
         self, client_id: str, code: str, redirect_uri: str, client: OAuthClient, request: Any
     ) -> bool:
-        """The one of the authorization request, named again if it was named there."""
+        """The one of the authorization request, repeated if it was named there."""
         used = request.used_code
         if request.using_default_redirect_uri and used.redirect_uri_named:
             return False
         return bool(redirect_uri == used.redirect_uri)
 
     def invalidate_authorization_code(self, client_id: str, code: str, request: Any) -> None:
-        """Nothing is left to do: :meth:`validate_code` has used it up."""
+        """Does nothing: :meth:`validate_code` has used it up."""
 
     # Refresh tokens.
 
     def validate_refresh_token(self, refresh_token: str, client: OAuthClient, request: Any) -> bool:
-        """Rotate it. A wish for more than it is good for is refused before, so that it stays good."""
+        """Rotate it. A request for more scopes is refused first, so that the token stays valid."""
         context = current_context()
         found = issued_tokens.find_refresh_token(context.session, refresh_token, client)
         if found is None:
@@ -197,13 +197,13 @@ class Validator(RequestValidator):  # type: ignore[misc]
         return True
 
     def get_original_scopes(self, refresh_token: str, request: Any) -> list[str]:
-        """Of the refresh token just rotated."""
+        """The scopes of the refresh token that was just rotated."""
         return list(request.refreshed.scopes)
 
     # Devices.
 
     def validate_device_code(self, client_id: str, code: str, request: Any) -> str | None:
-        """How far the person has come; an approved one is used up."""
+        """The status of the device; an approved code is used up."""
         result = devices.poll(current_context().session, code, request.client)
         if result.device is not None:
             request.grant_id = result.device.grant_id
@@ -214,11 +214,11 @@ class Validator(RequestValidator):  # type: ignore[misc]
     # Tokens.
 
     def save_bearer_token(self, token: dict[str, Any], request: Any) -> None:
-        """Keep the hashes of what the client gets."""
+        """Store the hashes of the tokens that the client gets."""
         context = current_context()
         refreshed = getattr(request, "refreshed", None)
         if request.grant_type == GrantType.CLIENT_CREDENTIALS:
-            # It ends with its only token.
+            # The grant ends with its only token.
             request.grant_id = create_grant(
                 context.session,
                 request.user,
@@ -233,7 +233,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
             access=token["access_token"],
             access_scopes=request.scopes,
             refresh=token.get("refresh_token"),
-            # The same as those of the one before, also if this access token has fewer (RFC 6749, 6).
+            # Those of the previous refresh token, even if this access token has fewer (RFC 6749, 6).
             refresh_scopes=request.scopes if refreshed is None else refreshed.scopes,
             parent_id=None if refreshed is None else refreshed.id,
         )
@@ -248,7 +248,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
             )
 
     def revoke_token(self, token: str, token_type_hint: str | None, request: Any) -> None:
-        """If it is this client's. The token shows its kind itself, so no hint is needed."""
+        """Only a token of this client. Its prefix shows its kind, so that no hint is needed."""
         context = current_context()
         grant_id = issued_tokens.revoke_issued(context.session, token, request.client)
         if grant_id is not None:
@@ -261,7 +261,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
     def introspect_token(
         self, token: str, token_type_hint: str | None, request: Any
     ) -> dict[str, Any] | None:
-        """What is known of a token of this client (RFC 7662, 2.2); ``None`` of any other."""
+        """The description of a token of this client (RFC 7662, 2.2); ``None`` for any other."""
         context = current_context()
         found = issued_tokens.find_issued(context.session, token, request.client)
         if found is None:
@@ -290,7 +290,7 @@ def _service_user(client: OAuthClient) -> uuid.UUID | None:
 def _end_family(
     action: Action, client: OAuthClient, grant_id: uuid.UUID, user_id: uuid.UUID
 ) -> None:
-    """Two parties hold the same thing: neither keeps what came of it."""
+    """Revoke the grant of a code or token that two parties have."""
     context = current_context()
     revoke_grant(context.session, grant_id)
     context.note(
@@ -300,5 +300,5 @@ def _end_family(
         target=f"grant:{grant_id}",
         client=client.client_id,
     )
-    # Before the answer, which is an error.
+    # The response is an error, so that nobody else commits.
     context.session.commit()

@@ -1,4 +1,4 @@
-"""The API of one's own tokens, and the report of leaked ones."""
+"""The API for one's own tokens, and for reports of leaked ones."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ _MANAGE_TOKENS = "tokens:manage"
 
 
 class OwnTokens:
-    """Route factory: the asker's tokens.
+    """Route factory: the tokens of the user.
 
-    A token that is limited to some permissions is not good for all of them: no permission stands for
-    looking after tokens.
+    A token with scopes is refused, because there is no scope for managing tokens.
     """
 
     def __init__(self, request: Any) -> None:
@@ -40,7 +39,7 @@ class OwnTokens:
             raise HTTPUnauthorized
         if proof.scopes is not None:
             message = (
-                "This token is limited to some permissions, and looking after tokens is none of them."
+                "This token is limited to some permissions, and managing tokens is not one of them."
                 " Sign in with a browser, or use a personal access token without limits."
             )
             raise HTTPForbidden(message)
@@ -64,7 +63,7 @@ def revoke_own(context: OwnTokens, request: Any) -> Any:
 
 
 def report(request: Any) -> Any:
-    """POST /tokens/report. The same answer whatever it was."""
+    """POST /tokens/report. The response is always the same."""
     check_limit(request, "report")
     revoke_leaked(request, request.openapi_validated.body["token"].strip())
     return HTTPNoContent()

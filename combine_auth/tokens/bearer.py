@@ -1,4 +1,4 @@
-"""The bearer token as proof of who is asking (RFC 6750): a personal one, or a client's."""
+"""Authentication by bearer token (RFC 6750): a personal access token, or a client's access token."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _BEARER = re.compile(r"(?:^|,)\s*bearer(?![^\s,])", re.IGNORECASE)
 
 
 class BearerToken:
-    """What comes in the header ``Authorization: Bearer``, and nowhere else."""
+    """The token in the header ``Authorization: Bearer``; tokens elsewhere are ignored."""
 
     def presented(self, request: Any) -> str | None:
-        """What stands behind ``Bearer``, unchecked; ``None`` where no such header came.
+        """The unchecked text after ``Bearer``; ``None`` without such a header.
 
-        Another scheme is not ours: a proxy with Basic authentication in front leaves its header
-        there. But a bearer behind another is still one that was brought, and a bad one: nobody can
-        say which of the two should count.
+        Other schemes are ignored: a proxy with Basic authentication passes its header on. But a
+        bearer token after another credential counts as an invalid token, because it is unclear
+        which of the two applies.
         """
         header: str = request.environ.get("HTTP_AUTHORIZATION", "")
         bearer = _BEARER.search(header)
@@ -32,7 +32,7 @@ class BearerToken:
         return header[bearer.end() :].strip(" \t") if bearer.start() == 0 else header
 
     def prove(self, request: Any, credential: str) -> Proof | None:
-        """Whose token this is. A wrong checksum is refused without the database."""
+        """The user of the token. A wrong checksum is refused without a query."""
         if PERSONAL.fits(credential):
             return _personal(request, credential)
         if ACCESS.fits(credential):

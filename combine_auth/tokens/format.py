@@ -1,7 +1,7 @@
-"""The form of what programs hold: a prefix, random characters, 6 of checksum.
+"""The format of tokens and secrets: a prefix, random characters, a checksum of 6 characters.
 
-The prefix lets scanners of leaked secrets know what they have found; the checksum lets them, and
-us, tell a token from what merely looks like one without asking the database.
+The prefix tells scanners of leaked secrets what they have found. The checksum tells them, and us, real
+tokens from texts that only look like one, without a query to the database.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CHECKSUM = 6
 
 @dataclass(frozen=True)
 class TokenFormat:
-    """One kind of token.
+    """The format of one kind of token.
 
     :ivar prefix: what it begins with
     :ivar random: how many random characters follow, of almost 6 bits each
@@ -28,12 +28,12 @@ class TokenFormat:
     random: int
 
     def new(self) -> str:
-        """One that nobody has yet."""
+        """A new random token."""
         text = self.prefix + "".join(secrets.choice(_ALPHABET) for _ in range(self.random))
         return text + _checksum(text)
 
     def fits(self, text: str) -> bool:
-        """Whether this can be one: its form and its checksum are right."""
+        """Whether this can be such a token: its format and its checksum are right."""
         length = len(self.prefix) + self.random + _CHECKSUM
         return (
             len(text) == length
@@ -52,9 +52,9 @@ def _checksum(text: str) -> str:
     return digits
 
 
-# What people make for their programs: 178 random bits.
+# Personal access tokens: 178 random bits.
 PERSONAL = TokenFormat("cmb_pat_", 30)
-# What clients get: 256 random bits each.
+# For clients: 256 random bits each.
 ACCESS = TokenFormat("cmb_at_", 43)
 REFRESH = TokenFormat("cmb_rt_", 43)
 CODE = TokenFormat("cmb_ac_", 43)
@@ -65,10 +65,10 @@ PREFIX = PERSONAL.prefix
 
 
 def new_token() -> str:
-    """A personal access token that nobody has yet."""
+    """A new personal access token."""
     return PERSONAL.new()
 
 
 def is_token(text: str) -> bool:
-    """Whether this can be a personal access token: its form and its checksum are right."""
+    """Whether this can be a personal access token: its format and its checksum are right."""
     return PERSONAL.fits(text)

@@ -1,4 +1,4 @@
-"""Somebody has found one of our secrets where others can read it: it must open nothing from now on."""
+"""Revokes tokens and secrets that somebody has found in public."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ logger = logging.getLogger(__name__)
 
 
 def revoke_leaked(request: Any, secret: str) -> None:
-    """Revoke what this is: a personal access token, a client's token with its family, or its secret.
+    """Revoke a personal access token, a client's token with its grant, or a client's secret.
 
-    Nothing tells the caller whether it was any of these: who reports what was found by chance needs no
-    answer, and who guesses gets none.
+    The caller does not learn whether it was any of these, so that guessing is useless.
     """
     session: Session = request.dbsession
     target: str | None = None
@@ -78,7 +77,10 @@ def _of_client(session: Session, secret: str) -> _Found:
 
 
 def _secret(session: Session, secret: str) -> _Found:
-    """The client gets no token until its secret is rotated; the other secret of a rotation stays."""
+    """Invalidate the secret: the client gets no tokens until it is rotated.
+
+    During a rotation, the other secret stays valid.
+    """
     shown = sha256(secret)
     client = session.scalars(
         select(OAuthClient)
@@ -90,6 +92,6 @@ def _secret(session: Session, secret: str) -> _Found:
     if client.old_secret_sha256 == shown:
         client.old_secret_sha256 = client.old_secret_until = None
     else:
-        # Of something that nobody has.
+        # The hash of a secret that nobody knows.
         client.secret_sha256 = sha256(CLIENT_SECRET.new())
     return f"client:{client.client_id}", client.owner_id

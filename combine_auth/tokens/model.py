@@ -12,9 +12,9 @@ from combine_core.database import Identified, Model
 
 
 class PersonalAccessToken(Identified, Model):
-    """A key that a person made for a program of theirs.
+    """A token that a user created for a program.
 
-    It is shown once; here stands its SHA-256 alone, so that a copy of the table opens nothing.
+    It is shown once. Only its SHA-256 is stored, so that a copy of the table is useless to a thief.
     """
 
     __tablename__ = "personal_access_tokens"
@@ -23,15 +23,15 @@ class PersonalAccessToken(Identified, Model):
         ForeignKey("users.id", ondelete="CASCADE"), index=True
     )
     name: Mapped[str]
-    # Its last four characters, by which its owner tells it from others.
+    # Its last four characters, so that its owner can recognise it.
     last4: Mapped[str]
     token_sha256: Mapped[bytes] = mapped_column(unique=True)
-    # The permissions it is good for, of those that its owner has; NULL: all of them.
+    # The permissions of its owner that it may use; NULL: all of them.
     scopes: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     expires_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
-    # It was found where others could read it, and revoked for that.
+    # When it was reported as leaked, and revoked for that.
     leaked_at: Mapped[datetime | None]
 
     __table_args__ = (CheckConstraint("octet_length(token_sha256) = 32", name="token_sha256"),)

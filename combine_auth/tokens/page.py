@@ -1,4 +1,4 @@
-"""The page ``/account/tokens``: the personal access tokens of whoever is signed in."""
+"""The page ``/account/tokens``: the personal access tokens of the signed-in user."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class TokenViews:
         return SCOPES if self.context.identity.is_admin else PLAIN
 
     def create(self) -> Any:
-        """Make a token and show it, this once."""
+        """Create a token, and show it once."""
         name, days = text_of(self.request, "name"), text_of(self.request, "days")
         limited = bool(text_of(self.request, "limited"))
         chosen = [one for one in self.request.POST.getall("scope") if isinstance(one, str)]
@@ -93,7 +93,7 @@ class TokenViews:
         return self._page(made=token)
 
     def revoke(self) -> Any:
-        """Revoke one of my tokens."""
+        """Revoke one of the user's tokens."""
         token_id = uuid.UUID(self.request.matchdict["id"])
         if not revoke_token(self.request.dbsession, token_id, self.user_id):
             raise HTTPNotFound

@@ -1,6 +1,6 @@
-"""What a token may be good for: permissions of :mod:`combine_core.users`, as scopes (RFC 6749, 3.3).
+"""Scopes of tokens (RFC 6749, 3.3): the permissions of :mod:`combine_core.users`.
 
-A scope gives nothing by itself. It lets a token use a right that its user has at that moment.
+A scope grants nothing by itself. It lets a token use a right that its user has at that moment.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from combine_auth.administration import AdminPermission
 from combine_core.users import Permission
 
-# What anybody may do, in their projects.
+# Permissions that any user can have in projects.
 PLAIN: tuple[str, ...] = tuple(str(permission) for permission in Permission)
-# What only administrators may do, so that it is of no use to others.
+# Permissions that only administrators have, so that others cannot use them.
 FOR_ADMINISTRATORS: tuple[str, ...] = tuple(str(permission) for permission in AdminPermission)
 SCOPES = PLAIN + FOR_ADMINISTRATORS
 
@@ -36,7 +36,7 @@ _VERBS = {"read": "See", "write": "Change"}
 
 
 class UnknownScope(ValueError):
-    """There is no such scope; the message names those that there are."""
+    """There is no such scope; the message names the known ones."""
 
 
 def in_words(scope: str) -> str:
@@ -46,7 +46,7 @@ def in_words(scope: str) -> str:
 
 
 def known_scopes(given: Iterable[str]) -> list[str]:
-    """These scopes in their order, each once.
+    """These scopes in the order of ``SCOPES``, without duplicates.
 
     :raises UnknownScope: there is no such scope
     """

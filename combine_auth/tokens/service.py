@@ -1,4 +1,4 @@
-"""Make, find and revoke personal access tokens. All times are those of the database's clock."""
+"""Create, find and revoke personal access tokens. All times are those of the database's clock."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ MOST_OF_NAME = 100
 MOST_ALIVE = 200
 MOST_LISTED = 200
 USED_EVERY = timedelta(minutes=1)
-# How long a token that no longer works stays in the list.
+# How long an invalid token stays in the list.
 KEPT_AFTERWARDS = timedelta(days=90)
 
 
 class TokenRefused(ValueError):
-    """No such token can be made; the message says why and what to do."""
+    """The token cannot be created; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class FoundToken:
-    """A token that is good now.
+    """A valid token.
 
-    :ivar scopes: the permissions it is good for; ``None``: all that its owner has
+    :ivar scopes: the permissions that it may use; ``None``: all that its owner has
     :ivar used_long_ago: ``last_used_at`` is due
     """
 
@@ -81,8 +81,8 @@ def create_token(
     """A new token of this user: the text to show once, and its row.
 
     :param days: how long it works, 1 to ``MOST_DAYS``
-    :param scopes: the permissions it is good for; ``None``: all that the user has
-    :raises TokenRefused: the name, the days or the scopes will not do, or the user has too many
+    :param scopes: the permissions that it may use; ``None``: all that the user has
+    :raises TokenRefused: the name, the days or the scopes are not allowed, or the user has too many
     """
     name = _clean_name(name)
     chosen = _clean_scopes(scopes)
@@ -150,11 +150,11 @@ def _delete_old(session: Session, user_id: uuid.UUID) -> None:
 
 
 def find_token(session: Session, token: str) -> FoundToken | None:
-    """This token, in one statement.
+    """Find a valid token with one statement.
 
     ``None`` if it is unknown, expired or revoked, or its user is disabled.
     """
-    # By the connection: there are no objects to load, and it takes a third less of the CPU.
+    # With the connection, because there are no objects to load: it takes a third less CPU.
     row = session.connection().execute(_FIND, {"token_sha256": sha256(token)}).first()
     if row is None:
         return None
@@ -166,9 +166,9 @@ def find_token(session: Session, token: str) -> FoundToken | None:
 
 
 def note_used(session: Session, token_id: uuid.UUID) -> None:
-    """Write down that the token is in use, unless that was done within the last minute.
+    """Update ``last_used_at``, at most once a minute.
 
-    Never waits: whoever holds the row is about to write the same, or to revoke the token.
+    Never waits for a lock: whoever holds it writes the same, or revokes the token.
     """
     due = (
         select(PersonalAccessToken.id)
@@ -184,9 +184,9 @@ def note_used(session: Session, token_id: uuid.UUID) -> None:
 
 
 def list_tokens(session: Session, user_id: uuid.UUID) -> Sequence[PersonalAccessToken]:
-    """The tokens of this user: those that work, then the others, each the newest first.
+    """The tokens of this user: the valid ones, then the others, each the newest first.
 
-    At most ``MOST_LISTED``, so that all that work are among them.
+    At most ``MOST_LISTED``, which is enough for all valid ones.
     """
     return session.scalars(
         select(PersonalAccessToken)
@@ -197,11 +197,11 @@ def list_tokens(session: Session, user_id: uuid.UUID) -> Sequence[PersonalAccess
 
 
 def revoke_token(session: Session, token_id: uuid.UUID, user_id: uuid.UUID | None = None) -> bool:
-    """From now on this token opens nothing; ``False`` if there is none of this id.
+    """Revoke this token; ``False`` if there is no token with this id.
 
-    Revoking again changes nothing: the first time stands.
+    Revoking it again keeps the first time.
 
-    :param user_id: only if it belongs to this user; ``None`` for the operator, who may revoke any
+    :param user_id: only if it belongs to this user; ``None``: the operator, who may revoke any
     """
     chosen = [PersonalAccessToken.id == token_id]
     if user_id is not None:

@@ -1,4 +1,4 @@
-"""Lines of the audit: written with the deed or apart from it, never changed, kept for a year."""
+"""Events of the audit: stored with the action or apart from it, never changed, kept for a year."""
 
 import logging
 import uuid
@@ -167,7 +167,7 @@ def _old(service, age, count):
         )
 
 
-def test_lines_of_more_than_a_year_go_in_small_bites(service):
+def test_events_older_than_a_year_are_deleted_in_small_batches(service):
     _old(service, KEPT_FOR + timedelta(days=1), ROWS_AT_ONCE + 5)
     _old(service, KEPT_FOR - timedelta(days=1), 3)
     for left in (5 + 3 + 1, 3 + 2, 3 + 3):
@@ -176,7 +176,7 @@ def test_lines_of_more_than_a_year_go_in_small_bites(service):
         assert service.execute("SELECT count(*) FROM audit_events") == [(left,)]
 
 
-def test_two_lines_at_once_do_not_wait_for_each_others_sweep(service):
+def test_two_deletions_at_once_do_not_wait_for_each_other(service):
     _old(service, KEPT_FOR + timedelta(days=1), ROWS_AT_ONCE + 5)
     with service.session() as one, service.session() as other:
         other.execute(text("SET LOCAL lock_timeout = '1s'"))
@@ -186,7 +186,18 @@ def test_two_lines_at_once_do_not_wait_for_each_others_sweep(service):
     assert service.execute("SELECT count(*) FROM audit_events") == [(2,)]
 
 
-def test_the_sweep_looks_at_no_more_lines_than_it_needs(service):
+def test_a_transaction_deletes_old_events_once(service):
+    _old(service, KEPT_FOR + timedelta(days=1), 1)
+    with service.statements() as sent:
+        for _ in range(2):
+            with service.session() as session:
+                record(session, Action.SIGN_IN)
+                record(session, Action.SIGN_OUT)
+    assert len([statement for statement in sent if statement.startswith("DELETE")]) == 2
+    assert service.execute("SELECT count(*) FROM audit_events") == [(4,)]
+
+
+def test_the_deletion_reads_no_more_events_than_it_needs(service):
     _old(service, timedelta(days=1), 2000)
     service.execute("ANALYZE audit_events")
     with service.statements() as sent, service.session() as session:
