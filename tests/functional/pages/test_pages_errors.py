@@ -19,7 +19,7 @@ def assert_error_page(answer, status, title):
     assert answer.html.h1.text == title
     assert answer.headers["X-Request-ID"] in answer.html.main.text
     assert answer.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
-    # Nobody is asked for.
+    # The user is not looked up.
     assert not answer.html.select(".asker")
 
 
@@ -109,7 +109,7 @@ def test_a_fault_of_ours(ada, monkeypatch, caplog):
 
 
 def test_the_database_is_away(make_place, caplog):
-    # Nobody listens on port 1.
+    # No server listens on port 1.
     place = make_place(url="postgresql://combine:sesame@127.0.0.1:1/combine")
     client = place.stranger()
     client.set_cookie("combine_session", "x" * 43)

@@ -48,7 +48,7 @@ def test_layout_of_a_user(ada):
     html = make_app(make_config(ada)).get("/some/page").html
     assert html.select_one(".asker-name").text == "Ada <L>"
     assert [link.text for link in html.nav.find_all("a")] == ["Projects"]
-    # Nobody brings a way to sign out.
+    # No add-on brings a way to sign out.
     assert not html.find_all("form")
 
 
