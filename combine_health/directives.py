@@ -55,7 +55,7 @@ def add_health_check(
         function = config.maybe_dotted(check)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigurationError(
-            f"health check {name!r}: {check!r} is not there: {error}"
+            f"health check {name!r}: {check!r} cannot be imported: {error}"
         ) from error
     try:
         declared = Check(
@@ -165,7 +165,7 @@ def use_health_check(config: Any, name: str, use: str, /, **options: Any) -> Non
     check = BUILT_IN.get(use)
     if check is None:
         raise ConfigurationError(
-            f"health check {name!r}: {use!r} is no built-in check; use {', '.join(BUILT_IN)}"
+            f"health check {name!r}: {use!r} is not a built-in check; use {', '.join(BUILT_IN)}"
         )
     own = {option.name: option for option in options_of(check)}
     _refuse_strangers(name, use, options, own.keys() | DECLARED)

@@ -60,6 +60,13 @@ def require(problems: Iterator[str]) -> None:
         raise ValueError("; ".join(found))
 
 
+def percent_problems(check: Any, *fields_: str) -> Iterator[str]:
+    """Yield what is wrong with the percentages in these fields of ``check``: 0 is not allowed."""
+    for name in fields_:
+        if not 0 < getattr(check, name) <= 100:
+            yield f"{name} must be above 0, at most 100"
+
+
 class Secret:
     """A secret text that prints as a mask, in a traceback, a table or a log line."""
 

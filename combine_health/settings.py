@@ -238,4 +238,4 @@ def _unknown(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
 
 def _misspelt(name: str, known: set[str]) -> str:
     near = get_close_matches(name, known, 1)
-    return f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else "")
+    return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from combine_health.engine.check import HealthResult
-from combine_health.options import option, percent, require, size, text, wait
+from combine_health.options import option, percent, percent_problems, require, size, text, wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class DiskSpace:
         try:
             found = os.statvfs(Path(self.path))
         except (FileNotFoundError, NotADirectoryError):
-            return HealthResult.failing("path_missing", f"{self.path} is not there")
+            return HealthResult.failing("path_missing", f"{self.path} does not exist")
         except OSError as error:
             return HealthResult.failing("unreadable", f"{self.path}: {error.strerror}")
         free = found.f_bavail * found.f_frsize
@@ -126,12 +126,7 @@ class OpenFiles:
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 10.0}
 
     def __post_init__(self) -> None:
-        require(self._problems())
-
-    def _problems(self) -> Iterator[str]:
-        for name in ("warn_percent", "max_percent"):
-            if not 0 < getattr(self, name) <= 100:
-                yield f"{name} must be above 0, at most 100"
+        require(percent_problems(self, "warn_percent", "max_percent"))
 
     def __call__(self, _registry: Any) -> HealthResult:
         found = self.read()

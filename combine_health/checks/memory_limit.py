@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from combine_health.engine.check import HealthResult
-from combine_health.options import option, percent, require
+from combine_health.options import option, percent, percent_problems, require
 
 # Version 1 writes "no limit" as the largest number of whole pages in 63 bits.
 _NO_LIMIT = 2**62
@@ -184,12 +184,7 @@ class MemoryLimit:
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 10.0}
 
     def __post_init__(self) -> None:
-        require(self._problems())
-
-    def _problems(self) -> Iterator[str]:
-        for name in ("warn_percent", "max_percent"):
-            if not 0 < getattr(self, name) <= 100:
-                yield f"{name} must be above 0, at most 100"
+        require(percent_problems(self, "warn_percent", "max_percent"))
 
     def __call__(self, _registry: Any) -> HealthResult:
         memory = tightest(self.root)

@@ -54,7 +54,7 @@ def application(ini: str) -> HealthRegistry:
 
 def _require(ini: str) -> None:
     if not Path(ini.partition("#")[0]).is_file():
-        raise InputError(f"{ini} is not there: name the ini file of the service with -c")
+        raise InputError(f"{ini} does not exist: name the ini file of the service with -c")
 
 
 def _why(error: Exception, ini: str) -> str:

@@ -90,7 +90,7 @@ def _on(path: Path, arguments: argparse.Namespace) -> CommandResult:
 def _off(path: Path) -> CommandResult:
     if maintenance.remove_file(path):
         return CommandResult(ok=True, headline=f"maintenance is over ({path} removed)")
-    return CommandResult(ok=True, headline=f"there was no maintenance ({path} is not there)")
+    return CommandResult(ok=True, headline=f"there was no maintenance ({path} does not exist)")
 
 
 def _show(path: Path) -> CommandResult:
@@ -99,7 +99,7 @@ def _show(path: Path) -> CommandResult:
     except MaintenanceFileError as error:
         return CommandResult(ok=False, headline=f"{error}. Remove it: maintenance off")
     if order is None:
-        return CommandResult(ok=True, headline=f"no maintenance ({path} is not there)")
+        return CommandResult(ok=True, headline=f"no maintenance ({path} does not exist)")
     if order.until <= datetime.now(UTC):
         return CommandResult(
             ok=True, headline=f"no maintenance any more; it was: {_described(order)}"

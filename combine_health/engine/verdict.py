@@ -10,13 +10,9 @@ from combine_health.engine.maintenance import Maintenance
 from combine_health.engine.state import Reading
 
 SATURATED = "worker_saturation"
-STUCK = "workers_stuck"
 SATURATED_REMEDY = (
     "All worker threads are busy and requests wait. Look for slow requests (docker-compose logs app"
     ' | grep -i "slow\\|timeout"), then add threads or instances.'
-)
-STUCK_REMEDY = (
-    "No request has been finished for a long time while others wait: restart the process."
 )
 
 

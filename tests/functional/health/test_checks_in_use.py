@@ -107,7 +107,7 @@ def test_its_own_timeout_ends_before_the_deadline():
         ({"x.use": "tcp", "x.port": "http"}, ["x.port", "65535"]),
         ({"x.use": "tls"}, ["'x'", "host or file"]),
         ({"x.use": "disk", "x.kind": "redy"}, ["x.kind", "ready"]),
-        ({"x.path": "/"}, ["combine_health.check.x.path is no setting"]),
+        ({"x.path": "/"}, ["combine_health.check.x.path is not a setting"]),
         ({"x.use": "http", "y.use": "tcp"}, ["'x'", "'y'"]),
         ({"status.use": "disk"}, ["status"]),
     ],
@@ -122,7 +122,7 @@ def test_a_mistake_stops_the_start_with_its_name(settings, named):
 @pytest.mark.parametrize(
     ("use", "options", "named"),
     [
-        ("dsk", {}, "no built-in check"),
+        ("dsk", {}, "not a built-in check"),
         ("disk", {"pth": "/"}, "did you mean path"),
         ("http", {}, "lacks: url"),
         ("tcp", {"host": "h", "port": 0}, "port"),

@@ -491,7 +491,7 @@ def test_maintenance_on_and_off(run, tmp_path):
     assert run("maintenance", "show")[1][0] == lines[0]
     assert run("maintenance", "off")[1][0].startswith("maintenance is over")
     assert not file.exists()
-    assert run("maintenance", "off") == (0, [f"there was no maintenance ({file} is not there)"])
+    assert run("maintenance", "off") == (0, [f"there was no maintenance ({file} does not exist)"])
 
 
 def test_the_service_obeys(run):

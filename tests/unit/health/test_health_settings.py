@@ -73,12 +73,14 @@ def test_every_problem_is_named_at_once():
             {"COMBINE_HEALTH_DETAILS": "everyone", "COMBINE_HEALTH_BACKGRUND": "1"},
         )
     said = str(caught.value)
-    assert "combine_health.detials is no setting; did you mean combine_health.details?" in said
+    assert "combine_health.detials is not a setting; did you mean combine_health.details?" in said
     assert "combine_health.background is 'perhaps': write true or false" in said
-    assert "combine_health.check.redis.timeuot is no setting" in said
+    assert "combine_health.check.redis.timeuot is not a setting" in said
     assert "combine_health.check.redis.fall is 'many': write a whole number" in said
     assert "COMBINE_HEALTH_DETAILS is 'everyone': write one of never, local" in said
-    assert "COMBINE_HEALTH_BACKGRUND is no setting; did you mean COMBINE_HEALTH_BACKGROUND?" in said
+    assert (
+        "COMBINE_HEALTH_BACKGRUND is not a setting; did you mean COMBINE_HEALTH_BACKGROUND?" in said
+    )
     assert "EnvironmentError" in type(caught.value).__name__
 
 
@@ -181,7 +183,7 @@ def test_groups():
 
 
 def test_a_group_with_an_odd_name():
-    with pytest.raises(HealthEnvironmentError, match=r"group\.Odd Name is no setting"):
+    with pytest.raises(HealthEnvironmentError, match=r"group\.Odd Name is not a setting"):
         read_settings({"combine_health.group.Odd Name": "a"}, {})
 
 
