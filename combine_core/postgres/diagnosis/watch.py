@@ -1,4 +1,4 @@
-"""The database as the health check sees it: asked again and again, and diagnosed when it fails."""
+"""What the health check uses: it queries the database each time, and diagnoses a failure in a thread."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 # Together shorter than the second that the health check has.
-ASK_PATIENCE_S = 0.5
-DIAGNOSIS_PATIENCE_S = 0.3
+QUERY_TIMEOUT_S = 0.5
+DIAGNOSIS_WAIT_S = 0.3
 DIAGNOSIS_BUDGET_S = 2.0
-# A failure that goes on is looked into again after this, in case that something else lies behind it
-# now; sooner where the last look has not settled the matter.
+# A lasting failure is diagnosed again after this time, because its cause may have changed; sooner if the
+# last diagnosis was not conclusive.
 SETTLED_S = 60.0
 UNSETTLED_S = 3.0
 _UNSETTLED = (Cause.TIMEOUT, Cause.REACHABLE, Cause.UNKNOWN, Cause.UNKNOWN_HOST)
@@ -38,45 +38,45 @@ Diagnose = Callable[[URL, float], Diagnosis]
 
 
 class Watch:
-    """Asks over a connection of its own. Never blocks for long, whatever the network does.
+    """Queries the database over its own connection. Never blocks for long, whatever the network does.
 
-    :param url: of the database
-    :param diagnose: finds out why, in its own thread
+    :param url: the URL of the database
+    :param diagnose: finds the cause of a failure; runs in its own thread
     """
 
     def __init__(self, url: URL, *, diagnose: Diagnose = diagnose) -> None:
         self._connection = ProbeConnection(url)
-        self._asking = _OneAtATime(self._ask, "database check")
+        self._querying = _OneAtATime(self._query, "database check")
         self._diagnosing = _OneAtATime(
             lambda: diagnose(url, DIAGNOSIS_BUDGET_S), "database diagnosis"
         )
-        self._answered = False
+        self._has_answered = False
         self._failure = ""
         self._known: Diagnosis | None = None
         self._known_at = 0.0
-        self._told: Cause | None = None
+        self._reported: Cause | None = None
 
     def look(self) -> Diagnosis | None:
-        """``None`` if the database takes our reads and writes, else what is known of the cause.
+        """The known cause of the failure; ``None`` if the database takes reads and writes.
 
-        The first answers after a fault may be less exact than later ones. If a later one names another
-        cause, that is logged: who only logs changes of status would not.
+        The first answers after a fault may be less exact than later ones. A later answer with another cause
+        is logged here, because the health check logs only changes of status.
         """
         found = self._look()
         if found is None:
-            self._failure, self._known, self._told = "", None, None
+            self._failure, self._known, self._reported = "", None, None
             return None
-        if self._told not in {None, found.cause}:
+        if self._reported not in {None, found.cause}:
             logger.error("database: %s", found.line)
-        self._told = found.cause
+        self._reported = found.cause
         return found
 
     def _look(self) -> Diagnosis | None:
         try:
-            ((standby, read_only),) = self._asking.result(ASK_PATIENCE_S)
+            ((standby, read_only),) = self._querying.result(QUERY_TIMEOUT_S)
         except NotYet:
             return self._refined(
-                Diagnosis(Cause.TIMEOUT, f"No answer within {ASK_PATIENCE_S:g} s.")
+                Diagnosis(Cause.TIMEOUT, f"No answer within {QUERY_TIMEOUT_S:g} s.")
             )
         except psycopg2.Error as error:
             seen = explain_error(error) or Diagnosis(Cause.UNKNOWN, "The driver gave up.")
@@ -88,43 +88,43 @@ class Watch:
         return None
 
     def _refined(self, seen: Diagnosis) -> Diagnosis:
-        """The diagnosis once it is there; until then what was ``seen`` of the fault."""
-        # A text of the driver names one cause, in whatever language. Silence may have many.
+        """The diagnosis if it is ready, else what was ``seen`` of the fault."""
+        # An error of the driver has one cause, in whatever language. Silence may have several.
         failure = seen.cause if seen.cause is Cause.TIMEOUT else seen.detail
         now = time.monotonic()
         if failure != self._failure:
             self._failure = failure
             self._diagnosing.begin()
-        elif self._known is not None and now - self._known_at >= _lasts(self._known):
+        elif self._known is not None and now - self._known_at >= _seconds_valid(self._known):
             self._known_at = now
             self._diagnosing.begin()
-        found = self._diagnosing.take(DIAGNOSIS_PATIENCE_S)
+        found = self._diagnosing.take(DIAGNOSIS_WAIT_S)
         if found is not None:
             self._known, self._known_at = found, now
         if self._known is None or self._known.cause is Cause.REACHABLE:
-            # Not found out yet; or new connections are fine, and the one at hand is not.
+            # Not known yet; or new connections work, and only the kept one is broken.
             return seen
         return self._known
 
-    def _ask(self) -> list[tuple[Any, ...]]:
-        kept, self._answered = self._answered, False
+    def _query(self) -> list[tuple[Any, ...]]:
+        kept, self._has_answered = self._has_answered, False
         try:
             rows = self._connection.rows(_STATE)
         except (psycopg2.OperationalError, psycopg2.InterfaceError):
             if not kept:
                 raise
-            # That a kept connection broke says nothing about the server: it may be back already.
+            # A kept connection may break although the server is back already.
             rows = self._connection.rows(_STATE)
-        self._answered = True
+        self._has_answered = True
         return rows
 
 
-def _lasts(known: Diagnosis) -> float:
+def _seconds_valid(known: Diagnosis) -> float:
     return UNSETTLED_S if known.cause in _UNSETTLED else SETTLED_S
 
 
 class _OneAtATime(Generic[Answer]):
-    """Runs ``work`` in a daemon thread, never twice at once: one that hangs is waited for again."""
+    """Runs ``work`` in a daemon thread, one run at a time. The next caller waits for a run that hangs."""
 
     def __init__(self, work: Callable[[], Answer], name: str) -> None:
         self._work = work
@@ -134,14 +134,14 @@ class _OneAtATime(Generic[Answer]):
         self._stale = False
 
     def begin(self) -> None:
-        """Start a run; an answer of one under way will not count, and another run follows it."""
+        """Start a run. If one is under way, discard its answer and start another after it."""
         with self._lock:
             self._stale = self._future is not None and not self._future.done()
             if not self._stale:
                 self._future = self._start()
 
     def take(self, seconds: float) -> Answer | None:
-        """The answer of the run that was begun, once; ``None`` while there is none."""
+        """The answer of the run, once; ``None`` if it is not there within ``seconds``."""
         future = self._future
         if future is None:
             return None
@@ -155,9 +155,9 @@ class _OneAtATime(Generic[Answer]):
         return None if stale else answer
 
     def result(self, seconds: float) -> Answer:
-        """The answer of a run, begun now unless one is under way.
+        """The answer of the run under way, or of a new one. Raises what ``work`` raises.
 
-        :raises concurrent.futures.TimeoutError: not within ``seconds``; and what ``work`` raises
+        :raises concurrent.futures.TimeoutError: no answer within ``seconds``
         """
         with self._lock:
             future = self._future = self._future or self._start()
@@ -175,7 +175,7 @@ class _OneAtATime(Generic[Answer]):
         def run() -> None:
             try:
                 future.set_result(self._work())
-            except BaseException as error:  # noqa: BLE001 - raised again in who asks for the result
+            except BaseException as error:  # noqa: BLE001 - raised again where the result is taken
                 future.set_exception(error)
 
         threading.Thread(target=run, name=self._name, daemon=True).start()

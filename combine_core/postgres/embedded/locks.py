@@ -12,22 +12,22 @@ from pathlib import Path
 
 
 class EmbeddedPostgresError(Exception):
-    """The embedded server cannot run. The message says why and what to do; it holds no password."""
+    """The embedded server cannot run. The message says why and what to do, and contains no password."""
 
 
 class StillRecoveringError(EmbeddedPostgresError):
-    """The server is alive but not ready yet. It is left to work on, for the next start."""
+    """The server is alive but not ready yet. It keeps running, for the next start."""
 
 
 class GivenUpError(Exception):
-    """Whoever waits was told to stop waiting."""
+    """The wait was cancelled."""
 
 
 class Deadline:
-    """A deadline for a loop that polls, cut short by an event.
+    """A deadline for a loop that polls, which an event can cancel.
 
-    :param seconds: how long the loop may take in all
-    :param give_up: set by another thread to end the wait at once
+    :param seconds: the time for the whole loop
+    :param give_up: another thread sets it to end the wait at once
     """
 
     def __init__(self, seconds: float, give_up: threading.Event | None = None) -> None:
@@ -57,7 +57,7 @@ class FileLock:
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def try_exclusive(self) -> bool:
-        """Take the lock alone; False if another open file holds it."""
+        """Take the lock exclusively; return False if another open file has it."""
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -65,11 +65,11 @@ class FileLock:
         return True
 
     def share(self) -> None:
-        """Take the lock together with others; waits while somebody holds it alone."""
+        """Take the lock shared; waits while another process has it exclusively."""
         fcntl.flock(self.fd, fcntl.LOCK_SH)
 
     def release(self) -> None:
-        """Let go, for this process and for every child that inherited the file."""
+        """Release the lock, also for every child that inherited the file."""
         fcntl.flock(self.fd, fcntl.LOCK_UN)
 
     def close(self) -> None:
@@ -79,7 +79,10 @@ class FileLock:
 
 @contextmanager
 def exclusively(path: Path, deadline: Deadline) -> Iterator[FileLock]:
-    """Hold the lock on ``path`` alone while the block runs."""
+    """Hold the exclusive lock on ``path`` while the block runs.
+
+    :raises EmbeddedPostgresError: another process has it until the deadline
+    """
     lock = FileLock(path)
     try:
         while not lock.try_exclusive():
@@ -95,7 +98,7 @@ def exclusively(path: Path, deadline: Deadline) -> Iterator[FileLock]:
 
 
 def is_free(path: Path) -> bool:
-    """Whether nobody holds the lock on ``path`` at this moment."""
+    """Whether no process has the lock on ``path`` now."""
     lock = FileLock(path)
     try:
         return lock.try_exclusive()

@@ -1,4 +1,4 @@
-"""One PostgreSQL server: starting it, finding it again, waiting until it is ready, ending it."""
+"""Starts a PostgreSQL server, finds a running one, waits until it is ready, and stops it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DATABASE = "combine"
 
 _SETTINGS = {
     "listen_addresses": HOST,
-    # A socket's path may have 107 bytes only; TCP has no such limit.
+    # The path of a socket is limited to 107 bytes; TCP has no such limit.
     "unix_socket_directories": "",
     "max_connections": "100",
     "shared_buffers": "128MB",
@@ -41,7 +41,7 @@ _SETTINGS = {
     "logging_collector": "off",
     "log_destination": "stderr",
     "log_checkpoints": "off",
-    # Our statements hold people's texts; the application itself logs what fails and what is slow.
+    # Statements contain users' texts; the application itself logs failed and slow ones.
     "log_min_error_statement": "panic",
     "log_min_duration_statement": "-1",
 }
@@ -53,13 +53,13 @@ _QUIT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Server:
-    """A server's first process, the postmaster (None: died at once), and the port it listens on."""
+    """A server's first process, the postmaster (None if it died at once), and its port."""
 
     process: psutil.Process | None
     port: int
 
     def is_alive(self) -> bool:
-        """Whether the process runs. A dead one that its parent has not collected yet does not."""
+        """Whether the process runs. A zombie does not."""
         return self.process is not None and _runs(self.process)
 
 
@@ -75,8 +75,8 @@ def launch(
 ) -> Server:
     """Start a server on the cluster ``data``, without waiting until it is ready.
 
-    :param log: the file for what it writes
-    :param alive: the file on which the server, with all its processes, holds a lock while it lives
+    :param log: the file for its output
+    :param alive: the file that all processes of the server keep locked while they live
     """
     settings = {
         **_SETTINGS,
@@ -88,8 +88,8 @@ def launch(
     output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         lock.try_exclusive()
-        # The shell starts the server and ends, which makes the server nobody's child: it outlives
-        # us, and leaves no zombie in us. A session of its own keeps the terminal's Ctrl-C from it.
+        # The shell starts the server and ends, so the server is not our child: it outlives us and leaves
+        # no zombie. A separate session protects it from the terminal's Ctrl-C.
         started = account.run(
             [
                 *("sh", "-c", '"$@" >&2 & echo "$!"', "sh"),
@@ -109,12 +109,12 @@ def launch(
 
 
 def find(data: Path) -> Server | None:
-    """The server that runs on the cluster ``data``, if there is one."""
+    """The server that runs on the cluster in ``data``; None if there is none."""
     try:
         lines = (data / "postmaster.pid").read_text(errors="replace").splitlines()
         pid, port = int(lines[0]), int(lines[3])
     except (FileNotFoundError, ValueError, IndexError):
-        # None, or one that is just writing the file.
+        # There is none, or it is just writing the file.
         return None
     process = _process(pid)
     if process is None or not _runs(process) or not _serves(process, data):
@@ -123,7 +123,7 @@ def find(data: Path) -> Server | None:
 
 
 def wait_until_ready(server: Server, password: str, deadline: Deadline) -> bool:
-    """Wait until the server takes connections and has our database; False if it died instead."""
+    """Wait until the server accepts connections and has our database; return False if it died instead."""
     while server.is_alive():
         try:
             _make_database(server.port, password)
@@ -131,13 +131,13 @@ def wait_until_ready(server: Server, password: str, deadline: Deadline) -> bool:
             if "password authentication failed" in str(error):
                 raise EmbeddedPostgresError(
                     f"The embedded database refuses the stored password of its user {USER}:"
-                    " somebody changed one of the two. Make them equal again (ALTER ROLE), or set"
+                    " one of the two was changed. Make them equal again (ALTER ROLE), or set"
                     " DATABASE_URL."
                 ) from error
             if deadline.is_over:
                 raise StillRecoveringError(
                     f"PostgreSQL runs, but was not ready after {deadline.seconds:.0f} s: {error}"
-                    "It is left alone to go on with its recovery; start again in a while."
+                    "It goes on with its recovery; start again in a while."
                 ) from error
         else:
             return True
@@ -146,34 +146,34 @@ def wait_until_ready(server: Server, password: str, deadline: Deadline) -> bool:
 
 
 def end(server: Server) -> None:
-    """Stop the server: connections are cut, the data is written, its processes end."""
+    """Stop the server: it closes connections, writes its data and ends its processes."""
     for how, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, _QUIT_SECONDS)):
         deadline = Deadline(seconds)
         while server.is_alive():
             if deadline.is_over:
                 logger.warning("PostgreSQL did not stop in %.0f s of %s", seconds, how.name)
                 break
-            # Again and again: one that has only just been started does not listen to it yet.
+            # Repeated, because a server that has just started ignores the signal.
             _signal(server.process, how)
             _wait_for_end(server, Deadline(1.0))
 
 
 def end_orphans(data: Path) -> None:
-    """End the processes that a dead server left behind: while one lives, no other can start."""
+    """End the processes that a dead server left behind. While one lives, no new server can start."""
     for process in psutil.process_iter():
         try:
             if " ".join(process.cmdline()).startswith(f"postgres: {_name(data)}: "):
                 logger.warning("ending process %d of the server that died", process.pid)
                 process.send_signal(signal.SIGQUIT)
         except psutil.Error:
-            # Gone by now, or not ours to look at.
+            # It has ended, or we may not read it.
             continue
 
 
 def _make_database(port: int, password: str) -> None:
     connection = psycopg2.connect(
         host=HOST,
-        # All of these are named, so that no PG* variable of our environment bends them.
+        # All of these are set, so that no PG* variable of our environment changes them.
         hostaddr=HOST,
         port=port,
         user=USER,
@@ -192,10 +192,10 @@ def _make_database(port: int, password: str) -> None:
 
 
 def _name(data: Path) -> str:
-    """What the titles of a server's processes begin with, so that each tells whose it is.
+    """The name of the cluster, which the titles of its processes begin with.
 
-    Their command lines are what can be read of them everywhere: root in a container, for one, may
-    not look up the working directory of another account's process.
+    The command line can be read everywhere. Root in a container, for example, may not read the working
+    directory of another account's process.
     """
     return f"combine-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"
 
@@ -237,10 +237,10 @@ def _wait_for_end(server: Server, deadline: Deadline) -> None:
 def _disowned_pid(data: Path) -> dict[str, str]:
     """Make PostgreSQL overlook a stale postmaster.pid. Only while no server runs on ``data``.
 
-    It refuses to start while any process of its account, a zombie too, has the number in that file,
-    unless it is its grandparent's (CreateLockFile in PostgreSQL's miscinit.c), and for ever if the
-    file was cut short. Its check of the shared memory remains: it finds a server, or a process that
-    one left behind, on any cluster.
+    PostgreSQL refuses to start while any process of its account, even a zombie, has the number in that file,
+    unless that is its grandparent (CreateLockFile in PostgreSQL's miscinit.c); and it always refuses if the
+    file is truncated. Its check of the shared memory remains, which finds a server, or a process that one
+    left behind, on any cluster.
     """
     stale = data / "postmaster.pid"
     try:
@@ -248,7 +248,7 @@ def _disowned_pid(data: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (ValueError, IndexError):
-        logger.warning("removing %s, which was cut short", stale)
+        logger.warning("removing %s, which is truncated", stale)
         stale.unlink()
         return {}
     return {"PG_GRANDPARENT_PID": str(pid)}

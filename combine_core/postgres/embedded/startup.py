@@ -1,4 +1,4 @@
-"""Brings the server up, whatever state its last end left behind."""
+"""Starts the server, in whatever state it was left, and keeps its log and its port."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from combine_core.postgres.embedded.server import Server
 
 logger = logging.getLogger(__package__)
 
-# Below the ports that systems hand out for outgoing connections, which could take it meanwhile.
+# Below the ports that systems use for outgoing connections, which could take it in the meantime.
 _PORTS = range(20_000, 32_000)
 
-# How long the processes of a dead server may take to notice its end before they are ended.
+# The time for the processes of a dead server to end by themselves.
 _ORPHANS_SECONDS = 2.0
 
-# What PostgreSQL says while something of a former server is still there: it passes.
+# What PostgreSQL says while a former server has not ended completely. It passes.
 _PASSING = ('lock file "postmaster.pid"', "pre-existing shared memory block")
 _PORT_TAKEN = "could not create any TCP/IP sockets"
 
@@ -38,12 +38,12 @@ class ServerLog:
         self.path = path
 
     def trim(self) -> None:
-        """Cut a file of more than 10 MB down to the last one. Only while no server writes to it."""
+        """Shorten a file of more than 10 MB to its last MB. Call it only while no server writes to it."""
         if self.size() > _TOO_LARGE:
             self.path.write_bytes(self.since(self.size() - _KEPT))
 
     def size(self) -> int:
-        """How many bytes it has: a mark for :meth:`tail`."""
+        """The size in bytes, as a mark for :meth:`tail`."""
         try:
             return self.path.stat().st_size
         except FileNotFoundError:
@@ -74,7 +74,7 @@ class Site:
 
     @property
     def alive(self) -> Path:
-        """The server's processes hold a lock on it while they live."""
+        """The file that the server's processes keep locked while they live."""
         return self.state / "server.lock"
 
     @property
@@ -98,10 +98,11 @@ class Site:
 def bring_up(
     site: Site, deciding: FileLock, deadline: Deadline, *, keep_port: int | None
 ) -> Server:
-    """Find the running server, or start one; return it when it is ready.
+    """Find the running server or start one, and return it when it is ready.
 
-    :param deciding: the lock of whoever may start or stop the server, which the caller holds
-    :param keep_port: the port that it must have; None takes the last one, or another if it is taken
+    :param deciding: the lock for starting and stopping the server, which the caller holds
+    :param keep_port: the port that it must have; None takes the last port, or another if that is in use
+    :raises EmbeddedPostgresError: PostgreSQL does not start; the message has its last output
     """
     while True:
         running = settled(site, deadline)
@@ -121,14 +122,14 @@ def bring_up(
             raise EmbeddedPostgresError(
                 f"PostgreSQL does not start with the database in {site.folder.data}. It says:\n"
                 f"{said.replace(password, '***')}\n"
-                f"Mend what it names, or set DATABASE_URL. The whole log: {site.log.path}"
+                f"Fix what it names, or set DATABASE_URL. The whole log: {site.log.path}"
             )
         deadline.pause(0.1)
 
 
 def settled(site: Site, deadline: Deadline) -> Server | None:
-    """The running server; None once every process of a former one is gone."""
-    bearable = Deadline(_ORPHANS_SECONDS)
+    """The running server; None when every process of a former one has ended."""
+    grace = Deadline(_ORPHANS_SECONDS)
     while True:
         running = server.find(site.folder.data)
         if running is not None or locks.is_free(site.alive):
@@ -138,9 +139,9 @@ def settled(site: Site, deadline: Deadline) -> Server | None:
                 f"Processes of a former PostgreSQL still use the database in {site.folder.data}."
                 f" Find and end them: fuser -v '{site.alive}'"
             )
-        if bearable.is_over:
+        if grace.is_over:
             server.end_orphans(site.folder.data)
-            bearable = Deadline(_ORPHANS_SECONDS)
+            grace = Deadline(_ORPHANS_SECONDS)
         deadline.pause()
 
 
@@ -167,7 +168,7 @@ def _launch(site: Site, deciding: FileLock, keep_port: int | None) -> tuple[Serv
 
 
 def _choose_port(site: Site) -> int:
-    """The port of the last start, or another where that is taken; remembered for the next time."""
+    """The port of the last start, or a new one if that is in use. Stores it for the next start."""
     last = site.last_port()
     if last is not None and _is_free(last):
         return last
@@ -180,7 +181,7 @@ def _choose_port(site: Site) -> int:
 
 def _is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As PostgreSQL does: connections that have only just ended do not keep a port.
+        # Like PostgreSQL: connections that have just ended do not block a port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((server.HOST, port))

@@ -1,4 +1,4 @@
-"""Keeps the embedded server running for as long as somebody holds it."""
+"""Keeps the embedded server running for as long as a process uses it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from combine_core.postgres.embedded.startup import Site, bring_up, settled
 
 logger = logging.getLogger(__package__)
 
-# A recovery after a crash may take long; another process may be in one while we wait for our turn.
+# A recovery after a crash may take long, and another process may wait for one while it has the lock.
 _READY_SECONDS = 60.0
 _TURN_SECONDS = 90.0
 _SETTLE_SECONDS = 10.0
@@ -32,13 +32,13 @@ _LONGEST_RETRY_INTERVAL = 30.0
 
 
 class EmbeddedPostgres:
-    """A PostgreSQL server of our own, shared by all processes that name the same folder.
+    """A PostgreSQL server that is shared by all processes that name the same folder.
 
-    The first to call :meth:`start` starts the server, the others attach; the last to call
-    :meth:`stop`, or to end, stops it. While it is held, a thread restarts a server that died.
+    The first process to call :meth:`start` starts the server; the others use the same one. The last process
+    to call :meth:`stop`, or to end, stops it. In the meantime a thread restarts the server if it dies.
 
-    :param data_dir: the state folder; made where it is missing
-    :param durable: False gives up the data's safety in a crash for speed, for tests
+    :param data_dir: the state folder; created if it does not exist
+    :param durable: False trades the safety of the data in a crash for speed, in tests
     """
 
     def __init__(self, data_dir: Path, *, durable: bool = True) -> None:
@@ -48,12 +48,12 @@ class EmbeddedPostgres:
         self._hold: _Hold | None = None
 
     def start(self) -> str:
-        """Start the server or attach to it, and wait until it is ready.
+        """Start the server or attach to it, wait until it is ready, and return its URL.
 
-        Returns its URL, ``postgresql://combine:<password>@127.0.0.1:<port>/combine``, which does
-        not change while anybody holds the server. A second call returns it again.
+        The URL, ``postgresql://combine:<password>@127.0.0.1:<port>/combine``, does not change while any
+        process uses the server. A second call returns it again.
 
-        Raises :class:`EmbeddedPostgresError`, which says why it is impossible and what to do.
+        :raises EmbeddedPostgresError: the server cannot run; the message says why and what to do
         """
         with self._one_at_a_time:
             if self._hold is None:
@@ -69,7 +69,7 @@ class EmbeddedPostgres:
             return self._hold.url
 
     def stop(self) -> None:
-        """Let go of the server; the last to do so waits until it has stopped."""
+        """Release the server. The last process to do so waits until it has stopped."""
         with self._one_at_a_time:
             hold, self._hold = self._hold, None
         if hold is not None:
@@ -90,7 +90,7 @@ class EmbeddedPostgres:
 
 
 class _Hold:
-    """One holder's grip on a server that is ready."""
+    """This process's use of a server that is ready."""
 
     def __init__(self, state: Path, *, durable: bool) -> None:
         self._owner = os.getpid()
@@ -100,7 +100,7 @@ class _Hold:
         with locks.exclusively(self._turn, Deadline(_TURN_SECONDS)) as deciding:
             self._site = Site(state, find_data_folder(state), durable)
             self._holders = locks.FileLock(state / "holders")
-            # A lock, not a list of process numbers: the kernel takes it back from a killed process.
+            # A lock instead of a list of processes, because the kernel releases that of a killed process.
             alone = self._holders.try_exclusive()
             self._holders.share()
             try:
@@ -108,7 +108,7 @@ class _Hold:
                     self._site,
                     deciding,
                     Deadline(_READY_SECONDS),
-                    # Other holders have given the port to their applications.
+                    # The applications of other processes use this port.
                     keep_port=None if alone else self._site.last_port(),
                 )
             except StillRecoveringError:
@@ -127,9 +127,9 @@ class _Hold:
         self._watcher.start()
 
     def release(self) -> None:
-        """Let go; stop the server where nobody else holds it."""
+        """Release the server, and stop it if no other process uses it."""
         if os.getpid() != self._owner:
-            # A forked child: the grip is its parent's.
+            # In a forked child, the parent still uses the server.
             self._holders.close()
             return
         self._released.set()

@@ -589,7 +589,7 @@ def test_a_cluster_of_another_major_version_names_both(state: Path) -> None:
     with pytest.raises(EmbeddedPostgresError) as raised:
         EmbeddedPostgres(state).start()
     message = str(raised.value)
-    assert "made by PostgreSQL 9," in message
+    assert "created by PostgreSQL 9," in message
     for folder in programs.candidates():
         assert str(folder) in message
     assert "DATABASE_URL" in message
@@ -725,7 +725,7 @@ def test_a_refuge_made_by_somebody_else_is_refused(
         fallback.mkdir(mode=0o700)
         os.chown(fallback, 65534, -1)
     try:
-        with pytest.raises(EmbeddedPostgresError, match="made by somebody else"):
+        with pytest.raises(EmbeddedPostgresError, match="belongs to another user"):
             EmbeddedPostgres(closed_state).start()
         assert not list(fallback.iterdir()) or trap == "a link"
     finally:
