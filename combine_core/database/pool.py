@@ -84,7 +84,7 @@ class CountedPool(QueuePool):
                 " the longest held by %s",
                 self.timeout(),
                 len(holders),
-                "; ".join(map(str, holders[:_NAMED])) or "nobody any more",
+                "; ".join(map(str, holders[:_NAMED])) or "a caller that has just returned it",
             )
             raise
 

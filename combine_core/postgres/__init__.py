@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from combine_core.settings import LoadedSettings
 from combine_core.settings.core import CoreSettings
 
-logger = logging.getLogger(__name__)
-
 
 def with_database(loaded: LoadedSettings, *, migrate: bool = True) -> LoadedSettings:
-    """The settings, with the URL of the embedded database where no other is set.
+    """The settings; if they name no database, with the URL of the embedded one.
 
-    The embedded server is started if it does not run, and stopped when the last process that uses it
-    ends. Nobody else looks after its schema, so it is brought to the newest revision here. A database
-    that somebody has set is left alone: it may be down, and the service starts all the same.
+    Starts the embedded server if it does not run, and migrates its schema. The server stops when the last
+    process that uses it ends. A database that is configured is not touched: the service starts even if it
+    is down.
 
-    :param migrate: ``False`` for alembic, which does that itself
-    :raises EmbeddedPostgresError: it cannot be started; the message says what to do
+    :param migrate: ``False`` for alembic, which migrates itself
+    :raises EmbeddedPostgresError: the server cannot be started; the message says what to do
     """
     core = loaded.get(CoreSettings)
     if core.database_url is not None:

@@ -187,7 +187,7 @@ ADVICE: dict[Cause, Advice] = {
     Cause.READ_ONLY: Advice(
         "The database answers but takes no writes: a standby, or set read-only.",
         f"{CHECK_URL} It must name the primary server; after a failover it may have moved. If it is"
-        " the primary, somebody has set default_transaction_read_only.",
+        " the primary, default_transaction_read_only has been set there.",
         (SHOW_URL, LOGS),
         True,
         Role.DATABASE,
