@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 _DEVICE_PAGE = "combine_auth:oauth_server/device.jinja2"
 _GRANTS_PAGE = "combine_auth:oauth_server/grants.jinja2"
 _UNKNOWN = (
-    "There is no device that waits with this code. Codes are good for ten minutes, and once. Look at"
-    " the device again, or start anew there."
+    "No device is waiting with this code. A code works once, within ten minutes. Look at the device"
+    " again, or start again there."
 )
 
 
@@ -63,7 +63,7 @@ class DeviceViews:
         if decision == "deny":
             devices.deny(self.request.dbsession, waiting)
             self._note(Action.DEVICE_DENY, waiting)
-            return self._page(done="The device was turned away.")
+            return self._page(done="The device was denied.")
         return self._page(waiting=waiting)
 
     def _approve(self, waiting: devices.PendingDevice) -> dict[str, Any]:

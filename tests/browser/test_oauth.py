@@ -140,7 +140,7 @@ def test_consent_leads_back_to_the_client(open_page, service, callback, button):
     assert who(service, tokens["access_token"]) == "local@localhost"
     page.goto("/account/grants")
     page.get_by_role("button", name="Revoke what Nightly may").click()
-    page.get_by_text("No program acts for you").wait_for()
+    page.get_by_text("No program may act in your name").wait_for()
 
 
 def test_explorer_signs_in(open_page, service):

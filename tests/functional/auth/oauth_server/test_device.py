@@ -84,7 +84,7 @@ def test_t43_used_twice(provider):
 
 def test_t43_denied(provider):
     codes = start(provider).json
-    assert "turned away" in decide(provider.browser(), codes["user_code"], "deny")
+    assert "The device was denied" in decide(provider.browser(), codes["user_code"], "deny")
     refused(ask(provider, codes["device_code"]), 400, "access_denied")
     assert provider.audit() == [("device-deny", "ok")]
     # Nor can it be approved afterwards.
@@ -126,7 +126,7 @@ def test_t43_wrong_user_code(provider, code):
     start(provider)
     answer = confirmation(provider.browser(), code)
     assert answer.status_int == 400
-    assert "no device that waits" in answer.html.find(role="alert").text
+    assert "No device is waiting" in answer.html.find(role="alert").text
 
 
 def test_t43_guessing_is_limited(provider):
@@ -154,7 +154,7 @@ def test_t43_the_page_warns_of_messages(provider):
     assert "Combine's command line" in text
     assert "127.0.0.1" in text
     assert "Start and cancel runs in your projects" in text
-    assert "Whoever sent you the code" in text
+    assert "If somebody sent you the code" in text
     assert "ann@example.com" in text
 
 
