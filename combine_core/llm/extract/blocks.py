@@ -100,8 +100,8 @@ def _prose(
         content = contents[number - first].strip() if number - first < len(contents) else ""
         # What the parser kept of the line, without the marks of lists and quotations before it.
         at = line.rfind(content) if content else -1
-        if at >= 0:
-            spans.append((start + at, start + at + len(content)))
+        # A line without words keeps its place, so that the lines after it keep their numbers.
+        spans.append((start + at, start + at + len(content)) if at >= 0 else (start, start))
     task: Task | None = None
     if spans and (box := _CHECK_BOX.match(text, *spans[0])):
         task = "open" if box[1] == " " else "done"

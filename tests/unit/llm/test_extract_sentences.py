@@ -49,6 +49,13 @@ def test_wrapped_prose_is_joined_and_quoted_as_it_stands():
     assert all(stands_there(material, sentence) for sentence in (first, second))
 
 
+def test_a_line_without_words_keeps_the_numbers_of_the_lines_after_it():
+    """U+2028 alone on a line: no empty line for Markdown, and white space for Python."""
+    (first, second) = find_sentences("Anna pays 5 EUR.\n\u2028\nAnna pays 5 EUR.")
+
+    assert (first.line_from, second.line_from, second.line_to) == (1, 3, 3)
+
+
 def test_notes_of_one_thought_a_line_stay_apart():
     material = "Budget 20k EUR\nKickoff with Bosch on Monday\nAnna: the venue is booked"
 
