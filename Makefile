@@ -7,6 +7,9 @@ INI ?= development.ini
 # Tests in parallel: two processes a core, since half of the time a test waits for others.
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
+# The tests that start no processes: they take less than a minute.
+FAST := tests/unit tests/functional/api tests/functional/pages tests/functional/runs tests/functional/llm
+
 # Build environments get the pinned versions too; pip before 25.3 reads the first variable for them.
 export PIP_CONSTRAINT := $(abspath constraints.txt)
 export PIP_BUILD_CONSTRAINT := $(abspath constraints.txt)
@@ -26,18 +29,23 @@ run: $(VENV)/.installed ## start the service with its database on http://localho
 test: $(VENV)/.installed-test ## run the whole suite on a PostgreSQL of its own
 	@$(BIN)/python -m pytest -n $(JOBS) -m "not soak"
 
+.PHONY: test-fast
+test-fast: $(VENV)/.installed-test ## run what starts no processes, in less than a minute
+	@$(BIN)/python -m pytest -n $(JOBS) -m "not soak" $(FAST)
+
 .PHONY: soak
 soak: $(VENV)/.installed-test ## run what takes longer: hundreds of kills, a million rows
 	@$(BIN)/python -m pytest -n $(JOBS) -m soak
 
 .PHONY: check
-check: $(VENV)/.installed-test ## formatting, lint, types, import rules, dependencies, API specification
+check: $(VENV)/.installed-test ## formatting, lint, types, import rules, dependencies, API specification, coverage
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pip check
 	@$(BIN)/openapi-spec-validator combine_core/api/openapi.yaml
+	@$(BIN)/python -m pytest -n $(JOBS) -m "not soak" -q --cov --cov-report=term:skip-covered $(FAST)
 
 .PHONY: node-modules
 node-modules: ## install what some tests run with Node; without it they say so and skip

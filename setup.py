@@ -81,6 +81,7 @@ TEST = [
     "pytest>=8",
     "pytest-xdist>=3",
     "pytest-timeout>=2",
+    "pytest-cov>=6",  # the coverage that `make check` holds
     "pytest-alembic>=0.13",
     "hypothesis>=6",
     "webtest>=3",
