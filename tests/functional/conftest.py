@@ -21,7 +21,7 @@ from combine_core.users import Membership, Role, User, get_or_create_user
 
 MakeApp = Callable[..., object]
 
-INCLUDES = "combine_health combine_core combine_core.health combine_auth"
+INCLUDES = "combine_health combine_core combine_core.health combine_auth combine_auth.health"
 
 
 def _build(database_url: str, settings: dict[str, str]):
