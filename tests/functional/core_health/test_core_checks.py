@@ -60,6 +60,7 @@ def test_a_migrated_database_with_a_worker_is_healthy(
         "providers": "healthy",
         "connections": "healthy",
         "indexes": "healthy",
+        "sign_in": "healthy",
     }
     assert body["status"] == "healthy"
     assert body["migrations"] == {"current": head_revision(), "head": head_revision()}
@@ -268,6 +269,7 @@ def test_before_the_first_migration_one_line_says_so(
         "providers": ("healthy", None),
         "connections": ("healthy", None),
         "indexes": ("healthy", None),
+        "sign_in": ("healthy", None),
     }
     assert "alembic upgrade head" in checks["worker"]["remedy"]
     assert "UndefinedTable" not in caplog.text
