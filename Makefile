@@ -36,6 +36,7 @@ test-fast: $(VENV)/.installed-test ## run what starts no processes, in less than
 .PHONY: soak
 soak: $(VENV)/.installed-test ## run what takes longer: hundreds of kills, a million rows
 	@$(BIN)/python -m pytest -n $(JOBS) -m soak
+	@$(BIN)/python -m pytest -n $(JOBS) -m "not soak" --hypothesis-profile=search tests/unit
 
 .PHONY: check
 check: $(VENV)/.installed-test ## formatting, lint, types, import rules, dependencies, API specification, coverage

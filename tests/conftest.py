@@ -7,6 +7,7 @@ into a template; each xdist worker clones its database from that, and empties it
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -27,12 +28,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import hypothesis
 import psycopg2
 import pytest
 
 from combine_core.database.migrations import upgrade
 from combine_core.postgres.embedded import EmbeddedPostgres
 from combine_core.settings.database_url import parse_database_url
+
+# The same examples in every run, so that no run fails by chance; `make soak` searches with new ones.
+hypothesis.settings.register_profile("suite", derandomize=True, database=None, deadline=None)
+hypothesis.settings.register_profile("search", max_examples=1000, deadline=None)
+hypothesis.settings.load_profile("suite")
 
 _FOLDER = "combine_test_folder"
 _TEMPLATE = "combine_template"
@@ -50,6 +57,14 @@ def pytest_configure(config: pytest.Config) -> None:
         # PostgreSQL refuses root; the account that it runs as then must be able to enter.
         folder.chmod(0o755)
         config.stash[_folder_key] = folder
+
+
+def pytest_collection_finish() -> None:
+    """Tell the garbage collector to leave the modules and tests alone."""
+    # To look through all of them again and again takes a quarter of the run's processor time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_configure_node(node: Any) -> None:
