@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import procrastinate
 import pytest
@@ -24,7 +25,8 @@ MakeApp = Callable[..., object]
 INCLUDES = "combine_health combine_core combine_core.health combine_auth combine_auth.health"
 
 
-def _build(database_url: str, settings: dict[str, str]):
+def build_application(database_url: str, settings: dict[str, str]) -> Any:
+    """``combine_core.app.main`` with these settings beside those of all tests."""
     return main(
         {},
         **{
@@ -40,7 +42,7 @@ def _build(database_url: str, settings: dict[str, str]):
 def _application(worker_database: str) -> Iterator[object]:
     # Built once for each xdist worker: reading the settings, the description and the templates
     # takes longer than most tests.
-    application = _build(worker_database, {})
+    application = build_application(worker_database, {})
     yield application
     engine_of(application.registry).dispose()
 
@@ -57,7 +59,7 @@ def make_app(database_url: str) -> Iterator[MakeApp]:
     made = []
 
     def make(settings: dict[str, str] | None = None, *, database_url: str = database_url):
-        made.append(_build(database_url, settings or {}))
+        made.append(build_application(database_url, settings or {}))
         return made[-1]
 
     yield make

@@ -1,14 +1,17 @@
 """Pages of other origins: the allowed ones may call the API, without cookies; no other may."""
 
+from collections.abc import Iterator
+
 import pytest
 from webtest import TestApp
 
+from combine_core.database import engine_of
 from tests.functional.auth.conftest import PRODUCTION
+from tests.functional.conftest import build_application
 
 ALLOWED = ("https://combine.example.com", "https://app.example.org:8443")
 CORS = {
     **PRODUCTION,
-    "combine_core.database_url": "",
     "pyramid.includes": "combine_core combine_auth",
     "combine_core.allowed_origins": " ".join(ALLOWED),
 }
@@ -35,10 +38,12 @@ FOREIGN = [
 ]
 
 
-@pytest.fixture
-def app(make_app):
-    settings = {name: value for name, value in CORS.items() if value}
-    return make_app(settings)
+@pytest.fixture(scope="module")
+def _application(worker_database: str) -> Iterator[object]:
+    # In the place of the one that the other tests share; ``app`` empties its database.
+    application = build_application(worker_database, CORS)
+    yield application
+    engine_of(application.registry).dispose()
 
 
 @pytest.fixture
@@ -122,8 +127,7 @@ def test_an_unknown_host_gets_no_preflight(client):
 
 
 def test_an_error_of_the_service_itself_is_readable_too(make_app, database_url):
-    settings = {name: value for name, value in CORS.items() if value}
-    away = make_app(settings, database_url=database_url.rsplit("/", 1)[0] + "/absent")
+    away = make_app(CORS, database_url=database_url.rsplit("/", 1)[0] + "/absent")
     environ = {"HTTP_HOST": "combine.example.com", "wsgi.url_scheme": "https"}
     headers = {
         "Origin": ALLOWED[0],

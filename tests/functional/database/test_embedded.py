@@ -1,4 +1,8 @@
-"""The embedded PostgreSQL: real servers, real processes, real kills."""
+"""The embedded PostgreSQL: real servers, real processes, real kills.
+
+Each test makes a cluster of its own, which takes a second or more of the processor. So only the core is in
+`make test`; the rarer cases are marked `soak`, and .ci/run runs them.
+"""
 
 from __future__ import annotations
 
@@ -216,12 +220,14 @@ def test_data_port_and_password_survive_a_restart(state: Path) -> None:
         assert rows(before) == 1000
 
 
+@pytest.mark.soak
 def test_not_durable_is_for_tests(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False) as server:
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
             assert query(server.start(), f"SHOW {name}") == [("off",)]
 
 
+@pytest.mark.soak
 def test_neither_our_secrets_nor_pg_variables_reach_the_server(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +253,7 @@ def test_neither_our_secrets_nor_pg_variables_reach_the_server(
     assert not {"PGPORT", "PGHOST", "PGOPTIONS", "PGSSLMODE"} & names
 
 
+@pytest.mark.soak
 def test_a_dropped_database_is_made_again(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False) as server:
         url = server.start()
@@ -291,6 +298,7 @@ def test_only_the_last_holder_stops_the_server(state: Path) -> None:
     first.stop()
 
 
+@pytest.mark.soak
 def test_the_end_of_a_forked_child_does_not_stop_the_server(state: Path) -> None:
     script = (
         "import os, sys\n"
@@ -312,6 +320,7 @@ def test_the_end_of_a_forked_child_does_not_stop_the_server(state: Path) -> None
     assert is_gone(state)
 
 
+@pytest.mark.soak
 def test_ctrl_c_reaches_the_application_and_not_its_database(state: Path) -> None:
     with holder(state, start_new_session=True) as process:
         url_of(process)
@@ -362,6 +371,7 @@ def test_killed_server_comes_back_while_it_is_held(state: Path) -> None:
     assert is_gone(state)
 
 
+@pytest.mark.soak
 def test_a_server_that_cannot_come_back_at_once_is_tried_again(
     state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -382,6 +392,7 @@ def test_a_server_that_cannot_come_back_at_once_is_tried_again(
         assert rows(url) == 1000
 
 
+@pytest.mark.soak
 def test_stop_does_not_wait_for_a_server_that_is_being_brought_back(
     state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -412,7 +423,15 @@ def is_cut_off(url: str, statement: str) -> None:
         query(url, statement)
 
 
-@pytest.mark.parametrize("number", ["free", "another's", "a zombie's", "lost"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        "free",
+        pytest.param("another's", marks=pytest.mark.soak),
+        pytest.param("a zombie's", marks=pytest.mark.soak),
+        "lost",
+    ],
+)
 def test_recovers_after_everything_was_killed(state: Path, number: str) -> None:
     with holder(state) as owner:
         url = url_of(owner)
@@ -443,6 +462,7 @@ def test_recovers_after_everything_was_killed(state: Path, number: str) -> None:
         assert number == "a zombie's" or stranger.poll() is None
 
 
+@pytest.mark.soak
 def test_a_start_killed_half_way_leaves_nothing_in_the_way(state: Path) -> None:
     with holder(state) as process:
         eventually((state / "cluster.partial" / "data" / "base").exists)
@@ -453,6 +473,7 @@ def test_a_start_killed_half_way_leaves_nothing_in_the_way(state: Path) -> None:
     assert not (state / "cluster.partial").exists()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("moment", ["cluster.partial/data/base", "port"])
 def test_ctrl_c_during_a_first_start_leaves_no_process(state: Path, moment: str) -> None:
     with holder(state, start_new_session=True, stderr=subprocess.DEVNULL) as process:
@@ -464,6 +485,7 @@ def test_ctrl_c_during_a_first_start_leaves_no_process(state: Path, moment: str)
         assert answers(server.start())
 
 
+@pytest.mark.soak
 def test_a_server_that_is_shutting_down_is_waited_for(state: Path) -> None:
     with holder(state) as owner:
         url = url_of(owner)
@@ -484,6 +506,7 @@ def test_a_server_that_is_shutting_down_is_waited_for(state: Path) -> None:
     server.stop()
 
 
+@pytest.mark.soak
 def test_a_server_that_needs_too_long_is_left_to_work_on(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -510,6 +533,7 @@ def refusal(url: str) -> str:
     return ""
 
 
+@pytest.mark.soak
 def test_state_folder_deleted_under_a_running_server(state: Path) -> None:
     server = EmbeddedPostgres(state, durable=False)
     server.start()
@@ -539,6 +563,7 @@ def test_moves_to_another_port_when_its_own_was_taken(state: Path) -> None:
             assert f":{(state / 'port').read_text().strip()}/" in url
 
 
+@pytest.mark.soak
 def test_a_copy_of_a_running_state_folder_is_a_server_of_its_own(place: Path) -> None:
     with EmbeddedPostgres(place / "one", durable=False) as one:
         make_rows(one.start())
@@ -553,6 +578,7 @@ def test_a_copy_of_a_running_state_folder_is_a_server_of_its_own(place: Path) ->
 # Paths
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "name",
     [
@@ -582,6 +608,7 @@ def test_a_file_in_the_place_of_the_folder_is_named(place: Path) -> None:
 # What cannot work says so
 
 
+@pytest.mark.soak
 def test_a_cluster_of_another_major_version_names_both(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False):
         pass
@@ -595,6 +622,7 @@ def test_a_cluster_of_another_major_version_names_both(state: Path) -> None:
     assert "DATABASE_URL" in message
 
 
+@pytest.mark.soak
 def test_a_cluster_is_opened_by_the_version_that_made_it(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -641,6 +669,7 @@ def test_a_server_that_does_not_start_shows_its_own_words(state: Path) -> None:
     assert is_gone(state)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("lost", ["cluster/password", "cluster/data/PG_VERSION"])
 def test_a_lost_file_is_named(state: Path, lost: str) -> None:
     with EmbeddedPostgres(state, durable=False):
@@ -651,6 +680,7 @@ def test_a_lost_file_is_named(state: Path, lost: str) -> None:
     assert is_gone(state)
 
 
+@pytest.mark.soak
 def test_a_changed_password_is_named_and_no_server_is_left(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False):
         pass
@@ -698,6 +728,7 @@ def test_below_a_closed_home_the_cluster_is_kept_elsewhere(closed_state: Path) -
     assert is_gone(closed_state)
 
 
+@pytest.mark.soak
 @root_only
 def test_deleting_the_state_folder_begins_anew_and_keeps_the_old_data_once(
     closed_state: Path,
@@ -733,6 +764,7 @@ def test_a_refuge_made_by_somebody_else_is_refused(
             fallback.unlink()
 
 
+@pytest.mark.soak
 @root_only
 def test_programs_that_the_account_cannot_reach_are_copied_once(
     closed_state: Path, monkeypatch: pytest.MonkeyPatch
@@ -760,6 +792,7 @@ def test_programs_that_the_account_cannot_reach_are_copied_once(
     assert [(copy, made)] == [(c, c.stat().st_ctime_ns) for c in copies.glob("binaries-*")]
 
 
+@pytest.mark.soak
 @root_only
 def test_root_serves_the_cluster_of_an_ordinary_user_as_that_user(place: Path) -> None:
     state = place / "postgres"
