@@ -17,6 +17,8 @@ KEYS = [declared.ini_key for declared in DECLARED]
 SECRET = [declared for declared in DECLARED if declared.secret]
 ENVIRONMENTS = st.sampled_from(["development", "test", "staging", "production", "prod", ""])
 CANARY = "canary"
+# Each example loads all settings, so a part of what the profile says is enough: 25 in the suite.
+EXAMPLES = settings().max_examples // 4
 
 garbage = st.text(max_size=40) | st.sampled_from(
     [
@@ -62,13 +64,13 @@ def outputs(ini: dict[str, str], environ: dict[str, str]) -> str:
     environ=st.dictionaries(st.sampled_from(NAMES), garbage, max_size=8),
     ini=st.dictionaries(st.sampled_from(KEYS), garbage, max_size=4),
 )
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=EXAMPLES)
 def test_garbage_raises_nothing_else(environ, ini):
     outputs(ini, environ)
 
 
 @given(names=st.dictionaries(st.text(max_size=60), garbage, max_size=4))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=EXAMPLES)
 def test_garbage_in_names_raises_nothing_else(names):
     outputs(names, names)
     outputs({f"combine_core.{name}": value for name, value in names.items()}, {})
@@ -82,7 +84,7 @@ def test_garbage_in_names_raises_nothing_else(names):
     environment=ENVIRONMENTS,
     in_ini=st.booleans(),
 )
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=EXAMPLES // 2)
 def test_a_secret_is_never_shown(declared, before, after, environment, in_ini):
     # The server's name is no secret; in a URL the canary stands in the credentials.
     if declared.field == "database_url":
@@ -107,7 +109,7 @@ def test_a_secret_is_never_shown(declared, before, after, environment, in_ini):
     database=st.sampled_from(["/combine", "", "/", "/a/b", "/combine?sslmode=on", "/combine?x=y"]),
     environment=ENVIRONMENTS,
 )
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=EXAMPLES)
 @example("postgresql", "combine", "", "", "db", "/combine?password=canary", "production")
 @example("postgresql", "combine", "", "", "db", "/combine?sslpassword=canary", "production")
 @example("postgresql", "combine", "p@ss?", "&x=1", "db", "/combine", "production")

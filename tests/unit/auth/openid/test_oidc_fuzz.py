@@ -82,7 +82,7 @@ def signed(payload: bytes, header: dict | None = None) -> str:
     changes=st.dictionaries(claim_names, values, max_size=4),
     without=st.sets(claim_names, max_size=2),
 )
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None)
 @example({}, set())
 def test_any_claims(provider, changes, without):
     honest = {
@@ -107,7 +107,7 @@ def test_any_claims(provider, changes, without):
 
 
 @given(payload=st.binary(max_size=200))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None)
 @example(b'{"a":' * 400 + b"1" + b"}" * 400)
 @example(b'{"exp": 1e999, "iat": NaN}')
 @example(b'{"exp": ' + b"9" * 5000 + b"}")
@@ -116,7 +116,7 @@ def test_any_payload(payload):
 
 
 @given(token=values | st.text("abcAB01.-_=/", max_size=60) | st.binary(max_size=50))
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None)
 @example("..")
 @example("e30.e30.")
 @example("e30.e30.e30.e30.e30")
@@ -131,7 +131,7 @@ HEADER_NAMES = ["alg", "kid", "crit", "b64", "typ", "zip", "x5t", "jwk"]
 
 
 @given(header=st.dictionaries(st.sampled_from(HEADER_NAMES), values))
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None)
 def test_any_header(header):
     try:
         first = urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
@@ -142,7 +142,7 @@ def test_any_header(header):
 
 
 @given(document=values | st.fixed_dictionaries({"keys": st.lists(values, max_size=4)}))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None)
 def test_any_key_set(document):
     with pytest.raises(SignInFailure):
         read_signing_keys(document, ("RS256", "ES256"))
@@ -157,7 +157,7 @@ def test_any_key_set(document):
         max_size=4,
     )
 )
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None)
 def test_any_keys_beside_a_good_one(members):
     keys = read_signing_keys({"keys": [*members, KEY.as_dict(private=False)]}, ("RS256",))
     assert keys[-1].kid == KEY.kid
@@ -177,7 +177,7 @@ ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri", "end_sessio
         },
     )
 )
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_metadata(document):
     try:
         found = read_metadata(document, GOOGLE)
