@@ -303,6 +303,37 @@ def service(start_service: StartService) -> Service:
     return start_service()
 
 
+_CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium from the system's packages, driven by Playwright: one for a file of tests.
+
+    A file skips itself where there is none.
+    """
+    # Not for the session: Playwright keeps an event loop running in this thread, and tests of other
+    # files start their own.
+    path = shutil.which("chromium")
+    assert path is not None
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as probe:

@@ -1,39 +1,12 @@
-"""A headless Chromium from the system's packages, driven by Playwright."""
+"""The service in a browser."""
 
 from __future__ import annotations
 
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture
-def chromium() -> Iterator[Any]:
-    """The browser. A file of tests skips itself where there is none."""
-    path = shutil.which("chromium")
-    assert path is not None
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
 
 OpenPage = Callable[..., Any]
 

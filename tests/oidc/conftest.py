@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.browser.conftest import FLAGS
 from tests.conftest import (
     Service,
     StartService,
@@ -70,8 +68,8 @@ def _environment(issuers: dict[str, Issuer]) -> dict[str, str]:
     return environment
 
 
-@pytest.fixture(scope="module")
-def _of_the_module(
+@pytest.fixture(scope="session")
+def _of_the_session(
     postgres_url: str,
     _template: str,
     _issuers: dict[str, Issuer],
@@ -84,19 +82,19 @@ def _of_the_module(
         database_of_its_own(postgres_url, name, _template) as database_url,
         starting_services(folder, lambda: database_url) as start,
     ):
-        # The tests of a file sign in more often than people do.
+        # Tests sign in more often than people do.
         yield start({**_environment(_issuers), "COMBINE_AUTH_RATE_LIMITS": "false"})
 
 
 @pytest.fixture
-def service(_of_the_module: Service, google: Issuer, microsoft: Issuer) -> Service:
+def service(_of_the_session: Service, google: Issuer, microsoft: Issuer) -> Service:
     """A service, in a process, that knows both issuers; nobody is in its database.
 
     The issuers know it too, and two accounts of verified addresses: Anna with Google, Ben with
-    Microsoft. All tests of a file have the same one: it keeps what it has learned of the issuers.
+    Microsoft. All tests have the same one: it keeps what it has learned of the issuers.
     """
-    empty_database(_of_the_module.environment["DATABASE_URL"])
-    return _introduce(_of_the_module, google, microsoft)
+    empty_database(_of_the_session.environment["DATABASE_URL"])
+    return _introduce(_of_the_session, google, microsoft)
 
 
 Serve = Callable[..., Service]
@@ -130,19 +128,6 @@ def new_visitor() -> Iterator[NewVisitor]:
     yield new_visitor
     for visitor in visitors:
         visitor.session.close()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """The browser: one for a file, since a start takes long."""
-    path = shutil.which("chromium")
-    assert path is not None
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 OpenPage = Callable[..., Any]
