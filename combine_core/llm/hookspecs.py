@@ -9,9 +9,9 @@ In the package:
         register(MyProvider(...))             # model strings "myprovider/<model>"
 
 and in its metadata, the module that holds the function, in the entry-point group
-"combine.providers":
+"combine.llm":
 
-    [project.entry-points."combine.providers"]
+    [project.entry-points."combine.llm"]
     myprovider = "my_package.provider"
 """
 

@@ -15,7 +15,8 @@ from combine_core.llm.hookspecs import PROJECT, ProviderSettings, Unconfigured
 
 log = logging.getLogger(__name__)
 
-ENTRY_POINT_GROUP = "combine.providers"
+# The second is the name of before 0.2, which installed plugins go on using.
+ENTRY_POINT_GROUPS = ("combine.llm", "combine.providers")
 _NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 
 
@@ -124,7 +125,7 @@ def provider_registry(
 ) -> ProviderRegistry:
     """The registry of one application: the built-in providers and those of installed plugins.
 
-    `plugins` replaces the installed ones (entry-point group "combine.providers"). A plugin that
+    `plugins` replaces the installed ones (entry-point group "combine.llm"). A plugin that
     cannot be imported is logged and listed as not configured, so that it hides no other; one that
     implements a hook that does not exist stops the start.
 
@@ -139,8 +140,10 @@ def provider_registry(
     manager.add_hookspecs(hookspecs)
     manager.register(shipped, "combine_core")
     if plugins is None:
-        installed = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name)
-        broken = [each for entry in installed if (each := _load(manager, entry)) is not None]
+        points = [point for group in ENTRY_POINT_GROUPS for point in entry_points(group=group)]
+        # A plugin may name its module in both groups, for older releases.
+        installed = sorted({(point.name, point.value): point for point in points}.items())
+        broken = [each for _, point in installed if (each := _load(manager, point)) is not None]
     else:
         broken = []
         for plugin in plugins:

@@ -161,7 +161,7 @@ def test_the_doctor_names_what_slows_and_what_does_not_fit(make_database: MakeDa
     done = combine("doctor", "-c", INI, database_url=url)
     assert done.returncode == 1
     first = done.stdout.splitlines()[0]
-    assert first.startswith("failing: indexes: foreign_keys_without_index. Make the indexes")
+    assert first.startswith("failing: indexes: foreign_keys_without_index. Create the indexes")
     assert "Foreign keys without an index: lone.lone_one_fkey." in done.stdout
     assert "CREATE INDEX CONCURRENTLY ON lone (one)" in done.stdout
     # What decides readiness is well.

@@ -210,17 +210,27 @@ def installed(monkeypatch, *found):
     )
 
 
-def test_installed_plugins_are_found_by_their_entry_point(monkeypatch):
+@pytest.mark.parametrize(
+    "groups", [["combine.llm"], ["combine.providers"], ["combine.llm", "combine.providers"]]
+)
+def test_installed_plugins_are_found_by_their_entry_point(monkeypatch, groups):
     module = types.ModuleType("some_plugin")
     vars(module).update(vars(plugin_of(Echo())))
     monkeypatch.setitem(sys.modules, "some_plugin", module)
-    installed(monkeypatch, EntryPoint("echo", "some_plugin", "combine.providers"))
+    installed(monkeypatch, *(EntryPoint("echo", "some_plugin", group) for group in groups))
 
     assert provider_registry(Settings()).resolve("echo/x")
 
 
+def test_a_plugin_may_import_from_the_former_name_of_the_package():
+    from combine_core import llm, providers
+
+    assert {"Completion", "Usage", "hookimpl"} <= set(providers.__all__)
+    assert all(getattr(providers, name) is getattr(llm, name) for name in providers.__all__)
+
+
 def test_a_plugin_that_cannot_be_imported_hides_no_other(monkeypatch, caplog):
-    installed(monkeypatch, EntryPoint("broken", "no_such_module_at_all", "combine.providers"))
+    installed(monkeypatch, EntryPoint("broken", "no_such_module_at_all", "combine.llm"))
 
     made = provider_registry(Settings())
 
@@ -232,7 +242,7 @@ def test_a_plugin_that_cannot_be_imported_hides_no_other(monkeypatch, caplog):
 
 @pytest.mark.parametrize("name", ["Broken Plugin", "extract"])
 def test_a_broken_plugin_of_any_name_hides_no_other(monkeypatch, caplog, name):
-    installed(monkeypatch, EntryPoint(name, "no_such_module_at_all", "combine.providers"))
+    installed(monkeypatch, EntryPoint(name, "no_such_module_at_all", "combine.llm"))
 
     assert provider_registry(Settings()).resolve("extract")[0].name == "extract"
     assert "no_such_module_at_all" in caplog.text

@@ -1,0 +1,25 @@
+"""The public names of :mod:`combine_core.llm`, for plugins that were written before it had that name."""
+
+from combine_core.llm import (
+    Completion,
+    CompletionRequest,
+    Material,
+    Provider,
+    ProviderError,
+    ProviderSettings,
+    Unconfigured,
+    Usage,
+    hookimpl,
+)
+
+__all__ = [
+    "Completion",
+    "CompletionRequest",
+    "Material",
+    "Provider",
+    "ProviderError",
+    "ProviderSettings",
+    "Unconfigured",
+    "Usage",
+    "hookimpl",
+]
