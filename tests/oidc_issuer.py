@@ -106,6 +106,10 @@ class LyingIssuer:
         self.announces_iss = announces_iss
         # With one, of the name localhost, it speaks https.
         self.certificate = certificate
+        self._server: ThreadingHTTPServer | None = None
+        self._begin()
+
+    def _begin(self) -> None:
         self.client_id, self.client_secret = CLIENT_ID, CLIENT_SECRET
         # None: any, so that tests may choose theirs.
         self.redirect_uris: set[str] | None = None
@@ -127,7 +131,6 @@ class LyingIssuer:
         self._grants: dict[str, Grant] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._server: ThreadingHTTPServer | None = None
 
     # Its life
 
@@ -147,6 +150,12 @@ class LyingIssuer:
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         ).start()
         return self
+
+    def reset(self) -> None:
+        """Become as new, at the same address: honest, with its first key, and without any memory."""
+        self._closed.set()
+        assert not self.errors, self.errors
+        self._begin()
 
     def stop(self) -> None:
         assert self._server is not None
@@ -353,8 +362,9 @@ class LyingIssuer:
 
     def _fail(self, handler: _Handler, fault: Fault) -> None:
         handler.close_connection = True
+        closed = self._closed
         if fault.hangs:
-            while not (fault.release.wait(0.05) or self._closed.is_set()):
+            while not (fault.release.wait(0.05) or closed.is_set()):
                 pass
             return
         if fault.reset:
@@ -375,11 +385,11 @@ class LyingIssuer:
                 for byte in sent:
                     handler.wfile.write(bytes([byte]))
                     handler.wfile.flush()
-                    if self._closed.wait(0.1):
+                    if closed.wait(0.1):
                         return
             handler.wfile.write(sent)
             left = fault.size - len(content)
-            while left > 0 and not self._closed.is_set():
+            while left > 0 and not closed.is_set():
                 handler.wfile.write(b" " * min(left, 65536))
                 left -= 65536
 

@@ -11,6 +11,9 @@ import pytest
 from sqlalchemy import text
 from webtest import TestApp, TestResponse
 
+from combine_auth.openid.providers import REGISTRY_KEY, make_identity_providers
+from combine_auth.settings import AuthSettings
+from combine_core.settings import SETTINGS_KEY
 from tests.functional.auth.conftest import DEVELOPMENT, Service
 from tests.oidc_issuer import TENANT, LyingIssuer
 
@@ -70,18 +73,24 @@ class Browser:
         return page
 
 
-@pytest.fixture
-def google() -> Iterator[LyingIssuer]:
-    """A provider like Google."""
-    with LyingIssuer() as issuer:
-        yield issuer
+@pytest.fixture(scope="session")
+def _issuers() -> Iterator[dict[str, LyingIssuer]]:
+    with LyingIssuer() as google, LyingIssuer(tenant=TENANT) as microsoft:
+        yield {"google": google, "microsoft": microsoft}
 
 
 @pytest.fixture
-def microsoft() -> Iterator[LyingIssuer]:
-    """A provider like Microsoft."""
-    with LyingIssuer(tenant=TENANT) as issuer:
-        yield issuer
+def google(_issuers: dict[str, LyingIssuer]) -> Iterator[LyingIssuer]:
+    """A provider like Google, as new."""
+    yield _issuers["google"]
+    _issuers["google"].reset()
+
+
+@pytest.fixture
+def microsoft(_issuers: dict[str, LyingIssuer]) -> Iterator[LyingIssuer]:
+    """A provider like Microsoft, as new."""
+    yield _issuers["microsoft"]
+    _issuers["microsoft"].reset()
 
 
 def registration(name: str, issuer: LyingIssuer) -> dict[str, str]:
@@ -104,15 +113,7 @@ def make_service(
     made: list[Service] = []
 
     def make(more: dict[str, str] | None = None, base: dict[str, str] = DEVELOPMENT) -> Service:
-        ini = {
-            **base,
-            **registration("google", google),
-            **registration("microsoft", microsoft),
-            "combine_auth.rate_limits": "false",
-            "combine_core.database_url": database_url,
-            **(more or {}),
-        }
-        made.append(Service({key: value for key, value in ini.items() if value is not None}))
+        made.append(_make({"google": google, "microsoft": microsoft}, database_url, more, base))
         return made[-1]
 
     yield make
@@ -120,10 +121,39 @@ def make_service(
         service.engine.dispose()
 
 
+def _make(
+    issuers: dict[str, LyingIssuer],
+    database_url: str,
+    more: dict[str, str] | None = None,
+    base: dict[str, str] = DEVELOPMENT,
+) -> Service:
+    ini = {
+        **base,
+        **registration("google", issuers["google"]),
+        **registration("microsoft", issuers["microsoft"]),
+        "combine_auth.rate_limits": "false",
+        "combine_core.database_url": database_url,
+        **(more or {}),
+    }
+    return Service({key: value for key, value in ini.items() if value is not None})
+
+
+@pytest.fixture(scope="session")
+def _of_the_session(_issuers: dict[str, LyingIssuer], worker_database: str) -> Service:
+    return _make(_issuers, worker_database)
+
+
 @pytest.fixture
-def service(make_service: MakeService) -> Service:
-    """The application with both providers."""
-    return make_service()
+def service(
+    _of_the_session: Service, database_url: str, google: LyingIssuer, microsoft: LyingIssuer
+) -> Iterator[Service]:
+    """The application with both providers, of which it knows nothing yet."""
+    registry = _of_the_session.registry
+    settings = registry[SETTINGS_KEY].get(AuthSettings)
+    # All that it keeps in memory: what it has learned of the providers.
+    registry[REGISTRY_KEY] = make_identity_providers(settings, registry.settings)
+    yield _of_the_session
+    _of_the_session.engine.dispose()
 
 
 @pytest.fixture
