@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_S = 3.0
 DEAD_AFTER_S = 15.0
 SWEEP_S = 5.0
+# How often to look for jobs whose time has come; new jobs are announced by LISTEN.
+POLL_S = 5.0
 FINISHED_JOBS_KEPT_H = 72
 # How long steps in flight may take when the worker stops; then they are handed back.
 GRACE_S = 10.0
@@ -153,6 +155,7 @@ class Worker:
             queues=[QUEUE],
             name="combine",
             concurrency=self._concurrency,
+            fetch_job_polling_interval=POLL_S,
             install_signal_handlers=False,
             delete_jobs="successful",
             update_heartbeat_interval=HEARTBEAT_S,

@@ -78,6 +78,7 @@ def fitting(request: CompletionRequest) -> Completion:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "SWEEP_S", 0.1)
+    monkeypatch.setattr(worker_module, "POLL_S", 0.1)
 
 
 @pytest.fixture
