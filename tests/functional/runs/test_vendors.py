@@ -34,6 +34,7 @@ def writes(exchange: Exchange) -> None:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "SWEEP_S", 0.1)
+    monkeypatch.setattr(worker_module, "POLL_S", 0.1)
 
 
 @pytest.fixture
