@@ -29,7 +29,11 @@ Money = Numeric(14, 6)
 
 
 class RunState(StrEnum):
-    """Where a run stands. ``waiting``: for a person. ``paused``: by a limit or an operator."""
+    """The state of a run.
+
+    No code sets ``waiting`` (for a person) or ``paused`` (by a limit or an operator) yet; the
+    database's constraint allows them.
+    """
 
     RUNNING = "running"
     WAITING = "waiting"
