@@ -55,6 +55,7 @@ COPY alembic ./alembic
 # PYTHONFAULTHANDLER: a crash in a library's C code says where.
 ENV PATH=/opt/combine/bin:${PATH} \
     ALEMBIC_CONFIG=/app/production.ini \
+    COMBINE_INI=/app/production.ini \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONFAULTHANDLER=1
