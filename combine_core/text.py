@@ -1,4 +1,4 @@
-"""Which text Combine takes: what PostgreSQL can store and a person can read."""
+"""Checks texts: Combine takes what PostgreSQL can store and a person can read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_NAME = 200
 
 
 class InvalidText(ValueError):
-    """The text cannot be taken; the message says why and what to do."""
+    """The text cannot be stored. The message says why and what to do."""
 
     def __init__(self, field: str, why: str) -> None:
         super().__init__(f"{field}: {why}")
@@ -21,7 +21,7 @@ class InvalidText(ValueError):
 
 
 class TextTooLarge(InvalidText):
-    """The text has more bytes than are taken."""
+    """The text has too many bytes."""
 
 
 def clean_name(value: str, field: str = "name") -> str:

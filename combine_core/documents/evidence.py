@@ -1,4 +1,4 @@
-"""Evidence is checked mechanically: the quote stands in the source, or the statement is flagged."""
+"""Checks evidence mechanically: the quote stands in the source, or the statement is flagged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_EVIDENCE = "no_evidence"
 
 
 class SourceText:
-    """The text of a source, made ready to look quotes up in it.
+    """The text of a source, prepared for finding quotes.
 
     White space does not count in the comparison: a quote may be wrapped elsewhere than the source is.
     Everything else does, to the letter.
@@ -51,7 +51,7 @@ class SourceText:
         wanted = " ".join(quote.split())
         if not wanted:
             return None
-        # A quote of one letter stands in a million places; a thousand of them tell enough.
+        # A quote of one letter stands in a million places. A thousand of them are enough.
         starts = itertools.islice(self._occurrences(wanted), 1000)
         places = (self._place(start, len(wanted)) for start in starts)
         return min(places, key=lambda place: abs(place[0] - near_line), default=None)
@@ -86,7 +86,7 @@ class SourceText:
 
 
 def items_of(content: Any) -> Iterator[dict[str, Any]]:
-    """Every item of an answer or a document: each object with a ``text`` and a list ``evidence``."""
+    """Yield each item of an answer or a document: objects with a ``text`` and a list ``evidence``."""
     if isinstance(content, dict):
         if isinstance(content.get("text"), str) and isinstance(content.get("evidence"), list):
             yield content
@@ -99,7 +99,7 @@ def items_of(content: Any) -> Iterator[dict[str, Any]]:
 
 
 def prove(content: dict[str, Any], sources: Mapping[str, SourceText]) -> int:
-    """Replace the claimed evidence of every item of ``content`` by what is proven; in place.
+    """Replace the claimed evidence of each item of ``content`` by the proven evidence, in place.
 
     Claimed: ``{"source": label, "line_from", "line_to", "quote"}``. Proven: ``{"source_id", "line_from",
     "line_to", "quote"}`` with the lines and the letters as the source has them. What is not proven is

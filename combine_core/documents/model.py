@@ -12,16 +12,16 @@ from combine_core.database.metadata import Identified, Model
 
 
 class Document(Identified, Model):
-    """What a line writes about a set of sources. Running the line again adds a version."""
+    """The result of a line for a set of sources. Running the line again adds a version."""
 
     __tablename__ = "documents"
 
     project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     type: Mapped[str]
-    # The sources it is about, hashed: the same line on the same sources is the same document.
+    # A hash of its sources: the same line on the same sources gives the same document.
     key: Mapped[str]
     title: Mapped[str]
-    # Number of the newest version; 0 only inside the transaction that makes the document.
+    # Number of the newest version. It is 0 only inside the transaction that makes the document.
     head: Mapped[int] = mapped_column(default=0)
 
     __table_args__ = (
@@ -43,7 +43,7 @@ class DocumentVersion(Identified, Model):
     content: Mapped[dict[str, Any]] = mapped_column(deferred=True, deferred_raiseload=True)
     markdown: Mapped[str] = mapped_column(deferred=True, deferred_raiseload=True)
     sha256: Mapped[str]
-    # Items whose quote does not stand in the source, or that have none.
+    # Number of items without a quote, or whose quote does not stand in the source.
     flagged: Mapped[int]
 
     document: Mapped[Document] = relationship(lazy="raise")
@@ -55,7 +55,7 @@ class DocumentVersion(Identified, Model):
 
 
 class VersionInput(Model):
-    """One thing that a version was made from, exactly: its key and the hash of its content."""
+    """One input of a version: its key and the hash of its content."""
 
     __tablename__ = "version_inputs"
 

@@ -1,4 +1,4 @@
-"""Write document versions, list and read documents."""
+"""Writes versions of documents; lists and reads documents."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from combine_core.sources import Source
 
 @dataclass(frozen=True)
 class Origin:
-    """How a version came to be."""
+    """The run, line, step and model that a version comes from."""
 
     run_id: uuid.UUID
     line: Line
@@ -40,7 +40,7 @@ def write_version(
     sources: dict[str, Source],
     origin: Origin,
 ) -> DocumentVersion:
-    """Store ``answer`` as the newest version of the document of these sources; made if absent.
+    """Store ``answer`` as the newest version of the document of these sources. Makes it if absent.
 
     :param answer: fits the step's schema; its evidence is claimed by label
     :param sources: by label, with their texts
@@ -120,7 +120,7 @@ def _lock_document(
         )
         .on_conflict_do_nothing()
     )
-    # The lock makes version numbers follow each other when two runs end at once.
+    # The lock keeps version numbers consecutive when two runs end at the same time.
     return session.scalars(
         select(Document)
         .where(
@@ -180,7 +180,7 @@ def read_version(
 
 
 def versions_of_runs(session: Session, run_ids: Sequence[uuid.UUID]) -> Sequence[DocumentVersion]:
-    """What these runs have written, each with its document, in the order of writing."""
+    """Return the versions that these runs wrote, each with its document, oldest first."""
     return session.scalars(
         select(DocumentVersion)
         .join(DocumentVersion.document)
@@ -191,5 +191,5 @@ def versions_of_runs(session: Session, run_ids: Sequence[uuid.UUID]) -> Sequence
 
 
 def versions_of_run(session: Session, run_id: uuid.UUID) -> Sequence[DocumentVersion]:
-    """What a run has written, each with its document."""
+    """Return the versions that a run wrote, each with its document."""
     return versions_of_runs(session, [run_id])

@@ -16,7 +16,7 @@ _Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
 class InvalidLine(ValueError):
-    """The definition of a line is wrong; the message names the place."""
+    """The definition of a line is wrong. The message names the place."""
 
 
 class _Strict(BaseModel):
@@ -49,7 +49,7 @@ class WriteStep(_Strict):
 
 
 class Line(_Strict):
-    """A line: what it is called and the steps it is made of."""
+    """A line: its name, its title and its steps."""
 
     name: _Key
     title: str = Field(min_length=1, max_length=80)
@@ -90,7 +90,7 @@ class Line(_Strict):
 
     @cached_property
     def sha256(self) -> str:
-        """Tells two definitions apart, whatever their order of keys."""
+        """A hash of the definition that does not depend on the order of keys."""
         canonical = json.dumps(self.definition, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -11,7 +11,7 @@ from combine_core.database.metadata import Identified, Model
 
 
 class LineVersion(Identified, Model):
-    """A definition as it was when a run used it. Never changed, so a run can be understood later."""
+    """A definition as a run used it. It never changes, so that the run can be understood later."""
 
     __tablename__ = "line_versions"
 

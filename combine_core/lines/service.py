@@ -60,7 +60,7 @@ def find_line(name: str) -> Line:
 
 
 def store_version(session: Session, line: Line) -> uuid.UUID:
-    """The key of the stored version of ``line``; stored now if it is new."""
+    """Return the key of the stored version of ``line``. Stores a new version first."""
     find = select(LineVersion.id).where(
         LineVersion.name == line.name, LineVersion.sha256 == line.sha256
     )

@@ -1,4 +1,4 @@
-"""Projects: rooms with members."""
+"""Projects and their members."""
 
 from combine_core.projects.model import Project
 from combine_core.projects.service import (

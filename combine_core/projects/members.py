@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 
 class UnknownPerson(ValueError):
-    """There is nobody whom the asker could mean, or nobody whom they may know of."""
+    """The user does not exist, or the person who asks may not know that it exists."""
 
 
 class NoMember(LookupError):
-    """The user is no member of the project."""
+    """The user is not a member of the project."""
 
 
 class MemberAlready(ValueError):
-    """The user is a member already."""
+    """The user is already a member."""
 
 
 class LastOwner(ValueError):
-    """A project without an owner could never be given one again."""
+    """The change would leave the project without an owner, which nobody could repair."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -54,7 +54,7 @@ class RoleChange:
 
 
 def announce(request: Request, project_id: uuid.UUID, change: RoleChange) -> None:
-    """Tell the add-ons, within the transaction. Whoever changes a role in a request calls this."""
+    """Notify the add-ons, within the transaction. Every view that changes a role calls this."""
     if change.before is not change.after:
         request.registry.notify(
             RoleChanged(request, project_id, change.user_id, change.before, change.after)
@@ -64,7 +64,7 @@ def announce(request: Request, project_id: uuid.UUID, change: RoleChange) -> Non
 def list_members(
     session: Session, project_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
 ) -> Page[Membership]:
-    """The members with their users, those with the newest accounts first."""
+    """Return the members with their users, newest accounts first."""
     statement = (
         select(Membership)
         .where(Membership.project_id == project_id)
@@ -162,7 +162,7 @@ def set_role(session: Session, project_id: uuid.UUID, user_id: uuid.UUID, role: 
 def change_role(
     session: Session, project_id: uuid.UUID, user_id: uuid.UUID, role: Role
 ) -> RoleChange:
-    """Give a member another role.
+    """Change the role of a member.
 
     :raises NoMember: there is none of this id
     :raises LastOwner: nobody would be left to own the project
@@ -186,7 +186,7 @@ def change_role(
 
 
 def remove_member(session: Session, project_id: uuid.UUID, user_id: uuid.UUID) -> RoleChange:
-    """Let a member go.
+    """Remove a member.
 
     :raises NoMember: there is none of this id
     :raises LastOwner: nobody would be left to own the project

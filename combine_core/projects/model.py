@@ -8,7 +8,7 @@ from combine_core.database.metadata import Identified, Model
 
 
 class Project(Identified, Model):
-    """A room of its own: its sources, runs and documents are seen by its members only."""
+    """A project. Only its members see its sources, runs and documents."""
 
     __tablename__ = "projects"
 

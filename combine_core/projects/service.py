@@ -1,4 +1,4 @@
-"""Make, list and find projects."""
+"""Makes, lists and finds projects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_SLUG = 60
 
 
 def slugify(name: str) -> str:
-    """``name`` as a word for a URL; ``project`` where no letter of it can stand there."""
+    """Return ``name`` as a word for a URL, or ``project`` if none of its letters can be used."""
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub("[^a-z0-9]+", "-", ascii_name).strip("-")[:_MAX_SLUG].strip("-")
     return slug or "project"
@@ -61,7 +61,7 @@ def list_projects(
 
 
 def find_membership(session: Session, slug: str, user_id: uuid.UUID) -> tuple[Project, Role] | None:
-    """The project of this slug and what ``user_id`` is in it; ``None`` if no member, or no project."""
+    """Return the project and the role of ``user_id`` in it, or ``None`` if there is no such membership."""
     row = session.execute(
         select(Project, Membership.role)
         .join(Membership)

@@ -1,4 +1,4 @@
-"""Read a model's answer: JSON that fits the step's schema, or a list of what is wrong with it."""
+"""Parses a model's answer: JSON that fits the step's schema, or a list of what is wrong with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MAX_PROBLEMS = 20
 
 
 class UnusableAnswer(ValueError):
-    """The answer does not fit; ``problems`` says where, in words that a model can act on."""
+    """The answer does not fit the schema. ``problems`` tells a model what to correct."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -79,7 +79,7 @@ def _validator(schema: str) -> Any:
 
 
 def repair_prompt(prompt: str, text: str, problems: list[str]) -> str:
-    """The question again, with the answer that did not fit and what is wrong with it."""
+    """Return the prompt again, with the rejected answer and what is wrong with it."""
     faults = "\n".join(f"- {problem}" for problem in problems)
     return (
         f"{prompt}\n\n---\nYou answered:\n\n{text}\n\nThis does not fit what was asked for:\n{faults}\n\n"

@@ -1,4 +1,4 @@
-"""What a claimed step is to do: its part of the line, the sources, the answers that it builds on."""
+"""The input of a claimed step: its definition, the sources, and the answers of earlier steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from combine_core.sources import Source
 
 @dataclass(frozen=True)
 class Assignment:
-    """All that a worker needs for a step; no part of it hangs on a session.
+    """Everything a worker needs for a step. No attribute is loaded from the database later.
 
     :ivar sources: by label (S1, S2, ...), with their texts
     :ivar inputs: the answers of the steps that this one needs, by key
@@ -33,7 +33,7 @@ class Assignment:
 
     @property
     def materials(self) -> tuple[Material, ...]:
-        """The sources as a provider sees them."""
+        """The sources in the form that a provider takes."""
         return tuple(
             Material(label, str(source.id), source.name, source.text)
             for label, source in self.sources.items()
@@ -41,7 +41,7 @@ class Assignment:
 
 
 def read_assignment(session: Session, run_id: uuid.UUID, key: str) -> Assignment:
-    """What the step ``key`` of this run is to do."""
+    """Read the input of the step ``key`` of this run."""
     run = session.execute(
         select(Run.project_id, Run.model, Run.line_version_id).where(Run.id == run_id)
     ).one()

@@ -1,4 +1,4 @@
-"""Who works on a step: claim it, end it, give it back. The step's row decides.
+"""Claim a step, finish it, fail it, or give it back. The step's row decides who works on it.
 
 Every claim counts the row's ``epoch`` up, and every later change names the epoch of its claim. An attempt
 that was given up for dead and comes back late carries an older epoch: it changes nothing.
@@ -21,8 +21,8 @@ from combine_core.runs.model import Call, CallState, Run, RunState, Step, StepSt
 
 logger = logging.getLogger(__name__)
 
-# A worker that is killed reports nothing. That is nobody's fault the first times; a step that ends its
-# worker every time must not go round for ever.
+# A killed worker reports nothing. That is normal once or twice, but a step that ends its worker every time
+# must not be retried without end.
 MAX_UNREPORTED = 10
 MAX_ADOPTION_DELAY_S = 60
 _NEVER_REPORTED = (
@@ -45,7 +45,7 @@ _ORPHANS = text(
 
 @dataclass(frozen=True)
 class Claim:
-    """The right of this process to work on a step, until another claim or the end of the run."""
+    """The right of this process to work on a step, until another claim or until the run ends."""
 
     step_id: uuid.UUID
     run_id: uuid.UUID
@@ -57,7 +57,7 @@ class Claim:
 
 
 def claim_step(session: Session, step_id: uuid.UUID, job_id: int) -> Claim | None:
-    """Take the step if it is ready, or if this very job had it before and was given up for dead.
+    """Take the step if it is ready, or if this job had it before and its worker stopped responding.
 
     The claim counts as unreported until the attempt ends. After :data:`MAX_UNREPORTED` claims that never
     ended the step fails: something about it ends its worker each time.
@@ -95,7 +95,7 @@ def claim_step(session: Session, step_id: uuid.UUID, job_id: int) -> Claim | Non
     ).one_or_none()
     if claimed is None:
         return None
-    # What an earlier attempt sent and never recorded: whether it was answered is not known.
+    # An earlier attempt sent these calls and recorded no answer: it is unknown whether one came.
     session.execute(
         update(Call)
         .where(Call.step_id == step_id, Call.state == CallState.SENT)
@@ -119,7 +119,7 @@ def claim_step(session: Session, step_id: uuid.UUID, job_id: int) -> Claim | Non
 
 
 def holds(session: Session, claim: Claim) -> bool:
-    """Whether the claim is still good; locks the run, so that it stays good until the commit."""
+    """Return whether the claim is still valid. Locks the run, so that it stays valid until the commit."""
     state = session.scalar(select(Run.state).where(Run.id == claim.run_id).with_for_update())
     held = session.scalar(
         select(Step.id).where(
@@ -139,7 +139,7 @@ def finish_step(
     *,
     used_llm: bool,
 ) -> bool:
-    """Store the answer (and the document), make the next steps ready, end the run after the last.
+    """Store the answer and the document, make the next steps ready, and end the run after the last step.
 
     :returns: ``False`` if the claim is no longer good; then nothing is stored
     """
@@ -152,7 +152,7 @@ def finish_step(
             state=StepState.DONE,
             answer=answer,
             used_llm=used_llm,
-            # An earlier attempt may have left its error here.
+            # An earlier attempt may have stored its error here.
             error_code=None,
             error=None,
             ended_at=func.now(),
@@ -223,7 +223,7 @@ def fail_step(session: Session, claim: Claim, code: str, message: str) -> bool:
 
 
 def postpone_step(session: Session, claim: Claim, delay: float) -> bool:
-    """Give the step back after a failure that may pass; a worker takes it in ``delay`` seconds.
+    """Give the step back after a temporary failure. A worker takes it after ``delay`` seconds.
 
     :returns: ``False`` if the claim is no longer good
     """
@@ -243,7 +243,7 @@ def postpone_step(session: Session, claim: Claim, delay: float) -> bool:
 
 
 def retry_step(session: Session, claim: Claim, message: str, delay: float) -> bool:
-    """Give the step back after an unexpected error; a worker takes it in ``delay`` seconds.
+    """Give the step back after an unexpected error. A worker takes it after ``delay`` seconds.
 
     :param message: what happened; people see it at the step until the next attempt ends
     :returns: ``False`` if the claim is no longer good
@@ -266,9 +266,9 @@ def retry_step(session: Session, claim: Claim, message: str, delay: float) -> bo
 
 
 def report_late_end(session: Session, claim: Claim) -> None:
-    """Say that this attempt has ended although another has the step by now, or nobody needs it.
+    """Record that this attempt has ended after another one took the step, or after the run was cancelled.
 
-    So an outage of the database, in which a worker is given up for dead but goes on, does not count.
+    An outage of the database can make a working worker look dead. With this record it does not count.
     """
     session.execute(
         update(Step)
@@ -278,7 +278,7 @@ def report_late_end(session: Session, claim: Claim) -> None:
 
 
 def hand_back(session: Session, step_id: uuid.UUID, job_id: int) -> None:
-    """Give the step of this job back at once: the worker that has it is stopping."""
+    """Give the step of this job back at once, because its worker is stopping."""
     given = session.scalar(
         update(Step)
         .where(Step.id == step_id, Step.job_id == job_id, Step.state == StepState.RUNNING)
@@ -290,7 +290,7 @@ def hand_back(session: Session, step_id: uuid.UUID, job_id: int) -> None:
 
 
 def adopt_orphans(session: Session, *, limit: int = 100) -> int:
-    """Enqueue steps that nobody will come for: ready or running, and no job speaks of them.
+    """Enqueue steps that are ready or running but have no job.
 
     Jobs are lost when the database goes away at the wrong moment.
 
@@ -303,8 +303,8 @@ def adopt_orphans(session: Session, *, limit: int = 100) -> int:
             .where(Step.id == step_id)
             .values(state=StepState.READY, epoch=Step.epoch + 1)
         )
-        # The first time at once: most likely its worker was killed. What ends without a report again
-        # and again waits longer each time.
+        # The first time at once, because most likely its worker was killed. A step that repeatedly
+        # ends without a report waits longer each time.
         delay = min(2**unreported, MAX_ADOPTION_DELAY_S) if unreported > 1 else 0
         enqueue_step(session, step_id, delay=delay)
     return len(orphans)

@@ -1,4 +1,4 @@
-"""Do the work of one step: ask the provider, check the answer, store it.
+"""Executes one step: asks the provider, checks the answer, stores it.
 
 No database connection is held while a call is in flight, and a call is in the journal before it is sent.
 """
@@ -39,9 +39,9 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-# A provider that turns requests away is asked this often, over some ten minutes.
+# How often a provider that turns requests away is asked, over about ten minutes.
 MAX_FAILURES = 8
-# A request that was sent and not answered may have been paid for: it is sent once more, not eight times.
+# A request without an answer may have been paid for, so it is sent once more, not eight times.
 MAX_LOST = 1
 MAX_DELAY_S = 300.0
 # How long a paid answer is kept in memory while the database is away.
@@ -50,12 +50,12 @@ DATABASE_PATIENCE_S = 300.0
 MAX_ERRORS = 3
 FIRST_RETRY_S = 5.0
 RETRY_FACTOR = 4.0
-# For runners that no application's settings describe.
+# For runners that are made without an application's settings.
 SLOW_PROVIDER_MS = 30_000
 
 
 class ClaimLost(Exception):
-    """Another attempt has this step now, or the run was cancelled."""
+    """Another attempt took this step, or the run was cancelled."""
 
 
 class StepRunner:
@@ -80,8 +80,8 @@ class StepRunner:
         self._slow_provider_ms = slow_provider_ms
 
     def run_step(self, step_id: uuid.UUID, job_id: int) -> None:
-        """Claim the step and bring it to an end; returns at once if it is not this job's to do."""
-        # So that its log lines and its SQL say which step they belong to.
+        """Claim the step and execute it. Returns at once if this job has nothing to do."""
+        # Adds the step's id to its log lines and to its SQL.
         with working_at("worker.step", str(step_id)):
             self._run_step(step_id, job_id)
 
@@ -101,7 +101,7 @@ class StepRunner:
             self._fail(claim, "unusable", str(error))
         except Exception as error:
             if is_database_fault(error):
-                raise  # nothing can be written down; the sweep brings the step back
+                raise  # nothing can be stored now; the sweep queues the step again
             self._give_up_or_retry(claim, error)
 
     def _do(self, claim: Claim) -> None:
@@ -166,7 +166,7 @@ class StepRunner:
     def _ask(
         self, claim: Claim, provider: Provider, request: CompletionRequest, sequence: int
     ) -> tuple[str, bool]:
-        """What the provider writes, from the journal if it was asked this before."""
+        """Return the provider's answer, from the journal if the same request was answered before."""
         sha256 = journal.request_hash(provider.name, request)
         earlier = self._transact(
             lambda session: journal.find_answer(session, claim, sequence, sha256)
@@ -222,7 +222,7 @@ class StepRunner:
         self._transact(lambda session: claims.postpone_step(session, claim, delay))
 
     def _give_up_or_retry(self, claim: Claim, error: Exception) -> None:
-        """An error that nobody foresaw: most likely a bug, seldom something that passes."""
+        """Handle an error that the code does not know: most likely a bug, rarely a temporary failure."""
         attempt = claim.errors + 1
         what = f"An unexpected error ({type(error).__name__}) ended this step"
         where = f"Look for step {claim.step_id} in the log of the workers."
@@ -241,7 +241,7 @@ class StepRunner:
             message = f"{what}; it is tried again (attempt {attempt} of {MAX_ERRORS}). {where}"
             self._transact(lambda session: claims.retry_step(session, claim, message, delay))
             return
-        # The one traceback, of the error that ends the step.
+        # The only traceback: that of the error that ends the step.
         logger.error(
             "Step %s of run %s failed after %s unexpected errors",
             claim.key,
@@ -257,7 +257,7 @@ class StepRunner:
         self._transact(lambda session: claims.fail_step(session, claim, code, message))
 
     def _transact(self, work: Callable[[Session], Result]) -> Result:
-        """Run ``work`` in a transaction; while the database is away, wait and try again.
+        """Run ``work`` in a transaction. While the database is away, wait and try again.
 
         Every such piece of work may be done twice: a commit whose answer was lost is repeated.
         """
@@ -277,7 +277,7 @@ class StepRunner:
 
 
 def _place_of(error: BaseException) -> str:
-    """Where it was raised: file and line of the innermost frame of ours, as the log names it."""
+    """Return file and line of the innermost frame of our code, for the log."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "combine_" in frame.filename]
     frame = (ours or frames)[-1]

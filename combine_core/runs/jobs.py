@@ -1,4 +1,4 @@
-"""Hand steps to the workers: a job of Procrastinate, written in the caller's transaction.
+"""Queues steps for the workers, as Procrastinate jobs in the caller's transaction.
 
 A job is only a hint that a step may be ready. The step's row decides (:mod:`combine_core.runs.claim`), so
 a job that comes twice, late or for nothing does no harm.
@@ -19,12 +19,12 @@ TASK = "combine.run_step"
 
 @functools.cache
 def _deferring_app() -> procrastinate.App:
-    # Never opened: each job is written through the connection that is given with it.
+    # Never opened: each job is written through the caller's connection.
     return procrastinate.App(connector=SQLAlchemyPsycopg2Connector())
 
 
 def enqueue_step(session: Session, step_id: uuid.UUID, *, delay: float = 0) -> None:
-    """Let a worker look at this step once the caller's transaction commits, ``delay`` seconds from now."""
+    """Queue this step. A worker takes it ``delay`` seconds after the caller's transaction commits."""
     deferrer = _deferring_app().configure_task(
         TASK,
         queue=QUEUE,

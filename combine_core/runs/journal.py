@@ -1,4 +1,4 @@
-"""The journal of calls: written before a request is sent, completed before its answer is looked at."""
+"""The journal of calls: a row is written before a request is sent and completed before the answer is used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from combine_core.runs.model import Call, CallState, Run
 
 
 def request_hash(provider: str, request: CompletionRequest) -> str:
-    """Tells requests apart by what is sent, so that a paid answer is found again after a crash."""
+    """Return a hash of what is sent, by which a paid answer is found again after a crash."""
     sent = [
         provider,
         request.model,
@@ -32,7 +32,7 @@ def request_hash(provider: str, request: CompletionRequest) -> str:
 
 
 def find_answer(session: Session, claim: Claim, sequence: int, sha256: str) -> Call | None:
-    """The answer to this request of this step, if it was had before."""
+    """Return the journaled answer to this request of this step, if there is one."""
     return session.scalars(
         select(Call)
         .options(undefer(Call.response))
@@ -53,7 +53,7 @@ def open_call(
     request: CompletionRequest,
     sha256: str,
 ) -> uuid.UUID | None:
-    """Write down that the request is about to be sent; ``None`` if the claim is no longer good."""
+    """Record that the request is about to be sent. Returns ``None`` if the claim is no longer valid."""
     if not holds(session, claim):
         return None
     call_id = new_id()
@@ -94,7 +94,7 @@ def record_answer(
 def record_error(
     session: Session, call_id: uuid.UUID, run_id: uuid.UUID, error: ProviderError, seconds: float
 ) -> None:
-    """Complete the call with what went wrong; an answer that was charged but useless has its cost."""
+    """Complete the call with its error. A useless answer that was charged keeps its cost."""
     values = _answer_values(error.completion, seconds) if error.completion else {}
     values |= {
         "state": CallState.LOST if error.lost else CallState.ERROR,
@@ -120,7 +120,7 @@ def _answer_values(completion: Completion, seconds: float) -> dict[str, object]:
         "output_tokens": completion.usage.output_tokens,
         "cost": completion.cost,
         "latency_ms": round(seconds * 1000),
-        # PostgreSQL holds neither NUL nor half a surrogate pair; an answer with these is no JSON.
+        # PostgreSQL stores neither NUL nor half a surrogate pair; an answer with these is not JSON.
         "response": completion.text.replace("\0", "\ufffd").encode(errors="replace").decode(),
     }
 
@@ -134,7 +134,7 @@ def _close(
 ) -> None:
     closed = session.scalar(
         update(Call)
-        # A lost call may still be answered; one that is closed stays as it is.
+        # A lost call may still be answered. A closed call does not change.
         .where(Call.id == call_id, Call.state.in_([CallState.SENT, CallState.LOST]))
         .values(**values, ended_at=func.now())
         .returning(Call.id)

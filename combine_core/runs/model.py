@@ -24,7 +24,7 @@ from combine_core.database.metadata import Identified, Model
 from combine_core.lines import LineVersion
 from combine_core.sources import Source
 
-# US dollars with a millionth's precision; money is never a float.
+# US dollars with six decimal places. Money is never a float.
 Money = Numeric(14, 6)
 
 
@@ -44,7 +44,7 @@ class RunState(StrEnum):
 
 
 class StepState(StrEnum):
-    """``pending`` waits for other steps, ``ready`` for a worker."""
+    """The state of a step. ``pending`` waits for other steps, ``ready`` waits for a worker."""
 
     PENDING = "pending"
     READY = "ready"
@@ -60,7 +60,7 @@ SERVICE_FAULTS = ("internal", "worker_lost", "unusable")
 
 
 class CallState(StrEnum):
-    """``sent``: no answer yet. ``lost``: sent, and whether it was answered is not known."""
+    """The state of a call. ``sent``: no answer yet. ``lost``: it is unknown whether an answer came."""
 
     SENT = "sent"
     OK = "ok"
@@ -84,7 +84,7 @@ class Run(Identified, Model):
     state: Mapped[str] = mapped_column(default=RunState.RUNNING)
     # Of the calls whose price is known, in US dollars.
     cost: Mapped[Decimal] = mapped_column(Money, default=Decimal(0))
-    # Calls whose price is not known: the cost above is then a lower bound.
+    # Calls without a known price. If there are any, the cost above is a lower bound.
     unpriced_calls: Mapped[int] = mapped_column(default=0)
     error_code: Mapped[str | None]
     error: Mapped[str | None]
@@ -131,18 +131,18 @@ class Step(Identified, Model):
     title: Mapped[str]
     needs: Mapped[list[str]] = mapped_column(ARRAY(TEXT))
     state: Mapped[str]
-    # Counts the claims. A late attempt carries an older one and can change nothing.
+    # Counts the claims. A late attempt carries an older epoch and can change nothing.
     epoch: Mapped[int] = mapped_column(default=0)
-    # Attempts that a provider turned away for a reason that may pass.
+    # Attempts that failed temporarily at the provider.
     failures: Mapped[int] = mapped_column(default=0)
     # Attempts that ended with an unexpected exception.
     errors: Mapped[int] = mapped_column(default=0, server_default="0")
-    # Claims whose attempt has not ended: counted at the claim, taken back when the attempt reports.
+    # Claims whose attempt has not reported its end. Each claim adds one; each report takes one back.
     unreported: Mapped[int] = mapped_column(default=0, server_default="0")
     # Procrastinate's job of the newest claim.
     job_id: Mapped[int | None] = mapped_column(BigInteger)
     answer: Mapped[dict[str, Any] | None] = mapped_column(deferred=True, deferred_raiseload=True)
-    # Whether a language model wrote the answer; known when it is done.
+    # Whether a language model wrote the answer. Known when the step is done.
     used_llm: Mapped[bool | None]
     error_code: Mapped[str | None]
     error: Mapped[str | None]
@@ -182,7 +182,7 @@ class Call(Identified, Model):
     cache_read_tokens: Mapped[int | None]
     cache_write_tokens: Mapped[int | None]
     output_tokens: Mapped[int | None]
-    # Null: the price of this model is not known. Never counted as nothing.
+    # Null if the price of this model is unknown, which is not the same as zero.
     cost: Mapped[Decimal | None] = mapped_column(Money)
     latency_ms: Mapped[int | None]
     response: Mapped[str | None] = mapped_column(deferred=True)

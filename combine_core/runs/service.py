@@ -1,4 +1,4 @@
-"""Start runs, cancel them, list and read them."""
+"""Starts, cancels, lists and reads runs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from combine_core.runs.jobs import enqueue_step
 from combine_core.runs.model import Run, RunSource, RunState, Step, StepState
 from combine_core.sources import Source
 
-# Beyond this many runs that have not ended, a new one is refused rather than queued for hours.
+# With this many unfinished runs, a new run is refused instead of waiting for hours.
 MAX_LIVE_RUNS = 1000
 
 
 class InvalidRun(ValueError):
-    """A run that cannot be started as asked for; ``field`` names what is wrong."""
+    """The run cannot be started as requested. ``field`` names what is wrong."""
 
     def __init__(self, field: str, why: str) -> None:
         super().__init__(why)
@@ -28,7 +28,7 @@ class InvalidRun(ValueError):
 
 
 class QueueFull(Exception):
-    """Too many runs have not ended."""
+    """Too many runs are unfinished."""
 
 
 def start_run(
@@ -108,7 +108,7 @@ def _refuse_when_full(session: Session) -> None:
 
 
 def cancel_run(session: Session, run_id: uuid.UUID) -> bool:
-    """End a run that has not ended. Calls in flight are not waited for; their answers are dropped.
+    """Cancel an unfinished run. It does not wait for calls in flight; their answers are dropped.
 
     :returns: whether there was something to cancel
     """

@@ -1,4 +1,4 @@
-"""The worker: Procrastinate brings jobs, threads do the steps, a sweep finds what was lost."""
+"""The worker: Procrastinate brings jobs, threads execute steps, a sweep finds lost steps."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from combine_core.settings.core import CoreSettings
 
 logger = logging.getLogger(__name__)
 
-# A worker that has not been heard of for this long is given up for dead; its steps go to others. A wrong
-# verdict costs a call paid twice, never a wrong document: the step's epoch shuts the late attempt out.
+# A worker without a heartbeat for this long counts as dead, and other workers take its steps. If it was
+# alive, a call may be paid twice, but no document is wrong: the epoch excludes the late attempt.
 HEARTBEAT_S = 3.0
 DEAD_AFTER_S = 15.0
 SWEEP_S = 5.0
 # How often to look for jobs whose time has come; new jobs are announced by LISTEN.
 POLL_S = 5.0
 FINISHED_JOBS_KEPT_H = 72
-# How long steps in flight may take when the worker stops; then they are handed back.
+# How long steps in flight may take when the worker stops. Then they are handed back.
 GRACE_S = 10.0
-# And the queue's own last words to the database, after that.
+# How long the queue's own shutdown may take after that.
 CLOSING_S = 2.0
 MAX_RESTART_DELAY_S = 5.0
-# Connections of the worker's own pool: listening, fetching and ending jobs, heartbeats.
+# Connections of the queue: to listen, to fetch and end jobs, and for heartbeats.
 POOL_SIZE = 4
-# Of the steps: each needs one for moments only; eight serve two hundred threads.
+# Connections of the steps. A step needs one only for moments, so eight serve two hundred threads.
 STEPS_POOL_SIZE = 8
 STEPS_OVERFLOW = 2
 
@@ -82,11 +82,11 @@ class Worker:
         self._main: asyncio.Task[None] | None = None
 
     def run(self) -> None:
-        """Work until :meth:`stop`; outlives any outage of the database."""
+        """Work until :meth:`stop`. An outage of the database does not end it."""
         asyncio.run(self._run())
 
     def start(self) -> threading.Thread:
-        """Work on a thread of its own, beside a web server or a command."""
+        """Work on a separate thread, beside a web server or a command."""
         thread = threading.Thread(target=self.run, name="combine-worker", daemon=True)
         thread.start()
         return thread
@@ -114,14 +114,14 @@ class Worker:
 
     async def _serve_for_ever(self) -> None:
         delay = 0.2
-        # Not "for ever": a library may swallow the cancellation (see _cancelled).
+        # Check the flag each time: a library may swallow the cancellation (see _cancelled).
         while not self._stopping.is_set():
             try:
                 await self._serve()
                 logger.warning("The worker ended by itself; starting it again")
                 delay = 0.2
             except _AWAY as error:
-                # The class alone: a driver's text can hold the connection string.
+                # Only the class: a driver's message can contain the connection string.
                 logger.warning(
                     "The worker lost the database (%s); again in %.1f s",
                     type(error).__name__,
@@ -145,8 +145,8 @@ class Worker:
             if not self._stopping.is_set():
                 await self._work_and_sweep(app)
         finally:
-            # Also when the opening was cancelled: the tasks of a pool that nobody closes outlive
-            # their cancellation, and the process would wait for them for ever.
+            # Also when the opening was cancelled: the tasks of an unclosed pool survive their
+            # cancellation, and the process would never end.
             await app.close_async()
 
     async def _work_and_sweep(self, app: procrastinate.App) -> None:
@@ -165,7 +165,7 @@ class Worker:
         work = asyncio.create_task(queue_worker.run())  # type: ignore[no-untyped-call]
         sweep = asyncio.create_task(self._sweep_for_ever(app))
         try:
-            # Whichever ends first, ends both: each ends only by an error or by stop().
+            # The first one to end stops the other. Each ends only by an error or by stop().
             await asyncio.wait({work, sweep}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             queue_worker.stop()  # type: ignore[no-untyped-call]
@@ -185,12 +185,12 @@ class Worker:
                 lambda: self._runner.run_step(uuid.UUID(step_id), job_id), name=f"step-{step_id}"
             )
         except asyncio.CancelledError:
-            # Stopped with the step in flight: it stays noted, and is handed back at the end.
+            # Stopped with the step in flight: it stays in _in_flight and is handed back at the end.
             raise
         except Exception as error:
             self._in_flight.pop(job_id, None)
-            # The job ends all the same: Procrastinate would only add a traceback of its own. The sweep
-            # finds the step, and the claims of it are counted.
+            # End the job without an error, because Procrastinate would log another traceback. The
+            # sweep finds the step, and its claims are counted.
             logger.warning(
                 "Step %s could not be brought to an end (%s); it is queued again",
                 step_id,
@@ -241,14 +241,14 @@ class Worker:
 
 
 def connections_of_worker(concurrency: int) -> int:
-    """How many database connections a worker may hold at once."""
+    """Return the largest number of database connections that a worker holds at once."""
     return min(concurrency, STEPS_POOL_SIZE) + STEPS_OVERFLOW + POOL_SIZE
 
 
 def make_worker(
     settings: CoreSettings, providers: ProviderRegistry, *, grace: float = GRACE_S
 ) -> Worker:
-    """The worker that the settings describe, with database connections of its own."""
+    """Make the worker that the settings describe, with its own database connections."""
     concurrency = settings.worker_concurrency
     engine = make_engine(
         settings.sqlalchemy_url,
@@ -270,14 +270,14 @@ def make_worker(
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
-    """Cancel it until it has ended: before Python 3.12, what waits with a timeout may swallow that."""
+    """Cancel the task until it has ended. Before Python 3.12, a wait with a timeout may swallow it."""
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=0.5)
 
 
 async def _in_daemon_thread(work: Callable[[], None], *, name: str) -> None:
-    """Run ``work`` on a thread that does not hold the process when it exits.
+    """Run ``work`` on a thread that does not keep the process alive.
 
     An executor's threads would: the interpreter joins them, however long a provider takes to answer.
     And when the worker is stopped at exit, executors take no more work.

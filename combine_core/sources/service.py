@@ -1,4 +1,4 @@
-"""Take sources in, list them, read them."""
+"""Stores, lists and reads sources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MEDIA_TYPES = {".md": "text/markdown", ".markdown": "text/markdown", ".txt": "t
 
 
 class UnsupportedFile(ValueError):
-    """Not a kind of file that can be read as text."""
+    """The file is not of a kind that can be read as text."""
 
 
 def decode_upload(filename: str, data: bytes) -> str:
@@ -87,7 +87,7 @@ def read_source(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -
 def read_sources(
     session: Session, project_id: uuid.UUID, source_ids: Sequence[uuid.UUID]
 ) -> list[Source]:
-    """Those of ``source_ids`` that are sources of this project, with texts, in the order given."""
+    """Return the sources of this project among ``source_ids``, with texts, in the given order."""
     found = {
         source.id: source
         for source in session.scalars(

@@ -1,4 +1,4 @@
-"""What others may want to know of, as Pyramid events: ``config.add_subscriber(note, RoleChanged)``."""
+"""Pyramid events for add-ons: ``config.add_subscriber(note, RoleChanged)``."""
 
 from __future__ import annotations
 

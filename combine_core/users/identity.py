@@ -1,4 +1,4 @@
-"""Who is asking."""
+"""The identity of the user who sends a request."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from combine_core.users.permission import Role
 
 
 class User(Identified, Model):
-    """A person (or a service account). How they prove who they are is not this table's matter."""
+    """A person or a service account. Other tables store how they sign in."""
 
     __tablename__ = "users"
 

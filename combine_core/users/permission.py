@@ -1,4 +1,4 @@
-"""What may be done, and which role may do it."""
+"""Permissions, and the roles that have them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Permission(StrEnum):
-    """Named ``things:verb``, in the alphabet's order."""
+    """Permissions, named ``things:verb`` and sorted by name."""
 
     DOCUMENTS_READ = "documents:read"
     DOCUMENTS_REVIEW = "documents:review"
@@ -22,7 +22,7 @@ class Permission(StrEnum):
 
 
 class Role(StrEnum):
-    """What a member is in a project; each may do what the one before it may."""
+    """The role of a member in a project. Each role includes the permissions of the one before it."""
 
     VIEWER = "viewer"
     WRITER = "writer"

@@ -1,4 +1,4 @@
-"""Find people, make them."""
+"""Finds and makes users."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EMAIL = re.compile(
 
 
 class InvalidEmail(ValueError):
-    """The text is no e-mail address."""
+    """The text is not an e-mail address."""
 
 
 def clean_email(text: str) -> str:
@@ -34,7 +34,7 @@ def clean_email(text: str) -> str:
 
 
 def find_user(session: Session, email: str) -> User | None:
-    """The user of this address, in whatever case it is written."""
+    """Return the user of this address, ignoring case."""
     if "\0" in email:
         return None
     return session.scalars(select(User).where(func.lower(User.email) == email.lower())).first()
