@@ -3,9 +3,12 @@
 ::
 
     probe [URL]          query a running service, as Docker and Kubernetes do
-    doctor -c INI        run all checks of an application once, without a server
+    doctor [-c INI]      run all checks of an application once, without a server
     maintenance on|off|show
     list [-c INI]        checks, kinds, settings
+
+Without ``-c`` they use ``COMBINE_INI``, else ``development.ini`` in the folder (unless ``ENVIRONMENT`` is
+``production`` or ``staging``), else ``production.ini``, and report their choice on stderr.
 
 The exit status is 0 or 1 (Docker reserves 2). The output is plain text of at most 4,096 bytes, the
 amount that Docker keeps of a probe's output. Its first line states cause and remedy.

@@ -1,8 +1,10 @@
-"""Loads the application of an ini file for a command."""
+"""Finds the ini file of the service, and loads its application for a command."""
 
+import argparse
 import logging
 import os
 import re
+import sys
 from configparser import Error as IniError
 from configparser import RawConfigParser
 from contextlib import suppress
@@ -16,7 +18,48 @@ from combine_health.engine.execute import describe
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.registry import HealthRegistry, IHealthRegistry
 
+VARIABLE = "COMBINE_INI"
+DEVELOPMENT, PRODUCTION = "development.ini", "production.ini"
+_DEPLOYED = frozenset({"production", "staging"})  # values of ENVIRONMENT
+
 _SECRET = re.compile(r"(?i)secret|password|passwd|token|api[_-]?key|credential|url$|dsn$")
+
+
+def add_ini_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-c",
+        "--config",
+        metavar="INI",
+        help=f"the ini file of the service (default: ${VARIABLE}, else {DEVELOPMENT} in this folder"
+        f" unless ENVIRONMENT is production or staging, else {PRODUCTION})",
+    )
+
+
+def chosen_ini(given: str | None) -> str | None:
+    """Return the ini file to use; ``None`` if none is named and none is in the folder.
+
+    Reports a choice that the command line does not make on stderr: stdout belongs to the answer.
+    """
+    if given:
+        return given
+    deployed = os.environ.get("ENVIRONMENT", "").strip().lower() in _DEPLOYED
+    candidates = [PRODUCTION] if deployed else [DEVELOPMENT, PRODUCTION]
+    found = (name for name in candidates if Path(name).is_file())
+    chosen = os.environ.get(VARIABLE) or next(found, None)
+    if chosen:
+        sys.stderr.write(f"Using {chosen}\n")
+    return chosen
+
+
+def required_ini(given: str | None) -> str:
+    """Return the ini file to use. Raises `InputError` if there is none."""
+    chosen = chosen_ini(given)
+    if chosen is None:
+        raise InputError(
+            f"there is no ini file here: name the one of the service with -c or ${VARIABLE}, or run"
+            f" the command in the folder of {PRODUCTION}"
+        )
+    return chosen
 
 
 def read_ini(ini: str) -> dict[str, Any]:

@@ -7,22 +7,18 @@ they pass.
 
 import argparse
 import json
-import os
 from collections.abc import Iterator, Mapping
 
-from combine_health.cli.application import application
-from combine_health.cli.result import CommandResult, InputError, sentence
+from combine_health.cli.application import add_ini_argument, application, required_ini
+from combine_health.cli.result import CommandResult, sentence
 from combine_health.engine.check import CheckKind, Status
 from combine_health.engine.state import Reading
 
 HELP = "run all checks of an application once, without a server (exit 0 or 1)"
-VARIABLE = "COMBINE_INI"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-c", "--config", metavar="INI", help=f"the ini file of the service (default: ${VARIABLE})"
-    )
+    add_ini_argument(parser)
     parser.add_argument(
         "--ready",
         action="store_true",
@@ -30,16 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def ini_of(arguments: argparse.Namespace) -> str:
-    """Return the ini file to use. Raises `InputError` if none is given."""
-    ini: str = arguments.config or os.environ.get(VARIABLE, "")
-    if not ini:
-        raise InputError(f"name the ini file of the service: -c production.ini, or ${VARIABLE}")
-    return ini
-
-
 def run(arguments: argparse.Namespace) -> CommandResult:
-    health = application(ini_of(arguments))
+    health = application(required_ini(arguments.config))
     kinds = [kind for kind in CheckKind if kind is not CheckKind.INFO or not arguments.ready]
     health.runner.refresh(kinds)
     found = [health.runner.reading(n) for n, check in health.checks.items() if check.kind in kinds]

@@ -1,14 +1,12 @@
 """List the checks and settings of an application, or those that the installation offers."""
 
 import argparse
-import os
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
 from combine_health.checks import BUILT_IN
-from combine_health.cli.application import application, read_ini
-from combine_health.cli.doctor import VARIABLE
+from combine_health.cli.application import add_ini_argument, application, chosen_ini, read_ini
 from combine_health.cli.result import CommandResult
 from combine_health.engine.check import Check
 from combine_health.engine.plugins import GROUP
@@ -20,14 +18,12 @@ HELP = "checks, kinds, settings"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-c", "--config", metavar="INI", help=f"the ini file of the service (default: ${VARIABLE})"
-    )
+    add_ini_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> CommandResult:
-    ini = arguments.config or os.environ.get(VARIABLE, "")
-    if not ini:
+    ini = chosen_ini(arguments.config)
+    if ini is None:
         return _installation()
     health = application(ini)
     checks = [*health.checks.values(), *health.disabled.values()]

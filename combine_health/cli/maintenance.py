@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from combine_health.cli.application import read_ini
+from combine_health.cli.application import add_ini_argument, chosen_ini, read_ini
 from combine_health.cli.result import CommandResult, InputError
 from combine_health.engine import maintenance
 from combine_health.engine.maintenance import Maintenance, MaintenanceFileError
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", help="why, for those who look at the status")
     parser.add_argument("--for", dest="duration", metavar="30m", help="how long: 90s, 30m, 2h, 1d")
     parser.add_argument("--owner", help="who to ask (default: the user who calls)")
-    parser.add_argument("-c", "--config", metavar="INI", help="the ini file of the service")
+    add_ini_argument(parser)
     parser.add_argument("--file", help="the maintenance file, if it is not what the settings say")
 
 
@@ -67,8 +67,11 @@ def duration(text: str) -> timedelta:
 def _path(arguments: argparse.Namespace) -> Path:
     if arguments.file:
         return Path(arguments.file).absolute()
-    ini: Mapping[str, Any] = read_ini(arguments.config) if arguments.config else {}
-    (row,) = (row for row in resolve(ini) if row.declared.name == "combine_health.maintenance_file")
+    ini = chosen_ini(arguments.config)
+    settings: Mapping[str, Any] = {} if ini is None else read_ini(ini)
+    (row,) = (
+        row for row in resolve(settings) if row.declared.name == "combine_health.maintenance_file"
+    )
     if row.problem:
         raise InputError(row.problem)
     return row.value or maintenance.default_file()

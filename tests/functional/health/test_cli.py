@@ -43,6 +43,8 @@ def serving(app):
 def _no_settings_of_the_machine(monkeypatch, tmp_path):
     for name in [name for name in os.environ if name.startswith("COMBINE_")]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv("ENVIRONMENT", raising=False)
+    monkeypatch.chdir(tmp_path)  # the repository has ini files
     monkeypatch.setenv("COMBINE_HEALTH_MAINTENANCE_FILE", str(tmp_path / "maintenance.json"))
 
 
@@ -359,10 +361,51 @@ def test_doctor_fails_where_an_informing_check_does(run, ini):
     assert run("doctor", "-c", ini(up="yes", configured="degraded"))[0] == 0
 
 
-def test_doctor_takes_the_ini_from_the_environment(run, ini, monkeypatch):
-    monkeypatch.setenv("COMBINE_INI", str(ini(up="no", **OFFLINE)))
-    assert run("doctor")[0] == 1
-    assert run("list")[1][0] == "4 checks"
+@pytest.mark.parametrize(
+    ("environ", "files", "chosen"),
+    [
+        ({"COMBINE_INI": "mine.ini"}, ["mine.ini", "development.ini"], "mine.ini"),
+        ({}, ["development.ini", "production.ini"], "development.ini"),
+        ({}, ["production.ini"], "production.ini"),
+        ({"ENVIRONMENT": "test"}, ["development.ini", "production.ini"], "development.ini"),
+        ({"ENVIRONMENT": "Production "}, ["development.ini", "production.ini"], "production.ini"),
+        ({"ENVIRONMENT": "staging"}, ["development.ini", "production.ini"], "production.ini"),
+        ({"ENVIRONMENT": "staging"}, ["development.ini"], None),
+        ({}, [], None),
+    ],
+)
+def test_the_ini_that_is_used_without_an_option(
+    ini, tmp_path, monkeypatch, capsys, environ, files, chosen
+):
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    for name in files:
+        file = tmp_path / f"{Path(name).stem}.json"
+        settings = {"combine_health.maintenance_file": file, "combine_health.disabled": "slow"}
+        ini(up="no", **OFFLINE, **settings).rename(tmp_path / name)
+    monkeypatch.delenv("COMBINE_HEALTH_MAINTENANCE_FILE")
+    said = f"Using {chosen}\n" if chosen else ""
+
+    assert main(["doctor"]) == 1
+    out, err = capsys.readouterr()
+    assert err == said
+    first = "failing: database" if chosen else "there is no ini file here: name the one"
+    assert out.startswith(first)
+
+    assert main(["list"]) == 0
+    out, err = capsys.readouterr()
+    assert err == said
+    assert out.startswith("4 checks" if chosen else "built-in checks")
+
+    assert main(["maintenance", "show"]) == 0
+    out, err = capsys.readouterr()
+    assert err == said
+    assert (f"{Path(chosen).stem}.json" if chosen else "combine-health-maintenance.json") in out
+
+
+def test_an_option_wins_and_needs_no_report(run, ini, monkeypatch):
+    monkeypatch.setenv("COMBINE_INI", "nowhere.ini")
+    assert run("list", "-c", ini(up="no", **OFFLINE))[1][0] == "4 checks"
 
 
 def test_doctor_names_every_setting_that_is_wrong(run, ini):
