@@ -48,6 +48,9 @@ check: $(VENV)/.installed-test ## formatting, lint, types, import rules, depende
 	@$(BIN)/openapi-spec-validator combine_core/api/openapi.yaml
 	@$(BIN)/python -m pytest -n $(JOBS) -m "not soak" -q --cov --cov-report=term:skip-covered $(FAST)
 
+docs/run-states.md: combine_core/runs/transitions.py $(VENV)/.installed-test
+	@$(BIN)/python -c 'from combine_core.runs.transitions import document; print(document(), end="")' > $@
+
 .PHONY: node-modules
 node-modules: ## install what some tests run with Node; without it they say so and skip
 	@for folder in $(dir $(wildcard tests/*/package-lock.json)); do \

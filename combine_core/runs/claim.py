@@ -11,13 +11,14 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, text, update
+from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from combine_core.documents import Origin, write_version
 from combine_core.runs.assignment import Assignment
 from combine_core.runs.jobs import enqueue_step
 from combine_core.runs.model import Call, CallState, Run, RunState, Step, StepState
+from combine_core.runs.transitions import CallEvent, RunEvent, StepEvent, change
 
 logger = logging.getLogger(__name__)
 
@@ -65,18 +66,12 @@ def claim_step(session: Session, step_id: uuid.UUID, job_id: int) -> Claim | Non
     :returns: ``None`` when there is nothing to do for this job
     """
     claimed = session.execute(
-        update(Step)
-        .where(
+        change(
+            StepEvent.CLAIM,
             Step.id == step_id,
-            or_(
-                Step.state == StepState.READY,
-                and_(Step.state == StepState.RUNNING, Step.job_id == job_id),
-            ),
+            or_(Step.state == StepState.READY, Step.job_id == job_id),
             Step.run_id == Run.id,
             Run.state == RunState.RUNNING,
-        )
-        .values(
-            state=StepState.RUNNING,
             epoch=Step.epoch + 1,
             unreported=Step.unreported + 1,
             job_id=job_id,
@@ -96,11 +91,7 @@ def claim_step(session: Session, step_id: uuid.UUID, job_id: int) -> Claim | Non
     if claimed is None:
         return None
     # An earlier attempt sent these calls and recorded no answer: it is unknown whether one came.
-    session.execute(
-        update(Call)
-        .where(Call.step_id == step_id, Call.state == CallState.SENT)
-        .values(state=CallState.LOST, ended_at=func.now())
-    )
+    session.execute(change(CallEvent.LOSE, Call.step_id == step_id, Call.state == CallState.SENT))
     claim = Claim(
         step_id,
         claimed.run_id,
@@ -131,6 +122,14 @@ def holds(session: Session, claim: Claim) -> bool:
     return state == RunState.RUNNING and held is not None
 
 
+def _change_held(session: Session, claim: Claim, event: StepEvent, **values: Any) -> bool:
+    """Make the transition if the claim is still valid, and return whether it was."""
+    if not holds(session, claim):
+        return False
+    at_claim = (Step.id == claim.step_id, Step.epoch == claim.epoch)
+    return session.scalar(change(event, *at_claim, **values).returning(Step.id)) is not None
+
+
 def finish_step(
     session: Session,
     claim: Claim,
@@ -141,23 +140,13 @@ def finish_step(
 ) -> bool:
     """Store the answer and the document, make the next steps ready, and end the run after the last step.
 
-    :returns: ``False`` if the claim is no longer good; then nothing is stored
+    :returns: ``False`` if the claim is no longer valid; then nothing is stored
     """
-    if not holds(session, claim):
+    # An earlier attempt may have stored its error.
+    without_error = {"error_code": None, "error": None}
+    values = {"answer": answer, "used_llm": used_llm, **without_error}
+    if not _change_held(session, claim, StepEvent.FINISH, **values):
         return False
-    session.execute(
-        update(Step)
-        .where(Step.id == claim.step_id)
-        .values(
-            state=StepState.DONE,
-            answer=answer,
-            used_llm=used_llm,
-            # An earlier attempt may have stored its error here.
-            error_code=None,
-            error=None,
-            ended_at=func.now(),
-        )
-    )
     if assignment.step.document is not None:
         used_before = session.scalar(
             select(func.bool_or(Step.used_llm)).where(Step.run_id == claim.run_id)
@@ -176,18 +165,13 @@ def finish_step(
                 used_llm=bool(used_before),
             ),
         )
-    steps = list(session.scalars(select(Step).where(Step.run_id == claim.run_id)))
-    done = {step.key for step in steps if step.state == StepState.DONE}
-    for step in steps:
-        if step.state == StepState.PENDING and done.issuperset(step.needs):
-            step.state = StepState.READY
-            enqueue_step(session, step.id)
-    if len(done) == len(steps):
-        session.execute(
-            update(Run)
-            .where(Run.id == claim.run_id)
-            .values(state=RunState.SUCCEEDED, ended_at=func.now())
-        )
+    of_this_run = Step.run_id == claim.run_id
+    done = session.scalars(select(Step.key).where(of_this_run, Step.state == StepState.DONE)).all()
+    unblock = change(StepEvent.UNBLOCK, of_this_run, Step.needs.contained_by(done))
+    for step_id in session.scalars(unblock.returning(Step.id)).all():
+        enqueue_step(session, step_id)
+    if len(done) == session.scalar(select(func.count()).where(of_this_run)):
+        session.execute(change(RunEvent.SUCCEED, Run.id == claim.run_id))
     return True
 
 
@@ -195,72 +179,30 @@ def fail_step(session: Session, claim: Claim, code: str, message: str) -> bool:
     """End the step and with it the run.
 
     :param message: what happened and what to do; is shown to people
-    :returns: ``False`` if the claim is no longer good
+    :returns: ``False`` if the claim is no longer valid
     """
-    if not holds(session, claim):
+    if not _change_held(session, claim, StepEvent.FAIL, error_code=code, error=message):
         return False
-    session.execute(
-        update(Step)
-        .where(Step.id == claim.step_id)
-        .values(state=StepState.FAILED, error_code=code, error=message, ended_at=func.now())
-    )
-    session.execute(
-        update(Step)
-        .where(Step.run_id == claim.run_id, Step.state.in_([StepState.PENDING, StepState.READY]))
-        .values(state=StepState.CANCELLED, ended_at=func.now())
-    )
-    session.execute(
-        update(Run)
-        .where(Run.id == claim.run_id)
-        .values(
-            state=RunState.FAILED,
-            error_code=code,
-            error=f"{claim.title}: {message}",
-            ended_at=func.now(),
-        )
-    )
+    session.execute(change(StepEvent.SKIP, Step.run_id == claim.run_id))
+    error = f"{claim.title}: {message}"
+    session.execute(change(RunEvent.FAIL, Run.id == claim.run_id, error_code=code, error=error))
     return True
 
 
-def postpone_step(session: Session, claim: Claim, delay: float) -> bool:
-    """Give the step back after a temporary failure. A worker takes it after ``delay`` seconds.
+def retry_step(session: Session, claim: Claim, delay: float, *, error: str | None = None) -> bool:
+    """Give the step back after a failed attempt. A worker takes it after ``delay`` seconds.
 
-    :returns: ``False`` if the claim is no longer good
+    :param error: what happened, if it was unexpected: people see it at the step until the next attempt
+        ends. Without it, the provider failed in a way that may pass.
+    :returns: ``False`` if the claim is no longer valid
     """
-    if not holds(session, claim):
+    if error is None:
+        values: dict[str, Any] = {"failures": Step.failures + 1}
+    else:
+        values = {"errors": Step.errors + 1, "error_code": "internal", "error": error}
+    reported = Step.unreported - 1
+    if not _change_held(session, claim, StepEvent.RETRY, unreported=reported, **values):
         return False
-    session.execute(
-        update(Step)
-        .where(Step.id == claim.step_id)
-        .values(
-            state=StepState.READY,
-            failures=Step.failures + 1,
-            unreported=Step.unreported - 1,
-        )
-    )
-    enqueue_step(session, claim.step_id, delay=delay)
-    return True
-
-
-def retry_step(session: Session, claim: Claim, message: str, delay: float) -> bool:
-    """Give the step back after an unexpected error. A worker takes it after ``delay`` seconds.
-
-    :param message: what happened; people see it at the step until the next attempt ends
-    :returns: ``False`` if the claim is no longer good
-    """
-    if not holds(session, claim):
-        return False
-    session.execute(
-        update(Step)
-        .where(Step.id == claim.step_id)
-        .values(
-            state=StepState.READY,
-            errors=Step.errors + 1,
-            unreported=Step.unreported - 1,
-            error_code="internal",
-            error=message,
-        )
-    )
     enqueue_step(session, claim.step_id, delay=delay)
     return True
 
@@ -280,10 +222,13 @@ def report_late_end(session: Session, claim: Claim) -> None:
 def hand_back(session: Session, step_id: uuid.UUID, job_id: int) -> None:
     """Give the step of this job back at once, because its worker is stopping."""
     given = session.scalar(
-        update(Step)
-        .where(Step.id == step_id, Step.job_id == job_id, Step.state == StepState.RUNNING)
-        .values(state=StepState.READY, epoch=Step.epoch + 1, unreported=Step.unreported - 1)
-        .returning(Step.id)
+        change(
+            StepEvent.HAND_BACK,
+            Step.id == step_id,
+            Step.job_id == job_id,
+            epoch=Step.epoch + 1,
+            unreported=Step.unreported - 1,
+        ).returning(Step.id)
     )
     if given is not None:
         enqueue_step(session, step_id)
@@ -298,11 +243,7 @@ def adopt_orphans(session: Session, *, limit: int = 100) -> int:
     """
     orphans = session.execute(_ORPHANS, {"limit": limit}).all()
     for step_id, unreported in orphans:
-        session.execute(
-            update(Step)
-            .where(Step.id == step_id)
-            .values(state=StepState.READY, epoch=Step.epoch + 1)
-        )
+        session.execute(change(StepEvent.ADOPT, Step.id == step_id, epoch=Step.epoch + 1))
         # The first time at once, because most likely its worker was killed. A step that repeatedly
         # ends without a report waits longer each time.
         delay = min(2**unreported, MAX_ADOPTION_DELAY_S) if unreported > 1 else 0

@@ -219,7 +219,7 @@ class StepRunner:
         logger.warning(
             "Step %s of run %s: %s; again in %.0f s", claim.key, claim.run_id, error, delay
         )
-        self._transact(lambda session: claims.postpone_step(session, claim, delay))
+        self._transact(lambda session: claims.retry_step(session, claim, delay))
 
     def _give_up_or_retry(self, claim: Claim, error: Exception) -> None:
         """Handle an error that the code does not know: most likely a bug, rarely a temporary failure."""
@@ -239,7 +239,7 @@ class StepRunner:
                 delay,
             )
             message = f"{what}; it is tried again (attempt {attempt} of {MAX_ERRORS}). {where}"
-            self._transact(lambda session: claims.retry_step(session, claim, message, delay))
+            self._transact(lambda session: claims.retry_step(session, claim, delay, error=message))
             return
         # The only traceback: that of the error that ends the step.
         logger.error(

@@ -7,13 +7,14 @@ import json
 import uuid
 from decimal import Decimal
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, undefer
 
 from combine_core.database.metadata import new_id
 from combine_core.llm import Completion, CompletionRequest, ProviderError
 from combine_core.runs.claim import Claim, holds
 from combine_core.runs.model import Call, CallState, Run
+from combine_core.runs.transitions import CallEvent, change
 
 
 def request_hash(provider: str, request: CompletionRequest) -> str:
@@ -87,8 +88,8 @@ def record_answer(
 
     An answer that comes when nobody waits for it any more is recorded all the same: it was paid.
     """
-    values = _answer_values(completion, seconds) | {"state": CallState.OK}
-    _close(session, call_id, run_id, values, completion)
+    values = _answer_values(completion, seconds)
+    _close(session, call_id, run_id, CallEvent.ANSWER, values, completion)
 
 
 def record_error(
@@ -97,7 +98,6 @@ def record_error(
     """Complete the call with its error. A useless answer that was charged keeps its cost."""
     values = _answer_values(error.completion, seconds) if error.completion else {}
     values |= {
-        "state": CallState.LOST if error.lost else CallState.ERROR,
         "http_status": error.http_status,
         "provider_request_id": error.provider_request_id,
         "stop_reason": error.stop_reason,
@@ -105,7 +105,8 @@ def record_error(
         "error": error.message,
         "latency_ms": round(seconds * 1000),
     }
-    _close(session, call_id, run_id, values, error.completion)
+    event = CallEvent.LOSE if error.lost else CallEvent.FAIL
+    _close(session, call_id, run_id, event, values, error.completion)
 
 
 def _answer_values(completion: Completion, seconds: float) -> dict[str, object]:
@@ -129,16 +130,11 @@ def _close(
     session: Session,
     call_id: uuid.UUID,
     run_id: uuid.UUID,
+    event: CallEvent,
     values: dict[str, object],
     completion: Completion | None,
 ) -> None:
-    closed = session.scalar(
-        update(Call)
-        # A lost call may still be answered. A closed call does not change.
-        .where(Call.id == call_id, Call.state.in_([CallState.SENT, CallState.LOST]))
-        .values(**values, ended_at=func.now())
-        .returning(Call.id)
-    )
+    closed = session.scalar(change(event, Call.id == call_id, **values).returning(Call.id))
     if closed is None or completion is None:
         return
     unpriced = completion.cost is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, contains_eager, selectinload
 
 from combine_core.database import Page, paginate
@@ -13,6 +13,7 @@ from combine_core.lines import find_line, store_version
 from combine_core.llm import ProviderRegistry
 from combine_core.runs.jobs import enqueue_step
 from combine_core.runs.model import Run, RunSource, RunState, Step, StepState
+from combine_core.runs.transitions import RunEvent, StepEvent, change
 from combine_core.sources import Source
 
 # With this many unfinished runs, a new run is refused instead of waiting for hours.
@@ -112,25 +113,10 @@ def cancel_run(session: Session, run_id: uuid.UUID) -> bool:
 
     :returns: whether there was something to cancel
     """
-    cancelled = session.scalar(
-        update(Run)
-        .where(
-            Run.id == run_id,
-            Run.state.in_([RunState.RUNNING, RunState.WAITING, RunState.PAUSED]),
-        )
-        .values(state=RunState.CANCELLED, ended_at=func.now())
-        .returning(Run.id)
-    )
-    if cancelled is None:
+    cancel = change(RunEvent.CANCEL, Run.id == run_id)
+    if session.scalar(cancel.returning(Run.id)) is None:
         return False
-    session.execute(
-        update(Step)
-        .where(
-            Step.run_id == run_id,
-            Step.state.in_([StepState.PENDING, StepState.READY, StepState.RUNNING]),
-        )
-        .values(state=StepState.CANCELLED, ended_at=func.now())
-    )
+    session.execute(change(StepEvent.CANCEL, Step.run_id == run_id))
     return True
 
 

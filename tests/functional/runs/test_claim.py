@@ -30,7 +30,7 @@ from combine_core.runs.claim import (
     fail_step,
     finish_step,
     hand_back,
-    postpone_step,
+    retry_step,
 )
 from tests.functional.runs.conftest import Place, StartRun
 
@@ -135,7 +135,7 @@ def test_the_same_job_may_claim_again_and_shuts_its_first_attempt_out(
     with sessions.begin() as session:
         assert not finish(session, first)
         assert not fail_step(session, first, "x", "late")
-        assert not postpone_step(session, first, 0)
+        assert not retry_step(session, first, 0)
     assert step_of(sessions, run, "facts").state == StepState.RUNNING
     with sessions.begin() as session:
         assert finish(session, second)

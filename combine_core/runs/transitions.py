@@ -1,0 +1,163 @@
+"""The states of runs, steps and calls: every change of a state is a transition in this module.
+
+`change` builds the update. It changes a row only if the row is in a state from which the transition starts,
+so two processes cannot both make it. `docs/run-states.md` is written from these tables:
+``make docs/run-states.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Update, func, update
+
+from combine_core.runs.model import Call, CallState, Run, RunState, Step, StepState
+
+
+@dataclass(frozen=True)
+class Transition:
+    """From any of the states ``sources`` to ``target``."""
+
+    sources: tuple[StrEnum, ...]
+    target: StrEnum
+    meaning: str
+
+
+class RunEvent(Enum):
+    """What happens to a run."""
+
+    SUCCEED = Transition((RunState.RUNNING,), RunState.SUCCEEDED, "All steps are done.")
+    FAIL = Transition((RunState.RUNNING,), RunState.FAILED, "A step failed.")
+    CANCEL = Transition(
+        (RunState.RUNNING, RunState.WAITING, RunState.PAUSED),
+        RunState.CANCELLED,
+        "A person cancelled the run.",
+    )
+
+
+class StepEvent(Enum):
+    """What happens to a step."""
+
+    UNBLOCK = Transition((StepState.PENDING,), StepState.READY, "The steps that it needs are done.")
+    CLAIM = Transition(
+        (StepState.READY, StepState.RUNNING),
+        StepState.RUNNING,
+        "A worker took the step. A running step is taken again only by its own job.",
+    )
+    RETRY = Transition(
+        (StepState.RUNNING,), StepState.READY, "The attempt failed, and another one will follow."
+    )
+    HAND_BACK = Transition((StepState.RUNNING,), StepState.READY, "The worker is stopping.")
+    ADOPT = Transition(
+        (StepState.READY, StepState.RUNNING), StepState.READY, "The step had lost its job."
+    )
+    FINISH = Transition((StepState.RUNNING,), StepState.DONE, "The answer is stored.")
+    FAIL = Transition((StepState.RUNNING,), StepState.FAILED, "No further attempt will be made.")
+    SKIP = Transition(
+        (StepState.PENDING, StepState.READY), StepState.CANCELLED, "Another step failed the run."
+    )
+    CANCEL = Transition(
+        (StepState.PENDING, StepState.READY, StepState.RUNNING),
+        StepState.CANCELLED,
+        "A person cancelled the run.",
+    )
+
+
+class CallEvent(Enum):
+    """What happens to a call. A late answer to a lost call is still recorded."""
+
+    ANSWER = Transition(
+        (CallState.SENT, CallState.LOST), CallState.OK, "The provider gave an answer."
+    )
+    FAIL = Transition(
+        (CallState.SENT, CallState.LOST), CallState.ERROR, "The provider gave an error."
+    )
+    LOSE = Transition(
+        (CallState.SENT, CallState.LOST),
+        CallState.LOST,
+        "The attempt ended, and whether an answer came is unknown.",
+    )
+
+
+Event = RunEvent | StepEvent | CallEvent
+_TABLES: dict[type[Event], type[Run | Step | Call]] = {
+    RunEvent: Run,
+    StepEvent: Step,
+    CallEvent: Call,
+}
+# A row in one of these states has an end.
+ENDED = {
+    RunState.SUCCEEDED,
+    RunState.FAILED,
+    RunState.CANCELLED,
+    StepState.DONE,
+    StepState.FAILED,
+    StepState.CANCELLED,
+    CallState.OK,
+    CallState.ERROR,
+    CallState.LOST,
+}
+
+
+def change(event: Event, *where: ColumnElement[bool], **values: Any) -> Update:
+    """The update that makes this transition for the rows ``where``, with further new ``values``.
+
+    A row in any other state than those that the transition starts from stays as it is.
+    """
+    table, transition = _TABLES[type(event)], event.value
+    if transition.target in ENDED:
+        values["ended_at"] = func.now()
+    return (
+        update(table)
+        .where(table.state.in_(transition.sources), *where)
+        .values(state=transition.target, **values)
+    )
+
+
+_FIRST = {
+    RunEvent: ((RunState.RUNNING, "started"),),
+    StepEvent: (
+        (StepState.PENDING, "needs other steps"),
+        (StepState.READY, "needs no other step"),
+    ),
+    CallEvent: ((CallState.SENT, "about to be sent"),),
+}
+_HEAD = """# The states of runs, steps and calls
+
+Every change of a state is one of these transitions. This page is written from the tables in
+`combine_core/runs/transitions.py`: `make docs/run-states.md`.
+"""
+
+
+def document() -> str:
+    """The page on the states, in Markdown: a diagram and a table for each kind of row."""
+    return _HEAD + "".join(
+        f"\n## {table.__tablename__.capitalize()}\n\n{_diagram(events)}\n{_table(events)}"
+        for events, table in _TABLES.items()
+    )
+
+
+def _diagram(events: type[Event]) -> str:
+    arrows = [f"    [*] --> {state}: {why}" for state, why in _FIRST[events]]
+    arrows += [
+        f"    {source} --> {event.value.target}: {_name(event)}"
+        for event in events
+        for source in event.value.sources
+    ]
+    return "\n".join(["```mermaid", "stateDiagram-v2", *arrows, "```", ""])
+
+
+def _table(events: type[Event]) -> str:
+    rows: Iterable[str] = (
+        f"| {_name(event)} | {', '.join(event.value.sources)} | {event.value.target}"
+        f" | {event.value.meaning} |"
+        for event in events
+    )
+    return "\n".join(["| Event | From | To | Meaning |", "| --- | --- | --- | --- |", *rows, ""])
+
+
+def _name(event: Event) -> str:
+    return event.name.lower().replace("_", " ")
