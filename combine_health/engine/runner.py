@@ -14,8 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from heapq import heapify, heappop, heappush
-from itertools import count
+from math import inf
 from queue import Empty, SimpleQueue
 from threading import Condition, Thread
 from time import monotonic
@@ -56,7 +55,7 @@ class _Slot:
     chore: bool = False
     attempt: _Attempt | None = None
     skipped: int = 0  # runs that were left out because an earlier one hung
-    wake: int = 0  # the number of its valid agenda entry; entries with other numbers are void
+    due: float = inf  # when the next run starts or, during a run, when its deadline passes
 
 
 class Runner:
@@ -101,8 +100,6 @@ class Runner:
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._started = False
         self._stopped = False
-        self._agenda: list[tuple[float, int, _Slot]] = []
-        self._numbers = count(1)
         self._pool: DaemonPool[tuple[HealthResult, float]] = DaemonPool()
         since = self._clock.wall()
         self._slots = {check.name: _Slot(check, State(since)) for check in self._checks}
@@ -123,7 +120,7 @@ class Runner:
             now = self._clock.monotonic()
             for slot in self._slots.values():
                 if slot.attempt is None:  # a current run keeps its deadline and plans the next one
-                    self._plan(slot, now)
+                    slot.due = now
         if not self._scheduled:
             return
         try:
@@ -192,21 +189,15 @@ class Runner:
         requests share one run.
         """
         self._launch_due()
-        waiting = []
-        for slot in self._slots.values():
-            if slot.chore:
-                wanted = self._is_due(slot)
-            else:
-                wanted = slot.check.kind in kinds and (names is None or slot.check.name in names)
-            if wanted and not _is_done(slot) and (attempt := self._join(slot)):
-                waiting.append((slot, attempt))
+        wanted = [slot for slot in self._slots.values() if self._is_wanted(slot, kinds, names)]
+        joined = [(slot, attempt) for slot in wanted if (attempt := self._join(slot))]
         with self._changed:
             while True:
                 now = self._clock.monotonic()
-                self._overdue_at(now)
+                self._next_due(now)
                 ends = [
                     attempt.started + slot.check.timeout
-                    for slot, attempt in waiting
+                    for slot, attempt in joined
                     if slot.attempt is attempt and not attempt.overdue
                 ]
                 if not ends:
@@ -214,45 +205,15 @@ class Runner:
                 self._changed.wait(max(0.0, min(ends) - now))
         self._tell()
 
-    # Scheduling
-
-    def run_due(self) -> float | None:
-        """Start every run and record every timeout that is due.
-
-        Returns the seconds until something is due again, or ``None`` if nothing is planned.
-        """
-        self._launch_due()
-        with self._changed:
+    def _is_wanted(
+        self, slot: _Slot, kinds: Collection[CheckKind], names: Collection[str] | None
+    ) -> bool:
+        if slot.chore:
+            latest = slot.state.latest
             now = self._clock.monotonic()
-            delay = None if not self._agenda else max(0.0, self._agenda[0][0] - now)
-        self._tell()
-        return delay
-
-    @property
-    def stopped(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stopped
-
-    def _launch_due(self) -> None:
-        while True:
-            with self._changed:
-                slot = self._overdue_at(self._clock.monotonic())
-                if slot is None:
-                    return
-                attempt = self._begin(slot)
-            self._launch(slot, attempt)
-
-    def _overdue_at(self, now: float) -> _Slot | None:
-        """Record passed deadlines; return the first check whose run is due, if any."""
-        while self._agenda and self._agenda[0][0] <= now:
-            _, number, slot = heappop(self._agenda)
-            if number != slot.wake:
-                continue  # void: it was planned again
-            if slot.attempt is not None:
-                self._overdue(slot, slot.attempt, now)
-            elif not self._stopped:
-                return slot
-        return None
+            return latest is None or now - latest.started >= slot.check.interval
+        named = names is None or slot.check.name in names
+        return named and slot.check.kind in kinds and not _is_done(slot)
 
     def _join(self, slot: _Slot) -> _Attempt | None:
         """Return the current attempt, or start a new one."""
@@ -263,25 +224,51 @@ class Runner:
         self._launch(slot, attempt)
         return attempt
 
-    def _is_due(self, slot: _Slot) -> bool:
-        latest = slot.state.latest
-        now = self._clock.monotonic()
-        return latest is None or now - latest.started >= slot.check.interval
+    # The schedule
 
-    def _plan(self, slot: _Slot, when: float) -> None:
-        slot.wake = next(self._numbers)
-        heappush(self._agenda, (when, slot.wake, slot))
-        if (
-            len(self._agenda) > 2 * len(self._slots) + 64
-        ):  # long deadlines that were met leave void entries
-            self._agenda = [entry for entry in self._agenda if entry[1] == entry[2].wake]
-            heapify(self._agenda)
+    def run_due(self) -> float | None:
+        """Start every run and record every timeout that is due.
+
+        Returns the seconds until something is due again, or ``None`` if nothing is planned.
+        """
+        self._launch_due()
+        with self._changed:
+            now = self._clock.monotonic()
+            due = min((slot.due for slot in self._slots.values()), default=inf)
+        self._tell()
+        return None if due == inf else max(0.0, due - now)
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    def _launch_due(self) -> None:
+        while True:
+            with self._changed:
+                slot = self._next_due(self._clock.monotonic())
+                if slot is None:
+                    return
+                attempt = self._begin(slot)
+            self._launch(slot, attempt)
+
+    def _next_due(self, now: float) -> _Slot | None:
+        """Record the deadlines that have passed; return a check whose run is due, if any."""
+        for slot in self._slots.values():
+            if slot.due > now:
+                continue
+            if slot.attempt is not None:
+                self._expire(slot, slot.attempt, now)
+            elif not self._stopped:
+                return slot
+            else:
+                slot.due = inf
+        return None
 
     def _begin(self, slot: _Slot) -> _Attempt:
         now = self._clock.monotonic()
-        attempt = slot.attempt = _Attempt(now)
-        self._plan(slot, now + slot.check.timeout)
-        return attempt
+        slot.attempt = _Attempt(now)
+        slot.due = now + slot.check.timeout
+        return slot.attempt
 
     def _launch(self, slot: _Slot, attempt: _Attempt) -> None:
         """Start the run. Called without the lock, so that other runs can end meanwhile."""
@@ -295,13 +282,14 @@ class Runner:
         result = run(check, self._registry, self._redactor)
         return result, self._clock.monotonic()  # measured before waiting for the lock
 
-    def _overdue(self, slot: _Slot, attempt: _Attempt, now: float) -> None:
+    def _expire(self, slot: _Slot, attempt: _Attempt, now: float) -> None:
+        """Record that the deadline of a run has passed."""
         attempt.overdue = True
         detail = f"no answer within {slot.check.timeout:g} s"
         self._record(slot, HealthResult(Status.FAILING, TIMEOUT, detail), attempt.started, now)
-        if slot.state.failures < slot.check.fall:
-            # Each further interval counts as a failure, or a hung check would never reach `fall`.
-            self._plan(slot, now + slot.check.interval)
+        # Each further interval counts as a failure, or a hung check would never reach `fall`.
+        falls = slot.state.failures < slot.check.fall
+        slot.due = now + slot.check.interval if falls else inf
         self._changed.notify_all()
 
     def _finish(self, slot: _Slot, attempt: _Attempt, found: tuple[HealthResult, float]) -> None:
@@ -318,17 +306,12 @@ class Runner:
                 slot.state = replace(slot.state, latest=_outcome(result, attempt.started, now))
             else:
                 self._record(slot, result, attempt.started, now)
-            self._plan_next(slot, attempt, now)
+            goes_on = self._started and not self._stopped and not _is_done(slot)
+            slot.due = max(now, attempt.started + slot.check.interval) if goes_on else inf
             self._changed.notify_all()
         if self._wake.empty():
             self._wake.put(None)
         self._tell()
-
-    def _plan_next(self, slot: _Slot, attempt: _Attempt, now: float) -> None:
-        if self._started and not self._stopped and not _is_done(slot):
-            self._plan(slot, max(now, attempt.started + slot.check.interval))
-        else:
-            slot.wake = 0
 
     def _record(self, slot: _Slot, found: HealthResult, started: float, now: float) -> None:
         outcome = _outcome(found, started, now)

@@ -470,15 +470,6 @@ def test_an_abandoned_runner_ends_its_scheduler():
     assert gone() is None
 
 
-def test_the_agenda_does_not_grow(make, time):
-    runner = make(Check("a", lambda _: True, interval=1.0, timeout=3600.0))
-    for _ in range(500):
-        step(runner)
-        time.advance(1)
-    assert runner.reading("a").state.runs == 500
-    assert len(runner._agenda) < 100
-
-
 def test_stopped_it_starts_nothing_and_still_answers(make, time):
     runs = []
     runner = make(Check("a", lambda _: runs.append(1)))

@@ -188,12 +188,27 @@ def test_the_worker_threads_are_asked_once_a_second(make, time):
 def test_looking_takes_no_lock(make):
     health = make(Check("database", lambda _: True))
     step(health)
-    with health.runner._changed, health._observing, health._building:
-        found = []
+    observing, go_on, found = threading.Event(), threading.Event(), []
+
+    def read():
+        if threading.current_thread() is observer:  # which holds the lock of the observers
+            observing.set()
+            go_on.wait(PATIENCE)
+        return Saturation(1, 0, 0)
+
+    def look():  # while this thread holds the lock of the runner
         thread = threading.Thread(target=lambda: found.append(ready(health)), daemon=True)
         thread.start()
         thread.join(PATIENCE)
-        assert [answer.status for answer in found] == [200]
+        return True
+
+    health.read_saturation = read
+    observer = threading.Thread(target=health.observe, daemon=True)
+    observer.start()
+    assert observing.wait(PATIENCE)
+    health.runner.wait_until(look, PATIENCE)
+    go_on.set()
+    assert [answer.status for answer in found] == [200]
 
 
 def test_a_change_while_it_is_made_makes_it_void(make):
