@@ -138,8 +138,8 @@ def _assemble(config: Configurator) -> None:
         ),
     )
     registry.settings["pyramid_openapi3_apinames"] = [_STATE]
-    registry[_AS_YAML] = yaml.safe_dump(merged, sort_keys=False, allow_unicode=True, width=110)
     registry[_ASSEMBLED] = fragments
+    registry.pop(_AS_YAML, None)
 
 
 def _does_not_fit(error: ResponseValidationError, request: Request) -> Response:
@@ -147,7 +147,14 @@ def _does_not_fit(error: ResponseValidationError, request: Request) -> Response:
 
 
 def _document_as_yaml(request: Request) -> Response:
-    return Response(request.registry[_AS_YAML], content_type="text/yaml", charset="utf-8")
+    registry = request.registry
+    # Written for the first who asks: it takes a third of the time that the application needs to start.
+    if _AS_YAML not in registry:
+        document = registry.settings[_STATE]["spec"].read_value()
+        registry[_AS_YAML] = yaml.safe_dump(
+            document, sort_keys=False, allow_unicode=True, width=110
+        )
+    return Response(registry[_AS_YAML], content_type="text/yaml", charset="utf-8")
 
 
 def _document_as_json(request: Request) -> Any:
