@@ -47,7 +47,6 @@ def detailed(
 def names_and_statuses(
     readings: Sequence[Reading], circumstances: Circumstances
 ) -> dict[str, Json]:
-    """Return the full status without details."""
     checks: dict[str, Json] = {one.check.name: {"status": one.status} for one in readings}
     return {"status": judge(readings, circumstances).status, "checks": checks}
 
@@ -67,7 +66,6 @@ def read_sections(
 
 
 def uptime(health: HealthRegistry) -> float:
-    """Return the seconds since the application was made."""
     return round(max(0.0, health.clock.monotonic() - health.started), 1)
 
 

@@ -32,7 +32,6 @@ _UNITS = {"_ms": "ms", "_seconds": "s", "_s": "s", "_bytes": "bytes", "_percent"
 
 
 def probe_answer(probe: Probe) -> ProbeAnswer:
-    """Return the answer to a probe."""
     body: dict[str, Json] = {"status": probe.grade}
     if probe.grade is not Grade.PASS:
         body["output"] = probe.status
@@ -77,7 +76,6 @@ def detailed(
 
 
 def names_and_statuses(readings: Sequence[Reading], circumstances: Circumstances) -> ProbeAnswer:
-    """Return the full status without details."""
     grade = grade_of(judge(readings, circumstances).status)
     checks: dict[str, Json] = {}
     for reading in readings:

@@ -23,7 +23,6 @@ PREFIX = "combine_health"
 
 
 def answer(request: Any, health: HealthRegistry) -> ProbeAnswer:
-    """Return the answer to a scrape in the format that it asks for."""
     if not may_read_metrics(request, health):
         error = "only local clients, or clients with the token, may read metrics (combine_health.metrics)"
         return ProbeAnswer(403, encode({"error": error}))
@@ -51,7 +50,6 @@ class _Collector:
         return []
 
     def collect(self) -> Iterator["Metric"]:
-        """Yield every metric with its current value."""
         readings = self._health.runner.readings()
         yield from _service(self._health, readings)
         yield from _checks(self._health, readings)

@@ -18,7 +18,6 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress has no types
     wrote_header: bool
 
     def build_response_header(self) -> bytes:
-        """Return status line and headers."""
         if self.channel.lane.draining:
             self.request.headers["CONNECTION"] = "close"
         header: bytes = super().build_response_header()
@@ -52,12 +51,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
 
     def add_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002 - waitress' name
-        """Start to watch the connection."""
         super().add_channel(map)
         self._loop.recheck(self)
 
     def del_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002
-        """Stop watching the connection, which is about to be closed."""
         self._loop.forget(self._fileno)
         super().del_channel(map)
 

@@ -53,7 +53,6 @@ class Drain:
 
     @property
     def phase(self) -> Phase:
-        """The phase now."""
         now = self._clock()
         if now >= self._over_at:
             return Phase.OVER

@@ -44,7 +44,6 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     """Sends no ``100 Continue`` for a complete request: waitress would wait for a body forever."""
 
     def received(self, data: bytes) -> int:
-        """Take bytes; return how many were used."""
         used: int = super().received(data)
         if self.completed:
             self.expect_continue = False

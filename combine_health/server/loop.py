@@ -78,7 +78,6 @@ class Loop:
                 break
 
     def close(self) -> None:
-        """Release the selector; the sockets stay open."""
         self._selector.close()
 
     def _is_open(self, descriptor: int, dispatcher: Any) -> bool:

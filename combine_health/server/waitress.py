@@ -26,11 +26,10 @@ or ``host:port``, several separated by spaces) override the ini, as do
 """
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from combine_health.engine.registry import IHealthRegistry
 from combine_health.server.drain import exit_on_sigterm
@@ -58,16 +57,6 @@ def server_factory(global_conf: Mapping[str, str], **ini: str) -> Callable[[Any]
         return _prepare(global_conf, ini)
     except StartError as error:
         raise SystemExit(f"Cannot start the server: {error}") from None
-
-
-def serve_paste(app: Any, global_conf: Mapping[str, str], **ini: str) -> int:
-    """A ``paste.server_runner``: serves ``app`` until SIGTERM or SIGINT, then returns 0."""
-    try:
-        serve = _prepare(global_conf, ini)
-    except StartError as error:
-        _refuse(f"Cannot start the server: {error}")
-    serve(app)
-    return 0
 
 
 def _prepare(global_conf: Mapping[str, str], ini: Mapping[str, str]) -> Callable[[Any], None]:
@@ -130,25 +119,3 @@ def _command(global_conf: Mapping[str, str]) -> str:
     """Return the command that starts the server on the port ``{port}``."""
     ini = Path(global_conf.get("__file__", "production.ini")).name
     return f"PORT={{port}} pserve {ini}"
-
-
-class _RefusedToStart(Exception):
-    """Ends the process with status 1 and without a traceback."""
-
-
-def _refuse(message: str) -> NoReturn:
-    """End the process with status 1 and only ``message`` on stderr.
-
-    `SystemExit` would not do: pserve swallows it around a server runner and ends with 0. The hook
-    hides the traceback of the other exception.
-    """
-    before = sys.excepthook
-
-    def hook(kind: Any, error: Any, trace: Any) -> None:
-        if kind is _RefusedToStart:
-            sys.stderr.write(f"{error}\n")
-        else:
-            before(kind, error, trace)
-
-    sys.excepthook = hook
-    raise _RefusedToStart(message)

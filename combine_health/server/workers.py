@@ -36,7 +36,6 @@ class RequestJob:
         self.started: float | None = None
 
     def service(self) -> None:
-        """Handle the request on the calling thread."""
         self.workers.begin(self)
         try:
             self.channel.service()
@@ -44,7 +43,6 @@ class RequestJob:
             self.workers.finish(self)
 
     def cancel(self) -> None:
-        """Give the request up."""
         self.channel.cancel()
 
     def __str__(self) -> str:
@@ -66,7 +64,6 @@ class RequestQueue(deque[RequestJob]):
         self._clock = clock
 
     def append(self, job: RequestJob) -> None:
-        """Add a job at the end."""
         if not self:
             self.since = self._clock()
         super().append(job)
@@ -106,7 +103,6 @@ class Workers:
 
     @property
     def full(self) -> bool:
-        """Whether the queue takes no more."""
         return len(self.queue) >= self.limit
 
     @property
@@ -119,26 +115,21 @@ class Workers:
 
     @property
     def idle(self) -> bool:
-        """Whether no request runs or waits."""
         return not self.queue and not self._running
 
     def job(self, channel: Any) -> RequestJob:
-        """Return a new job for the queue."""
         return RequestJob(channel, self, self._clock())
 
     def begin(self, job: RequestJob) -> None:
-        """Record that a thread has taken ``job``."""
         job.started = self._clock()
         self._running.add(job)
 
     def finish(self, job: RequestJob) -> None:
-        """Record that ``job`` has ended, whether it succeeded or not."""
         self._finished_channels.append(job.channel)  # first: `worked_on` must not miss it
         self._running.discard(job)
         self._finished_at = self._clock()
 
     def read(self) -> Saturation:
-        """Return the present state."""
         since = self.queue.since
         return Saturation(
             threads=self.threads,

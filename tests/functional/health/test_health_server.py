@@ -41,7 +41,7 @@ INI = """
     combine_health.load_entry_points = false
 
     [server:main]
-    {protocol}
+    paste.server_factory = combine_health.server.waitress:server_factory
     {listen}
     threads = 2
     drain_seconds = 0
@@ -49,11 +49,6 @@ INI = """
     port_hint = make run PORT={{port}}
     {more}
 """
-
-PROTOCOLS = {
-    "runner": "paste.server_runner = combine_health.server.waitress:serve_paste",
-    "factory": "paste.server_factory = combine_health.server.waitress:server_factory",
-}
 
 
 class Served:
@@ -89,15 +84,14 @@ class Served:
         return self.process.returncode, out, err
 
 
-@pytest.fixture(params=sorted(PROTOCOLS))
-def serve(request, tmp_path):
+@pytest.fixture
+def serve(tmp_path):
     (tmp_path / "served_app.py").write_text(textwrap.dedent(APP))
     started = []
 
     def serve(more="", listen="listen = 127.0.0.1:0", **environ):
         ini = INI.format(
             mark=tmp_path / "loaded",
-            protocol=PROTOCOLS[request.param],
             listen=listen,
             more=textwrap.dedent(more),
         )
@@ -120,7 +114,6 @@ def serve(request, tmp_path):
         started.append(process)
         return Served(process)
 
-    serve.protocol = request.param
     serve.mark = tmp_path / "loaded"
     yield serve
     for process in started:
@@ -193,8 +186,7 @@ def refused(serve, *args, **environ):
     out, err = server.process.communicate(timeout=PATIENCE)
     assert server.process.returncode == 1
     assert "Traceback" not in out + err
-    if serve.protocol == "factory":
-        assert not serve.mark.exists()  # the application was not loaded
+    assert not serve.mark.exists()  # the application was not loaded
     return err
 
 
@@ -235,8 +227,6 @@ def test_an_invalid_key_of_the_ini(serve, line, named):
 
 
 def test_sigterm_while_the_application_loads(serve, tmp_path):
-    if serve.protocol == "runner":
-        pytest.skip("a server runner is called when the application is loaded already")
     app = textwrap.dedent(APP).replace(
         "with Conf", "import threading\n    threading.Event().wait(60)\n    with Conf"
     )
