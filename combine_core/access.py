@@ -15,8 +15,9 @@ from sqlalchemy import Select, select
 
 from combine_core.documents import Document
 from combine_core.projects import SLUG_PATTERN, Project, find_membership
+from combine_core.projects.members import RoleChange
 from combine_core.runs import Run
-from combine_core.users import ROLE_PERMISSIONS, Identity, Membership, Permission, Role
+from combine_core.users import ROLE_PERMISSIONS, Identity, Membership, Permission, Role, RoleChanged
 from combine_core.web.paths import UUID_PATTERN
 
 if TYPE_CHECKING:
@@ -68,18 +69,27 @@ class ProjectContext(InProject):
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
+        self._request = request
         self._enter(
             find_membership(request.dbsession, request.matchdict["slug"], self.identity.user_id)
         )
 
-    def check_may_remove(self, request: Request, user_id: uuid.UUID) -> None:
+    def tell_add_ons(self, change: RoleChange) -> None:
+        """Send the event of this change, within the transaction."""
+        self._request.registry.notify(
+            RoleChanged(
+                self._request, change.project_id, change.user_id, change.before, change.after
+            )
+        )
+
+    def check_may_remove(self, user_id: uuid.UUID) -> None:
         """Every member may leave. Removing another one needs the permission to change members.
 
         :raises HTTPForbidden: the user is another one, and the permission is missing
         """
         if user_id == self.identity.user_id:
             return
-        allowed = request.has_permission(Permission.MEMBERS_WRITE)
+        allowed = self._request.has_permission(Permission.MEMBERS_WRITE)
         if not allowed:
             raise HTTPForbidden(result=allowed)
 

@@ -17,10 +17,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from combine_core.lines import LineVersion
 from combine_core.llm import ProviderRegistry
-from combine_core.projects import Project, create_project
+from combine_core.projects import Project, create_project, find_owned_project
 from combine_core.runs import Run, RunSource, RunState, start_run
 from combine_core.sources import Source, add_source
-from combine_core.users import Membership, Role
 
 WINDOW = timedelta(seconds=30)
 # A run that has ended is repeated on purpose, unless it ended so quickly that the double click was still
@@ -31,7 +30,8 @@ ENDED_RUN_WINDOW = timedelta(seconds=5)
 def create_project_once(session: Session, name: str, user_id: uuid.UUID) -> Project:
     """The project of this name that the user has just created, or a new one."""
     _take_turns(session, user_id)
-    return _repeated_project(session, name, user_id) or create_project(session, name, user_id)
+    just_created = find_owned_project(session, name, user_id, within=WINDOW)
+    return just_created or create_project(session, name, user_id)
 
 
 def add_source_once(
@@ -78,20 +78,6 @@ def _is_recent(
     made: InstrumentedAttribute[datetime], window: timedelta = WINDOW
 ) -> ColumnElement[bool]:
     return made > func.now() - window
-
-
-def _repeated_project(session: Session, name: str, user_id: uuid.UUID) -> Project | None:
-    return session.scalars(
-        select(Project)
-        .join(Membership)
-        .where(
-            Membership.user_id == user_id,
-            Membership.role == Role.OWNER,
-            Project.name == name,
-            _is_recent(Project.created_at),
-        )
-        .limit(1)
-    ).first()
 
 
 def _is_repeated_source(

@@ -14,7 +14,6 @@ from combine_core.projects import create_project, list_projects
 from combine_core.projects.members import (
     UnknownPerson,
     add_member,
-    announce,
     find_known_user,
     list_members,
     read_member,
@@ -63,7 +62,8 @@ def add(context: ProjectContext, request: Request) -> Json:
     body = request.openapi_validated.body
     session, project = request.dbsession, context.project
     user_id = find_known_user(session, context.identity, body["email"])
-    announce(request, project.id, add_member(session, project.id, user_id, Role(body["role"])))
+    role = Role(body["role"])
+    add_member(session, project.id, user_id, role, notify=context.tell_add_ons)
     request.response.status_int = 201
     request.response.location = request.route_path("api.member", slug=project.slug, user_id=user_id)
     return show_member(read_member(session, project.id, user_id))
@@ -77,21 +77,18 @@ def put_member(context: ProjectContext, request: Request) -> Json:
     role = Role(request.openapi_validated.body["role"])
     session, project_id, user_id = request.dbsession, context.project.id, _user_id(request)
     try:
-        change = set_role(session, project_id, user_id, role)
+        added = set_role(session, project_id, user_id, role, notify=context.tell_add_ons)
     except UnknownPerson as error:
         raise HTTPNotFound from error
-    if change.before is None:
+    if added:
         request.response.status_int = 201
-    announce(request, project_id, change)
     return show_member(read_member(session, project_id, user_id))
 
 
 def delete_member(context: ProjectContext, request: Request) -> HTTPNoContent:
     user_id = _user_id(request)
-    context.check_may_remove(request, user_id)
-    announce(
-        request, context.project.id, remove_member(request.dbsession, context.project.id, user_id)
-    )
+    context.check_may_remove(user_id)
+    remove_member(request.dbsession, context.project.id, user_id, notify=context.tell_add_ons)
     return HTTPNoContent()
 
 

@@ -92,15 +92,13 @@ def _start(
     files: list[_File],
     model: str,
 ) -> uuid.UUID:
-    from sqlalchemy import select
-
     from combine_core.lines import UnknownLine
     from combine_core.llm import UnknownModel
-    from combine_core.projects import Project, create_project
+    from combine_core.projects import create_project, find_owned_project
     from combine_core.runs import InvalidRun, QueueFull, start_run
     from combine_core.sources import add_source
     from combine_core.text import InvalidText
-    from combine_core.users import Membership, Role, find_user, get_or_create_user
+    from combine_core.users import find_user, get_or_create_user
 
     with service.sessions.begin() as session:
         owner = (
@@ -111,17 +109,8 @@ def _start(
         if owner is None:
             message = f"There is no user {email}. Make one: combine user create {email}"
             raise click.ClickException(message)
-        project = session.scalars(
-            select(Project)
-            .join(Membership)
-            .where(
-                Membership.user_id == owner.id,
-                Membership.role == Role.OWNER,
-                Project.name == project_name.strip(),
-            )
-            .limit(1)
-        ).first()
         try:
+            project = find_owned_project(session, project_name, owner.id)
             project = project or create_project(session, project_name, owner.id)
             sources = [
                 add_source(session, project.id, file.name, file.text, owner.id) for file in files

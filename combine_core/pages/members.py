@@ -14,7 +14,6 @@ from combine_core.projects.members import (
     MemberAlready,
     UnknownPerson,
     add_member,
-    announce,
     change_role,
     find_known_user,
     list_members,
@@ -47,7 +46,7 @@ def add(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOt
             user_id = uuid.UUID(person)
         else:
             user_id = find_known_user(session, context.identity, person)
-        announce(request, project_id, add_member(session, project_id, user_id, role))
+        add_member(session, project_id, user_id, role, notify=context.tell_add_ons)
     except UnknownPerson as error:
         return _refuse(context, request, form.with_error("person", f"This {error}."))
     except MemberAlready as error:
@@ -59,7 +58,7 @@ def give_role(context: ProjectContext, request: Request) -> dict[str, Any] | HTT
     """Change the role of a member."""
     session, project_id, user_id = request.dbsession, context.project.id, _user_id(request)
     try:
-        announce(request, project_id, change_role(session, project_id, user_id, _role(request)))
+        change_role(session, project_id, user_id, _role(request), notify=context.tell_add_ons)
     except LastOwner as error:
         return _refuse(context, request, Form().with_error("members", str(error)), status=409)
     return _back(context, request)
@@ -68,9 +67,9 @@ def give_role(context: ProjectContext, request: Request) -> dict[str, Any] | HTT
 def remove(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
     """Remove a member, or leave."""
     session, project_id, user_id = request.dbsession, context.project.id, _user_id(request)
-    context.check_may_remove(request, user_id)
+    context.check_may_remove(user_id)
     try:
-        announce(request, project_id, remove_member(session, project_id, user_id))
+        remove_member(session, project_id, user_id, notify=context.tell_add_ons)
     except LastOwner as error:
         return _refuse(context, request, Form().with_error("members", str(error)), status=409)
     if user_id == context.identity.user_id:

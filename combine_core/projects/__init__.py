@@ -5,6 +5,7 @@ from combine_core.projects.service import (
     SLUG_PATTERN,
     create_project,
     find_membership,
+    find_owned_project,
     list_projects,
     slugify,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "Project",
     "create_project",
     "find_membership",
+    "find_owned_project",
     "list_projects",
     "slugify",
 ]

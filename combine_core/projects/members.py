@@ -1,26 +1,22 @@
-"""Members of a project: who they are, what their role is, and that one of them stays its owner.
+"""Members of a project and their roles. A project always keeps an owner.
 
-Nobody can learn from this who has an account. By e-mail an owner adds only people whom they can see
-anyway: those with whom they share a project (an administrator: all). For everybody else the answer
-is the same, whether there is such a person or not. A person whom the owner shares nothing with yet
-tells them their user id, which cannot be guessed.
+This does not reveal who has an account. By e-mail address, an owner can add only people with whom they
+share a project already; an administrator can add anyone. For every other address the answer is the same,
+whether an account exists or not. Such a person gives the owner their user id, which cannot be guessed.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sqlalchemy import CTE, ColumnElement, delete, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from combine_core.database import Page, paginate
-from combine_core.users import Identity, Membership, Role, RoleChanged, User
-
-if TYPE_CHECKING:
-    from pyramid.request import Request
+from combine_core.users import Identity, Membership, Role, User
 
 
 class UnknownPerson(ValueError):
@@ -46,19 +42,16 @@ class LastOwner(ValueError):
 
 @dataclass(frozen=True)
 class RoleChange:
-    """What has become of a member. ``None``: is none."""
+    """A role in a project that was given, changed or taken. ``None``: not a member."""
 
+    project_id: uuid.UUID
     user_id: uuid.UUID
     before: Role | None
     after: Role | None
 
 
-def announce(request: Request, project_id: uuid.UUID, change: RoleChange) -> None:
-    """Notify the add-ons, within the transaction. Every view that changes a role calls this."""
-    if change.before is not change.after:
-        request.registry.notify(
-            RoleChanged(request, project_id, change.user_id, change.before, change.after)
-        )
+# Takes each change within its transaction. A face passes it on to the add-ons.
+Notify = Callable[[RoleChange], object]
 
 
 def list_members(
@@ -74,9 +67,9 @@ def list_members(
 
 
 def read_member(session: Session, project_id: uuid.UUID, user_id: uuid.UUID) -> Membership:
-    """One member, with its user.
+    """Return a member with its user.
 
-    :raises NoMember: there is none of this id
+    :raises NoMember: the user is not a member
     """
     found = session.scalar(
         select(Membership)
@@ -90,9 +83,9 @@ def read_member(session: Session, project_id: uuid.UUID, user_id: uuid.UUID) -> 
 
 
 def find_known_user(session: Session, asker: Identity, email: str) -> uuid.UUID:
-    """The user of this address, if the asker may know that there is one. One statement either way.
+    """Return the user with this address, if the asker may know of them. Takes one statement in any case.
 
-    :raises UnknownPerson: there is none, or none whom the asker may know of
+    :raises UnknownPerson: there is no such user, or the asker may not know of them
     """
     address = email.strip()
     found = None
@@ -106,8 +99,8 @@ def find_known_user(session: Session, asker: Identity, email: str) -> uuid.UUID:
         )
     if found is None:
         message = (
-            "is of nobody with whom you share a project. Ask the person for their user id, which"
-            " they find on their account page, and add them by that"
+            "belongs to nobody with whom you share a project. Ask the person for the user id on their"
+            " account page, and add them with it"
         )
         raise UnknownPerson(message)
     return found
@@ -124,16 +117,16 @@ def _shares_a_project(asker_id: uuid.UUID) -> ColumnElement[bool]:
 
 
 def add_member(
-    session: Session, project_id: uuid.UUID, user_id: uuid.UUID, role: Role
-) -> RoleChange:
+    session: Session, project_id: uuid.UUID, user_id: uuid.UUID, role: Role, *, notify: Notify
+) -> None:
     """Make this user a member.
 
     :raises UnknownPerson: there is no such user, or it is disabled
-    :raises MemberAlready: it is one
+    :raises MemberAlready: the user is already a member
     """
     person = select(User.id).where(User.id == user_id, User.disabled_at.is_(None))
     if session.scalar(person) is None:
-        message = "is of nobody. Check it with the person"
+        message = "belongs to no active user. Check it with the person"
         raise UnknownPerson(message)
     added = session.scalar(
         insert(Membership)
@@ -142,30 +135,35 @@ def add_member(
         .returning(Membership.user_id)
     )
     if added is None:
-        message = "This person is a member already. Change their role instead."
+        message = "This person is already a member. Change their role instead."
         raise MemberAlready(message)
-    return RoleChange(user_id, None, role)
+    notify(RoleChange(project_id, user_id, None, role))
 
 
-def set_role(session: Session, project_id: uuid.UUID, user_id: uuid.UUID, role: Role) -> RoleChange:
+def set_role(
+    session: Session, project_id: uuid.UUID, user_id: uuid.UUID, role: Role, *, notify: Notify
+) -> bool:
     """Change the role of a member, or make the user a member with this role.
 
+    :returns: whether the user was made a member
     :raises UnknownPerson: there is no such user, or it is disabled
     :raises LastOwner: the project would have no owner left
     """
     try:
-        return change_role(session, project_id, user_id, role)
+        change_role(session, project_id, user_id, role, notify=notify)
     except NoMember:
-        return add_member(session, project_id, user_id, role)
+        add_member(session, project_id, user_id, role, notify=notify)
+        return True
+    return False
 
 
 def change_role(
-    session: Session, project_id: uuid.UUID, user_id: uuid.UUID, role: Role
-) -> RoleChange:
+    session: Session, project_id: uuid.UUID, user_id: uuid.UUID, role: Role, *, notify: Notify
+) -> None:
     """Change the role of a member.
 
-    :raises NoMember: there is none of this id
-    :raises LastOwner: nobody would be left to own the project
+    :raises NoMember: the user is not a member
+    :raises LastOwner: the project would have no owner left
     """
     locked, may_lose = _owners_and(project_id, user_id)
     before = session.scalar(
@@ -182,14 +180,17 @@ def change_role(
     )
     if before is None:
         raise _why_not(session, project_id, user_id)
-    return RoleChange(user_id, Role(before), role)
+    if before != role:
+        notify(RoleChange(project_id, user_id, Role(before), role))
 
 
-def remove_member(session: Session, project_id: uuid.UUID, user_id: uuid.UUID) -> RoleChange:
+def remove_member(
+    session: Session, project_id: uuid.UUID, user_id: uuid.UUID, *, notify: Notify
+) -> None:
     """Remove a member.
 
-    :raises NoMember: there is none of this id
-    :raises LastOwner: nobody would be left to own the project
+    :raises NoMember: the user is not a member
+    :raises LastOwner: the project would have no owner left
     """
     locked, may_lose = _owners_and(project_id, user_id)
     before = session.scalar(
@@ -205,14 +206,14 @@ def remove_member(session: Session, project_id: uuid.UUID, user_id: uuid.UUID) -
     )
     if before is None:
         raise _why_not(session, project_id, user_id)
-    return RoleChange(user_id, Role(before), None)
+    notify(RoleChange(project_id, user_id, Role(before), None))
 
 
 def _owners_and(project_id: uuid.UUID, user_id: uuid.UUID) -> tuple[CTE, ColumnElement[bool]]:
-    """This member and all owners, locked in one order; and whether the project can do without it.
+    """Lock this member and all owners, in one order. Also return the condition that an owner remains.
 
-    The locks are what holds against two owners who let each other go at the same moment: the second
-    statement waits here, and then counts one owner less.
+    Without the locks, two owners could remove each other at the same moment. With them, the second
+    statement waits here and then counts one owner less.
     """
     locked = (
         select(Membership.user_id, Membership.role)

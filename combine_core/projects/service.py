@@ -1,4 +1,4 @@
-"""Makes, lists and finds projects."""
+"""Creates, lists and finds projects."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 import secrets
 import unicodedata
 import uuid
+from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -68,3 +69,24 @@ def find_membership(session: Session, slug: str, user_id: uuid.UUID) -> tuple[Pr
         .where(Project.slug == slug, Membership.user_id == user_id)
     ).first()
     return None if row is None else (row[0], Role(row[1]))
+
+
+def find_owned_project(
+    session: Session, name: str, owner_id: uuid.UUID, *, within: timedelta | None = None
+) -> Project | None:
+    """Return a project of this name that ``owner_id`` owns, or ``None``.
+
+    :param within: consider only projects that were created in this time
+    """
+    recent = true() if within is None else Project.created_at > func.now() - within
+    return session.scalar(
+        select(Project)
+        .join(Membership)
+        .where(
+            Membership.user_id == owner_id,
+            Membership.role == Role.OWNER,
+            Project.name == name.strip(),
+            recent,
+        )
+        .limit(1)
+    )
