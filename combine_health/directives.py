@@ -11,7 +11,14 @@ from pyramid.exceptions import ConfigurationError
 
 from combine_health.checks import BUILT_IN
 from combine_health.checks.configured import USE
-from combine_health.engine.check import NAME, Check, CheckFunction, CheckKind
+from combine_health.engine.check import (
+    NAME,
+    Check,
+    CheckFunction,
+    CheckKind,
+    own_remedies,
+    own_secrets,
+)
 from combine_health.engine.plugins import Plugins
 from combine_health.engine.registry import health_of
 from combine_health.options import options_of
@@ -69,14 +76,14 @@ def add_health_check(
             rise,
             words,
             remedy,
-            {**_own_remedies(function), **(remedies or {})},
+            {**own_remedies(function), **(remedies or {})},
             runbook,
             _listed(groups),
             _listed(endpoints),
         )
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
-    for secret in _own_secrets(function):
+    for secret in own_secrets(function):
         add_health_secret(config, secret)
     found = config.introspectable(
         "health checks", name, config.object_description(function), "health check"
@@ -89,18 +96,6 @@ def add_health_check(
         lambda: health.add_check(declared),
         introspectables=(found,),
     )
-
-
-def _own_secrets(function: object) -> tuple[str, ...]:
-    """A check may define secrets that must be masked, such as the password in its URL."""
-    own = getattr(function, "secrets", None)
-    return own if isinstance(own, tuple) else ()
-
-
-def _own_remedies(function: object) -> Mapping[str, str]:
-    """A check may define its remedies, as the built-in ones do."""
-    own = getattr(function, "remedies", None)
-    return own if isinstance(own, Mapping) else {}
 
 
 def _listed(given: Iterable[str]) -> tuple[str, ...]:

@@ -54,19 +54,6 @@ def options_of(declaring: Any) -> Iterator[Option]:
             yield Option(one.name, default=default, required=required, **one.metadata)
 
 
-def require(problems: Iterator[str]) -> None:
-    """Raise `ValueError` with all ``problems``, if there are any."""
-    if found := list(problems):
-        raise ValueError("; ".join(found))
-
-
-def percent_problems(check: Any, *fields_: str) -> Iterator[str]:
-    """Yield what is wrong with the percentages in these fields of ``check``: 0 is not allowed."""
-    for name in fields_:
-        if not 0 < getattr(check, name) <= 100:
-            yield f"{name} must be above 0, at most 100"
-
-
 class Secret:
     """A secret text that prints as a mask, in a traceback, a table or a log line."""
 
@@ -76,7 +63,6 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the secret itself."""
         return self._value
 
     def matches(self, given: str) -> bool:
@@ -88,7 +74,6 @@ class Secret:
 
 
 def flag(text: str) -> bool:
-    """Read true or false."""
     word = text.strip().lower()
     if word not in _TRUE | _FALSE:
         raise ValueError("write true or false")
@@ -96,7 +81,6 @@ def flag(text: str) -> bool:
 
 
 def text(value: str) -> str:
-    """Read any text except an empty one."""
     value = value.strip()
     if not value:
         raise ValueError("write something")
@@ -145,7 +129,6 @@ def token(value: str) -> Secret:
 
 
 def count(value: str) -> int:
-    """Read a whole number."""
     try:
         return int(value)
     except ValueError:
@@ -153,7 +136,6 @@ def count(value: str) -> int:
 
 
 def positive(value: str) -> int:
-    """Read a whole number above 0."""
     number = count(value)
     if number < 1:
         raise ValueError("write a whole number above 0")
@@ -161,7 +143,6 @@ def positive(value: str) -> int:
 
 
 def port(value: str) -> int:
-    """Read a TCP port."""
     word = value.strip()
     if not (word.isascii() and word.isdigit() and 1 <= int(word) <= 65535):
         raise ValueError("write a port from 1 to 65535")
@@ -169,7 +150,6 @@ def port(value: str) -> int:
 
 
 def seconds(value: str) -> float:
-    """Read a number of seconds."""
     try:
         return float(value)
     except ValueError:
@@ -186,33 +166,30 @@ def wait(value: str) -> float:
 
 def wait_or_none(value: str) -> float:
     """Read a number of seconds; 0 means no waiting."""
-    number = seconds(value)
-    if not (isfinite(number) and number >= 0):
-        raise ValueError("write a number of seconds, 0 for none")
-    return number
+    return _at_least_0(value, "write a number of seconds, 0 for none")
 
 
 def days(value: str) -> float:
-    """Read a number of days, 0 or more."""
-    return _decimal(value, "write a number of days, such as 21")
+    return _at_least_0(value, "write a number of days, such as 21")
 
 
 def size(value: str) -> int:
     """Read a number of bytes; K, M, G and T are powers of 1024."""
     word = value.strip().lower().removesuffix("b").removesuffix("i")
     unit = word[-1:] if word[-1:] in _UNITS else ""
-    return int(_decimal(word.removesuffix(unit), "write bytes, such as 500M or 2G") * _UNITS[unit])
+    number = _at_least_0(word.removesuffix(unit), "write bytes, such as 500M or 2G")
+    return int(number * _UNITS[unit])
 
 
 def percent(value: str) -> float:
     """Read a number from 0 to 100, with or without the sign."""
-    number = _decimal(value.strip().removesuffix("%"), "write a percentage, such as 5")
+    number = _at_least_0(value.strip().removesuffix("%"), "write a percentage, such as 5")
     if number > 100:
         raise ValueError("write a percentage from 0 to 100")
     return number
 
 
-def _decimal(value: str, otherwise: str) -> float:
+def _at_least_0(value: str, otherwise: str) -> float:
     try:
         number = float(value)
     except ValueError:

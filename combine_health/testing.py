@@ -29,7 +29,13 @@ from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import Any
 
-from combine_health.engine.check import Check, CheckFunction, CheckKind
+from combine_health.engine.check import (
+    Check,
+    CheckFunction,
+    CheckKind,
+    own_remedies,
+    own_secrets,
+)
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Clock, Runner
 from combine_health.engine.state import Reading
@@ -53,11 +59,10 @@ def run_check(
     ``timeout``.
     """
     redactor = Redactor()
-    for secret in (*secrets, *getattr(check, "secrets", ())):
+    for secret in (*secrets, *own_secrets(check)):
         redactor.add(secret)
     name = declared.pop("name", "check")
-    own = getattr(check, "remedies", None)
-    remedies = {**(own if isinstance(own, Mapping) else {}), **(declared.pop("remedies", {}) or {})}
+    remedies = {**own_remedies(check), **(declared.pop("remedies", {}) or {})}
     runner = Runner(
         [Check(name, check, timeout=timeout, remedies=remedies, **declared)],
         registry,

@@ -27,8 +27,8 @@ them out of rotation at once. Each class lists its cause codes; ``remedies`` map
 """
 
 from collections.abc import Mapping
-from typing import Any
 
+from combine_health.checks.built_in import BuiltIn
 from combine_health.checks.http_url import HttpUrl
 from combine_health.checks.machine import ClockJumps, DiskSpace, OpenFiles
 from combine_health.checks.memory_limit import MemoryLimit
@@ -47,7 +47,7 @@ __all__ = [
     "TlsExpiry",
 ]
 
-BUILT_IN: Mapping[str, Any] = {
+BUILT_IN: Mapping[str, type[BuiltIn]] = {
     "disk": DiskSpace,
     "memory": MemoryLimit,
     "open_files": OpenFiles,

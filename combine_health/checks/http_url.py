@@ -11,9 +11,10 @@ from time import perf_counter
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
+from combine_health.checks.built_in import BuiltIn
 from combine_health.checks.network import REMEDIES, Deadline, Stream, connect, explain
 from combine_health.engine.check import HealthResult, Status
-from combine_health.options import option, require, size, text, wait
+from combine_health.options import option, size, text, wait
 
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9._:%~-]+")  # names, and IPv6 addresses with their zone
@@ -46,7 +47,7 @@ def parse(url: str) -> HttpTarget:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError("this is no URL: check its host and port") from None
+        raise ValueError("this is not a URL: check its host and port") from None
     if parts.scheme not in _PORTS:
         raise ValueError("the URL must begin with http:// or https://")
     if not parts.hostname or port == 0:
@@ -129,7 +130,7 @@ def statuses(value: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpUrl:
+class HttpUrl(BuiltIn):
     """Failing unless a GET is answered in time with the right status and text.
 
     The check follows no redirects and uses no proxy. It sends the user part of the URL as Basic
@@ -155,10 +156,7 @@ class HttpUrl:
     }
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 10.0, "timeout": 3.0}
 
-    def __post_init__(self) -> None:
-        require(self._problems())
-
-    def _problems(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         try:
             parse(self.url)
         except ValueError as error:
@@ -183,18 +181,13 @@ class HttpUrl:
         try:
             answer = get(target, Deadline(self.timeout), most=self.max_bytes, ca_file=self.ca_file)
         except ssl.SSLError as error:
-            cause = explain(error)
-            said = error.reason or "TLS failed"
-            return HealthResult.failing(
-                "tls" if cause == "failed" else cause, f"{target.shown}: {said}"
-            )
-        except (ConnectionError, TimeoutError) as error:
+            cause = explain(error, otherwise="tls")
+            return HealthResult.failing(cause, f"{target.shown}: {error.reason or 'TLS failed'}")
+        except OSError as error:  # before HTTPException: RemoteDisconnected is both
             return HealthResult.failing(explain(error), f"{target.shown}: {error}")
         except (HTTPException, ValueError) as error:
             said = type(error).__name__
             return HealthResult.failing("bad_answer", f"{target.shown}: {said}")
-        except OSError as error:
-            return HealthResult.failing(explain(error), f"{target.shown}: {error}")
         return self._judge(answer, target.shown)
 
     def _judge(self, answer: HttpExchange, shown: str) -> HealthResult:

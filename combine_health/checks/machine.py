@@ -13,12 +13,13 @@ from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
+from combine_health.checks.built_in import BuiltIn
 from combine_health.engine.check import HealthResult
-from combine_health.options import option, percent, percent_problems, require, size, text, wait
+from combine_health.options import option, percent, size, text, wait
 
 
 @dataclass(frozen=True, slots=True)
-class DiskSpace:
+class DiskSpace(BuiltIn):
     """Failing below the minimum of free bytes, percent or inodes; degraded below the warning.
 
     Free space is what an unprivileged user may still write, as ``df`` counts it. Causes: ``disk_full``,
@@ -37,22 +38,19 @@ class DiskSpace:
         "disk_full": "Free space or enlarge the volume: df -h, then du -xh --max-depth=2 on it.",
         "disk_low": "Free space soon, or enlarge the volume: df -h.",
         "inodes_full": "Too many small files: df -i, then remove old ones.",
-        "path_missing": "Create the folder, mount its volume, or mend the check's path.",
+        "path_missing": "Create the folder, mount its volume, or correct the check's path.",
         "unreadable": "Let the service's user enter the folders above the path.",
     }
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 30.0, "timeout": 2.0}
 
-    def __post_init__(self) -> None:
-        require(self._problems())
-
-    def _problems(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         if "\0" in self.path or not self.path:
             yield "path must be a path"
         if self.min_free_bytes < 0:
             yield "min_free_bytes must not be negative"
-        for name in ("min_free_percent", "warn_free_percent", "min_free_inodes_percent"):
-            if not 0 <= getattr(self, name) <= 100:
-                yield f"{name} must be from 0 to 100"
+        yield from self.percent_problems(
+            "min_free_percent", "warn_free_percent", "min_free_inodes_percent", zero=True
+        )
 
     def __call__(self, _registry: Any) -> HealthResult:
         try:
@@ -107,7 +105,7 @@ def read_open_files() -> tuple[int, float] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenFiles:
+class OpenFiles(BuiltIn):
     """Degraded and failing above shares of the soft limit (``ulimit -n``).
 
     Causes: ``files_high``, ``files_exhausted``, ``not_measurable``.
@@ -125,8 +123,8 @@ class OpenFiles:
     }
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 10.0}
 
-    def __post_init__(self) -> None:
-        require(percent_problems(self, "warn_percent", "max_percent"))
+    def problems(self) -> Iterator[str]:
+        return self.percent_problems("warn_percent", "max_percent")
 
     def __call__(self, _registry: Any) -> HealthResult:
         found = self.read()
@@ -154,7 +152,7 @@ def steady() -> float:
 
 
 @dataclass(slots=True)
-class ClockJumps:
+class ClockJumps(BuiltIn):
     """Degraded for a while after the wall clock jumped, and while it shows a time long past.
 
     Sign-in, certificates and schedules depend on the wall clock. Causes: ``clock_jumped``,
@@ -174,10 +172,7 @@ class ClockJumps:
     }
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 10.0}
 
-    def __post_init__(self) -> None:
-        require(self._problems())
-
-    def _problems(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         for name in ("max_jump", "remember"):
             if not getattr(self, name) > 0:
                 yield f"{name} must be above 0 seconds"

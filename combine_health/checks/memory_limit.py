@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
+from combine_health.checks.built_in import BuiltIn
 from combine_health.engine.check import HealthResult
-from combine_health.options import option, percent, percent_problems, require
+from combine_health.options import option, percent
 
 # Version 1 writes "no limit" as the largest number of whole pages in 63 bits.
 _NO_LIMIT = 2**62
@@ -163,7 +164,7 @@ def _pairs(path: Path) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryLimit:
+class MemoryLimit(BuiltIn):
     """Degraded and failing above a share of the limit, counted as the kernel does before an OOM kill.
 
     The limit is that of the control group (version 1 or 2) that is nearest to it; where no group has
@@ -183,8 +184,8 @@ class MemoryLimit:
     }
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 10.0}
 
-    def __post_init__(self) -> None:
-        require(percent_problems(self, "warn_percent", "max_percent"))
+    def problems(self) -> Iterator[str]:
+        return self.percent_problems("warn_percent", "max_percent")
 
     def __call__(self, _registry: Any) -> HealthResult:
         memory = tightest(self.root)

@@ -10,8 +10,9 @@ from socket import EAI_AGAIN, gaierror
 from time import monotonic, perf_counter
 from typing import Any, ClassVar
 
+from combine_health.checks.built_in import BuiltIn
 from combine_health.engine.check import HealthResult, Status
-from combine_health.options import names, option, port, require, text, wait
+from combine_health.options import names, option, port, text, wait
 
 REMEDIES: Mapping[str, str] = {
     "unknown_host": "Check the name and the DNS server: getent hosts NAME.",
@@ -72,8 +73,8 @@ def connect(host: str, port: int, deadline: Deadline) -> socket.socket:
     raise failure
 
 
-def explain(error: Exception) -> str:
-    """Return the cause code for a connection error; ``failed`` if no other code fits."""
+def explain(error: Exception, otherwise: str = "failed") -> str:
+    """Return the cause code for a connection error; ``otherwise`` if no other code fits."""
     if isinstance(error, socket.gaierror):
         return "unknown_host"
     if isinstance(error, TimeoutError):
@@ -85,7 +86,7 @@ def explain(error: Exception) -> str:
     number = getattr(error, "errno", None)
     if number in _UNREACHABLE:
         return "unreachable"
-    return "no_sockets" if number in _EXHAUSTED else "failed"
+    return "no_sockets" if number in _EXHAUSTED else otherwise
 
 
 class Stream:
@@ -124,7 +125,7 @@ class _Arriving(io.RawIOBase):
 
 
 @dataclass(frozen=True, slots=True)
-class TcpPort:
+class TcpPort(BuiltIn):
     """Failing unless a connection is accepted in time; nothing is sent.
 
     Causes: ``unknown_host``, ``refused``, ``unreachable``, ``timeout``, ``closed``,
@@ -138,8 +139,8 @@ class TcpPort:
     remedies: ClassVar[Mapping[str, str]] = REMEDIES
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 5.0}
 
-    def __post_init__(self) -> None:
-        require(problems_of(self.host, self.port, self.timeout))
+    def problems(self) -> Iterator[str]:
+        return problems_of(self.host, self.port, self.timeout)
 
     def __call__(self, _registry: Any) -> HealthResult:
         began = perf_counter()
@@ -161,7 +162,7 @@ def problems_of(host: str, number: int, timeout: float) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class DnsName:
+class DnsName(BuiltIn):
     """Failing unless the system's resolver (hosts file, DNS) knows the name.
 
     Client libraries ask the same resolver. Causes: ``unknown_name``, ``dns_unavailable`` (no
@@ -176,14 +177,11 @@ class DnsName:
     remedies: ClassVar[Mapping[str, str]] = {
         "unknown_name": "Check the spelling and the zone: getent hosts NAME.",
         "dns_unavailable": "No DNS server answers: check /etc/resolv.conf and the network.",
-        "unexpected_address": "The name points elsewhere: check the zone, or mend the check.",
+        "unexpected_address": "The name points elsewhere: check the zone, or correct the check.",
     }
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 30.0, "timeout": 5.0}
 
-    def __post_init__(self) -> None:
-        require(self._problems())
-
-    def _problems(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         if not self.name or any(sign.isspace() or sign in "/@:\0" for sign in self.name):
             yield "name must be a host name"
         expect: object = self.expect  # given in code that no type checker may have seen

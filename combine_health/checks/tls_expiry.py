@@ -13,9 +13,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
+from combine_health.checks.built_in import BuiltIn
 from combine_health.checks.network import REMEDIES, Deadline, connect, explain, problems_of
 from combine_health.engine.check import HealthResult
-from combine_health.options import days, flag, option, port, require, text, wait
+from combine_health.options import days, flag, option, port, text, wait
 
 _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0xA0, 0x17, 0x18
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -84,7 +85,7 @@ def _now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class TlsExpiry:
+class TlsExpiry(BuiltIn):
     """Degraded when a certificate expires soon, failing when it has expired or is about to.
 
     Set either ``host`` or ``file`` (PEM; the certificate that expires first counts). The check
@@ -118,10 +119,7 @@ class TlsExpiry:
     }
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 3600.0, "timeout": 5.0}
 
-    def __post_init__(self) -> None:
-        require(self._problems())
-
-    def _problems(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         if bool(self.host) == bool(self.file):
             yield "give either host or file"
         yield from problems_of(self.host or "file", self.port, self.timeout)
@@ -137,8 +135,7 @@ class TlsExpiry:
         except (CertificateError, _NoCertificateError) as error:
             return HealthResult.failing("no_certificate", f"{self._place}: {error}")
         except ssl.SSLError as error:
-            cause = explain(error)
-            cause = "not_tls" if cause == "failed" else cause
+            cause = explain(error, otherwise="not_tls")
             return HealthResult.failing(cause, f"{self._place}: {error.reason or error}")
         except OSError as error:
             return HealthResult.failing(explain(error), f"{self._place}: {error}")

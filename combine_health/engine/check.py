@@ -165,6 +165,18 @@ class Check:
         return found
 
 
+def own_remedies(function: object) -> Mapping[str, str]:
+    """Return the remedies that a check brings as an attribute, as the built-in ones do."""
+    own = getattr(function, "remedies", None)
+    return own if isinstance(own, Mapping) else {}
+
+
+def own_secrets(function: object) -> tuple[str, ...]:
+    """Return the values that a check wants masked, such as the password in its URL."""
+    own = getattr(function, "secrets", None)
+    return own if isinstance(own, tuple) else ()
+
+
 def _are_texts(given: Any) -> bool:
     return isinstance(given, tuple) and all(isinstance(one, str) and one for one in given)
 

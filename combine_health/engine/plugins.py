@@ -117,7 +117,7 @@ class Plugins:
             name,
             lambda _registry: result,
             critical=False,  # the service works; only a part of its monitoring is missing
-            remedy=f"Mend or uninstall the plugin {plugin}, or name it in"
+            remedy=f"Repair or uninstall the plugin {plugin}, or name it in"
             " combine_health.disabled_plugins.",
         )
 
