@@ -80,27 +80,14 @@ requests have waited for ten minutes without any being finished.
 critical or not. /health/ready/GROUP limits it to a group. An unknown name gets a 404, which lists
 the known names for clients that may see details.
 
-/health/detailed follows the JSON Schema at /health/detailed/schema: status, cause and remedy; per
-check status, cause, remedy, age, duration and the last transitions; the worker threads of the
-server; the state of the monitoring itself (hung checks, skipped runs, listeners).
-
-With ``Accept: application/health+json`` the probes and the full status use the format of
-draft-inadarei-api-health-check; in that format a failing full status is a 503 too.
-
-/metrics needs prometheus-client (the extra ``metrics`` of the distribution pyramid-combine). A
-scrape reads known results and runs no check. The names begin with
-``combine_health_``; labels are names and statuses only.
-
-More for the full status
-========================
+/health/detailed follows the JSON Schema at /health/detailed/schema. With ``Accept:
+application/health+json`` the probes and the full status use the format of
+draft-inadarei-api-health-check; in that format a failing full status is a 503 too. /metrics needs
+prometheus-client (the extra ``metrics`` of the distribution pyramid-combine) and runs no check.
 
 ``config.add_health_section(name, section)`` adds what ``section(registry)`` returns to
-/health/detailed. It is called during the request: read memory, do no I/O. `read_check` returns the
-latest result of a check. ``version`` and ``environment`` can be given as sections; ``contacts`` has its place
-on the page.
-
-``config.add_health_secret(value)`` registers a secret value. Every result is shortened and passes a
-redactor, which masks these values, the user part of URLs and ``password=`` in connection strings.
+/health/detailed. It is called during the request: read memory, do no I/O. ``config.add_health_secret``
+registers a value to mask. `read_check` returns the latest result of a check.
 
 Plugins
 =======
@@ -133,39 +120,8 @@ Settings
 ========
 
 In the ini as ``combine_health.details``, in the environment, which wins, as
-``COMBINE_HEALTH_DETAILS``. `combine_health.settings.declared` lists them. An unknown name stops the
-start.
-
-``details``            who sees more than names and statuses at /health/detailed and /status:
-                       ``never``, ``local`` (the default: loopback and private addresses),
-                       ``authorized`` (the permission ``health:details``), ``always``
-``token``              a secret; a client that sends it as ``Authorization: Bearer`` or
-                       ``X-Health-Token`` sees details and metrics too, unless that is ``never``
-``behind_proxy``       ``true`` where all clients come through a proxy; see below
-``metrics``            who may read /metrics: ``never``, ``local`` (the default), ``always``
-``status_page``        ``false``: no /status
-``background``         ``false`` runs the checks during the request, with the same deadlines
-``disabled``           names of checks not to run
-``disabled_plugins``   names of plugins not to load
-``load_entry_points``  ``false`` loads no installed plugin
-``version``, ``environment``  what /health/detailed shows as such
-``maintenance_file``   the path of the operator's order; see `combine_health.engine.maintenance`
-``saturated_after``    60: seconds of saturated worker threads until it is not ready
-``stuck_after``        600: seconds without a finished request until it is not alive
-``group.NAME``         checks that decide /health/ready/NAME, instead of those that declare the group
-``check.NAME.timeout`` and ``interval``, ``fall``, ``rise``, ``critical`` of one check
-
-Local, and proxies
-==================
-
-A client is local if the address that the server sees, ``REMOTE_ADDR``, is loopback or private. Behind
-a proxy that is the proxy's own address, so all clients would be local. Tell the server to trust the proxy
-(``egg:pyramid-combine#waitress``: ``trusted_proxy``, or ``COMBINE_HEALTH_TRUSTED_PROXY``; with several in a
-row ``trusted_proxy_count``), and set ``combine_health.behind_proxy = true``: then only a
-forwarded address makes a client local, and requests without one are never local. Without these
-settings, requests with the headers of a proxy (``Via``, ``X-Real-IP``, ...) are not local either; but
-waitress removes X-Forwarded-For of an untrusted proxy, so a proxy that sends no other header cannot
-be recognised.
+``COMBINE_HEALTH_DETAILS``. `combine_health.declarations` declares them all with their help;
+docs/health-plugins.md explains who counts as local behind a proxy. An unknown name stops the start.
 
 Running
 =======

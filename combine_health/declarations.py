@@ -128,7 +128,6 @@ class HealthSettings:
 
     @property
     def maintenance_path(self) -> Path:
-        """The path of the maintenance file, which may not exist."""
         return self.maintenance_file or default_file()
 
     def overrides_of(self, name: str) -> dict[str, Any]:
@@ -231,14 +230,12 @@ SERVER_OWN = (
 
 
 def of_check(name: str, one: Option) -> DeclaredSetting:
-    """The setting ``combine_health.check.<name>.<option>``."""
     variable = f"{VARIABLE_PREFIX}CHECK_{in_variable(name)}_{one.name.upper()}"
     key = f"{CHECK}{name}.{one.name}"
     return DeclaredSetting(key, variable, one.type, None, one.help, one.read, secret=one.secret)
 
 
 def of_group(name: str) -> DeclaredSetting:
-    """The setting ``combine_health.group.<name>``."""
     variable = f"{VARIABLE_PREFIX}GROUP_{in_variable(name)}"
     help_ = (
         "Checks that decide /health/ready/NAME; instead of those that name the group themselves."

@@ -134,8 +134,6 @@ def add_health_secret(config: Any, value: str | None) -> None:
 
 
 def make_add_health_plugin(plugins: Plugins) -> Callable[..., None]:
-    """Make the directive ``config.add_health_plugin`` of one application."""
-
     def add_health_plugin(config: Any, plugin: Any, name: str | None = None) -> None:
         """Add a pluggy plugin (module, object or dotted name) that has no entry point."""
         health_of(config.registry).still_open(f"health plugin {name or plugin!r}")

@@ -127,7 +127,6 @@ class HealthApp:
 
 
 def leaks(reading: Reading, secrets: Iterable[str]) -> list[str]:
-    """Return those of ``secrets`` that appear in the reading."""
     shown = f"{reading.cause} {reading.detail} {reading.remedy} {json.dumps(dict(reading.data))}"
     return [secret for secret in secrets if secret in shown]
 

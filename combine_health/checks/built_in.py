@@ -21,7 +21,6 @@ class BuiltIn:
             raise ValueError("; ".join(found))
 
     def problems(self) -> Iterator[str]:
-        """Yield what is wrong with the options."""
         yield from ()
 
     def __call__(self, registry: Any) -> HealthResult:

@@ -172,7 +172,6 @@ class HttpUrl(BuiltIn):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Values that must be masked in every result."""
         target = parse(self.url)
         return tuple(filter(None, (target.password, target.authorization)))
 

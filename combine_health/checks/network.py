@@ -152,7 +152,6 @@ class TcpPort(BuiltIn):
 
 
 def problems_of(host: str, number: int, timeout: float) -> Iterator[str]:
-    """Yield what is wrong with host, port and timeout."""
     if not host or any(sign.isspace() or sign in "/@\0" for sign in host):
         yield "host must be a name or an address"
     if not 1 <= number <= 65535:

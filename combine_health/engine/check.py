@@ -120,7 +120,6 @@ class Check:
         return 3 * max(self.interval, self.timeout)
 
     def remedy_for(self, cause: str | None) -> str | None:
-        """Return what to do about ``cause``."""
         return self.remedies.get(cause or "", self.remedy)
 
     def _problems(self) -> list[str]:

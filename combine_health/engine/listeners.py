@@ -43,7 +43,6 @@ class Outbox:
         reset_after_fork(self)
 
     def reset(self) -> None:
-        """Start afresh in the child of a fork."""
         self._lock = Lock()
         self._waiting: SimpleQueue[Event] = SimpleQueue()
         self._alive = False
@@ -109,12 +108,10 @@ class Outboxes:
 
     @property
     def dropped(self) -> int:
-        """The number of events dropped because a listener was too slow."""
         return sum(outbox.dropped for outbox in self._all)
 
     @property
     def errors(self) -> int:
-        """The number of listener calls that raised."""
         return sum(outbox.errors for outbox in self._all)
 
     def names(self) -> Iterable[str]:

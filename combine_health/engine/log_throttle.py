@@ -25,11 +25,9 @@ class ThrottledLog:
         self._said: dict[str, tuple[float, int]] = {}  # when last, and how many left out since
 
     def warning(self, text: str, *args: Any) -> None:
-        """As `logging.Logger.warning`."""
         self._log(logging.WARNING, text, args)
 
     def exception(self, text: str, *args: Any) -> None:
-        """As `logging.Logger.exception`."""
         self._log(logging.ERROR, text, args, exc_info=True)
 
     def _log(self, level: int, text: str, args: tuple[Any, ...], *, exc_info: bool = False) -> None:

@@ -134,7 +134,6 @@ class MaintenanceWatch:
         """Why the existing file is ignored."""
 
     def order(self, now: float) -> Maintenance | None:
-        """The maintenance in force at the monotonic time ``now``."""
         order = self._order
         return order.maintenance if order is not None and now < order.ends else None
 

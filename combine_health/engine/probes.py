@@ -69,11 +69,9 @@ class Probe:
 
     @property
     def code(self) -> int:
-        """The HTTP status code."""
         return 503 if self.grade is Grade.FAIL else 200
 
     def naming(self, readings: Iterable[Reading]) -> "Probe":
-        """Return a copy that names these checks."""
         return replace(self, named=tuple(readings))
 
 
@@ -119,7 +117,6 @@ def asked(reading: Reading) -> Reading:
 
 
 def plain(probe: Probe) -> ProbeAnswer:
-    """Render the answer in the words of the runbook."""
     body: dict[str, Json] = {"status": probe.status}
     body.update({one.check.name: word_of(one) for one in probe.spoken})
     if probe.named:
@@ -143,7 +140,6 @@ def answer_probes(
 
 
 def grade_of(status: ServiceStatus) -> Grade:
-    """Return the grade for the state of the service."""
     if status.ready:
         return Grade.PASS if status is ServiceStatus.HEALTHY else Grade.WARN
     return Grade.FAIL
@@ -159,7 +155,6 @@ def word_of(one: Reading) -> str:
 
 
 def encode(body: Mapping[str, Json]) -> bytes:
-    """Return ``body`` as JSON."""
     return json.dumps(body, allow_nan=False).encode()
 
 

@@ -82,7 +82,6 @@ class Redactor:
         return value if clean == " ".join(value.split()) else clean
 
     def result(self, result: HealthResult) -> HealthResult:
-        """Return ``result`` with its texts and data masked."""
         detail = None if result.detail is None else self.text(str(result.detail))
         cause = result.cause
         if cause is not None and self.text(cause) != cause:

@@ -69,7 +69,6 @@ class HealthRegistry:
         reset_after_fork(self)
 
     def reset(self) -> None:
-        """Start afresh in the child of a fork."""
         self._building = Lock()
         self._observing = Lock()
         self._status = ServiceStatus.STARTING
@@ -206,7 +205,6 @@ class HealthRegistry:
         return self._held.answers
 
     def say_once(self, key: str, warning: str) -> None:
-        """Log ``warning`` once per application and ``key``."""
         if key not in self._said:
             self._said.add(key)
             log.warning("%s", warning)

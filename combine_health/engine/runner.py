@@ -110,7 +110,6 @@ class Runner:
     # Starting and stopping
 
     def start(self) -> None:
-        """Start the background runs; later calls do nothing."""
         if self._begun() or not self._background:
             return
         with self._changed:
@@ -154,7 +153,6 @@ class Runner:
         return [self._read(slot, now) for slot in self._slots.values() if not slot.chore]
 
     def reading(self, name: str) -> Reading | None:
-        """Return the reading of the check ``name``, or ``None`` if there is no such check."""
         slot = self._slots.get(name)
         return None if slot is None else self._read(slot, self._clock.monotonic())
 
@@ -177,7 +175,6 @@ class Runner:
             return self._changed.wait_for(condition, timeout)
 
     def wait_idle(self, timeout: float) -> bool:
-        """Wait until no run is under way, at most ``timeout`` real seconds."""
         return self.wait_until(
             lambda: not any(slot.attempt for slot in self._slots.values()), timeout
         )
@@ -216,7 +213,6 @@ class Runner:
         return named and slot.check.kind in kinds and not _is_done(slot)
 
     def _join(self, slot: _Slot) -> _Attempt | None:
-        """Return the current attempt, or start a new one."""
         with self._changed:
             if slot.attempt is not None or self._stopped:
                 return slot.attempt
@@ -283,7 +279,6 @@ class Runner:
         return result, self._clock.monotonic()  # measured before waiting for the lock
 
     def _expire(self, slot: _Slot, attempt: _Attempt, now: float) -> None:
-        """Record that the deadline of a run has passed."""
         attempt.overdue = True
         detail = f"no answer within {slot.check.timeout:g} s"
         self._record(slot, HealthResult(Status.FAILING, TIMEOUT, detail), attempt.started, now)

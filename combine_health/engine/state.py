@@ -49,7 +49,6 @@ class CheckRun:
 
 
 def remember(kept: tuple[Change, ...], change: Change, most: int) -> tuple[Change, ...]:
-    """Append ``change`` and keep the last ``most`` changes."""
     return (*kept, change)[-most:]
 
 
@@ -146,7 +145,6 @@ class Reading:
 
     @property
     def passing(self) -> bool:
-        """Whether the check is healthy or degraded."""
         return self.status in PASSING
 
     @property

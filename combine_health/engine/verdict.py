@@ -28,7 +28,6 @@ class ServiceStatus(StrEnum):
 
     @property
     def ready(self) -> bool:
-        """Whether the service should receive requests."""
         return self in {ServiceStatus.HEALTHY, ServiceStatus.DEGRADED}
 
 
