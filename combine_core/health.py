@@ -57,7 +57,7 @@ OTHER_DATABASE = (
     "Check DATABASE_URL: this is the database of another version. Check out that version, or restore a"
     " backup that this one made."
 )
-START_WORKERS = "Start workers: docker-compose up -d worker, or combine worker -c production.ini"
+START_WORKERS = "Start workers: docker-compose up -d worker, or combine worker"
 SEE_FAILED_STEP = (
     "Find the step's id in the log of the workers, which says what went wrong:"
     " docker-compose logs worker | grep STEP. Review recent code changes."

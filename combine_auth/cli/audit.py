@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from combine_auth.audit import Action, AuditEvent
 from combine_auth.audit.service import AuditFilter, details_shown, list_events, show_event
-from combine_auth.cli.console import OpenService, config_option, show_table, shown
+from combine_auth.cli.console import OpenService, show_table, shown
+from combine_core.settings.config_option import config_option
 
 DEFAULT_LIMIT = 50
 MOST = 10_000

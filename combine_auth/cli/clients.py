@@ -14,7 +14,6 @@ from combine_auth.administration.service import known_user
 from combine_auth.audit import Action, record
 from combine_auth.cli.console import (
     OpenService,
-    config_option,
     refusals_shown,
     show_table,
     shown,
@@ -26,6 +25,7 @@ from combine_auth.clients.model import OAuthClient
 from combine_auth.clients.redirect_uri import BadRedirectURI
 from combine_auth.tokens.scopes import PLAIN, SCOPES
 from combine_core.settings import CoreSettings
+from combine_core.settings.config_option import config_option
 
 _client_id = click.argument("client_id", metavar="CLIENT_ID", callback=shown)
 _MOST_HOURS = int(clients.LONGEST_OVERLAP.total_seconds() // 3600)

@@ -1,4 +1,4 @@
-"""What the commands share: how they open the service, an option, errors, and tables."""
+"""What the commands share: how they open the service, errors, and tables."""
 
 from __future__ import annotations
 
@@ -29,17 +29,6 @@ class OpenedService(Protocol):
 
 
 OpenService = Callable[[str], AbstractContextManager[OpenedService]]
-
-config_option = click.option(
-    "-c",
-    "--config",
-    "ini",
-    type=click.Path(exists=True, dir_okay=False),
-    required=True,
-    envvar="COMBINE_INI",
-    show_envvar=True,
-    help="The ini file of the service.",
-)
 
 
 def shown(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:

@@ -11,7 +11,6 @@ from combine_auth.administration.service import AccountRefused, known_user
 from combine_auth.audit import Action, record
 from combine_auth.cli.console import (
     OpenService,
-    config_option,
     refusals_shown,
     show_table,
     shown,
@@ -28,6 +27,7 @@ from combine_auth.tokens import (
 )
 from combine_auth.tokens.scopes import SCOPES
 from combine_core.settings import CoreSettings
+from combine_core.settings.config_option import config_option
 from combine_core.users import get_or_create_user
 
 _user_option = click.option(

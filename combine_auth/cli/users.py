@@ -17,13 +17,13 @@ from combine_auth.administration.service import (
 from combine_auth.cli.console import (
     OpenedService,
     OpenService,
-    config_option,
     refusals_shown,
     show_table,
     shown,
     shown_time,
 )
 from combine_core.settings import CoreSettings
+from combine_core.settings.config_option import config_option
 
 _email = click.argument("email", callback=shown)
 

@@ -180,7 +180,7 @@ FAILURE_PAGES = {
         403,
         "Your account is disabled",
         "You have an account here, but it is switched off. Ask the people who run the service.",
-        steps=("To enable it: `combine user enable EMAIL -c production.ini`",),
+        steps=("To enable it: `combine user enable EMAIL`",),
     ),
     FailureCode.EMAIL_IN_USE: FailurePage(
         409,
@@ -189,7 +189,7 @@ FAILURE_PAGES = {
         " page. An address alone does not prove that the account is yours.",
         steps=(
             "If they have no other way in, send them the link that this prints:"
-            " `combine user invite EMAIL -c production.ini`",
+            " `combine user invite EMAIL`",
         ),
     ),
     FailureCode.IDENTITY_IN_USE: FailurePage(
@@ -204,7 +204,7 @@ FAILURE_PAGES = {
         "This invitation is no longer valid",
         "It was used, was replaced by a newer one, or is more than 7 days old. Ask the people who run"
         " the service for another one.",
-        steps=("To make another one: `combine user invite EMAIL -c production.ini`",),
+        steps=("To make another one: `combine user invite EMAIL`",),
     ),
     FailureCode.SIGNED_OUT: FailurePage(
         403,

@@ -77,7 +77,7 @@ def local(request: Any) -> Any:
     user = local_user(request.dbsession)
     if user.disabled_at is not None:
         request.response.status_int = 403
-        enable = f"combine user enable {user.email} -c development.ini"
+        enable = f"combine user enable {user.email}"
         return _sign_in_page(request, target, f"{user.email} is disabled. To enable it: {enable}")
     record_request(
         request, Action.SIGN_IN, actor_id=user.id, actor=user.email, target=f"user:{user.id}"

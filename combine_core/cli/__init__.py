@@ -88,17 +88,3 @@ def _open_service(ini: str) -> AbstractContextManager[Service]:
     from combine_core.cli.service import open_service
 
     return open_service(ini)
-
-
-def config_option(function: click.decorators.FC) -> click.decorators.FC:
-    """The option ``-c/--config`` of every command that works on a service."""
-    return click.option(
-        "-c",
-        "--config",
-        "ini",
-        type=click.Path(exists=True, dir_okay=False),
-        required=True,
-        envvar="COMBINE_INI",
-        show_envvar=True,
-        help="The ini file of the service.",
-    )(function)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import make_url
 from sqlalchemy.exc import ProgrammingError
 
-from combine_core.cli.ini import UnknownDistributionError
+from combine_core.cli.ini import IniFileError
 from combine_core.postgres.diagnosis import Cause, Diagnosis, diagnose, explain_error
 from combine_core.postgres.embedded import EmbeddedPostgresError
 from combine_core.settings import ConfigurationEnvironmentError
@@ -50,11 +50,11 @@ def explaining(url: str) -> Iterator[None]:
 def explain(error: Exception) -> str | None:
     """What went wrong and what to do, for what may go wrong in operation; ``None`` for a bug."""
     match error:
-        case ConfigurationEnvironmentError() | EmbeddedPostgresError() | UnknownDistributionError():
+        case ConfigurationEnvironmentError() | EmbeddedPostgresError() | IniFileError():
             return str(error)
         case DatabaseUnusableError():
             return f"The database cannot be used: {error}"
         case ProgrammingError() if getattr(error.orig, "pgcode", None) == _NO_TABLE:
-            return "The database has no tables yet. Run: combine migrate -c INI"
+            return "The database has no tables yet. Run: combine migrate"
     diagnosis = explain_error(error)
     return None if diagnosis is None else f"The database cannot be used: {diagnosis}"

@@ -2,53 +2,68 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
-import plaster
 from pyramid.paster import get_appsettings
 
 # What the distribution was called before it was called pyramid-combine.
 _OLD_NAME = "combine"
 
 
-class UnknownDistributionError(Exception):
-    """The ini file names a distribution that is not there, or is another project's; the text says where."""
+class IniFileError(Exception):
+    """The ini file cannot be read, or names a distribution that is not there; the text says where."""
+
+
+def path_of(ini: str) -> Path:
+    """The path of ``production.ini#name``."""
+    return Path(ini.partition("#")[0])
 
 
 def application_keys(ini: str) -> dict[str, str]:
     """The keys of the application's section.
 
-    :raises UnknownDistributionError: a line with ``egg:`` names what is not installed
+    :raises IniFileError: it cannot be read. The text never holds a value, which may be a secret
     """
+    path = path_of(ini)
     try:
-        keys: dict[str, str] = get_appsettings(ini)
-    except PackageNotFoundError as error:
-        _explain(ini, error.name, error)
-        raise
-    except LookupError as error:
+        return dict(get_appsettings(ini))
+    except configparser.InterpolationError:
+        raise IniFileError(f"{path}: write each % in a value as %%") from None
+    except configparser.MissingSectionHeaderError as error:
+        raise IniFileError(f"{path}, line {error.lineno}: no [section] above") from None
+    except configparser.ParsingError as error:
+        lines = ", ".join(str(line) for line, _ in error.errors)
+        raise IniFileError(f"{path}, line {lines}: write key = value") from None
+    except (
+        configparser.Error,
+        LookupError,
+        OSError,
+        UnicodeDecodeError,
+        PackageNotFoundError,
+    ) as error:
         # On PyPI, the old name is that of another project, which may be installed.
-        _explain(ini, _OLD_NAME, error)
-        raise
-    return keys
+        name = error.name if isinstance(error, PackageNotFoundError) else _OLD_NAME
+        reason = _wrong_distribution(path, name) or (
+            f"{path} cannot be read as an ini file ({type(error).__name__})"
+        )
+        raise IniFileError(reason) from None
 
 
-def _explain(ini: str, name: str, error: Exception) -> None:
-    """Raise an error that names the lines, if there are any that name this distribution."""
-    path = Path(plaster.parse_uri(ini).path)
+def _wrong_distribution(path: Path, name: str) -> str:
+    """Which lines name this distribution and what to write instead; empty if none does."""
     names_it = re.compile(rf"\s*[^#;\s].*\begg:{re.escape(name)}(?![\w.-])")
     text = path.read_text(encoding="utf-8", errors="replace")
     numbers = [
         str(number) for number, line in enumerate(text.splitlines(), 1) if names_it.match(line)
     ]
     if not numbers:
-        return
-    where = f"{path}, {'line' if len(numbers) == 1 else 'lines'} {', '.join(numbers)}"
+        return ""
+    remedy = f"egg:{name} is not installed. Install it, or name another."
     if name == _OLD_NAME:
         remedy = (
             f"write egg:pyramid-combine instead of egg:{name}; the distribution has a new name."
         )
-    else:
-        remedy = f"egg:{name} is not installed. Install it, or name another."
-    raise UnknownDistributionError(f"{where}: {remedy}") from error
+    return f"{path}, {'line' if len(numbers) == 1 else 'lines'} {', '.join(numbers)}: {remedy}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from combine_core.cli import config_option
+from combine_core.settings.config_option import config_option
 
 
 @click.command()

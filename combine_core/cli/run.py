@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from combine_core.cli import config_option
+from combine_core.settings.config_option import config_option
 
 if TYPE_CHECKING:
     from combine_core.cli.service import Service

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.cli.errors import explaining
-from combine_core.cli.ini import application_keys
+from combine_core.cli.ini import application_keys, path_of
 from combine_core.database import make_engine, make_sessions
 from combine_core.postgres import with_database
 from combine_core.settings import LoadedSettings, load_all
@@ -32,7 +31,7 @@ class Service:
 
 def read_settings(ini: str) -> CoreSettings:
     """The settings of the application of this ini file, with the address of a running database."""
-    loaded = load_all(application_keys(ini), Path(ini))
+    loaded = load_all(application_keys(ini), path_of(ini))
     return with_database(loaded, migrate=False).get(CoreSettings)
 
 
@@ -40,10 +39,11 @@ def read_settings(ini: str) -> CoreSettings:
 def open_service(ini: str) -> Iterator[Service]:
     """Settings and database of this ini file, for the time of a command.
 
+    :raises IniFileError: the ini file cannot be read
     :raises ConfigurationEnvironmentError: the settings are wrong
     :raises DatabaseUnusableError: the database failed meanwhile
     """
-    loaded = with_database(load_all(application_keys(ini), Path(ini)))
+    loaded = with_database(load_all(application_keys(ini), path_of(ini)))
     core = loaded.get(CoreSettings)
     engine = make_engine(
         core.sqlalchemy_url,

@@ -1,21 +1,19 @@
 """``combine settings``: the values in force on this machine, and docs/configuration.md."""
 
-import configparser
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
-import plaster
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from combine_core.cli.ini import application_keys
-from combine_core.settings import AddonSettings, Environment, Outcome, Problem, Row, check_all
+from combine_core.cli.ini import application_keys, path_of
+from combine_core.settings import AddonSettings, Environment, Problem, Row, check_all
 from combine_core.settings.addons import Installed, installed
+from combine_core.settings.config_option import config_option
 from combine_core.settings.declaration import ANY_NAME, shown
 from combine_core.settings.sources import APPLICATION
 
@@ -54,29 +52,29 @@ _HEAD = (
 )
 
 
+def _print_page(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(configuration_page(installed(DISTRIBUTION)), nl=False)
+        ctx.exit()
+
+
 @click.command()
+@config_option
 @click.option(
-    "-c",
-    "--config",
-    "ini",
-    metavar="INI",
-    envvar="COMBINE_INI",
-    show_envvar=True,
-    help="The ini file of the service, such as production.ini.",
+    "--markdown",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_page,
+    help="Print docs/configuration.md instead.",
 )
-@click.option("--markdown", is_flag=True, help="Print docs/configuration.md instead.")
-def settings(ini: str | None, markdown: bool) -> None:
+def settings(ini: str) -> None:
     """Show every setting: its name, value, source and meaning.
 
     Secrets are masked. If the service would not start with these settings, the command names the
     problems and exits with status 1.
     """
-    if markdown:
-        click.echo(configuration_page(installed(DISTRIBUTION)), nl=False)
-        return
-    if ini is None:
-        raise click.UsageError("which ini file? Write: combine settings -c production.ini")
-    outcome = _checked(ini)
+    outcome = check_all(application_keys(ini), path_of(ini))
     if sys.stdout.isatty():
         _print_rich(outcome.loaded.rows())
     else:
@@ -85,26 +83,6 @@ def settings(ini: str | None, markdown: bool) -> None:
     _print_findings("To fix before the service can start", outcome.problems)
     if outcome.problems:
         sys.exit(1)
-
-
-def _checked(ini: str) -> Outcome:
-    path = Path(plaster.parse_uri(ini).path)
-    if not path.is_file():
-        raise click.ClickException(f"there is no file {path}")
-    try:
-        keys = application_keys(ini)
-    except configparser.InterpolationError:
-        # The exception's own text holds the value, which may be a secret.
-        raise click.ClickException(f"{path}: write each % in a value as %%") from None
-    except configparser.MissingSectionHeaderError as error:
-        raise click.ClickException(f"{path}, line {error.lineno}: no [section] above") from None
-    except configparser.ParsingError as error:
-        lines = ", ".join(str(line) for line, _ in error.errors)
-        raise click.ClickException(f"{path}, line {lines}: write key = value") from None
-    except (configparser.Error, LookupError, OSError, UnicodeDecodeError) as error:
-        reason = type(error).__name__
-        raise click.ClickException(f"{path} cannot be read as an ini file ({reason})") from None
-    return check_all(keys, path)
 
 
 def _print_rich(rows: Sequence[Row]) -> None:

@@ -7,7 +7,7 @@ from types import FrameType
 
 import click
 
-from combine_core.cli import config_option
+from combine_core.settings.config_option import config_option
 
 
 @click.command()

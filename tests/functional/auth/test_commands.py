@@ -188,7 +188,3 @@ def test_argument_in_another_encoding(combine, service):
     assert combine("user create a\udcff@example.com").exit_code == 2
     assert "cannot be shown" in failed(combine("token create --user=a@example.com --name=\udcff"))
     assert service.execute("SELECT count(*) FROM users") == [(0,)]
-
-
-def test_ini_that_is_not_there(combine, tmp_path):
-    assert combine("user list", tmp_path / "none.ini").exit_code == 2
