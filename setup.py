@@ -160,6 +160,11 @@ setup(
             "login = combine_auth.cli.login:login",
             "logout = combine_auth.cli.login:logout",
         ],
+        "combine.llm": [
+            "anthropic = combine_core.llm.anthropic_messages",
+            "extract = combine_core.llm.extract",
+            "openai = combine_core.llm.openai_chat",
+        ],
         "combine.models": [
             "combine_core = combine_core.models",
             "combine_auth = combine_auth.models",

@@ -1,11 +1,12 @@
-"""Providers answer completion requests: `extract` offline by rules, the others by a model.
+"""Providers answer completion requests: `extract` by rules and offline, the others by a model.
 
     registry = provider_registry(settings)
     provider, model = registry.resolve("anthropic/claude-sonnet-5-5")
     completion = provider.complete(CompletionRequest(model=model, ...))
 
-A call is one HTTP request at most: nothing here retries. A failure is a `ProviderError` with a
-code. An installed package adds a provider by the hook in `combine_core.llm.hookspecs`.
+A call is one HTTP request at most, without retries. A failure is a `ProviderError` with a code.
+All providers are plugins, found by the entry-point group "combine.llm"; see
+`combine_core.llm.hookspecs`.
 """
 
 from __future__ import annotations
@@ -59,13 +60,12 @@ _PROVIDERS = "combine_core.llm"
 
 
 def providers_of(registry: Registry) -> ProviderRegistry:
-    """The providers of this application."""
     providers: ProviderRegistry = registry[_PROVIDERS]
     return providers
 
 
 def includeme(config: Configurator) -> None:
-    """Find the providers. Loads plugins, but neither an SDK nor the network."""
+    """Find the providers. This loads plugins, but no SDK, and does not use the network."""
     from combine_core.settings.core import CoreSettings
 
     settings = config.add_addon_settings(CoreSettings)

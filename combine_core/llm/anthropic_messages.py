@@ -1,22 +1,38 @@
 """Claude models by Anthropic's Messages API, with the official SDK."""
 
-import logging
-from typing import Any
+from __future__ import annotations
 
-import httpx2
+import logging
+from typing import TYPE_CHECKING, Any
+
 from pydantic import BaseModel, Field
 
-from combine_core.llm.calling import Caller
 from combine_core.llm.completion import Completion, CompletionRequest, Usage
-from combine_core.llm.failures import Vendor
+from combine_core.llm.hookspecs import ProviderSettings, Register, Unconfigured, hookimpl
 from combine_core.llm.lowering import for_anthropic
+from combine_core.llm.vendor import OnFirstUse, Vendor, is_sendable, read_key
+
+if TYPE_CHECKING:
+    import httpx2
 
 log = logging.getLogger(__name__)
 
 URL = "https://api.anthropic.com"
 
-# The other reasons to stop mean that the answer is not whole, or none.
+# With any other reason to stop the answer is incomplete or missing.
 _WHOLE = frozenset({"end_turn", "stop_sequence"})
+
+
+@hookimpl
+def combine_core_register_providers(register: Register, settings: ProviderSettings) -> None:
+    key = read_key(settings.anthropic_api_key)
+    if not key:
+        register(Unconfigured("anthropic", "set ANTHROPIC_API_KEY"))
+    elif not is_sendable(key):
+        remedy = "correct ANTHROPIC_API_KEY: it contains characters that no key has"
+        register(Unconfigured("anthropic", remedy))
+    else:
+        register(OnFirstUse("anthropic", lambda: AnthropicProvider(key)))
 
 
 class _Tokens(BaseModel):
@@ -44,6 +60,8 @@ class AnthropicProvider:
     name = "anthropic"
 
     def __init__(self, api_key: str, base_url: str = URL) -> None:
+        from combine_core.llm.vendor_client import VendorClient
+
         def build(sdk: Any, http_client: httpx2.Client) -> Any:
             return sdk.Anthropic(
                 api_key=api_key,
@@ -54,11 +72,10 @@ class AnthropicProvider:
             )
 
         vendor = Vendor("Anthropic", "ANTHROPIC_API_KEY", None, api_key, "request-id")
-        self._caller = Caller(vendor, "anthropic", ("x-api-key", api_key), build)
+        self._client = VendorClient(vendor, "anthropic", ("x-api-key", api_key), build)
         self._warned: set[str] = set()
 
     def complete(self, request: CompletionRequest) -> Completion:
-        """See `Provider.complete`."""
         body: dict[str, Any] = {
             "model": request.model,
             "max_tokens": request.max_tokens,
@@ -70,9 +87,9 @@ class AnthropicProvider:
         if request.system:
             body["system"] = request.system
         self._warn_of_retirement(request.model)
-        response = self._caller.post("/v1/messages", body, request)
-        message = self._caller.read(response, _Message, request)
-        completion = self._caller.completion(
+        response = self._client.post("/v1/messages", body, request)
+        message = self._client.read(response, _Message, request)
+        completion = self._client.completion(
             response,
             text="".join(b.text for b in message.content if b.type == "text" and b.text),
             stop_reason=message.stop_reason,
@@ -81,17 +98,13 @@ class AnthropicProvider:
             api_url=URL,
         )
         if message.stop_reason not in _WHOLE:
-            raise self._caller.unusable(response, completion, _why(message.stop_reason, request))
+            raise self._client.unusable(response, completion, _why(message.stop_reason, request))
         if not completion.text:
-            raise self._caller.unusable(response, completion, "the answer holds no text.")
+            raise self._client.unusable(response, completion, "the answer contains no text.")
         return completion
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._caller.close()
-
     def _warn_of_retirement(self, model: str) -> None:
-        """Log once when the SDK knows the day on which this model ends."""
+        """Log once if the SDK knows on which day Anthropic retires this model."""
         from anthropic.resources.messages import DEPRECATED_MODELS
 
         if model in DEPRECATED_MODELS and model not in self._warned:
@@ -104,7 +117,7 @@ class AnthropicProvider:
 
 
 def _usage(tokens: _Tokens) -> Usage:
-    # The API counts what comes from and goes to the cache apart from the rest of the input.
+    # The API counts tokens that are read from and written to the cache separately.
     read = tokens.cache_read_input_tokens or 0
     write = tokens.cache_creation_input_tokens or 0
     return Usage(tokens.input_tokens + read + write, read, write, tokens.output_tokens)

@@ -1,4 +1,4 @@
-"""What goes into a provider and what comes out: one request, one completion, or one named error."""
+"""The request to a provider, its completion, and the error with a code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ ErrorCode = Literal[
 
 ERROR_CODES: frozenset[str] = frozenset(get_args(ErrorCode))
 
-# Repeating these costs nothing: the provider did not take the request on.
+# A retry of these costs nothing, because the provider did not accept the request.
 FREE_TO_RETRY: frozenset[str] = frozenset({"rate_limited", "overloaded", "unreachable"})
 
 
@@ -27,7 +27,7 @@ FREE_TO_RETRY: frozenset[str] = frozenset({"rate_limited", "overloaded", "unreac
 class Material:
     """A source as the provider sees it.
 
-    `label` is how evidence names it ("S1"). Lines of `text` are counted from 1 and end at "\\n".
+    Evidence refers to it by `label` ("S1"). Lines of `text` are counted from 1 and end at "\\n".
     """
 
     label: str
@@ -40,11 +40,10 @@ class Material:
 class CompletionRequest:
     """One question to a model.
 
-    `model` is without the provider's prefix. `prompt` is complete, materials included: a provider
-    that speaks to a model sends `system` and `prompt` as they are. `materials` and `inputs`
-    (outputs of earlier steps, by step key) are the same matter in parts, for a provider that works
-    without a model. `schema` is the JSON Schema (2020-12) of the answer, `timeout` the seconds
-    until the whole answer must be here.
+    `model` has no provider prefix. `prompt` includes the materials: a provider with a model sends
+    `system` and `prompt` unchanged. `materials` and `inputs` (outputs of earlier steps, by step
+    key) have the same content in parts, for a provider without a model. `schema` is the JSON
+    Schema (2020-12) of the answer, `timeout` the seconds until the whole answer must be here.
     """
 
     model: str
@@ -59,7 +58,7 @@ class CompletionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call. `input_tokens` counts all that was read, cached ones included."""
+    """Tokens of one call. `input_tokens` includes the cached ones."""
 
     input_tokens: int = 0
     cache_read_tokens: int = 0
@@ -71,8 +70,8 @@ class Usage:
 class Completion:
     """The answer to one request.
 
-    `text` is what the model wrote, JSON expected but not checked here. `cost` is in US dollars,
-    None where the price is unknown.
+    `text` should be JSON; nobody has checked it yet. `cost` is in US dollars, None if the price is
+    unknown.
     """
 
     text: str
@@ -85,13 +84,13 @@ class Completion:
 
 
 class ProviderError(Exception):
-    """A call that gave no usable answer.
+    """A call without a usable answer.
 
-    `message` says what happened and what to do; it is safe to show and holds no key and no prompt.
-    `retryable` means that repeating is free of charge, because the provider did not take the
-    request on. `lost` means that nobody knows: the request was sent, no answer came, and it may
-    have been paid for. `retry_after` is in seconds. `completion` is there when the provider
-    answered and charged, but the answer is of no use (`bad_answer`): its usage and cost are owed.
+    `message` says what happened and what to do; it contains neither the key nor the prompt.
+    `retryable`: a retry costs nothing, because the provider did not accept the request. `lost`:
+    the request was sent, there is no answer, and the vendor may have charged it. `retry_after` is
+    in seconds. `completion` is set when the vendor charged an answer that is of no use
+    (`bad_answer`), for its usage and cost.
     """
 
     def __init__(
@@ -120,7 +119,7 @@ class ProviderError(Exception):
 
 
 class Provider(Protocol):
-    """Answers completion requests; used by many threads at once."""
+    """Answers completion requests. Many threads use one provider at once."""
 
     @property
     def name(self) -> str:
@@ -130,5 +129,5 @@ class Provider(Protocol):
         """Answer `request` with exactly one HTTP request (an offline provider: none).
 
         Raises:
-            ProviderError: every failure, mapped to its code.
+            ProviderError: every failure, with its code.
         """

@@ -1,14 +1,13 @@
-"""Turns what can go wrong with a vendor's HTTP API into a `ProviderError`.
+"""Turns the failures of a vendor's HTTP API into a `ProviderError`.
 
-Messages say what happened and what to do. They hold neither the key nor the prompt: of the
-vendor's own words only the start is shown, and the key is cut out of it.
+Messages say what happened and what to do. They never contain the key or the prompt: they quote
+only the start of the vendor's own message, with the key cut out.
 """
 
 import json
 import re
 import socket
 import ssl
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -16,31 +15,21 @@ from typing import Any
 import httpx2
 
 from combine_core.llm.completion import CompletionRequest, ErrorCode, ProviderError
+from combine_core.llm.vendor import Vendor
 
 _MAX_WORDS = 200
-# Shorter texts are words that stand anywhere.
+# Shorter texts are ordinary words, which a message may contain by chance.
 _MIN_HIDDEN = 8
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
-# What a key looks like, ours or another one that a vendor repeats, masked or not.
+# The form of a key: ours, or one that a vendor repeats, masked or not.
 _KEY = re.compile(r"\b(?:sk|key|pk)-[\w*.\-]{4,}|\bBearer\s+\S+", re.IGNORECASE)
 
-# A refusal of structured output names one of these.
+# A vendor that refuses structured output names one of these.
 _STRUCTURED = ("response_format", "json_schema", "output_config", "output_format", "structured")
 
 
-@dataclass(frozen=True, slots=True)
-class Vendor:
-    """Who is called, for messages. `key_variable` and `url_variable` are settings to look at."""
-
-    title: str
-    key_variable: str
-    url_variable: str | None
-    key: str
-    request_id_header: str
-
-
 def connection_failed(vendor: Vendor, host: str, cause: BaseException | None) -> ProviderError:
-    """No answer came: `cause` is the error of the HTTP client."""
+    """There is no answer: `cause` is the error of the HTTP client."""
     if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
         return ProviderError("unreachable", f"{vendor.title}: {_why_unreachable(host, cause)}")
     if isinstance(cause, httpx2.TimeoutException):
@@ -55,7 +44,7 @@ def connection_failed(vendor: Vendor, host: str, cause: BaseException | None) ->
             "was sent and may have been charged."
         )
         return ProviderError("server_error", message, lost=True)
-    # The text of this error may repeat a header, and so the key.
+    # The text of this error may contain a header, and so the key.
     kind = type(cause).__name__
     return ProviderError(
         "bad_request",
@@ -67,12 +56,12 @@ def connection_failed(vendor: Vendor, host: str, cause: BaseException | None) ->
 def status_failed(
     vendor: Vendor, request: CompletionRequest, response: httpx2.Response
 ) -> ProviderError:
-    """The vendor answered with an HTTP status that is no success."""
+    """The status of the answer is not a success."""
     status = response.status_code
     code, explanation = _explain(vendor, request.model, status)
     words = "" if code == "auth" else vendor_words(vendor, response, request)
     if status in {400, 422} and any(hint in words for hint in _STRUCTURED):
-        explanation = "the model takes no JSON Schema for its answer. Use another model"
+        explanation = "the model does not accept a JSON Schema for its answer. Use another model"
     no_money = status == 429 and _error_code(response) in {"insufficient_quota", "billing_error"}
     if no_money:
         explanation = "the account's quota is used up. Add credit at the vendor"
@@ -112,7 +101,7 @@ def _explain(vendor: Vendor, model: str, status: int) -> tuple[ErrorCode, str]:
 
 
 def bad_answer(vendor: Vendor, response: httpx2.Response, what: str, **owed: Any) -> ProviderError:
-    """The vendor answered with success, but of no use. `owed` holds completion and stop reason."""
+    """The answer is a success but of no use. `owed` are its completion and its stop reason."""
     return ProviderError(
         "bad_answer",
         f"{vendor.title}: {what}",
@@ -123,7 +112,7 @@ def bad_answer(vendor: Vendor, response: httpx2.Response, what: str, **owed: Any
 
 
 def vendor_words(vendor: Vendor, response: httpx2.Response, request: CompletionRequest) -> str:
-    """The start of the vendor's own message, made safe to show; empty if there is none."""
+    """The start of the vendor's own message, without secrets; empty if there is none."""
     body = _json(response)
     error = body.get("error", body)
     words = error.get("message", "") if isinstance(error, dict) else error
@@ -139,7 +128,7 @@ def vendor_words(vendor: Vendor, response: httpx2.Response, request: CompletionR
 
 
 def request_id(vendor: Vendor, response: httpx2.Response) -> str | None:
-    """The vendor's id of the request, for its support."""
+    """The vendor's id of the request, which its support asks for."""
     value = response.headers.get(vendor.request_id_header)
     return value[:200] if value else None
 

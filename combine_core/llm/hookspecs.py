@@ -1,4 +1,4 @@
-"""The hook by which an installed package brings a provider of its own.
+"""The hook by which an installed package adds a provider.
 
 In the package:
 
@@ -8,8 +8,7 @@ In the package:
     def combine_core_register_providers(register, settings):
         register(MyProvider(...))             # model strings "myprovider/<model>"
 
-and in its metadata, the module that holds the function, in the entry-point group
-"combine.llm":
+and in its metadata, the module of this function in the entry-point group "combine.llm":
 
     [project.entry-points."combine.llm"]
     myprovider = "my_package.provider"
@@ -47,14 +46,14 @@ class ProviderSettings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unconfigured:
-    """A provider that lacks a setting. `remedy` says what to do: "set ANTHROPIC_API_KEY"."""
+    """A provider without a setting that it needs. `remedy`: "set ANTHROPIC_API_KEY"."""
 
     name: str
     remedy: str
 
 
 class Register(Protocol):
-    """Takes a provider into the registry."""
+    """The function that adds a provider."""
 
     def __call__(self, provider: Provider | Unconfigured, *, takes_model: bool = True) -> None:
         """Register `provider` under its name.
@@ -68,4 +67,4 @@ class Register(Protocol):
 
 @hookspec
 def combine_core_register_providers(register: Register, settings: ProviderSettings) -> None:
-    """Register providers; called once, when the service starts. No network here."""
+    """Register providers. Called once, when the service starts; do not use the network here."""

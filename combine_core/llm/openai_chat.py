@@ -1,16 +1,33 @@
-"""Models behind OpenAI's Chat Completions API, at OpenAI or any compatible server, by its SDK."""
+"""Models by OpenAI's Chat Completions API, at OpenAI or a compatible server, with its SDK."""
 
-from typing import Any
+from __future__ import annotations
 
-import httpx2
+from typing import TYPE_CHECKING, Any
+
 from pydantic import BaseModel, Field
 
-from combine_core.llm.calling import Caller
 from combine_core.llm.completion import Completion, CompletionRequest, Usage
-from combine_core.llm.failures import Vendor
+from combine_core.llm.hookspecs import ProviderSettings, Register, Unconfigured, hookimpl
 from combine_core.llm.lowering import for_openai
+from combine_core.llm.vendor import OnFirstUse, Vendor, is_sendable, read_key
+
+if TYPE_CHECKING:
+    import httpx2
 
 URL = "https://api.openai.com/v1"
+
+
+@hookimpl
+def combine_core_register_providers(register: Register, settings: ProviderSettings) -> None:
+    key, url = read_key(settings.openai_api_key), settings.openai_base_url
+    if not key and not url:
+        remedy = "set OPENAI_API_KEY, or OPENAI_BASE_URL to a server that needs no key"
+        register(Unconfigured("openai", remedy))
+    elif not is_sendable(key):
+        remedy = "correct OPENAI_API_KEY: it contains characters that no key has"
+        register(Unconfigured("openai", remedy))
+    else:
+        register(OnFirstUse("openai", lambda: OpenAIProvider(key or None, url or None)))
 
 
 class _Cached(BaseModel):
@@ -43,7 +60,7 @@ class _ChatCompletion(BaseModel):
 class OpenAIProvider:
     """Sends each request as one chat to `POST {base_url}/chat/completions`.
 
-    Without `base_url` it is OpenAI's own. A server of one's own may need no key.
+    The default `base_url` is OpenAI's. A compatible server may need no key.
     """
 
     name = "openai"
@@ -51,9 +68,11 @@ class OpenAIProvider:
     def __init__(self, api_key: str | None, base_url: str | None = None) -> None:
         url = self._url = base_url or URL
 
+        from combine_core.llm.vendor_client import VendorClient
+
         def build(sdk: Any, http_client: httpx2.Client) -> Any:
             return sdk.OpenAI(
-                # The SDK wants one; without a key the header is not sent.
+                # The SDK requires a key; the HTTP client does not send this one.
                 api_key=api_key or "none",
                 base_url=url,
                 max_retries=0,
@@ -68,15 +87,14 @@ class OpenAIProvider:
             "x-request-id",
         )
         authorization = ("authorization", f"Bearer {api_key}") if api_key else None
-        self._caller = Caller(vendor, "openai", authorization, build)
+        self._client = VendorClient(vendor, "openai", authorization, build)
 
     def complete(self, request: CompletionRequest) -> Completion:
-        """See `Provider.complete`."""
         schema, strict = for_openai(request.schema)
         messages = [{"role": "user", "content": request.prompt}]
         if request.system:
             messages.insert(0, {"role": "system", "content": request.system})
-        # OpenAI's reasoning models take the newer name only, many compatible servers the older.
+        # OpenAI's reasoning models accept only the newer name, many servers only the older one.
         limit = "max_completion_tokens" if self._url == URL else "max_tokens"
         body = {
             "model": request.model,
@@ -87,10 +105,10 @@ class OpenAIProvider:
                 "json_schema": {"name": "answer", "schema": schema, "strict": strict},
             },
         }
-        response = self._caller.post("/chat/completions", body, request)
-        chat = self._caller.read(response, _ChatCompletion, request)
+        response = self._client.post("/chat/completions", body, request)
+        chat = self._client.read(response, _ChatCompletion, request)
         choice = chat.choices[0] if chat.choices else _Choice(message=_Message())
-        completion = self._caller.completion(
+        completion = self._client.completion(
             response,
             text=choice.message.content or "",
             stop_reason=choice.finish_reason,
@@ -99,19 +117,15 @@ class OpenAIProvider:
             api_url=self._url,
         )
         if why := _why(chat, choice, request):
-            raise self._caller.unusable(response, completion, why)
+            raise self._client.unusable(response, completion, why)
         return completion
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._caller.close()
 
 
 def _usage(tokens: _Tokens | None) -> Usage | None:
     if tokens is None:
         return None
     cached = tokens.prompt_tokens_details or _Cached()
-    # The API counts the cached tokens among those of the prompt.
+    # The API includes the cached tokens in those of the prompt.
     return Usage(
         tokens.prompt_tokens,
         cached.cached_tokens or 0,
@@ -123,9 +137,9 @@ def _usage(tokens: _Tokens | None) -> Usage | None:
 def _why(chat: _ChatCompletion, choice: _Choice, request: CompletionRequest) -> str:
     """What is wrong with the answer; empty if nothing is."""
     if not chat.choices:
-        return "the answer holds no choice. Try another model."
+        return "the answer contains no choice. Try another model."
     if choice.message.refusal or choice.finish_reason == "content_filter":
         return "the model refused to answer. Check the sources or try another model."
     if choice.finish_reason == "length":
         return f"the answer was cut off after {request.max_tokens} tokens. Raise max_tokens."
-    return "" if choice.message.content else "the answer holds no text. Try another model."
+    return "" if choice.message.content else "the answer contains no text. Try another model."

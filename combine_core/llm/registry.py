@@ -1,11 +1,10 @@
-"""Which providers exist, and which one a model string ("anthropic/claude-sonnet-5-5") names."""
+"""The providers by name, and the lookup of a model string ("anthropic/claude-sonnet-5-5")."""
 
 import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from importlib.metadata import entry_points
 
 import pluggy
 
@@ -15,13 +14,13 @@ from combine_core.llm.hookspecs import PROJECT, ProviderSettings, Unconfigured
 
 log = logging.getLogger(__name__)
 
-# The second is the name of before 0.2, which installed plugins go on using.
+# Plugins for versions before 0.2 use the second name.
 ENTRY_POINT_GROUPS = ("combine.llm", "combine.providers")
 _NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 
 
 class UnknownModel(LookupError):
-    """No provider answers to this model string; `remedy` says what to write or to set."""
+    """The model string names no usable provider; `remedy` says what to write or to set."""
 
     def __init__(self, model: str, problem: str, remedy: str) -> None:
         super().__init__(f"{problem} {remedy}")
@@ -35,7 +34,7 @@ class ProviderConflict(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ProviderStatus:
-    """A provider as it is shown to people: `why` is empty for a configured one."""
+    """A provider for display. `why` is empty if it is configured."""
 
     name: str
     configured: bool
@@ -65,7 +64,7 @@ class ProviderRegistry:
         return _NAME.fullmatch(name) is not None and name not in self._entries
 
     def register(self, provider: Provider | Unconfigured, *, takes_model: bool = True) -> None:
-        """Take a provider in; see `hookspecs.Register`."""
+        """See `hookspecs.Register`."""
         name = provider.name
         if not _NAME.fullmatch(name):
             raise ProviderConflict(
@@ -73,7 +72,7 @@ class ProviderRegistry:
             )
         if name in self._entries:
             raise ProviderConflict(
-                f"two providers are called {name!r}: uninstall one of the plugins or rename it"
+                f"two providers are named {name!r}: uninstall one of the plugins or rename it"
             )
         self._entries[name] = _Entry(provider, takes_model)
 
@@ -81,14 +80,13 @@ class ProviderRegistry:
         """The provider that `model` names, and the model without the provider's prefix.
 
         Raises:
-            UnknownModel: no such provider, no model behind the prefix, or the provider lacks its
-                key.
+            UnknownModel: there is no such provider, it is not configured, or the string is malformed.
         """
         name, _, rest = model.partition("/")
         entry = self._entries.get(name)
         if entry is None:
             raise UnknownModel(
-                model, f"No provider is called {_short(name)}.", f"Write {self._choices()}."
+                model, f"There is no provider {_short(name)}.", f"Write {self._choices()}."
             )
         if isinstance(entry.provider, Unconfigured):
             raise UnknownModel(
@@ -98,12 +96,11 @@ class ProviderRegistry:
             )
         if entry.takes_model != bool(rest) or model.endswith("/") or rest != rest.strip():
             raise UnknownModel(
-                model, f"{_short(model)} is no model string.", f"Write {entry.model_string}."
+                model, f"{_short(model)} is not a model string.", f"Write {entry.model_string}."
             )
         return entry.provider, rest or name
 
     def describe(self) -> list[ProviderStatus]:
-        """All providers, by name, configured or not and why not."""
         return [
             ProviderStatus(
                 name=name,
@@ -117,55 +114,51 @@ class ProviderRegistry:
         ]
 
     def _choices(self) -> str:
-        return " or ".join(s.model_string for s in self.describe() if s.configured)
+        configured = [s.model_string for s in self.describe() if s.configured]
+        return (
+            " or ".join(configured)
+            or "a model, but first install the package again: it has no plugins"
+        )
 
 
 def provider_registry(
-    settings: ProviderSettings, plugins: Iterable[object] | None = None
+    settings: ProviderSettings, plugins: Iterable[object] = ()
 ) -> ProviderRegistry:
-    """The registry of one application: the built-in providers and those of installed plugins.
+    """The providers of all installed plugins (entry-point group "combine.llm") and of `plugins`.
 
-    `plugins` replaces the installed ones (entry-point group "combine.llm"). A plugin that
-    cannot be imported is logged and listed as not configured, so that it hides no other; one that
-    implements a hook that does not exist stops the start.
+    A plugin that cannot be imported is logged and listed as not configured. The others still work.
 
     Raises:
-        ProviderConflict: two providers share a name.
+        ProviderConflict: two providers have the same name.
         pluggy.PluginValidationError: a hook is misspelt or has a wrong signature.
     """
-    from combine_core.llm import shipped
-
     registry = ProviderRegistry(settings.default_model)
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
-    manager.register(shipped, "combine_core")
-    if plugins is None:
-        points = [point for group in ENTRY_POINT_GROUPS for point in entry_points(group=group)]
-        # A plugin may name its module in both groups, for older releases.
-        installed = sorted({(point.name, point.value): point for point in points}.items())
-        broken = [each for _, point in installed if (each := _load(manager, point)) is not None]
-    else:
-        broken = []
-        for plugin in plugins:
-            manager.register(plugin)
+    broken: list[Unconfigured] = []
+    # A plugin may name its module in both groups, for older releases.
+    points = {
+        (p.name, p.value): p for group in ENTRY_POINT_GROUPS for p in entry_points(group=group)
+    }
+    for (name, value), point in sorted(points.items()):
+        try:
+            plugin = point.load()
+        except Exception as error:
+            log.exception("provider plugin %s (%s) cannot be loaded", name, value)
+            why = (
+                f"correct or uninstall the plugin {value} ({type(error).__name__} when loading it)"
+            )
+            broken.append(Unconfigured(name, why))
+        else:
+            manager.register(plugin, f"{name} = {value}")
+    for plugin in plugins:
+        manager.register(plugin)
     manager.check_pending()
     manager.hook.combine_core_register_providers(register=registry.register, settings=settings)
     for unloaded in broken:
         if registry.accepts(unloaded.name):
             registry.register(unloaded)
     return registry
-
-
-def _load(manager: pluggy.PluginManager, entry: EntryPoint) -> Unconfigured | None:
-    """Load a plugin; if that fails, log it and return what to list in its place."""
-    try:
-        plugin: Any = entry.load()
-    except Exception as error:
-        log.exception("provider plugin %s (%s) cannot be loaded", entry.name, entry.value)
-        why = f"mend or uninstall the plugin {entry.value} ({type(error).__name__} when loading it)"
-        return Unconfigured(entry.name, why)
-    manager.register(plugin, entry.name)
-    return None
 
 
 def _short(text: str) -> str:

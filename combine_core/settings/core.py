@@ -323,10 +323,7 @@ def _default_model(given: Given) -> str:
     vendor = next((name for name, has_key in usable.items() if has_key), None)
     if vendor is None:
         return "extract"
-    # Imported here, because the providers import much that only a service with a key needs.
-    from combine_core.llm.shipped import DEFAULT_MODELS
-
-    return DEFAULT_MODELS[vendor]
+    return {"anthropic": "anthropic/claude-sonnet-5-5", "openai": "openai/gpt-5-mini"}[vendor]
 
 
 def _lacks_key(variable: str) -> Finding:

@@ -1,9 +1,8 @@
-"""The offline provider: real sentences of the sources, picked and put in order by rules.
+"""The offline provider: it picks sentences of the sources and sorts them, by rules.
 
-No language model, no network, no chance: the same request gives the same answer. Sentences are
-taken as they stand, each with the lines it comes from and a quote. Which of them go where follows
-from the schema: a list called "decisions" gets decisions, "open_questions" questions, one called
-"risks" what its description names.
+It uses no language model and no network, and the same request always gives the same answer.
+Sentences are copied unchanged, each with its lines and a quote. The schema decides where they go: a
+list named "decisions" gets decisions, "open_questions" questions, "risks" what its description names.
 """
 
 import json
@@ -11,21 +10,22 @@ import time
 from decimal import Decimal
 
 from combine_core.llm.completion import Completion, CompletionRequest, ProviderError, Usage
+from combine_core.llm.hookspecs import Register, hookimpl
 
 
 class ExtractProvider:
-    """Answers without a language model; see the module."""
+    """Answers by the rules of this module."""
 
     name = "extract"
 
     def complete(self, request: CompletionRequest) -> Completion:
-        """Fill the schema from the items of `inputs`, else from `materials`.
+        """Fill the schema from the items of `inputs`, or else from `materials`.
 
         Raises:
             ProviderError: `bad_request`, the schema cannot be used; `timeout`, there is too much
-                text for the time given.
+                text for the given time.
         """
-        # The libraries for ranking take a moment to load; who uses a model never needs them.
+        # Imported here: the ranking libraries load slowly, and a service with a model needs none.
         from combine_core.llm.extract.answer import write_answer
         from combine_core.llm.extract.candidates import from_items, from_materials
 
@@ -52,3 +52,8 @@ class ExtractProvider:
             stop_reason="end",
             used_llm=False,
         )
+
+
+@hookimpl
+def combine_core_register_providers(register: Register) -> None:
+    register(ExtractProvider(), takes_model=False)

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from combine_core.llm.extract.candidates import Candidate
+from combine_core.llm.extract.criteria import Criterion, criterion_of_property, criterion_of_words
 from combine_core.llm.extract.cues import SURE, first_number, words_of
 from combine_core.llm.extract.schema import AnswerSchema, Node
 from combine_core.llm.extract.selection import Build, Pool
-from combine_core.llm.extract.wishes import Wish, wish_of_property, wish_of_words
 
 # How many items a list gets whose schema names no limit.
 DEFAULT_MAX_ITEMS = 40
@@ -49,8 +49,8 @@ class _Writer:
         if depth == 0:
             return _NOTHING
         if kind == "object" and _is_item(node):
-            wish = wish_of_property(name, node)
-            best = self._choose(wish, node, at_least=1, at_most=1, used=used)
+            criterion = criterion_of_property(name, node)
+            best = self._choose(criterion, node, at_least=1, at_most=1, used=used)
             return best[0] if best else _NOTHING
         if kind == "object":
             return self._object(node, used, depth)
@@ -60,7 +60,7 @@ class _Writer:
             return node["default"]
         if kind == "string" and "enum" not in node:
             best = self._choose(
-                wish_of_property(name, node), node, at_least=1, at_most=1, used=set()
+                criterion_of_property(name, node), node, at_least=1, at_most=1, used=set()
             )
             return best[0] if best else _NOTHING
         return _NOTHING
@@ -81,8 +81,8 @@ class _Writer:
         if kind == "string" or (kind == "object" and _is_item(element)):
             at_most = int(node.get("maxItems", DEFAULT_MAX_ITEMS))
             at_least = min(int(node.get("minItems", 0)), at_most)
-            wish = wish_of_property(name, node)
-            return self._choose(wish, element, at_least=at_least, at_most=at_most, used=used)
+            criterion = criterion_of_property(name, node)
+            return self._choose(criterion, element, at_least=at_least, at_most=at_most, used=used)
         if kind == "object" and node.get("maxItems", 1) > 0:
             # A list of groups: one group.
             group = self._fill(name, element, used, depth - 1)
@@ -90,14 +90,14 @@ class _Writer:
         return []
 
     def _choose(
-        self, wish: Wish, element: Node, *, at_least: int, at_most: int, used: set[str]
+        self, criterion: Criterion, element: Node, *, at_least: int, at_most: int, used: set[str]
     ) -> list[Any]:
         chosen = self._pool.choose(
-            wish,
+            criterion,
             self._builder(element),
             at_least=at_least,
             at_most=at_most,
-            spread=wish.general and self._tells_kinds(element),
+            spread=criterion.general and self._tells_kinds(element),
             used=used,
         )
         used.update(entry.candidate.key for entry in chosen)
@@ -107,7 +107,14 @@ class _Writer:
         """Whether each item says what it is: then the list is a collection of all kinds."""
         parts = map(self._schema.resolve, element.get("properties", {}).values())
         return any(
-            len({wish.cue for value in part.get("enum", ()) if (wish := _wish_of(value))}) > 1
+            len(
+                {
+                    criterion.cue
+                    for value in part.get("enum", ())
+                    if (criterion := _criterion_of(value))
+                }
+            )
+            > 1
             for part in parts
         )
 
@@ -156,16 +163,22 @@ def _field(name: str, field: Node, candidate: Candidate, *, required: bool) -> A
 
 def _kind(allowed: list[Any], candidate: Candidate) -> Any:
     """The value that names what the sentence is, else one for statements, else one it says."""
-    wishes = [(value, wish) for value in allowed if (wish := _wish_of(value)) is not None]
+    criteria = [
+        (value, criterion) for value in allowed if (criterion := _criterion_of(value)) is not None
+    ]
     best, value = max(
-        ((candidate.strength(wish.cue), value) for value, wish in wishes if wish.cue is not None),
+        (
+            (candidate.strength(criterion.cue), value)
+            for value, criterion in criteria
+            if criterion.cue is not None
+        ),
         key=lambda entry: entry[0],
         default=(0.0, _NOTHING),
     )
     if best >= SURE:
         return value
-    for value, wish in wishes:
-        if wish.general:
+    for value, criterion in criteria:
+        if criterion.general:
             return value
     said = set(words_of(candidate.text))
     for value in allowed:
@@ -174,8 +187,8 @@ def _kind(allowed: list[Any], candidate: Candidate) -> Any:
     return _NOTHING
 
 
-def _wish_of(value: Any) -> Wish | None:
-    return wish_of_words(value) if isinstance(value, str) else None
+def _criterion_of(value: Any) -> Criterion | None:
+    return criterion_of_words(value) if isinstance(value, str) else None
 
 
 def _neutral(field: Node, text: str) -> Any:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from combine_core.llm.completion import Material
+from combine_core.llm.extract.criteria import criterion_of_words
 from combine_core.llm.extract.cues import SURE, Cue, cues_of, words_of
 from combine_core.llm.extract.sentences import Sentence, find_sentences
-from combine_core.llm.extract.wishes import wish_of_words
 
 # What is kept of a large text: memory and time for the ranking stay bounded.
 MAX_CANDIDATES = 15_000
@@ -109,8 +109,12 @@ def _take(items: Iterable[Mapping[str, Any]]) -> Iterator[Candidate]:
 
 
 def _hints(strength: float, *values: Any) -> dict[Cue, float]:
-    wishes = (wish_of_words(value) for value in values if isinstance(value, str) and value)
-    return {wish.cue: strength for wish in wishes if wish is not None and wish.cue is not None}
+    criteria = (criterion_of_words(value) for value in values if isinstance(value, str) and value)
+    return {
+        criterion.cue: strength
+        for criterion in criteria
+        if criterion is not None and criterion.cue is not None
+    }
 
 
 def _lists(value: Any) -> Iterator[list[Any]]:

@@ -1,6 +1,6 @@
-"""What a sentence is: an open question, a decision, an action, a number. English and German.
+"""Tells an open question, a decision, an action and a number, in English and German.
 
-The rules look at the sentence alone, never at its place in the text.
+The rules use the sentence alone, never its place in the text.
 """
 
 import itertools
@@ -8,11 +8,11 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 
-from combine_core.llm.extract import vocabulary as v
+from combine_core.llm.extract.vocabulary import CURRENCY_SIGNS, LABELS, PHRASES, WORDS
 
 
 class Cue(StrEnum):
-    """What a sentence may be, beside a plain statement."""
+    """The kinds of sentence beside a plain statement."""
 
     QUESTION = "question"
     DECISION = "decision"
@@ -24,7 +24,7 @@ _WORD = re.compile(r"\w+(?:[-'\u2019]\w+)*")
 _LABEL = re.compile(r"\W*(\w[\w -]{0,30}?)\W*:(?=\W*\s|$)")
 _QUESTION_MARK = re.compile(r"\?[\"'”\u2019»)\]*_`\s]*$")
 _CODE = re.compile(r"`[^`]*`|https?://\S+")
-# A figure of its own: no part of a word, a version, a path or a name such as S1.
+# A figure that is not part of a word, a version, a path or a name such as S1.
 _FIGURE = re.compile(
     r"(?<![\w.,/#_])(?<!\w[-+])[-+\u2212~≈<>≤≥]?[€$£¥]?\d++(?:[.,:/'\u2019\-]\d++)*+"
 )
@@ -36,7 +36,7 @@ _DIGIT = re.compile(r"\d")
 _QUARTER = re.compile(r"\b(?:Q[1-4]|KW ?\d\d?)\b")
 
 
-# Below this a cue is a hint: enough to fill a list with, too little to say what a sentence is.
+# A weaker cue may put a sentence into a list, but does not decide what the sentence is.
 SURE = 1.0
 _WEAK = 0.75
 
@@ -47,7 +47,7 @@ def words_of(text: str) -> list[str]:
 
 
 def cues_of(text: str) -> dict[Cue, float]:
-    """What the sentence is, each with a strength from above 0 to 3."""
+    """The kinds of the sentence, each with a strength of up to 3."""
     words = words_of(text)
     padded = f" {' '.join(words)} "
     label = _label_of(text)
@@ -73,22 +73,22 @@ def _label_of(text: str) -> str:
 def _is_open(text: str, words: Sequence[str], padded: str, label: str) -> bool:
     return (
         ("?" in text and ("??" in text or _QUESTION_MARK.search(text) is not None))
-        or not v.OPEN_WORDS.isdisjoint(words)
-        or not v.OPEN_LABELS.isdisjoint(label.split())
-        or v.OPEN_PHRASES.are_in(words, padded)
+        or not WORDS["open"].isdisjoint(words)
+        or not LABELS["open"].isdisjoint(label.split())
+        or PHRASES["open"].search(padded) is not None
     )
 
 
 def _decision(text: str, words: Sequence[str], padded: str, label: str) -> float:
-    if not v.DECISION_LABELS.isdisjoint(label.split()):
+    if not LABELS["decision"].isdisjoint(label.split()):
         return 3.0
-    decided = not v.DECISION_WORDS.isdisjoint(words) or v.DECISION_PHRASES.are_in(words, padded)
-    if not decided and v.DECISION_NOUNS.isdisjoint(words):
+    decided = not WORDS["decided"].isdisjoint(words) or PHRASES["decided"].search(padded)
+    if not decided and WORDS["decision"].isdisjoint(words):
         return 0.0
     undecided = (
         text.rstrip().endswith("?")
-        or v.NOT_DECIDED_PHRASES.are_in(words, padded)
-        or v.OPEN_PHRASES.are_in(words, padded)
+        or PHRASES["not_decided"].search(padded)
+        or PHRASES["open"].search(padded)
     )
     if undecided:
         return 0.0
@@ -97,53 +97,54 @@ def _decision(text: str, words: Sequence[str], padded: str, label: str) -> float
 
 def _action(text: str, words: Sequence[str], padded: str, label: str) -> float:
     if (
-        not v.TODO_WORDS.isdisjoint(words)
-        or not v.ACTION_LABELS.isdisjoint(label.split())
-        or v.TODO_PHRASES.are_in(words, padded)
+        not WORDS["todo"].isdisjoint(words)
+        or not LABELS["action"].isdisjoint(label.split())
+        or PHRASES["todo"].search(padded)
     ):
         return 3.0
-    due = 0.0 if v.DUE_WORDS.isdisjoint(words) else 0.5
-    if _is_imperative(text, words) or not v.POLITE_WORDS.isdisjoint(words):
+    due = 0.0 if WORDS["due"].isdisjoint(words) else 0.5
+    if _is_imperative(text, words) or not WORDS["polite"].isdisjoint(words):
         return 2.0 + due
-    if v.DUTY_WORDS.isdisjoint(words) and not v.DUTY_PHRASES.are_in(words, padded):
+    if WORDS["duty"].isdisjoint(words) and not PHRASES["duty"].search(padded):
         return 0.0
     return 1.5 + due if _has_owner(text) else _WEAK
 
 
 def _is_imperative(text: str, words: Sequence[str]) -> bool:
     first = 0
-    while first < len(words) - 1 and words[first] in v.OPENERS:
+    while first < len(words) - 1 and words[first] in WORDS["opener"]:
         first += 1
     if len(words) - first < 2:
         return False
     if text.lstrip("*_").startswith("`") or " | " in text:
         return False  # code, or a row of a table
-    if words[first] in v.IMPERATIVES:
+    if words[first] in WORDS["imperative"]:
         behind = text.casefold().partition(words[first])[2].lstrip("*_`")
         return behind.startswith(" ") and (
-            words[first + 1] not in v.NOT_AFTER_IMPERATIVE and behind.lstrip()[:1] not in "|:=("
+            words[first + 1] not in WORDS["not_after_imperative"]
+            and behind.lstrip()[:1] not in "|:=("
         )
-    # A note, not a sentence: no full stop, and the verb stands last.
+    # A note has no full stop, and its verb is the last word.
     return (
-        words[-1].endswith(v.INFINITIVE_ENDINGS)
+        words[-1].endswith(tuple(WORDS["infinitive"]))
         and len(words) <= 12
         and text[-1:].isalpha()
         and text[:1].isupper()
-        and v.DUTY_WORDS.isdisjoint(words)
+        and WORDS["duty"].isdisjoint(words)
     )
 
 
 def _has_owner(text: str) -> bool:
-    """Someone is named right before the word of duty: "we must", "Mrs Olsen will"."""
+    """Whether a person is named before the word of duty: "we must", "Mrs Olsen will"."""
     words = _WORD.findall(text)
     for number, word in enumerate(words[1:], 1):
-        if word.casefold() not in v.DUTY_WORDS:
+        if word.casefold() not in WORDS["duty"]:
             continue
-        if words[number - 1].casefold() in v.OWNERS:
+        if words[number - 1].casefold() in WORDS["owner"]:
             return True
-        # A name; behind an article or an adjective it is a German noun.
+        # A capital letter is a name, but after an article or an adjective it is a German noun.
         before = words[number - 2] if number > 1 else ""
-        if words[number - 1][:1].isupper() and before.casefold() not in v.ARTICLES:
+        if words[number - 1][:1].isupper() and before.casefold() not in WORDS["article"]:
             return number == 1 or before[:1].isupper()
     return False
 
@@ -155,15 +156,18 @@ def _number(text: str, words: Sequence[str]) -> float:
         strength = max((_figure(plain, match) for match in _FIGURE.finditer(plain)), default=0.0)
         if strength < 3.0 and _QUARTER.search(plain):
             strength = 3.0
-    if strength < 2.0 and not v.NUMBER_WORDS.isdisjoint(words):
+    if strength < 2.0 and not WORDS["number"].isdisjoint(words):
         pairs = itertools.pairwise(words)
-        if any(a in v.NUMBER_WORDS and (b in v.UNITS or b in v.CURRENCIES) for a, b in pairs):
+        if any(
+            a in WORDS["number"] and (b in WORDS["unit"] or b in WORDS["currency"])
+            for a, b in pairs
+        ):
             strength = 2.0
     return strength
 
 
 def _figure(text: str, match: re.Match[str]) -> float:
-    """How much a figure says: 3 an amount or date, 2 with a unit, 1 alone, 0 part of a name."""
+    """3 for an amount or a date, 2 for a figure with a unit, 1 without, 0 for part of a name."""
     figure, end = match[0], match.end()
     before = _WORD_BEFORE.search(text, max(0, match.start() - 20), match.start())
     word_before = before[1].casefold() if before else ""
@@ -171,31 +175,31 @@ def _figure(text: str, match: re.Match[str]) -> float:
     behind = _UNIT.match(text, end + 1 if text[end : end + 1] == "." and day else end)
     unit = behind[1].casefold() if behind else ""
     if (
-        not v.CURRENCY_SIGNS.isdisjoint(figure)
-        or unit in v.CURRENCY_SIGNS
-        or unit in v.CURRENCIES
-        or word_before in v.CURRENCIES
-        or word_before in v.CURRENCY_SIGNS
+        not CURRENCY_SIGNS.isdisjoint(figure)
+        or unit in CURRENCY_SIGNS
+        or unit in WORDS["currency"]
+        or word_before in WORDS["currency"]
+        or word_before in CURRENCY_SIGNS
     ):
         return 3.0
-    if _DATE.search(figure) or unit in v.MONTHS or word_before in v.MONTHS:
+    if _DATE.search(figure) or unit in WORDS["month"] or word_before in WORDS["month"]:
         return 3.0
-    if unit in v.UNITS:
+    if unit in WORDS["unit"]:
         return 2.0
     attached = text[end : end + 1]
     if attached.isalpha() or attached in {"_", "/"}:
         return 0.0
-    # "PostgreSQL 16", "Step 3": rather part of a name.
+    # "PostgreSQL 16", "Step 3": probably part of a name.
     return _WEAK if before is not None and before[1][:1].isupper() else 1.0
 
 
 def is_gist(text: str) -> bool:
-    """Whether the sentence says what something is or is for: "X is a ...", "The aim is ..."."""
+    """Whether the sentence defines something or says its purpose: "X is a", "The aim is"."""
     words = words_of(text[:120])[:14]
-    if not v.PURPOSE_WORDS.isdisjoint(words):
+    if not WORDS["purpose"].isdisjoint(words):
         return True
     return any(
-        verb in v.COPULAS and article in v.ARTICLES
+        verb in WORDS["copula"] and article in WORDS["article"]
         for verb, article in itertools.pairwise(words[:7])
     )
 

@@ -34,8 +34,7 @@ def call(vendor):
         with provider_call(provider.name, request.model, slow_ms=slow_ms):
             return provider.complete(request)
 
-    yield call
-    provider.close()
+    return call
 
 
 def test_each_call_has_its_latency(vendor, call, lines):

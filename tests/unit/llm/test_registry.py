@@ -4,7 +4,7 @@ import dataclasses
 import subprocess
 import sys
 import types
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 
 import pluggy
 import pytest
@@ -64,7 +64,7 @@ BOTH = Settings(anthropic_api_key=SecretStr("sk-ant-x"), openai_api_key=SecretSt
     ],
 )
 def test_a_model_string_names_provider_and_model(model, name, rest):
-    provider, found = provider_registry(BOTH, plugins=[]).resolve(model)
+    provider, found = provider_registry(BOTH).resolve(model)
 
     assert (provider.name, found) == (name, rest)
 
@@ -85,7 +85,7 @@ def test_a_model_string_names_provider_and_model(model, name, rest):
 )
 def test_other_strings_are_refused_with_what_to_write(model):
     with pytest.raises(UnknownModel) as caught:
-        provider_registry(BOTH, plugins=[]).resolve(model)
+        provider_registry(BOTH).resolve(model)
 
     assert "Write" in caught.value.remedy
     assert caught.value.remedy in str(caught.value)
@@ -94,14 +94,14 @@ def test_other_strings_are_refused_with_what_to_write(model):
 
 def test_the_remedy_names_what_is_configured():
     with pytest.raises(UnknownModel) as caught:
-        provider_registry(BOTH, plugins=[]).resolve("cohere/command")
+        provider_registry(BOTH).resolve("cohere/command")
 
     assert "anthropic/<model> or extract or openai/<model>" in str(caught.value)
 
 
 def test_a_very_long_model_string_is_cut():
     with pytest.raises(UnknownModel) as caught:
-        provider_registry(BOTH, plugins=[]).resolve("x" * 10_000)
+        provider_registry(BOTH).resolve("x" * 10_000)
 
     assert len(str(caught.value)) < 300
 
@@ -115,7 +115,7 @@ def test_a_provider_without_its_key_says_which_to_set(model, variable, key):
     settings = Settings(anthropic_api_key=key, openai_api_key=key)
 
     with pytest.raises(UnknownModel) as caught:
-        provider_registry(settings, plugins=[]).resolve(model)
+        provider_registry(settings).resolve(model)
 
     assert "is not configured" in str(caught.value)
     assert f"set {variable}" in caught.value.remedy
@@ -127,17 +127,17 @@ def test_a_key_that_no_header_can_carry_is_said_and_not_shown():
         anthropic_api_key=SecretStr("sk-ant\nx"), openai_api_key=SecretStr("schlüssel")
     )
 
-    described = {s.name: s for s in provider_registry(settings, plugins=[]).describe()}
+    described = {s.name: s for s in provider_registry(settings).describe()}
 
-    assert "mend ANTHROPIC_API_KEY" in described["anthropic"].why
-    assert "mend OPENAI_API_KEY" in described["openai"].why
+    assert "correct ANTHROPIC_API_KEY" in described["anthropic"].why
+    assert "correct OPENAI_API_KEY" in described["openai"].why
     assert "schlüssel" not in repr(described)
 
 
 def test_a_server_of_ones_own_needs_no_key():
     settings = Settings(openai_base_url="http://127.0.0.1:11434/v1")
 
-    provider, model = provider_registry(settings, plugins=[]).resolve("openai/llama3")
+    provider, model = provider_registry(settings).resolve("openai/llama3")
 
     assert (provider.name, model) == ("openai", "llama3")
 
@@ -156,9 +156,7 @@ def test_describe_lists_all_with_the_reason():
 
 
 def test_the_default_model_is_kept():
-    assert (
-        provider_registry(Settings(default_model="extract"), plugins=[]).default_model == "extract"
-    )
+    assert provider_registry(Settings(default_model="extract")).default_model == "extract"
 
 
 def test_a_plugin_brings_a_provider():
@@ -179,7 +177,7 @@ def test_a_plugin_may_bring_one_without_models_or_without_its_setting():
 
 def test_two_applications_do_not_share_plugins():
     with_echo = provider_registry(Settings(), plugins=[plugin_of(Echo())])
-    without = provider_registry(Settings(), plugins=[])
+    without = provider_registry(Settings())
 
     assert with_echo.resolve("echo/x")
     with pytest.raises(UnknownModel):
@@ -205,8 +203,11 @@ def test_a_misspelt_hook_stops_the_start():
 
 
 def installed(monkeypatch, *found):
+    """Install these entry points beside those of Combine."""
     monkeypatch.setattr(
-        registry, "entry_points", lambda group: [e for e in found if e.group == group]
+        registry,
+        "entry_points",
+        lambda group: [*entry_points(group=group), *(e for e in found if e.group == group)],
     )
 
 
@@ -248,6 +249,23 @@ def test_a_broken_plugin_of_any_name_hides_no_other(monkeypatch, caplog, name):
     assert "no_such_module_at_all" in caplog.text
 
 
+def test_a_plugin_that_takes_the_name_of_ours_stops_the_start(monkeypatch):
+    module = types.ModuleType("some_plugin")
+    vars(module).update(vars(plugin_of(Echo("extract"))))
+    monkeypatch.setitem(sys.modules, "some_plugin", module)
+    installed(monkeypatch, EntryPoint("extract", "some_plugin", "combine.llm"))
+
+    with pytest.raises(ProviderConflict, match="two providers are named 'extract'"):
+        provider_registry(Settings())
+
+
+def test_without_any_plugin_the_remedy_is_to_install_the_package_again(monkeypatch):
+    monkeypatch.setattr(registry, "entry_points", lambda group: [])
+
+    with pytest.raises(UnknownModel, match="install the package again"):
+        provider_registry(Settings()).resolve("extract")
+
+
 def test_a_registry_can_be_made_by_hand():
     made = ProviderRegistry()
     made.register(Echo())
@@ -259,7 +277,7 @@ def test_nothing_heavy_is_imported_until_it_is_used():
     code = (
         "import sys; from tests.unit.llm.test_registry import BOTH;"
         "from combine_core.llm import provider_registry;"
-        "provider_registry(BOTH, plugins=[]).resolve('anthropic/claude-sonnet-4-5');"
+        "provider_registry(BOTH).resolve('anthropic/claude-sonnet-4-5');"
         "heavy = {'anthropic', 'openai', 'httpx2', 'bm25s', 'numpy', 'genai_prices'};"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -1,13 +1,13 @@
-"""The HTTP client below the vendors' SDKs: one request a call, a deadline for the whole of it.
+"""The HTTP client under the vendors' SDKs: one request per call, with one deadline for all of it.
 
 HTTP libraries limit each read from the socket, so a server that sends a byte now and then keeps a
-call alive for ever. Here every read, write and connect gets what is left of the call's time, and
-none starts when nothing is left. Two things stay outside: looking up a name takes as long as the
-system's resolver does, and a name with several addresses has the connect time-out for each.
+call alive for ever. Here every connect, write and read gets the remaining time of the call. Two
+things are not limited: a DNS lookup takes as long as the system's resolver does, and a name with
+several addresses has the connect time-out for each.
 
-Nothing of the environment changes where requests go or what they carry: no proxy variables, and
-only the headers named in `_HEADERS` leave, the key that was given among them. The variables of
-the operating system that name certificate authorities (SSL_CERT_FILE, SSL_CERT_DIR) hold.
+The environment does not change where requests go or what they contain: proxy variables are
+ignored, and only the key and the headers in `_HEADERS` are sent. SSL_CERT_FILE and SSL_CERT_DIR
+are respected.
 """
 
 import logging
@@ -21,7 +21,7 @@ from typing import Any
 import httpcore2
 import httpx2
 
-# At INFO these write a line with the whole address for each request, at DEBUG much more.
+# At INFO these log the whole address of each request, at DEBUG much more.
 for _name in ("httpx2", "httpcore2"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
@@ -36,14 +36,14 @@ _HEADERS = frozenset(
 
 
 class _Allowance:
-    """What one call may still use: time and bytes."""
+    """The time and the bytes that one call may still use."""
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
         self._bytes = MAX_ANSWER_BYTES
 
     def cap(self, timeout: float | None, expired: type[Exception]) -> float:
-        """`timeout` cut to what is left; raises `expired` when nothing is."""
+        """Limit `timeout` to the remaining time; raise `expired` when there is none."""
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise expired("the time for the whole call is up")
@@ -55,13 +55,13 @@ class _Allowance:
             raise httpcore2.ReadError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
 
 
-# The client works in the thread that calls it, so its sockets see the allowance of that call.
+# The client works in the calling thread, so its sockets see the allowance of that call.
 _allowance: ContextVar[_Allowance] = ContextVar("allowance")
 
 
 @contextmanager
 def call_within(seconds: float) -> Iterator[httpx2.Timeout]:
-    """Limits the request made inside to `seconds` in all; yields the time-outs to give it."""
+    """Limit the request in the block to `seconds`; yield the time-outs for the client."""
     token = _allowance.set(_Allowance(seconds))
     try:
         yield httpx2.Timeout(seconds, connect=min(CONNECT_TIMEOUT, seconds))
@@ -70,7 +70,7 @@ def call_within(seconds: float) -> Iterator[httpx2.Timeout]:
 
 
 def make_client(authorization: tuple[str, str] | None) -> httpx2.Client:
-    """A client for many threads. `authorization` is the header, name and value, with the key."""
+    """A client for many threads. `authorization` is the header with the key: name and value."""
 
     def clean(request: httpx2.Request) -> None:
         for name in set(request.headers) - _HEADERS:
@@ -90,7 +90,7 @@ class _Transport(httpx2.HTTPTransport):
     def __init__(self) -> None:
         context = httpx2.create_ssl_context()
         super().__init__(verify=context)
-        # The pool that the class makes takes no backend; nothing has used it yet.
+        # The class cannot pass a backend to its pool, so this replaces the pool.
         self._pool = httpcore2.ConnectionPool(
             ssl_context=context,
             max_connections=1000,

@@ -1,0 +1,145 @@
+"""Sends one request to a vendor through its SDK, checks the answer and prices it."""
+
+import importlib
+import logging
+import weakref
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import httpx2
+from pydantic import BaseModel, ValidationError
+
+from combine_core.llm.completion import Completion, CompletionRequest, ProviderError, Usage
+from combine_core.llm.failures import (
+    bad_answer,
+    connection_failed,
+    request_id,
+    status_failed,
+    vendor_words,
+)
+from combine_core.llm.http_client import call_within, make_client
+from combine_core.llm.vendor import Vendor
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class VendorClient:
+    """The SDK's client of one vendor, shared by any number of threads.
+
+    `sdk` is the name of the SDK's module; `build` makes its client from this module and an HTTP
+    client.
+    """
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        sdk: str,
+        authorization: tuple[str, str] | None,
+        build: Callable[[Any, httpx2.Client], Any],
+    ) -> None:
+        self._vendor = vendor
+        self._sdk = importlib.import_module(sdk)
+        # At DEBUG the SDK logs every request in full, with the texts of users.
+        logging.getLogger(sdk).setLevel(logging.INFO)
+        http_client = make_client(authorization)
+        weakref.finalize(self, http_client.close)
+        try:
+            self._client = build(self._sdk, http_client)
+        except httpx2.InvalidURL as error:
+            raise connection_failed(vendor, "", error) from None
+
+    def post(self, path: str, body: dict[str, Any], request: CompletionRequest) -> httpx2.Response:
+        """Send exactly one request and return the answer.
+
+        Raises:
+            ProviderError: there is no answer, or its status is not a success.
+        """
+        try:
+            with call_within(request.timeout) as timeout:
+                response: httpx2.Response = self._client.post(
+                    path, cast_to=httpx2.Response, body=body, options={"timeout": timeout}
+                )
+        except self._sdk.APIStatusError as error:
+            failure = status_failed(self._vendor, request, error.response)
+        except self._sdk.APIConnectionError as error:
+            failure = connection_failed(self._vendor, error.request.url.host, error.__cause__)
+        except UnicodeEncodeError:
+            failure = ProviderError(
+                "bad_request", "The request contains half of a surrogate pair. Remove it."
+            )
+        else:
+            return response
+        # Raised here, so that the SDK's error, which contains the whole request, is not attached.
+        raise failure
+
+    def read(
+        self, response: httpx2.Response, shape: type[Answer], request: CompletionRequest
+    ) -> Answer:
+        """Parse the body.
+
+        Raises:
+            ProviderError: `bad_answer`, the body does not have this shape.
+        """
+        try:
+            return shape.model_validate_json(response.content)
+        except ValidationError:
+            pass
+        kind = response.headers.get("content-type", "nothing").partition(";")[0][:40]
+        words = vendor_words(self._vendor, response, request)
+        hint = f" Check {self._vendor.url_variable}." if self._vendor.url_variable else ""
+        raise bad_answer(
+            self._vendor,
+            response,
+            f"the answer ({kind}{words}) is not what the API describes.{hint}",
+        )
+
+    def completion(
+        self,
+        response: httpx2.Response,
+        text: str,
+        stop_reason: str | None,
+        usage: Usage | None,
+        models: list[str],
+        api_url: str,
+    ) -> Completion:
+        """The answer with its price. Without `usage` the price is unknown."""
+        return Completion(
+            text=text,
+            usage=usage or Usage(),
+            cost=price_of(usage, models, api_url=api_url) if usage else None,
+            http_status=response.status_code,
+            provider_request_id=request_id(self._vendor, response),
+            stop_reason=stop_reason,
+            used_llm=True,
+        )
+
+    def unusable(
+        self, response: httpx2.Response, completion: Completion, what: str
+    ) -> ProviderError:
+        """The error for an answer that was charged but is of no use."""
+        return bad_answer(
+            self._vendor, response, what, stop_reason=completion.stop_reason, completion=completion
+        )
+
+
+def price_of(usage: Usage, models: list[str], *, api_url: str) -> Decimal | None:
+    """The price in US dollars by the list of the vendor at `api_url`, None if it is not known.
+
+    `models` are names of the model, the most exact one first. The lists are part of genai-prices,
+    so this needs no network.
+    """
+    import genai_prices
+
+    counted = genai_prices.Usage(
+        input_tokens=usage.input_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        output_tokens=usage.output_tokens,
+    )
+    for model in models:
+        try:
+            return genai_prices.calc_price(counted, model, provider_api_url=api_url).total_price
+        except LookupError:
+            continue
+    return None
