@@ -14,6 +14,8 @@ FAST := tests/unit tests/functional/api tests/functional/pages tests/functional/
 export PIP_CONSTRAINT := $(abspath constraints.txt)
 export PIP_BUILD_CONSTRAINT := $(abspath constraints.txt)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Where it is set, pytest rewrites the assertions of all tests anew, in each of its processes.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 
