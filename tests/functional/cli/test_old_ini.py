@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from combine_core.cli import main
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = [
@@ -23,16 +26,14 @@ COMMANDS = [
 ]
 
 
-def combine(
-    command: str, cwd: Path, packages: Path | None = None
-) -> subprocess.CompletedProcess[str]:
+def process(command: str, cwd: Path, packages: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [Path(sys.executable).parent / "combine", *command.split(), "-c", "old.ini"],
         cwd=cwd,
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(cwd),
-            "PYTHONPATH": str(packages or ""),
+            "PYTHONPATH": str(packages),
             "SECRET_KEY": "canary" * 6,
             "DATABASE_URL": "postgresql://combine@127.0.0.1:1/combine",
         },
@@ -56,10 +57,16 @@ def old_ini(tmp_path: Path) -> list[int]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_lines_and_the_new_form_are_named(
-    command: str, old_ini: list[int], tmp_path: Path
+    command: str, old_ini: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = combine(command, tmp_path)
-    assert done.returncode != 0
+    monkeypatch.chdir(tmp_path)
+    variables = {
+        "SECRET_KEY": "canary" * 6,
+        "DATABASE_URL": "postgresql://combine@127.0.0.1:1/combine",
+    }
+    done = CliRunner(env=variables).invoke(main, [*command.split(), "-c", "old.ini"])
+    assert isinstance(done.exception, SystemExit), done.exc_info
+    assert done.exit_code != 0
     (line,) = (done.stdout + done.stderr).splitlines()
     assert "old.ini, line" in line
     assert [int(number) for number in re.findall(r"\b\d+\b", line)] == old_ini
@@ -70,7 +77,7 @@ def test_a_stranger_of_the_old_name_does_not_hide_it(old_ini: list[int], tmp_pat
     (tmp_path / "packages" / "combine-1.0.dist-info").mkdir(parents=True)
     metadata = "Metadata-Version: 2.1\nName: combine\nVersion: 1.0\n"
     (tmp_path / "packages" / "combine-1.0.dist-info" / "METADATA").write_text(metadata)
-    done = combine("migrate", tmp_path, tmp_path / "packages")
+    done = process("migrate", tmp_path, tmp_path / "packages")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "write egg:pyramid-combine" in line
@@ -78,7 +85,7 @@ def test_a_stranger_of_the_old_name_does_not_hide_it(old_ini: list[int], tmp_pat
 
 def test_another_distribution_that_is_absent_is_named(tmp_path: Path) -> None:
     (tmp_path / "old.ini").write_text("[app:main]\nuse = egg:shop-of-ours\n")
-    done = combine("migrate", tmp_path)
+    done = process("migrate", tmp_path, tmp_path)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.endswith(
