@@ -100,17 +100,6 @@ def _explain(vendor: Vendor, model: str, status: int) -> tuple[ErrorCode, str]:
             return "bad_request", "the request was refused. Try another model or fewer sources"
 
 
-def bad_answer(vendor: Vendor, response: httpx2.Response, what: str, **owed: Any) -> ProviderError:
-    """The answer is a success but of no use. `owed` are its completion and its stop reason."""
-    return ProviderError(
-        "bad_answer",
-        f"{vendor.title}: {what}",
-        http_status=response.status_code,
-        provider_request_id=request_id(vendor, response),
-        **owed,
-    )
-
-
 def vendor_words(vendor: Vendor, response: httpx2.Response, request: CompletionRequest) -> str:
     """The start of the vendor's own message, without secrets; empty if there is none."""
     body = _json(response)

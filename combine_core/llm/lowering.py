@@ -1,7 +1,7 @@
-"""Lowers a JSON Schema to what a vendor's structured output takes.
+"""Reduces a JSON Schema to what a vendor's structured output accepts.
 
-What a vendor does not take is said in a description instead, so that the model may follow it. The
-answer is checked against the full schema when it is here.
+Other keywords move into the description, so that the model may follow them. The answer is validated
+against the full schema later.
 """
 
 import json
@@ -25,10 +25,10 @@ _ADDRESSES = frozenset({"$schema", "$id", "$comment"})
 
 
 def for_anthropic(schema: Mapping[str, Any]) -> Schema:
-    """The schema as the SDK's own `transform_schema` makes it.
+    """The schema as reduced by the SDK's `transform_schema`.
 
     Raises:
-        ProviderError: `bad_request`, a part of it says nothing about its type.
+        ProviderError: `bad_request`, a part of it has no type.
     """
     from anthropic import transform_schema
 
@@ -41,17 +41,17 @@ def for_anthropic(schema: Mapping[str, Any]) -> Schema:
 
 
 def for_openai(schema: Mapping[str, Any]) -> tuple[Schema, bool]:
-    """The lowered schema, and whether strict mode takes it.
+    """The reduced schema, and whether strict mode accepts it.
 
-    Strict mode wants every property required. Where one is optional, the model would have to make
-    something up; such a schema is sent without strict mode.
+    Strict mode requires every property, so the model would have to invent the optional ones. A schema
+    with optional properties is sent without strict mode.
     """
     lowered = _lower(_normalise(schema))
     return lowered, lowered.get("type") == "object" and _is_strict(lowered)
 
 
 def _normalise(node: Any) -> Any:
-    """One way to say each thing: `$defs`, `anyOf`, one type a node; no addresses."""
+    """Use `$defs`, `anyOf` and one type per node, and remove addresses."""
     if isinstance(node, list):
         return [_normalise(part) for part in node]
     if not isinstance(node, Mapping):
@@ -61,7 +61,7 @@ def _normalise(node: Any) -> Any:
         if key in _ADDRESSES:
             continue
         if key in {"properties", "$defs", "definitions"} and isinstance(value, Mapping):
-            # The keys of these are names, not keywords.
+            # These keys are names, not keywords.
             named = {name: _normalise(part) for name, part in value.items()}
             result["$defs" if key == "definitions" else key] = named
         elif key in {"enum", "const", "default", "examples"}:
@@ -77,7 +77,7 @@ def _normalise(node: Any) -> Any:
 
 
 def _split(node: Schema, types: list[str]) -> Schema:
-    """A node of several types as `anyOf` one of each; an enum needs no type at all."""
+    """A node of several types as an `anyOf` of its types. An enum needs no type."""
     rest = {key: value for key, value in node.items() if key != "type"}
     if "enum" in rest:
         return rest
@@ -114,7 +114,7 @@ def _lower(node: Any) -> Any:
 
 
 def _is_strict(node: Any) -> bool:
-    """Whether each part of a lowered schema has a type and requires all of its properties."""
+    """Whether each part of a reduced schema has a type and requires all of its properties."""
     if not isinstance(node, Mapping):
         return False
     properties = node.get("properties", {})

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
@@ -58,10 +59,6 @@ class ProviderRegistry:
     def __init__(self, default_model: str = "extract") -> None:
         self.default_model = default_model
         self._entries: dict[str, _Entry] = {}
-
-    def accepts(self, name: str) -> bool:
-        """Whether a provider of this name can be registered."""
-        return _NAME.fullmatch(name) is not None and name not in self._entries
 
     def register(self, provider: Provider | Unconfigured, *, takes_model: bool = True) -> None:
         """See `hookspecs.Register`."""
@@ -156,7 +153,7 @@ def provider_registry(
     manager.check_pending()
     manager.hook.combine_core_register_providers(register=registry.register, settings=settings)
     for unloaded in broken:
-        if registry.accepts(unloaded.name):
+        with suppress(ProviderConflict):
             registry.register(unloaded)
     return registry
 

@@ -11,13 +11,7 @@ import httpx2
 from pydantic import BaseModel, ValidationError
 
 from combine_core.llm.completion import Completion, CompletionRequest, ProviderError, Usage
-from combine_core.llm.failures import (
-    bad_answer,
-    connection_failed,
-    request_id,
-    status_failed,
-    vendor_words,
-)
+from combine_core.llm.failures import connection_failed, request_id, status_failed, vendor_words
 from combine_core.llm.http_client import call_within, make_client
 from combine_core.llm.vendor import Vendor
 
@@ -88,11 +82,8 @@ class VendorClient:
         kind = response.headers.get("content-type", "nothing").partition(";")[0][:40]
         words = vendor_words(self._vendor, response, request)
         hint = f" Check {self._vendor.url_variable}." if self._vendor.url_variable else ""
-        raise bad_answer(
-            self._vendor,
-            response,
-            f"the answer ({kind}{words}) is not what the API describes.{hint}",
-        )
+        what = f"the answer ({kind}{words}) is not what the API describes.{hint}"
+        raise self.unusable(response, None, what)
 
     def completion(
         self,
@@ -115,11 +106,16 @@ class VendorClient:
         )
 
     def unusable(
-        self, response: httpx2.Response, completion: Completion, what: str
+        self, response: httpx2.Response, completion: Completion | None, what: str
     ) -> ProviderError:
-        """The error for an answer that was charged but is of no use."""
-        return bad_answer(
-            self._vendor, response, what, stop_reason=completion.stop_reason, completion=completion
+        """The error for an answer that is a success but of no use. A `completion` was charged."""
+        return ProviderError(
+            "bad_answer",
+            f"{self._vendor.title}: {what}",
+            http_status=response.status_code,
+            provider_request_id=request_id(self._vendor, response),
+            stop_reason=completion.stop_reason if completion else None,
+            completion=completion,
         )
 
 

@@ -1,9 +1,9 @@
-"""Fills any JSON Schema whose lists hold items: text with evidence.
+"""Fills any JSON Schema whose lists contain items: text with evidence.
 
-Lists get what their name and description ask for. Other fields are filled only where a rule knows
-the value: a constant, a default, a kind that the sentence shows, a figure in it. A required field
-that no rule knows gets the neutral value of its type (null, false, the least number, the first
-words of the sentence), so that the answer fits the schema.
+Lists get what their name and description ask for. Other fields get a value only by a rule: a
+constant, a default, the kind of the sentence, a figure in it. A required field without a rule gets
+the neutral value of its type (null, false, the least number, the first words of the sentence), so
+that the answer matches the schema.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from combine_core.llm.extract.cues import SURE, first_number, words_of
 from combine_core.llm.extract.schema import AnswerSchema, Node
 from combine_core.llm.extract.selection import Build, Pool
 
-# How many items a list gets whose schema names no limit.
+# The number of items for a list without a limit in its schema.
 DEFAULT_MAX_ITEMS = 40
 
 _MAX_DEPTH = 12
@@ -24,12 +24,10 @@ _EVIDENCE_KEYS = frozenset({"source", "line_from", "line_to", "quote"})
 
 
 def write_answer(schema: Mapping[str, Any], candidates: list[Candidate]) -> Any:
-    """The answer as JSON values.
-
-    Raises:
-        ProviderError: `bad_request`, the schema cannot be used.
-    """
-    return _Writer(AnswerSchema(schema), Pool(candidates)).write()
+    """The answer as JSON values. Raises `ProviderError` if the schema cannot be used."""
+    answer_schema = AnswerSchema(schema)
+    value = _Writer(answer_schema, Pool(candidates)).fill("", answer_schema.root, set(), _MAX_DEPTH)
+    return None if value is _NOTHING else value
 
 
 class _Writer:
@@ -37,38 +35,29 @@ class _Writer:
         self._schema = schema
         self._pool = pool
 
-    def write(self) -> Any:
-        value = self._fill("", self._schema.root, set(), _MAX_DEPTH)
-        return None if value is _NOTHING else value
-
-    def _fill(self, name: str, node: Any, used: set[str], depth: int) -> Any:
+    def fill(self, name: str, node: Any, used: set[str], depth: int) -> Any:
         node = self._schema.resolve(node)
         kind = _type_of(node)
         if "const" in node:
             return node["const"]
         if depth == 0:
             return _NOTHING
-        if kind == "object" and _is_item(node):
-            criterion = criterion_of_property(name, node)
-            best = self._choose(criterion, node, at_least=1, at_most=1, used=used)
-            return best[0] if best else _NOTHING
-        if kind == "object":
+        if kind == "object" and not _is_item(node):
             return self._object(node, used, depth)
         if kind == "array":
             return self._array(name, node, used, depth)
-        if "default" in node:
-            return node["default"]
-        if kind == "string" and "enum" not in node:
-            best = self._choose(
-                criterion_of_property(name, node), node, at_least=1, at_most=1, used=set()
-            )
+        if kind == "object" or (kind == "string" and node.keys().isdisjoint({"default", "enum"})):
+            # A text may repeat an item that a list contains.
+            taken = used if kind == "object" else set()
+            criterion = criterion_of_property(name, node)
+            best = self._choose(criterion, node, at_least=1, at_most=1, used=taken)
             return best[0] if best else _NOTHING
-        return _NOTHING
+        return node.get("default", _NOTHING)
 
     def _object(self, node: Node, used: set[str], depth: int) -> dict[str, Any]:
         filled = {}
         for name, part in node.get("properties", {}).items():
-            value = self._fill(name, part, used, depth - 1)
+            value = self.fill(name, part, used, depth - 1)
             if value is _NOTHING and name in node.get("required", ()):
                 value = _neutral(self._schema.resolve(part), "")
             if value is not _NOTHING:
@@ -85,7 +74,7 @@ class _Writer:
             return self._choose(criterion, element, at_least=at_least, at_most=at_most, used=used)
         if kind == "object" and node.get("maxItems", 1) > 0:
             # A list of groups: one group.
-            group = self._fill(name, element, used, depth - 1)
+            group = self.fill(name, element, used, depth - 1)
             return [group] if group is not _NOTHING and _holds_something(group) else []
         return []
 
@@ -104,22 +93,16 @@ class _Writer:
         return [entry.item for entry in chosen]
 
     def _tells_kinds(self, element: Node) -> bool:
-        """Whether each item says what it is: then the list is a collection of all kinds."""
+        """Whether each item has a field for its kind, so that the list may mix all kinds."""
         parts = map(self._schema.resolve, element.get("properties", {}).values())
-        return any(
-            len(
-                {
-                    criterion.cue
-                    for value in part.get("enum", ())
-                    if (criterion := _criterion_of(value))
-                }
-            )
-            > 1
-            for part in parts
-        )
+        for part in parts:
+            named = [each for value in part.get("enum", ()) if (each := _criterion_of(value))]
+            if len({criterion.cue for criterion in named}) > 1:
+                return True
+        return False
 
     def _builder(self, element: Node) -> Build:
-        """Makes what `element` describes of a candidate, None if it cannot fit."""
+        """Returns a function that makes an item from a candidate, None if it does not fit."""
         fits = self._schema.checker(element).is_valid
         fields = {
             name: self._schema.resolve(part) for name, part in element.get("properties", {}).items()
@@ -141,7 +124,7 @@ class _Writer:
 
 
 def _field(name: str, field: Node, candidate: Candidate, *, required: bool) -> Any:
-    """The value of one field of an item; _NOTHING where it is not required and no rule knows it."""
+    """The value of one field of an item; _NOTHING if no rule knows it and it is optional."""
     if name == "text":
         return candidate.text
     if name == "evidence":
@@ -156,35 +139,21 @@ def _field(name: str, field: Node, candidate: Candidate, *, required: bool) -> A
         value = _kind(allowed, candidate)
         if value is not _NOTHING:
             return value
-    if "default" in field:
-        return field["default"]
-    return _neutral(field, candidate.text) if required else _NOTHING
+    return _neutral(field, candidate.text) if required else field.get("default", _NOTHING)
 
 
 def _kind(allowed: list[Any], candidate: Candidate) -> Any:
-    """The value that names what the sentence is, else one for statements, else one it says."""
-    criteria = [
-        (value, criterion) for value in allowed if (criterion := _criterion_of(value)) is not None
-    ]
-    best, value = max(
-        (
-            (candidate.strength(criterion.cue), value)
-            for value, criterion in criteria
-            if criterion.cue is not None
-        ),
-        key=lambda entry: entry[0],
-        default=(0.0, _NOTHING),
-    )
+    """The value for the kind of the sentence, else one for statements, else one in its words."""
+    named = [(value, each) for value in allowed if (each := _criterion_of(value))]
+    strengths = [(candidate.strength(each.cue), value) for value, each in named if each.cue]
+    best, value = max(strengths, key=lambda entry: entry[0], default=(0.0, _NOTHING))
     if best >= SURE:
         return value
-    for value, criterion in criteria:
-        if criterion.general:
-            return value
     said = set(words_of(candidate.text))
-    for value in allowed:
-        if isinstance(value, str) and value and set(words_of(value)) <= said:
-            return value
-    return _NOTHING
+    texts = [value for value in allowed if isinstance(value, str) and value]
+    fitting = [value for value, each in named if each.general]
+    fitting += [value for value in texts if set(words_of(value)) <= said]
+    return fitting[0] if fitting else _NOTHING
 
 
 def _criterion_of(value: Any) -> Criterion | None:
@@ -208,15 +177,8 @@ def _neutral(field: Node, text: str) -> Any:
             if number is None or number < least or number > field.get("maximum", number):
                 number = least
             return int(number) if kind == "integer" else number
-        case "boolean":
-            return False
-        case "array":
-            return []
-        case "object":
-            return {}
-        case "null":
-            return None
-    return _NOTHING
+        case kind:
+            return {"boolean": False, "array": [], "object": {}, "null": None}.get(kind, _NOTHING)
 
 
 def _shorten(text: str, longest: int) -> str:

@@ -1,8 +1,4 @@
-"""Cuts a text into its blocks of prose: paragraphs, list items, table rows, headings.
-
-Every block knows where its words stand in the text, line by line. Code is left out: it holds no
-sentences.
-"""
+"""Splits a text into blocks of prose: paragraphs, list items, table rows, headings; not code."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -25,9 +21,9 @@ _EMPHASIS = "*_ \t"
 class Block:
     """A block of prose.
 
-    `spans` are offsets into the text, one (start, end) for each line, without the marks of lists
-    and quotations; `first_line` counts from 1. `task` tells a check box, `lead` is the heading or
-    the line ending in ":" that stands directly above a list.
+    `spans` are offsets into the text, one (start, end) per line, without the marks of lists and
+    quotations. `first_line` counts from 1. `task` is the state of a check box, `lead` the heading or
+    the line with a final ":" directly above a list.
     """
 
     form: Form
@@ -38,7 +34,7 @@ class Block:
 
 
 def find_blocks(text: str) -> Iterator[Block]:
-    """The blocks of a text, in its order. Any text is fine, Markdown or not."""
+    """The blocks of any text, Markdown or not, in order."""
     starts = _line_starts(text)
     lead = ""
     list_depth = 0
@@ -67,8 +63,8 @@ def find_blocks(text: str) -> Iterator[Block]:
 
 
 def _parser() -> MarkdownIt:
-    # Indented lines of notes are no code; underlined lines and references are no structure here.
-    # Without "inline" the parser only finds blocks, which is quick even for large texts.
+    # In notes, indented lines are not code, and underlined lines and references are not structure.
+    # Without "inline" the parser only finds blocks, which is fast even for large texts.
     parser = MarkdownIt("commonmark")
     parser.disable(["code", "html_block", "reference", "lheading"])
     parser.core.ruler.enableOnly(["normalize", "block"])
@@ -98,9 +94,9 @@ def _prose(
         start, end = starts[number], starts[number + 1] - 1
         line = text[start:end]
         content = contents[number - first].strip() if number - first < len(contents) else ""
-        # What the parser kept of the line, without the marks of lists and quotations before it.
+        # The parser has removed the marks of lists and quotations from the line.
         at = line.rfind(content) if content else -1
-        # A line without words keeps its place, so that the lines after it keep their numbers.
+        # An empty line keeps its place, so that the next lines keep their numbers.
         spans.append((start + at, start + at + len(content)) if at >= 0 else (start, start))
     task: Task | None = None
     if spans and (box := _CHECK_BOX.match(text, *spans[0])):
@@ -110,7 +106,7 @@ def _prose(
 
 
 def _rows(text: str, block: Block) -> Iterator[Block]:
-    """The block, or if it holds a table (GFM 4.10) the prose before it and each row of its body."""
+    """The block; of one with a table (GFM 4.10), the prose before it and each row of its body."""
     rule = next(
         (
             number

@@ -1,4 +1,4 @@
-"""The sentences that may stand in an answer: from the sources, or from an earlier step's items."""
+"""The sentences for an answer: from the sources, or from the items of earlier steps."""
 
 import hashlib
 import heapq
@@ -12,13 +12,13 @@ from combine_core.llm.extract.criteria import criterion_of_words
 from combine_core.llm.extract.cues import SURE, Cue, cues_of, words_of
 from combine_core.llm.extract.sentences import Sentence, find_sentences
 
-# What is kept of a large text: memory and time for the ranking stay bounded.
+# A larger text loses its least important sentences, which limits memory and time.
 MAX_CANDIDATES = 15_000
-# Places quoted for one sentence that stands in the sources again and again.
+# The number of places quoted for one sentence that the sources repeat.
 MAX_EVIDENCE = 10
 
 _MARKUP = re.compile(r"[*_`\"'“”„»«]")
-# Scripts that put no space between words.
+# Scripts without spaces between words.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
 _LETTER = re.compile(r"[^\W\d_]")
 _LEAD_STRENGTH = 0.5
@@ -29,11 +29,9 @@ _GIVEN_STRENGTH = 2.5
 class Candidate:
     """A sentence with its evidence.
 
-    `key` is equal for two that differ in case, space and markup alone.
-    `cues` tell what the sentence itself is, `hints` what its surroundings say it is: the heading
-    above a list, the kind that an earlier step gave it. What is chosen from many must not hang on
-    the order of paragraphs, so that only `cues` count there. `weight` (0 to 1) says how much of a
-    sentence it is, `given` holds further fields of an earlier step's item.
+    Sentences that differ only in case, space and markup have the same `key`. `cues` come from the
+    sentence, `hints` from its surroundings: the heading above a list, the kind that an earlier step
+    found. `weight` (0 to 1) is low for fragments, `given` are other fields of an earlier item.
     """
 
     key: str
@@ -46,66 +44,70 @@ class Candidate:
     given: Mapping[str, Any]
 
     def strength(self, cue: Cue) -> float:
-        """How surely it is what `cue` says, 0 to 3."""
+        """How surely the sentence is of this kind, from 0 to 3."""
         return max(self.cues.get(cue, 0.0), self.hints.get(cue, 0.0))
 
     @property
     def own_cue(self) -> Cue | None:
-        """What the sentence itself surely is, first of all; None for a plain statement."""
-        # The order of Cue decides between equals.
+        """The kind with the strongest cue, the first of equals; None for a plain statement."""
         cues = [cue for cue in Cue if self.cues.get(cue, 0.0) >= SURE]
         return max(cues, key=lambda cue: self.cues[cue], default=None)
 
     @property
     def source(self) -> str:
-        """The label of the source it is first quoted from."""
+        """The label of the first source."""
         return str(self.evidence[0].get("source", "")) if self.evidence else ""
 
 
 def from_materials(
     materials: Iterable[Material], check_time: Callable[[], None]
 ) -> list[Candidate]:
-    """The sentences of the materials, without duplicates; of very many the most telling ones.
+    """The sentences without duplicates, at most `MAX_CANDIDATES`.
 
-    `check_time` is called now and then; it raises when the time is up.
+    `check_time` is called now and then, and raises when the time is up.
     """
-    return _distinct(_read(materials), check_time)
+    return _distinct(_sentences(materials), check_time)
 
 
-def _read(materials: Iterable[Material]) -> Iterator[Candidate]:
+def _sentences(materials: Iterable[Material]) -> Iterator[Candidate]:
     position = 0
     for material in materials:
         for sentence in find_sentences(material.text):
-            candidate = _judge(sentence, material.label, position)
+            candidate = _from_sentence(sentence, material.label, position)
             if candidate is not None:
                 position += 1
                 yield candidate
 
 
 def from_items(inputs: Mapping[str, Any]) -> list[Candidate] | None:
-    """The items ("text" and "evidence") of earlier steps; None if their outputs hold no list."""
+    """The items ("text" and "evidence") of earlier steps; None if their outputs have no list."""
     lists = list(_lists(inputs))
     if not lists:
         return None
     items = (item for found in lists for item in found if _is_item(item))
-    return _distinct(_take(items), lambda: None)
+    return _distinct(_from_items(items), lambda: None)
 
 
-def _take(items: Iterable[Mapping[str, Any]]) -> Iterator[Candidate]:
+def _from_items(items: Iterable[Mapping[str, Any]]) -> Iterator[Candidate]:
     for position, item in enumerate(items):
         text = item["text"]
         given = {key: value for key, value in item.items() if key not in {"text", "evidence"}}
-        yield Candidate(
-            key=_key(text),
-            text=text,
-            evidence=tuple(item["evidence"]),
-            cues=cues_of(text),
-            # A kind is one word; longer texts say something else.
-            hints=_hints(_GIVEN_STRENGTH, *(v for v in given.values() if len(str(v).split()) == 1)),
-            weight=_weight(text, words_of(text)),
-            position=position,
-            given=given,
-        )
+        # A kind is a single word.
+        hints = _hints(_GIVEN_STRENGTH, *(v for v in given.values() if len(str(v).split()) == 1))
+        evidence = tuple(item["evidence"])
+        yield _candidate(text, evidence, cues_of(text), hints, position, given)
+
+
+def _candidate(
+    text: str,
+    evidence: tuple[Mapping[str, Any], ...],
+    cues: Mapping[Cue, float],
+    hints: Mapping[Cue, float],
+    position: int,
+    given: Mapping[str, Any],
+) -> Candidate:
+    key = " ".join(_MARKUP.sub("", text).casefold().split()).rstrip(".;,")
+    return Candidate(key, text, evidence, cues, hints, _weight(text), position, given)
 
 
 def _hints(strength: float, *values: Any) -> dict[Cue, float]:
@@ -139,10 +141,9 @@ def _is_item(value: Any) -> bool:
     )
 
 
-def _judge(sentence: Sentence, label: str, position: int) -> Candidate | None:
-    """The sentence as a candidate; None for what says nothing alone: titles, stray words."""
-    words = words_of(sentence.text)
-    if not _says_something(sentence, words):
+def _from_sentence(sentence: Sentence, label: str, position: int) -> Candidate | None:
+    """The sentence as a candidate; None for titles and stray words."""
+    if not _says_something(sentence.text):
         return None
     cues = cues_of(sentence.text)
     if sentence.task == "open":
@@ -158,43 +159,27 @@ def _judge(sentence: Sentence, label: str, position: int) -> Candidate | None:
         "line_to": sentence.line_to,
         "quote": sentence.quote,
     }
-    weight = _weight(sentence.text, words)
-    return Candidate(
-        key=_key(sentence.text),
-        text=sentence.text,
-        evidence=(evidence,),
-        cues=cues,
-        hints=hints,
-        weight=weight,
-        position=position,
-        given={},
-    )
+    return _candidate(sentence.text, (evidence,), cues, hints, position, {})
 
 
-def _key(text: str) -> str:
-    return " ".join(_MARKUP.sub("", text).casefold().split()).rstrip(".;,")
-
-
-def _says_something(sentence: Sentence, words: list[str]) -> bool:
-    if sentence.text.rstrip("*_ ").endswith(":"):
+def _says_something(text: str) -> bool:
+    if text.rstrip("*_ ").endswith(":"):
         return False  # it announces what follows
-    if len(words) >= 2:
-        return _LETTER.search(sentence.text) is not None
-    return len(sentence.text) >= 4 and _UNSPACED.search(sentence.text) is not None
+    if len(words_of(text)) >= 2:
+        return _LETTER.search(text) is not None
+    return len(text) >= 4 and _UNSPACED.search(text) is not None
 
 
-def _weight(text: str, words: list[str]) -> float:
-    """1 for a sentence of ordinary length, less for a fragment, a row, a very long one."""
+def _weight(text: str) -> float:
+    """1 for a sentence of ordinary length, less for a fragment, a row of a table, a long one."""
     weight = 1.0 if text[-1:] in ".!?…。" else 0.8
-    if len(words) < 4:
-        weight -= 0.3
-    if len(words) > 35:
+    if not 4 <= len(words_of(text)) <= 35:
         weight -= 0.3
     return weight / 2 if " | " in text else weight
 
 
 def _distinct(candidates: Iterable[Candidate], check_time: Callable[[], None]) -> list[Candidate]:
-    """One of each key, with the evidence of all; the most telling `MAX_CANDIDATES`, in order."""
+    """The most important candidates in order, one for each key, with all of its evidence."""
     found: dict[str, Candidate] = {}
     for number, candidate in enumerate(candidates):
         if number % 1000 == 0:
@@ -202,14 +187,14 @@ def _distinct(candidates: Iterable[Candidate], check_time: Callable[[], None]) -
         same = found.get(candidate.key)
         found[candidate.key] = candidate if same is None else _merge(same, candidate)
         if len(found) >= 2 * MAX_CANDIDATES:
-            found = _most_telling(found)
+            found = _most_important(found)
     if len(found) > MAX_CANDIDATES:
-        found = _most_telling(found)
+        found = _most_important(found)
     return sorted(found.values(), key=lambda candidate: candidate.position)
 
 
 def _merge(first: Candidate, second: Candidate) -> Candidate:
-    # Neither the wording nor the cues may depend on which of the two stands first.
+    # Neither the wording nor the cues may depend on the order of the two.
     wording = first if first.text <= second.text else second
     evidence = list(first.evidence)
     if len(evidence) < MAX_EVIDENCE:
@@ -229,10 +214,10 @@ def _stronger(first: Mapping[Cue, float], second: Mapping[Cue, float]) -> dict[C
     return {cue: max(first.get(cue, 0.0), second.get(cue, 0.0)) for cue in cues}
 
 
-def _most_telling(found: Mapping[str, Candidate]) -> dict[str, Candidate]:
+def _most_important(found: Mapping[str, Candidate]) -> dict[str, Candidate]:
     def rank(entry: tuple[str, Candidate]) -> tuple[float, float, bytes]:
         key, candidate = entry
-        # Between equals chance decides, but always the same: never the place in the text.
+        # A hash orders equals, because their places in the text must not.
         digest = hashlib.blake2b(key.encode(errors="replace"), digest_size=8).digest()
         return sum(candidate.cues.values()), candidate.weight, digest
 

@@ -49,63 +49,57 @@ def words_of(text: str) -> list[str]:
 def cues_of(text: str) -> dict[Cue, float]:
     """The kinds of the sentence, each with a strength of up to 3."""
     words = words_of(text)
-    padded = f" {' '.join(words)} "
-    label = _label_of(text)
-    found: dict[Cue, float] = {}
-    if _is_open(text, words, padded, label):
-        found[Cue.QUESTION] = 3.0
-    if strength := _decision(text, words, padded, label):
-        found[Cue.DECISION] = strength
-    if Cue.QUESTION not in found and (strength := _action(text, words, padded, label)):
-        found[Cue.ACTION] = strength
-    if strength := _number(text, words):
-        found[Cue.NUMBER] = strength
-    return found
-
-
-def _label_of(text: str) -> str:
-    if ":" not in text[:40]:
-        return ""
-    match = _LABEL.match(text)
-    return match[1].casefold() if match else ""
-
-
-def _is_open(text: str, words: Sequence[str], padded: str, label: str) -> bool:
-    return (
+    is_open = (
         ("?" in text and ("??" in text or _QUESTION_MARK.search(text) is not None))
-        or not WORDS["open"].isdisjoint(words)
-        or not LABELS["open"].isdisjoint(label.split())
-        or PHRASES["open"].search(padded) is not None
+        or _is_labelled(text, "open")
+        or _says(words, "open")
     )
+    strengths = {
+        Cue.QUESTION: 3.0 if is_open else 0.0,
+        Cue.DECISION: _decision(text, words),
+        Cue.ACTION: 0.0 if is_open else _action(text, words),
+        Cue.NUMBER: _number(text, words),
+    }
+    return {cue: strength for cue, strength in strengths.items() if strength}
 
 
-def _decision(text: str, words: Sequence[str], padded: str, label: str) -> float:
-    if not LABELS["decision"].isdisjoint(label.split()):
+def _is_labelled(text: str, kind: str) -> bool:
+    """Whether a label of this kind is at the start: "Decision: ..."."""
+    match = _LABEL.match(text) if ":" in text[:40] else None
+    return match is not None and not LABELS[kind].isdisjoint(match[1].casefold().split())
+
+
+def _says(words: Sequence[str], kind: str) -> bool:
+    """Whether the sentence contains a word or a phrase of this kind."""
+    return not WORDS[kind].isdisjoint(words) or _has_phrase(words, kind)
+
+
+def _has_phrase(words: Sequence[str], kind: str) -> bool:
+    return PHRASES[kind].search(f" {' '.join(words)} ") is not None
+
+
+def _decision(text: str, words: Sequence[str]) -> float:
+    if _is_labelled(text, "decision"):
         return 3.0
-    decided = not WORDS["decided"].isdisjoint(words) or PHRASES["decided"].search(padded)
+    decided = _says(words, "decided")
     if not decided and WORDS["decision"].isdisjoint(words):
         return 0.0
-    undecided = (
+    if (
         text.rstrip().endswith("?")
-        or PHRASES["not_decided"].search(padded)
-        or PHRASES["open"].search(padded)
-    )
-    if undecided:
+        or _has_phrase(words, "not_decided")
+        or _has_phrase(words, "open")
+    ):
         return 0.0
     return 2.0 if decided else _WEAK
 
 
-def _action(text: str, words: Sequence[str], padded: str, label: str) -> float:
-    if (
-        not WORDS["todo"].isdisjoint(words)
-        or not LABELS["action"].isdisjoint(label.split())
-        or PHRASES["todo"].search(padded)
-    ):
+def _action(text: str, words: Sequence[str]) -> float:
+    if _says(words, "todo") or _is_labelled(text, "action"):
         return 3.0
     due = 0.0 if WORDS["due"].isdisjoint(words) else 0.5
     if _is_imperative(text, words) or not WORDS["polite"].isdisjoint(words):
         return 2.0 + due
-    if WORDS["duty"].isdisjoint(words) and not PHRASES["duty"].search(padded):
+    if not _says(words, "duty"):
         return 0.0
     return 1.5 + due if _has_owner(text) else _WEAK
 

@@ -1,4 +1,4 @@
-"""Reads the JSON Schema of an answer: follows its references, checks values against its parts."""
+"""Reads the JSON Schema of an answer: resolves references, and validates values."""
 
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -14,14 +14,10 @@ _MAX_HOPS = 32
 
 
 class AnswerSchema:
-    """The schema of an answer.
-
-    Raises:
-        ProviderError: `bad_request`: it is no JSON Schema, or refers to something outside itself.
-    """
+    """The schema of an answer. Raises `ProviderError` if it is invalid or refers to another one."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        # References are relative to the schema itself, whatever address it carries.
+        # Without its id, references are relative to the schema itself.
         self.root: Node = {key: value for key, value in schema.items() if key != "$id"}
         try:
             jsonschema_rs.meta.validate(self.root)
@@ -31,7 +27,7 @@ class AnswerSchema:
         self._resolver = self._registry.resolver(_ROOT)
 
     def resolve(self, node: Any, hops: int = _MAX_HOPS) -> Node:
-        """`node` joined with what it refers to: `$ref`, all of `allOf`, one of `anyOf`, `oneOf`."""
+        """`node` merged with its `$ref`, all of `allOf`, and one of `anyOf` or `oneOf`."""
         if not isinstance(node, Mapping) or hops == 0:
             return {}
         own: Node = dict(node)
@@ -48,7 +44,7 @@ class AnswerSchema:
         return own
 
     def checker(self, node: Any) -> jsonschema_rs.Validator:
-        """Checks values against a part of this schema."""
+        """A validator for a part of this schema."""
         try:
             return jsonschema_rs.validator_for(_absolute(node), registry=self._registry)
         except (ValueError, jsonschema_rs.ReferencingError) as error:
@@ -62,7 +58,7 @@ class AnswerSchema:
 
 
 def _join(below: Node, above: Node) -> Node:
-    """Both nodes; where both say something, `above` holds, but properties add up."""
+    """Both nodes. Where both have a keyword, `above` wins, but properties are united."""
     joined = {**below, **above}
     if "properties" in below and "properties" in above:
         joined["properties"] = {**below["properties"], **above["properties"]}
@@ -72,7 +68,7 @@ def _join(below: Node, above: Node) -> Node:
 
 
 def _absolute(node: Any) -> Any:
-    """`node` with references that hold outside the root too."""
+    """`node` with references that also work outside of the root."""
     if isinstance(node, Mapping):
         return {
             key: _ROOT + value
@@ -90,7 +86,7 @@ def _is_null(node: Any) -> bool:
 
 
 def _refuse(uri: str) -> NoReturn:
-    message = f"{uri} stands outside the schema; put it under $defs"
+    message = f"{uri} is outside of the schema; put it under $defs"
     raise ValueError(message)
 
 

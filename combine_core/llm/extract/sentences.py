@@ -1,4 +1,4 @@
-"""Cuts a text into sentences, each with the lines it stands in and an exact quote."""
+"""Splits a text into sentences, each with its lines and an exact quote."""
 
 import re
 from bisect import bisect_right
@@ -9,14 +9,14 @@ import sentencex  # type: ignore[import-untyped]
 
 from combine_core.llm.extract.blocks import Block, Form, Task, find_blocks
 
-# A longer stretch without a full stop is cut between words, so that one giant line stays readable.
+# Longer text without a full stop is cut between words.
 MAX_SENTENCE = 600
 
-# How much is cut into sentences at a time: the library's time grows with the square of it.
+# Characters that the library gets at a time, because its time grows with their square.
 _WINDOW = 2000
 
-# Characters that would move or break the parsers below; each is replaced by one character, so that
-# offsets hold: carriage returns, NUL, and halves of surrogate pairs.
+# Characters that disturb the parsers: carriage returns, NUL, halves of surrogate pairs. One character
+# replaces each, so that offsets stay correct.
 _UNSAFE = re.compile("[\r\x00\ud800-\udfff]")
 _UNQUOTABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -28,9 +28,9 @@ _MONTH = re.compile(
 _GERMAN = (" der ", " die ", " das ", " und ", " ist ", " nicht ", " wird ", " mit ", " für ")
 _ENGLISH = (" the ", " and ", " is ", " of ", " to ", " in ", " for ", " with ", " not ")
 _MIN_WRAP = 50
-# What an editor does not break at the end of a line.
+# Text that an editor does not break at the end of a line.
 _UNBROKEN = re.compile(r"`[^`]*`\S*|\S+")
-# Full stops in these end no sentence; the library knows abbreviations, but of one language only.
+# Full stops in these end no sentence. The library knows abbreviations, but only of one language.
 _OPAQUE = re.compile(
     r"`[^`]*`|https?://\S*\w|\.{1,2}/"
     r"|\b(?:approx|est|max|min)\.(?=\s\d)|\b(?:Mio|Mrd|Fa|Nr|bzw|ca|evtl|ggf|inkl|vgl|zzgl)\.(?=\s)"
@@ -42,9 +42,8 @@ _STOPS = str.maketrans(".?!", "___")
 class Sentence:
     """A sentence of a text.
 
-    `quote` stands literally in the lines `line_from` to `line_to` (counted from 1, joined by
-    "\\n"); a sentence over several lines keeps the line ends, and the marks of a quotation between
-    them. `text` is the same on one line.
+    `quote` is a literal part of the lines `line_from` to `line_to` (counted from 1, joined by "\\n"),
+    with line ends and quotation marks between them. `text` is the same on one line.
     """
 
     text: str
@@ -71,11 +70,10 @@ def _language(text: str) -> str:
 
 
 def _unwrap(text: str, block: Block) -> Iterator[tuple[int, int]]:
-    """Runs of lines that belong together, as (first, behind) into `block.spans`.
+    """Ranges (first, behind) of `block.spans` with lines that belong together.
 
-    A line is continued by the next one if it was broken for lack of room (the next word would not
-    have fitted into the longest line of the block) or if the next one starts in lower case. So
-    wrapped prose is joined, and notes of one thought a line are not.
+    Wrapped prose is joined, notes with one thought per line are not. A line continues if the next one
+    starts in lower case, or if its first word did not fit into the longest line of the block.
     """
     lines = [text[start:end] for start, end in block.spans]
     if not lines:
@@ -103,7 +101,7 @@ def _split(
 ) -> Iterator[Sentence]:
     spans = block.spans[first:behind]
     joined = " ".join(safe[start:end] for start, end in spans)
-    # Where each line starts in `joined`.
+    # The offset of each line in `joined`.
     at = [0]
     for start, end in spans[:-1]:
         at.append(at[-1] + end - start + 1)
@@ -133,16 +131,16 @@ def _sentence_spans(joined: str, language: str) -> Iterator[tuple[int, int]]:
         window = masked[begin : begin + _WINDOW]
         ends = [begin + end for end in _sentence_ends(window, language)]
         if begin + len(window) < len(masked) and len(ends) > 1:
-            ends.pop()  # goes on beyond the window
+            ends.pop()  # it continues after the window
         for end in ends:
             yield from _cut(joined, begin, end)
             begin = end
 
 
 def _sentence_ends(text: str, language: str) -> list[int]:
-    """Where the sentences of a text end; the last one ends with the text."""
+    """The end of each sentence. The last one ends with the text."""
     ends = [boundary["end_index"] for boundary in sentencex.get_sentence_boundaries(language, text)]
-    # "by 1. Oktober": a date, not the end of a sentence.
+    # "1. Oktober" is a date, not the end of a sentence.
     return [
         end
         for end in ends[:-1]
@@ -151,7 +149,7 @@ def _sentence_ends(text: str, language: str) -> list[int]:
 
 
 def _cut(joined: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """The stretch without space at its ends, in pieces of at most `MAX_SENTENCE`."""
+    """The text without space at its ends, in pieces of at most `MAX_SENTENCE`."""
     while True:
         while begin < end and joined[begin].isspace():
             begin += 1
