@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,7 +27,9 @@ PATIENCE_S = 60.0
 class Cluster:
     """A cluster that can be started with any settings, one server at a time."""
 
-    def __init__(self, folder: Path, account: Account, programs: Path) -> None:
+    def __init__(
+        self, folder: Path, account: Account, programs: Path, copy_of: Cluster | None = None
+    ) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.account = account
@@ -34,6 +37,9 @@ class Cluster:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         account.give(folder)
+        if copy_of is not None:
+            self.copy(copy_of)
+            return
         pwfile = self.own("pwfile", PASSWORD)
         done = account.run(
             [
@@ -44,6 +50,22 @@ class Cluster:
         assert done.returncode == 0, done.stderr
         with self.serve(), self.cursor("postgres") as cursor:
             cursor.execute("CREATE DATABASE combine")
+
+    def copy(self, primary: Cluster) -> None:
+        """Become a standby of this running server, with its data."""
+        shutil.rmtree(self.data, ignore_errors=True)
+        done = self.account.run(
+            [
+                *(self.programs / "pg_basebackup", "-D", self.data, "-R", "--no-sync"),
+                *("--checkpoint=fast", "-d", primary.conninfo),
+            ]
+        )
+        assert done.returncode == 0, done.stderr
+
+    @property
+    def conninfo(self) -> str:
+        """The server for programs of PostgreSQL."""
+        return f"host=127.0.0.1 port={self.port} user=combine password={PASSWORD}"
 
     def own(self, name: str, content: str = "") -> Path:
         """A file that belongs to the server's account."""
@@ -133,11 +155,13 @@ def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
     return answer
 
 
-def make_cluster(run_folder: Path, name: str, programs: Path | None = None) -> Cluster:
+def make_cluster(
+    run_folder: Path, name: str, programs: Path | None = None, copy_of: Cluster | None = None
+) -> Cluster:
     folder = run_folder / f"{name}-{os.getpid()}"
     folder.mkdir(mode=0o755)
     account = account_for(folder / "data")
     if programs is None:
         found: Binaries = choose(account, folder, None)
         programs = found.folder
-    return Cluster(folder, account, programs)
+    return Cluster(folder, account, programs, copy_of)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.database.metadata import Identified, Model, load_models, new_id
 from combine_core.database.page import InvalidCursor, Page, paginate
-from combine_core.database.pool import CountedPool
+from combine_core.database.pool import CountedPool, leave_read_only_servers
 from combine_core.observe.statements import watch_statements
 from combine_core.settings.core import CoreSettings
 
@@ -48,7 +48,8 @@ STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 CONNECT_TIMEOUT_S = 5
-# The default for engines outside an application with settings.
+# The defaults for engines outside an application with settings.
+RECYCLE_S = 1800
 SLOW_QUERY_MS = 500
 
 
@@ -58,6 +59,7 @@ def make_engine(
     application_name: str,
     pool_size: int,
     max_overflow: int,
+    recycle: float = RECYCLE_S,
     slow_query_ms: int = SLOW_QUERY_MS,
 ) -> Engine:
     """An engine for ``url`` (``postgresql+psycopg2://``) whose every wait has a limit. Does not connect yet.
@@ -65,6 +67,7 @@ def make_engine(
     :param application_name: the name of our connections in ``pg_stat_activity``
     :param pool_size: connections that the pool keeps open
     :param max_overflow: connections beyond these; closed after use
+    :param recycle: seconds after which the pool replaces a connection
     :param slow_query_ms: statements that take at least this long are logged as slow
     """
     engine = create_engine(
@@ -75,8 +78,7 @@ def make_engine(
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=CONNECT_TIMEOUT_S,
-        # Finds a connection that died in the pool before a request uses it.
-        pool_pre_ping=True,
+        pool_recycle=recycle,
         connect_args={
             "application_name": application_name,
             "connect_timeout": CONNECT_TIMEOUT_S,
@@ -92,6 +94,7 @@ def make_engine(
             ),
         },
     )
+    leave_read_only_servers(engine)
     watch_statements(engine, process=application_name, slow_ms=slow_query_ms)
     return engine
 
@@ -155,6 +158,7 @@ def includeme(config: Configurator) -> None:
         application_name="combine web",
         pool_size=settings.db_pool_size,
         max_overflow=settings.db_max_overflow,
+        recycle=settings.db_pool_recycle,
         slow_query_ms=settings.slow_query_ms,
     )
     config.registry[_ENGINE] = engine

@@ -1,4 +1,8 @@
-"""The connection pool: it counts waiting callers, records who holds each connection, and reports leaks."""
+"""The connection pool: it counts waiting callers, records who holds each connection, and reports leaks.
+
+It also leaves a server that takes no writes: after a failover the old primary may come back as a standby,
+and connections to it would answer every read and refuse every write.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg2
+from sqlalchemy import Engine, ExceptionContext, event
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 
@@ -139,6 +146,47 @@ class CountedPool(QueuePool):
             waiting=waiting,
             oldest_seconds=0.0 if oldest is None else round(time.monotonic() - oldest, 1),
         )
+
+
+_READ_ONLY = "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool"
+_READ_ONLY_SQLSTATE = "25006"
+_NEW = "combine_core.new"
+
+
+def leave_read_only_servers(engine: Engine) -> None:
+    """Reuse a connection of `engine` only while it works and its server takes writes.
+
+    A connection that fails this test is closed, with all others of the pool as they come up, and a new one
+    takes its place. The new one is used whatever its server is: reads still work on a standby. A write that
+    the server refuses as read-only closes its connection, too.
+    """
+
+    @event.listens_for(engine, "connect")
+    def note_new(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_NEW] = True
+
+    @event.listens_for(engine, "checkout")
+    def test_kept(connection: Any, record: ConnectionPoolEntry, *_: Any) -> None:
+        if record.info.pop(_NEW, False):
+            return
+        try:
+            # Otherwise the query would begin a transaction, and its end would cost another round trip.
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(_READ_ONLY)
+                ((is_read_only,),) = cursor.fetchall()
+            connection.autocommit = False
+        except psycopg2.Error as error:
+            message = "the connection is broken"
+            raise InvalidatePoolError(message) from error
+        if is_read_only:
+            message = "its server takes no writes"
+            raise InvalidatePoolError(message)
+
+    @event.listens_for(engine, "handle_error")
+    def close_read_only(context: ExceptionContext) -> None:
+        if getattr(context.original_exception, "pgcode", None) == _READ_ONLY_SQLSTATE:
+            context.is_disconnect = True
 
 
 # The pools of this process whose engines are alive.

@@ -255,6 +255,7 @@ def make_worker(
         application_name="combine worker",
         pool_size=min(concurrency, STEPS_POOL_SIZE),
         max_overflow=STEPS_OVERFLOW,
+        recycle=settings.db_pool_recycle,
         slow_query_ms=settings.slow_query_ms,
     )
     dsn = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)

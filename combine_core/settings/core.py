@@ -170,6 +170,13 @@ class CoreSettings(AddonSettings):
         shape="whole number, 0 to 500",
         help="The number of further connections that a burst may open; they are closed after use.",
     )
+    db_pool_recycle: Annotated[int, parsed(whole(1, 86_400))] = setting(
+        1800,
+        variable="DB_POOL_RECYCLE",
+        shape="seconds, 1 to 86400",
+        help="The age at which the pool replaces a connection: shorter than what a firewall or a pooler"
+        " allows, and the longest time for which a connection can lead to a server that has been replaced.",
+    )
     max_request_body_size: Annotated[int, parsed(size(1024, 1024**3))] = setting(
         10 * 1024 * 1024,
         variable="MAX_REQUEST_BODY_SIZE",

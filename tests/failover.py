@@ -1,0 +1,175 @@
+"""Two PostgreSQL servers that replicate, and an address that moves from one to the other."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from combine_core.postgres.embedded.binaries import candidates
+from tests.postgres_cluster import Cluster, make_cluster, wait_for
+
+SETTINGS = {"max_connections": "60", "wal_keep_size": "64MB"}
+
+
+class Forwarder:
+    """An address of TCP whose new connections lead to a server of our choice.
+
+    Connections that exist stay with the server that they began with, as with a balancer or a service
+    address of Kubernetes.
+
+    :ivar delay: seconds by which each piece of data is held back
+    """
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.delay = 0.0
+        self._sockets: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Close the address and all its connections."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Close all connections."""
+        for one in list(self._sockets):
+            _shut(one)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with closing(client):
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                return
+            with closing(server):
+                pair = {client, server}
+                self._sockets |= pair
+                back = threading.Thread(target=self._pump, args=(server, client), daemon=True)
+                back.start()
+                self._pump(client, server)
+                back.join()
+                self._sockets -= pair
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if self.delay:
+                    threading.Event().wait(self.delay)
+                sink.sendall(data)
+        _shut(source)
+        _shut(sink)
+
+
+def _shut(one: socket.socket) -> None:
+    # It may be closed already.
+    with suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)
+
+
+class Pair:
+    """A primary, its standby, and the address of the primary.
+
+    :ivar primary: the server that takes writes
+    :ivar other: the standby, or the old primary after a failover
+    """
+
+    def __init__(self, run_folder: Path, stack: ExitStack) -> None:
+        programs = programs_that_copy()
+        assert programs is not None
+        self._running: dict[Cluster, ExitStack] = {}
+        self._stack = stack
+        self.primary = make_cluster(run_folder, "pair-a", programs)
+        self.forwarder = Forwarder(self.primary.port)
+        self._start(self.primary)
+        self.other = make_cluster(run_folder, "pair-b", programs, copy_of=self.primary)
+        self._start(self.other, follows=self.primary)
+
+    def url(self, database: str = "combine") -> str:
+        """``DATABASE_URL`` with the address that moves."""
+        url = self.primary.url(database=database).set(
+            drivername="postgresql", port=self.forwarder.port
+        )
+        return str(url.render_as_string(hide_password=False))
+
+    def replicate(self) -> None:
+        """Wait until the standby has all that the primary has."""
+        abreast = (
+            "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_lsn()"
+        )
+        with self.primary.cursor() as cursor:
+            wait_for(lambda: _one(cursor, abreast) == 1)
+
+    def fail_over(self) -> None:
+        """The primary dies, the standby takes over, the old one comes back; the address stays."""
+        old, new = self.primary, self.other
+        self._stop(old)
+        self._promote(new)
+        (old.data / "standby.signal").touch()
+        old.account.give(old.data / "standby.signal")
+        self._start(old, follows=new)
+        self.primary, self.other = new, old
+
+    def move(self) -> None:
+        """New connections to the address lead to the new primary."""
+        self.forwarder.target = self.primary.port
+
+    def rebuild(self) -> None:
+        """Make the old primary a true standby of the new one."""
+        self._stop(self.other)
+        self.other.copy(self.primary)
+        self._start(self.other, follows=self.primary)
+
+    def _start(self, cluster: Cluster, follows: Cluster | None = None) -> None:
+        stack = self._running[cluster] = self._stack.enter_context(ExitStack())
+        source = {} if follows is None else {"primary_conninfo": follows.conninfo}
+        stack.enter_context(cluster.serve(**SETTINGS, **source))
+
+    def _stop(self, cluster: Cluster) -> None:
+        self._running.pop(cluster).close()
+
+    def _promote(self, cluster: Cluster) -> None:
+        with cluster.cursor("postgres") as cursor:
+            cursor.execute("SELECT pg_promote()")
+            wait_for(lambda: not _one(cursor, "SELECT pg_is_in_recovery()"))
+
+
+def _one(cursor: Any, query: str) -> Any:
+    cursor.execute(query)
+    return cursor.fetchone()[0]
+
+
+def programs_that_copy() -> Path | None:
+    """Programs with ``pg_basebackup``: those of distributions have it, the wheel has not."""
+    return next((one for one in candidates() if (one / "pg_basebackup").is_file()), None)
+
+
+needs_pair = pytest.mark.skipif(
+    programs_that_copy() is None, reason="no pg_basebackup here (apt-get install postgresql)"
+)
+
+
+@contextmanager
+def running_pair(run_folder: Path) -> Iterator[Pair]:
+    """A pair of servers that run within the block."""
+    with ExitStack() as stack:
+        pair = Pair(run_folder, stack)
+        stack.callback(pair.forwarder.close)
+        yield pair
