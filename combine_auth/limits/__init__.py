@@ -8,25 +8,24 @@ together. While Redis is unavailable, nothing is limited.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from pyramid.exceptions import ConfigurationError
 from pyramid.renderers import render_to_response
-from pyramid.response import Response
 
 from combine_auth.limits.limiter import RULES, Limiter, RateLimited, client_of
 from combine_auth.limits.storage import make_storage
 from combine_auth.settings import AuthSettings
+from combine_core.web.problems import MEDIA_TYPE, ProblemError, problem_document
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
+    from pyramid.response import Response
 
 __all__ = ["RULES", "Limiter", "RateLimited", "check_limit", "client_of", "hit_limit"]
 
 _LIMITER = "combine_auth.limiter"
 _PAGE = "combine_auth:limits/too_many.jinja2"
-_PROBLEM = "application/problem+json"
 
 
 def check_limit(request: Any, name: str) -> None:
@@ -79,20 +78,14 @@ def _storage(url: str) -> Any:
 
 def too_many_requests(error: RateLimited, request: Any) -> Response:
     """429 with ``Retry-After`` (RFC 6585, 4): a page for browsers, a problem document for programs."""
+    offers = request.accept.acceptable_offers([MEDIA_TYPE, "application/json", "text/html"])
+    headers = {"Retry-After": str(error.wait_seconds)}
+    if not offers or offers[0][0] != "text/html":
+        problem = ProblemError(429, error.detail, kind="rate-limited", headers=headers)
+        return problem_document(request, problem)
     request_id = getattr(request, "request_id", None)
-    offers = request.accept.acceptable_offers([_PROBLEM, "application/json", "text/html"])
-    if offers and offers[0][0] == "text/html":
-        values = {"identity": None, "retry_after": error.wait_seconds, "request_id": request_id}
-        response = render_to_response(_PAGE, values, request=request)
-    else:
-        problem = {
-            "type": "urn:combine:problem:rate-limited",
-            "title": "Too Many Requests",
-            "status": 429,
-            "detail": error.detail,
-            "request_id": request_id,
-        }
-        response = Response(json.dumps(problem).encode(), content_type=_PROBLEM, charset=None)
+    values = {"identity": None, "retry_after": error.wait_seconds, "request_id": request_id}
+    response = render_to_response(_PAGE, values, request=request)
     response.status_int = 429
-    response.headers["Retry-After"] = str(error.wait_seconds)
+    response.headers.update(headers)
     return response

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -19,6 +17,7 @@ from combine_core.observe.statements import warn_of_repetition
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
 from combine_core.web.paths import is_probe
+from combine_core.web.problems import ProblemError, problem_document
 
 if TYPE_CHECKING:
     from pyramid.registry import Registry
@@ -148,17 +147,9 @@ def _last_resort(request: Request) -> Response:
 def _plain_answer(request: Request, status: int, detail: str) -> Response:
     """A text for browsers, a problem document (RFC 9457) for programs."""
     if "text/html" in request.environ.get("HTTP_ACCEPT", ""):
-        body, content_type = f"{detail}\n", "text/plain"
+        response = Response(f"{detail}\n", status=status, content_type="text/plain")
     else:
-        problem = {
-            "type": "about:blank",
-            "title": HTTPStatus(status).phrase,
-            "status": status,
-            "detail": detail,
-            "request_id": request_id(request),
-        }
-        body, content_type = json.dumps(problem), "application/problem+json"
-    response = Response(body.encode(), status=status, content_type=content_type)
+        response = problem_document(request, ProblemError(status, detail))
     # This tween is outside the one that adds them to other responses.
     response.headers.update(_PROTECTION)
     return response

@@ -245,6 +245,11 @@ def problem_response(request: Request, error: Exception) -> Response:
     if problem.status == 401:
         problem.headers["WWW-Authenticate"] = _challenge(request)
     log_problem(problem, error)
+    return problem_document(request, problem)
+
+
+def problem_document(request: Request, problem: ProblemError) -> Response:
+    """The answer of RFC 9457 to ``problem``."""
     body: dict[str, Any] = {
         "type": f"urn:combine:problem:{problem.kind}" if problem.kind else "about:blank",
         "title": TITLES.get(problem.status, "Error"),
