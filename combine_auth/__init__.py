@@ -93,11 +93,10 @@ def includeme(config: Configurator) -> None:
 def _check_installed() -> None:
     missing = [name for name in _NEEDED if not _is_installed(name)]
     if missing:
-        message = (
+        raise ConfigurationError(
             f"combine_auth needs {', '.join(missing)}. Install them: pip install '.[auth]' in the"
             " checkout, or pip install 'WHEEL[auth]' with the path of the wheel"
         )
-        raise ConfigurationError(message)
 
 
 def _is_installed(name: str) -> bool:

@@ -126,11 +126,10 @@ class IdentityViews:
         try:
             removed = unlink(self.request.dbsession, self.user_id, identity_id)
         except LastIdentity:
-            message = (
+            raise HTTPConflict(
                 "This is the only account that you can sign in with. Add another one first, so"
                 " that you do not lock yourself out."
-            )
-            raise HTTPConflict(message) from None
+            ) from None
         if removed is None:
             raise HTTPNotFound
         record_request(

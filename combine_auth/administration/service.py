@@ -32,12 +32,10 @@ def create_user(session: Session, email: str, name: str | None, *, is_admin: boo
     :raises InvalidEmail: it is not an email address
     """
     if name is not None and not _is_acceptable(name):
-        message = f"A name has 1 to {MAX_NAME_LENGTH} characters that can be shown."
-        raise AccountRefused(message)
+        raise AccountRefused(f"A name has 1 to {MAX_NAME_LENGTH} characters that can be shown.")
     user = add_user(session, email, name.strip() if name else None, is_admin=is_admin)
     if user is None:
-        message = f"There is a user {email.strip()} already."
-        raise AccountRefused(message)
+        raise AccountRefused(f"There is a user {email.strip()} already.")
     _record(session, Action.USER_CREATE, user, is_admin=is_admin)
     return user
 
@@ -78,8 +76,7 @@ def disable_user(session: Session, user: User, request: Any = None) -> None:
     :raises AccountRefused: administrators cannot disable themselves
     """
     if request is not None and request.identity.user_id == user.id:
-        message = "You cannot disable yourself. Another administrator can."
-        raise AccountRefused(message)
+        raise AccountRefused("You cannot disable yourself. Another administrator can.")
     if user.disabled_at is None:
         user.disabled_at = func.now()
         _record(session, Action.USER_DISABLE, user, request)

@@ -34,8 +34,7 @@ OpenService = Callable[[str], AbstractContextManager[OpenedService]]
 def shown(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     """The value, if it is printable text. Bytes of another encoding are not."""
     if value is not None and not value.isprintable():
-        message = "holds a character that cannot be shown."
-        raise click.BadParameter(message)
+        raise click.BadParameter("holds a character that cannot be shown.")
     return value
 
 

@@ -44,11 +44,9 @@ def load() -> dict[str, StoredTokens]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        message = f"{file} cannot be read: {error.strerror}."
-        raise click.ClickException(message) from error
+        raise click.ClickException(f"{file} cannot be read: {error.strerror}.") from error
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-        message = f"Others can read {file}. Run: chmod 600 {file}"
-        raise click.ClickException(message)
+        raise click.ClickException(f"Others can read {file}. Run: chmod 600 {file}")
     try:
         return {origin: StoredTokens(**tokens) for origin, tokens in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError) as error:
@@ -74,5 +72,4 @@ def save(tokens_by_origin: dict[str, StoredTokens]) -> None:
         fresh.replace(file)
     except OSError as error:
         fresh.unlink(missing_ok=True)
-        message = f"{file} cannot be written: {error.strerror}."
-        raise click.ClickException(message) from error
+        raise click.ClickException(f"{file} cannot be written: {error.strerror}.") from error

@@ -71,17 +71,15 @@ def logout(url: str | None, forget: bool) -> None:
     service = RemoteService(_meant(url, everything))
     tokens = everything.pop(service.origin, None)
     if tokens is None:
-        message = f"You are not signed in to {service.origin}."
-        raise click.ClickException(message)
+        raise click.ClickException(f"You are not signed in to {service.origin}.")
     try:
         service.revoke(tokens.refresh_token)
     except RemoteError as error:
         if not forget:
-            message = (
+            raise click.ClickException(
                 f"The tokens could not be revoked: {error} Try again; or run with --forget, and"
                 f" revoke {CLI} on the page of your account."
-            )
-            raise click.ClickException(message) from error
+            ) from error
     credentials.save(everything)
     click.echo(f"You are signed out of {service.origin}.", err=True)
 
@@ -125,8 +123,7 @@ def _keep(
             str(tokens.get("scope", "")),
         )
     except (KeyError, ValueError, TypeError) as error:
-        message = f"{service.origin} gave no tokens."
-        raise click.ClickException(message) from error
+        raise click.ClickException(f"{service.origin} gave no tokens.") from error
     credentials.save({**everything, service.origin: made})
     return made.access_token
 
@@ -134,8 +131,7 @@ def _keep(
 def _good_token(service: RemoteService, everything: dict[str, credentials.StoredTokens]) -> str:
     tokens = everything.get(service.origin)
     if tokens is None:
-        message = f"You are not signed in. Run: combine login {service.origin}"
-        raise click.ClickException(message)
+        raise click.ClickException(f"You are not signed in. Run: combine login {service.origin}")
     if tokens.expires_at - time.time() > _GOOD_FOR:
         return tokens.access_token
     return _keep(service, everything, service.refresh(tokens.refresh_token))

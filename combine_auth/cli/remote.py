@@ -55,11 +55,10 @@ class RemoteService:
     def __init__(self, url: str) -> None:
         self.origin = url.rstrip("/")
         if not _ORIGIN.fullmatch(self.origin):
-            message = (
+            raise click.ClickException(
                 f"{url!r} is no address of a service. Write https:// and its host, such as"
                 " https://combine.example.com; http:// only for one on this machine."
             )
-            raise click.ClickException(message)
         self._session = requests.Session()
         # A netrc file would add an Authorization header of its own.
         self._session.auth = _no_auth

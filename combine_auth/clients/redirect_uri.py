@@ -32,18 +32,16 @@ def check_redirect_uri(uri: str) -> str:
         scheme such as ``com.example.app:/back``
     """
     if len(uri) > LONGEST or not _URI.fullmatch(uri):
-        message = (
+        raise BadRedirectURI(
             f"{uri[:100]!r} is no redirect URI: write a whole URI of at most {LONGEST} characters,"
             " without spaces and without #."
         )
-        raise BadRedirectURI(message)
     forms = (_HTTPS, _LOOPBACK, _LOCALHOST, _PRIVATE_SCHEME)
     if not any(form.fullmatch(uri) for form in forms):
-        message = (
+        raise BadRedirectURI(
             f"{uri} is no redirect URI. Use https://, or for a program on a person's machine"
             " http://127.0.0.1/path or a scheme of your own such as com.example.app:/path."
         )
-        raise BadRedirectURI(message)
     return uri
 
 

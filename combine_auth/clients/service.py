@@ -151,8 +151,7 @@ def rotate_secret(session: Session, client: OAuthClient, overlap: timedelta = OV
     :raises ClientRefused: the client is public, or the overlap is longer than ``LONGEST_OVERLAP``
     """
     if client.secret_sha256 is None:
-        message = f"{client.name} is a public client: it has no secret."
-        raise ClientRefused(message)
+        raise ClientRefused(f"{client.name} is a public client: it has no secret.")
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         message = f"The old secret may work for at most {LONGEST_OVERLAP.days} days more."
         raise ClientRefused(message)

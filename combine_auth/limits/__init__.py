@@ -68,12 +68,11 @@ def _storage(url: str) -> Any:
         return make_storage(url)
     except (UnknownStorage, ImportError, ValueError) as error:
         # Not the error's text: it may repeat the URL with its password.
-        message = (
+        raise ConfigurationError(
             "RATE_LIMIT_STORAGE cannot be used. Write memory://, or redis://host:6379/0 and run:"
             " pip install '.[redis]' in the checkout, or pip install 'WHEEL[redis]' with the path"
             " of the wheel"
-        )
-        raise ConfigurationError(message) from error
+        ) from error
 
 
 def too_many_requests(error: RateLimited, request: Any) -> Response:

@@ -169,8 +169,7 @@ def _tenant(claims: dict[str, Any], provider: IdentityProvider) -> str | None:
     if TENANT not in provider.issuer:
         return tenant if isinstance(tenant, str) and GUID.fullmatch(tenant) else None
     if not isinstance(tenant, str) or not GUID.fullmatch(tenant) or tenant != tenant.lower():
-        detail = "the ID token names no tenant"
-        raise SignInFailure(FailureCode.TENANT_NOT_ALLOWED, detail)
+        raise SignInFailure(FailureCode.TENANT_NOT_ALLOWED, "the ID token names no tenant")
     if claims.get("iss") != provider.issuer.replace(TENANT, tenant):
         detail = f"the ID token of the tenant {tenant} names another issuer"
         raise SignInFailure(FailureCode.TENANT_NOT_ALLOWED, detail)

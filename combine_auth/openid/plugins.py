@@ -84,11 +84,10 @@ def load_plugins(
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        message = (
+        raise ConfigurationError(
             f"sign-in plugin {manager.get_name(error.plugin)}: {error}. To do without it, name it in"
             " combine_auth.disabled_provider_plugins"
-        )
-        raise ConfigurationError(message) from error
+        ) from error
     return _call_plugins(manager, settings)
 
 

@@ -38,11 +38,10 @@ class OwnTokens:
         if proof is None:
             raise HTTPUnauthorized
         if proof.scopes is not None:
-            message = (
+            raise HTTPForbidden(
                 "This token is limited to some permissions, and managing tokens is not one of them."
                 " Sign in with a browser, or use a personal access token without limits."
             )
-            raise HTTPForbidden(message)
         self.user_id: uuid.UUID = proof.identity.user_id
         self.__acl__ = [(Allow, Authenticated, [_MANAGE_TOKENS])]
 

@@ -87,8 +87,7 @@ def create_token(
     name = _clean_name(name)
     chosen = _clean_scopes(scopes)
     if not 1 <= days <= MOST_DAYS:
-        message = f"A token works for 1 to {MOST_DAYS} days, not {days}."
-        raise TokenRefused(message)
+        raise TokenRefused(f"A token works for 1 to {MOST_DAYS} days, not {days}.")
     _delete_old(session, user_id)
     alive = session.scalar(
         select(func.count())
@@ -115,14 +114,11 @@ def create_token(
 def _clean_name(name: str) -> str:
     name = name.strip()
     if not name:
-        message = "The token has no name. Name it after the program that will use it."
-        raise TokenRefused(message)
+        raise TokenRefused("The token has no name. Name it after the program that will use it.")
     if len(name) > MOST_OF_NAME:
-        message = f"The name has {len(name)} characters; {MOST_OF_NAME} are allowed."
-        raise TokenRefused(message)
+        raise TokenRefused(f"The name has {len(name)} characters; {MOST_OF_NAME} are allowed.")
     if not name.isprintable():
-        message = "The name holds a character that cannot be shown. Write it anew."
-        raise TokenRefused(message)
+        raise TokenRefused("The name holds a character that cannot be shown. Write it anew.")
     return name
 
 

@@ -63,8 +63,7 @@ def run(
     with open_service(ini) as service:
         email = user or (LOCAL_USER if service.core.is_development else None)
         if email is None:
-            message = "Whose run is it? Name a user that exists: --user EMAIL"
-            raise click.UsageError(message)
+            raise click.UsageError("Whose run is it? Name a user that exists: --user EMAIL")
         providers = provider_registry(service.core)
         run_id = _start(
             service, providers, email, project, line, uploads, model or service.core.default_model

@@ -28,8 +28,7 @@ def clean_email(text: str) -> str:
     """
     email = text.strip()
     if not _EMAIL.fullmatch(email):
-        message = f"{email!r} is no e-mail address. Write it as name@domain."
-        raise InvalidEmail(message)
+        raise InvalidEmail(f"{email!r} is no e-mail address. Write it as name@domain.")
     return email
 
 

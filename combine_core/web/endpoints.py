@@ -146,8 +146,7 @@ def json_value(value: object) -> str:
         case uuid.UUID():
             return str(value)
         case _:
-            message = f"{type(value).__name__} is not JSON"
-            raise TypeError(message)
+            raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def includeme(config: Configurator) -> None:

@@ -73,10 +73,9 @@ def ids_of(request: Request, name: str) -> list[uuid.UUID]:
     try:
         return [uuid.UUID(value) for value in request.POST.getall(name)]
     except (ValueError, AttributeError, TypeError) as error:
-        message = (
+        raise HTTPBadRequest(
             f"The field {name} has an unknown value. Go back, reload the page, and choose again."
-        )
-        raise HTTPBadRequest(message) from error
+        ) from error
 
 
 def refuse_unreadable(event: ContextFound) -> None:

@@ -75,11 +75,10 @@ def hosts_tween_factory(handler: Handler, registry: Registry) -> Handler:
             logger.info(
                 "Refused a request for the unknown host %.200r", request.environ.get("HTTP_HOST")
             )
-            message = (
+            raise HTTPBadRequest(
                 "This service does not go by the name in the header Host. Open it at its own"
                 " address. If this is one, its operator adds it to ALLOWED_ORIGINS."
             )
-            raise HTTPBadRequest(message)
         return handler(request)
 
     return hosts_tween
