@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute
 
 from combine_core.database import session_factory
 from combine_core.users import Identity
 
 logger = logging.getLogger(__name__)
+
+USE_RECORDED_EVERY = timedelta(minutes=1)
 
 
 class CredentialKind(StrEnum):
@@ -44,6 +47,17 @@ class Proof:
         return self.scopes is None or str(permission) in self.scopes
 
 
+class FoundCredential(NamedTuple):
+    """A valid credential.
+
+    :ivar used_id: the row whose use is recorded
+    """
+
+    proof: Proof
+    used_id: uuid.UUID
+    use_is_due: bool
+
+
 class Authenticator(Protocol):
     """One way to authenticate a request. The security policy tries one after the other."""
 
@@ -62,22 +76,48 @@ def sha256(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def record_use_after_request(
-    request: Any, record: Callable[[Session, uuid.UUID], None], row_id: uuid.UUID
-) -> None:
-    """Call ``record(session, row_id)`` in a transaction of its own once the request is over.
+def use_is_due(
+    last_used_at: ColumnElement[Any] | InstrumentedAttribute[Any],
+) -> ColumnElement[bool]:
+    """Whether the last use was recorded longer ago than ``USE_RECORDED_EVERY``."""
+    return or_(last_used_at.is_(None), last_used_at < func.now() - USE_RECORDED_EVERY)
+
+
+def proof_of(
+    request: Any, found: FoundCredential | None, last_used_at: InstrumentedAttribute[Any]
+) -> Proof | None:
+    """The proof, if the credential is valid; its use is recorded where that is due.
 
     In the request's own transaction, the write would be lost with every 4xx, would lock the row while
-    the view works, and could fail the request. Afterwards, the request has returned its connection to
-    the pool. A failure is only logged: the next request tries again.
+    the view works, and could fail the request. So it gets a transaction of its own, after the request
+    has returned its connection to the pool. If it fails, the next request tries again.
+
+    :param last_used_at: the column in which the use is recorded
     """
+    if found is None:
+        return None
+    table: Any = last_used_at.class_
+    # Never waits for a lock: whoever holds it writes the same, or revokes the credential.
+    due = (
+        select(table.id)
+        .where(table.id == found.used_id, use_is_due(last_used_at))
+        .with_for_update(skip_locked=True)
+    )
+    statement = (
+        update(table)
+        .where(table.id.in_(due))
+        .values({last_used_at: func.now()})
+        .execution_options(synchronize_session=False)
+    )
 
     def write(request: Any) -> None:
         try:
             with session_factory(request.registry).begin() as session:
-                record(session, row_id)
+                session.execute(statement)
         except SQLAlchemyError as error:
             # The type only: the error's text may quote the parameters of the statement.
             logger.warning("could not record a use: %s", type(error).__name__)
 
-    request.add_finished_callback(write)
+    if found.use_is_due:
+        request.add_finished_callback(write)
+    return found.proof

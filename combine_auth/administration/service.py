@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from combine_auth.audit import Action, record, record_request
 from combine_auth.identities import create_invitation
+from combine_auth.refused import Refused, clean_name
 from combine_auth.sessions import end_sessions_of
 from combine_core.database import Page, paginate
 from combine_core.users import User, add_user, find_user
@@ -21,21 +22,17 @@ MAX_NAME_LENGTH = 200
 OPERATOR = "operator"
 
 
-class AccountRefused(ValueError):
-    """The change is not possible; the message says why."""
-
-
 def create_user(session: Session, email: str, name: str | None, *, is_admin: bool) -> User:
     """A new user. They cannot sign in before :func:`invite_user`.
 
-    :raises AccountRefused: there is a user with this address, or the name is not acceptable
+    :raises Refused: there is a user with this address, or the name is not acceptable
     :raises InvalidEmail: it is not an email address
     """
-    if name is not None and not _is_acceptable(name):
-        raise AccountRefused(f"A name has 1 to {MAX_NAME_LENGTH} characters that can be shown.")
-    user = add_user(session, email, name.strip() if name else None, is_admin=is_admin)
+    if name is not None:
+        name = clean_name(name, "A name", MAX_NAME_LENGTH)
+    user = add_user(session, email, name, is_admin=is_admin)
     if user is None:
-        raise AccountRefused(f"There is a user {email.strip()} already.")
+        raise Refused(f"There is a user {email.strip()} already.")
     _record(session, Action.USER_CREATE, user, is_admin=is_admin)
     return user
 
@@ -43,11 +40,11 @@ def create_user(session: Session, email: str, name: str | None, *, is_admin: boo
 def invite_user(session: Session, user: User, public_url: str) -> str:
     """A link that lets the first person who opens it sign in as this user. Earlier links end.
 
-    :raises AccountRefused: the user is disabled
+    :raises Refused: the user is disabled
     """
     if user.disabled_at is not None:
         message = f"{user.email} is disabled. To enable it: combine user enable {user.email}"
-        raise AccountRefused(message)
+        raise Refused(message)
     token = create_invitation(session, user.id)
     _record(session, Action.INVITATION, user)
     return f"{public_url}/auth/invitation?token={token}"
@@ -73,10 +70,10 @@ def disable_user(session: Session, user: User, request: Any = None) -> None:
     """Lock the user out from their next request on: sessions end, tokens stop until it is enabled.
 
     :param request: of the administrator; ``None``: the operator runs a command
-    :raises AccountRefused: administrators cannot disable themselves
+    :raises Refused: administrators cannot disable themselves
     """
     if request is not None and request.identity.user_id == user.id:
-        raise AccountRefused("You cannot disable yourself. Another administrator can.")
+        raise Refused("You cannot disable yourself. Another administrator can.")
     if user.disabled_at is None:
         user.disabled_at = func.now()
         _record(session, Action.USER_DISABLE, user, request)
@@ -106,10 +103,6 @@ def _record(
         record_request(request, action, session=session, **details)
 
 
-def _is_acceptable(name: str) -> bool:
-    return bool(name.strip()) and name.isprintable() and len(name) <= MAX_NAME_LENGTH
-
-
 def user_of_id(session: Session, user_id: uuid.UUID) -> User | None:
     """The user with this id, locked until the transaction ends."""
     return session.get(User, user_id, with_for_update=True)
@@ -118,12 +111,12 @@ def user_of_id(session: Session, user_id: uuid.UUID) -> User | None:
 def known_user(session: Session, email: str) -> User:
     """The user with this address.
 
-    :raises AccountRefused: there is none
+    :raises Refused: there is none
     """
     user = find_user(session, email.strip())
     if user is None:
         message = f"There is no user {email.strip()}. To make one: combine user create EMAIL"
-        raise AccountRefused(message)
+        raise Refused(message)
     return user
 
 

@@ -17,6 +17,7 @@ from pyramid.httpexceptions import (
 
 from combine_auth.administration import AdminPermission, service
 from combine_auth.audit.service import AuditFilter, list_events, show_event
+from combine_auth.refused import Refused
 from combine_core.users import Identity, User
 from combine_core.web.endpoints import View
 
@@ -81,7 +82,7 @@ def change_user(request: Any) -> Json:
             service.disable_user(session, user, request)
         else:
             service.enable_user(session, user, request)
-    except service.AccountRefused as refused:
+    except Refused as refused:
         raise HTTPConflict(str(refused)) from refused
     session.flush()
     session.refresh(user)

@@ -22,7 +22,7 @@ from combine_auth.cli.console import (
 from combine_auth.clients import service as clients
 from combine_auth.clients.built_in import built_in_clients
 from combine_auth.clients.model import OAuthClient
-from combine_auth.clients.redirect_uri import BadRedirectURI
+from combine_auth.refused import Refused
 from combine_auth.tokens.scopes import PLAIN, SCOPES
 from combine_core.settings import CoreSettings
 from combine_core.settings.config_option import config_option
@@ -165,17 +165,14 @@ def enable(open_service: OpenService, ini: str, client_id: str) -> None:
 def _changing(open_service: OpenService, ini: str) -> Iterator[Session]:
     with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
         session.info["built_in"] = built_in_clients(service.settings.get(CoreSettings).public_url)
-        try:
-            yield session
-        except (clients.ClientRefused, BadRedirectURI) as refused:
-            raise click.ClickException(str(refused)) from refused
+        yield session
 
 
 def _known(session: Session, client_id: str) -> OAuthClient:
     found = clients.client_of_id(session, client_id, session.info["built_in"])
     if found is None:
         message = f"There is no client {client_id}. To see them: combine client list"
-        raise clients.ClientRefused(message)
+        raise Refused(message)
     return found
 
 

@@ -10,8 +10,7 @@ from typing import Protocol
 import click
 from sqlalchemy.orm import Session, sessionmaker
 
-from combine_auth.administration.service import AccountRefused
-from combine_auth.tokens import TokenRefused
+from combine_auth.refused import Refused
 from combine_core.settings import LoadedSettings
 from combine_core.users import InvalidEmail
 
@@ -43,7 +42,7 @@ def refusals_shown() -> Iterator[None]:
     """Print what a service refuses as one line, and exit with status 1."""
     try:
         yield
-    except (AccountRefused, TokenRefused, InvalidEmail) as refused:
+    except (Refused, InvalidEmail) as refused:
         raise click.ClickException(str(refused)) from refused
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from combine_auth.administration.service import AccountRefused, known_user
+from combine_auth.administration.service import known_user
 from combine_auth.audit import Action, record
 from combine_auth.cli.console import (
     OpenService,
@@ -16,6 +16,7 @@ from combine_auth.cli.console import (
     shown,
     shown_time,
 )
+from combine_auth.refused import Refused
 from combine_auth.tokens import (
     DEFAULT_DAYS,
     MOST_DAYS,
@@ -75,7 +76,7 @@ def create(
             user = known_user(session, email)
         if user.disabled_at is not None:
             message = f"{user.email} is disabled. To enable it: combine user enable EMAIL"
-            raise AccountRefused(message)
+            raise Refused(message)
         made, row = create_token(session, user.id, name, days, scopes or None)
         record(
             session,

@@ -12,10 +12,8 @@ from sqlalchemy import select
 from combine_auth.account.context import OwnAccount, account_view
 from combine_auth.audit import Action, record_request
 from combine_auth.clients.model import CLIENT_ID_PATTERN, OAuthClient
-from combine_auth.clients.redirect_uri import BadRedirectURI
 from combine_auth.clients.service import (
     OVERLAP,
-    ClientRefused,
     ClientRegistration,
     client_of_id,
     disable_client,
@@ -24,7 +22,8 @@ from combine_auth.clients.service import (
     register_client,
     rotate_secret,
 )
-from combine_auth.tokens.scopes import PLAIN, SCOPES, UnknownScope, in_words
+from combine_auth.refused import Refused
+from combine_auth.tokens.scopes import PLAIN, SCOPES, in_words
 from combine_core.users import User
 from combine_core.web.forms import text_of
 
@@ -83,7 +82,7 @@ class ClientViews:
         )
         try:
             client, secret = register_client(self.request.dbsession, self.me.user_id, registration)
-        except (ClientRefused, BadRedirectURI, UnknownScope) as refused:
+        except Refused as refused:
             self.request.response.status_int = 400
             return self._page(refused=str(refused), registration=registration)
         self._note(Action.CLIENT_CREATE, client, name=client.name, scopes=client.scopes)
@@ -94,7 +93,7 @@ class ClientViews:
         client = self._client()
         try:
             secret = rotate_secret(self.request.dbsession, client)
-        except ClientRefused as refused:
+        except Refused as refused:
             self.request.response.status_int = 400
             return self._page(refused=str(refused))
         self._note(Action.CLIENT_CHANGE, client, change="rotate")

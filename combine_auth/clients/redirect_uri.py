@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from combine_auth.refused import Refused
+
 LONGEST = 500
 
 # Characters of a URI (RFC 3986, 2), without the fragment's "#".
@@ -21,24 +23,20 @@ _PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:/[^/].*")
 _ORIGIN = re.compile(rf"https?://{_HOST}{_PORT}")
 
 
-class BadRedirectURI(ValueError):
-    """The URI cannot be registered; the message says why."""
-
-
 def check_redirect_uri(uri: str) -> str:
     """Return ``uri`` if a client may register it.
 
-    :raises BadRedirectURI: it is too long, has a fragment, or is not on https, loopback or a private
+    :raises Refused: it is too long, has a fragment, or is not on https, loopback or a private
         scheme such as ``com.example.app:/back``
     """
     if len(uri) > LONGEST or not _URI.fullmatch(uri):
-        raise BadRedirectURI(
+        raise Refused(
             f"{uri[:100]!r} is no redirect URI: write a whole URI of at most {LONGEST} characters,"
             " without spaces and without #."
         )
     forms = (_HTTPS, _LOOPBACK, _LOCALHOST, _PRIVATE_SCHEME)
     if not any(form.fullmatch(uri) for form in forms):
-        raise BadRedirectURI(
+        raise Refused(
             f"{uri} is no redirect URI. Use https://, or for a program on a person's machine"
             " http://127.0.0.1/path or a scheme of your own such as com.example.app:/path."
         )

@@ -15,6 +15,7 @@ from combine_auth.authentication import sha256
 from combine_auth.clients.built_in import BuiltInClient, store
 from combine_auth.clients.model import GrantType, OAuthClient
 from combine_auth.clients.redirect_uri import check_redirect_uri
+from combine_auth.refused import Refused, clean_name
 from combine_auth.tokens.format import CLIENT_SECRET
 from combine_auth.tokens.scopes import PLAIN, known_scopes
 from combine_core.users import User
@@ -26,10 +27,6 @@ MOST_ALIVE = 50
 MOST_LISTED = 1000
 OVERLAP = timedelta(hours=24)
 LONGEST_OVERLAP = timedelta(days=30)
-
-
-class ClientRefused(ValueError):
-    """The change is not possible; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +66,9 @@ def register_client(
 ) -> tuple[OAuthClient, str | None]:
     """A new client, and its secret to show once; ``None`` for a public one.
 
-    :raises ClientRefused: the registration contradicts itself, or the owner has too many clients
-    :raises BadRedirectURI: one of them is not allowed
-    :raises UnknownScope: there is no such scope
+    :raises Refused: the registration contradicts itself, or the owner has too many clients
     """
-    name = _clean_name(registration.name)
+    name = clean_name(registration.name, "A client's name", MOST_OF_NAME)
     _check(registration)
     _check_room(session, owner_id)
     secret = CLIENT_SECRET.new() if registration.confidential else None
@@ -94,14 +89,6 @@ def register_client(
     return client, secret
 
 
-def _clean_name(name: str) -> str:
-    name = name.strip()
-    if not (name and name.isprintable() and len(name) <= MOST_OF_NAME):
-        message = f"A client's name has 1 to {MOST_OF_NAME} characters that can be shown."
-        raise ClientRefused(message)
-    return name
-
-
 def _check(registration: ClientRegistration) -> None:
     if not registration.grant_types():
         message = (
@@ -116,7 +103,7 @@ def _check(registration: ClientRegistration) -> None:
         message = "The client has no scope, so that its tokens could do nothing. Name at least one."
     else:
         return
-    raise ClientRefused(message)
+    raise Refused(message)
 
 
 def _check_room(session: Session, owner_id: uuid.UUID) -> None:
@@ -127,7 +114,7 @@ def _check_room(session: Session, owner_id: uuid.UUID) -> None:
     )
     if alive is not None and alive >= MOST_ALIVE:
         message = f"There are {alive} clients of this owner, and no more may be. Disable one first."
-        raise ClientRefused(message)
+        raise Refused(message)
 
 
 def service_address(client_id: str) -> str:
@@ -148,13 +135,13 @@ def _service_user(session: Session, client_id: str, name: str) -> uuid.UUID:
 def rotate_secret(session: Session, client: OAuthClient, overlap: timedelta = OVERLAP) -> str:
     """A new secret, to show once. The old one keeps working for ``overlap``.
 
-    :raises ClientRefused: the client is public, or the overlap is longer than ``LONGEST_OVERLAP``
+    :raises Refused: the client is public, or the overlap is longer than ``LONGEST_OVERLAP``
     """
     if client.secret_sha256 is None:
-        raise ClientRefused(f"{client.name} is a public client: it has no secret.")
+        raise Refused(f"{client.name} is a public client: it has no secret.")
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         message = f"The old secret may work for at most {LONGEST_OVERLAP.days} days more."
-        raise ClientRefused(message)
+        raise Refused(message)
     secret = CLIENT_SECRET.new()
     keeps_old = bool(overlap)
     client.old_secret_sha256 = client.secret_sha256 if keeps_old else None

@@ -150,30 +150,6 @@ def list_grants(session: Session, user_id: uuid.UUID) -> list[ActiveGrant]:
     ]
 
 
-def note_used(session: Session, grant_id: uuid.UUID) -> None:
-    """Update ``last_used_at``, at most once a minute.
-
-    Never waits for a lock: whoever holds it writes the same, or revokes the grant.
-    """
-    due = (
-        select(OAuthGrant.id)
-        .where(
-            OAuthGrant.id == grant_id,
-            or_(
-                OAuthGrant.last_used_at.is_(None),
-                OAuthGrant.last_used_at < func.now() - lifetimes.USED_EVERY,
-            ),
-        )
-        .with_for_update(skip_locked=True)
-    )
-    session.execute(
-        update(OAuthGrant)
-        .where(OAuthGrant.id.in_(due))
-        .values(last_used_at=func.now())
-        .execution_options(synchronize_session=False)
-    )
-
-
 def delete_expired_rows(session: Session) -> None:
     """Delete rows that expired more than a day ago. Call it where rows are added.
 

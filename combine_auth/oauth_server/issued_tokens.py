@@ -6,14 +6,13 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from combine_auth.authentication import sha256
+from combine_auth.authentication import CredentialKind, FoundCredential, Proof, sha256, use_is_due
 from combine_auth.clients import OAuthClient
 from combine_auth.oauth_server import lifetimes
 from combine_auth.oauth_server.grants import delete_expired_rows, revoke_grant
-from combine_auth.oauth_server.lifetimes import USED_EVERY
 from combine_auth.oauth_server.model import OAuthGrant, OAuthToken
 from combine_auth.tokens.format import ACCESS, REFRESH
 from combine_auth.tokens.scopes import speaks_for_administrator
@@ -214,20 +213,6 @@ def find_grant_of(session: Session, token: str) -> tuple[uuid.UUID, uuid.UUID] |
     return None if row is None else (row[0], row[1])
 
 
-@dataclass(frozen=True)
-class FoundAccessToken:
-    """A valid access token.
-
-    :ivar used_long_ago: the grant's ``last_used_at`` is due
-    """
-
-    id: uuid.UUID
-    grant_id: uuid.UUID
-    identity: Identity
-    scopes: Sequence[str]
-    used_long_ago: bool
-
-
 _owner = aliased(User)
 # Built once, so that SQLAlchemy finds it in its cache of compiled statements.
 _FIND = (
@@ -235,7 +220,7 @@ _FIND = (
         OAuthToken.id,
         OAuthToken.scopes,
         OAuthGrant.id,
-        or_(OAuthGrant.last_used_at.is_(None), OAuthGrant.last_used_at < func.now() - USED_EVERY),
+        use_is_due(OAuthGrant.last_used_at),
         User.id,
         User.email,
         User.name,
@@ -259,7 +244,7 @@ _FIND = (
 )
 
 
-def find_access_token(session: Session, token: str) -> FoundAccessToken | None:
+def find_access_token(session: Session, token: str) -> FoundCredential | None:
     """Find a valid access token with one statement.
 
     ``None`` if it is unknown, expired or revoked, if its user, its client or the client's owner is
@@ -269,6 +254,7 @@ def find_access_token(session: Session, token: str) -> FoundAccessToken | None:
     row = session.connection().execute(_FIND, {"token_sha256": sha256(token)}).first()
     if row is None:
         return None
-    token_id, scopes, grant_id, used_long_ago, user_id, email, name, is_admin = row
+    token_id, scopes, grant_id, is_due, user_id, email, name, is_admin = row
     identity = Identity(user_id, email, name, speaks_for_administrator(is_admin, scopes))
-    return FoundAccessToken(token_id, grant_id, identity, scopes, used_long_ago)
+    proof = Proof(identity, CredentialKind.TOKEN, token_id, frozenset(scopes))
+    return FoundCredential(proof, grant_id, is_due)

@@ -16,7 +16,6 @@ DEVICE = timedelta(minutes=10)
 # Seconds between two polls of a device, and how much it must add after polling too fast (RFC 8628, 3.5).
 POLL_EVERY_S = 5
 SLOW_DOWN_S = 5
-USED_EVERY = timedelta(minutes=1)
 # How long expired rows are kept.
 KEPT_AFTERWARDS = timedelta(days=1)
 # Per user and client; the oldest is revoked.

@@ -24,7 +24,8 @@ from combine_auth.clients.redirect_uri import matches
 from combine_auth.oauth_server import codes, devices, issued_tokens, lifetimes
 from combine_auth.oauth_server.context import current_context
 from combine_auth.oauth_server.grants import create_grant, revoke_grant
-from combine_auth.tokens.scopes import UnknownScope, known_scopes
+from combine_auth.refused import Refused
+from combine_auth.tokens.scopes import known_scopes
 from combine_core.users import User
 
 _DEVICE_STATUS = {
@@ -87,7 +88,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
         """Known scopes that the client is registered for."""
         try:
             request.scopes = known_scopes(scopes)
-        except UnknownScope:
+        except Refused:
             return False
         return bool(request.scopes) and set(request.scopes) <= set(client.scopes)
 

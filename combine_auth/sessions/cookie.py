@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from combine_auth.authentication import CredentialKind, Proof, record_use_after_request
+from combine_auth.authentication import Proof, proof_of
 from combine_auth.cookies import cookie_name, cookie_profile, read_cookie
+from combine_auth.sessions.model import BrowserSession
 from combine_auth.sessions.service import (
     ABSOLUTE_LIMIT,
     end_session_of_token,
     find_session,
-    note_seen,
     start_session,
 )
 
@@ -38,11 +38,7 @@ class SessionCookie:
         if not _TOKEN.fullmatch(credential):
             return None
         found = find_session(request.dbsession, credential)
-        if found is None:
-            return None
-        if found.seen_long_ago:
-            record_use_after_request(request, note_seen, found.id)
-        return Proof(found.identity, CredentialKind.SESSION, found.id)
+        return proof_of(request, found, BrowserSession.last_seen_at)
 
     def start(
         self, request: Any, user_id: Any, provider: str | None = None

@@ -5,13 +5,12 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
-from combine_auth.authentication import sha256
+from combine_auth.authentication import CredentialKind, FoundCredential, Proof, sha256, use_is_due
 from combine_auth.expiry import delete_expired
 from combine_auth.sessions.model import BrowserSession
 from combine_core.users import Identity, User
@@ -20,22 +19,8 @@ IDLE_LIMIT = timedelta(hours=12)
 ABSOLUTE_LIMIT = timedelta(days=7)
 # Actions for which a session would be worth stealing need one that is younger than this.
 FRESH_FOR = timedelta(minutes=10)
-# While a session is used, last_seen_at is updated this often.
-SEEN_EVERY = timedelta(minutes=1)
 MAX_LISTED = 100
 MAX_USER_AGENT = 300
-
-
-@dataclass(frozen=True)
-class FoundSession:
-    """A valid session.
-
-    :ivar seen_long_ago: ``last_seen_at`` has to be updated
-    """
-
-    id: uuid.UUID
-    identity: Identity
-    seen_long_ago: bool
 
 
 def _alive() -> tuple[ColumnElement[bool], ...]:
@@ -50,7 +35,7 @@ _SESSIONS, _USERS = BrowserSession.__table__.c, User.__table__.c
 _FIND = (
     select(
         _SESSIONS.id,
-        _SESSIONS.last_seen_at < func.now() - SEEN_EVERY,
+        use_is_due(_SESSIONS.last_seen_at),
         _USERS.id,
         _USERS.email,
         _USERS.name,
@@ -96,7 +81,7 @@ def start_session(
     return token
 
 
-def find_session(session: Session, token: str) -> FoundSession | None:
+def find_session(session: Session, token: str) -> FoundCredential | None:
     """The session of this token, in one statement.
 
     ``None`` if it is unknown or expired, or its user is disabled.
@@ -104,28 +89,9 @@ def find_session(session: Session, token: str) -> FoundSession | None:
     row = session.connection().execute(_FIND, {"token_sha256": sha256(token)}).first()
     if row is None:
         return None
-    session_id, seen_long_ago, user_id, email, name, is_admin = row
-    return FoundSession(session_id, Identity(user_id, email, name, is_admin), seen_long_ago)
-
-
-def note_seen(session: Session, session_id: uuid.UUID) -> None:
-    """Update ``last_seen_at``, unless that was done within the last minute.
-
-    Never waits for a lock: whoever holds it is about to write the same, or to end the session.
-    """
-    due = (
-        select(BrowserSession.id)
-        .where(
-            BrowserSession.id == session_id, BrowserSession.last_seen_at < func.now() - SEEN_EVERY
-        )
-        .with_for_update(skip_locked=True)
-    )
-    session.execute(
-        update(BrowserSession)
-        .where(BrowserSession.id.in_(due))
-        .values(last_seen_at=func.now())
-        .execution_options(synchronize_session=False)
-    )
+    session_id, is_due, *identity = row
+    proof = Proof(Identity(*identity), CredentialKind.SESSION, session_id)
+    return FoundCredential(proof, session_id, is_due)
 
 
 def is_fresh(session: Session, session_id: uuid.UUID) -> bool:

@@ -5,7 +5,6 @@ from combine_auth.tokens.model import PersonalAccessToken
 from combine_auth.tokens.service import (
     DEFAULT_DAYS,
     MOST_DAYS,
-    TokenRefused,
     create_token,
     list_tokens,
     revoke_token,
@@ -16,7 +15,6 @@ __all__ = [
     "MOST_DAYS",
     "PREFIX",
     "PersonalAccessToken",
-    "TokenRefused",
     "create_token",
     "is_token",
     "list_tokens",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from combine_auth.authentication import CredentialKind, Proof, record_use_after_request
-from combine_auth.oauth_server import grants
+from combine_auth.authentication import Proof, proof_of
 from combine_auth.oauth_server.issued_tokens import find_access_token
+from combine_auth.oauth_server.model import OAuthGrant
 from combine_auth.tokens.format import ACCESS, PERSONAL
-from combine_auth.tokens.service import find_token, note_used
+from combine_auth.tokens.model import PersonalAccessToken
+from combine_auth.tokens.service import find_token
 
 # Several Authorization headers arrive as one, joined by commas.
 _BEARER = re.compile(r"(?:^|,)\s*bearer(?![^\s,])", re.IGNORECASE)
@@ -33,26 +34,11 @@ class BearerToken:
 
     def prove(self, request: Any, credential: str) -> Proof | None:
         """The user of the token. A wrong checksum is refused without a query."""
+        session = request.dbsession
         if PERSONAL.fits(credential):
-            return _personal(request, credential)
+            found = find_token(session, credential)
+            return proof_of(request, found, PersonalAccessToken.last_used_at)
         if ACCESS.fits(credential):
-            return _of_client(request, credential)
+            found = find_access_token(session, credential)
+            return proof_of(request, found, OAuthGrant.last_used_at)
         return None
-
-
-def _personal(request: Any, credential: str) -> Proof | None:
-    found = find_token(request.dbsession, credential)
-    if found is None:
-        return None
-    if found.used_long_ago:
-        record_use_after_request(request, note_used, found.id)
-    return Proof(found.identity, CredentialKind.TOKEN, found.id, found.scopes)
-
-
-def _of_client(request: Any, credential: str) -> Proof | None:
-    found = find_access_token(request.dbsession, credential)
-    if found is None:
-        return None
-    if found.used_long_ago:
-        record_use_after_request(request, grants.note_used, found.grant_id)
-    return Proof(found.identity, CredentialKind.TOKEN, found.id, frozenset(found.scopes))

@@ -12,12 +12,12 @@ from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 
 from combine_auth.account.context import OwnAccount, account_view
 from combine_auth.audit import Action, record_request
+from combine_auth.refused import Refused
 from combine_auth.tokens.format import PREFIX
 from combine_auth.tokens.scopes import PLAIN, SCOPES, in_words
 from combine_auth.tokens.service import (
     DEFAULT_DAYS,
     MOST_DAYS,
-    TokenRefused,
     create_token,
     list_tokens,
     revoke_token,
@@ -78,7 +78,7 @@ class TokenViews:
                 int(days) if re.fullmatch("[0-9]{1,4}", days) else 0,
                 chosen if limited else None,
             )
-        except TokenRefused as refused:
+        except Refused as refused:
             self.request.response.status_int = 400
             return self._page(refused=str(refused), name=name, limited=limited, chosen=chosen)
         record_request(

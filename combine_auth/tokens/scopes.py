@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from combine_auth.administration import AdminPermission
+from combine_auth.refused import Refused
 from combine_core.users import Permission
 
 # Permissions that any user can have in projects.
@@ -35,10 +36,6 @@ _WORDS = {
 _VERBS = {"read": "See", "write": "Change"}
 
 
-class UnknownScope(ValueError):
-    """There is no such scope; the message names the known ones."""
-
-
 def in_words(scope: str) -> str:
     """What a scope lets a program do, for people."""
     things, _, verb = scope.partition(":")
@@ -48,13 +45,13 @@ def in_words(scope: str) -> str:
 def known_scopes(given: Iterable[str]) -> list[str]:
     """These scopes in the order of ``SCOPES``, without duplicates.
 
-    :raises UnknownScope: there is no such scope
+    :raises Refused: there is no such scope
     """
     chosen = set(given)
     unknown = sorted(chosen.difference(SCOPES))
     if unknown:
         message = f"There is no scope {unknown[0][:50]!r}. There are: {', '.join(SCOPES)}."
-        raise UnknownScope(message)
+        raise Refused(message)
     return [scope for scope in SCOPES if scope in chosen]
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import and_, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from combine_auth.authentication import sha256
+from combine_auth.authentication import CredentialKind, FoundCredential, Proof, sha256, use_is_due
 from combine_auth.expiry import delete_expired
+from combine_auth.refused import Refused, clean_name
 from combine_auth.tokens.format import new_token
 from combine_auth.tokens.model import PersonalAccessToken
-from combine_auth.tokens.scopes import UnknownScope, known_scopes, speaks_for_administrator
+from combine_auth.tokens.scopes import known_scopes, speaks_for_administrator
 from combine_core.users import Identity, User
 
 DEFAULT_DAYS = 90
@@ -22,41 +22,17 @@ MOST_DAYS = 365
 MOST_OF_NAME = 100
 MOST_ALIVE = 200
 MOST_LISTED = 200
-USED_EVERY = timedelta(minutes=1)
 # How long an invalid token stays in the list.
 KEPT_AFTERWARDS = timedelta(days=90)
 
 
-class TokenRefused(ValueError):
-    """The token cannot be created; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class FoundToken:
-    """A valid token.
-
-    :ivar scopes: the permissions that it may use; ``None``: all that its owner has
-    :ivar used_long_ago: ``last_used_at`` is due
-    """
-
-    id: uuid.UUID
-    identity: Identity
-    scopes: frozenset[str] | None
-    used_long_ago: bool
-
-
 _ALIVE = and_(PersonalAccessToken.revoked_at.is_(None), PersonalAccessToken.expires_at > func.now())
-
-_NOT_JUST_USED = or_(
-    PersonalAccessToken.last_used_at.is_(None),
-    PersonalAccessToken.last_used_at < func.now() - USED_EVERY,
-)
 
 _FIND = (
     select(
         PersonalAccessToken.id,
         PersonalAccessToken.scopes,
-        _NOT_JUST_USED,
+        use_is_due(PersonalAccessToken.last_used_at),
         User.id,
         User.email,
         User.name,
@@ -82,12 +58,14 @@ def create_token(
 
     :param days: how long it works, 1 to ``MOST_DAYS``
     :param scopes: the permissions that it may use; ``None``: all that the user has
-    :raises TokenRefused: the name, the days or the scopes are not allowed, or the user has too many
+    :raises Refused: the name, the days or the scopes are not allowed, or the user has too many
     """
-    name = _clean_name(name)
-    chosen = _clean_scopes(scopes)
+    name = clean_name(name, "A token's name", MOST_OF_NAME)
+    chosen = None if scopes is None else known_scopes(scopes)
+    if chosen == []:
+        raise Refused("The token would be good for nothing. Choose at least one thing it may do.")
     if not 1 <= days <= MOST_DAYS:
-        raise TokenRefused(f"A token works for 1 to {MOST_DAYS} days, not {days}.")
+        raise Refused(f"A token works for 1 to {MOST_DAYS} days, not {days}.")
     _delete_old(session, user_id)
     alive = session.scalar(
         select(func.count())
@@ -96,7 +74,7 @@ def create_token(
     )
     if alive is not None and alive >= MOST_ALIVE:
         message = f"There are {alive} tokens that work, and no more are allowed. Revoke one first."
-        raise TokenRefused(message)
+        raise Refused(message)
     token = new_token()
     row = PersonalAccessToken(
         user_id=user_id,
@@ -111,30 +89,6 @@ def create_token(
     return token, row
 
 
-def _clean_name(name: str) -> str:
-    name = name.strip()
-    if not name:
-        raise TokenRefused("The token has no name. Name it after the program that will use it.")
-    if len(name) > MOST_OF_NAME:
-        raise TokenRefused(f"The name has {len(name)} characters; {MOST_OF_NAME} are allowed.")
-    if not name.isprintable():
-        raise TokenRefused("The name holds a character that cannot be shown. Write it anew.")
-    return name
-
-
-def _clean_scopes(scopes: Iterable[str] | None) -> list[str] | None:
-    if scopes is None:
-        return None
-    try:
-        chosen = known_scopes(scopes)
-    except UnknownScope as unknown:
-        raise TokenRefused(str(unknown)) from unknown
-    if not chosen:
-        message = "The token would be good for nothing. Choose at least one thing it may do."
-        raise TokenRefused(message)
-    return chosen
-
-
 def _delete_old(session: Session, user_id: uuid.UUID) -> None:
     long_ago = func.now() - KEPT_AFTERWARDS
     delete_expired(
@@ -145,7 +99,7 @@ def _delete_old(session: Session, user_id: uuid.UUID) -> None:
     )
 
 
-def find_token(session: Session, token: str) -> FoundToken | None:
+def find_token(session: Session, token: str) -> FoundCredential | None:
     """Find a valid token with one statement.
 
     ``None`` if it is unknown, expired or revoked, or its user is disabled.
@@ -154,29 +108,11 @@ def find_token(session: Session, token: str) -> FoundToken | None:
     row = session.connection().execute(_FIND, {"token_sha256": sha256(token)}).first()
     if row is None:
         return None
-    token_id, scopes, used_long_ago, user_id, email, name, is_admin = row
+    token_id, scopes, is_due, user_id, email, name, is_admin = row
     identity = Identity(user_id, email, name, speaks_for_administrator(is_admin, scopes))
-    return FoundToken(
-        token_id, identity, None if scopes is None else frozenset(scopes), used_long_ago
-    )
-
-
-def note_used(session: Session, token_id: uuid.UUID) -> None:
-    """Update ``last_used_at``, at most once a minute.
-
-    Never waits for a lock: whoever holds it writes the same, or revokes the token.
-    """
-    due = (
-        select(PersonalAccessToken.id)
-        .where(PersonalAccessToken.id == token_id, _NOT_JUST_USED)
-        .with_for_update(skip_locked=True)
-    )
-    session.execute(
-        update(PersonalAccessToken)
-        .where(PersonalAccessToken.id.in_(due))
-        .values(last_used_at=func.now())
-        .execution_options(synchronize_session=False)
-    )
+    covered = None if scopes is None else frozenset(scopes)
+    proof = Proof(identity, CredentialKind.TOKEN, token_id, covered)
+    return FoundCredential(proof, token_id, is_due)
 
 
 def list_tokens(session: Session, user_id: uuid.UUID) -> Sequence[PersonalAccessToken]:
