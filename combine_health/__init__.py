@@ -20,9 +20,9 @@ A check
 ::
 
     def redis(registry):
-        registry.redis.ping()               # an exception means failing
+        return registry.redis.ping()        # False and exceptions mean failing
 
-    config.add_health_check("redis", redis, remedy="Start Redis: systemctl start redis")
+    config.add_health_check("redis", redis, remedies={"exception": "Start Redis."})
 
 A check is ``check(registry) -> HealthResult | bool | None``, plain or ``async def``. ``None`` and
 ``True`` are healthy, ``False`` and exceptions are failing; a `HealthResult` tells more::
@@ -36,7 +36,8 @@ A check is ``check(registry) -> HealthResult | bool | None``, plain or ``async d
         return HealthResult.healthy(waiting=waiting)
 
 A check gets the application's registry, never a request. It runs in the background on a thread of
-its own, and no probe waits for it. It should open its own short connection with its own timeout.
+its own, ``async`` ones on one event loop, and no probe waits for it. It should open its own short
+connection with its own timeout, a little below `current_check`'s ``timeout``.
 
 ``config.add_health_check(name, check, *, ...)`` takes (times are seconds):
 
@@ -52,7 +53,8 @@ its own, and no probe waits for it. It should open its own short connection with
 ``rise``      1: passes in a row that make a failing check healthy again
 ``words``     the pair of public words in the body of /health/ready, under the check's name:
               ``("connected", "disconnected")``; before the first result it is ``"unknown"``
-``remedy``    what to do when it fails; ``remedies={cause: what to do}`` where that depends
+``remedy``    what to do when the check says so; ``remedies={cause: what to do}`` where that depends.
+              Causes of the framework (``exception``, ``timeout``, ...) have remedies of their own
 ``runbook``   a link
 ``groups``    names of groups: the check decides /health/ready/GROUP
 ``endpoints`` URIs of the application (RFC 6570 templates) that a failure affects
@@ -148,6 +150,7 @@ from combine_health.directives import (
 )
 from combine_health.endpoints.views import add_views
 from combine_health.engine.check import HealthResult, Status
+from combine_health.engine.execute import current_check
 from combine_health.engine.plugins import Plugins
 from combine_health.engine.registry import HealthRegistry, IHealthRegistry, health_of
 from combine_health.engine.state import Change, CheckRun, Reading
@@ -163,6 +166,7 @@ __all__ = [
     "Reading",
     "Status",
     "__version__",
+    "current_check",
     "hookimpl",
     "includeme",
     "read_check",

@@ -36,9 +36,13 @@ from combine_health.engine.check import (
     own_remedies,
     own_secrets,
 )
+from combine_health.engine.event_loop import CheckLoop
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Clock, Runner
 from combine_health.engine.state import Reading
+
+# One for all runs, as in an application: a check may keep a client that is bound to its loop.
+_LOOP = CheckLoop()
 
 
 def run_check(
@@ -68,6 +72,7 @@ def run_check(
         registry,
         redactor,
         background=False,
+        loop=_LOOP,
     )
     for _ in range(times):
         runner.refresh(tuple(CheckKind))

@@ -9,6 +9,21 @@ from typing import Any, Literal, TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
+# What to do about the causes that the framework itself reports. A check's `remedies` may replace
+# them; its `remedy` does not apply, because it is about what the check examines.
+FRAMEWORK_REMEDIES: Mapping[str, str] = {
+    "exception": "The check {name} raised an error that it does not handle: read the detail. Correct"
+    " what the error names, or report it to the author of the check.",
+    "timeout": "The check {name} had no answer within {timeout:g} s. What it asks is slow, overloaded"
+    " or cut off from here. If it is only slow, raise combine_health.check.{name}.timeout.",
+    "no_thread": "The process cannot start another thread. Raise its limits (ulimit -u, the limit of"
+    " PIDs of the container), or look for threads that are never ended.",
+    "bad_result": "The check {name} returned something that is not a result. Report it to the author"
+    " of the check.",
+    "stale": "The check {name} has not run for too long. Look for an overloaded or suspended machine;"
+    " if there is none, restart the process.",
+    "masked": "The cause of the check {name} contains a secret. Report it to the author of the check.",
+}
 CAUSE = pattern(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
@@ -120,7 +135,10 @@ class Check:
         return 3 * max(self.interval, self.timeout)
 
     def remedy_for(self, cause: str | None) -> str | None:
-        return self.remedies.get(cause or "", self.remedy)
+        cause = cause or ""
+        if cause in FRAMEWORK_REMEDIES and cause not in self.remedies:
+            return FRAMEWORK_REMEDIES[cause].format(name=self.name, timeout=self.timeout)
+        return self.remedies.get(cause, self.remedy)
 
     def _problems(self) -> list[str]:
         given: Any = self  # declared by code that may not be type-checked

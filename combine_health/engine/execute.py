@@ -1,16 +1,19 @@
 """Run a check function on a daemon thread and turn whatever it does into a result."""
 
-import asyncio
 import inspect
 import os
 import threading
 import weakref
-from collections.abc import Awaitable, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+from pyramid.threadlocal import manager
 
 from combine_health.engine.check import Check, HealthResult, Status
 from combine_health.engine.redaction import Redactor
@@ -96,10 +99,52 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_reset_all)
 
 
-def run(check: Check, registry: Any, redactor: Redactor) -> HealthResult:
-    """Run the check on this thread and redact its result. Never raises."""
+@dataclass(frozen=True, slots=True)
+class CheckContext:
+    """One run of a check."""
+
+    check: Check
+    registry: Any
+    threads: list[Thread] = field(default_factory=list)
+    """The threads that it started by ``asyncio.to_thread``."""
+
+
+RUN: ContextVar[CheckContext] = ContextVar("combine_health run")
+
+
+def current_check() -> Check:
+    """Return the declaration of the check that runs here, with the operator's settings for it.
+
+    So a check learns its own timeout: ``current_check().timeout``. Raises `LookupError` elsewhere.
+    """
+    return RUN.get().check
+
+
+@contextmanager
+def application_registry(registry: Any) -> Iterator[None]:
+    """Let ``pyramid.threadlocal.get_current_registry`` return ``registry`` on this thread."""
+    manager.push({"registry": registry, "request": None})
+    try:
+        yield
+    finally:
+        manager.pop()
+
+
+Await: TypeAlias = Callable[[Awaitable[Any]], Any]
+
+
+def run(check: Check, registry: Any, redactor: Redactor, wait_for: Await) -> HealthResult:
+    """Run the check on this thread and redact its result. Never raises.
+
+    ``wait_for`` returns the result of an awaitable.
+    """
     process = os.getpid()
-    result = execute(check, registry)
+    token = RUN.set(CheckContext(check, registry))
+    try:
+        with application_registry(registry):
+            result = execute(check, registry, wait_for)
+    finally:
+        RUN.reset(token)
     if os.getpid() != process:
         # The check forked and returned in the child, which is a second copy of the service with its
         # sockets. Only the parent may continue.
@@ -111,16 +156,16 @@ def run(check: Check, registry: Any, redactor: Redactor) -> HealthResult:
         return HealthResult(Status.FAILING, "bad_result", detail)
 
 
-def execute(check: Check, registry: Any) -> HealthResult:
+def execute(check: Check, registry: Any, wait_for: Await) -> HealthResult:
     """Call the check on this thread. Never raises: an exception becomes a failing result.
 
-    ``None`` and ``True`` are healthy and ``False`` is failing. An awaitable is awaited, and cancelled
-    at the deadline. Any other value is a fault of the check itself.
+    ``None`` and ``True`` are healthy and ``False`` is failing. An awaitable is awaited. Any other
+    value is a fault of the check itself.
     """
     try:
         answer = check.function(registry)
         if inspect.isawaitable(answer):
-            answer = _await(answer, check.timeout)
+            answer = wait_for(answer)
         return _interpret(answer)
     except BaseException as error:  # noqa: BLE001 - reported: not even SystemExit may end the runner
         return _from_exception(error)
@@ -157,48 +202,3 @@ def describe(error: BaseException) -> str:
 def _from_exception(error: BaseException) -> HealthResult:
     cause = TIMEOUT if isinstance(error, TimeoutError) else "exception"
     return HealthResult(Status.FAILING, cause, describe(error))
-
-
-def _await(answer: Awaitable[Any], timeout: float) -> Any:
-    async def bounded() -> Any:
-        async with asyncio.timeout(timeout):
-            return await answer
-
-    executor = _DaemonExecutor()
-    try:
-        with asyncio.Runner() as runner:
-            runner.get_loop().set_default_executor(executor)
-            return runner.run(bounded())
-    finally:
-        # Wait for the threads, or a check that hangs in to_thread would leave one more thread behind
-        # at each interval.
-        executor.shutdown(wait=True)
-
-
-class _DaemonExecutor(ThreadPoolExecutor):
-    """An executor for asyncio on daemon threads; the default one is joined at process exit."""
-
-    def __init__(self) -> None:
-        super().__init__(max_workers=1)
-        self._started: list[Thread] = []
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        future: Future[Any] = Future()
-
-        def work() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(fn(*args, **kwargs))
-            except BaseException as error:  # noqa: BLE001 - passed on through the future
-                future.set_exception(error)
-
-        thread = Thread(target=work, name="health check (to_thread)", daemon=True)
-        self._started.append(thread)
-        thread.start()
-        return future
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
-        if wait:
-            for thread in self._started:
-                thread.join()

@@ -21,6 +21,7 @@ from time import monotonic
 from typing import Any, TypeAlias
 
 from combine_health.engine.check import Check, CheckKind, HealthResult, Status
+from combine_health.engine.event_loop import CheckLoop
 from combine_health.engine.execute import DaemonPool, report, reset_after_fork, run
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.state import TIMEOUT, Change, CheckRun, Reading, RunOutcome, State, read
@@ -77,6 +78,7 @@ class Runner:
         scheduled: bool = True,
         clock: Clock | None = None,
         chores: Iterable[Check] = (),
+        loop: CheckLoop | None = None,
         tell: Callable[[], None] = lambda: None,
     ) -> None:
         self._checks = tuple(checks)
@@ -87,6 +89,9 @@ class Runner:
         self._scheduled = scheduled
         self._clock = clock or Clock()
         self._tell_that = tell
+        self._loop = loop or CheckLoop()
+        if loop is None:
+            weakref.finalize(self, self._loop.stop).atexit = False
         self.moved = 0
         """The number of status changes; readers compare it to detect news."""
         self.reset()
@@ -140,6 +145,7 @@ class Runner:
         with self._changed:
             self._stopped = True
         self._wake.put(None)
+        self._loop.stop()
 
     # Reading
 
@@ -275,7 +281,7 @@ class Runner:
             self._finish(slot, attempt, (result, attempt.started))
 
     def _run(self, check: Check) -> tuple[HealthResult, float]:
-        result = run(check, self._registry, self._redactor)
+        result = run(check, self._registry, self._redactor, self._loop.run)
         return result, self._clock.monotonic()  # measured before waiting for the lock
 
     def _expire(self, slot: _Slot, attempt: _Attempt, now: float) -> None:

@@ -1,11 +1,14 @@
 """How results become a status."""
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from combine_health.engine.check import Check, CheckKind, Status
+from combine_health.engine.check import FRAMEWORK_REMEDIES, Check, CheckKind, Status
 from combine_health.engine.state import RunOutcome, State, read
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
@@ -93,6 +96,21 @@ def test_remedies_by_cause():
     assert declared.remedy_for("refused") == "start it"
     assert declared.remedy_for("other") == "look"
     assert declared.remedy_for(None) == "look"
+
+
+@pytest.mark.parametrize("cause", FRAMEWORK_REMEDIES)
+def test_the_remedy_of_the_check_is_not_for_causes_of_the_framework(cause):
+    remedy = check(remedy="Run pending migrations").remedy_for(cause)
+    assert remedy
+    assert "migrations" not in remedy
+    assert "{" not in remedy
+    assert check(remedies={cause: "mine"}).remedy_for(cause) == "mine"
+
+
+def test_the_page_for_authors_lists_the_causes_of_the_framework():
+    page = (Path(__file__).parents[3] / "docs/health-plugins.md").read_text(encoding="utf-8")
+    table = page.partition("### Causes of the framework")[2].partition("## The arguments")[0]
+    assert re.findall(r"^\| `(\w+)` ", table, re.MULTILINE) == list(FRAMEWORK_REMEDIES)
 
 
 @given(
