@@ -2,7 +2,7 @@
 
 The application includes it by name in ``pyramid.includes``. The rest of combine_core works without it.
 
-``database``    critical: the database answers and takes writes. Decides readiness, twice a second
+``database``    critical: the database takes connections, reads and writes. Decides readiness, twice a second
 ``migrations``  critical: the schema is at the revision that this code knows, or ahead of it
 ``pool``        the web process has connections left
 ``worker``      a worker is alive, no step waits for long, and no step failed by a fault of the service
@@ -17,6 +17,7 @@ that inform decide nothing but the exit status of ``combine doctor``.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import wraps
@@ -24,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg2
+import psycopg2.errors
+from sqlalchemy import event
 
 from combine_core.database import engine_of
 from combine_core.database.inspection import (
@@ -32,12 +35,14 @@ from combine_core.database.inspection import (
     ConnectionBudget,
     ConnectionNeeds,
     ProbeConnection,
+    Row,
     without_index,
 )
 from combine_core.database.migrations import head_revision, known_revisions
 from combine_core.database.pool import CountedPool
 from combine_core.database.undo import PARENTS, TABLE_EXISTS, UnknownHistoryError, ways_back
-from combine_core.postgres.diagnosis import REMEDIES, RESOLUTION, Watch, explain_error
+from combine_core.postgres.diagnosis import REMEDIES, RESOLUTION, Cause, Watch, explain_error
+from combine_core.postgres.diagnosis.watch import LIMIT_S
 from combine_core.runs.jobs import QUEUE
 from combine_core.runs.model import SERVICE_FAULTS
 from combine_core.runs.worker import DEAD_AFTER_S, connections_of_worker
@@ -48,8 +53,10 @@ from combine_health import HealthResult, read_check
 if TYPE_CHECKING:
     from pyramid.config import Configurator
     from pyramid.registry import Registry
-    from sqlalchemy import URL
+    from sqlalchemy import URL, ExceptionContext
 
+    Ask = Callable[..., list[tuple[Any, ...]]]
+    Question = Callable[["Checks", Ask], HealthResult]
     Check = Callable[["Checks", Registry], HealthResult]
 
 MIGRATE = "Run pending migrations: docker-compose exec app alembic upgrade head"
@@ -73,10 +80,14 @@ SEE_CONNECTIONS = (
 LONGEST_WAIT_S = 120
 # Calls of providers and failed steps count for this long.
 RECENT_S = 15 * 60
+# A query that reads nothing takes a millisecond or two. From here on pages feel slow.
+SLOW_S = 0.25
+# The time that questions over the shared connection have, and the part of it that their statements may use.
+QUESTIONS_S = 5.0
+_OF_LIMIT = 0.9
 # With fewer calls, failures may be chance.
 FEWEST_CALLS = 3
 
-_TABLE_OF_REVISIONS = "SELECT to_regclass('alembic_version') IS NOT NULL"
 _REVISIONS = "SELECT version_num FROM alembic_version ORDER BY version_num"
 
 _WORKERS = """
@@ -114,13 +125,22 @@ _HAS_TABLES = (
 _NO_TABLES = "The database has no tables yet."
 
 
-def _querying(check: Check) -> Check:
-    """Report a failing check with the cause if the database cannot answer its query."""
+def _querying(question: Question) -> Check:
+    """Make a check of a question to the database: report a failure with its cause if it cannot be asked.
 
-    @wraps(check)
-    def ask(checks: Checks, registry: Registry) -> HealthResult:
+    The question gets a function that returns the rows of a statement. All its statements together have a
+    little less time than the check, so that the cause is known before the check counts as hung.
+    """
+
+    @wraps(question)
+    def check(checks: Checks, registry: Registry) -> HealthResult:
+        deadline = time.monotonic() + _limit(registry, question.__name__) * _OF_LIMIT
+
+        def ask(statement: str, parameters: dict[str, Any] | None = None) -> list[Row]:
+            return checks.rows(statement, parameters, seconds=deadline - time.monotonic())
+
         try:
-            return check(checks, registry)
+            return question(checks, ask)
         except psycopg2.Error as error:
             seen = explain_error(error)
             if seen is None:
@@ -128,44 +148,81 @@ def _querying(check: Check) -> Check:
             detail = f"The database cannot be asked. {seen.advice.meaning}"
             return HealthResult.failing(seen.cause.value, detail)
 
-    return ask
+    return check
+
+
+def _limit(registry: Registry, name: str) -> float:
+    """The timeout of this check, as declared below or as the operator has set it."""
+    reading = read_check(registry, name)
+    assert reading is not None
+    return reading.check.timeout
 
 
 class Checks:
-    """The checks of one application. ``database`` has its own connection; the others share a second one."""
+    """The checks of one application. ``database`` has its own connection; the others share a second one.
 
-    CONNECTIONS = 2
+    A third one is open for moments, when ``database`` tries whether there are new ones.
+    """
+
+    KEPT = 2
 
     def __init__(self, url: URL, pool: CountedPool, settings: CoreSettings) -> None:
         self._watch = Watch(url)
         self._questions = ProbeConnection(url)
+        # One slow answer is no slow database.
+        self._latest: deque[float] = deque(maxlen=3)
         self._pool = pool
         self._limit = settings.db_pool_size + settings.db_max_overflow
         self._needs = ConnectionNeeds(
-            web=self._limit + self.CONNECTIONS,
-            probes=self.CONNECTIONS,
+            web=self._limit + self.KEPT + 1,
+            probes=self.KEPT,
             worker=connections_of_worker(settings.worker_concurrency),
             worker_inside=settings.worker,
         )
 
-    def database(self, _registry: Registry) -> HealthResult:
-        """The database answers, and takes writes."""
-        started = time.monotonic()
-        fault = self._watch.look()
+    def rows(
+        self, statement: str, parameters: dict[str, Any] | None, *, seconds: float
+    ) -> list[Row]:
+        """The rows of ``statement``, over the connection that all checks but ``database`` share."""
+        return self._questions.rows(statement, parameters, seconds=seconds)
+
+    def note_fault(self, context: ExceptionContext) -> None:
+        """Look soon and thoroughly: a request has met a fault of the database."""
+        found = explain_error(context.original_exception)
+        if found is not None and found.cause is not Cause.TIMEOUT:
+            self._watch.suspect()
+
+    def database(self, registry: Registry) -> HealthResult:
+        """The database takes connections, reads and writes."""
+        fault = self._watch.look(_limit(registry, "database"))
+        seconds = self._watch.seconds
         if fault is not None:
-            return HealthResult.failing(
+            # The address may lead to another server from now on.
+            self._questions.retire()
+            # A full server serves the connections that it has.
+            is_full = fault.cause is Cause.TOO_MANY_CONNECTIONS and seconds is not None
+            report = HealthResult.degraded if is_full else HealthResult.failing
+            return report(
                 fault.cause.value,
                 f"{fault.advice.meaning} {fault.detail}",
                 retryable=fault.advice.retryable,
                 contact=fault.advice.contact.value,
             )
-        return HealthResult.healthy(latency_ms=round((time.monotonic() - started) * 1000, 2))
+        assert seconds is not None
+        self._latest.append(seconds)
+        latency_ms = round(seconds * 1000, 2)
+        if min(self._latest) > SLOW_S:
+            detail = f"The last answers took {min(self._latest):.1f} s and more."
+            return HealthResult.degraded(Cause.SLOW.value, detail, latency_ms=latency_ms)
+        return HealthResult.healthy(latency_ms=latency_ms)
 
     @_querying
-    def migrations(self, _registry: Registry) -> HealthResult:
+    def migrations(self, ask: Ask) -> HealthResult:
         """The schema is at the newest revision of this code, or ahead of it."""
-        ((has_table,),) = self._questions.rows(_TABLE_OF_REVISIONS)
-        rows = self._questions.rows(_REVISIONS) if has_table else []
+        try:
+            rows = ask(_REVISIONS)
+        except psycopg2.errors.UndefinedTable:
+            rows = []
         current, head = [revision for (revision,) in rows], head_revision()
         if not current:
             return HealthResult.failing("migrations_none", _NO_TABLES)
@@ -175,8 +232,8 @@ class Checks:
         if current == [head]:
             return HealthResult.healthy(current=current[0], head=head, position="at head")
         if current[0] not in known_revisions():
-            ((has_parents,),) = self._questions.rows(TABLE_EXISTS)
-            parents = dict(self._questions.rows(PARENTS)) if has_parents else {}
+            ((has_parents,),) = ask(TABLE_EXISTS)
+            parents: dict[str, str | None] = dict(ask(PARENTS)) if has_parents else {}
             try:
                 ways_back(current[0], known_revisions(), parents)
             except UnknownHistoryError as error:
@@ -200,13 +257,13 @@ class Checks:
         return HealthResult.healthy(**facts)
 
     @_querying
-    def worker(self, _registry: Registry) -> HealthResult:
+    def worker(self, ask: Ask) -> HealthResult:
         """Workers are alive, and they keep up with the queue."""
-        if not self._has_tables():
+        if not _has_tables(ask):
             return HealthResult.failing("migrations_none", _NO_TABLES)
-        workers = self._live_workers()
-        ((waiting, oldest),) = self._questions.rows(_QUEUE, {"queue": QUEUE})
-        ((failed, last_failed, code),) = self._questions.rows(
+        workers = _live_workers(ask)
+        ((waiting, oldest),) = ask(_QUEUE, {"queue": QUEUE})
+        ((failed, last_failed, code),) = ask(
             _FAILED_STEPS, {"recent": RECENT_S, "codes": list(SERVICE_FAULTS)}
         )
         facts = {
@@ -230,13 +287,13 @@ class Checks:
         return HealthResult.healthy(**facts)
 
     @_querying
-    def providers(self, _registry: Registry) -> HealthResult:
+    def providers(self, ask: Ask) -> HealthResult:
         """Most of the recent calls to each provider succeeded."""
-        if not self._has_tables():
+        if not _has_tables(ask):
             return HealthResult.healthy("No model was ever asked.")
         # Keys begin with the time in milliseconds (RFC 9562), so the primary key finds recent calls.
         since = UUID(int=int((time.time() - RECENT_S) * 1000) << 80)
-        rows = self._questions.rows(_CALLS, {"since": str(since)})
+        rows = ask(_CALLS, {"since": str(since)})
         facts: dict[str, dict[str, Any]] = {}
         bad: list[str] = []
         for provider, model, calls, errors, median_ms, p95_ms, code in rows:
@@ -252,10 +309,10 @@ class Checks:
         return HealthResult.healthy(None, **facts)
 
     @_querying
-    def connections(self, _registry: Registry) -> HealthResult:
+    def connections(self, ask: Ask) -> HealthResult:
         """The server has the connections that all processes may need."""
-        workers = self._live_workers() if self._has_tables() else 0
-        (room,) = self._questions.rows(ROOM)
+        workers = _live_workers(ask) if _has_tables(ask) else 0
+        (room,) = ask(ROOM)
         budget = ConnectionBudget.of(self._needs, room, workers)
         facts = {
             "needed": budget.needed,
@@ -271,9 +328,9 @@ class Checks:
         return HealthResult.healthy(budget.sentence, **facts)
 
     @_querying
-    def indexes(self, _registry: Registry) -> HealthResult:
+    def indexes(self, ask: Ask) -> HealthResult:
         """Every foreign key has an index."""
-        missing = without_index(self._questions.rows(WITHOUT_INDEX))
+        missing = without_index(ask(WITHOUT_INDEX))
         if not missing:
             return HealthResult.healthy()
         named = ", ".join(f"{key.table}.{key.name}" for key in missing)
@@ -287,13 +344,15 @@ class Checks:
         """The counts of the pool, and the most connections that it may open."""
         return {**asdict(self._pool.reading()), "limit": self._limit}
 
-    def _has_tables(self) -> bool:
-        ((has_tables,),) = self._questions.rows(_HAS_TABLES)
-        return bool(has_tables)
 
-    def _live_workers(self) -> int:
-        ((workers,),) = self._questions.rows(_WORKERS, {"dead_after": DEAD_AFTER_S})
-        return int(workers)
+def _has_tables(ask: Ask) -> bool:
+    ((has_tables,),) = ask(_HAS_TABLES)
+    return bool(has_tables)
+
+
+def _live_workers(ask: Ask) -> int:
+    ((workers,),) = ask(_WORKERS, {"dead_after": DEAD_AFTER_S})
+    return int(workers)
 
 
 def migrations(registry: Registry) -> dict[str, Any]:
@@ -316,7 +375,7 @@ def contacts(registry: Registry) -> dict[str, str]:
 _CHECKS: dict[str, dict[str, Any]] = {
     "database": {
         "interval": 0.5,
-        "timeout": 1.0,
+        "timeout": LIMIT_S,
         "words": ("connected", "disconnected"),
         "remedy": RESOLUTION,
         "remedies": REMEDIES,
@@ -324,6 +383,7 @@ _CHECKS: dict[str, dict[str, Any]] = {
     "migrations": {
         # Soon after the database is back, so that the service is ready again.
         "interval": 1,
+        "timeout": QUESTIONS_S,
         "remedy": MIGRATE,
         "remedies": {**REMEDIES, "migrations_unknown": OTHER_DATABASE},
     },
@@ -335,6 +395,7 @@ _CHECKS: dict[str, dict[str, Any]] = {
     "worker": {
         "critical": False,
         "interval": 5,
+        "timeout": QUESTIONS_S,
         # At start, and while workers are replaced, there is none for a moment.
         "fall": 2,
         "remedies": {
@@ -348,12 +409,14 @@ _CHECKS: dict[str, dict[str, Any]] = {
     "providers": {
         "critical": False,
         "interval": 15,
+        "timeout": QUESTIONS_S,
         "remedy": "Check LLM API latency and the provider's status page; check the API key.",
         "remedies": REMEDIES,
     },
     "connections": {
         "kind": "info",
         "interval": 60,
+        "timeout": QUESTIONS_S,
         "remedies": {
             **REMEDIES,
             "connections_over_budget": FEWER_CONNECTIONS,
@@ -363,6 +426,7 @@ _CHECKS: dict[str, dict[str, Any]] = {
     "indexes": {
         "kind": "info",
         "interval": 300,
+        "timeout": QUESTIONS_S,
         "remedy": "Create the indexes, one at a time: docker-compose exec db psql -U combine -d combine -c"
         ' "CREATE INDEX CONCURRENTLY ON TABLE (COLUMN)"; drop an invalid index first.',
         "remedies": REMEDIES,
@@ -378,6 +442,7 @@ def includeme(config: Configurator) -> None:
     pool = engine.pool
     assert isinstance(pool, CountedPool)
     checks = Checks(engine.url, pool, settings)
+    event.listen(engine, "handle_error", checks.note_fault)
     for name, options in _CHECKS.items():
         config.add_health_check(name, getattr(checks, name), **options)
 

@@ -6,11 +6,17 @@ query for the rows that reference it reads the other table from end to end (its 
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
 import psycopg2.extensions
@@ -18,59 +24,163 @@ from sqlalchemy import URL
 
 from combine_core.database.migrations import is_ours
 
+Answer = TypeVar("Answer")
+
 # The application_name of all our connections begins with this.
 OURS = "combine "
 HEALTH = "combine health"
-PROBE_CONNECT_TIMEOUT_S = 2
+# As long as a request waits for a new connection.
+PROBE_CONNECT_TIMEOUT_S = 5
+# While a connection is being made for longer than its caller has time, further callers only look.
+_BRIEFLY_S = 0.05
+
+Row = tuple[Any, ...]
+Connection = psycopg2.extensions.connection
 
 
 class ProbeConnection:
     """One connection for small queries, kept open and replaced when it breaks.
 
-    It is outside the pool, because the checks must not depend on whether the pool has connections left.
+    It is outside the pool, because the checks must not depend on whether the pool has connections left. No
+    call waits longer than its ``seconds``, even if the server or the network says nothing at all.
 
     :param url: the URL of the database, with any driver
-    :param timeout_ms: the limit of a statement; shorter than the deadline of a check, so that no thread
-        keeps waiting
+    :param name: the ``application_name``
     """
 
-    def __init__(self, url: URL, *, timeout_ms: int = 900) -> None:
+    def __init__(self, url: URL, *, name: str = HEALTH) -> None:
         self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._timeout_ms = timeout_ms
-        self._lock = threading.Lock()
-        self._connection: psycopg2.extensions.connection | None = None
+        self._name = name
+        self._turn = threading.Lock()
+        self._connection: Connection | None = None
+        self._connecting: Future[Connection] | None = None
+        self._began = 0.0
+        self._is_retired = False
 
     def rows(
-        self, statement: str, parameters: dict[str, Any] | None = None
-    ) -> list[tuple[Any, ...]]:
-        """The rows of ``statement``; raises :class:`psycopg2.Error`."""
-        with self._lock:
+        self, statement: str, parameters: dict[str, Any] | None = None, *, seconds: float
+    ) -> list[Row]:
+        """The rows of ``statement``.
+
+        :raises psycopg2.Error: it failed, and the connection is closed; or there is no answer in time
+        """
+        deadline = time.monotonic() + seconds
+        if not self._turn.acquire(timeout=max(0.0, seconds)):
+            raise _too_late(seconds)
+        try:
+            connection = self._opened(seconds)
+            if connection is None:
+                raise _too_late(seconds)
             try:
-                if self._connection is None or self._connection.closed:
-                    self._connection = self._connect()
-                with self._connection.cursor() as cursor:
-                    cursor.execute(statement, parameters)
-                    return cursor.fetchall()
+                return _rows(connection, statement, parameters, deadline - time.monotonic())
             except psycopg2.Error:
-                self.close()
+                self._close()
                 raise
+        finally:
+            self._turn.release()
+
+    def open(self, seconds: float) -> bool:
+        """Open the connection unless it is open. ``False``: it needs longer, so call again.
+
+        :raises psycopg2.Error: it cannot be opened
+        """
+        with self._turn:
+            return self._opened(seconds) is not None
 
     def close(self) -> None:
-        """Close the connection. The next query opens a new one."""
+        """Close the connection. The next query opens a new one, to the address that the host has then."""
+        with self._turn:
+            self._close()
+
+    def retire(self) -> None:
+        """Replace the connection before its next query. Does not wait for the current one."""
+        self._is_retired = True
+
+    def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def _connect(self) -> psycopg2.extensions.connection:
+    def _opened(self, seconds: float) -> Connection | None:
+        if self._is_retired:
+            self._is_retired = False
+            self._close()
+        if self._connection is None or self._connection.closed:
+            if self._connecting is None:
+                self._began = time.monotonic()
+                self._connecting = in_daemon_thread(
+                    lambda: self._connect(seconds), "database connection"
+                )
+            left = max(_BRIEFLY_S, self._began + seconds - time.monotonic())
+            try:
+                self._connection = self._connecting.result(left)
+            except NotYet:
+                return None
+            finally:
+                if self._connecting.done():
+                    self._connecting = None
+        return self._connection
+
+    def _connect(self, seconds: float) -> Connection:
+        # So that the server does not go on with what nobody waits for any more.
+        limit_ms = max(1000, int(seconds * 1000))
         connection = psycopg2.connect(
             self._dsn,
             connect_timeout=PROBE_CONNECT_TIMEOUT_S,
-            application_name=HEALTH,
-            options=f"-c statement_timeout={self._timeout_ms} -c lock_timeout={self._timeout_ms}",
-            tcp_user_timeout=self._timeout_ms,
+            application_name=self._name,
+            options=f"-c statement_timeout={limit_ms} -c lock_timeout={limit_ms}",
+            tcp_user_timeout=PROBE_CONNECT_TIMEOUT_S * 1000,
         )
         connection.autocommit = True
         return connection
+
+
+def _rows(
+    connection: Connection, statement: str, parameters: dict[str, Any] | None, seconds: float
+) -> list[Row]:
+    """The rows of ``statement``. After ``seconds`` without an answer the connection is cut."""
+    too_late = threading.Event()
+
+    def cut() -> None:
+        too_late.set()
+        # The driver waits for the server without a limit. The end of the stream ends its wait.
+        with (
+            suppress(OSError, psycopg2.Error),
+            socket.socket(fileno=os.dup(connection.fileno())) as stream,
+        ):
+            stream.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(0.0, seconds), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return [] if cursor.description is None else cursor.fetchall()
+    except psycopg2.Error as error:
+        if too_late.is_set():
+            raise _too_late(seconds) from error
+        raise
+    finally:
+        timer.cancel()
+
+
+def _too_late(seconds: float) -> psycopg2.OperationalError:
+    return psycopg2.OperationalError(f"timeout expired: no answer within {seconds:.1f} s")
+
+
+def in_daemon_thread(work: Callable[[], Answer], name: str) -> Future[Answer]:
+    """Run ``work`` in a thread that does not keep the process alive."""
+    future: Future[Answer] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised again where the result is taken
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
 
 
 # Without pg_read_all_stats, backend_type is NULL for the sessions of other users.
@@ -101,7 +211,7 @@ class ConnectionNeeds:
     """The most connections that one process of each kind may hold at once.
 
     :ivar web: a web process: pool, overflow and the health checks' own
-    :ivar probes: the health checks alone
+    :ivar probes: the connections that the health checks keep open
     :ivar worker: a worker: pool, overflow and Procrastinate's own
     :ivar worker_inside: whether each web process runs a worker
     """

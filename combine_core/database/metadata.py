@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
 import uuid_utils.compat
-from sqlalchemy import JSON, DateTime, MetaData, Text, func
+from sqlalchemy import JSON, Column, DateTime, MetaData, Table, Text, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, configure_mappers, mapped_column
 
 # Without this, PostgreSQL chooses the names, and a later migration cannot drop what it cannot name.
@@ -74,3 +74,7 @@ class Undo(Model):
     down_revision: Mapped[str | None]
     title: Mapped[str]
     statements: Mapped[str]
+
+
+# What the health check writes to; see :mod:`combine_core.postgres.diagnosis.watch`.
+Table("health_writes", Model.metadata, Column("filling", Text, nullable=False))

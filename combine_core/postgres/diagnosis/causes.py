@@ -35,6 +35,7 @@ class Cause(StrEnum):
     REFUSED = "DB_REFUSED"
     NO_ROUTE = "DB_NO_ROUTE"
     TIMEOUT = "DB_TIMEOUT"
+    SLOW = "DB_SLOW"
     CLOSED = "DB_CLOSED"
     NOT_POSTGRESQL = "DB_NOT_POSTGRESQL"
     TLS_REQUIRED = "DB_TLS_REQUIRED"
@@ -115,6 +116,14 @@ ADVICE: dict[Cause, Advice] = {
         (CONTAINER, LOGS, CONNECT),
         True,
         Role.INFRASTRUCTURE,
+    ),
+    Cause.SLOW: Advice(
+        "The database answers slowly.",
+        f"{VERIFY_NETWORK} Look for load on the database's machine, for slow statements, and for a long way"
+        " to it.",
+        ('docker-compose logs app | grep -i "slow\\|timeout"', CONNECT),
+        True,
+        Role.DATABASE,
     ),
     Cause.CLOSED: Advice(
         "The connection was closed without a word: the database has stopped, crashed or cut it off,"

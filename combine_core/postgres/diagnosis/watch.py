@@ -1,4 +1,4 @@
-"""What the health check uses: it queries the database each time, and diagnoses a failure in a thread."""
+"""What the health check uses: it asks the database at each look, and diagnoses a failure in a thread."""
 
 from __future__ import annotations
 
@@ -8,24 +8,35 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from typing import Any, Generic, TypeVar
+from typing import Generic
 
 import psycopg2
 from sqlalchemy import URL
 
-from combine_core.database.inspection import ProbeConnection
+from combine_core.database.inspection import (
+    HEALTH,
+    Answer,
+    ProbeConnection,
+    Row,
+    in_daemon_thread,
+)
 from combine_core.postgres.diagnosis.causes import Cause, Diagnosis
 from combine_core.postgres.diagnosis.errors import explain_error
 from combine_core.postgres.diagnosis.probe import diagnose
 
 logger = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
-
-# Together shorter than the second that the health check has.
-QUERY_TIMEOUT_S = 0.5
-DIAGNOSIS_WAIT_S = 0.3
+# A write has at least this time.
+_LEAST_S = 0.2
+# The time of a look, unless the caller says otherwise, and the parts that questions and diagnosis may take.
+LIMIT_S = 3.0
+_QUESTIONS, _DIAGNOSIS = 0.5, 0.3
 DIAGNOSIS_BUDGET_S = 2.0
+# A kept connection works on after a password was changed, a firewall closed, or the address moved to another
+# server. So a new one is opened every few seconds.
+NEW_CONNECTION_S = 5.0
+# A server whose disk is full answers every query. So a row is written now and then.
+WRITE_S = 60.0
 # A lasting failure is diagnosed again after this time, because its cause may have changed; sooner if the
 # last diagnosis was not conclusive.
 SETTLED_S = 60.0
@@ -33,36 +44,65 @@ UNSETTLED_S = 3.0
 _UNSETTLED = (Cause.TIMEOUT, Cause.REACHABLE, Cause.UNKNOWN, Cause.UNKNOWN_HOST)
 
 _STATE = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')"
+# An emptied table begins a new file, so the row needs space on the disk. An update could reuse old space.
+# The size is that of a short text of a user. A backup may hold the table; then this write is left out.
+_WRITE = """
+    DO $$ BEGIN
+      IF to_regclass('health_writes') IS NULL THEN
+        RETURN;  -- not migrated yet
+      END IF;
+      SET LOCAL lock_timeout = '500ms';
+      IF has_table_privilege('health_writes', 'TRUNCATE') THEN
+        TRUNCATE health_writes;
+      ELSE
+        DELETE FROM health_writes;
+      END IF;
+      INSERT INTO health_writes (filling) VALUES (repeat('x', 65536));
+    EXCEPTION WHEN lock_not_available THEN
+      NULL;
+    END $$
+"""
 
 Diagnose = Callable[[URL, float], Diagnosis]
 
 
 class Watch:
-    """Queries the database over its own connection. Never blocks for long, whatever the network does.
+    """Asks the database what a request would ask: over a kept connection, a new connection, and a write.
 
     :param url: the URL of the database
     :param diagnose: finds the cause of a failure; runs in its own thread
+    :ivar seconds: the time that the kept connection took to answer at the last look; ``None``: no answer
     """
 
     def __init__(self, url: URL, *, diagnose: Diagnose = diagnose) -> None:
-        self._connection = ProbeConnection(url)
-        self._querying = _OneAtATime(self._query, "database check")
+        self._kept = ProbeConnection(url)
+        self._new = ProbeConnection(url, name=f"{HEALTH} check")
         self._diagnosing = _OneAtATime(
             lambda: diagnose(url, DIAGNOSIS_BUDGET_S), "database diagnosis"
         )
         self._has_answered = False
+        self.seconds: float | None = None
+        self._suspected = threading.Event()
+        self._new_due = self._write_due = 0.0
+        self._new_fault: Diagnosis | None = None
         self._failure = ""
         self._known: Diagnosis | None = None
         self._known_at = 0.0
         self._reported: Cause | None = None
 
-    def look(self) -> Diagnosis | None:
-        """The known cause of the failure; ``None`` if the database takes reads and writes.
+    def suspect(self) -> None:
+        """Try a new connection and a write at the next look, because a request has met a fault."""
+        self._suspected.set()
+
+    def look(self, limit: float = LIMIT_S) -> Diagnosis | None:
+        """The known cause of the failure; ``None`` if the database takes connections, reads and writes.
 
         The first answers after a fault may be less exact than later ones. A later answer with another cause
         is logged here, because the health check logs only changes of status.
+
+        :param limit: the seconds that this look may take
         """
-        found = self._look()
+        found = self._look(limit)
         if found is None:
             self._failure, self._known, self._reported = "", None, None
             return None
@@ -71,23 +111,63 @@ class Watch:
         self._reported = found.cause
         return found
 
-    def _look(self) -> Diagnosis | None:
+    def _look(self, limit: float) -> Diagnosis | None:
+        deadline = time.monotonic() + limit * _QUESTIONS
+        self.seconds = None
         try:
-            ((standby, read_only),) = self._querying.result(QUERY_TIMEOUT_S)
-        except NotYet:
-            return self._refined(
-                Diagnosis(Cause.TIMEOUT, f"No answer within {QUERY_TIMEOUT_S:g} s.")
-            )
+            state = self._ask_kept(deadline)
         except psycopg2.Error as error:
-            seen = explain_error(error) or Diagnosis(Cause.UNKNOWN, "The driver gave up.")
-            return self._refined(seen)
-        if standby:
-            return Diagnosis(Cause.READ_ONLY, "It is a standby (pg_is_in_recovery).")
-        if read_only == "on":
-            return Diagnosis(Cause.READ_ONLY, "default_transaction_read_only is on.")
-        return None
+            return self._refined(_seen(error), limit)
+        fault = _read_only(state)
+        if fault is not None:
+            # The name may lead to another server at the next look.
+            self._kept.close()
+            return fault
+        return self._try_new(deadline, limit)
 
-    def _refined(self, seen: Diagnosis) -> Diagnosis:
+    def _ask_kept(self, deadline: float) -> list[Row]:
+        kept, self._has_answered = self._has_answered, False
+        began = time.monotonic()
+        try:
+            rows = self._kept.rows(_STATE, seconds=deadline - began)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            began = time.monotonic()
+            if not kept or began >= deadline:
+                raise
+            # A kept connection may break although the server is back already.
+            rows = self._kept.rows(_STATE, seconds=deadline - began)
+        self._has_answered = True
+        self.seconds = time.monotonic() - began
+        return rows
+
+    def _try_new(self, deadline: float, limit: float) -> Diagnosis | None:
+        """Open a new connection, if it is time for one, and perhaps write a row over it."""
+        now = time.monotonic()
+        if not (self._suspected.is_set() or self._new_fault or now >= self._new_due):
+            return None
+        try:
+            if not self._new.open(deadline - now):
+                return self._new_fault  # not known yet: connecting has a limit of its own
+        except psycopg2.Error as error:
+            self._new_fault = self._refined(_seen(error), limit)
+            return self._new_fault
+        writes = self._suspected.is_set() or self._new_fault is not None or now >= self._write_due
+        self._suspected.clear()
+        self._new_fault = self._try_out(writes, max(_LEAST_S, deadline - time.monotonic()))
+        if self._new_fault is None:
+            self._new_due = now + NEW_CONNECTION_S
+            self._write_due = now + WRITE_S if writes else self._write_due
+        return self._new_fault
+
+    def _try_out(self, writes: bool, seconds: float) -> Diagnosis | None:
+        try:
+            return _read_only(self._new.rows(_WRITE if writes else _STATE, seconds=seconds))
+        except psycopg2.Error as error:
+            return _seen(error)
+        finally:
+            self._new.close()
+
+    def _refined(self, seen: Diagnosis, limit: float) -> Diagnosis:
         """The diagnosis if it is ready, else what was ``seen`` of the fault."""
         # An error of the driver has one cause, in whatever language. Silence may have several.
         failure = seen.cause if seen.cause is Cause.TIMEOUT else seen.detail
@@ -98,7 +178,7 @@ class Watch:
         elif self._known is not None and now - self._known_at >= _seconds_valid(self._known):
             self._known_at = now
             self._diagnosing.begin()
-        found = self._diagnosing.take(DIAGNOSIS_WAIT_S)
+        found = self._diagnosing.take(limit * _DIAGNOSIS)
         if found is not None:
             self._known, self._known_at = found, now
         if self._known is None or self._known.cause is Cause.REACHABLE:
@@ -106,17 +186,19 @@ class Watch:
             return seen
         return self._known
 
-    def _query(self) -> list[tuple[Any, ...]]:
-        kept, self._has_answered = self._has_answered, False
-        try:
-            rows = self._connection.rows(_STATE)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError):
-            if not kept:
-                raise
-            # A kept connection may break although the server is back already.
-            rows = self._connection.rows(_STATE)
-        self._has_answered = True
-        return rows
+
+def _seen(error: psycopg2.Error) -> Diagnosis:
+    return explain_error(error) or Diagnosis(Cause.UNKNOWN, "The driver gave up.")
+
+
+def _read_only(state: list[Row]) -> Diagnosis | None:
+    """The diagnosis of a server that says in a row of `_STATE` that it takes no writes."""
+    for is_standby, read_only in state:
+        if is_standby:
+            return Diagnosis(Cause.READ_ONLY, "It is a standby (pg_is_in_recovery).")
+        if read_only == "on":
+            return Diagnosis(Cause.READ_ONLY, "default_transaction_read_only is on.")
+    return None
 
 
 def _seconds_valid(known: Diagnosis) -> float:
@@ -154,29 +236,5 @@ class _OneAtATime(Generic[Answer]):
             self._future = self._start() if stale else None
         return None if stale else answer
 
-    def result(self, seconds: float) -> Answer:
-        """The answer of the run under way, or of a new one. Raises what ``work`` raises.
-
-        :raises concurrent.futures.TimeoutError: no answer within ``seconds``
-        """
-        with self._lock:
-            future = self._future = self._future or self._start()
-        try:
-            answer = future.result(seconds)
-        finally:
-            if future.done():
-                with self._lock:
-                    self._future = None
-        return answer
-
     def _start(self) -> Future[Answer]:
-        future: Future[Answer] = Future()
-
-        def run() -> None:
-            try:
-                future.set_result(self._work())
-            except BaseException as error:  # noqa: BLE001 - raised again where the result is taken
-                future.set_exception(error)
-
-        threading.Thread(target=run, name=self._name, daemon=True).start()
-        return future
+        return in_daemon_thread(self._work, self._name)

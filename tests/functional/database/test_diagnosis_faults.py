@@ -316,7 +316,8 @@ def test_a_server_that_freezes_and_thaws(cluster: Cluster) -> None:
         refined = wait_for(
             lambda: (one := watch.look()) and "says nothing" in one.detail and one, WITHIN_S
         )
-        for pid in frozen:
+        # The first last, since it buries those that were about to end.
+        for pid in reversed(frozen):
             os.kill(pid, signal.SIGCONT)
         named_within(watch, None)
     assert found is not None
