@@ -41,8 +41,10 @@ GRACE_S = 10.0
 # How long the queue's own shutdown may take after that.
 CLOSING_S = 2.0
 MAX_RESTART_DELAY_S = 5.0
-# Connections of the queue: to listen, to fetch and end jobs, and for heartbeats.
+# Connections of the queue's pool: to fetch and end jobs, and for heartbeats.
 POOL_SIZE = 4
+# Procrastinate listens for new jobs on a connection outside of its pool.
+LISTENING = 1
 # Connections of the steps. A step needs one only for moments, so eight serve two hundred threads.
 STEPS_POOL_SIZE = 8
 STEPS_OVERFLOW = 2
@@ -242,7 +244,7 @@ class Worker:
 
 def connections_of_worker(concurrency: int) -> int:
     """Return the largest number of database connections that a worker holds at once."""
-    return min(concurrency, STEPS_POOL_SIZE) + STEPS_OVERFLOW + POOL_SIZE
+    return min(concurrency, STEPS_POOL_SIZE) + STEPS_OVERFLOW + POOL_SIZE + LISTENING
 
 
 def make_worker(

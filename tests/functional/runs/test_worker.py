@@ -31,9 +31,8 @@ PATIENCE_S = 30
 class Gated:
     """A provider that answers when it is let, with what it is told to."""
 
-    name = "gated"
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = "gated") -> None:
+        self.name = name
         self.asked = threading.Semaphore(0)
         self.may_answer = threading.Event()
         self.answers: list[Completion | ProviderError] = []

@@ -1,0 +1,57 @@
+"""The connection budget counts every connection that a worker can open."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from combine_core.llm import ProviderRegistry
+from combine_core.runs import cancel_run
+from combine_core.runs.worker import connections_of_worker
+from combine_core.settings.core import CoreSettings
+from tests.functional.runs.conftest import StartRun
+from tests.functional.runs.test_worker import Gated, wait_for, working
+
+# More than the pool of the steps and the pool of the queue can serve.
+STEPS, ENDING = 12, 6
+
+CONNECTIONS = """
+    SELECT count(*), count(*) FILTER (WHERE wait_event_type = 'Lock'),
+        count(*) FILTER (WHERE query LIKE 'LISTEN%')
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'combine worker'
+"""
+
+
+def test_the_budget_of_a_worker_is_what_it_holds_at_full_load(
+    settings: CoreSettings, engine: Engine, sessions: sessionmaker[Session], start: StartRun
+) -> None:
+    providers, working_steps, ending_steps = ProviderRegistry(), Gated("working"), Gated("ending")
+    providers.register(working_steps)
+    providers.register(ending_steps)
+    busy = settings.model_copy(update={"worker_concurrency": STEPS + ENDING})
+    for _ in range(STEPS):
+        start("working/model", providers)
+    cancelled = [start("ending/model", providers) for _ in range(ENDING)]
+
+    def connections() -> tuple[int, ...]:
+        with engine.connect() as connection:
+            return tuple(connection.execute(text(CONNECTIONS)).one())
+
+    with working(busy, providers):
+        for provider, calls in ((working_steps, STEPS), (ending_steps, ENDING)):
+            for _ in range(calls):
+                assert provider.asked.acquire(timeout=30)
+        with sessions.begin() as session:
+            for run in cancelled:
+                cancel_run(session, run.id)
+        with engine.begin() as connection:
+            connection.execute(text("LOCK TABLE procrastinate_jobs"))
+            # The queue cannot end the jobs of cancelled steps, which takes all of its pool.
+            ending_steps.may_answer.set()
+            wait_for(lambda: connections()[1] == 4)
+            # The other steps cannot queue the next step, which takes all of their pool.
+            working_steps.may_answer.set()
+            wait_for(lambda: connections()[1:] == (4 + 10, 1))
+
+            assert connections()[0] == connections_of_worker(busy.worker_concurrency) == 15
