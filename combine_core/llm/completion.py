@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 ErrorCode = Literal[
     "auth",
@@ -131,3 +131,15 @@ class Provider(Protocol):
         Raises:
             ProviderError: every failure, with its code.
         """
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """A provider that loads something before its first call, such as an SDK.
+
+    The worker prepares a provider before it measures a call, so the journal has the time of the
+    request alone.
+    """
+
+    def prepare(self) -> None:
+        """Load what `complete` needs. Many threads may call this, before every request."""

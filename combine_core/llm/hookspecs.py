@@ -12,6 +12,8 @@ and in its metadata, the module of this function in the entry-point group "combi
 
     [project.entry-points."combine.llm"]
     myprovider = "my_package.provider"
+
+A provider with a slow import may have a method `prepare`; see `combine_core.llm.Preparable`.
 """
 
 from dataclasses import dataclass

@@ -29,11 +29,17 @@ class OnFirstUse:
         self._made: Provider | None = None
         self._lock = threading.Lock()
 
+    def prepare(self) -> None:
+        self._provider()
+
     def complete(self, request: CompletionRequest) -> Completion:
+        return self._provider().complete(request)
+
+    def _provider(self) -> Provider:
         with self._lock:
             if self._made is None:
                 self._made = self._make()
-        return self._made.complete(request)
+            return self._made
 
 
 def read_key(secret: SecretStr | None) -> str:

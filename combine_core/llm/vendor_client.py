@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, TypeVar
 
+import genai_prices
 import httpx2
 from pydantic import BaseModel, ValidationError
 
@@ -36,6 +37,7 @@ class VendorClient:
         self._sdk = importlib.import_module(sdk)
         # At DEBUG the SDK logs every request in full, with the texts of users.
         logging.getLogger(sdk).setLevel(logging.INFO)
+        price_of(Usage(), ["none"], api_url="none")  # loads the price lists before the first call
         http_client = make_client(authorization)
         weakref.finalize(self, http_client.close)
         try:
@@ -125,8 +127,6 @@ def price_of(usage: Usage, models: list[str], *, api_url: str) -> Decimal | None
     `models` are names of the model, the most exact one first. The lists are part of genai-prices,
     so this needs no network.
     """
-    import genai_prices
-
     counted = genai_prices.Usage(
         input_tokens=usage.input_tokens,
         cache_read_tokens=usage.cache_read_tokens,

@@ -21,6 +21,7 @@ from combine_core.lines import render_prompt
 from combine_core.llm import (
     Completion,
     CompletionRequest,
+    Preparable,
     Provider,
     ProviderError,
     ProviderRegistry,
@@ -174,6 +175,8 @@ class StepRunner:
         if earlier is not None:
             assert earlier.response is not None
             return earlier.response, bool(earlier.used_llm)
+        if isinstance(provider, Preparable):
+            provider.prepare()  # here, so that the call is measured without it
         call_id = self._transact(
             lambda session: journal.open_call(
                 session, claim, sequence, provider.name, request, sha256

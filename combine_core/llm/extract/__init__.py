@@ -5,6 +5,7 @@ Sentences are copied unchanged, each with its lines and a quote. The schema deci
 list named "decisions" gets decisions, "open_questions" questions, "risks" what its description names.
 """
 
+import importlib
 import json
 import time
 from decimal import Decimal
@@ -18,6 +19,10 @@ class ExtractProvider:
 
     name = "extract"
 
+    def prepare(self) -> None:
+        """Import the ranking libraries, which load slowly and which no model needs."""
+        importlib.import_module("combine_core.llm.extract.answer")
+
     def complete(self, request: CompletionRequest) -> Completion:
         """Fill the schema from the items of `inputs`, or else from `materials`.
 
@@ -25,7 +30,6 @@ class ExtractProvider:
             ProviderError: `bad_request`, the schema cannot be used; `timeout`, there is too much
                 text for the given time.
         """
-        # Imported here: the ranking libraries load slowly, and a service with a model needs none.
         from combine_core.llm.extract.answer import write_answer
         from combine_core.llm.extract.candidates import from_items, from_materials
 

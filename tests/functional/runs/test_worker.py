@@ -425,3 +425,32 @@ def test_a_finished_answer_is_not_paid_for_twice(
         assert ended(sessions, run).state == RunState.SUCCEEDED
     assert len(gated.requests) == asked
     assert look(sessions, run).cost == Decimal("0.5")
+
+
+class Slow(Gated):
+    """A provider that has to be prepared, which takes until the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.preparing, self.may_prepare = threading.Event(), threading.Event()
+
+    def prepare(self) -> None:
+        self.preparing.set()
+        assert self.may_prepare.wait(PATIENCE_S)
+
+
+def test_a_call_is_journaled_without_the_time_that_its_provider_takes_to_load(
+    settings: CoreSettings, sessions: Sessions, start: StartRun
+) -> None:
+    slow, registry = Slow(), ProviderRegistry()
+    registry.register(slow)
+    run = start("gated/model", registry)
+    with working(settings, registry):
+        assert slow.preparing.wait(PATIENCE_S)
+        while_loading = calls_of(sessions, run)
+        slow.may_prepare.set()
+        slow.may_answer.set()
+        done = ended(sessions, run)
+
+    assert while_loading == []
+    assert done.state == RunState.SUCCEEDED

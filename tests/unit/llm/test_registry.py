@@ -284,3 +284,34 @@ def test_nothing_heavy_is_imported_until_it_is_used():
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert ran.stdout.strip() == "[]"
+
+
+PREPARED = """
+import sys
+from pydantic import SecretStr
+from combine_core.llm import CompletionRequest, Material, provider_registry
+from tests import vendor_server as vendors
+from tests.unit.llm.test_registry import BOTH
+
+schema = {"type": "object", "properties": {"facts": {"type": "array", "items": {"type": "string"}}},
+          "required": ["facts"], "additionalProperties": False}
+with vendors.VendorServer() as vendor:
+    vendor.always(vendors.ok({"facts": []}))
+    settings = BOTH.__class__(openai_api_key=SecretStr("sk-x"), openai_base_url=vendor.openai_url)
+    for model in ("openai/gpt-5-mini", "extract"):
+        provider, name = provider_registry(settings).resolve(model)
+        provider.prepare()
+        loaded = set(sys.modules)
+        material = Material("S1", "id", "notes", "We decided to go.")
+        provider.complete(CompletionRequest(name, "", "?", schema, 100, 60, (material,)))
+        new = {module.partition(".")[0] for module in set(sys.modules) - loaded}
+        print(sorted(new & {"openai", "httpx2", "bm25s", "numpy", "genai_prices", "combine_core"}))
+"""
+
+
+def test_a_prepared_provider_imports_nothing_more_in_its_first_call():
+    ran = subprocess.run(
+        [sys.executable, "-c", PREPARED], capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.splitlines() == ["[]", "[]"]
