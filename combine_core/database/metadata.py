@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import uuid
 from importlib.metadata import entry_points
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ NAMING_CONVENTION = {
 MODELS_GROUP = "combine.models"
 
 
+@functools.cache
 def load_models() -> MetaData:
     """Import the models of every installed add-on, and check their references to each other.
 

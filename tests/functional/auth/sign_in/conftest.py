@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -150,8 +151,10 @@ def service(
     """The application with both providers, of which it knows nothing yet."""
     registry = _of_the_session.registry
     settings = registry[SETTINGS_KEY].get(AuthSettings)
-    # All that it keeps in memory: what it has learned of the providers.
-    registry[REGISTRY_KEY] = make_identity_providers(settings, registry.settings)
+    # All that it keeps in memory: what it has learned of the providers. No plugins: to look through what
+    # is installed takes longer than most tests.
+    with patch("combine_auth.openid.providers.load_plugins", return_value={}):
+        registry[REGISTRY_KEY] = make_identity_providers(settings, registry.settings)
     yield _of_the_session
     _of_the_session.engine.dispose()
 
