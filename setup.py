@@ -96,6 +96,8 @@ TEST = [
     "types-psutil",
     "types-Authlib",
     "types-requests",
+    "gunicorn>=23",  # a server of the add-on that is not ours
+    "Paste>=3.10",  # composites of several applications in an ini file
     "requests-oauthlib>=2",  # a client that nobody here wrote, against our OAuth endpoints
 ]
 

@@ -11,7 +11,8 @@ Include it, and these endpoints answer::
     GET /metrics           for Prometheus
     GET /status            a page for people
 
-They need no sign-in and use neither session nor transaction. The add-on depends only on pyramid and
+They need no sign-in and use neither session nor transaction. They are answered before the tweens,
+the subscribers and the request factory of the application. The add-on depends only on pyramid and
 pluggy.
 
 A check
@@ -148,6 +149,7 @@ from combine_health.directives import (
     use_configured,
     use_health_check,
 )
+from combine_health.endpoints.first import answer_first
 from combine_health.endpoints.views import add_views
 from combine_health.engine.check import HealthResult, Status
 from combine_health.engine.execute import current_check
@@ -203,13 +205,14 @@ def includeme(config: Any) -> None:
         plugins.load_entry_points()
     use_configured(config, settings.built_in)
 
-    def finish(_event: ApplicationCreated) -> None:
+    def finish(event: ApplicationCreated) -> None:
         # Only now are all checks and plugins known.
         plugins.verify()
         verify_checks(settings, {*health.checks, *health.disabled})
         for listener in plugins.listeners():
             health.outboxes.add(listener)
         _ = health.runner  # makes it, which fixes the checks
+        answer_first(event.app)
 
     config.add_subscriber(finish, ApplicationCreated)
 

@@ -6,6 +6,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from pyramid.interfaces import ISecurityPolicy
+from pyramid.request import Request
 
 from combine_health.engine.execute import describe
 from combine_health.engine.registry import HealthRegistry
@@ -27,8 +28,24 @@ _LOCAL_V6 = "::1/128 fc00::/7 fe80::/10"  # fc00::/7: RFC 4193
 _LOCAL = [ip_network(text) for text in f"{_LOCAL_V4} {_LOCAL_V6}".split()]
 
 
+class EarlyRequest(Request):  # type: ignore[misc]  # Pyramid has no types
+    """A request that the application has not seen: only Pyramid and the WSGI server made it.
+
+    :ivar may_see_details: the decision of the application; ``None`` while it has not been asked
+    """
+
+    may_see_details: bool | None = None
+
+
+class MustAskApplication(Exception):
+    """Only the application can decide whether an `EarlyRequest` may see details."""
+
+
 def may_see_details(request: Any, health: HealthRegistry) -> bool:
-    """Whether the setting ``combine_health.details`` or the token allows details."""
+    """Whether the setting ``combine_health.details`` or the token allows details.
+
+    Raises `MustAskApplication` if the application decides and has not been asked.
+    """
     policy = health.settings.details
     if policy == "never":
         return False
@@ -115,10 +132,19 @@ def _is_authorized(request: Any, health: HealthRegistry) -> bool:
             " has no security policy. Set one, or send the token",
         )
         return False
+    if isinstance(request, EarlyRequest):
+        if request.may_see_details is None:
+            raise MustAskApplication
+        return request.may_see_details
     try:
         return bool(request.has_permission(PERMISSION))
-    except Exception as error:  # noqa: BLE001 - logged, without its traceback: it may hold secrets
-        # The policy may need the very database whose failure is being investigated.
-        said = health.redactor.text(describe(error))
-        log.error("health details are withheld, %s could not be decided: %s", PERMISSION, said)
+    except Exception as error:  # noqa: BLE001 - logged
+        log_undecided(health, error)
         return False
+
+
+def log_undecided(health: HealthRegistry, error: Exception) -> None:
+    """Log why the application could not decide about details, which need its database, for example."""
+    # Without the traceback, which may hold secrets.
+    said = health.redactor.text(describe(error))
+    log.error("health details are withheld, %s could not be decided: %s", PERMISSION, said)

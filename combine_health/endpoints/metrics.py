@@ -37,7 +37,10 @@ def answer(request: Any, health: HealthRegistry) -> ProbeAnswer:
         return ProbeAnswer(404, encode({"error": error}))
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(health))
-    text, content_type = choose_encoder(request.headers.get("Accept", ""))
+    try:
+        text, content_type = choose_encoder(request.headers.get("Accept", ""))
+    except (TypeError, ValueError):  # a version in the header that is no version
+        text, content_type = choose_encoder("")
     return ProbeAnswer(200, text(registry), None, content_type)
 
 

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import ceil
-from types import MappingProxyType
-from typing import TypeAlias
 
 from combine_health.engine.check import Check, CheckKind, Json, Status
 from combine_health.engine.state import Reading
@@ -49,10 +47,6 @@ class ProbeAnswer:
         if self.retry_after is not None:
             headers.append(("Retry-After", str(self.retry_after)))
         return headers
-
-
-Snapshot: TypeAlias = Mapping[str, ProbeAnswer]
-NO_SNAPSHOT: Snapshot = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +116,6 @@ def plain(probe: Probe) -> ProbeAnswer:
     if probe.named:
         body["checks"] = {one.check.name: one.status for one in probe.named}
     return ProbeAnswer(probe.code, encode(body), probe.retry_after)
-
-
-def answer_probes(
-    prefix: str, readings: Iterable[Reading], circumstances: Circumstances
-) -> Snapshot:
-    """The answers to plain GET requests, by path with the ``prefix`` of the routes.
-
-    Plain means: no query, and no ``application/health+json`` in the header Accept.
-    """
-    probes = {
-        "/health": live(readings, circumstances),
-        "/health/ready": ready(readings, circumstances),
-        "/health/startup": startup(readings),
-    }
-    return MappingProxyType({prefix + path: plain(probe) for path, probe in probes.items()})
 
 
 def grade_of(status: ServiceStatus) -> Grade:

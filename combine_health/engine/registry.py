@@ -15,7 +15,6 @@ from combine_health.engine.check import Check
 from combine_health.engine.execute import reset_after_fork
 from combine_health.engine.listeners import Event, Outboxes
 from combine_health.engine.maintenance import INTERVAL, TIMEOUT, MaintenanceWatch
-from combine_health.engine.probes import NO_SNAPSHOT, Snapshot, answer_probes
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Clock, Runner
 from combine_health.engine.state import KEPT, Change, Reading, remember
@@ -32,10 +31,13 @@ class IHealthRegistry(Interface):  # type: ignore[misc]  # zope.interface has no
     """The utility under which the `HealthRegistry` is found."""
 
 
-class _HeldSnapshot(NamedTuple):
-    answers: Snapshot
+class Snapshot(NamedTuple):
+    """The state of the service at one moment; every probe can be answered from it."""
+
+    readings: Sequence[Reading]
+    circumstances: Circumstances
     version: tuple[int, int]
-    until: float  # monotonic
+    until: float  # monotonic; it holds until then, unless `version` changes
 
 
 @implementer(IHealthRegistry)
@@ -57,7 +59,7 @@ class HealthRegistry:
         self.recent: tuple[Change, ...] = ()
         """The latest transitions of the service, the newest last."""
         self.transitions = 0
-        self._held: _HeldSnapshot | None = None
+        self._snapshot: Snapshot | None = None
         self._said: set[str] = set()
         self._registry = registry
         self._scheduled = scheduled
@@ -177,19 +179,19 @@ class HealthRegistry:
             self.settings.stuck_after,
         )
 
-    def snapshot(self) -> Snapshot:
-        """The answers to plain probes as they are now; kept and reused until something changes.
+    def snapshot(self) -> Snapshot | None:
+        """The present state; the same object is returned until something changes.
 
-        A server may call this on its I/O thread: it takes no lock and does no I/O. Returns an empty
-        mapping where checks run at the request (``combine_health.background = false``): then only
-        the views can answer.
+        A server may call this on its I/O thread: it takes no lock and does no I/O. Returns ``None``
+        where checks run at the request (``combine_health.background = false``): then only the views
+        can answer.
         """
-        held = self._held
+        held = self._snapshot
         now = self.clock.monotonic()
         if held is not None and now < held.until and held.version == self.version:
-            return held.answers
+            return held
         if not self.settings.background:
-            return NO_SNAPSHOT
+            return None
         version = self.version  # read first: a change from here on invalidates the snapshot
         readings = self.runner.readings()
         circumstances = self.circumstances()
@@ -199,10 +201,8 @@ class HealthRegistry:
         if self.read_saturation is not None:
             until = min(until, now + LONGEST)
         # Replaced as a whole: a reader on another thread never combines old and new.
-        self._held = _HeldSnapshot(
-            answer_probes(self.prefix, readings, circumstances), version, until
-        )
-        return self._held.answers
+        self._snapshot = held = Snapshot(readings, circumstances, version, until)
+        return held
 
     def say_once(self, key: str, warning: str) -> None:
         if key not in self._said:

@@ -206,15 +206,16 @@ def reserve_descriptors(connections: int) -> int:
     return fitting
 
 
-def announce(listening: Iterable[tuple[str, str]], banner: str, prefix: str | None) -> None:
+def announce(listening: Iterable[tuple[str, str]], banner: str, prefixes: Iterable[str]) -> None:
     """Print the addresses (host, port) and the lines of ``banner``, with ``{url}`` filled in.
 
-    ``prefix`` stands before the paths of the health endpoints; ``None`` if there are none.
+    ``prefixes`` stand before the paths of the health endpoints, one for each application that has
+    them.
     """
     urls = list(dict.fromkeys(_url(host, port) for host, port in listening))
     lines = [f"Serving on {url}" for url in urls]
-    if prefix is not None and urls[0].startswith("http"):
-        lines += [f"  {urls[0]}{prefix}{path}" for path in ENDPOINTS]
+    if urls[0].startswith("http"):
+        lines += [f"  {urls[0]}{prefix}{path}" for prefix in prefixes for path in ENDPOINTS]
     lines += [line.replace("{url}", urls[0]) for line in banner.strip().splitlines()]
     try:
         if sys.stdout is not None:  # None if it was closed before the start

@@ -17,11 +17,12 @@ from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
 
 from combine_health.engine.log_throttle import ThrottledLog
-from combine_health.engine.registry import HealthRegistry, IHealthRegistry
+from combine_health.engine.registry import HealthRegistry
 from combine_health.server.channel import IDLE, Channel
 from combine_health.server.drain import Drain, Phase, on_signals
-from combine_health.server.lane import Lane, RawAnswer, lane_of, queue_is_full
+from combine_health.server.lane import Lane, RawAnswer, queue_is_full
 from combine_health.server.loop import Loop, short_switch_interval
+from combine_health.server.mounts import mounts_of
 from combine_health.server.proxies import TrustedProxies, parse_proxies
 from combine_health.server.workers import Workers
 from combine_health.settings import HealthSettings
@@ -75,27 +76,26 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress has 
 class Server:
     """The servers of waitress (one per address), run by a loop that can end them gracefully.
 
-    ``passed`` are the keys of waitress, ``own`` those of `read_server`. ``registry`` is the
-    application's, ``None`` if it lacks the health add-on.
+    ``passed`` are the keys of waitress, ``own`` those of `read_server`.
     """
 
-    def __init__(
-        self,
-        app: Any,
-        passed: Mapping[str, Any],
-        own: Mapping[str, Any],
-        registry: Any | None = None,
-    ) -> None:
+    def __init__(self, app: Any, passed: Mapping[str, Any], own: Mapping[str, Any]) -> None:
         adj = Adjustments(**passed)
-        self._health: HealthRegistry | None = registry and registry.getUtility(IHealthRegistry)
-        settings = self._health.settings if self._health else HealthSettings()
+        mounts = mounts_of(app, adj.url_prefix)
+        self.prefixes: dict[HealthRegistry, str] = {}
+        """What stands before the paths of the health endpoints, for each application that has them."""
+        for mount in mounts:
+            if mount.health is not None:
+                self.prefixes.setdefault(mount.health, mount.prefix)
+        first = next(iter(self.prefixes), None)
+        settings = first.settings if first else HealthSettings()
         self._workers = Workers(
             adj.threads,
             own["queue_limit"] or QUEUE_PER_THREAD * adj.threads,
             settings.saturated_after,
-            *([self._health.clock.monotonic] if self._health else []),
+            *([first.clock.monotonic] if first else []),
         )
-        self._lane = lane_of(self._health, registry, adj)
+        self._lane = Lane(mounts, adj)
         self._drain = Drain(wait=own["drain_seconds"], stop=own["stop_timeout"])
         self._map: dict[int, Any] = {}
         self._wake = trigger.trigger(self._map)
@@ -115,9 +115,9 @@ class Server:
         self._servers = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
         for server in self._servers:
             server.channel_class = partial(Channel, lane=self._lane, loop=self._loop)
-        if self._health is not None:
-            self._health.read_saturation = self._workers.read
-            self._health.runner.start()
+        for health in self.prefixes:
+            health.read_saturation = self._workers.read
+            health.runner.start()
 
     def run(self) -> None:
         """Serve until SIGTERM, SIGINT or `terminate`, then finish the requests and return."""
@@ -164,8 +164,8 @@ class Server:
         if self._lane.draining:
             return
         self._lane.draining = True
-        if self._health is not None:
-            self._health.draining = True
+        for health in self.prefixes:
+            health.draining = True
         log.info("draining: not ready from now on")
 
     def _stop_listening(self) -> None:

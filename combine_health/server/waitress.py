@@ -25,13 +25,13 @@ or ``host:port``, several separated by spaces) override the ini, as do
 ``COMBINE_HEALTH_DRAIN_SECONDS`` and its like.
 """
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from combine_health.engine.registry import IHealthRegistry
 from combine_health.server.drain import exit_on_sigterm
 from combine_health.server.listening import (
     StartError,
@@ -42,8 +42,15 @@ from combine_health.server.listening import (
 )
 from combine_health.settings import HealthEnvironmentError, read_server
 
+log = logging.getLogger("combine_health")
+
 OWN_KEYS = ("port_hint", "banner", "drain_seconds", "stop_timeout", "queue_limit")
 CONNECTIONS = 20_000  # with waitress' own limit of 100, probes would be refused
+NO_HEALTH = (
+    "no health add-on is found in the application: this server answers no probes, and at its end"
+    " nothing reports that it drains. Write combine_health in pyramid.includes. Around the"
+    " application, only filters that keep it as .app or .application are followed, and Paste's urlmap."
+)
 PROXY_HEADERS = "x-forwarded-for x-forwarded-host x-forwarded-proto"
 
 
@@ -61,7 +68,6 @@ def server_factory(global_conf: Mapping[str, str], **ini: str) -> Callable[[Any]
 
 def _prepare(global_conf: Mapping[str, str], ini: Mapping[str, str]) -> Callable[[Any], None]:
     try:
-        from combine_health.server.lane import registry_of
         from combine_health.server.server import Server
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "waitress":
@@ -92,12 +98,12 @@ def _prepare(global_conf: Mapping[str, str], ini: Mapping[str, str]) -> Callable
     exit_on_sigterm()
 
     def serve(app: Any) -> None:
-        registry = registry_of(app)
-        server = Server(app, passed, own, registry)
+        server = Server(app, passed, own)
+        if not server.prefixes:
+            log.warning("%s", NO_HEALTH)
         # The running server handles both signals; one may come just before.
         with suppress(SystemExit, KeyboardInterrupt):
-            prefix = None if registry is None else registry.getUtility(IHealthRegistry).prefix
-            announce(server.listening, ini.get("banner", ""), prefix)
+            announce(server.listening, ini.get("banner", ""), server.prefixes.values())
             server.run()
 
     return serve

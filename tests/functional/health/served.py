@@ -41,6 +41,7 @@ APP = """
                 "database",
                 hung if hangs else lambda _: True,
                 words=("connected", "disconnected"),
+                groups="web",
                 interval=0.5,
                 timeout=0.2 if hangs else 10,
             )
@@ -58,7 +59,9 @@ APP = """
 """
 
 INI = """
-    [app:main]
+    {around}
+
+    [app:{name}]
     use = call:served_app:main
     gates = {gates}
     combine_health.load_entry_points = false
@@ -80,11 +83,14 @@ stop_timeout = 1
 class Served:
     """A pserve process on a port of its own."""
 
-    def __init__(self, folder, *, app="", server="", base=OURS, port=None):
+    def __init__(self, folder, *, app="", server="", base=OURS, port=None, around=""):
+        """``around`` are the sections of an ini file that put the application ``inner`` somewhere."""
         (folder / "served_app.py").write_text(textwrap.dedent(APP))
         self.folder = folder
         keys = dict(line.split(" = ", 1) for line in (base + server).splitlines() if line)
         ini = textwrap.dedent(INI).format(
+            around=textwrap.dedent(around),
+            name="inner" if around else "main",
             gates=folder,
             app=app,
             server="\n".join(f"{key} = {value}" for key, value in keys.items()),
@@ -129,7 +135,7 @@ class Served:
         until(lambda: self.ask(path).status == status)
 
     @contextmanager
-    def held(self, count=2):
+    def held(self, count=2, path="/hold"):
         """Occupy ``count`` worker threads with a request each until the end of the block."""
         connections = [self.connect() for _ in range(count)]
         pipes = []
@@ -137,7 +143,7 @@ class Served:
             for connection in connections:
                 gate = self.folder / f"gate-{time.monotonic_ns()}"
                 os.mkfifo(gate)
-                connection.send(request(f"/hold?gate={gate.name}"))
+                connection.send(request(f"{path}?gate={gate.name}"))
                 pipes.append(os.open(gate, os.O_WRONLY))  # waits for the thread
             yield connections
         finally:

@@ -93,11 +93,43 @@ def test_probes_are_answered_while_every_worker_is_blocked(served):
     assert served.ask("/echo").body == b"GET 0"
 
 
-UNUSUAL = {
+VARIED = {
     "a query": request("/health?x=1"),
     "an empty query": request("/health?"),
-    "a fragment": request("/health#x"),
+    "a query that is not UTF-8": request("/health?x=%ff&%&=&check[]=1"),
     "an encoded path": request("/he%61lth"),
+    "an empty body": request("/health", Content_Length="0"),
+    "the IETF's type": request("/health/ready", Accept="application/health+json"),
+    "the IETF's type among others": request("/health", Accept="text/html, Application/Health+JSON"),
+    "the IETF's type, but rather not": request(
+        "/health", Accept="application/json, application/health+json;q=0.1"
+    ),
+    "a malformed Accept": request("/health", Accept="application/health+json;;q=x, ,"),
+    "a group": request("/health/ready/web"),
+    "an encoded group": request("/health/ready/we%62?x"),
+    "a check": request("/health/ready?check=database"),
+    "a check of a group as the IETF's type": request(
+        "/health/ready/web?check=database&check=%64atabase", Accept="application/health+json"
+    ),
+}
+
+
+def test_varied_probes_are_answered_while_every_worker_is_blocked(served, stock):
+    with served.held():
+        found = {name: talk(served, data) for name, data in VARIED.items()}
+    for name, data in VARIED.items():
+        aside = data.replace(END, b"\r\nUpgrade: nothing" + END)
+        assert found[name].undated == talk(served, aside).undated, name
+        assert found[name].undated == talk(stock, data).undated, name
+        assert found[name].status == 200, name
+
+
+UNUSUAL = {
+    "an unknown check": request("/health/ready?check=nobody"),
+    "an unknown group": request("/health/ready/nobody"),
+    "a group that is not UTF-8": request("/health/ready/%ff"),
+    "the full status": request("/health/detailed/schema"),
+    "a fragment": request("/health#x"),
     "an absolute target": request("http://localhost/health"),
     "two slashes": request("//health"),
     "a slash at the end": request("/health/"),
@@ -107,14 +139,11 @@ UNUSUAL = {
     "options": request("/health", "OPTIONS"),
     "post": request("/health", "POST", Content_Length="3", body=b"abc"),
     "a body": request("/health", Content_Length="3", body=b"abc"),
-    "an empty body": request("/health", Content_Length="0"),
     "a chunked body": request(
         "/health", Transfer_Encoding="chunked", body=b"3\r\nabc\r\n0\r\n\r\n"
     ),
     "chunked in 1.0": request("/health", version="1.0", Transfer_Encoding="chunked"),
     "an unknown expectation": request("/health", Expect="200-ok"),
-    "the IETF's type": request("/health/ready", Accept="application/health+json"),
-    "the IETF's type among others": request("/health", Accept="text/html, Application/Health+JSON"),
     "an upgrade": request("/health", Upgrade="h2c", Connection="Upgrade"),
     "an odd Connection": request("/health", Connection="keep-alive, TE"),
     "two Connections": request("/health", Connection="close", connection="close"),

@@ -57,7 +57,7 @@ def port(request):
         "connection_limit": 5000,
         "channel_request_lookahead": request.param,
     }
-    server = Server(app, passed, own, app.registry)
+    server = Server(app, passed, own)
     thread = threading.Thread(target=server.run)
     thread.start()
     port = int(server.listening[0][1])

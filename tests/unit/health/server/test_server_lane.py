@@ -5,13 +5,16 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paste.deploy.config import PrefixMiddleware
+from paste.urlmap import URLMap
 from pyramid.config import Configurator
 from waitress.adjustments import Adjustments
 from waitress.proxy_headers import parse_proxy_headers
 
+from combine_health.endpoints.questions import Question
 from combine_health.engine.probes import ProbeAnswer
-from combine_health.engine.registry import health_of
-from combine_health.server.lane import Lane, Parser, lane_of, registry_of
+from combine_health.server.lane import Lane, Parser
+from combine_health.server.mounts import mounts_of
 from combine_health.server.proxies import are_well_formed
 
 ADJ = Adjustments()
@@ -33,15 +36,24 @@ class Clock:
 
 
 class Source:
-    """Stands for the snapshot."""
+    """Stands for a mount. It knows two probes."""
+
+    path = prefix = ""
 
     def __init__(self):
         self.answers = {"/health": UP, "/health/ready": DOWN}
 
-    def __call__(self):
+    def question(self, uri, accept):
+        known = uri in {"/health", "/health/ready"}
+        return Question(uri, None, None, "health+json" in accept) if known else None
+
+    def snapshot(self):
         if isinstance(self.answers, Exception):
             raise self.answers
         return self.answers
+
+    def answer(self, question, snapshot):
+        return snapshot.get(question.probe)
 
 
 @pytest.fixture
@@ -57,7 +69,7 @@ def source():
 @pytest.fixture
 def make(clock, source):
     def make(**adjustments):
-        return Lane(source, ["/health", "/health/ready"], Adjustments(**adjustments), clock)
+        return Lane([source], Adjustments(**adjustments), clock)
 
     return make
 
@@ -149,21 +161,17 @@ def test_a_snapshot_that_cannot_be_read_leaves_it_to_the_views(lane, source, cap
         plain("/healthy"),
         plain("/health/startup"),
         plain("//health"),
-        plain("/%68ealth"),
         plain("http://x/health"),
         plain(method="POST"),
         plain(method="BREW"),
         plain(version="2.0"),
         b"GET /health\r\n\r\n",
-        plain(Content_Length="0"),
         plain(Content_Length="1") + b"x",
         plain(Transfer_Encoding="chunked") + b"0\r\n\r\n",
         plain(Transfer_Encoding="chunked", version="1.0"),
         plain(Expect="100-continue"),
         plain(Upgrade="h2c"),
         plain(Connection="keep-alive, Upgrade"),
-        plain(Accept="application/health+json"),
-        plain(Accept="*/*, APPLICATION/health+JSON;q=0.1"),
         plain(Content_Length="x"),
     ],
 )
@@ -242,7 +250,7 @@ def test_the_lane_remembers_a_bounded_number_of_requests(lane):
 def test_bytes_are_recognised_as_they_are_parsed(tail):
     """Recognised bytes are one request, and its parsed form gets the same answer."""
     source = Source()
-    lane = Lane(source, list(source.answers), ADJ, Clock())
+    lane = Lane([source], ADJ, Clock())
     data = b"GET /health HTTP/1.1\r\n" + tail + b"\r\n\r\n"
     found = lane.recognise(data)
     if found is not None:
@@ -265,16 +273,15 @@ def application(setup=lambda config: None, prefix=None, **settings):
 
 
 def paths(app, **adjustments):
-    registry = registry_of(app)
-    health = None if registry is None else health_of(registry)
-    lane = lane_of(health, registry, Adjustments(**adjustments))
+    adj = Adjustments(**adjustments)
+    lane = Lane(mounts_of(app, adj.url_prefix), adj)
     return [path for path in CANDIDATES if lane.recognise(plain(path)) is not None]
 
 
 def test_the_lane_takes_the_paths_of_the_endpoints():
     assert paths(application()) == ALL
     assert paths(application(prefix="/in")) == ["/in" + path for path in ALL]
-    assert paths(application(), url_prefix="/mounted") == []
+    assert paths(application(), url_prefix="/mounted") == [*ALL, *["/mounted" + p for p in ALL]]
     assert paths(SimpleNamespace()) == []
 
 
@@ -291,22 +298,55 @@ def test_the_lane_leaves_paths_that_the_application_took():
     assert paths(application(everything)) == []
 
 
+class Filter:
+    def __init__(self, app):
+        self.application = app
+
+    def __call__(self, environ, start_response):
+        raise NotImplementedError
+
+
+def stranger(environ, start_response):
+    return []
+
+
 def test_the_application_is_found_behind_filters():
-    class Filter:
-        def __init__(self, app):
-            self.application = app
-
-        def __call__(self, environ, start_response):
-            raise NotImplementedError
-
-    app = application()
-    assert registry_of(Filter(Filter(app))) is app.registry
+    assert paths(Filter(Filter(application()))) == ALL
+    assert paths(PrefixMiddleware(application(), prefix="/in")) == [
+        *ALL,
+        *["/in" + path for path in ALL],
+    ]
     circle = Filter(None)
     circle.application = circle
-    for stranger in (
-        circle,
-        None,
-        lambda environ, start_response: [],
-        Configurator().make_wsgi_app(),
-    ):
-        assert registry_of(stranger) is None
+    for other in (circle, None, stranger, Configurator().make_wsgi_app()):
+        assert [mount.health for mount in mounts_of(other)] == [None]
+
+
+def composed(**parts):
+    found = URLMap()
+    for place, app in parts.items():
+        found[place.replace("_", "/")] = app
+    return found
+
+
+def test_applications_side_by_side_answer_below_their_paths():
+    one, other = application(prefix="/in"), Filter(application())
+    assert paths(composed(_=stranger, _mounted=other)) == ["/mounted" + path for path in ALL]
+    assert paths(composed(_=other, _mounted=stranger)) == [
+        *ALL,
+        # urlmap gives what is below /in to this application, which has no such paths
+    ]
+    both = composed(_=one, _mounted=other)
+    assert paths(both) == CANDIDATES[3:]
+    assert [mount.prefix for mount in mounts_of(both)] == ["/mounted", "/in"]
+    deep = URLMap()
+    deep["/mounted"] = composed(_=application())
+    assert paths(deep) == ["/mounted" + path for path in ALL]
+
+
+def test_the_lane_leaves_host_names_to_urlmap():
+    named = URLMap()
+    named["http://a.example/"] = application()
+    named["/mounted"] = application()
+    assert paths(named) == []
+    assert all(mount.health for mount in mounts_of(named))

@@ -114,7 +114,7 @@ def test_without_waitress_one_clear_line():
 
 
 def test_the_endpoints_are_printed(capsys):
-    announce([("0.0.0.0", "8000")], "See {url}/docs", "/ops")
+    announce([("0.0.0.0", "8000")], "See {url}/docs", ["/ops"])
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "Serving on http://localhost:8000"
     assert "  http://localhost:8000/ops/health/ready" in printed
@@ -126,7 +126,7 @@ import logging, os
 from combine_health.server.listening import announce
 
 logging.basicConfig(level="INFO")
-announce([("127.0.0.1", "8000")], "", None)
+announce([("127.0.0.1", "8000")], "", [])
 os._exit(0)  # Python itself would complain of what it cannot write at its end
 """
 

@@ -1,0 +1,52 @@
+"""Answers the endpoints before the application's own code sees the request.
+
+A subscriber, a tween or a request factory of the application may raise or hang, for example while
+its database is away. If the probes failed too, every instance would be restarted.
+"""
+
+from typing import Any
+
+from pyramid.threadlocal import RequestContext
+
+from combine_health.endpoints.access import EarlyRequest, MustAskApplication, log_undecided
+from combine_health.endpoints.views import ANSWERED, find_route, not_found, respond, under_ours
+from combine_health.engine.registry import health_of
+
+
+def answer_first(router: Any) -> None:
+    """Let ``router``, the WSGI application that Pyramid has made, answer our routes first.
+
+    Its execution policy is the outermost code that it runs, whatever the WSGI server.
+    """
+    application = router.execution_policy
+    registry = router.registry
+
+    def policy(environ: dict[str, Any], router: Any) -> Any:
+        raw = environ.get("PATH_INFO", "").encode("latin-1")
+        path = raw.decode(errors="replace")
+        found = find_route(registry, path)
+        if found is None:
+            # Pyramid cannot route a path that is not UTF-8; it would raise.
+            if path.encode() != raw and under_ours(registry, path):
+                return not_found()
+            return application(environ, router)
+        request = EarlyRequest(environ.copy())
+        request.registry = registry
+        request.matched_route, request.matchdict = found
+        with RequestContext(request):
+            try:
+                return respond(request)
+            except MustAskApplication:
+                pass
+        answered = environ[ANSWERED] = []  # a list, because the application may copy the environ
+        try:
+            response = application(environ, router)
+            if answered:
+                return response
+        except Exception as error:  # noqa: BLE001 - logged; the client gets an answer
+            log_undecided(health_of(registry), error)
+        request.may_see_details = False
+        with RequestContext(request):
+            return respond(request)
+
+    router.execution_policy = policy
