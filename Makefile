@@ -7,8 +7,10 @@ INI ?= development.ini
 # Tests in parallel: two processes a core, since half of the time a test waits for others.
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
+# A file's tests share a service, a browser or a database: they run in one process. What takes long first.
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # The tests that start no processes: they take less than a minute.
-FAST := tests/unit tests/functional/api tests/functional/pages tests/functional/runs tests/functional/llm
+FAST := tests/functional/api tests/functional/pages tests/functional/runs tests/functional/llm tests/unit
 
 # Build environments get the pinned versions too; pip before 25.3 reads the first variable for them.
 export PIP_CONSTRAINT := $(abspath constraints.txt)
@@ -29,11 +31,11 @@ run: $(VENV)/.installed ## start the service with its database on http://localho
 
 .PHONY: test
 test: $(VENV)/.installed-test ## run the whole suite on a PostgreSQL of its own
-	@$(BIN)/python -m pytest -n $(JOBS) -m "not soak"
+	@$(PYTEST) -m "not soak"
 
 .PHONY: test-fast
 test-fast: $(VENV)/.installed-test ## run what starts no processes, in less than a minute
-	@$(BIN)/python -m pytest -n $(JOBS) -m "not soak" $(FAST)
+	@$(PYTEST) -m "not soak" $(FAST)
 
 .PHONY: soak
 soak: $(VENV)/.installed-test ## run what takes longer: hundreds of kills, a million rows
@@ -48,7 +50,7 @@ check: $(VENV)/.installed-test ## formatting, lint, types, import rules, depende
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pip check
 	@$(BIN)/openapi-spec-validator combine_core/api/openapi.yaml
-	@$(BIN)/python -m pytest -n $(JOBS) -m "not soak" -q --cov --cov-report=term:skip-covered $(FAST)
+	@$(PYTEST) -m "not soak" -q --cov --cov-report=term:skip-covered $(FAST)
 
 docs/run-states.md: combine_core/runs/transitions.py $(VENV)/.installed-test
 	@$(BIN)/python -c 'from combine_core.runs.transitions import document; print(document(), end="")' > $@

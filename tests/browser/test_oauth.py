@@ -26,20 +26,6 @@ CHALLENGE = (
 
 
 @pytest.fixture
-def service(start_service):
-    """The service at the address that it calls itself by."""
-    service = start_service()
-    port = urllib.parse.urlsplit(service.url).port
-    return type(service)(
-        f"http://localhost:{port}",
-        service.process,
-        service.ini,
-        service.environment,
-        service._log,
-    )
-
-
-@pytest.fixture
 def callback():
     """A client that waits on this machine for the browser to come back; what it was sent."""
     arrived = []
