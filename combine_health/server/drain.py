@@ -67,19 +67,34 @@ class Drain:
         return min((at - now for at in (self._finishing_at, self._over_at) if at > now), default=0)
 
 
+def _signals(*names: str) -> list[signal.Signals]:
+    return [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+
+
+# Windows has only the first of these.
+TERMINATING = _signals("SIGTERM", "SIGHUP", "SIGQUIT")
+IGNORED = _signals("SIGUSR1", "SIGUSR2")  # the system would end the process
+
+
 @contextmanager
 def on_signals(terminate: Callable[[], None], interrupt: Callable[[], None]) -> Iterator[None]:
-    """Call ``terminate`` on SIGTERM and ``interrupt`` on SIGINT.
+    """Call ``terminate`` on SIGTERM, SIGHUP and SIGQUIT, and ``interrupt`` on SIGINT.
 
-    Only the main thread may handle signals; on another thread this changes nothing.
+    SIGUSR1 and SIGUSR2 have no effect. Only the main thread may handle signals; on another thread
+    this changes nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    signal.signal(signal.SIGTERM, lambda *_: terminate())
-    if before[signal.SIGINT] is not signal.SIG_IGN:  # a shell ignores it for background jobs
-        signal.signal(signal.SIGINT, lambda *_: interrupt())
+    handlers = dict.fromkeys(TERMINATING, terminate)
+    # Not SIG_IGN, which child processes would inherit.
+    handlers |= dict.fromkeys(IGNORED, lambda: None)
+    handlers[signal.SIGINT] = interrupt
+    before = {number: signal.getsignal(number) for number in handlers}
+    for number, call in handlers.items():
+        # A shell ignores SIGINT and SIGQUIT for background jobs, and nohup ignores SIGHUP.
+        if before[number] is not signal.SIG_IGN or number is signal.SIGTERM:
+            signal.signal(number, lambda *_, call=call: call())
     try:
         yield
     finally:
@@ -87,12 +102,16 @@ def on_signals(terminate: Callable[[], None], interrupt: Callable[[], None]) -> 
             signal.signal(number, handler or signal.SIG_DFL)
 
 
-def exit_on_sigterm() -> None:
-    """Make SIGTERM end the process as SIGINT does, until a server handles it."""
+def exit_on_signals() -> None:
+    """Make the signals of `TERMINATING` end the process as SIGINT does, until a server handles them."""
     if threading.current_thread() is not threading.main_thread():
         return
 
     def end(_number: int, _frame: Any) -> NoReturn:
         raise SystemExit(0)
 
-    signal.signal(signal.SIGTERM, end)
+    for number in TERMINATING:
+        if signal.getsignal(number) is not signal.SIG_IGN or number is signal.SIGTERM:
+            signal.signal(number, end)
+    for number in IGNORED:
+        signal.signal(number, lambda *_: None)

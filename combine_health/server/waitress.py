@@ -7,9 +7,10 @@
     listen = 127.0.0.1:8000
 
 It answers the probes on its I/O thread, so they are answered even while every worker thread is busy
-or stuck. On SIGTERM it reports that it is draining, keeps serving for a while, finishes the requests
-that have begun, and ends. It takes every key of waitress (``threads``, ``channel_timeout``,
-``trusted_proxy``, ...) and these:
+or stuck. On SIGTERM, SIGHUP or SIGQUIT it reports that it is draining, keeps serving for a while,
+finishes the requests that have begun, and ends. It ignores SIGUSR1 and SIGUSR2.
+
+It takes every key of waitress (``threads``, ``channel_timeout``, ``trusted_proxy``, ...) and these:
 
 ``drain_seconds``  5: how long it keeps serving, not ready, after SIGTERM
 ``stop_timeout``   30: how long requests in flight may take after that
@@ -32,7 +33,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from combine_health.server.drain import exit_on_sigterm
+from combine_health.server.drain import exit_on_signals
 from combine_health.server.listening import (
     StartError,
     addresses,
@@ -95,7 +96,7 @@ def _prepare(global_conf: Mapping[str, str], ini: Mapping[str, str]) -> Callable
         passed["sockets"] = listen_on(
             adj.listen, adj.backlog, lambda port: hint.replace("{port}", str(port))
         )
-    exit_on_sigterm()
+    exit_on_signals()
 
     def serve(app: Any) -> None:
         server = Server(app, passed, own)

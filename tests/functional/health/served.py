@@ -188,6 +188,14 @@ class Connection:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self.rest = b""
 
+    @classmethod
+    def of(cls, held):
+        """A connection on a socket that is connected already."""
+        found = cls.__new__(cls)
+        found.socket, found.rest = held, b""
+        held.settimeout(PATIENCE)
+        return found
+
     def __enter__(self):
         return self
 

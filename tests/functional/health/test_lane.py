@@ -250,9 +250,7 @@ def test_delayed_requests_are_answered_in_their_order(served):
         # Leaving the block frees the threads, but closes this connection: keep its socket.
         held = connection.socket.dup()
     with held:
-        again = Connection.__new__(Connection)
-        again.socket, again.rest = held, b""
-        held.settimeout(PATIENCE)
+        again = Connection.of(held)
         bodies = [again.answer().body for _ in range(5)]
     assert bodies == [b"GET 0", *[b'{"status": "healthy"}'] * 3, b"PUT 0"]
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.functional.health.served import PATIENCE, Served, request, until
+from tests.functional.health.served import PATIENCE, Connection, Served, request, until
 
 LONG = "drain_seconds = 60\nstop_timeout = 60\n"  # longer than a test waits
 
@@ -52,6 +52,23 @@ def test_draining_is_reported_at_once_while_requests_are_served(serve):
             assert connection.answer().headers["Connection"] == "close"
             assert connection.ended()
     assert server.process.poll() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
+def test_other_signals_drain_too(serve, number):
+    """Kludex/uvicorn#2596, #1559: a request in progress is cut."""
+    server = serve(server=LONG)
+    with server.held(1) as (held,):
+        for harmless in (signal.SIGUSR1, signal.SIGUSR2):
+            server.process.send_signal(harmless)
+        server.wait_for("/health/ready", 200)
+        server.process.send_signal(number)
+        server.wait_for("/health/ready", 503)
+        assert server.ask("/health/ready").json["status"] == "draining"
+        held = Connection.of(held.socket.dup())
+    assert held.answer().body == b"held"
+    held.close()
+    server.end(signal.SIGINT)
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])

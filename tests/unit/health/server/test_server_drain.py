@@ -78,6 +78,8 @@ def test_signals_are_taken_and_given_back():
         with on_signals(lambda: said.append("term"), lambda: said.append("int")):
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGUSR1)
+            signal.raise_signal(signal.SIGUSR2)
         assert said == ["term", "int"]
         assert signal.getsignal(signal.SIGTERM) == term
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -85,14 +87,18 @@ def test_signals_are_taken_and_given_back():
         signal.signal(signal.SIGINT, interrupt)
 
 
-def test_a_signal_that_is_ignored_stays_so():
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
+def test_a_signal_that_is_ignored_stays_so(number):
+    def fail():
+        pytest.fail("it was ignored")
+
+    before = signal.signal(number, signal.SIG_IGN)
     try:
-        with on_signals(lambda: None, lambda: pytest.fail("it was ignored")):
-            signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        with on_signals(fail, fail):
+            signal.raise_signal(number)
+        assert signal.getsignal(number) is signal.SIG_IGN
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
 
 
 def test_another_thread_leaves_the_signals_alone():
