@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -91,15 +93,15 @@ class Pair:
     :ivar other: the standby, or the old primary after a failover
     """
 
-    def __init__(self, run_folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
         programs = programs_that_copy()
         assert programs is not None
         self._running: dict[Cluster, ExitStack] = {}
         self._stack = stack
-        self.primary = make_cluster(run_folder, "pair-a", programs)
+        self.primary = make_cluster(folder, "a", programs)
         self.forwarder = Forwarder(self.primary.port)
         self._start(self.primary)
-        self.other = make_cluster(run_folder, "pair-b", programs, copy_of=self.primary)
+        self.other = make_cluster(folder, "b", programs, copy_of=self.primary)
         self._start(self.other, follows=self.primary)
 
     def url(self, database: str = "combine") -> str:
@@ -169,7 +171,10 @@ needs_pair = pytest.mark.skipif(
 @contextmanager
 def running_pair(run_folder: Path) -> Iterator[Pair]:
     """A pair of servers that run within the block."""
+    folder = run_folder / f"pair-{uuid.uuid4().hex[:8]}"
+    folder.mkdir(mode=0o755)
     with ExitStack() as stack:
-        pair = Pair(run_folder, stack)
+        pair = Pair(folder, stack)
         stack.callback(pair.forwarder.close)
         yield pair
+    shutil.rmtree(folder)

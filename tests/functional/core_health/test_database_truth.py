@@ -1,0 +1,235 @@
+"""What the service says of its database is what its users meet: in a failover, with a full disk, ...."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url
+from webtest import TestApp
+
+from combine_auth.tokens import create_token
+from combine_core.database import session_factory
+from combine_core.database.migrations import upgrade
+from combine_core.postgres.diagnosis import Cause, Watch
+from combine_core.users import get_or_create_user
+from combine_health.engine.registry import health_of
+from tests.failover import Forwarder, needs_pair, running_pair
+from tests.postgres_cluster import PASSWORD, Cluster, make_cluster, wait_for
+
+SETTINGS = {"combine_health.details": "always"}
+
+
+@pytest.fixture(scope="module")
+def cluster(run_folder: Path) -> Iterator[Cluster]:
+    """A server with a migrated database."""
+    made = make_cluster(run_folder, "truth")
+    with made.serve(max_connections="60"):
+        upgrade(made.url().render_as_string(hide_password=False))
+        yield made
+    shutil.rmtree(made.folder)
+
+
+class Running:
+    """An application over a database, and a person who writes to it."""
+
+    def __init__(self, make_app: Any, url: str, settings: dict[str, str] | None = None) -> None:
+        self.application = make_app({**SETTINGS, **(settings or {})}, database_url=url)
+        self._client = TestApp(self.application, lint=False)
+        with session_factory(self.application.registry).begin() as session:
+            user = get_or_create_user(session, f"{uuid.uuid4().hex}@example.com")
+            token, _ = create_token(session, user.id, "test")
+        self._client.extra_environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+        self.until("healthy")
+
+    def write(self, name: str = "Ovens") -> Any:
+        """The answer to a request that creates a project."""
+        return self._client.post_json("/api/v1/projects", {"name": name}, status="*")
+
+    def ready(self) -> int:
+        """The status of the readiness probe."""
+        return int(self._client.get("/health/ready", status="*").status_int)
+
+    def check(self, name: str = "database") -> dict[str, Any]:
+        """What the details say of a check."""
+        body = self._client.get("/health/detailed", status="*").json
+        found: dict[str, Any] = body["checks"][name]
+        return found
+
+    def until(self, status: str, cause: str | None = None) -> dict[str, Any]:
+        """Wait until the database check says this, and return it."""
+
+        def found() -> dict[str, Any] | None:
+            check = self.check()
+            return check if (check["status"], check.get("cause")) == (status, cause) else None
+
+        check: dict[str, Any] = wait_for(found)
+        return check
+
+
+Run = Callable[..., Running]
+
+
+@pytest.fixture
+def run(make_app: Any) -> Iterator[Run]:
+    """``run(url, settings)``: an application whose checks end with the test."""
+    started: list[Running] = []
+
+    def start(url: str, settings: dict[str, str] | None = None) -> Running:
+        started.append(Running(make_app, url, settings))
+        return started[-1]
+
+    yield start
+    for one in started:
+        health_of(one.application.registry).runner.stop()
+
+
+def plain(cluster: Cluster, port: int | None = None) -> str:
+    url = cluster.url().set(drivername="postgresql", port=port or cluster.port)
+    return str(url.render_as_string(hide_password=False))
+
+
+@needs_pair
+def test_after_a_failover_readiness_and_writes_follow_the_address(
+    run_folder: Path, run: Run
+) -> None:
+    with running_pair(run_folder) as pair:
+        upgrade(pair.url().replace("postgresql:", "postgresql+psycopg2:", 1))
+        running = run(pair.url())
+        assert (running.write().status_int, running.ready()) == (201, 200)
+        pair.replicate()
+        pair.fail_over()
+        found = running.until("failing", "DB_READ_ONLY")
+        assert "2. Check DATABASE_URL" in found["remedy"]
+        refused = running.write()
+        assert (refused.status_int, running.ready()) == (503, 503)
+        assert refused.json["cause"] == "DB_READ_ONLY"
+        assert int(refused.headers["Retry-After"])
+        pair.move()
+        running.until("healthy")
+        assert (running.write().status_int, running.ready()) == (201, 200)
+
+
+@needs_pair
+def test_a_cut_health_connection_hides_no_standby(run_folder: Path, run: Run) -> None:
+    # The requests' connections stay with the old server; the check's own have moved on.
+    with running_pair(run_folder) as pair:
+        upgrade(pair.url().replace("postgresql:", "postgresql+psycopg2:", 1))
+        running = run(pair.url())
+        pair.replicate()
+        pair.fail_over()
+        running.until("failing", "DB_READ_ONLY")
+        running.write()
+        with pair.other.cursor() as cursor:
+            pair.move()
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name LIKE 'combine health%'"
+            )
+        running.until("healthy")
+        assert [running.write().status_int for _ in range(8)] == [201] * 8
+
+
+def test_a_password_that_was_changed(cluster: Cluster, run: Run) -> None:
+    running = run(plain(cluster))
+    with cluster.cursor() as cursor:
+        cursor.execute("ALTER ROLE combine PASSWORD 'rotated-canary'")
+        found = running.until("failing", "DB_AUTH_FAILED")
+        assert running.ready() == 503
+        assert "4. Check credentials" in found["remedy"]
+        assert "canary" not in str(found)
+        cursor.execute(f"ALTER ROLE combine PASSWORD '{PASSWORD}'")
+        running.until("healthy")
+        assert (running.write().status_int, running.ready()) == (201, 200)
+
+
+def test_a_full_server_is_degraded(cluster: Cluster, run: Run) -> None:
+    with cluster.cursor("postgres") as cursor:
+        cursor.execute("CREATE ROLE guest LOGIN PASSWORD 'guest-canary' IN ROLE pg_write_all_data")
+        cursor.execute("GRANT pg_read_all_data TO guest")
+        url = cluster.url(password="guest-canary").set(username="guest", drivername="postgresql")
+        running = run(url.render_as_string(hide_password=False))
+        cursor.execute("ALTER ROLE guest CONNECTION LIMIT 1")
+        running.until("degraded", "DB_TOO_MANY_CONNECTIONS")
+        # What is connected goes on.
+        assert (running.write().status_int, running.ready()) == (201, 200)
+        cursor.execute("ALTER ROLE guest CONNECTION LIMIT -1")
+        running.until("healthy")
+
+
+@contextmanager
+def small_disk(cluster: Cluster, name: str) -> Iterator[Path]:
+    """A file system of 48 MB for the server's account."""
+    disk = cluster.folder / name
+    disk.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", disk])
+    if done.returncode != 0:
+        pytest.skip("this account may not mount a file system")
+    cluster.account.give(disk)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
+def test_a_full_disk(cluster: Cluster, run: Run) -> None:
+    with small_disk(cluster, "disk") as disk, cluster.cursor("postgres") as cursor:
+        cursor.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")
+        cursor.execute("CREATE DATABASE full_one TABLESPACE small")
+        upgrade(cluster.url(database="full_one").render_as_string(hide_password=False))
+        url = cluster.url(database="full_one").set(drivername="postgresql")
+        running = run(url.render_as_string(hide_password=False))
+        assert running.ready() == 200
+        filling = fill(disk)
+        # A request that meets the fault makes the check look at once.
+        wait_for(lambda: running.write("x" * 100).status_int == 503)
+        found = running.until("failing", "DB_DISK_FULL")
+        assert running.ready() == 503
+        assert "free space" in found["remedy"]
+        # As `combine doctor` sees it, which looks once.
+        once = Watch(make_url(url)).look(20)
+        assert once is not None
+        assert once.cause is Cause.DISK_FULL
+        filling.unlink()
+        running.until("healthy")
+        assert (running.write().status_int, running.ready()) == (201, 200)
+        health_of(running.application.registry).runner.stop()
+        cursor.execute("DROP DATABASE full_one WITH (FORCE)")
+        cursor.execute("DROP TABLESPACE small")
+
+
+def fill(disk: Path) -> Path:
+    """Write a file until nothing more fits."""
+    filling = disk / "filling"
+    with suppress(OSError), filling.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+    return filling
+
+
+def test_a_slow_database_is_degraded_and_stays_ready(cluster: Cluster, run: Run) -> None:
+    forwarder = Forwarder(cluster.port)
+    running = run(plain(cluster, forwarder.port), {"combine_health.check.database.timeout": "20"})
+    forwarder.delay = 0.3  # each way
+    found = running.until("degraded", "DB_SLOW")
+    assert found["data"]["latency_ms"] >= 600
+    # Several new connections later.
+    seen = set()
+    for _ in range(12):
+        before = running.check()["data"]["latency_ms"]
+        seen.add(
+            (running.ready(), running.check()["status"], running.check("migrations")["status"])
+        )
+        wait_for(lambda before=before: running.check()["data"]["latency_ms"] != before)
+    assert seen == {(200, "degraded", "healthy")}
+    forwarder.delay = 0
+    running.until("healthy")
+    forwarder.close()
