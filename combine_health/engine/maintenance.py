@@ -8,6 +8,7 @@ that share the volume. Maintenance ends at ``until`` even if the file is still t
 import json
 import logging
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,18 +45,27 @@ def default_file() -> Path:
 def read_file(path: Path) -> Maintenance | None:
     """Read the file; returns ``None`` if there is none. The order may be over already.
 
-    Raises `MaintenanceFileError` if the content is invalid, or if the file belongs to neither this
-    process's user nor root: everybody can write to the temporary folder.
+    Raises `MaintenanceFileError` if the content is invalid, or if it is no regular file of this
+    process's user or root: everybody can write to the temporary folder.
     """
+    # A symbolic link could lead anywhere, and the opening of a named pipe waits for a writer.
+    guarded = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | guarded)) as file:
             status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise MaintenanceFileError(f"{path} is no regular file; it is not obeyed")
             if hasattr(os, "geteuid") and status.st_uid not in {0, os.geteuid()}:
                 raise MaintenanceFileError(f"{path} belongs to another user; it is not obeyed")
             text = file.read(LARGEST + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
+        if path.is_symlink():
+            raise MaintenanceFileError(
+                f"{path} is a symbolic link; it is not obeyed. Name the file itself in"
+                " combine_health.maintenance_file"
+            ) from error
         raise MaintenanceFileError(f"{path} cannot be read: {error.strerror or error}") from error
     try:
         said = json.loads(text)
@@ -152,7 +162,7 @@ class MaintenanceWatch:
 
     def _signature(self) -> _Signature | None:
         try:
-            status = self._path.stat()
+            status = self._path.lstat()
         except FileNotFoundError:
             return None
         except OSError:

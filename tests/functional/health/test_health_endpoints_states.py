@@ -2,10 +2,12 @@
 
 import json
 import os
+import socket
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from combine_health.cli import main
 from combine_health.engine.maintenance import Maintenance, remove_file, write_file
 from combine_health.engine.registry import health_of
 from combine_health.engine.verdict import Saturation
@@ -215,6 +217,51 @@ def test_a_file_of_another_user_is_ignored(app, health, time, order, monkeypatch
         )
     app.get("/health/ready", status=200)
     assert "belongs to another user" in detailed(app)["monitor"]["maintenance_problem"]
+
+
+def a_symbolic_link(path):
+    target = path.with_name("target.json")
+    until = datetime(2999, 1, 1, tzinfo=UTC)
+    write_file(target, Maintenance("r", "o", until))
+    path.symlink_to(target)
+
+
+def a_socket(path):
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (os.mkfifo, "is no regular file"),
+        (a_symbolic_link, "is a symbolic link"),
+        (a_socket, "cannot be read"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a symbolic link"),
+    ],
+)
+def test_what_is_no_regular_file_is_refused(app, health, time, make, problem, order, capsys):
+    """zim-desktop-wiki#1028: a named pipe in the temporary folder stopped everything that read it."""
+    path = health.settings.maintenance_path
+    make(path)
+    app.get("/health/ready", status=200)
+    said = detailed(app)["monitor"]["maintenance_problem"]
+    assert str(path) in said
+    assert problem in said
+    assert main(["maintenance", "show", "--file", str(path)]) == 1
+    assert problem in capsys.readouterr().out
+    # It can be removed, and then maintenance works.
+    assert main(["maintenance", "off", "--file", str(path)]) == 0
+    order(600)
+    time.advance(2)
+    app.get("/health/ready", status=503)
+    assert detailed(app)["monitor"]["maintenance_problem"] is None
+
+
+def test_a_named_pipe_does_not_delay_the_start(make_app, tmp_path):
+    os.mkfifo(tmp_path / "maintenance.json")
+    app = make_app(background="true")
+    assert app.get("/health").json == {"status": "healthy"}
 
 
 def test_secrets_and_long_texts_in_the_reason(app, health, order):
