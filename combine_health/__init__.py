@@ -130,10 +130,12 @@ Running
 =======
 
 The checks start with the first probe, or with `start_health`. After a fork they start again in the
-child, with its first probe. All threads are daemons: a hung check never delays the exit.
+child, with its first probe. `stop_health` reports that the server drains. All threads are daemons: a
+hung check never delays the exit.
 
 ``combine_health.server.waitress`` is a server for ini files (``use = egg:pyramid-combine#waitress``), which
 answers the probes even when every worker thread is busy, and drains on SIGTERM.
+`combine_health.gunicorn` has the hooks for gunicorn.
 ``combine_health.testing`` helps to test a check.
 """
 
@@ -173,6 +175,7 @@ __all__ = [
     "includeme",
     "read_check",
     "start_health",
+    "stop_health",
 ]
 
 
@@ -217,12 +220,18 @@ def includeme(config: Any) -> None:
     config.add_subscriber(finish, ApplicationCreated)
 
 
-def start_health(registry: Any) -> None:
+def start_health(registry: Any, wait: float = 0.0) -> None:
     """Start the checks of an application; for servers, before they accept requests.
 
+    Waits at most ``wait`` seconds for the first results: without them the service is not ready.
     Raises `zope.interface.interfaces.ComponentLookupError` if the add-on is not included.
     """
-    health_of(registry).runner.start()
+    health_of(registry).start(wait)
+
+
+def stop_health(registry: Any) -> None:
+    """Report *draining*: alive but not ready; for servers that go on serving before they end."""
+    health_of(registry).draining = True
 
 
 def read_check(registry: Any, name: str) -> Reading | None:

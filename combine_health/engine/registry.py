@@ -55,6 +55,8 @@ class HealthRegistry:
         """The route prefix of the endpoints, such as ``/internal``."""
         self.read_saturation: Callable[[], Saturation] | None = None
         """Set by a server that knows its worker threads. It is called often and must not block."""
+        self.read_draining: Callable[[], bool] = lambda: False
+        """Set by a server whose master process decides. It must not block."""
         self.outboxes = Outboxes(self.redactor)
         self.recent: tuple[Change, ...] = ()
         """The latest transitions of the service, the newest last."""
@@ -146,10 +148,20 @@ class HealthRegistry:
         declared.update({name: frozenset(ones) for name, ones in self.settings.groups.items()})
         return {name: names & self.checks.keys() for name, names in declared.items()}
 
+    def start(self, wait: float = 0.0) -> None:
+        """Start the checks, and wait at most ``wait`` seconds for the first results that decide."""
+        self.runner.start()
+        if wait and self.settings.background:
+            self.runner.wait_until(lambda: not self._is_starting(), wait)
+
+    def _is_starting(self) -> bool:
+        verdict = judge(self.runner.readings(), self.circumstances())
+        return verdict.status is ServiceStatus.STARTING
+
     @property
     def draining(self) -> bool:
         """Whether the server is shutting down: alive but not ready. The server sets it."""
-        return self._draining
+        return self._draining or self.read_draining()
 
     @draining.setter
     def draining(self, draining: bool) -> None:
@@ -171,7 +183,7 @@ class HealthRegistry:
         now = self.clock.monotonic()
         return Circumstances(
             now,
-            self._draining,
+            self.draining,
             self.maintenance.order(now),
             self.maintenance.ends,
             self.read_saturation() if self.read_saturation else None,

@@ -18,6 +18,7 @@ END = b"\r\n\r\n"
 
 APP = """
     import threading
+    import time
     from pathlib import Path
     from pyramid.config import Configurator
     from pyramid.response import Response
@@ -33,13 +34,18 @@ APP = """
     def hung(registry):
         NEVER.wait()
 
+    def checked(seconds):
+        def check(registry):
+            time.sleep(seconds)  # as a slow database does
+        return check
+
     def main(global_conf, **settings):
         with Configurator(settings=settings) as config:
             config.include("combine_health")
             hangs = settings.get("hang")
             config.add_health_check(
                 "database",
-                hung if hangs else lambda _: True,
+                hung if hangs else checked(float(settings.get("slow", 0))),
                 words=("connected", "disconnected"),
                 groups="web",
                 interval=0.5,
