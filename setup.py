@@ -171,6 +171,7 @@ setup(
             "combine_core = combine_core.models",
             "combine_auth = combine_auth.models",
         ],
+        "combine.probes": ["worker = combine_core.heartbeat:probe"],
         "combine.settings": [
             "combine_health = combine_health.settings",
             "combine_core = combine_core.settings.core:CoreSettings",

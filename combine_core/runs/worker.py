@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.database import make_engine, make_sessions
+from combine_core.heartbeat import BEAT_S, SILENT_AFTER_S, Heartbeat
 from combine_core.llm import ProviderRegistry
 from combine_core.postgres.diagnosis import is_database_fault
 from combine_core.runs.claim import adopt_orphans, hand_back
@@ -31,7 +33,7 @@ logger = logging.getLogger(__name__)
 # A worker without a heartbeat for this long counts as dead, and other workers take its steps. If it was
 # alive, a call may be paid twice, but no document is wrong: the epoch excludes the late attempt.
 HEARTBEAT_S = 3.0
-DEAD_AFTER_S = 15.0
+DEAD_AFTER_S = SILENT_AFTER_S
 SWEEP_S = 5.0
 # How often to look for jobs whose time has come; new jobs are announced by LISTEN.
 POLL_S = 5.0
@@ -43,6 +45,7 @@ CLOSING_S = 2.0
 MAX_RESTART_DELAY_S = 5.0
 # Connections of the queue's pool: to fetch and end jobs, and for heartbeats.
 POOL_SIZE = 4
+POOL_TIMEOUT_S = 5.0
 # Procrastinate listens for new jobs on a connection outside of its pool.
 LISTENING = 1
 # Connections of the steps. A step needs one only for moments, so eight serve two hundred threads.
@@ -59,6 +62,7 @@ class Worker:
     :param sessions: sessions for the steps
     :param grace: seconds that steps in flight may take when the worker stops
     :param slow_provider_ms: calls of a model that take as long are logged as slow
+    :param heartbeat: the file for ``combine probe worker``
     """
 
     def __init__(
@@ -70,11 +74,14 @@ class Worker:
         concurrency: int,
         grace: float = GRACE_S,
         slow_provider_ms: int = SLOW_PROVIDER_MS,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         self._dsn = dsn
         self._sessions = sessions
         self._concurrency = concurrency
         self._grace = grace
+        self._heartbeat = heartbeat
+        self._active_at = time.monotonic()
         self._stopping = threading.Event()
         self._runner = StepRunner(
             sessions, providers, self._stopping, slow_provider_ms=slow_provider_ms
@@ -105,6 +112,7 @@ class Worker:
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._main = asyncio.create_task(self._serve_for_ever())
+        beating = asyncio.create_task(self._beat_for_ever())
         if self._stopping.is_set():
             self._main.cancel()
         try:
@@ -113,6 +121,12 @@ class Worker:
             logger.info("The worker has stopped")
         finally:
             await _in_daemon_thread(self._hand_back_in_flight, name="hand-back")
+            await _cancelled(beating)
+
+    async def _beat_for_ever(self) -> None:
+        while self._heartbeat is not None:
+            self._heartbeat.beat(time.monotonic(), self._active_at)
+            await asyncio.sleep(BEAT_S)
 
     async def _serve_for_ever(self) -> None:
         delay = 0.2
@@ -129,6 +143,7 @@ class Worker:
                     type(error).__name__,
                     delay,
                 )
+            self._active_at = time.monotonic()
             await asyncio.sleep(delay)
             delay = min(delay * 2, MAX_RESTART_DELAY_S)
 
@@ -137,7 +152,7 @@ class Worker:
             conninfo=self._dsn,
             min_size=1,
             max_size=POOL_SIZE,
-            timeout=5,
+            timeout=POOL_TIMEOUT_S,
             kwargs={"connect_timeout": 5, "application_name": "combine worker"},
         )
         app = procrastinate.App(connector=connector)
@@ -223,6 +238,7 @@ class Worker:
                     nb_hours=FINISHED_JOBS_KEPT_H, include_failed=True, include_aborted=True
                 )
             rounds += 1
+            self._active_at = time.monotonic()
             await asyncio.sleep(SWEEP_S)
 
     async def _sweep(self, app: procrastinate.App) -> None:
@@ -248,7 +264,11 @@ def connections_of_worker(concurrency: int) -> int:
 
 
 def make_worker(
-    settings: CoreSettings, providers: ProviderRegistry, *, grace: float = GRACE_S
+    settings: CoreSettings,
+    providers: ProviderRegistry,
+    *,
+    grace: float = GRACE_S,
+    heartbeat: Heartbeat | None = None,
 ) -> Worker:
     """Make the worker that the settings describe, with its own database connections."""
     concurrency = settings.worker_concurrency
@@ -269,6 +289,7 @@ def make_worker(
         concurrency=concurrency,
         grace=grace,
         slow_provider_ms=settings.slow_provider_ms,
+        heartbeat=heartbeat,
     )
 
 

@@ -6,6 +6,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from http.client import HTTPException
+from importlib.metadata import entry_points
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,6 +19,8 @@ HELP = "ask a running service (exit 0 or 1), for Docker and Kubernetes"
 TOKEN = "COMBINE_HEALTH_TOKEN"  # noqa: S105 - the variable's name
 LARGEST = 4 * 1024 * 1024  # bytes of an answer
 DETAILS = "/health/detailed"
+# Each is a function that returns whether all is well, and a line about it.
+NAMED_PROBES = "combine.probes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "url",
         nargs="?",
         metavar="URL",
-        help="default: http://127.0.0.1:$PORT/health/ready (PORT is 8000 if not set)",
+        help="default: http://127.0.0.1:$PORT/health/ready (PORT is 8000 if not set);"
+        " or the name of a probe without a URL, such as worker",
     )
     parser.add_argument(
         "--timeout", default="3", metavar="SECONDS", help="for the whole command (default: 3)"
@@ -38,6 +42,9 @@ def run(arguments: argparse.Namespace) -> CommandResult:
         seconds = wait(arguments.timeout)
     except ValueError as error:
         raise InputError(f"--timeout: {error}") from None
+    for named in entry_points(group=NAMED_PROBES, name=url):
+        ok, headline = named.load()()
+        return CommandResult(ok=ok, headline=headline)
     return probe(url, Deadline(seconds))
 
 

@@ -47,6 +47,7 @@ class Deployment:
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
+            "TMPDIR": str(folder),  # the workers of other tests have their heartbeats elsewhere
             "PORT": str(self.port),
             "LISTEN": "127.0.0.1",
         }

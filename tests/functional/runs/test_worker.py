@@ -281,19 +281,23 @@ def test_no_connection_is_held_while_a_call_is_in_flight(
     gated: Gated,
     with_gated: ProviderRegistry,
 ) -> None:
+    def held() -> int:
+        with sessions() as session:
+            found = session.scalar(
+                text(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"
+                )
+            )
+            return int(found or 0)
+
     run = start("gated/m1", with_gated)
     with working(settings, with_gated):
         assert gated.asked.acquire(timeout=PATIENCE_S)
-        with sessions() as session:
-            busy = session.scalars(
-                text(
-                    "SELECT query FROM pg_stat_activity WHERE datname = current_database()"
-                    " AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"
-                )
-            ).all()
+        # The sweep of the worker has a transaction now and then, but none lasts as long as the call.
+        wait_for(lambda: held() == 0)
         gated.may_answer.set()
         ended(sessions, run)
-    assert busy == []
 
 
 def test_stopping_hands_the_step_back_and_another_worker_ends_it(

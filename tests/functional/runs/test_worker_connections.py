@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.llm import ProviderRegistry
 from combine_core.runs import cancel_run
+from combine_core.runs import worker as worker_module
 from combine_core.runs.worker import connections_of_worker
 from combine_core.settings.core import CoreSettings
 from tests.functional.runs.conftest import StartRun
@@ -24,8 +26,14 @@ CONNECTIONS = """
 
 
 def test_the_budget_of_a_worker_is_what_it_holds_at_full_load(
-    settings: CoreSettings, engine: Engine, sessions: sessionmaker[Session], start: StartRun
+    settings: CoreSettings,
+    engine: Engine,
+    sessions: sessionmaker[Session],
+    start: StartRun,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Else the worker starts its queue anew while the test holds the lock.
+    monkeypatch.setattr(worker_module, "POOL_TIMEOUT_S", 600.0)
     providers, working_steps, ending_steps = ProviderRegistry(), Gated("working"), Gated("ending")
     providers.register(working_steps)
     providers.register(ending_steps)
