@@ -1,10 +1,9 @@
 """The applications that a server serves, and the paths below which each of them answers.
 
-An ini file may wrap an application in filters, and Paste's urlmap puts several of them side by side.
-Both are followed to what they wrap.
+An ini file may wrap an application in filters, and put several of them side by side with Paste's
+urlmap. All of these are followed to the applications in them.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -82,20 +81,32 @@ def mounts_of(app: Any, url_prefix: str = "") -> list[Mount]:
 
 def _mounts(app: Any, path: str, deepest: int, *, lane: bool = True) -> Iterator[Mount]:
     registry = getattr(app, "registry", None)
-    wrapped = (getattr(app, name, None) for name in WRAPPED)
-    inner = next((one for one in wrapped if callable(one)), None)
-    parts = getattr(app, "applications", None)
     if hasattr(registry, "queryUtility"):
         yield Mount(path, registry, lane=lane)
-    elif deepest and isinstance(parts, list):  # paste.urlmap.URLMap
-        # Where one part of it has a host name of its own, the path alone does not decide.
-        lane = lane and not any(host for (host, _), _ in parts)
-        for (_, below), part in parts:
-            yield from _mounts(part, path + below, deepest - 1, lane=lane)
-    elif deepest and inner is not None:
-        # paste.deploy.config.PrefixMiddleware removes a prefix, and takes paths without it too.
-        if isinstance(getattr(app, "regprefix", None), re.Pattern):
-            yield from _mounts(inner, path + app.prefix, deepest - 1, lane=lane)
-        yield from _mounts(inner, path, deepest - 1, lane=lane)
+        return
+    for below, part, decides in _parts(app) if deepest else ():
+        yield from _mounts(part, path + below, deepest - 1, lane=lane and decides)
+    yield Mount(path, None)  # what no part takes
+
+
+def _parts(app: Any) -> Iterator[tuple[str, Any, bool]]:
+    """Yield the parts of ``app``: the path below it, the part, and whether the path alone decides."""
+    kinds = {f"{kind.__module__}.{kind.__name__}" for kind in type(app).__mro__}
+    if "paste.urlmap.URLMap" in kinds:
+        named = any(host for (host, _), _ in app.applications)
+        for (_, below), part in app.applications:
+            yield below, part, not named
+    elif "paste.cascade.Cascade" in kinds:  # each part gets what those before it do not find
+        for number, part in enumerate(app.apps):
+            yield "", part, number == 0
     else:
-        yield Mount(path, None)
+        if "werkzeug.middleware.dispatcher.DispatcherMiddleware" in kinds:
+            for below in sorted(app.mounts, key=len, reverse=True):
+                yield below, app.mounts[below], True
+        wrapped = (getattr(app, name, None) for name in WRAPPED)
+        inner = next((one for one in wrapped if callable(one)), None)
+        if "paste.deploy.config.PrefixMiddleware" in kinds:
+            # It removes the prefix, and takes paths without it too.
+            yield app.prefix, inner, True
+        if inner is not None:
+            yield "", inner, True

@@ -12,7 +12,16 @@ from tests.functional.packaging.installation import ROOT, environment_with, run,
 __all__ = ["wheel"]  # the fixture
 
 # What the tests themselves are written with. None of it needs anything else of ours.
-TOOLS = ("pytest", "pytest-timeout", "hypothesis", "webtest", "psutil", "Paste", "gunicorn")
+TOOLS = (
+    "pytest",
+    "pytest-timeout",
+    "hypothesis",
+    "webtest",
+    "psutil",
+    "Paste",
+    "gunicorn",
+    "werkzeug",
+)
 TESTS = ("tests/unit/health", "tests/functional/health")
 # What the tests read besides: the snippets of these pages, and the files that they name.
 READ = ("docs/health-plugins.md", "docs/kubernetes.md", "pyproject.toml")

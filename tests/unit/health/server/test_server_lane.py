@@ -5,11 +5,13 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paste.cascade import Cascade
 from paste.deploy.config import PrefixMiddleware
 from paste.urlmap import URLMap
 from pyramid.config import Configurator
 from waitress.adjustments import Adjustments
 from waitress.proxy_headers import parse_proxy_headers
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from combine_health.endpoints.questions import Question
 from combine_health.engine.probes import ProbeAnswer
@@ -319,7 +321,7 @@ def test_the_application_is_found_behind_filters():
     circle = Filter(None)
     circle.application = circle
     for other in (circle, None, stranger, Configurator().make_wsgi_app()):
-        assert [mount.health for mount in mounts_of(other)] == [None]
+        assert not any(mount.health for mount in mounts_of(other))
 
 
 def composed(**parts):
@@ -338,10 +340,35 @@ def test_applications_side_by_side_answer_below_their_paths():
     ]
     both = composed(_=one, _mounted=other)
     assert paths(both) == CANDIDATES[3:]
-    assert [mount.prefix for mount in mounts_of(both)] == ["/mounted", "/in"]
+    assert [mount.prefix for mount in mounts_of(both) if mount.health] == ["/mounted", "/in"]
     deep = URLMap()
     deep["/mounted"] = composed(_=application())
     assert paths(deep) == ["/mounted" + path for path in ALL]
+
+
+def test_other_compositions():
+    app = application()
+    below = ["/mounted" + path for path in ALL]
+    assert paths(DispatcherMiddleware(stranger, {"/mounted": app})) == below
+    assert paths(DispatcherMiddleware(app, {"/mounted": stranger})) == ALL
+    assert paths(Cascade([app, stranger])) == ALL
+    later = Cascade([stranger, app])
+    assert paths(later) == []
+    assert any(mount.health for mount in mounts_of(later))
+
+    class Odd:
+        """Has names like those of a composition, which mean something else."""
+
+        applications = apps = mounts = ("one", "other")
+        prefix = None
+
+        def __init__(self, app):
+            self.app = app
+
+        def __call__(self, environ, start_response):
+            raise NotImplementedError
+
+    assert paths(Odd(app)) == ALL
 
 
 def test_the_lane_leaves_host_names_to_urlmap():
@@ -349,4 +376,4 @@ def test_the_lane_leaves_host_names_to_urlmap():
     named["http://a.example/"] = application()
     named["/mounted"] = application()
     assert paths(named) == []
-    assert all(mount.health for mount in mounts_of(named))
+    assert sum(mount.health is not None for mount in mounts_of(named)) == 2
