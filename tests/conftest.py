@@ -172,9 +172,23 @@ def _named(url: str, database: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 
+# By URL. To connect takes ten times as long as to delete.
+_connections: dict[str, Any] = {}
+
+
 def empty_database(url: str, *, keep: str = "") -> None:
     """Delete all rows but those that say which revision the schema has, and those in ``keep``."""
-    with _admin(url) as cursor:
+    try:
+        _delete_rows(_connections[url], keep)
+    except (KeyError, psycopg2.InterfaceError, psycopg2.OperationalError):
+        # The first time, or a test has ended all connections.
+        _connections[url] = connection = psycopg2.connect(url, application_name="empty_database")
+        connection.autocommit = True
+        _delete_rows(connection, keep)
+
+
+def _delete_rows(connection: Any, keep: str) -> None:
+    with connection.cursor() as cursor:
         # Faster than TRUNCATE by far, and waits for nobody who only reads.
         cursor.execute("SET session_replication_role = replica; SET lock_timeout = '10s'")
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
