@@ -8,12 +8,12 @@ import logging
 import re
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import IPv6Address
-from pathlib import Path
 
 from combine_health.engine.redaction import Redactor
+from combine_health.server.mounts import Mount
 
 log = logging.getLogger("combine_health")
 
@@ -22,7 +22,6 @@ DEFAULT_PORT = 8000
 ENDPOINTS = ("/health", "/health/ready", "/health/detailed")  # printed at the start
 RESERVED_FILES = 256  # descriptors for files, pools and plugins
 FEWEST_CONNECTIONS = 64
-_LISTEN_STATE = "0A"  # of a socket in /proc/net/tcp, see proc_pid_net(5)
 
 
 class StartError(Exception):
@@ -146,38 +145,16 @@ def free_port(host: str, taken: int) -> int:
 
 def holder(port: int) -> str:
     """Describe the process that listens on the TCP port: command and process id if readable."""
-    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
-    for process in Path("/proc").glob("[0-9]*"):
-        if not sockets.isdisjoint(_open_files(process)):
-            return f"{_command(process)} (process {process.name})"
+    with suppress(ImportError, OSError):
+        import psutil
+
+        with suppress(psutil.Error):  # without the right to look, or the process has just ended
+            for one in psutil.net_connections("tcp"):
+                if one.pid and one.status == psutil.CONN_LISTEN and one.laddr[1:] == (port,):
+                    command = " ".join(psutil.Process(one.pid).cmdline())
+                    shown = Redactor().text(command, 160) or "another process"
+                    return f"{shown} (process {one.pid})"
     return f"another process (sudo ss -ltnp 'sport = :{port}' names it)"
-
-
-def _listening_inodes(port: int) -> Iterator[str]:
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            lines = Path(table).read_text().splitlines()[1:]
-        except OSError:  # not Linux, or IPv6 is off
-            continue
-        for line in lines:
-            fields = line.split()
-            if fields[3] == _LISTEN_STATE and int(fields[1].rpartition(":")[2], 16) == port:
-                yield fields[9]
-
-
-def _open_files(process: Path) -> Iterator[str]:
-    # Fails for processes of other users, and for those that have just ended.
-    with suppress(OSError):
-        for link in (process / "fd").iterdir():
-            with suppress(OSError):  # closed in the meantime
-                yield str(link.readlink())
-
-
-def _command(process: Path) -> str:
-    with suppress(OSError):
-        words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        return Redactor().text(" ".join(filter(None, words)), 160) or "another process"
-    return "another process"
 
 
 def reserve_descriptors(connections: int) -> int:
@@ -206,17 +183,17 @@ def reserve_descriptors(connections: int) -> int:
     return fitting
 
 
-def announce(listening: Iterable[tuple[str, str]], banner: str, prefixes: Iterable[str]) -> None:
-    """Print the addresses (host, port) and the lines of ``banner``, with ``{url}`` filled in.
+def announce(listening: Iterable[tuple[str, str]], banner: str, mounts: Sequence[Mount]) -> None:
+    """Print the addresses (host, port), the health endpoints, and the lines of ``banner``.
 
-    ``prefixes`` stand before the paths of the health endpoints, one for each application that has
-    them.
+    ``{url}`` in the banner stands for the URL of the first application in ``mounts``.
     """
     urls = list(dict.fromkeys(_url(host, port) for host, port in listening))
     lines = [f"Serving on {url}" for url in urls]
     if urls[0].startswith("http"):
-        lines += [f"  {urls[0]}{prefix}{path}" for prefix in prefixes for path in ENDPOINTS]
-    lines += [line.replace("{url}", urls[0]) for line in banner.strip().splitlines()]
+        lines += [f"  {urls[0]}{one.prefix}{path}" for one in mounts for path in ENDPOINTS]
+    url = urls[0] + (mounts[0].path if mounts else "")
+    lines += [line.replace("{url}", url) for line in banner.strip().splitlines()]
     try:
         if sys.stdout is not None:  # None if it was closed before the start
             sys.stdout.write("\n".join(lines) + "\n")

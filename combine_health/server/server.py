@@ -17,12 +17,11 @@ from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
 
 from combine_health.engine.log_throttle import ThrottledLog
-from combine_health.engine.registry import HealthRegistry
 from combine_health.server.channel import IDLE, Channel
 from combine_health.server.drain import Drain, Phase, on_signals
 from combine_health.server.lane import Lane, RawAnswer, queue_is_full
 from combine_health.server.loop import Loop, short_switch_interval
-from combine_health.server.mounts import mounts_of
+from combine_health.server.mounts import Mount, mounts_of
 from combine_health.server.proxies import TrustedProxies, parse_proxies
 from combine_health.server.workers import Workers
 from combine_health.settings import HealthSettings
@@ -82,12 +81,14 @@ class Server:
     def __init__(self, app: Any, passed: Mapping[str, Any], own: Mapping[str, Any]) -> None:
         adj = Adjustments(**passed)
         mounts = mounts_of(app, adj.url_prefix)
-        self.prefixes: dict[HealthRegistry, str] = {}
-        """What stands before the paths of the health endpoints, for each application that has them."""
+        self._healths: list[HealthRegistry] = []
+        self.mounts: list[Mount] = []
+        """The applications that have the health add-on, each once."""
         for mount in mounts:
-            if mount.health is not None:
-                self.prefixes.setdefault(mount.health, mount.prefix)
-        first = next(iter(self.prefixes), None)
+            if mount.health is not None and mount.health not in self._healths:
+                self._healths.append(mount.health)
+                self.mounts.append(mount)
+        first = self._healths[0] if self._healths else None
         settings = first.settings if first else HealthSettings()
         self._workers = Workers(
             adj.threads,
@@ -115,7 +116,7 @@ class Server:
         self._servers = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
         for server in self._servers:
             server.channel_class = partial(Channel, lane=self._lane, loop=self._loop)
-        for health in self.prefixes:
+        for health in self._healths:
             health.read_saturation = self._workers.read
             health.runner.start()
 
@@ -164,7 +165,7 @@ class Server:
         if self._lane.draining:
             return
         self._lane.draining = True
-        for health in self.prefixes:
+        for health in self._healths:
             health.draining = True
         log.info("draining: not ready from now on")
 

@@ -17,7 +17,7 @@ It takes every key of waitress (``threads``, ``channel_timeout``, ``trusted_prox
 ``queue_limit``    how many requests may wait for a worker thread (default: 100 per thread); the
                    server answers further ones with 503 at once
 ``port_hint``      the command that starts it on another port; ``{port}`` stands for the port
-``banner``         further lines to print at the start; ``{url}`` stands for the server's URL
+``banner``         further lines to print at the start; ``{url}`` stands for the application's URL
 ``trusted_proxy``  as in waitress, but it may list several addresses, networks and names. Without
                    ``trusted_proxy_headers`` it accepts X-Forwarded-For, -Host and -Proto
 
@@ -92,7 +92,8 @@ def _prepare(global_conf: Mapping[str, str], ini: Mapping[str, str]) -> Callable
         places = addresses(passed, os.environ)
         passed = {k: v for k, v in passed.items() if k not in {"host", "port", "listen"}}
         adj = _adjust(listen=" ".join(places), **passed)
-        hint = ini.get("port_hint") or _command(global_conf)
+        name = Path(global_conf.get("__file__", "production.ini")).name
+        hint = ini.get("port_hint") or f"PORT={{port}} pserve {name}"
         passed["sockets"] = listen_on(
             adj.listen, adj.backlog, lambda port: hint.replace("{port}", str(port))
         )
@@ -100,11 +101,11 @@ def _prepare(global_conf: Mapping[str, str], ini: Mapping[str, str]) -> Callable
 
     def serve(app: Any) -> None:
         server = Server(app, passed, own)
-        if not server.prefixes:
+        if not server.mounts:
             log.warning("%s", NO_HEALTH)
         # The running server handles both signals; one may come just before.
         with suppress(SystemExit, KeyboardInterrupt):
-            announce(server.listening, ini.get("banner", ""), server.prefixes.values())
+            announce(server.listening, ini.get("banner", ""), server.mounts)
             server.run()
 
     return serve
@@ -120,9 +121,3 @@ def _adjust(**passed: Any) -> Any:
         if reason == "Invalid host/port specified.":
             reason = f"cannot listen on {passed.get('listen')!r}: no such host"
         raise StartError(f"{reason} (section [server:main] of the ini file)") from None
-
-
-def _command(global_conf: Mapping[str, str]) -> str:
-    """Return the command that starts the server on the port ``{port}``."""
-    ini = Path(global_conf.get("__file__", "production.ini")).name
-    return f"PORT={{port}} pserve {ini}"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pyramid.config import Configurator
 
 from combine_health.server.listening import (
     StartError,
@@ -16,6 +17,7 @@ from combine_health.server.listening import (
     holder,
     listen_on,
 )
+from combine_health.server.mounts import Mount
 
 
 @pytest.mark.parametrize(
@@ -114,11 +116,16 @@ def test_without_waitress_one_clear_line():
 
 
 def test_the_endpoints_are_printed(capsys):
-    announce([("0.0.0.0", "8000")], "See {url}/docs", ["/ops"])
+    with Configurator(settings={"combine_health.load_entry_points": "false"}) as config:
+        config.include("combine_health", route_prefix="/ops")
+        registry = config.registry
+    mounts = [Mount("/below", registry), Mount("", registry)]
+    announce([("0.0.0.0", "8000")], "See {url}/docs", mounts)
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "Serving on http://localhost:8000"
+    assert "  http://localhost:8000/below/ops/health/ready" in printed
     assert "  http://localhost:8000/ops/health/ready" in printed
-    assert printed[-1] == "See http://localhost:8000/docs"
+    assert printed[-1] == "See http://localhost:8000/below/docs"
 
 
 PROGRAM = """
