@@ -17,6 +17,7 @@ from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
 
 from combine_health.engine.log_throttle import ThrottledLog
+from combine_health.engine.registry import HealthRegistry
 from combine_health.server.channel import IDLE, Channel
 from combine_health.server.drain import Drain, Phase, on_signals
 from combine_health.server.lane import Lane, RawAnswer, queue_is_full
