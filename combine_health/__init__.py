@@ -79,9 +79,9 @@ public words of the checks that declare them. A degraded service is ready.
 /health answers 503 ``{"status": "unhealthy"}`` while a critical ``live`` check fails, or after
 requests have waited for ten minutes without any being finished.
 
-``?check=NAME`` (repeated, or with commas) limits the answer to these checks; then each counts,
-critical or not. /health/ready/GROUP limits it to a group. An unknown name gets a 404, which lists
-the known names for clients that may see details.
+``?check=NAME`` (repeated, or with commas) limits the answer to these checks, /health/ready/GROUP to
+those of a group; then each counts, critical or not, whatever its kind. An unknown name gets a 404,
+which lists the known names for clients that may see details.
 
 /health/detailed follows the JSON Schema at /health/detailed/schema. With ``Accept:
 application/health+json`` the probes and the full status use the format of

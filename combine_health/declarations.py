@@ -58,6 +58,13 @@ class HealthSettings:
         " a private address; those with the permission health:details; everybody.",
         "local",
     )
+    details_principals: tuple[str, ...] = option(
+        "names",
+        names,
+        "Principals or user ids, one of which a client needs where details is authorized. Without it"
+        " the permission is asked for, in the root context of the application.",
+        (),
+    )
     token: Secret | None = option(  # noqa: RUF009 - makes a field
         "secret",
         token,

@@ -5,8 +5,9 @@ import re
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from pyramid.interfaces import ISecurityPolicy
+from pyramid.interfaces import IAuthenticationPolicy, IRootFactory, ISecurityPolicy
 from pyramid.request import Request
+from pyramid.traversal import DefaultRootFactory
 
 from combine_health.engine.execute import describe
 from combine_health.engine.registry import HealthRegistry
@@ -136,8 +137,11 @@ def _is_authorized(request: Any, health: HealthRegistry) -> bool:
         if request.may_see_details is None:
             raise MustAskApplication
         return request.may_see_details
+    principals = health.settings.details_principals
     try:
-        return bool(request.has_permission(PERMISSION))
+        if principals:
+            return not _principals_of(request).isdisjoint(principals)
+        return bool(request.has_permission(PERMISSION, _root_of(request)))
     except Exception as error:  # noqa: BLE001 - logged
         log_undecided(health, error)
         return False
@@ -147,4 +151,28 @@ def log_undecided(health: HealthRegistry, error: Exception) -> None:
     """Log why the application could not decide about details, which need its database, for example."""
     # Without the traceback, which may hold secrets.
     said = health.redactor.text(describe(error))
-    log.error("health details are withheld, %s could not be decided: %s", PERMISSION, said)
+    log.error(
+        "health details are withheld: the application cannot decide about %s: %s. To decide by a"
+        " principal, set combine_health.details_principals",
+        PERMISSION,
+        said,
+    )
+
+
+def _root_of(request: Any) -> Any:
+    """Return the application's root, whose ACL applies; the context here is that of the endpoint."""
+    factory = request.registry.queryUtility(IRootFactory, default=DefaultRootFactory)
+    return factory(request)
+
+
+def _principals_of(request: Any) -> set[str]:
+    # Kinto has several policies: "account:admin", where "admin" could be anybody's name at another.
+    prefixed = getattr(request, "prefixed_principals", None)
+    if prefixed is not None:
+        return set(prefixed)
+    registry = request.registry
+    policy: Any = registry.getUtility(ISecurityPolicy)
+    userid = policy.authenticated_userid(request)
+    authentication: Any = registry.queryUtility(IAuthenticationPolicy)  # before Pyramid 2
+    principals = getattr(authentication or policy, "effective_principals", None)
+    return {userid, *(principals(request) if principals else ())} - {None}

@@ -59,7 +59,12 @@ class Question(NamedTuple):
     def kinds(self) -> Collection[CheckKind]:
         """The kinds of checks that decide the answer."""
         endpoint = PROBES[self.probe]
-        return endpoint.deciding if self.names is None else endpoint.nameable
+        return endpoint.nameable if self.chooses else endpoint.deciding
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it chooses checks by name or by group. Each of them counts, critical or not."""
+        return self.names is not None or self.group is not None
 
 
 def read_question(probe: str, group: str | None, query: str, accept: str) -> Question:
@@ -124,7 +129,7 @@ def answer(
 ) -> ProbeAnswer:
     """Answer ``question``. ``chosen`` are its checks, as `checks_of` returns them."""
     shown = [one for one in readings if chosen is None or one.check.name in chosen]
-    judged = shown if question.names is None else map(probes.asked, shown)
+    judged = map(probes.asked, shown) if question.chooses else shown
     probe = PROBES[question.probe].judge(judged, circumstances)
     if chosen is not None:
         probe = probe.naming(shown)

@@ -105,7 +105,7 @@ def startup(readings: Iterable[Reading]) -> Probe:
 
 
 def asked(reading: Reading) -> Reading:
-    """Make the check of ``reading`` critical, because the client asked for it by name."""
+    """Make the check of ``reading`` critical, because the client chose it by name or by group."""
     kind = CheckKind.READY if reading.check.kind is CheckKind.INFO else reading.check.kind
     return replace(reading, check=replace(reading.check, critical=True, kind=kind))
 

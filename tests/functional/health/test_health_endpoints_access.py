@@ -1,7 +1,14 @@
 """Which clients see details: by address, proxy, token and permission."""
 
 import pytest
-from pyramid.authorization import ALL_PERMISSIONS, ACLHelper, Allow, Everyone
+from pyramid.authentication import RemoteUserAuthenticationPolicy
+from pyramid.authorization import (
+    ACLAuthorizationPolicy,
+    ACLHelper,
+    Allow,
+    Authenticated,
+    Everyone,
+)
 from pyramid.security import Allowed, Denied
 
 from combine_health import HealthEnvironmentError
@@ -133,20 +140,129 @@ def test_without_a_security_policy_no_client_is_authorized(make_app, caplog):
     assert is_full(app, {**PUBLIC, "HTTP_X_HEALTH_TOKEN": TOKEN})
 
 
-def test_an_acl_policy_meets_a_context_without_an_acl(make_app):
-    class AclPolicy(Policy):
-        def permits(self, _request, context, permission):
-            return ACLHelper().permits(context, [Everyone], permission)
+USERS = {"anna": ["group:operators"], "ben": ["group:editors"]}
 
-    class Root:
-        __acl__ = ((Allow, Everyone, ALL_PERMISSIONS),)
 
+class TutorialPolicy:
+    """The security policy of Pyramid's tutorial, but for the user's name, which a header tells."""
+
+    def authenticated_userid(self, request):
+        name = request.headers.get("X-User")
+        return name if name in USERS else None
+
+    def permits(self, request, context, permission):
+        return ACLHelper().permits(context, self.effective_principals(request), permission)
+
+    def effective_principals(self, request):
+        userid = self.authenticated_userid(request)
+        if userid is None:
+            return [Everyone]
+        return [Everyone, Authenticated, f"u:{userid}", *USERS[userid]]
+
+
+class TutorialRoot:
+    def __init__(self, request):
+        self.__acl__ = [
+            (Allow, Everyone, "view"),
+            (Allow, "group:editors", "edit"),
+            (Allow, "group:operators", "health:details"),
+        ]
+
+
+def who_sees_details(app):
+    users = ("anna", "ben", "nobody")
+    return {user for user in users if is_full(app, {**LOCAL, "HTTP_X_USER": user})}
+
+
+def test_the_acl_of_the_root_decides(make_app):
     def setup(config):
-        config.set_root_factory(lambda _request: Root())
-        config.set_security_policy(AclPolicy(None))
+        config.set_root_factory(TutorialRoot)
+        config.set_security_policy(TutorialPolicy())
         with_database(config)
 
-    assert not is_full(make_app(setup, details="authorized"), LOCAL)
+    assert who_sees_details(make_app(setup, details="authorized")) == {"anna"}
+
+
+def test_an_acl_without_the_permission_lets_nobody_see(make_app):
+    def setup(config):
+        config.set_security_policy(TutorialPolicy())
+        with_database(config)
+
+    assert who_sees_details(make_app(setup, details="authorized")) == set()
+
+
+@pytest.mark.parametrize(
+    ("principals", "users"),
+    [
+        ("group:operators", {"anna"}),
+        ("group:editors, anna", {"anna", "ben"}),
+        ("system.Authenticated", {"anna", "ben"}),
+        ("group:others", set()),
+    ],
+)
+def test_a_principal_decides(make_app, principals, users):
+    def setup(config):
+        config.set_security_policy(TutorialPolicy())
+        with_database(config)
+
+    app = make_app(setup, details="authorized", details_principals=principals)
+    assert who_sees_details(app) == users
+
+
+def test_a_principal_decides_where_the_policy_has_user_ids_only(make_app):
+    class Names(TutorialPolicy):
+        effective_principals = None
+
+    def setup(config):
+        config.set_security_policy(Names())
+        with_database(config)
+
+    app = make_app(setup, details="authorized", details_principals="anna")
+    assert who_sees_details(app) == {"anna"}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_principal_decides_with_the_policies_of_pyramid_1(make_app):
+    def setup(config):
+        config.set_authentication_policy(
+            RemoteUserAuthenticationPolicy("HTTP_X_USER", lambda name, _: USERS.get(name))
+        )
+        config.set_authorization_policy(ACLAuthorizationPolicy())
+        config.set_root_factory(TutorialRoot)
+        with_database(config)
+
+    assert who_sees_details(make_app(setup, details="authorized")) == {"anna"}
+    app = make_app(setup, details="authorized", details_principals="group:editors")
+    assert who_sees_details(app) == {"ben"}
+
+
+def test_a_principal_of_kinto_has_the_prefix_of_its_policy(make_app):
+    # Another policy of the same application may know somebody else as "anna".
+    def setup(config):
+        config.set_security_policy(TutorialPolicy())
+        config.add_request_method(
+            lambda request: [f"account:{request.authenticated_userid}"], "prefixed_principals", True
+        )
+        with_database(config)
+
+    app = make_app(setup, details="authorized", details_principals="account:anna")
+    assert who_sees_details(app) == {"anna"}
+    app = make_app(setup, details="authorized", details_principals="anna")
+    assert who_sees_details(app) == set()
+
+
+def test_a_root_or_policy_that_fails_withholds_and_says_what_to_do(make_app, caplog):
+    def broken(_request):
+        raise RuntimeError("no database")
+
+    def setup(config):
+        config.set_root_factory(broken)
+        config.set_security_policy(TutorialPolicy())
+        with_database(config)
+
+    assert who_sees_details(make_app(setup, details="authorized")) == set()
+    assert "RuntimeError: no database" in caplog.text
+    assert "combine_health.details_principals" in caplog.text
 
 
 @pytest.mark.parametrize(

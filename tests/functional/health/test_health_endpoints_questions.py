@@ -5,6 +5,7 @@ from pyramid.exceptions import ConfigurationError
 from pyramid.httpexceptions import HTTPNotFound
 
 from combine_health import HealthEnvironmentError
+from combine_health.engine.check import CheckKind
 
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 PUBLIC = {"REMOTE_ADDR": "203.0.113.9"}
@@ -125,11 +126,22 @@ def test_a_group(app, database, worker):
         "database": "connected",
         "checks": {"database": "healthy", "worker": "healthy"},
     }
-    worker.answer = False  # not critical: degraded is ready
-    assert app.get("/health/ready/web", status=200).json["checks"]["worker"] == "failing"
     database.answer = False
     assert app.get("/health/ready/web", status=503).json["database"] == "disconnected"
     assert app.get("/health/ready/jobs", status=200).json["status"] == "ready"
+    worker.answer = False  # not critical, but the client chose it
+    assert app.get("/health/ready/jobs", status=503).json["checks"] == {"worker": "failing"}
+
+
+@pytest.mark.parametrize("kind", CheckKind)
+def test_every_kind_of_check_decides_its_group(make_app, make_switch, kind):
+    def setup(config):
+        config.add_health_check("a", make_switch(False), kind=kind, critical=False, groups="g")
+
+    app = make_app(setup)
+    by_group = app.get("/health/ready/g", status=503)
+    assert by_group.json == app.get("/health/ready?check=a", status=503).json
+    assert by_group.json["checks"] == {"a": "failing"}
 
 
 def test_one_check_of_a_group(app, worker):
