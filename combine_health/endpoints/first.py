@@ -9,7 +9,7 @@ from typing import Any
 from pyramid.threadlocal import RequestContext
 
 from combine_health.endpoints.access import EarlyRequest, MustAskApplication, log_undecided
-from combine_health.endpoints.views import ANSWERED, find_route, not_found, respond, under_ours
+from combine_health.endpoints.views import ANSWERED, find_route, not_found, respond
 from combine_health.engine.registry import health_of
 
 
@@ -20,16 +20,18 @@ def answer_first(router: Any) -> None:
     """
     application = router.execution_policy
     registry = router.registry
+    health = health_of(registry)
+    ours = tuple(health.prefix + path for path in ("/health", "/metrics", "/status"))
 
     def policy(environ: dict[str, Any], router: Any) -> Any:
-        raw = environ.get("PATH_INFO", "").encode("latin-1")
+        raw = environ.get("PATH_INFO", "").encode("latin-1", "replace")
         path = raw.decode(errors="replace")
+        if not path.startswith(ours):
+            return application(environ, router)
         found = find_route(registry, path)
         if found is None:
-            # Pyramid cannot route a path that is not UTF-8; it would raise.
-            if path.encode() != raw and under_ours(registry, path):
-                return not_found()
-            return application(environ, router)
+            # Pyramid would raise for a path that is not UTF-8.
+            return application(environ, router) if path.encode() == raw else not_found()
         request = EarlyRequest(environ.copy())
         request.registry = registry
         request.matched_route, request.matchdict = found
@@ -44,7 +46,7 @@ def answer_first(router: Any) -> None:
             if answered:
                 return response
         except Exception as error:  # noqa: BLE001 - logged; the client gets an answer
-            log_undecided(health_of(registry), error)
+            log_undecided(health, error)
         request.may_see_details = False
         with RequestContext(request):
             return respond(request)

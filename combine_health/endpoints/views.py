@@ -78,12 +78,6 @@ def find_route(registry: Any, path: str) -> RouteMatch | None:
     return None
 
 
-def under_ours(registry: Any, path: str) -> bool:
-    """Whether ``path`` begins with the path of an endpoint."""
-    prefix = health_of(registry).prefix
-    return path.startswith((f"{prefix}/health", f"{prefix}/metrics", f"{prefix}/status"))
-
-
 def not_found() -> Response:
     return _respond(_error(404, "there is no such path"))
 
