@@ -51,6 +51,13 @@ def rsa_key(number: int = 0) -> RSAKey:
     return RSAKey.generate_key(2048, {"kid": f"key-{number}", "use": "sig", "alg": "RS256"})
 
 
+@cache
+def _for_any_algorithm(key: Any) -> Any:
+    """The same key, which signs with whatever algorithm is asked. To import it takes longer than to sign."""
+    members = key.as_dict(private=True)
+    return type(key).import_key({k: v for k, v in members.items() if k != "alg"})
+
+
 @dataclass
 class Fault:
     """What an endpoint does instead of its work.
@@ -247,9 +254,7 @@ class LyingIssuer:
         key = key or self.keys[0]
         sent = {"alg": "RS256", "kid": key.kid, "typ": "JWT", **self.header, **header}
         sent = {name: value for name, value in sent.items() if value is not None}
-        # As it signs for whatever algorithm is asked.
-        members = key.as_dict(private=True)
-        signing = type(key).import_key({k: v for k, v in members.items() if k != "alg"})
+        signing = _for_any_algorithm(key)
         registry = jws.JWSRegistry(algorithms=[sent["alg"]], strict_check_header=False)
         return jws.serialize_compact(sent, json.dumps(claims), signing, registry=registry)
 

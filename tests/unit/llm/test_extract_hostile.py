@@ -10,7 +10,7 @@ from combine_core.lines import find_line
 from combine_core.llm import CompletionRequest, Material
 from combine_core.llm.extract import ExtractProvider, candidates
 
-SIZE = 300_000
+SIZE = 100_000
 
 
 def facts_of(text):
@@ -74,7 +74,7 @@ def test_strange_sources_do_no_harm(text):
     facts = facts_of(text)
 
     # Milliseconds where the time grows with the size; minutes where it grows with its square.
-    assert time.process_time() - began < 15
+    assert time.process_time() - began < 5
     lines = text.split("\n")
     for fact in facts:
         for evidence in fact["evidence"]:
