@@ -52,10 +52,9 @@ def rsa_key(number: int = 0) -> RSAKey:
 
 
 @cache
-def _for_any_algorithm(key: Any) -> Any:
-    """The same key, which signs with whatever algorithm is asked. To import it takes longer than to sign."""
-    members = key.as_dict(private=True)
-    return type(key).import_key({k: v for k, v in members.items() if k != "alg"})
+def _for_any_algorithm(jwk: str, kind: Any) -> Any:
+    """The key that signs with whatever algorithm is asked. To import it takes longer than to sign."""
+    return kind.import_key({k: v for k, v in json.loads(jwk).items() if k != "alg"})
 
 
 @dataclass
@@ -254,7 +253,7 @@ class LyingIssuer:
         key = key or self.keys[0]
         sent = {"alg": "RS256", "kid": key.kid, "typ": "JWT", **self.header, **header}
         sent = {name: value for name, value in sent.items() if value is not None}
-        signing = _for_any_algorithm(key)
+        signing = _for_any_algorithm(json.dumps(key.as_dict(private=True)), type(key))
         registry = jws.JWSRegistry(algorithms=[sent["alg"]], strict_check_header=False)
         return jws.serialize_compact(sent, json.dumps(claims), signing, registry=registry)
 
