@@ -23,6 +23,7 @@ from combine_health.settings import read_server
 log = logging.getLogger("combine_health")
 
 LONGEST_WAIT = 10.0  # seconds until a worker starts without the first results
+LONGEST_DELIVERY = 1.0  # seconds for the last events
 
 _draining = mmap(-1, 1)  # memory that the master shares with its workers
 
@@ -64,6 +65,8 @@ def worker_exit(_master: Any, worker: Any) -> None:
     """Report draining to listeners and the log; on a worker that ends."""
     for health in _health_of(worker):
         health.draining = True
+    for health in _health_of(worker):
+        health.outboxes.wait_until_delivered(LONGEST_DELIVERY)  # their threads end with the process
 
 
 def _health_of(worker: Any) -> list[HealthRegistry]:

@@ -7,8 +7,9 @@ events, and an exception affects only the call that raised it.
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from threading import Lock, Thread
+from time import monotonic
 from typing import TypeAlias
 
 from combine_health.engine.execute import IDLE_SECONDS, describe, report, reset_after_fork
@@ -44,7 +45,7 @@ class Outbox:
 
     def reset(self) -> None:
         self._lock = Lock()
-        self._waiting: SimpleQueue[Event] = SimpleQueue()
+        self._waiting: Queue[Event] = Queue()
         self._alive = False
 
     def put(self, event: Event) -> None:
@@ -81,6 +82,15 @@ class Outbox:
             except BaseException as error:  # noqa: BLE001 - logged; the next event is delivered
                 self.errors += 1
                 self._say(error)
+            finally:
+                self._waiting.task_done()
+
+    def wait_until_delivered(self, timeout: float) -> None:
+        """Wait until all events are delivered, at most ``timeout`` seconds."""
+        with self._waiting.all_tasks_done:
+            self._waiting.all_tasks_done.wait_for(
+                lambda: not self._waiting.unfinished_tasks, timeout
+            )
 
     def _say(self, error: BaseException) -> None:
         text = self._redactor.text(describe(error))
@@ -105,6 +115,12 @@ class Outboxes:
         for outbox in self._all:
             for event in events:
                 outbox.put(event)
+
+    def wait_until_delivered(self, timeout: float) -> None:
+        """Wait until all events are delivered, at most ``timeout`` seconds."""
+        ends = monotonic() + timeout
+        for outbox in self._all:
+            outbox.wait_until_delivered(max(0.0, ends - monotonic()))
 
     @property
     def dropped(self) -> int:

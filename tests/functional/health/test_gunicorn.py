@@ -35,7 +35,9 @@ class Gunicorn(Served):
             f"gates={str(folder)!r}, slow='{slow}', **{{'combine_health.load_entry_points': 'no'}}"
         )
         (folder / "wsgi.py").write_text(
-            f"import served_app\napp = served_app.main({{}}, {settings})\n"
+            "import logging, served_app\n"
+            "logging.basicConfig(level='INFO')\n"
+            f"app = served_app.main({{}}, {settings})\n"
         )
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -77,7 +79,8 @@ def test_a_worker_is_ready_from_its_first_probe(serve, conf):
         assert server.ask("/health/ready").json == {"status": "ready", "database": "connected"}
     # So are those that a reload starts.
     server.process.send_signal(signal.SIGHUP)
-    until(lambda: server.log.count("Worker exiting") >= 2)  # the former ones
+    # The former workers tell that they end.
+    until(lambda: server.log.count("health service: healthy -> draining") >= 2)
     for _ in range(10):
         assert server.ask("/health/ready").status == 200
     server.process.send_signal(signal.SIGTERM)

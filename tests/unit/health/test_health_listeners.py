@@ -259,6 +259,19 @@ def test_a_listener_that_hangs_delays_only_itself():
     gate.set()
 
 
+def test_one_can_wait_until_all_is_delivered():
+    gate, heard = threading.Event(), []
+    boxes = Outboxes(Redactor())
+    boxes.wait_until_delivered(PATIENCE)
+    boxes.add(Listener("slow", Change, lambda event: gate.wait(PATIENCE) and heard.append(event)))
+    boxes.tell([change(), change()])
+    boxes.wait_until_delivered(0)
+    assert heard == []
+    gate.set()
+    boxes.wait_until_delivered(PATIENCE)
+    assert len(heard) == 2
+
+
 def test_each_listener_has_a_thread_of_its_own_for_all_its_events():
     one, other = Ear("one"), Ear("other")
     boxes = [Outbox(ear.listener, Redactor()) for ear in (one, other)]
