@@ -6,7 +6,7 @@ import time
 import urllib.request
 
 
-def _call(service, token, path, body=None):
+def call(service, token, path, body=None):
     request = urllib.request.Request(
         service.url + path,
         data=None if body is None else json.dumps(body).encode(),
@@ -16,7 +16,22 @@ def _call(service, token, path, body=None):
         return json.load(answer)
 
 
-def test_a_run_succeeds_in_the_worker_of_the_service(service):
+def finished_run(service, token):
+    """A run of the line ``brief`` in a project of its own, when it has ended or after a minute."""
+    call(service, token, "/api/v1/projects", {"name": "Harbour"})
+    notes = {"name": "notes.md", "text": "The harbour opens on 1 May. We decided to hire pilots."}
+    source = call(service, token, "/api/v1/projects/harbour/sources", notes)
+    order = {"line": "brief", "sources": [source["id"]]}
+    run = call(service, token, "/api/v1/projects/harbour/runs", order)
+    deadline = time.monotonic() + 60
+    while run["state"] == "running" and time.monotonic() < deadline:
+        time.sleep(0.1)
+        run = call(service, token, f"/api/v1/runs/{run['id']}")
+    return run
+
+
+def token_of(service):
+    """A token of ada@example.com."""
     created = subprocess.run(
         ["combine", "token", "create", "-c", service.ini, "--user", "ada@example.com"],
         env=service.environment,
@@ -24,14 +39,9 @@ def test_a_run_succeeds_in_the_worker_of_the_service(service):
         text=True,
         check=True,
     )
-    token = created.stdout.strip().splitlines()[-1]
-    _call(service, token, "/api/v1/projects", {"name": "Harbour"})
-    notes = {"name": "notes.md", "text": "The harbour opens on 1 May. We decided to hire pilots."}
-    source = _call(service, token, "/api/v1/projects/harbour/sources", notes)
-    order = {"line": "brief", "sources": [source["id"]]}
-    run = _call(service, token, "/api/v1/projects/harbour/runs", order)
-    deadline = time.monotonic() + 60
-    while run["state"] == "running" and time.monotonic() < deadline:
-        time.sleep(0.1)
-        run = _call(service, token, f"/api/v1/runs/{run['id']}")
-    assert run["state"] == "succeeded", service.log()
+    return created.stdout.strip().splitlines()[-1]
+
+
+def test_a_run_succeeds_in_the_worker_of_the_service(service):
+    token = token_of(service)
+    assert finished_run(service, token)["state"] == "succeeded", service.log()
