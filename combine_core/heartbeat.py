@@ -1,6 +1,6 @@
 """The heartbeat of a worker: a file that ``combine worker`` writes and ``combine probe worker`` reads.
 
-The file is in a private folder of the user in the temporary folder. The worker holds a lock on it while it
+The file is in a folder of the user in the temporary folder. The worker holds a lock on it while it
 lives, so a file that is not locked is from a dead worker. Times are monotonic: a change of the clock does
 not matter, and the processes of a machine share them.
 
@@ -37,7 +37,19 @@ class UnsafeFolder(Exception):
 
 
 def default_folder() -> Path:
-    return Path(tempfile.gettempdir()) / f"combine-worker-{os.geteuid()}"
+    """The folder for small files of this user's processes, which nobody else can write to."""
+    return Path(tempfile.gettempdir()) / f"combine-{os.geteuid()}"
+
+
+def make_private(folder: Path) -> Path:
+    """Make the folder if it does not exist.
+
+    :raises UnsafeFolder: the folder belongs to another user, or others can write to it
+    :raises OSError: the folder cannot be made
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _check_private(folder)
+    return folder
 
 
 class Heartbeat:
@@ -48,9 +60,7 @@ class Heartbeat:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        folder = folder or default_folder()
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _check_private(folder)
+        folder = make_private(folder or default_folder())
         # A probe removes files without a lock, so the file gets its name when it is locked.
         self._file, unnamed = tempfile.mkstemp(prefix="new-", dir=folder)
         self._path = Path(unnamed)
@@ -59,7 +69,7 @@ class Heartbeat:
             now = time.monotonic()
             self.beat(now, now)
             # The name is never used again, unlike the process id.
-            self._path = self._path.rename(folder / f"{os.getpid()}-{time.monotonic_ns()}")
+            self._path = self._path.rename(folder / f"worker-{os.getpid()}-{time.monotonic_ns()}")
         except OSError:
             self.close()
             raise
@@ -111,7 +121,7 @@ def read_pulses(folder: Path) -> list[Pulse]:
 
 
 def _pulses(folder: Path) -> Iterator[Pulse]:
-    for path in folder.glob("[0-9]*-[0-9]*"):
+    for path in folder.glob("worker-*-*"):
         try:
             file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
@@ -121,7 +131,7 @@ def _pulses(folder: Path) -> Iterator[Pulse]:
                 path.unlink(missing_ok=True)
                 continue
             beat, active = os.pread(file, _LENGTH, 0).split()
-            yield Pulse(int(path.name.partition("-")[0]), float(beat), float(active))
+            yield Pulse(int(path.name.split("-")[1]), float(beat), float(active))
         except ValueError:
             continue  # this is no heartbeat
         finally:

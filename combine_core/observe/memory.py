@@ -10,20 +10,25 @@ Sources: the kernel's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memo
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import os
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import psutil
 
+from combine_core.heartbeat import UnsafeFolder, default_folder, make_private
 from combine_core.observe.background import repeat
 
 log = logging.getLogger(__name__)
 
-INTERVAL_S = 5.0
+INTERVAL_S = 1.0
 # Percent of the limit. A stage is logged again after use has fallen this much below it.
 STAGES = (70, 85, 95)
 REARM_BELOW = 5
@@ -33,6 +38,9 @@ _SAMPLE_S = 60.0
 # Over a shorter time, the start of a process looks like a leak.
 _FIRST_GROWTH_S = 300.0
 _MIB = 2**20
+# Of malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGE_BLOCK = 128 * 1024
 # Version 1 writes "no limit" as the largest number of whole pages in 63 bits.
 _NO_LIMIT = 2**62
 
@@ -45,6 +53,8 @@ class Reading:
     :ivar of: whose limit it is: container or machine
     :ivar rss: the memory of this process
     :ivar threads: the number of threads of this process
+    :ivar group: the control group with the limit
+    :ivar kills: how many of its processes the kernel has killed for lack of memory
     """
 
     used: int
@@ -52,6 +62,8 @@ class Reading:
     of: str
     rss: int
     threads: int
+    group: str = ""
+    kills: int = 0
 
     @property
     def percent(self) -> float:
@@ -67,8 +79,35 @@ def read_memory(root: Path = Path("/")) -> Reading:
     rss, threads = process.memory_info().rss, process.num_threads()
     group = tightest_group(root)
     if group is not None:
-        return Reading(group.used, group.limit, "container", rss, threads)
+        return Reading(group.used, group.limit, "container", rss, threads, group.name, group.kills)
     return Reading(rss, psutil.virtual_memory().total, "machine", rss, threads)
+
+
+class SeenKills:
+    """The number of killed processes of each control group that has been logged.
+
+    :param folder: where files keep the numbers for the next start
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._counts: dict[str, int] = {}
+
+    def add(self, group: str, kills: int) -> int:
+        """Take the present number; return how many are new. A new container counts from zero."""
+        path = self._folder and self._folder / f"oom-kills-{zlib.crc32(group.encode()):08x}"
+        if group not in self._counts:
+            self._counts[group] = 0
+            with suppress(OSError, ValueError):
+                if path is not None:
+                    self._counts[group] = int(path.read_text())
+        before = self._counts[group]
+        if kills != before:
+            self._counts[group] = kills
+            with suppress(OSError):
+                if path is not None:
+                    path.write_text(str(kills))
+        return kills - before if kills >= before else kills
 
 
 class MemoryWatch:
@@ -77,6 +116,7 @@ class MemoryWatch:
     :param connections: returns the number of open database connections of this process
     :param read: reads the memory
     :param clock: monotonic seconds
+    :param seen: the kills that an earlier process has logged
     """
 
     def __init__(
@@ -84,10 +124,12 @@ class MemoryWatch:
         connections: Callable[[], int],
         read: Callable[[], Reading] = read_memory,
         clock: Callable[[], float] = time.monotonic,
+        seen: SeenKills | None = None,
     ) -> None:
         self._connections = connections
         self._read = read
         self._clock = clock
+        self._seen = seen or SeenKills()
         self._crossed: set[int] = set()
         self._samples: deque[tuple[float, int]] = deque()
 
@@ -100,6 +142,14 @@ class MemoryWatch:
                 reading.limit // _MIB,
                 reading.of,
                 reading.used // _MIB,
+            )
+        if new := self._seen.add(reading.group, reading.kills):
+            log.error(
+                "memory ran out: the kernel has killed processes of this container (%d), most likely this"
+                " one before its last start. Increase the limit in docker-compose, check for connection"
+                " leaks, review recent code changes",
+                new,
+                extra={"oom_kills": new},
             )
         growth = self._growth(reading.rss)
         percent = reading.percent
@@ -147,14 +197,33 @@ class MemoryWatch:
 
 
 def start_memory_watch(connections: Callable[[], int]) -> None:
-    """Read the memory every few seconds on a daemon thread. Further calls in this process do nothing.
+    """Read the memory every second on a daemon thread. Further calls in this process do nothing.
 
     For services and workers; a command that ends soon does not need it.
 
     :param connections: returns the number of open database connections of this process
         (``combine_core.database.pool.open_connections``)
     """
-    repeat("combine-memory-watch", MemoryWatch(connections).look, INTERVAL_S)
+    _give_memory_back()
+    try:
+        seen = SeenKills(make_private(default_folder()))
+    except (UnsafeFolder, OSError) as error:
+        log.warning("kills for lack of memory cannot be remembered: %s", error)
+        seen = SeenKills()
+    repeat("combine-memory-watch", MemoryWatch(connections, seen=seen).look, INTERVAL_S)
+
+
+def _give_memory_back() -> None:
+    """Let the C library return the memory of large texts as soon as they are freed.
+
+    Otherwise glibc treats large blocks like small ones after the first is freed, and each thread keeps
+    theirs. Settings of the operator (``MALLOC_...``) take precedence.
+    """
+    if any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    with suppress(OSError, AttributeError):  # another C library
+        for parameter in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
+            ctypes.CDLL(None).mallopt(parameter, _LARGE_BLOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +232,8 @@ class Group:
 
     used: int
     limit: int
+    kills: int = 0
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +241,13 @@ class _Names:
     limit: str
     used: str
     droppable: str
+    events: str
 
 
-_V1 = _Names("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-_V2 = _Names("memory.max", "memory.current", "inactive_file")
+_V1 = _Names(
+    "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file", "memory.oom_control"
+)
+_V2 = _Names("memory.max", "memory.current", "inactive_file", "memory.events")
 
 
 def tightest_group(root: Path = Path("/")) -> Group | None:
@@ -240,11 +314,16 @@ def _read(folder: Path, names: _Names) -> Group | None:
     used = _number(folder / names.used)
     if limit is None or used is None or limit >= _NO_LIMIT:
         return None
-    for line in _lines(folder / "memory.stat"):
-        name, _, value = line.partition(" ")
-        if name == names.droppable and value.isdigit():
-            used -= int(value)
-    return Group(max(0, used), limit)
+    used -= _value(folder / "memory.stat", names.droppable)
+    kills = _value(folder / names.events, "oom_kill")
+    return Group(max(0, used), limit, kills, str(folder))
+
+
+def _value(path: Path, name: str) -> int:
+    """The number in the line of this name; 0 if there is none."""
+    values = dict(line.partition(" ")[::2] for line in _lines(path))
+    value = values.get(name, "")
+    return int(value) if value.isdigit() else 0
 
 
 def _number(path: Path) -> int | None:

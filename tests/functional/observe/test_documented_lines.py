@@ -111,6 +111,8 @@ def all_lines(serve, make, lines):
     watch.look()
     memory[0], now[0] = Reading(881 * MIB, 1024 * MIB, "container", 185 * MIB, 24), 4600.0
     watch.look()
+    memory[0] = Reading(187 * MIB, 1024 * MIB, "container", 150 * MIB, 24, kills=1)
+    watch.look()
     return lines
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from combine_core.observe.memory import MemoryWatch, Reading, read_memory
+from combine_core.observe.memory import MemoryWatch, Reading, SeenKills, read_memory
 
 MIB = 2**20
 
@@ -134,3 +134,59 @@ def test_with_a_limit_the_group_counts(tmp_path):
         (tmp_path / path).write_text(text)
     reading = read_memory(tmp_path)
     assert (reading.of, reading.percent) == ("container", 75.0)
+
+
+def killed(machine, kills, group="/docker/abc"):
+    machine.reading = replace(machine.reading, group=group, kills=kills)
+    machine.watch.look()
+
+
+def test_a_killed_process_is_said_after_the_restart_and_once(machine, said, tmp_path):
+    for kills, lines in ((2, 1), (2, 0), (3, 1)):
+        # Each process starts with a new watch, and the files of the one before.
+        machine.watch = MemoryWatch(
+            lambda: 7, lambda: machine.reading, lambda: machine.now, SeenKills(tmp_path)
+        )
+        before = len(said())
+        killed(machine, kills)
+        killed(machine, kills)
+        assert len(said()) == before + lines
+    assert said()[0].getMessage().startswith("memory ran out: the kernel has killed processes")
+    assert [line.oom_kills for line in said()] == [2, 1]
+
+
+def test_another_process_that_is_killed_meanwhile_is_said(machine, said):
+    killed(machine, 0)
+    killed(machine, 1)
+    assert [line.oom_kills for line in said()] == [1]
+
+
+def test_each_container_has_its_own_count(machine, said, tmp_path):
+    for group, kills in (("/docker/abc", 2), ("/docker/xyz", 0), ("/docker/abc", 2)):
+        machine.watch = MemoryWatch(
+            lambda: 7, lambda: machine.reading, lambda: machine.now, SeenKills(tmp_path)
+        )
+        killed(machine, kills, group)
+    assert len(said()) == 1
+
+
+def test_a_new_container_counts_from_zero(machine, said, tmp_path):
+    for kills in (5, 0, 1):
+        machine.watch = MemoryWatch(
+            lambda: 7, lambda: machine.reading, lambda: machine.now, SeenKills(tmp_path)
+        )
+        killed(machine, kills)
+    assert [line.oom_kills for line in said()] == [5, 1]
+
+
+def test_the_kills_of_a_group_are_read(tmp_path):
+    for path, text in {
+        "proc/self/cgroup": "0::/\n",
+        "proc/self/mountinfo": "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw",
+        "sys/fs/cgroup/memory.max": str(512 * MIB),
+        "sys/fs/cgroup/memory.current": str(384 * MIB),
+        "sys/fs/cgroup/memory.events": "low 0\nhigh 0\nmax 9\noom 3\noom_kill 2\n",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    assert read_memory(tmp_path).kills == 2
