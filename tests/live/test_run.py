@@ -150,6 +150,7 @@ def service(folder: Path, free_port: int) -> Iterator[Service]:
 
 
 def test_from_an_empty_folder_to_a_document_and_back_after_kill_9(service: Service) -> None:
+    """Then Ctrl-C, which stops all that the service started."""
     log = service.log.read_text()
     for line in (f"{service.url.replace('127.0.0.1', 'localhost')}", "/health/detailed", "Sign in"):
         assert line in log
@@ -169,8 +170,6 @@ def test_from_an_empty_folder_to_a_document_and_back_after_kill_9(service: Servi
     content = service.api(f"/documents/{document['id']}")["content"]
     assert "We decided to replace the seal by Friday." in json.dumps(content)
 
-
-def test_ctrl_c_stops_everything_it_started(service: Service) -> None:
     assert service.database() is not None
     service.interrupt()
     wait_for(lambda: service.database() is None, "the end of the database")
