@@ -151,6 +151,7 @@ from combine_health.directives import (
     use_configured,
     use_health_check,
 )
+from combine_health.endpoints.conflicts import verify_routes
 from combine_health.endpoints.first import answer_first
 from combine_health.endpoints.views import add_views
 from combine_health.engine.check import HealthResult, Status
@@ -185,7 +186,8 @@ def includeme(config: Any) -> None:
         return
     settings = read_settings(config.registry.settings or {})
     health = HealthRegistry(config.registry, settings)
-    health.prefix = "/" + config.route_prefix.strip("/") if config.route_prefix else ""
+    prefixes = [(config.route_prefix or "").strip("/"), settings.route_prefix]
+    health.prefix = "".join(f"/{one}" for one in prefixes if one)
     config.registry.registerUtility(health, IHealthRegistry)
     if settings.token is not None:
         health.redactor.add(settings.token.reveal())
@@ -194,7 +196,8 @@ def includeme(config: Any) -> None:
     config.add_directive("use_health_check", use_health_check)
     config.add_directive("add_health_section", add_health_section)
     config.add_directive("add_health_secret", add_health_secret)
-    add_views(config, settings)
+    with config.route_prefix_context(settings.route_prefix):
+        add_views(config, settings)
 
     # Plugins register now and not in an action, because an action cannot add further actions.
     plugins = Plugins(
@@ -211,6 +214,7 @@ def includeme(config: Any) -> None:
     def finish(event: ApplicationCreated) -> None:
         # Only now are all checks and plugins known.
         plugins.verify()
+        verify_routes(config.registry)
         verify_checks(settings, {*health.checks, *health.disabled})
         for listener in plugins.listeners():
             health.outboxes.add(listener)

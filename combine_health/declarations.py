@@ -17,6 +17,7 @@ from combine_health.options import (
     one_of,
     option,
     options_of,
+    path_prefix,
     positive,
     seconds,
     token,
@@ -51,6 +52,12 @@ class DeclaredSetting:
 class HealthSettings:
     """The settings of one application, typed."""
 
+    route_prefix: str = option(
+        "path",
+        path_prefix,
+        "The path below which the endpoints are, such as internal for /internal/health.",
+        "",
+    )
     details: str = option(
         "never|local|authorized|always",
         one_of("never", "local", "authorized", "always"),

@@ -5,6 +5,7 @@ the operator what to write.
 """
 
 import hmac
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from math import isfinite
@@ -113,6 +114,14 @@ def file(value: str) -> Path:
     if not path.is_absolute() or "\0" in value:
         raise ValueError("write an absolute path")
     return path
+
+
+def path_prefix(value: str) -> str:
+    """Read the beginning of a path, without slashes around it."""
+    word = value.strip().strip("/")
+    if not re.fullmatch(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*|", word):
+        raise ValueError("write a path of letters, digits and ._~- , such as internal")
+    return word
 
 
 def token(value: str) -> Secret:

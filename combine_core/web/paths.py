@@ -42,7 +42,7 @@ def _health_prefix(registry: Registry) -> str:
     # The route prefix that the application includes combine_health with. The route tells it, because
     # combine_core must not import that add-on here.
     mapper = registry.queryUtility(IRoutesMapper)
-    route = None if mapper is None else mapper.get_route("health")
+    route = None if mapper is None else mapper.get_route("combine_health")
     pattern: str = _HEALTH if route is None else "/" + route.pattern.lstrip("/")
     return pattern.removesuffix(_HEALTH) if pattern.endswith(_HEALTH) else ""
 

@@ -27,10 +27,10 @@ class _Endpoint(NamedTuple):
 
 _READY = _Endpoint(probes.ready, DECIDING, EVERY)
 PROBES = {
-    "health": _Endpoint(probes.live, (CheckKind.LIVE,), (CheckKind.LIVE,)),
-    "health_ready": _READY,
-    "health_ready_group": _READY,
-    "health_startup": _Endpoint(
+    "combine_health": _Endpoint(probes.live, (CheckKind.LIVE,), (CheckKind.LIVE,)),
+    "combine_health_ready": _READY,
+    "combine_health_ready_group": _READY,
+    "combine_health_startup": _Endpoint(
         lambda readings, _: probes.startup(readings), (CheckKind.STARTUP,), (CheckKind.STARTUP,)
     ),
 }

@@ -50,9 +50,9 @@ def add_views(config: Any, settings: HealthSettings) -> None:
     """Register the routes and their view."""
     off = set()  # the path of an endpoint that is switched off stays free for the application
     if settings.metrics == "never":
-        off.add("health_metrics")
+        off.add("combine_health_metrics")
     if not settings.status_page:
-        off.add("health_status")
+        off.add("combine_health_status")
     for name, endpoint in ENDPOINTS.items():
         if name not in off:
             config.add_route(name, endpoint.pattern, factory=HealthContext)
@@ -143,14 +143,14 @@ def _status(request: Any, health: HealthRegistry) -> Response:
 
 
 ENDPOINTS = {
-    "health": _Endpoint("/health", _probe),
-    "health_ready": _Endpoint("/health/ready", _probe),
-    "health_ready_group": _Endpoint("/health/ready/{group}", _probe),
-    "health_startup": _Endpoint("/health/startup", _probe),
-    "health_detailed": _Endpoint("/health/detailed", _detailed),
-    "health_schema": _Endpoint(SCHEMA_PATH, _schema),
-    "health_metrics": _Endpoint("/metrics", _metrics),
-    "health_status": _Endpoint("/status", _status),
+    "combine_health": _Endpoint("/health", _probe),
+    "combine_health_ready": _Endpoint("/health/ready", _probe),
+    "combine_health_ready_group": _Endpoint("/health/ready/{group}", _probe),
+    "combine_health_startup": _Endpoint("/health/startup", _probe),
+    "combine_health_detailed": _Endpoint("/health/detailed", _detailed),
+    "combine_health_schema": _Endpoint(SCHEMA_PATH, _schema),
+    "combine_health_metrics": _Endpoint("/metrics", _metrics),
+    "combine_health_status": _Endpoint("/status", _status),
 }
 """The endpoints by the names of their routes."""
 

@@ -67,13 +67,13 @@ def answer_of(health, probe):
 
 
 def ready(health):
-    return answer_of(health, "health_ready")
+    return answer_of(health, "combine_health_ready")
 
 
 def test_the_answers(make):
     health = make(Check("database", lambda _: True, words=WORDS))
-    assert answer_of(health, "health").body == b'{"status": "healthy"}'
-    assert answer_of(health, "health_startup").body == b'{"status": "started"}'
+    assert answer_of(health, "combine_health").body == b'{"status": "healthy"}'
+    assert answer_of(health, "combine_health_startup").body == b'{"status": "started"}'
     assert ready(health).status == 503
     assert ready(health).body == b'{"status": "starting", "database": "unknown"}'
     step(health)
@@ -154,7 +154,7 @@ def test_draining_shows_at_once(make):
     assert ready(health).status == 200
     health.draining = True
     assert ready(health).body == b'{"status": "draining"}'
-    assert answer_of(health, "health").status == 200
+    assert answer_of(health, "combine_health").status == 200
     health.draining = False
     assert ready(health).status == 200
 
@@ -233,12 +233,12 @@ def test_startup(make, time):
     answers = [False, True]
     health = make(Check("warm", lambda _: answers.pop(0), kind=CheckKind.STARTUP))
     step(health)
-    assert answer_of(health, "health_startup").status == 503
+    assert answer_of(health, "combine_health_startup").status == 503
     time.advance(2)
     step(health)
-    assert answer_of(health, "health_startup").status == 200
+    assert answer_of(health, "combine_health_startup").status == 200
     time.advance(10_000)
-    assert answer_of(health, "health_startup").status == 200
+    assert answer_of(health, "combine_health_startup").status == 200
 
 
 def test_where_checks_run_at_the_request_only_the_views_can_answer(make):

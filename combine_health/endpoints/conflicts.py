@@ -1,0 +1,60 @@
+"""Finds routes of the application that have the path of an endpoint."""
+
+import logging
+import re
+from typing import Any
+
+from pyramid.exceptions import ConfigurationError
+from pyramid.interfaces import IRoutesMapper
+
+from combine_health.endpoints.views import HealthContext
+
+log = logging.getLogger("combine_health")
+
+GIVES_WAY = {
+    "combine_health_metrics": "combine_health.metrics = never",
+    "combine_health_status": "combine_health.status_page = false",
+}
+MOVES = "combine_health.route_prefix = internal, which moves the endpoints below /internal"
+
+
+def verify_routes(registry: Any) -> None:
+    """Raise `ConfigurationError` if the application has a route with the path of an endpoint.
+
+    /metrics and /status give way to a route that was added before.
+    """
+    routes = registry.getUtility(IRoutesMapper).get_routes()
+    problems = []
+    for at, ours in enumerate(routes):
+        if ours.factory is not HealthContext:
+            continue
+        for position, theirs in enumerate(routes):
+            if theirs.factory is HealthContext or not _have_a_path_in_common(ours, theirs):
+                continue
+            if position < at and ours.name in GIVES_WAY:
+                log.info(
+                    "%s is the route %r of the application; the health endpoint %s gives way",
+                    theirs.pattern,
+                    theirs.name,
+                    ours.name,
+                )
+            else:
+                problems.append(
+                    f"the route {theirs.name!r} of the application ({theirs.pattern}) and the health"
+                    f" endpoint {ours.name!r} ({ours.pattern}) have the same path. Change your route,"
+                    f" or set {GIVES_WAY.get(ours.name, MOVES)}"
+                )
+    if problems:
+        raise ConfigurationError("combine_health cannot start:\n  " + "\n  ".join(problems))
+
+
+def _have_a_path_in_common(ours: Any, theirs: Any) -> bool:
+    pattern = "/" + theirs.pattern.lstrip("/")
+    if _shape(pattern) == _shape("/" + ours.pattern.lstrip("/")):
+        return True
+    is_a_path = not re.search(r"[{}*:]", pattern)
+    return is_a_path and ours.match(pattern) is not None
+
+
+def _shape(pattern: str) -> str:
+    return re.sub(r"\{[^}]*\}|:\w+", "{}", pattern)
