@@ -1,4 +1,8 @@
-"""``DATABASE_URL``: names each unusable part, and gives SQLAlchemy the driver that is installed."""
+"""``DATABASE_URL``: names each unusable part, and gives SQLAlchemy the driver that is installed.
+
+What is accepted means the same to SQLAlchemy and to libpq, which Alembic, the engine, Procrastinate and the
+health checks use. A parameter is used by all of them, or refused here.
+"""
 
 import re
 from dataclasses import dataclass, replace
@@ -7,7 +11,7 @@ from urllib.parse import parse_qsl, quote, unquote
 import psycopg2
 from psycopg2.extensions import parse_dsn
 from pydantic import SecretStr
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
 from combine_core.settings.declaration import MASK, NOT_DEVELOPMENT, Finding, Kind, Unusable
 from combine_core.settings.values import is_host, is_placeholder, is_port, is_reference
@@ -18,6 +22,13 @@ _SCHEMES = ("postgres", "postgresql", DRIVER)
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # These have a place of their own in the URL; SQLAlchemy and libpq would disagree on which counts.
 _NO_PARAMETERS = ("user", "password", "port", "dbname")
+# Each process names its connections, and `combine doctor` counts them by these names.
+_NAMES = ("application_name", "fallback_application_name")
+DEFAULT_PORT = 5432
+_NO_HOST = Finding("has no host", f"write {FORM}")
+_BAD_PORT = Finding(
+    "has a port that is not a number from 1 to 65535", f"write {DEFAULT_PORT}, or the right port"
+)
 _ESCAPES = "in a URL, write @ as %40, / as %2F, # as %23, ? as %3F and % as %25"
 
 
@@ -27,14 +38,49 @@ def parse_database_url(text: str) -> SecretStr:
     # Development can try a placeholder; it alone does not make the URL unusable.
     if any(finding.refused_in != NOT_DEVELOPMENT for finding in findings):
         raise Unusable(*findings)
-    return SecretStr(f"{DRIVER}://{text.partition('://')[2]}")
+    return SecretStr(f"{DRIVER}://{_as_sqlalchemy_reads(text.partition('://')[2])}")
 
 
 def masked(url: SecretStr) -> str:
     """The URL without user, password and parameters, for people."""
-    _, _, rest = url.get_secret_value().partition("://")
-    server, _, path = rest.partition("?")[0].rpartition("@")[2].partition("/")
-    return f"postgresql://{MASK}@{server}/{path}"
+    parsed = make_url(url.get_secret_value())
+    hosts = ",".join(_shown(host, port) for host, port in hosts_of(parsed))
+    return f"postgresql://{MASK}@{hosts}/{parsed.database}"
+
+
+def hosts_of(url: URL) -> list[tuple[str, int | None]]:
+    """Every host of the URL with its port, if it names one. libpq tries them in turn."""
+    hosts = str(url.query.get("host", url.host or "")).split(",")
+    ports = str(url.query.get("port", url.port or "")).split(",")
+    # One port counts for all hosts.
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    return [(host, int(port) if port else None) for host, port in zip(hosts, ports, strict=True)]
+
+
+def each_host(url: URL) -> list[URL]:
+    """The URL of each host alone."""
+    hosts = hosts_of(url)
+    if len(hosts) == 1:
+        return [url]
+    alone = url.difference_update_query(["host", "port", "target_session_attrs"])
+    return [alone.set(host=host, port=port) for host, port in hosts]
+
+
+def _shown(host: str, port: int | None) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"{name}:{port}" if port else name
+
+
+def _as_sqlalchemy_reads(rest: str) -> str:
+    """Several hosts as the parameters ``host`` and ``port``: SQLAlchemy finds none before the path."""
+    parts = _split(rest)
+    if "," not in parts.server:
+        return rest
+    pairs = [_host_and_rest(each) for each in parts.server.split(",")]
+    hosts = ",".join(host for host, _ in pairs)
+    ports = ",".join(port[1:] or str(DEFAULT_PORT) for _, port in pairs)
+    credentials = "" if parts.credentials is None else f"{parts.credentials}@"
+    return f"{credentials}{parts.path}?host={hosts}&port={ports}&{parts.query}"
 
 
 def examine(text: str) -> list[Finding]:
@@ -55,11 +101,11 @@ def examine(text: str) -> list[Finding]:
     if parts.credentials is not None:
         findings += _credentials(parts.credentials)
     findings += [
-        *_server(parts.server, parts.query),
+        *_servers(parts.server, parts.query),
         *_database(parts.path),
         *_parameters(parts.query),
     ]
-    return findings or _disagreement(rest)
+    return findings or _disagreement(_as_sqlalchemy_reads(rest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,25 +151,43 @@ def _credentials(text: str) -> list[Finding]:
     return findings
 
 
-def _server(server: str, query: str) -> list[Finding]:
+def _servers(server: str, query: str) -> list[Finding]:
+    parameters = dict(parse_qsl(query))
+    # libpq's way to name a socket folder: postgresql:///combine?host=/run/postgresql
+    hosts = server or parameters.get("host", "")
+    if not hosts:
+        return [_NO_HOST]
+    findings = [finding for each in server.split(",") if server for finding in _server(each)]
+    ports = parameters.get("port", str(DEFAULT_PORT)).split(",")
+    if len(ports) not in {1, len(hosts.split(","))} or not all(map(is_port, ports)):
+        findings.append(_BAD_PORT)
+    if "," in hosts and "target_session_attrs" not in parameters:
+        what = "names several hosts, of which some may be standbys"
+        findings.append(Finding(what, "add the parameter target_session_attrs=read-write"))
+    return list(dict.fromkeys(findings))
+
+
+def _server(server: str) -> list[Finding]:
     findings = []
-    bracketed = server.startswith("[") and "]" in server
-    host, _, rest = server[1:].partition("]") if bracketed else server.partition(":")
-    port = rest.removeprefix(":") if bracketed else rest
+    host, rest = _host_and_rest(server)
     if not host:
-        # libpq's way to name a socket folder: postgresql:///combine?host=/run/postgresql
-        if not any(key == "host" and value for key, value in parse_qsl(query)):
-            findings.append(Finding("has no host", f"write {FORM}"))
+        findings.append(_NO_HOST)
     elif _in_quotes(host):
         findings.append(Finding("has a host in quotes", "write it without the quotes"))
-    elif not is_host(host) or (":" in host) != bracketed:
+    elif not is_host(host) or (":" in host) != server.startswith("["):
         remedy = "write a host name or an address (an IPv6 address in brackets)"
         findings.append(Finding("has an unusable host", remedy))
     # [::1]5432 has a port without its colon, and db: a colon without its port.
-    if (rest or server.endswith(":")) and not (is_port(port) and (port != rest or not bracketed)):
-        what = "has a port that is not a number from 1 to 65535"
-        findings.append(Finding(what, "write 5432, or the right port"))
+    if rest and not (rest.startswith(":") and is_port(rest[1:])):
+        findings.append(_BAD_PORT)
     return findings
+
+
+def _host_and_rest(server: str) -> tuple[str, str]:
+    """The host, without the brackets of an IPv6 address, and what follows it."""
+    found = re.match(r"\[([^\]]*)\]|([^:]*)", server)
+    assert found is not None
+    return found[1] or found[2] or "", server[found.end() :]
 
 
 def _database(path: str) -> list[Finding]:
@@ -139,8 +203,12 @@ def _database(path: str) -> list[Finding]:
 
 def _parameters(query: str) -> list[Finding]:
     findings = []
-    for key, value in parse_qsl(query, keep_blank_values=True):
-        if key in _NO_PARAMETERS:
+    pairs = parse_qsl(query, keep_blank_values=True)
+    for key, value in pairs:
+        if key in _NAMES:
+            remedy = "leave it out: Combine names its connections by what they are for"
+            findings.append(Finding(f"has {key} among its parameters", remedy))
+        elif key in _NO_PARAMETERS and not (key == "port" and "host" in dict(pairs)):
             findings.append(Finding(f"has {key} among its parameters", f"write {FORM}"))
         elif _as_libpq_reads(f"postgresql:///?{quote(key)}=") is None:
             # With an @ after it, it may be the rest of a password instead.
@@ -161,8 +229,9 @@ def _disagreement(rest: str) -> list[Finding]:
         "user": url.username or None,
         "password": url.password,
         "dbname": url.database,
+        "host": url.host or None,
         "port": str(url.port) if url.port else None,
-        **{key: value for key, value in url.query.items() if key != "host"},
+        **url.query,
     }
     if libpq is None or any(libpq.get(key) != value for key, value in ours.items()):
         return [Finding("has unusable parameters", f"write {FORM}?name=value&name=value")]

@@ -7,9 +7,16 @@ import psycopg2.extensions
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import make_url
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import create_engine, make_url
 
-from combine_core.settings.database_url import examine, masked, parse_database_url
+from combine_core.settings.database_url import (
+    each_host,
+    examine,
+    hosts_of,
+    masked,
+    parse_database_url,
+)
 from combine_core.settings.declaration import Unusable
 
 
@@ -39,7 +46,11 @@ def test_each_scheme_becomes_the_driver_that_is_installed(scheme):
         "postgresql://combine:pa$x@db/combine",
         "postgresql://combine:pa:x@db/combine",
         "postgresql://combine:it's@db/combine",
-        "postgresql://db/combine?application_name=me&connect_timeout=3&sslrootcert=%2Fetc%2Fca",
+        "postgresql://db/combine?connect_timeout=3&sslrootcert=%2Fetc%2Fca",
+        "postgresql://db/combine?options=-csearch_path%3Dapp",
+        "postgresql://u:p@h1,h2/combine?target_session_attrs=read-write",
+        "postgresql://u:p@h1:5432,[::1]:5433,10.0.0.1/combine?target_session_attrs=any",
+        "postgresql://u:p@/combine?host=h1,h2&port=1,2&target_session_attrs=read-write",
     ],
 )
 def test_usable_ones(url):
@@ -68,7 +79,15 @@ def test_usable_ones(url):
         ("postgresql://u:p@[::g]/combine", "unusable host"),
         ("postgresql://u:p@[db]/combine", "unusable host"),
         ("postgresql://u:p@dürer/combine", "unusable host"),
-        ("postgresql://u:p@a,b/combine", "unusable host"),
+        ("postgresql://u:p@a,b/combine", "several hosts, of which some may be standbys"),
+        ("postgresql://u:p@/combine?host=a,b", "several hosts, of which some may be standbys"),
+        ("postgresql://u:p@a,/combine?target_session_attrs=any", "no host"),
+        ("postgresql://u:p@a,b!/combine?target_session_attrs=any", "unusable host"),
+        ("postgresql://u:p@a,b:0/combine?target_session_attrs=any", "port"),
+        ("postgresql://u:p@/combine?host=a,b&port=1,2,3&target_session_attrs=any", "port"),
+        ("postgresql://u:p@a/combine?port=1", "port among its parameters"),
+        ("postgresql://u:p@/combine?host=a&host=b", "unusable parameters"),
+        ("postgresql://u:p@db/combine?application_name=me", "application_name among its"),
         ("postgresql://u:p@db:54x2/combine", "port"),
         ("postgresql://u:p@db:/combine", "port"),
         ("postgresql://u:p@db:0/combine", "port"),
@@ -88,7 +107,7 @@ def test_usable_ones(url):
         ("postgresql://u:p%ff@db/combine", "a % in its user or password"),
         ("postgresql://u:p@db/combine?password=q", "password among its parameters"),
         ("postgresql://u:p@db/combine?sslrootcert=a+b", "unusable parameters"),
-        ("postgresql://u:p@db/combine?application_name", "unusable parameters"),
+        ("postgresql://u:p@db/combine?sslrootcert", "unusable parameters"),
         ("postgresql://u:p%zz@db/combine", "a % in its user or password"),
         ("postgresql://u:p@ss@db/combine", "special characters that are not escaped"),
         ("postgresql://u:p/ss@db/combine", "special characters that are not escaped"),
@@ -171,6 +190,8 @@ TOKENS = [
     "::1",
     "sslmode=require",
     "host=x",
+    "host=x,y",
+    "target_session_attrs=any",
     "'",
     '"',
     "é",
@@ -189,6 +210,41 @@ TOKENS = [
 ]
 
 
+def libpq_hosts(parts):
+    hosts, ports = parts["host"].split(","), parts.get("port", "").split(",")
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    # libpq takes an empty port for the usual one.
+    return [(host, port or (len(hosts) > 1 and "5432")) for host, port in zip(hosts, ports)]
+
+
+@pytest.mark.parametrize(
+    ("server", "hosts"),
+    [
+        ("h1,h2", [("h1", 5432), ("h2", 5432)]),
+        ("h1:5433,[::1]", [("h1", 5433), ("::1", 5432)]),
+        ("[::1]:1,h2:2", [("::1", 1), ("h2", 2)]),
+    ],
+)
+def test_several_hosts_arrive_at_each_driver(server, hosts):
+    text = f"postgres://u:p%40@{server}/combine?target_session_attrs=read-write"
+    secret = parse_database_url(text)
+    url = make_url(secret.get_secret_value())
+    assert hosts_of(url) == hosts
+    engine = create_engine(url)
+    ((), given) = engine.dialect.create_connect_args(url)
+    assert given["host"] == ",".join(host for host, _ in hosts)
+    assert given["port"] == ",".join(str(port) for _, port in hosts)
+    assert given["target_session_attrs"] == "read-write"
+    libpq = conninfo_to_dict(url.set(drivername="postgresql").render_as_string(False))
+    assert {key: libpq[key] for key in given if key != "dbname"} == {
+        key: value for key, value in given.items() if key != "dbname"
+    }
+    alone = each_host(url)
+    assert [(one.host, one.port, dict(one.query)) for one in alone] == [(*h, {}) for h in hosts]
+    assert masked(secret).startswith("postgresql://********@")
+    assert "p%40" not in masked(secret)
+
+
 @given(
     start=st.integers(min_value=0, max_value=18).map(lambda end: "u:p@db:5432/combine"[:end]),
     tokens=st.lists(st.sampled_from(TOKENS), max_size=12),
@@ -205,7 +261,9 @@ def test_whatever_is_accepted_reads_the_same_for_sqlalchemy_and_libpq(start, tok
     assert parts.get("user") == (parsed.username or None)
     assert parts.get("password") == parsed.password
     assert parts["dbname"] == parsed.database
-    assert parts.get("port") == (str(parsed.port) if parsed.port else None)
+    assert hosts_of(parsed) == [
+        (host, int(port) if port else None) for host, port in libpq_hosts(parts)
+    ]
 
 
 @given(text=st.text() | st.text().map(lambda text: f"postgresql://{text}"))
@@ -216,6 +274,6 @@ def test_nothing_but_unusable_is_raised(text):
 
 
 def test_people_see_neither_user_nor_password_nor_parameters():
-    url = parse_database_url("postgres://combine:canary@db:5432/combine?options=canary")
+    url = parse_database_url("postgres://combine:canary@db:5432/combine?options=-ccanary")
     assert masked(url) == "postgresql://********@db:5432/combine"
     assert "canary" not in repr(url)
