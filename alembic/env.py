@@ -9,14 +9,11 @@ import logging.config
 
 from alembic import context
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, pool, text
 
 from combine_core.database.metadata import load_models
+from combine_core.database.migrating import migrating, migration_engine
 from combine_core.database.migrations import include_object, is_ours
 from combine_core.database.undo import add_unknown, follow
-
-# Any number, as long as every process of Combine takes the same.
-ADVISORY_LOCK = 0x636F6D62696E65
 
 
 def database_url() -> str:
@@ -27,7 +24,7 @@ def database_url() -> str:
     from combine_core.cli.service import read_settings
 
     assert context.config.config_file_name is not None
-    return read_settings(context.config.config_file_name).sqlalchemy_url
+    return read_settings(context.config.config_file_name).direct_url
 
 
 def run() -> None:
@@ -35,16 +32,8 @@ def run() -> None:
     ini = context.config.config_file_name
     if ini is not None and context.config.get_section("loggers"):
         logging.config.fileConfig(ini, disable_existing_loggers=False)
-    engine = create_engine(
-        database_url(),
-        poolclass=pool.NullPool,
-        connect_args={"application_name": "combine migrate", "connect_timeout": 10},
-    )
-    with engine.connect() as connection:
-        # A table that is in use is waited for this long; an endless wait would stop every request
-        # that comes after it.
-        connection.execute(text("SET lock_timeout = '10s'"))
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+    engine = migration_engine(database_url())
+    with migrating(engine) as connection:
         # A newer release may have been here; what it left says how to go back.
         add_unknown(
             connection, context.script, MigrationContext.configure(connection).get_current_heads()

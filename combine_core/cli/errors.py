@@ -49,7 +49,11 @@ def explaining(url: str) -> Iterator[None]:
 
 def explain(error: Exception) -> str | None:
     """What went wrong and what to do, for what may go wrong in operation; ``None`` for a bug."""
+    from alembic.util import CommandError
+
     match error:
+        case CommandError():
+            return str(error)
         case ConfigurationEnvironmentError() | EmbeddedPostgresError() | IniFileError():
             return str(error)
         case DatabaseUnusableError():

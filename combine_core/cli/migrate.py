@@ -15,7 +15,7 @@ def migrate(ini: str) -> None:
     from combine_core.cli.service import read_settings
     from combine_core.database.migrations import current_revisions, head_revision, upgrade
 
-    url = read_settings(ini).sqlalchemy_url
+    url = read_settings(ini).direct_url
     with explaining(url):
         upgrade(url)
         current = ", ".join(current_revisions(url))

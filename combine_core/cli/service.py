@@ -46,14 +46,14 @@ def open_service(ini: str) -> Iterator[Service]:
     loaded = with_database(load_all(application_keys(ini), path_of(ini)))
     core = loaded.get(CoreSettings)
     engine = make_engine(
-        core.sqlalchemy_url,
+        core.direct_url,
         application_name="combine command",
         pool_size=2,
         max_overflow=2,
         slow_query_ms=core.slow_query_ms,
     )
     try:
-        with explaining(core.sqlalchemy_url):
+        with explaining(core.direct_url):
             yield Service(loaded, make_sessions(engine))
     finally:
         engine.dispose()

@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING
 
 import pyramid_tm
 import zope.sqlalchemy
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
+from combine_core.database.connecting import (
+    CONNECT_TIMEOUT_S,
+    connection_arguments,
+    limit_sessions,
+)
 from combine_core.database.metadata import Identified, Model, load_models, new_id
 from combine_core.database.page import InvalidCursor, Page, paginate
 from combine_core.database.pool import CountedPool, leave_read_only_servers
@@ -42,12 +47,6 @@ __all__ = [
 _ENGINE = "combine_core.database.engine"
 _SESSIONS = "combine_core.database.sessions"
 
-# Longer than the five seconds after which the runbook's query lists a statement as slow, so that an
-# operator can see a statement before the database ends it.
-STATEMENT_TIMEOUT_MS = 30_000
-LOCK_TIMEOUT_MS = 10_000
-IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
-CONNECT_TIMEOUT_S = 5
 # The defaults for engines outside an application with settings.
 RECYCLE_S = 1800
 SLOW_QUERY_MS = 500
@@ -61,6 +60,7 @@ def make_engine(
     max_overflow: int,
     recycle: float = RECYCLE_S,
     slow_query_ms: int = SLOW_QUERY_MS,
+    shared: bool = False,
 ) -> Engine:
     """An engine for ``url`` (``postgresql+psycopg2://``) whose every wait has a limit. Does not connect yet.
 
@@ -69,6 +69,7 @@ def make_engine(
     :param max_overflow: connections beyond these; closed after use
     :param recycle: seconds after which the pool replaces a connection
     :param slow_query_ms: statements that take at least this long are logged as slow
+    :param shared: a pooler gives each transaction another connection
     """
     engine = create_engine(
         url,
@@ -79,21 +80,9 @@ def make_engine(
         max_overflow=max_overflow,
         pool_timeout=CONNECT_TIMEOUT_S,
         pool_recycle=recycle,
-        connect_args={
-            "application_name": application_name,
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            # A server that vanished is noticed after about 15 s, not after two hours.
-            "keepalives_idle": 5,
-            "keepalives_interval": 5,
-            "keepalives_count": 2,
-            "tcp_user_timeout": 15_000,
-            "options": (
-                f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
-                f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS}"
-                " -c timezone=UTC"
-            ),
-        },
+        connect_args=connection_arguments(make_url(url), application_name),
     )
+    limit_sessions(engine, shared=shared)
     leave_read_only_servers(engine)
     watch_statements(engine, process=application_name, slow_ms=slow_query_ms)
     return engine
@@ -160,6 +149,7 @@ def includeme(config: Configurator) -> None:
         max_overflow=settings.db_max_overflow,
         recycle=settings.db_pool_recycle,
         slow_query_ms=settings.slow_query_ms,
+        shared=settings.database_direct_url is not None,
     )
     config.registry[_ENGINE] = engine
     config.registry[_SESSIONS] = make_sessions(engine)

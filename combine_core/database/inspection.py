@@ -6,14 +6,11 @@ query for the rows that reference it reads the other table from end to end (its 
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, TypeVar
@@ -22,6 +19,12 @@ import psycopg2
 import psycopg2.extensions
 from sqlalchemy import URL
 
+from combine_core.database.connecting import (
+    CONNECT_TIMEOUT_S,
+    connection_arguments,
+    conninfo,
+    cut_after,
+)
 from combine_core.database.migrations import is_ours
 
 Answer = TypeVar("Answer")
@@ -29,8 +32,6 @@ Answer = TypeVar("Answer")
 # The application_name of all our connections begins with this.
 OURS = "combine "
 HEALTH = "combine health"
-# As long as a request waits for a new connection.
-PROBE_CONNECT_TIMEOUT_S = 5
 # While a connection is being made for longer than its caller has time, further callers only look.
 _BRIEFLY_S = 0.05
 
@@ -49,8 +50,8 @@ class ProbeConnection:
     """
 
     def __init__(self, url: URL, *, name: str = HEALTH) -> None:
-        self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._name = name
+        self._dsn = conninfo(url)
+        self._arguments = connection_arguments(url, name, tcp_user_timeout=CONNECT_TIMEOUT_S * 1000)
         self._turn = threading.Lock()
         self._connection: Connection | None = None
         self._connecting: Future[Connection] | None = None
@@ -108,9 +109,7 @@ class ProbeConnection:
         if self._connection is None or self._connection.closed:
             if self._connecting is None:
                 self._began = time.monotonic()
-                self._connecting = in_daemon_thread(
-                    lambda: self._connect(seconds), "database connection"
-                )
+                self._connecting = in_daemon_thread(self._connect, "database connection")
             left = max(_BRIEFLY_S, self._began + seconds - time.monotonic())
             try:
                 self._connection = self._connecting.result(left)
@@ -121,16 +120,8 @@ class ProbeConnection:
                     self._connecting = None
         return self._connection
 
-    def _connect(self, seconds: float) -> Connection:
-        # So that the server does not go on with what nobody waits for any more.
-        limit_ms = max(1000, int(seconds * 1000))
-        connection = psycopg2.connect(
-            self._dsn,
-            connect_timeout=PROBE_CONNECT_TIMEOUT_S,
-            application_name=self._name,
-            options=f"-c statement_timeout={limit_ms} -c lock_timeout={limit_ms}",
-            tcp_user_timeout=PROBE_CONNECT_TIMEOUT_S * 1000,
-        )
+    def _connect(self) -> Connection:
+        connection: Connection = psycopg2.connect(self._dsn, **self._arguments)
         connection.autocommit = True
         return connection
 
@@ -139,30 +130,19 @@ def _rows(
     connection: Connection, statement: str, parameters: dict[str, Any] | None, seconds: float
 ) -> list[Row]:
     """The rows of ``statement``. After ``seconds`` without an answer the connection is cut."""
-    too_late = threading.Event()
-
-    def cut() -> None:
-        too_late.set()
-        # The driver waits for the server without a limit. The end of the stream ends its wait.
-        with (
-            suppress(OSError, psycopg2.Error),
-            socket.socket(fileno=os.dup(connection.fileno())) as stream,
-        ):
-            stream.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(max(0.0, seconds), cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(statement, parameters)
-            return [] if cursor.description is None else cursor.fetchall()
-    except psycopg2.Error as error:
-        if too_late.is_set():
-            raise _too_late(seconds) from error
-        raise
-    finally:
-        timer.cancel()
+    with cut_after(connection, seconds) as too_late:
+        try:
+            with connection.cursor() as cursor:
+                # So that the server does not go on with what nobody waits for any more. For this statement
+                # alone: behind a pooler, the next one on this connection may be somebody else's.
+                ms = max(1000, int(seconds * 1000))
+                limits = f"SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {ms}"
+                cursor.execute(f"{limits}; {statement}", parameters)
+                return [] if cursor.description is None else cursor.fetchall()
+        except psycopg2.Error as error:
+            if too_late.is_set():
+                raise _too_late(seconds) from error
+            raise
 
 
 def _too_late(seconds: float) -> psycopg2.OperationalError:

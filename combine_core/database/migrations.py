@@ -10,7 +10,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import NullPool, create_engine
+
+from combine_core.database.migrating import migration_engine
 
 
 def migrations_folder() -> Path:
@@ -53,8 +54,7 @@ def known_revisions() -> frozenset[str]:
 
 def current_revisions(database_url: str) -> tuple[str, ...]:
     """The revisions of the database: one, or none before the first migration."""
-    engine = create_engine(database_url, poolclass=NullPool)
-    with engine.connect() as connection:
+    with migration_engine(database_url).connect() as connection:
         return MigrationContext.configure(connection).get_current_heads()
 
 

@@ -16,10 +16,12 @@ import psycopg
 import psycopg_pool
 from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker as QueueWorker
+from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.database import make_engine, make_sessions
+from combine_core.database.connecting import connection_arguments, conninfo
 from combine_core.heartbeat import BEAT_S, SILENT_AFTER_S, Heartbeat
 from combine_core.llm import ProviderRegistry
 from combine_core.postgres.diagnosis import is_database_fault
@@ -52,13 +54,16 @@ LISTENING = 1
 STEPS_POOL_SIZE = 8
 STEPS_OVERFLOW = 2
 
+# In pg_stat_activity.
+NAME = "combine worker"
+
 _AWAY = (ConnectorException, psycopg.Error, psycopg_pool.PoolTimeout, SQLAlchemyError, OSError)
 
 
 class Worker:
     """Takes steps from the queue and runs up to ``concurrency`` of them at once.
 
-    :param dsn: ``postgresql://`` URL, for Procrastinate's own connections
+    :param url: for Procrastinate's own connections
     :param sessions: sessions for the steps
     :param grace: seconds that steps in flight may take when the worker stops
     :param slow_provider_ms: calls of a model that take as long are logged as slow
@@ -67,7 +72,7 @@ class Worker:
 
     def __init__(
         self,
-        dsn: str,
+        url: URL,
         sessions: sessionmaker[Session],
         providers: ProviderRegistry,
         *,
@@ -76,7 +81,7 @@ class Worker:
         slow_provider_ms: int = SLOW_PROVIDER_MS,
         heartbeat: Heartbeat | None = None,
     ) -> None:
-        self._dsn = dsn
+        self._url = url
         self._sessions = sessions
         self._concurrency = concurrency
         self._grace = grace
@@ -149,11 +154,11 @@ class Worker:
 
     async def _serve(self) -> None:
         connector = procrastinate.PsycopgConnector(
-            conninfo=self._dsn,
+            conninfo=conninfo(self._url),
             min_size=1,
             max_size=POOL_SIZE,
             timeout=POOL_TIMEOUT_S,
-            kwargs={"connect_timeout": 5, "application_name": "combine worker"},
+            kwargs=connection_arguments(self._url, NAME),
         )
         app = procrastinate.App(connector=connector)
         app.task(name=TASK, queue=QUEUE, pass_context=True)(self._perform)
@@ -273,17 +278,16 @@ def make_worker(
     """Make the worker that the settings describe, with its own database connections."""
     concurrency = settings.worker_concurrency
     engine = make_engine(
-        settings.sqlalchemy_url,
-        application_name="combine worker",
+        settings.direct_url,
+        application_name=NAME,
         pool_size=min(concurrency, STEPS_POOL_SIZE),
         max_overflow=STEPS_OVERFLOW,
         recycle=settings.db_pool_recycle,
         slow_query_ms=settings.slow_query_ms,
     )
-    dsn = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     sessions = make_sessions(engine)
     return Worker(
-        dsn,
+        engine.url,
         sessions,
         providers,
         concurrency=concurrency,

@@ -79,6 +79,16 @@ class CoreSettings(AddonSettings):
         help="The PostgreSQL database. `postgres://` and `postgresql://` are the same; special "
         "characters in the password are percent-encoded.",
     )
+    database_direct_url: Annotated[SecretStr | None, parsed(parse_database_url)] = setting(
+        variable="DATABASE_DIRECT_URL",
+        secret=True,
+        mask=masked,
+        write=f"write {FORM}, or remove it",
+        shape=FORM,
+        default_shown="DATABASE_URL",
+        help="PostgreSQL itself, if DATABASE_URL leads through a pooler that gives each transaction another "
+        "connection (PgBouncer with `pool_mode = transaction`). Migrations, workers and commands use it.",
+    )
     secret_key: Annotated[SecretStr, parsed(SecretStr)] = setting(
         SecretStr(DEVELOPMENT_KEY),
         variable="SECRET_KEY",
@@ -257,6 +267,12 @@ class CoreSettings(AddonSettings):
             raise LookupError("DATABASE_URL is not set, and no embedded database was started")
         return self.database_url.get_secret_value()
 
+    @property
+    def direct_url(self) -> str:
+        """The URL of PostgreSQL itself, for whatever needs a session that lasts."""
+        direct = self.database_direct_url
+        return self.sqlalchemy_url if direct is None else direct.get_secret_value()
+
     @classmethod
     def worked_out(cls, given: Given) -> Mapping[str, Any]:
         """Defaults that follow from other settings. Each of the two addresses follows from the other."""
@@ -275,9 +291,12 @@ class CoreSettings(AddonSettings):
         if given.lacks("environment"):
             what = f"is not set, so the rules of {self.environment} apply"
             yield "environment", Finding(what, "", NOWHERE)
-        if "database_url" in given:
-            for finding in examine(self.sqlalchemy_url):
-                yield "database_url", finding
+        for field in ("database_url", "database_direct_url"):
+            if field in given:
+                for finding in examine(given.usable[field].get_secret_value()):
+                    yield field, finding
+        if "database_direct_url" in given and given.lacks("database_url"):
+            yield "database_direct_url", Finding("is set, but DATABASE_URL is not", "set both")
         if "secret_key" in given:
             for finding in _weaknesses(self.secret_key.get_secret_value()):
                 yield "secret_key", finding

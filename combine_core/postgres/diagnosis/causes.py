@@ -46,6 +46,8 @@ class Cause(StrEnum):
     TOO_MANY_CONNECTIONS = "DB_TOO_MANY_CONNECTIONS"
     NOT_ACCEPTING = "DB_NOT_ACCEPTING"
     READ_ONLY = "DB_READ_ONLY"
+    POOLER_REFUSED = "DB_POOLER_REFUSED"
+    POOLER_ALONE = "DB_POOLER_ALONE"
     REJECTED = "DB_REJECTED"
     DISK_FULL = "DB_DISK_FULL"
     OUT_OF_RESOURCES = "DB_OUT_OF_RESOURCES"
@@ -198,6 +200,22 @@ ADVICE: dict[Cause, Advice] = {
         f"{CHECK_URL} It must name the primary server; after a failover it may have moved. If it is"
         " the primary, default_transaction_read_only has been set there.",
         (SHOW_URL, LOGS),
+        True,
+        Role.DATABASE,
+    ),
+    Cause.POOLER_REFUSED: Advice(
+        "The pooler before the database (PgBouncer) refuses a parameter of DATABASE_URL.",
+        f"{CHECK_URL} Leave the parameter out, and give its values to the role instead, such as:"
+        " ALTER ROLE combine SET search_path = app.",
+        (SHOW_URL,),
+        False,
+        Role.ON_CALL,
+    ),
+    Cause.POOLER_ALONE: Advice(
+        "The pooler before the database (PgBouncer) answers, but cannot reach the database or sign in there.",
+        f"{VERIFY_RUNNING} If it runs, check the host, the port and the password that the pooler's"
+        " configuration has for it; the pooler's log says which it is.",
+        (CONTAINER, LOGS),
         True,
         Role.DATABASE,
     ),

@@ -26,14 +26,15 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import URL
 
+from combine_core.database.connecting import conninfo
 from combine_core.postgres.diagnosis.causes import Cause, Diagnosis
 from combine_core.postgres.diagnosis.errors import ServerError, cause_of_text, quote_driver
+from combine_core.settings.database_url import DEFAULT_PORT, each_host, hosts_of
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
 
 _TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-_DEFAULT_PORT = 5432
 
 # The part of the budget that each step may use, so that a slow one leaves time for the next.
 _RESOLVE, _TRY_TLS = 0.3, 0.4
@@ -54,6 +55,27 @@ def diagnose(url: URL, budget_seconds: float) -> Diagnosis:
     It opens one or two connections and closes them at once, so call it only after a failure. Never raises
     for a fault of the database.
     """
+    try:
+        servers = each_host(url)
+    except ValueError:
+        return Diagnosis(Cause.BAD_URL, "Its hosts and ports do not match.")
+    if len(servers) == 1:
+        return _diagnose_host(url, budget_seconds)
+    found = [_diagnose_host(server, budget_seconds / len(servers)) for server in servers]
+    details = zip(hosts_of(url), found, strict=True)
+    detail = " ".join(f"{host}: {seen.detail}" for (host, _), seen in details)
+    return Diagnosis(min((seen.cause for seen in found), key=_how_telling), detail)
+
+
+def _how_telling(cause: Cause) -> int:
+    """The rank of what one of several hosts answers: one that works, a fault, a standby, no answer."""
+    if cause is Cause.REACHABLE:
+        return 0
+    is_away = cause in _OF_THE_NETWORK or cause is Cause.UNKNOWN_HOST
+    return 3 if is_away else 2 if cause is Cause.READ_ONLY else 1
+
+
+def _diagnose_host(url: URL, budget_seconds: float) -> Diagnosis:
     deadline = time.monotonic() + budget_seconds
     try:
         target = _Target.of(url)
@@ -101,7 +123,7 @@ class _Target:
         tls = _single(url, "sslmode") or os.environ.get("PGSSLMODE", "prefer")
         if tls not in _TLS_MODES:
             raise _FoundError(Cause.BAD_URL, f"Its sslmode is not one of {', '.join(_TLS_MODES)}.")
-        return cls(str(host), url.port or _DEFAULT_PORT, tls)
+        return cls(str(host), url.port or DEFAULT_PORT, tls)
 
     def resolve(self, seconds: float) -> list[str | None]:
         """The IP addresses of the host; ``None`` stands for a folder of sockets.
@@ -249,12 +271,11 @@ def sign_in(url: URL, address: str | None, seconds: float) -> Attempt:
     from psycopg import pq
     from psycopg.conninfo import make_conninfo
 
-    text = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    conninfo = make_conninfo(text, **({"hostaddr": address} if address else {}))
+    parameters = make_conninfo(conninfo(url), **({"hostaddr": address} if address else {}))
     can_trace = sys.platform == "linux" and pq.version() >= _FIRST_THAT_TRACES
     trace = os.memfd_create("trace") if can_trace else None
     try:
-        connection = pq.PGconn.connect_start(conninfo.encode())
+        connection = pq.PGconn.connect_start(parameters.encode())
         try:
             if trace is not None:
                 connection.trace(trace)

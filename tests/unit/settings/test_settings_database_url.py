@@ -214,7 +214,9 @@ def libpq_hosts(parts):
     hosts, ports = parts["host"].split(","), parts.get("port", "").split(",")
     ports = ports * len(hosts) if len(ports) == 1 else ports
     # libpq takes an empty port for the usual one.
-    return [(host, port or (len(hosts) > 1 and "5432")) for host, port in zip(hosts, ports)]
+    return [
+        (host, port or (len(hosts) > 1 and "5432")) for host, port in zip(hosts, ports, strict=True)
+    ]
 
 
 @pytest.mark.parametrize(
