@@ -111,7 +111,8 @@ class ServerError:
         elif self.sqlstate == "28000":
             why = _WHY_REFUSED.get(self.routine, "")
         said = f'The server says: "{_quoted(self.message)}" (SQLSTATE {self.sqlstate}).'
-        known = cause if cause not in {None, Cause.UNKNOWN} else None
+        # PgBouncer gives all its errors one SQLSTATE, of which their English text says more.
+        known = cause_of_text(self.message) if cause in {None, Cause.UNKNOWN} else cause
         return Diagnosis(known or Cause.REJECTED, f"{said} {why}".rstrip())
 
 
