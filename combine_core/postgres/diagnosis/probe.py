@@ -258,7 +258,10 @@ class Attempt:
         if not self.connected:
             return f"No answer from {place} within {self.seconds:.1f} s of connecting."
         if self.used_password:
-            return f"{place} does not finish signing in within {self.seconds:.1f} s."
+            return (
+                f"{place} does not finish signing in within {self.seconds:.1f} s. If it is a pooler, it waits"
+                " for the database behind it; its log says why."
+            )
         return f"{place} takes the connection and says nothing for {self.seconds:.1f} s."
 
 

@@ -347,9 +347,9 @@ def test_connections_that_the_server_does_not_have(
     app = make_app({**many, "combine_core.db_pool_size": "500"}, database_url=url)
     check = detailed(url, app)["checks"]["connections"]
     assert (check["status"], check["cause"]) == ("failing", "connections_over_budget")
-    # 500 and 5 in the pool, 2 of the checks; a worker's 4 for steps, 2 more, 4 of Procrastinate's.
-    assert check["data"]["needed"] == 508 + 10
-    assert "(1 web x 508, 1 worker x 10)" in check["detail"]
+    # 500 and 5 in the pool, 2 of the checks; a worker's 4 for steps, 2 more, 5 of Procrastinate's.
+    assert check["data"]["needed"] == 508 + 11
+    assert "(1 web x 508, 1 worker x 11)" in check["detail"]
     assert "Lower DB_POOL_SIZE" in check["remedy"]
     # It decides nothing.
     TestApp(app).get("/health/ready", status=200)
@@ -366,7 +366,7 @@ def test_connections_of_other_processes_and_other_clients(
     strangers = [psycopg2.connect(url, application_name="psql") for _ in range(2)]
     room = ours["data"]["room"]
     # As many connections as just fit, were nobody else there.
-    pool = (room - 10) // 3 - 3
+    pool = (room - 11) // 3 - 3
     settings = {
         "combine_health.background": "false",
         "combine_health.details": "always",
