@@ -65,20 +65,16 @@ def _severity(one: Reading) -> tuple[bool, bool, bool, bool]:
     )
 
 
-def _remedy(one: Reading) -> str | None:
-    return one.check.remedy_for(one.cause)
-
-
 def _headline(one: Reading) -> str:
     cause = f": {one.cause}" if one.cause else ""
-    return sentence(f"{_status(one)}: {one.check.name}{cause}", _remedy(one))
+    return sentence(f"{_status(one)}: {one.check.name}{cause}", one.check.remedy_for(one.cause))
 
 
 def _lines(one: Reading) -> list[str]:
     critical = ", critical" if one.check.critical else ""
     lines = [f"  {one.check.name} ({one.check.kind}{critical}): {_status(one)}, {one.cause}"]
     lines += [f"    detail: {one.detail}"] if one.detail else []
-    lines += [f"    remedy: {remedy}"] if (remedy := _remedy(one)) else []
+    lines += [f"    remedy: {remedy}"] if (remedy := one.check.remedy_for(one.cause)) else []
     lines += [f"    runbook: {one.check.runbook}"] if one.check.runbook else []
     return lines + _facts(one)
 

@@ -1,9 +1,7 @@
 """List the checks and settings of an application, or those that the installation offers."""
 
 import argparse
-from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Any
 
 from combine_health.checks import BUILT_IN
 from combine_health.cli.application import add_ini_argument, application, chosen_ini, read_ini
@@ -23,32 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> CommandResult:
     ini = chosen_ini(arguments.config)
-    if ini is None:
-        return _installation()
-    health = application(ini)
-    checks = [*health.checks.values(), *health.disabled.values()]
-    more = [_check(check, health) for check in checks]
-    more += ["", "plugins:", *_plugins(), "", "settings:", *_settings(read_ini(ini))]
-    return CommandResult(
-        ok=True,
-        headline=f"{len(checks)} checks",
-        more=more,
-        redactor=health.redactor,
-        unlimited=True,
-    )
-
-
-def _installation() -> CommandResult:
-    more = [
-        f"  {use:<12}{(check.__doc__ or '').partition('.')[0]}" for use, check in BUILT_IN.items()
-    ]
-    more += ["", "plugins:", *_plugins(), "", "settings:", *_settings({})]
-    return CommandResult(
-        ok=True,
-        headline="built-in checks (combine_health.check.NAME.use = ...); -c INI lists a service's",
-        more=more,
-        unlimited=True,
-    )
+    health = None if ini is None else application(ini)
+    if health is not None:
+        checks = [*health.checks.values(), *health.disabled.values()]
+        headline = f"{len(checks)} checks"
+        more = [_check(check, health) for check in checks]
+    else:
+        headline = "built-in checks (combine_health.check.NAME.use = ...); -c INI lists a service's"
+        summaries = {use: (each.__doc__ or "").partition(".")[0] for use, each in BUILT_IN.items()}
+        more = [f"  {use:<12}{summary}" for use, summary in summaries.items()]
+    plugins = [f"  {point.name} ({point.value})" for point in entry_points(group=GROUP)]
+    more += ["", "plugins:", *(plugins or ["  none installed"])]
+    more += ["", "settings:", *map(_setting, resolve(read_ini(ini) if ini else {}))]
+    redactor = None if health is None else health.redactor
+    return CommandResult(True, headline, more, redactor, unlimited=True)
 
 
 def _check(check: Check, health: HealthRegistry) -> str:
@@ -56,15 +42,6 @@ def _check(check: Check, health: HealthRegistry) -> str:
     times = f"every {check.interval:g} s, at most {check.timeout:g} s"
     disabled = ", disabled" if check.name in health.disabled else ""
     return f"  {check.name}: {check.kind}, {critical}, {times}{disabled}"
-
-
-def _plugins() -> list[str]:
-    found = [f"  {point.name} ({point.value})" for point in entry_points(group=GROUP)]
-    return found or ["  none installed"]
-
-
-def _settings(ini: Mapping[str, Any]) -> list[str]:
-    return [_setting(row) for row in resolve(ini)]
 
 
 def _setting(row: ResolvedSetting) -> str:

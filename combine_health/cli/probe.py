@@ -57,9 +57,7 @@ def probe(url: str, deadline: Deadline) -> CommandResult:
     try:
         answer = get(target, deadline, most=LARGEST)
     except (OSError, HTTPException, ValueError) as error:
-        cause = _cause(error)
-        remedy = HttpUrl.remedies.get(cause)
-        return CommandResult(ok=False, headline=sentence(f"{cause}: {target.shown}", remedy))
+        return _failed(_cause(error), target.shown)
     body = _json(answer)
     status = body.get("status")
     said = status if isinstance(status, str) else f"HTTP {answer.status}"
@@ -67,20 +65,22 @@ def probe(url: str, deadline: Deadline) -> CommandResult:
         took = f" ({1000 * answer.seconds:.0f} ms)"
         return CommandResult(ok=True, headline=", ".join([said, *_words(body)]) + took)
     if 300 <= answer.status < 400:
-        headline = sentence(f"redirected: {target.shown}", HttpUrl.remedies["redirected"])
-        return CommandResult(ok=False, headline=headline)
+        return _failed("redirected", target.shown)
     if not isinstance(status, str):
-        headline = f"wrong_status: {target.shown} answered HTTP {answer.status}"
-        return CommandResult(
-            ok=False, headline=sentence(headline, HttpUrl.remedies["wrong_status"])
-        )
+        return _failed("wrong_status", f"{target.shown} answered HTTP {answer.status}")
     details = _details(url, deadline)
     if details is None:
-        headline = sentence(
-            ", ".join([said, *_words(body)]), f"See {DETAILS} of the service, or its log."
-        )
+        public = ", ".join([said, *_words(body)])
+        headline = sentence(public, f"See {DETAILS} of the service, or its log.")
         return CommandResult(ok=False, headline=headline)
-    return CommandResult(ok=False, headline=_reason(said, details), more=_checks(details))
+    what = [said, *(_text(details.get(key)) for key in ("cause", "detail"))]
+    headline = sentence(": ".join(filter(None, what)), _text(details.get("remedy")))
+    return CommandResult(ok=False, headline=headline, more=_checks(details))
+
+
+def _failed(cause: str, what: str) -> CommandResult:
+    headline = sentence(f"{cause}: {what}", HttpUrl.remedies.get(cause))
+    return CommandResult(ok=False, headline=headline)
 
 
 def _cause(error: Exception) -> str:
@@ -121,22 +121,14 @@ def _details(url: str, deadline: Deadline) -> Mapping[str, Any] | None:
     return body if isinstance(checks, dict) and "cause" in body else None
 
 
-def _reason(said: str, details: Mapping[str, Any]) -> str:
-    cause, detail, remedy = (_text(details.get(key)) for key in ("cause", "detail", "remedy"))
-    what = ": ".join(filter(None, [said, cause, detail]))
-    return sentence(what, remedy)
-
-
 def _checks(details: Mapping[str, Any]) -> list[str]:
     lines = []
     for name, check in details["checks"].items():
         if isinstance(check, dict) and check.get("status") != "healthy":
             what = [_text(check.get(key)) for key in ("status", "cause", "detail")]
             lines.append(sentence(f"  {name}: " + ", ".join(filter(None, what)), None))
-            if remedy := _text(check.get("remedy")):
-                lines.append(f"    {remedy}")
-            if runbook := _text(check.get("runbook")):
-                lines.append(f"    {runbook}")
+            more = (_text(check.get(key)) for key in ("remedy", "runbook"))
+            lines += [f"    {text}" for text in more if text]
     return lines
 
 
