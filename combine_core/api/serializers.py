@@ -116,7 +116,9 @@ def show_version(version: DocumentVersion) -> Json:
     """A version in a list, without its content."""
     return {
         "version": version.number,
-        **_fields(version, "model", "used_llm", "flagged", "sha256", "run_id", "created_at"),
+        **_fields(
+            version, "model", "used_llm", "support", "flagged", "sha256", "run_id", "created_at"
+        ),
     }
 
 

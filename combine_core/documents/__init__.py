@@ -1,6 +1,5 @@
 """Documents: what lines write, version by version, with evidence."""
 
-from combine_core.documents.evidence import items_of
 from combine_core.documents.model import Document, DocumentVersion, VersionInput
 from combine_core.documents.service import (
     Origin,
@@ -17,7 +16,6 @@ __all__ = [
     "DocumentVersion",
     "Origin",
     "VersionInput",
-    "items_of",
     "list_documents",
     "list_versions",
     "read_version",

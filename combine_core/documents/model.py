@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from combine_core.database.metadata import Identified, Model
@@ -43,8 +43,10 @@ class DocumentVersion(Identified, Model):
     content: Mapped[dict[str, Any]] = mapped_column(deferred=True, deferred_raiseload=True)
     markdown: Mapped[str] = mapped_column(deferred=True, deferred_raiseload=True)
     sha256: Mapped[str]
-    # Number of items without a quote, or whose quote does not stand in the source.
+    # Number of unsupported statements.
     flagged: Mapped[int]
+    # How many statements have each verdict. NULL: written before there were verdicts, so not judged.
+    support: Mapped[dict[str, int] | None] = mapped_column(JSON)
 
     document: Mapped[Document] = relationship(lazy="raise")
     inputs: Mapped[list[VersionInput]] = relationship(

@@ -10,6 +10,8 @@ from typing import Any
 from jinja2 import PackageLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from combine_core.evidence import Verdict, reason_in_words
+
 # What begins a block of CommonMark at the start of a line: heading, quotation, fence, list, rule, link
 # definition. A number is told from the others: its dot is what must be escaped.
 _BLOCK_START = re.compile(
@@ -67,8 +69,9 @@ def render_markdown(
             if entry not in evidence:
                 evidence.append(entry)
             marks += f" [{evidence.index(entry) + 1}]"
-        if item.get("flags"):
-            marks += " **(unproven: the quote given for this does not stand in the source)**"
+        if item.get("verdict") == Verdict.UNSUPPORTED:
+            reasons = " ".join(reason_in_words(code) for code in item["reasons"])
+            marks += f" **(unsupported: {reasons})**"
         return marks
 
     body = _environment().get_template(template).render(title=title, content=content, cite=cite)

@@ -14,9 +14,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, contains_eager, selectinload, undefer
 
 from combine_core.database import Page, new_id, paginate
-from combine_core.documents.evidence import SourceText, prove
 from combine_core.documents.model import Document, DocumentVersion, VersionInput
 from combine_core.documents.render import render_markdown
+from combine_core.evidence import count_verdicts, statements_of
 from combine_core.lines import Line, WriteStep
 from combine_core.sources import Source
 
@@ -42,14 +42,17 @@ def write_version(
 ) -> DocumentVersion:
     """Store ``answer`` as the newest version of the document of these sources. Makes it if absent.
 
-    :param answer: fits the step's schema; its evidence is claimed by label
-    :param sources: by label, with their texts
+    :param answer: fits the step's schema; its statements are judged
+    :param sources: by label
     """
     assert origin.step.document is not None
     assert origin.step.template is not None
     content: dict[str, Any] = json.loads(json.dumps(answer))
-    texts = {label: SourceText(str(source.id), source.text) for label, source in sources.items()}
-    flagged = prove(content, texts)
+    for statement in statements_of(content):
+        for evidence in statement["evidence"]:
+            # A label names a source within one run only.
+            evidence["source_id"] = str(sources[evidence.pop("source")].id)
+    support = count_verdicts(content)
     document = _lock_document(
         session, project_id, origin.step.document, list(sources.values()), origin.line.title
     )
@@ -72,7 +75,8 @@ def write_version(
         sha256=hashlib.sha256(
             json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
         ).hexdigest(),
-        flagged=flagged,
+        flagged=support.unsupported,
+        support=support.as_json(),
         inputs=[
             VersionInput(
                 position=0,

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 from markupsafe import Markup
 
+from combine_core.evidence import reason_in_words, repair_in_words
+
 _STEPS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -64,6 +66,8 @@ def line_range(first: int, last: int) -> str:
 
 FILTERS = {
     "count": count,
+    "reason_in_words": reason_in_words,
+    "repair_in_words": repair_in_words,
     "dollars": dollars,
     "duration": duration,
     "file_size": file_size,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
+from combine_core.evidence import SourceText
 from combine_core.lines import Line, WriteStep, read_version
 from combine_core.llm import Material
 from combine_core.runs.model import Run, RunSource, Step
@@ -38,6 +40,11 @@ class Assignment:
             Material(label, str(source.id), source.name, source.text)
             for label, source in self.sources.items()
         )
+
+    @cached_property
+    def source_texts(self) -> dict[str, SourceText]:
+        """The sources in the form in which evidence is looked for, by label."""
+        return {label: SourceText(source.text) for label, source in self.sources.items()}
 
 
 def read_assignment(session: Session, run_id: uuid.UUID, key: str) -> Assignment:

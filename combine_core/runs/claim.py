@@ -140,6 +140,7 @@ def finish_step(
 ) -> bool:
     """Store the answer and the document, make the next steps ready, and end the run after the last step.
 
+    :param answer: with the verdicts of its statements
     :returns: ``False`` if the claim is no longer valid; then nothing is stored
     """
     # An earlier attempt may have stored its error.

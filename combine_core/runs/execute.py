@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from jinja2 import TemplateError
 from sqlalchemy.orm import Session, sessionmaker
 
+from combine_core.evidence import Support, can_hold_statements, judge_answer
 from combine_core.lines import render_prompt
 from combine_core.llm import (
     Completion,
@@ -117,6 +118,11 @@ class StepRunner:
                 f" {error.problems[0]}. Try another model."
             )
             self._fail(claim, "bad_answer", message)
+            return
+        # Before the transaction: this takes time, and needs no database.
+        support = judge_answer(answer, assignment.source_texts)
+        if used_llm and not support.carried and can_hold_statements(assignment.step.answer_schema):
+            self._fail(claim, "no_evidence", _nothing_carried(support, assignment))
             return
         stored = self._transact(
             lambda session: claims.finish_step(
@@ -277,6 +283,14 @@ class StepRunner:
                 if self._stopping.wait(delay):
                     raise
                 delay = min(delay * 2, 5.0)
+
+
+def _nothing_carried(support: Support, assignment: Assignment) -> str:
+    lines = sum(source.line_count for source in assignment.sources.values())
+    return (
+        f"No statement of the answer is supported by the sources: {support.unsupported} statements for"
+        f" {lines:,} lines, none of them supported. Try another model."
+    )
 
 
 def _place_of(error: BaseException) -> str:

@@ -17,6 +17,8 @@ MAX_CANDIDATES = 15_000
 # The number of places quoted for one sentence that the sources repeat.
 MAX_EVIDENCE = 10
 
+# What is no further field of an item: its words, and what evidence was found for them.
+_JUDGED = frozenset({"text", "evidence", "verdict", "reasons", "repairs"})
 _MARKUP = re.compile(r"[*_`\"'“”„»«]")
 # Scripts without spaces between words.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -91,7 +93,9 @@ def from_items(inputs: Mapping[str, Any]) -> list[Candidate] | None:
 def _from_items(items: Iterable[Mapping[str, Any]]) -> Iterator[Candidate]:
     for position, item in enumerate(items):
         text = item["text"]
-        given = {key: value for key, value in item.items() if key not in {"text", "evidence"}}
+        if item.get("verdict") == "unsupported":
+            continue
+        given = {key: value for key, value in item.items() if key not in _JUDGED}
         # A kind is a single word.
         hints = _hints(_GIVEN_STRENGTH, *(v for v in given.values() if len(str(v).split()) == 1))
         evidence = tuple(item["evidence"])

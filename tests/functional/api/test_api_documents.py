@@ -11,6 +11,7 @@ def test_a_document(room, document):
         "version": 1,
         "model": "extract",
         "used_llm": False,
+        "support": document["support"],
         "flagged": 0,
         "sha256": document["sha256"],
         "run_id": document["run_id"],
@@ -29,7 +30,9 @@ def test_a_document(room, document):
     text = room.client.get(f"{room.path}/sources/{source['id']}").json["text"].split("\n")
     items = [item for items in document["content"].values() for item in items]
     assert items
+    assert document["support"] == {"supported": len(items), "repaired": 0, "unsupported": 0}
     for item in items:
+        assert (item["verdict"], item["reasons"]) == ("supported", [])
         for proof in item["evidence"]:
             lines = "\n".join(text[proof["line_from"] - 1 : proof["line_to"]])
             assert proof["source_id"] == source["id"]

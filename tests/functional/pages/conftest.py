@@ -17,6 +17,7 @@ from combine_auth.sessions import start_session
 from combine_core.app import main
 from combine_core.database import engine_of, session_factory
 from combine_core.documents import DocumentVersion, Origin, write_version
+from combine_core.evidence import SourceText, judge_answer
 from combine_core.lines import find_line, store_version
 from combine_core.llm import providers_of
 from combine_core.projects import Project, create_project
@@ -125,6 +126,7 @@ class Place:
                 model="anthropic/claude-sonnet-4-5" if used_llm else "extract",
                 used_llm=used_llm,
             )
+            judge_answer(answer, {label: SourceText(one.text) for label, one in sources.items()})
             return write_version(session, run.project_id, answer, sources, origin)
 
     @contextmanager

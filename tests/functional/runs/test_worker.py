@@ -162,7 +162,7 @@ def test_extract_makes_a_document_whose_quotes_stand_in_the_source(
     ] * 2
 
 
-def test_a_model_is_journaled_and_an_invented_quote_is_flagged(
+def test_a_model_is_journaled_and_an_invented_quote_is_unsupported(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -182,7 +182,8 @@ def test_a_model_is_journaled_and_an_invented_quote_is_flagged(
     honest, lie = version.content["decisions"]
     assert len(honest["evidence"]) == 1
     assert lie["evidence"] == []
-    assert lie["flags"][0]["code"] == "quote_not_found"
+    assert (honest["verdict"], lie["verdict"]) == ("supported", "unsupported")
+    assert lie["reasons"] == ["quote_not_found"]
     assert "The board agreed." not in version.markdown
     for call in calls_of(sessions, run):
         assert (call.state, call.model, call.input_tokens) == (CallState.OK, "m1", 10)

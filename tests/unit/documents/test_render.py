@@ -46,7 +46,7 @@ def test_a_brief_has_its_headings_in_order_and_says_what_is_empty() -> None:
         "## Next steps",
     ]
     assert "# Brief: notes.md\n\n## Summary\n\n- One thing.\n\n## Key points\n\nNothing" in markdown
-    assert markdown.count("Nothing in the sources.") == 5
+    assert markdown.count("Nothing was named here.") == 5
     assert markdown.endswith("Made by the line brief.\n")
 
 
@@ -60,12 +60,14 @@ def test_evidence_is_numbered_and_shared() -> None:
     assert "1. notes.md, lines 3-4: “a b”" in markdown
 
 
-def test_a_flagged_item_says_that_it_is_unproven() -> None:
+def test_an_unsupported_statement_says_why() -> None:
     markdown = render(
-        summary=[item("A.", flags=[{"code": "quote_not_found", "quote": "secret quote"}])]
+        summary=[item("A.", verdict="unsupported", reasons=["quote_not_found", "negation"])]
     )
-    assert "- A. **(unproven: the quote given for this does not stand in the source)**" in markdown
-    assert "secret quote" not in markdown
+    assert (
+        "- A. **(unsupported: The quote that it cites does not stand in the source. The source and the"
+        " statement disagree on a “not”.)**"
+    ) in markdown
 
 
 @pytest.mark.parametrize(

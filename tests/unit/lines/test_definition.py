@@ -87,8 +87,15 @@ def test_the_prompt_numbers_the_lines_of_each_source() -> None:
 
 def test_the_prompt_of_the_second_step_shows_facts_with_evidence() -> None:
     brief = find_line("brief").step("brief")
-    fact = {"text": "It is 5.", "kind": "number", "evidence": [{"source": "S1", "quote": "5"}]}
-    prompt = render_prompt(brief.prompt, [], {"facts": {"facts": [fact]}})
+    fact = {
+        "text": "It is 5.",
+        "kind": "number",
+        "evidence": [{"source": "S1", "quote": "5"}],
+        "verdict": "supported",
+    }
+    false = {**fact, "text": "It is 6.", "verdict": "unsupported"}
+    prompt = render_prompt(brief.prompt, [], {"facts": {"facts": [fact, false]}})
+    assert "It is 6." not in prompt
     assert '- [number] It is 5.\n  evidence: {"quote": "5", "source": "S1"}' in prompt
 
 

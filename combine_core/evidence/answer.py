@@ -1,0 +1,130 @@
+"""Judges every statement of an answer, whatever its fields are called."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from combine_core.evidence.judge import Claim, Judgement, Verdict, judge, judge_details
+from combine_core.evidence.quotes import SourceText
+
+# What a statement says of itself, and not of the matter.
+_ABOUT_ITSELF = frozenset({"evidence", "verdict", "reasons", "repairs", "kind", "type", "id"})
+
+
+@dataclass(frozen=True)
+class Support:
+    """How many statements of an answer have each verdict."""
+
+    supported: int
+    repaired: int
+    unsupported: int
+
+    @property
+    def carried(self) -> int:
+        """The statements that sources carry."""
+        return self.supported + self.repaired
+
+    def as_json(self) -> dict[str, int]:
+        return asdict(self)
+
+
+def statements_of(content: Any) -> Iterator[dict[str, Any]]:
+    """Yield each statement of an answer or a document: the objects with a list ``evidence``."""
+    if isinstance(content, dict):
+        if isinstance(content.get("evidence"), list):
+            yield content
+        else:
+            for value in content.values():
+                yield from statements_of(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from statements_of(value)
+
+
+def can_hold_statements(schema: Any) -> bool:
+    """Whether an answer that fits this JSON Schema may hold statements."""
+    if isinstance(schema, dict):
+        properties = schema.get("properties")
+        if isinstance(properties, dict) and "evidence" in properties:
+            return True
+        return any(can_hold_statements(value) for value in schema.values())
+    return isinstance(schema, list) and any(can_hold_statements(value) for value in schema)
+
+
+def judge_answer(answer: dict[str, Any], sources: Mapping[str, SourceText]) -> Support:
+    """Give each statement of ``answer`` its verdict, in place.
+
+    Claimed evidence is ``{"source": label, "line_from", "line_to", "quote"}``. A quote that stands keeps this
+    form, with the label, the lines and the letters as they are. One that does not stand is left out. Each
+    statement gets ``verdict`` and ``reasons``, and ``repairs`` if there were any.
+
+    :param sources: by label
+    :returns: how many statements have each verdict
+    """
+    for statement in statements_of(answer):
+        judgement = _judge(statement, sources)
+        statement["evidence"] = _proven(judgement, sources)
+        statement["verdict"] = judgement.verdict.value
+        statement["reasons"] = judgement.reasons
+        statement.pop("repairs", None)
+        if judgement.repairs:
+            statement["repairs"] = judgement.repairs
+    return count_verdicts(answer)
+
+
+def count_verdicts(content: Any) -> Support:
+    """Count the verdicts of the statements of a judged answer or document."""
+    verdicts = Counter(statement["verdict"] for statement in statements_of(content))
+    return Support(*(verdicts[verdict] for verdict in Verdict))
+
+
+def _judge(statement: Mapping[str, Any], sources: Mapping[str, SourceText]) -> Judgement:
+    claims = [
+        Claim(claim["source"], claim["line_from"], claim["line_to"], claim["quote"])
+        for claim in statement["evidence"]
+    ]
+    said = {key: value for key, value in statement.items() if key not in _ABOUT_ITSELF}
+    text = said.pop("text", None)
+    if not isinstance(text, str):
+        return judge(" ".join(_values(said)), claims, sources)
+    judgement = judge(text, claims, sources)
+    if judgement.verdict is not Verdict.UNSUPPORTED:
+        # An owner, a due date: each has to stand there.
+        for detail in _values(said):
+            judge_details(detail, judgement)
+    return judgement
+
+
+def _values(said: Any) -> Iterator[str]:
+    """The texts and numbers in a value, in the order of their keys."""
+    match said:
+        case dict():
+            for key, value in said.items():
+                if key not in _ABOUT_ITSELF:
+                    yield from _values(value)
+        case list():
+            for value in said:
+                yield from _values(value)
+        case bool() | None:
+            return
+        case str() | int() | float():
+            yield str(said)
+
+
+def _proven(judgement: Judgement, sources: Mapping[str, SourceText]) -> list[dict[str, Any]]:
+    labels = {id(source): label for label, source in sources.items()}
+    proven: list[dict[str, Any]] = []
+    for found in judgement.found:
+        place = found.place
+        entry = {
+            "source": labels[id(found.source)],
+            "line_from": place.line_from,
+            "line_to": place.line_to,
+            "quote": found.source.text[place.start : place.end],
+        }
+        if entry not in proven:
+            proven.append(entry)
+    return proven

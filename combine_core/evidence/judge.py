@@ -1,0 +1,167 @@
+"""Gives each statement of an answer its verdict: supported, repaired or unsupported, with reasons."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from combine_core.evidence.facts import facts_of
+from combine_core.evidence.language import Language, language_of
+from combine_core.evidence.passage import Passage, passage_of
+from combine_core.evidence.quotes import Place, SourceText
+from combine_core.evidence.rules import details_against, reasons_against
+
+_OMISSION = re.compile(r"…|\.\.\.|\[\.\.\.\]|\[…\]")
+
+
+# So much of a source shows its language.
+_SAMPLE = 4000
+
+
+class Verdict(StrEnum):
+    """Whether the sources carry a statement."""
+
+    SUPPORTED = "supported"
+    REPAIRED = "repaired"
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Where a statement is said to stand: the label of a source, lines from 1, and the words."""
+
+    source: str
+    line_from: int
+    line_to: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A quote that stands in a source."""
+
+    source: SourceText
+    place: Place
+
+
+@dataclass(slots=True)
+class Judgement:
+    """A verdict, the quotes that stand, and the codes of the reasons and of the repairs.
+
+    :ivar passages: what the quotes stand in
+    """
+
+    verdict: Verdict
+    found: list[Found] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    repairs: list[str] = field(default_factory=list)
+    passages: list[Passage] = field(default_factory=list)
+
+
+def judge(statement: str, claims: Sequence[Claim], sources: Mapping[str, SourceText]) -> Judgement:
+    """Judge one statement by the quotes that are claimed for it.
+
+    :param statement: the words of the statement
+    :param claims: the evidence that the answer names
+    :param sources: by label, such as ``S1``
+    """
+    judgement = Judgement(Verdict.UNSUPPORTED)
+    passages = judgement.passages
+    for claim in claims:
+        found = _find(claim, sources, judgement)
+        if found is None:
+            continue
+        judgement.found.append(found)
+        passage = passage_of(found.source, found.place)
+        if passage.silent:
+            judgement.reasons.append(passage.silent)
+        else:
+            passages.append(passage)
+    if not claims:
+        judgement.reasons.append("no_evidence")
+    if passages:
+        # A quote that carries nothing does no harm beside one that does.
+        against = reasons_against(statement, passages, _language(statement, judgement))
+        if not against and not _missing(judgement.reasons):
+            judgement.reasons.clear()
+            judgement.verdict = Verdict.REPAIRED if judgement.repairs else Verdict.SUPPORTED
+        judgement.reasons += against
+    judgement.reasons = list(dict.fromkeys(judgement.reasons))
+    judgement.repairs = list(dict.fromkeys(judgement.repairs))
+    return judgement
+
+
+def judge_details(detail: str, judgement: Judgement) -> None:
+    """Lower the verdict of a statement if a further field of it, such as its owner, does not stand there."""
+    against = details_against(detail, judgement.passages, _language(detail, judgement))
+    if against:
+        judgement.verdict = Verdict.UNSUPPORTED
+        judgement.reasons = list(dict.fromkeys([*judgement.reasons, *against]))
+
+
+def _language(statement: str, judgement: Judgement) -> Language:
+    around = judgement.found[0].source.text[:_SAMPLE]
+    return language_of(f"{statement} {judgement.passages[0].text} {around}")
+
+
+def _missing(reasons: Sequence[str]) -> bool:
+    return any(
+        reason in ("unknown_source", "quote_not_found", "omission", "no_quote")
+        for reason in reasons
+    )
+
+
+def _find(claim: Claim, sources: Mapping[str, SourceText], judgement: Judgement) -> Found | None:
+    source = sources.get(claim.source)
+    if source is None:
+        source = sources.get(_label(claim.source))
+        if source is not None:
+            judgement.repairs.append("label")
+    if not _has_content(claim.quote):
+        judgement.reasons.append("no_quote")
+        return None
+    place = source.find(claim.quote, claim.line_from) if source is not None else None
+    if place is None:
+        elsewhere = [
+            Found(other, where)
+            for other in sources.values()
+            if other is not source
+            and (where := other.find(claim.quote, claim.line_from)) is not None
+        ]
+        if len(elsewhere) == 1:
+            judgement.repairs += ["source", *elsewhere[0].place.repairs]
+            return elsewhere[0]
+        if source is None:
+            judgement.reasons.append("unknown_source")
+        else:
+            judgement.reasons.append(
+                "omission" if _OMISSION.search(claim.quote) else "quote_not_found"
+            )
+        return None
+    assert source is not None
+    judgement.repairs += place.repairs
+    if not claim.line_from <= place.line_from <= max(claim.line_from, claim.line_to):
+        judgement.repairs.append("lines")
+    return Found(source, place)
+
+
+def _label(written: str) -> str:
+    """ "S2" of "[S2]", "s2", "Source 2" or "S2:"."""
+    match = re.fullmatch(
+        r"\W*(?:s|source|quelle)?[\s_:#-]*(\d+)\W*", written.strip(), re.IGNORECASE
+    )
+    return f"S{int(match[1])}" if match else written.strip(" []():.")
+
+
+def _has_content(quote: str) -> bool:
+    language = language_of(quote)
+    facts = facts_of(quote, language)
+    english = facts_of(quote, language_of("the and is of to"))
+    return bool(
+        (any(word.content for word in facts.words) and any(word.content for word in english.words))
+        or facts.numbers
+        or facts.dates
+        or facts.times
+    )

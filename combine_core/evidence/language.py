@@ -1,0 +1,127 @@
+"""The words by which the rules know negation, conditions and the like: a file in `languages/` each."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from functools import cache
+from importlib.resources import files
+
+import Stemmer  # type: ignore[import-not-found]
+import yaml
+
+# How much of a text is looked at to find its language, and the least share of function words in it.
+_SAMPLE = 20_000
+_LEAST_SIGNS = 0.02
+
+_NOTHING = re.compile(r"(?!)")
+_AS_WRITTEN = """% ° °C °F USD EUR GBP CHF ms s min h km m cm mm kg g t kB MB GB TB KiB MiB GiB TiB
+kW MW kWh l ml Hz MHz GHz"""
+_SYMBOLS = {"$": "USD", "us$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"} | {
+    unit.lower(): unit for unit in _AS_WRITTEN.split()
+}
+
+
+@dataclass(frozen=True)
+class Language:
+    """What the rules know of one language. Each pattern is looked for in a clause, in any case.
+
+    :ivar signs: frequent function words, by which the language is recognised
+    :ivar labels: what stands before a colon and is no speaker, such as "Decision"
+    :ivar near_negation: denies only the words right behind it, as "without" does
+    :ivar no_negation: looks like a negation and is none: "not only"
+    :ivar conjunction: what stands between two clauses
+    :ivar document: what a source calls itself, in "the annex says"
+    :ivar numbers: number words. "One" is left out: it is an article as well
+    """
+
+    code: str = ""
+    stemmer: str = ""
+    signs: re.Pattern[str] = _NOTHING
+    labels: frozenset[str] = frozenset()
+    stop_words: frozenset[str] = frozenset()
+    negation: re.Pattern[str] = _NOTHING
+    near_negation: re.Pattern[str] = _NOTHING
+    no_negation: re.Pattern[str] = _NOTHING
+    condition: re.Pattern[str] = _NOTHING
+    hedge: re.Pattern[str] = _NOTHING
+    obligation: re.Pattern[str] = _NOTHING
+    future: re.Pattern[str] = _NOTHING
+    request: re.Pattern[str] = _NOTHING
+    past: re.Pattern[str] = _NOTHING
+    attribution: re.Pattern[str] = _NOTHING
+    document: re.Pattern[str] = _NOTHING
+    open_question: re.Pattern[str] = _NOTHING
+    first_person: re.Pattern[str] = _NOTHING
+    more_than: re.Pattern[str] = _NOTHING
+    less_than: re.Pattern[str] = _NOTHING
+    conjunction: re.Pattern[str] = re.compile(r"[;,]\s+")
+    negating_prefixes: tuple[str, ...] = ()
+    months: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    magnitudes: dict[str, int] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+
+    def stem(self, word: str) -> str:
+        return str(_stemmer(self.stemmer).stemWord(word)) if self.stemmer else word
+
+    def unit(self, written: str) -> str | None:
+        """The canonical unit of a symbol or a word, or ``None``."""
+        return _SYMBOLS.get(written) or self.units.get(written)
+
+
+# Numbers, dates of digits, names and the quote itself are compared in every language.
+OTHER = Language()
+
+
+def language_of(text: str) -> Language:
+    """The language of a text by its function words; :data:`OTHER` where none shows."""
+    sample = text[:_SAMPLE]
+    words = len(sample.split()) or 1
+    counts = [(len(language.signs.findall(sample)), language) for language in _languages()]
+    most, language = max(counts, key=lambda count: count[0])
+    return language if most / words > _LEAST_SIGNS else OTHER
+
+
+@cache
+def labels() -> frozenset[str]:
+    """What stands before a colon and is no speaker, in any language."""
+    return frozenset().union(*(language.labels for language in _languages()))
+
+
+@cache
+def _languages() -> tuple[Language, ...]:
+    folder = files(__package__) / "languages"
+    return tuple(
+        _read(yaml.safe_load(entry.read_text("utf-8")))
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".yaml")
+    )
+
+
+def _read(data: dict[str, object]) -> Language:
+    values: dict[str, object] = {}
+    for attribute in fields(Language):
+        name = attribute.name
+        value = data[name]
+        match value:
+            case list() if name == "conjunction":
+                between = "|".join(value)
+                values[name] = re.compile(
+                    rf"\s+(?:{between})\s+|[;:,]\s+|\s+[-–—]\s+",
+                    re.IGNORECASE,
+                )
+            case list() if name == "negating_prefixes":
+                values[name] = tuple(value)
+            case list():
+                values[name] = re.compile(rf"(?<!\w)(?:{'|'.join(value)})(?!\w)", re.IGNORECASE)
+            case str() if name in ("stop_words", "labels"):
+                values[name] = frozenset(value.split())
+            case _:
+                values[name] = value
+    return Language(**values)  # type: ignore[arg-type]
+
+
+@cache
+def _stemmer(name: str) -> Stemmer.Stemmer:
+    return Stemmer.Stemmer(name)

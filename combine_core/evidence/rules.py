@@ -1,0 +1,451 @@
+"""The rules that decide whether passages of a source carry a statement."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from combine_core.evidence.facts import Facts, Number, Word, facts_of
+from combine_core.evidence.language import Language
+from combine_core.evidence.passage import Passage
+
+# The share of a clause's content words that has to stand in the passage.
+MIN_COVERAGE = 0.5
+# The share of a clause's content words for which a clause of the source has to be looked at.
+_MAIN = 0.34
+# So many letters of a German noun tell it from others.
+_PART = 6
+# How many words behind it "no" and "without" deny.
+_REACH = 2
+
+_QUOTED = re.compile(r"[“\"„«]([^“”\"„«»]{2,80})[”\"“»]")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[\"'“„(]?(?:[A-ZÄÖÜ]|\d))")
+_BEFORE_NUMBER = re.compile(r"(?:\b(from|to|by|von|auf|um|zu)\s+)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A part of a sentence that says one thing."""
+
+    facts: Facts
+    sentence: str
+    language: Language
+
+    def says(self, pattern: re.Pattern[str]) -> bool:
+        return pattern.search(self.facts.text) is not None
+
+    def negates(self, content: frozenset[str]) -> bool:
+        """Whether the clause denies what these words say."""
+        text = self.language.no_negation.sub(lambda match: " " * len(match[0]), self.facts.text)
+        if self.language.negation.search(text):
+            return True
+        denied: set[str] = set()
+        for match in self.language.near_negation.finditer(text):
+            behind = [
+                word.stem for word in self.facts.words if word.content and word.start >= match.end()
+            ]
+            denied.update(behind[:_REACH])
+        return bool(denied & content)
+
+    def plain(self, content: frozenset[str]) -> bool:
+        """Whether the clause says these words without denying, weakening or attributing them."""
+        language = self.language
+        return not (
+            self.negates(content) or self.says(language.hedge) or self.says(language.attribution)
+        )
+
+    @cached_property
+    def content(self) -> frozenset[str]:
+        return frozenset(word.stem for word in self.facts.words if word.content)
+
+
+class Ground:
+    """What a statement may rest on: the sentences quoted, and what is known of their blocks."""
+
+    def __init__(self, passages: Sequence[Passage], language: Language) -> None:
+        self.language = language
+        self.text = " ".join(passage.text for passage in passages)
+        self.facts = facts_of(self.text, language)
+        known = " ".join(passage.known for passage in passages)
+        self.known = facts_of(known, language)
+        self.speakers = facts_of(" ".join(passage.speaker for passage in passages), language).stems
+        self.clauses = [
+            clause for passage in passages for clause in clauses_of(passage.text, language)
+        ]
+
+    @cached_property
+    def stems(self) -> frozenset[str]:
+        return self.facts.stems | self.known.stems
+
+    def clauses_for(self, content: frozenset[str]) -> list[Clause]:
+        """The fewest clauses that hold most of what the passages hold of ``content``."""
+        missing = set(content)
+        chosen: list[Clause] = []
+        while missing:
+            best = max(
+                self.clauses,
+                key=lambda clause: (len(missing & clause.content), clause.plain(content)),
+                default=None,
+            )
+            if best is None or len(missing & best.content) < max(1, _MAIN * len(content)):
+                break
+            chosen.append(best)
+            missing -= best.content
+        return chosen
+
+
+@dataclass(frozen=True)
+class Case:
+    """A statement, its clauses, and what it may rest on."""
+
+    claim: Facts
+    clauses: Sequence[Clause]
+    ground: Ground
+
+    @property
+    def language(self) -> Language:
+        return self.ground.language
+
+    @cached_property
+    def carriers(self) -> list[Clause]:
+        """The clauses of the source on which the statement rests."""
+        return [
+            carrier
+            for clause in self.clauses
+            for carrier in self.ground.clauses_for(clause.content)
+        ]
+
+
+# A rule returns whether the statement breaks it.
+Rule = Callable[[Case], bool]
+
+
+def clauses_of(text: str, language: Language) -> list[Clause]:
+    """The clauses of a text. One without a content word or number belongs to the one before it."""
+    clauses: list[Clause] = []
+    for sentence in _SENTENCE.split(text):
+        pieces: list[str] = []
+        position = 0
+        for match in language.conjunction.finditer(sentence):
+            pieces.append(sentence[position : match.start()])
+            position = match.start()
+        pieces.append(sentence[position:])
+        joined: list[str] = []
+        for piece in pieces:
+            facts = facts_of(piece, language)
+            says = (
+                any(word.content for word in facts.words)
+                or facts.numbers
+                or facts.dates
+                or facts.times
+            )
+            if joined and not says:
+                joined[-1] += piece
+            else:
+                joined.append(piece)
+        clauses += [
+            Clause(facts_of(piece, language), sentence, language)
+            for piece in joined
+            if piece.strip()
+        ]
+    return clauses
+
+
+def reasons_against(statement: str, passages: Sequence[Passage], language: Language) -> list[str]:
+    """Why the passages do not carry the statement, as codes. Empty: they carry it.
+
+    :param statement: what is claimed, in plain text
+    :param passages: what its quotes stand in
+    """
+    if any(_same_words(statement, passage) for passage in passages):
+        return []
+    return _broken(_RULES, statement, passages, language)
+
+
+def details_against(detail: str, passages: Sequence[Passage], language: Language) -> list[str]:
+    """Why a further field of a statement, such as its owner or due date, does not stand in the passages."""
+    return _broken(_DETAILS, detail, passages, language)
+
+
+def _broken(
+    rules: Sequence[tuple[str, Rule]],
+    statement: str,
+    passages: Sequence[Passage],
+    language: Language,
+) -> list[str]:
+    text = _unmarked(statement)
+    case = Case(facts_of(text, language), clauses_of(text, language), Ground(passages, language))
+    return list(dict.fromkeys(code for code, broken in rules if broken(case)))
+
+
+def _same_words(statement: str, passage: Passage) -> bool:
+    """Whether the statement is the sentence itself, or several of them."""
+
+    def plain(text: str) -> str:
+        return " ".join(_unmarked(text).lower().split()).rstrip(".! ")
+
+    return plain(statement) == plain(passage.text)
+
+
+def _unmarked(statement: str) -> str:
+    return re.sub(r"[*`]|~~", "", statement)
+
+
+def _says(facts: Facts, pattern: re.Pattern[str]) -> bool:
+    return pattern.search(facts.text) is not None
+
+
+# -- numbers, dates, times, names, quoted terms
+
+
+def _another_number(case: Case) -> bool:
+    return not all(_number_stands(number, case.claim, case.ground) for number in case.claim.numbers)
+
+
+def _number_stands(number: Number, claim: Facts, ground: Ground) -> bool:
+    years = {date.year for facts in (ground.facts, ground.known) for date in facts.dates}
+    if not number.known_unit and number.value in years:
+        return True
+    candidates = [*ground.facts.numbers, *ground.known.numbers]
+    same = [other for other in candidates if other.value == number.value]
+    return any(
+        _units_agree(number, other, candidates) and _bounds_agree(number, claim, other, ground)
+        for other in same
+    )
+
+
+def _units_agree(number: Number, other: Number, candidates: Sequence[Number]) -> bool:
+    if number.known_unit and other.known_unit:
+        return number.unit == other.unit or {number.unit[:1], other.unit[:1]} == {"°"}
+    if number.known_unit or other.known_unit:
+        return not number.unit or not other.unit
+    if number.unit == other.unit or not number.unit:
+        return True
+    # "20 designers" of "15 engineers and 20 designers".
+    return not any(number.unit == third.unit for third in candidates)
+
+
+def _bounds_agree(number: Number, claim: Facts, other: Number, ground: Ground) -> bool:
+    if other not in ground.facts.numbers:
+        return True
+    language = ground.language
+
+    def bound(text: str, start: int) -> str:
+        before = text[max(0, start - 20) : start].rstrip(" $€£-−")
+        for name, pattern in (("more", language.more_than), ("less", language.less_than)):
+            if any(match.end() == len(before) for match in pattern.finditer(before)):
+                return name
+        return ""
+
+    return bound(claim.text, number.start) == bound(ground.facts.text, other.start)
+
+
+def _another_date(case: Case) -> bool:
+    dates = case.ground.facts.dates + case.ground.known.dates
+    return not all(any(date.covers(claimed) for date in dates) for claimed in case.claim.dates)
+
+
+def _another_time(case: Case) -> bool:
+    return not set(case.claim.times) <= {*case.ground.facts.times, *case.ground.known.times}
+
+
+def _another_name(case: Case) -> bool:
+    return any(not _name_stands(word, case.claim, case.ground) for word in _names(case.claim))
+
+
+def _names(claim: Facts) -> Iterator[Word]:
+    first = True
+    for word in claim.words:
+        # The first word is what the sentence is about: a name or not, it has to stand there.
+        if word.name or (first and word.content and word.text[0].isupper()):
+            yield word
+        first = False
+
+
+def _name_stands(word: Word, claim: Facts, ground: Ground) -> bool:
+    written = word.text.lower()
+    if word.stem in ground.stems or written in ground.text.lower():
+        return True
+    if (
+        ground.language.code == "de"
+        and len(written) > _PART
+        and written[:_PART] in ground.text.lower()
+    ):
+        return True  # a noun in another form, or a part of a compound
+    if word.stem in ground.speakers:
+        # Who speaks is meant by "I" and "we", or is named as who says it.
+        return _says(ground.facts, ground.language.first_person) or _says(
+            claim, ground.language.attribution
+        )
+    return word.text.isupper() and _is_acronym(word.text, ground.facts)
+
+
+def _is_acronym(letters: str, facts: Facts) -> bool:
+    initials = "".join(word.text[0] for word in facts.words if word.content)
+    return len(letters) > 1 and letters in initials
+
+
+def _another_term(case: Case) -> bool:
+    text = " ".join(case.ground.text.lower().split())
+    return not all(term.lower().strip(" .,") in text for term in _QUOTED.findall(case.claim.text))
+
+
+def _another_role(case: Case) -> bool:
+    """ "From 5 to 9" is not "from 9 to 5"."""
+
+    def role(text: str, number: Number) -> str:
+        match = _BEFORE_NUMBER.search(text[: number.start].rstrip(" $€£-−") + " ")
+        return (match[1] or "").lower() if match else ""
+
+    for number in case.claim.numbers:
+        roles = {
+            role(case.ground.facts.text, other)
+            for other in case.ground.facts.numbers
+            if other.value == number.value
+        }
+        claimed = role(case.claim.text, number)
+        if claimed and roles and "" not in roles and claimed not in roles:
+            return True
+    return False
+
+
+# -- negation, condition, modality, question, attribution
+
+
+def _another_polarity(case: Case) -> bool:
+    return any(
+        carrier.negates(clause.content) != clause.negates(carrier.content)
+        for clause in case.clauses
+        for carrier in case.ground.clauses_for(clause.content)
+    )
+
+
+def _opposite_word(case: Case) -> bool:
+    """ "Compliant" where the source says "non-compliant", or the other way round."""
+    there = {word.text.lower() for word in case.ground.facts.words}
+    said = {word.text.lower() for word in case.claim.words if word.content}
+    prefixes = "|".join(case.language.negating_prefixes)
+    pattern = re.compile(
+        rf"(?:[^\W\d_]+-|{prefixes})(?P<word>\w{{4,}})"
+        if prefixes
+        else r"[^\W\d_]+-(?P<word>\w{4,})"
+    )
+    return any(
+        (match := pattern.fullmatch(longer)) and match["word"] in shorter_words
+        for shorter_words, longer_words in ((said - there, there), (there - said, said - there))
+        for longer in longer_words
+    )
+
+
+def _unless_said(name: str) -> Rule:
+    """A rule: a restriction that the sentence makes by words of this kind, the statement makes as well."""
+
+    def broken(case: Case) -> bool:
+        pattern: re.Pattern[str] = getattr(case.language, name)
+        if _says(case.claim, pattern):
+            return False
+        carriers = case.carriers
+        if name == "hedge":
+            return any(carrier.says(pattern) for carrier in carriers)
+        return any(pattern.search(carrier.sentence) for carrier in carriers)
+
+    return broken
+
+
+def _unattributed(case: Case) -> bool:
+    """What the source only reports stays somebody's word. What a source says of itself is its own."""
+    language = case.language
+    if _says(case.claim, language.attribution) or _says(case.claim, language.hedge):
+        return False
+    for carrier in case.carriers:
+        sentence = carrier.sentence
+        at = sentence.find(carrier.facts.text.strip())
+        before, behind = sentence[:at], sentence[at + len(carrier.facts.text.strip()) :]
+        for match in language.attribution.finditer(sentence):
+            inside = at <= match.start() < at + len(carrier.facts.text)
+            # "According to Ben, …" and "…, Ben said."
+            beside = (
+                match.end() <= at
+                and not re.search(r"[;:.]", before[match.end() :])
+                and len(before.split()) <= 6
+            ) or (match.start() >= len(sentence) - len(behind) and len(behind.split()) <= 4)
+            around = sentence[max(0, match.start() - 40) : match.end() + 20]
+            if (inside or beside) and not language.document.search(around):
+                return True
+    return False
+
+
+def _question(case: Case) -> bool:
+    if case.claim.text.rstrip().endswith("?") or _says(case.claim, case.language.open_question):
+        return False
+    carriers = case.carriers
+    return bool(carriers) and any(
+        carrier.sentence.rstrip("\"'”’»)*_ ").endswith("?") for carrier in carriers
+    )
+
+
+def _done(case: Case) -> bool:
+    """What has to be done, will be done or is asked for, is not done yet."""
+    language = case.language
+    if (
+        _says(case.claim, language.obligation)
+        or _says(case.claim, language.future)
+        or _says(case.claim, language.request)
+    ):
+        return False
+    carriers = case.carriers
+    asked = [
+        carrier
+        for carrier in carriers
+        if carrier.says(language.obligation)
+        or carrier.says(language.request)
+        or carrier.says(language.future)
+    ]
+    if not asked:
+        return False
+    if _says(case.claim, language.past):
+        return not any(_says(carrier.facts, language.past) for carrier in asked)
+    written = {word.text.lower() for carrier in asked for word in carrier.facts.words}
+    # "We have to call" carries "Call the vendor", and not "We called the vendor".
+    return any(
+        word.content
+        and word.text.lower().endswith(("ed", "te", "ten"))
+        and word.text.lower() not in written
+        and any(word.stem == other.stem for carrier in asked for other in carrier.facts.words)
+        for word in case.claim.words
+    )
+
+
+def _uncovered(case: Case) -> bool:
+    stems = case.ground.stems | case.ground.speakers
+    return any(
+        clause.content and len(clause.content & stems) / len(clause.content) < MIN_COVERAGE
+        for clause in case.clauses
+    ) or not (case.ground.facts.words or case.ground.facts.numbers)
+
+
+_DETAILS: list[tuple[str, Rule]] = [
+    ("number", _another_number),
+    ("date", _another_date),
+    ("time", _another_time),
+    ("name", _another_name),
+    ("not_covered", _uncovered),
+]
+_RULES: list[tuple[str, Rule]] = [
+    ("number", _another_number),
+    ("number", _another_role),
+    ("date", _another_date),
+    ("time", _another_time),
+    ("name", _another_name),
+    ("term", _another_term),
+    ("negation", _another_polarity),
+    ("negation", _opposite_word),
+    ("condition", _unless_said("condition")),
+    ("hedge", _unless_said("hedge")),
+    ("not_done", _done),
+    ("question", _question),
+    ("attribution", _unattributed),
+    ("not_covered", _uncovered),
+]
