@@ -41,7 +41,14 @@ from combine_core.database.inspection import (
 from combine_core.database.migrations import head_revision, known_revisions
 from combine_core.database.pool import CountedPool
 from combine_core.database.undo import PARENTS, TABLE_EXISTS, UnknownHistoryError, ways_back
-from combine_core.postgres.diagnosis import REMEDIES, RESOLUTION, Cause, Watch, explain_error
+from combine_core.postgres.diagnosis import (
+    ADVICE,
+    REMEDIES,
+    RESOLUTION,
+    Cause,
+    Watch,
+    explain_error,
+)
 from combine_core.postgres.diagnosis.watch import LIMIT_S
 from combine_core.runs.jobs import QUEUE
 from combine_core.runs.model import SERVICE_FAULTS
@@ -82,6 +89,15 @@ LONGEST_WAIT_S = 120
 RECENT_S = 15 * 60
 # A query that reads nothing takes a millisecond or two. From here on pages feel slow.
 SLOW_S = 0.25
+# Faults that may concern one table or one big row. The check itself does not meet them, but requests do.
+MET_BY_REQUESTS = (
+    Cause.DISK_FULL,
+    Cause.STORAGE_FAILED,
+    Cause.CORRUPTED,
+    Cause.OUT_OF_RESOURCES,
+    Cause.REJECTED,
+)
+MET_S = 30
 # The time that questions over the shared connection have, and the part of it that their statements may use.
 QUESTIONS_S = 5.0
 _OF_LIMIT = 0.9
@@ -171,6 +187,7 @@ class Checks:
         self._questions = ProbeConnection(url)
         # One slow answer is no slow database.
         self._latest: deque[float] = deque(maxlen=3)
+        self._met: deque[tuple[float, Cause]] = deque(maxlen=100)
         self._pool = pool
         self._limit = settings.db_pool_size + settings.db_max_overflow
         self._needs = ConnectionNeeds(
@@ -189,8 +206,11 @@ class Checks:
     def note_fault(self, context: ExceptionContext) -> None:
         """Look soon and thoroughly: a request has met a fault of the database."""
         found = explain_error(context.original_exception)
-        if found is not None and found.cause is not Cause.TIMEOUT:
-            self._watch.suspect()
+        if found is None or found.cause is Cause.TIMEOUT:
+            return
+        self._watch.suspect()
+        if found.cause in MET_BY_REQUESTS:
+            self._met.append((time.monotonic(), found.cause))
 
     def database(self, registry: Registry) -> HealthResult:
         """The database takes connections, reads and writes."""
@@ -209,6 +229,12 @@ class Checks:
                 contact=fault.advice.contact.value,
             )
         assert seconds is not None
+        met = [cause for at, cause in self._met.copy() if time.monotonic() - at < MET_S]
+        if met:
+            detail = (
+                f"{len(met)} requests met this in the last {MET_S} s. {ADVICE[met[-1]].meaning}"
+            )
+            return HealthResult.degraded(met[-1].value, detail)
         self._latest.append(seconds)
         latency_ms = round(seconds * 1000, 2)
         if min(self._latest) > SLOW_S:

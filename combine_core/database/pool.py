@@ -20,6 +20,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 
+from combine_core.database.connecting import CONNECT_TIMEOUT_S, cut_after
 from combine_core.observe.background import repeat
 from combine_core.observe.context import current_work
 
@@ -172,7 +173,8 @@ def leave_read_only_servers(engine: Engine) -> None:
         try:
             # Otherwise the query would begin a transaction, and its end would cost another round trip.
             connection.autocommit = True
-            with connection.cursor() as cursor:
+            # A kept connection may have fallen silent, for example when an address moved.
+            with cut_after(connection, CONNECT_TIMEOUT_S), connection.cursor() as cursor:
                 cursor.execute(_READ_ONLY)
                 ((is_read_only,),) = cursor.fetchall()
             connection.autocommit = False

@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 from webtest import TestApp
 
 from combine_auth.tokens import create_token
+from combine_core import health as core_health
 from combine_core.database import session_factory
 from combine_core.database.migrations import upgrade
 from combine_core.postgres.diagnosis import Cause, Watch
@@ -47,7 +48,7 @@ class Running:
             user = get_or_create_user(session, f"{uuid.uuid4().hex}@example.com")
             token, _ = create_token(session, user.id, "test")
         self._client.extra_environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
-        self.until("healthy")
+        wait_for(lambda: self.ready() == 200)
 
     def write(self, name: str = "Ovens") -> Any:
         """The answer to a request that creates a project."""
@@ -78,8 +79,9 @@ Run = Callable[..., Running]
 
 
 @pytest.fixture
-def run(make_app: Any) -> Iterator[Run]:
-    """``run(url, settings)``: an application whose checks end with the test."""
+def run(make_app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """``run(url, settings)``: an application whose checks end with the test. It forgets faults soon."""
+    monkeypatch.setattr(core_health, "MET_S", 2)
     started: list[Running] = []
 
     def start(url: str, settings: dict[str, str] | None = None) -> Running:
@@ -232,4 +234,49 @@ def test_a_slow_database_is_degraded_and_stays_ready(cluster: Cluster, run: Run)
     assert seen == {(200, "degraded", "healthy")}
     forwarder.delay = 0
     running.until("healthy")
+    forwarder.close()
+
+
+def test_a_fault_that_only_requests_meet_is_shown(cluster: Cluster, run: Run) -> None:
+    with cluster.cursor() as cursor:
+        cursor.execute("CREATE ROLE clerk LOGIN PASSWORD 'clerk-canary' IN ROLE pg_read_all_data")
+        cursor.execute("GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk")
+        url = cluster.url(password="clerk-canary").set(username="clerk", drivername="postgresql")
+        # It may not empty the table of the check by TRUNCATE, and need not.
+        running = run(url.render_as_string(hide_password=False))
+        cursor.execute("REVOKE INSERT ON projects FROM clerk")
+        refused = running.write()
+        assert (refused.status_int, refused.json["cause"]) == (503, "DB_REJECTED")
+        found = running.until("degraded", "DB_REJECTED")
+        assert "(GRANT)" in found["remedy"]
+        # Pages and everything else still work.
+        assert running.ready() == 200
+        cursor.execute("GRANT INSERT ON projects TO clerk")
+        running.until("healthy")
+
+
+def test_a_right_that_is_missing_everywhere(cluster: Cluster, run: Run) -> None:
+    with cluster.cursor() as cursor:
+        cursor.execute("CREATE ROLE reader LOGIN PASSWORD 'reader-canary'")
+        cursor.execute("GRANT pg_read_all_data, pg_write_all_data TO reader")
+        url = cluster.url(password="reader-canary").set(username="reader", drivername="postgresql")
+        running = run(url.render_as_string(hide_password=False))
+        cursor.execute("REVOKE pg_write_all_data FROM reader")
+        wait_for(lambda: running.write().status_int == 503)
+        running.until("failing", "DB_REJECTED")
+        assert running.ready() == 503
+        cursor.execute("GRANT pg_write_all_data TO reader")
+        running.until("healthy")
+
+
+def test_connections_that_fall_silent_are_replaced(cluster: Cluster, run: Run) -> None:
+    forwarder = Forwarder(cluster.port)
+    running = run(plain(cluster, forwarder.port))
+    forwarder.delay = 600
+    running.until("failing", "DB_TIMEOUT")
+    # New connections work, and the old ones stay silent.
+    forwarder.delay = 0
+    running.until("healthy")
+    wait_for(lambda: running.ready() == 200)
+    assert running.write().status_int == 201
     forwarder.close()
