@@ -242,7 +242,8 @@ def test_a_listener_that_hangs_delays_only_itself():
 
     def hang(_event):
         entered.set()
-        gate.wait(PATIENCE)
+        # Without a limit: the rest of the test takes as long as the machine needs.
+        gate.wait()
 
     good = Ear()
     hung, other = (
