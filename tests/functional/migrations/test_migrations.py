@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from pytest_alembic.tests import (
     test_model_definitions_match_ddl,
     test_single_head_revision,
@@ -22,6 +24,9 @@ from pytest_alembic.tests import (
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Engine
 
+from combine_core.cli.errors import explain
+from combine_core.database import migrating
+from combine_core.database.migrating import ADVISORY_LOCK
 from combine_core.database.migrations import head_revision, migrations_folder
 from combine_core.settings.database_url import parse_database_url
 from tests.conftest import MakeDatabase
@@ -66,6 +71,43 @@ def test_two_at_once_migrate_one_after_the_other(
     with psycopg2.connect(empty_database) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT version_num FROM alembic_version")
         assert cursor.fetchall() == [(head_revision(),)]
+
+
+def test_the_second_says_for_whom_it_waits(alembic_config: Config, empty_database: str) -> None:
+    with psycopg2.connect(empty_database, application_name="combine migrate") as first:
+        pid = first.info.backend_pid
+        with first.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_LOCK,))
+        first.commit()
+        second = _alembic(empty_database, "upgrade", "head")
+        assert second.stdout is not None
+        said = ""
+        while "Waiting for another migration" not in said:
+            said = second.stdout.readline()
+            assert said, "it ended"
+        assert f"combine migrate (pid {pid}, idle, query" in said
+    first.close()
+    output, _ = second.communicate(timeout=60)
+    assert second.returncode == 0, output
+
+
+def test_a_lock_timeout_names_who_holds_the_lock(
+    alembic_config: Config, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command.upgrade(alembic_config, "0001")
+    monkeypatch.setattr(migrating, "LOCK_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(migrating, "_ASK_AGAIN_S", 0.02)
+    with psycopg2.connect(empty_database, application_name="a report") as other:
+        with other.cursor() as cursor:
+            cursor.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
+        pid = other.info.backend_pid
+        with pytest.raises(CommandError) as caught:
+            command.upgrade(alembic_config, "0002")
+    other.close()
+    said = str(caught.value)
+    assert re.search(rf"a report \(pid {pid}, idle in transaction, query \d+ s old\)", said)
+    assert f"SELECT pg_terminate_backend({pid});" in said
+    assert explain(caught.value) == said
 
 
 def test_a_revision_that_fails_leaves_nothing(alembic_config: Config, empty_database: str) -> None:
