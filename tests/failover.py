@@ -129,6 +129,10 @@ class Pair:
         self._start(old, follows=new)
         self.primary, self.other = new, old
 
+    def stop_primary(self) -> None:
+        """The primary is gone, and nothing takes over."""
+        self._stop(self.primary)
+
     def move(self) -> None:
         """New connections to the address lead to the new primary."""
         self.forwarder.target = self.primary.port
