@@ -289,7 +289,7 @@ def test_the_lane_takes_the_paths_of_the_endpoints():
 
 def test_the_lane_leaves_paths_that_the_application_took():
     def own(config):
-        config.add_route("own", "/health")
+        config.add_route("own", "/{page}")
         config.add_view(lambda request: "own", route_name="own", renderer="string")
 
     assert paths(application(own)) == ["/health/ready", "/health/startup"]
