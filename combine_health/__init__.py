@@ -111,9 +111,14 @@ A distribution announces a module in the entry-point group ``combine_health``::
     def combine_health_result(result):            # a `CheckRun`, after each run
         ...
 
-``settings`` are the application's settings. ``config.add_health_plugin(module)`` adds one without
-an entry point. A plugin that does not load or register becomes a failing check (``plugin-NAME``, not
-critical) and does not affect the others. A hook that does not exist stops the start.
+    @combine_health.hookimpl
+    def combine_health_declare_settings(declare): # COMBINE_HEALTH_REDIS_URL, combine_health.redis_url
+        declare("redis_url", str, "The server.", "redis://127.0.0.1", secret=True)
+
+``settings`` are the application's settings, and those that plugins declare.
+``config.add_health_plugin(module)`` adds one without an entry point. A plugin that does not load or
+register becomes a failing check (``plugin-NAME``, not critical) and does not affect the others. A
+hook that does not exist stops the start.
 
 Listeners are called on threads of their own, so one that hangs or raises does not delay the others.
 Each transition of a check or of the service is a line in the log ``combine_health`` with cause and
@@ -160,7 +165,12 @@ from combine_health.engine.plugins import Plugins
 from combine_health.engine.registry import HealthRegistry, IHealthRegistry, health_of
 from combine_health.engine.state import Change, CheckRun, Reading
 from combine_health.hookspecs import hookimpl
-from combine_health.settings import HealthEnvironmentError, read_settings, verify_checks
+from combine_health.settings import (
+    HealthEnvironmentError,
+    read_settings,
+    verify_checks,
+    verify_names,
+)
 from combine_health.version import __version__
 
 __all__ = [
@@ -214,6 +224,7 @@ def includeme(config: Any) -> None:
     def finish(event: ApplicationCreated) -> None:
         # Only now are all checks and plugins known.
         plugins.verify()
+        verify_names(config.registry.settings or {}, plugins.declared)
         verify_routes(config.registry)
         verify_checks(settings, {*health.checks, *health.disabled})
         for listener in plugins.listeners():

@@ -13,6 +13,17 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
+@hookspec
+def combine_health_declare_settings(declare: Callable[..., None]) -> None:
+    """Declare the settings of the plugin; called before the checks are registered, and for tables.
+
+    :param declare: ``declare(name, kind, help, default=None, secret=False)``. ``kind`` is ``str``,
+        ``int``, ``float``, ``bool``, ``tuple`` (names) or a function that reads a text and raises
+        `ValueError`. The setting ``smtp_host`` is ``combine_health.smtp_host`` in the ini and
+        ``COMBINE_HEALTH_SMTP_HOST`` in the environment. Begin the name with that of the plugin.
+    """
+
+
 @hookspec(historic=True)
 def combine_health_register_checks(
     register: Callable[..., None], settings: Mapping[str, Any]
@@ -20,7 +31,8 @@ def combine_health_register_checks(
     """Register checks; called once per application during its configuration.
 
     :param register: takes what the directive ``config.add_health_check`` takes.
-    :param settings: the application's settings, from its ini file.
+    :param settings: the application's settings, from its ini file, and those that the plugins
+        declare, from ini file or environment, typed: ``settings["combine_health.smtp_host"]``.
     """
 
 

@@ -158,6 +158,13 @@ def port(value: str) -> int:
     return int(word)
 
 
+def number(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError("write a number") from None
+
+
 def seconds(value: str) -> float:
     try:
         return float(value)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -26,6 +26,7 @@ from combine_health.declarations import (
 )
 from combine_health.engine.check import NAME
 from combine_health.options import MASK
+from combine_health.plugin_settings import declared_by_installed
 
 __all__ = [
     "DeclaredSetting",
@@ -44,6 +45,7 @@ __all__ = [
 # In the application's settings: what `resolve` has returned already, if the application shows its
 # settings before it includes this add-on.
 RESOLVED = f"{PREFIX}resolved"
+ANY = "NAME"
 
 
 class HealthEnvironmentError(ConfigurationError):  # type: ignore[misc]  # Pyramid has no types
@@ -66,6 +68,15 @@ def declared() -> list[DeclaredSetting]:
     return [*OWN, *checks, *configured.examples(), of_group("NAME"), *SERVER_OWN]
 
 
+def declared_by_plugins(
+    ini: Mapping[str, Any], environ: Mapping[str, str]
+) -> list[DeclaredSetting]:
+    """Return the settings of the installed plugins; NAME stands for the rest of a name."""
+    values = {one.name.removeprefix(PREFIX): resolve_one(one, ini, environ).value for one in OWN}
+    load = values["load_entry_points"]
+    return list(declared_by_installed(values["disabled_plugins"], load_entry_points=load))
+
+
 def resolve(
     ini: Mapping[str, Any],
     environ: Mapping[str, str] | None = None,
@@ -76,9 +87,9 @@ def resolve(
     ``ini`` is the application's section, ``server`` is the section ``[server:main]``.
     """
     environ = os.environ if environ is None else environ
-    rows = [_resolve(one, ini, environ) for one in (*OWN, *_named(ini, environ))]
-    rows += [_resolve(one, server or {}, environ) for one in SERVER_OWN]
-    return rows
+    plugins = [one for one in declared_by_plugins(ini, environ) if not one.name.endswith(ANY)]
+    rows = [resolve_one(one, ini, environ) for one in (*OWN, *plugins, *_named(ini, environ))]
+    return rows + [resolve_one(one, server or {}, environ) for one in SERVER_OWN]
 
 
 def read_settings(
@@ -86,14 +97,14 @@ def read_settings(
 ) -> HealthSettings:
     """Return the settings as one frozen object.
 
-    Raises `HealthEnvironmentError` that names every invalid value and every unknown name of the
-    form ``combine_health.*`` or ``COMBINE_HEALTH_*``.
+    Raises `HealthEnvironmentError` that names every invalid value, and then every unknown name too.
+    Unknown names alone are for `verify_names`, because further plugins may declare them.
     """
     environ = os.environ if environ is None else environ
     rows = ini.get(RESOLVED) or resolve(ini, environ)
-    problems = [row.problem for row in rows if row.problem] + _unknown(ini, environ)
+    problems = [row.problem for row in rows if row.problem]
     if problems:
-        raise HealthEnvironmentError("combine_health cannot start:\n  " + "\n  ".join(problems))
+        raise _cannot_start(problems + _unknown(ini, environ, ()))
     values = {row.declared.name: row.value for row in rows}
     per_check_values = {_check_and_setting(k): v for k, v in values.items() if k.startswith(CHECK)}
     return HealthSettings(
@@ -113,6 +124,21 @@ def read_settings(
         },
         groups={key.removeprefix(GROUP): v for key, v in values.items() if key.startswith(GROUP)},
     )
+
+
+def verify_names(
+    ini: Mapping[str, Any],
+    of_plugins: Iterable[DeclaredSetting],
+    environ: Mapping[str, str] | None = None,
+) -> None:
+    """Raise `HealthEnvironmentError` about names ``combine_health.*`` that nothing reads."""
+    environ = os.environ if environ is None else environ
+    if problems := _unknown(ini, environ, of_plugins):
+        raise _cannot_start(problems)
+
+
+def _cannot_start(problems: Iterable[str]) -> HealthEnvironmentError:
+    return HealthEnvironmentError("combine_health cannot start:\n  " + "\n  ".join(problems))
 
 
 def verify_checks(settings: HealthSettings, known: Collection[str]) -> None:
@@ -144,14 +170,14 @@ def read_server(ini: Mapping[str, Any], environ: Mapping[str, str] | None = None
     Raises `HealthEnvironmentError` that names every invalid value.
     """
     environ = os.environ if environ is None else environ
-    rows = [_resolve(one, ini, environ) for one in SERVER_OWN]
+    rows = [resolve_one(one, ini, environ) for one in SERVER_OWN]
     problems = [row.problem for row in rows if row.problem]
     if problems:
         raise HealthEnvironmentError("\n  ".join(problems))
     return {row.declared.name: row.value for row in rows}
 
 
-def _resolve(
+def resolve_one(
     one: DeclaredSetting, ini: Mapping[str, Any], environ: Mapping[str, str]
 ) -> ResolvedSetting:
     given, source, where = None, "default", ""
@@ -167,6 +193,9 @@ def _resolve(
     try:
         value = one.read(_as_text(given))
     except ValueError as error:
+        # A reader of a plugin may repeat the value in its message.
+        if one.secret and _as_text(given).strip() in str(error):
+            error = ValueError("this value cannot be used")
         shown = MASK if one.secret else repr(_as_text(given))
         return ResolvedSetting(one, one.default, source, f"{where} is {shown}: {error}")
     return ResolvedSetting(one, value, source)
@@ -217,20 +246,27 @@ def _check_and_setting(key: str) -> tuple[str, str]:
     return name, setting
 
 
-def _unknown(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
-    known = [*OWN, *_named(ini, environ), *configured.accepted(ini, environ)]
+def _unknown(
+    ini: Mapping[str, Any], environ: Mapping[str, str], of_plugins: Iterable[DeclaredSetting]
+) -> list[str]:
+    known = [*OWN, *_named(ini, environ), *configured.accepted(ini, environ), *of_plugins]
+    known += declared_by_plugins(ini, environ)
+    of_unloaded = tuple(one.variable.removesuffix(ANY) for one in known if one.name.endswith(ANY))
     names = {one.name for one in known}
     variables = {one.variable for one in (*known, *SERVER_OWN)}
     problems = [
         _misspelt(str(key), names)
         for key in ini
-        if str(key).startswith(PREFIX) and str(key) not in {*names, RESOLVED}
+        if str(key).startswith(PREFIX)
+        and str(key) not in {*names, RESOLVED}
+        and not in_variable(str(key)).startswith(of_unloaded)
     ]
     problems += [
         _misspelt(variable, variables)
         for variable in environ
         if variable.startswith(VARIABLE_PREFIX)
         and variable not in variables
+        and not variable.startswith(of_unloaded)
         and not _OF_KUBERNETES.match(variable)
     ]
     return problems

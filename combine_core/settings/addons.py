@@ -43,7 +43,8 @@ class SettingsModule(Protocol):
     ``declared()`` returns every setting, with `name` (the ini key), `variable`, `type`, `default`,
     `help`, `section` (of the ini file) and, for secrets, a true `secret`. ``resolve()`` returns each
     setting (`declared`) with its `value`, `source` and `problem` (or None). The add-on finds what
-    ``resolve()`` returned in the settings of the application, under ``ADDON.resolved``.
+    ``resolve()`` returned in the settings of the application, under ``ADDON.resolved``. A module whose
+    add-on has plugins may have ``declared_by_plugins(ini, environ)``, which returns their settings.
     """
 
     def declared(self) -> Sequence[Any]:
@@ -131,7 +132,7 @@ def read_module(
     here: ``ADDON.resolved``, and the ini keys that only the ``.env`` sets.
     """
     overlay: dict[str, Any] = {}
-    for one in module.declared():
+    for one in _declared(module, sources):
         value = sources.env_file.get(one.variable, "")
         # A variable does not tell which name NAME stands for: a-b and a_b are both A_B.
         fixed = one.section == APPLICATION and ANY_NAME not in one.variable
@@ -163,14 +164,21 @@ def read_module(
     return rows, problems, {**overlay, f"{addon}.resolved": everything}
 
 
+def _declared(module: SettingsModule, sources: Sources) -> list[Any]:
+    further: Any = getattr(module, "declared_by_plugins", None)
+    environ = {**sources.env_file, **sources.environ}
+    return [*module.declared(), *(further(sources.ini, environ) if further else ())]
+
+
 class Names:
     """The names of all settings: the ini keys of the add-ons in use, the variables of all.
 
     :param used: the add-ons in use
     :param everything: all that are installed
+    :param sources: what decides which plugins they load
     """
 
-    def __init__(self, used: Installed, everything: Installed) -> None:
+    def __init__(self, used: Installed, everything: Installed, sources: Sources) -> None:
         self.addons = used.addons
         self.installed = everything.addons
         self.keys: list[str] = []
@@ -185,7 +193,7 @@ class Names:
         for cls in {*used.classes, *everything.classes}:
             self.variables += (name for one in cls.declared() for name in one.names)
         for addon, module in {**everything.modules, **used.modules}.items():
-            for one in module.declared():
+            for one in _declared(module, sources):
                 self.variables.append(one.variable)
                 self.patterns.append(_any_name(one.variable))
                 if addon in used.modules and one.section == APPLICATION:

@@ -107,7 +107,7 @@ def check_all(
     everything = installed()
     used = used or everything.only(included(ini))
     extended = _with_names(used, sources)
-    names = Names(extended, _with_names(everything, sources))
+    names = Names(extended, _with_names(everything, sources), sources)
 
     report = _Report([*env_file.problems, *used.problems], [*env_file.warnings])
     addons = [_CheckedAddon(cls, sources, place, names) for cls in extended.classes]

@@ -7,9 +7,9 @@ from combine_health.checks import BUILT_IN
 from combine_health.cli.application import add_ini_argument, application, chosen_ini, read_ini
 from combine_health.cli.result import CommandResult
 from combine_health.engine.check import Check
-from combine_health.engine.plugins import GROUP
 from combine_health.engine.registry import HealthRegistry
 from combine_health.options import MASK
+from combine_health.plugin_settings import ENTRY_POINTS
 from combine_health.settings import ResolvedSetting, resolve
 
 HELP = "checks, kinds, settings"
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> CommandResult:
         headline = "built-in checks (combine_health.check.NAME.use = ...); -c INI lists a service's"
         summaries = {use: (each.__doc__ or "").partition(".")[0] for use, each in BUILT_IN.items()}
         more = [f"  {use:<12}{summary}" for use, summary in summaries.items()]
-    plugins = [f"  {point.name} ({point.value})" for point in entry_points(group=GROUP)]
+    plugins = [f"  {point.name} ({point.value})" for point in entry_points(group=ENTRY_POINTS)]
     more += ["", "plugins:", *(plugins or ["  none installed"])]
     more += ["", "settings:", *map(_setting, resolve(read_ini(ini) if ini else {}))]
     redactor = None if health is None else health.redactor

@@ -1,8 +1,10 @@
 """Loads plugins. A broken plugin becomes a failing check and does not affect the others."""
 
 import logging
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections import ChainMap
+from collections.abc import Callable, MutableMapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -10,15 +12,16 @@ import pluggy
 from pyramid.exceptions import ConfigurationError
 
 from combine_health import hookspecs
+from combine_health.declarations import DeclaredSetting
 from combine_health.engine.check import HealthResult
 from combine_health.engine.execute import describe
 from combine_health.engine.listeners import Listener
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.state import Change, CheckRun
+from combine_health.plugin_settings import ENTRY_POINTS, declared_by
+from combine_health.settings import HealthEnvironmentError, resolve_one
 
 log = logging.getLogger("combine_health")
-
-GROUP = "combine_health"
 
 LISTENED: tuple[tuple[str, type[Change] | type[CheckRun], str], ...] = (
     ("combine_health_status_changed", Change, "change"),
@@ -36,12 +39,16 @@ class Plugins:
     def __init__(
         self,
         register: Callable[..., None],
-        settings: Mapping[str, Any],
+        settings: MutableMapping[str, Any],
         blocked: tuple[str, ...],
         redactor: Redactor,
     ) -> None:
         self._register = register
         self._redactor = redactor
+        self._settings = settings
+        self._own_settings: dict[str, Any] = {}
+        self.declared: list[DeclaredSetting] = []
+        """The settings of the plugins."""
         self._broken: set[str] = set()
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
@@ -49,12 +56,12 @@ class Plugins:
             self._manager.set_blocked(name)
         # Historic: a plugin that is added later is called at that moment, and only that plugin.
         self._manager.hook.combine_health_register_checks.call_historic(
-            kwargs={"register": register, "settings": settings}
+            kwargs={"register": register, "settings": ChainMap(self._own_settings, settings)}
         )
 
     def load_entry_points(self) -> None:
         """Add every installed plugin that is not disabled."""
-        for point in entry_points(group=GROUP):
+        for point in entry_points(group=ENTRY_POINTS):
             if self._manager.is_blocked(point.name):
                 continue
             try:
@@ -74,13 +81,36 @@ class Plugins:
         if self._manager.has_plugin(name):
             raise ConfigurationError(f"health plugin {name}: there are two of this name")
         try:
-            self._manager.register(plugin, name)
+            declared = declared_by(plugin, name)
         except pluggy.PluginValidationError as error:
             raise ConfigurationError(f"health plugin {name}: {error}") from error
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - logged and shown as a check
+            self._report_broken(name, error)
+            return
+        self._read_settings(declared, name)
+        try:
+            self._manager.register(plugin, name)
         except (Exception, SystemExit) as error:
             if not self._manager.has_plugin(name):  # refused, before any hook was called
                 raise ConfigurationError(f"health plugin {name}: {error}") from error
             self._report_broken(name, error)
+
+    def _read_settings(self, declared: Sequence[DeclaredSetting], name: str) -> None:
+        taken = {one.variable for one in self.declared}
+        for one in declared:
+            if one.variable in taken:
+                raise ConfigurationError(
+                    f"health plugin {name}: another plugin has a setting {one.name} too; name one of"
+                    " them in combine_health.disabled_plugins"
+                )
+        rows = [resolve_one(one, self._settings, os.environ) for one in declared]
+        if problems := [row.problem for row in rows if row.problem]:
+            raise HealthEnvironmentError("combine_health cannot start:\n  " + "\n  ".join(problems))
+        self.declared += declared
+        for row in rows:
+            self._own_settings[row.declared.name] = row.value
+            if row.declared.secret and isinstance(row.value, str):
+                self._redactor.add(row.value)
 
     def verify(self) -> None:
         """Raise `ConfigurationError` when a plugin implements a hook that does not exist."""

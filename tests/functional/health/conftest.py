@@ -1,5 +1,8 @@
 """A Pyramid application that includes only the health add-on."""
 
+import sys
+import textwrap
+
 import pytest
 from pyramid.config import Configurator
 from webtest import TestApp
@@ -47,3 +50,27 @@ class Switch:
 def make_switch():
     """Make a check whose answer the test sets: ``switch.answer = ...``."""
     return Switch
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install distributions with an entry point each, as pip would: metadata on ``sys.path``."""
+    monkeypatch.syspath_prepend(tmp_path)
+    modules = set(sys.modules)
+
+    def install(name, code, entry=None):
+        module = name.replace("-", "_")
+        (tmp_path / f"{module}.py").write_text(
+            "from combine_health import hookimpl\n" + textwrap.dedent(code)
+        )
+        info = tmp_path / f"{module}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[combine_health]\n{entry or name} = {module}\n")
+
+    yield install
+    for added in set(sys.modules) - modules:
+        if getattr(sys.modules[added], "__file__", None) and str(tmp_path) in str(
+            sys.modules[added].__file__
+        ):
+            del sys.modules[added]

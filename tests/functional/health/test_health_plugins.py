@@ -1,7 +1,5 @@
 """Plugins: by entry point, by directive, broken, misspelt."""
 
-import sys
-import textwrap
 import types
 
 import pytest
@@ -12,30 +10,6 @@ from webtest import TestApp
 from combine_health import hookimpl
 
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
-
-
-@pytest.fixture
-def install(tmp_path, monkeypatch):
-    """Install distributions with an entry point each, as pip would: metadata on ``sys.path``."""
-    monkeypatch.syspath_prepend(tmp_path)
-    modules = set(sys.modules)
-
-    def install(name, code, entry=None):
-        module = name.replace("-", "_")
-        (tmp_path / f"{module}.py").write_text(
-            "from combine_health import hookimpl\n" + textwrap.dedent(code)
-        )
-        info = tmp_path / f"{module}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[combine_health]\n{entry or name} = {module}\n")
-
-    yield install
-    for added in set(sys.modules) - modules:
-        if getattr(sys.modules[added], "__file__", None) and str(tmp_path) in str(
-            sys.modules[added].__file__
-        ):
-            del sys.modules[added]
 
 
 def make(setup=lambda config: None, **settings):

@@ -53,7 +53,7 @@ def directives():
 
 
 def test_there_is_something_to_name():
-    assert len(HOOKS) == 3
+    assert len(HOOKS) == 4
     assert len(SETTINGS) > 15
     assert len(ARGUMENTS) > 10
     assert {"/health", "/health/ready/{group}", "/metrics", "/status"} <= set(routes())

@@ -2,7 +2,13 @@
 
 import pytest
 
-from combine_health.settings import HealthEnvironmentError, declared, read_settings, resolve
+from combine_health.settings import (
+    HealthEnvironmentError,
+    declared,
+    read_settings,
+    resolve,
+    verify_names,
+)
 
 
 def test_defaults():
@@ -85,8 +91,9 @@ def test_every_problem_is_named_at_once():
 
 
 def test_what_kubernetes_puts_there_for_a_service_of_this_name():
-    read_settings(
+    verify_names(
         {},
+        (),
         {
             "COMBINE_HEALTH_SERVICE_HOST": "10.0.0.1",
             "COMBINE_HEALTH_SERVICE_PORT_HTTP": "80",
@@ -184,7 +191,7 @@ def test_groups():
 
 def test_a_group_with_an_odd_name():
     with pytest.raises(HealthEnvironmentError, match=r"group\.Odd Name is not a setting"):
-        read_settings({"combine_health.group.Odd Name": "a"}, {})
+        verify_names({"combine_health.group.Odd Name": "a"}, (), {})
 
 
 @pytest.mark.parametrize("name", ["saturated_after", "stuck_after"])

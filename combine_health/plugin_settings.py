@@ -1,0 +1,90 @@
+"""The settings of plugins: ``combine_health.smtp_host`` or ``COMBINE_HEALTH_SMTP_HOST``."""
+
+import logging
+import re
+from collections.abc import Callable, Collection, Iterator
+from importlib.metadata import entry_points
+from typing import Any
+
+import pluggy
+
+from combine_health import hookspecs
+from combine_health.declarations import (
+    CHECK,
+    GROUP,
+    OWN,
+    PREFIX,
+    SERVER_OWN,
+    VARIABLE_PREFIX,
+    DeclaredSetting,
+    in_variable,
+)
+from combine_health.options import count, flag, names, number
+
+log = logging.getLogger("combine_health")
+
+ENTRY_POINTS = "combine_health"
+READERS: dict[Any, Callable[[str], Any]] = {
+    str: str.strip,
+    int: count,
+    float: number,
+    bool: flag,
+    tuple: names,
+}
+_NAME = re.compile(r"[a-z][a-z0-9_.]{0,99}")
+_TAKEN = {one.variable for one in (*OWN, *SERVER_OWN)}
+
+
+def declared_by(plugin: Any, name: str | None = None) -> list[DeclaredSetting]:
+    """Return the settings that ``plugin`` declares in its hook. Raises what the hook raises."""
+    found: list[DeclaredSetting] = []
+
+    def declare(
+        name: str,
+        kind: Any,
+        help: str,  # noqa: A002 - the author writes it
+        default: Any = None,
+        *,
+        secret: bool = False,
+    ) -> None:
+        found.append(_declaration(name, kind, help, default, secret))
+
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(plugin, name)
+    manager.hook.combine_health_declare_settings(declare=declare)
+    return found
+
+
+def declared_by_installed(
+    disabled: Collection[str], *, load_entry_points: bool
+) -> Iterator[DeclaredSetting]:
+    """Yield the settings of all installed plugins; those that do not load have none.
+
+    Plugins that are not to be loaded may keep their settings: for each there is one with NAME in
+    place of the rest of the name, which begins with that of the plugin.
+    """
+    for point in entry_points(group=ENTRY_POINTS):
+        if not load_entry_points or point.name in disabled:
+            name, variable = point.name, in_variable(point.name)
+            help_ = f"A setting of the plugin {name}, which is not loaded."
+            key = f"{PREFIX}{variable.lower()}_NAME"
+            yield DeclaredSetting(key, f"{VARIABLE_PREFIX}{variable}_NAME", "", None, help_, str)
+            continue
+        try:
+            yield from declared_by(point.load(), point.name)
+        except (Exception, SystemExit):
+            log.debug("the settings of the plugin %s are not known", point.name, exc_info=True)
+
+
+def _declaration(name: str, kind: Any, help_: str, default: Any, secret: bool) -> DeclaredSetting:
+    key, variable = f"{PREFIX}{name}", VARIABLE_PREFIX + in_variable(name)
+    if not _NAME.fullmatch(name) or f"{key}.".startswith((CHECK, GROUP)) or variable in _TAKEN:
+        raise ValueError(f"a plugin cannot declare a setting {name!r}: the name is odd or taken")
+    if not callable(kind):
+        raise ValueError(
+            f"setting {name!r}: {kind!r} must be str, int, float, bool, tuple or a function"
+        )
+    read = READERS.get(kind, kind)
+    shown = getattr(kind, "__name__", "value")
+    return DeclaredSetting(key, variable, shown, default, help_, read, secret=secret)
