@@ -130,7 +130,7 @@ setup(
             "cli/starter/.env.example",
         ],
         "combine_core.migrations": ["script.py.mako"],
-        "combine_auth": ["py.typed", "**/*.jinja2", "**/*.yaml"],
+        "combine_auth": ["py.typed", "**/*.jinja2", "**/*.toml", "**/*.yaml"],
     },
     install_requires=REQUIRES,
     extras_require={

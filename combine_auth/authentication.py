@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from combine_core.database import session_factory
 from combine_core.users import Identity
@@ -43,7 +43,6 @@ class Proof:
     scopes: frozenset[str] | None = None
 
     def covers(self, permission: str) -> bool:
-        """Whether the credential is good for this permission."""
         return self.scopes is None or str(permission) in self.scopes
 
 
@@ -96,24 +95,11 @@ def proof_of(
     """
     if found is None:
         return None
-    table: Any = last_used_at.class_
-    # Never waits for a lock: whoever holds it writes the same, or revokes the credential.
-    due = (
-        select(table.id)
-        .where(table.id == found.used_id, use_is_due(last_used_at))
-        .with_for_update(skip_locked=True)
-    )
-    statement = (
-        update(table)
-        .where(table.id.in_(due))
-        .values({last_used_at: func.now()})
-        .execution_options(synchronize_session=False)
-    )
 
     def write(request: Any) -> None:
         try:
             with session_factory(request.registry).begin() as session:
-                session.execute(statement)
+                _record_use(session, last_used_at, found.used_id)
         except SQLAlchemyError as error:
             # The type only: the error's text may quote the parameters of the statement.
             logger.warning("could not record a use: %s", type(error).__name__)
@@ -121,3 +107,21 @@ def proof_of(
     if found.use_is_due:
         request.add_finished_callback(write)
     return found.proof
+
+
+def _record_use(
+    session: Session, last_used_at: InstrumentedAttribute[Any], row_id: uuid.UUID
+) -> None:
+    table: Any = last_used_at.class_
+    # Never waits for a lock: whoever holds it writes the same, or revokes the credential.
+    due = (
+        select(table.id)
+        .where(table.id == row_id, use_is_due(last_used_at))
+        .with_for_update(skip_locked=True)
+    )
+    session.execute(
+        update(table)
+        .where(table.id.in_(due))
+        .values({last_used_at: func.now()})
+        .execution_options(synchronize_session=False)
+    )

@@ -18,7 +18,7 @@ from pyramid.viewderivers import INGRESS
 from combine_auth.authentication import Authenticator, CredentialKind, Proof
 from combine_auth.cookies import cookies_are_secure
 from combine_auth.cross_site import CsrfTokens
-from combine_auth.sessions import SessionCookie
+from combine_auth.sessions.cookie import SessionCookie
 from combine_auth.tokens.bearer import BearerToken
 from combine_core.settings import CoreSettings
 from combine_core.users import Identity
@@ -63,12 +63,10 @@ class SecurityPolicy:
         return found
 
     def identity(self, request: Any) -> Identity | None:
-        """The user who is asking."""
         proof = self.proof(request)
         return None if proof is None else proof.identity
 
     def authenticated_userid(self, request: Any) -> str | None:
-        """The id of the user who is asking."""
         identity = self.identity(request)
         return None if identity is None else str(identity.user_id)
 
@@ -122,7 +120,6 @@ class MissingScope(Denied):  # type: ignore[misc]
 
     @property
     def scope(self) -> str:
-        """The permission that was asked for."""
         return str(self.args[0])
 
 

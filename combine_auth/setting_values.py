@@ -30,7 +30,6 @@ _STORAGES = (
 
 
 def provider_names(text: str) -> tuple[str, ...]:
-    """The names of providers, each once."""
     names = words(text)
     for number, name in enumerate(names, 1):
         if not PROVIDER_NAME.fullmatch(name) or name in _TAKEN:
@@ -53,7 +52,6 @@ def issuer(text: str) -> str:
 
 
 def is_plain(address: str) -> bool:
-    """Whether the address is http, not https."""
     return address.casefold().startswith("http://")
 
 
@@ -87,7 +85,6 @@ def tenants(text: str) -> tuple[str, ...]:
 
 
 def domains(text: str) -> tuple[str, ...]:
-    """Domains in lower case."""
     entries = [entry.lower() for entry in words(text)]
     for number, entry in enumerate(entries, 1):
         if not values.is_host(entry) or ":" in entry or "." not in entry.strip("."):
@@ -116,7 +113,6 @@ def subjects(text: str) -> tuple[str, ...]:
 
 
 def storage(text: str) -> SecretStr:
-    """Where rate limits are counted."""
     if not text.startswith(_STORAGES):
         remedy = "write memory:// or redis://HOST:6379/0"
         raise Unusable(Finding("is not a storage for counters", remedy))

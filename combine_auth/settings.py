@@ -257,7 +257,6 @@ class AuthSettings(AddonSettings):
         )
 
     def findings(self, given: Given) -> Iterable[tuple[str, Finding]]:
-        """What is wrong between settings."""
         environment = given.place.environment
         if self.local_sign_in and environment in NOT_DEVELOPMENT:
             what = f"is on, so anyone could sign in, and this is {environment}"

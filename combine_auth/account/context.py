@@ -1,17 +1,30 @@
-"""The context of the pages of one's own account, and the views on it."""
+"""What the pages of one's own account share: the context, the views, and how they are added."""
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+import uuid
+from typing import TYPE_CHECKING, Any
 
 from pyramid.authorization import Allow
 from pyramid.httpexceptions import HTTPForbidden, HTTPSeeOther
+from sqlalchemy.orm import Session
 
+from combine_auth.audit import Action, record_request
 from combine_auth.authentication import CredentialKind
+from combine_auth.clients.model import CLIENT_ID_PATTERN
+from combine_auth.tokens.scopes import PLAIN, SCOPES, in_words
 from combine_core.users import Identity
 from combine_core.web.endpoints import View
+from combine_core.web.paths import UUID_PATTERN
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+
+logger = logging.getLogger(__name__)
 
 MANAGE_ACCOUNT = "account:manage"
+_VARIABLES = {"id": UUID_PATTERN, "client_id": CLIENT_ID_PATTERN}
 
 
 class OwnAccount:
@@ -35,9 +48,50 @@ class OwnAccount:
         self.__acl__ = [(Allow, f"user:{self.identity.user_id}", [MANAGE_ACCOUNT])]
 
 
-def account_view(method: str, views: type, attr: str, page: str | None = None) -> View:
+class AccountViews:
+    """What the views on :class:`OwnAccount` share.
+
+    :cvar route: the page to go to after a change
+    """
+
+    route = "auth.account"
+
+    def __init__(self, context: OwnAccount, request: Any) -> None:
+        self.context = context
+        self.request = request
+        self.dbsession: Session = request.dbsession
+        self.me = context.identity
+
+    def id_of_path(self) -> uuid.UUID:
+        return uuid.UUID(self.request.matchdict["id"])
+
+    def note(self, action: Action, target: str | None = None, **details: Any) -> None:
+        """Add an event to the audit, and a line to the log."""
+        record_request(self.request, action, target=target, **details)
+        logger.info("%s: %s %s", self.me.email, action, target or "")
+
+    def back(self) -> HTTPSeeOther:
+        return HTTPSeeOther(location=self.request.route_path(self.route))
+
+    def checked_scopes(self) -> list[str]:
+        """The scopes that are ticked in the form."""
+        return [scope for scope in self.request.POST.getall("scope") if isinstance(scope, str)]
+
+    def offered_scopes(self) -> list[tuple[str, str]]:
+        """The scopes that the user may choose from, each with its meaning."""
+        return [(scope, in_words(scope)) for scope in (SCOPES if self.me.is_admin else PLAIN)]
+
+
+def account_view(
+    method: str, views: type[AccountViews], attr: str, page: str | None = None
+) -> View:
     """A view of :class:`OwnAccount`: the method ``attr`` of the class ``views``.
 
     :param page: the template of the page; ``None``: the view returns a response
     """
     return View(method, views, MANAGE_ACCOUNT, attr=attr, renderer=page, http_cache=0)
+
+
+def add_account_page(config: Configurator, name: str, path: str, *views: View) -> None:
+    """Add an endpoint of the signed-in user. ``{id}`` and ``{client_id}`` in the path are checked."""
+    config.add_endpoint(f"auth.{name}", path, *views, factory=OwnAccount, variables=_VARIABLES)

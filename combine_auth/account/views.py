@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -10,108 +9,86 @@ from typing import TYPE_CHECKING, Any
 from pyramid.httpexceptions import HTTPConflict, HTTPNotFound, HTTPSeeOther
 from pyramid.security import forget
 
-from combine_auth.account.context import OwnAccount, account_view
-from combine_auth.audit import Action, record_request
-from combine_auth.identities import UNVERIFIED_DOMAIN, LastIdentity, list_identities, unlink
+from combine_auth.account.context import AccountViews, account_view, add_account_page
+from combine_auth.audit import Action
+from combine_auth.identities.service import UNVERIFIED_DOMAIN, LastIdentity, list_identities, unlink
 from combine_auth.oauth_server.grants import revoke_grants_of
 from combine_auth.openid import identity_providers
-from combine_auth.sessions import end_session, end_sessions_of, is_fresh, list_sessions
+from combine_auth.sessions.service import end_session, end_sessions_of, is_fresh, list_sessions
 from combine_auth.sign_in.flow import allow_forms_to_providers
-from combine_auth.tokens import list_tokens, revoke_token
-from combine_core.web.paths import UUID_PATTERN
+from combine_auth.tokens.service import list_tokens, revoke_token
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
-
-logger = logging.getLogger(__name__)
 
 _PAGE = "combine_auth:account/account.jinja2"
 _ADD_IDENTITY_PAGE = "combine_auth:account/add_identity.jinja2"
 
 
-class AccountViews:
-    """The page and its forms."""
+class SessionViews(AccountViews):
+    """The page of the account, and its buttons that end sessions."""
 
-    def __init__(self, context: OwnAccount, request: Any) -> None:
-        self.context = context
-        self.request = request
-        self.user_id = context.identity.user_id
-
-    def show(self) -> Any:
-        """The page."""
-        dbsession = self.request.dbsession
+    def show(self) -> dict[str, Any]:
         clients = identity_providers(self.request.registry).clients
         return {
-            "me": self.context.identity,
-            "has_address": not self.context.identity.email.endswith(f"@{UNVERIFIED_DOMAIN}"),
-            "identities": list_identities(dbsession, self.user_id),
+            "me": self.me,
+            "has_address": not self.me.email.endswith(f"@{UNVERIFIED_DOMAIN}"),
+            "identities": list_identities(self.dbsession, self.me.user_id),
             "titles": {name: client.provider.title for name, client in clients.items()},
-            "sessions": list_sessions(dbsession, self.user_id),
+            "sessions": list_sessions(self.dbsession, self.me.user_id),
             "this_session": self.context.session_id,
             "device_of": device_of,
         }
 
-    def end_session(self) -> Any:
+    def end_session(self) -> HTTPSeeOther:
         """Sign out one of the user's browsers, which may be this one."""
-        session_id = uuid.UUID(self.request.matchdict["id"])
+        session_id = self.id_of_path()
         if session_id == self.context.session_id:
-            self._note(Action.SIGN_OUT, target=f"session:{session_id}")
+            self.note(Action.SIGN_OUT, f"session:{session_id}")
             return self._outside()
-        if not end_session(self.request.dbsession, self.user_id, session_id):
+        if not end_session(self.dbsession, self.me.user_id, session_id):
             raise HTTPNotFound
-        self._note(Action.SESSION_END, target=f"session:{session_id}")
-        return self._back()
+        self.note(Action.SESSION_END, f"session:{session_id}")
+        return self.back()
 
-    def end_others(self) -> Any:
-        """Sign out all other browsers of the user."""
-        ended = end_sessions_of(self.request.dbsession, self.user_id, but=self.context.session_id)
-        self._note(Action.SESSIONS_END_ALL, target=f"user:{self.user_id}", ended=ended)
-        return self._back()
+    def end_others(self) -> HTTPSeeOther:
+        self._end_sessions(but=self.context.session_id)
+        return self.back()
 
-    def end_all(self) -> Any:
+    def end_all(self) -> HTTPSeeOther:
         """Sign out everywhere, and, if the form says so, revoke the tokens of all programs."""
-        ended = end_sessions_of(self.request.dbsession, self.user_id)
-        self._note(Action.SESSIONS_END_ALL, target=f"user:{self.user_id}", ended=ended)
+        self._end_sessions()
         if self.request.POST.get("programs") == "too":
             self._revoke_programs()
         return self._outside()
 
+    def _end_sessions(self, but: uuid.UUID | None = None) -> None:
+        ended = end_sessions_of(self.dbsession, self.me.user_id, but)
+        self.note(Action.SESSIONS_END_ALL, f"user:{self.me.user_id}", ended=ended)
+
     def _revoke_programs(self) -> None:
-        dbsession = self.request.dbsession
-        for token in list_tokens(dbsession, self.user_id):
+        for token in list_tokens(self.dbsession, self.me.user_id):
             if token.revoked_at is None:
-                revoke_token(dbsession, token.id, self.user_id)
-                self._note(Action.TOKEN_REVOKE, target=f"token:{token.id}")
-        revoked = revoke_grants_of(dbsession, self.user_id)
+                revoke_token(self.dbsession, token.id, self.me.user_id)
+                self.note(Action.TOKEN_REVOKE, f"token:{token.id}")
+        revoked = revoke_grants_of(self.dbsession, self.me.user_id)
         if revoked:
-            self._note(Action.CONSENT_REVOKE, target=f"user:{self.user_id}", revoked=revoked)
+            self.note(Action.CONSENT_REVOKE, f"user:{self.me.user_id}", revoked=revoked)
 
-    def _note(self, action: Action, **details: Any) -> None:
-        record_request(self.request, action, **details)
-
-    def _back(self) -> Any:
-        return HTTPSeeOther(location=self.request.route_path("auth.account"))
-
-    def _outside(self) -> Any:
-        return HTTPSeeOther(
-            location=self.request.route_path("auth.sign_in"), headers=forget(self.request)
-        )
+    def _outside(self) -> HTTPSeeOther:
+        location = self.request.route_path("auth.sign_in")
+        return HTTPSeeOther(location=location, headers=forget(self.request))
 
 
-class IdentityViews:
+class IdentityViews(AccountViews):
     """The page that adds an identity, and the button that removes one."""
 
-    def __init__(self, context: OwnAccount, request: Any) -> None:
-        self.context = context
-        self.request = request
-        self.user_id = context.identity.user_id
-
-    def add(self) -> Any:
+    def add(self) -> dict[str, Any]:
         """The providers to choose from; if the sign-in is old, those to confirm it with first."""
         allow_forms_to_providers(self.request)
-        dbsession = self.request.dbsession
-        fresh = is_fresh(dbsession, self.context.session_id)
-        mine = {identity.provider for identity in list_identities(dbsession, self.user_id)}
+        fresh = is_fresh(self.dbsession, self.context.session_id)
+        identities = list_identities(self.dbsession, self.me.user_id)
+        mine = {identity.provider for identity in identities}
         clients = identity_providers(self.request.registry).clients.values()
         return {
             "fresh": fresh,
@@ -120,11 +97,9 @@ class IdentityViews:
             ],
         }
 
-    def remove(self) -> Any:
-        """Remove one, unless it is the last."""
-        identity_id = uuid.UUID(self.request.matchdict["id"])
+    def remove(self) -> HTTPSeeOther:
         try:
-            removed = unlink(self.request.dbsession, self.user_id, identity_id)
+            removed = unlink(self.dbsession, self.me.user_id, self.id_of_path())
         except LastIdentity:
             raise HTTPConflict(
                 "This is the only account that you can sign in with. Add another one first, so"
@@ -132,16 +107,14 @@ class IdentityViews:
             ) from None
         if removed is None:
             raise HTTPNotFound
-        record_request(
-            self.request,
+        self.note(
             Action.IDENTITY_UNLINK,
-            target=f"user:{self.user_id}",
+            f"user:{self.me.user_id}",
             provider=removed.provider,
             issuer=removed.issuer,
             subject=removed.subject,
         )
-        logger.info("%s unlinked %s", self.context.identity.email, removed.provider)
-        return HTTPSeeOther(location=self.request.route_path("auth.account"))
+        return self.back()
 
 
 # The first match counts, because most browsers also claim to be others.
@@ -185,37 +158,31 @@ def _first(names: tuple[tuple[str, str], ...], user_agent: str) -> str | None:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the endpoints, and the link in the head of the pages."""
-    one = {"id": UUID_PATTERN}
-    for route, path, view in (
-        ("account", "/account", account_view("GET", AccountViews, "show", _PAGE)),
+    for name, path, view in (
+        ("account", "/account", account_view("GET", SessionViews, "show", _PAGE)),
+        (
+            "end_session",
+            "/account/sessions/{id}/end",
+            account_view("POST", SessionViews, "end_session"),
+        ),
+        (
+            "end_others",
+            "/account/sign-out-others",
+            account_view("POST", SessionViews, "end_others"),
+        ),
+        ("end_all", "/account/sign-out-everywhere", account_view("POST", SessionViews, "end_all")),
         (
             "add_identity",
             "/account/identities/add",
             account_view("GET", IdentityViews, "add", _ADD_IDENTITY_PAGE),
         ),
         (
-            "end_others",
-            "/account/sign-out-others",
-            account_view("POST", AccountViews, "end_others"),
+            "remove_identity",
+            "/account/identities/{id}/remove",
+            account_view("POST", IdentityViews, "remove"),
         ),
-        ("end_all", "/account/sign-out-everywhere", account_view("POST", AccountViews, "end_all")),
     ):
-        config.add_endpoint(f"auth.{route}", path, view, factory=OwnAccount)
-    config.add_endpoint(
-        "auth.remove_identity",
-        "/account/identities/{id}/remove",
-        account_view("POST", IdentityViews, "remove"),
-        factory=OwnAccount,
-        variables=one,
-    )
-    config.add_endpoint(
-        "auth.end_session",
-        "/account/sessions/{id}/end",
-        account_view("POST", AccountViews, "end_session"),
-        factory=OwnAccount,
-        variables=one,
-    )
+        add_account_page(config, name, path, view)
     # An application without combine_core.pages has a navigation of its own.
     if hasattr(config, "add_nav_item"):
         config.add_nav_item("Account", "auth.account", order=90)

@@ -10,9 +10,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from combine_auth.audit import Action, record, record_request
-from combine_auth.identities import create_invitation
+from combine_auth.identities.service import create_invitation
 from combine_auth.refused import Refused, clean_name
-from combine_auth.sessions import end_sessions_of
+from combine_auth.sessions.service import end_sessions_of
 from combine_core.database import Page, paginate
 from combine_core.users import User, add_user, find_user
 
@@ -88,7 +88,6 @@ def enable_user(session: Session, user: User, request: Any = None) -> None:
 
 
 def end_sessions(session: Session, user: User, request: Any) -> None:
-    """Sign the user out of every browser."""
     ended = end_sessions_of(session, user.id)
     _record(session, Action.SESSIONS_END_ALL, user, request, ended=ended)
 

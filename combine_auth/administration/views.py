@@ -44,7 +44,6 @@ class Administration:
 
 
 def list_audit(request: Any) -> Json:
-    """GET /audit."""
     query = request.openapi_validated.parameters.query
     wanted = AuditFilter(
         query.get("user"),
@@ -62,7 +61,6 @@ def _aware(moment: datetime.datetime | None) -> datetime.datetime | None:
 
 
 def list_users(request: Any) -> Json:
-    """GET /users."""
     query = request.openapi_validated.parameters.query
     page = service.page_of_users(
         request.dbsession,
@@ -74,7 +72,6 @@ def list_users(request: Any) -> Json:
 
 
 def change_user(request: Any) -> Json:
-    """PATCH /users/{user_id}: disable or enable a user."""
     session = request.dbsession
     user = _user(request)
     try:
@@ -90,7 +87,6 @@ def change_user(request: Any) -> Json:
 
 
 def end_sessions(request: Any) -> HTTPNoContent:
-    """DELETE /users/{user_id}/sessions: sign a user out everywhere."""
     service.end_sessions(request.dbsession, _user(request), request)
     return HTTPNoContent()
 

@@ -235,7 +235,6 @@ def details_shown(event: AuditEvent) -> dict[str, Any]:
 
 
 def show_event(event: AuditEvent) -> dict[str, Any]:
-    """An event as JSON."""
     return {
         "id": str(event.id),
         "at": event.created_at.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z"),

@@ -65,7 +65,6 @@ class RemoteService:
         self._known: dict[str, str] | None = None
 
     def start(self, scopes: str) -> DeviceCodes:
-        """Start a sign-in."""
         answer = self._ask("device_authorization_endpoint", {"scope": scopes} if scopes else {})
         try:
             return DeviceCodes(
@@ -88,12 +87,10 @@ class RemoteService:
         return self._ask("token_endpoint", fields)
 
     def refresh(self, refresh_token: str) -> dict[str, Any]:
-        """New tokens for a refresh token."""
         fields = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         return self._ask("token_endpoint", fields)
 
     def revoke(self, refresh_token: str) -> None:
-        """Revoke all tokens of the sign-in."""
         self._ask("revocation_endpoint", {"token": refresh_token})
 
     def _endpoint(self, name: str) -> str:

@@ -17,16 +17,16 @@ from combine_auth.cli.console import (
     shown_time,
 )
 from combine_auth.refused import Refused
-from combine_auth.tokens import (
+from combine_auth.tokens.format import PREFIX
+from combine_auth.tokens.model import PersonalAccessToken
+from combine_auth.tokens.scopes import SCOPES
+from combine_auth.tokens.service import (
     DEFAULT_DAYS,
     MOST_DAYS,
-    PREFIX,
-    PersonalAccessToken,
     create_token,
     list_tokens,
     revoke_token,
 )
-from combine_auth.tokens.scopes import SCOPES
 from combine_core.settings import CoreSettings
 from combine_core.settings.config_option import config_option
 from combine_core.users import get_or_create_user

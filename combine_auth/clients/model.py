@@ -64,5 +64,4 @@ class OAuthClient(Identified, Model):
 
     @property
     def is_confidential(self) -> bool:
-        """Whether it has a secret."""
         return self.secret_sha256 is not None

@@ -33,7 +33,6 @@ class MemoryStorage(Storage):
 
     @property
     def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
-        """What it raises when it fails, which it does not."""
         return ()
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
@@ -58,27 +57,22 @@ class MemoryStorage(Storage):
             del self._counters[key]
 
     def get(self, key: str) -> int:
-        """The count now."""
         count, end = self._counters.get(key, (0, 0.0))
         return count if end > time.time() else 0
 
     def get_expiry(self, key: str) -> float:
-        """When its window ends, in seconds of the system's clock."""
         return self._counters.get(key, (0, 0.0))[1] or time.time()
 
     def check(self) -> bool:
-        """Whether it works."""
         return True
 
     def reset(self) -> int | None:
-        """Forget all; returns how many."""
         with self._lock:
             count = len(self._counters)
             self._counters.clear()
             return count
 
     def clear(self, key: str) -> None:
-        """Forget one."""
         with self._lock:
             self._counters.pop(key, None)
 

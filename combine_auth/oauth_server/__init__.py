@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the authorization server. Does no I/O."""
     config.include("combine_auth.oauth_server.server")
     config.include("combine_auth.oauth_server.endpoints")
     config.include("combine_auth.oauth_server.authorize")

@@ -23,6 +23,7 @@ from combine_auth.oauth_server.server import server_of
 from combine_auth.tokens.scopes import in_words
 from combine_core.settings import CoreSettings, settings_of
 from combine_core.users import User
+from combine_core.web.endpoints import View
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -147,13 +148,9 @@ def _policy(target: str) -> str:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the route and its views."""
-    config.add_route("oauth.authorize", "/oauth/authorize")
-    for method, view in (("GET", ask), ("POST", decide)):
-        config.add_view(
-            view,
-            route_name="oauth.authorize",
-            request_method=method,
-            permission=NO_PERMISSION_REQUIRED,
-            http_cache=0,
-        )
+    config.add_endpoint(
+        "oauth.authorize",
+        "/oauth/authorize",
+        View("GET", ask, NO_PERMISSION_REQUIRED, http_cache=0),
+        View("POST", decide, NO_PERMISSION_REQUIRED, http_cache=0),
+    )

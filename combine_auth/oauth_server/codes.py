@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import sha256
 from combine_auth.clients import OAuthClient
 from combine_auth.oauth_server import lifetimes
+from combine_auth.oauth_server.grants import CredentialReused
 from combine_auth.oauth_server.model import OAuthCode, OAuthGrant
 from combine_auth.tokens.format import CODE
 from combine_core.users import User
-
-
-@dataclass(frozen=True)
-class UsedCode:
-    """A code that has just been used up."""
-
-    grant_id: uuid.UUID
-    user_id: uuid.UUID
-    scopes: Sequence[str]
-    redirect_uri: str
-    redirect_uri_named: bool
-    code_challenge: str
-
-
-class CodeReused(Exception):
-    """A code was used a second time: two parties have it, and one of them stole it."""
-
-    def __init__(self, grant_id: uuid.UUID, user_id: uuid.UUID) -> None:
-        super().__init__("an authorization code was used again")
-        self.grant_id = grant_id
-        self.user_id = user_id
 
 
 def save_code(
@@ -64,14 +40,16 @@ def save_code(
     session.flush()
 
 
-def use_code(session: Session, code: str, client: OAuthClient) -> UsedCode | None:
+def use_code(
+    session: Session, code: str, client: OAuthClient
+) -> tuple[OAuthCode, OAuthGrant] | None:
     """Use up a code, and commit that at once, so that it stays used whatever fails later.
 
     One conditional update, so that exactly one of several simultaneous requests succeeds.
 
     :returns: ``None`` if it is unknown or expired, belongs to another client, its grant is revoked
         or its user is disabled
-    :raises CodeReused: it belongs to this client, and has been used before
+    :raises CredentialReused: it belongs to this client, and has been used before
     """
     if not CODE.fits(code):
         return None
@@ -104,18 +82,6 @@ def use_code(session: Session, code: str, client: OAuthClient) -> UsedCode | Non
         .join(OAuthGrant, OAuthGrant.id == OAuthCode.grant_id)
         .where(OAuthCode.code_sha256 == sha256(code), OAuthGrant.client_id == client.id)
     ).first()
-    if row is None:
-        return None
-    known, grant = row
-    if used is None:
-        if known.used_at is not None:
-            raise CodeReused(grant.id, grant.user_id)
-        return None
-    return UsedCode(
-        grant.id,
-        grant.user_id,
-        grant.scopes,
-        known.redirect_uri,
-        known.redirect_uri_named,
-        known.code_challenge,
-    )
+    if row is not None and used is None and row[0].used_at is not None:
+        raise CredentialReused(row[1])
+    return None if row is None or used is None else (row[0], row[1])

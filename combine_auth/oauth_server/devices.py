@@ -6,11 +6,10 @@ import re
 import secrets
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select, update
+from oauthlib.oauth2.rfc8628.grant_types import DeviceCodeGrant
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import sha256
@@ -49,7 +48,6 @@ def save_device(
     scopes: Sequence[str],
     ip: str | None,
 ) -> None:
-    """Store the request of a device."""
     delete_expired_rows(session)
     session.add(
         OAuthDevice(
@@ -65,44 +63,24 @@ def save_device(
     session.flush()
 
 
-class DeviceStatus(Enum):
-    """The answer to a device that polls."""
+def poll(
+    session: Session, device_code: str, client: OAuthClient
+) -> tuple[str | None, OAuthGrant | None]:
+    """Answer a device that polls. Commits the time of the poll, and the use of the code.
 
-    APPROVED = auto()
-    PENDING = auto()
-    TOO_FAST = auto()
-    EXPIRED = auto()
-    DENIED = auto()
-    UNKNOWN = auto()
-
-
-@dataclass(frozen=True)
-class ApprovedDevice:
-    """What a user approved."""
-
-    grant_id: uuid.UUID
-    user_id: uuid.UUID
-    scopes: Sequence[str]
-
-
-@dataclass(frozen=True)
-class PollResult:
-    """The status, and ``device`` if it is ``APPROVED``."""
-
-    status: DeviceStatus
-    device: ApprovedDevice | None = None
-
-
-def poll(session: Session, device_code: str, client: OAuthClient) -> PollResult:
-    """Answer a device that polls. Commits the time of the poll, and the use of the code."""
+    :returns: a status of :class:`DeviceCodeGrant`, ``None`` for an unknown code; and, if the device was
+        approved, the grant
+    """
     result = _poll(session, device_code, client)
     session.commit()
     return result
 
 
-def _poll(session: Session, device_code: str, client: OAuthClient) -> PollResult:
+def _poll(
+    session: Session, device_code: str, client: OAuthClient
+) -> tuple[str | None, OAuthGrant | None]:
     if not DEVICE_CODE.fits(device_code):
-        return PollResult(DeviceStatus.UNKNOWN)
+        return None, None
     row = session.execute(
         select(
             OAuthDevice,
@@ -117,47 +95,37 @@ def _poll(session: Session, device_code: str, client: OAuthClient) -> PollResult
         execution_options={"populate_existing": True},
     ).first()
     if row is None or row[0].used_at is not None:
-        return PollResult(DeviceStatus.UNKNOWN)
+        return None, None
     device, is_over = row[:2]
     since: Any = row[2]
     if is_over:
-        return PollResult(DeviceStatus.EXPIRED)
+        return DeviceCodeGrant.DEVICE_CODE_EXPIRED, None
     if device.denied_at is not None:
-        return PollResult(DeviceStatus.DENIED)
+        return DeviceCodeGrant.DEVICE_CODE_DENIED, None
     if device.grant_id is not None:
         device.used_at = func.now()
-        return _let_in(session, device)
+        grant = session.scalar(
+            select(OAuthGrant)
+            .join(User, User.id == OAuthGrant.user_id)
+            .where(
+                OAuthGrant.id == device.grant_id,
+                OAuthGrant.revoked_at.is_(None),
+                User.disabled_at.is_(None),
+            )
+        )
+        return (DeviceCodeGrant.DEVICE_CODE_AUTHORIZED if grant else None), grant
     device.asked_at = func.now()
     if since is not None and since < device.interval:
         device.interval += lifetimes.SLOW_DOWN_S
-        return PollResult(DeviceStatus.TOO_FAST)
-    return PollResult(DeviceStatus.PENDING)
+        return DeviceCodeGrant.DEVICE_CODE_SLOW_DOWN, None
+    return DeviceCodeGrant.DEVICE_CODE_PENDING, None
 
 
-def _let_in(session: Session, device: OAuthDevice) -> PollResult:
-    row = session.execute(
-        select(OAuthGrant.id, OAuthGrant.user_id, OAuthGrant.scopes)
-        .join(User, User.id == OAuthGrant.user_id)
-        .where(
-            OAuthGrant.id == device.grant_id,
-            OAuthGrant.revoked_at.is_(None),
-            User.disabled_at.is_(None),
-        )
-    ).first()
-    if row is None:
-        return PollResult(DeviceStatus.UNKNOWN)
-    return PollResult(DeviceStatus.APPROVED, ApprovedDevice(*row))
+class PendingDevice(NamedTuple):
+    """A device that waits for approval, and the program on it."""
 
-
-@dataclass(frozen=True)
-class PendingDevice:
-    """A device that waits for approval."""
-
-    id: uuid.UUID
-    user_code: str
+    device: OAuthDevice
     client: OAuthClient
-    scopes: Sequence[str]
-    ip: str | None
 
 
 def find_pending(session: Session, user_code: str) -> PendingDevice | None:
@@ -176,21 +144,15 @@ def find_pending(session: Session, user_code: str) -> PendingDevice | None:
     ).first()
     if row is None:
         return None
-    device, client = row
-    return PendingDevice(device.id, device.user_code, client, device.scopes, device.ip)
+    return PendingDevice(*row)
 
 
 def approve(session: Session, pending: PendingDevice, user_id: uuid.UUID) -> OAuthGrant:
-    """Approve the device in the name of this user."""
-    grant = create_grant(session, user_id, pending.client, GrantType.DEVICE_CODE, pending.scopes)
-    session.execute(
-        update(OAuthDevice).where(OAuthDevice.id == pending.id).values(grant_id=grant.id)
-    )
+    device, client = pending
+    grant = create_grant(session, user_id, client, GrantType.DEVICE_CODE, device.scopes)
+    device.grant_id = grant.id
     return grant
 
 
-def deny(session: Session, pending: PendingDevice) -> None:
-    """Deny the device."""
-    session.execute(
-        update(OAuthDevice).where(OAuthDevice.id == pending.id).values(denied_at=func.now())
-    )
+def deny(pending: PendingDevice) -> None:
+    pending.device.denied_at = func.now()

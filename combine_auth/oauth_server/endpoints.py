@@ -25,7 +25,7 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from combine_auth.clients import GrantType, OAuthClient
-from combine_auth.clients.authentication import Credentials, read_credentials
+from combine_auth.clients.authentication import read_credentials
 from combine_auth.limits import RateLimited, check_limit
 from combine_auth.oauth_server import devices, lifetimes
 from combine_auth.oauth_server.context import OAuthContext, oauth_context
@@ -43,6 +43,7 @@ from combine_auth.tokens.format import DEVICE_CODE
 from combine_auth.tokens.scopes import SCOPES
 from combine_core.database import session_factory
 from combine_core.settings import CoreSettings, settings_of
+from combine_core.web.endpoints import View
 from combine_core.web.problems import DATABASE_RETRY_S, database_problem, log_problem
 
 if TYPE_CHECKING:
@@ -51,92 +52,72 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-_ENDPOINTS = ("token", "revoke", "introspect", "device")
 _METADATA_MAX_AGE_S = 3600
 _WITH_SECRET = ["client_secret_basic", "client_secret_post"]
 
 Parameters = dict[str, str]
-OAuthAnswer = tuple[dict[str, str], str, int]
+# Headers, body and status of an answer, as oauthlib returns them.
+OAuthAnswer = Any
 
 
-def token(request: Any) -> Response:
+def token(context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
     """``/oauth/token`` (RFC 6749, 3.2): tokens for a code, a refresh token, a device, a client."""
-
-    def ask(_context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
-        server = server_of(request.registry)
-        given: OAuthAnswer = server.create_token_response(
-            oauth_request(request.path_url, parameters)
-        )
-        return given
-
-    return _answer(request, "token", ask)
+    request = context.request
+    asked = oauth_request(request.path_url, parameters)
+    return server_of(request.registry).create_token_response(asked)
 
 
-def revoke(request: Any) -> Response:
+def revoke(context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
     """``/oauth/revoke`` (RFC 7009). Unknown tokens, and those of other clients, get the same answer."""
-
-    def ask(_context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
-        # Repair: pyramid-oauthlib's own does nothing and answers 200.
-        endpoint = RevocationEndpoint(validator_of(request.registry))
-        given: OAuthAnswer = endpoint.create_revocation_response(
-            request.path_url, "POST", encoded(parameters), HEADERS
-        )
-        return given
-
-    return _answer(request, "token", ask)
+    # Repair: pyramid-oauthlib's own does nothing and answers 200.
+    endpoint = RevocationEndpoint(validator_of(context.request.registry))
+    return endpoint.create_revocation_response(
+        context.request.path_url, "POST", encoded(parameters), HEADERS
+    )
 
 
-def introspect(request: Any) -> Response:
+def introspect(context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
     """``/oauth/introspect`` (RFC 7662), for clients with a secret, about their own tokens."""
-
-    def ask(context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
-        # Anybody could send the id of a public client.
-        if context.credentials is None or context.credentials.secret is None:
-            raise errors.InvalidClientError
-        endpoint = IntrospectEndpoint(validator_of(request.registry))
-        given: OAuthAnswer = endpoint.create_introspect_response(
-            request.path_url, "POST", encoded(parameters), HEADERS
-        )
-        return given
-
-    return _answer(request, "introspection", ask)
+    # Anybody could send the id of a public client.
+    if context.credentials is None or context.credentials.secret is None:
+        raise errors.InvalidClientError
+    endpoint = IntrospectEndpoint(validator_of(context.request.registry))
+    return endpoint.create_introspect_response(
+        context.request.path_url, "POST", encoded(parameters), HEADERS
+    )
 
 
-def device(request: Any) -> Response:
+def device(context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
     """``/oauth/device`` (RFC 8628, 3.1): codes for a device whose user has a browser elsewhere."""
-
-    def ask(context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
-        page = settings_of(request.registry, CoreSettings).public_url + request.route_path(
-            "auth.device"
-        )
-        endpoint = _DeviceEndpoint(
-            validator_of(request.registry),
-            verification_uri=page,
-            verification_uri_complete=page + "?user_code={user_code}",
-            expires_in=int(lifetimes.DEVICE.total_seconds()),
-            interval=lifetimes.POLL_EVERY_S,
-            user_code_generator=devices.new_user_code,
-        )
-        # Repair: the library looks for the client id only in the body.
-        if context.credentials is not None:
-            parameters = {**parameters, "client_id": context.credentials.client_id}
-        _, codes, status = endpoint.create_device_authorization_response(
-            request.path_url, "POST", encoded(parameters), HEADERS
-        )
-        # Repair: the code of the library has only 178 random bits.
-        codes["device_code"] = DEVICE_CODE.new()
-        assert endpoint.client is not None
-        devices.save_device(
-            context.session,
-            endpoint.client,
-            device_code=codes["device_code"],
-            user_code=codes["user_code"],
-            scopes=codes.pop("scope").split(),
-            ip=request.remote_addr,
-        )
-        return {}, json.dumps(codes), status
-
-    return _answer(request, "device", ask)
+    request = context.request
+    public_url = settings_of(request.registry, CoreSettings).public_url
+    page = public_url + request.route_path("auth.device")
+    endpoint = _DeviceEndpoint(
+        validator_of(request.registry),
+        verification_uri=page,
+        verification_uri_complete=page + "?user_code={user_code}",
+        expires_in=int(lifetimes.DEVICE.total_seconds()),
+        interval=lifetimes.POLL_EVERY_S,
+        user_code_generator=devices.new_user_code,
+    )
+    # Repair: the library looks for the client id only in the body.
+    if context.credentials is not None:
+        parameters = {**parameters, "client_id": context.credentials.client_id}
+    _, codes, status = endpoint.create_device_authorization_response(
+        request.path_url, "POST", encoded(parameters), HEADERS
+    )
+    # Repair: the code of the library has only 178 random bits.
+    codes["device_code"] = DEVICE_CODE.new()
+    assert endpoint.client is not None
+    devices.save_device(
+        context.session,
+        endpoint.client,
+        device_code=codes["device_code"],
+        user_code=codes["user_code"],
+        scopes=codes.pop("scope").split(),
+        ip=request.remote_addr,
+    )
+    return {}, json.dumps(codes), status
 
 
 class _DeviceEndpoint(DeviceAuthorizationEndpoint):  # type: ignore[misc]
@@ -156,33 +137,32 @@ class _DeviceEndpoint(DeviceAuthorizationEndpoint):  # type: ignore[misc]
             raise errors.UnauthorizedClientError(request=request)
 
 
-def _answer(
-    request: Any, limit: str, ask: Callable[[OAuthContext, Parameters], OAuthAnswer]
-) -> Response:
-    check_limit(request, limit)
-    parameters = read_form(request)
-    credentials = read_credentials(parameters, request.environ.get("HTTP_AUTHORIZATION", ""))
-    # It has been read already. oauthlib cannot log what it does not get.
-    parameters.pop("client_secret", None)
-    with (
-        session_factory(request.registry)() as session,
-        oauth_context(request, session, credentials) as context,
-    ):
-        headers, body, status = ask(context, parameters)
-        session.commit()
-    if status == 401:
-        _warn(request, credentials)
-    return oauth_response(headers, body, status)
+def _view(
+    limit: str, ask: Callable[[OAuthContext, Parameters], OAuthAnswer]
+) -> Callable[[Any], Response]:
+    """The view of an endpoint.
 
+    :param limit: the rate limit that the requests count for
+    """
 
-def _warn(request: Any, credentials: Credentials | None) -> None:
-    name = "-" if credentials is None else credentials.client_id
-    logger.warning("a client failed to authenticate: %.80r at %s", name, request.path)
+    def answer(request: Any) -> Response:
+        check_limit(request, limit)
+        parameters = read_form(request)
+        credentials = read_credentials(parameters, request.environ.get("HTTP_AUTHORIZATION", ""))
+        # It has been read already. oauthlib cannot log what it does not get.
+        parameters.pop("client_secret", None)
+        with (
+            session_factory(request.registry)() as session,
+            oauth_context(request, session, credentials) as context,
+        ):
+            headers, body, status = ask(context, parameters)
+            session.commit()
+        if status == 401:
+            name = "-" if credentials is None else credentials.client_id
+            logger.warning("a client failed to authenticate: %.80r at %s", name, request.path)
+        return oauth_response(headers, body, status)
 
-
-def post_only(request: Any) -> Response:  # noqa: ARG001
-    """Another method than POST."""
-    return error_response_of("invalid_request", "Send a form by POST.", 405, Allow="POST")
+    return answer
 
 
 def claims(issuer: str) -> dict[str, Any]:
@@ -210,7 +190,6 @@ def claims(issuer: str) -> dict[str, Any]:
 
 
 def metadata(request: Any) -> Response:
-    """The document."""
     issuer = settings_of(request.registry, CoreSettings).public_url
     # Repair: the library refuses http, which a developer's own machine uses.
     endpoint = MetadataEndpoint([], claims(issuer), raise_errors=issuer.startswith("https://"))
@@ -229,7 +208,9 @@ def oauth_failure(error: Exception, request: Any) -> Response:
             "temporarily_unavailable", error.detail, 429, Retry_After=str(error.wait_seconds)
         )
     if isinstance(error, HTTPError):
-        return error_response_of("invalid_request", error.detail or error.title, error.status_int)
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        description = error.detail or error.title
+        return error_response_of("invalid_request", description, error.status_int, **allow)
     problem = database_problem(error)
     if problem is not None:
         log_problem(problem, error)
@@ -243,27 +224,24 @@ def oauth_failure(error: Exception, request: Any) -> Response:
 
 def includeme(config: Configurator) -> None:
     """Add the endpoints, and answer their errors as RFC 6749 says, not with a page."""
-    for name, view in zip(_ENDPOINTS, (token, revoke, introspect, device), strict=True):
-        route = f"oauth.{name}"
-        config.add_route(route, f"/oauth/{name}")
+    endpoints = {
+        "token": _view("token", token),
+        "revoke": _view("token", revoke),
+        "introspect": _view("introspection", introspect),
+        "device": _view("device", device),
+    }
+    for name, view in endpoints.items():
         # Repair: the default of the service would refuse every client, because none has the cookie
         # that belongs to the CSRF token. Cookies do not count here.
-        options = {
-            "route_name": route,
-            "permission": NO_PERMISSION_REQUIRED,
-            "require_csrf": False,
-        }
-        config.add_view(view, request_method="POST", **options)
-        config.add_view(post_only, **options)
-    config.add_route("oauth.metadata", "/.well-known/oauth-authorization-server")
-    config.add_view(
-        metadata,
-        route_name="oauth.metadata",
-        request_method="GET",
-        permission=NO_PERMISSION_REQUIRED,
+        post = View("POST", view, NO_PERMISSION_REQUIRED, require_csrf=False)
+        config.add_endpoint(f"oauth.{name}", f"/oauth/{name}", post)
+    config.add_endpoint(
+        "oauth.metadata",
+        "/.well-known/oauth-authorization-server",
+        View("GET", metadata, NO_PERMISSION_REQUIRED),
     )
     # Below /oauth/ there are pages as well.
-    paths = rf"^/oauth/({'|'.join(_ENDPOINTS)})$"
+    paths = rf"^/oauth/({'|'.join(endpoints)})$"
     # A view of the pages for one of these classes would be preferred to ours for Exception.
     for context in (
         Exception,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
@@ -16,6 +16,14 @@ from combine_auth.oauth_server import lifetimes
 from combine_auth.oauth_server.model import OAuthCode, OAuthDevice, OAuthGrant, OAuthToken
 
 MOST_LISTED = 500
+
+
+class CredentialReused(Exception):
+    """A code or refresh token was used again: two parties have it, and one of them stole it."""
+
+    def __init__(self, grant: OAuthGrant) -> None:
+        super().__init__(f"a credential of the grant {grant.id} was used again")
+        self.grant = grant
 
 
 def create_grant(
@@ -90,21 +98,8 @@ def revoke_grants_of(session: Session, user_id: uuid.UUID) -> int:
     return len(revoked.all())
 
 
-@dataclass(frozen=True)
-class ActiveGrant:
-    """A grant that can still be used."""
-
-    id: uuid.UUID
-    client_name: str
-    built_in: bool
-    scopes: Sequence[str]
-    created_at: datetime
-    last_used_at: datetime | None
-    expires_at: datetime
-
-
-def list_grants(session: Session, user_id: uuid.UUID) -> list[ActiveGrant]:
-    """The grants that this user can revoke, the newest first."""
+def list_grants(session: Session, user_id: uuid.UUID) -> Sequence[Any]:
+    """The grants that can still be used, with the names of their clients, the newest first."""
     alive = (
         select(OAuthToken.id)
         .where(
@@ -124,8 +119,16 @@ def list_grants(session: Session, user_id: uuid.UUID) -> list[ActiveGrant]:
         )
         .exists()
     )
-    rows = session.execute(
-        select(OAuthGrant, OAuthClient.name, OAuthClient.owner_id)
+    return session.execute(
+        select(
+            OAuthGrant.id,
+            OAuthClient.name.label("client_name"),
+            OAuthClient.owner_id.is_(None).label("built_in"),
+            OAuthGrant.scopes,
+            OAuthGrant.created_at,
+            OAuthGrant.last_used_at,
+            OAuthGrant.expires_at,
+        )
         .join(OAuthClient)
         .where(
             OAuthGrant.user_id == user_id,
@@ -135,19 +138,7 @@ def list_grants(session: Session, user_id: uuid.UUID) -> list[ActiveGrant]:
         )
         .order_by(OAuthGrant.id.desc())
         .limit(MOST_LISTED)
-    )
-    return [
-        ActiveGrant(
-            grant.id,
-            name,
-            owner_id is None,
-            grant.scopes,
-            grant.created_at,
-            grant.last_used_at,
-            grant.expires_at,
-        )
-        for grant, name, owner_id in rows
-    ]
+    ).all()
 
 
 def delete_expired_rows(session: Session) -> None:

@@ -4,38 +4,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import ColumnElement, bindparam, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from combine_auth.authentication import CredentialKind, FoundCredential, Proof, sha256, use_is_due
 from combine_auth.clients import OAuthClient
 from combine_auth.oauth_server import lifetimes
-from combine_auth.oauth_server.grants import delete_expired_rows, revoke_grant
+from combine_auth.oauth_server.grants import CredentialReused, delete_expired_rows, revoke_grant
 from combine_auth.oauth_server.model import OAuthGrant, OAuthToken
 from combine_auth.tokens.format import ACCESS, REFRESH
 from combine_auth.tokens.scopes import speaks_for_administrator
 from combine_core.users import Identity, User
-
-
-@dataclass(frozen=True)
-class RefreshToken:
-    """A refresh token that is valid, or was rotated a moment ago."""
-
-    id: uuid.UUID
-    grant_id: uuid.UUID
-    user_id: uuid.UUID
-    scopes: Sequence[str]
-
-
-class RefreshReused(Exception):
-    """A refresh token was used long after its rotation: it has been stolen."""
-
-    def __init__(self, grant_id: uuid.UUID, user_id: uuid.UUID) -> None:
-        super().__init__("a refresh token was used again")
-        self.grant_id = grant_id
-        self.user_id = user_id
 
 
 def save_tokens(
@@ -71,41 +51,22 @@ def save_tokens(
     session.flush()
 
 
-def find_refresh_token(session: Session, token: str, client: OAuthClient) -> RefreshToken | None:
-    """The refresh token of this client, even if it was rotated.
-
-    ``None`` if it is unknown, expired or revoked, or its user is disabled.
-    """
+def find_refresh_token(
+    session: Session, token: str, client: OAuthClient
+) -> tuple[OAuthToken, OAuthGrant] | None:
+    """The refresh token of this client with its grant, even if it was rotated."""
     if not REFRESH.fits(token):
         return None
-    row = session.execute(
-        select(OAuthToken.id, OAuthToken.scopes, OAuthGrant.id, OAuthGrant.user_id)
-        .join(OAuthGrant, OAuthGrant.id == OAuthToken.grant_id)
-        .join(User, User.id == OAuthGrant.user_id)
-        .where(
-            OAuthToken.token_sha256 == sha256(token),
-            OAuthToken.kind == "refresh",
-            OAuthToken.revoked_at.is_(None),
-            OAuthToken.expires_at > func.now(),
-            OAuthGrant.client_id == client.id,
-            OAuthGrant.revoked_at.is_(None),
-            OAuthGrant.expires_at > func.now(),
-            User.disabled_at.is_(None),
-        )
-    ).first()
-    if row is None:
-        return None
-    token_id, scopes, grant_id, user_id = row
-    return RefreshToken(token_id, grant_id, user_id, scopes)
+    return _find(session, token, client, OAuthToken.kind == "refresh")
 
 
-def rotate(session: Session, token: RefreshToken) -> None:
+def rotate(session: Session, token: OAuthToken, grant: OAuthGrant) -> None:
     """Use up a refresh token, and commit that at once.
 
     One conditional update decides which request is first. Others within the grace period succeed, too,
     for clients that lost the response or sent two requests at once.
 
-    :raises RefreshReused: it was rotated longer ago than the grace period
+    :raises CredentialReused: it was rotated longer ago than the grace period
     """
     first = session.scalar(
         update(OAuthToken)
@@ -121,57 +82,38 @@ def rotate(session: Session, token: RefreshToken) -> None:
         select(OAuthToken.used_at > func.now() - lifetimes.GRACE).where(OAuthToken.id == token.id)
     )
     if not in_grace:
-        raise RefreshReused(token.grant_id, token.user_id)
+        raise CredentialReused(grant)
 
 
-@dataclass(frozen=True)
-class IssuedToken:
-    """What introspection tells about a valid token.
-
-    :ivar issued_at: seconds since 1970
-    :ivar expires_at: seconds since 1970
-    """
-
-    id: uuid.UUID
-    kind: str
-    grant_id: uuid.UUID
-    user_id: uuid.UUID
-    scopes: Sequence[str]
-    issued_at: int
-    expires_at: int
-
-
-def find_issued(session: Session, token: str, client: OAuthClient) -> IssuedToken | None:
-    """The valid token of this client, of either kind."""
+def find_issued(
+    session: Session, token: str, client: OAuthClient
+) -> tuple[OAuthToken, OAuthGrant] | None:
+    """The valid token of this client, of either kind, with its grant."""
     if not (ACCESS.fits(token) or REFRESH.fits(token)):
         return None
+    return _find(session, token, client, OAuthToken.used_at.is_(None))
+
+
+def _find(
+    session: Session, token: str, client: OAuthClient, condition: ColumnElement[bool]
+) -> tuple[OAuthToken, OAuthGrant] | None:
+    """``None`` if it is unknown, expired or revoked, or its user is disabled."""
     row = session.execute(
-        select(
-            OAuthToken.id,
-            OAuthToken.kind,
-            OAuthGrant.id,
-            OAuthGrant.user_id,
-            OAuthToken.scopes,
-            func.extract("epoch", OAuthToken.created_at),
-            func.extract("epoch", OAuthToken.expires_at),
-        )
+        select(OAuthToken, OAuthGrant)
         .join(OAuthGrant, OAuthGrant.id == OAuthToken.grant_id)
         .join(User, User.id == OAuthGrant.user_id)
         .where(
             OAuthToken.token_sha256 == sha256(token),
+            condition,
             OAuthToken.revoked_at.is_(None),
-            OAuthToken.used_at.is_(None),
             OAuthToken.expires_at > func.now(),
+            OAuthGrant.client_id == client.id,
             OAuthGrant.revoked_at.is_(None),
             OAuthGrant.expires_at > func.now(),
             User.disabled_at.is_(None),
-            OAuthGrant.client_id == client.id,
         )
     ).first()
-    if row is None:
-        return None
-    token_id, kind, grant_id, user_id, scopes, issued_at, expires_at = row
-    return IssuedToken(token_id, kind, grant_id, user_id, scopes, int(issued_at), int(expires_at))
+    return None if row is None else (row[0], row[1])
 
 
 def revoke_issued(session: Session, token: str, client: OAuthClient) -> uuid.UUID | None:

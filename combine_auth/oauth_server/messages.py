@@ -112,7 +112,6 @@ HEADERS = {"Content-Type": _FORM}
 
 
 def encoded(parameters: Mapping[str, str]) -> str:
-    """The body of a form."""
     return urlencode(parameters)
 
 

@@ -161,11 +161,9 @@ def includeme(config: Configurator) -> None:
 
 
 def server_of(registry: Registry) -> pyramid_oauthlib.Server:
-    """The application's server, with its grants."""
     return registry.oauth
 
 
 def validator_of(registry: Registry) -> Validator:
-    """The validator, for the endpoints of oauthlib that pyramid-oauthlib lacks."""
     validator: Validator = registry[_VALIDATOR]
     return validator

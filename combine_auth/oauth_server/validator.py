@@ -15,7 +15,6 @@ from typing import Any
 
 from oauthlib.oauth2 import RequestValidator
 from oauthlib.oauth2.rfc6749 import errors
-from oauthlib.oauth2.rfc8628.grant_types import DeviceCodeGrant
 
 from combine_auth.audit import Action
 from combine_auth.clients import GrantType, OAuthClient
@@ -23,18 +22,11 @@ from combine_auth.clients.authentication import authenticate, find_client
 from combine_auth.clients.redirect_uri import matches
 from combine_auth.oauth_server import codes, devices, issued_tokens, lifetimes
 from combine_auth.oauth_server.context import current_context
-from combine_auth.oauth_server.grants import create_grant, revoke_grant
+from combine_auth.oauth_server.grants import CredentialReused, create_grant, revoke_grant
+from combine_auth.oauth_server.model import OAuthGrant
 from combine_auth.refused import Refused
 from combine_auth.tokens.scopes import known_scopes
 from combine_core.users import User
-
-_DEVICE_STATUS = {
-    devices.DeviceStatus.APPROVED: DeviceCodeGrant.DEVICE_CODE_AUTHORIZED,
-    devices.DeviceStatus.PENDING: DeviceCodeGrant.DEVICE_CODE_PENDING,
-    devices.DeviceStatus.TOO_FAST: DeviceCodeGrant.DEVICE_CODE_SLOW_DOWN,
-    devices.DeviceStatus.EXPIRED: DeviceCodeGrant.DEVICE_CODE_EXPIRED,
-    devices.DeviceStatus.DENIED: DeviceCodeGrant.DEVICE_CODE_DENIED,
-}
 
 
 class Validator(RequestValidator):  # type: ignore[misc]
@@ -65,7 +57,6 @@ class Validator(RequestValidator):  # type: ignore[misc]
     def validate_grant_type(
         self, client_id: str, grant_type: str, client: OAuthClient, request: Any
     ) -> bool:
-        """Only grants that the client is registered for."""
         if grant_type == GrantType.CLIENT_CREDENTIALS:
             request.user = _service_user(client)
             if request.user is None:
@@ -146,23 +137,19 @@ class Validator(RequestValidator):  # type: ignore[misc]
         context = current_context()
         try:
             used = codes.use_code(context.session, code, client)
-        except codes.CodeReused as reused:
-            _end_family(Action.CODE_REUSE, client, reused.grant_id, reused.user_id)
+        except CredentialReused as reused:
+            _end_family(Action.CODE_REUSE, client, reused.grant)
             return False
         if used is None:
             return False
-        request.used_code = used
-        request.grant_id = used.grant_id
-        request.user = used.user_id
-        request.scopes = list(used.scopes)
+        request.used_code, grant = used
+        _act_for(grant, request)
         return True
 
     def get_code_challenge(self, code: str, request: Any) -> str:
-        """The challenge of the code that was just used."""
         return str(request.used_code.code_challenge)
 
     def get_code_challenge_method(self, code: str, request: Any) -> str:
-        """Only S256 is supported."""
         return "S256"
 
     def confirm_redirect_uri(
@@ -185,32 +172,30 @@ class Validator(RequestValidator):  # type: ignore[misc]
         found = issued_tokens.find_refresh_token(context.session, refresh_token, client)
         if found is None:
             return False
-        if not set((request.scope or "").split()) <= set(found.scopes):
+        token, grant = found
+        if not set((request.scope or "").split()) <= set(token.scopes):
             raise errors.InvalidScopeError(request=request)
         try:
-            issued_tokens.rotate(context.session, found)
-        except issued_tokens.RefreshReused as reused:
-            _end_family(Action.REFRESH_REUSE, client, reused.grant_id, reused.user_id)
+            issued_tokens.rotate(context.session, token, grant)
+        except CredentialReused as reused:
+            _end_family(Action.REFRESH_REUSE, client, reused.grant)
             return False
-        request.refreshed = found
-        request.grant_id = found.grant_id
-        request.user = found.user_id
+        request.refreshed = token
+        request.grant_id = grant.id
+        request.user = grant.user_id
         return True
 
     def get_original_scopes(self, refresh_token: str, request: Any) -> list[str]:
-        """The scopes of the refresh token that was just rotated."""
         return list(request.refreshed.scopes)
 
     # Devices.
 
     def validate_device_code(self, client_id: str, code: str, request: Any) -> str | None:
         """The status of the device; an approved code is used up."""
-        result = devices.poll(current_context().session, code, request.client)
-        if result.device is not None:
-            request.grant_id = result.device.grant_id
-            request.user = result.device.user_id
-            request.scopes = list(result.device.scopes)
-        return _DEVICE_STATUS.get(result.status)
+        status, grant = devices.poll(current_context().session, code, request.client)
+        if grant is not None:
+            _act_for(grant, request)
+        return status
 
     # Tokens.
 
@@ -267,16 +252,17 @@ class Validator(RequestValidator):  # type: ignore[misc]
         found = issued_tokens.find_issued(context.session, token, request.client)
         if found is None:
             return None
-        user = context.session.get(User, found.user_id)
+        issued, grant = found
+        user = context.session.get(User, grant.user_id)
         known: dict[str, Any] = {
-            "scope": " ".join(found.scopes),
+            "scope": " ".join(issued.scopes),
             "client_id": request.client.client_id,
-            "sub": str(found.user_id),
+            "sub": str(grant.user_id),
             "username": user.email if user else None,
-            "iat": found.issued_at,
-            "exp": found.expires_at,
+            "iat": int(issued.created_at.timestamp()),
+            "exp": int(issued.expires_at.timestamp()),
         }
-        if found.kind == "access":
+        if issued.kind == "access":
             known["token_type"] = "Bearer"  # noqa: S105 - the word of RFC 6749
         return known
 
@@ -288,17 +274,21 @@ def _service_user(client: OAuthClient) -> uuid.UUID | None:
     return user.id if user is not None and user.disabled_at is None else None
 
 
-def _end_family(
-    action: Action, client: OAuthClient, grant_id: uuid.UUID, user_id: uuid.UUID
-) -> None:
+def _act_for(grant: OAuthGrant, request: Any) -> None:
+    request.grant_id = grant.id
+    request.user = grant.user_id
+    request.scopes = list(grant.scopes)
+
+
+def _end_family(action: Action, client: OAuthClient, grant: OAuthGrant) -> None:
     """Revoke the grant of a code or token that two parties have."""
     context = current_context()
-    revoke_grant(context.session, grant_id)
+    revoke_grant(context.session, grant.id)
     context.note(
         action,
         outcome="revoked",
-        user_id=user_id,
-        target=f"grant:{grant_id}",
+        user_id=grant.user_id,
+        target=f"grant:{grant.id}",
         client=client.client_id,
     )
     # The response is an error, so that nobody else commits.

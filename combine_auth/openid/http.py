@@ -63,7 +63,6 @@ class Timeouts:
 
     @property
     def request_options(self) -> dict[str, Any]:
-        """The options of each call of requests."""
         return {"timeout": (self.connect, self.read), "allow_redirects": False}
 
 

@@ -145,7 +145,6 @@ def with_settings(
 
 
 def with_issuer(template: IdentityProvider, issuer: str) -> IdentityProvider:
-    """The same provider at another issuer."""
     if template.name == MICROSOFT.name:
         # Microsoft's documentation writes these addresses, but no token names them as its issuer.
         issuer = re.sub("/(common|organizations|consumers)/", f"/{TENANT}/", issuer, count=1)

@@ -36,7 +36,6 @@ class IdentityProviders:
 
 
 def identity_providers(registry: Registry) -> IdentityProviders:
-    """The identity providers of this application."""
     providers: IdentityProviders = registry[REGISTRY_KEY]
     return providers
 

@@ -34,7 +34,6 @@ class SessionCookie:
         return read_cookie(request, self.name)
 
     def prove(self, request: Any, credential: str) -> Proof | None:
-        """The session with this token, if it is valid."""
         if not _TOKEN.fullmatch(credential):
             return None
         found = find_session(request.dbsession, credential)

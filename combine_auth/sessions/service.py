@@ -115,7 +115,6 @@ def list_sessions(session: Session, user_id: uuid.UUID) -> Sequence[BrowserSessi
 
 
 def end_session_of_token(session: Session, token: str) -> None:
-    """End the session of this token, if there is one."""
     session.execute(delete(BrowserSession).where(BrowserSession.token_sha256 == sha256(token)))
 
 

@@ -24,7 +24,6 @@ _PROVIDER = "{provider:[a-z][a-z0-9_]{0,30}}"
 
 
 def includeme(config: Configurator) -> None:
-    """Add the endpoints."""
     # Not at the top: alembic and the commands import this package for its tables.
     from combine_auth.openid import identity_providers
     from combine_auth.sign_in.attempts import set_attempt_config

@@ -138,7 +138,6 @@ def set_attempt_config(registry: Registry, core: CoreSettings) -> None:
 
 
 def attempt_config(registry: Registry) -> AttemptConfig:
-    """The keys and the cookie of this application."""
     config: AttemptConfig = registry[_REGISTRY_KEY]
     return config
 

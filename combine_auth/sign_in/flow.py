@@ -20,10 +20,10 @@ from pyramid.security import remember
 from combine_auth.audit import Action, record_request
 from combine_auth.authentication import CredentialKind, Proof
 from combine_auth.failures import FailureCode, SignInFailure, provider_refused
-from combine_auth.identities import accept_invitation, confirm, invited_user, link, sign_in
+from combine_auth.identities.service import accept_invitation, confirm, invited_user, link, sign_in
 from combine_auth.limits import check_limit
 from combine_auth.openid import Claims, OidcClient, identity_providers, redirect_uri
-from combine_auth.sessions import is_fresh
+from combine_auth.sessions.service import is_fresh
 from combine_auth.settings import AuthSettings
 from combine_auth.sign_in.attempts import (
     Attempt,

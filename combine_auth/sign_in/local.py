@@ -24,7 +24,6 @@ _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:[0-9]*)?")
 
 
 def is_switched_on(request: Any) -> bool:
-    """Whether this service offers the local sign-in."""
     registry = request.registry
     return (
         settings_of(registry, AuthSettings).local_sign_in

@@ -11,10 +11,10 @@ from pyramid.security import forget, remember
 from combine_auth.audit import Action, record_request
 from combine_auth.authentication import CredentialKind
 from combine_auth.failures import FailureCode, SignInFailure
-from combine_auth.identities import invited_user
+from combine_auth.identities.service import invited_user
 from combine_auth.limits import check_limit
 from combine_auth.openid import identity_providers
-from combine_auth.sessions import BrowserSession
+from combine_auth.sessions.model import BrowserSession
 from combine_auth.sign_in.flow import allow_forms_to_providers, client_of_path
 from combine_auth.sign_in.local import is_switched_on, local_user, why_not_local
 from combine_auth.sign_in.next_path import HOME, safe_next
@@ -67,7 +67,6 @@ def provider_page(request: Any) -> Any:
 
 
 def local(request: Any) -> Any:
-    """Sign in as the local developer."""
     if not is_switched_on(request):
         raise HTTPNotFound
     target = safe_next(text_of(request, "next"))

@@ -47,12 +47,10 @@ class OwnTokens:
 
 
 def list_own(context: OwnTokens, request: Any) -> Json:
-    """GET /me/tokens."""
     return {"items": [_show(token) for token in list_tokens(request.dbsession, context.user_id)]}
 
 
 def revoke_own(context: OwnTokens, request: Any) -> Any:
-    """DELETE /me/tokens/{token_id}."""
     token_id: uuid.UUID = request.openapi_validated.parameters.path["token_id"]
     if not revoke_token(request.dbsession, token_id, context.user_id):
         raise HTTPNotFound

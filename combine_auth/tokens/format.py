@@ -28,7 +28,6 @@ class TokenFormat:
     random: int
 
     def new(self) -> str:
-        """A new random token."""
         text = self.prefix + "".join(secrets.choice(_ALPHABET) for _ in range(self.random))
         return text + _checksum(text)
 
@@ -62,13 +61,3 @@ DEVICE_CODE = TokenFormat("cmb_dc_", 43)
 CLIENT_SECRET = TokenFormat("cmb_cs_", 43)
 
 PREFIX = PERSONAL.prefix
-
-
-def new_token() -> str:
-    """A new personal access token."""
-    return PERSONAL.new()
-
-
-def is_token(text: str) -> bool:
-    """Whether this can be a personal access token: its format and its checksum are right."""
-    return PERSONAL.fits(text)

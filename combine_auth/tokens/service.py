@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from combine_auth.authentication import CredentialKind, FoundCredential, Proof, sha256, use_is_due
 from combine_auth.expiry import delete_expired
 from combine_auth.refused import Refused, clean_name
-from combine_auth.tokens.format import new_token
+from combine_auth.tokens.format import PERSONAL
 from combine_auth.tokens.model import PersonalAccessToken
 from combine_auth.tokens.scopes import known_scopes, speaks_for_administrator
 from combine_core.users import Identity, User
@@ -75,7 +75,7 @@ def create_token(
     if alive is not None and alive >= MOST_ALIVE:
         message = f"There are {alive} tokens that work, and no more are allowed. Revoke one first."
         raise Refused(message)
-    token = new_token()
+    token = PERSONAL.new()
     row = PersonalAccessToken(
         user_id=user_id,
         name=name,

@@ -25,7 +25,6 @@ class Service:
 
     @property
     def core(self) -> CoreSettings:
-        """The settings of combine_core."""
         return self.settings.get(CoreSettings)
 
 

@@ -39,7 +39,6 @@ class ServiceStarted:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the directives and the tweens."""
     config.include("combine_core.web.paths")
     config.include("combine_core.web.guard")
     config.include("combine_core.web.problems")

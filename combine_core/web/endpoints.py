@@ -117,13 +117,11 @@ class VariablesPredicate:
         self._patterns = patterns
 
     def text(self) -> str:
-        """The predicate in Pyramid's listings."""
         return f"variables = {dict(self._patterns)}"
 
     phash = text
 
     def __call__(self, info: Mapping[str, Any], request: Request) -> bool:  # noqa: ARG002
-        """Whether the route may match."""
         return all(
             re.fullmatch(self._patterns[name], value) is not None
             for name, value in info["match"].items()
@@ -150,7 +148,6 @@ def json_value(value: object) -> str:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the directive, the route predicate and the JSON renderer."""
     config.add_directive("add_endpoint", add_endpoint)
     config.add_route_predicate("variables", VariablesPredicate)
     adapters = [

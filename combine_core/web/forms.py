@@ -33,7 +33,6 @@ class Form:
         return replace(self, errors={**self.errors, name: why})
 
     def value(self, name: str, default: str = "") -> Any:
-        """The value that was typed into the field."""
         return self.values.get(name, default)
 
 

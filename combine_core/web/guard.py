@@ -30,7 +30,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def guard_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
-    """The tween that calls :func:`check_request`."""
     limit = _body_limit(registry)
 
     def guard_tween(request: Request) -> Response:

@@ -61,13 +61,11 @@ class KnownHosts:
 
 
 def hosts_of(registry: Registry) -> KnownHosts:
-    """The host names of the service."""
     found: KnownHosts = registry[_HOSTS]
     return found
 
 
 def hosts_tween_factory(handler: Handler, registry: Registry) -> Handler:
-    """The tween that refuses unknown hosts."""
     hosts = hosts_of(registry)
 
     def hosts_tween(request: Request) -> Response:

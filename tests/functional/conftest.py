@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.orm import Session
 from webtest import TestApp
 
-from combine_auth.tokens import create_token
+from combine_auth.tokens.service import create_token
 from combine_core.app import main
 from combine_core.database import engine_of, session_factory
 from combine_core.llm import providers_of

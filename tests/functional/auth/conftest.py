@@ -15,9 +15,9 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 from webtest import TestApp
 
-from combine_auth.sessions import start_session
+from combine_auth.sessions.service import start_session
 from combine_auth.settings import AuthSettings
-from combine_auth.tokens import create_token
+from combine_auth.tokens.service import create_token
 from combine_core.database import engine_of, session_factory
 from combine_core.settings import SETTINGS_KEY, CoreSettings, load_all
 from combine_core.users import User, get_or_create_user

@@ -116,7 +116,7 @@ def test_nobody_disables_themselves(root):
 
 
 def test_sessions_end_everywhere(app, root, ann, testapp):
-    from combine_auth.sessions import start_session
+    from combine_auth.sessions.service import start_session
 
     with session_factory(app.registry).begin() as session:
         cookies = [start_session(session, ann.user_id) for _ in range(2)]

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from combine_auth.tokens.format import new_token
+from combine_auth.tokens.format import PERSONAL
 from tests.functional.auth.conftest import COOKIE
 from tests.functional.auth.test_session import NOBODY
 
@@ -67,7 +67,7 @@ def test_malformed_tokens_cost_no_statement(service, client):
 def test_unknown_token_is_nobody(service, client):
     service.token(service.user())
     with service.statements() as sent:
-        assert whoami(client, f"Bearer {new_token()}") == NOBODY
+        assert whoami(client, f"Bearer {PERSONAL.new()}") == NOBODY
     assert len(sent) == 1
 
 
@@ -166,4 +166,4 @@ def test_token_is_not_in_the_database(service):
 
 def test_database_away_is_not_a_bad_token(make_service):
     client = make_service(url="postgresql://nobody:nothing@127.0.0.1:1/away").client()
-    client.get("/whoami", headers={"Authorization": f"Bearer {new_token()}"}, status=503)
+    client.get("/whoami", headers={"Authorization": f"Bearer {PERSONAL.new()}"}, status=503)

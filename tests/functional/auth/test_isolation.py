@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event, select, update
 from webtest import TestApp
 
-from combine_auth.sessions import start_session
+from combine_auth.sessions.service import start_session
 from combine_core.access import DocumentContext, ProjectContext, RunContext
 from combine_core.database import engine_of, session_factory
 from combine_core.documents import Document

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from combine_auth.authentication import CredentialKind, Proof
-from combine_auth.tokens import create_token
+from combine_auth.tokens.service import create_token
 from combine_core.database import session_factory
 from combine_core.users import Identity, Membership, Permission, Role, User
 from tests.functional.conftest import make_client

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from combine_auth.tokens import is_token
+from combine_auth.tokens.format import PERSONAL
 from combine_auth.tokens.service import MOST_ALIVE
 from tests.functional.auth.conftest import COOKIE
 
@@ -32,7 +32,7 @@ def test_token_is_shown_once_and_works(service, signed_in):
     page["days"] = "30"
     answer = page.submit()
     token = answer.html.find(id="new-token").text
-    assert is_token(token)
+    assert PERSONAL.fits(token)
     assert "no-store" in answer.headers["Cache-Control"]
     assert "<script>" not in answer.text.partition("<main")[2]
     assert service.execute(

@@ -6,21 +6,21 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from combine_auth.tokens.format import is_token, new_token
+from combine_auth.tokens.format import PERSONAL
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def test_new_tokens_have_the_form_and_differ():
-    tokens = {new_token() for _ in range(200)}
+    tokens = {PERSONAL.new() for _ in range(200)}
     assert len(tokens) == 200
     for token in tokens:
         assert re.fullmatch("cmb_pat_[0-9A-Za-z]{36}", token)
-        assert is_token(token)
+        assert PERSONAL.fits(token)
 
 
 def test_checksum_is_the_crc_in_base_62():
-    token = new_token()
+    token = PERSONAL.new()
     number = 0
     for digit in token[-6:]:
         number = number * 62 + ALPHABET.index(digit)
@@ -29,22 +29,22 @@ def test_checksum_is_the_crc_in_base_62():
 
 def test_token_known_from_before():
     # The form is a promise: tokens that people hold must go on working.
-    assert is_token("cmb_pat_000000000000000000000000000000" + "1kXYIl")
+    assert PERSONAL.fits("cmb_pat_000000000000000000000000000000" + "1kXYIl")
 
 
 @given(st.integers(8, 43), st.sampled_from(ALPHABET))
 def test_one_wrong_character_is_noticed(position, character):
-    token = new_token()
+    token = PERSONAL.new()
     changed = token[:position] + character + token[position + 1 :]
-    assert is_token(changed) is (changed == token)
+    assert PERSONAL.fits(changed) is (changed == token)
 
 
 @given(st.text() | st.from_regex("cmb_pat_[0-9A-Za-z]{36}", fullmatch=True))
 def test_chance_is_no_token(text):
-    assert not is_token(text)
+    assert not PERSONAL.fits(text)
 
 
 def test_surroundings_do_not_count():
-    token = new_token()
+    token = PERSONAL.new()
     for text in (f"{token}\n", f" {token}", f"{token} ", token.replace("cmb", "CMB")):
-        assert not is_token(text)
+        assert not PERSONAL.fits(text)

@@ -6,8 +6,8 @@ import pytest
 
 from combine_auth.audit import AuditEvent
 from combine_auth.clients.service import ClientRegistration, register_client, rotate_secret
-from combine_auth.tokens import create_token
 from combine_auth.tokens.format import PERSONAL
+from combine_auth.tokens.service import create_token
 from combine_core.database import session_factory
 from combine_core.users import User
 from tests.functional.conftest import make_client

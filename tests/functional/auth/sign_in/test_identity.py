@@ -149,7 +149,7 @@ class TestT24Disabled:
     def test_session_and_token_die_at_the_next_request(self, service, browser, google):
         browser.sign_in(google)
         [(user_id,)] = service.execute("SELECT id FROM users")
-        from combine_auth.tokens import create_token
+        from combine_auth.tokens.service import create_token
 
         with service.session() as session:
             token = create_token(session, user_id, "test", 90)[0]
