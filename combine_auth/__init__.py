@@ -41,12 +41,9 @@ the SHA-256 of secrets; ``identities`` maps accounts of providers to users.
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING
 
+from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 _NEEDED = (
     "sqlalchemy",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +20,8 @@ from combine_core.users import Identity
 
 logger = logging.getLogger(__name__)
 
+# 256 random bits in base64url, as `secrets.token_urlsafe(32)` makes them.
+RANDOM = re.compile(r"[A-Za-z0-9_-]{43}")
 USE_RECORDED_EVERY = timedelta(minutes=1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from pyramid.util import SimpleSerializer
@@ -15,38 +16,40 @@ def cookies_are_secure(core: CoreSettings) -> bool:
     return not (core.is_development and core.public_url.startswith("http://"))
 
 
-def cookie_name(word: str, *, secure: bool) -> str:
-    """The cookie's name.
-
-    With the prefix, a browser accepts the cookie only from this host, over https, for all paths
-    (RFC 6265bis, 4.1.3.2). Another host of the same domain can neither read nor set it.
-    """
-    return f"__Host-combine_{word}" if secure else f"combine_{word}"
-
-
-def cookie_profile(name: str, *, secure: bool, max_age: int | None) -> CookieProfile:
+class Cookie:
     """A cookie that no script can read, and that no form of a foreign site sends.
 
-    :param max_age: its lifetime in seconds; ``None``: until the browser is closed
+    :param word: what it is for; part of its name
+    :param secure: sent over https only; ``False`` only in development on http
+    :param lifetime: ``None``: until the browser is closed
     """
-    return CookieProfile(
-        name,
-        secure=secure,
-        max_age=max_age,
-        httponly=True,
-        samesite="Lax",
-        path="/",
-        serializer=SimpleSerializer(),
-    )
 
+    def __init__(self, word: str, *, secure: bool, lifetime: timedelta | None) -> None:
+        # With the prefix, a browser accepts the cookie only from this host, over https, for all paths
+        # (RFC 6265bis, 4.1.3.2). Another host of the same domain can neither read nor set it.
+        self.name = f"__Host-combine_{word}" if secure else f"combine_{word}"
+        self.profile = CookieProfile(
+            self.name,
+            secure=secure,
+            max_age=None if lifetime is None else int(lifetime.total_seconds()),
+            httponly=True,
+            samesite="Lax",
+            path="/",
+            serializer=SimpleSerializer(),
+        )
 
-def read_cookie(request: Any, name: str) -> str | None:
-    """The value of the first cookie of this name; "" if it is not ASCII.
+    def read(self, request: Any) -> str | None:
+        """The value of the first cookie of this name; "" if it is not ASCII.
 
-    ``request.cookies`` cannot be used: it raises if any cookie, even a foreign one, is not UTF-8.
-    """
-    wanted = name.encode()
-    for found, value in parse_cookie(request.environ.get("HTTP_COOKIE", "")):
-        if found == wanted:
-            return value.decode() if value.isascii() else ""
-    return None
+        ``request.cookies`` cannot be used: it raises if any cookie, even a foreign one, is not UTF-8.
+        """
+        wanted = self.name.encode()
+        for found, value in parse_cookie(request.environ.get("HTTP_COOKIE", "")):
+            if found == wanted:
+                return value.decode() if value.isascii() else ""
+        return None
+
+    def headers(self, value: str | None) -> list[tuple[str, str]]:
+        """The headers that set the cookie; ``None`` deletes it."""
+        headers: list[tuple[str, str]] = self.profile.get_headers(value)
+        return headers

@@ -11,20 +11,18 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyramid.config import Configurator
 from pyramid.csrf import CookieCSRFStoragePolicy
+from pyramid.registry import Registry
 from pyramid.response import Response
 from pyramid.tweens import EXCVIEW, MAIN
 
-from combine_auth.cookies import cookie_name, cookie_profile, read_cookie
+from combine_auth.cookies import Cookie
 from combine_core import web
 from combine_core.settings import CoreSettings, settings_of
 from combine_core.web import hosts
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.registry import Registry
 
 logger = logging.getLogger(__name__)
 
@@ -90,13 +88,14 @@ class CsrfTokens(CookieCSRFStoragePolicy):  # type: ignore[misc]
     """
 
     def __init__(self, *, secure: bool, origins: Iterable[str]) -> None:
-        self.cookie_name = cookie_name("csrf", secure=secure)
-        self.cookie_profile = cookie_profile(self.cookie_name, secure=secure, max_age=None)
+        self._cookie = Cookie("csrf", secure=secure, lifetime=None)
+        # Pyramid's class uses these two.
+        self.cookie_name, self.cookie_profile = self._cookie.name, self._cookie.profile
         self._origins = frozenset(origins)
 
     def get_csrf_token(self, request: Any) -> str:
         """The token that forms of this browser repeat. It is made at the first use."""
-        token = read_cookie(request, self.cookie_name)
+        token = self._cookie.read(request)
         if token is not None and _CSRF_TOKEN.fullmatch(token):
             return token
         made: str = self.new_csrf_token(request)

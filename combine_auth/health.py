@@ -10,16 +10,13 @@ The assembly names it in ``pyramid.includes``. Without it, or without combine_he
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pyramid.config import Configurator
+from pyramid.registry import Registry
 
 from combine_auth.openid import OidcClient, identity_providers, redirect_uri
 from combine_auth.settings import AuthSettings
 from combine_core.settings import DEPLOYED, CoreSettings, settings_of
 from combine_health import HealthResult
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.registry import Registry
 
 INTERVAL_S = 60.0
 # Older metadata is fetched again for the check; sign-ins use it, too. That is one small document per

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from pyramid.authorization import ACLHelper, Authenticated, Everyone
+from pyramid.config import Configurator
 from pyramid.csrf import new_csrf_token
 from pyramid.httpexceptions import HTTPForbidden
 from pyramid.request import RequestLocalCache
@@ -23,9 +24,6 @@ from combine_auth.tokens.bearer import BearerToken
 from combine_core.settings import CoreSettings
 from combine_core.users import Identity
 from combine_core.web.paths import needs_no_database
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 View = Callable[[Any, Any], Any]
 

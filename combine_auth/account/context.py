@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyramid.authorization import Allow
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPForbidden, HTTPSeeOther
 from sqlalchemy.orm import Session
 
@@ -17,9 +18,6 @@ from combine_auth.tokens.scopes import PLAIN, SCOPES, in_words
 from combine_core.users import Identity
 from combine_core.web.endpoints import View
 from combine_core.web.paths import UUID_PATTERN
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 logger = logging.getLogger(__name__)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPConflict, HTTPNotFound, HTTPSeeOther
 from pyramid.security import forget
 
@@ -17,9 +18,6 @@ from combine_auth.openid import identity_providers
 from combine_auth.sessions.service import end_session, end_sessions_of, is_fresh, list_sessions
 from combine_auth.sign_in.flow import allow_forms_to_providers
 from combine_auth.tokens.service import list_tokens, revoke_token
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 _PAGE = "combine_auth:account/account.jinja2"
 _ADD_IDENTITY_PAGE = "combine_auth:account/add_identity.jinja2"

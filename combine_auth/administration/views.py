@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyramid.authorization import Allow, Authenticated
+from pyramid.config import Configurator
 from pyramid.httpexceptions import (
     HTTPConflict,
     HTTPForbidden,
@@ -20,9 +21,6 @@ from combine_auth.audit.service import AuditFilter, list_events, show_event
 from combine_auth.refused import Refused
 from combine_core.users import Identity, User
 from combine_core.web.endpoints import View
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 Json = dict[str, Any]
 

@@ -7,8 +7,9 @@ import logging
 import re
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyramid.config import Configurator
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -17,9 +18,6 @@ from combine_auth.audit.model import Action, AuditEvent
 from combine_auth.expiry import delete_expired
 from combine_core.database import Page, paginate, session_factory
 from combine_core.users import RoleChanged, find_user
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 logger = logging.getLogger(__name__)
 
@@ -85,23 +83,20 @@ def record_request(
     request: Any,
     action: Action,
     *,
-    outcome: str = "ok",
     session: Session | None = None,
-    target: str | None = None,
     actor_id: uuid.UUID | None = None,
     actor: str | None = None,
-    **details: Any,
+    **event: Any,
 ) -> None:
     """Add an event that a request has caused, with its address and its request id.
 
     :param session: default: ``request.dbsession``, so that the event is stored only if the request
         succeeds
     :param actor_id: default: the signed-in user. During a sign-in there is none yet: name the user
+    :param event: what else :func:`record` takes
     """
     origin = _origin(request, actor_id, actor)
-    record(
-        session or request.dbsession, action, outcome=outcome, target=target, **origin, **details
-    )
+    record(session or request.dbsession, action, **origin, **event)
 
 
 def record_apart(
@@ -109,10 +104,9 @@ def record_apart(
     action: Action,
     *,
     outcome: str,
-    target: str | None = None,
     actor_id: uuid.UUID | None = None,
     actor: str | None = None,
-    **details: Any,
+    **event: Any,
 ) -> None:
     """Add an event about a refused request, whose own transaction is rolled back.
 
@@ -128,7 +122,7 @@ def record_apart(
     def write(request: Any) -> None:
         try:
             with session_factory(request.registry).begin() as session:
-                record(session, action, outcome=outcome, target=target, **origin, **details)
+                record(session, action, outcome=outcome, **origin, **event)
         except SQLAlchemyError as error:
             # Only the type: the text of the error may quote the statement's parameters.
             logger.warning(

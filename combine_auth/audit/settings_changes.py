@@ -11,9 +11,10 @@ import hmac
 import logging
 import threading
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import SecretStr
+from pyramid.config import Configurator
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
@@ -23,9 +24,6 @@ from combine_auth.audit.service import DIGEST_KEY, DIGESTS, record
 from combine_core.database import session_factory
 from combine_core.settings import SETTINGS_KEY, CoreSettings, LoadedSettings
 from combine_core.web import ServiceStarted
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 logger = logging.getLogger(__name__)
 
@@ -115,22 +113,15 @@ def note_settings(session: Session, settings: SettingsInForce) -> None:
         .order_by(AuditEvent.id.desc())
         .limit(1)
     )
-    if stored is None:
-        record(session, Action.SETTINGS, actor=SERVICE, first=True, **settings.as_stored())
-        return
-    changed = settings.changed_since(stored)
-    if changed is None:
+    what: dict[str, Any] = {"first": True}
+    if stored is not None:
+        changed = settings.changed_since(stored)
+        if changed == []:
+            return
         # Without the old key, the other settings cannot be compared.
-        record(
-            session,
-            Action.SETTINGS,
-            actor=SERVICE,
-            changed=["SECRET_KEY"],
-            others="not known",
-            **settings.as_stored(),
-        )
-    elif changed:
-        record(session, Action.SETTINGS, actor=SERVICE, changed=changed, **settings.as_stored())
+        unknown = {"changed": ["SECRET_KEY"], "others": "not known"}
+        what = unknown if changed is None else {"changed": changed}
+    record(session, Action.SETTINGS, actor=SERVICE, **what, **settings.as_stored())
 
 
 def watch_settings(

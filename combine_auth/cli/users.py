@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
+from sqlalchemy.orm import Session
 
 from combine_auth.administration.service import (
     create_user,
@@ -24,6 +27,7 @@ from combine_auth.cli.console import (
 )
 from combine_core.settings import CoreSettings
 from combine_core.settings.config_option import config_option
+from combine_core.users import User
 
 _email = click.argument("email", callback=shown)
 
@@ -94,45 +98,31 @@ def list_(open_service: OpenService, ini: str) -> None:
     )
 
 
-@user.command("grant-admin")
-@config_option
-@_email
-@click.pass_obj
-def grant(open_service: OpenService, ini: str, email: str) -> None:
-    """Make a user an administrator. It has to sign in again."""
-    with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
-        grant_admin(session, known_user(session, email))
-    click.echo(f"{email} is an administrator.", err=True)
+def _add_command(name: str, change: Callable[[Session, User], None], help_: str, done: str) -> None:
+    @user.command(name, help=help_)
+    @config_option
+    @_email
+    @click.pass_obj
+    def command(open_service: OpenService, ini: str, email: str) -> None:
+        with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
+            change(session, known_user(session, email))
+        click.echo(f"{email} {done}.", err=True)
 
 
-@user.command("revoke-admin")
-@config_option
-@_email
-@click.pass_obj
-def revoke(open_service: OpenService, ini: str, email: str) -> None:
-    """Make a user an administrator no longer. It has to sign in again."""
-    with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
-        revoke_admin(session, known_user(session, email))
-    click.echo(f"{email} is no administrator.", err=True)
-
-
-@user.command()
-@config_option
-@_email
-@click.pass_obj
-def disable(open_service: OpenService, ini: str, email: str) -> None:
-    """Keep a user out, from its next request on."""
-    with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
-        disable_user(session, known_user(session, email))
-    click.echo(f"{email} is disabled.", err=True)
-
-
-@user.command()
-@config_option
-@_email
-@click.pass_obj
-def enable(open_service: OpenService, ini: str, email: str) -> None:
-    """Let a user in again."""
-    with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
-        enable_user(session, known_user(session, email))
-    click.echo(f"{email} is enabled.", err=True)
+for _command in (
+    (
+        "grant-admin",
+        grant_admin,
+        "Make a user an administrator. They have to sign in again.",
+        "is an administrator",
+    ),
+    (
+        "revoke-admin",
+        revoke_admin,
+        "Take the rights of an administrator away. The user has to sign in again.",
+        "is no administrator",
+    ),
+    ("disable", disable_user, "Keep a user out, from the next request on.", "is disabled"),
+    ("enable", enable_user, "Let a user in again.", "is enabled"),
+):
+    _add_command(*_command)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from sqlalchemy import select
 
@@ -25,9 +26,6 @@ from combine_auth.refused import Refused
 from combine_auth.tokens.scopes import PLAIN
 from combine_core.users import User
 from combine_core.web.forms import text_of
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 _PAGE = "combine_auth:clients/clients.jinja2"
 

@@ -8,7 +8,6 @@ gain control of the account too.
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 import uuid
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from combine_auth.authentication import sha256
+from combine_auth.authentication import RANDOM, sha256
 from combine_auth.failures import FailureCode, SignInFailure
 from combine_auth.identities.model import Invitation, LinkedIdentity
 from combine_core.users import InvalidEmail, User, add_user, clean_email
@@ -38,8 +37,6 @@ MAX_NAME = 200
 MAX_EMAIL = 320
 # OpenID Connect Core 1.0, 2: "It MUST NOT exceed 255 ASCII characters".
 MAX_SUBJECT = 255
-
-_INVITATION_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class LastIdentity(ValueError):
@@ -251,7 +248,7 @@ def create_invitation(session: Session, user_id: uuid.UUID) -> str:
 
 def invited_user(session: Session, token: str) -> User | None:
     """The user whom the link invites; ``None`` if it is unknown, used, expired or withdrawn."""
-    if not _INVITATION_TOKEN.fullmatch(token):
+    if not RANDOM.fullmatch(token):
         return None
     return session.scalars(
         select(User)

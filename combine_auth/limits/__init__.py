@@ -8,19 +8,17 @@ together. While Redis is unavailable, nothing is limited.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
 from pyramid.renderers import render_to_response
+from pyramid.response import Response
 
 from combine_auth.limits.limiter import RULES, Limiter, RateLimited, client_of
 from combine_auth.limits.storage import make_storage
 from combine_auth.settings import AuthSettings
 from combine_core.web.problems import MEDIA_TYPE, ProblemError, problem_document
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.response import Response
 
 __all__ = ["RULES", "Limiter", "RateLimited", "check_limit", "client_of", "hit_limit"]
 

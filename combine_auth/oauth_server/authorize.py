@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from oauthlib.common import add_params_to_uri
 from oauthlib.oauth2.rfc6749 import errors
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.renderers import render_to_response
+from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from combine_auth.authentication import CredentialKind, Proof
@@ -24,10 +26,6 @@ from combine_auth.tokens.scopes import in_words
 from combine_core.settings import CoreSettings, settings_of
 from combine_core.users import User
 from combine_core.web.endpoints import View
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.response import Response
 
 logger = logging.getLogger(__name__)
 

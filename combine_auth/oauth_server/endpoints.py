@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from oauthlib.oauth2 import IntrospectEndpoint, MetadataEndpoint, RevocationEndpoint
 from oauthlib.oauth2.rfc6749 import errors
 from oauthlib.oauth2.rfc8628.endpoints import DeviceAuthorizationEndpoint
+from pyramid.config import Configurator
 from pyramid.csrf import BadCSRFOrigin, BadCSRFToken
 from pyramid.httpexceptions import (
     HTTPError,
@@ -45,9 +46,6 @@ from combine_core.database import session_factory
 from combine_core.settings import CoreSettings, settings_of
 from combine_core.web.endpoints import View
 from combine_core.web.problems import DATABASE_RETRY_S, database_problem, log_problem
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 logger = logging.getLogger(__name__)
 

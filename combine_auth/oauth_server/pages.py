@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 
 from combine_auth.account.context import AccountViews, account_view, add_account_page
@@ -14,9 +15,6 @@ from combine_auth.oauth_server import devices
 from combine_auth.oauth_server.grants import list_grants, revoke_grant
 from combine_auth.tokens.scopes import in_words
 from combine_core.web.forms import text_of
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 _DEVICE_PAGE = "combine_auth:oauth_server/device.jinja2"
 _GRANTS_PAGE = "combine_auth:oauth_server/grants.jinja2"

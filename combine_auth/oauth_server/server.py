@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyramid_oauthlib
 from oauthlib import oauth2
@@ -17,16 +17,14 @@ from oauthlib.oauth2.rfc6749 import errors
 from oauthlib.oauth2.rfc6749.grant_types.authorization_code import code_challenge_method_s256
 from oauthlib.oauth2.rfc6749.grant_types.base import GrantTypeBase
 from oauthlib.oauth2.rfc8628.grant_types import DeviceCodeGrant
+from pyramid.config import Configurator
+from pyramid.registry import Registry
 
 from combine_auth.clients import GrantType
 from combine_auth.oauth_server import lifetimes
 from combine_auth.oauth_server.validator import Validator
 from combine_auth.tokens.format import ACCESS, CODE, REFRESH
 from combine_core.settings import CoreSettings
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.registry import Registry
 
 # 43 characters: SHA-256 in base64url.
 _CHALLENGE = re.compile("[A-Za-z0-9_-]{43}")

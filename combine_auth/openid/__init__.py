@@ -6,7 +6,7 @@ Uses neither sessions nor tables. :func:`identity_providers` returns the clients
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pyramid.config import Configurator
 
 from combine_auth.openid.client import OidcClient
 from combine_auth.openid.http import Timeouts
@@ -20,9 +20,6 @@ from combine_auth.openid.providers import (
     make_identity_providers,
 )
 from combine_auth.settings import AuthSettings
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 __all__ = [
     "Claims",

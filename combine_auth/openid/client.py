@@ -201,10 +201,28 @@ class OidcClient:
     ) -> object:
         """The ID token for the code, not verified."""
         endpoint = f"the token endpoint of {self.provider.name}"
-        request = partial(self._request_token, metadata, code, redirect_uri, verifier, endpoint)
+
+        def check(response: requests.Response) -> requests.Response:
+            failure = status_failure(response, endpoint)
+            if failure is not None:
+                raise failure
+            return response
+
+        def request() -> Any:
+            with self._session(metadata, redirect_uri) as session:
+                session.register_compliance_hook("access_token_response", check)
+                return session.fetch_token(
+                    metadata.token_endpoint,
+                    grant_type="authorization_code",
+                    code=code,
+                    redirect_uri=redirect_uri,
+                    code_verifier=verifier,
+                    **self._timeouts.request_options,
+                )
+
         failure: SignInFailure
         try:
-            answer = self._exchanges.run(request, deadline)
+            return self._exchanges.run(request, deadline).get("id_token")
         except SignInFailure:
             raise
         except OAuthError as error:
@@ -219,36 +237,8 @@ class OidcClient:
             # Authlib raises these for malformed answers.
             detail = f"{endpoint} gave an answer that cannot be read ({type(error).__name__})"
             failure = SignInFailure(FailureCode.PROVIDER_ERROR, detail)
-        else:
-            return answer.get("id_token")
         # Raised outside of the block: exceptions of requests hold the request, with the secret in it.
         raise failure
-
-    def _request_token(
-        self,
-        metadata: ProviderMetadata,
-        code: str,
-        redirect_uri: str,
-        verifier: str,
-        endpoint: str,
-    ) -> dict[str, Any]:
-        def check(response: requests.Response) -> requests.Response:
-            failure = status_failure(response, endpoint)
-            if failure is not None:
-                raise failure
-            return response
-
-        with self._session(metadata, redirect_uri) as session:
-            session.register_compliance_hook("access_token_response", check)
-            answer: dict[str, Any] = session.fetch_token(
-                metadata.token_endpoint,
-                grant_type="authorization_code",
-                code=code,
-                redirect_uri=redirect_uri,
-                code_verifier=verifier,
-                **self._timeouts.request_options,
-            )
-        return answer
 
     def _session(self, metadata: ProviderMetadata, redirect_uri: str) -> OAuth2Session:
         session = OAuth2Session(

@@ -6,15 +6,14 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyramid.registry import Registry
 
 from combine_auth.openid.client import OidcClient
 from combine_auth.openid.identity_provider import GOOGLE, MICROSOFT, other_provider, with_settings
 from combine_auth.openid.plugins import load_plugins
 from combine_auth.settings import AuthSettings, IdentityProviderSettings
-
-if TYPE_CHECKING:
-    from pyramid.registry import Registry
 
 log = logging.getLogger(__name__)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from combine_auth.authentication import Proof, proof_of
-from combine_auth.cookies import cookie_name, cookie_profile, read_cookie
+from combine_auth.authentication import RANDOM, Proof, proof_of
+from combine_auth.cookies import Cookie
 from combine_auth.sessions.model import BrowserSession
 from combine_auth.sessions.service import (
     ABSOLUTE_LIMIT,
@@ -14,8 +13,6 @@ from combine_auth.sessions.service import (
     find_session,
     start_session,
 )
-
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class SessionCookie:
@@ -25,16 +22,14 @@ class SessionCookie:
     """
 
     def __init__(self, *, secure: bool) -> None:
-        self.name = cookie_name("session", secure=secure)
-        max_age = int(ABSOLUTE_LIMIT.total_seconds())
-        self._profile = cookie_profile(self.name, secure=secure, max_age=max_age)
+        self._cookie = Cookie("session", secure=secure, lifetime=ABSOLUTE_LIMIT)
 
     def presented(self, request: Any) -> str | None:
         """The cookie's value, unchecked; ``None`` without the cookie."""
-        return read_cookie(request, self.name)
+        return self._cookie.read(request)
 
     def prove(self, request: Any, credential: str) -> Proof | None:
-        if not _TOKEN.fullmatch(credential):
+        if not RANDOM.fullmatch(credential):
             return None
         found = find_session(request.dbsession, credential)
         return proof_of(request, found, BrowserSession.last_seen_at)
@@ -52,13 +47,11 @@ class SessionCookie:
             ip=request.remote_addr,
             provider=provider,
         )
-        headers: list[tuple[str, str]] = self._profile.get_headers(token)
-        return headers
+        return self._cookie.headers(token)
 
     def end(self, request: Any) -> list[tuple[str, str]]:
         """End the session of the request, and return the headers that delete the cookie."""
         token = self.presented(request)
-        if token is not None and _TOKEN.fullmatch(token):
+        if token is not None and RANDOM.fullmatch(token):
             end_session_of_token(request.dbsession, token)
-        headers: list[tuple[str, str]] = self._profile.get_headers(None)
-        return headers
+        return self._cookie.headers(None)

@@ -7,15 +7,11 @@ provider and back), :mod:`~combine_auth.sign_in.attempts` (what is stored meanwh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from pyramid.config import Configurator
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from combine_auth.failures import SignInFailure
 from combine_core.settings import CoreSettings
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 _SIGN_IN = "combine_auth:sign_in/sign_in.jinja2"
 _INVITATION = "combine_auth:sign_in/invitation.jinja2"

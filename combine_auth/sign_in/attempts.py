@@ -6,28 +6,25 @@ All times are those of the database's clock.
 from __future__ import annotations
 
 import hmac
-import re
 import secrets
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
+from pyramid.registry import Registry
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from combine_auth.authentication import sha256
-from combine_auth.cookies import cookie_name, cookie_profile, cookies_are_secure, read_cookie
+from combine_auth.authentication import RANDOM, sha256
+from combine_auth.cookies import Cookie, cookies_are_secure
 from combine_auth.expiry import delete_expired
 from combine_auth.failures import FailureCode, SignInFailure
 from combine_auth.sign_in.model import Purpose, SignInAttempt
 from combine_auth.sign_in.next_path import HOME
 from combine_core.settings import CoreSettings
-
-if TYPE_CHECKING:
-    from pyramid.registry import Registry
 
 LIFETIME = timedelta(minutes=10)
 # For so long, a browser and the row can tell a finished sign-in from one that never was.
@@ -36,8 +33,6 @@ REMEMBERED_FOR = timedelta(hours=1)
 MAX_PER_BROWSER = 10
 
 _REGISTRY_KEY = "combine_auth.sign_in"
-# 256 random bits in base64url: a state, or the value of the browser's cookie.
-_RANDOM = re.compile(r"[A-Za-z0-9_-]{43}")
 _NONCE = b"combine sign-in nonce\0"
 _VERIFIER = b"combine sign-in verifier\0"
 _FINGERPRINT = b"combine sign-in key\0"
@@ -101,25 +96,20 @@ class BrowserCookie:
 
     It is not the session's cookie, which a sign-in replaces while another tab may be on its way. All
     tabs share this one. Its value is 256 random bits.
-
-    :param secure: sent over https only; ``False`` only in development on http
     """
 
     def __init__(self, *, secure: bool) -> None:
-        self.name = cookie_name("browser", secure=secure)
-        max_age = int(REMEMBERED_FOR.total_seconds())
-        self._profile = cookie_profile(self.name, secure=secure, max_age=max_age)
+        self._cookie = Cookie("browser", secure=secure, lifetime=REMEMBERED_FOR)
 
     def read(self, request: Any) -> str | None:
         """The cookie's value; ``None`` if it is missing or malformed."""
-        value = read_cookie(request, self.name)
-        return value if value is not None and _RANDOM.fullmatch(value) else None
+        value = self._cookie.read(request)
+        return value if value is not None and RANDOM.fullmatch(value) else None
 
     def renew(self, request: Any) -> tuple[str, list[tuple[str, str]]]:
         """The cookie's value, a new one if there is none, and the headers that set it."""
         value = self.read(request) or secrets.token_urlsafe(32)
-        headers: list[tuple[str, str]] = self._profile.get_headers(value)
-        return value, headers
+        return value, self._cookie.headers(value)
 
 
 class AttemptConfig(NamedTuple):
@@ -215,7 +205,7 @@ def take_attempt(
     """
     if not state:
         raise LateCallback(FailureCode.STATE_MISSING, "the callback brought no state")
-    if not _RANDOM.fullmatch(state):
+    if not RANDOM.fullmatch(state):
         raise SignInFailure(FailureCode.STATE_MISMATCH, "the state is none of ours")
     if browser is None:
         detail = "the browser sent no sign-in cookie: it blocks cookies, or began at another host"

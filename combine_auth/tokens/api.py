@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyramid.authorization import Allow, Authenticated
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPForbidden, HTTPNoContent, HTTPNotFound, HTTPUnauthorized
 from pyramid.security import NO_PERMISSION_REQUIRED
 
@@ -17,9 +18,6 @@ from combine_auth.tokens.leaked import revoke_leaked
 from combine_auth.tokens.model import PersonalAccessToken
 from combine_auth.tokens.service import list_tokens, revoke_token
 from combine_core.web.endpoints import View
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 logger = logging.getLogger(__name__)
 

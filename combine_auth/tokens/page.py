@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 
 from combine_auth.account.context import AccountViews, account_view, add_account_page
@@ -21,9 +22,6 @@ from combine_auth.tokens.service import (
     revoke_token,
 )
 from combine_core.web.forms import text_of
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 _PAGE = "combine_auth:tokens/tokens.jinja2"
 _CHOICES = (7, 30, DEFAULT_DAYS, 180, MOST_DAYS)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from pyramid.request import Request
 
 from combine_core.users.permission import Role
-
-if TYPE_CHECKING:
-    from pyramid.request import Request
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pyramid.config import Configurator
+from pyramid.registry import Registry
 from pyramid.tweens import EXCVIEW, INGRESS, MAIN
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.registry import Registry
 
 SECURITY_HEADERS = "combine_core.web.security_headers.security_headers_tween_factory"
 PROBLEMS = "combine_core.web.problems.problem_tween_factory"

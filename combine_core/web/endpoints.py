@@ -21,15 +21,13 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPBadRequest, HTTPMethodNotAllowed
 from pyramid.renderers import JSON
+from pyramid.request import Request
 from pyramid.security import NO_PERMISSION_REQUIRED
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.request import Request
 
 API_PREFIX = "/api/v1"
 JSON_RENDERER = "combine_json"

@@ -7,16 +7,14 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyramid.events import ContextFound
 from pyramid.httpexceptions import HTTPBadRequest
+from pyramid.request import Request
 
 from combine_core.text import InvalidText
 from combine_core.web.paths import is_api
-
-if TYPE_CHECKING:
-    from pyramid.events import ContextFound
-    from pyramid.request import Request
 
 logger = logging.getLogger(__name__)
 

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from pyramid.config import Configurator
 from pyramid.httpexceptions import (
     HTTPBadRequest,
     HTTPNotFound,
     HTTPRequestEntityTooLarge,
     HTTPUnsupportedMediaType,
 )
+from pyramid.registry import Registry
+from pyramid.request import Request
+from pyramid.response import Response
 
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
 from combine_core.web.paths import is_probe
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.registry import Registry
-    from pyramid.request import Request
-    from pyramid.response import Response
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

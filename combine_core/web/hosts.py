@@ -12,19 +12,17 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPBadRequest
+from pyramid.registry import Registry
+from pyramid.request import Request
+from pyramid.response import Response
 
 from combine_core.settings import CoreSettings, Environment
 from combine_core.settings.values import host_of, is_loopback
 from combine_core.web.paths import is_probe
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.registry import Registry
-    from pyramid.request import Request
-    from pyramid.response import Response
 
 logger = logging.getLogger(__name__)
 

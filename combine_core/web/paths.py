@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
+from pyramid.config import Configurator
 from pyramid.interfaces import IRoutesMapper
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.registry import Registry
-    from pyramid.request import Request
+from pyramid.registry import Registry
+from pyramid.request import Request
 
 # For route patterns: what does not match is a 404 before it reaches the database.
 UUID_PATTERN = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"

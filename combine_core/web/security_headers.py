@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+
+from pyramid.registry import Registry
+from pyramid.request import Request
+from pyramid.response import Response
 
 from combine_core.web.paths import is_probe
-
-if TYPE_CHECKING:
-    from pyramid.registry import Registry
-    from pyramid.request import Request
-    from pyramid.response import Response
 
 # Everything is served by this service, nothing is inline, and no other site may frame a page.
 CONTENT_SECURITY_POLICY = (
