@@ -1,6 +1,7 @@
 """Reads the settings of sign-in: names of providers, issuers, tenants, domains, administrators."""
 
 import re
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -29,17 +30,26 @@ _STORAGES = (
 )
 
 
+def _entries(text: str, fits: Callable[[str], object], what: str, remedy: str) -> tuple[str, ...]:
+    """The words of the text, each once.
+
+    :param fits: whether a word is acceptable
+    """
+    entries = words(text)
+    for number, entry in enumerate(entries, 1):
+        if not fits(entry):
+            raise Unusable(Finding(f"has an entry {number} that {what}", remedy))
+    return tuple(dict.fromkeys(entries))
+
+
 def provider_names(text: str) -> tuple[str, ...]:
-    names = words(text)
-    for number, name in enumerate(names, 1):
-        if not PROVIDER_NAME.fullmatch(name) or name in _TAKEN:
-            remedy = (
-                "write names such as google microsoft okta: lower-case letters, digits and _, at most"
-                " 31; not local"
-            )
-            what = f"has an entry {number} that cannot be a provider's name"
-            raise Unusable(Finding(what, remedy))
-    return tuple(dict.fromkeys(names))
+    return _entries(
+        text,
+        lambda name: PROVIDER_NAME.fullmatch(name) and name not in _TAKEN,
+        "cannot be a provider's name",
+        "write names such as google microsoft okta: lower-case letters, digits and _, at most 31; not"
+        " local",
+    )
 
 
 def issuer(text: str) -> str:
@@ -70,46 +80,40 @@ def scopes(text: str) -> tuple[str, ...]:
 
 def tenants(text: str) -> tuple[str, ...]:
     """Tenant ids in lower case, and the word organizations."""
-    entries = [entry.lower() for entry in words(text)]
-    for number, entry in enumerate(entries, 1):
-        if entry != ORGANIZATIONS and not GUID.fullmatch(entry):
-            raise Unusable(
-                Finding(
-                    f"has an entry {number} that is not a tenant id",
-                    "write the Directory (tenant) ID that the Azure portal shows, such as"
-                    " 72f988bf-86f1-41af-91ab-2d7cd011db47, or organizations for all but personal"
-                    " accounts; remove the variable for any tenant",
-                )
-            )
-    return tuple(dict.fromkeys(entries))
+    return _entries(
+        text.lower(),
+        lambda entry: entry == ORGANIZATIONS or GUID.fullmatch(entry),
+        "is not a tenant id",
+        "write the Directory (tenant) ID that the Azure portal shows, such as"
+        " 72f988bf-86f1-41af-91ab-2d7cd011db47, or organizations for all but personal accounts; remove"
+        " the variable for any tenant",
+    )
 
 
 def domains(text: str) -> tuple[str, ...]:
-    entries = [entry.lower() for entry in words(text)]
-    for number, entry in enumerate(entries, 1):
-        if not values.is_host(entry) or ":" in entry or "." not in entry.strip("."):
-            remedy = "write domains such as example.com, without @"
-            raise Unusable(Finding(f"has an entry {number} that is not a domain", remedy))
+    def fits(entry: str) -> bool:
+        return values.is_host(entry) and ":" not in entry and "." in entry.strip(".")
+
+    remedy = "write domains such as example.com, without @"
+    entries = _entries(text.lower(), fits, "is not a domain", remedy)
     return tuple(dict.fromkeys(entry.removesuffix(".") for entry in entries))
 
 
 def subjects(text: str) -> tuple[str, ...]:
     """Identities, each as ``issuer|subject``, with Google's issuer in its full spelling."""
-    found = []
-    for number, entry in enumerate(words(text), 1):
-        named, _, subject = entry.partition("|")
-        if named == GOOGLE_ISSUER_BARE:
-            named = GOOGLE_ISSUER
-        if not subject or not urlsplit(named).netloc:
-            raise Unusable(
-                Finding(
-                    f"has an entry {number} that is not an identity",
-                    f"write issuer|subject, such as {GOOGLE_ISSUER}|110169484474386276334; the page"
-                    " /account shows both",
-                )
-            )
-        found.append(f"{named}|{subject}")
-    return tuple(dict.fromkeys(found))
+
+    def full(entry: str) -> str:
+        bare = f"{GOOGLE_ISSUER_BARE}|"
+        return f"{GOOGLE_ISSUER}|{entry.removeprefix(bare)}" if entry.startswith(bare) else entry
+
+    def fits(entry: str) -> bool:
+        issuer, _, subject = full(entry).partition("|")
+        return bool(subject and urlsplit(issuer).netloc)
+
+    example = f"{GOOGLE_ISSUER}|110169484474386276334"
+    remedy = f"write issuer|subject, such as {example}; the page /account shows both"
+    entries = _entries(text, fits, "is not an identity", remedy)
+    return tuple(dict.fromkeys(map(full, entries)))
 
 
 def storage(text: str) -> SecretStr:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
@@ -52,24 +53,23 @@ def built_in_clients(public_url: str) -> dict[str, BuiltInClient]:
 
 def is_current(row: OAuthClient, client: BuiltInClient) -> bool:
     """Whether the row is up to date with this version."""
-    return (
-        row.name == client.name
-        and tuple(row.grant_types) == client.grant_types
-        and tuple(row.redirect_uris) == client.redirect_uris
-        and tuple(row.scopes) == client.scopes
-    )
+    return all(getattr(row, name) == value for name, value in _columns(client).items())
 
 
 def store(session: Session, client: BuiltInClient) -> None:
     """Add or update its row. Simultaneous calls do not conflict."""
-    values = {
-        "name": client.name,
-        "grant_types": list(client.grant_types),
-        "redirect_uris": list(client.redirect_uris),
-        "scopes": list(client.scopes),
-    }
+    values = _columns(client)
     session.execute(
         insert(OAuthClient)
         .values(id=new_id(), created_at=func.now(), client_id=client.client_id, **values)
         .on_conflict_do_update(index_elements=[OAuthClient.client_id], set_=values)
     )
+
+
+def _columns(client: BuiltInClient) -> dict[str, Any]:
+    return {
+        "name": client.name,
+        "grant_types": list(client.grant_types),
+        "redirect_uris": list(client.redirect_uris),
+        "scopes": list(client.scopes),
+    }

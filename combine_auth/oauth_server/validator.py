@@ -15,15 +15,17 @@ from typing import Any
 
 from oauthlib.oauth2 import RequestValidator
 from oauthlib.oauth2.rfc6749 import errors
+from sqlalchemy import func
 
 from combine_auth.audit import Action
+from combine_auth.authentication import sha256
 from combine_auth.clients import GrantType, OAuthClient
 from combine_auth.clients.authentication import authenticate, find_client
 from combine_auth.clients.redirect_uri import matches
-from combine_auth.oauth_server import codes, devices, issued_tokens, lifetimes
+from combine_auth.oauth_server import devices, issued_tokens, lifetimes
 from combine_auth.oauth_server.context import current_context
 from combine_auth.oauth_server.grants import CredentialReused, create_grant, revoke_grant
-from combine_auth.oauth_server.model import OAuthGrant
+from combine_auth.oauth_server.model import OAuthCode, OAuthGrant
 from combine_auth.refused import Refused
 from combine_auth.tokens.scopes import known_scopes
 from combine_core.users import User
@@ -113,13 +115,15 @@ class Validator(RequestValidator):  # type: ignore[misc]
             GrantType.AUTHORIZATION_CODE,
             request.scopes,
         )
-        codes.save_code(
-            context.session,
-            code["code"],
-            grant,
-            redirect_uri=request.redirect_uri,
-            redirect_uri_named=not request.using_default_redirect_uri,
-            code_challenge=request.code_challenge,
+        context.session.add(
+            OAuthCode(
+                grant_id=grant.id,
+                code_sha256=sha256(code["code"]),
+                redirect_uri=request.redirect_uri,
+                redirect_uri_named=not request.using_default_redirect_uri,
+                code_challenge=request.code_challenge,
+                expires_at=func.now() + lifetimes.CODE,
+            )
         )
         context.note(
             Action.CONSENT,
@@ -136,7 +140,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
         """
         context = current_context()
         try:
-            used = codes.use_code(context.session, code, client)
+            used = issued_tokens.use_code(context.session, code, client)
         except CredentialReused as reused:
             _end_family(Action.CODE_REUSE, client, reused.grant)
             return False

@@ -173,30 +173,19 @@ def _concerned_user(request: Any, purpose: Purpose) -> uuid.UUID | None:
 # Back from the provider.
 
 
-@dataclass(frozen=True)
-class CallbackQuery:
-    """The parameters that the provider has the browser bring, not validated."""
+def _callback_query(request: Any) -> dict[str, str | None]:
+    """The parameters that the provider has the browser bring, not validated. An empty one is missing.
 
-    state: str | None
-    code: str | None
-    error: str | None
-    error_description: str | None
-    iss: str | None
-
-    @classmethod
-    def of(cls, request: Any) -> CallbackQuery:
-        """Read the query. An empty parameter counts as missing.
-
-        :raises SignInFailure: a parameter is there twice, which RFC 6749, 3.1, forbids, or too long
-        """
-        values: dict[str, str | None] = {}
-        for name in cls.__dataclass_fields__:
-            given = [value for value in request.GET.getall(name) if value]
-            if len(given) > 1 or any(len(value) > _MAX_PARAMETER for value in given):
-                detail = f"the callback brought {name} twice, or one that is too long"
-                raise SignInFailure(FailureCode.STATE_MISMATCH, detail)
-            values[name] = given[0] if given else None
-        return cls(**values)
+    :raises SignInFailure: a parameter is there twice, which RFC 6749, 3.1, forbids, or too long
+    """
+    values: dict[str, str | None] = {}
+    for name in ("state", "code", "error", "error_description", "iss"):
+        given = [value for value in request.GET.getall(name) if value]
+        if len(given) > 1 or any(len(value) > _MAX_PARAMETER for value in given):
+            detail = f"the callback brought {name} twice, or one that is too long"
+            raise SignInFailure(FailureCode.STATE_MISMATCH, detail)
+        values[name] = given[0] if given else None
+    return values
 
 
 @dataclass(frozen=True)
@@ -229,20 +218,20 @@ def _provider_return(request: Any, client: OidcClient) -> ProviderReturn:
     known: ProviderReturn | None = request.environ.get(_RETURN)
     if known is not None:
         return known
-    query = CallbackQuery.of(request)
+    query = _callback_query(request)
     keys, cookie = attempt_config(request.registry)
     name = client.provider.name
     with session_factory(request.registry).begin() as session:
         attempt = take_attempt(
-            session, keys, state=query.state, browser=cookie.read(request), provider=name
+            session, keys, state=query["state"], browser=cookie.read(request), provider=name
         )
-    if query.error is not None:
-        raise provider_refused(query.error, query.error_description)
-    if query.code is None:
+    if query["error"] is not None:
+        raise provider_refused(query["error"], query["error_description"])
+    if query["code"] is None:
         raise SignInFailure(FailureCode.PROVIDER_ERROR, "neither a code nor an error came back")
     claims = client.claims_of(
-        code=query.code,
-        callback_issuer=query.iss,
+        code=query["code"],
+        callback_issuer=query["iss"],
         redirect_uri=_callback_address(request, client),
         nonce=attempt.secrets.nonce,
         verifier=attempt.secrets.verifier,

@@ -1,9 +1,7 @@
 """People, their roles in projects, and what a role may do."""
 
-from combine_core.users.events import RoleChanged
-from combine_core.users.identity import Identity
 from combine_core.users.model import Membership, User
-from combine_core.users.permission import ROLE_PERMISSIONS, Permission, Role
+from combine_core.users.permission import ROLE_PERMISSIONS, Identity, Permission, Role, RoleChanged
 from combine_core.users.service import (
     InvalidEmail,
     add_user,

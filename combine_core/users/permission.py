@@ -1,8 +1,22 @@
-"""Permissions, and the roles that have them."""
+"""Who is asking, what roles there are in projects, and what each may do."""
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import dataclass
 from enum import StrEnum
+
+from pyramid.request import Request
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What ``request.identity`` returns: plain values, so that it outlives the session it was read with."""
+
+    user_id: uuid.UUID
+    email: str
+    name: str
+    is_admin: bool
 
 
 class Permission(StrEnum):
@@ -50,3 +64,21 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.REVIEWER: _REVIEW,
     Role.OWNER: _OWN,
 }
+
+
+@dataclass(frozen=True)
+class RoleChanged:
+    """A Pyramid event: somebody has become a member, has another role, or is a member no longer.
+
+    Sent within the transaction of the change: what a subscriber writes with ``request.dbsession`` is
+    stored with it or not at all.
+
+    :ivar before: ``None``: was no member
+    :ivar after: ``None``: is no member any more
+    """
+
+    request: Request
+    project_id: uuid.UUID
+    user_id: uuid.UUID
+    before: Role | None
+    after: Role | None
