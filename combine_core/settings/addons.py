@@ -29,6 +29,11 @@ ENTRY_POINT_GROUP = "combine.settings"
 _READ_ELSEWHERE = ("PORT", "LISTEN", "COMBINE_INI")
 # Every variable that begins so is meant for us.
 _FAMILY = "COMBINE_"
+# Kubernetes sets these in every pod for each Service, which may be called combine, or combine-core.
+_OF_KUBERNETES = re.compile(
+    r"[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+    r"|(?P<url>[A-Z0-9_]+_PORT)"
+)
 _NEAR = 0.85
 # Anything else may be a misplaced value, which is not repeated.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
@@ -260,12 +265,19 @@ def unknown_variables(
     environ: Mapping[str, str], env_file: Mapping[str, str], names: Names
 ) -> Iterator[Problem]:
     """Variables that begin like ours, and those in ``.env`` that resemble one, but are not read."""
-    for where, variables in (("", environ), (f"(in {ENV_FILE_NAME}) ", env_file.keys() - environ)):
+    own = [name for name, value in environ.items() if not _is_of_kubernetes(name, value)]
+    for where, variables in (("", own), (f"(in {ENV_FILE_NAME}) ", env_file.keys() - environ)):
         for name in names.strangers(variables):
             near = names.nearest_variable(name)
             if names.begins_like_ours(name) or (where and near):
                 remedy = f"write {near}, or remove it" if near else "remove it"
                 yield Problem(name, f"{where}is not a setting", remedy)
+
+
+def _is_of_kubernetes(name: str, value: str) -> bool:
+    found = _OF_KUBERNETES.fullmatch(name)
+    # COMBINE_PORT=8000 is a person's mistake.
+    return found is not None and (found["url"] is None or "://" in value)
 
 
 def _listed(cls: type[AddonSettings]) -> Iterator[tuple[str, str]]:

@@ -254,6 +254,23 @@ def test_other_variables_cause_no_warning(variable):
     assert warnings({variable: "1"}) == []
 
 
+@pytest.mark.parametrize("service", ["COMBINE", "COMBINE_CORE", "COMBINE_WEB"])
+def test_what_kubernetes_sets_for_a_service_causes_no_warning(service):
+    """A Service called combine, in every pod of its namespace."""
+    injected = {
+        f"{service}_SERVICE_HOST": "10.96.7.1",
+        f"{service}_SERVICE_PORT": "8000",
+        f"{service}_SERVICE_PORT_HTTP": "8000",
+        f"{service}_PORT": "tcp://10.96.7.1:8000",
+        f"{service}_PORT_8000_TCP": "tcp://10.96.7.1:8000",
+        f"{service}_PORT_8000_TCP_ADDR": "10.96.7.1",
+        f"{service}_PORT_8000_TCP_PORT": "8000",
+        f"{service}_PORT_8000_TCP_PROTO": "tcp",
+    }
+    assert warnings(injected) == []
+    assert [name for name, _ in warnings({f"{service}_PORT": "8000"})] == [f"{service}_PORT"]
+
+
 def test_variables_of_add_ons_that_are_installed_are_known():
     assert warnings({"COMBINE_HEALTH_DETAILS": "never"}) == []
     assert warnings({"COMBINE_HEALTH_CHECK_REDIS_TIMEOUT": "1"}) == []
