@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "url",
         nargs="?",
         metavar="URL",
-        help="default: http://127.0.0.1:$PORT/health/ready (PORT is 8000 if not set);"
+        help="default: /health/ready of the server that $LISTEN and $PORT describe, else of"
+        " http://127.0.0.1:8000;"
         " or the name of a probe without a URL, such as worker",
     )
     parser.add_argument(
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> CommandResult:
-    url = arguments.url or f"http://127.0.0.1:{os.environ.get('PORT') or '8000'}/health/ready"
+    url = arguments.url or f"{_own_url()}/health/ready"
     try:
         seconds = wait(arguments.timeout)
     except ValueError as error:
@@ -46,6 +47,21 @@ def run(arguments: argparse.Namespace) -> CommandResult:
         ok, headline = named.load()()
         return CommandResult(ok=ok, headline=headline)
     return probe(url, Deadline(seconds))
+
+
+def _own_url() -> str:
+    """The URL of the server that starts in this environment."""
+    if not os.environ.get("LISTEN", "").strip():
+        return f"http://127.0.0.1:{os.environ.get('PORT') or '8000'}"
+    # Loaded late: a probe runs every few seconds, and seldom needs it.
+    from combine_health.server.listening import StartError, addresses
+
+    try:
+        host, _, port = addresses({}, os.environ)[0].rpartition(":")
+    except StartError as error:
+        raise InputError(str(error)) from None
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - asked, not bound
+    return f"http://{host}:{port}"
 
 
 def probe(url: str, deadline: Deadline) -> CommandResult:

@@ -115,12 +115,12 @@ def _listen(
 def _explain(error: OSError, host: str, port: int, command_for: Callable[[int], str]) -> str:
     if error.errno == errno.EADDRINUSE:
         command = command_for(free_port(host, port))
-        return f"port {port} on {host} is taken by {holder(port)}.\nFor another port: {command}"
+        return f"port {port} on {host} is taken by {holder(port)}. For another port: {command}"
     if error.errno in {errno.EACCES, errno.EPERM}:
         command = command_for(free_port(host, max(port, 8000)))
         return (
             f"this user may not open port {port} on {host} (ports below 1024 are for root)."
-            f"\nFor another port: {command}"
+            f" For another port: {command}"
         )
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{host} is no address of this machine: correct listen in the ini file, or LISTEN"
@@ -206,6 +206,6 @@ def announce(listening: Iterable[tuple[str, str]], banner: str, mounts: Sequence
 def _url(host: str, port: str) -> str:
     if host == "unix":  # waitress gives the path as the port
         return f"unix:{port}"
-    if host in {"0.0.0.0", "::", "127.0.0.1", "::1"}:  # noqa: S104 - shown, not bound
-        host = "localhost"
+    # "localhost" may be 127.0.0.1 alone, where nothing listens with LISTEN=[::].
+    host = {"0.0.0.0": "localhost", "127.0.0.1": "localhost", "::": "::1"}.get(host, host)  # noqa: S104
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -132,6 +132,23 @@ def test_probe_uses_the_port_of_the_environment(run, monkeypatch):
         assert run("probe")[0] == 0
 
 
+@pytest.mark.parametrize("listen", ["127.0.0.1:{port}", "0.0.0.0", "127.0.0.1:{port} [::1]:9"])
+def test_probe_follows_listen(run, monkeypatch, listen):
+    with serving(HealthApp(setup=database(True))) as url:
+        port = url.rpartition(":")[2]
+        # As the server reads them: a port in LISTEN wins.
+        monkeypatch.setenv("PORT", "9" if "port" in listen else port)
+        monkeypatch.setenv("LISTEN", listen.format(port=port))
+        assert run("probe")[0] == 0
+
+
+def test_probe_names_a_listen_that_is_wrong(run, monkeypatch):
+    monkeypatch.setenv("LISTEN", "http://localhost:80")
+    status, (line,) = run("probe")
+    assert status == 1
+    assert line.startswith("LISTEN is 'http://localhost:80': write host:port")
+
+
 def test_probe_of_nobody(run):
     with closed_port() as (host, port):
         status, (line,) = run("probe", f"http://{host}:{port}/health")

@@ -196,7 +196,29 @@ def test_a_taken_port(serve):
         said = refused(serve, PORT=str(port))
     assert f"port {port} on 127.0.0.1 is taken by " in said
     assert f"(process {os.getpid()})" in said
-    assert re.search(r"For another port: make run PORT=\d+$", said.strip())
+    [line] = [line for line in said.splitlines() if not line.startswith("Starting server")]
+    assert re.search(r"For another port: make run PORT=\d+$", line)
+
+
+def test_all_addresses_of_ipv6(serve):
+    """`localhost` may be an address of IPv4 alone, where nothing listens."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    server = serve(LISTEN="[::]:0").wait_for_banner()
+    assert server.lines[0] == f"Serving on http://[::1]:{server.port}"
+    assert f"  http://[::1]:{server.port}/health/ready" in server.lines
+    probe = subprocess.run(
+        [sys.executable, "-m", "combine_health", "probe"],
+        env={**os.environ, "LISTEN": f"[::]:{server.port}", "PORT": "9"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert (probe.returncode, probe.stderr) == (0, "")
+    assert server.end()[0] == 0
 
 
 @pytest.mark.parametrize(

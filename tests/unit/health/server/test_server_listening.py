@@ -67,7 +67,7 @@ def place(port, host="127.0.0.1"):
 def test_a_taken_port_is_named_with_its_holder(taken):
     with pytest.raises(StartError) as caught:
         listen_on([place(taken)], 5, lambda port: f"make run PORT={port}")
-    said = str(caught.value)
+    [said] = str(caught.value).splitlines()
     assert f"port {taken} on 127.0.0.1 is taken by " in said
     assert f"(process {os.getpid()})" in said
     assert "For another port: make run PORT=" in said
@@ -87,6 +87,31 @@ def test_no_socket_stays_bound_when_one_place_fails(taken):
 def test_an_address_of_another_machine():
     with pytest.raises(StartError, match=r"^192\.0\.2\.1 is no address of this machine"):
         listen_on([place(8000, "192.0.2.1")], 5, str)
+
+
+# Imported first: another user may not be able to read the modules.
+PRIVILEGED = """
+import os, socket
+from combine_health.server.listening import StartError, listen_on
+
+if os.getuid() == 0:
+    os.setuid(65534)
+try:
+    listen_on([(socket.AF_INET, socket.SOCK_STREAM, 0, ("127.0.0.1", 81))], 5, "PORT={}".format)
+except StartError as error:
+    print(error)
+"""
+
+
+def test_a_privileged_port():
+    done = subprocess.run(
+        [sys.executable, "-c", PRIVILEGED], capture_output=True, text=True, check=True
+    )
+    if not done.stdout:
+        pytest.skip("this machine lets everybody open port 81")
+    [line] = done.stdout.splitlines()
+    assert line.startswith("this user may not open port 81 on 127.0.0.1 (ports below 1024 are for")
+    assert ". For another port: PORT=80" in line
 
 
 def test_a_port_without_a_listener(taken):
