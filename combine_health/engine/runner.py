@@ -374,12 +374,30 @@ def _schedule(runner_ref: "weakref.ref[Runner]", wake: "SimpleQueue[None]") -> N
                 wake.get_nowait()
 
 
+# How long a thread may take to write its current line to the log at the end of the process.
+_LAST_LINE_S = 1.0
+
 _RUNNERS: "weakref.WeakSet[Runner]" = weakref.WeakSet()
 
 
 def _at_exit() -> None:
     for runner in list(_RUNNERS):
         runner.stop()
+    if _RUNNERS:
+        _silence_other_threads()
+
+
+def _silence_other_threads() -> None:
+    """Keep the log for the thread that ends the process.
+
+    The interpreter aborts if a daemon thread is writing to stderr while it shuts down ("could not acquire
+    lock for <_io.BufferedWriter name='<stderr>'>").
+    """
+    loggers = [log.root, *log.manager.loggerDict.values()]
+    for logger in loggers:
+        for handler in getattr(logger, "handlers", ()):
+            if handler.lock is not None:
+                handler.lock.acquire(timeout=_LAST_LINE_S)
 
 
 atexit.register(_at_exit)
