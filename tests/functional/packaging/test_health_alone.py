@@ -24,7 +24,7 @@ TOOLS = (
 )
 TESTS = ("tests/unit/health", "tests/functional/health")
 # What the tests read besides: the snippets of these pages, and the files that they name.
-READ = ("docs/health-plugins.md", "docs/kubernetes.md", "pyproject.toml")
+READ = ("docs/health-plugins.md", "docs/kubernetes.md", "docs/servers.md", "pyproject.toml")
 FOREIGN = ("sqlalchemy", "pydantic", "click", "psycopg", "alembic", "jinja2", "redis", "pyyaml")
 
 
