@@ -56,10 +56,7 @@ _NEEDED = (
 
 
 def includeme(config: Configurator) -> None:
-    """Put the add-on together. Does no I/O.
-
-    :raises ConfigurationError: the extra ``auth`` is not installed
-    """
+    """Put the add-on together. Does no I/O. Raises ConfigurationError without the extra ``auth``."""
     # First of all: every import below needs them.
     _check_installed()
     from combine_auth.settings import AuthSettings

@@ -50,10 +50,7 @@ class Proof:
 
 
 class FoundCredential(NamedTuple):
-    """A valid credential.
-
-    :ivar used_id: the row whose use is recorded
-    """
+    """A valid credential; ``used_id`` is the row whose use is recorded."""
 
     proof: Proof
     used_id: uuid.UUID
@@ -71,10 +68,7 @@ class Authenticator(Protocol):
 
 
 def sha256(token: str) -> bytes:
-    """The hash that the database stores instead of a token.
-
-    Our tokens have 256 random bits, so that a slow password hash would add nothing.
-    """
+    """The hash that is stored instead of a token. With its 256 random bits, a slow hash would add nothing."""
     return hashlib.sha256(token.encode()).digest()
 
 

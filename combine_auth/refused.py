@@ -8,11 +8,7 @@ class Refused(ValueError):
 
 
 def clean_name(name: str, what: str, most: int) -> str:
-    """The name without the space around it.
-
-    :param what: the beginning of the refusal, such as "A client's name"
-    :raises Refused: it is empty, has more than ``most`` characters, or some that cannot be shown
-    """
+    """The name without the space around it. Raises Refused, with a text that begins with ``what``."""
     name = name.strip()
     if not (name and name.isprintable() and len(name) <= most):
         raise Refused(f"{what} has 1 to {most} characters that can be shown.")

@@ -69,10 +69,7 @@ class SecurityPolicy:
         return None if identity is None else str(identity.user_id)
 
     def permits(self, request: Any, context: Any, permission: str) -> Any:
-        """Whether the context's ``__acl__`` and the token's scopes both allow it.
-
-        Both are checked at each use: a token never allows more than its user may do at that moment.
-        """
+        """Whether the context's ``__acl__`` allows it at this moment, and the token's scopes do, too."""
         principals = [Everyone]
         proof = self.proof(request)
         if proof is not None:
@@ -103,10 +100,7 @@ class SecurityPolicy:
         return headers
 
     def needs_csrf_token(self, request: Any) -> bool:
-        """Whether a request that changes something must bring the CSRF token.
-
-        A request with a valid bearer token need not: no browser sends that by itself.
-        """
+        """Whether a change must bring the CSRF token: no browser sends a valid bearer token by itself."""
         if self._bearer.presented(request) is None:
             return True
         proof = self.proof(request)

@@ -31,10 +31,7 @@ _STORAGES = (
 
 
 def _entries(text: str, fits: Callable[[str], object], what: str, remedy: str) -> tuple[str, ...]:
-    """The words of the text, each once.
-
-    :param fits: whether a word is acceptable
-    """
+    """The words of the text, each once. Each must fit."""
     entries = words(text)
     for number, entry in enumerate(entries, 1):
         if not fits(entry):

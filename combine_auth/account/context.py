@@ -47,10 +47,7 @@ class OwnAccount:
 
 
 class AccountViews:
-    """What the views on :class:`OwnAccount` share.
-
-    :cvar route: the page to go to after a change
-    """
+    """What the views on :class:`OwnAccount` share; ``route`` is the page to go to after a change."""
 
     route = "auth.account"
 
@@ -83,10 +80,7 @@ class AccountViews:
 def account_view(
     method: str, views: type[AccountViews], attr: str, page: str | None = None
 ) -> View:
-    """A view of :class:`OwnAccount`: the method ``attr`` of the class ``views``.
-
-    :param page: the template of the page; ``None``: the view returns a response
-    """
+    """A view of :class:`OwnAccount`: a method of ``views``, with a template unless it returns a response."""
     return View(method, views, MANAGE_ACCOUNT, attr=attr, renderer=page, http_cache=0)
 
 

@@ -139,10 +139,7 @@ _LONGEST = 60
 
 
 def device_of(user_agent: str) -> str:
-    """Browser and system, such as "Firefox on Windows"; of other programs, the first word they send.
-
-    It helps users to recognise their own devices. Nothing depends on it.
-    """
+    """Browser and system, such as "Firefox on Windows", or the first word sent; for users to recognise."""
     browser = _first(_BROWSERS, user_agent)
     system = _first(_SYSTEMS, user_agent)
     if browser and system:

@@ -23,11 +23,7 @@ OPERATOR = "operator"
 
 
 def create_user(session: Session, email: str, name: str | None, *, is_admin: bool) -> User:
-    """A new user. They cannot sign in before :func:`invite_user`.
-
-    :raises Refused: there is a user with this address, or the name is not acceptable
-    :raises InvalidEmail: it is not an email address
-    """
+    """A new user. They cannot sign in before :func:`invite_user`. Raises Refused and InvalidEmail."""
     if name is not None:
         name = clean_name(name, "A name", MAX_NAME_LENGTH)
     user = add_user(session, email, name, is_admin=is_admin)
@@ -38,10 +34,7 @@ def create_user(session: Session, email: str, name: str | None, *, is_admin: boo
 
 
 def invite_user(session: Session, user: User, public_url: str) -> str:
-    """A link that lets the first person who opens it sign in as this user. Earlier links end.
-
-    :raises Refused: the user is disabled
-    """
+    """A link that lets the first person who opens it sign in as this user. Earlier links end."""
     if user.disabled_at is not None:
         message = f"{user.email} is disabled. To enable it: combine user enable {user.email}"
         raise Refused(message)
@@ -108,10 +101,7 @@ def user_of_id(session: Session, user_id: uuid.UUID) -> User | None:
 
 
 def known_user(session: Session, email: str) -> User:
-    """The user with this address.
-
-    :raises Refused: there is none
-    """
+    """The user with this address. Raises Refused if there is none."""
     user = find_user(session, email.strip())
     if user is None:
         message = f"There is no user {email.strip()}. To make one: combine user create EMAIL"
@@ -127,11 +117,7 @@ def list_users(session: Session) -> Sequence[User]:
 def page_of_users(
     session: Session, *, email: str | None, cursor: str | None, limit: int
 ) -> Page[User]:
-    """A page of users, the newest first.
-
-    :param email: only the user with this address
-    :raises InvalidCursor: the cursor is not one of ours
-    """
+    """A page of users, the newest first. Raises InvalidCursor."""
     statement = select(User)
     if email is not None:
         address = email.strip().replace("\0", "").lower()

@@ -171,12 +171,7 @@ def _first_id_at(moment: datetime.datetime) -> uuid.UUID:
 
 @dataclass(frozen=True)
 class AuditFilter:
-    """Which events are asked for; ``None`` does not filter.
-
-    :ivar user: an email address: events that this user caused, and events about this user
-    :ivar since: the earliest time
-    :ivar until: the time before which events are listed
-    """
+    """Which events are asked for: those of and about the user, from ``since`` to before ``until``."""
 
     user: str | None = None
     action: str | None = None
@@ -188,10 +183,7 @@ class AuditFilter:
 def list_events(
     session: Session, wanted: AuditFilter, *, cursor: str | None = None, limit: int = 50
 ) -> Page[AuditEvent]:
-    """A page of events, the newest first.
-
-    :raises InvalidCursor: the cursor is not one of ours
-    """
+    """A page of events, the newest first. Raises InvalidCursor."""
     statement = select(AuditEvent).where(*_conditions(session, wanted))
     return paginate(session, statement, AuditEvent.id, cursor=cursor, limit=limit)
 

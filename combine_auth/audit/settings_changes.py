@@ -39,10 +39,7 @@ _EMBEDDED = "embedded database"
 
 
 class SettingsInForce:
-    """The settings of this start, comparable with those of an earlier one.
-
-    :param loaded: those of all add-ons
-    """
+    """The settings of this start, comparable with those of an earlier one."""
 
     def __init__(self, loaded: LoadedSettings) -> None:
         core = loaded.get(CoreSettings)
@@ -56,10 +53,7 @@ class SettingsInForce:
         return {DIGEST_KEY: _fingerprint(self._key), DIGESTS: self._digests(self._key)}
 
     def changed_since(self, stored: Mapping[str, Any]) -> list[str] | None:
-        """The names of the settings that have changed; ``None`` where that cannot be told.
-
-        :param stored: what :meth:`as_stored` gave at the earlier start
-        """
+        """The settings that differ from :meth:`as_stored` of an earlier start; ``None`` if not known."""
         key = self._keys.get(stored.get(DIGEST_KEY, ""))
         if key is None:
             return None
@@ -102,10 +96,7 @@ def _text(value: Any) -> str:
 
 
 def note_settings(session: Session, settings: SettingsInForce) -> None:
-    """Add an event if the settings differ from those of the newest event.
-
-    Several processes that start at once add one event in total.
-    """
+    """Add an event if the settings differ from the newest event's; one, however many processes start."""
     session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     stored = session.scalar(
         select(AuditEvent.details)

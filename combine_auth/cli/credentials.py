@@ -16,10 +16,7 @@ _FILE = "credentials.json"
 
 @dataclass(frozen=True)
 class StoredTokens:
-    """The tokens of one service.
-
-    :ivar expires_at: when the access token expires, in seconds since 1970
-    """
+    """The tokens of one service; ``expires_at`` is in seconds since 1970."""
 
     access_token: str
     refresh_token: str
@@ -33,10 +30,7 @@ def path() -> Path:
 
 
 def load() -> dict[str, StoredTokens]:
-    """The stored tokens by the origin of the service.
-
-    :raises click.ClickException: others can read the file, or it is damaged
-    """
+    """The stored tokens by the origin of the service. Refuses a file that others can read."""
     file = path()
     try:
         mode = file.stat().st_mode
@@ -55,10 +49,7 @@ def load() -> dict[str, StoredTokens]:
 
 
 def save(tokens_by_origin: dict[str, StoredTokens]) -> None:
-    """Replace the file. Only its owner can read it, from the first byte on.
-
-    :raises click.ClickException: the file cannot be written
-    """
+    """Replace the file. Only its owner can read it, from the first byte on."""
     file = path()
     fresh = file.with_name(f".{_FILE}.{secrets.token_hex(8)}")
     text = json.dumps(

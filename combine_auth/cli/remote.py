@@ -46,11 +46,7 @@ class DeviceCodes:
 
 
 class RemoteService:
-    """The service with this origin.
-
-    :param url: such as ``https://combine.example.com``
-    :raises click.ClickException: it is not an origin, or tokens would be sent in the clear
-    """
+    """The service with this origin. Refuses one to which tokens would be sent in the clear."""
 
     def __init__(self, url: str) -> None:
         self.origin = url.rstrip("/")
@@ -79,10 +75,7 @@ class RemoteService:
             raise self._strange() from error
 
     def poll(self, device_code: str) -> dict[str, Any]:
-        """The tokens, once the user has approved.
-
-        :raises RemoteError: ``authorization_pending``, ``slow_down``, ``access_denied``, ``expired_token``
-        """
+        """The tokens, once the user has approved. Raises RemoteError before (RFC 8628, 3.5)."""
         fields = {"grant_type": _DEVICE_GRANT, "device_code": device_code}
         return self._ask("token_endpoint", fields)
 

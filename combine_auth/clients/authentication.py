@@ -38,12 +38,7 @@ class Credentials:
 
 
 def read_credentials(parameters: Mapping[str, str], authorization: str) -> Credentials | None:
-    """The client id and the secret, from the header or the body.
-
-    :param parameters: those of the body
-    :param authorization: the header, or ""
-    :returns: ``None`` if there are none, both ways are used at once, or they cannot be read
-    """
+    """The client's id and secret, from header or body; ``None`` if unreadable, in neither or in both."""
     client_id, secret = parameters.get("client_id"), parameters.get("client_secret")
     if not authorization:
         return None if client_id is None else Credentials(client_id, secret)
@@ -70,10 +65,7 @@ def _basic(header: str) -> Credentials | None:
 def find_client(
     session: Session, client_id: str, built_in: Mapping[str, BuiltInClient]
 ) -> OAuthClient | None:
-    """The client with this id; ``None`` if there is none, or it or its owner is disabled.
-
-    A built-in client is stored at its first use.
-    """
+    """The client with this id, unless it or its owner is disabled. A built-in one is stored at first use."""
     return _look_up(session, client_id, built_in)[0]
 
 
@@ -108,10 +100,7 @@ def _look_up(
 def authenticate(
     session: Session, credentials: Credentials, built_in: Mapping[str, BuiltInClient]
 ) -> OAuthClient | None:
-    """The client with these credentials; ``None`` if they are wrong.
-
-    A public client sends only its id; any secret is wrong.
-    """
+    """The client with these credentials, or ``None``. A public client sends its id and no secret."""
     client, old_is_good = _look_up(session, credentials.client_id, built_in)
     shown = sha256((credentials.secret or "")[:_LONGEST_SECRET])
     current = (client.secret_sha256 if client else None) or _NONE

@@ -31,10 +31,7 @@ class BuiltInClient:
 
 
 def built_in_clients(public_url: str) -> dict[str, BuiltInClient]:
-    """The built-in clients by client id.
-
-    :param public_url: the origin of the service
-    """
+    """The built-in clients of the service at this origin, by client id."""
     clients = (
         BuiltInClient(
             CLI,

@@ -64,10 +64,7 @@ class ClientRegistration:
 def register_client(
     session: Session, owner_id: uuid.UUID, registration: ClientRegistration
 ) -> tuple[OAuthClient, str | None]:
-    """A new client, and its secret to show once; ``None`` for a public one.
-
-    :raises Refused: the registration contradicts itself, or the owner has too many clients
-    """
+    """A new client, and its secret to show once; ``None`` for a public one. Raises Refused."""
     name = clean_name(registration.name, "A client's name", MOST_OF_NAME)
     _check(registration)
     _check_room(session, owner_id)
@@ -118,10 +115,7 @@ def _check_room(session: Session, owner_id: uuid.UUID) -> None:
 
 
 def service_address(client_id: str) -> str:
-    """The email address of a client's own user, for adding it to projects.
-
-    Nobody can own an address below .invalid (RFC 2606), so that this user never signs in.
-    """
+    """The address of a client's own user. Below .invalid (RFC 2606) it is nobody's, so it never signs in."""
     return f"client-{client_id}@clients.invalid"
 
 
@@ -133,10 +127,7 @@ def _service_user(session: Session, client_id: str, name: str) -> uuid.UUID:
 
 
 def rotate_secret(session: Session, client: OAuthClient, overlap: timedelta = OVERLAP) -> str:
-    """A new secret, to show once. The old one keeps working for ``overlap``.
-
-    :raises Refused: the client is public, or the overlap is longer than ``LONGEST_OVERLAP``
-    """
+    """A new secret, to show once. The old one keeps working for ``overlap``."""
     if client.secret_sha256 is None:
         raise Refused(f"{client.name} is a public client: it has no secret.")
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
@@ -176,10 +167,7 @@ def list_clients(session: Session, owner_id: uuid.UUID | None = None) -> Sequenc
 def client_of_id(
     session: Session, client_id: str, built_in: dict[str, BuiltInClient] | None = None
 ) -> OAuthClient | None:
-    """The client with this id, disabled or not, for those who manage it.
-
-    :param built_in: the client is stored first if it is one of these
-    """
+    """The client with this id, disabled or not. One of ``built_in`` is stored first."""
     if "\0" in client_id:
         return None
     if built_in and client_id in built_in:

@@ -134,10 +134,7 @@ def _enabled_user(session: Session, user_id: uuid.UUID) -> User:
 
 
 def link(session: Session, user_id: uuid.UUID, provider: str, claims: Claims) -> bool:
-    """Add this identity to this user; ``False`` if the user has it already.
-
-    :raises SignInFailure: it belongs to another user
-    """
+    """Add this identity to this user; ``False`` if they have it. Raises SignInFailure if it is another's."""
     identity = _find_or_lock(session, claims)
     if identity is None:
         _add(session, user_id, provider, claims)
@@ -160,10 +157,7 @@ def list_identities(session: Session, user_id: uuid.UUID) -> Sequence[LinkedIden
 
 
 def unlink(session: Session, user_id: uuid.UUID, identity_id: uuid.UUID) -> LinkedIdentity | None:
-    """Remove this identity from this user and return it; ``None`` if the user does not have it.
-
-    :raises LastIdentity: it is the user's only one
-    """
+    """Remove this identity from this user and return it, if they have it. Raises LastIdentity."""
     # Locked, so that two requests cannot each remove the other's last identity.
     held = session.scalars(
         select(LinkedIdentity).where(LinkedIdentity.user_id == user_id).with_for_update()

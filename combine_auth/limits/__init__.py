@@ -27,31 +27,21 @@ _PAGE = "combine_auth:limits/too_many.jinja2"
 
 
 def check_limit(request: Any, name: str) -> None:
-    """Count this request for its client address and for all clients.
-
-    :param name: a key of :data:`combine_auth.limits.limiter.RULES`
-    :raises RateLimited: there were too many
-    """
+    """Count a request of this kind, a key of ``RULES``, for its address and for all. Raises RateLimited."""
     limiter: Limiter | None = request.registry.get(_LIMITER)
     if limiter is not None:
         limiter.check(name, request.remote_addr)
 
 
 def hit_limit(request: Any, name: str, key: str) -> None:
-    """Also count this request for a key, such as a user id. Call :func:`check_limit` first.
-
-    :raises RateLimited: there are too many
-    """
+    """After :func:`check_limit`, also count the request for a key, such as a user id. Raises RateLimited."""
     limiter: Limiter | None = request.registry.get(_LIMITER)
     if limiter is not None:
         limiter.hit(name, key)
 
 
 def includeme(config: Configurator) -> None:
-    """Set up the counters, unless ``combine_auth.rate_limits = false``. They connect at first use.
-
-    :raises ConfigurationError: RATE_LIMIT_STORAGE names what cannot be used
-    """
+    """Set up the counters, unless ``combine_auth.rate_limits = false``. They connect at first use."""
     settings = config.add_addon_settings(AuthSettings)
     if settings.rate_limits:
         url = settings.rate_limit_storage.get_secret_value()

@@ -59,10 +59,7 @@ _IPV6_PREFIX_LENGTH = 64
 
 
 class RateLimited(HTTPTooManyRequests):  # type: ignore[misc]
-    """Too many requests of one kind. ``Retry-After`` says how long to wait.
-
-    :param retry_after: in seconds
-    """
+    """Too many requests of one kind. ``Retry-After`` says how many seconds to wait."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(
@@ -74,12 +71,7 @@ class RateLimited(HTTPTooManyRequests):  # type: ignore[misc]
 
 
 class Limiter:
-    """Enforces :data:`RULES`.
-
-    If the storage fails, requests are allowed. The log says so once, and once more when it works again.
-
-    :param storage: where the counters are
-    """
+    """Enforces :data:`RULES`. If the storage fails, requests are allowed, and the log says so once."""
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
@@ -89,10 +81,7 @@ class Limiter:
         self._away_until: float | None = None
 
     def check(self, name: str, address: str | None) -> None:
-        """Count one request of this kind from this address.
-
-        :raises RateLimited: the limit is reached
-        """
+        """Count one request of this kind from this address. Raises RateLimited."""
         rule = RULES[name]
         self._asked(lambda: self._check(name, rule, client_of(address)))
 
@@ -106,10 +95,7 @@ class Limiter:
                 raise self._limited(item, name, *key)
 
     def hit(self, name: str, key: str) -> None:
-        """Count one request of this kind under this key.
-
-        :raises RateLimited: the limit is reached
-        """
+        """Count one request of this kind under this key. Raises RateLimited."""
         item = RULES[name].key
         # Clients choose the key, of any length. It may be a secret that Redis need not know.
         key = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()

@@ -81,10 +81,7 @@ class MemoryStorage(Storage):
 
 
 def make_storage(url: str) -> Storage:
-    """The storage that a URL names; connects at first use.
-
-    :raises limits.errors.ConfigurationError: the library knows no such storage, or misses a driver
-    """
+    """The storage that a URL names; connects at first use. Raises ConfigurationError of ``limits``."""
     if url.startswith("memory:"):
         return MemoryStorage()
     from redis.backoff import NoBackoff

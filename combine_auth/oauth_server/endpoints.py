@@ -138,10 +138,7 @@ class _DeviceEndpoint(DeviceAuthorizationEndpoint):  # type: ignore[misc]
 def _view(
     limit: str, ask: Callable[[OAuthContext, Parameters], OAuthAnswer]
 ) -> Callable[[Any], Response]:
-    """The view of an endpoint.
-
-    :param limit: the rate limit that the requests count for
-    """
+    """The view of an endpoint, whose requests count for this rate limit."""
 
     def answer(request: Any) -> Response:
         check_limit(request, limit)

@@ -69,10 +69,7 @@ def _make_room(session: Session, user_id: uuid.UUID, client: OAuthClient) -> Non
 
 
 def revoke_grant(session: Session, grant_id: uuid.UUID, user_id: uuid.UUID | None = None) -> bool:
-    """Revoke the grant with all its tokens; ``False`` if there is no such grant.
-
-    :param user_id: only if the grant is from this user
-    """
+    """Revoke the grant, of this user if one is named, with all its tokens; ``False`` if there is none."""
     chosen = [OAuthGrant.id == grant_id]
     if user_id is not None:
         chosen.append(OAuthGrant.user_id == user_id)

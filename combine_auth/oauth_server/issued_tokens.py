@@ -75,10 +75,7 @@ def save_tokens(
     refresh_scopes: Sequence[str],
     parent_id: uuid.UUID | None = None,
 ) -> None:
-    """Store the hashes of the tokens that a client is about to get. No token outlives its grant.
-
-    :param parent_id: the refresh token that was exchanged for them
-    """
+    """Store the hashes of new tokens, got with a refresh token or not. None outlives its grant."""
     delete_expired_rows(session)
     kinds = [("access", access, access_scopes, lifetimes.ACCESS)]
     if refresh is not None:

@@ -53,10 +53,7 @@ class MalformedRequest(errors.InvalidRequestError):  # type: ignore[misc]
 
 
 def read_form(request: Any) -> dict[str, str]:
-    """The known parameters of a client's request, only from its body.
-
-    :raises MalformedRequest: there is a query, the body is not a form, or a parameter is repeated
-    """
+    """The known parameters of a client's request, only from its body. Raises MalformedRequest."""
     # Repair: the library merges query and body. URLs appear in logs and histories.
     if request.environ.get("QUERY_STRING"):
         raise MalformedRequest("Send the parameters in the body: the URL may have no query.")
@@ -75,10 +72,7 @@ def read_form(request: Any) -> dict[str, str]:
 
 
 def read_parameters(text: str) -> dict[str, str]:
-    """The known parameters of an encoded form or query. Those without a value count as absent.
-
-    :raises MalformedRequest: it is not UTF-8, holds a zero byte, or repeats a parameter
-    """
+    """The known parameters of a form or query that have a value, each once. Raises MalformedRequest."""
     # Repair: WebOb raises UnicodeDecodeError, which would become a 500.
     try:
         pairs = parse_qsl(
@@ -99,10 +93,7 @@ def read_parameters(text: str) -> dict[str, str]:
 
 
 def oauth_request(url: str, parameters: Mapping[str, str]) -> Request:
-    """oauthlib's request with these parameters.
-
-    :param url: of the endpoint, without a query
-    """
+    """oauthlib's request with these parameters, to an address without a query."""
     return Request(url, "POST", encoded(parameters), HEADERS)
 
 

@@ -88,10 +88,7 @@ def _check_authorization(request: Any) -> dict[str, Any]:
 
 
 class UnknownGrant(GrantTypeBase):  # type: ignore[misc]
-    """Answers unknown and missing grant types.
-
-    Repair: without a default the library fails with AttributeError on ``None`` (500).
-    """
+    """Repair: without a default, the library fails with AttributeError for an unknown grant type (500)."""
 
     def create_token_response(self, request: Any, token_handler: Any) -> Any:  # noqa: ARG002
         """A missing grant type is ``invalid_request``, an unknown one ``unsupported_grant_type``."""

@@ -84,10 +84,7 @@ class DocumentCache(Generic[T]):
         return self._failure
 
     def get(self, deadline: float, max_age_s: float = TTL_S) -> CachedDocument[T]:
-        """The document, fetched again if it is older than `max_age_s`.
-
-        :raises SignInFailure: nothing usable is cached, and the fetch failed
-        """
+        """The document, fetched again if it is older than `max_age_s`. Raises SignInFailure."""
         with self._lock:
             cached, now = self._cached, self._clock()
             if cached and now - cached.fetched_at < max_age_s:
@@ -104,10 +101,7 @@ class DocumentCache(Generic[T]):
         return self._wait_for(fetch, deadline, is_mine=is_mine)
 
     def refresh(self, outdated: CachedDocument[T], deadline: float) -> CachedDocument[T]:
-        """A newer document than `outdated`; `outdated` itself within the cool-down of the last refresh.
-
-        :raises SignInFailure: nothing usable is cached, and the fetch failed
-        """
+        """A newer document than `outdated`, or `outdated` itself soon after the last refresh."""
         with self._lock:
             cached, now = self._cached, self._clock()
             if cached is None or cached is not outdated:

@@ -138,10 +138,7 @@ class OidcClient:
         return claims
 
     def end_session_url(self, *, return_to: str | None = None) -> str | None:
-        """The address to sign out of the provider too; ``None`` if it is not known. No I/O.
-
-        :param return_to: where the provider sends the browser afterwards; must be registered there
-        """
+        """The address to sign out of the provider and come back; ``None`` if not known. No I/O."""
         metadata = self._metadata.cached
         if metadata is None or metadata.end_session_endpoint is None:
             return None

@@ -67,10 +67,7 @@ class SigningKey:
 
 
 def read_metadata(document: object, provider: IdentityProvider) -> ProviderMetadata:
-    """Read a discovery document.
-
-    :raises SignInFailure: it cannot be used
-    """
+    """Read a discovery document. Raises SignInFailure if it cannot be used."""
     if not isinstance(document, dict) or not document:
         raise provider_unavailable("the discovery document is no JSON object")
     _check_issuer(document.get("issuer"), provider)
@@ -128,11 +125,7 @@ def _is_usable_url(address: object, provider: IdentityProvider) -> bool:
 
 
 def read_signing_keys(document: object, algorithms: Sequence[str]) -> tuple[SigningKey, ...]:
-    """The usable keys of a key set. Other keys are skipped.
-
-    :param algorithms: accepted for ID tokens
-    :raises SignInFailure: no key is usable
-    """
+    """The keys of a key set for these algorithms. Raises SignInFailure if there is none."""
     members = document.get("keys") if isinstance(document, dict) else None
     listed = members[:_MAX_KEYS] if isinstance(members, list) else []
     keys = tuple(key for member in listed for key in _usable_keys(member, algorithms))

@@ -77,11 +77,7 @@ class BoundedExchanges:
         self._slots = threading.BoundedSemaphore(max_concurrent)
 
     def run(self, work: Callable[[], T], deadline: float) -> T:
-        """Return or raise what `work` does.
-
-        :param deadline: in seconds of the monotonic clock
-        :raises SignInFailure: the deadline passed, during the work or while waiting for a slot
-        """
+        """Return or raise what `work` does. Raises SignInFailure at the deadline (monotonic clock)."""
         if not self._slots.acquire(timeout=max(0.0, deadline - monotonic())):
             detail = "too many requests to the provider are under way"
             raise provider_unavailable(detail, _BUSY_RETRY_AFTER_S)
@@ -149,11 +145,7 @@ def configure_session(session: requests.Session, url: str) -> None:
 
 
 def get_json(url: str, document: str, timeouts: Timeouts) -> object:
-    """The JSON at an address.
-
-    :param document: what is fetched, for messages
-    :raises SignInFailure: there is no usable answer
-    """
+    """The JSON at an address; ``document`` names it in messages. Raises SignInFailure."""
     try:
         with requests.Session() as session:
             configure_session(session, url)

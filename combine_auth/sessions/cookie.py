@@ -16,10 +16,7 @@ from combine_auth.sessions.service import (
 
 
 class SessionCookie:
-    """The cookie that holds a session's token.
-
-    :param secure: sent over https only; ``False`` only in development on http
-    """
+    """The cookie that holds a session's token."""
 
     def __init__(self, *, secure: bool) -> None:
         self._cookie = Cookie("session", secure=secure, lifetime=ABSOLUTE_LIMIT)

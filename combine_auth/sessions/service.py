@@ -82,10 +82,7 @@ def start_session(
 
 
 def find_session(session: Session, token: str) -> FoundCredential | None:
-    """The session of this token, in one statement.
-
-    ``None`` if it is unknown or expired, or its user is disabled.
-    """
+    """The valid session of this token, whose user is not disabled, in one statement."""
     row = session.connection().execute(_FIND, {"token_sha256": sha256(token)}).first()
     if row is None:
         return None
@@ -129,10 +126,7 @@ def end_session(session: Session, user_id: uuid.UUID, session_id: uuid.UUID) -> 
 
 
 def end_sessions_of(session: Session, user_id: uuid.UUID, but: uuid.UUID | None = None) -> int:
-    """End all sessions of this user, and return how many there were.
-
-    :param but: the id of a session that continues
-    """
+    """End all sessions of this user but one, and return how many there were."""
     except_one = () if but is None else (BrowserSession.id != but,)
     ended = session.execute(
         delete(BrowserSession)

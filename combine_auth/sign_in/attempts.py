@@ -66,10 +66,7 @@ class AttemptKeys:
         self._keys = {_fingerprint(key): key.encode() for key in (*old, current)}
 
     def secrets_of(self, state: str, key_id: str) -> AttemptSecrets:
-        """The secrets of the attempt with this state.
-
-        :raises KeyError: no key has this id any more
-        """
+        """The secrets of the attempt with this state. Raises KeyError if the key is known no more."""
         key = self._keys[key_id]
         return AttemptSecrets(
             nonce=_derive(key, _NONCE, state.encode()),
@@ -149,10 +146,7 @@ class Attempt:
 
 
 class LateCallback(SignInFailure):
-    """A callback that comes again or too late, which does no harm to somebody who is signed in.
-
-    :param next_path: where that sign-in was to lead
-    """
+    """A callback that comes again or too late, which does no harm to somebody who is signed in."""
 
     def __init__(self, code: FailureCode, detail: str, next_path: str = HOME) -> None:
         super().__init__(code, detail)

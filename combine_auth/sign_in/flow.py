@@ -48,10 +48,7 @@ _MAX_PARAMETER = 4096
 
 
 def client_of_path(request: Any) -> OidcClient:
-    """The client of the provider that the path names.
-
-    :raises SignInFailure: there is no such provider, or its settings are incomplete
-    """
+    """The client of the provider that the path names. Raises SignInFailure if it is not set up."""
     providers = identity_providers(request.registry)
     name = request.matchdict["provider"]
     client = providers.clients.get(name)
@@ -68,10 +65,7 @@ def _callback_address(request: Any, client: OidcClient) -> str:
 
 
 def _session_proof(request: Any) -> Proof:
-    """The session that the request is authenticated with.
-
-    :raises SignInFailure: there is none
-    """
+    """The session that the request is authenticated with. Raises SignInFailure without one."""
     proof: Proof | None = request.proof
     if proof is None or proof.kind is not CredentialKind.SESSION:
         raise SignInFailure(FailureCode.SIGNED_OUT, "nobody is signed in with this browser")
@@ -110,11 +104,7 @@ def _http_origins(issuers: Iterable[str]) -> set[str]:
 
 
 def start(request: Any) -> Any:
-    """Redirect the browser to the provider.
-
-    The form names the purpose (``purpose``), the path to go to afterwards (``next``), and the
-    invitation (``invitation``).
-    """
+    """Redirect the browser to the provider. The form has ``purpose``, ``next`` and ``invitation``."""
     check_limit(request, "sign-in")
     client = client_of_path(request)
     wanted = text_of(request, "purpose")
@@ -174,10 +164,7 @@ def _concerned_user(request: Any, purpose: Purpose) -> uuid.UUID | None:
 
 
 def _callback_query(request: Any) -> dict[str, str | None]:
-    """The parameters that the provider has the browser bring, not validated. An empty one is missing.
-
-    :raises SignInFailure: a parameter is there twice, which RFC 6749, 3.1, forbids, or too long
-    """
+    """The parameters of the callback, not validated, each at most once (RFC 6749, 3.1)."""
     values: dict[str, str | None] = {}
     for name in ("state", "code", "error", "error_description", "iss"):
         given = [value for value in request.GET.getall(name) if value]

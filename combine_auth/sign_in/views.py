@@ -58,10 +58,7 @@ def _signed_in_at(request: Any) -> tuple[str, str] | None:
 
 
 def provider_page(request: Any) -> Any:
-    """The bare address of a provider: redirects to the sign-in page, which has its button.
-
-    :raises SignInFailure: the provider is not set up
-    """
+    """The bare address of a provider: redirects to the sign-in page, which has its button."""
     client_of_path(request)
     return HTTPSeeOther(location=request.route_path("auth.sign_in"))
 
@@ -87,10 +84,7 @@ def local(request: Any) -> Any:
 
 
 def invitation(request: Any) -> Any:
-    """The page of a link that an operator has sent: the invited user, and the buttons.
-
-    :raises SignInFailure: the link is not valid
-    """
+    """The page of a link that an operator has sent: the invited user, and the buttons."""
     check_limit(request, "invitation")
     token = request.GET.get("token", "")
     user = invited_user(request.dbsession, token)

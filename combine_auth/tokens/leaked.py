@@ -77,10 +77,7 @@ def _of_client(session: Session, secret: str) -> _Found:
 
 
 def _secret(session: Session, secret: str) -> _Found:
-    """Invalidate the secret: the client gets no tokens until it is rotated.
-
-    During a rotation, the other secret stays valid.
-    """
+    """Invalidate the secret. The client gets no tokens until it is rotated, unless that is under way."""
     shown = sha256(secret)
     client = session.scalars(
         select(OAuthClient)

@@ -43,10 +43,7 @@ def in_words(scope: str) -> str:
 
 
 def known_scopes(given: Iterable[str]) -> list[str]:
-    """These scopes in the order of ``SCOPES``, without duplicates.
-
-    :raises Refused: there is no such scope
-    """
+    """These scopes in the order of ``SCOPES``, without duplicates. Raises Refused for an unknown one."""
     chosen = set(given)
     unknown = sorted(chosen.difference(SCOPES))
     if unknown:
@@ -56,9 +53,5 @@ def known_scopes(given: Iterable[str]) -> list[str]:
 
 
 def speaks_for_administrator(is_admin: bool, scopes: Iterable[str] | None) -> bool:
-    """Whether a token of this user counts as an administrator's.
-
-    :param is_admin: whether its user is one
-    :param scopes: ``None``: it may do all that its user may
-    """
+    """Whether a token of this user, with these scopes or without limits, counts as an administrator's."""
     return is_admin and (scopes is None or not set(FOR_ADMINISTRATORS).isdisjoint(scopes))

@@ -100,10 +100,7 @@ def _delete_old(session: Session, user_id: uuid.UUID) -> None:
 
 
 def find_token(session: Session, token: str) -> FoundCredential | None:
-    """Find a valid token with one statement.
-
-    ``None`` if it is unknown, expired or revoked, or its user is disabled.
-    """
+    """Find the valid token of a user who is not disabled, with one statement."""
     # With the connection, because there are no objects to load: it takes a third less CPU.
     row = session.connection().execute(_FIND, {"token_sha256": sha256(token)}).first()
     if row is None:
@@ -116,10 +113,7 @@ def find_token(session: Session, token: str) -> FoundCredential | None:
 
 
 def list_tokens(session: Session, user_id: uuid.UUID) -> Sequence[PersonalAccessToken]:
-    """The tokens of this user: the valid ones, then the others, each the newest first.
-
-    At most ``MOST_LISTED``, which is enough for all valid ones.
-    """
+    """The tokens of this user, at most ``MOST_LISTED``: first the valid ones; each the newest first."""
     return session.scalars(
         select(PersonalAccessToken)
         .where(PersonalAccessToken.user_id == user_id)
@@ -129,12 +123,7 @@ def list_tokens(session: Session, user_id: uuid.UUID) -> Sequence[PersonalAccess
 
 
 def revoke_token(session: Session, token_id: uuid.UUID, user_id: uuid.UUID | None = None) -> bool:
-    """Revoke this token; ``False`` if there is no token with this id.
-
-    Revoking it again keeps the first time.
-
-    :param user_id: only if it belongs to this user; ``None``: the operator, who may revoke any
-    """
+    """Revoke this token, of this user unless the operator asks; ``False`` if there is none."""
     chosen = [PersonalAccessToken.id == token_id]
     if user_id is not None:
         chosen.append(PersonalAccessToken.user_id == user_id)
