@@ -104,8 +104,8 @@ def make(url, **settings):
     return HealthApp(
         settings={
             "combine_health.load_entry_points": "true",
-            "combine_health_redis.url": url,
-            "combine_health_redis.critical": "true",
+            "combine_health.redis_url": url,
+            "combine_health.redis_critical": "true",
             **settings,
         }
     )
@@ -201,7 +201,7 @@ def test_without_its_setting_it_is_a_failing_check_of_its_own(plugin):
     assert app.get("/health/ready") == (200, {"status": "ready"})
     seen = app.run("plugin-redis")
     assert (seen.status, seen.cause) == ("failing", "plugin_broken")
-    assert "combine_health_redis.url is not set" in seen.detail
+    assert "combine_health.redis_url is not set" in seen.detail
 
 
 def test_it_can_be_left_out(plugin):

@@ -12,29 +12,28 @@ from redis import Redis, exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from combine_health import HealthResult
+from combine_health import HealthResult, current_check
 
-# Connecting, signing in and PING each get a share, so that the check ends before its deadline and
-# can report what it was waiting for.
-STEPS = 3
+# Connecting, signing in and PING each get a share of the timeout. One share is left over, so that the
+# check ends before its deadline and can report what it was waiting for.
+SHARES = 4
 
 
 @dataclass(frozen=True)
 class RedisCheck:
-    """Healthy when Redis answers PING. ``timeout`` is the time for the whole run, in seconds.
+    """Healthy when Redis answers PING.
 
     Causes: ``refused``, ``unknown_host``, ``timeout``, ``wrong_password``, ``loading``,
     ``no_permission``, ``bad_answer``, ``unreachable``. Raises `ValueError` for an unusable URL.
     """
 
     url: str = field(repr=False)
-    timeout: float = 1.0
 
     remedies: ClassVar[Mapping[str, str]] = {
         "refused": "Start Redis: systemctl start redis-server, or docker-compose up -d redis.",
-        "unknown_host": "Check the host in combine_health_redis.url.",
+        "unknown_host": "Check the host in combine_health.redis_url.",
         "timeout": "Redis hangs, or a firewall drops packets: redis-cli --latency, SLOWLOG GET.",
-        "wrong_password": "Check user and password in combine_health_redis.url.",
+        "wrong_password": "Check user and password in combine_health.redis_url.",
         "loading": "Redis reads its data after a start; wait. redis-cli INFO persistence tells how"
         " far it is.",
         "no_permission": "Let this user PING: ACL SETUSER NAME +ping.",
@@ -45,7 +44,7 @@ class RedisCheck:
     def __post_init__(self) -> None:
         try:
             # This only parses the URL and opens no connection.
-            self._client().close()
+            self._client(timeout=1.0).close()
         except ValueError:
             raise ValueError(
                 "the URL of Redis must begin with redis://, rediss:// or unix://"
@@ -59,7 +58,8 @@ class RedisCheck:
 
     def __call__(self, _registry: Any) -> HealthResult:
         began = perf_counter()
-        client = self._client()
+        # The operator may have changed the timeout of the check.
+        client = self._client(current_check().timeout)
         try:
             client.ping()
         except (exceptions.RedisError, OSError) as error:
@@ -68,8 +68,8 @@ class RedisCheck:
             client.close()
         return HealthResult.healthy(latency_ms=round(1000 * (perf_counter() - began), 3))
 
-    def _client(self) -> "Redis":
-        share = self.timeout / STEPS
+    def _client(self, timeout: float) -> "Redis":
+        share = timeout / SHARES
         return Redis.from_url(
             self.url,
             socket_connect_timeout=share,
