@@ -90,7 +90,7 @@ class StepRunner:
     def _run_step(self, step_id: uuid.UUID, job_id: int) -> None:
         claim = self._transact(lambda session: claims.claim_step(session, step_id, job_id))
         if claim is None:
-            logger.debug("Step %s is not to be done by job %s", step_id, job_id)
+            logger.debug("Job %s has nothing to do for step %s", job_id, step_id)
             return
         try:
             self._do(claim)
@@ -161,7 +161,7 @@ class StepRunner:
                 problem = UnusableAnswer([error.message])
                 answered = error.completion.text if error.completion else ""
             logger.warning(
-                "Step %s of run %s: answer %s does not fit: %s",
+                "Step %s of run %s: answer %s does not match the schema: %s",
                 claim.key,
                 claim.run_id,
                 sequence,
@@ -226,7 +226,7 @@ class StepRunner:
         delay = error.retry_after if error.retry_after is not None else 2.0**claim.failures
         delay = min(delay, MAX_DELAY_S)
         logger.warning(
-            "Step %s of run %s: %s; again in %.0f s", claim.key, claim.run_id, error, delay
+            "Step %s of run %s: %s; retrying in %.0f s", claim.key, claim.run_id, error, delay
         )
         self._transact(lambda session: claims.retry_step(session, claim, delay))
 
@@ -238,7 +238,7 @@ class StepRunner:
         if attempt < MAX_ERRORS:
             delay = FIRST_RETRY_S * RETRY_FACTOR**claim.errors
             logger.warning(
-                "Step %s of run %s: unexpected %s at %s, attempt %s of %s; again in %.0f s",
+                "Step %s of run %s: unexpected %s at %s, attempt %s of %s; retrying in %.0f s",
                 claim.key,
                 claim.run_id,
                 type(error).__name__,
@@ -279,7 +279,7 @@ class StepRunner:
             except Exception as error:
                 if not is_database_fault(error) or time.monotonic() > deadline:
                     raise
-                logger.warning("The database is away; trying again in %.1f s", delay)
+                logger.warning("The database is unavailable; retrying in %.1f s", delay)
                 if self._stopping.wait(delay):
                     raise
                 delay = min(delay * 2, 5.0)

@@ -139,12 +139,12 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 await self._serve()
-                logger.warning("The worker ended by itself; starting it again")
+                logger.warning("The worker stopped unexpectedly; restarting it")
                 delay = 0.2
             except _AWAY as error:
                 # Only the class: a driver's message can contain the connection string.
                 logger.warning(
-                    "The worker lost the database (%s); again in %.1f s",
+                    "The worker lost the database (%s); retrying in %.1f s",
                     type(error).__name__,
                     delay,
                 )
@@ -214,7 +214,7 @@ class Worker:
             # End the job without an error, because Procrastinate would log another traceback. The
             # sweep finds the step, and its claims are counted.
             logger.warning(
-                "Step %s could not be brought to an end (%s); it is queued again",
+                "Step %s could not be completed (%s); it will be queued again",
                 step_id,
                 type(error).__name__,
                 exc_info=None if is_database_fault(error) else error,
@@ -252,7 +252,7 @@ class Worker:
         )
         for job in stalled:
             if job.id not in self._in_flight:
-                logger.warning("Job %s was left by a dead worker; it is run again", job.id)
+                logger.warning("The worker of job %s died; the job is queued again", job.id)
                 await app.job_manager.retry_job(job)
         await _in_daemon_thread(self._adopt, name="sweep")
 
@@ -260,7 +260,7 @@ class Worker:
         with self._sessions.begin() as session:
             adopted = adopt_orphans(session)
         if adopted:
-            logger.warning("%s steps had lost their jobs; they are queued again", adopted)
+            logger.warning("%s steps had no job; they are queued again", adopted)
 
 
 def connections_of_worker(concurrency: int) -> int:

@@ -39,7 +39,7 @@ def test_sections_stand_in_the_order_of_the_schema(place, ada, run, oven):
         "Open questions",
         "Next steps",
     ]
-    assert page.html.select(".column-main section")[1].p.text == "The model named nothing here."
+    assert page.html.select(".column-main section")[1].p.text == "The model found nothing here."
 
 
 def test_evidence_leads_to_the_lines_of_the_source(place, ada, run, oven):
