@@ -210,7 +210,7 @@ def test_the_database_goes_away_at_each_step(folder: Path, run_folder: Path) -> 
         # It is away. The answer comes now, and waits in the worker's memory.
         until(PATIENCE_S, lambda: not web.is_ready(), deployment.logs)
         held.let_go()
-        until(PATIENCE_S, lambda: "The database is away" in worker.log(), deployment.logs)
+        until(PATIENCE_S, lambda: "The database is unavailable" in worker.log(), deployment.logs)
         held.hold("brief")
         with cluster.serve(max_connections="100"):
             assert held.asked.wait(PATIENCE_S), deployment.logs()

@@ -36,7 +36,7 @@ def test_signing_in_leads_to_the_projects(place):
     page = sign_in.form.submit().follow().follow()
     assert page.request.path == "/projects"
     assert "Local developer" in page
-    assert "You have no project yet" in page
+    assert "You have no projects yet" in page
 
 
 def test_signing_out_from_any_page(ada):

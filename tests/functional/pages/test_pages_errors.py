@@ -171,7 +171,7 @@ def test_the_database_goes_away_at_the_commit(place, ada, database_url):
     with killed_at_commit(engine_of(place.registry), database_url):
         answer = form.submit(expect_errors=True)
     assert_error_page(answer, 503, "The database cannot be reached")
-    assert "You have no project yet" in ada.get("/projects")
+    assert "You have no projects yet" in ada.get("/projects")
 
 
 HEADERS = {

@@ -39,7 +39,7 @@ def test_what_is_wrong_stands_beside_the_field(ada, name, why):
     assert field["aria-describedby"] == "name-error"
     assert field["aria-invalid"] == "true"
     assert page.html.title.text.startswith("Error: ")
-    assert "You have no project yet" in page
+    assert "You have no projects yet" in page
 
 
 def test_a_form_sent_twice_makes_one_project(place, ada):

@@ -282,7 +282,7 @@ def test_a_schema_that_lacks_a_column_is_waited_for_like_an_outage(
         session.execute(text("ALTER TABLE steps RENAME COLUMN errors TO errors_of_later"))
     try:
         with working(settings, with_gated):
-            wait_for(lambda: "The database is away" in caplog.text)
+            wait_for(lambda: "The database is unavailable" in caplog.text)
             with sessions.begin() as session:
                 session.execute(text("ALTER TABLE steps RENAME COLUMN errors_of_later TO errors"))
             with sessions() as session:
