@@ -20,6 +20,7 @@ from combine_health.engine.registry import HealthRegistry, IHealthRegistry
 
 VARIABLE = "COMBINE_INI"
 DEVELOPMENT, PRODUCTION = "development.ini", "production.ini"
+NO_INI = "no ini file (there is none here): only the environment and the defaults count"
 _DEPLOYED = frozenset({"production", "staging"})  # values of ENVIRONMENT
 
 _SECRET = re.compile(r"(?i)secret|password|passwd|token|api[_-]?key|credential|url$|dsn$")
@@ -35,10 +36,11 @@ def add_ini_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen_ini(given: str | None) -> str | None:
+def chosen_ini(given: str | None, *, required: bool = False) -> str | None:
     """Return the ini file to use; ``None`` if none is named and none is in the folder.
 
     Reports a choice that the command line does not make on stderr: stdout belongs to the answer.
+    Raises `InputError` if one is ``required`` and there is none.
     """
     if given:
         return given
@@ -46,19 +48,12 @@ def chosen_ini(given: str | None) -> str | None:
     candidates = [PRODUCTION] if deployed else [DEVELOPMENT, PRODUCTION]
     found = (name for name in candidates if Path(name).is_file())
     chosen = os.environ.get(VARIABLE) or next(found, None)
-    if chosen:
-        sys.stderr.write(f"Using {chosen}\n")
-    return chosen
-
-
-def required_ini(given: str | None) -> str:
-    """Return the ini file to use. Raises `InputError` if there is none."""
-    chosen = chosen_ini(given)
-    if chosen is None:
+    if chosen is None and required:
         raise InputError(
             f"there is no ini file here: name the one of the service with -c or ${VARIABLE}, or run"
             f" the command in the folder of {PRODUCTION}"
         )
+    sys.stderr.write(f"Using {chosen or NO_INI}\n")
     return chosen
 
 

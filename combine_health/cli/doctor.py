@@ -9,7 +9,7 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping
 
-from combine_health.cli.application import add_ini_argument, application, required_ini
+from combine_health.cli.application import add_ini_argument, application, chosen_ini
 from combine_health.cli.result import CommandResult, sentence
 from combine_health.engine.check import CheckKind, Status
 from combine_health.engine.state import Reading
@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> CommandResult:
-    health = application(required_ini(arguments.config))
+    ini = chosen_ini(arguments.config, required=True)
+    assert ini is not None
+    health = application(ini)
     kinds = [kind for kind in CheckKind if kind is not CheckKind.INFO or not arguments.ready]
     health.runner.refresh(kinds)
     found = [health.runner.reading(n) for n, check in health.checks.items() if check.kind in kinds]
