@@ -227,7 +227,7 @@ def includeme(config: Any) -> None:
         verify_names(config.registry.settings or {}, plugins.declared)
         verify_routes(config.registry)
         verify_checks(settings, {*health.checks, *health.disabled})
-        for listener in plugins.listeners():
+        for listener in plugins.listeners(config.registry):
             health.outboxes.add(listener)
         _ = health.runner  # makes it, which fixes the checks
         answer_first(event.app)

@@ -21,7 +21,8 @@ MOVES = "combine_health.route_prefix = internal, which moves the endpoints below
 def verify_routes(registry: Any) -> None:
     """Raise `ConfigurationError` if the application has a route with the path of an endpoint.
 
-    /metrics and /status give way to a route that was added before.
+    /metrics and /status give way to a route that was added before. A view without a route may be
+    meant for other resources than the root, so it gets a warning only.
     """
     routes = registry.getUtility(IRoutesMapper).get_routes()
     problems = []
@@ -44,8 +45,28 @@ def verify_routes(registry: Any) -> None:
                     f" endpoint {ours.name!r} ({ours.pattern}) have the same path. Change your route,"
                     f" or set {GIVES_WAY.get(ours.name, MOVES)}"
                 )
+    _warn_of_views(
+        registry,
+        {"/" + one.pattern.lstrip("/"): one.name for one in routes if one.factory is HealthContext},
+    )
     if problems:
         raise ConfigurationError("combine_health cannot start:\n  " + "\n  ".join(problems))
+
+
+def _warn_of_views(registry: Any, ours: dict[str, str]) -> None:
+    for entry in registry.introspector.get_category("views", ()):
+        view = entry["introspectable"]
+        name = ours.get(f"/{view['name']}")
+        if name and view["route_name"] is None and view["context"] is None:
+            log.warning(
+                "the view %r of the application (%s) is not reached at /%s: the health endpoint %r"
+                " has this path. To free the path, set %s",
+                view["name"],
+                view.title,
+                view["name"],
+                name,
+                GIVES_WAY.get(name, MOVES),
+            )
 
 
 def _have_a_path_in_common(ours: Any, theirs: Any) -> bool:

@@ -14,7 +14,7 @@ from pyramid.exceptions import ConfigurationError
 from combine_health import hookspecs
 from combine_health.declarations import DeclaredSetting
 from combine_health.engine.check import HealthResult
-from combine_health.engine.execute import describe
+from combine_health.engine.execute import application_registry, describe
 from combine_health.engine.listeners import Listener
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.state import Change, CheckRun
@@ -123,7 +123,7 @@ class Plugins:
                 " To do without the plugin, name it in combine_health.disabled_plugins"
             ) from error
 
-    def listeners(self) -> list[Listener]:
+    def listeners(self, registry: Any) -> list[Listener]:
         """One listener per plugin and hook, because a slow plugin must not delay the others."""
         found = []
         for hook, event, argument in LISTENED:
@@ -132,7 +132,7 @@ class Plugins:
                 others = [one for one in self._manager.get_plugins() if one is not plugin]
                 call = self._manager.subset_hook_caller(hook, others)
                 name = f"{self._manager.get_name(plugin)} ({hook})"
-                found.append(Listener(name, event, _by_name(call, argument)))
+                found.append(Listener(name, event, _by_name(call, argument, registry)))
         return found
 
     def _report_broken(self, plugin: str, error: BaseException) -> None:
@@ -152,8 +152,12 @@ class Plugins:
         )
 
 
-def _by_name(call: Callable[..., object], argument: str) -> Callable[[Any], object]:
-    return lambda event: call(**{argument: event})
+def _by_name(call: Callable[..., object], argument: str, registry: Any) -> Callable[[Any], object]:
+    def deliver(event: Any) -> None:
+        with application_registry(registry):
+            call(**{argument: event})
+
+    return deliver
 
 
 def _hooks() -> list[str]:

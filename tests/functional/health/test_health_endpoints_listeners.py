@@ -5,6 +5,7 @@ import types
 
 import pytest
 from pyramid.exceptions import ConfigurationError
+from pyramid.threadlocal import get_current_registry
 
 import combine_health
 from combine_health import Change, CheckRun, HealthResult, hookimpl
@@ -17,7 +18,7 @@ class Listening:
     """A plugin that collects its events."""
 
     def __init__(self):
-        self.changes, self.results = [], []
+        self.changes, self.results, self.registries = [], [], []
         self.came = threading.Condition()
 
     @hookimpl
@@ -30,6 +31,7 @@ class Listening:
     def combine_health_result(self, result):
         with self.came:
             self.results.append(result)
+            self.registries.append(get_current_registry())
             self.came.notify_all()
 
     def wait(self, changes, results):
@@ -69,6 +71,7 @@ def test_a_plugin_receives_results_and_changes(make_app, switch):
     assert (result.detail, result.data) == ("no answer", {"port": 5432})
     assert result.duration >= 0
     assert result.at.tzinfo is not None
+    assert all(registry is app.app.registry for registry in plugin.registries)
     monitor = app.get("/health/detailed", extra_environ=LOCAL).json["monitor"]
     assert monitor["listeners"] == [
         "log",

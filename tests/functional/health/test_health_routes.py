@@ -10,6 +10,11 @@ from webtest import TestApp
 from combine_health import HealthEnvironmentError
 from combine_health.engine.registry import health_of
 
+
+class Resource:
+    """Of an application with traversal."""
+
+
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 
 
@@ -135,3 +140,18 @@ def test_the_prefix_of_the_include_comes_first():
 def test_an_odd_prefix_stops_the_start(prefix):
     with pytest.raises(HealthEnvironmentError, match="write a path"):
         make(route_prefix=prefix)
+
+
+@pytest.mark.parametrize("name", ["health", "status", "metrics"])
+def test_a_view_of_the_root_that_is_hidden_is_named(name, caplog):
+    with Configurator(
+        settings={"combine_health.background": "false", "combine_health.load_entry_points": "false"}
+    ) as config:
+        config.include("combine_health")
+        config.add_view(lambda request: None, name=name, renderer="json")
+        config.add_view(lambda request: None, name=f"my-{name}", renderer="json")
+        config.add_view(lambda request: None, name=name, context=Resource, renderer="json")
+        config.make_wsgi_app()
+    (line,) = [line for line in caplog.messages if "is not reached" in line]
+    assert f"the view '{name}' of the application" in line
+    assert "set combine_health." in line
