@@ -22,7 +22,6 @@ from pyramid.tweens import EXCVIEW, INGRESS
 from combine_core.observe.context import HEADER, USER_KEY, request_id
 from combine_core.observe.logs import JsonFormatter, TextFormatter, configure_logging
 from combine_core.observe.redaction import LogRedactor
-from combine_core.observe.tween import request_tween_factory
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -52,6 +51,9 @@ def includeme(config: Configurator) -> None:
 
 
 def _add_tween(config: Configurator) -> None:
+    # Not at the top: it imports combine_core.web, which imports the database, which imports this package.
+    from combine_core.observe.tween import request_tween_factory
+
     tweens = config.registry.getUtility(ITweens)
     name = f"{request_tween_factory.__module__}.{request_tween_factory.__name__}"
     tweens.add_implicit(name, request_tween_factory, under=INGRESS, over=EXCVIEW)
