@@ -19,7 +19,7 @@ from typing import Any
 
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, in spite of its name
-from psycopg2.extensions import quote_ident
+from psycopg2.extensions import make_dsn, quote_ident
 from sqlalchemy import URL, Engine, event
 
 log = logging.getLogger(__name__)
@@ -51,8 +51,20 @@ SET_DIRECT_URL = (
 
 
 def conninfo(url: URL) -> str:
-    """The URL for libpq, which psycopg and psycopg2 use."""
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    """The same for libpq, which psycopg and psycopg2 use. It reads some escapes of SQLAlchemy differently.
+
+    :raises psycopg2.ProgrammingError: libpq does not know a parameter
+    """
+    named: dict[str, Any] = {
+        "host": url.host,
+        "port": url.port,
+        "user": url.username,
+        "password": url.password,
+        "dbname": url.database,
+        **url.query,
+    }
+    given = {name: value for name, value in named.items() if value not in (None, "")}
+    return str(make_dsn(**given))
 
 
 def connection_arguments(url: URL, application_name: str, **ours: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class ProbeConnection:
     """
 
     def __init__(self, url: URL, *, name: str = HEALTH) -> None:
-        self._dsn = conninfo(url)
+        self._url = url
         self._arguments = connection_arguments(url, name, tcp_user_timeout=CONNECT_TIMEOUT_S * 1000)
         self._turn = threading.Lock()
         self._connection: Connection | None = None
@@ -121,7 +121,7 @@ class ProbeConnection:
         return self._connection
 
     def _connect(self) -> Connection:
-        connection: Connection = psycopg2.connect(self._dsn, **self._arguments)
+        connection: Connection = psycopg2.connect(conninfo(self._url), **self._arguments)
         connection.autocommit = True
         return connection
 

@@ -87,8 +87,9 @@ def migrating(engine: Engine) -> Iterator[Connection]:
         if shares_connections(driver, engine.url):
             raise CommandError(SET_DIRECT_URL)
         _wait_for_turn(connection)
-        # Roles of services often have limits that a migration of a large table exceeds.
+        # The role may have limits that a migration of a large table exceeds.
         connection.execute(text("SET statement_timeout = 0"))
+        connection.execute(text("SET idle_in_transaction_session_timeout = 0"))
         connection.execute(text(f"SET lock_timeout = {int(LOCK_TIMEOUT_S * 1000)}"))
         connection.commit()
         connection.execution_options(isolation_level="READ COMMITTED")

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg2
 from sqlalchemy import URL
 
 from combine_core.database.connecting import conninfo
@@ -188,7 +189,7 @@ def _try_address(url: URL, target: _Target, address: str | None, seconds: float)
             if encrypted.was_let_further:
                 detail = f"{place} has no rule for us without TLS, and has one with it."
                 return Diagnosis(Cause.TLS_REQUIRED, detail)
-    except ProgrammingError:
+    except (ProgrammingError, psycopg2.ProgrammingError):
         # Its text quotes parts of the URL.
         return Diagnosis(Cause.BAD_URL, "The driver cannot read it.")
     return attempt.diagnosis(place)
@@ -269,7 +270,7 @@ def sign_in(url: URL, address: str | None, seconds: float) -> Attempt:
     """Connect and sign in as the driver does, then hang up.
 
     :param address: the IP address to try; ``None`` where the URL names a folder of sockets
-    :raises psycopg.ProgrammingError: libpq does not understand the URL
+    :raises psycopg.ProgrammingError, psycopg2.ProgrammingError: libpq does not understand the URL
     """
     from psycopg import pq
     from psycopg.conninfo import make_conninfo

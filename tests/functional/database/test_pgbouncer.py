@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -78,6 +80,14 @@ def engine_at(url: str, **options: bool):
     )
 
 
+def is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health/ready", timeout=30) as answer:
+            return answer.status == 200
+    except urllib.error.HTTPError:
+        return False
+
+
 def combine(*words: str, environment: dict[str, str], check: bool = True) -> tuple[str, str]:
     done = subprocess.run(
         [Path(sys.executable).parent / "combine", *words],
@@ -112,6 +122,8 @@ def test_session_pooling_is_whole(
     document, _ = combine(*line, environment=service.environment)
     assert "seal" in json.dumps(json.loads(document))
     assert "pooler" not in service.log()
+    said, _ = combine("doctor", "-c", str(service.ini), environment=service.environment)
+    assert "database" in said
 
 
 def test_transaction_pooling_needs_the_direct_url_for_migrations(
@@ -250,7 +262,7 @@ def test_newer_ones_say_so() -> None:
 
 
 def test_options_in_the_url_count_for_migrations_and_for_the_service(
-    make_database: MakeDatabase,
+    make_database: MakeDatabase, start_service: StartService
 ) -> None:
     url = make_database(migrated=False)
     execute(url, "CREATE SCHEMA app")
@@ -265,3 +277,6 @@ def test_options_in_the_url_count_for_migrations_and_for_the_service(
         assert connection.scalar(text("SELECT count(*) FROM runs")) == 0
         assert connection.execute(text(LIMITS)).one() == ("7s", *IN_FORCE[1:])
     engine.dispose()
+    service = start_service({"DATABASE_URL": named, "COMBINE_CORE_WORKER": "true"})
+    wait_for(lambda: is_ready(service.url))
+    wait_for(lambda: execute(url, "SELECT count(*) FROM app.procrastinate_workers") == [(1,)])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import create_engine, make_url
 
+from combine_core.database.connecting import conninfo
 from combine_core.settings.database_url import (
     each_host,
     examine,
@@ -149,6 +150,16 @@ def test_a_password_that_ends_early_does_not_hide_what_follows():
     ]
 
 
+def test_the_drivers_read_the_same_options():
+    url = parse_database_url(
+        "postgres://u@db/combine?options=-csearch_path%3Dapp%20-cwork_mem%3D1MB"
+    )
+    parsed = make_url(url.get_secret_value())
+    assert conninfo_to_dict(conninfo(parsed))["options"] == "-csearch_path=app -cwork_mem=1MB"
+    ((), given) = create_engine(parsed).dialect.create_connect_args(parsed)
+    assert given["options"] == "-csearch_path=app -cwork_mem=1MB"
+
+
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30)
 
 
@@ -166,6 +177,8 @@ def test_escaped_credentials_arrive_as_they_were_meant(password, user):
         # libpq, which psql uses with the same URL, reads the same.
         parts = psycopg2.extensions.parse_dsn(url)
         assert (parts["user"], parts["password"]) == (user, password)
+        libpq = conninfo_to_dict(conninfo(parsed))
+        assert (libpq["user"], libpq["password"]) == (user, password)
 
 
 TOKENS = [
@@ -237,7 +250,7 @@ def test_several_hosts_arrive_at_each_driver(server, hosts):
     assert given["host"] == ",".join(host for host, _ in hosts)
     assert given["port"] == ",".join(str(port) for _, port in hosts)
     assert given["target_session_attrs"] == "read-write"
-    libpq = conninfo_to_dict(url.set(drivername="postgresql").render_as_string(False))
+    libpq = conninfo_to_dict(conninfo(url))
     assert {key: libpq[key] for key in given if key != "dbname"} == {
         key: value for key, value in given.items() if key != "dbname"
     }
