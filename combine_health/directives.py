@@ -143,9 +143,6 @@ def make_add_health_plugin(plugins: Plugins) -> Callable[..., None]:
 
 
 DECLARED = frozenset(signature(add_health_check).parameters) - {"config", "name", "check"}
-# The check's own timeout ends shortly before the deadline of the run, because the check knows what
-# it waited for, and the runner could only report that there was no answer.
-OWN_SHARE = 0.9
 
 
 def use_health_check(config: Any, name: str, use: str, /, **options: Any) -> None:
@@ -170,9 +167,6 @@ def use_health_check(config: Any, name: str, use: str, /, **options: Any) -> Non
     arguments = {key: value for key, value in options.items() if key in own}
     declared = {"critical": False, "timeout": 1.0, **check.defaults}
     declared |= {key: value for key, value in options.items() if key in DECLARED}
-    if "timeout" in own:
-        deadline = health_of(config.registry).settings.overrides_of(name).get("timeout")
-        arguments["timeout"] = OWN_SHARE * float(deadline or declared["timeout"])
     try:
         function = check(**arguments)
     except (ValueError, TypeError) as error:

@@ -12,9 +12,16 @@ from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from combine_health.checks.built_in import BuiltIn
-from combine_health.checks.network import REMEDIES, Deadline, Stream, connect, explain
+from combine_health.checks.network import (
+    REMEDIES,
+    Deadline,
+    Stream,
+    connect,
+    deadline_of_run,
+    explain,
+)
 from combine_health.engine.check import HealthResult, Status
-from combine_health.options import option, size, text, wait
+from combine_health.options import option, size, text
 
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9._:%~-]+")  # names, and IPv6 addresses with their zone
@@ -144,7 +151,8 @@ class HttpUrl(BuiltIn):
     contains: str = option("text", text, "Text that the body must contain.", "")
     max_bytes: int = option("bytes", size, "How much of the body is read.", 64 * 1024)
     ca_file: str = option("path", text, "PEM file of the authorities to trust.", "")
-    timeout: float = option("seconds", wait, "Longest time for the whole check.", 2.0)
+    timeout: float | None = None
+    """Longest time for the whole check, if it is to be less than that of a run."""
 
     remedies: ClassVar[Mapping[str, str]] = {
         **REMEDIES,
@@ -165,7 +173,7 @@ class HttpUrl(BuiltIn):
             statuses(self.status)
         except ValueError as error:
             yield f"status: {error}"
-        if not self.timeout > 0:
+        if self.timeout is not None and not self.timeout > 0:
             yield "timeout must be above 0 seconds"
         if not 0 < self.max_bytes <= 16 * 2**20:
             yield "max_bytes must be above 0, at most 16M"
@@ -178,7 +186,8 @@ class HttpUrl(BuiltIn):
     def __call__(self, _registry: Any) -> HealthResult:
         target = parse(self.url)
         try:
-            answer = get(target, Deadline(self.timeout), most=self.max_bytes, ca_file=self.ca_file)
+            deadline = deadline_of_run(self.timeout)
+            answer = get(target, deadline, most=self.max_bytes, ca_file=self.ca_file)
         except ssl.SSLError as error:
             cause = explain(error, otherwise="tls")
             return HealthResult.failing(cause, f"{target.shown}: {error.reason or 'TLS failed'}")

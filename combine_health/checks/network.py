@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 from combine_health.checks.built_in import BuiltIn
 from combine_health.engine.check import HealthResult, Status
-from combine_health.options import names, option, port, text, wait
+from combine_health.engine.execute import RUN
+from combine_health.options import names, option, port, text
 
 REMEDIES: Mapping[str, str] = {
     "unknown_host": "Check the name and the DNS server: getent hosts NAME.",
@@ -25,6 +26,12 @@ REMEDIES: Mapping[str, str] = {
 
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
+
+
+# The check ends shortly before the deadline of the run, because the check knows what it waited for,
+# and the runner could only report that there was no answer.
+OWN_SHARE = 0.9
+WITHOUT_RUN = 5.0  # seconds
 
 
 class Deadline:
@@ -40,6 +47,13 @@ class Deadline:
         if left <= 0:
             raise TimeoutError("timed out")
         return left
+
+
+def deadline_of_run(timeout: float | None) -> Deadline:
+    """Return the deadline of this run, at most ``timeout`` seconds from now."""
+    run = RUN.get(None)
+    limit = WITHOUT_RUN if run is None else OWN_SHARE * run.check.timeout
+    return Deadline(limit if timeout is None else min(limit, timeout))
 
 
 def resolve(host: str, port: int) -> list[tuple[Any, ...]]:
@@ -134,7 +148,8 @@ class TcpPort(BuiltIn):
 
     host: str = option("host", text, "Name or address.")
     port: int = option("port", port, "The port.")
-    timeout: float = option("seconds", wait, "Longest time for the whole check.", 1.0)
+    timeout: float | None = None
+    """Longest time for the whole check, if it is to be less than that of a run."""
 
     remedies: ClassVar[Mapping[str, str]] = REMEDIES
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 5.0}
@@ -145,18 +160,18 @@ class TcpPort(BuiltIn):
     def __call__(self, _registry: Any) -> HealthResult:
         began = perf_counter()
         try:
-            connect(self.host, self.port, Deadline(self.timeout)).close()
+            connect(self.host, self.port, deadline_of_run(self.timeout)).close()
         except OSError as error:
             return HealthResult.failing(explain(error), f"{self.host}:{self.port}: {error}")
         return HealthResult.healthy(latency_ms=round(1000 * (perf_counter() - began), 3))
 
 
-def problems_of(host: str, number: int, timeout: float) -> Iterator[str]:
+def problems_of(host: str, number: int, timeout: float | None) -> Iterator[str]:
     if not host or any(sign.isspace() or sign in "/@\0" for sign in host):
         yield "host must be a name or an address"
     if not 1 <= number <= 65535:
         yield "port must be from 1 to 65535"
-    if not timeout > 0:
+    if timeout is not None and not timeout > 0:
         yield "timeout must be above 0 seconds"
 
 

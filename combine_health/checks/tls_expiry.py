@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from combine_health.checks.built_in import BuiltIn
-from combine_health.checks.network import REMEDIES, Deadline, connect, explain, problems_of
+from combine_health.checks.network import REMEDIES, connect, deadline_of_run, explain, problems_of
 from combine_health.engine.check import HealthResult
-from combine_health.options import days, flag, option, port, text, wait
+from combine_health.options import days, flag, option, port, text
 
 _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0xA0, 0x17, 0x18
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -104,7 +104,8 @@ class TlsExpiry(BuiltIn):
     )
     ca_file: str = option("path", text, "PEM file of the authorities to trust.", "")
     verify: bool = option("bool", flag, "Whether to verify name and authority too.", True)
-    timeout: float = option("seconds", wait, "Longest time for the whole check.", 3.0)
+    timeout: float | None = None
+    """Longest time for the whole check, if it is to be less than that of a run."""
     now: Callable[[], datetime] = _now
 
     remedies: ClassVar[Mapping[str, str]] = {
@@ -181,7 +182,7 @@ class TlsExpiry(BuiltIn):
         if not self.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        deadline = Deadline(self.timeout)
+        deadline = deadline_of_run(self.timeout)
         with closing(connect(self.host, self.port, deadline)) as connection:
             connection.settimeout(deadline.left)
             name = self.server_name or self.host

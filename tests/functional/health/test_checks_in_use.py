@@ -3,12 +3,13 @@
 import pytest
 from pyramid.exceptions import ConfigurationError
 
-from combine_health import HealthEnvironmentError
-from combine_health.checks import BUILT_IN, DiskSpace
+from combine_health import HealthEnvironmentError, HealthResult
+from combine_health.checks import BUILT_IN, DiskSpace, HttpUrl
+from combine_health.checks.network import deadline_of_run
 from combine_health.engine.registry import health_of
 from combine_health.options import options_of, percent, size
 from combine_health.settings import declared, resolve
-from combine_health.testing import HealthApp, closed_port, leaks
+from combine_health.testing import HealthApp, closed_port, leaks, silent_server
 
 CANARY = "c4n4ry-pw"
 
@@ -87,13 +88,34 @@ def test_the_application_may_replace_remedies():
     assert HealthApp(setup=setup).run("scratch").remedy == "Ask Anna."
 
 
-def test_its_own_timeout_ends_before_the_deadline():
-    settings = in_ini(**{"shop.use": "tcp", "shop.host": "h", "shop.port": "1"})
-    check = declared_check(HealthApp(settings=settings), "shop")
-    assert (check.timeout, check.function.timeout) == (1.0, 0.9)
-    settings |= in_ini(**{"shop.timeout": "4"})
-    check = declared_check(HealthApp(settings=settings), "shop")
-    assert (check.timeout, check.function.timeout) == (4.0, pytest.approx(3.6))
+@pytest.mark.parametrize("declared", ["in code", "in the ini"])
+def test_its_own_timeout_ends_before_the_deadline(declared):
+    with silent_server() as (host, port):
+        url = f"http://{host}:{port}/"
+        settings = {"combine_health.check.shop.timeout": "2"}
+        if declared == "in the ini":
+            settings |= in_ini(**{"shop.use": "http", "shop.url": url})
+            app = HealthApp(settings=settings)
+        else:
+            app = HealthApp(
+                settings=settings,
+                setup=lambda config: config.add_health_check("shop", HttpUrl(url), timeout=0.01),
+            )
+        seen = app.run("shop")
+    assert (seen.cause, seen.detail) == ("timeout", f"{url}: timed out")
+    assert "firewall" in seen.remedy
+
+
+@pytest.mark.parametrize(("timeout", "seconds"), [(None, 36.0), (7.0, 7.0), (90.0, 36.0)])
+def test_its_own_timeout_follows_that_of_the_operator(timeout, seconds):
+    def check(_registry):
+        return HealthResult.healthy(left=deadline_of_run(timeout).left)
+
+    app = HealthApp(
+        settings={"combine_health.check.shop.timeout": "40"},
+        setup=lambda config: config.add_health_check("shop", check),
+    )
+    assert app.run("shop").data["left"] == pytest.approx(seconds, abs=5)
 
 
 @pytest.mark.parametrize(
