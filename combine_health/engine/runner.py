@@ -9,26 +9,25 @@ returns. Readers only copy known results: a probe never waits for a check, excep
 import atexit
 import logging
 import weakref
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from math import inf
 from queue import Empty, SimpleQueue
 from threading import Condition, Thread
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any
 
 from combine_health.engine.check import Check, CheckKind, HealthResult, Status
 from combine_health.engine.event_loop import CheckLoop
 from combine_health.engine.execute import DaemonPool, report, reset_after_fork, run
 from combine_health.engine.redaction import Redactor
-from combine_health.engine.state import TIMEOUT, Change, CheckRun, Reading, RunOutcome, State, read
+from combine_health.engine.slot import Attempt, Happened, Slot
+from combine_health.engine.state import Change, Reading, State
 
 log = logging.getLogger("combine_health")
-
-Happened: TypeAlias = Change | CheckRun
 
 
 def _utc_now() -> datetime:
@@ -41,22 +40,6 @@ class Clock:
 
     monotonic: Callable[[], float] = monotonic
     wall: Callable[[], datetime] = _utc_now
-
-
-@dataclass(slots=True, eq=False)
-class _Attempt:
-    started: float
-    overdue: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class _Slot:
-    check: Check
-    state: State
-    chore: bool = False
-    attempt: _Attempt | None = None
-    skipped: int = 0  # runs that were left out because an earlier one hung
-    due: float = inf  # when the next run starts or, during a run, when its deadline passes
 
 
 class Runner:
@@ -107,9 +90,9 @@ class Runner:
         self._stopped = False
         self._pool: DaemonPool[tuple[HealthResult, float]] = DaemonPool()
         since = self._clock.wall()
-        self._slots = {check.name: _Slot(check, State(since)) for check in self._checks}
+        self._slots = {check.name: Slot(check, State(since)) for check in self._checks}
         for chore in self._chores:  # in parentheses, which no check's name can contain
-            self._slots[f"({chore.name})"] = _Slot(chore, State(since), chore=True)
+            self._slots[f"({chore.name})"] = Slot(chore, State(since), chore=True)
         self._events: list[Happened] = []
 
     # Starting and stopping
@@ -156,11 +139,11 @@ class Runner:
         """
         self.start()
         now = self._clock.monotonic()
-        return [self._read(slot, now) for slot in self._slots.values() if not slot.chore]
+        return [slot.reading(now) for slot in self._slots.values() if not slot.chore]
 
     def reading(self, name: str) -> Reading | None:
         slot = self._slots.get(name)
-        return None if slot is None else self._read(slot, self._clock.monotonic())
+        return None if slot is None else slot.reading(self._clock.monotonic())
 
     def take(self) -> tuple[list[Happened], list[Reading]]:
         """Return the events since the last call, in order, and a reading of each check.
@@ -209,20 +192,20 @@ class Runner:
         self._tell()
 
     def _is_wanted(
-        self, slot: _Slot, kinds: Collection[CheckKind], names: Collection[str] | None
+        self, slot: Slot, kinds: Collection[CheckKind], names: Collection[str] | None
     ) -> bool:
         if slot.chore:
             latest = slot.state.latest
             now = self._clock.monotonic()
             return latest is None or now - latest.started >= slot.check.interval
         named = names is None or slot.check.name in names
-        return named and slot.check.kind in kinds and not _is_done(slot)
+        return named and slot.check.kind in kinds and not slot.is_done
 
-    def _join(self, slot: _Slot) -> _Attempt | None:
+    def _join(self, slot: Slot) -> Attempt | None:
         with self._changed:
             if slot.attempt is not None or self._stopped:
                 return slot.attempt
-            attempt = self._begin(slot)
+            attempt = slot.begin(self._clock.monotonic())
         self._launch(slot, attempt)
         return attempt
 
@@ -250,29 +233,23 @@ class Runner:
                 slot = self._next_due(self._clock.monotonic())
                 if slot is None:
                     return
-                attempt = self._begin(slot)
+                attempt = slot.begin(self._clock.monotonic())
             self._launch(slot, attempt)
 
-    def _next_due(self, now: float) -> _Slot | None:
+    def _next_due(self, now: float) -> Slot | None:
         """Record the deadlines that have passed; return a check whose run is due, if any."""
         for slot in self._slots.values():
             if slot.due > now:
                 continue
             if slot.attempt is not None:
-                self._expire(slot, slot.attempt, now)
+                self._note(slot.expire(slot.attempt, now, self._clock.wall()))
             elif not self._stopped:
                 return slot
             else:
                 slot.due = inf
         return None
 
-    def _begin(self, slot: _Slot) -> _Attempt:
-        now = self._clock.monotonic()
-        slot.attempt = _Attempt(now)
-        slot.due = now + slot.check.timeout
-        return slot.attempt
-
-    def _launch(self, slot: _Slot, attempt: _Attempt) -> None:
+    def _launch(self, slot: Slot, attempt: Attempt) -> None:
         """Start the run. Called without the lock, so that other runs can end meanwhile."""
         try:
             self._pool.submit(partial(self._run, slot.check), partial(self._finish, slot, attempt))
@@ -284,61 +261,22 @@ class Runner:
         result = run(check, self._registry, self._redactor, self._loop.run)
         return result, self._clock.monotonic()  # measured before waiting for the lock
 
-    def _expire(self, slot: _Slot, attempt: _Attempt, now: float) -> None:
-        attempt.overdue = True
-        detail = f"no answer within {slot.check.timeout:g} s"
-        self._record(slot, HealthResult(Status.FAILING, TIMEOUT, detail), attempt.started, now)
-        # Each further interval counts as a failure, or a hung check would never reach `fall`.
-        falls = slot.state.failures < slot.check.fall
-        slot.due = now + slot.check.interval if falls else inf
-        self._changed.notify_all()
-
-    def _finish(self, slot: _Slot, attempt: _Attempt, found: tuple[HealthResult, float]) -> None:
+    def _finish(self, slot: Slot, attempt: Attempt, found: tuple[HealthResult, float]) -> None:
         result, now = found
         with self._changed:
             if slot.attempt is not attempt:
                 return  # started before a fork
-            slot.attempt = None
-            took = now - attempt.started
-            if attempt.overdue or took >= slot.check.timeout:
-                result = HealthResult(Status.FAILING, TIMEOUT, f"answered after {took:.1f} s")
-            if attempt.overdue:  # counted already; only its result is new
-                slot.skipped += int(took / slot.check.interval)
-                slot.state = replace(slot.state, latest=_outcome(result, attempt.started, now))
-            else:
-                self._record(slot, result, attempt.started, now)
-            goes_on = self._started and not self._stopped and not _is_done(slot)
-            slot.due = max(now, attempt.started + slot.check.interval) if goes_on else inf
-            self._changed.notify_all()
+            self._note(slot.finish(attempt, result, now, self._clock.wall()))
+            if self._stopped or not self._started:
+                slot.due = inf
         if self._wake.empty():
             self._wake.put(None)
         self._tell()
 
-    def _record(self, slot: _Slot, found: HealthResult, started: float, now: float) -> None:
-        outcome = _outcome(found, started, now)
-        before = slot.state
-        wall = self._clock.wall()
-        slot.state = before.after(outcome, slot.check, wall)
-        if slot.chore:
-            return
-        self._events.append(
-            CheckRun(
-                slot.check.name,
-                outcome.status,
-                outcome.cause,
-                outcome.detail,
-                outcome.data,
-                now - started,
-                wall,
-            )
-        )
-        if before.settled is not slot.state.settled:
-            self.moved += 1
-            self._events.append(slot.state.recent[-1])
-
-    def _read(self, slot: _Slot, now: float) -> Reading:
-        attempt = slot.attempt
-        return read(slot.check, slot.state, attempt.started if attempt else None, now, slot.skipped)
+    def _note(self, happened: Sequence[Happened]) -> None:
+        self._events += happened
+        self.moved += sum(isinstance(one, Change) for one in happened)
+        self._changed.notify_all()
 
     def _tell(self) -> None:
         """Report new events. Called without the lock."""
@@ -348,14 +286,6 @@ class Runner:
             self._tell_that()
         except Exception as error:  # noqa: BLE001 - reported; the checks go on
             report(error)
-
-
-def _outcome(found: HealthResult, started: float, now: float) -> RunOutcome:
-    return RunOutcome(Status(found.status), found.cause, found.detail, found.data, started, now)
-
-
-def _is_done(slot: _Slot) -> bool:
-    return slot.check.kind is CheckKind.STARTUP and slot.state.ever_healthy
 
 
 def _schedule(runner_ref: "weakref.ref[Runner]", wake: "SimpleQueue[None]") -> None:
