@@ -43,13 +43,25 @@ SETTLED_S = 60.0
 UNSETTLED_S = 3.0
 _UNSETTLED = (Cause.TIMEOUT, Cause.REACHABLE, Cause.UNKNOWN, Cause.UNKNOWN_HOST)
 
+NEW = f"{HEALTH} check"
+_MOST_HANGING = 3
+
 _STATE = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')"
 # An emptied table begins a new file, so the row needs space on the disk. An update could reuse old space.
 # The size is that of a short text of a user. A backup may hold the table; then this write is left out.
-_WRITE = """
+# Where commits hang, such as for a synchronous standby that is away, each try leaves a connection that hangs.
+# So no more are made than a few.
+_WRITE = f"""
     DO $$ BEGIN
       IF to_regclass('health_writes') IS NULL THEN
         RETURN;  -- not migrated yet
+      END IF;
+      IF (
+        SELECT count(*) >= {_MOST_HANGING} FROM pg_stat_activity
+        WHERE application_name = '{NEW}' AND datname = current_database() AND state = 'active'
+          AND query_start < clock_timestamp() - interval '1 second'
+      ) THEN
+        RAISE 'earlier writes of the health check still hang' USING ERRCODE = 'query_canceled';
       END IF;
       SET LOCAL lock_timeout = '500ms';
       IF has_table_privilege('health_writes', 'TRUNCATE') THEN
@@ -61,7 +73,7 @@ _WRITE = """
     EXCEPTION WHEN lock_not_available THEN
       NULL;
     END $$
-"""
+"""  # noqa: S608 - both are constants
 
 Diagnose = Callable[[URL, float], Diagnosis]
 
@@ -76,7 +88,7 @@ class Watch:
 
     def __init__(self, url: URL, *, diagnose: Diagnose = diagnose) -> None:
         self._kept = ProbeConnection(url)
-        self._new = ProbeConnection(url, name=f"{HEALTH} check")
+        self._new = ProbeConnection(url, name=NEW)
         self._diagnosing = _OneAtATime(
             lambda: diagnose(url, DIAGNOSIS_BUDGET_S), "database diagnosis"
         )

@@ -15,11 +15,12 @@ import pytest
 from sqlalchemy import make_url
 from webtest import TestApp
 
-from combine_auth.tokens import create_token
+from combine_auth.tokens.service import create_token
 from combine_core import health as core_health
 from combine_core.database import session_factory
 from combine_core.database.migrations import upgrade
 from combine_core.postgres.diagnosis import Cause, Watch
+from combine_core.postgres.diagnosis import watch as watch_module
 from combine_core.users import get_or_create_user
 from combine_health.engine.registry import health_of
 from tests.failover import Forwarder, needs_pair, running_pair
@@ -80,8 +81,9 @@ Run = Callable[..., Running]
 
 @pytest.fixture
 def run(make_app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """``run(url, settings)``: an application whose checks end with the test. It forgets faults soon."""
-    monkeypatch.setattr(core_health, "MET_S", 2)
+    """``run(url, settings)``: an application whose checks end with the test. They hurry."""
+    monkeypatch.setattr(core_health, "MET_S", 1)
+    monkeypatch.setattr(watch_module, "NEW_CONNECTION_S", 0.5)
     started: list[Running] = []
 
     def start(url: str, settings: dict[str, str] | None = None) -> Running:
@@ -225,7 +227,7 @@ def test_a_slow_database_is_degraded_and_stays_ready(cluster: Cluster, run: Run)
     assert found["data"]["latency_ms"] >= 600
     # Several new connections later.
     seen = set()
-    for _ in range(12):
+    for _ in range(6):
         before = running.check()["data"]["latency_ms"]
         seen.add(
             (running.ready(), running.check()["status"], running.check("migrations")["status"])
@@ -280,3 +282,40 @@ def test_connections_that_fall_silent_are_replaced(cluster: Cluster, run: Run) -
     wait_for(lambda: running.ready() == 200)
     assert running.write().status_int == 201
     forwarder.close()
+
+
+def test_commits_that_hang(cluster: Cluster, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "WRITE_S", 0)
+    hanging = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'combine health check'"
+    )
+    running = run(plain(cluster))
+    with cluster.cursor() as cursor:
+        try:
+            # Every commit waits for a standby that there is not.
+            cursor.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+            cursor.execute("SELECT pg_reload_conf()")
+            running.until("failing", "DB_TIMEOUT")
+            assert running.ready() == 503
+            wait_for(lambda: "still hang" in running.check()["detail"])
+            cursor.execute(hanging)
+            # Three, and perhaps one that asks.
+            assert cursor.fetchone()[0] <= 4
+        finally:
+            cursor.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            cursor.execute("SELECT pg_reload_conf()")
+        running.until("healthy")
+
+
+@needs_pair
+def test_two_hosts_in_the_url_need_no_address_that_moves(run_folder: Path, run: Run) -> None:
+    with running_pair(run_folder) as pair:
+        upgrade(pair.url().replace("postgresql:", "postgresql+psycopg2:", 1))
+        hosts = f"127.0.0.1:{pair.primary.port},127.0.0.1:{pair.other.port}"
+        url = f"postgresql://combine:{PASSWORD}@{hosts}/combine?target_session_attrs=read-write"
+        running = run(url)
+        assert running.write().status_int == 201
+        pair.replicate()
+        pair.fail_over()
+        wait_for(lambda: running.write().status_int == 201)
+        running.until("healthy")
