@@ -121,6 +121,7 @@ setup(
         "combine_core": [
             "py.typed",
             "**/*.yaml",
+            "**/*.toml",
             "**/*.jinja2",
             "**/*.j2",
             "**/static/*",

@@ -193,7 +193,6 @@ class Names:
         self.listed: list[tuple[str, str]] = []
         for cls in used.classes:
             self.keys += (key for one in cls.declared() for key in one.ini_keys)
-            self.patterns += (rf"{cls.addon}\.{pattern}" for pattern in cls.further_keys)
             self.listed += _listed(cls)
         for cls in {*used.classes, *everything.classes}:
             self.variables += (name for one in cls.declared() for name in one.names)

@@ -224,9 +224,6 @@ class AddonSettings(BaseSettings):
     )
 
     addon: ClassVar[str]
-    # Regular expressions of ini keys, without the add-on's prefix, that the add-on reads itself,
-    # such as r"[a-z]+\.issuer".
-    further_keys: ClassVar[tuple[str, ...]] = ()
     # The field that lists names, each of which has settings of its own (`of_name`); "" for none.
     named_by: ClassVar[str] = ""
 

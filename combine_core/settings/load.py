@@ -32,7 +32,7 @@ from combine_core.settings.declaration import (
     Setting,
     Unusable,
 )
-from combine_core.settings.loaded import MISSING, UNUSABLE, LoadedSettings, Row, row, value_shown
+from combine_core.settings.loaded import MISSING, UNUSABLE, LoadedSettings, Row, value_shown
 from combine_core.settings.sources import (
     ENV_FILE_NAME,
     EnvFile,
@@ -53,13 +53,12 @@ class Outcome:
     """What loading came to, before it is logged or raised.
 
     :ivar loaded: the settings; with problems, unusable values are defaults in it
-    :ivar faults: what add-ons go without; they report it themselves when they are included
     """
 
     loaded: LoadedSettings
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
-    faults: tuple[Problem, ...] = ()
+    faults: tuple[Problem, ...]
 
 
 def load_all(
@@ -240,12 +239,12 @@ class _CheckedAddon:
     def _row(self, setting: Setting) -> Row:
         hit = self._found.get(setting.field)
         if hit and setting.field in self._given.unusable:
-            return row(setting, UNUSABLE, hit.source)
+            return Row.of(setting, UNUSABLE, hit.source)
         source = hit.source if hit and setting.field in self._given else Source.DEFAULT
         if source is Source.DEFAULT and self._given.place.environment in setting.required_in:
-            return row(setting, MISSING, source)
+            return Row.of(setting, MISSING, source)
         value = getattr(self.instance, setting.field)
-        return row(setting, value_shown(setting, value, source), source)
+        return Row.of(setting, value_shown(setting, value, source), source)
 
 
 def _with_names(declaring: Installed, sources: Sources) -> Installed:

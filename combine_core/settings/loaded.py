@@ -25,6 +25,10 @@ class Row:
     help: str
     secret: bool
 
+    @classmethod
+    def of(cls, one: Setting, text: str, source: str) -> "Row":
+        return cls(one.addon, one.variable, one.ini_key, text, str(source), one.help, one.secret)
+
 
 class LoadedSettings:
     """The settings of all add-ons, checked and frozen.
@@ -88,7 +92,7 @@ class LoadedSettings:
         new = type(old)(**{**dict(old), **values})
         new.tell_faults({one.field: old.faults(one.field) for one in old.declared()})
         replaced = {
-            one.ini_key: row(one, value_shown(one, getattr(new, one.field), source), source)
+            one.ini_key: Row.of(one, value_shown(one, getattr(new, one.field), source), source)
             for one in cls.declared()
             if one.field in values
         }
@@ -102,15 +106,3 @@ def value_shown(setting: Setting, value: Any, source: str) -> str:
     if setting.secret:
         return setting.mask(value) if setting.mask else MASK
     return shown(value)
-
-
-def row(setting: Setting, text: str, source: str) -> Row:
-    return Row(
-        addon=setting.addon,
-        variable=setting.variable,
-        ini_key=setting.ini_key,
-        value_shown=text,
-        source=str(source),
-        help=setting.help,
-        secret=setting.secret,
-    )

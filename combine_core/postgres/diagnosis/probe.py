@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import errno
 import os
-import queue
 import re
 import select
 import socket
 import sys
-import threading
 import time
+from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ import psycopg2
 from sqlalchemy import URL
 
 from combine_core.database.connecting import conninfo
+from combine_core.database.inspection import in_daemon_thread
 from combine_core.postgres.diagnosis.causes import Cause, Diagnosis
 from combine_core.postgres.diagnosis.errors import ServerError, cause_of_text, quote_driver
 from combine_core.settings.database_url import DEFAULT_PORT, each_host, hosts_of
@@ -156,22 +157,16 @@ def _single(url: URL, name: str) -> str | None:
 
 def _look_up(host: str, port: int, seconds: float) -> list[str | None] | OSError | None:
     # getaddrinfo takes no time limit, so it runs in a thread that can be left behind.
-    answer: queue.SimpleQueue[list[str | None] | OSError] = queue.SimpleQueue()
-
-    def ask() -> None:
-        try:
-            infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            answer.put([str(info[4][0]) for info in infos])
-        except OSError as error:
-            answer.put(error)
-        except UnicodeError:
-            answer.put(OSError(errno.EINVAL, "it cannot be a host name"))
-
-    threading.Thread(target=ask, name="database look-up", daemon=True).start()
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
-        return answer.get(timeout=seconds)
-    except queue.Empty:
+        infos = in_daemon_thread(look_up, "database look-up").result(seconds)
+    except NotYet:
         return None
+    except OSError as error:
+        return error
+    except UnicodeError:
+        return OSError(errno.EINVAL, "it cannot be a host name")
+    return [str(info[4][0]) for info in infos]
 
 
 def _try_address(url: URL, target: _Target, address: str | None, seconds: float) -> Diagnosis:

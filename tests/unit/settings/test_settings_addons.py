@@ -9,7 +9,7 @@ import pytest
 
 import combine_health.settings
 from combine_auth.settings import AuthSettings
-from combine_core.settings import AddonSettings, CoreSettings, check_all, setting
+from combine_core.settings import CoreSettings, check_all
 from combine_core.settings.addons import Installed, SettingsModule, included, installed
 
 WITH_HEALTH = Installed((CoreSettings,), {"combine_health": combine_health.settings})
@@ -207,20 +207,6 @@ def test_keys_of_other_packages_are_left_alone(key):
 def test_keys_of_an_add_on_that_is_not_included_do_no_harm():
     assert problems({"combine_auth.local_sign_in": "true"}, Installed((CoreSettings,), {})) == []
     assert problems({"combine_auth.xyzzy": "true"}, Installed((CoreSettings,), {})) == []
-
-
-class OpenSettings(AddonSettings):
-    """An add-on with keys that it reads itself."""
-
-    addon = "combine_open"
-    further_keys = (r"[a-z]+\.issuer",)
-    names: str = setting("", help="Names.")
-
-
-def test_an_add_on_may_have_further_keys():
-    used = Installed((CoreSettings, OpenSettings), {})
-    assert problems({"combine_open.okta.issuer": "x"}, used) == []
-    assert problems({"combine_open.okta.isuer": "x"}, used)[0][1] == "is not a setting"
 
 
 @pytest.mark.parametrize(
