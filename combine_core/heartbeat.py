@@ -61,6 +61,7 @@ class Heartbeat:
 
     def __init__(self, folder: Path | None = None) -> None:
         folder = make_private(folder or default_folder())
+        read_pulses(folder)  # removes the files of dead workers
         # A probe removes files without a lock, so the file gets its name when it is locked.
         self._file, unnamed = tempfile.mkstemp(prefix="new-", dir=folder)
         self._path = Path(unnamed)

@@ -6,7 +6,6 @@ form of a user is handled at a time, also across processes.
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -19,7 +18,7 @@ from combine_core.lines import LineVersion
 from combine_core.llm import ProviderRegistry
 from combine_core.projects import Project, create_project, find_owned_project
 from combine_core.runs import Run, RunSource, RunState, start_run
-from combine_core.sources import Source, add_source
+from combine_core.sources import Source, add_source, measure_text
 
 WINDOW = timedelta(seconds=30)
 # A run that has ended is repeated on purpose, unless it ended so quickly that the double click was still
@@ -83,13 +82,14 @@ def _is_recent(
 def _is_repeated_source(
     session: Session, project_id: uuid.UUID, name: str, text: str, user_id: uuid.UUID
 ) -> bool:
+    _, sha256 = measure_text(text)
     found = session.scalar(
         select(Source.id)
         .where(
             Source.project_id == project_id,
             Source.created_by == user_id,
             Source.name == name,
-            Source.sha256 == hashlib.sha256(text.encode()).hexdigest(),
+            Source.sha256 == sha256,
             _is_recent(Source.created_at),
         )
         .limit(1)

@@ -55,15 +55,17 @@ def clean_text(value: str, field: str, *, max_bytes: int) -> str:
         )
     _check_encodable(value, field)
     text = value.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    if not text.strip():
+    if text.isspace() or not text:
         raise InvalidText(field, "is empty. There is nothing to work on.")
-    size = len(text.encode())
+    size = len(text) if text.isascii() else len(text.encode())
     if size > max_bytes:
         raise TextTooLarge(field, f"has {size} bytes; {max_bytes} are allowed. Split it.")
     return text
 
 
 def _check_encodable(value: str, field: str) -> None:
+    if value.isascii():
+        return
     try:
         value.encode()
     except UnicodeEncodeError as error:

@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyramid.httpexceptions import HTTPNotFound
@@ -29,6 +30,7 @@ from combine_core.text import InvalidText
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
 from combine_core.web.forms import file_name
+from combine_core.web.memory_budget import hold_memory
 from combine_core.web.problems import FieldError, ProblemError, invalid_content
 
 if TYPE_CHECKING:
@@ -64,9 +66,9 @@ def create(context: ProjectContext, request: Request) -> Json:
 
 def _add_text(context: ProjectContext, request: Request) -> Source:
     body = request.openapi_validated.body
-    return add_source(
-        request.dbsession, context.project.id, body["name"], body["text"], context.identity.user_id
-    )
+    # Taken out, because the request may live until the next garbage collection.
+    name, text = body["name"], body.pop("text")
+    return add_source(request.dbsession, context.project.id, name, text, context.identity.user_id)
 
 
 def _add_upload(context: ProjectContext, request: Request) -> Source:
@@ -82,7 +84,12 @@ def _add_upload(context: ProjectContext, request: Request) -> Source:
 
 
 def get_source(context: ProjectContext, request: Request) -> Json:
-    source = read_source(request.dbsession, context.project.id, uuid.UUID(request.matchdict["id"]))
+    source = read_source(
+        request.dbsession,
+        context.project.id,
+        uuid.UUID(request.matchdict["id"]),
+        partial(hold_memory, request),
+    )
     if source is None:
         raise HTTPNotFound
     return {**show_source(source), "text": source.text}
@@ -129,7 +136,7 @@ def read_upload(request: Request) -> tuple[str, str]:
     if not file.filename:
         raise invalid_content(FieldError("file", "has no file name. Send it as a file."))
     filename = file_name(file.filename)
-    return filename if name is None else name, decode_upload(filename, bytes(file.data))
+    return filename if name is None else name, decode_upload(filename, file.data)
 
 
 def _decode(part: _Part) -> str:
@@ -146,7 +153,7 @@ def _read_parts(request: Request) -> list[_Part]:
         raise _malformed("its Content-Type names no usable boundary")
     parts: list[_Part] = []
     try:
-        for event in _events(request.body, boundary.encode("ascii")):
+        for event in _events(request, boundary.encode("ascii")):
             match event:
                 case File(name=name, filename=filename):
                     parts.append(_Part(name or "", filename))
@@ -161,10 +168,13 @@ def _read_parts(request: Request) -> list[_Part]:
     return parts
 
 
-def _events(body: bytes, boundary: bytes) -> Iterator[Event]:
+def _events(request: Request, boundary: bytes) -> Iterator[Event]:
     decoder = MultipartDecoder(boundary, max_parts=_MOST_PARTS)
-    pieces = (body[start : start + _PIECE] for start in range(0, len(body), _PIECE))
-    for piece in (*pieces, None):
+    body = request.body_file_seekable
+    body.seek(0)  # an attempt before this one may have read it
+    piece: bytes | None = b""
+    while piece is not None:
+        piece = body.read(_PIECE) or None
         decoder.receive_data(piece)
         while not isinstance(event := decoder.next_event(), NeedData | Epilogue):
             yield event

@@ -34,6 +34,8 @@ _END = " */ "
 # All other characters are replaced: a comment must not end early, and the driver reads % as a parameter.
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST_NAME = 80
+# The execution option of a COPY statement: the file with its rows.
+COPIED = "combine_copied"
 
 
 def watch_statements(engine: Engine, *, process: str, slow_ms: int) -> None:
@@ -80,6 +82,9 @@ def watch_statements(engine: Engine, *, process: str, slow_ms: int) -> None:
         return True  # the statement has been sent
 
     def execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+        copied = context.execution_options.get(COPIED)
+        if copied is not None:
+            return watched(cursor.copy_expert, statement, context, copied)
         return watched(cursor.execute, statement, context, parameters)
 
     def execute_bare(cursor: Any, statement: str, context: Any) -> bool:

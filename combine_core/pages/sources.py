@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyramid.httpexceptions import HTTPNotFound
@@ -12,6 +13,7 @@ from combine_core.access import PATH_VARIABLES, ProjectContext
 from combine_core.sources import read_source
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
+from combine_core.web.memory_budget import hold_memory
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -38,14 +40,16 @@ def evidence_path(request: Request, slug: str, source_id: str, line_from: int, l
 def show_source(context: ProjectContext, request: Request) -> dict[str, Any]:
     """The part of the source with the lines ``?lines=3-7``, marked, or with the line ``?from=2001``."""
     source_id = uuid.UUID(request.matchdict["source_id"])
-    source = read_source(request.dbsession, context.project.id, source_id)
+    source = read_source(
+        request.dbsession, context.project.id, source_id, partial(hold_memory, request)
+    )
     if source is None:
         raise HTTPNotFound
     cited = _range(request.GET.get("lines", ""))
     start = cited.start if cited else _range(request.GET.get("from", "")).start
     first = (min(max(start, 1), source.line_count) - 1) // LINES_ON_PAGE * LINES_ON_PAGE
-    lines = source.text.split("\n")[: source.line_count]
-    shown = list(enumerate(lines[first : first + LINES_ON_PAGE], first + 1))
+    count = min(LINES_ON_PAGE, source.line_count - first)
+    shown = list(enumerate(_lines(source.text, first, count), first + 1))
     following = first + LINES_ON_PAGE
     return {
         "project": context.project,
@@ -55,6 +59,19 @@ def show_source(context: ProjectContext, request: Request) -> dict[str, Any]:
         "previous": first - LINES_ON_PAGE + 1 if first else None,
         "following": following + 1 if following < source.line_count else None,
     }
+
+
+def _lines(text: str, first: int, count: int) -> list[str]:
+    """Some lines of a text. To split all of it would take many times its memory."""
+    start = 0
+    for _ in range(first):
+        start = text.index("\n", start) + 1
+    lines = []
+    for _ in range(count):
+        end = text.find("\n", start)
+        lines.append(text[start : end if end >= 0 else len(text)])
+        start = end + 1
+    return lines
 
 
 def _range(text: str) -> range:

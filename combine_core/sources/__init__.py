@@ -7,6 +7,7 @@ from combine_core.sources.service import (
     add_source,
     decode_upload,
     list_sources,
+    measure_text,
     read_source,
     read_sources,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "add_source",
     "decode_upload",
     "list_sources",
+    "measure_text",
     "read_source",
     "read_sources",
 ]

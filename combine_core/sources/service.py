@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
-from combine_core.database import Page, paginate
+from combine_core.database import Page, new_id, paginate
+from combine_core.database.copying import copy_row
 from combine_core.sources.model import Source
 from combine_core.text import InvalidText, clean_name, clean_text
 
 MAX_SOURCE_BYTES = 4 * 1024 * 1024
+_PIECE = 65_536
 
 _MEDIA_TYPES = {".md": "text/markdown", ".markdown": "text/markdown", ".txt": "text/plain"}
 
@@ -23,7 +25,7 @@ class UnsupportedFile(ValueError):
     """The file is not of a kind that can be read as text."""
 
 
-def decode_upload(filename: str, data: bytes) -> str:
+def decode_upload(filename: str, data: bytes | bytearray) -> str:
     """The text of an uploaded ``.txt`` or ``.md`` file, which must be UTF-8.
 
     :raises UnsupportedFile: another kind of file
@@ -51,20 +53,30 @@ def add_source(
     """
     name = clean_name(name)
     text = clean_text(text, "text", max_bytes=MAX_SOURCE_BYTES)
-    data = text.encode()
-    source = Source(
-        project_id=project_id,
-        name=name,
-        media_type=_MEDIA_TYPES.get(PurePath(name.lower()).suffix, "text/markdown"),
-        text=text,
-        sha256=hashlib.sha256(data).hexdigest(),
-        size=len(data),
-        line_count=text.count("\n") + (not text.endswith("\n")),
-        created_by=created_by,
-    )
-    session.add(source)
-    session.flush()
-    return source
+    size, sha256 = measure_text(text)
+    values = {
+        "id": new_id(),
+        "project_id": project_id,
+        "name": name,
+        "media_type": _MEDIA_TYPES.get(PurePath(name.lower()).suffix, "text/markdown"),
+        "text": text,
+        "sha256": sha256,
+        "size": size,
+        "line_count": text.count("\n") + (not text.endswith("\n")),
+        "created_by": created_by,
+    }
+    copy_row(session, Source.metadata.tables[Source.__tablename__], values)
+    return session.get_one(Source, values["id"])
+
+
+def measure_text(text: str) -> tuple[int, str]:
+    """The number of bytes and their hash, without a second copy of a large text."""
+    size, digest = 0, hashlib.sha256()
+    for start in range(0, len(text), _PIECE):
+        data = text[start : start + _PIECE].encode()
+        size += len(data)
+        digest.update(data)
+    return size, digest.hexdigest()
 
 
 def list_sources(
@@ -75,13 +87,22 @@ def list_sources(
     return paginate(session, statement, Source.id, cursor=cursor, limit=limit)
 
 
-def read_source(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -> Source | None:
-    """One source of this project, with its text."""
-    return session.scalars(
-        select(Source)
-        .options(undefer(Source.text))
-        .where(Source.id == source_id, Source.project_id == project_id)
-    ).first()
+def read_source(
+    session: Session,
+    project_id: uuid.UUID,
+    source_id: uuid.UUID,
+    before_text: Callable[[int], None] = lambda _size: None,
+) -> Source | None:
+    """One source of this project, with its text.
+
+    :param before_text: called with the size of the text before the text is read; may raise
+    """
+    found = select(Source).where(Source.id == source_id, Source.project_id == project_id)
+    source = session.scalars(found).first()
+    if source is not None:
+        before_text(source.size)
+        session.refresh(source, ["text"])
+    return source
 
 
 def read_sources(

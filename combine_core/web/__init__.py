@@ -39,6 +39,7 @@ def includeme(config: Configurator) -> None:
     config.include("combine_core.web.paths")
     config.include("combine_core.web.guard")
     config.include("combine_core.web.problems")
+    config.include("combine_core.web.memory_budget")
     config.include("combine_core.web.endpoints")
 
     # The tweens, outermost first. That of combine_core.observe stands around all of them, and that of

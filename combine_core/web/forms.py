@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,13 +48,11 @@ def text_of(request: Request, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def uploads_of(request: Request, name: str) -> list[Upload]:
-    """The files of a field. A browser sends a file without a name if none was chosen."""
-    return [
-        Upload(file_name(value.filename), value.file.read())
-        for value in request.POST.getall(name)
-        if not isinstance(value, str) and getattr(value, "filename", None)
-    ]
+def uploads_of(request: Request, name: str) -> Iterator[Upload]:
+    """The files of a field, read one by one. A browser sends a file without a name if none was chosen."""
+    for value in request.POST.getall(name):
+        if not isinstance(value, str) and getattr(value, "filename", None):
+            yield Upload(file_name(value.filename), value.file.read())
 
 
 def file_name(sent: str) -> str:

@@ -18,6 +18,7 @@ from pyramid.response import Response
 
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
+from combine_core.web.memory_budget import hold_memory
 from combine_core.web.paths import is_probe
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
@@ -27,11 +28,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def guard_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
+    """The tween that calls :func:`check_request`, and counts the bodies that are held at once."""
     limit = _body_limit(registry)
 
     def guard_tween(request: Request) -> Response:
         if not is_probe(request):
             check_request(request, limit)
+            hold_memory(request, request.content_length or 0)
         return handler(request)
 
     return guard_tween

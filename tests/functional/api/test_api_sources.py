@@ -1,10 +1,15 @@
 """Sources: a text or a file; bad ones get a clear answer and leave nothing behind."""
 
 import hashlib
+import uuid
+from contextlib import contextmanager
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
-from combine_core.sources import MAX_SOURCE_BYTES
+from combine_core.observe.memory import Reading
+from combine_core.sources import MAX_SOURCE_BYTES, add_source
+from combine_core.web.memory_budget import LARGE, MemoryBudget
 
 
 @pytest.fixture
@@ -198,3 +203,53 @@ def test_other_media_types(post, listed, problem):
 def test_the_text_is_not_in_lists(room):
     room.add(text="secret words " * 1000)
     assert "secret words" not in room.client.get(f"{room.path}/sources").text
+
+
+@pytest.mark.parametrize(
+    "text", ["a\tb\nc\\d", "\\N\n\\.\n", "\\n\\t\\x41", "%s %(id)s :name $1 'x'", "😀\n" * 40_000]
+)
+def test_every_text_is_stored_as_it_is(room, text):
+    added = room.add("a\\b.md", text)
+    assert added["name"] == "a\\b.md"
+    assert room.client.get(f"{room.path}/sources/{added['id']}").json["text"] == text
+    assert added["sha256"] == hashlib.sha256(text.encode()).hexdigest()
+    assert added["size"] == len(text.encode())
+
+
+def test_a_source_of_an_unknown_project_is_an_error_of_integrity(dbsession, sign_in):
+    with pytest.raises(IntegrityError):
+        add_source(dbsession, uuid.uuid4(), "n.md", "text", sign_in().user_id)
+
+
+@contextmanager
+def busy(app, used):
+    """Another request holds a large body, and so many bytes of a gigabyte are in use."""
+    reading = Reading(used, 2**30, "container", used, 8)
+    app.registry["combine_core.web.memory_budget"] = budget = MemoryBudget(lambda: reading)
+    budget.take(LARGE)
+    yield
+    budget.give_back(LARGE)
+    budget.take(10**9)  # all has been given back
+    app.registry["combine_core.web.memory_budget"] = MemoryBudget()
+
+
+def test_a_large_body_waits_for_the_memory_that_others_hold(app, room, listed, problem, caplog):
+    text = "x" * LARGE
+    body = {"name": "n.md", "text": text}
+    with busy(app, 2**30):
+        answer = room.client.post_json(f"{room.path}/sources", body, status="*")
+        assert problem(answer, 503)["type"] == "urn:combine:problem:memory-short"
+        assert int(answer.headers["Retry-After"]) > 0
+        assert listed() == []
+        assert "memory is short" in caplog.text
+        room.add()  # a small one does not matter
+    with busy(app, 2**29):
+        assert room.client.post_json(f"{room.path}/sources", body).status_int == 201
+
+
+def test_a_large_text_is_not_read_while_memory_is_short(app, room, problem):
+    path = f"{room.path}/sources/{room.add('n.md', 'x' * LARGE)['id']}"
+    with busy(app, 2**30):
+        problem(room.client.get(path, status="*"), 503)
+    with busy(app, 2**29):
+        assert len(room.client.get(path).json["text"]) == LARGE

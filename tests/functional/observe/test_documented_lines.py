@@ -16,7 +16,8 @@ from combine_core.llm import ProviderError
 from combine_core.observe.memory import MemoryWatch, Reading
 from combine_core.observe.provider_calls import provider_call
 from combine_core.postgres.diagnosis import Cause, Diagnosis
-from combine_core.web.problems import problem_response
+from combine_core.web.memory_budget import MemoryBudget
+from combine_core.web.problems import ProblemError, problem_response
 from combine_health import Change
 from combine_health.engine.listeners import log_change
 
@@ -55,6 +56,13 @@ def locked_out(request):
     request.dbsession.execute(text("SET LOCAL lock_timeout = '20ms'"))
     with pytest.raises(DBAPIError):
         request.dbsession.execute(LOCK, {"key": 20})
+
+
+def too_large_beside_others(_request):
+    budget = MemoryBudget(lambda: Reading(179 * MIB, 240 * MIB, "container", 179 * MIB, 24))
+    budget.take(8 * MIB)
+    with pytest.raises(ProblemError):
+        budget.take(4 * MIB)
 
 
 def without_database(request):
@@ -113,6 +121,7 @@ def all_lines(serve, make, lines):
     watch.look()
     memory[0] = Reading(187 * MIB, 1024 * MIB, "container", 150 * MIB, 24, kills=1)
     watch.look()
+    serve(too_large_beside_others).client.get("/view")
     return lines
 
 

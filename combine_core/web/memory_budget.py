@@ -1,0 +1,83 @@
+"""Refuses large bodies and texts with 503 while others take the memory that is left.
+
+Without this, a few large uploads at once end the process: the kernel kills it at the limit of its container.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from pyramid.config import Configurator
+from pyramid.request import Request
+
+from combine_core.observe.memory import Reading, read_memory
+from combine_core.web.problems import ProblemError
+
+log = logging.getLogger(__name__)
+
+# Smaller ones are not counted, because they do not matter.
+LARGE = 256 * 1024
+# The bytes of memory for each byte of a body or a text, at most: measured with JSON that has an emoji, whose
+# characters take four bytes each in Python.
+COST = 9
+# The percentage of the limit that stays free.
+RESERVE = 5
+RETRY_S = 5
+_BUDGET = "combine_core.web.memory_budget"
+
+
+class MemoryBudget:
+    """Counts the bodies and texts that requests hold. One is always allowed, however little is left."""
+
+    def __init__(self, read: Callable[[], Reading] = read_memory) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._held = 0
+
+    def take(self, size: int) -> None:
+        """Count ``size`` bytes.
+
+        :raises ProblemError: 503, the memory that is left is needed for what others hold
+        """
+        with self._lock:
+            if self._held:
+                reading = self._read()
+                left = reading.limit * (100 - RESERVE) // 100 - reading.used
+                if (self._held + size) * COST > left:
+                    log.warning(
+                        "memory is short: a request with %d KiB was refused, because others hold %d KiB"
+                        " and %d MiB are left (limit of the %s: %d MiB). Increase the limit in"
+                        " docker-compose if this happens often",
+                        size // 2**10,
+                        self._held // 2**10,
+                        left // 2**20,
+                        reading.of,
+                        reading.limit // 2**20,
+                    )
+                    raise ProblemError(
+                        503,
+                        f"Too many large requests are in work. Try again in {RETRY_S} seconds.",
+                        kind="memory-short",
+                        headers={"Retry-After": str(RETRY_S)},
+                    )
+            self._held += size
+
+    def give_back(self, size: int) -> None:
+        with self._lock:
+            self._held -= size
+
+
+def hold_memory(request: Request, size: int) -> None:
+    """Count ``size`` bytes as held until the request ends. See :meth:`MemoryBudget.take`."""
+    if size < LARGE:
+        return
+    budget: MemoryBudget = request.registry[_BUDGET]
+    budget.take(size)
+    request.add_finished_callback(lambda _request: budget.give_back(size))
+
+
+def includeme(config: Configurator) -> None:
+    """Make the budget of the application."""
+    config.registry[_BUDGET] = MemoryBudget()
