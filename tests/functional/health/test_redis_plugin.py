@@ -222,3 +222,20 @@ def test_its_own_tests_pass(installed, tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "passed" in done.stdout
+
+
+def test_an_async_client_that_the_check_keeps(server):
+    server.start()
+
+    async def cache(registry):
+        if not hasattr(registry, "cache"):
+            registry.cache = redis.asyncio.Redis.from_url(server.url)
+        await registry.cache.ping()
+
+    app = HealthApp(
+        settings={"combine_health.check.cache.timeout": str(PATIENCE_S)},
+        setup=lambda config: config.add_health_check("cache", cache),
+    )
+    assert [app.run("cache").status for _ in range(4)] == ["healthy"] * 4
+    with redis.Redis.from_url(server.url) as client:
+        assert len(client.client_list()) == 2  # that of the check, and this one
