@@ -59,11 +59,13 @@ def shell(live, tmp_path):
         "XDG_CONFIG_HOME": str(tmp_path / "configuration"),
     }
     made = Shell(service.ini.parent, environment)
-    made.run("combine user create ada@example.com -c development.ini")
+    made.run("combine user create ada@example.com")
     yield made
     made.end()
 
 
+# Some forty commands, each a process.
+@pytest.mark.timeout(600)
 def test_every_command(live, shell):
     def let_in(line):
         found = re.search(r"write this code there: ([A-Z]{4}-[A-Z]{4})", line)
