@@ -7,10 +7,11 @@ member of is 404, exactly like one that does not exist, so that nobody can find 
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyramid.authorization import Allow, Authenticated
 from pyramid.httpexceptions import HTTPForbidden, HTTPNotFound, HTTPUnauthorized
+from pyramid.request import Request
 from sqlalchemy import Select, select
 
 from combine_core.documents import Document
@@ -19,9 +20,6 @@ from combine_core.projects.members import RoleChange
 from combine_core.runs import Run
 from combine_core.users import ROLE_PERMISSIONS, Identity, Membership, Permission, Role, RoleChanged
 from combine_core.web.paths import UUID_PATTERN
-
-if TYPE_CHECKING:
-    from pyramid.request import Request
 
 # What each variable of a path may be.
 PATH_VARIABLES = {

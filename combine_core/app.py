@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import atexit
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyramid.config import Configurator
+from pyramid.router import Router
 
 from combine_core.extras import require_core
-
-if TYPE_CHECKING:
-    from pyramid.router import Router
-
 
 # How long Ctrl-C waits for running steps of the worker inside the web process.
 WORKER_GRACE_S = 2.0

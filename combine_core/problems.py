@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pyramid.config import Configurator
 
 from combine_core.lines import UnknownLine
 from combine_core.llm import UnknownModel
@@ -10,9 +10,6 @@ from combine_core.projects.members import LastOwner, MemberAlready, NoMember, Un
 from combine_core.runs import InvalidRun, QueueFull
 from combine_core.sources import UnsupportedFile
 from combine_core.web.problems import DETAILS, FieldError, ProblemError, invalid_content
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 QUEUE_RETRY_S = 30
 

@@ -10,10 +10,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
+from pyramid.config import Configurator
 
 
 def includeme(config: Configurator) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
+from pyramid.request import Request
 from pyramid.response import Response
 
 from combine_core.access import PATH_VARIABLES, DocumentContext, ProjectContext
@@ -19,10 +19,6 @@ from combine_core.documents import list_documents, list_versions, read_version
 from combine_core.projects import slugify
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.request import Request
 
 
 def list_documents_of(context: ProjectContext, request: Request) -> Json:

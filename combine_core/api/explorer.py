@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyramid.config import Configurator
 from pyramid.csrf import LegacySessionCSRFStoragePolicy, get_csrf_token
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.interfaces import ICSRFStoragePolicy, ISessionFactory
-from pyramid.response import FileResponse
+from pyramid.request import Request
+from pyramid.response import FileResponse, Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from swagger_ui_bundle import swagger_ui_path
 
 from combine_core.web.endpoints import View
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.request import Request
-    from pyramid.response import Response
 
 # Swagger UI sets styles on its elements, and draws with data: images.
 CONTENT_SECURITY_POLICY = (

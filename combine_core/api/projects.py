@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
 
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound
+from pyramid.request import Request
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from combine_core.access import PATH_VARIABLES, ProjectContext, SignedIn
@@ -22,10 +23,6 @@ from combine_core.projects.members import (
 )
 from combine_core.users import Permission, Role
 from combine_core.web.endpoints import View
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.request import Request
 
 
 def get_me(context: SignedIn, request: Request) -> Json:  # noqa: ARG001

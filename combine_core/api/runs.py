@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
 
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
+from pyramid.request import Request
 
 from combine_core.access import PATH_VARIABLES, ProjectContext, RunContext, SignedIn
 from combine_core.api.serializers import Json, show_line, show_page, show_run
@@ -16,10 +17,6 @@ from combine_core.runs import RunState, cancel_run, list_runs, read_run, start_r
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
 from combine_core.web.problems import ProblemError
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.request import Request
 
 
 def list_all_lines(context: SignedIn, request: Request) -> Json:  # noqa: ARG001

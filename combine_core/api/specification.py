@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from jsonschema_path import SchemaPath
@@ -18,8 +18,9 @@ from openapi_core import V30ResponseValidator
 from openapi_core.unmarshalling.request import V30RequestUnmarshaller
 from openapi_core.unmarshalling.request.datatypes import RequestUnmarshalResult
 from openapi_spec_validator.readers import read_from_filename
-from pyramid.config import PHASE0_CONFIG, PHASE1_CONFIG
+from pyramid.config import PHASE0_CONFIG, PHASE1_CONFIG, Configurator
 from pyramid.path import AssetResolver
+from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid_openapi3.exceptions import ResponseValidationError
@@ -30,10 +31,6 @@ from combine_core.settings.core import CoreSettings
 from combine_core.settings.declaration import Environment
 from combine_core.web.endpoints import API_PREFIX, View
 from combine_core.web.problems import MEDIA_TYPE, FieldError, invalid_content, problem_response
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.request import Request
 
 DOCUMENT = Path(__file__).with_name("openapi.yaml")
 

@@ -17,14 +17,10 @@ brings one) or a session factory.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from pyramid.config import Configurator
 from pyramid.events import ContextFound
 
 from combine_core.web.forms import refuse_unreadable
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 
 def includeme(config: Configurator) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
+from pyramid.request import Request
 from pyramid.response import Response
 
 from combine_core.access import PATH_VARIABLES, DocumentContext
@@ -19,10 +21,6 @@ from combine_core.lines import read_version as read_line_version
 from combine_core.projects import slugify
 from combine_core.users import Permission
 from combine_core.web.endpoints import View, json_value
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.request import Request
 
 _TEMPLATE = "combine_core:pages/document.jinja2"
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pyramid.config import Configurator
 from pyramid.httpexceptions import (
     HTTPError,
     HTTPException,
@@ -19,16 +19,13 @@ from pyramid.httpexceptions import (
     HTTPUnauthorized,
 )
 from pyramid.renderers import render_to_response
+from pyramid.request import Request
+from pyramid.response import Response
 from pyramid_retry import is_error_retryable
 
 from combine_core.database import InvalidCursor
 from combine_core.pages.layout import path_if_routed
 from combine_core.web.problems import TITLES, ProblemError, log_problem, problem_of, says_why
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.request import Request
-    from pyramid.response import Response
 
 _TEMPLATE = "combine_core:pages/error.jinja2"
 

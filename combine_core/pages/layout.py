@@ -6,18 +6,16 @@ import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyramid.config import Configurator
 from pyramid.interfaces import IRoutesMapper
 from pyramid.path import AssetResolver
+from pyramid.request import Request
 from pyramid.static import QueryStringCacheBuster
 
 from combine_core.pages.formats import FILTERS, line_range
 from combine_core.pages.sources import evidence_path
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.request import Request
 
 _STATIC = "combine_core:pages/static"
 _STATIC_MAX_AGE_S = 86_400

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
+from pyramid.request import Request
 
 from combine_core.access import PATH_VARIABLES, ProjectContext
 from combine_core.projects.members import (
@@ -23,10 +25,6 @@ from combine_core.users import Permission, Role
 from combine_core.web.endpoints import View
 from combine_core.web.forms import Form, text_of
 from combine_core.web.paths import UUID_PATTERN
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.request import Request
 
 _TEMPLATE = "combine_core:pages/members.jinja2"
 _ROUTE = "pages.members"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.request import Request
 
 from combine_core.access import PATH_VARIABLES, ProjectContext, SignedIn
 from combine_core.documents import list_documents
@@ -20,10 +22,6 @@ from combine_core.text import InvalidText, TextTooLarge, clean_name, clean_text
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
 from combine_core.web.forms import Form, ids_of, sentence, text_of, uploads_of
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.request import Request
 
 _LIST_TEMPLATE = "combine_core:pages/project_list.jinja2"
 _TEMPLATE = "combine_core:pages/project.jinja2"

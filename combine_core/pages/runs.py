@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
+from pyramid.request import Request
 
 from combine_core.access import PATH_VARIABLES, RunContext
 from combine_core.documents import versions_of_run
 from combine_core.runs import Run, RunState, Step, StepState, cancel_run, read_run
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.request import Request
 
 # How often the page polls while the run is going on.
 POLL_MS = 1_500

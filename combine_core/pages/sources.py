@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 import uuid
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
+from pyramid.request import Request
 
 from combine_core.access import PATH_VARIABLES, ProjectContext
 from combine_core.sources import read_source
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
 from combine_core.web.memory_budget import hold_memory
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
-    from pyramid.request import Request
 
 # Bounds the cost of one page. Browsers cannot show a million lines anyway.
 LINES_ON_PAGE = 2_000
