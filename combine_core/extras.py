@@ -37,8 +37,7 @@ def require_core() -> None:
     """
     missing = [module for module in NEEDED if _missing(module)]
     if missing:
-        message = (
+        raise ConfigurationError(
             f"combine_core needs {', '.join(missing)}. Install them: pip install '.[core]' in the"
             " checkout, or pip install 'WHEEL[core]' with the path of the wheel"
         )
-        raise ConfigurationError(message)

@@ -43,18 +43,15 @@ def read_fragment(name: str, path: Path) -> Fragment:
     try:
         document = yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506 - it is a safe one
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        message = f"The API description {name} cannot be read: {error}"
-        raise ConfigurationError(message) from error
+        raise ConfigurationError(f"The API description {name} cannot be read: {error}") from error
     if not isinstance(document, dict):
-        message = f"The API description {name} is not an OpenAPI document."
-        raise ConfigurationError(message)
+        raise ConfigurationError(f"The API description {name} is not an OpenAPI document.")
     foreign = sorted(set(document) - _ITS_OWN - _MERGED)
     if foreign:
-        message = (
+        raise ConfigurationError(
             f"The API description {name} has {', '.join(foreign)}, which counts for the whole API."
             f" An add-on brings {', '.join(sorted(_MERGED))}; security stands with each operation."
         )
-        raise ConfigurationError(message)
     return Fragment(name, document)
 
 
@@ -103,11 +100,10 @@ def _merge_into(
     for key, value in theirs.items():
         if key in mine and not (same_is_fine and mine[key] == value):
             owner = owners.get((section, key), "combine_core")
-            message = (
+            raise ConfigurationError(
                 f"Two API descriptions have {section} {key!r}: that of {owner} and"
                 f" {fragment.name}. Rename one."
             )
-            raise ConfigurationError(message)
         mine[key] = copy.deepcopy(value)
         owners.setdefault((section, key), fragment.name)
 

@@ -179,11 +179,9 @@ def leave_read_only_servers(engine: Engine) -> None:
                 ((is_read_only,),) = cursor.fetchall()
             connection.autocommit = False
         except psycopg2.Error as error:
-            message = "the connection is broken"
-            raise InvalidatePoolError(message) from error
+            raise InvalidatePoolError("the connection is broken") from error
         if is_read_only:
-            message = "its server takes no writes"
-            raise InvalidatePoolError(message)
+            raise InvalidatePoolError("its server takes no writes")
 
     @event.listens_for(engine, "handle_error")
     def close_read_only(context: ExceptionContext) -> None:

@@ -58,11 +58,10 @@ def ways_back(current: str, known: Iterable[str], parents: Mapping[str, str | No
     revision: str | None = current
     while revision not in known:
         if revision is None or revision not in parents or revision in way:
-            message = (
+            raise UnknownHistoryError(
                 f"The database is at revision {current}, which this code does not know, and the table"
                 f" {TABLE} does not lead from there to one it knows. {_RESTORE}"
             )
-            raise UnknownHistoryError(message)
         way.append(revision)
         revision = parents[revision]
     return way
@@ -117,8 +116,7 @@ def _script(stored: Stored) -> Script:
     module = ModuleType(f"undo_{stored.revision}", stored.title)
 
     def upgrade() -> NoReturn:
-        message = f"The file of revision {stored.revision} is not in this checkout."
-        raise CommandError(message)
+        raise CommandError(f"The file of revision {stored.revision} is not in this checkout.")
 
     def downgrade() -> None:
         # The driver's cursor, because SQLAlchemy would read % and : in the text as parameters.
@@ -155,8 +153,7 @@ class _Recorder(MigrationContext):
         return written
 
     def autocommit_block(self) -> NoReturn:
-        message = "it leaves its transaction (autocommit_block)"
-        raise CannotUndoError(message)
+        raise CannotUndoError("it leaves its transaction (autocommit_block)")
 
 
 def render(script: Script, recorder: _Recorder | None = None) -> str:
@@ -167,8 +164,7 @@ def render(script: Script, recorder: _Recorder | None = None) -> str:
     recorder = recorder or _Recorder()
     try:
         if not isinstance(script.down_revision, str | None) or script.dependencies:
-            message = "it has more than one revision before it"
-            raise CannotUndoError(message)
+            raise CannotUndoError("it has more than one revision before it")
         with Operations.context(recorder):
             script.module.downgrade()
     except Exception as error:

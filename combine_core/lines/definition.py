@@ -61,13 +61,11 @@ class Line(_Strict):
     def _check_graph(self) -> Line:
         keys = [step.key for step in self.steps]
         if len(set(keys)) != len(keys):
-            message = "two steps have the same key"
-            raise ValueError(message)
+            raise ValueError("two steps have the same key")
         for step in self.steps:
             for need in step.needs:
                 if need not in keys:
-                    message = f"step {step.key} needs {need}, which is no step of this line"
-                    raise ValueError(message)
+                    raise ValueError(f"step {step.key} needs {need}, which is no step of this line")
             if (step.document is None) != (step.template is None):
                 message = f"step {step.key} must name both document and template, or neither"
                 raise ValueError(message)
@@ -110,8 +108,7 @@ def parse_line(text: str) -> Line:
     try:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        message = f"The line is no YAML: {error}"
-        raise InvalidLine(message) from error
+        raise InvalidLine(f"The line is no YAML: {error}") from error
     return line_from_definition(data)
 
 
@@ -124,5 +121,4 @@ def line_from_definition(data: Any) -> Line:
             f"{'.'.join(str(part) for part in fault['loc']) or 'line'}: {fault['msg']}"
             for fault in error.errors()
         )
-        message = f"The line is wrong: {faults}"
-        raise InvalidLine(message) from error
+        raise InvalidLine(f"The line is wrong: {faults}") from error

@@ -98,11 +98,10 @@ def find_known_user(session: Session, asker: Identity, email: str) -> uuid.UUID:
             )
         )
     if found is None:
-        message = (
+        raise UnknownPerson(
             "belongs to nobody with whom you share a project. Ask the person for the user id on their"
             " account page, and add them with it"
         )
-        raise UnknownPerson(message)
     return found
 
 
@@ -126,8 +125,7 @@ def add_member(
     """
     person = select(User.id).where(User.id == user_id, User.disabled_at.is_(None))
     if session.scalar(person) is None:
-        message = "belongs to no active user. Check it with the person"
-        raise UnknownPerson(message)
+        raise UnknownPerson("belongs to no active user. Check it with the person")
     added = session.scalar(
         insert(Membership)
         .values(project_id=project_id, user_id=user_id, role=role)
@@ -135,8 +133,7 @@ def add_member(
         .returning(Membership.user_id)
     )
     if added is None:
-        message = "This person is already a member. Change their role instead."
-        raise MemberAlready(message)
+        raise MemberAlready("This person is already a member. Change their role instead.")
     notify(RoleChange(project_id, user_id, None, role))
 
 

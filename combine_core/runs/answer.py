@@ -56,8 +56,7 @@ def _read_object(text: str) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    message = f"{name} is no JSON number"
-    raise ValueError(message)
+    raise ValueError(f"{name} is no JSON number")
 
 
 def _storable(answer: dict[str, Any]) -> bool:

@@ -104,8 +104,7 @@ def start_run(
 def _refuse_when_full(session: Session) -> None:
     live = select(Run.id).where(Run.state == RunState.RUNNING).limit(MAX_LIVE_RUNS).subquery()
     if session.scalar(select(func.count()).select_from(live)) == MAX_LIVE_RUNS:
-        message = f"{MAX_LIVE_RUNS} runs have not ended yet. Try again later."
-        raise QueueFull(message)
+        raise QueueFull(f"{MAX_LIVE_RUNS} runs have not ended yet. Try again later.")
 
 
 def cancel_run(session: Session, run_id: uuid.UUID) -> bool:

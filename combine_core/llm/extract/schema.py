@@ -86,8 +86,7 @@ def _is_null(node: Any) -> bool:
 
 
 def _refuse(uri: str) -> NoReturn:
-    message = f"{uri} is outside of the schema; put it under $defs"
-    raise ValueError(message)
+    raise ValueError(f"{uri} is outside of the schema; put it under $defs")
 
 
 def _unusable(error: Exception) -> ProviderError:
