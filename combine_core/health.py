@@ -217,11 +217,12 @@ class Checks:
         fault = self._watch.look(_limit(registry, "database"))
         seconds = self._watch.seconds
         if fault is not None:
-            # The address may lead to another server from now on.
-            self._questions.retire()
-            # A full server serves the connections that it has.
+            # A full server serves the connections that it has, so they are kept.
             is_full = fault.cause is Cause.TOO_MANY_CONNECTIONS and seconds is not None
             report = HealthResult.degraded if is_full else HealthResult.failing
+            if not is_full:
+                # The address may lead to another server from now on.
+                self._questions.retire()
             return report(
                 fault.cause.value,
                 f"{fault.advice.meaning} {fault.detail}",
