@@ -61,8 +61,8 @@ class HealthSettings:
     details: str = option(
         "never|local|authorized|always",
         one_of("never", "local", "authorized", "always"),
-        "Who sees more than names and statuses at /health/detailed: nobody; clients on loopback or"
-        " a private address; those with the permission health:details; everybody.",
+        "Who sees more than names and statuses at /health/detailed: no client; clients on loopback or"
+        " a private address; those with the permission health:details; all clients.",
         "local",
     )
     details_principals: tuple[str, ...] = option(
@@ -90,8 +90,8 @@ class HealthSettings:
     metrics: str = option(
         "never|local|always",
         one_of("never", "local", "always"),
-        "Who may read /metrics: nobody (there is no such page); clients on loopback or a private"
-        " address; everybody.",
+        "Who may read /metrics: no client (the page does not exist); clients on loopback or a private"
+        " address; all clients.",
         "local",
     )
     status_page: bool = option("bool", flag, "Whether there is a page for people at /status.", True)

@@ -113,7 +113,9 @@ def add_health_section(config: Any, name: str, section: Callable[[Any], Any] | s
     health.still_open(f"health section {name!r}")
     function = config.maybe_dotted(section)
     if not NAME.fullmatch(str(name)) or name in TAKEN_SECTIONS:
-        raise ConfigurationError(f"health section {name!r}: the name is odd or taken")
+        raise ConfigurationError(
+            f"health section {name!r}: the name is taken, or not one of a-z, 0-9, _ and -"
+        )
     if not callable(function):
         raise ConfigurationError(f"health section {name!r}: {function!r} is not callable")
     found = config.introspectable(

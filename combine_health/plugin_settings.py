@@ -80,7 +80,9 @@ def declared_by_installed(
 def _declaration(name: str, kind: Any, help_: str, default: Any, secret: bool) -> DeclaredSetting:
     key, variable = f"{PREFIX}{name}", VARIABLE_PREFIX + in_variable(name)
     if not _NAME.fullmatch(name) or f"{key}.".startswith((CHECK, GROUP)) or variable in _TAKEN:
-        raise ValueError(f"a plugin cannot declare a setting {name!r}: the name is odd or taken")
+        raise ValueError(
+            f"setting {name!r}: the name is taken, or has other signs than a-z, 0-9, _ and ."
+        )
     if not callable(kind):
         raise ValueError(
             f"setting {name!r}: {kind!r} must be str, int, float, bool, tuple or a function"

@@ -127,7 +127,7 @@ class HealthApp:
         runner.refresh(tuple(CheckKind), {name})
         reading = runner.reading(name)
         if reading is None:
-            raise LookupError(f"there is no check {name!r}")
+            raise LookupError(f"the application has no check {name!r}")
         return reading
 
 

@@ -1,7 +1,7 @@
 """Checks of the machine and of this process: disk space, open files, the wall clock.
 
 `ClockJumps` cannot tell whether the wall clock is right; only another clock could. It can prove that
-the wall clock moved by a different amount than the monotonic clock, which nobody can set.
+the wall clock moved by a different amount than the monotonic clock, which cannot be set.
 """
 
 import os

@@ -123,7 +123,7 @@ def _unescaped(path: str) -> PurePosixPath:
 
 
 def _read_group(folder: Path, files: _Files) -> Memory | None:
-    limit = _number(folder / files.limit)  # "max" is no number: no limit
+    limit = _number(folder / files.limit)  # "max" means no limit
     used = _number(folder / files.used)
     if limit is None or used is None or limit >= _NO_LIMIT:
         return None

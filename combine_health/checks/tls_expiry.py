@@ -174,7 +174,7 @@ class TlsExpiry(BuiltIn):
             raise _NoCertificateError(error.strerror or "unreadable") from error
         found = [validity(der) for der in certificates(pem)]
         if not found:
-            raise _NoCertificateError("there is no certificate in it")
+            raise _NoCertificateError("it contains no certificate")
         return min(found, key=lambda times: times[1])
 
     def _of_server(self) -> tuple[datetime, datetime]:

@@ -45,7 +45,7 @@ def default_file() -> Path:
 def read_file(path: Path) -> Maintenance | None:
     """Read the file; returns ``None`` if there is none. The order may be over already.
 
-    Raises `MaintenanceFileError` if the content is invalid, or if it is no regular file of this
+    Raises `MaintenanceFileError` if the content is invalid, or if it is not a regular file of this
     process's user or root: everybody can write to the temporary folder.
     """
     # A symbolic link could lead anywhere, and the opening of a named pipe waits for a writer.
@@ -54,7 +54,7 @@ def read_file(path: Path) -> Maintenance | None:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | guarded)) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise MaintenanceFileError(f"{path} is no regular file; it is not obeyed")
+                raise MaintenanceFileError(f"{path} is not a regular file; it is not obeyed")
             if hasattr(os, "geteuid") and status.st_uid not in {0, os.geteuid()}:
                 raise MaintenanceFileError(f"{path} belongs to another user; it is not obeyed")
             text = file.read(LARGEST + 1)
@@ -73,12 +73,12 @@ def read_file(path: Path) -> Maintenance | None:
         reason, owner = said["reason"], said["owner"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MaintenanceFileError(
-            f"{path} is no maintenance file: {type(error).__name__}. It must hold"
+            f"{path} is not a maintenance file: {type(error).__name__}. It must hold"
             ' {"reason": "...", "owner": "...", "until": "2026-01-31T12:00:00+00:00"}'
         ) from error
     if until.tzinfo is None or not isinstance(reason, str) or not isinstance(owner, str):
         raise MaintenanceFileError(
-            f"{path} is no maintenance file: reason and owner must be texts, and until must have"
+            f"{path} is not a maintenance file: reason and owner must be texts, and until must have"
             " its offset, such as +00:00"
         )
     return Maintenance(reason, owner, until)

@@ -578,7 +578,7 @@ def test_a_maintenance_file_that_is_none(run, tmp_path):
     (tmp_path / "maintenance.json").write_text("garbage")
     status, lines = run("maintenance", "show")
     assert status == 1
-    assert "no maintenance file" in lines[0]
+    assert "not a maintenance file" in lines[0]
     assert run("maintenance", "off")[0] == 0
 
 

@@ -194,8 +194,8 @@ def test_an_invalid_file_is_ignored_and_logged(app, health, time, text, caplog):
     for _ in range(3):
         app.get("/health/ready", status=200)
         time.advance(2)
-    assert "is no maintenance file" in detailed(app)["monitor"]["maintenance_problem"]
-    assert caplog.text.count("is no maintenance file") == 1
+    assert "is not a maintenance file" in detailed(app)["monitor"]["maintenance_problem"]
+    assert caplog.text.count("is not a maintenance file") == 1
     health.settings.maintenance_path.unlink()
     time.advance(2)
     assert detailed(app)["monitor"]["maintenance_problem"] is None
@@ -234,7 +234,7 @@ def a_socket(path):
 @pytest.mark.parametrize(
     ("make", "problem"),
     [
-        (os.mkfifo, "is no regular file"),
+        (os.mkfifo, "is not a regular file"),
         (a_symbolic_link, "is a symbolic link"),
         (a_socket, "cannot be read"),
         (lambda path: path.symlink_to("/dev/zero"), "is a symbolic link"),

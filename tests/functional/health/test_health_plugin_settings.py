@@ -154,7 +154,7 @@ def test_a_misspelt_name_stops_the_start(monkeypatch):
 def test_odd_and_taken_names_break_the_plugin(name):
     seen = app(plugin("smtp", name)).run("plugin-smtp")
     assert seen.cause == "plugin_broken"
-    assert "odd or taken" in seen.detail
+    assert "the name is taken, or has other signs" in seen.detail
 
 
 def test_two_plugins_with_one_setting_stop_the_start():
