@@ -47,6 +47,7 @@ class ProbeConnection:
 
     :param url: the URL of the database, with any driver
     :param name: the ``application_name``
+    :ivar seconds: the time that the latest query took
     """
 
     def __init__(self, url: URL, *, name: str = HEALTH) -> None:
@@ -57,28 +58,43 @@ class ProbeConnection:
         self._connecting: Future[Connection] | None = None
         self._began = 0.0
         self._is_retired = False
+        self.seconds = 0.0
 
     def rows(
         self, statement: str, parameters: dict[str, Any] | None = None, *, seconds: float
     ) -> list[Row]:
-        """The rows of ``statement``.
+        """The rows of ``statement``. Asks again over a new connection if the kept one has ended.
 
-        :raises psycopg2.Error: it failed, and the connection is closed; or there is no answer in time
+        :raises psycopg2.Error: it failed, or there is no answer in time
         """
         deadline = time.monotonic() + seconds
         if not self._turn.acquire(timeout=max(0.0, seconds)):
             raise _too_late(seconds)
         try:
-            connection = self._opened(seconds)
-            if connection is None:
-                raise _too_late(seconds)
+            kept = self._connection
             try:
-                return _rows(connection, statement, parameters, deadline - time.monotonic())
+                return self._ask(statement, parameters, deadline)
             except psycopg2.Error:
-                self._close()
-                raise
+                is_broken = kept is not None and kept.closed != 0
+                if not is_broken or time.monotonic() >= deadline:
+                    raise
+            # A kept connection may have ended although the server works.
+            return self._ask(statement, parameters, deadline)
+        except psycopg2.Error:
+            self._close()
+            raise
         finally:
             self._turn.release()
+
+    def _ask(self, statement: str, parameters: dict[str, Any] | None, deadline: float) -> list[Row]:
+        began = time.monotonic()
+        connection = self._opened(deadline - began)
+        if connection is None:
+            raise _too_late(deadline - began)
+        began = time.monotonic()
+        rows = _rows(connection, statement, parameters, deadline - began)
+        self.seconds = time.monotonic() - began
+        return rows
 
     def open(self, seconds: float) -> bool:
         """Open the connection unless it is open. ``False``: it needs longer, so call again.

@@ -92,7 +92,6 @@ class Watch:
         self._diagnosing = _OneAtATime(
             lambda: diagnose(url, DIAGNOSIS_BUDGET_S), "database diagnosis"
         )
-        self._has_answered = False
         self.seconds: float | None = None
         self._suspected = threading.Event()
         self._new_due = self._write_due = 0.0
@@ -127,30 +126,16 @@ class Watch:
         deadline = time.monotonic() + limit * _QUESTIONS
         self.seconds = None
         try:
-            state = self._ask_kept(deadline)
+            state = self._kept.rows(_STATE, seconds=deadline - time.monotonic())
         except psycopg2.Error as error:
             return self._refined(_seen(error), limit)
+        self.seconds = self._kept.seconds
         fault = _read_only(state)
         if fault is not None:
             # The name may lead to another server at the next look.
             self._kept.close()
             return fault
         return self._try_new(deadline, limit)
-
-    def _ask_kept(self, deadline: float) -> list[Row]:
-        kept, self._has_answered = self._has_answered, False
-        began = time.monotonic()
-        try:
-            rows = self._kept.rows(_STATE, seconds=deadline - began)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError):
-            began = time.monotonic()
-            if not kept or began >= deadline:
-                raise
-            # A kept connection may break although the server is back already.
-            rows = self._kept.rows(_STATE, seconds=deadline - began)
-        self._has_answered = True
-        self.seconds = time.monotonic() - began
-        return rows
 
     def _try_new(self, deadline: float, limit: float) -> Diagnosis | None:
         """Open a new connection, if it is time for one, and perhaps write a row over it."""

@@ -340,3 +340,17 @@ def test_two_hosts_in_the_url_need_no_address_that_moves(run_folder: Path, run: 
         pair.fail_over()
         wait_for(lambda: running.write().status_int == 201)
         running.until("healthy")
+
+
+def test_a_server_that_ends_idle_connections(cluster: Cluster, run: Run) -> None:
+    with cluster.cursor() as cursor:
+        cursor.execute("CREATE ROLE idler LOGIN SUPERUSER PASSWORD 'idler-canary'")
+        # Shorter than the pause between two looks.
+        cursor.execute("ALTER ROLE idler SET idle_session_timeout = '200ms'")
+        url = cluster.url(password="idler-canary").set(username="idler", drivername="postgresql")
+        running = run(url.render_as_string(hide_password=False))
+        for _ in range(3):
+            look = running.has_looked()
+            wait_for(look)
+            assert running.check("migrations")["status"] == "healthy"
+            assert (running.write().status_int, running.ready()) == (201, 200)
