@@ -20,6 +20,7 @@ from combine_health.options import (
     path_prefix,
     positive,
     seconds,
+    size,
     token,
     wait,
     wait_or_none,
@@ -228,6 +229,16 @@ SERVER_OWN = (
         None,
         "Requests that may wait for a worker thread (default: 100 per thread); further ones get 503.",
         positive,
+        SERVER,
+    ),
+    DeclaredSetting(
+        "bodies_limit",
+        VARIABLE_PREFIX + "BODIES_LIMIT",
+        "bytes",
+        None,
+        "The bytes of request bodies that the server may hold at once (default: a quarter of the memory of"
+        " the container or machine); a request beyond them gets 503.",
+        size,
         SERVER,
     ),
     DeclaredSetting(

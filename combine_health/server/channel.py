@@ -1,11 +1,13 @@
 """A connection of the server: how its requests arrive and how their answers leave."""
 
+from functools import partial
 from typing import Any
 
 from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
 
-from combine_health.server.lane import Lane, Parser, RawAnswer
+from combine_health.server.bodies import HeldBodies, Parser
+from combine_health.server.lane import Lane, RawAnswer
 from combine_health.server.loop import Loop
 
 IDLE = 0.5  # seconds without a byte after which a draining server closes an idle connection
@@ -40,12 +42,20 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress has no types
 class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection that can answer a request without a worker thread."""
 
-    parser_class = Parser
+    parser_class: Any = Parser
     task_class = Task
     requests: list[Any]
     head = b""  # of an answer whose body comes next
 
-    def __init__(self, *args: Any, lane: Lane, loop: Loop, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        lane: Lane,
+        loop: Loop,
+        bodies: HeldBodies | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.parser_class = partial(Parser, bodies=bodies)
         self.lane = lane
         self._loop = loop
         super().__init__(*args, **kwargs)

@@ -12,11 +12,10 @@ from http import HTTPStatus
 from time import time
 from typing import Any, NamedTuple
 
-from waitress.parser import HTTPRequestParser
-
 from combine_health.endpoints.questions import Question
 from combine_health.engine.log_throttle import ThrottledLog
 from combine_health.engine.probes import ProbeAnswer
+from combine_health.server.bodies import Parser
 from combine_health.server.mounts import Mount
 from combine_health.server.proxies import are_well_formed
 
@@ -31,16 +30,6 @@ END = b"\r\n\r\n"
 LONGEST_REQUEST = 2048  # bytes of a request that the lane remembers
 MOST_REMEMBERED = 64  # requests, and answers
 LONGEST_RETRY = 30  # seconds
-
-
-class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
-    """Sends no ``100 Continue`` for a complete request: waitress would wait for a body forever."""
-
-    def received(self, data: bytes) -> int:
-        used: int = super().received(data)
-        if self.completed:
-            self.expect_continue = False
-        return used
 
 
 class RawAnswer(NamedTuple):
@@ -177,16 +166,19 @@ class Lane:
 
 
 def queue_is_full(request: Any, *, ident: str | None, waiting: int, oldest: float) -> RawAnswer:
-    """Return a 503 (RFC 9457 problem document) for a parsed request; it ends the connection.
-
-    ``waiting`` requests are queued, the first of them for ``oldest`` seconds.
-    """
+    """Refuse a request while ``waiting`` are queued, the first of them for ``oldest`` seconds."""
     retry = max(1, min(LONGEST_RETRY, round(oldest)))
+    why = f"Every worker thread is busy and {waiting} requests wait."
+    return refusal(request, why, ident=ident, retry=retry)
+
+
+def refusal(request: Any, why: str, *, ident: str | None, retry: int) -> RawAnswer:
+    """Return a 503 (RFC 9457 problem document) for a parsed request; it ends the connection."""
     problem = {
         "type": "about:blank",
         "title": "Service Unavailable",
         "status": 503,
-        "detail": f"Every worker thread is busy and {waiting} requests wait. Try again in {retry} s.",
+        "detail": f"{why} Try again in {retry} s.",
     }
     headers = [
         ("Cache-Control", "no-store"),

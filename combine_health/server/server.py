@@ -18,9 +18,10 @@ from waitress.task import ThreadedTaskDispatcher
 
 from combine_health.engine.log_throttle import ThrottledLog
 from combine_health.engine.registry import HealthRegistry
+from combine_health.server.bodies import RETRY, HeldBodies, TooManyBodies, default_limit
 from combine_health.server.channel import IDLE, Channel
 from combine_health.server.drain import Drain, Phase, on_signals
-from combine_health.server.lane import Lane, RawAnswer, queue_is_full
+from combine_health.server.lane import Lane, RawAnswer, queue_is_full, refusal
 from combine_health.server.loop import Loop, short_switch_interval
 from combine_health.server.mounts import Mount, mounts_of
 from combine_health.server.proxies import TrustedProxies, parse_proxies
@@ -62,6 +63,9 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress has 
         task.continue_half_read()
 
     def _refusal(self, channel: Channel) -> RawAnswer | None:
+        if isinstance(channel.requests[0].error, TooManyBodies):
+            why = "Other requests hold the memory for this body."
+            return refusal(channel.requests[0], why, ident=channel.adj.ident, retry=RETRY)
         if not self.workers.full:
             return None
         self._log.warning("Task queue is full: a request was refused with 503")
@@ -114,9 +118,10 @@ class Server:
         self.listening: list[tuple[str, str]] = getattr(made, "effective_listen", None) or [
             (made.effective_host, made.effective_port)
         ]
+        bodies = HeldBodies(own.get("bodies_limit") or default_limit())
         self._servers = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
         for server in self._servers:
-            server.channel_class = partial(Channel, lane=self._lane, loop=self._loop)
+            server.channel_class = partial(Channel, lane=self._lane, loop=self._loop, bodies=bodies)
         for health in self._healths:
             health.read_saturation = self._workers.read
             health.runner.start()

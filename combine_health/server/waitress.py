@@ -16,6 +16,8 @@ It takes every key of waitress (``threads``, ``channel_timeout``, ``trusted_prox
 ``stop_timeout``   30: how long requests in flight may take after that
 ``queue_limit``    how many requests may wait for a worker thread (default: 100 per thread); the
                    server answers further ones with 503 at once
+``bodies_limit``   how many bytes of request bodies it may hold at once (default: a quarter of the
+                   memory); a request beyond them gets 503
 ``port_hint``      the command that starts it on another port; ``{port}`` stands for the port
 ``banner``         further lines to print at the start; ``{url}`` stands for the application's URL
 ``trusted_proxy``  as in waitress, but it may list several addresses, networks and names. Without
@@ -45,7 +47,14 @@ from combine_health.settings import HealthEnvironmentError, read_server
 
 log = logging.getLogger("combine_health")
 
-OWN_KEYS = ("port_hint", "banner", "drain_seconds", "stop_timeout", "queue_limit")
+OWN_KEYS = (
+    "port_hint",
+    "banner",
+    "drain_seconds",
+    "stop_timeout",
+    "queue_limit",
+    "bodies_limit",
+)
 CONNECTIONS = 20_000  # with waitress' own limit of 100, probes would be refused
 NO_HEALTH = (
     "no health add-on is found in the application: this server answers no probes, and at its end"

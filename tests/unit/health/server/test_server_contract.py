@@ -15,8 +15,8 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 
+from combine_health.server.bodies import Parser
 from combine_health.server.channel import Channel, Task
-from combine_health.server.lane import Parser
 from combine_health.server.loop import Loop
 from combine_health.server.server import Server
 

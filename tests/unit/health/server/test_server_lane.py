@@ -15,7 +15,8 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from combine_health.endpoints.questions import Question
 from combine_health.engine.probes import ProbeAnswer
-from combine_health.server.lane import Lane, Parser
+from combine_health.server.bodies import Parser
+from combine_health.server.lane import Lane
 from combine_health.server.mounts import mounts_of
 from combine_health.server.proxies import are_well_formed
 

@@ -10,8 +10,8 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 
+from combine_health.server.bodies import Parser
 from combine_health.server.channel import Channel
-from combine_health.server.lane import Parser
 from combine_health.server.loop import Loop
 from combine_health.server.server import Server
 

@@ -1,0 +1,89 @@
+"""The server bounds the bodies that it holds, from their first byte to the end of their request."""
+
+from contextlib import suppress
+
+import pytest
+
+from tests.functional.health.served import Served, request, until
+
+HALF = 100 * 1024  # two fit into the limit, three do not
+KEYS = "threads = 2\nbodies_limit = 250k\n"
+
+
+@pytest.fixture
+def server(tmp_path):
+    server = Served(tmp_path, server=KEYS)
+    server.wait_for("/health/ready", 200)
+    yield server
+    server.kill()
+
+
+def post(size, sent, **headers):
+    return request("/echo", "POST", Content_Length=str(size), body=b"x" * sent, **headers)
+
+
+def test_bodies_beyond_the_limit_are_refused_until_others_have_ended(server):
+    # Half received, on connections that no worker thread knows of.
+    first, second = server.connect(), server.connect()
+    for connection in (first, second):
+        connection.send(post(HALF, 1000))
+    until(lambda: refused(server))
+    # Small ones and probes are not concerned.
+    with server.connect() as small:
+        small.send(post(1000, 1000))
+        assert small.answer().body == b"POST 1000"
+    assert server.ask("/health").status == 200
+
+    first.send(b"x" * (HALF - 1000))
+    assert first.answer().body == f"POST {HALF}".encode()
+    until(lambda: not refused(server))
+    # A connection that ends in the middle of a body gives back what it held.
+    with server.connect() as third:
+        third.send(post(HALF, 1000))
+        until(lambda: refused(server))
+        second.close()
+        until(lambda: not refused(server))
+    first.close()
+
+
+def refused(server):
+    """Whether a large body is refused. It is not sent, even if the server asks for it."""
+    with server.connect() as connection:
+        connection.send(post(HALF, 0, Expect="100-continue"))
+        answer = connection.answer()
+    if answer.status == 100:
+        return False
+    assert answer.status == 503
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.headers["Connection"] == "close"
+    assert "memory" in answer.json["detail"]
+    assert "memory is short: request bodies of" in server.log
+    return True
+
+
+def test_chunks_count_as_they_arrive(server):
+    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+    head = request("/echo", "POST", Transfer_Encoding="chunked")
+    with server.connect() as connection:
+        connection.send(head + chunk)
+        with server.connect() as other:
+            other.send(post(HALF, HALF))
+            assert other.answer().status == 200
+        with suppress(ConnectionError):  # the server may close before it has read all
+            for _ in range(4):
+                connection.send(chunk)
+            assert connection.answer().status == 503
+        until(lambda: "memory is short: request bodies of" in server.log)
+    until(lambda: not refused(server))
+
+
+def test_a_body_that_waits_for_a_thread_is_held(server):
+    with server.held(2):
+        waiting = [server.connect() for _ in range(2)]
+        for connection in waiting:
+            connection.send(post(HALF, HALF))
+        until(lambda: refused(server))
+    for connection in waiting:
+        assert connection.answer().status == 200
+        connection.close()
