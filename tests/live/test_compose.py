@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,7 +62,7 @@ def test_up_ends_migrated_and_healthy(stack: Stack) -> None:
         "db running healthy 0",
         "lb running healthy 0",
         "migrate exited  0",
-        "worker running  0",
+        "worker running healthy 0",
     ]
     assert f"{HEAD} (head)" in stack.sh("docker-compose exec -T app alembic current").stdout
     commit = stack.sh("git rev-parse HEAD").stdout.strip()
@@ -94,6 +95,37 @@ def test_scaling_an_unchanged_checkout_recreates_nothing(stack: Stack) -> None:
     assert set(before["app"]) < set(after.pop("app"))
     before.pop("app")
     assert after == before
+
+
+def test_a_frozen_worker_of_three_is_found_by_its_own_container(stack: Stack) -> None:
+    freeze = (
+        "import os, pathlib, signal; [beat] = pathlib.Path('/tmp').glob('combine-*/worker-*');"
+        " os.kill(int(beat.name.split('-')[1]), signal.SIGSTOP)"
+    )
+
+    def unhealthy() -> list[str]:
+        return [
+            each
+            for each in stack.containers("worker")
+            if stack.sh(
+                f"docker inspect --format '{{{{.State.Health.Status}}}}' {each}"
+            ).stdout.strip()
+            != "healthy"
+        ]
+
+    stack.sh("docker-compose up -d --no-recreate --scale worker=3 worker")
+    try:
+        until(120, lambda: unhealthy() == [], stack.logs)
+        frozen = stack.containers("worker")[1]
+        stack.sh(f"docker exec {frozen} python -c {shlex.quote(freeze)}")
+        until(180, lambda: unhealthy() == [frozen], stack.logs)
+        said = stack.sh(f"docker exec {frozen} combine probe worker", check=False)
+        assert said.returncode == 1
+        assert "it is frozen, or its loop hangs" in said.stdout
+    finally:
+        stack.sh("docker-compose up -d --scale worker=1 worker")
+        stack.sh("docker-compose restart worker")
+        stack.until_ready()
 
 
 def test_nobody_ready_is_said_in_json(stack: Stack) -> None:
