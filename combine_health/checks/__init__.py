@@ -1,18 +1,5 @@
 """The built-in checks, which need only the standard library.
 
-=============  ================  =====================================================
-``use``        class             what it examines
-=============  ================  =====================================================
-``disk``       `DiskSpace`       free bytes, percent and inodes of a file system
-``memory``     `MemoryLimit`     memory in use against the cgroup, or the machine
-``open_files`` `OpenFiles`       open files and sockets against ``ulimit -n``
-``clock``      `ClockJumps`      a wall clock that was moved, or never set
-``tls``        `TlsExpiry`       days left of a server's certificate, or of one in a file
-``tcp``        `TcpPort`         a port that accepts connections
-``http``       `HttpUrl`         a URL that answers with the right status and text
-``dns``        `DnsName`         a name that resolves
-=============  ================  =====================================================
-
 From code, and the same from the ini::
 
     config.use_health_check("uploads", "disk", path="/srv/uploads", min_free_percent=10)

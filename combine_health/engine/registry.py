@@ -80,7 +80,7 @@ class HealthRegistry:
     def still_open(self, what: str) -> None:
         """Raise `ConfigurationError` about ``what`` if the application has been made."""
         if self._runner is not None:
-            raise ConfigurationError(f"{what}: too late, the application is made already")
+            raise ConfigurationError(f"{what}: too late; declare it before make_wsgi_app()")
 
     def add_check(self, check: Check) -> None:
         """Add ``check``, changed by the operator's settings for it.
