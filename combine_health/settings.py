@@ -255,14 +255,14 @@ def _unknown(
     names = {one.name for one in known}
     variables = {one.variable for one in (*known, *SERVER_OWN)}
     problems = [
-        _misspelt(str(key), names)
+        _misspelt(str(key), names, PREFIX)
         for key in ini
         if str(key).startswith(PREFIX)
         and str(key) not in {*names, RESOLVED}
         and not in_variable(str(key)).startswith(of_unloaded)
     ]
     problems += [
-        _misspelt(variable, variables)
+        _misspelt(variable, variables, VARIABLE_PREFIX)
         for variable in environ
         if variable.startswith(VARIABLE_PREFIX)
         and variable not in variables
@@ -272,6 +272,10 @@ def _unknown(
     return problems
 
 
-def _misspelt(name: str, known: set[str]) -> str:
-    near = get_close_matches(name, known, 1)
-    return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+def _misspelt(name: str, known: Collection[str], prefix: str) -> str:
+    # Without the prefix, which would make all names alike.
+    rests = [one.removeprefix(prefix) for one in known if one.startswith(prefix)]
+    near = get_close_matches(name.removeprefix(prefix), rests, 1, cutoff=0.7)
+    if near:
+        return f"{name} is not a setting; did you mean {prefix}{near[0]}?"
+    return f"{name} is not a setting of combine_health or of a plugin that is installed"

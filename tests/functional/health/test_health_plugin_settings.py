@@ -172,3 +172,11 @@ def test_a_misspelt_argument_stops_the_start():
     module.combine_health_declare_settings = combine_health_declare_settings
     with pytest.raises(ConfigurationError, match="declaer"):
         app(module)
+
+
+def test_a_setting_of_a_plugin_that_is_not_there(monkeypatch):
+    monkeypatch.setenv("COMBINE_HEALTH_SMTP_HOST", "mail.example")
+    with pytest.raises(HealthEnvironmentError) as caught:
+        app()
+    assert "SMTP_HOST is not a setting of combine_health or of a plugin" in str(caught.value)
+    assert "did you mean" not in str(caught.value)
