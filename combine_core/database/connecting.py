@@ -83,7 +83,9 @@ def limit_sessions(engine: Engine, *, shared: bool) -> None:
 
     :param shared: a pooler gives each transaction another connection, so the role must have the limits
     """
-    options = str(engine.url.query.get("options", ""))
+    # The listener must not hold the engine: its connections close when its last user is gone.
+    url = engine.url
+    options = str(url.query.get("options", ""))
     wanted = {name: value for name, value in SESSION.items() if name not in options.lower()}
     statement = "; ".join(f"SET {name} = '{value}'" for name, value in wanted.items())
     is_first = True
@@ -94,7 +96,7 @@ def limit_sessions(engine: Engine, *, shared: bool) -> None:
         connection.autocommit = True
         if is_first:
             is_first = False
-            _look_for_pooler(connection, engine.url, wanted, shared=shared)
+            _look_for_pooler(connection, url, wanted, shared=shared)
         if statement and not shared:
             with connection.cursor() as cursor:
                 cursor.execute(statement)

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import subprocess
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,9 +117,11 @@ def find(data: Path) -> Server | None:
         # There is none, or it is just writing the file.
         return None
     process = _process(pid)
-    if process is None or not _runs(process) or not _serves(process, data):
+    try:
+        serves = process is not None and _runs(process) and str(data) in process.cmdline()
+    except psutil.Error:
         return None
-    return Server(process, port)
+    return Server(process, port) if serves else None
 
 
 def wait_until_ready(server: Server, password: str, deadline: Deadline) -> bool:
@@ -149,13 +151,16 @@ def end(server: Server) -> None:
     """Stop the server: it closes connections, writes its data and ends its processes."""
     for how, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, _QUIT_SECONDS)):
         deadline = Deadline(seconds)
-        while server.is_alive():
+        while server.process is not None and server.is_alive():
             if deadline.is_over:
                 logger.warning("PostgreSQL did not stop in %.0f s of %s", seconds, how.name)
                 break
             # Repeated, because a server that has just started ignores the signal.
-            _signal(server.process, how)
-            _wait_for_end(server, Deadline(1.0))
+            with suppress(psutil.NoSuchProcess):
+                server.process.send_signal(how)
+            second = Deadline(1.0)
+            while server.is_alive() and not second.is_over:
+                second.pause()
 
 
 def end_orphans(data: Path) -> None:
@@ -212,26 +217,6 @@ def _runs(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def _serves(process: psutil.Process, data: Path) -> bool:
-    try:
-        return str(data) in process.cmdline()
-    except psutil.Error:
-        return False
-
-
-def _signal(process: psutil.Process | None, how: signal.Signals) -> None:
-    try:
-        if process is not None:
-            process.send_signal(how)
-    except psutil.NoSuchProcess:
-        return
-
-
-def _wait_for_end(server: Server, deadline: Deadline) -> None:
-    while server.is_alive() and not deadline.is_over:
-        deadline.pause()
 
 
 def _disowned_pid(data: Path) -> dict[str, str]:

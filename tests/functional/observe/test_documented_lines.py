@@ -40,8 +40,11 @@ def form(line: str) -> str:
     return line.replace("claude-opus-9", "MODEL")
 
 
-def busy(request):
+def slow(request):
     request.dbsession.execute(SLEEP, {"seconds": 0.02})
+
+
+def busy(request):
     for number in range(12):
         request.dbsession.execute(text("SELECT :number"), {"number": number})
 
@@ -75,7 +78,8 @@ def without_database(request):
 @pytest.fixture
 def all_lines(serve, make, lines):
     """Lines of every kind."""
-    serve(busy, slow_query_ms="15", slow_request_ms="20").client.get("/view")
+    serve(slow, slow_query_ms="15", slow_request_ms="20").client.get("/view")
+    serve(busy).client.get("/view")
     serve(out_of_time).client.get("/view")
     with make().begin() as holder:
         holder.execute(LOCK, {"key": 20})
