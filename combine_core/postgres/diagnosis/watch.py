@@ -49,8 +49,8 @@ _MOST_HANGING = 3
 _STATE = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')"
 # An emptied table begins a new file, so the row needs space on the disk. An update could reuse old space.
 # The size is that of a short text of a user. A backup may hold the table; then this write is left out.
-# Where commits hang, such as for a synchronous standby that is away, each try leaves a connection that hangs.
-# So no more are made than a few.
+# Where commits hang, for example because a synchronous standby is away, each try leaves a connection that
+# hangs. So only a few tries are made.
 _WRITE = f"""
     DO $$ BEGIN
       IF to_regclass('health_writes') IS NULL THEN
@@ -59,7 +59,7 @@ _WRITE = f"""
       IF (
         SELECT count(*) >= {_MOST_HANGING} FROM pg_stat_activity
         WHERE application_name = '{NEW}' AND datname = current_database() AND state = 'active'
-          AND query_start < clock_timestamp() - interval '1 second'
+          AND query_start < clock_timestamp() - interval '5 seconds'
       ) THEN
         RAISE 'earlier writes of the health check still hang' USING ERRCODE = 'query_canceled';
       END IF;
