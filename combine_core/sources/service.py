@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm.attributes import set_committed_value
 
 from combine_core.database import Page, new_id, paginate
 from combine_core.database.copying import copy_row
@@ -66,7 +67,9 @@ def add_source(
         "created_by": created_by,
     }
     copy_row(session, Source.metadata.tables[Source.__tablename__], values)
-    return session.get_one(Source, values["id"])
+    source = session.get_one(Source, values["id"])
+    set_committed_value(source, "text", text)
+    return source
 
 
 def measure_text(text: str) -> tuple[int, str]:
