@@ -95,8 +95,8 @@ def limit_sessions(engine: Engine, *, shared: bool) -> None:
         nonlocal is_first
         connection.autocommit = True
         if is_first:
-            is_first = False
             _look_for_pooler(connection, url, wanted, shared=shared)
+            is_first = False
         if statement and not shared:
             with connection.cursor() as cursor:
                 cursor.execute(statement)

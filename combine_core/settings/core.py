@@ -77,7 +77,8 @@ class CoreSettings(AddonSettings):
         shape=FORM,
         default_shown="an embedded PostgreSQL",
         help="The PostgreSQL database. `postgres://` and `postgresql://` are the same; special "
-        "characters in the password are percent-encoded.",
+        "characters in the password are percent-encoded. Of several hosts (`h1,h2`, with "
+        "`?target_session_attrs=read-write`), the one that takes writes is used.",
     )
     database_direct_url: Annotated[SecretStr | None, parsed(parse_database_url)] = setting(
         variable="DATABASE_DIRECT_URL",

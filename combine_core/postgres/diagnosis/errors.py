@@ -111,7 +111,6 @@ class ServerError:
         elif self.sqlstate == "28000":
             why = _WHY_REFUSED.get(self.routine, "")
         said = f'The server says: "{_quoted(self.message)}" (SQLSTATE {self.sqlstate}).'
-        # PgBouncer gives all its errors one SQLSTATE, of which their English text says more.
         known = cause_of_text(self.message) if cause in {None, Cause.UNKNOWN} else cause
         return Diagnosis(known or Cause.REJECTED, f"{said} {why}".rstrip())
 
@@ -143,12 +142,12 @@ def explain_error(error: BaseException) -> Diagnosis | None:
     if not isinstance(error, psycopg2.Error | psycopg.Error):
         return None
     code = _sqlstate_of(error)
-    if code is not None:
-        cause = cause_of(code)
-    else:
-        cause = cause_of_text(str(error))
-        if cause is None and isinstance(error, _CONNECTION_ERRORS):
-            cause = Cause.UNKNOWN
+    cause = cause_of(code)
+    if code is None and isinstance(error, _CONNECTION_ERRORS):
+        cause = Cause.UNKNOWN
+    if code is None or cause is Cause.UNKNOWN:
+        # PgBouncer gives all its errors one SQLSTATE, of which their English text says more.
+        cause = cause_of_text(str(error)) or cause
     if cause is Cause.BAD_URL:
         # libpq quotes what it does not understand, which may be half of a password.
         return Diagnosis(cause, "The driver cannot read it.")

@@ -254,6 +254,22 @@ def test_pgbouncer_without_its_database(run_folder: Path, worker_id: str) -> Non
     assert "If it is a pooler, it waits for the database behind it" in found.detail
 
 
+def test_a_pooler_that_is_full_is_told_apart(
+    direct_url: str, run_folder: Path, worker_id: str
+) -> None:
+    folder = run_folder / f"pgbouncer-full-{worker_id}"
+    with (
+        pgbouncer(folder, direct_url, "session", max_client_conn="1") as url,
+        closing(psycopg2.connect(url)),
+    ):
+        found = diagnose(make_url(parse_database_url(url).get_secret_value()), 4)
+        with pytest.raises(psycopg2.Error) as caught:
+            psycopg2.connect(url)
+    seen = explain_error(caught.value)
+    assert seen is not None
+    assert found.cause is seen.cause is Cause.TOO_MANY_CONNECTIONS
+
+
 def test_newer_ones_say_so() -> None:
     said = "server login has been failing, cached error: connect failed (server_login_retry)"
     found = explain_error(psycopg2.OperationalError(f"FATAL:  {said}"))
