@@ -37,6 +37,7 @@ PATH_VARIABLES = {
 class SignedIn:
     """Any user of the service."""
 
+    path_variables = PATH_VARIABLES
     identity: Identity
     __acl__: list[tuple[str, str, Any]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 from pyramid.authorization import Allow
 from pyramid.config import Configurator
@@ -22,7 +22,6 @@ from combine_core.web.paths import UUID_PATTERN
 logger = logging.getLogger(__name__)
 
 MANAGE_ACCOUNT = "account:manage"
-_VARIABLES = {"id": UUID_PATTERN, "client_id": CLIENT_ID_PATTERN}
 
 
 class OwnAccount:
@@ -31,6 +30,7 @@ class OwnAccount:
     A token is not enough: a stolen one could create others, which would outlive it.
     """
 
+    path_variables: ClassVar = {"id": UUID_PATTERN, "client_id": CLIENT_ID_PATTERN}
     identity: Identity
 
     def __init__(self, request: Any) -> None:
@@ -86,4 +86,4 @@ def account_view(
 
 def add_account_page(config: Configurator, name: str, path: str, *views: View) -> None:
     """Add an endpoint of the signed-in user. ``{id}`` and ``{client_id}`` in the path are checked."""
-    config.add_endpoint(f"auth.{name}", path, *views, factory=OwnAccount, variables=_VARIABLES)
+    config.add_endpoint(f"auth.{name}", path, *views, factory=OwnAccount)

@@ -7,7 +7,7 @@ from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 from pyramid.response import Response
 
-from combine_core.access import PATH_VARIABLES, DocumentContext, ProjectContext
+from combine_core.access import DocumentContext, ProjectContext
 from combine_core.api.serializers import (
     Json,
     show_document,
@@ -59,7 +59,6 @@ def includeme(config: Configurator) -> None:
         View("GET", list_documents_of, Permission.DOCUMENTS_READ),
         factory=ProjectContext,
         openapi=True,
-        variables=PATH_VARIABLES,
     )
     config.add_endpoint(
         "api.document",
@@ -67,7 +66,6 @@ def includeme(config: Configurator) -> None:
         View("GET", get_document, Permission.DOCUMENTS_READ),
         factory=DocumentContext,
         openapi=True,
-        variables=PATH_VARIABLES,
     )
     config.add_endpoint(
         "api.versions",
@@ -75,7 +73,6 @@ def includeme(config: Configurator) -> None:
         View("GET", list_versions_of, Permission.DOCUMENTS_READ),
         factory=DocumentContext,
         openapi=True,
-        variables=PATH_VARIABLES,
     )
     config.add_endpoint(
         "api.version",
@@ -83,5 +80,4 @@ def includeme(config: Configurator) -> None:
         View("GET", get_document, Permission.DOCUMENTS_READ),
         factory=DocumentContext,
         openapi=True,
-        variables=PATH_VARIABLES,
     )

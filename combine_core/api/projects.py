@@ -9,7 +9,7 @@ from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound
 from pyramid.request import Request
 from pyramid.security import NO_PERMISSION_REQUIRED
 
-from combine_core.access import PATH_VARIABLES, ProjectContext, SignedIn
+from combine_core.access import ProjectContext, SignedIn
 from combine_core.api.serializers import Json, show_me, show_member, show_page, show_project
 from combine_core.projects import create_project, list_projects
 from combine_core.projects.members import (
@@ -116,7 +116,6 @@ def includeme(config: Configurator) -> None:
         View("GET", get_project, Permission.PROJECTS_READ),
         factory=ProjectContext,
         openapi=True,
-        variables=PATH_VARIABLES,
     )
     config.add_endpoint(
         "api.members",
@@ -125,7 +124,6 @@ def includeme(config: Configurator) -> None:
         View("POST", add, Permission.MEMBERS_WRITE),
         factory=ProjectContext,
         openapi=True,
-        variables=PATH_VARIABLES,
     )
     config.add_endpoint(
         "api.member",
@@ -136,5 +134,4 @@ def includeme(config: Configurator) -> None:
         View("DELETE", delete_member, Permission.MEMBERS_LEAVE),
         factory=ProjectContext,
         openapi=True,
-        variables=PATH_VARIABLES,
     )

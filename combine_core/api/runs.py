@@ -8,7 +8,7 @@ from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 
-from combine_core.access import PATH_VARIABLES, ProjectContext, RunContext, SignedIn
+from combine_core.access import ProjectContext, RunContext, SignedIn
 from combine_core.api.serializers import Json, show_line, show_page, show_run
 from combine_core.documents import versions_of_runs
 from combine_core.lines import UnknownLine, find_line, list_lines
@@ -89,7 +89,6 @@ def includeme(config: Configurator) -> None:
         View("GET", get_line, Permission.PROJECTS_READ),
         factory=SignedIn,
         openapi=True,
-        variables=PATH_VARIABLES,
     )
     config.add_endpoint(
         "api.runs",
@@ -98,7 +97,6 @@ def includeme(config: Configurator) -> None:
         View("POST", start, Permission.RUNS_WRITE),
         factory=ProjectContext,
         openapi=True,
-        variables=PATH_VARIABLES,
     )
     config.add_endpoint(
         "api.run",
@@ -106,7 +104,6 @@ def includeme(config: Configurator) -> None:
         View("GET", get_run, Permission.RUNS_READ),
         factory=RunContext,
         openapi=True,
-        variables=PATH_VARIABLES,
     )
     config.add_endpoint(
         "api.run_cancel",
@@ -114,5 +111,4 @@ def includeme(config: Configurator) -> None:
         View("POST", cancel, Permission.RUNS_WRITE),
         factory=RunContext,
         openapi=True,
-        variables=PATH_VARIABLES,
     )

@@ -23,7 +23,7 @@ from werkzeug.sansio.multipart import (
     State,
 )
 
-from combine_core.access import PATH_VARIABLES, ProjectContext
+from combine_core.access import ProjectContext
 from combine_core.api.serializers import Json, show_page, show_source
 from combine_core.sources import add_source, decode_upload, list_sources, read_source
 from combine_core.text import InvalidText
@@ -196,7 +196,6 @@ def includeme(config: Configurator) -> None:
         View("POST", create, Permission.SOURCES_WRITE),
         factory=ProjectContext,
         openapi=True,
-        variables=PATH_VARIABLES,
     )
     config.add_endpoint(
         "api.source",
@@ -204,5 +203,4 @@ def includeme(config: Configurator) -> None:
         View("GET", get_source, Permission.SOURCES_READ),
         factory=ProjectContext,
         openapi=True,
-        variables=PATH_VARIABLES,
     )

@@ -12,7 +12,7 @@ from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 from pyramid.response import Response
 
-from combine_core.access import PATH_VARIABLES, DocumentContext
+from combine_core.access import DocumentContext
 from combine_core.api.serializers import show_whole_document
 from combine_core.documents import DocumentVersion, list_versions
 from combine_core.documents import read_version as read_document_version
@@ -108,4 +108,4 @@ def includeme(config: Configurator) -> None:
         ("pages.download", "/documents/{id}.{format}", send),
         ("pages.version_download", "/documents/{id}/versions/{number}.{format}", send),
     ):
-        config.add_endpoint(name, path, view, factory=DocumentContext, variables=PATH_VARIABLES)
+        config.add_endpoint(name, path, view, factory=DocumentContext)

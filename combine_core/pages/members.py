@@ -10,7 +10,7 @@ from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
 from pyramid.request import Request
 
-from combine_core.access import PATH_VARIABLES, ProjectContext
+from combine_core.access import ProjectContext
 from combine_core.projects.members import (
     LastOwner,
     MemberAlready,
@@ -124,5 +124,4 @@ def includeme(config: Configurator) -> None:
         # The view decides whom a member may remove, because every member may leave.
         View("POST", remove, Permission.MEMBERS_LEAVE, form="remove", renderer=_TEMPLATE),
         factory=ProjectContext,
-        variables=PATH_VARIABLES,
     )

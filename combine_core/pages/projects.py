@@ -9,7 +9,7 @@ from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.request import Request
 
-from combine_core.access import PATH_VARIABLES, ProjectContext, SignedIn
+from combine_core.access import ProjectContext, SignedIn
 from combine_core.documents import list_documents
 from combine_core.lines import UnknownLine, shipped_lines
 from combine_core.llm import ProviderRegistry, UnknownModel, providers_of
@@ -236,5 +236,4 @@ def includeme(config: Configurator) -> None:
         View("POST", upload_sources, Permission.SOURCES_WRITE, form="upload", renderer=_TEMPLATE),
         View("POST", start, Permission.RUNS_WRITE, form="run", renderer=_TEMPLATE),
         factory=ProjectContext,
-        variables=PATH_VARIABLES,
     )

@@ -9,7 +9,7 @@ from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.request import Request
 
-from combine_core.access import PATH_VARIABLES, RunContext
+from combine_core.access import RunContext
 from combine_core.documents import versions_of_run
 from combine_core.runs import Run, RunState, Step, StepState, cancel_run, read_run
 from combine_core.users import Permission
@@ -86,12 +86,10 @@ def includeme(config: Configurator) -> None:
         View("GET", show_run, Permission.RUNS_READ, renderer="combine_core:pages/run.jinja2"),
         View("POST", cancel, Permission.RUNS_WRITE, form="cancel"),
         factory=RunContext,
-        variables=PATH_VARIABLES,
     )
     config.add_endpoint(
         "pages.run_live",
         "/runs/{id}/live",
         View("GET", show_run, Permission.RUNS_READ, renderer="combine_core:pages/run_live.jinja2"),
         factory=RunContext,
-        variables=PATH_VARIABLES,
     )

@@ -11,7 +11,7 @@ from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 
-from combine_core.access import PATH_VARIABLES, ProjectContext
+from combine_core.access import ProjectContext
 from combine_core.sources import read_source
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
@@ -87,5 +87,4 @@ def includeme(config: Configurator) -> None:
             "GET", show_source, Permission.SOURCES_READ, renderer="combine_core:pages/source.jinja2"
         ),
         factory=ProjectContext,
-        variables=PATH_VARIABLES,
     )

@@ -65,16 +65,14 @@ def add_endpoint(
     *views: View,
     factory: Callable[[Request], object] | None = None,
     openapi: bool = False,
-    variables: Mapping[str, str] | None = None,
 ) -> None:
     """Directive: add a route and its views. Other methods get 405 with ``Allow``.
 
     :param name: of the route
     :param path: the pattern of the route; that of an endpoint of the API begins below ``/api/v1``
-    :param factory: makes the context of the views; it may refuse the request
+    :param factory: makes the context of the views; it may refuse the request. Its attribute
+        ``path_variables`` has a regular expression for each variable; a path that does not match is a 404
     :param openapi: the OpenAPI document describes this endpoint
-    :param variables: a regular expression for each variable of the path; what does not match is a 404.
-        For endpoints of the API, whose pattern must be the path in the document
     """
     methods = {view.method for view in views}
     allowed = sorted(methods | ({"HEAD"} if "GET" in methods else set()))
@@ -82,6 +80,7 @@ def add_endpoint(
     if openapi:
         path = f"{API_PREFIX}{path}"
         defaults = {"renderer": JSON_RENDERER, "openapi": True}
+    variables = getattr(factory, "path_variables", None)
     predicates = {} if variables is None else {"variables": variables}
     config.add_route(name, path, factory=factory, **predicates)
     for view in views:
