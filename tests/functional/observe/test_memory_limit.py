@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import sessionmaker
 
-from combine_auth.tokens import create_token
+from combine_auth.tokens.service import create_token
 from combine_core.database import load_models
 from combine_core.projects import create_project
 from combine_core.settings.database_url import parse_database_url
