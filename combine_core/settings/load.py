@@ -249,20 +249,21 @@ class _CheckedAddon:
 
 def _with_names(declaring: Installed, sources: Sources) -> Installed:
     """The same with the settings of the names that a setting lists, such as AUTH_PROVIDERS."""
-    classes = tuple(_with_listed_names(cls, sources) for cls in declaring.classes)
+    classes = tuple(cls.extended(_listed_names(cls, sources)) for cls in declaring.classes)
     return replace(declaring, classes=classes)
 
 
-def _with_listed_names(cls: type[AddonSettings], sources: Sources) -> type[AddonSettings]:
-    if not cls.named_by:
-        return cls
-    (listing,) = (one for one in cls.declared() if one.field == cls.named_by)
+def _listed_names(cls: type[AddonSettings], sources: Sources) -> Iterable[str]:
+    listing = next((one for one in cls.declared() if one.field == cls.named_by), None)
+    if listing is None:
+        return ()
     hit = sources.find_all(cls).get(listing.field)
     text = hit.value if hit else ""
     if isinstance(text, str):
         text = examine(text, listing.kind, many=True).text
     usable, _ = _usable(cls, {listing.field: text} if text else {})
-    return cls.extended(usable.get(listing.field, listing.default))
+    names: Iterable[str] = usable.get(listing.field, listing.default)
+    return names
 
 
 def _usable(

@@ -132,21 +132,17 @@ class EnvFile:
 
 def read_env_file(path: Path) -> EnvFile:
     """Read a ``.env`` by the rules of python-dotenv, without interpolation. It may be missing."""
-    what = remedy = ""
-    content = b""
     try:
         if path.is_file():
-            content = path.read_bytes()
-        elif path.exists():
-            what, remedy = "is not a file", f"remove {path}, or make it a file"
-        return (
-            EnvFile(problems=(Problem(ENV_FILE_NAME, what, remedy),)) if what else _parse(content)
-        )
+            return _parse(path.read_bytes())
+        if not path.exists():
+            return EnvFile()
+        what, remedy = "is not a file", f"remove {path}, or make it a file"
     except OSError as error:
         what = f"cannot be read ({error.strerror or type(error).__name__})"
         remedy = f"let the service's user read {path}"
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = error.object.count(b"\n", 0, error.start) + 1
         what, remedy = f"is not UTF-8 in line {line}", "save it as plain UTF-8"
     return EnvFile(problems=(Problem(ENV_FILE_NAME, what, remedy),))
 
