@@ -238,7 +238,7 @@ class Checks:
             return HealthResult.degraded(met[-1].value, detail)
         self._latest.append(seconds)
         latency_ms = round(seconds * 1000, 2)
-        if min(self._latest) > SLOW_S:
+        if len(self._latest) == self._latest.maxlen and min(self._latest) > SLOW_S:
             detail = f"The last answers took {min(self._latest):.1f} s and more."
             return HealthResult.degraded(Cause.SLOW.value, detail, latency_ms=latency_ms)
         return HealthResult.healthy(latency_ms=latency_ms)
