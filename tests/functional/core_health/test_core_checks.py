@@ -374,7 +374,9 @@ def test_connections_of_other_processes_and_other_clients(
     # Two more web processes, and clients that are none of ours.
     peers = [psycopg2.connect(url, application_name="combine health") for _ in range(4)]
     ours = detailed(url)["checks"]["connections"]
-    assert (ours["status"], ours["data"]["web_processes"]) == ("healthy", 3)
+    assert ours["data"]["web_processes"] == 3
+    # The connections of tests that run at the same time may leave too little room.
+    assert ours["cause"] in (None, "connections_shared")
     strangers = [psycopg2.connect(url, application_name="psql") for _ in range(2)]
     room = ours["data"]["room"]
     # As many connections as just fit, were nobody else there.
