@@ -43,6 +43,12 @@ PLUGIN = """
 from combine_core.llm import hookimpl, Completion, Usage
 import json
 
+FACT = {
+    "text": "A fact.", "kind": "statement",
+    "evidence": [{"source": "S1", "line_from": 1, "line_to": 1, "quote": "A fact."}],
+}
+
+
 class Buggy:
     name = "buggy"
 
@@ -51,7 +57,7 @@ class Buggy:
         if request.model == step:
             raise KeyError("canary")
         return Completion(
-            text=json.dumps({"facts": []}), usage=Usage(input_tokens=1, output_tokens=1), cost=None,
+            text=json.dumps({"facts": [FACT]}), usage=Usage(input_tokens=1, output_tokens=1), cost=None,
             http_status=200, provider_request_id="r", stop_reason="stop", used_llm=True,
         )
 
@@ -186,7 +192,7 @@ def test_kill_9_at_each_step(folder: Path, database_url: str) -> None:
             held.let_go()
             following = deployment.start_worker()
             assert_succeeds(client, run, deployment.logs)
-            assert "was left by a dead worker" in following.log()
+            assert "died; the job is queued again" in following.log()
             assert following.stop() == 0
         assert "Traceback" not in deployment.logs()
 
