@@ -194,8 +194,10 @@ class Worker:
             await _cancelled(sweep)
             await asyncio.wait({work}, timeout=self._grace + CLOSING_S)
             await _cancelled(work)
-        for task in (work, sweep):
-            if not task.cancelled() and (error := task.exception()) is not None:
+        # Of both, or asyncio would log the other error with a traceback.
+        errors = [task.exception() for task in (work, sweep) if not task.cancelled()]
+        for error in errors:
+            if error is not None:
                 raise error
 
     async def _perform(self, context: procrastinate.JobContext, step_id: str) -> None:

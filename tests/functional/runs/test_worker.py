@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 import threading
@@ -459,3 +460,26 @@ def test_a_call_is_journaled_without_the_time_that_its_provider_takes_to_load(
 
     assert while_loading == []
     assert done.state == RunState.SUCCEEDED
+
+
+def test_errors_of_both_its_tasks_are_told_in_one_line_each(
+    settings: CoreSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    providers: ProviderRegistry,
+) -> None:
+    failures = 0
+
+    async def fails(*_: object) -> None:
+        nonlocal failures
+        failures += 1
+        raise procrastinate.exceptions.ConnectorException
+
+    monkeypatch.setattr(worker_module.QueueWorker, "run", fails)
+    monkeypatch.setattr(Worker, "_sweep", fails)
+    with working(settings, providers):
+        wait_for(lambda: failures >= 4)
+    gc.collect()
+    assert "The worker lost the database (ConnectorException)" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert "never retrieved" not in caplog.text
