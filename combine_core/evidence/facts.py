@@ -59,6 +59,18 @@ class Facts:
     dates: tuple[Date, ...]
     times: tuple[int, ...]  # minutes since midnight
 
+    def says(self, pattern: re.Pattern[str]) -> bool:
+        return pattern.search(self.text) is not None
+
+    @property
+    def has_words(self) -> bool:
+        """Whether a word says something."""
+        return any(word.content for word in self.words)
+
+    @property
+    def has_figures(self) -> bool:
+        return bool(self.numbers or self.dates or self.times)
+
     @property
     def stems(self) -> frozenset[str]:
         return frozenset(word.stem for word in self.words)
@@ -112,19 +124,16 @@ def _take_dates(text: str, language: Language) -> tuple[list[Date], str]:
             if date is not None:
                 dates.append(date)
                 text = _blank(text, match)
-    if language.months:
-        for match in list(_month_dates(language).finditer(text)):
-            day = match["day"] or match["day2"]
-            month = language.months[(match["month"] or match["month2"]).lower()]
-            year = match["year"] or match["year2"]
-            if day is None and year is None:
-                continue
-            dates.append(Date(int(day) if day else None, month, int(year) if year else None))
-            # The name of the month stays: it is a word as well.
-            written = match[0]
-            text = text.replace(
-                written, re.sub(r"\d\w*", lambda part: " " * len(part[0]), written), 1
-            )
+    for match in list(language.month_date.finditer(text)):
+        day = match["day"] or match["day2"]
+        month = language.months[(match["month"] or match["month2"]).lower()]
+        year = match["year"] or match["year2"]
+        if day is None and year is None:
+            continue
+        dates.append(Date(int(day) if day else None, month, int(year) if year else None))
+        # The name of the month stays: it is a word as well.
+        written = match[0]
+        text = text.replace(written, re.sub(r"\d\w*", lambda part: " " * len(part[0]), written), 1)
     return dates, text
 
 
@@ -139,20 +148,6 @@ def _date_of_digits(match: re.Match[str], pattern: re.Pattern[str]) -> Date | No
     else:
         month, day = int(match["month"]), int(match["day"])
     return Date(day, month, year) if 1 <= month <= 12 and 1 <= day <= 31 else None
-
-
-_MONTH_DATES: dict[str, re.Pattern[str]] = {}
-
-
-def _month_dates(language: Language) -> re.Pattern[str]:
-    if language.code not in _MONTH_DATES:
-        names = "|".join(sorted(language.months, key=len, reverse=True))
-        _MONTH_DATES[language.code] = re.compile(
-            rf"(?<!\w)(?:(?P<day>\d{{1,2}})(?:st|nd|rd|th|\.)?\s+(?:of\s+)?)(?P<month>{names})\b\.?(?:,?\s+(?P<year>\d{{4}}))?"
-            rf"|(?<!\w)(?P<month2>{names})\b\.?(?:\s+(?P<day2>\d{{1,2}})(?:st|nd|rd|th)?(?!\d|:|[.,]\d))?(?:,?\s+(?P<year2>\d{{4}}))?",
-            re.IGNORECASE,
-        )
-    return _MONTH_DATES[language.code]
 
 
 def _take_times(text: str) -> tuple[list[int], str]:
@@ -184,15 +179,11 @@ def _numbers(text: str, language: Language) -> Iterator[Number]:
         known = language.unit(before) or language.unit(unit.lower().replace(" ", ""))
         noun = "" if unit.lower() in language.stop_words else language.stem(unit.lower())
         yield Number(value, known or noun, known is not None, match.start(), match.end("digits"))
-    if language.numbers:
-        yield from _spelled_numbers(text, language)
+    yield from _spelled_numbers(text, language)
 
 
 def _spelled_numbers(text: str, language: Language) -> Iterator[Number]:
-    pattern = re.compile(
-        r"(?<!\w)(" + "|".join(language.numbers) + r")(?:[\s-]+([^\W\d_]+))?(?!\w)", re.IGNORECASE
-    )
-    for match in pattern.finditer(text):
+    for match in language.number_word.finditer(text):
         value = Decimal(language.numbers[match[1].lower()])
         unit = match[2] or ""
         magnitude = language.magnitudes.get(unit.lower()) if len(unit) > 1 else None

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from combine_core.evidence.facts import facts_of
-from combine_core.evidence.language import Language, language_of
+from combine_core.evidence.language import Language, language_named, language_of
 from combine_core.evidence.passage import Passage, passage_of
 from combine_core.evidence.quotes import Place, SourceText
 from combine_core.evidence.rules import details_against, reasons_against
 
 _OMISSION = re.compile(r"…|\.\.\.|\[\.\.\.\]|\[…\]")
-
 
 # So much of a source shows its language.
 _SAMPLE = 4000
@@ -156,12 +155,8 @@ def _label(written: str) -> str:
 
 
 def _has_content(quote: str) -> bool:
-    language = language_of(quote)
-    facts = facts_of(quote, language)
-    english = facts_of(quote, language_of("the and is of to"))
-    return bool(
-        (any(word.content for word in facts.words) and any(word.content for word in english.words))
-        or facts.numbers
-        or facts.dates
-        or facts.times
+    facts = facts_of(quote, language_of(quote))
+    # A word or two may not show their language, and "no" alone says nothing.
+    return facts.has_figures or (
+        facts.has_words and facts_of(quote, language_named("en")).has_words
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 
 import Stemmer  # type: ignore[import-not-found]
@@ -62,6 +62,29 @@ class Language:
     magnitudes: dict[str, int] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
 
+    @cached_property
+    def month_date(self) -> re.Pattern[str]:
+        """A date with the name of a month: "3 May 2026", "May 3rd", "May 2026"."""
+        if not self.months:
+            return _NOTHING
+        names = "|".join(sorted(self.months, key=len, reverse=True))
+        day = r"\d{1,2}"
+        return re.compile(
+            rf"(?<!\w)(?:(?P<day>{day})(?:st|nd|rd|th|\.)?\s+(?:of\s+)?)(?P<month>{names})\b\.?"
+            r"(?:,?\s+(?P<year>\d{4}))?"
+            rf"|(?<!\w)(?P<month2>{names})\b\.?(?:\s+(?P<day2>{day})(?:st|nd|rd|th)?(?!\d|:|[.,]\d))?"
+            r"(?:,?\s+(?P<year2>\d{4}))?",
+            re.IGNORECASE,
+        )
+
+    @cached_property
+    def number_word(self) -> re.Pattern[str]:
+        """A number word, and the word behind it."""
+        if not self.numbers:
+            return _NOTHING
+        names = "|".join(self.numbers)
+        return re.compile(rf"(?<!\w)({names})(?:[\s-]+([^\W\d_]+))?(?!\w)", re.IGNORECASE)
+
     def stem(self, word: str) -> str:
         return str(_stemmer(self.stemmer).stemWord(word)) if self.stemmer else word
 
@@ -81,6 +104,11 @@ def language_of(text: str) -> Language:
     counts = [(len(language.signs.findall(sample)), language) for language in _languages()]
     most, language = max(counts, key=lambda count: count[0])
     return language if most / words > _LEAST_SIGNS else OTHER
+
+
+def language_named(code: str) -> Language:
+    """The language with this code, such as ``en``."""
+    return next(language for language in _languages() if language.code == code)
 
 
 @cache

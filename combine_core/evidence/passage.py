@@ -42,16 +42,10 @@ def passage_of(source: SourceText, place: Place) -> Passage:
     if block is None:
         return Passage(source.text[place.start : place.end], "", "")
     known = " — ".join(block.headings)
-    struck = [
-        match
-        for pattern, _ in ((_STRUCK, 0), (_COMMENT, 0))
-        for match in pattern.finditer(source.text, block.start, block.end)
-        if match.start() < place.end and place.start < match.end()
-    ]
-    if struck:
-        return Passage(
-            "", known, block.speaker, "struck_out" if struck[0].re is _STRUCK else "comment"
-        )
+    for pattern, reason in ((_STRUCK, "struck_out"), (_COMMENT, "comment")):
+        for match in pattern.finditer(source.text, block.start, block.end):
+            if match.start() < place.end and place.start < match.end():
+                return Passage("", known, block.speaker, reason)
     if block.kind in SILENT:
         return Passage("", known, block.speaker, block.kind.value)
     if place.end <= block.body:

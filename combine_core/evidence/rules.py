@@ -33,9 +33,6 @@ class Clause:
     sentence: str
     language: Language
 
-    def says(self, pattern: re.Pattern[str]) -> bool:
-        return pattern.search(self.facts.text) is not None
-
     def negates(self, content: frozenset[str]) -> bool:
         """Whether the clause denies what these words say."""
         text = self.language.no_negation.sub(lambda match: " " * len(match[0]), self.facts.text)
@@ -51,10 +48,8 @@ class Clause:
 
     def plain(self, content: frozenset[str]) -> bool:
         """Whether the clause says these words without denying, weakening or attributing them."""
-        language = self.language
-        return not (
-            self.negates(content) or self.says(language.hedge) or self.says(language.attribution)
-        )
+        restricts = (self.language.hedge, self.language.attribution)
+        return not (self.negates(content) or any(map(self.facts.says, restricts)))
 
     @cached_property
     def content(self) -> frozenset[str]:
@@ -109,13 +104,18 @@ class Case:
         return self.ground.language
 
     @cached_property
-    def carriers(self) -> list[Clause]:
-        """The clauses of the source on which the statement rests."""
+    def carried(self) -> list[tuple[Clause, Clause]]:
+        """Each clause of the statement with each clause of the source on which it rests."""
         return [
-            carrier
+            (clause, carrier)
             for clause in self.clauses
             for carrier in self.ground.clauses_for(clause.content)
         ]
+
+    @property
+    def carriers(self) -> list[Clause]:
+        """The clauses of the source on which the statement rests."""
+        return [carrier for _, carrier in self.carried]
 
 
 # A rule returns whether the statement breaks it.
@@ -135,13 +135,7 @@ def clauses_of(text: str, language: Language) -> list[Clause]:
         joined: list[str] = []
         for piece in pieces:
             facts = facts_of(piece, language)
-            says = (
-                any(word.content for word in facts.words)
-                or facts.numbers
-                or facts.dates
-                or facts.times
-            )
-            if joined and not says:
+            if joined and not (facts.has_words or facts.has_figures):
                 joined[-1] += piece
             else:
                 joined.append(piece)
@@ -191,10 +185,6 @@ def _same_words(statement: str, passage: Passage) -> bool:
 
 def _unmarked(statement: str) -> str:
     return re.sub(r"[*`]|~~", "", statement)
-
-
-def _says(facts: Facts, pattern: re.Pattern[str]) -> bool:
-    return pattern.search(facts.text) is not None
 
 
 # -- numbers, dates, times, names, quoted terms
@@ -276,8 +266,8 @@ def _name_stands(word: Word, claim: Facts, ground: Ground) -> bool:
         return True  # a noun in another form, or a part of a compound
     if word.stem in ground.speakers:
         # Who speaks is meant by "I" and "we", or is named as who says it.
-        return _says(ground.facts, ground.language.first_person) or _says(
-            claim, ground.language.attribution
+        return ground.facts.says(ground.language.first_person) or claim.says(
+            ground.language.attribution
         )
     return word.text.isupper() and _is_acronym(word.text, ground.facts)
 
@@ -317,8 +307,7 @@ def _another_role(case: Case) -> bool:
 def _another_polarity(case: Case) -> bool:
     return any(
         carrier.negates(clause.content) != clause.negates(carrier.content)
-        for clause in case.clauses
-        for carrier in case.ground.clauses_for(clause.content)
+        for clause, carrier in case.carried
     )
 
 
@@ -339,25 +328,24 @@ def _opposite_word(case: Case) -> bool:
     )
 
 
-def _unless_said(name: str) -> Rule:
-    """A rule: a restriction that the sentence makes by words of this kind, the statement makes as well."""
+def _condition_left_out(case: Case) -> bool:
+    condition = case.language.condition
+    return not case.claim.says(condition) and any(
+        condition.search(carrier.sentence) for carrier in case.carriers
+    )
 
-    def broken(case: Case) -> bool:
-        pattern: re.Pattern[str] = getattr(case.language, name)
-        if _says(case.claim, pattern):
-            return False
-        carriers = case.carriers
-        if name == "hedge":
-            return any(carrier.says(pattern) for carrier in carriers)
-        return any(pattern.search(carrier.sentence) for carrier in carriers)
 
-    return broken
+def _hedge_left_out(case: Case) -> bool:
+    hedge = case.language.hedge
+    return not case.claim.says(hedge) and any(
+        carrier.facts.says(hedge) for carrier in case.carriers
+    )
 
 
 def _unattributed(case: Case) -> bool:
     """What the source only reports stays somebody's word. What a source says of itself is its own."""
     language = case.language
-    if _says(case.claim, language.attribution) or _says(case.claim, language.hedge):
+    if case.claim.says(language.attribution) or case.claim.says(language.hedge):
         return False
     for carrier in case.carriers:
         sentence = carrier.sentence
@@ -378,35 +366,22 @@ def _unattributed(case: Case) -> bool:
 
 
 def _question(case: Case) -> bool:
-    if case.claim.text.rstrip().endswith("?") or _says(case.claim, case.language.open_question):
+    if case.claim.text.rstrip().endswith("?") or case.claim.says(case.language.open_question):
         return False
-    carriers = case.carriers
-    return bool(carriers) and any(
-        carrier.sentence.rstrip("\"'”’»)*_ ").endswith("?") for carrier in carriers
-    )
+    return any(carrier.sentence.rstrip("\"'”’»)*_ ").endswith("?") for carrier in case.carriers)
 
 
 def _done(case: Case) -> bool:
     """What has to be done, will be done or is asked for, is not done yet."""
     language = case.language
-    if (
-        _says(case.claim, language.obligation)
-        or _says(case.claim, language.future)
-        or _says(case.claim, language.request)
-    ):
+    still_to_do = (language.obligation, language.request, language.future)
+    if any(map(case.claim.says, still_to_do)):
         return False
-    carriers = case.carriers
-    asked = [
-        carrier
-        for carrier in carriers
-        if carrier.says(language.obligation)
-        or carrier.says(language.request)
-        or carrier.says(language.future)
-    ]
+    asked = [carrier for carrier in case.carriers if any(map(carrier.facts.says, still_to_do))]
     if not asked:
         return False
-    if _says(case.claim, language.past):
-        return not any(_says(carrier.facts, language.past) for carrier in asked)
+    if case.claim.says(language.past):
+        return not any(carrier.facts.says(language.past) for carrier in asked)
     written = {word.text.lower() for carrier in asked for word in carrier.facts.words}
     # "We have to call" carries "Call the vendor", and not "We called the vendor".
     return any(
@@ -442,8 +417,8 @@ _RULES: list[tuple[str, Rule]] = [
     ("term", _another_term),
     ("negation", _another_polarity),
     ("negation", _opposite_word),
-    ("condition", _unless_said("condition")),
-    ("hedge", _unless_said("hedge")),
+    ("condition", _condition_left_out),
+    ("hedge", _hedge_left_out),
     ("not_done", _done),
     ("question", _question),
     ("attribution", _unattributed),

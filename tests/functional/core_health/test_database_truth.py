@@ -247,13 +247,17 @@ def test_a_slow_database_is_degraded_and_stays_ready(
     forwarder.close()
 
 
+def url_of(cluster: Cluster, role: str) -> str:
+    url = cluster.url(password=f"{role}-canary").set(username=role, drivername="postgresql")
+    return url.render_as_string(hide_password=False)
+
+
 def test_a_fault_that_only_requests_meet_is_shown(cluster: Cluster, run: Run) -> None:
     with cluster.cursor() as cursor:
         cursor.execute("CREATE ROLE clerk LOGIN PASSWORD 'clerk-canary' IN ROLE pg_read_all_data")
         cursor.execute("GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk")
-        url = cluster.url(password="clerk-canary").set(username="clerk", drivername="postgresql")
         # It may not empty the table of the check by TRUNCATE, and need not.
-        running = run(url.render_as_string(hide_password=False))
+        running = run(url_of(cluster, "clerk"))
         cursor.execute("REVOKE INSERT ON projects FROM clerk")
         refused = running.write()
         assert (refused.status_int, refused.json["cause"]) == (503, "DB_REJECTED")
@@ -269,8 +273,7 @@ def test_a_right_that_is_missing_everywhere(cluster: Cluster, run: Run) -> None:
     with cluster.cursor() as cursor:
         cursor.execute("CREATE ROLE reader LOGIN PASSWORD 'reader-canary'")
         cursor.execute("GRANT pg_read_all_data, pg_write_all_data TO reader")
-        url = cluster.url(password="reader-canary").set(username="reader", drivername="postgresql")
-        running = run(url.render_as_string(hide_password=False))
+        running = run(url_of(cluster, "reader"))
         cursor.execute("REVOKE pg_write_all_data FROM reader")
         wait_for(lambda: running.write().status_int == 503)
         running.until("failing", "DB_REJECTED")
@@ -338,8 +341,7 @@ def test_a_server_that_ends_idle_connections(cluster: Cluster, run: Run) -> None
         cursor.execute("CREATE ROLE idler LOGIN SUPERUSER PASSWORD 'idler-canary'")
         # Shorter than the pause between two looks.
         cursor.execute("ALTER ROLE idler SET idle_session_timeout = '200ms'")
-        url = cluster.url(password="idler-canary").set(username="idler", drivername="postgresql")
-        running = run(url.render_as_string(hide_password=False))
+        running = run(url_of(cluster, "idler"))
         for _ in range(3):
             look = running.has_looked()
             wait_for(look)
