@@ -5,9 +5,10 @@ A statement is an object of an answer with a list ``evidence``. Its verdict is `
 codes.
 
 1. ``quotes``: the quote is looked for in the source.
-2. ``passage``: it is completed to its whole sentence, table row or message, found by ``blocks``.
+2. ``passage``: it is completed to its whole sentence, table row or message
+   (``combine_core.readers``).
 3. ``rules``: what the statement says (``facts``) has to stand there, with the same negation, condition and so
-   on. The words of each language are in ``languages/``.
+   on. ``combine_core.language`` has the words of each language.
 4. ``judge`` makes a verdict of that, and ``answer`` does so for each statement of an answer.
 """
 

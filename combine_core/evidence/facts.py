@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from combine_core.evidence.language import Language
+from combine_core.language import Language
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from combine_core.evidence.facts import facts_of
-from combine_core.evidence.language import Language, language_named, language_of
 from combine_core.evidence.passage import Passage, passage_of
 from combine_core.evidence.quotes import Place, SourceText
 from combine_core.evidence.rules import details_against, reasons_against
+from combine_core.language import Language, language_named, language_of
 
 _OMISSION = re.compile(r"…|\.\.\.|\[\.\.\.\]|\[…\]")
 

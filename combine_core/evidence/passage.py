@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import sentencex  # type: ignore[import-untyped]
 
-from combine_core.evidence.blocks import SILENT, Block, BlockKind, block_at
 from combine_core.evidence.quotes import Place, SourceText
+from combine_core.readers import SILENT, Block, BlockKind, block_at
 
 # The splitter's time grows with the square of the text.
 _WINDOW = 2000

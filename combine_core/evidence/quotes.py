@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from combine_core.evidence.blocks import Block, read_blocks
+from combine_core.readers import Block, read_blocks
 
 # A quote of one letter stands in a million places. A thousand of them are enough to find the nearest.
 _MAX_PLACES = 1000

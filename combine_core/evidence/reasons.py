@@ -11,6 +11,7 @@ REASONS = {
     "code": "It rests on code.",
     "comment": "It rests on a comment.",
     "front_matter": "It rests on the data at the top of the file.",
+    "links": "It rests on a link, which states nothing.",
     "struck_out": "It rests on words that are struck out.",
     "number": "A number, its unit or its sign is not the one in the source.",
     "date": "A date does not stand there.",

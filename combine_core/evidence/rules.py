@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from combine_core.evidence.facts import Facts, Number, Word, facts_of
-from combine_core.evidence.language import Language
 from combine_core.evidence.passage import Passage
+from combine_core.language import Language
 
 # The share of a clause's content words that has to stand in the passage.
 MIN_COVERAGE = 0.5

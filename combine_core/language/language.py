@@ -1,4 +1,4 @@
-"""The words by which the rules know negation, conditions and the like: a file in `languages/` each."""
+"""The words by which the rules know negation, conditions and the like: a file in `words/` each."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def labels() -> frozenset[str]:
 
 @cache
 def _languages() -> tuple[Language, ...]:
-    folder = files(__package__) / "languages"
+    folder = files(__package__) / "words"
     return tuple(
         _read(yaml.safe_load(entry.read_text("utf-8")))
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)

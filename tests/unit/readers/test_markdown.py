@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from combine_core.evidence.blocks import BlockKind, block_at, read_blocks
+from combine_core.readers import BlockKind, block_at, read_blocks
 
 TEXT = """---
 title: Notes
@@ -50,11 +51,63 @@ def test_blocks_have_kind_headings_and_speaker() -> None:
         ("message", ("Meeting",), "Ben Weber", "Yes.\nDecision: go."),
         ("heading", ("Meeting",), "", "## Prices"),
         ("table_row", ("Meeting", "Prices"), "", "| Door | 900 |"),
-        ("list_item", ("Meeting", "Prices"), "", "- [ ] Call the vendor"),
+        ("list_item", ("Meeting", "Prices"), "", "Call the vendor"),
         ("quotation", ("Meeting", "Prices"), "", "> Quoted."),
         ("code", ("Meeting", "Prices"), "", "```\ncode\n```"),
         ("comment", ("Meeting", "Prices"), "", "<!-- hidden -->"),
     ]
+
+
+NOTES = """**Decisions**
+
+1. We take oak.
+2. [x] Tell the vendor
+
+Action items:
+- Tom to call
+  - [ ] by Friday
+
+[10:31] Anna: Done at 10:45.
+
+- [the plan](https://example.org/plan)
+
+Background:
+The river rises.
+
+A statement.
+---
+"""
+
+
+def test_what_a_block_knows() -> None:
+    found = [
+        (block.kind.value, block.headings, block.number, block.done, block.speaker, block.time)
+        for block in read_blocks(NOTES)
+    ]
+    assert found == [
+        ("heading", (), "", None, "", ""),
+        ("list_item", ("Decisions",), "1", None, "", ""),
+        ("list_item", ("Decisions",), "2", True, "", ""),
+        ("heading", ("Decisions",), "", None, "", ""),
+        ("list_item", ("Decisions", "Action items"), "", None, "", ""),
+        ("list_item", ("Decisions", "Action items"), "", False, "", ""),
+        ("message", ("Decisions",), "", None, "Anna", "10:31"),
+        ("links", ("Decisions",), "", None, "", ""),
+        ("heading", ("Decisions",), "", None, "", ""),
+        ("paragraph", ("Decisions", "Background"), "", None, "", ""),
+        ("paragraph", ("Decisions",), "", None, "", ""),
+    ]
+
+
+def test_a_table_row_knows_its_columns() -> None:
+    row = next(block for block in read_blocks(TEXT) if block.kind is BlockKind.TABLE_ROW)
+    assert row.columns == ("Item", "Price")
+
+
+@pytest.mark.parametrize(("indented_code", "kind"), [(True, "code"), (False, "paragraph")])
+def test_indented_lines_are_code_in_markdown_alone(indented_code: bool, kind: str) -> None:
+    blocks = read_blocks("    We agreed.\n", indented_code=indented_code)
+    assert [block.kind.value for block in blocks] == [kind]
 
 
 @given(st.text(alphabet="ab:#-|>`* \n\t~[]()<!1.", max_size=200))

@@ -1,0 +1,11 @@
+"""What Combine knows of languages: the words in `words/`, a file each, and where sentences end."""
+
+from combine_core.language.language import (
+    OTHER,
+    Language,
+    labels,
+    language_named,
+    language_of,
+)
+
+__all__ = ["OTHER", "Language", "labels", "language_named", "language_of"]
