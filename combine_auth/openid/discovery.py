@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
 from combine_auth.failures import (
@@ -163,7 +162,7 @@ def _public_key(member: dict[str, Any], algorithm: str) -> PublicKey | None:
             return None
         key = key_class.import_key(parts)
         key.public_key  # noqa: B018 - raises for a point that is not on the curve
-    except (JoseError, ValueError, TypeError):
+    except Exception:  # noqa: BLE001 - joserfc and cryptography do not say what they raise for a bad key
         return None
     return key
 

@@ -151,7 +151,7 @@ def get_json(url: str, document: str, timeouts: Timeouts) -> object:
             configure_session(session, url)
             headers = {"Accept": "application/json"}
             response = session.get(url, headers=headers, **timeouts.request_options)
-    except requests.RequestException as error:
+    except Exception as error:  # noqa: BLE001 - see exchange_failure
         raise exchange_failure(error, document) from None
     failure = status_failure(response, document)
     if failure is None and response.status_code != 200:
@@ -177,7 +177,12 @@ def status_failure(response: requests.Response, endpoint: str) -> SignInFailure 
 
 
 def exchange_failure(error: Exception, endpoint: str) -> SignInFailure:
-    """The failure for an exchange without an answer. Names the type of the exception, not its text."""
+    """The failure for an exchange without an answer, or with one that cannot be read.
+
+    Takes any exception. For some answers and addresses, requests, urllib3 and Authlib raise what they do
+    not document: ``OverflowError`` for a number, ``ValueError`` for a ``Location``. Names the type of the
+    exception, not its text, which may hold the answer.
+    """
     if isinstance(error, AnswerTooLarge):
         return provider_unavailable(f"{endpoint} answered too much: {error}")
     if isinstance(error, requests.Timeout):
@@ -185,7 +190,10 @@ def exchange_failure(error: Exception, endpoint: str) -> SignInFailure:
     if isinstance(error, requests.exceptions.SSLError):
         detail = f"{endpoint}: the certificate or the TLS connection is not accepted"
         return provider_unavailable(detail)
-    return provider_unavailable(f"{endpoint} cannot be reached ({type(error).__name__})")
+    if isinstance(error, requests.RequestException):
+        return provider_unavailable(f"{endpoint} cannot be reached ({type(error).__name__})")
+    detail = f"{endpoint} gave an answer that cannot be read ({type(error).__name__})"
+    return SignInFailure(FailureCode.PROVIDER_ERROR, detail)
 
 
 def _retry_after(response: requests.Response) -> int:

@@ -105,6 +105,13 @@ class TestProviderDown:
         assert count(service, "sessions") == 0
         assert audit(service) == ["provider_unavailable"]
 
+    @pytest.mark.parametrize("expires_in", [float("inf"), float("nan"), {"a": 1}, "9" * 5000])
+    def test_a_number_that_cannot_be(self, service, browser, google, expires_in):
+        google.token_answer = lambda honest: {**honest, "expires_in": expires_in}
+        answer = browser.come_back(google.callback_url(browser.start()))
+        browser.failure(answer, "provider_error", 502)
+        assert audit(service) == ["provider_error"]
+
     def test_it_comes_back(self, browser, google):
         google.faults["token"] = Fault(503, times=1)
         browser.come_back(google.callback_url(browser.start()))

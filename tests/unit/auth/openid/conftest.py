@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -74,28 +75,22 @@ def failure(party: Party, **claims: Any) -> SignInFailure:
     return found
 
 
-MakeParty = Callable[..., Party]
-
-
-@pytest.fixture
-def make_party() -> Iterator[MakeParty]:
-    """``make_party(microsoft=True, allowed_tenants=...)``: further members go into the provider."""
-    issuers: list[LyingIssuer] = []
-
-    def make(
-        *,
-        microsoft: bool = False,
-        announces_iss: bool = False,
-        certificate: Path | None = None,
-        timeouts: Timeouts | None = None,
-        **members: Any,
-    ) -> Party:
-        issuer = LyingIssuer(
-            tenant=TENANT if microsoft else None,
-            announces_iss=announces_iss,
-            certificate=certificate,
-        )
-        issuers.append(issuer.start())
+@contextmanager
+def running_party(
+    *,
+    microsoft: bool = False,
+    announces_iss: bool = False,
+    certificate: Path | None = None,
+    timeouts: Timeouts | None = None,
+    **members: Any,
+) -> Iterator[Party]:
+    """A party whose issuer listens within the block; `members` go into the provider."""
+    issuer = LyingIssuer(
+        tenant=TENANT if microsoft else None,
+        announces_iss=announces_iss,
+        certificate=certificate,
+    )
+    with issuer:
         template: IdentityProvider = replace(MICROSOFT if microsoft else GOOGLE, **members)
         provider = replace(
             with_issuer(template, issuer.configured_issuer),
@@ -105,11 +100,17 @@ def make_party() -> Iterator[MakeParty]:
         clock = Clock()
         issuer.now = clock.wall
         client = OidcClient(provider, timeouts=timeouts, wall=clock.wall, clock=clock.monotonic)
-        return Party(issuer, client, clock)
+        yield Party(issuer, client, clock)
 
-    yield make
-    for issuer in issuers:
-        issuer.stop()
+
+MakeParty = Callable[..., Party]
+
+
+@pytest.fixture
+def make_party() -> Iterator[MakeParty]:
+    """``make_party(microsoft=True, allowed_tenants=...)``: as for :func:`running_party`."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(running_party(**options))
 
 
 @pytest.fixture
