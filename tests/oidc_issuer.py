@@ -9,8 +9,9 @@ codes that work once. `tenant` makes it speak as Microsoft does: its issuer hold
 its metadata the template.
 
 To lie, set `change` (claims before they are signed), `forge` (the whole ID token), `token_answer` (the
-JSON of the token endpoint) or `metadata`; to fail, `faults["token"] = Fault(500)`. `counts` says how
-often each endpoint was asked; `token_requests` what it was asked.
+JSON of the token endpoint), `userinfo_answer` or `metadata`; to fail, `faults["token"] = Fault(500)`.
+With `is_thin` the claims of the person are not in the ID token, and only the userinfo endpoint has them.
+`counts` says how often each endpoint was asked; `token_requests` what it was asked.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ CLIENT_SECRET = "GOCSPX-canary-of-the-secret"
 TENANT = "72f988bf-86f1-41af-91ab-2d7cd011db47"
 REDIRECT_URI = "http://localhost:8000/auth/google/callback"
 _DISCOVERY = "/.well-known/openid-configuration"
+_OF_THE_PERSON = ("email", "email_verified", "xms_edov", "name")
 
 
 @cache
@@ -128,6 +130,8 @@ class LyingIssuer:
         self.change: Callable[[dict[str, Any]], Any] | None = None
         self.forge: Callable[[dict[str, Any]], Any] | None = None
         self.token_answer: Callable[[dict[str, Any]], Any] | None = None
+        self.is_thin = False
+        self.userinfo_answer: Callable[[dict[str, Any]], Any] | None = None
         self.faults: dict[str, Fault] = {}
         self.counts: Counter[str] = Counter()
         self.token_requests: list[dict[str, str]] = []
@@ -135,6 +139,8 @@ class LyingIssuer:
         # Its own mistakes, and those of the functions it was given.
         self.errors: list[BaseException] = []
         self._grants: dict[str, Grant] = {}
+        # What the userinfo endpoint says to the bearer of each access token.
+        self._about: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
@@ -297,6 +303,8 @@ class LyingIssuer:
             handler.send_json(200, self._key_set())
         elif endpoint == "token" and method == "POST":
             handler.send_json(*self._exchange(dict(parse_qsl(body)), handler.headers))
+        elif endpoint == "userinfo":
+            handler.send_json(*self._userinfo(handler.headers.get("Authorization", "")))
         elif endpoint == "authorize":
             handler.send_redirect(self.callback_url(f"{self.url}/authorize?{query}"))
         else:
@@ -312,6 +320,7 @@ class LyingIssuer:
             "authorization_endpoint": f"{self.url}{base}/authorize",
             "token_endpoint": f"{self.url}{base}/token",
             "jwks_uri": f"{self.url}{base}/jwks",
+            "userinfo_endpoint": f"{self.url}{base}/userinfo",
             "end_session_endpoint": f"{self.url}{base}/end-session",
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
@@ -347,13 +356,26 @@ class LyingIssuer:
         claims: Any = self.claims(grant.nonce, grant.auth_time, **grant.claims)
         if self.change is not None:
             claims = self.change(claims)
+        access_token = f"canary-of-the-access-token-{secrets.token_hex(8)}"
+        if isinstance(claims, dict):
+            self._about[access_token] = claims
+            if self.is_thin:
+                claims = {name: claims[name] for name in claims if name not in _OF_THE_PERSON}
         answer: Any = {
-            "access_token": "canary-of-the-access-token",
+            "access_token": access_token,
             "token_type": "Bearer",
             "expires_in": 3600,
             "id_token": self.forge(claims) if self.forge is not None else self.id_token(claims),
         }
         return 200, answer if self.token_answer is None else self.token_answer(answer)
+
+    def _userinfo(self, authorization: str) -> tuple[int, Any]:
+        """What is known of the person whose access token it is (OpenID Connect Core 1.0, 5.3)."""
+        known = self._about.get(authorization.removeprefix("Bearer "))
+        if known is None:
+            return 401, {"error": "invalid_token"}
+        about: Any = {name: known[name] for name in ("sub", *_OF_THE_PERSON) if name in known}
+        return 200, about if self.userinfo_answer is None else self.userinfo_answer(about)
 
     @staticmethod
     def _client(form: dict[str, str], headers: Any) -> tuple[str, str]:

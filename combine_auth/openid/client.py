@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
 from typing import Any, Final
@@ -127,8 +127,9 @@ class OidcClient:
             raise SignInFailure(FailureCode.ISSUER_MISMATCH, detail)
         if not _CODE.fullmatch(code):
             raise SignInFailure(FailureCode.LOGIN_EXPIRED, "the callback's code is malformed")
-        token = self._exchange_code(metadata, code, redirect_uri, verifier, deadline)
-        claims = self._verify(token, nonce, deadline)
+        answer = self._exchange_code(metadata, code, redirect_uri, verifier, deadline)
+        userinfo = self._userinfo(metadata, answer.get("access_token"), deadline)
+        claims = self._verify(answer.get("id_token"), nonce, userinfo, deadline)
         if callback_issuer is not None and callback_issuer not in (
             claims.issuer,
             *self.provider.other_issuers,
@@ -176,10 +177,14 @@ class OidcClient:
         detail = f"the callback is of another issuer: {one_line(named)}"
         raise SignInFailure(FailureCode.ISSUER_MISMATCH, detail)
 
-    def _verify(self, token: object, nonce: str, deadline: float) -> Claims:
+    def _verify(
+        self, token: object, nonce: str, userinfo: Callable[[], object] | None, deadline: float
+    ) -> Claims:
         cached = self._keys.cached
         keys = self._keys.get(deadline)
-        verify = partial(verify_id_token, token, provider=self.provider, nonce=nonce)
+        verify = partial(
+            verify_id_token, token, provider=self.provider, nonce=nonce, userinfo=userinfo
+        )
         try:
             return verify(keys.value, now=self._wall())
         except UnknownKey:
@@ -195,8 +200,8 @@ class OidcClient:
         redirect_uri: str,
         verifier: str,
         deadline: float,
-    ) -> object:
-        """The ID token for the code, not verified."""
+    ) -> Mapping[str, object]:
+        """The answer of the token endpoint to the code, not validated."""
         endpoint = f"the token endpoint of {self.provider.name}"
 
         def check(response: requests.Response) -> requests.Response:
@@ -205,10 +210,10 @@ class OidcClient:
                 raise failure
             return response
 
-        def request() -> Any:
+        def request() -> Mapping[str, object]:
             with self._session(metadata, redirect_uri) as session:
                 session.register_compliance_hook("access_token_response", check)
-                return session.fetch_token(
+                answer: Mapping[str, object] = session.fetch_token(
                     metadata.token_endpoint,
                     grant_type="authorization_code",
                     code=code,
@@ -216,10 +221,11 @@ class OidcClient:
                     code_verifier=verifier,
                     **self._timeouts.request_options,
                 )
+                return answer
 
         failure: SignInFailure
         try:
-            return self._exchanges.run(request, deadline).get("id_token")
+            return self._exchanges.run(request, deadline)
         except SignInFailure:
             raise
         except OAuthError as error:
@@ -256,8 +262,21 @@ class OidcClient:
         content = self._fetch(metadata.jwks_uri, f"the key set of {self.provider.name}", deadline)
         return read_signing_keys(content, self.provider.algorithms)
 
-    def _fetch(self, url: str, document: str, deadline: float) -> object:
-        return self._exchanges.run(partial(get_json, url, document, self._timeouts), deadline)
+    def _userinfo(
+        self, metadata: ProviderMetadata, access_token: object, deadline: float
+    ) -> Callable[[], object] | None:
+        """Asks the userinfo endpoint; ``None`` if the provider has none. The answer is not validated."""
+        endpoint = metadata.userinfo_endpoint
+        if endpoint is None or not isinstance(access_token, str):
+            return None
+        document = f"the userinfo of {self.provider.name}"
+        return partial(self._fetch, endpoint, document, deadline, access_token)
+
+    def _fetch(
+        self, url: str, document: str, deadline: float, access_token: str | None = None
+    ) -> object:
+        get = partial(get_json, url, document, self._timeouts, access_token)
+        return self._exchanges.run(get, deadline)
 
 
 def _basic(

@@ -40,6 +40,7 @@ _KEY_TYPES: Final[dict[str, tuple[type[PublicKey], str, tuple[str, ...]]]] = {
 class ProviderMetadata:
     """The part of the metadata that is used.
 
+    :ivar userinfo_endpoint: for claims that the ID token lacks; not every provider has one
     :ivar sends_issuer: it sends its issuer to the callback (RFC 9207), so the callback must have one
     :ivar client_auth: how the service authenticates at the token endpoint
     """
@@ -47,6 +48,7 @@ class ProviderMetadata:
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
+    userinfo_endpoint: str | None
     end_session_endpoint: str | None
     sends_issuer: bool
     client_auth: str
@@ -70,15 +72,15 @@ def read_metadata(document: object, provider: IdentityProvider) -> ProviderMetad
     if not isinstance(document, dict) or not document:
         raise provider_unavailable("the discovery document is no JSON object")
     _check_issuer(document.get("issuer"), provider)
-    end_session = document.get("end_session_endpoint")
     supported = document.get("token_endpoint_auth_methods_supported")
     methods = supported if isinstance(supported, list) else []
     return ProviderMetadata(
         authorization_endpoint=_endpoint(document, "authorization_endpoint", provider),
         token_endpoint=_endpoint(document, "token_endpoint", provider),
         jwks_uri=_endpoint(document, "jwks_uri", provider),
-        # Signing in works without it.
-        end_session_endpoint=end_session if _is_usable_url(end_session, provider) else None,
+        # Signing in works without these two.
+        userinfo_endpoint=_optional(document, "userinfo_endpoint", provider),
+        end_session_endpoint=_optional(document, "end_session_endpoint", provider),
         sends_issuer=document.get("authorization_response_iss_parameter_supported") is True,
         # The first is the default of OpenID Connect Dynamic Client Registration 1.0, 2.
         client_auth=next(
@@ -106,6 +108,11 @@ def _endpoint(document: dict[str, Any], name: str, provider: IdentityProvider) -
     if not _is_usable_url(address, provider):
         raise provider_unavailable(f"the discovery document has no usable {name}")
     return str(address)
+
+
+def _optional(document: dict[str, Any], name: str, provider: IdentityProvider) -> str | None:
+    address = document.get(name)
+    return str(address) if _is_usable_url(address, provider) else None
 
 
 def _is_usable_url(address: object, provider: IdentityProvider) -> bool:

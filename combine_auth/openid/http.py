@@ -144,12 +144,16 @@ def configure_session(session: requests.Session, url: str) -> None:
         session.mount(scheme, _Adapter())
 
 
-def get_json(url: str, document: str, timeouts: Timeouts) -> object:
+def get_json(
+    url: str, document: str, timeouts: Timeouts, access_token: str | None = None
+) -> object:
     """The JSON at an address; ``document`` names it in messages. Raises SignInFailure."""
     try:
         with requests.Session() as session:
             configure_session(session, url)
             headers = {"Accept": "application/json"}
+            if access_token is not None:
+                headers["Authorization"] = f"Bearer {access_token}"
             response = session.get(url, headers=headers, **timeouts.request_options)
     except Exception as error:  # noqa: BLE001 - see exchange_failure
         raise exchange_failure(error, document) from None

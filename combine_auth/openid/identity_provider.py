@@ -45,6 +45,8 @@ class IdentityProvider:
     :ivar allowed_email_domains: of verified addresses; empty: any
     :ivar email_verified_claim: the claim which says that the address belongs to the person
     :ivar email_verified_values: the values of that claim which say so
+    :ivar asks_userinfo: whether the userinfo endpoint is asked for a name or an e-mail address that the ID
+        token lacks
     :ivar console: where the service is registered, in words for the operator
     """
 
@@ -63,6 +65,7 @@ class IdentityProvider:
     allowed_email_domains: frozenset[str] = frozenset()
     email_verified_claim: str = "email_verified"
     email_verified_values: tuple[bool | int | str, ...] = (True,)
+    asks_userinfo: bool = True
     console: str = "the provider's console"
 
     def __post_init__(self) -> None:
@@ -99,6 +102,8 @@ MICROSOFT: Final = IdentityProvider(
     # the address was verified.
     email_verified_claim="xms_edov",
     email_verified_values=(True, 1, "1", "true"),
+    # It says no more than the ID token, does not know xms_edov, and calls the person by another `sub`.
+    asks_userinfo=False,
     console="Azure portal, Microsoft Entra ID, App registrations, Authentication",
 )
 

@@ -77,6 +77,8 @@ def end(party: Party) -> None:
         party.issuer.faults.clear()
         party.issuer.metadata = {}
         party.issuer.token_answer = None
+        party.issuer.is_thin = False
+        party.issuer.userinfo_answer = None
         party.issuer.more_keys = []
 
 
@@ -153,4 +155,20 @@ keys: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
 @example([{"kty": "EC", "crv": "secp256k1", "x": "AQ", "y": "AQ"}])
 def test_any_keys_beside_the_good_one(party, more):
     party.issuer.more_keys = more
+    end(party)
+
+
+@given(body=bodies("sub", "email", "email_verified", "name"), status=statuses, more=headers)
+@example(b'{"sub": "110169484474386276334", "email_verified": 1e400, "name": 1e400}', 200, {})
+@example(b"{}", 302, {"Location": "http://[x"})
+def test_any_userinfo(party, body, status, more):
+    party.issuer.is_thin = True
+    party.issuer.faults["userinfo"] = Fault(status, body, headers=more)
+    end(party)
+
+
+@given(changes=st.dictionaries(st.sampled_from(["sub", "email", "name", "email_verified"]), values))
+def test_any_members_of_the_userinfo(party, changes):
+    party.issuer.is_thin = True
+    party.issuer.userinfo_answer = lambda about: {**about, **changes}
     end(party)
