@@ -14,6 +14,8 @@ GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 ORGANIZATIONS = "organizations"
 PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 GOOGLE_ISSUER = "https://accounts.google.com"
+# Only algorithms with public keys. A shared secret could be used to sign by anyone who knows it.
+ALGORITHMS = tuple(f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512))
 # Google's tokens may name their issuer without the scheme.
 GOOGLE_ISSUER_BARE = "accounts.google.com"
 
@@ -73,6 +75,13 @@ def scopes(text: str) -> tuple[str, ...]:
     if "openid" not in asked:
         raise Unusable(Finding("lacks the scope openid", "write openid email profile"))
     return asked
+
+
+def algorithms(text: str) -> tuple[str, ...]:
+    """Algorithms that ID tokens may be signed with."""
+    listed = ", ".join(ALGORITHMS)
+    remedy = f"write some of {listed}, as the provider's documentation names them"
+    return _entries(text, ALGORITHMS.__contains__, "is not such an algorithm", remedy)
 
 
 def tenants(text: str) -> tuple[str, ...]:

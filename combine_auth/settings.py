@@ -44,6 +44,7 @@ class IdentityProviderSettings:
     issuer: str | None
     title: str | None
     scopes: tuple[str, ...]
+    algorithms: tuple[str, ...]
     email_domains: tuple[str, ...]
     client_id_variable: str
     client_secret_variable: str
@@ -231,6 +232,18 @@ class AuthSettings(AddonSettings):
                     help="The scopes that are requested.",
                 ),
             ),
+            f"{name}_algorithms": (
+                Annotated[tuple[str, ...], parsed(values.algorithms)],
+                setting(
+                    (),
+                    variable=f"{name.upper()}_ALGORITHMS",
+                    key=f"{name}.algorithms",
+                    shape=" ".join(values.ALGORITHMS),
+                    default_shown="RS256",
+                    help="The algorithms with which ID tokens may be signed, if the provider does not "
+                    "use RS256. A token with any other algorithm is refused.",
+                ),
+            ),
             f"{name}_email_domains": (Domains, _email_domains(name)),
         }
 
@@ -249,6 +262,7 @@ class AuthSettings(AddonSettings):
             issuer=getattr(self, issuer.field),
             title=getattr(self, f"{name}_title", None),
             scopes=getattr(self, f"{name}_scopes", ()),
+            algorithms=getattr(self, f"{name}_algorithms", ()),
             email_domains=getattr(self, f"{name}_email_domains", ()),
             client_id_variable=client_id.variable,
             client_secret_variable=secret.variable,

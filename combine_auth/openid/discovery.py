@@ -34,6 +34,8 @@ _KEY_TYPES: Final[dict[str, tuple[type[PublicKey], str, tuple[str, ...]]]] = {
     "PS": (RSAKey, "RSA", ("n", "e")),
     "ES": (ECKey, "EC", ("crv", "x", "y")),
 }
+# RFC 7518, 3.4
+_CURVES: Final = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,8 @@ def _usable_keys(member: object, algorithms: Sequence[str]) -> Iterator[SigningK
     if not isinstance(kid, str | None) or not isinstance(issuer, str | None):
         return
     for algorithm in algorithms:
-        if member.get("alg", algorithm) == algorithm:
+        curve = _CURVES.get(algorithm)
+        if member.get("alg", algorithm) == algorithm and curve in (None, member.get("crv")):
             key = _public_key(member, algorithm)
             if key is not None:
                 yield SigningKey(kid, algorithm, key, issuer)

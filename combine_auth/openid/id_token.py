@@ -128,7 +128,11 @@ def _verify_signature(
     if algorithm not in provider.algorithms:
         accepted = " or ".join(provider.algorithms)
         raise _invalid(f"is signed with {one_line(algorithm)}, not {accepted}")
-    matching = [key for key in keys if key.algorithm == algorithm and kid in (None, key.kid)]
+    fitting = [key for key in keys if key.algorithm == algorithm]
+    matching = [key for key in fitting if kid in (None, key.kid)]
+    if len(fitting) == 1 and fitting[0].kid is None:
+        # A key set may leave out the id of its only key (OpenID Connect Core 1.0, 10.1).
+        matching = fitting
     if not matching:
         raise UnknownKey(FailureCode.ID_TOKEN_INVALID, f"no key has the id {one_line(str(kid))}")
     registry = JWSRegistry(algorithms=[algorithm], strict_check_header=False)

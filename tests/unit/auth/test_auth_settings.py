@@ -68,6 +68,15 @@ def test_in_the_ini(listing, form):
     assert (okta.issuer, okta.client_id) == ("https://example.okta.com", "0oa1")
 
 
+@pytest.mark.parametrize("name", ["OKTA", "GOOGLE"])
+def test_the_algorithms_of_a_provider(name):
+    settings = auth({**OKTA, f"{name}_ALGORITHMS": "ES256, PS256 ES256"})
+    assert settings.of_provider(name.lower()).algorithms == ("ES256", "PS256")
+    for wrong in ("HS256", "none", "es256", "RS256 HS512"):
+        ((variable, _),) = problems({**OKTA, f"{name}_ALGORITHMS": wrong})
+        assert variable == f"{name}_ALGORITHMS"
+
+
 def test_in_the_env_file(tmp_path):
     (tmp_path / ".env").write_text("".join(f"{name}='{value}'\n" for name, value in OKTA.items()))
     outcome = checked(path=tmp_path / "production.ini")
