@@ -60,6 +60,14 @@ def issuer(text: str) -> str:
     return text
 
 
+def discovery_url(text: str) -> str:
+    """The address of a discovery document. Azure B2C names the policy in its query."""
+    values.base_url(text.partition("?")[0])
+    if "#" in text:
+        raise Unusable(Finding("has a fragment", "write the address without the part from # on"))
+    return text
+
+
 def is_plain(address: str) -> bool:
     return address.casefold().startswith("http://")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import SecretStr
@@ -36,12 +37,14 @@ class IdentityProviderSettings:
     """What is set for one provider.
 
     :ivar client_id_variable: its name, for messages, as are the other two
-    :ivar faults: why an id or secret that was given is not used
+    :ivar faults: why an id, a secret or a key that was given is not used
     """
 
     client_id: str | None
     client_secret: SecretStr | None
+    client_key_file: Path | None
     issuer: str | None
+    discovery_url: str | None
     title: str | None
     scopes: tuple[str, ...]
     algorithms: tuple[str, ...]
@@ -211,6 +214,30 @@ class AuthSettings(AddonSettings):
                 Issuer,
                 _issuer(name, f"The issuer of {called}, exactly as its discovery document has it."),
             ),
+            f"{name}_client_key_file": (
+                Annotated[Path | None, parsed(Path)],
+                setting(
+                    variable=f"{name.upper()}_CLIENT_KEY_FILE",
+                    key=f"{name}.client_key_file",
+                    tolerated=True,
+                    kind=Kind.PROSE,
+                    shape="file",
+                    help="A private key, as JWK or PEM, that takes the place of "
+                    f"{name.upper()}_CLIENT_SECRET (private_key_jwt). PEM may hold the certificate, too, "
+                    "which Microsoft needs. A relative path starts at the ini file.",
+                ),
+            ),
+            f"{name}_discovery_url": (
+                Annotated[str | None, parsed(values.discovery_url)],
+                setting(
+                    variable=f"{name.upper()}_DISCOVERY_URL",
+                    key=f"{name}.discovery_url",
+                    shape="http(s) URL",
+                    default_shown="the issuer, with /.well-known/openid-configuration",
+                    help="Where the discovery document is, if that does not follow from the issuer. "
+                    "Azure B2C needs it.",
+                ),
+            ),
             f"{name}_title": (
                 str | None,
                 setting(
@@ -259,7 +286,9 @@ class AuthSettings(AddonSettings):
         return IdentityProviderSettings(
             client_id=getattr(self, client_id.field),
             client_secret=getattr(self, secret.field),
+            client_key_file=getattr(self, f"{name}_client_key_file", None),
             issuer=getattr(self, issuer.field),
+            discovery_url=getattr(self, f"{name}_discovery_url", None),
             title=getattr(self, f"{name}_title", None),
             scopes=getattr(self, f"{name}_scopes", ()),
             algorithms=getattr(self, f"{name}_algorithms", ()),
@@ -267,8 +296,21 @@ class AuthSettings(AddonSettings):
             client_id_variable=client_id.variable,
             client_secret_variable=secret.variable,
             issuer_variable=issuer.variable,
-            faults=(*self.faults(client_id.field), *self.faults(secret.field)),
+            faults=tuple(
+                fault
+                for one in ("client_id", "client_secret", "client_key_file")
+                for fault in self.faults(f"{name}_{one}")
+            ),
         )
+
+    @classmethod
+    def worked_out(cls, given: Given) -> Mapping[str, Any]:
+        """Paths, which start at the ini file."""
+        return {
+            field: given.place.here / value
+            for field, value in given.usable.items()
+            if field.endswith("_client_key_file")
+        }
 
     def findings(self, given: Given) -> Iterable[tuple[str, Finding]]:
         environment = given.place.environment
@@ -278,19 +320,30 @@ class AuthSettings(AddonSettings):
             yield "local_sign_in", Finding(what, remedy, NOT_DEVELOPMENT)
         for name in dict.fromkeys((*SHIPPED, *self.auth_providers)):
             yield from self._halves(name, given)
-            address = getattr(self, f"{name}_issuer")
-            if address and values.is_plain(address):
-                what = ""
-                if not values.is_on_loopback(address):
-                    what = "is http, so anyone on the network path could sign in as anyone"
-                elif environment not in _LOOPBACK_IN:
-                    what = f"is http on loopback, and this is {environment}"
+            for field in (f"{name}_issuer", f"{name}_discovery_url"):
+                what = _why_not_plain(getattr(self, field, None), environment)
                 if what:
-                    yield f"{name}_issuer", Finding(what, "write the provider's https address")
+                    yield field, Finding(what, "write the provider's https address")
 
     def _halves(self, name: str, given: Given) -> Iterable[tuple[str, Finding]]:
-        pair = (f"{name}_client_id", f"{name}_client_secret")
-        for one, other in (pair, pair[::-1]):
+        client_id, secret, key = (
+            f"{name}_{one}" for one in ("client_id", "client_secret", "client_key_file")
+        )
+        if key in given:
+            if not given.lacks(secret):
+                what = f"is set, and so is {secret.upper()}"
+                yield key, Finding(what, "remove one of them")
+            secret = key
+        for one, other in ((client_id, secret), (secret, client_id)):
             if given.lacks(one) and not given.lacks(other):
                 what = f"is not set, although {other.upper()} is"
                 yield one, Finding(what, f"set {one.upper()}, or remove {other.upper()}")
+
+
+def _why_not_plain(address: str | None, environment: Environment) -> str:
+    """Why this address cannot have http; empty if it can, or has https."""
+    if not address or not values.is_plain(address):
+        return ""
+    if not values.is_on_loopback(address):
+        return "is http, so anyone on the network path could sign in as anyone"
+    return "" if environment in _LOOPBACK_IN else f"is http on loopback, and this is {environment}"

@@ -36,7 +36,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlencode, urlsplit
 
-from joserfc import jws
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
 CLIENT_ID = "4711.apps.example.com"
@@ -44,6 +45,8 @@ CLIENT_SECRET = "GOCSPX-canary-of-the-secret"
 TENANT = "72f988bf-86f1-41af-91ab-2d7cd011db47"
 REDIRECT_URI = "http://localhost:8000/auth/google/callback"
 _DISCOVERY = "/.well-known/openid-configuration"
+_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_ASYMMETRIC = ("RS256", "PS256", "ES256", "ES384", "ES512")
 _OF_THE_PERSON = ("email", "email_verified", "xms_edov", "name")
 
 
@@ -119,6 +122,9 @@ class LyingIssuer:
 
     def _begin(self) -> None:
         self.client_id, self.client_secret = CLIENT_ID, CLIENT_SECRET
+        # With a key, the client authenticates by an assertion that it signed (private_key_jwt).
+        self.client_key: Any = None
+        self.assertions: list[Any] = []
         # None: any, so that tests may choose theirs.
         self.redirect_uris: set[str] | None = None
         self.keys = [rsa_key()]
@@ -344,7 +350,7 @@ class LyingIssuer:
         with self._lock:
             self.token_requests.append(form)
             grant = self._grants.pop(form.get("code", ""), None)
-        if self._client(form, headers) != (self.client_id, self.client_secret):
+        if not self._is_client(form, headers):
             return 401, {"error": "invalid_client", "error_description": "unknown client"}
         if grant is None or form.get("grant_type") != "authorization_code":
             return 400, {"error": "invalid_grant"}
@@ -376,6 +382,27 @@ class LyingIssuer:
             return 401, {"error": "invalid_token"}
         about: Any = {name: known[name] for name in ("sub", *_OF_THE_PERSON) if name in known}
         return 200, about if self.userinfo_answer is None else self.userinfo_answer(about)
+
+    def _is_client(self, form: dict[str, str], headers: Any) -> bool:
+        if self.client_key is None:
+            return self._client(form, headers) == (self.client_id, self.client_secret)
+        try:
+            registry = jws.JWSRegistry(algorithms=list(_ASYMMETRIC), strict_check_header=False)
+            given = jwt.decode(form["client_assertion"], self.client_key, registry=registry)
+        except (JoseError, KeyError, ValueError):
+            return False
+        self.assertions.append(given)
+        claims = given.claims
+        return (
+            form["client_assertion_type"] == _ASSERTION
+            and form.get("client_id", self.client_id) == self.client_id
+            and "client_secret" not in form
+            and "Authorization" not in headers
+            and claims["iss"] == claims["sub"] == self.client_id
+            and claims["aud"].endswith("/token")
+            and claims["exp"] > self.now()
+            and claims["jti"] not in [one.claims["jti"] for one in self.assertions[:-1]]
+        )
 
     @staticmethod
     def _client(form: dict[str, str], headers: Any) -> tuple[str, str]:

@@ -34,7 +34,7 @@ __all__ = [
 
 
 def includeme(config: Configurator) -> None:
-    """Make the clients of the application's identity providers. Does no I/O."""
+    """Make the clients of the application's identity providers. Asks no provider."""
     settings = config.add_addon_settings(AuthSettings)
     providers = make_identity_providers(settings, config.registry.settings)
     config.registry[REGISTRY_KEY] = providers

@@ -16,6 +16,7 @@ from authlib.integrations.requests_client import OAuth2Session, OAuthError
 
 from combine_auth.failures import FailureCode, SignInFailure, one_line, provider_refused
 from combine_auth.openid.cache import DocumentCache
+from combine_auth.openid.client_key import UnusableKey, client_assertion
 from combine_auth.openid.discovery import (
     ProviderMetadata,
     SigningKey,
@@ -211,6 +212,14 @@ class OidcClient:
             return response
 
         def request() -> Mapping[str, object]:
+            authentication: dict[str, str] = {}
+            if self.provider.client_key_file is not None:
+                authentication = client_assertion(
+                    self.provider.client_key_file,
+                    self.provider.client_id,
+                    metadata.token_endpoint,
+                    self._wall(),
+                )
             with self._session(metadata, redirect_uri) as session:
                 session.register_compliance_hook("access_token_response", check)
                 answer: Mapping[str, object] = session.fetch_token(
@@ -219,6 +228,7 @@ class OidcClient:
                     code=code,
                     redirect_uri=redirect_uri,
                     code_verifier=verifier,
+                    **authentication,
                     **self._timeouts.request_options,
                 )
                 return answer
@@ -228,6 +238,9 @@ class OidcClient:
             return self._exchanges.run(request, deadline)
         except SignInFailure:
             raise
+        except UnusableKey as error:
+            detail = f"{self.provider.name.upper()}_CLIENT_KEY_FILE {error}"
+            failure = SignInFailure(FailureCode.INVALID_CLIENT, detail)
         except OAuthError as error:
             failure = provider_refused(error.error, error.description)
         except requests.HTTPError as error:
@@ -243,7 +256,10 @@ class OidcClient:
         session = OAuth2Session(
             client_id=self.provider.client_id,
             client_secret=self.provider.client_secret.get_secret_value(),
-            token_endpoint_auth_method=metadata.client_auth,
+            # With a key, the assertion authenticates, and the parameter client_id stays.
+            token_endpoint_auth_method="none"
+            if self.provider.client_key_file
+            else metadata.client_auth,
             scope=" ".join(self.provider.scopes),
             redirect_uri=redirect_uri,
             code_challenge_method="S256",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -33,6 +34,7 @@ class IdentityProvider:
     :ivar issuer: exactly as the provider writes it, with ``{tenantid}`` in place of a tenant
     :ivar discovery_url: the address of its metadata (OpenID Connect Discovery 1.0, 4)
     :ivar client_id: empty in a plugin's provider: then the settings of that name are read
+    :ivar client_key_file: the private key that takes the place of `client_secret`
     :ivar algorithms: accepted for ID tokens; neither token nor metadata can add to them
     :ivar extra_parameters: of the authorization request
     :ivar other_issuers: other spellings of the issuer in ID tokens
@@ -52,6 +54,7 @@ class IdentityProvider:
     discovery_url: str
     client_id: str = ""
     client_secret: SecretStr = field(default_factory=lambda: SecretStr(""))
+    client_key_file: Path | None = None
     scopes: tuple[str, ...] = ("openid", "email", "profile")
     algorithms: tuple[str, ...] = ("RS256",)
     extra_parameters: Mapping[str, str] = field(default_factory=lambda: _NO_PARAMETERS)
@@ -123,6 +126,7 @@ def with_settings(
         title=given.title or template.title,
         client_id=given.client_id or template.client_id,
         client_secret=given.client_secret or template.client_secret,
+        client_key_file=given.client_key_file or template.client_key_file,
         scopes=given.scopes or template.scopes,
         algorithms=given.algorithms or template.algorithms,
         allowed_email_domains=frozenset(given.email_domains) or template.allowed_email_domains,
@@ -143,7 +147,11 @@ def with_settings(
             allowed_tenants=tenants,
             discovery_url=discovery_url(provider.issuer, tenants),
         )
-    return provider if given.issuer is None else with_issuer(provider, given.issuer)
+    if given.issuer is not None:
+        provider = with_issuer(provider, given.issuer)
+    if given.discovery_url is not None:
+        provider = replace(provider, discovery_url=given.discovery_url)
+    return provider
 
 
 def with_issuer(template: IdentityProvider, issuer: str) -> IdentityProvider:

@@ -11,6 +11,7 @@ from typing import Any
 from pyramid.registry import Registry
 
 from combine_auth.openid.client import OidcClient
+from combine_auth.openid.client_key import UnusableKey, read_client_key
 from combine_auth.openid.identity_provider import GOOGLE, MICROSOFT, other_provider, with_settings
 from combine_auth.openid.plugins import load_plugins
 from combine_auth.settings import AuthSettings, IdentityProviderSettings
@@ -40,7 +41,9 @@ def identity_providers(registry: Registry) -> IdentityProviders:
 
 
 def make_identity_providers(settings: AuthSettings, ini: Mapping[str, Any]) -> IdentityProviders:
-    """Make the clients of all providers that the settings and the plugins name. No I/O.
+    """Make the clients of all providers that the settings and the plugins name.
+
+    Reads the files of private keys. Asks no provider.
 
     A provider that lacks a setting is hidden, and one warning names them all.
 
@@ -58,7 +61,7 @@ def make_identity_providers(settings: AuthSettings, ini: Mapping[str, Any]) -> I
             template = other_provider(name, given.issuer)
         # A plugin's provider with a client ID of its own needs no variables.
         lacking = "" if template and template.client_id else _lacking(given)
-        faults = "; ".join(map(str, given.faults))
+        faults = "; ".join([*map(str, given.faults), *_key_faults(name, given)])
         if faults:
             faulty[name] = faults
         elif lacking:
@@ -80,9 +83,23 @@ def make_identity_providers(settings: AuthSettings, ini: Mapping[str, Any]) -> I
 
 def _lacking(given: IdentityProviderSettings) -> str:
     """The variables to set if the client ID or the secret is missing; otherwise empty."""
-    if given.client_id and given.client_secret:
+    if given.client_id and (given.client_secret or given.client_key_file):
         return ""
     return f"{given.client_id_variable} and {given.client_secret_variable} are not set: set both"
+
+
+def _key_faults(name: str, given: IdentityProviderSettings) -> list[str]:
+    """Why the file with the private key cannot be used, if one is named."""
+    if given.client_key_file is None:
+        return []
+    try:
+        read_client_key(given.client_key_file)
+    except UnusableKey as why:
+        remedy = (
+            "write the path of a JWK or PEM file with the private key, readable by this service"
+        )
+        return [f"{name.upper()}_CLIENT_KEY_FILE {why}: {remedy}"]
+    return []
 
 
 def _log(

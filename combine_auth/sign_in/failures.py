@@ -137,12 +137,14 @@ def _operator_steps(request: Any, page: FailurePage, name: str) -> list[str]:
     providers = identity_providers(request.registry)
     client = providers.clients.get(name)
     console = f" ({client.provider.console})" if client else ""
+    has_key = client is not None and client.provider.client_key_file is not None
+    secret = "CLIENT_KEY_FILE" if has_key else "CLIENT_SECRET"
     if name in providers.hidden:
         steps.append(f"{providers.hidden[name]}.")
     public_url = settings_of(request.registry, CoreSettings).public_url
     return [
         *steps,
-        f"Verify that `{variables}_CLIENT_ID` and `{variables}_CLIENT_SECRET` are what the"
+        f"Verify that `{variables}_CLIENT_ID` and `{variables}_{secret}` are what the"
         f" provider's console shows{console}: without quotes or spaces, and not expired.",
         f"Check that the console lists the redirect URI `{redirect_uri(public_url, name)}` and,"
         f" where it asks for one, the origin `{public_url}`. Both follow from `PUBLIC_URL`.",

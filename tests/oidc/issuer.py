@@ -63,7 +63,7 @@ class Issuer:
         self._tell("reset", given)
 
     def register(self, service_url: str, **changes: Any) -> None:
-        """Register the service that is at this URL, and no other."""
+        """Register the service that is at this URL, and no other; ``None`` leaves a member out."""
         client = {
             "client_id": CLIENT_ID,
             "client_secret": CLIENT_SECRET,
@@ -76,7 +76,7 @@ class Issuer:
             "grant_types": ["authorization_code"],
             **changes,
         }
-        self._tell("clients", [client])
+        self._tell("clients", [{k: v for k, v in client.items() if v is not None}])
 
     def account(self, name: str, /, **claims: Any) -> None:
         """Somebody who signs in by typing ``name``; again to change what is said of them."""

@@ -37,10 +37,13 @@ export class Issuer {
   }
 
   // As at first. Whoever was signed in here is a stranger.
-  reset({ clients = [], tenant, accounts = {} }) {
+  // thin: the ID token has no claims of the scopes. algorithm: RS256, or ES256 and so on.
+  reset({ clients = [], tenant, accounts = {}, thin = false, algorithm = 'RS256' }) {
     this.adapter = createMemoryAdapter();
     this.cookieKey = randomBytes(16).toString('hex');
-    this.keys = [this.firstKey];
+    this.keys = [algorithm === 'RS256' ? this.firstKey : newKey(algorithm)];
+    this.thin = thin;
+    this.algorithm = algorithm;
     this.faults = new Faults();
     this.requests = [];
     this.clients = clients;
@@ -61,7 +64,7 @@ export class Issuer {
 
   // With overlap the old key is still published; without, it is gone.
   rotateKeys({ overlap }) {
-    this.keys = [newKey(), ...(overlap ? this.keys : [])];
+    this.keys = [newKey(this.algorithm), ...(overlap ? this.keys : [])];
     this.#build();
   }
 
@@ -72,8 +75,10 @@ export class Issuer {
       adapter: this.adapter,
       clients: this.clients,
       claims: profile.claims,
-      // The claims of the scopes stand in the ID token, as those of Google and Microsoft do.
-      conformIdTokenClaims: false,
+      // The claims of the scopes stand in the ID token, as those of Google and Microsoft do; those of
+      // Okta's organization server do not.
+      conformIdTokenClaims: this.thin,
+      enabledJWA: { idTokenSigningAlgValues: [this.algorithm] },
       cookies: { keys: [this.cookieKey] },
       features: {
         devInteractions: { enabled: false },
@@ -123,10 +128,13 @@ export class Issuer {
   }
 }
 
-function newKey() {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+function newKey(algorithm = 'RS256') {
+  const namedCurve = { ES256: 'P-256', ES384: 'P-384' }[algorithm];
+  const { privateKey } = namedCurve
+    ? generateKeyPairSync('ec', { namedCurve })
+    : generateKeyPairSync('rsa', { modulusLength: 2048 });
   return {
-    ...privateKey.export({ format: 'jwk' }), alg: 'RS256', use: 'sig', kid: randomBytes(8).toString('hex'),
+    ...privateKey.export({ format: 'jwk' }), alg: algorithm, use: 'sig', kid: randomBytes(8).toString('hex'),
   };
 }
 

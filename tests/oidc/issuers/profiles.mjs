@@ -6,7 +6,9 @@ export const google = {
   title: 'Google',
   host: '127.0.0.2',
   prefix: () => '',
-  strip: (path) => path,
+  // Its discovery document is to be had at an address that does not follow from the issuer, too, as that
+  // of Azure B2C is.
+  strip: (path) => path.replace(/^\/b2c_1_sign_in(?=\/)/, ''),
   routes: { authorization: '/o/oauth2/v2/auth', token: '/token', jwks: '/oauth2/v3/certs', userinfo: '/userinfo' },
   claims: {
     openid: ['sub', 'hd'],

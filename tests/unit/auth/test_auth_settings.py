@@ -68,6 +68,28 @@ def test_in_the_ini(listing, form):
     assert (okta.issuer, okta.client_id) == ("https://example.okta.com", "0oa1")
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://example.com/.well-known/openid-configuration",
+        "http://127.0.0.1/.well-known/openid-configuration",
+        "example.com/.well-known/openid-configuration",
+        "https://user:word@example.com/",
+        "https://example.com/#x",
+        "ftp://example.com/",
+    ],
+)
+def test_addresses_of_a_discovery_document_that_are_refused(address):
+    ((variable, _),) = problems({**OKTA, "OKTA_DISCOVERY_URL": address})
+    assert variable == "OKTA_DISCOVERY_URL"
+
+
+def test_a_relative_key_file_starts_at_the_ini_file(tmp_path):
+    environ = {**OKTA, "OKTA_CLIENT_SECRET": "", "OKTA_CLIENT_KEY_FILE": "keys/okta.pem"}
+    settings = auth(environ, path=tmp_path / "production.ini")
+    assert settings.of_provider("okta").client_key_file == tmp_path / "keys/okta.pem"
+
+
 @pytest.mark.parametrize("name", ["OKTA", "GOOGLE"])
 def test_the_algorithms_of_a_provider(name):
     settings = auth({**OKTA, f"{name}_ALGORITHMS": "ES256, PS256 ES256"})

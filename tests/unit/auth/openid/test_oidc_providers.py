@@ -118,6 +118,23 @@ def test_a_provider_of_ones_own():
     assert (okta.issuer, okta.other_issuers) == ("https://example.okta.com/oauth2/default", ())
 
 
+def test_discovery_and_issuer_apart():
+    """Azure B2C: the policy is part of one address and not of the other."""
+    b2c = "https://contoso.b2clogin.com"
+    ini = {
+        "combine_auth.providers": "b2c",
+        "combine_auth.b2c.issuer": f"{b2c}/{TENANT}/v2.0/",
+        "combine_auth.b2c.discovery_url": (
+            f"{b2c}/contoso.onmicrosoft.com/v2.0/.well-known/openid-configuration?p=b2c_1_sign_in"
+        ),
+        "combine_auth.b2c.client_id": "0oa",
+        "combine_auth.b2c.client_secret": "s3cr3t-of-b2c",
+    }
+    provider = identity_providers(application(ini=ini)).clients["b2c"].provider
+    assert provider.discovery_url == ini["combine_auth.b2c.discovery_url"]
+    assert provider.issuer == ini["combine_auth.b2c.issuer"]
+
+
 ENTRA = "https://login.microsoftonline.com"
 PERSONAL = "9188040d-6c67-4c5b-b112-36a304b66dad"
 

@@ -1,0 +1,83 @@
+"""Providers that differ from Google and Microsoft, as the certified oidc-provider plays them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from joserfc.jwk import ECKey, RSAKey
+
+from tests.oidc.issuer import CLIENT_ID, CLIENT_SECRET, Issuer, skip_without_node
+
+skip_without_node()
+
+
+def acme(google: Issuer, **more: str) -> dict[str, str]:
+    """The settings of a service that knows the issuer as a provider of its own."""
+    return {
+        "AUTH_PROVIDERS": "acme",
+        "ACME_ISSUER": google.issuer,
+        "ACME_CLIENT_ID": CLIENT_ID,
+        "ACME_CLIENT_SECRET": CLIENT_SECRET,
+        **more,
+    }
+
+
+def introduce(google: Issuer, service: Any, **client: Any) -> None:
+    """Make the issuer know the service and one person."""
+    google.register(
+        service.url, **{"redirect_uris": [f"{service.url}/auth/acme/callback"], **client}
+    )
+    google.account("anna", email="anna@example.com", email_verified=True)
+
+
+def test_thin_id_tokens(serve, new_visitor, google):
+    service = serve(**acme(google))
+    google.reset(thin=True)
+    introduce(google, service)
+    visitor = new_visitor(service)
+    visitor.sign_in("acme", "anna")
+    assert (visitor.me()["name"], visitor.me()["email"]) == ("Anna", "anna@example.com")
+    assert CLIENT_SECRET not in service.log()
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "ES384", "PS256"])
+def test_other_algorithms(serve, new_visitor, google, algorithm):
+    service = serve(**acme(google, ACME_ALGORITHMS=f"RS256 {algorithm}"))
+    google.reset(algorithm=algorithm)
+    introduce(google, service, id_token_signed_response_alg=algorithm)
+    visitor = new_visitor(service)
+    visitor.sign_in("acme", "anna")
+    assert visitor.me()["name"] == "Anna"
+    google.rotate_keys(overlap=True)
+    again = new_visitor(service)
+    again.sign_in("acme", "anna")
+    assert again.me()["id"] == visitor.me()["id"]
+
+
+@pytest.mark.parametrize("kind", ["RSA", "EC"])
+def test_a_key_in_place_of_the_secret(serve, new_visitor, google, tmp_path, kind):
+    key = (RSAKey if kind == "RSA" else ECKey).generate_key(2048 if kind == "RSA" else "P-256")
+    file = tmp_path / "client.pem"
+    file.write_bytes(key.as_pem(private=True))
+    service = serve(**acme(google, ACME_CLIENT_SECRET="", ACME_CLIENT_KEY_FILE=str(file)))
+    introduce(
+        google,
+        service,
+        client_secret=None,
+        token_endpoint_auth_method="private_key_jwt",
+        token_endpoint_auth_signing_alg="RS256" if kind == "RSA" else "ES256",
+        jwks={"keys": [key.as_dict(private=False)]},
+    )
+    visitor = new_visitor(service)
+    visitor.sign_in("acme", "anna")
+    assert visitor.me()["name"] == "Anna"
+
+
+def test_discovery_and_issuer_apart(serve, new_visitor, google):
+    address = f"{google.origin}/b2c_1_sign_in/.well-known/openid-configuration"
+    service = serve(**acme(google, ACME_DISCOVERY_URL=address))
+    introduce(google, service)
+    visitor = new_visitor(service)
+    visitor.sign_in("acme", "anna")
+    assert visitor.me()["name"] == "Anna"
