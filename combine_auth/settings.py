@@ -49,6 +49,7 @@ class IdentityProviderSettings:
     scopes: tuple[str, ...]
     algorithms: tuple[str, ...]
     email_domains: tuple[str, ...]
+    recognise_by_oid: bool | None
     client_id_variable: str
     client_secret_variable: str
     issuer_variable: str
@@ -272,6 +273,17 @@ class AuthSettings(AddonSettings):
                 ),
             ),
             f"{name}_email_domains": (Domains, _email_domains(name)),
+            f"{name}_recognise_by_oid": (
+                Annotated[bool | None, parsed(switch)],
+                setting(
+                    variable=f"{name.upper()}_RECOGNISE_BY_OID",
+                    key=f"{name}.recognise_by_oid",
+                    shape="true or false",
+                    default_shown="true for microsoft, false for others",
+                    help="Recognises a person by Microsoft's tenant and object id (`tid`, `oid`) if the "
+                    "subject is new, as it is after a new registration of the service at Entra.",
+                ),
+            ),
         }
 
     def of_provider(self, name: str) -> IdentityProviderSettings:
@@ -293,6 +305,7 @@ class AuthSettings(AddonSettings):
             scopes=getattr(self, f"{name}_scopes", ()),
             algorithms=getattr(self, f"{name}_algorithms", ()),
             email_domains=getattr(self, f"{name}_email_domains", ()),
+            recognise_by_oid=getattr(self, f"{name}_recognise_by_oid", None),
             client_id_variable=client_id.variable,
             client_secret_variable=secret.variable,
             issuer_variable=issuer.variable,

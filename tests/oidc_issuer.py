@@ -26,6 +26,7 @@ import struct
 import sys
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -286,10 +287,13 @@ class LyingIssuer:
             "name": "Ann Example",
         }
         if self.tenant:
-            claims |= {"tid": self.tenant, "oid": "00000000-0000-0000-66f3-3332eca7ea81"}
+            claims["tid"] = self.tenant
         else:
             claims["email_verified"] = True
         claims |= more
+        if self.tenant and "oid" not in more:
+            # The same for the same person, whatever the registration.
+            claims["oid"] = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.tenant}{claims['sub']}"))
         return {name: value for name, value in claims.items() if value is not None}
 
     def answer(self, handler: _Handler, method: str) -> None:

@@ -23,6 +23,8 @@ class Action(StrEnum):
     # The identities by which people sign in.
     IDENTITY_LINK = "identity-link"
     IDENTITY_UNLINK = "identity-unlink"
+    # The provider has given a person another subject.
+    IDENTITY_SUBJECT = "identity-subject"
     INVITATION = "invitation"
     # Users and what they may do.
     USER_CREATE = "user-create"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, func
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from combine_core.database import Identified, Model
@@ -14,8 +14,9 @@ from combine_core.database import Identified, Model
 class LinkedIdentity(Identified, Model):
     """A person's account at a provider, and the user whom it signs in.
 
-    Issuer and subject alone identify it (OpenID Connect Core 1.0, 5.7). The other claims of the last
-    sign-in are stored only to be shown.
+    Issuer and subject identify it (OpenID Connect Core 1.0, 5.7). Where the settings say so, tenant and
+    object id find it again if the provider has changed the subject. The other claims of the last sign-in
+    are stored only to be shown.
     """
 
     __tablename__ = "identities"
@@ -26,11 +27,19 @@ class LinkedIdentity(Identified, Model):
     provider: Mapped[str]
     issuer: Mapped[str]
     subject: Mapped[str]
+    # Microsoft's `tid` and `oid`.
+    tenant: Mapped[str | None]
+    object_id: Mapped[str | None]
     email: Mapped[str | None]
     email_verified: Mapped[bool]
     last_sign_in_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
-    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+    __table_args__ = (
+        UniqueConstraint("issuer", "subject"),
+        Index(
+            "ix_identities_object_id", "object_id", postgresql_where=text("object_id IS NOT NULL")
+        ),
+    )
 
 
 class Invitation(Identified, Model):

@@ -1,6 +1,7 @@
 """Which user an identity signs in, and how a user gets another identity.
 
-Issuer and subject alone decide (OpenID Connect Core 1.0, 5.7). An e-mail address never finds an
+Issuer and subject decide (OpenID Connect Core 1.0, 5.7), and Microsoft's object id where all subjects
+have changed. An e-mail address never finds an
 account: whoever gains control of an address, or of a provider that does not verify addresses, would
 gain control of the account too.
 """
@@ -18,6 +19,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from combine_auth.audit import Action, record
 from combine_auth.authentication import RANDOM, sha256
 from combine_auth.failures import FailureCode, SignInFailure
 from combine_auth.identities.model import Invitation, LinkedIdentity
@@ -172,12 +174,38 @@ def unlink(session: Session, user_id: uuid.UUID, identity_id: uuid.UUID) -> Link
 
 
 def _find(session: Session, claims: Claims) -> LinkedIdentity | None:
-    return session.scalars(
+    of_issuer = (
         select(LinkedIdentity)
-        .where(LinkedIdentity.issuer == claims.issuer, LinkedIdentity.subject == claims.subject)
+        .where(LinkedIdentity.issuer == claims.issuer)
         # Locked, so that it cannot be unlinked before this sign-in ends.
         .with_for_update()
-    ).first()
+    )
+    known = session.scalars(of_issuer.where(LinkedIdentity.subject == claims.subject)).first()
+    if known is not None or not (claims.recognise_by_oid and claims.tenant and claims.object_id):
+        return known
+    same_person = session.scalars(
+        of_issuer.where(
+            LinkedIdentity.tenant == claims.tenant, LinkedIdentity.object_id == claims.object_id
+        )
+    ).all()
+    if len(same_person) != 1:
+        # Nobody; or several accounts, between which nothing here can choose.
+        return None
+    (identity,) = same_person
+    # Another sign-in may have changed it while this one waited for the lock.
+    if identity.subject != claims.subject:
+        record(
+            session,
+            Action.IDENTITY_SUBJECT,
+            actor_id=identity.user_id,
+            target=f"user:{identity.user_id}",
+            issuer=claims.issuer,
+            before=identity.subject,
+            after=claims.subject,
+            object_id=claims.object_id,
+        )
+        identity.subject = claims.subject
+    return identity
 
 
 def _find_or_lock(session: Session, claims: Claims) -> LinkedIdentity | None:
@@ -203,6 +231,8 @@ def _add(session: Session, user_id: uuid.UUID, provider: str, claims: Claims) ->
             provider=provider,
             issuer=claims.issuer,
             subject=claims.subject,
+            tenant=claims.tenant,
+            object_id=claims.object_id,
             email=_storable(claims.email, MAX_EMAIL),
             email_verified=claims.email_verified,
         )
@@ -211,6 +241,7 @@ def _add(session: Session, user_id: uuid.UUID, provider: str, claims: Claims) ->
 
 
 def _update(identity: LinkedIdentity, claims: Claims) -> None:
+    identity.tenant, identity.object_id = claims.tenant, claims.object_id
     identity.email = _storable(claims.email, MAX_EMAIL)
     identity.email_verified = claims.email_verified
     identity.last_sign_in_at = func.now()

@@ -50,6 +50,8 @@ class Claims:
         it identifies the person for good
     :ivar email: a well-formed address, or ``None``; it belongs to the person only if `email_verified`
     :ivar tenant: Microsoft's ``tid``
+    :ivar object_id: Microsoft's ``oid``, which stays when the service is registered anew; `subject` does not
+    :ivar recognise_by_oid: whether tenant and object id may find the person whose subject is not known
     :ivar hosted_domain: Google's ``hd``
     :ivar auth_time: when the person last authenticated at the provider, if the token says so
     """
@@ -60,6 +62,8 @@ class Claims:
     email_verified: bool = False
     name: str | None = None
     tenant: str | None = None
+    object_id: str | None = None
+    recognise_by_oid: bool = False
     hosted_domain: str | None = None
     auth_time: datetime | None = None
 
@@ -102,6 +106,8 @@ def verify_id_token(
         email_verified=email is not None and _is_verified(claims, provider),
         name=_name(claims.get("name")),
         tenant=tenant,
+        object_id=_guid(claims.get("oid")),
+        recognise_by_oid=provider.recognise_by_oid,
         hosted_domain=_domain(claims.get("hd")),
         auth_time=_auth_time(claims.get("auth_time")),
     )
@@ -181,13 +187,17 @@ def _check_key(key: SigningKey, claims: dict[str, Any], provider: IdentityProvid
 def _tenant(claims: dict[str, Any], provider: IdentityProvider) -> str | None:
     tenant = claims.get("tid")
     if TENANT not in provider.issuer:
-        return tenant if isinstance(tenant, str) and GUID.fullmatch(tenant) else None
+        return _guid(tenant)
     if not isinstance(tenant, str) or not GUID.fullmatch(tenant) or tenant != tenant.lower():
         raise SignInFailure(FailureCode.TENANT_NOT_ALLOWED, "the ID token names no tenant")
     if claims.get("iss") != provider.issuer.replace(TENANT, tenant):
         detail = f"the ID token of the tenant {tenant} names another issuer"
         raise SignInFailure(FailureCode.TENANT_NOT_ALLOWED, detail)
     return tenant
+
+
+def _guid(value: object) -> str | None:
+    return value if isinstance(value, str) and GUID.fullmatch(value) else None
 
 
 def _issuer(claims: dict[str, Any], provider: IdentityProvider, tenant: str | None) -> str:

@@ -43,6 +43,7 @@ class IdentityProvider:
     :ivar allowed_email_domains: of verified addresses; empty: any
     :ivar email_verified_claim: the claim which says that the address belongs to the person
     :ivar email_verified_values: the values of that claim which say so
+    :ivar recognise_by_oid: whether the claims ``tid`` and ``oid`` find the person if the subject is unknown
     :ivar asks_userinfo: whether the userinfo endpoint is asked for a name or an e-mail address that the ID
         token lacks
     :ivar console: where the service is registered, in words for the operator
@@ -64,6 +65,7 @@ class IdentityProvider:
     allowed_email_domains: frozenset[str] = frozenset()
     email_verified_claim: str = "email_verified"
     email_verified_values: tuple[bool | int | str, ...] = (True,)
+    recognise_by_oid: bool = False
     asks_userinfo: bool = True
     console: str = "the provider's console"
 
@@ -101,6 +103,8 @@ MICROSOFT: Final = IdentityProvider(
     # the address was verified.
     email_verified_claim="xms_edov",
     email_verified_values=(True, 1, "1", "true"),
+    # Its subjects are made for one registration of the service. With another, all of them change.
+    recognise_by_oid=True,
     # It says no more than the ID token, does not know xms_edov, and calls the person by another `sub`.
     asks_userinfo=False,
     console="Azure portal, Microsoft Entra ID, App registrations, Authentication",
@@ -126,6 +130,9 @@ def with_settings(
         title=given.title or template.title,
         client_id=given.client_id or template.client_id,
         client_secret=given.client_secret or template.client_secret,
+        recognise_by_oid=(
+            template.recognise_by_oid if given.recognise_by_oid is None else given.recognise_by_oid
+        ),
         client_key_file=given.client_key_file or template.client_key_file,
         scopes=given.scopes or template.scopes,
         algorithms=given.algorithms or template.algorithms,
