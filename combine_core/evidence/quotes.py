@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from combine_core.language import Language, language_of
 from combine_core.readers import Block, read_blocks
 
 # A quote of one letter stands in a million places. A thousand of them are enough to find the nearest.
@@ -63,6 +64,10 @@ class SourceText:
     @cached_property
     def blocks(self) -> list[Block]:
         return read_blocks(self.text)
+
+    @cached_property
+    def language(self) -> Language:
+        return language_of(self.text)
 
     @cached_property
     def _line_starts(self) -> list[int]:

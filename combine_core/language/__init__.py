@@ -7,5 +7,15 @@ from combine_core.language.language import (
     language_named,
     language_of,
 )
+from combine_core.language.sentences import plain_text, sentence_spans, silenced_at
 
-__all__ = ["OTHER", "Language", "labels", "language_named", "language_of"]
+__all__ = [
+    "OTHER",
+    "Language",
+    "labels",
+    "language_named",
+    "language_of",
+    "plain_text",
+    "sentence_spans",
+    "silenced_at",
+]

@@ -1,0 +1,134 @@
+"""Splits prose into sentences, and takes the marks of Markdown off them."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+
+import sentencex  # type: ignore[import-untyped]
+
+from combine_core.language.language import Language
+
+# Characters that the library gets at a time, because its time grows with their square.
+_WINDOW = 2000
+# A line that is shorter than the others is not wrapped, unless all are short.
+_LEAST_WIDTH = 50
+
+# Full stops in these end no sentence. The library knows abbreviations, but only of one language.
+_OPAQUE = re.compile(
+    r"`[^`\n]*`|https?://\S*\w|\.{1,2}/|\b[^\W\d_]\.[ ]?[^\W\d_]\.(?=\s)"
+    r"|\b(?:approx|est|max|min|resp|incl|excl|vs|cf|Mio|Mrd|Fa|Nr|bzw|ca|evtl|ggf|inkl|vgl|zzgl|stellv|sog|bzgl|gem)"
+    r"\.(?=\s)|\b(?:No|Art|Abs|Ziff|Tel|Str)\.(?=\s\d)|\d\.(?=[^\W\d_])"
+)
+_STOPS = str.maketrans(".?!", "___")
+_DAY = re.compile(r"(?:^|\s)\d{1,2}\.\s*$")
+_MONTH = re.compile(
+    r"(?:Jan|Feb|Mär|Mar|Apr|Mai|May|Jun|Jul|Aug|Sep|Okt|Oct|Nov|De[zc])\w*", re.IGNORECASE
+)
+_SENTENCE_END = re.compile(r"[.!?…:;][\"'”’»)\]*_]*\s*\Z")
+_FIRST_WORD = re.compile(r"`[^`]*`\S*|\S+")
+_LEADING_MARKS = re.compile(r"[ \t>*_]*")
+
+_STRUCK = re.compile(
+    r"~~.+?~~|<(?P<tag>del|s|strike)\b[^>]*>.*?</(?P=tag)>", re.DOTALL | re.IGNORECASE
+)
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_MARKER = re.compile(
+    r"^[ \t]*(?:>[ \t]?)*(?:[-*+]|\d{1,9}[.)])?[ \t]*(?:\[[ xX]\][ \t]+)?", re.MULTILINE
+)
+_LINK = re.compile(r"!?\[(?P<text>[^\]\n]*)\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)")
+_EMPHASIS = re.compile(r"\*+|~~|`|(?<![^\W_])_+(?=\w)|(?<=[^\W_])_+(?![^\W_])")
+
+
+def sentence_spans(
+    text: str, start: int, end: int, language: Language
+) -> Iterator[tuple[int, int]]:
+    """The sentences between two offsets, each as its offsets without space at its ends.
+
+    Lines of wrapped prose belong together. A line of its own is a sentence without a full stop.
+    """
+    for first, behind in _unwrapped(text, start, end):
+        stretch = text[first:behind].replace("\n", " ")
+        begin = 0
+        for stop in _ends(stretch, language):
+            sentence = stretch[begin:stop]
+            stripped = sentence.strip()
+            if stripped:
+                at = first + begin + sentence.index(stripped[0])
+                yield at, at + len(stripped)
+            begin = stop
+
+
+def plain_text(text: str) -> str:
+    """The words without the marks of Markdown and without what is struck out, on one line."""
+    text = _STRUCK.sub(" ", _COMMENT.sub(" ", text))
+    text = _LINK.sub(lambda match: match["text"], text)
+    text = _MARKER.sub("", text)
+    return " ".join(_EMPHASIS.sub("", text.replace("|", " ; ")).split())
+
+
+def silenced_at(text: str, start: int, end: int, within: tuple[int, int]) -> str:
+    """``struck_out`` or ``comment`` if a part of ``text[start:end]`` is; else an empty text.
+
+    :param within: the block that holds it
+    """
+    for pattern, reason in ((_STRUCK, "struck_out"), (_COMMENT, "comment")):
+        for match in pattern.finditer(text, *within):
+            if match.start() < end and start < match.end():
+                return reason
+    return ""
+
+
+def _unwrapped(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Stretches of lines that belong together."""
+    lines = text[start:end].split("\n")
+    width = max(map(len, lines))
+    first = offset = start
+    for line, following in itertools.pairwise(lines):
+        offset += len(line) + 1
+        if not _continues(line, following, width):
+            yield first, offset
+            first = offset
+    yield first, end
+
+
+def _continues(line: str, following: str, width: int) -> bool:
+    """Whether a sentence goes on in the next line: in lower case, or its first word did not fit."""
+    marks = _LEADING_MARKS.match(following)
+    assert marks is not None
+    begins = following[marks.end() : marks.end() + 1]
+    if not begins or begins.islower():
+        return True
+    if _SENTENCE_END.search(line) or width < _LEAST_WIDTH:
+        return False
+    word = _FIRST_WORD.search(following)
+    assert word is not None
+    return len(line) + 1 + word.end() > width
+
+
+def _ends(stretch: str, language: Language) -> Iterator[int]:
+    """Offsets behind each sentence; the last is the end of the stretch."""
+    if "." not in stretch and "?" not in stretch and "!" not in stretch and stretch.isascii():
+        yield len(stretch)
+        return
+    masked = _OPAQUE.sub(lambda match: match[0].translate(_STOPS), stretch)
+    begin = 0
+    while begin < len(masked):
+        window = masked[begin : begin + _WINDOW]
+        ends = [begin + end for end in _ends_within(window, language)]
+        if begin + len(window) < len(masked) and len(ends) > 1:
+            ends.pop()  # it continues after the window
+        yield from ends
+        begin = ends[-1]
+
+
+def _ends_within(window: str, language: Language) -> list[int]:
+    boundaries = sentencex.get_sentence_boundaries(language.code or "en", window)
+    ends = [boundary["end_index"] for boundary in boundaries]
+    # "1. Oktober" is a date, not the end of a sentence.
+    return [
+        end
+        for end in ends[:-1]
+        if not (_DAY.search(window, max(0, end - 6), end) and _MONTH.match(window, end))
+    ] + [len(window)]
