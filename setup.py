@@ -46,11 +46,10 @@ CORE = [
     "genai-prices>=0.2,<0.3",  # what a call costs, offline
     "pyyaml>=6,<7",  # lines are written in YAML
     "jsonschema-rs>=0.60,<0.61",  # answers are checked against the line's schema
-    # The offline provider: blocks of Markdown, sentences, stems of words, rank.
+    # Evidence and the offline provider: blocks of Markdown, sentences, stems of words.
     "markdown-it-py>=4,<5",
     "sentencex>=1.0.32,<2",
     "pystemmer>=3,<4",
-    "bm25s>=0.3,<0.4",
     "uuid-utils>=1,<2",  # UUID version 7: keys in the order of time
     "click>=8.1,<9",
     "rich>=15,<16",  # progress of long work in the terminal

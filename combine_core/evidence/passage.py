@@ -28,7 +28,7 @@ def passage_of(source: SourceText, place: Place) -> Passage:
     block = block_at(source.blocks, place.start)
     if block is None:
         return Passage(source.text[place.start : place.end], "", "")
-    known = " — ".join(block.headings)
+    known = " — ".join([*block.headings, *block.columns, block.time])
     silenced = silenced_at(source.text, place.start, place.end, (block.start, block.end))
     if silenced:
         return Passage("", known, block.speaker, silenced)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from combine_core.evidence.facts import Facts, Number, Word, facts_of
@@ -160,7 +160,8 @@ def reasons_against(statement: str, passages: Sequence[Passage], language: Langu
 
 def details_against(detail: str, passages: Sequence[Passage], language: Language) -> list[str]:
     """Why a further field of a statement, such as its owner or due date, does not stand in the passages."""
-    return _broken(_DETAILS, detail, passages, language)
+    named = [replace(passage, known=f"{passage.known} {passage.speaker}") for passage in passages]
+    return _broken(_DETAILS, detail, named, language)
 
 
 def _broken(

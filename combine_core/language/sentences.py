@@ -14,6 +14,8 @@ from combine_core.language.language import Language
 _WINDOW = 2000
 # A line that is shorter than the others is not wrapped, unless all are short.
 _LEAST_WIDTH = 50
+# A line of wrapped prose is as full.
+_FULL = 0.7
 
 # Full stops in these end no sentence. The library knows abbreviations, but only of one language.
 _OPAQUE = re.compile(
@@ -37,7 +39,9 @@ _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _MARKER = re.compile(
     r"^[ \t]*(?:>[ \t]?)*(?:[-*+]|\d{1,9}[.)])?[ \t]*(?:\[[ xX]\][ \t]+)?", re.MULTILINE
 )
-_LINK = re.compile(r"!?\[(?P<text>[^\]\n]*)\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)")
+_LINK = re.compile(r"!?\[(?P<text>[^\[\]\n]*)\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)")
+# Most sentences have no marks; to look once is faster than to look for each.
+_MARKED = re.compile(r"[~<*_`\[|]|^[ \t]*[-+>\d]", re.MULTILINE)
 _EMPHASIS = re.compile(r"\*+|~~|`|(?<![^\W_])_+(?=\w)|(?<=[^\W_])_+(?![^\W_])")
 
 
@@ -62,6 +66,8 @@ def sentence_spans(
 
 def plain_text(text: str) -> str:
     """The words without the marks of Markdown and without what is struck out, on one line."""
+    if not _MARKED.search(text):
+        return " ".join(text.split())
     text = _STRUCK.sub(" ", _COMMENT.sub(" ", text))
     text = _LINK.sub(lambda match: match["text"], text)
     text = _MARKER.sub("", text)
@@ -73,6 +79,8 @@ def silenced_at(text: str, start: int, end: int, within: tuple[int, int]) -> str
 
     :param within: the block that holds it
     """
+    if "<" not in text[slice(*within)] and "~~" not in text[slice(*within)]:
+        return ""
     for pattern, reason in ((_STRUCK, "struck_out"), (_COMMENT, "comment")):
         for match in pattern.finditer(text, *within):
             if match.start() < end and start < match.end():
@@ -94,17 +102,17 @@ def _unwrapped(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _continues(line: str, following: str, width: int) -> bool:
-    """Whether a sentence goes on in the next line: in lower case, or its first word did not fit."""
+    """Whether a sentence goes on in the next line: in lower case, or because the line was full."""
     marks = _LEADING_MARKS.match(following)
     assert marks is not None
     begins = following[marks.end() : marks.end() + 1]
-    if not begins or begins.islower():
+    if not begins or begins.islower() or begins in "/)]}&+=":
         return True
     if _SENTENCE_END.search(line) or width < _LEAST_WIDTH:
         return False
     word = _FIRST_WORD.search(following)
     assert word is not None
-    return len(line) + 1 + word.end() > width
+    return len(line) + 1 + word.end() > width or len(line) > _FULL * width
 
 
 def _ends(stretch: str, language: Language) -> Iterator[int]:

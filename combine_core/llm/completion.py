@@ -1,9 +1,11 @@
 """The request to a provider, its completion, and the error with a code."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
+
+from combine_core.readers import Block
 
 ErrorCode = Literal[
     "auth",
@@ -28,12 +30,14 @@ class Material:
     """A source as the provider sees it.
 
     Evidence refers to it by `label` ("S1"). Lines of `text` are counted from 1 and end at "\\n".
+    `blocks` is the structure of `text`; empty if nobody has read it yet.
     """
 
     label: str
     source_id: str
     name: str
     text: str
+    blocks: Sequence[Block] = ()
 
 
 @dataclass(frozen=True, slots=True)

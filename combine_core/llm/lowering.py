@@ -43,8 +43,8 @@ def for_anthropic(schema: Mapping[str, Any]) -> Schema:
 def for_openai(schema: Mapping[str, Any]) -> tuple[Schema, bool]:
     """The reduced schema, and whether strict mode accepts it.
 
-    Strict mode requires every property, so the model would have to invent the optional ones. A schema
-    with optional properties is sent without strict mode.
+    Strict mode requires every property. An optional one that may be null becomes a required one. With any
+    other, which the model would have to invent, the schema is sent without strict mode.
     """
     lowered = _lower(_normalise(schema))
     return lowered, lowered.get("type") == "object" and _is_strict(lowered)
@@ -107,10 +107,19 @@ def _lower(node: Any) -> Any:
     if lowered.get("type") == "object" or "properties" in lowered:
         lowered.setdefault("properties", {})
         lowered["additionalProperties"] = False
+        required = lowered.get("required", [])
+        may_be_null = [name for name, part in lowered["properties"].items() if _may_be_null(part)]
+        lowered["required"] = [*required, *(name for name in may_be_null if name not in required)]
     if unsaid:
         said = json.dumps(unsaid, ensure_ascii=False, default=str)
         lowered["description"] = f"{lowered.get('description', '')} {said}".strip()
     return lowered
+
+
+def _may_be_null(node: Any) -> bool:
+    return isinstance(node, Mapping) and (
+        node.get("type") == "null" or any(map(_may_be_null, node.get("anyOf", [])))
+    )
 
 
 def _is_strict(node: Any) -> bool:

@@ -3,38 +3,63 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from combine_core.language import labels
+from combine_core.language import labels, plain_text
 from combine_core.readers.block import Block, BlockKind
 
 _TIME = r"(?:\d{4}-\d\d-\d\d[ T])?\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d+)?(?: ?[AaPp]\.?[Mm]\b\.?)?"
-# "Anna:", "**Anna Weber** [10:31]:", "[10:31] Dr. Weber (Legal):"; the labels of each language are none.
-_SPEAKER = re.compile(
-    rf"[ \t]*(?:[-*+][ \t]+)?(?:[\[(]?(?P<before>{_TIME})[\])]?[ \t]*(?:[-–][ \t]*)?)?"
-    r"(?:\*\*|__|\*)?(?P<name>[^\W\d_][\w.'’-]*(?:[ ][^\W\d_(][\w.'’-]*){0,3})(?:\*\*|__|\*)?"
+# "Anna:", "**Anna Weber** [10:31]:", "[10:31] Dr. Weber (Legal):".
+_NAME = (
+    rf"(?:[\[(]?(?P<before>{_TIME})[\])]?[ \t]*(?:[-–][ \t]*)?)?(?P<bold>\*\*|__|\*)?"
+    r"(?P<name>[^\W\d_][\w.'’-]*(?:[ ][^\W\d_(][\w.'’-]*){0,3})(?:\*\*|__|\*)?"
     rf"(?:[ ]\([^()\n]{{1,30}}\))?(?:[ ]?[\[(]?(?P<behind>{_TIME})[\])]?)?"
-    r":(?:\*\*|__|\*)?(?=[ \t]+\S|[ \t]*$)",
-    re.MULTILINE,
+    r":(?:\*\*|__|\*)?(?=[ \t]+\S|[ \t]*$)"
 )
+_MARKER = r"[ \t>]*(?:(?:[-*+]|(?P<number>\d{1,9})[.)])[ \t]+(?:\[(?P<box>[ xX])\][ \t]+)?)?"
+_ITEM = re.compile(_MARKER)
+_SPEAKER = re.compile(rf"^{_MARKER}{_NAME}", re.MULTILINE)
+# In lower case within a name: "Ludwig van Beethoven".
+_PARTICLES = frozenset(
+    (
+        "al",
+        "bin",
+        "da",
+        "de",
+        "del",
+        "den",
+        "der",
+        "di",
+        "du",
+        "la",
+        "le",
+        "ten",
+        "van",
+        "von",
+        "zu",
+    )
+)
+# A name in lower case is one if it stands before so many messages.
+_NICKNAME = 3
+
 _TAGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 # Below every heading with a mark of its own.
 _UNMARKED = len(_TAGS) + 1
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_ITEM = re.compile(r"[ \t>]*(?:[-*+]|(?P<number>\d{1,9})[.)])[ \t]+")
-_CHECK_BOX = re.compile(r"\[(?P<mark>[ xX])\][ \t]+")
 # "**Decisions**" on a line of its own.
 _BOLD = re.compile(r"\s*(?:\*\*|__)(?P<title>[^*_\n]{1,80}?)(?:\*\*|__)\s*(?P<colon>:?)\s*")
 # "Action items:" on a line of its own.
-_LEAD = re.compile(r"[ \t]*(?P<title>[^\W\d_][^.?!:\n]{0,60}):[ \t]*(?:\n|\Z)")
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’»)\]*_]*\s*\Z")
+_LEAD = re.compile(r"^[ \t]*(?P<title>[^\W\d_][^.?!:\n]{0,60}):[ \t]*(?:\n|\Z)", re.MULTILINE)
+_SENTENCE_END = re.compile(r"[.!?…:][\"'”’»)\]*_]*\s*\Z")
+_LONGEST_TITLE = 150
 _LINK = re.compile(
-    r"!?\[[^\]\n]*\](?:\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)|\[[^\]\n]*\])"
+    r"!?\[[^\[\]\n]*\](?:\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)|\[[^\[\]\n]*\])"
     r"|<?https?://[^\s>]+>?"
 )
 _WORD = re.compile(r"\w")
@@ -42,130 +67,174 @@ _WORD = re.compile(r"\w")
 
 @dataclass(slots=True)
 class _Leaf:
-    """A leaf of the parser's tree: lines from ``first`` to before ``behind``, counted from 0."""
+    """A leaf of the parser's tree: lines from ``first`` to before ``behind``, counted from 0.
+
+    :ivar depth: in how many list items it stands
+    """
 
     kind: BlockKind
     first: int
     behind: int
     level: int = 0
-    listed: bool = False
+    depth: int = 0
     columns: tuple[str, ...] = ()
-
-
-@dataclass
-class _Headings:
-    """The titles that the next block stands under."""
-
-    path: list[tuple[int, str]] = field(default_factory=list)
-    lead: str = ""
-
-    def enter(self, level: int, title: str) -> None:
-        while self.path and self.path[-1][0] >= level:
-            self.path.pop()
-        self.path.append((level, title))
-
-    def above(self, level: int) -> tuple[str, ...]:
-        return tuple(title for other, title in self.path if other < level)
-
-    def titles(self) -> tuple[str, ...]:
-        return (*(title for _, title in self.path), *([self.lead] if self.lead else []))
 
 
 def read_blocks(text: str, *, indented_code: bool = True) -> list[Block]:
     """The blocks of a Markdown or plain text, in its order. Lines that belong to no block are left out.
 
     A paragraph whose lines begin with names becomes one block per message. A bold line of its own is a
-    heading, and so is one with a final colon above a list.
+    heading, and so is one with a final colon. A list item is a heading of the items in it.
 
     :param indented_code: whether lines that begin with four spaces are code, as in Markdown
     """
-    line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
-    line_starts.append(len(text))
-    blocks: list[Block] = []
-    offset = 0
-    if front := _FRONT_MATTER.match(text):
-        blocks.append(Block(BlockKind.FRONT_MATTER, 0, front.end()))
-        offset = front.end()
-    # Blank lines instead of the front matter keep the line numbers.
-    body = "\n" * text.count("\n", 0, offset) + text[offset:]
-    headings = _Headings()
-    listed = False
-    for leaf in _leaves(_parser(indented_code).parse(body)):
-        start = line_starts[leaf.first]
-        end = line_starts[min(leaf.behind, len(line_starts) - 1)]
-        if leaf.kind is BlockKind.HEADING or (listed and not leaf.listed):
-            headings.lead = ""
-        listed = leaf.listed
-        match leaf.kind:
-            case BlockKind.HEADING:
-                blocks += _heading(text, start, end, leaf.level, headings)
-            case BlockKind.PARAGRAPH:
-                blocks += _paragraph(text, start, end, headings)
-            case BlockKind.LIST_ITEM:
-                blocks += _item(text, start, end, headings)
-            case BlockKind.QUOTATION:
-                block = Block(leaf.kind, start, end, headings.titles(), body=start)
-                blocks += _messages(text, block)
-            case kind:
-                blocks.append(
-                    Block(kind, start, end, headings.titles(), body=start, columns=leaf.columns)
-                )
-    return blocks
+    return list(_Reader(text).read(indented_code))
 
 
-def _heading(text: str, start: int, end: int, level: int, headings: _Headings) -> Iterator[Block]:
-    words = text[start:end].strip()
-    underlined = not words.lstrip(">-*+ \t").startswith("#")
-    if underlined and _SENTENCE_END.search(words):
-        # A rule below a sentence makes no heading of it.
-        yield from _paragraph(text, start, end, headings)
-        return
-    yield Block(BlockKind.HEADING, start, end, headings.above(level), body=start)
-    headings.enter(level, words.strip("#=- \t\n*_"))
+class _Reader:
+    """Reads one text.
 
+    ``_path`` are the titles above the next block, each with its level; ``_lead`` is the line that announces
+    the next paragraph or list, and ``_items`` are the list items it stands in.
+    """
 
-def _paragraph(text: str, start: int, end: int, headings: _Headings) -> Iterator[Block]:
-    bold = _BOLD.fullmatch(text, start, end)
-    if bold is not None and not _SENTENCE_END.search(bold["title"]):
-        yield Block(BlockKind.HEADING, start, end, headings.above(_UNMARKED), body=start)
-        headings.enter(_UNMARKED, bold["title"].rstrip(":"))
-        return
-    at = start
-    while at < end:
-        lead = _LEAD.match(text, at, end)
-        if lead is not None and not _is_speaker(_SPEAKER.match(text, at, end)):
-            titles = headings.titles()
-            yield Block(BlockKind.HEADING, at, lead.end(), titles, body=at)
-            headings.lead = lead["title"].strip("*_ ")
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._names = Counter(match["name"].casefold() for match in _SPEAKER.finditer(text))
+        self._path: list[tuple[int, str]] = []
+        self._lead = ""
+        self._items: list[str] = []
+
+    def read(self, indented_code: bool) -> Iterator[Block]:
+        text = self._text
+        line_starts = [0, *(match.end() for match in re.finditer("\n", text)), len(text)]
+        offset = 0
+        if front := _FRONT_MATTER.match(text):
+            yield Block(BlockKind.FRONT_MATTER, 0, front.end())
+            offset = front.end()
+        # Blank lines instead of the front matter keep the line numbers.
+        body = "\n" * text.count("\n", 0, offset) + text[offset:]
+        depth = 0
+        for leaf in _leaves(_parser(indented_code).parse(body)):
+            start = line_starts[leaf.first]
+            end = line_starts[min(leaf.behind, len(line_starts) - 1)]
+            if leaf.kind is BlockKind.HEADING or (depth and not leaf.depth):
+                self._lead = ""
+            depth = leaf.depth
+            del self._items[max(depth - 1, 0) :]
+            match leaf.kind:
+                case BlockKind.HEADING:
+                    yield from self._heading(start, end, leaf.level)
+                case BlockKind.PARAGRAPH:
+                    yield from self._paragraph(start, end)
+                case BlockKind.LIST_ITEM:
+                    yield from self._item(start, end, depth)
+                case BlockKind.QUOTATION:
+                    yield from self._messages(self._block(leaf.kind, start, end))
+                case kind:
+                    yield replace(self._block(kind, start, end), columns=leaf.columns)
+
+    def _block(self, kind: BlockKind, start: int, end: int) -> Block:
+        titles = [title for _, title in self._path] + [self._lead, *self._items]
+        return Block(kind, start, end, tuple(filter(None, titles)), body=start)
+
+    def _heading(self, start: int, end: int, level: int) -> Iterator[Block]:
+        words = self._text[start:end].strip()
+        underlined = not words.lstrip(">-*+ \t").startswith("#")
+        if underlined and _SENTENCE_END.search(words):
+            # A rule below a sentence makes no heading of it.
+            yield from self._paragraph(start, end)
+            return
+        yield self._enter(start, end, level, words.strip("#=- \t\n"))
+
+    def _enter(self, start: int, end: int, level: int, title: str) -> Block:
+        while self._path and self._path[-1][0] >= level:
+            self._path.pop()
+        block = self._block(BlockKind.HEADING, start, end)
+        self._path.append((level, plain_text(title).strip(" :")))
+        return block
+
+    def _paragraph(self, start: int, end: int) -> Iterator[Block]:
+        bold = _BOLD.fullmatch(self._text, start, end)
+        if bold is not None and not _SENTENCE_END.search(bold["title"].rstrip(":")):
+            yield self._enter(start, end, _UNMARKED, bold["title"])
+            return
+        for begin, stop, lead in self._split_at_leads(start, end):
+            if lead:
+                yield self._block(BlockKind.HEADING, begin, stop)
+                self._lead = plain_text(lead)
+            else:
+                yield from self._messages(self._block(BlockKind.PARAGRAPH, begin, stop))
+                # A lead counts for the lines behind it, else for the paragraph or the list below it.
+                self._lead = ""
+
+    def _split_at_leads(self, start: int, end: int) -> Iterator[tuple[int, int, str]]:
+        """Stretches of a paragraph, each with its title if it is a line that announces the next."""
+        at = start
+        for lead in _LEAD.finditer(self._text, start, end):
+            before = self._text[at : lead.start()]
+            # "Anna:" above her words is a speaker, but at the end it announces what follows.
+            names = self._speaker(_SPEAKER.match(self._text, lead.start(), end))
+            if (before and not _SENTENCE_END.search(before)) or (names and lead.end() != end):
+                continue
+            if before:
+                yield at, lead.start(), ""
+            yield lead.start(), lead.end(), lead["title"]
             at = lead.end()
-            continue
-        # Up to the next line that is a lead.
-        stop = next(
-            (
-                match.start()
-                for match in re.finditer(r"(?m)^.*:[ \t]*$", text[at:end])
-                if match.start() and _LEAD.match(text, at + match.start(), end)
-            ),
-            end - at,
-        )
-        block = Block(BlockKind.PARAGRAPH, at, at + stop, headings.titles(), body=at)
-        yield from _messages(text, block)
-        at += stop
-        # The lead counts for the lines behind it, else for the paragraph or the list below it.
-        headings.lead = ""
+        if at < end:
+            yield at, end, ""
 
-
-def _item(text: str, start: int, end: int, headings: _Headings) -> Iterator[Block]:
-    block = Block(BlockKind.LIST_ITEM, start, end, headings.titles(), body=start)
-    if marker := _ITEM.match(text, start, end):
-        box = _CHECK_BOX.match(text, marker.end(), end)
-        block = replace(
-            block,
-            body=box.end() if box else marker.end(),
+    def _item(self, start: int, end: int, depth: int) -> Iterator[Block]:
+        marker = _ITEM.match(self._text, start, end)
+        assert marker is not None
+        words = plain_text(self._text[marker.end() : end])
+        item = replace(
+            self._block(BlockKind.LIST_ITEM, start, end),
+            body=marker.end(),
             number=marker["number"] or "",
-            done=box["mark"] != " " if box else None,
+            done=marker["box"] != " " if marker["box"] else None,
         )
-    yield from _messages(text, block)
+        yield from self._messages(item)
+        if len(self._items) < depth:
+            self._items += [""] * (depth - 1 - len(self._items))
+            self._items.append(words.rstrip(":") if len(words) <= _LONGEST_TITLE else "")
+
+    def _messages(self, block: Block) -> Iterator[Block]:
+        """One block for each message in ``block``; ``block`` itself if there is none."""
+        listed = block.kind is BlockKind.LIST_ITEM
+        found = [
+            match
+            for match in _SPEAKER.finditer(self._text, block.start, block.end)
+            if self._speaker(match, listed=listed) and not (listed and match.start() > block.start)
+        ]
+        if not found:
+            yield block
+            return
+        if found[0].start() > block.start:
+            yield replace(block, end=found[0].start())
+        ends = [match.start() for match in found[1:]] + [block.end]
+        for match, end in zip(found, ends, strict=True):
+            yield replace(
+                block,
+                kind=BlockKind.MESSAGE,
+                start=match.start(),
+                end=end,
+                body=match.end(),
+                speaker=match["name"],
+                time=match["before"] or match["behind"] or "",
+            )
+
+    def _speaker(self, match: re.Match[str] | None, *, listed: bool = False) -> bool:
+        """Whether it names somebody who speaks; "Decision:" and "- **Term**:" do not."""
+        if match is None:
+            return False
+        words = match["name"].split()
+        if words[-1].rstrip(".").lower() in labels():
+            return False
+        times = self._names[match["name"].casefold()]
+        if listed and match["bold"] and times == 1:
+            return False
+        return times >= _NICKNAME or all(word[0].isupper() or word in _PARTICLES for word in words)
 
 
 def _leaves(tokens: Sequence[Token]) -> Iterator[_Leaf]:
@@ -188,16 +257,16 @@ def _leaves(tokens: Sequence[Token]) -> Iterator[_Leaf]:
         if token.map is None or "table_open" in inside:
             continue
         first, behind = token.map
-        listed = "list_item_open" in inside
+        depth = inside.count("list_item_open")
         if token.type == "inline":
             level = _TAGS.index(inside[-1]) + 1 if inside[-1] in _TAGS else 0
-            yield _Leaf(_kind_of_prose(inside, token.content), first, behind, level, listed)
+            yield _Leaf(_kind_of_prose(inside, token.content), first, behind, level, depth)
         elif token.type in ("fence", "code_block"):
-            yield _Leaf(BlockKind.CODE, first, behind, listed=listed)
+            yield _Leaf(BlockKind.CODE, first, behind, depth=depth)
         elif token.type == "html_block":
             comment = token.content.lstrip().startswith("<!--")
             kind = BlockKind.COMMENT if comment else BlockKind.PARAGRAPH
-            yield _Leaf(kind, first, behind, listed=listed)
+            yield _Leaf(kind, first, behind, depth=depth)
 
 
 def _kind_of_prose(inside: Sequence[str], content: str) -> BlockKind:
@@ -208,44 +277,6 @@ def _kind_of_prose(inside: Sequence[str], content: str) -> BlockKind:
     if "blockquote_open" in inside:
         return BlockKind.QUOTATION
     return BlockKind.LIST_ITEM if "list_item_open" in inside else BlockKind.PARAGRAPH
-
-
-def _messages(text: str, block: Block) -> Iterator[Block]:
-    """One block for each message in ``block``; ``block`` itself if there is none."""
-    found = [
-        match
-        for match in _SPEAKER.finditer(text, block.start, block.end)
-        if (match.start() == block.start or text[match.start() - 1] == "\n") and _is_speaker(match)
-    ]
-    if block.kind is BlockKind.LIST_ITEM and block.body > block.start:
-        match = _SPEAKER.match(text, block.body, block.end)
-        found = [match] if match is not None and _is_speaker(match) else []
-    if not found:
-        yield block
-        return
-    first = found[0].start()
-    if first > block.body:
-        yield replace(block, end=first)
-    starts = [match.start() for match in found]
-    starts[0] = block.start if first <= block.body else first
-    for match, start, end in zip(found, starts, [*starts[1:], block.end], strict=True):
-        yield replace(
-            block,
-            kind=BlockKind.MESSAGE,
-            start=start,
-            end=end,
-            body=match.end(),
-            speaker=match["name"],
-            time=match["before"] or match["behind"] or "",
-        )
-
-
-def _is_speaker(match: re.Match[str] | None) -> bool:
-    return (
-        match is not None
-        and match["name"][0].isupper()
-        and match["name"].split()[-1].rstrip(".").lower() not in labels()
-    )
 
 
 @cache

@@ -37,7 +37,9 @@ class Assignment:
     def materials(self) -> tuple[Material, ...]:
         """The sources in the form that a provider takes."""
         return tuple(
-            Material(label, str(source.id), source.name, source.text)
+            Material(
+                label, str(source.id), source.name, source.text, self.source_texts[label].blocks
+            )
             for label, source in self.sources.items()
         )
 

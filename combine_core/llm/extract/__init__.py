@@ -3,6 +3,10 @@
 It uses no language model and no network, and the same request always gives the same answer.
 Sentences are copied unchanged, each with its lines and a quote. The schema decides where they go: a
 list named "decisions" gets decisions, "open_questions" questions, "risks" what its description names.
+A list for which there is no safe sentence stays empty.
+
+``vocabulary`` has the words, ``kinds`` says what a sentence is, ``items`` collects the sentences of the
+sources, ``choice`` picks those for a list, and ``answer`` fills the schema.
 """
 
 import importlib
@@ -20,7 +24,7 @@ class ExtractProvider:
     name = "extract"
 
     def prepare(self) -> None:
-        """Import the ranking libraries, which load slowly and which no model needs."""
+        """Import the rules and the parser of sources, which load slowly and which no model needs."""
         importlib.import_module("combine_core.llm.extract.answer")
 
     def complete(self, request: CompletionRequest) -> Completion:
@@ -31,7 +35,7 @@ class ExtractProvider:
                 text for the given time.
         """
         from combine_core.llm.extract.answer import write_answer
-        from combine_core.llm.extract.candidates import from_items, from_materials
+        from combine_core.llm.extract.items import items_of_answers, items_of_materials
 
         deadline = time.monotonic() + request.timeout
 
@@ -43,10 +47,10 @@ class ExtractProvider:
                     "Use fewer or shorter sources.",
                 )
 
-        candidates = from_items(request.inputs)
-        if candidates is None:
-            candidates = from_materials(request.materials, check_time)
-        answer = write_answer(request.schema, candidates)
+        items = items_of_answers(request.inputs)
+        if items is None:
+            items = items_of_materials(request.materials, check_time)
+        answer = write_answer(request.schema, items)
         return Completion(
             text=json.dumps(answer, ensure_ascii=False),
             usage=Usage(),

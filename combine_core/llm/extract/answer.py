@@ -1,19 +1,19 @@
 """Fills any JSON Schema whose lists contain items: text with evidence.
 
 Lists get what their name and description ask for. Other fields get a value only by a rule: a
-constant, a default, the kind of the sentence, a figure in it. A required field without a rule gets
-the neutral value of its type (null, false, the least number, the first words of the sentence), so
-that the answer matches the schema.
+constant, a default, what is known of the sentence (its kind, speaker, owner, due date, heading). A
+required field without a rule gets the neutral value of its type (null, false, the least number, the
+first words of the sentence), so that the answer matches the schema.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from combine_core.llm.extract.candidates import Candidate
-from combine_core.llm.extract.criteria import Criterion, criterion_of_property, criterion_of_words
-from combine_core.llm.extract.cues import SURE, first_number, words_of
+from combine_core.llm.extract.choice import Build, Pool
+from combine_core.llm.extract.criteria import Criterion, criterion_of_name, criterion_of_property
+from combine_core.llm.extract.items import Item
 from combine_core.llm.extract.schema import AnswerSchema, Node
-from combine_core.llm.extract.selection import Build, Pool
 
 # The number of items for a list without a limit in its schema.
 DEFAULT_MAX_ITEMS = 40
@@ -23,10 +23,10 @@ _NOTHING: Final = object()
 _EVIDENCE_KEYS = frozenset({"source", "line_from", "line_to", "quote"})
 
 
-def write_answer(schema: Mapping[str, Any], candidates: list[Candidate]) -> Any:
+def write_answer(schema: Mapping[str, Any], items: list[Item]) -> Any:
     """The answer as JSON values. Raises `ProviderError` if the schema cannot be used."""
     answer_schema = AnswerSchema(schema)
-    value = _Writer(answer_schema, Pool(candidates)).fill("", answer_schema.root, set(), _MAX_DEPTH)
+    value = _Writer(answer_schema, Pool(items)).fill("", answer_schema.root, set(), _MAX_DEPTH)
     return None if value is _NOTHING else value
 
 
@@ -56,13 +56,20 @@ class _Writer:
 
     def _object(self, node: Node, used: set[str], depth: int) -> dict[str, Any]:
         filled = {}
-        for name, part in node.get("properties", {}).items():
+        parts = node.get("properties", {})
+        # A decision with a figure stands among the decisions, wherever the schema names these.
+        for name in sorted(parts, key=lambda name: self._takes_any_kind(name, parts[name])):
+            part = parts[name]
             value = self.fill(name, part, used, depth - 1)
             if value is _NOTHING and name in node.get("required", ()):
                 value = _neutral(self._schema.resolve(part), "")
             if value is not _NOTHING:
                 filled[name] = value
-        return filled
+        return {name: filled[name] for name in parts if name in filled}
+
+    def _takes_any_kind(self, name: str, part: Any) -> bool:
+        node = self._schema.resolve(part)
+        return _type_of(node) == "array" and criterion_of_property(name, node).kind is None
 
     def _array(self, name: str, node: Node, used: set[str], depth: int) -> list[Any]:
         element = self._schema.resolve(node.get("items", {}))
@@ -86,78 +93,78 @@ class _Writer:
             self._builder(element),
             at_least=at_least,
             at_most=at_most,
-            spread=criterion.general and self._tells_kinds(element),
+            mixed=criterion.general and self._tells_kinds(element),
             used=used,
         )
-        used.update(entry.candidate.key for entry in chosen)
-        return [entry.item for entry in chosen]
+        used.update(item.key for item, _ in chosen)
+        return [value for _, value in chosen]
 
     def _tells_kinds(self, element: Node) -> bool:
         """Whether each item has a field for its kind, so that the list may mix all kinds."""
         parts = map(self._schema.resolve, element.get("properties", {}).values())
         for part in parts:
             named = [each for value in part.get("enum", ()) if (each := _criterion_of(value))]
-            if len({criterion.cue for criterion in named}) > 1:
+            if len({criterion.kind for criterion in named}) > 1:
                 return True
         return False
 
     def _builder(self, element: Node) -> Build:
-        """Returns a function that makes an item from a candidate, None if it does not fit."""
+        """Returns a function that makes a value of an item, None if it does not fit."""
         fits = self._schema.checker(element).is_valid
         fields = {
             name: self._schema.resolve(part) for name, part in element.get("properties", {}).items()
         }
         required = frozenset(element.get("required", ()))
 
-        def build(candidate: Candidate) -> Any:
+        def build(item: Item) -> Any:
             if not fields:
-                item: Any = candidate.text
+                made: Any = item.text
             else:
-                item = {}
+                made = {}
                 for name, field in fields.items():
-                    value = _field(name, field, candidate, required=name in required)
+                    value = _field(name, field, item, required=name in required)
                     if value is not _NOTHING:
-                        item[name] = value
-            return item if fits(item) else None
+                        made[name] = value
+            return made if fits(made) else None
 
         return build
 
 
-def _field(name: str, field: Node, candidate: Candidate, *, required: bool) -> Any:
+def _field(name: str, field: Node, item: Item, *, required: bool) -> Any:
     """The value of one field of an item; _NOTHING if no rule knows it and it is optional."""
     if name == "text":
-        return candidate.text
+        return item.text
     if name == "evidence":
-        evidence = candidate.evidence[: int(field.get("maxItems", len(candidate.evidence)))]
+        evidence = item.evidence[: int(field.get("maxItems", len(item.evidence)))]
         return [{key: e[key] for key in e if key in _EVIDENCE_KEYS} for e in evidence]
     if "const" in field:
         return field["const"]
     allowed = field.get("enum")
-    if name in candidate.given and (allowed is None or candidate.given[name] in allowed):
-        return candidate.given[name]
+    if name in item.fields and (allowed is None or item.fields[name] in allowed):
+        return item.fields[name]
     if allowed is not None:
-        value = _kind(allowed, candidate)
+        value = _kind(allowed, item)
         if value is not _NOTHING:
             return value
-    return _neutral(field, candidate.text) if required else field.get("default", _NOTHING)
+    return _neutral(field, item.text) if required else field.get("default", _NOTHING)
 
 
-def _kind(allowed: list[Any], candidate: Candidate) -> Any:
-    """The value for the kind of the sentence, else one for statements, else one in its words."""
+def _kind(allowed: list[Any], item: Item) -> Any:
+    """The value for the item's kind, else one for statements, else one of its words."""
     named = [(value, each) for value in allowed if (each := _criterion_of(value))]
-    strengths = [(candidate.strength(each.cue), value) for value, each in named if each.cue]
-    best, value = max(strengths, key=lambda entry: entry[0], default=(0.0, _NOTHING))
-    if best >= SURE:
-        return value
-    said = set(words_of(candidate.text))
-    texts = [value for value in allowed if isinstance(value, str) and value]
-    fitting = [value for value, each in named if each.general]
-    fitting += [value for value in texts if set(words_of(value)) <= said]
+    fitting = [value for value, each in named if each.kind is item.kind]
+    fitting += [value for value, each in named if each.general]
+    said = {word.casefold() for word in re.findall(r"\w+", item.text)}
+    fitting += [
+        value
+        for value in allowed
+        if isinstance(value, str) and value and set(value.casefold().split()) <= said
+    ]
     return fitting[0] if fitting else _NOTHING
 
 
 def _criterion_of(value: Any) -> Criterion | None:
-    return criterion_of_words(value) if isinstance(value, str) else None
+    return criterion_of_name(value) if isinstance(value, str) else None
 
 
 def _neutral(field: Node, text: str) -> Any:
@@ -172,13 +179,19 @@ def _neutral(field: Node, text: str) -> Any:
         case "string":
             return _shorten(text, int(field.get("maxLength", 200)))
         case "integer" | "number" as kind:
-            number = first_number(text)
+            number = _first_number(text)
             least = field.get("minimum", 0)
             if number is None or number < least or number > field.get("maximum", number):
                 number = least
             return int(number) if kind == "integer" else number
         case kind:
             return {"boolean": False, "array": [], "object": {}, "null": None}.get(kind, _NOTHING)
+
+
+def _first_number(text: str) -> float | None:
+    """The first figure of a text: "1.5 GB" gives 1.5."""
+    match = re.search(r"(?<![\w.,])-?\d+(?:[.,]\d+)?", text)
+    return float(match[0].replace(",", ".")) if match else None
 
 
 def _shorten(text: str, longest: int) -> str:

@@ -1,54 +1,75 @@
 """What a property of a schema asks for, read from its name, title and description."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from combine_core.llm.extract.cues import Cue, words_of
-from combine_core.llm.extract.vocabulary import NAMES
+from combine_core.llm.extract.kinds import Kind
+from combine_core.llm.extract.vocabulary import names
 
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+# Words of a schema that are not about its content.
+_ASKING = frozenset(
+    {
+        "what",
+        "which",
+        "list",
+        "item",
+        "items",
+        "each",
+        "one",
+        "sentence",
+        "short",
+        "all",
+        "any",
+        "was",
+        "were",
+        "such",
+        "seen",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """The sentences that a list should contain.
+    """What a list asks for: a kind, a summary, the most important (``general``), or what ``words`` name."""
 
-    With `cue`, sentences of this kind. With `general`, the most important ones. With neither, those
-    about `words`.
-    """
-
-    cue: Cue | None
-    general: bool
-    words: tuple[str, ...]
+    kind: Kind | None = None
+    summary: bool = False
+    general: bool = False
+    words: tuple[str, ...] = ()
 
 
-def criterion_of_words(text: str) -> Criterion | None:
-    """What a heading or an enum value such as "open_question" names; None if nothing known."""
-    return _find(words_of(text.replace("_", " ")), ())
+def criterion_of_name(name: str) -> Criterion | None:
+    """What a word such as "open_question" names; ``None`` if it is not known."""
+    return _criterion(_words(name), 1)
 
 
 def criterion_of_property(name: str, schema: dict[str, Any]) -> Criterion:
-    """What the property `name` asks for.
+    """What a property asks for.
 
-    The description counts only if neither name nor title contains a known word, and only with two
+    Its description counts only if neither its name nor its title holds a known word, and only with two
     known words, because a single one is often there by chance.
     """
-    names = words_of(_CAMEL_CASE.sub(" ", name).replace("_", " ").replace("-", " "))
-    names += words_of(str(schema.get("title", "")))
-    description = words_of(str(schema.get("description", "")))
-    words = tuple(dict.fromkeys([*names, *description]))
+    named = _words(name) + _words(str(schema.get("title", "")))
+    described = _words(str(schema.get("description", "")))
+    words = tuple(dict.fromkeys(word for word in [*named, *described] if word not in _ASKING))
     return (
-        _find(names, words)
-        or _find(description, words, at_least=2)
-        or Criterion(None, general=not words, words=words)
+        _criterion(named, 1)
+        or _criterion(described, 2)
+        or Criterion(general=not words, words=words)
     )
 
 
-def _find(words: list[str], query: tuple[str, ...], at_least: int = 1) -> Criterion | None:
-    counts = {kind: sum(word in names for word in words) for kind, names in NAMES.items()}
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", _CAMEL_CASE.sub(" ", text).replace("_", " ").casefold())
+
+
+def _criterion(words: Sequence[str], at_least: int) -> Criterion | None:
+    counts = {kind: sum(word in known for word in words) for kind, known in names().items()}
     general = counts.pop("general")
     kind = max(counts, key=counts.__getitem__)
     if counts[kind] >= at_least:
-        return Criterion(Cue(kind), general=False, words=query)
-    return Criterion(None, general=True, words=query) if general >= at_least else None
+        return Criterion(summary=True) if kind == "summary" else Criterion(Kind(kind))
+    return Criterion(general=True) if general >= at_least else None

@@ -1,26 +1,87 @@
-"""Reads vocabulary.yaml: the words and phrases that tell what a sentence is."""
+"""Reads vocabulary.yaml: the words that tell what a sentence, a section or a list is."""
 
 import re
+from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
 import yaml
 
-_LISTS: dict[str, dict[str, Any]] = yaml.safe_load(
-    files(__package__).joinpath("vocabulary.yaml").read_text("utf-8")
-)
+from combine_core.language import Language
 
 
-def _word_sets(section: str) -> dict[str, frozenset[str]]:
-    return {name: frozenset(words.split()) for name, words in _LISTS[section].items()}
+@dataclass(frozen=True)
+class Vocabulary:
+    """The patterns of one language.
+
+    :ivar sections: for titles and labels, by what stands below them; each fits a whole title
+    :ivar group: who decides
+    :ivar decides: what a group does when it decides
+    :ivar opens_decision: how an entry of minutes begins that records a decision
+    :ivar outcome: what becomes of a motion
+    :ivar not_decided: what looks like a decision and is none
+    :ivar takes_on: stands between a person and what the person is to do
+    :ivar depends: how a sentence begins that rests on the one before
+    :ivar speech: words of people who think aloud
+    :ivar gist: stands in sentences that say what a thing is or is for
+    """
+
+    sections: dict[str, re.Pattern[str]]
+    group: re.Pattern[str]
+    decides: re.Pattern[str]
+    opens_decision: re.Pattern[str]
+    outcome: re.Pattern[str]
+    not_decided: re.Pattern[str]
+    action: re.Pattern[str]
+    takes_on: re.Pattern[str]
+    opens_action: re.Pattern[str]
+    opens_promise: re.Pattern[str]
+    imperative: re.Pattern[str]
+    i_will: re.Pattern[str]
+    to_be_done: re.Pattern[str]
+    no_owner: re.Pattern[str]
+    open: re.Pattern[str]
+    due: re.Pattern[str]
+    day: re.Pattern[str]
+    depends: re.Pattern[str]
+    speech: re.Pattern[str]
+    gist: re.Pattern[str]
 
 
-WORDS = _word_sets("words")
-LABELS = _word_sets("labels")
-NAMES = _word_sets("names")
-# These search the words of a text between single spaces, with a space at both ends.
-PHRASES = {
-    name: re.compile(f" (?:{'|'.join(map(re.escape, phrases))}) ")
-    for name, phrases in _LISTS["phrases"].items()
-}
-CURRENCY_SIGNS = frozenset("€$£¥%‰")
+def vocabulary_of(language: Language) -> Vocabulary:
+    """The vocabulary of a language; that of English for one without its own."""
+    found = _vocabularies()
+    return found.get(language.code, found["en"])
+
+
+def names() -> dict[str, frozenset[str]]:
+    """The words of a list's name, by the kind of what it contains."""
+    return {kind: frozenset(words.split()) for kind, words in _file()["names"].items()}
+
+
+@cache
+def _file() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(
+        files(__package__).joinpath("vocabulary.yaml").read_text("utf-8")
+    )
+    return content
+
+
+@cache
+def _vocabularies() -> dict[str, Vocabulary]:
+    return {
+        code: Vocabulary(
+            sections={
+                kind: re.compile(rf"(?:{'|'.join(titles)})", re.IGNORECASE)
+                for kind, titles in words["sections"].items()
+            },
+            **{
+                name: re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)", re.IGNORECASE)
+                for name, patterns in words.items()
+                if name != "sections"
+            },
+        )
+        for code, words in _file().items()
+        if code != "names"
+    }

@@ -24,6 +24,8 @@ Nobody knows where the old shelves go?
 - [x] Bob measured the doors
 - The shelves
 
+## Material
+
 | Item | Count |
 |------|-------|
 | Boxes | 400 |
@@ -117,7 +119,10 @@ def test_lists_get_what_their_names_ask_for():
     )
 
     assert wording(answer["decisions"]) == ["We agreed to rent a second lorry."]
-    assert wording(answer["numbers"]) == ["The move costs 12,500 EUR in total.", "Boxes | 400"]
+    assert wording(answer["numbers"]) == [
+        "The move costs 12,500 EUR in total.",
+        "Item: Boxes; Count: 400",
+    ]
     assert wording(answer["open_questions"]) == ["Nobody knows where the old shelves go?"]
     assert wording(answer["next_steps"]) == ["Anna orders the boxes", "The shelves"]
 

@@ -90,7 +90,7 @@ def test_what_a_block_knows() -> None:
         ("list_item", ("Decisions",), "2", True, "", ""),
         ("heading", ("Decisions",), "", None, "", ""),
         ("list_item", ("Decisions", "Action items"), "", None, "", ""),
-        ("list_item", ("Decisions", "Action items"), "", False, "", ""),
+        ("list_item", ("Decisions", "Action items", "Tom to call"), "", False, "", ""),
         ("message", ("Decisions",), "", None, "Anna", "10:31"),
         ("links", ("Decisions",), "", None, "", ""),
         ("heading", ("Decisions",), "", None, "", ""),

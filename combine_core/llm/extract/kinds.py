@@ -1,0 +1,395 @@
+"""Tells what a sentence is: a decision, an action, an open question, a number, a statement, or nothing.
+
+Rather none than a wrong one: what is denied, asked, conditional, quoted or reported is no decision, and a
+question that somebody may have answered is not open.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from combine_core.evidence.facts import Number, facts_of
+from combine_core.language import Language
+from combine_core.llm.extract.vocabulary import Vocabulary, vocabulary_of
+from combine_core.readers import Block, BlockKind
+
+
+class Kind(StrEnum):
+    """What a sentence is."""
+
+    STATEMENT = "statement"
+    DECISION = "decision"
+    ACTION = "action"
+    QUESTION = "question"
+    NUMBER = "number"
+
+
+class Section(StrEnum):
+    """What stands below a title. ``SILENT``: nothing that a document needs, such as names of attendees."""
+
+    DECISION = "decision"
+    OUTCOME = "outcome"
+    ACTION = "action"
+    QUESTION = "question"
+    SUMMARY = "summary"
+    SILENT = "silent"
+    OTHER = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence within its block.
+
+    :ivar text: its words, without marks
+    :ivar first: whether it is the first of its block; ``last`` likewise
+    :ivar people: the names of those who take part
+    """
+
+    text: str
+    block: Block
+    section: Section
+    language: Language
+    first: bool
+    last: bool
+    people: frozenset[str] = frozenset()
+
+    @property
+    def spoken(self) -> bool:
+        return self.block.kind in (BlockKind.MESSAGE, BlockKind.CUE)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a sentence is, and for an action whose it is and until when, in the words of the source."""
+
+    kind: Kind
+    owner: str = ""
+    due: str = ""
+
+
+_WORD = re.compile(r"\w+(?:[-'’]\w+)*")
+_LETTER = re.compile(r"[^\W\d_]")
+# Scripts without spaces between words.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
+_LABEL = re.compile(
+    r"\W*(?P<label>[^\W\d_][\w /-]{0,30}?)(?: ?\((?P<owner>[^()]{2,40})\))?\W{0,2}:\s+"
+)
+_URL = re.compile(r"https?://\S+")
+# "Price: 900", in a row that names its columns.
+_CELL_OF_FIGURES = re.compile(r": [€$£]?\d[\d.,]* ?(?:%|[€$£])?(?:;|$)")
+_QUESTION_MARK = re.compile(r"\?[\"'”’»)\]*_`\s]*$")
+_QUOTED = re.compile(r"[“\"„«][^“”\"„«»]*[”\"“»]")
+_NUMBERING = re.compile(r"^\W*(?:(?:TOP|§|Top)?\s*\d+(?:\.\d+)*[.):]?\s+)?")
+_TITLE = r"(?:Mrs?|Ms|Dr|Prof|Herrn?|Frau)\.?"
+_CAPITALISED = r"[A-ZÀ-Þ][\w'’.-]*"
+_NAME = (
+    rf"(?:@[\w-]+|{_TITLE} [^\W\d_]+|{_CAPITALISED}(?: (?:{_CAPITALISED}|de|du|von|van)){{0,3}})"
+)
+_OWNER = re.compile(rf"(?P<owner>{_NAME}(?:(?:,| and| und| &|/) ?{_NAME}){{0,3}})\s+")
+_HANDLE = re.compile(r"(?<![\w.])@[A-Za-z][\w-]*")
+_TITLED = re.compile(rf"{_TITLE} ")
+_NONE = re.compile(
+    r"\W*(?:none|n/?a|nothing|keine[rs]?|nichts|"
+    r"no (?:actions?|decisions?|items?|open|questions?|updates?|news|new|further|objections?)(?: \w+){0,3}|"
+    r"keine (?:aufgaben|beschl[üu]sse|fragen|offenen|weiteren)(?: \w+){0,3})\W*",
+    re.IGNORECASE,
+)
+# What a figure behind one of these is: an identifier.
+_IDENTIFIER = re.compile(
+    r"(?:#|\b(?:issues?|prs?|version|v|stage|step|slides?|pages?|chapter|section|item|phase|level|rfc|pep|eip|"
+    r"number|nr|no|figure|table|line|release|type|option|article|art|top|seite|zeile|kapitel|abschnitt|punkt|"
+    r"http|error|code|port|room|raum|tg|es|ipv)\.?\s?|(?-i:[A-Z][\w.-]*\s))$",
+    re.IGNORECASE,
+)
+# Before a word of decision these make a clause that only tells which thing is meant.
+_SUBORDINATE = re.compile(
+    r"\b(?:that|which|who|when|after|as|since|because|once|until|if|whether|what|where|how|before|dass|"
+    r"nachdem|als|weil|ob|wenn|was|bevor)\b",
+    re.IGNORECASE,
+)
+_PRONOUN = re.compile(r"\s+(?:that|it|this|them|das|dies|es)\W*", re.IGNORECASE)
+_PROPOSAL = re.compile(r"\bproposals?\b", re.IGNORECASE)
+_DENIED_CONTENT = re.compile(r"\b(?:not to|no longer|that no\w*)\s*$", re.IGNORECASE)
+
+
+def section_of(headings: tuple[str, ...], language: Language) -> Section:
+    """What the titles above a block announce: the nearest that says so."""
+    sections = vocabulary_of(language).sections
+    for distance, heading in enumerate(reversed(headings)):
+        title = _NUMBERING.sub("", heading, count=1).strip(" :*_.!–-").casefold()
+        for name, pattern in sections.items():
+            if pattern.fullmatch(title) and not (name == "silent" and distance):
+                return Section(name)
+    return Section.OTHER
+
+
+def read_sentence(sentence: Sentence) -> Reading | None:
+    """What the sentence is; ``None`` if it says nothing on its own."""
+    text = sentence.text
+    if sentence.section is Section.SILENT or not _says_something(text):
+        return None
+    words = vocabulary_of(sentence.language)
+    label = _LABEL.match(text)
+    labelled = _section_of_label(label, words)
+    section = labelled or sentence.section
+    said = text[label.end() :] if label is not None and labelled else text
+    if sentence.block.done is not True and _is_action(sentence, said, section, words):
+        return Reading(
+            Kind.ACTION, _owner(sentence, said, label if labelled else None), _due(said, words)
+        )
+    if _is_question(text):
+        return Reading(Kind.QUESTION) if _is_open_question(sentence, section) else None
+    if section is Section.QUESTION and not _NONE.fullmatch(said):
+        return Reading(Kind.QUESTION)
+    if not sentence.spoken and words.open.search(text) and not _restricted(text, sentence.language):
+        return Reading(Kind.QUESTION)
+    if _is_decision(sentence, said, section, words):
+        return Reading(Kind.DECISION)
+    figures = sentence.block.kind is BlockKind.TABLE_ROW and _CELL_OF_FIGURES.search(text)
+    if figures or (has_quantity(text, sentence.language) and _is_for_the_record(sentence)):
+        return Reading(Kind.NUMBER)
+    return Reading(Kind.STATEMENT)
+
+
+def stands_alone(text: str, language: Language, *, spoken: bool) -> bool:
+    """Whether a reader understands the sentence without the one before."""
+    words = vocabulary_of(language)
+    if words.depends.match(text) or (_LETTER.search(text[:1]) is None and not text[:1].isdigit()):
+        return False
+    return not (spoken and words.speech.search(text))
+
+
+def needs_more(sentence: Sentence) -> bool:
+    """Whether a decision does not say what was decided without the sentence before."""
+    words = vocabulary_of(sentence.language)
+    return not sentence.spoken and bool(
+        words.depends.match(sentence.text) or words.opens_decision.match(sentence.text)
+    )
+
+
+def has_quantity(text: str, language: Language) -> bool:
+    """Whether a sentence holds an amount, a share, a duration or a count; no date, time or identifier."""
+    if not any(map(str.isdigit, text)) and not language.number_word.search(text):
+        return False
+    plain = re.sub(r"`[^`]*`|https?://\S+|\[[^\]]*\]\([^)]*\)", " ", text)
+    return any(
+        _is_quantity(plain, number, language) for number in facts_of(plain, language).numbers
+    )
+
+
+def _is_for_the_record(sentence: Sentence) -> bool:
+    """Whether a number is no small talk, such as "we have five minutes left"."""
+    return not sentence.spoken or (
+        any(map(str.isdigit, sentence.text))
+        and stands_alone(sentence.text, sentence.language, spoken=True)
+    )
+
+
+def _is_quantity(text: str, number: Number, language: Language) -> bool:
+    before = text[max(0, number.start - 20) : number.start]
+    written = text[number.start : number.end].strip(" -+−–")
+    if number.known_unit:
+        return not before.endswith(("#", "/"))
+    if (
+        not number.unit
+        or not written[:1].isdigit()
+        or _IDENTIFIER.search(before)
+        or before.endswith("/")
+    ):
+        return False
+    noun = _WORD.match(text[number.end :].lstrip(" \u00a0-"))
+    return (
+        noun is not None
+        and _is_plural(noun[0], language)
+        and number.value > 1
+        and not (1900 <= number.value <= 2100)
+    )
+
+
+def _is_plural(noun: str, language: Language) -> bool:
+    if language.code == "de":
+        return noun[0].isupper()
+    return (noun.endswith("s") and not noun.endswith("ss")) or noun in (
+        "people",
+        "staff",
+        "men",
+        "women",
+    )
+
+
+def _says_something(text: str) -> bool:
+    if text.rstrip("*_ ").endswith(":"):
+        return False  # it announces what follows
+    if len(_WORD.findall(_URL.sub("", text))) >= 2:
+        return _LETTER.search(text) is not None
+    return len(text) >= 4 and _UNSPACED.search(text) is not None
+
+
+def _section_of_label(label: re.Match[str] | None, words: Vocabulary) -> Section | None:
+    if label is None:
+        return None
+    title = label["label"].strip().casefold()
+    for name, pattern in words.sections.items():
+        if name in ("decision", "action", "question") and pattern.fullmatch(title):
+            return Section(name)
+    return None
+
+
+def _is_question(text: str) -> bool:
+    return _QUESTION_MARK.search(text) is not None
+
+
+def _is_open_question(sentence: Sentence, section: Section) -> bool:
+    if section is Section.QUESTION:
+        return True
+    # What follows may answer it.
+    return (
+        sentence.last
+        and not sentence.spoken
+        and sentence.block.kind is not BlockKind.QUOTATION
+        and not _LABEL.match(sentence.text)
+    )
+
+
+def _restricted(text: str, language: Language) -> bool:
+    return language.hedge.search(text) is not None or language.condition.match(text) is not None
+
+
+def _is_decision(sentence: Sentence, said: str, section: Section, words: Vocabulary) -> bool:
+    language = sentence.language
+    if _is_question(said) or sentence.block.kind is BlockKind.QUOTATION or _NONE.fullmatch(said):
+        return False
+    if words.not_decided.search(said):
+        return False
+    if section is Section.DECISION:
+        return not _restricted(said, language) and not (
+            sentence.spoken and words.speech.search(said)
+        )
+    found = _performative(sentence, said, words)
+    if found is None:
+        return False
+    start, end = found
+    if _PRONOUN.fullmatch(said[end:]):
+        return False  # "we adopted that": long ago, or what was said before
+    up_to = _DENIED_CONTENT.sub("", said[:end])
+    return not (
+        language.negation.search(up_to)
+        or language.hedge.search(_PROPOSAL.sub("", up_to))
+        or language.condition.search(said)
+        or language.attribution.search(said[:start])
+        or _SUBORDINATE.search(said[max(0, start - 12) : start])
+        or any(quoted.start() < start < quoted.end() for quoted in _QUOTED.finditer(said))
+        or (sentence.spoken and words.speech.search(said))
+    )
+
+
+def _performative(sentence: Sentence, said: str, words: Vocabulary) -> tuple[int, int] | None:
+    """Where the sentence says that something is decided."""
+    if not sentence.spoken and (opening := words.opens_decision.match(said)):
+        return opening.span()
+    for group in words.group.finditer(said):
+        if _SUBORDINATE.search(group[0]):
+            continue
+        deed = re.compile(r"\s+").match(said, group.end())
+        decides = words.decides.match(said, deed.end()) if deed else None
+        if decides is not None:
+            return group.start(), decides.end()
+    outcome = words.outcome.search(said) if not sentence.spoken else None
+    return outcome.span() if outcome is not None else None
+
+
+def _is_action(sentence: Sentence, said: str, section: Section, words: Vocabulary) -> bool:
+    block, language = sentence.block, sentence.language
+    if block.done is False:
+        return True
+    if _is_question(said) or block.kind in (BlockKind.QUOTATION, BlockKind.CUE):
+        return False
+    if section is Section.ACTION:
+        return not _NONE.fullmatch(said)
+    if words.action.match(said):
+        return True
+    if words.not_decided.search(said) and not words.to_be_done.search(said):
+        return False
+    imperative = words.imperative.match(said) is not None
+    if ((block.number and sentence.first) or section is Section.OUTCOME) and imperative:
+        return True
+    if sentence.spoken:
+        promises = words.i_will.search(said) or words.opens_promise.match(said)
+        return promises is not None and not language.condition.search(said)
+    if words.opens_action.match(said) or (imperative and _due(said, words)):
+        return True
+    if block.kind is BlockKind.LIST_ITEM and (
+        words.opens_promise.match(said) or _ends_with(words.to_be_done, said)
+    ):
+        return True
+    return bool(_person_in_charge(sentence, said, words))
+
+
+def _ends_with(pattern: re.Pattern[str], text: str) -> bool:
+    return any(len(text) - match.end() < 25 for match in pattern.finditer(text))
+
+
+def _person_in_charge(sentence: Sentence, said: str, words: Vocabulary) -> str:
+    """Who is to do something, if it begins so: "Tom to ask", "Mrs Olsen will sign"; else nobody."""
+    person = _OWNER.match(said)
+    if person is None or not words.takes_on.match(said, person.end()):
+        return ""
+    name = person["owner"]
+    first = name.split()[0].rstrip(",")
+    if words.no_owner.fullmatch(first):
+        return ""
+    known = (
+        name.startswith("@")
+        or _TITLED.match(name)
+        or first in sentence.people
+        or sentence.section is Section.ACTION
+        or sentence.block.done is False
+        or (words.due.search(said, person.end()) and _due(said, words))
+    )
+    return name if known else ""
+
+
+def _owner(sentence: Sentence, said: str, label: re.Match[str] | None) -> str:
+    words = vocabulary_of(sentence.language)
+    if label is not None and label["owner"]:
+        return label["owner"].strip()
+    if person := _person_in_charge(sentence, said, words):
+        return person
+    handle = _HANDLE.search(said)
+    return handle[0] if handle else sentence.block.speaker
+
+
+def _due(said: str, words: Vocabulary) -> str:
+    """The day until which it is to be done, as it is written; empty if none is named."""
+    for match in words.due.finditer(said):
+        behind = said[match.end() :].lstrip(" :")
+        until = words.day.match(behind) or _date_at(behind)
+        if until is not None:
+            return until[0].rstrip(" .,;")
+    for day in words.day.finditer(said):
+        if len(said) - day.end() < 2:
+            return day[0]
+    tail = re.search(r"[,;(–-] ?([^,;()–]{3,30})\)?\.?$", said)
+    if tail is not None:
+        date = _date_at(tail[1])
+        if date is not None and date.end() >= len(tail[1].strip()):
+            return tail[1].strip()
+    return ""
+
+
+_DATE = re.compile(
+    r"\d{4}-\d\d-\d\d|\d{1,2}\.(?:\d{1,2}\.(?:\d{4}|\d\d)?)|\d{1,2}/\d{1,2}(?:/\d{2,4})?"
+    r"|(?:the )?\d{1,2}(?:st|nd|rd|th|\.)? (?:of )?[^\W\d_]{3,9}\.?(?:,? \d{4})?"
+    r"|[^\W\d_]{3,9}\.? \d{1,2}(?:st|nd|rd|th)?(?:,? \d{4})?",
+    re.IGNORECASE,
+)
+_MONTH = re.compile(
+    r"\b(?:jan|feb|m[äa]r|apr|ma[iy]|jun|jul|aug|sep|o[kc]t|nov|de[zc])[a-zä]*", re.IGNORECASE
+)
+
+
+def _date_at(text: str) -> re.Match[str] | None:
+    match = _DATE.match(text)
+    if match is None or (re.search(r"[^\W\d_]{3}", match[0]) and not _MONTH.search(match[0])):
+        return None
+    return match

@@ -1,0 +1,110 @@
+"""Where sentences end, in wrapped prose, in notes and in transcripts."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from combine_core.language import language_of, plain_text, sentence_spans
+
+
+def texts(text: str) -> list[str]:
+    return [
+        plain_text(text[start:end])
+        for start, end in sentence_spans(text, 0, len(text), language_of(text))
+    ]
+
+
+def test_wrapped_prose_is_joined() -> None:
+    text = (
+        "The committee met in the large hall and talked about the budget of the\n"
+        "Harbour Authority for a long time. Nobody objected to the plan that had been\n"
+        "drawn up."
+    )
+    assert texts(text) == [
+        "The committee met in the large hall and talked about the budget of the Harbour Authority "
+        "for a long time.",
+        "Nobody objected to the plan that had been drawn up.",
+    ]
+
+
+def test_a_wrapped_line_may_begin_with_code_or_a_slash() -> None:
+    text = (
+        "The label is `openshift-monitoring/k8s` for pods such as `prometheus-k8s-0`\n"
+        "/ `prometheus-k8s-1` and the job label is the name of the service, unless\n"
+        "`jobLabel` is set."
+    )
+    assert len(texts(text)) == 1
+
+
+def test_notes_of_one_thought_a_line_stay_apart() -> None:
+    text = "Budget 20k EUR\nKickoff with Bosch on Monday\nAnna: the venue is booked"
+    assert texts(text) == text.split("\n")
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Dr. Smith pays approx. 3.5 Mio. EUR, e.g. for hosting.",
+        "Am 3. Mai 2026 und bis zum 1. Oktober wird z. B. die Fa. Bosch nicht liefern.",
+        "Der stellv. Vorsitzende kauft einen Tresor.",
+        "See `a. B? c!` and ../x/README.md at https://a.example/b.c?d here.",
+        "Zu den Wahlen bzgl. der Satzung wurde nichts gesagt.",
+    ],
+)
+def test_abbreviations_dates_and_code_do_not_end_a_sentence(sentence: str) -> None:
+    assert texts(f"{sentence} Das ist gut.")[0] == plain_text(sentence)
+
+
+def test_windows_line_ends() -> None:
+    assert texts("One is here.\r\nTwo is\r\nthere.\r\n") == ["One is here.", "Two is there."]
+
+
+def test_a_giant_line_is_one_sentence() -> None:
+    assert len(texts("word " * 1000)) == 1
+
+
+@pytest.mark.parametrize(
+    ("marked", "plain"),
+    [
+        ("**Send** the _report_", "Send the report"),
+        ("see [the plan](https://example.org/a) now", "see the plan now"),
+        ("we ~~agreed~~ met <!-- not --> today", "we met today"),
+        ("> quoted\n> words", "quoted words"),
+        ("- [x] done", "done"),
+        ("snake_case stays", "snake_case stays"),
+        ("a | b", "a ; b"),
+    ],
+)
+def test_plain_text(marked: str, plain: str) -> None:
+    assert plain_text(marked) == plain
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        "Anna pays 5 EUR.",
+        "Wer zahlt?",
+        "> ",
+        "\n",
+        "\n\n",
+        "\r\n",
+        "\t",
+        "1. ",
+        "`x. y`",
+        "z. B. ",
+        "…",
+        "\u2028",
+        "今天天气很好。",
+        "é",
+    ]
+)
+
+
+@given(st.lists(FRAGMENTS | st.text(max_size=20), max_size=25).map("".join))
+def test_sentences_follow_each_other_and_have_no_space_at_their_ends(text: str) -> None:
+    behind = 0
+    for start, end in sentence_spans(text, 0, len(text), language_of(text)):
+        assert behind <= start < end <= len(text)
+        assert text[start:end] == text[start:end].strip()
+        behind = end

@@ -1,0 +1,298 @@
+"""The rules tell decisions, numbers, open questions and actions, in English and German."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from combine_core.language import OTHER, language_named, plain_text
+from combine_core.llm.extract.kinds import (
+    Kind,
+    Section,
+    Sentence,
+    read_sentence,
+    section_of,
+    stands_alone,
+)
+from combine_core.readers import Block, BlockKind
+
+ENGLISH, GERMAN = language_named("en"), language_named("de")
+UMLAUTS = set("äöüßÄÖÜ")
+GERMAN_WORDS = {
+    "der",
+    "die",
+    "das",
+    "wir",
+    "ist",
+    "herr",
+    "beschluss:",
+    "es",
+    "wer",
+    "zu",
+    "bitte",
+    "vertrag",
+    "im",
+    "offen:",
+}
+
+
+def read(text, *, kind=BlockKind.LIST_ITEM, section=Section.OTHER, people=(), **block):
+    german = UMLAUTS & set(text) or GERMAN_WORDS & set(text.lower().split())
+    sentence = Sentence(
+        plain_text(text),
+        Block(kind, 0, 0, **block),
+        section,
+        GERMAN if german else ENGLISH,
+        first=True,
+        last=True,
+        people=frozenset(people),
+    )
+    return read_sentence(sentence)
+
+
+def kind_of(text, **more):
+    reading = read(text, **more)
+    return reading.kind if reading else None
+
+
+QUESTIONS = [
+    "Who pays for the hosting?",
+    "The owner is still unknown.",
+    "It is unclear whether the pump holds.",
+    "Open: which vendor delivers",
+    "**Open question:** the colour of the door",
+    "The date is to be determined.",
+    "The decision on hosting is still open.",
+    "Nobody knows where the key is.",
+    "Wer zahlt das?",
+    "Es ist noch nicht entschieden, wer zahlt.",
+    "Offen: Farbe der Tür",
+    "Der Termin ist noch offen.",
+    "Zu klären ist die Haftung.",
+]
+NO_QUESTIONS = [
+    "Open the valve.",
+    "The store is open to the public.",
+    "See http://x.example/a?b=c for details.",
+    "An open source licence applies.",
+    "Six open issues.",
+]
+DECISIONS = [
+    "We agreed to use PostgreSQL.",
+    "We agreed not to rent a second lorry.",
+    "The board approved the plan.",
+    "Decision: we keep the old rack.",
+    "Decision to defer PEPs 2026 and 661 to next steering council",
+    "The second bid was rejected.",
+    "The motion carried.",
+    "We go with the blue one.",
+    "The Steering Council unanimously accepts the community vote to promote Matt Page",
+    "The proposal advanced to Stage 1",
+    "Der Vorstand hat den Plan beschlossen.",
+    "Beschluss: Wir nehmen das Angebot an.",
+    "Es wurde vereinbart, dass Bosch liefert.",
+    "Der Antrag wird von der Mitgliederversammlung bei Enthaltung des Vorstandes angenommen.",
+]
+NO_DECISIONS = [
+    "Nothing has been decided yet, the matter is not decided.",
+    "The budget has not been approved.",
+    "Nobody agreed on the date.",
+    "The motion could not be adopted.",
+    "Ben asked whether the lease was approved.",
+    "Ben said that the board approved the lease.",
+    "Who approved this?",
+    "No decision was taken.",
+    "No major decisions were made.",
+    "The plan must be approved.",
+    "If we agreed to move, it would cost more.",
+    "We may have agreed to move.",
+    "There was a discussion for the spin bit, and we adopted that.",
+    "We agreed with the speaker.",
+    "The plan that the board approved is on the wall.",
+    "They wrote “we agreed to move” on the wall.",
+    "The house is old.",
+    "Es ist noch nicht entschieden.",
+    "Der Antrag wird nicht angenommen.",
+]
+ACTIONS = [
+    "TODO: write the tests",
+    "Dr. Olsen will send the draft.",
+    "Anna will send the draft by Friday.",
+    "We must renew the certificate.",
+    "Please call the supplier.",
+    "Action: order the parts",
+    "Action (Tom): order the parts",
+    "AI: Tom to order the parts",
+    "@tom to order the parts",
+    "Send the report to Anna by 3 May.",
+    "Need to open a poll for dates",
+    "Mentorship survey responses to be checked",
+    "Vertrag bis Freitag prüfen",
+    "Herr Maier muss das Angebot einholen.",
+    "Bitte die Rechnung schicken",
+]
+NO_ACTIONS = [
+    "Test results are fine.",
+    "The valve was opened.",
+    "`GET /health` returns the state",
+    "Report: all green",
+    "Slow responses",
+    "Users will see a message.",
+    "Needs to be an agreement between client and server.",
+    "Welcome to the meeting.",
+]
+NUMBERS = [
+    "The budget is 3.5 million EUR.",
+    "It costs $5k now.",
+    "A fee of 2,5 % applies.",
+    "The limit is 5GB of memory.",
+    "It took five days.",
+    "It serves 20-30 users.",
+    "7 clients, 11 servers.",
+    "Cost expected to be lower than runners ($500/week)",
+    "Es gibt vier Monate Garantie.",
+]
+NO_NUMBERS = [
+    "See S1 and v1.2.3 there.",
+    "Open http://localhost:8000/2 now.",
+    "Run `sleep 30` first.",
+    "An N+1 query is slow.",
+    "The address is 9f3a.",
+    "One of them is right.",
+    "Start at 14:30 sharp.",
+    "We use PostgreSQL 16.",
+    "The call returns 503.",
+    "See issue 57 and PR #3120 there.",
+    "The Act of 1998 applies.",
+    "Am 3. Mai wird geliefert.",
+]
+
+
+@pytest.mark.parametrize("text", QUESTIONS)
+def test_open_questions(text):
+    assert kind_of(text) is Kind.QUESTION
+
+
+@pytest.mark.parametrize("text", NO_QUESTIONS)
+def test_no_open_questions(text):
+    assert kind_of(text) is not Kind.QUESTION
+
+
+@pytest.mark.parametrize("text", DECISIONS)
+def test_decisions(text):
+    assert kind_of(text) is Kind.DECISION
+
+
+@pytest.mark.parametrize("text", NO_DECISIONS)
+def test_no_decisions(text):
+    assert kind_of(text) is not Kind.DECISION
+
+
+@pytest.mark.parametrize("text", ACTIONS)
+def test_actions(text):
+    assert kind_of(text) is Kind.ACTION
+
+
+@pytest.mark.parametrize("text", NO_ACTIONS)
+def test_no_actions(text):
+    assert kind_of(text) is not Kind.ACTION
+
+
+@pytest.mark.parametrize("text", NUMBERS)
+def test_numbers(text):
+    assert kind_of(text) is Kind.NUMBER
+
+
+@pytest.mark.parametrize("text", NO_NUMBERS)
+def test_no_numbers(text):
+    assert kind_of(text) is not Kind.NUMBER
+
+
+@pytest.mark.parametrize(
+    ("text", "owner", "due"),
+    [
+        ("Tom to order the parts by 3 May", "Tom", "3 May"),
+        ("Tom and Anna will order the parts", "Tom and Anna", ""),
+        ("Action (Tom): order the parts, due Friday", "Tom", "Friday"),
+        ("Order the parts @tom-b until 2026-05-03", "@tom-b", "2026-05-03"),
+        ("Order the parts next week", "", "next week"),
+        ("Order the parts, 3 May", "", "3 May"),
+    ],
+)
+def test_owner_and_due_date_of_an_action(text, owner, due):
+    reading = read(text, section=Section.ACTION)
+    assert (reading.kind, reading.owner, reading.due) == (Kind.ACTION, owner, due)
+
+
+def test_of_a_message_under_actions_the_speaker_is_the_owner():
+    reading = read("runbook, 3 May", kind=BlockKind.MESSAGE, speaker="Tom", done=False)
+    assert (reading.kind, reading.owner, reading.due) == (Kind.ACTION, "Tom", "3 May")
+
+
+def test_what_is_done_is_no_action():
+    assert kind_of("Rotate the keys", section=Section.ACTION, done=True) is not None
+    assert kind_of("Call the vendor by Friday", done=True) is not Kind.ACTION
+
+
+@pytest.mark.parametrize(
+    ("text", "section", "kind"),
+    [
+        ("Option B for storage", Section.DECISION, Kind.DECISION),
+        ("No meeting in August", Section.DECISION, Kind.DECISION),
+        ("None", Section.DECISION, None),
+        ("Should we move?", Section.DECISION, Kind.QUESTION),
+        ("the owner of the lighting", Section.QUESTION, Kind.QUESTION),
+        ("Review open issues and return", Section.OUTCOME, Kind.ACTION),
+        ("The list will be settled later", Section.OUTCOME, Kind.STATEMENT),
+        ("Anna Weber, chair", Section.SILENT, None),
+    ],
+)
+def test_the_section_counts(text, section, kind):
+    assert kind_of(text, section=section) is kind
+
+
+@pytest.mark.parametrize(
+    ("headings", "section"),
+    [
+        (("Board", "Decisions"), Section.DECISION),
+        (("Action items", "Storage"), Section.ACTION),
+        (("3. Open Questions",), Section.QUESTION),
+        (("Agenda", "Storage"), Section.OTHER),
+        (("Attendees",), Section.SILENT),
+        (("Speaker's Summary of Key Points",), Section.SUMMARY),
+        (("Decision theory",), Section.OTHER),
+    ],
+)
+def test_sections_of_english_titles(headings, section):
+    assert section_of(headings, ENGLISH) is section
+
+
+def test_sections_of_german_titles():
+    assert section_of(("TOP 4. Beschlüsse",), GERMAN) is Section.DECISION
+    assert section_of(("Nächste Schritte",), GERMAN) is Section.ACTION
+
+
+def test_a_discussion_holds_no_open_question_and_few_decisions():
+    spoken = {"kind": BlockKind.MESSAGE, "speaker": "Anna"}
+    assert kind_of("Who pays for the hosting?", **spoken) is None
+    assert kind_of("We agreed to use PostgreSQL.", **spoken) is Kind.DECISION
+    assert kind_of("I think we agreed to use PostgreSQL.", **spoken) is not Kind.DECISION
+    assert kind_of("We have five minutes left.", **spoken) is not Kind.NUMBER
+
+
+@pytest.mark.parametrize(
+    ("text", "alone"),
+    [
+        ("The river rises.", True),
+        ("It rises.", False),
+        ("However, the river rises.", False),
+        ("“The river rises.", False),
+    ],
+)
+def test_what_stands_alone(text, alone):
+    assert stands_alone(text, ENGLISH, spoken=False) is alone
+
+
+@given(st.text(max_size=300), st.sampled_from(list(BlockKind)), st.sampled_from(list(Section)))
+def test_any_text_is_read(text, kind, section):
+    for language in (ENGLISH, GERMAN, OTHER):
+        read_sentence(Sentence(text, Block(kind, 0, 0), section, language, first=True, last=True))
