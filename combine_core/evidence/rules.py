@@ -9,7 +9,8 @@ from functools import cached_property
 
 from combine_core.evidence.facts import Facts, Number, Word, facts_of
 from combine_core.evidence.passage import Passage
-from combine_core.language import Language
+from combine_core.evidence.stitching import new_share, scrap_density, words_of
+from combine_core.language import Language, sentence_spans
 
 # The share of a clause's content words that has to stand in the passage.
 MIN_COVERAGE = 0.5
@@ -17,6 +18,11 @@ MIN_COVERAGE = 0.5
 _MAIN = 0.34
 # So many letters of a German noun tell it from others.
 _PART = 6
+# A statement of fewer words is not looked at for scraps, nor one with a larger share of words of its own.
+_STITCHABLE = 8
+_NEW = 0.25
+# Scraps of fewer than about three words.
+_SCRAPS = 0.28
 # How many words behind it "no" and "without" deny.
 _REACH = 2
 
@@ -62,6 +68,11 @@ class Ground:
     def __init__(self, passages: Sequence[Passage], language: Language) -> None:
         self.language = language
         self.text = " ".join(passage.text for passage in passages)
+        self.sentences = [
+            passage.text[start:end]
+            for passage in passages
+            for start, end in sentence_spans(passage.text, 0, len(passage.text), language)
+        ]
         self.facts = facts_of(self.text, language)
         known = " ".join(passage.known for passage in passages)
         self.known = facts_of(known, language)
@@ -402,6 +413,16 @@ def _uncovered(case: Case) -> bool:
     ) or not (case.ground.facts.words or case.ground.facts.numbers)
 
 
+def _stitched(case: Case) -> bool:
+    """A statement put together from scraps of several sentences. A paraphrase has words of its own."""
+    language = case.language
+    said, there = words_of(case.claim.text, language), words_of(case.ground.text, language)
+    if len(case.ground.sentences) < 2 or len(said) < _STITCHABLE or new_share(said, there) > _NEW:
+        return False
+    sources = [there, *(words_of(sentence, language) for sentence in case.ground.sentences)]
+    return all(scrap_density(said, source, language.stop_words) > _SCRAPS for source in sources)
+
+
 _DETAILS: list[tuple[str, Rule]] = [
     ("number", _another_number),
     ("date", _another_date),
@@ -424,4 +445,5 @@ _RULES: list[tuple[str, Rule]] = [
     ("question", _question),
     ("attribution", _unattributed),
     ("not_covered", _uncovered),
+    ("stitched", _stitched),
 ]

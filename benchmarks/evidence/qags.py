@@ -1,0 +1,144 @@
+"""Compares verdicts with human judgements of factual consistency: QAGS (Wang et al., ACL 2020).
+
+Run: python benchmarks/evidence/qags.py FOLDER [cnndm|xsum] [even|odd|all]
+
+FOLDER is `data/` of https://github.com/W4ngatang/qags, which holds `mturk_cnndm.jsonl` and
+`mturk_xsum.jsonl`. A sentence is faithful if most of its annotators say so. QAGS has no quotes: the two
+sentences of the article that share most with the statement serve as the quote. Rules were developed on the
+even articles of CNN/DM; the odd ones are for the test.
+
+Prints, for a score behind the verdict and for simple baselines, the area under the curve and how many of
+the unfaithful sentences it catches while it flags 15 % of the faithful ones; then the verdict itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from combine_core.evidence.passage import Passage
+from combine_core.evidence.rules import reasons_against
+from combine_core.evidence.stitching import scrap_density, words_of
+from combine_core.language import language_named, sentence_spans
+
+ENGLISH = language_named("en")
+FLAGGED = 0.15
+Grams = set[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A sentence of a summary with its article, and whether most annotators find it faithful."""
+
+    text: str
+    article: tuple[str, ...]
+    faithful: bool
+
+
+def read(folder: Path, name: str, half: str) -> Iterator[Statement]:
+    lines = (folder / f"mturk_{name}.jsonl").read_text("utf-8").splitlines()
+    for number, line in enumerate(lines):
+        if half != "all" and (number % 2 == 0) != (half == "even"):
+            continue
+        row = json.loads(line)
+        article = untokenised(row["article"])
+        sentences = tuple(
+            article[start:end] for start, end in sentence_spans(article, 0, len(article), ENGLISH)
+        )
+        for sentence in row["summary_sentences"]:
+            votes = [answer["response"] for answer in sentence["responses"]]
+            faithful = votes.count("yes") > votes.count("no")
+            yield Statement(untokenised(sentence["sentence"]), sentences, faithful)
+
+
+def untokenised(text: str) -> str:
+    """Undo what the data set's tokeniser did: "3, 000", "well - known", "$ 5", "` quoted'"."""
+    text = re.sub(r"(\d)([.,]) (\d)", r"\1\2\3", text).replace(" - ", "-").replace("`", "'")
+    return re.sub(r"([$£€]) (\d)", r"\1\2", text)
+
+
+def grams(words: list[str], length: int) -> list[tuple[str, ...]]:
+    return [tuple(words[start : start + length]) for start in range(len(words) - length + 1)]
+
+
+def share(wanted: list[tuple[str, ...]], there: Grams) -> float:
+    return sum(gram in there for gram in wanted) / max(1, len(wanted))
+
+
+def quoted(statement: Statement) -> list[str]:
+    """The two sentences that share most words and pairs of words with the statement, in their order."""
+    words = words_of(statement.text, ENGLISH)
+    pairs, single = set(grams(words, 2)), set(words)
+
+    def overlap(number: int) -> float:
+        there = words_of(statement.article[number], ENGLISH)
+        return len(pairs & set(grams(there, 2))) + 0.5 * len(single & set(there))
+
+    best = sorted(range(len(statement.article)), key=overlap, reverse=True)[:2]
+    return [statement.article[number] for number in sorted(best)]
+
+
+def scores(statement: Statement) -> dict[str, float]:
+    """Each measure of how faithful it is: higher is better."""
+    words = words_of(statement.text, ENGLISH)
+    article = [words_of(sentence, ENGLISH) for sentence in statement.article]
+    every = [word for sentence in article for word in sentence]
+    trigrams = share(grams(words, 3), set(grams(every, 3)))
+    windows = zip(article, [*article[1:], []], strict=True)
+    bigrams = max(share(grams(words, 2), set(grams([*a, *b], 2))) for a, b in windows)
+    quote = quoted(statement)
+    reasons = set(
+        reasons_against(statement.text, [Passage(text, "", "") for text in quote], ENGLISH)
+    )
+    density = scrap_density(words, words_of(" ".join(quote), ENGLISH))
+    hard = len(reasons & {"name", "number", "not_covered", "date"})
+    return {
+        "ours": trigrams + bigrams - 2 * density - 0.15 * hard - 0.1 * ("negation" in reasons),
+        "density of scraps": -density,
+        "share of trigrams": trigrams,
+        "bigrams of two sentences": bigrams,
+        "verdict": -float(bool(reasons)),
+    }
+
+
+def area(pairs: list[tuple[float, bool]]) -> float:
+    good = [score for score, faithful in pairs if faithful]
+    bad = [score for score, faithful in pairs if not faithful]
+    wins = sum((a > b) + 0.5 * (a == b) for a in good for b in bad)
+    return wins / (len(good) * len(bad))
+
+
+def caught(pairs: list[tuple[float, bool]]) -> float:
+    """The share of the unfaithful below the score that flags 15 % of the faithful."""
+    good = sorted(score for score, faithful in pairs if faithful)
+    limit = good[int(FLAGGED * len(good))]
+    bad = [score for score, faithful in pairs if not faithful]
+    return sum(score < limit for score in bad) / len(bad)
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    name, half = [*sys.argv[2:], *("cnndm", "all")[len(sys.argv) - 2 :]][:2]
+    statements = list(read(folder, name, half))
+    measured = [(scores(statement), statement.faithful) for statement in statements]
+    unfaithful = sum(not faithful for _, faithful in measured)
+    lines = [f"{name}, {half} articles: {len(measured)} sentences, {unfaithful} unfaithful"]
+    for key in measured[0][0]:
+        pairs = [(values[key], faithful) for values, faithful in measured]
+        if key == "verdict":
+            flags = [(score < 0, faithful) for score, faithful in pairs]
+            hit = sum(flag for flag, faithful in flags if not faithful) / unfaithful
+            false = sum(flag for flag, faithful in flags if faithful) / (len(flags) - unfaithful)
+            lines.append(f"{key:26} catches {hit:.1%} and flags {false:.1%}")
+        else:
+            at = f"{caught(pairs):.1%} at {FLAGGED:.0%}"
+            lines.append(f"{key:26} area {area(pairs):.3f}, catches {at}")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
