@@ -19,6 +19,7 @@ from pyramid.registry import Registry
 from pyramid.response import Response
 from pyramid.tweens import EXCVIEW, MAIN
 
+from combine_auth import public_url
 from combine_auth.cookies import Cookie
 from combine_core import web
 from combine_core.settings import CoreSettings, settings_of
@@ -119,6 +120,8 @@ class CsrfTokens(CookieCSRFStoragePolicy):  # type: ignore[misc]
 def includeme(config: Configurator) -> None:
     """Place the tweens of this add-on among those of :mod:`combine_core.web`."""
     config.include(hosts)
+    # Outside the error views too: they also redirect.
+    config.add_tween(public_url.TWEEN, over=(web.TRANSACTION, EXCVIEW))
     # Outside the transaction and the error views: refusals and failures get the CORS headers too.
     config.add_tween(f"{__name__}.cors_tween_factory", over=(web.TRANSACTION, EXCVIEW))
     # Inside the problem documents, where combine_core brings them: a program gets its own kind of answer.

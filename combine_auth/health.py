@@ -12,8 +12,11 @@ from __future__ import annotations
 
 from pyramid.config import Configurator
 from pyramid.registry import Registry
+from sqlalchemy.exc import SQLAlchemyError
 
 from combine_auth.openid import OidcClient, identity_providers, redirect_uri
+from combine_auth.public_url import REMEDIES as REMEDIES_OF_ADDRESS
+from combine_auth.public_url import Contradiction, recent_contradictions
 from combine_auth.settings import AuthSettings
 from combine_core.settings import DEPLOYED, CoreSettings, settings_of
 from combine_health import HealthResult
@@ -39,6 +42,7 @@ REMEDIES = {
         "Set GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET, or those of another provider, or nobody can"
         " sign in."
     ),
+    "scheme_contradicts": REMEDIES_OF_ADDRESS[Contradiction.SCHEME],
     "origin_missing": "Verify ALLOWED_ORIGINS includes your domain: the address in PUBLIC_URL.",
 }
 
@@ -59,6 +63,9 @@ def sign_in(registry: Registry) -> HealthResult:
             away.append(f"{name}: {failure.detail}")
     for name, why in providers.hidden.items():
         facts[name] = {"offered": False, "why": why}
+    contradictions = _contradictions(registry)
+    for kind, address in contradictions.items():
+        facts[f"contradicts_{kind}"] = {"request": address, "remedy": REMEDIES_OF_ADDRESS[kind]}
 
     if core.public_url not in core.allowed_origins:
         detail = f"{core.public_url} is not among ALLOWED_ORIGINS, so that its pages are refused"
@@ -71,9 +78,20 @@ def sign_in(registry: Registry) -> HealthResult:
     if not providers.clients and core.environment in DEPLOYED:
         detail = "no provider is set up to sign in with"
         return HealthResult.degraded("no_provider", detail, **facts)
+    if Contradiction.SCHEME in contradictions:
+        detail = f"a request came for {contradictions[Contradiction.SCHEME]}, not {core.public_url}"
+        return HealthResult.degraded("scheme_contradicts", detail, **facts)
     titles = [client.provider.title for client in providers.clients.values()]
     with_whom = f"people sign in with {' or '.join(titles)}" if titles else "no provider is set up"
     return HealthResult.healthy(with_whom, **facts)
+
+
+def _contradictions(registry: Registry) -> dict[Contradiction, str]:
+    """Requests that contradict PUBLIC_URL; none without a database, whose faults other checks report."""
+    try:
+        return recent_contradictions(registry)
+    except (LookupError, SQLAlchemyError):
+        return {}
 
 
 def _facts(client: OidcClient, public_url: str, state: str) -> dict[str, object]:

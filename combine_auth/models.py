@@ -1,5 +1,6 @@
 """Imports every module of this add-on that declares tables; alembic compares their metadata."""
 
+from combine_auth import public_url
 from combine_auth.audit import model as audit
 from combine_auth.clients import model as clients
 from combine_auth.identities import model as identities
@@ -8,4 +9,13 @@ from combine_auth.sessions import model as sessions
 from combine_auth.sign_in import model as sign_in
 from combine_auth.tokens import model as tokens
 
-__all__ = ["audit", "clients", "identities", "provider", "sessions", "sign_in", "tokens"]
+__all__ = [
+    "audit",
+    "clients",
+    "identities",
+    "provider",
+    "public_url",
+    "sessions",
+    "sign_in",
+    "tokens",
+]

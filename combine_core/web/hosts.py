@@ -28,9 +28,17 @@ logger = logging.getLogger(__name__)
 
 TWEEN = f"{__name__}.hosts_tween_factory"
 _HOSTS = "combine_core.web.hosts"
-_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:[0-9]{0,5})?")
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:(?P<port>[0-9]{0,5}))?")
 
 Handler = Callable[["Request"], "Response"]
+
+
+def host_and_port(environ: dict[str, Any]) -> tuple[str, str]:
+    """The name and the port that a request is for; each empty if the request does not name it."""
+    found = _HOST.fullmatch(environ.get("HTTP_HOST") or environ.get("SERVER_NAME", ""))
+    if found is None:
+        return "", ""
+    return found["name"].strip("[]").lower().removesuffix("."), found["port"] or ""
 
 
 class KnownHosts:
@@ -48,10 +56,9 @@ class KnownHosts:
 
     def knows(self, environ: dict[str, Any]) -> bool:
         """Whether the host of this WSGI environment is one of ours."""
-        found = _HOST.fullmatch(environ.get("HTTP_HOST") or environ.get("SERVER_NAME", ""))
-        if found is None:
+        name, _ = host_and_port(environ)
+        if not name:
             return False
-        name = found["name"].strip("[]").lower().removesuffix(".")
         if name in self._names or (self._loopback and is_loopback(name)):
             return True
         # On a developer's machine, the address that the server listens at.
