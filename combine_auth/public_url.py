@@ -25,7 +25,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from combine_auth.failures import one_line
-from combine_core.database import Model, session_factory
+from combine_core.database import Model, engine_of, session_factory
+from combine_core.database.pool import CountedPool
 from combine_core.settings import CoreSettings, settings_of
 from combine_core.settings.values import is_loopback
 from combine_core.web.hosts import host_and_port, hosts_of
@@ -134,8 +135,20 @@ def _store(registry: Registry, kind: Contradiction, address: str) -> None:
         logger.warning("could not store a contradiction: %s", type(error).__name__)
 
 
+def _is_pool_in_use(registry: Registry) -> bool:
+    core = settings_of(registry, CoreSettings)
+    pool = engine_of(registry).pool
+    in_use = pool.reading().checked_out if isinstance(pool, CountedPool) else 0
+    return in_use >= core.db_pool_size + core.db_max_overflow
+
+
 def recent_contradictions(registry: Registry) -> dict[Contradiction, str]:
-    """The contradictions of the last hour that any process has seen, each with the request's address."""
+    """The contradictions of the last hour that any process has seen, each with the request's address.
+
+    None while all connections of the pool are in use: requests need them more.
+    """
+    if _is_pool_in_use(registry):
+        return {}
     recent = select(SeenContradiction).where(SeenContradiction.seen_at > func.now() - SHOWN_FOR)
     with session_factory(registry)() as session:
         return {Contradiction(one.kind): one.address for one in session.scalars(recent)}
