@@ -110,6 +110,8 @@ def _continues(line: str, following: str, width: int) -> bool:
         return True
     if _SENTENCE_END.search(line) or width < _LEAST_WIDTH:
         return False
+    if begins == "[":
+        return True  # a link with its words
     word = _FIRST_WORD.search(following)
     assert word is not None
     return len(line) + 1 + word.end() > width or len(line) > _FULL * width

@@ -25,6 +25,11 @@ _NAME = (
 _MARKER = r"[ \t>]*(?:(?:[-*+]|(?P<number>\d{1,9})[.)])[ \t]+(?:\[(?P<box>[ xX])\][ \t]+)?)?"
 _ITEM = re.compile(_MARKER)
 _SPEAKER = re.compile(rf"^{_MARKER}{_NAME}", re.MULTILINE)
+# "- Anna" alone, above a list of what she says.
+_NAME_ALONE = re.compile(
+    r"^[ \t]*[-*+][ \t]+(?P<name>[^\W\d_a-z][\w.'’-]*(?:[ ][A-ZÀ-Þ][\w.'’-]*){0,2})[ \t]*$",
+    re.MULTILINE,
+)
 # In lower case within a name: "Ludwig van Beethoven".
 _PARTICLES = frozenset(
     (
@@ -101,6 +106,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
         self._names = Counter(match["name"].casefold() for match in _SPEAKER.finditer(text))
+        self._lone_names = Counter(match["name"] for match in _NAME_ALONE.finditer(text))
         self._path: list[tuple[int, str]] = []
         self._lead = ""
         self._items: list[str] = []
@@ -194,7 +200,13 @@ class _Reader:
             number=marker["number"] or "",
             done=marker["box"] != " " if marker["box"] else None,
         )
-        yield from self._messages(item)
+        if self._items and self._lone_names[self._items[-1]] >= _NICKNAME:
+            # A list of what somebody says, below the name.
+            speaker = self._items[-1]
+            headings = item.headings[:-1]
+            yield replace(item, kind=BlockKind.MESSAGE, speaker=speaker, headings=headings)
+        else:
+            yield from self._messages(item)
         if len(self._items) < depth:
             self._items += [""] * (depth - 1 - len(self._items))
             self._items.append(words.rstrip(":") if len(words) <= _LONGEST_TITLE else "")

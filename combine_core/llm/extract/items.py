@@ -112,6 +112,11 @@ def _items_of(material: Material, position: int, check_time: Callable[[], None])
             continue
         following = blocks[number + 1] if number + 1 < len(blocks) else None
         remark = _is_remark(text, block, following)
+        answered = following is not None and (
+            following.headings == block.headings
+            and following.kind is block.kind is BlockKind.LIST_ITEM
+            and not text[following.start : following.end].rstrip().endswith("?")
+        )
         found: list[Item] = []
         spans = list(_spans(text, block, language))
         for index, (start, end) in enumerate(spans):
@@ -124,7 +129,7 @@ def _items_of(material: Material, position: int, check_time: Callable[[], None])
                 section,
                 language,
                 first=index == 0,
-                last=index == len(spans) - 1,
+                last=index == len(spans) - 1 and not answered,
                 people=people,
             )
             reading = read_sentence(sentence)
@@ -250,7 +255,9 @@ def _people(blocks: Iterable[Block]) -> frozenset[str]:
 
 def _weight(sentence: Sentence) -> float:
     text, block = sentence.text, sentence.block
-    if not stands_alone(text, sentence.language, spoken=sentence.spoken):
+    # "This alert" below "Meaning" is what the text is about.
+    about_itself = sentence.section is Section.SUMMARY and sentence.first
+    if not about_itself and not stands_alone(text, sentence.language, spoken=sentence.spoken):
         return 0.0
     words = len(_WORD.findall(text))
     weight = 1.0 if 6 <= words <= 40 else 0.6 if words >= 3 else 0.0

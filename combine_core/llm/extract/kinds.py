@@ -41,7 +41,8 @@ class Sentence:
     """A sentence within its block.
 
     :ivar text: its words, without marks
-    :ivar first: whether it is the first of its block; ``last`` likewise
+    :ivar first: whether it is the first of its block
+    :ivar last: whether nothing follows that may answer it
     :ivar people: the names of those who take part
     """
 
@@ -146,7 +147,8 @@ def read_sentence(sentence: Sentence) -> Reading | None:
     if _is_decision(sentence, said, section, words):
         return Reading(Kind.DECISION)
     figures = sentence.block.kind is BlockKind.TABLE_ROW and _CELL_OF_FIGURES.search(text)
-    if figures or (has_quantity(text, sentence.language) and _is_for_the_record(sentence)):
+    quantity = section is not Section.SUMMARY and has_quantity(text, sentence.language)
+    if figures or (quantity and _is_for_the_record(sentence)):
         return Reading(Kind.NUMBER)
     return Reading(Kind.STATEMENT)
 
@@ -275,7 +277,7 @@ def _is_decision(sentence: Sentence, said: str, section: Section, words: Vocabul
     return not (
         language.negation.search(up_to)
         or language.hedge.search(_PROPOSAL.sub("", up_to))
-        or language.condition.search(said)
+        or language.condition.search(up_to)
         or language.attribution.search(said[:start])
         or _SUBORDINATE.search(said[max(0, start - 12) : start])
         or any(quoted.start() < start < quoted.end() for quoted in _QUOTED.finditer(said))

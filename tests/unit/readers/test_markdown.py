@@ -99,6 +99,14 @@ def test_what_a_block_knows() -> None:
     ]
 
 
+def test_a_name_above_a_list_speaks_if_it_does_so_often() -> None:
+    text = "".join(f"- Anna\n  - word {number}\n- Prices\n  - high\n" for number in range(3))
+    text = text.replace("- Prices", "- The prices")
+    said = {(block.speaker, block.headings) for block in read_blocks(text) if block.speaker}
+    assert said == {("Anna", ())}
+    assert not any(block.speaker for block in read_blocks("- Anna\n  - word\n"))
+
+
 def test_a_table_row_knows_its_columns() -> None:
     row = next(block for block in read_blocks(TEXT) if block.kind is BlockKind.TABLE_ROW)
     assert row.columns == ("Item", "Price")
