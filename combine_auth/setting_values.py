@@ -1,7 +1,10 @@
 """Reads the settings of sign-in: names of providers, issuers, tenants, domains, administrators."""
 
+import os
 import re
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -66,6 +69,20 @@ def discovery_url(text: str) -> str:
     if "#" in text:
         raise Unusable(Finding("has a fragment", "write the address without the part from # on"))
     return text
+
+
+def examine_authorities(path: Path) -> Iterable[Finding]:
+    """What is wrong with a file, or a folder, of certificates of authorities."""
+    remedy = "write the path of a PEM file that this service may read, or remove the variable"
+    try:
+        if path.is_dir():
+            os.scandir(path).close()
+        else:
+            ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        yield Finding("names a file without certificates", remedy)
+    except OSError as error:
+        yield Finding(f"names a file that cannot be read ({error.strerror})", remedy)
 
 
 def is_plain(address: str) -> bool:

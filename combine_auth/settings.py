@@ -29,6 +29,7 @@ _LOOPBACK_IN = (Environment.DEVELOPMENT, Environment.TEST)
 ClientId = Annotated[str | None, parsed(one_word)]
 ClientSecret = Annotated[SecretStr | None, parsed(lambda text: SecretStr(one_word(text)))]
 Issuer = Annotated[str | None, parsed(values.issuer)]
+CaFile = Annotated[Path | None, parsed(Path)]
 Domains = Annotated[tuple[str, ...], parsed(values.domains)]
 
 
@@ -104,6 +105,16 @@ def _email_domains(name: str) -> Any:
     )
 
 
+def _ca_file(variable: str, help_: str) -> Any:
+    return setting(
+        variable=variable,
+        kind=Kind.PROSE,
+        shape="PEM file",
+        default_shown="those that come with certifi",
+        help=help_,
+    )
+
+
 def _called(name: str) -> str:
     return "the provider NAME" if name == ANY_NAME else name.replace("_", " ").title()
 
@@ -162,6 +173,14 @@ class AuthSettings(AddonSettings):
         "personal accounts.",
     )
     microsoft_email_domains: Domains = _email_domains("microsoft")
+    requests_ca_bundle: CaFile = _ca_file(
+        "REQUESTS_CA_BUNDLE",
+        "The authorities whose certificates are accepted of identity providers.",
+    )
+    ssl_cert_file: CaFile = _ca_file(
+        "SSL_CERT_FILE",
+        "The same, if REQUESTS_CA_BUNDLE is not set. In the environment it also counts for models.",
+    )
     admin_subjects: Annotated[tuple[str, ...], parsed(values.subjects)] = setting(
         (),
         variable="ADMIN_SUBJECTS",
@@ -197,6 +216,11 @@ class AuthSettings(AddonSettings):
         help="Adds a button that signs in as a local user, on loopback only. It is for development: "
         "in any other environment the service refuses to start with it.",
     )
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The authorities whose certificates are accepted of providers; ``None`` for the usual ones."""
+        return self.requests_ca_bundle or self.ssl_cert_file
 
     @classmethod
     def of_name(cls, name: str) -> Mapping[str, tuple[Any, Any]]:
@@ -331,6 +355,9 @@ class AuthSettings(AddonSettings):
             what = f"is on, so anyone could sign in, and this is {environment}"
             remedy = "write combine_auth.local_sign_in = false, or ENVIRONMENT=development"
             yield "local_sign_in", Finding(what, remedy, NOT_DEVELOPMENT)
+        for field in ("requests_ca_bundle", "ssl_cert_file"):
+            if field in given:
+                yield from ((field, one) for one in values.examine_authorities(given.usable[field]))
         for name in dict.fromkeys((*SHIPPED, *self.auth_providers)):
             yield from self._halves(name, given)
             for field in (f"{name}_issuer", f"{name}_discovery_url"):

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 from urllib.parse import quote_plus, urlencode, urlsplit
@@ -46,6 +47,7 @@ class OidcClient:
     Metadata and keys are fetched when they are first needed, and cached.
 
     :param timeouts: of each exchange, and of all that one call waits for
+    :param ca_file: the authorities whose certificates are accepted, if not the usual ones
     :param wall: seconds since the epoch
     :param clock: seconds, monotonic; for the age of cached documents
     """
@@ -55,11 +57,13 @@ class OidcClient:
         provider: IdentityProvider,
         *,
         timeouts: Timeouts | None = None,
+        ca_file: Path | None = None,
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.provider = provider
         self._timeouts = timeouts or Timeouts()
+        self._ca_file = ca_file
         self._wall = wall
         self._exchanges = BoundedExchanges()
         self._metadata = DocumentCache(
@@ -265,7 +269,7 @@ class OidcClient:
             code_challenge_method="S256",
         )
         session.register_client_auth_method(("client_secret_basic", _basic))
-        configure_session(session, metadata.token_endpoint)
+        configure_session(session, metadata.token_endpoint, self._ca_file)
         return session
 
     def _fetch_metadata(self, deadline: float) -> ProviderMetadata:
@@ -291,7 +295,14 @@ class OidcClient:
     def _fetch(
         self, url: str, document: str, deadline: float, access_token: str | None = None
     ) -> object:
-        get = partial(get_json, url, document, self._timeouts, access_token)
+        get = partial(
+            get_json,
+            url,
+            document,
+            self._timeouts,
+            ca_file=self._ca_file,
+            access_token=access_token,
+        )
         return self._exchanges.run(get, deadline)
 
 

@@ -4,9 +4,9 @@ The limits hold whatever the server does. Socket time-outs end a silence. A serv
 handshake or a header byte by byte is cut off at the deadline. An answer is read up to a maximum size,
 which also holds for the decompressed body.
 
-Proxies (HTTPS_PROXY, NO_PROXY) and certificates (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) are taken from the
-environment: many networks have no other way out. A ``.netrc`` is ignored, because it could send
-somebody's password to the provider.
+Proxies (HTTPS_PROXY, NO_PROXY) are taken from the environment, and so are authorities
+(REQUESTS_CA_BUNDLE, SSL_CERT_FILE, CURL_CA_BUNDLE), if the settings name none: many networks have no
+other way out. A ``.netrc`` is ignored, because it could send somebody's password to the provider.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import Any, Final, TypeVar
 
@@ -38,6 +39,8 @@ from combine_auth.failures import (
 )
 from combine_auth.setting_values import is_on_loopback
 
+# The first that is set counts.
+CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 MAX_ANSWER_BYTES: Final = 200_000
 # Per provider. More requests wait for their turn.
 MAX_CONCURRENT: Final = 32
@@ -130,12 +133,11 @@ class _OpenSockets:
             one.close()
 
 
-def configure_session(session: requests.Session, url: str) -> None:
+def configure_session(session: requests.Session, url: str, ca_file: Path | None = None) -> None:
     """Make a session keep to the limits of this module. It serves one exchange with the server of `url`."""
     session.trust_env = False
-    session.verify = (
-        os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    )
+    named = (os.environ.get(variable) for variable in CA_VARIABLES)
+    session.verify = str(ca_file) if ca_file else next(filter(None, named), True)
     # A proxy cannot reach this machine's loopback.
     session.proxies = {} if is_on_loopback(url) else get_environ_proxies(url)
     session.headers["User-Agent"] = "combine"
@@ -145,12 +147,17 @@ def configure_session(session: requests.Session, url: str) -> None:
 
 
 def get_json(
-    url: str, document: str, timeouts: Timeouts, access_token: str | None = None
+    url: str,
+    document: str,
+    timeouts: Timeouts,
+    *,
+    ca_file: Path | None = None,
+    access_token: str | None = None,
 ) -> object:
     """The JSON at an address; ``document`` names it in messages. Raises SignInFailure."""
     try:
         with requests.Session() as session:
-            configure_session(session, url)
+            configure_session(session, url, ca_file)
             headers = {"Accept": "application/json"}
             if access_token is not None:
                 headers["Authorization"] = f"Bearer {access_token}"
@@ -196,6 +203,12 @@ def exchange_failure(error: Exception, endpoint: str) -> SignInFailure:
         return provider_unavailable(detail)
     if isinstance(error, requests.RequestException):
         return provider_unavailable(f"{endpoint} cannot be reached ({type(error).__name__})")
+    if isinstance(error, OSError):
+        which = " or ".join(CA_VARIABLES)
+        detail = (
+            f"{endpoint} cannot be asked ({type(error).__name__}): can the file of {which} be read?"
+        )
+        return provider_unavailable(detail)
     detail = f"{endpoint} gave an answer that cannot be read ({type(error).__name__})"
     return SignInFailure(FailureCode.PROVIDER_ERROR, detail)
 

@@ -69,10 +69,12 @@ def make_identity_providers(settings: AuthSettings, ini: Mapping[str, Any]) -> I
         elif template is None:
             faulty[name] = f"{given.issuer_variable} is not set: write the issuer of {name}"
         else:
-            clients[name] = OidcClient(with_settings(template, given, settings))
+            clients[name] = OidcClient(
+                with_settings(template, given, settings), ca_file=settings.ca_file
+            )
     for name, template in templates.items():
         if template.client_id:
-            clients[name] = OidcClient(template)
+            clients[name] = OidcClient(template, ca_file=settings.ca_file)
     if "auth_providers" in settings.model_fields_set:
         # The operator has named these providers and expects to see them.
         faulty, unset = {**unset, **faulty}, {}

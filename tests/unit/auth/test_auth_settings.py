@@ -1,5 +1,7 @@
 """Identity providers in the settings: each name in AUTH_PROVIDERS has settings of its own."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import SecretStr
 
@@ -88,6 +90,32 @@ def test_a_relative_key_file_starts_at_the_ini_file(tmp_path):
     environ = {**OKTA, "OKTA_CLIENT_SECRET": "", "OKTA_CLIENT_KEY_FILE": "keys/okta.pem"}
     settings = auth(environ, path=tmp_path / "production.ini")
     assert settings.of_provider("okta").client_key_file == tmp_path / "keys/okta.pem"
+
+
+AUTHORITY = Path(__file__).parents[2] / "functional/health/certificates/authority.pem"
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_authorities(tmp_path, variable):
+    assert auth().ca_file is None
+    assert auth({variable: str(AUTHORITY)}).ca_file == AUTHORITY
+    assert auth({variable: str(tmp_path)}).ca_file == tmp_path
+    no_pem = tmp_path / "authorities.pem"
+    no_pem.write_text("-----BEGIN CERTIFICATE-----\nnonsense\n")
+    for path, what in (
+        (tmp_path / "absent.pem", "names a file that cannot be read (No such file or directory)"),
+        (no_pem, "names a file without certificates"),
+        (AUTHORITY / "x", "names a file that cannot be read (Not a directory)"),
+    ):
+        # In development too.
+        for environment in ("production", "development"):
+            given = {variable: str(path), "ENVIRONMENT": environment}
+            assert problems(given) == [(variable, what)]
+
+
+def test_the_authorities_of_requests_win():
+    both = {"REQUESTS_CA_BUNDLE": str(AUTHORITY), "SSL_CERT_FILE": str(AUTHORITY.parent)}
+    assert auth(both).ca_file == AUTHORITY
 
 
 @pytest.mark.parametrize("name", ["OKTA", "GOOGLE"])

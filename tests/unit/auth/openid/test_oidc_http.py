@@ -116,6 +116,33 @@ def test_https_and_an_authority_of_ones_own(make_party, monkeypatch):
     assert party.sign_in().subject
 
 
+VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_each_variable_names_an_authority(make_party, monkeypatch, variable):
+    for one in VARIABLES:
+        monkeypatch.delenv(one, raising=False)
+    monkeypatch.setenv(variable, str(CERTIFICATES / "authority.pem"))
+    assert make_party(certificate=CERTIFICATES / "good.pem").sign_in().subject
+
+
+def test_an_authority_of_the_settings_wins(make_party, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATES / "expired.pem"))
+    party = make_party(certificate=CERTIFICATES / "good.pem")
+    authority = CERTIFICATES / "authority.pem"
+    party.client = OidcClient(party.client.provider, ca_file=authority)
+    assert party.sign_in().subject
+
+
+def test_a_file_that_went_away_ends_on_the_error_page(make_party, monkeypatch):
+    party = make_party(certificate=CERTIFICATES / "good.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authorities.pem")
+    found = failure(party)
+    assert found.code is UNAVAILABLE
+    assert "can the file of REQUESTS_CA_BUNDLE or SSL_CERT_FILE" in found.detail
+
+
 @pytest.mark.parametrize("name", ["expired", "future", "elsewhere"])
 def test_certificates_that_are_not_accepted(make_party, monkeypatch, name):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATES / "authority.pem"))
