@@ -12,7 +12,13 @@ from pyramid.security import forget
 
 from combine_auth.account.context import AccountViews, account_view, add_account_page
 from combine_auth.audit import Action
-from combine_auth.identities.service import UNVERIFIED_DOMAIN, LastIdentity, list_identities, unlink
+from combine_auth.identities.service import (
+    UNVERIFIED_DOMAIN,
+    LastIdentity,
+    list_identities,
+    unlink,
+    verified_addresses,
+)
 from combine_auth.oauth_server.grants import revoke_grants_of
 from combine_auth.openid import identity_providers
 from combine_auth.sessions.service import end_session, end_sessions_of, is_fresh, list_sessions
@@ -31,6 +37,7 @@ class SessionViews(AccountViews):
         return {
             "me": self.me,
             "has_address": not self.me.email.endswith(f"@{UNVERIFIED_DOMAIN}"),
+            "address_verified": bool(verified_addresses(self.dbsession, [self.me.user_id])),
             "identities": list_identities(self.dbsession, self.me.user_id),
             "titles": {name: client.provider.title for name, client in clients.items()},
             "sessions": list_sessions(self.dbsession, self.me.user_id),

@@ -10,11 +10,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from combine_auth.audit import Action, record, record_request
-from combine_auth.identities.service import create_invitation
+from combine_auth.identities.invitations import create_invitation
 from combine_auth.refused import Refused, clean_name
 from combine_auth.sessions.service import end_sessions_of
 from combine_core.database import Page, paginate
-from combine_core.users import User, add_user, find_user
+from combine_core.users import User, add_user, clean_email, find_user
 
 MAX_USERS_LISTED = 10_000
 MAX_NAME_LENGTH = 200
@@ -41,6 +41,17 @@ def invite_user(session: Session, user: User, public_url: str) -> str:
     token = create_invitation(session, user.id)
     _record(session, Action.INVITATION, user)
     return f"{public_url}/auth/invitation?token={token}"
+
+
+def set_email(session: Session, user: User, email: str) -> None:
+    """Give the user another address. Raises Refused if it is another user's, and InvalidEmail."""
+    email = clean_email(email)
+    other = find_user(session, email)
+    if other is not None and other.id != user.id:
+        raise Refused(f"There is a user {other.email} already.")
+    before, user.email = user.email, email
+    session.flush()
+    _record(session, Action.USER_CHANGE, user, before={"email": before}, after={"email": email})
 
 
 def grant_admin(session: Session, user: User) -> None:

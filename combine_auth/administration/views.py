@@ -18,6 +18,7 @@ from pyramid.httpexceptions import (
 
 from combine_auth.administration import AdminPermission, service
 from combine_auth.audit.service import AuditFilter, list_events, show_event
+from combine_auth.identities.service import verified_addresses
 from combine_auth.refused import Refused
 from combine_core.users import Identity, User
 from combine_core.web.endpoints import View
@@ -66,7 +67,9 @@ def list_users(request: Any) -> Json:
         cursor=query.get("cursor"),
         limit=query["limit"],
     )
-    return {"items": [_show(user) for user in page.items], "next": page.next}
+    verified = verified_addresses(request.dbsession, [user.id for user in page.items])
+    items = [_show(user, address_verified=user.id in verified) for user in page.items]
+    return {"items": items, "next": page.next}
 
 
 def change_user(request: Any) -> Json:
@@ -81,7 +84,7 @@ def change_user(request: Any) -> Json:
         raise HTTPConflict(str(refused)) from refused
     session.flush()
     session.refresh(user)
-    return _show(user)
+    return _show(user, address_verified=bool(verified_addresses(session, [user.id])))
 
 
 def end_sessions(request: Any) -> HTTPNoContent:
@@ -97,10 +100,11 @@ def _user(request: Any) -> User:
     return user
 
 
-def _show(user: User) -> Json:
+def _show(user: User, *, address_verified: bool) -> Json:
     return {
         "id": user.id,
         "email": user.email,
+        "address_verified": address_verified,
         "name": user.name,
         "is_admin": user.is_admin,
         "created_at": user.created_at,

@@ -28,6 +28,8 @@ class Action(StrEnum):
     INVITATION = "invitation"
     # Users and what they may do.
     USER_CREATE = "user-create"
+    # Another name or address.
+    USER_CHANGE = "user-change"
     USER_DISABLE = "user-disable"
     USER_ENABLE = "user-enable"
     ADMIN_GRANT = "admin-grant"

@@ -16,6 +16,7 @@ from combine_auth.administration.service import (
     known_user,
     list_users,
     revoke_admin,
+    set_email,
 )
 from combine_auth.cli.console import (
     OpenedService,
@@ -25,6 +26,8 @@ from combine_auth.cli.console import (
     shown,
     shown_time,
 )
+from combine_auth.identities.invitations import Account, account_of
+from combine_auth.identities.service import verified_addresses
 from combine_core.settings import CoreSettings
 from combine_core.settings.config_option import config_option
 from combine_core.users import User
@@ -58,12 +61,70 @@ def create(open_service: OpenService, ini: str, email: str, name: str | None, ad
 @user.command()
 @config_option
 @_email
+@click.option("--yes", is_flag=True, help="Do not ask whether the link goes to the right person.")
 @click.pass_obj
-def invite(open_service: OpenService, ini: str, email: str) -> None:
-    """Print a link by which a user can sign in with another account. Earlier links end."""
-    with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
-        link = invite_user(session, known_user(session, email), _public_url(service))
+def invite(open_service: OpenService, ini: str, email: str, yes: bool) -> None:
+    """Print a link by which a user can sign in with another account. Earlier links end.
+
+    For an account that is in use, it shows whose it is and what the link opens, and asks first. Whoever
+    opens the link has that account, and its other browsers are signed out. An address may belong to
+    somebody else by now, so never send the link there without asking the person in another way.
+    """
+    with refusals_shown(), open_service(ini) as service:
+        with service.sessions() as session:
+            account = account_of(session, known_user(session, email))
+        if account.in_use:
+            _show_account(account, err=True)
+            if not yes:
+                question = f"Let whoever opens the link sign in as {account.user.name}?"
+                click.confirm(question, abort=True, err=True)
+        with service.sessions.begin() as session:
+            link = invite_user(session, known_user(session, email), _public_url(service))
     _show_link(link)
+
+
+@user.command()
+@config_option
+@_email
+@click.pass_obj
+def show(open_service: OpenService, ini: str, email: str) -> None:
+    """Show whose account it is, what it opens, and when that person was last here."""
+    with refusals_shown(), open_service(ini) as service, service.sessions() as session:
+        account = account_of(session, known_user(session, email))
+    _show_account(account)
+
+
+def _show_account(account: Account, *, err: bool = False) -> None:
+    user = account.user
+    verified = "" if account.address_verified else " (no provider verifies this address)"
+    click.echo(f"{user.name}, {user.email}{verified}", err=err)
+    for identity in account.identities:
+        address = identity.email or "without an address"
+        when = shown_time(identity.last_sign_in_at)
+        click.echo(f"  signs in with {identity.provider}: {address}, last on {when}", err=err)
+    click.echo(f"  was last here: {shown_time(account.last_here, 'never')}", err=err)
+    if user.is_admin:
+        click.echo("  is an administrator", err=err)
+    if user.disabled_at is not None:
+        click.echo(f"  is disabled since {shown_time(user.disabled_at)}", err=err)
+    for project, role in account.roles:
+        click.echo(f"  opens the project {project}, as {role}", err=err)
+
+
+@user.command("set-email")
+@config_option
+@_email
+@click.argument("new_email", callback=shown)
+@click.pass_obj
+def set_email_(open_service: OpenService, ini: str, email: str, new_email: str) -> None:
+    """Give a user another address, so that somebody else can have this one.
+
+    When the user signs in next, the address that the provider verifies then replaces it.
+    """
+    with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
+        user = known_user(session, email)
+        set_email(session, user, new_email)
+        click.echo(f"{email} is {user.email} now.", err=True)
 
 
 def _public_url(service: OpenedService) -> str:
@@ -83,13 +144,15 @@ def list_(open_service: OpenService, ini: str) -> None:
     """List the users."""
     with open_service(ini) as service, service.sessions() as session:
         users = list_users(session)
+        verified = verified_addresses(session, [one.id for one in users])
     show_table(
-        ("EMAIL", "NAME", "ADMINISTRATOR", "CREATED", "DISABLED"),
+        ("EMAIL", "NAME", "ADMINISTRATOR", "VERIFIED", "CREATED", "DISABLED"),
         (
             (
                 one.email,
                 one.name,
                 "yes" if one.is_admin else "no",
+                "yes" if one.id in verified else "no",
                 shown_time(one.created_at),
                 shown_time(one.disabled_at),
             )

@@ -9,29 +9,29 @@ gain control of the account too.
 from __future__ import annotations
 
 import hashlib
-import secrets
+import logging
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from combine_auth.audit import Action, record
-from combine_auth.authentication import RANDOM, sha256
 from combine_auth.failures import FailureCode, SignInFailure
-from combine_auth.identities.model import Invitation, LinkedIdentity
+from combine_auth.identities.model import LinkedIdentity
 from combine_core.users import InvalidEmail, User, add_user, clean_email
 
 if TYPE_CHECKING:
     from combine_auth.openid import Claims
 
+logger = logging.getLogger(__name__)
+
 # The domain of users without a verified address. Project members are invited by users.email, so a
 # merely claimed address must not be stored there.
 UNVERIFIED_DOMAIN = "unverified.invalid"
-INVITATION_LIFETIME = timedelta(days=7)
 # How far the provider's clock may be behind ours.
 CLOCK_LEEWAY = timedelta(seconds=60)
 MAX_LISTED = 100
@@ -60,10 +60,7 @@ def sign_in(session: Session, provider: str, claims: Claims) -> tuple[User, bool
         user = _new_user(session, provider, claims)
         _add(session, user.id, provider, claims)
         return user, True
-    _update(identity, claims)
-    user = _enabled_user(session, identity.user_id)
-    _replace_placeholder(session, user, claims)
-    return user, False
+    return _sign_in_again(session, identity, claims), False
 
 
 def confirm(session: Session, user_id: uuid.UUID, claims: Claims, begun_at: datetime) -> User:
@@ -78,22 +75,27 @@ def confirm(session: Session, user_id: uuid.UUID, claims: Claims, begun_at: date
     if claims.auth_time is not None and claims.auth_time < begun_at - CLOCK_LEEWAY:
         detail = f"the provider last asked at {claims.auth_time.isoformat()}, before it was told to"
         raise SignInFailure(FailureCode.NOT_FRESH, detail)
+    return _sign_in_again(session, identity, claims)
+
+
+def _sign_in_again(session: Session, identity: LinkedIdentity, claims: Claims) -> User:
+    user = enabled_user(session, identity.user_id)
+    vouched = identity.email_verified and (identity.email or "").lower() == user.email.lower()
     _update(identity, claims)
-    return _enabled_user(session, user_id)
+    session.flush()
+    _follow_provider(session, user, identity, claims, vouched=vouched)
+    return user
 
 
 def _new_user(session: Session, provider: str, claims: Claims) -> User:
     name = _storable(claims.name, MAX_NAME)
-    if claims.email is not None and claims.email_verified:
-        try:
-            user = add_user(session, claims.email, name)
-        except InvalidEmail:
-            pass  # Nobody could be invited by it, so it is treated as if it were missing.
-        else:
-            if user is None:
-                detail = f"a user has the address {claims.email:.200} already"
-                raise SignInFailure(FailureCode.EMAIL_IN_USE, detail)
-            return user
+    email = _verified_email(claims)
+    if email is not None:
+        user = add_user(session, email, name)
+        if user is None:
+            detail = f"a user has the address {email:.200} already"
+            raise SignInFailure(FailureCode.EMAIL_IN_USE, detail)
+        return user
     claimed = _storable((claims.email or "").partition("@")[0], MAX_NAME)
     user = add_user(session, _placeholder(claims), name or claimed or f"Somebody from {provider}")
     if user is None:
@@ -107,22 +109,73 @@ def _placeholder(claims: Claims) -> str:
     return f"{_digest(claims).hex()[:20]}@{UNVERIFIED_DOMAIN}"
 
 
-def _replace_placeholder(session: Session, user: User, claims: Claims) -> None:
-    """Replace a placeholder address as soon as the provider has verified a real one."""
-    if not (claims.email and claims.email_verified and user.email == _placeholder(claims)):
+def _follow_provider(
+    session: Session, user: User, identity: LinkedIdentity, claims: Claims, *, vouched: bool
+) -> None:
+    """Give the user the name and the verified address that the provider has for them now.
+
+    An address that another identity of the user vouches for stays, and so does one that an operator chose.
+
+    :param vouched: whether the user's address was that of this identity until now
+    """
+    # A user who was made by this identity's first sign-in has name and address from there.
+    if not (vouched or identity.created_at == user.created_at):
         return
+    before = {"email": user.email, "name": user.name}
+    user.name = _storable(claims.name, MAX_NAME) or user.name
+    email = _verified_email(claims)
+    if email is not None and not verified_addresses(session, [user.id]):
+        try:
+            with session.begin_nested():
+                user.email = email
+        except IntegrityError:
+            session.refresh(user)
+            logger.warning(
+                "The provider's address of user %s is that of another user. %s keeps an address that"
+                " no provider verifies: combine user show %s",
+                user.id,
+                user.name,
+                user.email,
+            )
+    changed = {name: old for name, old in before.items() if old != getattr(user, name)}
+    if changed:
+        record(
+            session,
+            Action.USER_CHANGE,
+            actor_id=user.id,
+            actor=user.email,
+            target=f"user:{user.id}",
+            before=changed,
+            after={name: getattr(user, name) for name in changed},
+            by=identity.provider,
+        )
+
+
+def _verified_email(claims: Claims) -> str | None:
+    """The address, if the provider has verified it and people could be invited by it."""
+    if claims.email is None or not claims.email_verified:
+        return None
     try:
-        email = clean_email(claims.email)
-        with session.begin_nested():
-            user.email = email
+        return clean_email(claims.email)
     except InvalidEmail:
-        return
-    except IntegrityError:
-        # Another user has this address. This one keeps the placeholder.
-        session.refresh(user)
+        return None
 
 
-def _enabled_user(session: Session, user_id: uuid.UUID) -> User:
+def verified_addresses(session: Session, user_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of these users whose address is one that a provider verified at the last sign-in there."""
+    vouching = (
+        select(LinkedIdentity.id)
+        .where(
+            LinkedIdentity.user_id == User.id,
+            LinkedIdentity.email_verified,
+            func.lower(LinkedIdentity.email) == func.lower(User.email),
+        )
+        .exists()
+    )
+    return set(session.scalars(select(User.id).where(User.id.in_(user_ids), vouching)))
+
+
+def enabled_user(session: Session, user_id: uuid.UUID) -> User:
     user = session.get(User, user_id)
     if user is None:
         raise SignInFailure(FailureCode.INVITATION_INVALID, f"there is no user {user_id} any more")
@@ -251,65 +304,3 @@ def _storable(text: str | None, max_length: int) -> str | None:
     """The text if it can be stored and shown; otherwise ``None``."""
     text = (text or "").strip()
     return text if text and text.isprintable() and len(text) <= max_length else None
-
-
-# Invitations. All times are those of the database's clock.
-
-
-def create_invitation(session: Session, user_id: uuid.UUID) -> str:
-    """Make a link for this user and return its token, 256 bits. Earlier links of the user end."""
-    session.execute(delete(Invitation).where(Invitation.user_id == user_id))
-    token = secrets.token_urlsafe(32)
-    session.add(
-        Invitation(
-            user_id=user_id,
-            token_sha256=sha256(token),
-            expires_at=func.now() + INVITATION_LIFETIME,
-        )
-    )
-    session.flush()
-    return token
-
-
-def invited_user(session: Session, token: str) -> User | None:
-    """The user whom the link invites; ``None`` if it is unknown, used, expired or withdrawn."""
-    if not RANDOM.fullmatch(token):
-        return None
-    return session.scalars(
-        select(User)
-        .join(Invitation, Invitation.user_id == User.id)
-        .where(
-            Invitation.token_sha256 == sha256(token),
-            Invitation.used_at.is_(None),
-            Invitation.expires_at > func.now(),
-            User.disabled_at.is_(None),
-        )
-    ).first()
-
-
-def accept_invitation(
-    session: Session, user_id: uuid.UUID, begun_at: datetime, provider: str, claims: Claims
-) -> User:
-    """Use the user's invitation up, add this identity to the user, and return the user.
-
-    :param begun_at: when the person came with the link; a newer link is not used up
-    :raises SignInFailure: the link was used meanwhile, or the identity belongs to another user
-    """
-    used = session.execute(
-        update(Invitation)
-        .where(
-            Invitation.user_id == user_id,
-            Invitation.used_at.is_(None),
-            Invitation.expires_at > func.now(),
-            Invitation.created_at <= begun_at,
-        )
-        .values(used_at=func.now())
-        .returning(Invitation.id)
-        .execution_options(synchronize_session=False)
-    )
-    if used.first() is None:
-        detail = f"the invitation of user {user_id} was used or replaced meanwhile"
-        raise SignInFailure(FailureCode.INVITATION_INVALID, detail)
-    user = _enabled_user(session, user_id)
-    link(session, user_id, provider, claims)
-    return user

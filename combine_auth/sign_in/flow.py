@@ -20,10 +20,11 @@ from pyramid.security import remember
 from combine_auth.audit import Action, record_request
 from combine_auth.authentication import CredentialKind, Proof
 from combine_auth.failures import FailureCode, SignInFailure, provider_refused
-from combine_auth.identities.service import accept_invitation, confirm, invited_user, link, sign_in
+from combine_auth.identities.invitations import accept_invitation, account_of, invited_user
+from combine_auth.identities.service import confirm, link, sign_in
 from combine_auth.limits import check_limit
 from combine_auth.openid import Claims, OidcClient, identity_providers, redirect_uri
-from combine_auth.sessions.service import is_fresh
+from combine_auth.sessions.service import end_sessions_of, is_fresh
 from combine_auth.settings import AuthSettings
 from combine_auth.sign_in.attempts import (
     Attempt,
@@ -150,9 +151,15 @@ def _concerned_user(request: Any, purpose: Purpose) -> uuid.UUID | None:
     if purpose is Purpose.SIGN_IN:
         return None
     if purpose is Purpose.INVITATION:
-        user = invited_user(request.dbsession, text_of(request, "invitation"))
+        token = text_of(request, "invitation")
+        user = invited_user(request.dbsession, token)
         if user is None:
             raise SignInFailure(FailureCode.INVITATION_INVALID, "the link is not good")
+        confirmed = text_of(request, "confirmed") == "yes"
+        if not confirmed and account_of(request.dbsession, user).in_use:
+            # The page is older than the account's first use. The new one shows whose it is.
+            path = request.route_path("auth.invitation", _query={"token": token})
+            raise HTTPSeeOther(location=path)
         return user.id
     proof = _session_proof(request)
     if purpose is Purpose.LINK and not is_fresh(request.dbsession, proof.id):
@@ -242,7 +249,9 @@ def _finish_invitation(request: Any, back: ProviderReturn) -> User:
     user = accept_invitation(
         request.dbsession, attempt.user_id, attempt.begun_at, back.provider, back.claims
     )
-    _record(request, Action.INVITATION, user, back)
+    # Whoever used the account until now notices, and a thief does not stay.
+    ended = end_sessions_of(request.dbsession, user.id)
+    _record(request, Action.INVITATION, user, back, ended=ended)
     _record_sign_in(request, user, back)
     return user
 

@@ -11,7 +11,7 @@ from pyramid.security import forget, remember
 from combine_auth.audit import Action, record_request
 from combine_auth.authentication import CredentialKind
 from combine_auth.failures import FailureCode, SignInFailure
-from combine_auth.identities.service import invited_user
+from combine_auth.identities.invitations import account_of, invited_user
 from combine_auth.limits import check_limit
 from combine_auth.openid import identity_providers
 from combine_auth.sessions.model import BrowserSession
@@ -92,8 +92,10 @@ def invitation(request: Any) -> Any:
         raise SignInFailure(FailureCode.INVITATION_INVALID, "the link is not good")
     allow_forms_to_providers(request)
     clients = identity_providers(request.registry).clients.values()
+    account = account_of(request.dbsession, user)
     return {
-        "user": user,
+        "account": account,
+        "confirmed": not account.in_use or request.GET.get("confirmed") == "yes",
         "invitation": token,
         "providers": [client.provider for client in clients],
     }

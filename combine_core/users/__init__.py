@@ -8,6 +8,7 @@ from combine_core.users.service import (
     clean_email,
     find_user,
     get_or_create_user,
+    list_roles,
 )
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "clean_email",
     "find_user",
     "get_or_create_user",
+    "list_roles",
 ]

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
+import uuid
+from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, column, func, select, table
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from combine_core.database.metadata import new_id
-from combine_core.users.model import User
+from combine_core.users.model import Membership, User
 
 # Not the grammar of RFC 5322: one @, something on both sides, nothing that breaks a header or a line.
 _EMAIL = re.compile(
     r"[^@\s\x00-\x1f\x7f\ud800-\udfff]{1,64}@[^@\s\x00-\x1f\x7f\ud800-\udfff]{1,190}"
 )
+
+
+# combine_core.projects declares the table, and imports this package.
+_projects = table("projects", column("id"), column("name"))
+MAX_ROLES_LISTED = 100
 
 
 class InvalidEmail(ValueError):
@@ -64,3 +71,14 @@ def get_or_create_user(session: Session, email: str, name: str | None = None) ->
     user = add_user(session, email, name) or find_user(session, email.strip())
     assert user is not None
     return user
+
+
+def list_roles(session: Session, user_id: uuid.UUID) -> Sequence[Row[str, str]]:
+    """The projects of this user, by name, each with their role; at most ``MAX_ROLES_LISTED``."""
+    return session.execute(
+        select(_projects.c.name, Membership.role)
+        .join(_projects, _projects.c.id == Membership.project_id)
+        .where(Membership.user_id == user_id)
+        .order_by(_projects.c.name, Membership.project_id)
+        .limit(MAX_ROLES_LISTED)
+    ).all()

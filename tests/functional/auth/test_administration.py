@@ -91,6 +91,8 @@ def test_users_are_listed_and_found(root, ann):
     [found] = client.get("/api/v1/users", {"email": "ANN@example.com "}).json["items"]
     assert found["id"] == str(ann.user_id)
     assert found["disabled_at"] is None
+    # No provider has verified it: the test made the user.
+    assert found["address_verified"] is False
 
 
 def test_a_user_is_kept_out_and_let_in_again(root, ann):

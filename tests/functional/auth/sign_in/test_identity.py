@@ -118,7 +118,7 @@ class TestT22ChangingAddress:
     def test_new_address_same_subject(self, service, browser, google):
         browser.sign_in(google)
         browser.sign_in(google, email="married@example.com")
-        assert browser.whoami() == "ann@example.com"
+        assert browser.whoami() == "married@example.com"
         assert count(service, "users") == 1
         assert service.execute("SELECT email FROM identities") == [("married@example.com",)]
 

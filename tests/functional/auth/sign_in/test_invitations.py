@@ -24,8 +24,8 @@ def combine(tmp_path, database_url, monkeypatch):
         f"combine_core.database_url = {database_url.replace('%', '%%')}\n"
     )
 
-    def run(line):
-        return CliRunner().invoke(main, [*line.split(), "-c", str(ini)])
+    def run(line, typed=""):
+        return CliRunner().invoke(main, [*line.split(), "-c", str(ini)], input=typed)
 
     return run
 
@@ -40,6 +40,8 @@ def link_of(result):
 
 def accept(browser, issuer, link, provider="google", **claims):
     page = browser.client.get(link)
+    if "this is my account" in page:
+        page = next(f for f in page.forms.values() if f.action == "/auth/invitation").submit()
     form = next(f for f in page.forms.values() if f.action == f"/auth/{provider}/start")
     return browser.come_back(issuer.callback_url(form.submit(status=303).location, **claims))
 
@@ -151,7 +153,7 @@ def test_identity_of_somebody_else(service, browser, google, combine):
 
 def test_own_identity_again(service, browser, google, combine):
     accept(browser, google, link_of(combine("user create ann@example.com")))
-    accept(browser, google, link_of(combine("user invite ann@example.com")))
+    accept(browser, google, link_of(combine("user invite ann@example.com --yes")))
     assert count(service, "identities") == 1
 
 

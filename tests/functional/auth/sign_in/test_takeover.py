@@ -1,0 +1,174 @@
+"""An address that changes hands must not hand over the account: pages, log and commands, step by step.
+
+A provider renames a user, and gives the old address to somebody else.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tests.functional.auth.sign_in.conftest import Browser, audit, count
+from tests.functional.auth.sign_in.test_invitations import accept, combine, link_of
+
+__all__ = ["combine"]
+
+OLD = "j.smith@example.com"
+NEW = "jane.miller@example.com"
+
+
+@pytest.fixture
+def jane(service, google):
+    """Jane's browser. She is an administrator, and owns a project."""
+    browser = Browser(service)
+    browser.sign_in(google, sub="jane", email=OLD, name="Jane Smith")
+    service.execute("UPDATE users SET is_admin = true")
+    service.execute(
+        "INSERT INTO projects (id, slug, name) VALUES (gen_random_uuid(), 'plans', 'Plans')"
+    )
+    service.execute(
+        "INSERT INTO memberships (project_id, user_id, role)"
+        " SELECT p.id, u.id, 'owner' FROM projects p, users u"
+    )
+    return browser
+
+
+def john_signs_in(service, google):
+    john = Browser(service)
+    return john, john.sign_in(google, sub="john", email=OLD, name="John Smith")
+
+
+def test_walk(service, google, jane, combine, caplog):
+    # John has the address now. He gets neither the account nor advice that leads to it.
+    with caplog.at_level(logging.INFO):
+        john, answer = john_signs_in(service, google)
+    page = john.failure(answer, "email_in_use", 409)
+    assert "somebody had the address before you" in page
+    advice = [page.text, *(r.getMessage() for r in caplog.records if "failed" in r.getMessage())]
+    assert len(advice) == 2
+    for text in advice:
+        assert "user show EMAIL" in text
+        assert "user invite" not in text
+
+    # The operator follows it, and sees whose account it is.
+    shown = combine(f"user show {OLD}").stdout
+    for fact in ("Jane Smith", "administrator", "the project Plans, as owner", "was last here: 20"):
+        assert fact in shown
+    # Whoever invites all the same is shown it, too, and asked.
+    refused = combine(f"user invite {OLD}", "n\n")
+    assert refused.exit_code == 1
+    assert refused.stdout == ""
+    assert "the project Plans, as owner" in refused.stderr
+    assert "sign in as Jane Smith? [y/N]" in refused.stderr
+    assert count(service, "invitations") == 0
+
+    # The address becomes free, and John gets an account of his own.
+    assert combine(f"user set-email {OLD} jane@example.com").exit_code == 0
+    assert "no provider verifies this address" in combine("user show jane@example.com").stdout
+    john, answer = john_signs_in(service, google)
+    me = john.client.get("/whoami").json
+    assert (me["email"], me["admin"]) == (OLD, False)
+    # Jane keeps hers, with the address that the provider has for her.
+    jane.sign_in(google, sub="jane", email=NEW, name="Jane Miller")
+    me = jane.client.get("/whoami").json
+    assert (me["email"], me["admin"]) == (NEW, True)
+    assert "no provider" not in combine(f"user show {NEW}").stdout
+
+
+def test_link_shows_what_it_opens_and_ends_the_other_sessions(service, google, jane, combine):
+    link = link_of(combine(f"user invite {OLD}", "y\n"))
+    other = Browser(service)
+    page = other.client.get(link)
+    for fact in ("Jane Smith", OLD, "an administrator", "project Plans, as owner", "was last here"):
+        assert fact in page
+    assert not [form for form in page.forms.values() if form.action.endswith("/start")]
+
+    # A page from before the account was in use, or a form made by hand, does not skip the question.
+    token = link.partition("token=")[2]
+    fields = {"purpose": "invitation", "invitation": token}
+    answer = other.post("/auth/google/start", fields, status=303)
+    assert answer.location.endswith(link)
+
+    assert jane.whoami() == OLD
+    accept(other, google, link, sub="jane at home", email="jane@home.example.com")
+    assert other.whoami() == OLD
+    assert jane.whoami() is None
+    [(ended,)] = service.execute(
+        "SELECT details->>'ended' FROM audit_events WHERE action = 'invitation'"
+        " AND details->>'ended' IS NOT NULL"
+    )
+    assert ended == "1"
+
+
+def test_jane_signs_in_first(service, google, jane):
+    jane.sign_in(google, sub="jane", email=NEW, name="Jane Miller")
+    [(user_id, name)] = service.execute("SELECT id, name FROM users")
+    assert name == "Jane Miller"
+    changes = service.execute(
+        "SELECT target, details->'before', details->'after' FROM audit_events"
+        " WHERE action = 'user-change'"
+    )
+    assert changes == [
+        (
+            f"user:{user_id}",
+            {"email": OLD, "name": "Jane Smith"},
+            {"email": NEW, "name": "Jane Miller"},
+        )
+    ]
+    john, _ = john_signs_in(service, google)
+    assert john.whoami() == OLD
+    assert count(service, "users") == 2
+
+
+def test_nothing_changes_and_nothing_is_recorded(service, google, jane):
+    jane.sign_in(google, sub="jane", email=OLD.upper(), name="Jane Smith")
+    jane.sign_in(google, sub="jane", email=OLD, name=None)
+    assert audit(service, "user-change") == []
+    assert jane.whoami() == OLD
+
+
+def test_address_that_is_not_verified_any_more_is_marked(service, google, jane, combine):
+    assert "no provider" not in jane.client.get("/account")
+    jane.sign_in(google, sub="jane", email=NEW, email_verified=False)
+    assert jane.whoami() == OLD
+    assert f"{OLD} (no provider verifies this address)" in jane.client.get("/account")
+    [_, row] = combine("user list").stdout.splitlines()
+    assert row.split()[3:5] == ["yes", "no"]
+
+
+def test_new_address_of_somebody_else(service, google, jane, caplog):
+    service.user(NEW)
+    jane.sign_in(google, sub="jane", email=NEW)
+    assert jane.whoami() == OLD
+    assert "(no provider verifies this address)" in jane.client.get("/account")
+    assert f"combine user show {OLD}" in caplog.text
+
+
+def test_address_stays_while_another_provider_verifies_it(service, google, microsoft, jane):
+    jane.sign_in(
+        microsoft, "microsoft", {"purpose": "link"}, sub="jane at ms", email=OLD, xms_edov=True
+    )
+    jane.sign_in(google, sub="jane", email=NEW, name="Jane Smith")
+    assert jane.whoami() == OLD
+    # It follows once the last one that verified it has another.
+    jane.sign_in(microsoft, "microsoft", sub="jane at ms", email="jm@example.com", xms_edov=True)
+    assert jane.whoami() == "jm@example.com"
+
+
+def test_address_that_an_operator_chose_stays(service, google, browser, combine):
+    link = link_of(combine("user create boss@example.com --name Boss"))
+    accept(browser, google, link, email="other@example.com")
+    browser.sign_in(google, email="other@example.com", name="Other")
+    assert browser.client.get("/whoami").json["email"] == "boss@example.com"
+    assert "no provider verifies this address" in combine("user show boss@example.com").stdout
+
+
+def test_set_email_to_an_address_in_use(service, combine):
+    service.user("ann@example.com")
+    service.user("bob@example.com")
+    result = combine("user set-email ann@example.com Bob@example.com")
+    assert result.exit_code == 1
+    assert "There is a user bob@example.com already" in result.stderr
+    assert "no e-mail address" in combine("user set-email ann@example.com x").stderr
+    assert combine("user set-email ann@example.com Ann@example.com").exit_code == 0
