@@ -15,6 +15,8 @@ ErrorCode = Literal[
     "unreachable",
     "bad_request",
     "bad_answer",
+    "answer_cut",
+    "prompt_clipped",
     "server_error",
     "unknown_model",
 ]

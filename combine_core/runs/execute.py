@@ -1,7 +1,4 @@
-"""Executes one step: asks the provider, checks the answer, stores it.
-
-No database connection is held while a call is in flight, and a call is in the journal before it is sent.
-"""
+"""Executes one step: asks the provider (:mod:`combine_core.runs.ask`), judges the answer, stores it."""
 
 from __future__ import annotations
 
@@ -12,28 +9,19 @@ import traceback
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from jinja2 import TemplateError
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.evidence import Support, can_hold_statements, judge_answer
 from combine_core.lines import render_prompt
-from combine_core.llm import (
-    Completion,
-    CompletionRequest,
-    Preparable,
-    Provider,
-    ProviderError,
-    ProviderRegistry,
-    UnknownModel,
-)
+from combine_core.llm import CompletionRequest, ProviderError, ProviderRegistry, UnknownModel
 from combine_core.observe.context import working_at
-from combine_core.observe.provider_calls import provider_call
 from combine_core.postgres.diagnosis import is_database_fault
 from combine_core.runs import claim as claims
-from combine_core.runs import journal
-from combine_core.runs.answer import UnusableAnswer, parse_answer, repair_prompt
+from combine_core.runs.answer import UnusableAnswer
+from combine_core.runs.ask import Answer, Asker, ClaimLost, ModelLimits
 from combine_core.runs.assignment import Assignment, read_assignment
 from combine_core.runs.claim import Claim
 
@@ -56,16 +44,13 @@ RETRY_FACTOR = 4.0
 SLOW_PROVIDER_MS = 30_000
 
 
-class ClaimLost(Exception):
-    """Another attempt took this step, or the run was cancelled."""
-
-
 class StepRunner:
     """Runs steps for a worker, on any number of threads.
 
     :param sessions: makes sessions; one is open only for the moment of a transaction
     :param stopping: set when the worker stops; ends the waiting for a database that is away
     :param slow_provider_ms: calls of a model that take as long are logged as slow
+    :param limits: what models are allowed, whatever a line says
     """
 
     def __init__(
@@ -75,11 +60,12 @@ class StepRunner:
         stopping: threading.Event,
         *,
         slow_provider_ms: int = SLOW_PROVIDER_MS,
+        limits: ModelLimits | None = None,
     ) -> None:
         self._sessions = sessions
         self._providers = providers
         self._stopping = stopping
-        self._slow_provider_ms = slow_provider_ms
+        self._asker = Asker(self._transact, limits or ModelLimits(), slow_provider_ms)
 
     def run_step(self, step_id: uuid.UUID, job_id: int) -> None:
         """Claim the step and execute it. Returns at once if this job has nothing to do."""
@@ -111,7 +97,7 @@ class StepRunner:
             lambda session: read_assignment(session, claim.run_id, claim.key)
         )
         try:
-            answer, used_llm = self._answer(claim, assignment)
+            answer = self._answer(claim, assignment)
         except UnusableAnswer as error:
             message = (
                 f"The model's answer did not fit after {assignment.step.repairs} repairs:"
@@ -120,102 +106,37 @@ class StepRunner:
             self._fail(claim, "bad_answer", message)
             return
         # Before the transaction: this takes time, and needs no database.
-        support = judge_answer(answer, assignment.source_texts)
-        if used_llm and not support.carried and can_hold_statements(assignment.step.answer_schema):
+        support = judge_answer(answer.value, assignment.source_texts)
+        if (
+            answer.used_llm
+            and not support.carried
+            and can_hold_statements(assignment.step.answer_schema)
+        ):
             self._fail(claim, "no_evidence", _nothing_carried(support, assignment))
             return
         stored = self._transact(
             lambda session: claims.finish_step(
-                session, claim, assignment, answer, used_llm=used_llm
+                session, claim, assignment, answer.value, used_llm=answer.used_llm
             )
         )
         if not stored:
             raise ClaimLost
         logger.info("Step %s of run %s done", claim.key, claim.run_id)
 
-    def _answer(self, claim: Claim, assignment: Assignment) -> tuple[dict[str, Any], bool]:
-        """The answer that fits the step's schema, and whether a language model wrote it."""
+    def _answer(self, claim: Claim, assignment: Assignment) -> Answer:
         provider, model = self._providers.resolve(assignment.model)
         step, materials = assignment.step, assignment.materials
-        question = render_prompt(step.prompt, materials, assignment.inputs)
-        prompt = question
-        for sequence in range(1, step.repairs + 2):
-            request = CompletionRequest(
-                model=model,
-                system=step.system,
-                prompt=prompt,
-                schema=step.answer_schema,
-                max_tokens=step.max_tokens,
-                timeout=step.timeout,
-                materials=materials,
-                inputs=assignment.inputs,
-            )
-            try:
-                text, used_llm = self._ask(claim, provider, request, sequence)
-                return parse_answer(text, step.answer_schema), used_llm
-            except UnusableAnswer as error:
-                problem, answered = error, text
-            except ProviderError as error:
-                if error.code != "bad_answer":
-                    raise
-                problem = UnusableAnswer([error.message])
-                answered = error.completion.text if error.completion else ""
-            logger.warning(
-                "Step %s of run %s: answer %s does not match the schema: %s",
-                claim.key,
-                claim.run_id,
-                sequence,
-                problem,
-            )
-            prompt = repair_prompt(question, answered, problem.problems)
-        raise problem
-
-    def _ask(
-        self, claim: Claim, provider: Provider, request: CompletionRequest, sequence: int
-    ) -> tuple[str, bool]:
-        """Return the provider's answer, from the journal if the same request was answered before."""
-        sha256 = journal.request_hash(provider.name, request)
-        earlier = self._transact(
-            lambda session: journal.find_answer(session, claim, sequence, sha256)
+        request = CompletionRequest(
+            model=model,
+            system=step.system,
+            prompt=render_prompt(step.prompt, materials, assignment.inputs),
+            schema=step.answer_schema,
+            max_tokens=step.max_tokens,
+            timeout=step.timeout,
+            materials=materials,
+            inputs=assignment.inputs,
         )
-        if earlier is not None:
-            assert earlier.response is not None
-            return earlier.response, bool(earlier.used_llm)
-        if isinstance(provider, Preparable):
-            provider.prepare()  # here, so that the call is measured without it
-        call_id = self._transact(
-            lambda session: journal.open_call(
-                session, claim, sequence, provider.name, request, sha256
-            )
-        )
-        if call_id is None:
-            raise ClaimLost
-        completion = self._call(claim, provider, request, call_id)
-        return completion.text, completion.used_llm
-
-    def _call(
-        self, claim: Claim, provider: Provider, request: CompletionRequest, call_id: uuid.UUID
-    ) -> Completion:
-        started = time.monotonic()
-        try:
-            with provider_call(provider.name, request.model, slow_ms=self._slow_provider_ms):
-                completion = provider.complete(request)
-        except ProviderError as error:
-            seconds = time.monotonic() - started
-            failure = error
-            self._transact(
-                lambda session: journal.record_error(
-                    session, call_id, claim.run_id, failure, seconds
-                )
-            )
-            raise
-        seconds = time.monotonic() - started
-        self._transact(
-            lambda session: journal.record_answer(
-                session, call_id, claim.run_id, completion, seconds
-            )
-        )
-        return completion
+        return self._asker.ask(claim, provider, request, repairs=step.repairs)
 
     def _give_up_or_postpone(self, claim: Claim, error: ProviderError) -> None:
         most = MAX_LOST if error.lost else MAX_FAILURES

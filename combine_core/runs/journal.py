@@ -7,7 +7,7 @@ import json
 import uuid
 from decimal import Decimal
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session, undefer
 
 from combine_core.database.metadata import new_id
@@ -33,7 +33,11 @@ def request_hash(provider: str, request: CompletionRequest) -> str:
 
 
 def find_answer(session: Session, claim: Claim, sequence: int, sha256: str) -> Call | None:
-    """Return the journaled answer to this request of this step, if there is one."""
+    """Return the journaled answer to this request of this step, if there is one.
+
+    A useless answer is one too: the same request would bring it again.
+    """
+    answered = or_(Call.state == CallState.OK, Call.error_code == "bad_answer")
     return session.scalars(
         select(Call)
         .options(undefer(Call.response))
@@ -41,9 +45,15 @@ def find_answer(session: Session, claim: Claim, sequence: int, sha256: str) -> C
             Call.step_id == claim.step_id,
             Call.sequence == sequence,
             Call.request_sha256 == sha256,
-            Call.state == CallState.OK,
+            answered,
         )
+        .limit(1)
     ).first()
+
+
+def record_mends(session: Session, call_id: uuid.UUID, mends: list[str]) -> None:
+    """Record what was put right in the answer so that it fits the schema."""
+    session.execute(update(Call).where(Call.id == call_id).values(mends=mends))
 
 
 def open_call(

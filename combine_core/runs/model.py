@@ -186,6 +186,8 @@ class Call(Identified, Model):
     cost: Mapped[Decimal | None] = mapped_column(Money)
     latency_ms: Mapped[int | None]
     response: Mapped[str | None] = mapped_column(deferred=True)
+    # What was put right in the answer so that it fits the schema.
+    mends: Mapped[list[str] | None] = mapped_column(ARRAY(TEXT))
     error_code: Mapped[str | None]
     error: Mapped[str | None]
     ended_at: Mapped[datetime.datetime | None]

@@ -25,6 +25,7 @@ from combine_core.database.connecting import connection_arguments, conninfo
 from combine_core.heartbeat import BEAT_S, SILENT_AFTER_S, Heartbeat
 from combine_core.llm import ProviderRegistry
 from combine_core.postgres.diagnosis import is_database_fault
+from combine_core.runs.ask import ModelLimits
 from combine_core.runs.claim import adopt_orphans, hand_back
 from combine_core.runs.execute import SLOW_PROVIDER_MS, StepRunner
 from combine_core.runs.jobs import QUEUE, TASK
@@ -67,6 +68,7 @@ class Worker:
     :param sessions: sessions for the steps
     :param grace: seconds that steps in flight may take when the worker stops
     :param slow_provider_ms: calls of a model that take as long are logged as slow
+    :param limits: what models are allowed, whatever a line says
     :param heartbeat: the file for ``combine probe worker``
     """
 
@@ -79,6 +81,7 @@ class Worker:
         concurrency: int,
         grace: float = GRACE_S,
         slow_provider_ms: int = SLOW_PROVIDER_MS,
+        limits: ModelLimits | None = None,
         heartbeat: Heartbeat | None = None,
     ) -> None:
         self._url = url
@@ -89,7 +92,11 @@ class Worker:
         self._active_at = time.monotonic()
         self._stopping = threading.Event()
         self._runner = StepRunner(
-            sessions, providers, self._stopping, slow_provider_ms=slow_provider_ms
+            sessions,
+            providers,
+            self._stopping,
+            slow_provider_ms=slow_provider_ms,
+            limits=limits or ModelLimits(),
         )
         self._in_flight: dict[int, uuid.UUID] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -295,6 +302,7 @@ def make_worker(
         concurrency=concurrency,
         grace=grace,
         slow_provider_ms=settings.slow_provider_ms,
+        limits=ModelLimits(settings.model_timeout, settings.answer_tokens),
         heartbeat=heartbeat,
     )
 

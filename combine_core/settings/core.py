@@ -169,6 +169,18 @@ class CoreSettings(AddonSettings):
         shape="whole number, 1 to 100",
         help="The number of steps that a worker executes at once.",
     )
+    model_timeout: Annotated[int | None, parsed(whole(1, 3600))] = setting(
+        shape="seconds, 1 to 3600",
+        default_shown="what the step of the line says",
+        help="The time for one call of a model, in every step. A slow local model may need more.",
+    )
+    answer_tokens: Annotated[int, parsed(whole(100, 1_000_000))] = setting(
+        32_000,
+        shape="tokens, 100 to 1000000",
+        help="The most tokens that an answer of a model may have. A step has a limit of its own; an answer "
+        "that it cuts off is asked for again with twice the limit, up to this number. A model with a "
+        "small context needs less.",
+    )
     db_pool_size: Annotated[int, parsed(whole(1, 500))] = setting(
         5,
         variable="DB_POOL_SIZE",

@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.llm import ProviderRegistry
 from combine_core.llm.anthropic_messages import AnthropicProvider
 from combine_core.llm.openai_chat import OpenAIProvider
+from combine_core.runs import Call
 from combine_core.runs import worker as worker_module
 from combine_core.settings.core import CoreSettings
-from tests.functional.runs.conftest import StartRun
+from combine_core.sources import Source
+from tests.functional.runs.conftest import TEXT, Place, StartRun
 from tests.functional.runs.test_worker import QUOTE, calls_of, ended, working
-from tests.vendor_server import Exchange, VendorServer, error, garbage, ok
+from tests.vendor_server import Exchange, VendorServer, error, garbage, ok, truncated
 
 MODELS = {"anthropic": "anthropic/claude-sonnet-5-5", "openai": "openai/gpt-5-mini"}
 
@@ -49,6 +52,15 @@ def registry(vendor: VendorServer) -> ProviderRegistry:
     providers.register(AnthropicProvider("sk-ant-test", vendor.url))
     providers.register(OpenAIProvider("sk-test", vendor.openai_url))
     return providers
+
+
+@pytest.fixture
+def long_source(sessions: Sessions, place: Place) -> None:
+    """The source has a thousand words."""
+    words = TEXT + "The oven was measured again on this day.\n" * 125
+    with sessions.begin() as session:
+        changed = update(Source).where(Source.id == place.source_id).values(text=words)
+        session.execute(changed)
 
 
 Sessions = sessionmaker[Session]
@@ -136,3 +148,112 @@ def test_garbage_is_journaled_as_lost_and_asked_once_more(
         assert ended(sessions, run).state == "succeeded"
     states = [call.state for call in calls_of(sessions, run)]
     assert states == ["lost", "ok", "ok"]
+
+
+# By hand: strings for numbers, a draft, a key too many.
+THINKING = """<think>The lines say "Friday". {"facts": []} would be lazy.</think>
+{"facts": [{"text": "%(quote)s", "kind": "decision", "sure": true,
+  "evidence": [{"source": "S1", "line_from": "4", "line_to": "4", "quote": "%(quote)s"}]}]}"""
+
+
+def test_what_a_reasoning_model_writes_is_mended_for_nothing_and_recorded(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    vendor: VendorServer,
+    registry: ProviderRegistry,
+) -> None:
+    vendor.script(ok(THINKING % {"quote": QUOTE})).always(writes)
+    run = start(MODELS["openai"], registry)
+    with working(settings, registry):
+        done = ended(sessions, run)
+    assert done.state == "succeeded", done.error
+    facts, brief = calls_of(sessions, run)
+    assert facts.mends is not None
+    assert sorted(facts.mends) == [
+        '/facts/0/evidence/0/line_from: took "4" as integer',
+        '/facts/0/evidence/0/line_to: took "4" as integer',
+        "/facts/0: left out the key 'sure', which nobody asked for",
+    ]
+    assert brief.mends is None
+
+
+def limits_of(vendor: VendorServer) -> list[int]:
+    return [request.body["max_tokens"] for request in vendor.requests]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_answer_that_was_cut_off_is_asked_again_with_a_higher_limit(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    vendor: VendorServer,
+    registry: ProviderRegistry,
+    name: str,
+) -> None:
+    cut_off = truncated({"facts": ["x" * 80]})
+    vendor.script(cut_off, cut_off).always(writes)
+    run = start(MODELS[name], registry)
+    with working(settings, registry):
+        done = ended(sessions, run)
+    assert done.state == "succeeded", done.error
+    assert limits_of(vendor) == [8000, 16_000, 32_000, 8000]
+    assert len({request.prompt for request in vendor.requests[:3]}) == 1
+    assert [call.state for call in calls_of(sessions, run)] == ["error", "error", "ok", "ok"]
+
+
+def test_with_no_higher_limit_allowed_the_run_fails_and_nothing_is_asked_twice(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    vendor: VendorServer,
+    registry: ProviderRegistry,
+) -> None:
+    vendor.always(truncated({"facts": ["x" * 80]}))
+    run = start(MODELS["openai"], registry)
+    lower = settings.model_copy(update={"answer_tokens": 10_000})
+    with working(lower, registry):
+        failed = ended(sessions, run)
+    assert (failed.state, failed.error_code) == ("failed", "answer_cut")
+    assert "10,000 tokens" in (failed.error or "")
+    assert "COMBINE_CORE_ANSWER_TOKENS" in (failed.error or "")
+    assert limits_of(vendor) == [8000, 10_000]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_server_that_clips_the_prompt_is_named(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    vendor: VendorServer,
+    registry: ProviderRegistry,
+    name: str,
+    long_source: None,
+) -> None:
+    def clips(exchange: Exchange) -> None:
+        ok({"facts": []}, input_tokens=400)(exchange)
+
+    vendor.always(clips)
+    run = start(MODELS[name], registry)
+    with working(settings, registry):
+        failed = ended(sessions, run)
+    assert (failed.state, failed.error_code) == ("failed", "prompt_clipped")
+    assert "400 tokens" in (failed.error or "")
+    [call] = calls_of(sessions, run)
+    assert (call.state, call.error_code, call.input_tokens) == ("error", "prompt_clipped", 400)
+
+
+def test_who_runs_the_service_sets_the_time_out(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    vendor: VendorServer,
+    registry: ProviderRegistry,
+) -> None:
+    vendor.always(writes)
+    run = start(MODELS["openai"], registry)
+    with working(settings.model_copy(update={"model_timeout": 600}), registry):
+        assert ended(sessions, run).state == "succeeded"
+    with sessions() as session:
+        requests = session.scalars(select(Call.request).where(Call.run_id == run.id)).all()
+    assert [request["timeout"] for request in requests] == [600, 600]

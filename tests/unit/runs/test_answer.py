@@ -24,11 +24,20 @@ SCHEMA = {
         '{"a": ["x"]}',
         '```json\n{"a": ["x"]}\n```',
         'Here you are:\n\n{"a": ["x"]}\n\nAnything else?',
-        '\ufeff {"a": ["x"]} {"a": 1}',
+        '\ufeff {"a": ["x"]} {"b": 1}',
+        '{"a": ["draft"]} No, better:\n{"a": ["x"]}',
+        'Take {this} or {that}: {"a": ["x"]}',
+        '<think>Perhaps {"a": ["draft"]}.</think>{"a": ["x"]}',
+        '<THINKING>\n{"a": ["draft"]}\n</THINKING>\n\n```json\n{"a": ["x"]}\n```',
+        # The opening tag was a part of the prompt.
+        'Perhaps {"a": ["draft"]}.\n</think>\n{"a": ["x"]}',
+        '{"a": ["x"]}\n<think>Should I have said {"a": ["y"]}?',
+        '{"a": ["x",],}',
+        '{"a": ["x"]} {"a": ["y"], "a": ["z"]}',
     ],
 )
 def test_words_around_the_object_do_not_matter(text: str) -> None:
-    assert parse_answer(text, SCHEMA) == {"a": ["x"]}
+    assert parse_answer(text, SCHEMA).value == {"a": ["x"]}
 
 
 @pytest.mark.parametrize(
@@ -37,11 +46,16 @@ def test_words_around_the_object_do_not_matter(text: str) -> None:
         ("", "no JSON object"),
         ("[1, 2]", "no JSON object"),
         ('{"a": [', "no JSON"),
-        ('{"a": [1]}', "/a/0"),
+        ('{"a": [[]]}', "/a/0"),
         ('{"b": []}', "/: "),
         ('{"a": [NaN]}', "NaN"),
         (r'{"a": ["\ud800"]}', "surrogate"),
         (r'{"a": ["\u0000"]}', "NUL"),
+        ('<think>Perhaps {"a": ["draft"]}.', "no JSON object"),
+        ('{"a": ["draft"]}</think>I cannot say.', "no JSON object"),
+        ('{"a": ["x"], "a": ["y"]}', "the key 'a' stands twice"),
+        ('{"a": [1e999]}', "1e999"),
+        ('{"a": ["x"], "b": {"a": ["part of a broken object"]}', "no JSON"),
         ("{" * 100_000, "no JSON"),
         ('{"a":' * 100_000, "no JSON"),
     ],
@@ -53,7 +67,7 @@ def test_what_does_not_fit_is_named(text: str, problem: str) -> None:
 
 
 def test_a_thousand_faults_are_not_listed() -> None:
-    text = json.dumps({"a": list(range(1000))})
+    text = json.dumps({"a": [[]] * 1000})
     with pytest.raises(UnusableAnswer) as caught:
         parse_answer(text, SCHEMA)
     assert len(caught.value.problems) == 20
@@ -65,4 +79,87 @@ def test_rubbish_is_unusable_and_nothing_else(text: str) -> None:
         answer = parse_answer(text, SCHEMA)
     except UnusableAnswer:
         return
-    assert isinstance(answer["a"], list)
+    assert isinstance(answer.value["a"], list)
+
+
+ITEMS = {
+    "type": "object",
+    "required": ["items"],
+    "additionalProperties": False,
+    "properties": {
+        "items": {"type": "array", "items": {"$ref": "#/$defs/item"}},
+        "share": {"type": "number"},
+        "final": {"type": "boolean"},
+        "note": {"type": "string"},
+    },
+    "$defs": {
+        "item": {
+            "type": "object",
+            "required": ["text", "evidence"],
+            "additionalProperties": False,
+            "properties": {
+                "text": {"type": "string"},
+                "line": {"type": ["integer", "null"]},
+                "evidence": {"type": "array"},
+            },
+        }
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "mended", "change"),
+    [
+        (
+            {"items": [{"text": "t", "line": "15", "evidence": []}]},
+            {"items": [{"text": "t", "line": 15, "evidence": []}]},
+            '/items/0/line: took "15" as null or integer',
+        ),
+        ({"items": [], "share": "1.5"}, {"items": [], "share": 1.5}, "number"),
+        ({"items": [], "final": "True"}, {"items": [], "final": True}, "boolean"),
+        ({"items": [], "note": 12}, {"items": [], "note": "12"}, "string"),
+        ({"items": [], "note": None}, {"items": []}, "took null as string"),
+        ({"items": [], "sure": "yes"}, {"items": []}, "left out the key 'sure'"),
+        (
+            {"items": {"text": "t", "evidence": []}},
+            {"items": [{"text": "t", "evidence": []}]},
+            "array",
+        ),
+        ({"items": ["t"]}, {"items": [{"text": "t", "evidence": []}]}, 'took "t" as object'),
+    ],
+)
+def test_what_can_be_mended_for_nothing_is_mended_and_said(
+    said: object, mended: object, change: str
+) -> None:
+    answer = parse_answer(json.dumps(said), ITEMS)
+    assert answer.value == mended
+    assert len(answer.mends) == 1
+    assert change in answer.mends[0]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"items": [{"text": "t", "line": "about 15", "evidence": []}]},
+        {"items": [{"text": "t"}]},
+        {"items": [], "note": True},
+        {"items": [], "note": ["t"]},
+        {"statements": []},
+    ],
+)
+def test_what_would_have_to_be_invented_or_lost_is_not_mended(said: object) -> None:
+    with pytest.raises(UnusableAnswer):
+        parse_answer(json.dumps(said), ITEMS)
+
+
+def test_a_text_is_no_item_where_items_have_no_text() -> None:
+    item = {"type": "object", "additionalProperties": False, "properties": {"words": {}}}
+    schema = {"type": "object", "properties": {"a": {"type": "array", "items": item}}}
+    with pytest.raises(UnusableAnswer):
+        parse_answer('{"a": ["t"]}', schema)
+
+
+def test_an_answer_that_fits_is_not_touched() -> None:
+    answer = parse_answer('{"items": [], "note": "<think> is a tag"}', ITEMS)
+    assert answer.value["note"] == "<think> is a tag"
+    assert answer.mends == []

@@ -1,0 +1,230 @@
+"""Asks a provider until its answer fits: every request is in the journal before it is sent.
+
+No database connection is held while a call is in flight.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy.orm import Session
+
+from combine_core.llm import Completion, CompletionRequest, Preparable, Provider, ProviderError
+from combine_core.observe.provider_calls import provider_call
+from combine_core.runs import journal
+from combine_core.runs.answer import UnusableAnswer, parse_answer, repair_prompt
+from combine_core.runs.claim import Claim
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+# Reasons to stop by which vendors say that the limit of tokens has cut the answer off.
+_CUT = frozenset({"max_tokens", "length"})
+_WORD = re.compile(r"[^\W\d_]+")
+# Shorter prompts fit every server.
+_FEWEST_WORDS = 250
+# Every word takes a token at least. A few are left for what a tokenizer counts in another way.
+_SHARE_OF_WORDS = 0.9
+
+
+class ClaimLost(Exception):
+    """Another attempt took this step, or the run was cancelled."""
+
+
+class Transact(Protocol):
+    """Runs a piece of work in a transaction."""
+
+    def __call__(self, work: Callable[[Session], Result]) -> Result: ...
+
+
+@dataclass(frozen=True)
+class ModelLimits:
+    """What the people who run the service allow models, whatever a line says.
+
+    :ivar timeout: seconds for one call; ``None``: as the step says
+    :ivar answer_tokens: the most tokens of an answer
+    """
+
+    timeout: float | None = None
+    answer_tokens: int = 32_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer that fits the schema, and whether a language model wrote it."""
+
+    value: dict[str, Any]
+    used_llm: bool
+
+
+@dataclass(frozen=True)
+class _Reply:
+    call_id: uuid.UUID
+    text: str
+    used_llm: bool
+    stop_reason: str | None
+    # What the provider says is wrong with it.
+    fault: str | None = None
+
+
+class Asker:
+    """Asks providers for the steps of a worker, on any number of threads.
+
+    :param slow_ms: calls that take as long are logged as slow
+    """
+
+    def __init__(self, transact: Transact, limits: ModelLimits, slow_ms: int) -> None:
+        self._transact = transact
+        self._limits = limits
+        self._slow_ms = slow_ms
+
+    def ask(
+        self, claim: Claim, provider: Provider, request: CompletionRequest, *, repairs: int
+    ) -> Answer:
+        """The answer to ``request``.
+
+        An answer that was cut off is asked for again with a higher limit, one that does not fit with what is
+        wrong with it.
+
+        :param repairs: how often an answer that does not fit is asked for again
+        :raises UnusableAnswer: the last repair does not fit either
+        :raises ProviderError: no answer, or one that no higher limit is allowed for
+        :raises ClaimLost: the step is no longer this worker's
+        """
+        question = request.prompt
+        request = replace(
+            request,
+            max_tokens=min(request.max_tokens, self._limits.answer_tokens),
+            timeout=self._limits.timeout or request.timeout,
+        )
+        sequence = 0
+        while True:
+            sequence += 1
+            reply = self._send(claim, provider, request, sequence)
+            try:
+                return self._read(reply, request)
+            except UnusableAnswer as error:
+                problem = error
+            if reply.stop_reason in _CUT:
+                request = self._with_higher_limit(request, reply)
+                continue
+            logger.warning(
+                "Step %s of run %s: answer %s does not match the schema: %s",
+                claim.key,
+                claim.run_id,
+                sequence,
+                problem,
+            )
+            if repairs == 0:
+                raise problem
+            repairs -= 1
+            prompt = repair_prompt(question, reply.text, problem.problems)
+            request = replace(request, prompt=prompt)
+
+    def _read(self, reply: _Reply, request: CompletionRequest) -> Answer:
+        if reply.fault is not None:
+            raise UnusableAnswer([reply.fault])
+        parsed = parse_answer(reply.text, request.schema)
+        if parsed.mends:
+            self._transact(
+                lambda session: journal.record_mends(session, reply.call_id, parsed.mends)
+            )
+        return Answer(parsed.value, reply.used_llm)
+
+    def _with_higher_limit(self, request: CompletionRequest, reply: _Reply) -> CompletionRequest:
+        higher = min(request.max_tokens * 2, self._limits.answer_tokens)
+        if higher <= request.max_tokens:
+            message = (
+                f"The model's answer was cut off after {request.max_tokens:,} tokens, the most that is"
+                " allowed. Use shorter sources, or let the people who run this service raise"
+                " COMBINE_CORE_ANSWER_TOKENS."
+            )
+            raise ProviderError("answer_cut", message, stop_reason=reply.stop_reason)
+        return replace(request, max_tokens=higher)
+
+    def _send(
+        self, claim: Claim, provider: Provider, request: CompletionRequest, sequence: int
+    ) -> _Reply:
+        """The provider's reply, from the journal if the same request was answered before."""
+        sha256 = journal.request_hash(provider.name, request)
+        earlier = self._transact(
+            lambda session: journal.find_answer(session, claim, sequence, sha256)
+        )
+        if earlier is not None:
+            return _Reply(
+                earlier.id,
+                earlier.response or "",
+                bool(earlier.used_llm),
+                earlier.stop_reason,
+                earlier.error,
+            )
+        if isinstance(provider, Preparable):
+            provider.prepare()  # here, so that the call is measured without it
+        call_id = self._transact(
+            lambda session: journal.open_call(
+                session, claim, sequence, provider.name, request, sha256
+            )
+        )
+        if call_id is None:
+            raise ClaimLost
+        try:
+            completion = self._call(claim, provider, request, call_id)
+        except ProviderError as error:
+            if error.code != "bad_answer":
+                raise
+            text = error.completion.text if error.completion else ""
+            return _Reply(call_id, text, True, error.stop_reason, error.message)
+        return _Reply(call_id, completion.text, completion.used_llm, completion.stop_reason)
+
+    def _call(
+        self, claim: Claim, provider: Provider, request: CompletionRequest, call_id: uuid.UUID
+    ) -> Completion:
+        started = time.monotonic()
+        try:
+            with provider_call(provider.name, request.model, slow_ms=self._slow_ms):
+                completion = provider.complete(request)
+                _refuse_clipped(request, completion)
+        except ProviderError as error:
+            seconds = time.monotonic() - started
+            failure = error
+            self._transact(
+                lambda session: journal.record_error(
+                    session, call_id, claim.run_id, failure, seconds
+                )
+            )
+            raise
+        seconds = time.monotonic() - started
+        self._transact(
+            lambda session: journal.record_answer(
+                session, call_id, claim.run_id, completion, seconds
+            )
+        )
+        return completion
+
+
+def _refuse_clipped(request: CompletionRequest, completion: Completion) -> None:
+    """Raise if the server reports that it read only a part of the prompt, as some do without an error."""
+    words = sum(1 for _ in _WORD.finditer(request.prompt))
+    read = completion.usage.input_tokens
+    if not completion.used_llm or not read or words < _FEWEST_WORDS:
+        return
+    if read < words * _SHARE_OF_WORDS:
+        message = (
+            f"The server read only {read:,} tokens of a prompt of {words:,} words: it cut off what does not"
+            " fit its context. Let the people who run the server raise its context, or use shorter sources."
+        )
+        raise ProviderError(
+            "prompt_clipped",
+            message,
+            http_status=completion.http_status,
+            provider_request_id=completion.provider_request_id,
+            stop_reason=completion.stop_reason,
+            completion=completion,
+        )
