@@ -1,6 +1,6 @@
 """Record what was put right in the answer of a call.
 
-Revision ID: 0013
+Revision ID: 0012
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0013"
+revision = "0012"
 down_revision = "0011"
 branch_labels = None
 depends_on = None
