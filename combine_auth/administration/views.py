@@ -48,15 +48,22 @@ def list_audit(request: Any) -> Json:
         query.get("user"),
         query.get("action"),
         query.get("outcome"),
-        _aware(query.get("since")),
-        _aware(query.get("until")),
+        _comparable(query.get("since")),
+        _comparable(query.get("until")),
     )
     page = list_events(request.dbsession, wanted, cursor=query.get("cursor"), limit=query["limit"])
     return {"items": [show_event(event) for event in page.items], "next": page.next}
 
 
-def _aware(moment: datetime.datetime | None) -> datetime.datetime | None:
-    return moment and moment.replace(tzinfo=moment.tzinfo or datetime.UTC)
+def _comparable(moment: datetime.datetime | None) -> datetime.datetime | None:
+    """The moment in UTC: PostgreSQL refuses offsets of 16 hours and more.
+
+    No event is as old or as young as the bounds. They are leap years, which have every day.
+    """
+    if moment is None:
+        return None
+    year = min(max(moment.year, 1972), 9996)
+    return moment.replace(year=year).astimezone(datetime.UTC)
 
 
 def list_users(request: Any) -> Json:

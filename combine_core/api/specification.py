@@ -26,7 +26,13 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid_openapi3.exceptions import ResponseValidationError
 
 from combine_core.api.fragments import merge, read_fragment
-from combine_core.api.validation import read_json, request_problem
+from combine_core.api.validation import (
+    is_time,
+    read_json,
+    read_time,
+    refuse_unknown,
+    request_problem,
+)
 from combine_core.settings.core import CoreSettings
 from combine_core.settings.declaration import Environment
 from combine_core.web.endpoints import API_PREFIX, View
@@ -69,6 +75,12 @@ class RequestReader(_ByRoute, V30RequestUnmarshaller):
     def _get_security(self, parameters: Any, operation: Any) -> dict[str, str]:  # noqa: ARG002
         # The security policy and the route factories decide who may send this request.
         return {}
+
+    def _get_parameters(self, parameters: Any, operation: Any, path: Any) -> Any:
+        if parameters.query:
+            described = [*operation.get("parameters", ()), *path.get("parameters", ())]
+            refuse_unknown(parameters.query, described)
+        return super()._get_parameters(parameters, operation, path)
 
     def _get_body(self, body: bytes | None, mimetype: str, operation: Any) -> Any:
         media_type = mimetype.partition(";")[0].strip().lower()
@@ -124,7 +136,10 @@ def _assemble(config: Configurator) -> None:
         spec_route_name=_ROUTE,
         spec=spec,
         request_validator=RequestReader(
-            spec, extra_media_type_deserializers={"application/json": read_json}
+            spec,
+            extra_media_type_deserializers={"application/json": read_json},
+            extra_format_validators={"date-time": is_time},
+            extra_format_unmarshallers={"date-time": read_time},
         ),
         response_validator=ResponseChecker(
             spec,

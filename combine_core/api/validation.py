@@ -6,8 +6,10 @@ Those of the validators would repeat what the client sent, up to megabytes of it
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -25,6 +27,9 @@ from combine_core.web.problems import FieldError, ProblemError, invalid_content,
 MOST_VALUES = 10_000
 _MOST_ERRORS = 20
 _MOST_CHARACTERS = 100
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 def request_problem(errors: Iterable[Exception]) -> ProblemError:
@@ -38,6 +43,21 @@ def request_problem(errors: Iterable[Exception]) -> ProblemError:
             break
         return _body(error)
     return invalid_request(*parameters[:_MOST_ERRORS])
+
+
+def refuse_unknown(query: Iterable[str], described: Iterable[Any]) -> None:
+    """Refuse a query with parameters that the operation does not have.
+
+    :param described: the parameters of the operation in the OpenAPI document
+    :raises ProblemError: 400, with the name of each
+    """
+    known = [entry["name"] for entry in described if entry["in"] == "query"]
+    unknown = [name for name in dict.fromkeys(query) if name not in known]
+    if unknown:
+        message = f"is not known; known are: {', '.join(known)}" if known else "is not known"
+        raise invalid_request(
+            *(FieldError(name[:_MOST_CHARACTERS], message) for name in unknown[:_MOST_ERRORS])
+        )
 
 
 def _parameter(error: ParameterValidationError) -> list[FieldError]:
@@ -100,8 +120,30 @@ def _explain(error: Any) -> Iterator[tuple[str, str]]:
             yield "", f"must have at most {wanted} characters"
         case "maxItems":
             yield "", f"must have at most {wanted} items"
+        case "pattern":
+            yield "", f"must match {wanted}"
         case keyword:
             yield "", f"does not fit: {keyword}"
+
+
+def is_time(value: object) -> bool:
+    """Whether :func:`read_time` can read it; what is no string is no matter of the format."""
+    try:
+        return not isinstance(value, str) or bool(read_time(value))
+    except ValueError:
+        return False
+
+
+def read_time(value: str) -> datetime.datetime:
+    """A time with its offset (RFC 3339, 5.6).
+
+    The readers of the library fail for some of these, such as ``2026-01-01t00:00:00z``.
+
+    :raises ValueError: it is none
+    """
+    if not _TIME.fullmatch(value):
+        raise ValueError("not a time of RFC 3339")
+    return datetime.datetime.fromisoformat(value.upper())
 
 
 def _a(what: str) -> str:

@@ -1,14 +1,20 @@
 """Whatever is sent is answered: with what the description says, never with a 5xx."""
 
+import datetime
 import json
 import string
+from base64 import urlsafe_b64encode
+from urllib.parse import quote, urlencode
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from combine_core.api.specification import DOCUMENT
+from combine_core.database import session_factory
+from combine_core.users import User
 
 DESCRIBED = yaml.safe_load(DOCUMENT.read_text())
 FUZZ = settings(
@@ -100,14 +106,47 @@ segments = st.text(
     method=st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]),
 )
 def test_random_paths_and_parameters(room, path, values, query, method):
-    from urllib.parse import quote, urlencode
-
     for name, value in zip(("{slug}", "{id}", "{number}"), values, strict=True):
         path = path.replace(name, quote(value, safe="%/:;@"))
     path = path.replace("{name}", quote(values[0]))
     url = f"/api/v1{path}?{urlencode(query)}"
     answer = room.client.request(url, method=method, status="*")
     assert answer.status_int < 500, (url, answer.text)
+
+
+parameters = (
+    st.sampled_from(["", "0", "-1", "1", "200", "201", "9" * 5000, "1e9", "\u0661", "\0", "%", "'"])
+    | st.text(max_size=25)
+    | st.datetimes(timezones=st.timezones() | st.just(datetime.UTC)).map(
+        datetime.datetime.isoformat
+    )
+    | st.binary(min_size=16, max_size=16).map(lambda key: urlsafe_b64encode(key).decode()[:22])
+    | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[+-][0-9]{2}:[0-9]{2}")
+)
+
+
+@FUZZ
+@given(data=st.data())
+def test_any_value_of_any_parameter(app, room, document, data):
+    """Of those that the whole description names, with the parts of add-ons."""
+    with session_factory(app.registry).begin() as session:
+        session.execute(update(User).values(is_admin=True))
+    described = room.client.get("/api/v1/openapi.json").json
+    lists = [
+        (path, [_resolve(described, entry) for entry in item["get"]["parameters"]])
+        for path, item in described["paths"].items()
+        if "parameters" in item.get("get", {})
+    ]
+    path, known = data.draw(st.sampled_from(lists))
+    names = st.sampled_from([entry["name"] for entry in known if entry["in"] == "query"])
+    query = data.draw(st.dictionaries(names, parameters, min_size=1))
+    path = path.format(slug=room.slug, id=document["id"], number=1)
+    check(room.client.get(f"/api/v1{path}?{urlencode(query)}", status="*"))
+
+
+def _resolve(described, entry):
+    name = entry.get("$ref", "").rpartition("/")[2]
+    return described["components"]["parameters"][name] if name else entry
 
 
 @pytest.mark.parametrize("operation", ["createProject", "createSource", "startRun"])

@@ -85,8 +85,12 @@ BAD_PARAMETERS = [
     ("limit=", "limit"),
     ("limit=" + "9" * 5000, "limit"),
     ("limit=%D9%A5%00", "limit"),
-    ("cursor=nonsense", "cursor"),
+    ("cursor=Nonsense", "cursor"),
     ("cursor=", "cursor"),
+    ("color=red", "color"),
+    ("Limit=1", "Limit"),
+    ("access_token=cmb_pat_0", "access_token"),
+    ("a" * 300 + "=%00", "a" * 100),
     ("cursor=%00", "cursor"),
     ("cursor=" + "A" * 300, "cursor"),
     ("cursor=%E2%82%AC", "cursor"),
@@ -108,9 +112,20 @@ def test_bad_parameters(signed_in, room, document, problem, fields):
             assert len(str(body)) < 1000
 
 
-@pytest.mark.parametrize("query", ["limit=200", "limit=1", "unknown=%00", "limit=2&limit=3"])
+@pytest.mark.parametrize("query", ["limit=200", "limit=1", "limit=2&limit=3"])
 def test_good_parameters(signed_in, query):
     signed_in.get(f"/api/v1/projects?{query}", status=200)
+
+
+def test_unknown_parameters_are_named_with_those_that_there_are(signed_in, room, problem):
+    body = problem(signed_in.get(f"{room.path}/runs?states=failed&limit=1&sort=", status="*"), 400)
+    [first, *_] = body["errors"]
+    assert first["field"] == "states"
+    assert first["message"].startswith("is not known; known are: ")
+    assert "limit" in first["message"]
+    body = problem(signed_in.post_json("/api/v1/projects?name=A", {"name": "B"}, status="*"), 400)
+    assert body["errors"] == [{"field": "name", "message": "is not known"}]
+    assert signed_in.get("/api/v1/projects").json["items"][0]["name"] == "Harbour"
 
 
 def test_malformed_requests(signed_in, problem):

@@ -138,3 +138,31 @@ def test_who_is_not_there_is_not_found(root):
     root.client.patch_json(f"/api/v1/users/{nobody}", {}, status=422)
     answer = root.client.get(f"/api/v1/users/{nobody}", status=405)
     assert answer.headers["Allow"] == "PATCH"
+
+
+@pytest.mark.parametrize(
+    ("moment", "status"),
+    [
+        ("2026-01-01T00:00:00+19:00", 200),
+        ("2026-01-01T00:00:00-23:59", 200),
+        ("0001-01-01T00:00:00+23:59", 200),
+        ("9999-12-31T23:59:59.999999-23:59", 200),
+        ("2024-02-29T23:59:59.123456789z", 200),
+        ("0004-02-29t00:00:00Z", 200),
+        ("2026-01-01T00:00:00+24:00", 400),
+        ("2026-01-01T00:00:00", 400),
+        ("2026-01-01T00:00:00Z\n", 400),
+        ("2026-02-29T00:00:00Z", 400),
+        ("0000-01-01T00:00:00Z", 400),
+        ("\0", 400),
+    ],
+)
+def test_times_at_their_limits(root, moment, status):
+    for name in ("since", "until"):
+        root.client.get("/api/v1/audit", {name: moment}, status=status)
+
+
+def test_names_with_a_nul_byte(root):
+    for name in ("action", "outcome"):
+        assert "must match" in root.client.get("/api/v1/audit", {name: "\0"}, status=400).text
+    assert root.client.get("/api/v1/users", {"email": "\0"}).json["items"] == []
