@@ -22,7 +22,7 @@ from combine_auth.identities.service import (
 from combine_auth.oauth_server.grants import revoke_grants_of
 from combine_auth.openid import identity_providers
 from combine_auth.sessions.service import end_session, end_sessions_of, is_fresh, list_sessions
-from combine_auth.sign_in.flow import allow_forms_to_providers
+from combine_auth.sign_in.flow import prepare_buttons
 from combine_auth.tokens.service import list_tokens, revoke_token
 
 _PAGE = "combine_auth:account/account.jinja2"
@@ -90,7 +90,7 @@ class IdentityViews(AccountViews):
 
     def add(self) -> dict[str, Any]:
         """The providers to choose from; if the sign-in is old, those to confirm it with first."""
-        allow_forms_to_providers(self.request)
+        prepare_buttons(self.request)
         fresh = is_fresh(self.dbsession, self.context.session_id)
         identities = list_identities(self.dbsession, self.me.user_id)
         mine = {identity.provider for identity in identities}

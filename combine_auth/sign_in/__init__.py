@@ -8,6 +8,7 @@ provider and back), :mod:`~combine_auth.sign_in.attempts` (what is stored meanwh
 from __future__ import annotations
 
 from pyramid.config import Configurator
+from pyramid.exceptions import BadCSRFToken
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from combine_auth.failures import SignInFailure
@@ -27,6 +28,14 @@ def includeme(config: Configurator) -> None:
 
     set_attempt_config(config.registry, config.add_addon_settings(CoreSettings))
     config.add_exception_view(".failures.refuse", context=SignInFailure)
+    # The button of a plain sign-in. The forms of other pages get the page for forms that are too old.
+    config.add_exception_view(
+        ".views.outdated_button",
+        context=BadCSRFToken,
+        route_name="auth.start",
+        request_param="purpose=sign-in",
+        renderer=_SIGN_IN,
+    )
     providers = identity_providers(config.registry)
     names = "|".join([*providers.clients, *providers.hidden]) or "google"
     for name, path, method, view, page in (

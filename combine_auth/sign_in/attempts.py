@@ -103,6 +103,16 @@ class BrowserCookie:
         value = self._cookie.read(request)
         return value if value is not None and RANDOM.fullmatch(value) else None
 
+    def give(self, request: Any) -> None:
+        """Set the cookie with the page that has the buttons, if the browser has none.
+
+        Two tabs of a browser that is here for the first time may both leave before the provider has
+        answered the first. If each got the cookie on its way, the second would replace the first.
+        """
+        if self.read(request) is None:
+            _, headers = self.renew(request)
+            request.response.headers.extend(headers)
+
     def renew(self, request: Any) -> tuple[str, list[tuple[str, str]]]:
         """The cookie's value, a new one if there is none, and the headers that set it."""
         value = self.read(request) or secrets.token_urlsafe(32)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.httpexceptions import HTTPSeeOther, HTTPServiceUnavailable
 from pyramid.security import remember
 
 from combine_auth.audit import Action, record_request
@@ -74,6 +74,12 @@ def _session_proof(request: Any) -> Proof:
 
 
 # To the provider.
+
+
+def prepare_buttons(request: Any) -> None:
+    """What a page with the buttons of providers needs besides: a policy, and the browser's cookie."""
+    allow_forms_to_providers(request)
+    attempt_config(request.registry).cookie.give(request)
 
 
 def allow_forms_to_providers(request: Any) -> None:
@@ -193,6 +199,9 @@ class ProviderReturn:
 
 def callback(request: Any) -> Any:
     """Finish the attempt that the browser brings back."""
+    if _is_prefetch(request):
+        # The person may never go there, and a state works once. The browser asks again if they do.
+        return HTTPServiceUnavailable("This address is not for fetching in advance.")
     check_limit(request, "callback")
     client = client_of_path(request)
     try:
@@ -205,6 +214,12 @@ def callback(request: Any) -> Any:
     user = _FINISH[back.attempt.purpose](request, back)
     headers = remember(request, user.id, provider=back.provider)
     return HTTPSeeOther(location=back.attempt.next_path, headers=headers)
+
+
+def _is_prefetch(request: Any) -> bool:
+    """Whether a browser fetches the page before anybody has asked for it."""
+    said = (request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz"))
+    return any("prefetch" in one.lower() for one in said)
 
 
 def _provider_return(request: Any, client: OidcClient) -> ProviderReturn:

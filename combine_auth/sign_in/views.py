@@ -15,13 +15,15 @@ from combine_auth.identities.invitations import account_of, invited_user
 from combine_auth.limits import check_limit
 from combine_auth.openid import identity_providers
 from combine_auth.sessions.model import BrowserSession
-from combine_auth.sign_in.flow import allow_forms_to_providers, client_of_path
+from combine_auth.sign_in.flow import client_of_path, prepare_buttons
 from combine_auth.sign_in.local import is_switched_on, local_user, why_not_local
 from combine_auth.sign_in.next_path import HOME, safe_next
 from combine_core.settings import CoreSettings, settings_of
 from combine_core.web.forms import text_of
 
 logger = logging.getLogger(__name__)
+
+_OUTDATED = "Nothing was done, because this page was older than another tab of yours. Press the button again."
 
 
 def sign_in(request: Any) -> Any:
@@ -32,8 +34,18 @@ def sign_in(request: Any) -> Any:
     return _sign_in_page(request, target)
 
 
+def outdated_button(request: Any) -> Any:
+    """Exception view: a button was pressed on a page from before somebody signed in or out in another tab.
+
+    That renews the CSRF token. The person gets the page again, with the new one.
+    """
+    request.response.status_int = 400
+    target = safe_next(text_of(request, "next"))
+    return {**_sign_in_page(request, target, _OUTDATED), "inside": request.identity}
+
+
 def _sign_in_page(request: Any, target: str, refused: str | None = None) -> dict[str, Any]:
-    allow_forms_to_providers(request)
+    prepare_buttons(request)
     providers = identity_providers(request.registry)
     return {
         "next": target,
@@ -43,6 +55,7 @@ def _sign_in_page(request: Any, target: str, refused: str | None = None) -> dict
         "providers": [client.provider for client in providers.clients.values()],
         "hidden": providers.hidden,
         "signed_in_at": _signed_in_at(request),
+        "inside": None,
     }
 
 
@@ -90,7 +103,7 @@ def invitation(request: Any) -> Any:
     user = invited_user(request.dbsession, token)
     if user is None:
         raise SignInFailure(FailureCode.INVITATION_INVALID, "the link is not good")
-    allow_forms_to_providers(request)
+    prepare_buttons(request)
     clients = identity_providers(request.registry).clients.values()
     account = account_of(request.dbsession, user)
     return {

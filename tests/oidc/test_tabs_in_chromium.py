@@ -1,0 +1,100 @@
+"""What people do with tabs and buttons while they sign in, in Chromium."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import pytest
+
+from tests.oidc.browsing import agree, go_to_provider, heading, sign_in
+from tests.oidc.issuer import skip_without_node
+
+skip_without_node()
+if shutil.which("chromium") is None:
+    pytest.skip("no Chromium here (Debian: apt-get install chromium)", allow_module_level=True)
+
+
+def one_of(page: Any, *names: str) -> str:
+    """Wait for a page with one of these headings; which one it is."""
+    headings = page.get_by_role("heading", level=1)
+    shown = headings.filter(has_text=names[0])
+    for name in names[1:]:
+        shown = shown.or_(headings.filter(has_text=name))
+    shown.wait_for()
+    found: str = shown.inner_text()
+    return found
+
+
+def press(page: Any, title: str) -> None:
+    """Go to the provider, and press the button again if the page asks for that."""
+    page.get_by_role("button", name=f"Sign in with {title}").click()
+    again = page.get_by_text("Press the button again")
+    arrived = page.get_by_label("Account")
+    arrived.or_(again).wait_for()
+    if again.count():
+        page.get_by_role("button", name=f"Sign in with {title}").click()
+        arrived.wait_for()
+
+
+def test_two_first_tabs_that_open_at_once(service, open_page):
+    """As a browser does that restores its tabs: both ask before either has a cookie."""
+    page = open_page(service, expected=(400,))
+    addresses = [f"{service.url}/projects", f"{service.url}/account"]
+    with page.context.expect_event("page", lambda one: len(one.context.pages) == 3):
+        page.evaluate("addresses => addresses.forEach(one => window.open(one))", addresses)
+    tabs = page.context.pages[1:]
+    for tab in tabs:
+        heading(tab, "Sign in")
+    # Both are at the provider before either comes back.
+    for tab in tabs:
+        press(tab, "Google")
+    for tab in tabs:
+        agree(tab, "anna")
+        assert one_of(tab, "Projects", "Account") in {"Projects", "Account"}
+
+
+def test_a_stale_second_tab(service, open_page):
+    page = open_page(service, expected=(400,))
+    stale = page.context.new_page()
+    for tab in (page, stale):
+        tab.goto("/account")
+    go_to_provider(page, "Google")
+    agree(page, "anna")
+    heading(page, "Account")
+    stale.get_by_role("button", name="Sign in with Google").click()
+    stale.get_by_text("You are signed in as anna@example.com").wait_for()
+    stale.get_by_role("link", name="Go on").click()
+    heading(stale, "Account")
+
+
+def test_a_double_click_on_our_button(service, open_page):
+    page = open_page(service)
+    page.goto("/account")
+    page.get_by_role("button", name="Sign in with Google").dblclick()
+    agree(page, "anna")
+    heading(page, "Account")
+
+
+def test_a_double_click_at_the_provider(service, open_page):
+    """The second click may cut off the first callback. Then a page says that this sign-in is over."""
+    page = open_page(service, expected=(400,))
+    page.goto("/account")
+    go_to_provider(page, "Google")
+    page.get_by_label("Account").fill("anna")
+    page.get_by_role("button", name="Continue").dblclick()
+    one_of(page, "Account", "This sign-in was finished before", "This sign-in is over")
+    page.goto("/account")
+    if one_of(page, "Account", "Sign in") == "Sign in":
+        sign_in(page, "Google", "anna")
+
+
+def test_back_after_the_callback(service, open_page):
+    # The provider says by itself that its page was finished before.
+    page = open_page(service, expected=(400,))
+    sign_in(page, "Google", "anna")
+    page.go_back()
+    while not page.url.startswith(service.url):
+        page.go_back()
+    heading(page, "Account")
+    assert page.get_by_text("anna@example.com").first.is_visible()
