@@ -22,6 +22,12 @@ ALGORITHMS = tuple(f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (2
 # Google's tokens may name their issuer without the scheme.
 GOOGLE_ISSUER_BARE = "accounts.google.com"
 
+# The kinds of requests that are limited: the keys of combine_auth.limits.RULES.
+LIMITED = (
+    *("sign-in", "callback", "invitation", "token", "introspection", "authorize", "device"),
+    *("device-code", "report"),
+)
+
 _DISCOVERY = "/.well-known/openid-configuration"
 # The button of local sign-in; it is not a provider.
 _TAKEN = ("local",)
@@ -145,6 +151,18 @@ def subjects(text: str) -> tuple[str, ...]:
     remedy = f"write issuer|subject, such as {example}; the page /account shows both"
     entries = _entries(text, fits, "is not an identity", remedy)
     return tuple(dict.fromkeys(map(full, entries)))
+
+
+def address_limits(text: str) -> tuple[str, ...]:
+    """Limits such as ``sign-in=300``: how many requests of a kind one address may send in a minute."""
+
+    def fits(entry: str) -> bool:
+        kind, _, number = entry.partition("=")
+        return kind in LIMITED and re.fullmatch("[1-9][0-9]{0,5}", number) is not None
+
+    kinds = ", ".join(LIMITED)
+    remedy = f"write KIND=NUMBER, such as sign-in=300 callback=300; the kinds are {kinds}"
+    return _entries(text, fits, "is not a limit", remedy)
 
 
 def storage(text: str) -> SecretStr:

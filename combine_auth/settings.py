@@ -193,6 +193,13 @@ class AuthSettings(AddonSettings):
         shape="true or false",
         help="Limits how often one client may try to sign in or ask for tokens.",
     )
+    address_limits: Annotated[tuple[str, ...], parsed(values.address_limits)] = setting(
+        (),
+        shape="KIND=NUMBER, separated by commas or spaces",
+        default_shown="sign-in=60 callback=60 invitation=20 authorize=60 device=30 token=300 and so on",
+        help="How many requests of a kind one client address may send in a minute. Raise `sign-in` and "
+        "`callback` if many people share one address (NAT).",
+    )
     rate_limit_storage: Annotated[SecretStr, parsed(values.storage)] = setting(
         SecretStr("memory://"),
         variable="RATE_LIMIT_STORAGE",

@@ -15,7 +15,7 @@ from pyramid.exceptions import ConfigurationError
 from pyramid.renderers import render_to_response
 from pyramid.response import Response
 
-from combine_auth.limits.limiter import RULES, Limiter, RateLimited, client_of
+from combine_auth.limits.limiter import RULES, Limiter, RateLimited, client_of, rules
 from combine_auth.limits.storage import make_storage
 from combine_auth.settings import AuthSettings
 from combine_core.web.problems import MEDIA_TYPE, ProblemError, problem_document
@@ -45,7 +45,7 @@ def includeme(config: Configurator) -> None:
     settings = config.add_addon_settings(AuthSettings)
     if settings.rate_limits:
         url = settings.rate_limit_storage.get_secret_value()
-        config.registry[_LIMITER] = Limiter(_storage(url))
+        config.registry[_LIMITER] = Limiter(_storage(url), rules(settings.address_limits))
     config.add_exception_view(too_many_requests, context=RateLimited)
 
 

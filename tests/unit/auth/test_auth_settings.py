@@ -92,6 +92,23 @@ def test_a_relative_key_file_starts_at_the_ini_file(tmp_path):
     assert settings.of_provider("okta").client_key_file == tmp_path / "keys/okta.pem"
 
 
+def test_limits_of_an_address():
+    given = {"COMBINE_AUTH_ADDRESS_LIMITS": "sign-in=300, callback=300"}
+    assert auth(given).address_limits == ("sign-in=300", "callback=300")
+    for wrong in (
+        "300",
+        "sign-in",
+        "sign-in=0",
+        "sign-in=-1",
+        "sign-in=x",
+        "nothing=3",
+        "token=1e9",
+    ):
+        ((variable, what),) = problems({"COMBINE_AUTH_ADDRESS_LIMITS": wrong})
+        assert variable == "COMBINE_AUTH_ADDRESS_LIMITS"
+        assert "is not a limit" in what
+
+
 AUTHORITY = Path(__file__).parents[2] / "functional/health/certificates/authority.pem"
 
 

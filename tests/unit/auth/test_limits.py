@@ -7,7 +7,9 @@ from limits import parse
 
 from combine_auth.limits import RULES, Limiter, RateLimited, client_of
 from combine_auth.limits import storage as memory_module
+from combine_auth.limits.limiter import rules
 from combine_auth.limits.storage import MemoryStorage
+from combine_auth.setting_values import LIMITED
 
 
 class Clock:
@@ -169,3 +171,11 @@ def test_a_single_client_cannot_use_up_what_all_have(name):
     assert (
         rule.address.get_expiry() == rule.everybody.get_expiry() == parse("1/minute").get_expiry()
     )
+
+
+def test_each_limit_of_an_address_can_be_set(clock):
+    assert set(RULES) == set(LIMITED)
+    limiter = Limiter(MemoryStorage(), rules(["sign-in=5", "callback=4000"]))
+    assert allowed(limiter, "sign-in", "192.0.2.1") == 5
+    assert allowed(limiter, "callback", "192.0.2.1") == 4000
+    assert allowed(limiter, "report", "192.0.2.1") == RULES["report"].address.amount

@@ -252,6 +252,15 @@ class TestT30Flood:
         assert statuses.count(429) == 1
         assert count(limited, "sign_in_attempts") == 10
 
+    def test_an_office_behind_one_address(self, make_service):
+        more = {"combine_auth.address_limits": "sign-in=70, callback=300"}
+        service = make_service({"combine_auth.rate_limits": "true", **more})
+        browser = Browser(service, REMOTE_ADDR="192.0.2.1")
+        statuses = [
+            browser.post("/auth/google/start", expect_errors=True).status_int for _ in range(71)
+        ]
+        assert statuses == [303] * 70 + [429]
+
     def test_invitation(self, limited):
         browser = Browser(limited, REMOTE_ADDR="192.0.2.1")
         path = "/auth/invitation?token=" + "a" * 43
