@@ -19,6 +19,7 @@ from combine_auth.authentication import CredentialKind, Proof
 from combine_auth.clients import OAuthClient
 from combine_auth.clients.redirect_uri import form_target
 from combine_auth.limits import check_limit
+from combine_auth.oauth_server.consent import find_page, is_what_was_shown, keep_page
 from combine_auth.oauth_server.context import oauth_context
 from combine_auth.oauth_server.messages import encoded, oauth_request, read_form, read_parameters
 from combine_auth.oauth_server.server import server_of
@@ -26,6 +27,7 @@ from combine_auth.tokens.scopes import in_words
 from combine_core.settings import CoreSettings, settings_of
 from combine_core.users import User
 from combine_core.web.endpoints import View
+from combine_core.web.forms import text_of
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,12 @@ _CONSENT = "combine_auth:oauth_server/consent.jinja2"
 _REFUSED = "combine_auth:oauth_server/refused.jinja2"
 # The longest path that the sign-in page can return to.
 _LONGEST_PATH = 2000
+
+
+class _NotAsShown(errors.FatalClientError):  # type: ignore[misc]
+    """The form asks for something else than the page that it comes from."""
+
+    error = "invalid_request"
 
 
 def ask(request: Any) -> Response:
@@ -80,6 +88,7 @@ def _show(request: Any, asked: Any, parameters: Mapping[str, str]) -> Response:
         "scopes": [(scope, in_words(scope)) for scope in asked.scopes],
         "target": _shown_target(asked.redirect_uri),
         "parameters": parameters,
+        "page": keep_page(request.dbsession, proof.identity.user_id, asked, parameters),
         "me": proof.identity,
     }
     response = render_to_response(_CONSENT, values, request=request)
@@ -93,6 +102,15 @@ def _carry_out(request: Any, asked: Any, parameters: Mapping[str, str]) -> Respo
     proof = _browser(request)
     if proof is None:
         return _sign_in(request, asked, parameters)
+    page = find_page(request.dbsession, proof.identity.user_id, text_of(request, "page"))
+    if page is None:
+        raise _NotAsShown(
+            "This page was open for too long. Go back to the program and start again."
+        )
+    if not is_what_was_shown(page, asked, parameters):
+        raise _NotAsShown(
+            "This is not what the page showed. Go back to the program and start again."
+        )
     if request.POST.get("decision") != "approve":
         raise errors.AccessDeniedError(request=asked)
     headers, _, _ = server_of(request.registry).create_authorization_response(

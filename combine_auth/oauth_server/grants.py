@@ -13,7 +13,13 @@ from sqlalchemy.orm import Session
 from combine_auth.clients import GrantType, OAuthClient
 from combine_auth.expiry import delete_expired
 from combine_auth.oauth_server import lifetimes
-from combine_auth.oauth_server.model import OAuthCode, OAuthDevice, OAuthGrant, OAuthToken
+from combine_auth.oauth_server.model import (
+    OAuthCode,
+    OAuthConsentPage,
+    OAuthDevice,
+    OAuthGrant,
+    OAuthToken,
+)
 
 MOST_LISTED = 500
 
@@ -144,5 +150,5 @@ def delete_expired_rows(session: Session) -> None:
     Until then, a second use of a code or a rotated refresh token is detected. A grant is deleted with
     its codes and tokens.
     """
-    for table in (OAuthCode, OAuthDevice, OAuthToken, OAuthGrant):
+    for table in (OAuthConsentPage, OAuthCode, OAuthDevice, OAuthToken, OAuthGrant):
         delete_expired(session, table, table.expires_at < func.now() - lifetimes.KEPT_AFTERWARDS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+# How long a person may think about what a client asks for.
+CONSENT_PAGE = timedelta(minutes=30)
 CODE = timedelta(seconds=60)
 ACCESS = timedelta(hours=1)
 # From one refresh to the next.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Text
+from sqlalchemy import ARRAY, JSON, CheckConstraint, ForeignKey, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from combine_core.database import Identified, Model
@@ -35,6 +35,28 @@ class OAuthGrant(Identified, Model):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class OAuthConsentPage(Identified, Model):
+    """What a consent page has shown to a user, under the token of its form."""
+
+    __tablename__ = "oauth_consent_pages"
+
+    token_sha256: Mapped[bytes] = mapped_column(unique=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), index=True
+    )
+    client_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True
+    )
+    # Those of the authorization request, such as the state.
+    parameters: Mapped[dict[str, str]] = mapped_column(JSON)
+    # Also where the request named none.
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    redirect_uri: Mapped[str]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+    __table_args__ = (CheckConstraint("octet_length(token_sha256) = 32", name="token_sha256"),)
 
 
 class OAuthCode(Identified, Model):

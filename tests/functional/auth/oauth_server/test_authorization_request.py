@@ -241,3 +241,73 @@ def test_challenge_of_the_specification():
     # RFC 7636, appendix B.
     verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
     assert challenge_of(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
+
+class TestConsentIsBoundToWhatWasShown:
+    """A form that was changed grants nothing, and the browser goes nowhere."""
+
+    @pytest.fixture
+    def form(self, provider, client_):
+        page = provider.authorize(client_)
+        return page.forms[len(page.forms) - 1]
+
+    @pytest.fixture(autouse=True)
+    def nothing_granted(self, provider):
+        yield
+        assert provider.service.execute("SELECT count(*) FROM oauth_grants") == [(0,)]
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("scope", "projects:read runs:read runs:write"),
+            ("scope", "projects:read"),
+            ("scope", ""),
+            ("state", "s2"),
+            ("state", ""),
+            ("redirect_uri", "https://client.example.com/other"),
+            ("redirect_uri", ""),
+            ("code_challenge", challenge_of("w" * 43)),
+        ],
+    )
+    @pytest.mark.parametrize("decision", ["approve", "deny"])
+    def test_what_the_post_changes_is_refused(self, provider, form, name, value, decision):
+        provider.service.execute(
+            "UPDATE oauth_clients SET redirect_uris = redirect_uris || :uri",
+            uri=["https://client.example.com/other"],
+        )
+        form[name] = value
+        answer = form.submit("decision", value=decision, expect_errors=True)
+        page_400(answer)
+
+    def test_another_client(self, provider, form):
+        form["client_id"] = provider.register(name="Other").client_id
+        page_400(
+            form.submit("decision", value="approve", expect_errors=True), "what the page showed"
+        )
+
+    @pytest.mark.parametrize("page", ["", "x", "x" * 43])
+    def test_a_form_of_no_page(self, form, page):
+        form["page"] = page
+        page_400(form.submit("decision", value="approve", expect_errors=True), "too long")
+
+    def test_a_page_of_yesterday(self, provider, form):
+        provider.service.execute(
+            "UPDATE oauth_consent_pages SET expires_at = now() - interval '1 second'"
+        )
+        page_400(form.submit("decision", value="approve", expect_errors=True), "too long")
+
+    def test_the_page_of_somebody_else(self, provider, client_, form):
+        page = provider.authorize(client_, provider.browser("bob@example.com"))
+        others = page.forms[len(page.forms) - 1]
+        others["page"] = form["page"].value
+        page_400(others.submit("decision", value="approve", expect_errors=True), "too long")
+
+    def test_a_registration_that_changed_meanwhile(self, provider, client_):
+        page = provider.authorize(client_, scope=None)
+        provider.service.execute(
+            "UPDATE oauth_clients SET scopes = scopes || :more", more=["sources:write"]
+        )
+        form = page.forms[len(page.forms) - 1]
+        page_400(
+            form.submit("decision", value="approve", expect_errors=True), "what the page showed"
+        )
