@@ -38,6 +38,8 @@ class FailureCode(StrEnum):
     TENANT_NOT_ALLOWED = "tenant_not_allowed"
     DOMAIN_NOT_ALLOWED = "domain_not_allowed"
     ACCOUNT_DISABLED = "account_disabled"
+    NOT_INVITED = "not_invited"
+    INVITATION_UNOPENED = "invitation_unopened"
     EMAIL_IN_USE = "email_in_use"
     IDENTITY_IN_USE = "identity_in_use"
     INVITATION_INVALID = "invitation_invalid"

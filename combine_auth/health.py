@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from combine_auth.openid import OidcClient, identity_providers, redirect_uri
 from combine_auth.public_url import REMEDIES as REMEDIES_OF_ADDRESS
 from combine_auth.public_url import Contradiction, recent_contradictions
-from combine_auth.settings import AuthSettings
+from combine_auth.settings import AuthSettings, SignUp
 from combine_core.settings import DEPLOYED, CoreSettings, settings_of
 from combine_health import HealthResult
 
@@ -50,10 +50,12 @@ REMEDIES = {
 def sign_in(registry: Registry) -> HealthResult:
     """The providers that users can sign in with, and whether they answer."""
     core = settings_of(registry, CoreSettings)
+    sign_up = settings_of(registry, AuthSettings).sign_up
     providers = identity_providers(registry)
     facts: dict[str, object] = {
         "public_url": core.public_url,
         "in_allowed_origins": core.public_url in core.allowed_origins,
+        "sign_up": sign_up,
     }
     away: list[str] = []
     for name, client in providers.clients.items():
@@ -83,6 +85,8 @@ def sign_in(registry: Registry) -> HealthResult:
         return HealthResult.degraded("scheme_contradicts", detail, **facts)
     titles = [client.provider.title for client in providers.clients.values()]
     with_whom = f"people sign in with {' or '.join(titles)}" if titles else "no provider is set up"
+    if titles and sign_up is SignUp.ANYONE and core.environment in DEPLOYED:
+        with_whom += "; anyone gets an account (SIGN_UP=anyone)"
     return HealthResult.healthy(with_whom, **facts)
 
 

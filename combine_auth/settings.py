@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -10,7 +11,9 @@ from pydantic import SecretStr
 from combine_auth import setting_values as values
 from combine_core.settings.declaration import (
     ANY_NAME,
+    DEPLOYED,
     NOT_DEVELOPMENT,
+    NOWHERE,
     AddonSettings,
     Environment,
     Finding,
@@ -20,7 +23,7 @@ from combine_core.settings.declaration import (
     parsed,
     setting,
 )
-from combine_core.settings.values import one_word, switch, words
+from combine_core.settings.values import one_of, one_word, switch, words
 
 SHIPPED = ("google", "microsoft")
 # Here a provider may be a program on the same machine.
@@ -31,6 +34,14 @@ ClientSecret = Annotated[SecretStr | None, parsed(lambda text: SecretStr(one_wor
 Issuer = Annotated[str | None, parsed(values.issuer)]
 CaFile = Annotated[Path | None, parsed(Path)]
 Domains = Annotated[tuple[str, ...], parsed(values.domains)]
+
+
+class SignUp(StrEnum):
+    """Who gets an account by signing in with a provider for the first time."""
+
+    INVITED = "invited"
+    DOMAINS = "domains"
+    ANYONE = "anyone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +191,22 @@ class AuthSettings(AddonSettings):
     ssl_cert_file: CaFile = _ca_file(
         "SSL_CERT_FILE",
         "The same, if REQUESTS_CA_BUNDLE is not set. In the environment it also counts for models.",
+    )
+    sign_up: Annotated[SignUp, parsed(one_of(SignUp))] = setting(
+        SignUp.ANYONE,
+        variable="SIGN_UP",
+        write="write invited, domains or anyone",
+        shape="invited, domains or anyone",
+        default_shown="invited; anyone in development and test",
+        help="Who gets an account by signing in for the first time: nobody who was not invited "
+        "(`combine user create`), people in SIGN_UP_DOMAINS, or anyone whom a provider lets in.",
+    )
+    sign_up_domains: Domains = setting(
+        (),
+        variable="SIGN_UP_DOMAINS",
+        write="write domains such as example.com",
+        shape="domains, separated by commas or spaces",
+        help="With SIGN_UP=domains: the domains of the verified e-mail addresses that get an account.",
     )
     admin_subjects: Annotated[tuple[str, ...], parsed(values.subjects)] = setting(
         (),
@@ -349,12 +376,24 @@ class AuthSettings(AddonSettings):
 
     @classmethod
     def worked_out(cls, given: Given) -> Mapping[str, Any]:
-        """Paths, which start at the ini file."""
-        return {
+        """Paths, which start at the ini file; who may sign up, which depends on the environment."""
+        found = {
             field: given.place.here / value
             for field, value in given.usable.items()
             if field.endswith("_client_key_file")
         }
+        if "sign_up" not in given and given.place.environment in DEPLOYED:
+            found["sign_up"] = SignUp.INVITED
+        return found
+
+    def may_sign_up(self, email: str | None) -> bool:
+        """Whether somebody who was not invited gets an account.
+
+        :param email: their address, if a provider has verified it
+        """
+        if self.sign_up is SignUp.DOMAINS:
+            return (email or "").rpartition("@")[2].lower() in self.sign_up_domains
+        return self.sign_up is SignUp.ANYONE
 
     def findings(self, given: Given) -> Iterable[tuple[str, Finding]]:
         environment = given.place.environment
@@ -362,6 +401,11 @@ class AuthSettings(AddonSettings):
             what = f"is on, so anyone could sign in, and this is {environment}"
             remedy = "write combine_auth.local_sign_in = false, or ENVIRONMENT=development"
             yield "local_sign_in", Finding(what, remedy, NOT_DEVELOPMENT)
+        if self.sign_up is SignUp.DOMAINS and not self.sign_up_domains:
+            yield "sign_up_domains", Finding("is not set, although SIGN_UP is domains")
+        if self.sign_up is SignUp.ANYONE and environment in DEPLOYED:
+            what = "is anyone: whoever has an account with a provider gets in and causes costs"
+            yield "sign_up", Finding(what, "write invited or domains, or ignore this", NOWHERE)
         for field in ("requests_ca_bundle", "ssl_cert_file"):
             if field in given:
                 yield from ((field, one) for one in values.examine_authorities(given.usable[field]))

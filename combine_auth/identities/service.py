@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,8 @@ from sqlalchemy.orm import Session
 
 from combine_auth.audit import Action, record
 from combine_auth.failures import FailureCode, SignInFailure
-from combine_auth.identities.model import LinkedIdentity
-from combine_core.users import InvalidEmail, User, add_user, clean_email
+from combine_auth.identities.model import Invitation, LinkedIdentity
+from combine_core.users import InvalidEmail, User, add_user, clean_email, find_user
 
 if TYPE_CHECKING:
     from combine_auth.openid import Claims
@@ -48,16 +48,19 @@ class LastIdentity(ValueError):
 # Signing in.
 
 
-def sign_in(session: Session, provider: str, claims: Claims) -> tuple[User, bool]:
+def sign_in(
+    session: Session, provider: str, claims: Claims, may_sign_up: Callable[[str | None], bool]
+) -> tuple[User, bool]:
     """Return the user of this identity, creating one if it is new, and whether it was created.
 
     Two concurrent sign-ins with the same new identity get the same user.
 
-    :raises SignInFailure: the user is disabled, or a new user's address belongs to another user
+    :param may_sign_up: whether a new user may be created with this address, or without one
+    :raises SignInFailure: the user is disabled, may not sign up, or has the address of another user
     """
     identity = _find_or_lock(session, claims)
     if identity is None:
-        user = _new_user(session, provider, claims)
+        user = _new_user(session, provider, claims, may_sign_up)
         _add(session, user.id, provider, claims)
         return user, True
     return _sign_in_again(session, identity, claims), False
@@ -87,12 +90,21 @@ def _sign_in_again(session: Session, identity: LinkedIdentity, claims: Claims) -
     return user
 
 
-def _new_user(session: Session, provider: str, claims: Claims) -> User:
+def _new_user(
+    session: Session, provider: str, claims: Claims, may_sign_up: Callable[[str | None], bool]
+) -> User:
     name = _storable(claims.name, MAX_NAME)
     email = _verified_email(claims)
+    other = None if email is None else find_user(session, email)
+    if other is None and not may_sign_up(email):
+        detail = f"nobody invited {email or 'this person, whose address is not verified'}"
+        raise SignInFailure(FailureCode.NOT_INVITED, detail)
     if email is not None:
-        user = add_user(session, email, name)
+        user = None if other else add_user(session, email, name)
         if user is None:
+            if other is not None and _only_invited(session, other):
+                detail = f"{email} was invited, and has not opened the link"
+                raise SignInFailure(FailureCode.INVITATION_UNOPENED, detail)
             detail = f"a user has the address {email:.200} already"
             raise SignInFailure(FailureCode.EMAIL_IN_USE, detail)
         return user
@@ -103,6 +115,12 @@ def _new_user(session: Session, provider: str, claims: Claims) -> User:
         detail = "the identity signed in a user before, from whom it was unlinked"
         raise SignInFailure(FailureCode.EMAIL_IN_USE, detail)
     return user
+
+
+def _only_invited(session: Session, user: User) -> bool:
+    """Whether the user was sent a link, and nobody has signed in as them yet."""
+    waits = select(Invitation.id).where(Invitation.user_id == user.id, Invitation.used_at.is_(None))
+    return session.scalar(waits) is not None and not list_identities(session, user.id)
 
 
 def _placeholder(claims: Claims) -> str:

@@ -251,7 +251,8 @@ def _provider_return(request: Any, client: OidcClient) -> ProviderReturn:
 
 
 def _finish_sign_in(request: Any, back: ProviderReturn) -> User:
-    user, is_new = sign_in(request.dbsession, back.provider, back.claims)
+    may_sign_up = settings_of(request.registry, AuthSettings).may_sign_up
+    user, is_new = sign_in(request.dbsession, back.provider, back.claims, may_sign_up)
     if is_new:
         _record(request, Action.USER_CREATE, user, back)
     _record_sign_in(request, user, back)

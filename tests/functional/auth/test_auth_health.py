@@ -53,6 +53,7 @@ def test_the_doctor_says_what_to_enter_in_the_consoles(doctor, issuer):
         "google.redirect_uri: https://combine.example.com/auth/google/callback",
         "google.origin: https://combine.example.com",
         "in_allowed_origins: true",
+        "sign_up: anyone",
         "google.state: answers",
         "microsoft.offered: false",
     ):

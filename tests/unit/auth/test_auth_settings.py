@@ -289,3 +289,42 @@ def test_the_page_describes_the_settings_of_any_name():
     page = configuration_page(installed(DISTRIBUTION))
     for suffix in ("CLIENT_ID", "CLIENT_SECRET", "ISSUER", "TITLE", "SCOPES", "EMAIL_DOMAINS"):
         assert f"| `NAME_{suffix}` | `combine_auth.NAME.{suffix.lower()}` |" in page
+
+
+@pytest.mark.parametrize(
+    ("environment", "who"),
+    [
+        ("production", "invited"),
+        ("staging", "invited"),
+        ("development", "anyone"),
+        ("test", "anyone"),
+    ],
+)
+def test_who_gets_an_account_by_default(environment, who):
+    outcome = checked({"ENVIRONMENT": environment})
+    settings = outcome.loaded.get(AuthSettings)
+    assert settings.sign_up == who
+    assert settings.may_sign_up("ann@example.com") is (who == "anyone")
+
+
+def test_domains_that_get_accounts():
+    settings = auth({"SIGN_UP": "domains", "SIGN_UP_DOMAINS": "Example.com, example.org"})
+    assert settings.may_sign_up("ann@EXAMPLE.com")
+    assert settings.may_sign_up("ann@example.org")
+    for email in ("ann@sub.example.com", "ann@example.net", "", None):
+        assert not settings.may_sign_up(email)
+
+
+def test_domains_without_any():
+    assert problems({"SIGN_UP": "domains"}) == [
+        ("SIGN_UP_DOMAINS", "is not set, although SIGN_UP is domains")
+    ]
+
+
+def test_start_says_that_anyone_gets_in():
+    outcome = checked({"SIGN_UP": "anyone"})
+    assert outcome.problems == ()
+    [warning] = outcome.warnings
+    assert warning.variable == "SIGN_UP"
+    assert "whoever has an account with a provider gets in" in warning.what
+    assert checked({"SIGN_UP": "anyone", "ENVIRONMENT": "development"}).warnings == ()

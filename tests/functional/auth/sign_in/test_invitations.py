@@ -65,8 +65,13 @@ def test_first_administrator(service, browser, google, combine):
 
 def test_address_alone_does_not_let_in(service, browser, google, combine):
     """The user exists; who brings no link is not them, whatever their verified address is."""
-    combine("user create ann@example.com --admin")
-    browser.failure(browser.sign_in(google), "email_in_use", 409)
+    link = link_of(combine("user create ann@example.com --admin"))
+    page = browser.failure(browser.sign_in(google), "invitation_unopened", 403)
+    assert "Open the link" in page
+    accept(browser, google, link)
+    # Once somebody has opened the link, it is not this person.
+    other = Browser(service)
+    other.failure(other.sign_in(google, sub="another"), "email_in_use", 409)
 
 
 def test_works_once(service, browser, google, combine):

@@ -1,0 +1,68 @@
+"""Who gets an account by signing in for the first time."""
+
+from __future__ import annotations
+
+import pytest
+
+from combine_auth.health import sign_in as sign_in_check
+from combine_core.settings import Environment
+from tests.functional.auth.sign_in.conftest import Browser, audit, count
+
+
+@pytest.fixture
+def invited(make_service):
+    """The service, with accounts only for people who were invited."""
+    return make_service({"combine_auth.sign_up": "invited"})
+
+
+@pytest.mark.parametrize("claims", [{}, {"email_verified": False}, {"email": None}])
+def test_stranger(invited, google, claims):
+    browser = Browser(invited)
+    page = browser.failure(browser.sign_in(google, **claims), "not_invited", 403)
+    assert "If you were sent a link, open it" in page
+    assert "combine user create EMAIL" in page
+    assert [count(invited, table) for table in ("users", "identities", "sessions")] == [0, 0, 0]
+    assert audit(invited) == ["not_invited"]
+
+
+def test_people_with_an_account_keep_it(service, invited, google):
+    Browser(service).sign_in(google)
+    browser = Browser(invited)
+    browser.sign_in(google)
+    assert browser.whoami() == "ann@example.com"
+
+
+def test_second_provider_needs_no_invitation(service, invited, google, microsoft):
+    Browser(service).sign_in(google)
+    browser = Browser(invited)
+    browser.sign_in(google)
+    browser.sign_in(microsoft, "microsoft", {"purpose": "link"})
+    assert count(invited, "identities") == 2
+
+
+def test_domains(make_service, google):
+    service = make_service(
+        {"combine_auth.sign_up": "domains", "combine_auth.sign_up_domains": "example.com"}
+    )
+    for claims in (
+        {"email": "eve@example.net"},
+        {"email": "eve@example.com.evil.example"},
+        {"email": "eve@example.com", "email_verified": False},
+        {"email": None},
+    ):
+        browser = Browser(service)
+        answer = browser.sign_in(google, sub="eve", **claims)
+        browser.failure(answer, "not_invited", 403)
+    browser = Browser(service)
+    browser.sign_in(google, email="Ann@Example.COM")
+    assert count(service, "users") == 1
+    assert browser.whoami()
+
+
+def test_health_says_when_anyone_gets_in(service, invited, monkeypatch):
+    open_to_all = "; anyone gets an account (SIGN_UP=anyone)"
+    assert open_to_all not in sign_in_check(service.registry).detail
+    # As if this were a deployed service, which takes no provider on loopback.
+    monkeypatch.setattr("combine_auth.health.DEPLOYED", frozenset({Environment.DEVELOPMENT}))
+    assert sign_in_check(service.registry).detail.endswith(open_to_all)
+    assert open_to_all not in sign_in_check(invited.registry).detail
