@@ -10,15 +10,27 @@ from combine_core.documents.service import (
     versions_of_runs,
     write_version,
 )
+from combine_core.documents.statements import (
+    details_of,
+    located_statements,
+    nothing_in_words,
+    support_in_words,
+    text_of,
+)
 
 __all__ = [
     "Document",
     "DocumentVersion",
     "Origin",
     "VersionInput",
+    "details_of",
     "list_documents",
     "list_versions",
+    "located_statements",
+    "nothing_in_words",
     "read_version",
+    "support_in_words",
+    "text_of",
     "versions_of_run",
     "versions_of_runs",
     "write_version",

@@ -10,7 +10,8 @@ from typing import Any
 from jinja2 import PackageLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from combine_core.evidence import Verdict, reason_in_words
+from combine_core.documents.statements import details_of, nothing_in_words, support_in_words
+from combine_core.evidence import Verdict, count_verdicts, reason_in_words, repair_in_words
 
 # What begins a block of CommonMark at the start of a line: heading, quotation, fence, list, rule, link
 # definition. A number is told from the others: its dot is what must be escaped.
@@ -51,16 +52,19 @@ def render_markdown(
     content: Mapping[str, Any],
     source_names: Mapping[str, str],
     colophon: str,
+    used_llm: bool,
 ) -> str:
     """The document as Markdown: the template's text, then the evidence by number, then how it was made.
 
+    :param content: its statements are judged
     :param source_names: by source id
     :param colophon: how it was made, in one paragraph
     """
     evidence: list[str] = []
 
     def cite(item: Mapping[str, Any]) -> str:
-        marks = ""
+        details = "; ".join(f"{label}: {value}" for label, value in details_of(item))
+        marks = f" ({plain(details)})" if details else ""
         for proof in item["evidence"]:
             name = plain(source_names[proof["source_id"]])
             first, last = proof["line_from"], proof["line_to"]
@@ -72,9 +76,21 @@ def render_markdown(
         if item.get("verdict") == Verdict.UNSUPPORTED:
             reasons = " ".join(reason_in_words(code) for code in item["reasons"])
             marks += f" **(unsupported: {reasons})**"
+        elif item.get("repairs"):
+            marks += f" (repaired: {', '.join(map(repair_in_words, item['repairs']))})"
         return marks
 
-    body = _environment().get_template(template).render(title=title, content=content, cite=cite)
+    body = (
+        _environment()
+        .get_template(template)
+        .render(
+            title=title,
+            content=content,
+            cite=cite,
+            support=support_in_words(count_verdicts(content).as_json()),
+            nothing=nothing_in_words(used_llm),
+        )
+    )
     parts = [body.strip()]
     if evidence:
         numbered = "\n".join(f"{number}. {entry}" for number, entry in enumerate(evidence, 1))

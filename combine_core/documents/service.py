@@ -63,6 +63,7 @@ def write_version(
         content=content,
         source_names={str(source.id): source.name for source in sources.values()},
         colophon=_colophon(origin),
+        used_llm=origin.used_llm,
     )
     version = DocumentVersion(
         document=document,

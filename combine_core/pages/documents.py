@@ -14,7 +14,7 @@ from pyramid.response import Response
 
 from combine_core.access import DocumentContext
 from combine_core.api.serializers import show_whole_document
-from combine_core.documents import DocumentVersion, list_versions
+from combine_core.documents import DocumentVersion, list_versions, located_statements
 from combine_core.documents import read_version as read_document_version
 from combine_core.lines import Line
 from combine_core.lines import read_version as read_line_version
@@ -38,10 +38,12 @@ def show_document(context: DocumentContext, request: Request) -> dict[str, Any]:
     """The newest version, or the one in the path."""
     version = _read(context, request)
     cursor = request.GET.get("versions")
+    pointers = {id(each): pointer for pointer, each in located_statements(version.content)}
     return {
         "project": context.project,
         "document": version.document,
         "version": version,
+        "pointer_of": lambda statement: pointers[id(statement)],
         "sections": list(_sections(version, _line_of(request, version))),
         "sources": {str(entry.ref_id): entry for entry in version.inputs if entry.kind == "source"},
         "line": next(entry for entry in version.inputs if entry.kind == "line"),

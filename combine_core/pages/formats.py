@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from markupsafe import Markup
 
+from combine_core.documents import details_of, nothing_in_words, support_in_words, text_of
 from combine_core.evidence import reason_in_words, repair_in_words
 
 _STEPS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
@@ -66,6 +67,10 @@ def line_range(first: int, last: int) -> str:
 
 FILTERS = {
     "count": count,
+    "details_of": details_of,
+    "nothing_in_words": nothing_in_words,
+    "support_in_words": support_in_words,
+    "text_of": text_of,
     "reason_in_words": reason_in_words,
     "repair_in_words": repair_in_words,
     "dollars": dollars,

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from combine_core.documents import DocumentVersion
 from combine_core.runs import Run
 
 
@@ -39,7 +40,7 @@ def test_sections_stand_in_the_order_of_the_schema(place, ada, run, oven):
         "Open questions",
         "Next steps",
     ]
-    assert page.html.select(".column-main section")[1].p.text == "The model found nothing here."
+    assert page.html.select(".column-main section")[1].p.text == "The model named nothing here."
 
 
 def test_evidence_leads_to_the_lines_of_the_source(place, ada, run, oven):
@@ -75,7 +76,8 @@ def test_a_false_quote_is_marked_and_never_shown_as_evidence(place, ada, run, ov
     unknown = item("It sings.", "La la la", source="S9")
     version = place.write(run, {"summary": [TRUE, FALSE], "decisions": [unknown]}, {"S1": oven})
     page = ada.get(f"/documents/{version.document_id}")
-    assert "1 of 3\xa0statements are supported" in page.html.select_one(".note-warn").text
+    share = page.html.select_one(".support.note-warn").text
+    assert "1 of 3 statements (33 %) are supported by the quotes. Do not rely on" in share
     marked = page.html.select(".unproven")
     assert [mark.select_one(".statement-text").text for mark in marked] == [
         "It explodes at noon.",
@@ -87,6 +89,28 @@ def test_a_false_quote_is_marked_and_never_shown_as_evidence(place, ada, run, ov
     assert "The oven explodes at noon" not in page
     assert "La la la" not in page
     assert len(page.html.select("details.evidence")) == 1
+
+
+def test_details_and_repairs_stand_with_the_statement(place, ada, run, oven):
+    quote = "Anna must order the seal before Wednesday"
+    order = item("Anna must order the seal.", quote, line=1)
+    order |= {"owner": "Anna", "due": "before Wednesday", "speaker": None}
+    version = place.write(run, {"next_steps": [order]}, {"S1": oven})
+    page = ada.get(f"/documents/{version.document_id}")
+    assert "1 of 1 statement (100 %) is supported" in page.html.select_one(".support").text
+    statement = page.html.find(id="/next_steps/0")
+    details = [each.get_text(" ", strip=True) for each in statement.select(".details > div")]
+    assert details == ["Owner Anna", "Due before Wednesday"]
+    assert statement.select_one(".repairs").text == "Repaired: the line numbers."
+
+
+def test_a_version_from_before_verdicts_is_not_judged(place, ada, run, oven):
+    version = place.write(run, {"summary": [TRUE]}, {"S1": oven})
+    with place.sessions.begin() as session:
+        session.get_one(DocumentVersion, version.id).support = None
+    page = ada.get(f"/documents/{version.document_id}")
+    assert "Not judged." in page.html.select_one(".support.note-warn").text
+    assert " supported by" not in page.html.main.text
 
 
 def test_says_whether_a_language_model_wrote_it(place, ada, run, oven):

@@ -18,10 +18,10 @@ def content(**lists: list[object]) -> dict[str, object]:
 
 
 def item(text: str, **more: object) -> dict[str, object]:
-    return {"text": text, "evidence": [], **more}
+    return {"text": text, "evidence": [], "verdict": "supported", **more}
 
 
-def render(**lists: list[object]) -> str:
+def render(*, used_llm: bool = True, **lists: list[object]) -> str:
     template = find_line("brief").step("brief").template
     assert template is not None
     return render_markdown(
@@ -30,6 +30,7 @@ def render(**lists: list[object]) -> str:
         content=content(**lists),
         source_names={"s": "notes.md"},
         colophon="Made by the line brief.",
+        used_llm=used_llm,
     )
 
 
@@ -45,8 +46,12 @@ def test_a_brief_has_its_headings_in_order_and_says_what_is_empty() -> None:
         "## Open questions",
         "## Next steps",
     ]
-    assert "# Brief: notes.md\n\n## Summary\n\n- One thing.\n\n## Key points\n\nNothing" in markdown
-    assert markdown.count("Nothing was named here.") == 5
+    assert (
+        "# Brief: notes.md\n\n1 of 1 statement (100 %) is supported by the quotes.\n\n"
+        "## Summary\n\n- One thing.\n\n## Key points\n\nThe model"
+    ) in markdown
+    assert markdown.count("The model named nothing here.") == 5
+    assert render(used_llm=False).count("The rules found nothing here.") == 6
     assert markdown.endswith("Made by the line brief.\n")
 
 
@@ -64,9 +69,21 @@ def test_an_unsupported_statement_says_why() -> None:
     markdown = render(
         summary=[item("A.", verdict="unsupported", reasons=["quote_not_found", "negation"])]
     )
+    assert "\n0 of 1 statement (0 %) is supported by the quotes. Do not rely on" in markdown
     assert (
         "- A. **(unsupported: The quote that it cites does not stand in the source. The source and the"
         " statement disagree on a “not”.)**"
+    ) in markdown
+
+
+def test_details_and_repairs_stand_behind_the_text() -> None:
+    more = {"due": "by Friday", "owner": "Tom", "speaker": None, "heading": "Next <b>steps"}
+    markdown = render(
+        next_steps=[item("Order it.", verdict="repaired", repairs=["case", "lines"], **more)]
+    )
+    assert (
+        "- Order it. (Owner: Tom; Due: by Friday; Heading: Next \\<b>steps)"
+        " (repaired: the case of the first letter, the line numbers)\n"
     ) in markdown
 
 

@@ -1,0 +1,75 @@
+"""Statements of a document, in words: where they stand, what they say beside their text, how many hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+# What a statement says of itself. `flags` is from versions before there were verdicts.
+_ABOUT_ITSELF = frozenset({"text", "evidence", "verdict", "reasons", "repairs", "flags"})
+_FIRST = ("speaker", "owner", "due", "heading")
+
+
+def located_statements(content: Any, pointer: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each statement of a document with its JSON Pointer (RFC 6901), such as ``/decisions/0``."""
+    if isinstance(content, dict):
+        if isinstance(content.get("evidence"), list):
+            yield pointer, content
+            return
+        inner = [(key.replace("~", "~0").replace("/", "~1"), content[key]) for key in content]
+    elif isinstance(content, list):
+        inner = [(str(index), value) for index, value in enumerate(content)]
+    else:
+        return
+    for key, value in inner:
+        yield from located_statements(value, f"{pointer}/{key}")
+
+
+def details_of(statement: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What a statement says beside its text, such as ``("Owner", "Tom")``."""
+    keys = [key for key in _FIRST if key in statement]
+    keys += sorted(statement.keys() - _ABOUT_ITSELF - set(_FIRST))
+    return [
+        (key.replace("_", " ").capitalize(), statement[key])
+        for key in keys
+        if statement[key] not in (None, "")
+    ]
+
+
+def text_of(statement: Mapping[str, Any]) -> str:
+    """The statement in one line, whatever its fields are called."""
+    text = statement.get("text")
+    if isinstance(text, str):
+        return text
+    return ", ".join(f"{label}: {value}" for label, value in details_of(statement))
+
+
+def support_in_words(support: Mapping[str, int] | None) -> str:
+    """How many statements are supported, in one paragraph.
+
+    :param support: how many statements have each verdict; ``None`` if they were not judged
+    """
+    if support is None:
+        return (
+            "Not judged. This version was written before statements got verdicts. Check its quotes."
+        )
+    total = sum(support.values())
+    if not total:
+        return "It has no statement."
+    repaired, unsupported = support["repaired"], support["unsupported"]
+    carried = total - unsupported
+    noun, verb = ("statement", "is") if total == 1 else ("statements", "are")
+    words = (
+        f"{carried} of {total} {noun} ({100 * carried // total} %) {verb} supported by the quotes"
+    )
+    if repaired:
+        words += f", {repaired} of them after a harmless difference in the quote was repaired"
+    words += "."
+    if unsupported:
+        words += " Do not rely on what is marked as unsupported."
+    return words
+
+
+def nothing_in_words(used_llm: bool) -> str:
+    """What stands in a section without a statement. It says nothing of the sources."""
+    return "The model named nothing here." if used_llm else "The rules found nothing here."
