@@ -1,4 +1,7 @@
-"""The loopback vendor speaks as the vendors do: their own SDKs are the judges."""
+"""The loopback vendor speaks as the vendors do: their own SDKs are the judges.
+
+The tests import the SDKs, not the module: that takes seconds, and each process of a run imports the module.
+"""
 
 import json
 import socket
@@ -6,11 +9,7 @@ import threading
 import urllib.error
 import urllib.request
 
-import anthropic
-import openai
 import pytest
-from anthropic.types import Message
-from openai.types.chat import ChatCompletion
 
 from tests import vendor_server as vendors
 
@@ -25,6 +24,8 @@ def vendor():
 
 
 def claude(vendor):
+    import anthropic
+
     client = anthropic.Anthropic(api_key="sk-test", base_url=vendor.url, max_retries=0)
     with client:
         return client.messages.with_raw_response.create(
@@ -35,6 +36,8 @@ def claude(vendor):
 
 
 def gpt(vendor, key="sk-test"):
+    import openai
+
     client = openai.OpenAI(api_key=key, base_url=vendor.openai_url, max_retries=0)
     with client:
         return client.chat.completions.with_raw_response.create(
@@ -45,6 +48,8 @@ def gpt(vendor, key="sk-test"):
 
 
 def test_the_sdk_of_anthropic_accepts_a_message(vendor):
+    from anthropic.types import Message
+
     vendor.script(vendors.ok({"a": 1}, input_tokens=50, cache_read=20, output_tokens=9))
 
     raw = claude(vendor)
@@ -56,6 +61,8 @@ def test_the_sdk_of_anthropic_accepts_a_message(vendor):
 
 
 def test_the_sdk_of_openai_accepts_a_chat(vendor):
+    from openai.types.chat import ChatCompletion
+
     vendor.script(vendors.ok({"a": 1}, input_tokens=50, cache_read=20, output_tokens=9))
 
     raw = gpt(vendor)
@@ -78,6 +85,9 @@ def test_the_sdk_of_openai_accepts_a_chat(vendor):
     ],
 )
 def test_the_sdks_know_the_errors(vendor, status, kind):
+    import anthropic
+    import openai
+
     vendor.script(vendors.error(status), vendors.error(status))
 
     with pytest.raises(getattr(anthropic, kind)) as by_anthropic:
@@ -102,6 +112,8 @@ def test_requests_without_a_key_are_refused_and_take_nothing_from_the_script(ven
 
 
 def test_an_empty_script_is_an_error_and_not_an_answer(vendor):
+    import anthropic
+
     with pytest.raises(anthropic.InternalServerError, match="script of the test is empty"):
         claude(vendor)
 
@@ -136,6 +148,8 @@ def test_a_gate_holds_an_answer_back(vendor):
 
 
 def test_stopping_ends_what_hangs():
+    import anthropic
+
     vendor = vendors.VendorServer().start()
     vendor.script(vendors.hang())
     errors = []
