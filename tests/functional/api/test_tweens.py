@@ -9,6 +9,7 @@ def test_the_order_of_all_tweens(app):
         "combine_core.observe.tween.request_tween_factory",
         "pyramid_openapi3.tween.response_tween_factory",
         "combine_core.web.security_headers.security_headers_tween_factory",
+        "combine_auth.public_url.public_url_tween_factory",
         "combine_auth.cross_site.cors_tween_factory",
         "pyramid_tm.tm_tween_factory",
         "pyramid.tweens.excview_tween_factory",

@@ -17,6 +17,8 @@ from combine_core.database.inspection import WITHOUT_INDEX, ForeignKey, without_
 from combine_core.database.migrations import head_revision
 from tests.conftest import MakeDatabase
 
+# It is alive for as long as the test takes on a busy machine: a heartbeat counts for seconds only.
+WORKER = "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() + interval '1 hour')"
 UNKNOWN = "UPDATE alembic_version SET version_num = 'ff99'"
 KNOWN_PARENT = (
     "INSERT INTO schema_undo (revision, down_revision, title, statements)"
@@ -50,7 +52,7 @@ def execute(url: str, *statements: str) -> None:
 def test_a_migrated_database_with_a_worker_is_healthy(
     detailed: Detailed, database_url: str
 ) -> None:
-    execute(database_url, "INSERT INTO procrastinate_workers DEFAULT VALUES")
+    execute(database_url, WORKER)
     body = detailed(database_url)
     assert {name: check["status"] for name, check in body["checks"].items()} == {
         "database": "healthy",
@@ -97,7 +99,7 @@ def test_one_slow_answer_is_no_slow_database(
 def test_work_that_waits_is_named(detailed: Detailed, database_url: str) -> None:
     execute(
         database_url,
-        "INSERT INTO procrastinate_workers DEFAULT VALUES",
+        WORKER,
         "INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('steps', 'x')",
         "UPDATE procrastinate_events SET at = now() - interval '10 minutes'",
     )
@@ -124,7 +126,7 @@ def test_steps_that_fail_without_a_provider_being_at_fault_are_named(
     user, project, line, run, step = (str(new_id()) for _ in range(5))
     execute(
         database_url,
-        "INSERT INTO procrastinate_workers DEFAULT VALUES",
+        WORKER,
         f"INSERT INTO users (id, email, name, is_admin) VALUES ('{user}', 'a@example.org', '', false)",
         f"INSERT INTO projects (id, name, slug) VALUES ('{project}', 'P', 'p')",
         "INSERT INTO line_versions (id, name, definition, sha256)"
@@ -354,7 +356,7 @@ def test_connections_that_the_server_does_not_have(
     make_app: Any, detailed: Detailed, make_database: MakeDatabase
 ) -> None:
     url = make_database()
-    execute(url, "INSERT INTO procrastinate_workers DEFAULT VALUES")
+    execute(url, WORKER)
     many = {"combine_health.background": "false", "combine_health.details": "always"}
     app = make_app({**many, "combine_core.db_pool_size": "500"}, database_url=url)
     check = detailed(url, app)["checks"]["connections"]

@@ -57,10 +57,6 @@ def test_t34_one_code_from_eight_threads(provider, client_):
     one_code(provider, client_, 8)
 
 
-def test_t34_one_code_twenty_times(provider, client_):
-    one_code(provider, client_, 20)
-
-
 def test_t36_ten_refreshes_at_once(provider, client_):
     ten_refreshes(provider, client_, provider.tokens(client_))
 
