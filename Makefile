@@ -7,7 +7,8 @@ INI ?= development.ini
 # Tests in parallel: two processes a core, since half of the time a test waits for others.
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-# A file's tests share a service, a browser or a database: they run in one process. What takes long first.
+# The tests of a file run in one process, and those of some folders (tests/conftest.py): they share a service,
+# a browser or a database. What takes long first.
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # The tests that start no processes: they take less than a minute.
 FAST := tests/functional/api tests/functional/pages tests/functional/runs tests/functional/llm tests/unit

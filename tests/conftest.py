@@ -43,6 +43,7 @@ hypothesis.settings.load_profile("suite")
 
 _FOLDER = "combine_test_folder"
 _TEMPLATE = "combine_template"
+_FOLDERS_THAT_SHARE = {"tests/browser", "tests/oauth_clients", "tests/oidc"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -70,6 +71,20 @@ def pytest_collection_finish() -> None:
 def pytest_configure_node(node: Any) -> None:
     """xdist: hand the folder to a worker."""
     node.workerinput[_FOLDER] = str(node.config.stash[_folder_key])
+
+
+@pytest.hookimpl(optionalhook=True)  # without xdist, nobody asks
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """What runs in one process: a file, or a folder whose files share what takes seconds to start."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByWhatIsShared(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            folder = file.rpartition("/")[0]
+            return folder if folder in _FOLDERS_THAT_SHARE else file
+
+    return ByWhatIsShared(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
