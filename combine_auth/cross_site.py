@@ -31,9 +31,12 @@ Handler = Callable[[Any], Any]
 
 _CORS_PATHS = re.compile(r"/(api|oauth|\.well-known)(/.*)?", re.DOTALL)
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
-_REQUEST_HEADERS = "Accept, Authorization, Content-Type, If-None-Match, X-Request-ID"
+_REQUEST_HEADERS = (
+    "Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-ID"
+)
 _EXPOSED_HEADERS = (
-    "Content-Disposition, Link, Location, Retry-After, WWW-Authenticate, X-Request-ID"
+    "Content-Disposition, ETag, Idempotent-Replayed, Link, Location, Retry-After, WWW-Authenticate,"
+    " X-Request-ID"
 )
 _PREFLIGHT_MAX_AGE_S = "600"
 _CSRF_TOKEN = re.compile("[0-9a-f]{32}")

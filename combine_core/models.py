@@ -9,5 +9,6 @@ from combine_core.projects import model as projects
 from combine_core.runs import model as runs
 from combine_core.sources import model as sources
 from combine_core.users import model as users
+from combine_core.web import idempotency
 
-__all__ = ["documents", "lines", "projects", "runs", "sources", "users"]
+__all__ = ["documents", "idempotency", "lines", "projects", "runs", "sources", "users"]
