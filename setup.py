@@ -44,6 +44,7 @@ CORE = [
     "anthropic>=2,<3",
     "openai>=3,<4",
     "genai-prices>=0.2,<0.3",  # what a call costs, offline
+    "idna>=3.7,<4",  # one spelling of an address with an international domain
     "pyyaml>=6,<7",  # lines are written in YAML
     "jsonschema-rs>=0.60,<0.61",  # answers are checked against the line's schema
     # Evidence and the offline provider: blocks of Markdown, sentences, stems of words.

@@ -18,7 +18,9 @@ from combine_auth.openid import OidcClient, identity_providers, redirect_uri
 from combine_auth.public_url import REMEDIES as REMEDIES_OF_ADDRESS
 from combine_auth.public_url import Contradiction, recent_contradictions
 from combine_auth.settings import AuthSettings, SignUp
+from combine_core.database import session_factory
 from combine_core.settings import DEPLOYED, CoreSettings, settings_of
+from combine_core.users import colliding_emails
 from combine_health import HealthResult
 
 INTERVAL_S = 60.0
@@ -43,6 +45,10 @@ REMEDIES = {
         " sign in."
     ),
     "scheme_contradicts": REMEDIES_OF_ADDRESS[Contradiction.SCHEME],
+    "one_address_twice": (
+        "These pairs of accounts have one address in two spellings. Find out whose each is with combine"
+        " user show, and give one of them another address: combine user set-email"
+    ),
     "origin_missing": "Verify ALLOWED_ORIGINS includes your domain: the address in PUBLIC_URL.",
 }
 
@@ -65,6 +71,11 @@ def sign_in(registry: Registry) -> HealthResult:
             away.append(f"{name}: {failure.detail}")
     for name, why in providers.hidden.items():
         facts[name] = {"offered": False, "why": why}
+    if collisions := _collisions(registry):
+        facts["one_address_twice"] = {
+            "accounts": collisions,
+            "remedy": REMEDIES["one_address_twice"],
+        }
     contradictions = _contradictions(registry)
     for kind, address in contradictions.items():
         facts[f"contradicts_{kind}"] = {"request": address, "remedy": REMEDIES_OF_ADDRESS[kind]}
@@ -96,6 +107,15 @@ def _contradictions(registry: Registry) -> dict[Contradiction, str]:
         return recent_contradictions(registry)
     except (LookupError, SQLAlchemyError):
         return {}
+
+
+def _collisions(registry: Registry) -> list[str]:
+    """Accounts whose addresses are one in two spellings; none without a database."""
+    try:
+        with session_factory(registry)() as session:
+            return [f"{one} and {other}" for one, other in colliding_emails(session)]
+    except (LookupError, SQLAlchemyError):
+        return []
 
 
 def _facts(client: OidcClient, public_url: str, state: str) -> dict[str, object]:

@@ -212,8 +212,8 @@ class AuthSettings(AddonSettings):
         (),
         variable="ADMIN_SUBJECTS",
         shape="issuer|subject, separated by commas or spaces",
-        help="The identities that become administrators when they sign in. The page /account shows "
-        "issuer and subject.",
+        help="The identities that become administrators when they sign in, and are none any more when "
+        "they are not named here. The page /account shows issuer and subject.",
     )
     rate_limits: Annotated[bool, parsed(switch)] = setting(
         True,

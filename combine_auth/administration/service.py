@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -11,11 +12,18 @@ from sqlalchemy.orm import Session
 
 from combine_auth.audit import Action, record, record_request
 from combine_auth.identities.invitations import create_invitation
+from combine_auth.identities.model import LinkedIdentity
+from combine_auth.oauth_server.grants import revoke_grants_of
 from combine_auth.refused import Refused, clean_name
 from combine_auth.sessions.service import end_sessions_of
+from combine_auth.tokens.scopes import FOR_ADMINISTRATORS
+from combine_auth.tokens.service import limit_tokens_of
 from combine_core.database import Page, paginate
 from combine_core.users import User, add_user, clean_email, find_user
 
+logger = logging.getLogger(__name__)
+
+ADMIN_SUBJECTS = "ADMIN_SUBJECTS"
 MAX_USERS_LISTED = 10_000
 MAX_NAME_LENGTH = 200
 # The audit's name for whoever runs a command on the machine of the service.
@@ -55,19 +63,40 @@ def set_email(session: Session, user: User, email: str) -> None:
 
 
 def grant_admin(session: Session, user: User) -> None:
-    """Make the user an administrator. Their sessions end: none from before gets these rights."""
-    if not user.is_admin:
-        user.is_admin = True
-        end_sessions_of(session, user.id)
-        _record(session, Action.ADMIN_GRANT, user)
+    set_administrator(session, user, True)
 
 
 def revoke_admin(session: Session, user: User) -> None:
-    """Take the rights of an administrator away, from the user's next request on."""
-    if user.is_admin:
-        user.is_admin = False
+    set_administrator(session, user, False)
+
+
+def set_administrator(session: Session, user: User, wanted: bool, *, setting: str = "") -> None:
+    """Give a user the rights of an administrator or take them away, whatever asks for it.
+
+    Nothing from before gets or keeps these rights: sessions end, tokens are limited to what any user may
+    do, and consents that cover more are withdrawn.
+
+    :param setting: the variable that asks for it; without one, an operator does
+    """
+    if user.is_admin != wanted:
+        user.is_admin = wanted
         end_sessions_of(session, user.id)
-        _record(session, Action.ADMIN_REVOKE, user)
+        limit_tokens_of(session, user.id)
+        revoke_grants_of(session, user.id, covering=FOR_ADMINISTRATORS)
+        action = Action.ADMIN_GRANT if wanted else Action.ADMIN_REVOKE
+        _record(session, action, user, **({"by": setting} if setting else {}))
+    # What an operator grants stays, whatever the setting says later.
+    user.admin_by_setting = wanted and bool(setting)
+
+
+def follow_admin_subjects(session: Session, subjects: Collection[str]) -> None:
+    """Take the rights from administrators of ADMIN_SUBJECTS whom it does not name any more."""
+    identity = LinkedIdentity.issuer + "|" + LinkedIdentity.subject
+    named = select(LinkedIdentity.user_id).where(identity.in_(subjects))
+    gone = select(User).where(User.admin_by_setting, User.id.not_in(named)).with_for_update()
+    for user in session.scalars(gone).all():
+        set_administrator(session, user, False, setting=ADMIN_SUBJECTS)
+        logger.warning("%s is no administrator any more: not in %s", user.email, ADMIN_SUBJECTS)
 
 
 def disable_user(session: Session, user: User, request: Any = None) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hmac
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import SecretStr
@@ -21,6 +22,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from combine_auth.audit.model import Action, AuditEvent
 from combine_auth.audit.service import DIGEST_KEY, DIGESTS, record
+from combine_auth.settings import AuthSettings
 from combine_core.database import session_factory
 from combine_core.settings import SETTINGS_KEY, CoreSettings, LoadedSettings
 from combine_core.web import ServiceStarted
@@ -119,8 +121,12 @@ def watch_settings(
     sessions: sessionmaker[Session],
     settings: SettingsInForce,
     try_again_after_s: float = TRY_AGAIN_AFTER_S,
+    follow: Callable[[Session], None] = lambda _session: None,
 ) -> threading.Thread:
-    """Call :func:`note_settings` in a thread, as soon as the database is available."""
+    """Call :func:`note_settings` in a thread, as soon as the database is available.
+
+    :param follow: what else the settings change in the database, in the same transaction
+    """
     pause = threading.Event()
 
     def note() -> None:
@@ -129,6 +135,7 @@ def watch_settings(
             try:
                 with sessions.begin() as session:
                     note_settings(session, settings)
+                    follow(session)
             except SQLAlchemyError as error:
                 # Only the type: the text may hold the address of the database.
                 if news:
@@ -149,8 +156,15 @@ def watch_settings(
 
 def start(event: ServiceStarted) -> None:
     """Subscriber: compare the settings. It neither waits nor fails."""
+    from combine_auth.administration.service import follow_admin_subjects
+
     loaded: LoadedSettings = event.registry[SETTINGS_KEY]
-    watch_settings(session_factory(event.registry), SettingsInForce(loaded))
+    subjects = loaded.get(AuthSettings).admin_subjects
+    watch_settings(
+        session_factory(event.registry),
+        SettingsInForce(loaded),
+        follow=partial(follow_admin_subjects, subjects=subjects),
+    )
 
 
 def includeme(config: Configurator) -> None:

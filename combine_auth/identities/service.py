@@ -22,7 +22,14 @@ from sqlalchemy.orm import Session
 from combine_auth.audit import Action, record
 from combine_auth.failures import FailureCode, SignInFailure
 from combine_auth.identities.model import Invitation, LinkedIdentity
-from combine_core.users import InvalidEmail, User, add_user, clean_email, find_user
+from combine_core.users import (
+    InvalidEmail,
+    User,
+    add_user,
+    clean_email,
+    find_user,
+    is_reserved,
+)
 
 if TYPE_CHECKING:
     from combine_auth.openid import Claims
@@ -174,9 +181,11 @@ def _verified_email(claims: Claims) -> str | None:
     if claims.email is None or not claims.email_verified:
         return None
     try:
-        return clean_email(claims.email)
+        email = clean_email(claims.email)
     except InvalidEmail:
         return None
+    # Nobody has an address there. A provider that says so cannot be believed.
+    return None if is_reserved(email) else email
 
 
 def verified_addresses(session: Session, user_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
@@ -304,7 +313,7 @@ def _add(session: Session, user_id: uuid.UUID, provider: str, claims: Claims) ->
             subject=claims.subject,
             tenant=claims.tenant,
             object_id=claims.object_id,
-            email=_storable(claims.email, MAX_EMAIL),
+            email=_verified_email(claims) or _storable(claims.email, MAX_EMAIL),
             email_verified=claims.email_verified,
         )
     )
@@ -313,7 +322,7 @@ def _add(session: Session, user_id: uuid.UUID, provider: str, claims: Claims) ->
 
 def _update(identity: LinkedIdentity, claims: Claims) -> None:
     identity.tenant, identity.object_id = claims.tenant, claims.object_id
-    identity.email = _storable(claims.email, MAX_EMAIL)
+    identity.email = _verified_email(claims) or _storable(claims.email, MAX_EMAIL)
     identity.email_verified = claims.email_verified
     identity.last_sign_in_at = func.now()
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import Text, cast, func, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from combine_auth.clients import GrantType, OAuthClient
@@ -89,11 +90,16 @@ def revoke_grant(session: Session, grant_id: uuid.UUID, user_id: uuid.UUID | Non
     return revoked.first() is not None
 
 
-def revoke_grants_of(session: Session, user_id: uuid.UUID) -> int:
-    """Revoke all grants of this user, and return their number."""
+def revoke_grants_of(
+    session: Session, user_id: uuid.UUID, covering: Sequence[str] | None = None
+) -> int:
+    """Revoke all grants of this user, or those that cover one of these scopes; return their number."""
+    chosen = [OAuthGrant.user_id == user_id, OAuthGrant.revoked_at.is_(None)]
+    if covering is not None:
+        chosen.append(OAuthGrant.scopes.op("&&")(cast(list(covering), ARRAY(Text))))
     revoked = session.execute(
         update(OAuthGrant)
-        .where(OAuthGrant.user_id == user_id, OAuthGrant.revoked_at.is_(None))
+        .where(*chosen)
         .values(revoked_at=func.now())
         .returning(OAuthGrant.id)
         .execution_options(synchronize_session=False)

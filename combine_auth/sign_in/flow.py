@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pyramid.httpexceptions import HTTPSeeOther, HTTPServiceUnavailable
 from pyramid.security import remember
 
+from combine_auth.administration.service import ADMIN_SUBJECTS, set_administrator
 from combine_auth.audit import Action, record_request
 from combine_auth.authentication import CredentialKind, Proof
 from combine_auth.failures import FailureCode, SignInFailure, provider_refused
@@ -305,8 +306,7 @@ def _record_sign_in(request: Any, user: User, back: ProviderReturn) -> None:
     """Record the sign-in, and make the user an administrator if ADMIN_SUBJECTS says so."""
     admins = settings_of(request.registry, AuthSettings).admin_subjects
     if f"{back.claims.issuer}|{back.claims.subject}" in admins and not user.is_admin:
-        user.is_admin = True
-        _record(request, Action.ADMIN_GRANT, user, back, by="ADMIN_SUBJECTS")
+        set_administrator(request.dbsession, user, True, setting=ADMIN_SUBJECTS)
     _record(request, Action.SIGN_IN, user, back, purpose=back.attempt.purpose)
     logger.info("%s signed in with %s", user.email, back.provider)
 

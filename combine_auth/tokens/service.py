@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from sqlalchemy import and_, bindparam, func, or_, select, update
+from sqlalchemy import Text, and_, bindparam, cast, func, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import CredentialKind, FoundCredential, Proof, sha256, use_is_due
@@ -14,7 +15,12 @@ from combine_auth.expiry import delete_expired
 from combine_auth.refused import Refused, clean_name
 from combine_auth.tokens.format import PERSONAL
 from combine_auth.tokens.model import PersonalAccessToken
-from combine_auth.tokens.scopes import known_scopes, speaks_for_administrator
+from combine_auth.tokens.scopes import (
+    FOR_ADMINISTRATORS,
+    PLAIN,
+    known_scopes,
+    speaks_for_administrator,
+)
 from combine_core.users import Identity, User
 
 DEFAULT_DAYS = 90
@@ -120,6 +126,24 @@ def list_tokens(session: Session, user_id: uuid.UUID) -> Sequence[PersonalAccess
         .order_by(_ALIVE.desc(), PersonalAccessToken.id.desc())
         .limit(MOST_LISTED)
     ).all()
+
+
+def limit_tokens_of(session: Session, user_id: uuid.UUID) -> None:
+    """Limit the tokens of this user to what any user may do, and revoke those that then may do nothing."""
+    plain = cast(list(PLAIN), ARRAY(Text))
+    of_user = update(PersonalAccessToken).where(PersonalAccessToken.user_id == user_id)
+    session.execute(
+        of_user.where(PersonalAccessToken.scopes.is_(None))
+        .values(scopes=plain)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        of_user.where(
+            _ALIVE, PersonalAccessToken.scopes.op("&&")(cast(list(FOR_ADMINISTRATORS), ARRAY(Text)))
+        )
+        .values(revoked_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
 
 
 def revoke_token(session: Session, token_id: uuid.UUID, user_id: uuid.UUID | None = None) -> bool:

@@ -6,8 +6,10 @@ from combine_core.users.service import (
     InvalidEmail,
     add_user,
     clean_email,
+    colliding_emails,
     find_user,
     get_or_create_user,
+    is_reserved,
     list_roles,
 )
 
@@ -22,7 +24,9 @@ __all__ = [
     "User",
     "add_user",
     "clean_email",
+    "colliding_emails",
     "find_user",
     "get_or_create_user",
+    "is_reserved",
     "list_roles",
 ]

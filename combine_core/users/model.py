@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import uuid
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from combine_core.database.metadata import Identified, Model
@@ -20,6 +20,8 @@ class User(Identified, Model):
     email: Mapped[str]
     name: Mapped[str]
     is_admin: Mapped[bool] = mapped_column(default=False)
+    # Made an administrator by a setting, which takes the rights away again.
+    admin_by_setting: Mapped[bool] = mapped_column(default=False, server_default=false())
     disabled_at: Mapped[datetime.datetime | None]
 
     __table_args__ = (Index("uq_users_email", text("lower(email)"), unique=True),)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import unicodedata
 import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import Row, column, func, select, table
+import idna
+from sqlalchemy import Row, column, func, or_, select, table
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -24,26 +27,75 @@ _projects = table("projects", column("id"), column("name"))
 MAX_ROLES_LISTED = 100
 
 
+# Top-level domains that never lead to anybody.
+_RESERVED = frozenset({"example", "invalid", "localhost", "test", "local", "onion"})
+# Only such an address has a second spelling, apart from its case.
+_MAY_HAVE_SPELLINGS = or_(
+    User.email.op("~")("[^ -~]"), User.email.ilike("%xn--%"), User.email.like("%.")
+)
+
+
 class InvalidEmail(ValueError):
     """The text is not an e-mail address."""
 
 
 def clean_email(text: str) -> str:
-    """The address, without the space around it.
+    """The address in its one spelling: NFC, the domain in lower case, without a final dot, in Unicode.
+
+    Two spellings of an internationalised domain (RFC 5891) become one. The case of what stands before
+    the @ is kept, and does not count when addresses are compared.
 
     :raises InvalidEmail: the text is no address
     """
-    email = text.strip()
+    email = unicodedata.normalize("NFC", text.strip())
+    name, _, domain = email.rpartition("@")
+    email = f"{name}@{_clean_domain(domain)}"
     if not _EMAIL.fullmatch(email):
-        raise InvalidEmail(f"{email!r} is no e-mail address. Write it as name@domain.")
+        raise InvalidEmail(f"{text.strip()!r} is no e-mail address. Write it as name@domain.")
     return email
 
 
+def _clean_domain(domain: str) -> str:
+    lower = domain.lower().removesuffix(".")
+    try:
+        return idna.decode(lower)
+    except (idna.IDNAError, UnicodeError):
+        # A name of this machine, or one that no registry would take: it is compared as it is written.
+        return lower
+
+
+def is_reserved(email: str) -> bool:
+    """Whether nobody can receive mail at this address (RFC 2606, RFC 6761)."""
+    return email.rpartition("@")[2].rpartition(".")[2].lower() in _RESERVED
+
+
 def find_user(session: Session, email: str) -> User | None:
-    """Return the user of this address, ignoring case."""
+    """Return the user of this address, in any spelling."""
     if "\0" in email:
         return None
-    return session.scalars(select(User).where(func.lower(User.email) == email.lower())).first()
+    written = email.strip().lower()
+    spellings = {written}
+    with contextlib.suppress(InvalidEmail):
+        spellings.add(clean_email(email).lower())
+    # An account from before addresses had one spelling is found by its own.
+    stored = func.lower(User.email)
+    found = select(User).where(stored.in_(spellings)).order_by((stored == written).desc(), User.id)
+    return session.scalars(found).first()
+
+
+def colliding_emails(session: Session) -> list[tuple[str, str]]:
+    """Pairs of stored addresses that are one address in two spellings."""
+    stored = session.scalars(select(User.email).where(_MAY_HAVE_SPELLINGS).order_by(User.id))
+    pairs = []
+    for email in stored.all():
+        try:
+            clean = clean_email(email)
+        except InvalidEmail:
+            continue
+        other = None if clean.lower() == email.lower() else find_user(session, clean)
+        if other is not None and other.email != email:
+            pairs.append((email, other.email))
+    return pairs
 
 
 def add_user(

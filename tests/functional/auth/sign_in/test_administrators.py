@@ -1,0 +1,64 @@
+"""Whatever gives or takes the rights of an administrator: nothing from before gets or keeps them."""
+
+from __future__ import annotations
+
+import pytest
+
+from combine_auth.administration.service import follow_admin_subjects, set_administrator
+from combine_auth.tokens.service import create_token
+from combine_core.users import User
+from tests.functional.auth.sign_in.conftest import SUBJECT, Browser, audit
+
+
+def admin_of(service, token):
+    headers = {"Authorization": f"Bearer {token}"}
+    return service.client().get("/whoami", headers=headers).json.get("admin")
+
+
+def token_of(service, user, scopes=None):
+    with service.session() as session:
+        return create_token(session, user.id, "from before", scopes=scopes)[0]
+
+
+@pytest.mark.parametrize("setting", ["", "ADMIN_SUBJECTS"])
+def test_what_is_from_before_does_not_get_the_rights(service, setting):
+    user = service.user()
+    cookie = service.cookie(user)
+    unlimited, plain = token_of(service, user), token_of(service, user, ["projects:read"])
+    forged = token_of(service, user, ["users:write", "projects:read"])
+    with service.session() as session:
+        set_administrator(session, session.get(User, user.id), True, setting=setting)
+    assert service.client().get("/whoami", headers={"Cookie": cookie}).json["email"] is None
+    assert admin_of(service, unlimited) is False
+    assert admin_of(service, plain) is False
+    assert admin_of(service, forged) is None
+    assert admin_of(service, token_of(service, user)) is True
+    with service.session() as session:
+        set_administrator(session, session.get(User, user.id), False)
+    assert audit(service, "admin-grant") == ["ok"]
+    assert audit(service, "admin-revoke") == ["ok"]
+
+
+def test_a_subject_that_is_taken_out_is_no_administrator(make_service, google):
+    subject = f"{google.issuer}|{SUBJECT}"
+    service = make_service({"combine_auth.admin_subjects": subject})
+    browser = Browser(service)
+    browser.sign_in(google)
+    assert browser.client.get("/whoami").json["admin"] is True
+    with service.session() as session:
+        follow_admin_subjects(session, [subject, "https://other.example|1"])
+    assert browser.client.get("/whoami").json["admin"] is True
+    with service.session() as session:
+        follow_admin_subjects(session, [])
+    assert browser.whoami() is None
+    assert service.execute("SELECT is_admin, admin_by_setting FROM users") == [(False, False)]
+
+
+def test_what_an_operator_granted_stays(make_service, google):
+    service = make_service({"combine_auth.admin_subjects": f"{google.issuer}|{SUBJECT}"})
+    Browser(service).sign_in(google)
+    with service.session() as session:
+        [user] = session.query(User).all()
+        set_administrator(session, user, True)
+        follow_admin_subjects(session, [])
+    assert service.execute("SELECT is_admin FROM users") == [(True,)]
