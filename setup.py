@@ -65,6 +65,7 @@ AUTH = [
     "authlib>=1.9,<2",
     "joserfc>=1.8,<2",
     "requests>=2.32,<3",  # what Authlib's OAuth2Session speaks HTTP with
+    "confusable-homoglyphs>=3.3,<4",  # look-alikes of reserved names
     "limits>=5,<6",  # rate limits, in memory or in Redis
 ]
 

@@ -15,9 +15,10 @@ from combine_auth.authentication import sha256
 from combine_auth.clients.built_in import BuiltInClient, store
 from combine_auth.clients.model import GrantType, OAuthClient
 from combine_auth.clients.redirect_uri import check_redirect_uri
+from combine_auth.clients.reserved_names import check_not_reserved
 from combine_auth.refused import Refused, clean_name
 from combine_auth.tokens.format import CLIENT_SECRET
-from combine_auth.tokens.scopes import PLAIN, known_scopes
+from combine_auth.tokens.scopes import PLAIN, check_grantable, known_scopes
 from combine_core.users import User
 
 MOST_OF_NAME = 100
@@ -66,7 +67,10 @@ def register_client(
 ) -> tuple[OAuthClient, str | None]:
     """A new client, and its secret to show once; ``None`` for a public one. Raises Refused."""
     name = clean_name(registration.name, "A client's name", MOST_OF_NAME)
+    check_not_reserved(name)
     _check(registration)
+    scopes = known_scopes(registration.scopes)
+    check_grantable(scopes, is_admin=session.get_one(User, owner_id).is_admin)
     _check_room(session, owner_id)
     secret = CLIENT_SECRET.new() if registration.confidential else None
     client = OAuthClient(
@@ -75,7 +79,7 @@ def register_client(
         owner_id=owner_id,
         redirect_uris=list(dict.fromkeys(map(check_redirect_uri, registration.redirect_uris))),
         grant_types=registration.grant_types(),
-        scopes=known_scopes(registration.scopes),
+        scopes=scopes,
         secret_sha256=None if secret is None else sha256(secret),
         secret_changed_at=None if secret is None else func.now(),
     )
@@ -162,6 +166,11 @@ def list_clients(session: Session, owner_id: uuid.UUID | None = None) -> Sequenc
     if owner_id is not None:
         query = query.where(OAuthClient.owner_id == owner_id)
     return session.scalars(query).all()
+
+
+def owner_of(session: Session, client: OAuthClient) -> User | None:
+    """Who registered the client; ``None``: it is built in."""
+    return None if client.owner_id is None else session.get_one(User, client.owner_id)
 
 
 def client_of_id(

@@ -18,14 +18,15 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from combine_auth.authentication import CredentialKind, Proof
 from combine_auth.clients import OAuthClient
 from combine_auth.clients.redirect_uri import form_target
+from combine_auth.clients.service import owner_of
 from combine_auth.limits import check_limit
 from combine_auth.oauth_server.consent import find_page, is_what_was_shown, keep_page
 from combine_auth.oauth_server.context import oauth_context
+from combine_auth.oauth_server.grants import TooManyGrants
 from combine_auth.oauth_server.messages import encoded, oauth_request, read_form, read_parameters
 from combine_auth.oauth_server.server import server_of
-from combine_auth.tokens.scopes import in_words
+from combine_auth.tokens.scopes import grantable, in_words
 from combine_core.settings import CoreSettings, settings_of
-from combine_core.users import User
 from combine_core.web.endpoints import View
 from combine_core.web.forms import text_of
 
@@ -66,11 +67,13 @@ def _with_valid(request: Any, read: Any, go_on: Any) -> Response:
             response: Response = go_on(request, asked, parameters)
             return response
     except errors.FatalClientError as error:
-        return _refuse(request, error)
+        return _refuse(request, error.description, error.status_code)
     except errors.OAuth2Error as error:
         if error.redirect_uri is None:
-            return _refuse(request, error)
+            return _refuse(request, error.description, error.status_code)
         return _back(request, error.redirect_uri, error.twotuples)
+    except TooManyGrants as error:
+        return _refuse(request, str(error), 409)
 
 
 def _show(request: Any, asked: Any, parameters: Mapping[str, str]) -> Response:
@@ -80,11 +83,11 @@ def _show(request: Any, asked: Any, parameters: Mapping[str, str]) -> Response:
         raise (errors.ConsentRequired if proof else errors.LoginRequired)(request=asked)
     if proof is None:
         return _sign_in(request, asked, parameters)
+    _leave_out_what_the_user_cannot_grant(asked, proof)
     client: OAuthClient = asked.client
-    owner = request.dbsession.get(User, client.owner_id) if client.owner_id else None
     values = {
         "client": client,
-        "owner": owner,
+        "owner": owner_of(request.dbsession, client),
         "scopes": [(scope, in_words(scope)) for scope in asked.scopes],
         "target": _shown_target(asked.redirect_uri),
         "parameters": parameters,
@@ -102,6 +105,7 @@ def _carry_out(request: Any, asked: Any, parameters: Mapping[str, str]) -> Respo
     proof = _browser(request)
     if proof is None:
         return _sign_in(request, asked, parameters)
+    _leave_out_what_the_user_cannot_grant(asked, proof)
     page = find_page(request.dbsession, proof.identity.user_id, text_of(request, "page"))
     if page is None:
         raise _NotAsShown(
@@ -114,13 +118,20 @@ def _carry_out(request: Any, asked: Any, parameters: Mapping[str, str]) -> Respo
     if request.POST.get("decision") != "approve":
         raise errors.AccessDeniedError(request=asked)
     headers, _, _ = server_of(request.registry).create_authorization_response(
-        oauth_request(request.path_url, parameters),
+        oauth_request(request.path_url, {**parameters, "scope": " ".join(page.scopes)}),
         credentials={"user": proof.identity.user_id},
     )
     client_id = asked.client.client_id
     logger.info("%s lets the client %s act for them", proof.identity.email, client_id)
     # 303, so that no browser forwards the form to the client (RFC 9700, 4.12).
     return HTTPSeeOther(location=headers["Location"])
+
+
+def _leave_out_what_the_user_cannot_grant(asked: Any, proof: Proof) -> None:
+    asked.scopes = grantable(asked.scopes, is_admin=proof.identity.is_admin)
+    if not asked.scopes:
+        description = "Only administrators can grant these scopes."
+        raise errors.InvalidScopeError(description, request=asked)
 
 
 def _browser(request: Any) -> Proof | None:
@@ -144,10 +155,10 @@ def _back(request: Any, redirect_uri: str, values: list[tuple[str, str]]) -> Res
     return HTTPSeeOther(location=location)
 
 
-def _refuse(request: Any, error: errors.OAuth2Error) -> Response:
+def _refuse(request: Any, why: str, status: int) -> Response:
     """An error page without a redirect: the client may not be the one it claims to be."""
-    response = render_to_response(_REFUSED, {"why": error.description}, request=request)
-    response.status_int = error.status_code
+    response = render_to_response(_REFUSED, {"why": why}, request=request)
+    response.status_int = status
     return response
 
 

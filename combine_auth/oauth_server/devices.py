@@ -147,9 +147,12 @@ def find_pending(session: Session, user_code: str) -> PendingDevice | None:
     return PendingDevice(*row)
 
 
-def approve(session: Session, pending: PendingDevice, user_id: uuid.UUID) -> OAuthGrant:
+def approve(
+    session: Session, pending: PendingDevice, user_id: uuid.UUID, scopes: Sequence[str]
+) -> OAuthGrant:
+    """Let the device use these scopes in the name of this user. Raises TooManyGrants."""
     device, client = pending
-    grant = create_grant(session, user_id, client, GrantType.DEVICE_CODE, device.scopes)
+    grant = create_grant(session, user_id, client, GrantType.DEVICE_CODE, scopes)
     device.grant_id = grant.id
     return grant
 

@@ -30,6 +30,7 @@ from combine_auth.clients.authentication import read_credentials
 from combine_auth.limits import RateLimited, check_limit
 from combine_auth.oauth_server import devices, lifetimes
 from combine_auth.oauth_server.context import OAuthContext, oauth_context
+from combine_auth.oauth_server.grants import TooManyGrants
 from combine_auth.oauth_server.messages import (
     HEADERS,
     encoded,
@@ -198,9 +199,9 @@ def oauth_failure(error: Exception, request: Any) -> Response:
     """The response to any exception. An unexpected one is logged, and becomes 500."""
     if isinstance(error, errors.OAuth2Error):
         return error_response(error)
-    if isinstance(error, RateLimited):
+    if isinstance(error, RateLimited | TooManyGrants):
         return error_response_of(
-            "temporarily_unavailable", error.detail, 429, Retry_After=str(error.wait_seconds)
+            "temporarily_unavailable", str(error), 429, Retry_After=str(error.wait_seconds)
         )
     if isinstance(error, HTTPError):
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Text, cast, func, or_, select, update
+from sqlalchemy import Text, and_, cast, func, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
@@ -33,6 +34,42 @@ class CredentialReused(Exception):
         self.grant = grant
 
 
+class TooManyGrants(Exception):
+    """This client has as many grants of this user as one may have."""
+
+    def __init__(self, count: int, wait_seconds: int) -> None:
+        super().__init__(
+            f"This program has {count} grants of this user that work, and no more are possible. Revoke one"
+            " on the page /account/grants, or wait until one expires."
+        )
+        # Until the first one expires.
+        self.wait_seconds = wait_seconds
+
+
+# A grant of which a token or a code still works.
+_USABLE = and_(
+    OAuthGrant.revoked_at.is_(None),
+    OAuthGrant.expires_at > func.now(),
+    or_(
+        select(OAuthToken.id)
+        .where(
+            OAuthToken.grant_id == OAuthGrant.id,
+            OAuthToken.revoked_at.is_(None),
+            OAuthToken.expires_at > func.now(),
+            or_(OAuthToken.kind == "access", OAuthToken.used_at.is_(None)),
+        )
+        .exists(),
+        select(OAuthCode.id)
+        .where(
+            OAuthCode.grant_id == OAuthGrant.id,
+            OAuthCode.used_at.is_(None),
+            OAuthCode.expires_at > func.now(),
+        )
+        .exists(),
+    ),
+)
+
+
 def create_grant(
     session: Session,
     user_id: uuid.UUID,
@@ -41,9 +78,9 @@ def create_grant(
     scopes: Sequence[str],
     lifetime: timedelta = lifetimes.GRANT,
 ) -> OAuthGrant:
-    """Store a consent of this user to this client, in addition to existing ones."""
+    """Store a consent of this user to this client, in addition to existing ones. Raises TooManyGrants."""
     delete_expired_rows(session)
-    _make_room(session, user_id, client)
+    _check_room(session, user_id, client)
     grant = OAuthGrant(
         user_id=user_id,
         client_id=client.id,
@@ -56,23 +93,14 @@ def create_grant(
     return grant
 
 
-def _make_room(session: Session, user_id: uuid.UUID, client: OAuthClient) -> None:
-    surplus = (
-        select(OAuthGrant.id)
-        .where(
-            OAuthGrant.user_id == user_id,
-            OAuthGrant.client_id == client.id,
-            OAuthGrant.revoked_at.is_(None),
-        )
-        .order_by(OAuthGrant.id.desc())
-        .offset(lifetimes.MOST_GRANTS - 1)
-    )
-    session.execute(
-        update(OAuthGrant)
-        .where(OAuthGrant.id.in_(surplus))
-        .values(revoked_at=func.now())
-        .execution_options(synchronize_session=False)
-    )
+def _check_room(session: Session, user_id: uuid.UUID, client: OAuthClient) -> None:
+    count, wait = session.execute(
+        select(
+            func.count(), func.extract("epoch", func.min(OAuthGrant.expires_at) - func.now())
+        ).where(OAuthGrant.user_id == user_id, OAuthGrant.client_id == client.id, _USABLE)
+    ).one()
+    if count >= lifetimes.MOST_GRANTS:
+        raise TooManyGrants(count, math.ceil(wait))
 
 
 def revoke_grant(session: Session, grant_id: uuid.UUID, user_id: uuid.UUID | None = None) -> bool:
@@ -109,25 +137,6 @@ def revoke_grants_of(
 
 def list_grants(session: Session, user_id: uuid.UUID) -> Sequence[Any]:
     """The grants that can still be used, with the names of their clients, the newest first."""
-    alive = (
-        select(OAuthToken.id)
-        .where(
-            OAuthToken.grant_id == OAuthGrant.id,
-            OAuthToken.revoked_at.is_(None),
-            OAuthToken.expires_at > func.now(),
-            or_(OAuthToken.kind == "access", OAuthToken.used_at.is_(None)),
-        )
-        .exists()
-    )
-    waiting = (
-        select(OAuthCode.id)
-        .where(
-            OAuthCode.grant_id == OAuthGrant.id,
-            OAuthCode.used_at.is_(None),
-            OAuthCode.expires_at > func.now(),
-        )
-        .exists()
-    )
     return session.execute(
         select(
             OAuthGrant.id,
@@ -141,9 +150,7 @@ def list_grants(session: Session, user_id: uuid.UUID) -> Sequence[Any]:
         .join(OAuthClient)
         .where(
             OAuthGrant.user_id == user_id,
-            OAuthGrant.revoked_at.is_(None),
-            OAuthGrant.expires_at > func.now(),
-            or_(alive, waiting),
+            _USABLE,
         )
         .order_by(OAuthGrant.id.desc())
         .limit(MOST_LISTED)

@@ -20,5 +20,5 @@ POLL_EVERY_S = 5
 SLOW_DOWN_S = 5
 # How long expired rows are kept.
 KEPT_AFTERWARDS = timedelta(days=1)
-# Per user and client; the oldest is revoked.
+# Per user and client. A further one is refused.
 MOST_GRANTS = 100

@@ -10,10 +10,11 @@ from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 
 from combine_auth.account.context import AccountViews, account_view, add_account_page
 from combine_auth.audit import Action
+from combine_auth.clients.service import owner_of
 from combine_auth.limits import check_limit, hit_limit
 from combine_auth.oauth_server import devices
-from combine_auth.oauth_server.grants import list_grants, revoke_grant
-from combine_auth.tokens.scopes import in_words
+from combine_auth.oauth_server.grants import TooManyGrants, list_grants, revoke_grant
+from combine_auth.tokens.scopes import grantable, in_words
 from combine_core.web.forms import text_of
 
 _DEVICE_PAGE = "combine_auth:oauth_server/device.jinja2"
@@ -22,6 +23,7 @@ _UNKNOWN = (
     "No device is waiting with this code. A code works once, within ten minutes. Look at the device"
     " again, or start again there."
 )
+_FOR_ADMINISTRATORS = "The device asks for what only an administrator can allow."
 
 
 class DeviceViews(AccountViews):
@@ -46,22 +48,38 @@ class DeviceViews(AccountViews):
             self.request.response.status_int = 400
             return self._page(code=typed[:20], refused=_UNKNOWN)
         decision = text_of(self.request, "decision")
+        scopes = grantable(waiting.device.scopes, is_admin=self.me.is_admin)
+        if not scopes:
+            self.request.response.status_int = 400
+            return self._page(code=code, refused=_FOR_ADMINISTRATORS)
         if decision == "approve":
-            grant = devices.approve(self.dbsession, waiting, self.me.user_id)
-            self._note(Action.DEVICE_APPROVE, waiting, f"grant:{grant.id}")
+            try:
+                grant = devices.approve(self.dbsession, waiting, self.me.user_id, scopes)
+            except TooManyGrants as error:
+                self.request.response.status_int = 409
+                return self._page(code=code, refused=str(error))
+            self._note(Action.DEVICE_APPROVE, waiting, scopes, f"grant:{grant.id}")
             return self._page(done="Done. Go back to the device: it goes on by itself.")
         if decision == "deny":
             devices.deny(waiting)
-            self._note(Action.DEVICE_DENY, waiting)
+            self._note(Action.DEVICE_DENY, waiting, scopes)
             return self._page(done="The device was denied.")
-        scopes = [(scope, in_words(scope)) for scope in waiting.device.scopes]
-        return self._page(waiting=waiting, scopes=scopes)
+        return self._page(
+            waiting=waiting,
+            client=waiting.client,
+            owner=owner_of(self.dbsession, waiting.client),
+            scopes=[(scope, in_words(scope)) for scope in scopes],
+        )
 
     def _note(
-        self, action: Action, waiting: devices.PendingDevice, target: str | None = None
+        self,
+        action: Action,
+        waiting: devices.PendingDevice,
+        scopes: list[str],
+        target: str | None = None,
     ) -> None:
         device, client = waiting
-        details = {"client": client.client_id, "scopes": device.scopes, "device_ip": device.ip}
+        details = {"client": client.client_id, "scopes": scopes, "device_ip": device.ip}
         self.note(action, target, **details)
 
     def _page(self, **more: Any) -> dict[str, Any]:

@@ -52,6 +52,18 @@ def known_scopes(given: Iterable[str]) -> list[str]:
     return [scope for scope in SCOPES if scope in chosen]
 
 
+def grantable(scopes: Iterable[str], *, is_admin: bool) -> list[str]:
+    """Those of these scopes that this user can let a program use."""
+    return [scope for scope in scopes if is_admin or scope not in FOR_ADMINISTRATORS]
+
+
+def check_grantable(scopes: Iterable[str], *, is_admin: bool) -> None:
+    """Raise Refused if only administrators can let a program use one of these scopes."""
+    beyond = sorted(set(scopes).difference(grantable(scopes, is_admin=is_admin)))
+    if beyond:
+        raise Refused(f"Only an administrator can choose {', '.join(beyond)}. Leave it out.")
+
+
 def speaks_for_administrator(is_admin: bool, scopes: Iterable[str] | None) -> bool:
     """Whether a token of this user, with these scopes or without limits, counts as an administrator's."""
     return is_admin and (scopes is None or not set(FOR_ADMINISTRATORS).isdisjoint(scopes))

@@ -18,6 +18,7 @@ from combine_auth.tokens.model import PersonalAccessToken
 from combine_auth.tokens.scopes import (
     FOR_ADMINISTRATORS,
     PLAIN,
+    check_grantable,
     known_scopes,
     speaks_for_administrator,
 )
@@ -68,6 +69,8 @@ def create_token(
     """
     name = clean_name(name, "A token's name", MOST_OF_NAME)
     chosen = None if scopes is None else known_scopes(scopes)
+    user = session.get_one(User, user_id)
+    check_grantable(chosen or (), is_admin=user.is_admin)
     if chosen == []:
         raise Refused("The token would be good for nothing. Choose at least one thing it may do.")
     if not 1 <= days <= MOST_DAYS:

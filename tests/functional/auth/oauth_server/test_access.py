@@ -100,13 +100,37 @@ def test_no_table_grows_for_ever(provider, client_):
     assert counts == [1, 0, 2, 1]
 
 
-def test_a_hundred_consents_to_one_client_at_most(provider, client_, monkeypatch):
-    from combine_auth.oauth_server import lifetimes
+class TestALimitOfGrants:
+    """A further one is refused. Those that there are work for as long as `expires_in` says."""
 
-    monkeypatch.setattr(lifetimes, "MOST_GRANTS", 3)
-    browser = provider.browser()
-    tokens = [provider.tokens(client_, browser)["access_token"] for _ in range(5)]
-    assert [provider.who(token) is not None for token in tokens] == [False] * 2 + [True] * 3
+    @pytest.fixture(autouse=True)
+    def two_at_most(self, monkeypatch):
+        monkeypatch.setattr("combine_auth.oauth_server.lifetimes.MOST_GRANTS", 2)
+
+    def test_consents(self, provider, client_):
+        browser = provider.browser()
+        tokens = [provider.tokens(client_, browser)["access_token"] for _ in range(2)]
+        page = provider.authorize(client_, browser)
+        answer = page.forms[len(page.forms) - 1].submit(
+            "decision", value="approve", expect_errors=True
+        )
+        assert answer.status_int == 409
+        assert "Revoke one" in answer.html.find(role="alert").text
+        assert all(provider.who(token) for token in tokens)
+        # Others may still let it in, and whoever revokes one may, too.
+        provider.tokens(client_, provider.browser("bob@example.com"))
+        provider.service.execute("UPDATE oauth_tokens SET expires_at = now() WHERE kind = 'access'")
+        provider.service.execute("UPDATE oauth_tokens SET used_at = now() WHERE kind = 'refresh'")
+        provider.tokens(client_, browser)
+
+    def test_tokens_of_a_service(self, provider):
+        robot = provider.register(service=True, redirect_uris=[])
+        fields = {"grant_type": "client_credentials", **robot.fields}
+        tokens = [provider.token(fields).json["access_token"] for _ in range(2)]
+        answer = provider.token(fields)
+        assert (answer.status_int, answer.json["error"]) == (429, "temporarily_unavailable")
+        assert 3000 < int(answer.headers["Retry-After"]) <= 3600
+        assert all(provider.who(token) for token in tokens)
 
 
 def test_metadata(provider):

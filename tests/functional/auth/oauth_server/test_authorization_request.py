@@ -311,3 +311,19 @@ class TestConsentIsBoundToWhatWasShown:
         page_400(
             form.submit("decision", value="approve", expect_errors=True), "what the page showed"
         )
+
+
+def test_the_page_names_who_registered_the_program_and_when(provider, client_):
+    shown = provider.authorize(client_).html.find(id="registered-by")
+    assert "dev@example.com" in shown.text
+    assert shown.find("time") is not None
+
+
+def test_only_administrators_grant_the_scopes_of_administrators(provider):
+    provider.service.user("dev@example.com")
+    provider.service.execute("UPDATE users SET is_admin = true")
+    client = provider.register(scopes=["runs:read", "users:write"])
+    assert provider.tokens(client, scope=None)["scope"] == "runs:read"
+    back_with(provider.authorize(client, scope="users:write"), "invalid_scope", provider)
+    browser = provider.browser("dev@example.com")
+    assert provider.tokens(client, browser, scope=None)["scope"] == "runs:read users:write"

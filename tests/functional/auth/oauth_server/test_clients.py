@@ -64,6 +64,7 @@ def test_register_rotate_disable_by_page(provider):
         ({"redirect_uris": "https://*.example.com/"}, "is no redirect URI"),
         ({"redirect_uris": "http://127.0.0.1.evil.example/"}, "is no redirect URI"),
         ({"redirect_uris": "https://a.example/" + "x" * 500}, "is no redirect URI"),
+        ({"service": True, "name": "C0mbine command line"}, "reserved"),
         ({"redirect_uris": "\n".join(f"https://a.example/{n}" for n in range(21))}, "21 redirect"),
     ],
 )
@@ -72,6 +73,18 @@ def test_what_cannot_be_registered(provider, fields, why):
     assert page.status_int == 400
     assert why in page.html.find(role="alert").text
     assert provider.service.execute("SELECT count(*) FROM oauth_clients") == [(0,)]
+
+
+def test_scopes_that_the_form_does_not_offer(provider):
+    browser = provider.browser("dev@example.com")
+    form = own(browser.get("/account/clients"), "/account/clients")
+    assert "users:write" not in form.text
+    form["name"] = "Robot"
+    fields = [*form.submit_fields(), ("scope", "users:write"), ("service", "yes")]
+    page = browser.post("/account/clients", fields, status=400)
+    assert "Only an administrator can choose users:write" in page.html.find(role="alert").text
+    provider.service.execute("UPDATE users SET is_admin = true")
+    browser.post("/account/clients", fields, status=200)
 
 
 def test_clients_of_others(provider, client_):

@@ -222,3 +222,45 @@ def test_user_codes_as_people_type_them():
     for wrong in ("", "WDJBMJH", "WDJBMJHTT", "ADJBMJHT", "WDJB_MJHT", "\uff37DJBMJHT", "WDJBMJH1"):
         assert read_user_code(wrong) is None
     assert len({new_user_code() for _ in range(500)}) == 500
+
+
+class TestThePageOfADevice:
+    def test_names_who_registered_the_program(self, provider):
+        client = provider.register(device=True, redirect_uris=[])
+        page = confirmation(provider.browser(), start(provider, client).json["user_code"])
+        text = page.html.find(id="registered-by").text
+        assert "dev@example.com" in text
+        assert page.html.find(id="registered-by").find("time") is not None
+        page = confirmation(provider.browser(), start(provider).json["user_code"])
+        assert page.html.find(id="registered-by").text.strip() == "This program is part of Combine."
+
+    def test_only_administrators_grant_the_scopes_of_administrators(self, provider):
+        provider.service.user("dev@example.com")
+        provider.service.execute("UPDATE users SET is_admin = true")
+        scopes = ["runs:read", "users:write"]
+        client = provider.register(device=True, redirect_uris=[], scopes=scopes)
+        codes = start(provider, client).json
+        assert "users:write" not in confirmation(provider.browser(), codes["user_code"])
+        decide(provider.browser(), codes["user_code"])
+        assert poll(provider, codes["device_code"], client).json["scope"] == "runs:read"
+
+        user_code = start(provider, client, scope="users:write").json["user_code"]
+        page = confirmation(provider.browser(), user_code)
+        assert page.status_int == 400
+        assert "only an administrator" in page.html.find(role="alert").text
+
+        codes = start(provider, client).json
+        decide(provider.browser("dev@example.com"), codes["user_code"])
+        tokens = poll(provider, codes["device_code"], client).json
+        assert tokens["scope"] == "runs:read users:write"
+
+    def test_as_many_grants_as_there_may_be(self, provider, monkeypatch):
+        monkeypatch.setattr("combine_auth.oauth_server.lifetimes.MOST_GRANTS", 1)
+        browser = provider.browser()
+        codes = start(provider).json
+        decide(browser, codes["user_code"])
+        assert poll(provider, codes["device_code"]).status_int == 200
+        page = form(confirmation(browser, start(provider).json["user_code"]))
+        answer = page.submit("decision", value="approve", expect_errors=True)
+        assert answer.status_int == 409
+        assert "Revoke one" in answer.html.find(role="alert").text
