@@ -1,5 +1,6 @@
 """Documents: what lines write, version by version, with evidence."""
 
+from combine_core.documents.citations import Citation, Citations, list_citations, read_citations
 from combine_core.documents.model import Document, DocumentVersion, VersionInput
 from combine_core.documents.service import (
     Origin,
@@ -19,15 +20,19 @@ from combine_core.documents.statements import (
 )
 
 __all__ = [
+    "Citation",
+    "Citations",
     "Document",
     "DocumentVersion",
     "Origin",
     "VersionInput",
     "details_of",
+    "list_citations",
     "list_documents",
     "list_versions",
     "located_statements",
     "nothing_in_words",
+    "read_citations",
     "read_version",
     "support_in_words",
     "text_of",

@@ -63,8 +63,7 @@ def render_markdown(
     evidence: list[str] = []
 
     def cite(item: Mapping[str, Any]) -> str:
-        details = "; ".join(f"{label}: {value}" for label, value in details_of(item))
-        marks = f" ({plain(details)})" if details else ""
+        marks = ""
         for proof in item["evidence"]:
             name = plain(source_names[proof["source_id"]])
             first, last = proof["line_from"], proof["line_to"]
@@ -78,7 +77,8 @@ def render_markdown(
             marks += f" **(unsupported: {reasons})**"
         elif item.get("repairs"):
             marks += f" (repaired: {', '.join(map(repair_in_words, item['repairs']))})"
-        return marks
+        details = "; ".join(f"{label}: {value}" for label, value in details_of(item))
+        return f"{marks}\n  - {plain(details)}" if details else marks
 
     body = (
         _environment()

@@ -15,7 +15,7 @@ from pyramid.request import Request
 from pyramid.static import QueryStringCacheBuster
 
 from combine_core.pages.formats import FILTERS, line_range
-from combine_core.pages.sources import evidence_path
+from combine_core.pages.sources import evidence_path, statement_path
 
 _STATIC = "combine_core:pages/static"
 _STATIC_MAX_AGE_S = 86_400
@@ -101,6 +101,7 @@ def _set_up_templates(config: Configurator) -> None:
         line_range=line_range,
         nav_links=nav_links,
         path_if_routed=path_if_routed,
+        statement_path=statement_path,
     )
 
 

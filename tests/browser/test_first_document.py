@@ -79,7 +79,8 @@ def test_first_document(open_page, tmp_path):
     cited = page.locator(".cited")
     cited.wait_for()
     assert cited.locator("code").inner_text() == RUNBOOK.splitlines()[5]
-    assert page.url.endswith("#L6")
+    assert page.url.endswith("#quote")
+    assert page.locator("mark").inner_text() in RUNBOOK.splitlines()[5]
     page.go_back()
 
     with page.expect_download() as downloading:

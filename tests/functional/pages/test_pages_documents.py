@@ -50,8 +50,9 @@ def test_evidence_leads_to_the_lines_of_the_source(place, ada, run, oven):
     assert details.summary.text == "Evidence: oven.md, line 3"
     assert details.blockquote.text == "The oven runs at 180 °C"
     link = details.a["href"]
-    assert urlsplit(link).fragment == "L3"
+    assert urlsplit(link).fragment == "quote"
     lines = ada.get(link).html
+    assert lines.mark.text == details.blockquote.text
     assert lines.select_one(".cited")["id"] == "L3"
     assert details.blockquote.text in lines.select_one(".cited code").text
 

@@ -1,12 +1,15 @@
 """Add sources by forms; read one line by line."""
 
+import copy
 import statistics
 import time
 
 import pytest
 from pyramid_retry import mark_error_retryable
+from sqlalchemy.orm import undefer
 
 from combine_core import submissions
+from combine_core.documents import DocumentVersion, citations
 from combine_core.pages.sources import LINES_ON_PAGE
 from combine_core.sources import MAX_SOURCE_BYTES
 
@@ -221,3 +224,127 @@ def test_older_sources_are_a_link_away(place, ada, slug):
     assert names(page)[0] == "20.md"
     assert len(names(page)) == 20
     assert names(page.click("Older")) == ["0.md"]
+
+
+def statement(quote, first, last, text=None, label="S1"):
+    evidence = [{"source": label, "line_from": first, "line_to": last, "quote": quote}]
+    return {"text": text or quote, "evidence": evidence}
+
+
+def cite(place, ada, slug, source, *statements):
+    """A version of a document that quotes the source."""
+    run = place.run(slug, ada, source)
+    return place.write(run, {"summary": list(statements)}, {"S1": source})
+
+
+def marked(page):
+    """The marked words, by the id of their line."""
+    return [(mark.find_parent("li")["id"], mark.text) for mark in page.html.select("mark")]
+
+
+def test_a_link_of_a_statement_marks_the_very_words(place, ada, slug):
+    text = "# Log\n" + "word " * 4000 + "The pump failed at noon. " + "word " * 4000 + "\nEnd.\n"
+    source = place.source(slug, ada, text)
+    version = cite(place, ada, slug, source, statement("The pump failed at noon.", 2, 2))
+    document = ada.get(f"/documents/{version.document_id}")
+    page = document.click(href="/sources/.*lines=2-2")
+    assert marked(page) == [("L2", "The pump failed at noon.")]
+    assert page.html.mark["id"] == "quote"
+    assert document.html.select_one("details.evidence a")["href"].endswith("#quote")
+    assert page.html.select_one("#L2 code").text == text.split("\n")[1]
+    # And back to the statement.
+    note = page.html.select_one(".note")
+    assert "Marked are the words that this statement quotes: The pump failed at noon." in note.text
+    assert note.a["href"].endswith(f"{version.document_id}/versions/1#/summary/0")
+    assert document.html.find(id="/summary/0")
+
+
+def test_words_are_marked_across_lines(place, ada, slug):
+    source = place.source(
+        slug, ada, "# Oven\n\nAn oven. The seal <b>\nis worn, and\nold. New text.\n"
+    )
+    quote = "The seal <b>\nis worn, and\nold."
+    version = cite(place, ada, slug, source, statement(quote, 3, 5, "The seal is worn and old."))
+    page = ada.get(f"/documents/{version.document_id}").click(href="lines=3-5")
+    assert marked(page) == [("L3", "The seal <b>"), ("L4", "is worn, and"), ("L5", "old.")]
+    assert [code.text for code in page.html.select(".source-lines > li > code")] == (
+        source.text.split("\n")[:-1]
+    )
+
+
+def test_without_the_words_the_lines_are_marked(place, ada, slug):
+    """A quote of an early version may have other white space than the source."""
+    source = place.source(slug, ada)
+    version = cite(place, ada, slug, source, statement("The oven runs at 180 °C", 3, 3))
+    with place.sessions.begin() as session:
+        stored = session.get_one(
+            DocumentVersion, version.id, options=[undefer(DocumentVersion.content)]
+        )
+        content = copy.deepcopy(stored.content)
+        content["summary"][0]["evidence"][0]["quote"] = "The oven  runs"
+        stored.content = content
+    page = ada.get(f"/documents/{version.document_id}").click(href="lines=3-3")
+    assert not page.html.select("mark")
+    assert page.html.select_one("#quote").find_parent("li")["id"] == "L3"
+    assert "Marked are the lines" in page.html.select_one(".note").text
+    path = f"/projects/{slug}/sources/{source.id}?lines=3-3"
+    for query in ("version=x", f"version={source.id}", f"version={version.id}&statement=/no/9"):
+        page = ada.get(f"{path}&{query}")
+        assert page.html.select_one(".cited")["id"] == "L3"
+        assert not page.html.select(".note")
+
+
+def test_lines_name_the_statements_that_rest_on_them(place, ada, slug):
+    source = place.source(slug, ada)
+    path = f"/projects/{slug}/sources/{source.id}"
+    assert "No document of the project quotes this source yet." in ada.get(path)
+    false = statement("The oven runs at 180 °C from Monday.", 3, 3, "The oven runs at 190 °C.")
+    old = cite(place, ada, slug, source, statement("Who pays for the new seal?", 5, 5))
+    version = cite(
+        place,
+        ada,
+        slug,
+        source,
+        statement("We decided to replace the door seal by Friday.\nWho pays", 4, 5, "Door seal"),
+        statement("We decided to replace the door seal by Friday.", 4, 4),
+        false,
+    )
+    assert old.document_id == version.document_id
+    page = ada.get(path)
+    # The newest version alone counts, and what is unsupported rests on nothing.
+    states = [line.get("class") for line in page.html.select(".source-lines > li")]
+    assert states == [["bare"], None, ["bare"], ["carries"], ["carries"], ["bare"]]
+    assert "Statements rest on 2 of 5\xa0lines with text." in page.html.select_one(".coverage").text
+    labels = [link["aria-label"] for link in page.html.select(".line-number")]
+    assert labels[2:4] == ["Line 3, no statement rests on it", "Line 4"]
+    assert "unsupported" in page.html.select_one("#L3 .citing").text
+    [citing] = page.html.select("#L4 .citing")
+    assert citing.summary.text == "2\xa0statements quoting line 4"
+    link = citing.select("a")[0]
+    assert "Brief: oven.md, version 2" in citing.text
+    document = ada.get(link["href"])
+    anchor = document.html.find(id=link["href"].split("#")[1])
+    assert anchor.select_one(".statement-text").text == link.text
+
+
+def test_statements_of_others_stay_theirs(place, ada, slug):
+    source = place.source(slug, ada)
+    version = cite(place, ada, slug, source, statement("The oven runs at 180 °C", 3, 3))
+    other = place.project(ada, "Pumps")
+    own = place.source(other, ada)
+    query = f"lines=3-3&version={version.id}&statement=/summary/0"
+    page = ada.get(f"/projects/{other}/sources/{own.id}?{query}")
+    assert "Brief" not in page
+    assert "No document of the project quotes this source yet." in page
+
+
+def test_only_so_many_documents_are_read(place, ada, slug, monkeypatch):
+    monkeypatch.setattr(citations, "MAX_CITING_DOCUMENTS", 1)
+    source = place.source(slug, ada)
+    cite(place, ada, slug, source, statement("The oven runs at 180 °C", 3, 3))
+    run = place.run(slug, ada, source, more := place.source(slug, ada, name="more.md"))
+    newest = statement("Who pays for the new seal?", 5, 5, "Who pays?")
+    place.write(run, {"summary": [newest]}, {"S1": source, "S2": more})
+    page = ada.get(f"/projects/{slug}/sources/{source.id}")
+    assert [each.find_parent("li")["id"] for each in page.html.select(".citing")] == ["L5"]
+    assert "that were written last are counted" in page.html.select_one(".coverage").text

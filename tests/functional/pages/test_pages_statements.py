@@ -30,6 +30,8 @@ def test_statements_are_constant(place, ada, slug, fill):
             "projects": "/projects",
             "project": f"/projects/{slug}",
             "source": f"/projects/{slug}/sources/{source.id}",
+            "quote": f"/projects/{slug}/sources/{source.id}?lines=3-3&version={version.id}"
+            "&statement=/summary/0",
             "run": f"/runs/{run.id}",
             "live": f"/runs/{run.id}/live",
             "document": f"/documents/{version.document_id}",
@@ -52,7 +54,8 @@ def test_statements_are_constant(place, ada, slug, fill):
     assert few == {
         "projects": 2,
         "project": 7,
-        "source": 4,  # the text is read when there is memory for it
+        "source": 5,  # the text is read when there is memory for it
+        "quote": 6,
         "run": 6,
         "live": 6,
         "document": 6,

@@ -82,8 +82,8 @@ def test_details_and_repairs_stand_behind_the_text() -> None:
         next_steps=[item("Order it.", verdict="repaired", repairs=["case", "lines"], **more)]
     )
     assert (
-        "- Order it. (Owner: Tom; Due: by Friday; Heading: Next \\<b>steps)"
-        " (repaired: the case of the first letter, the line numbers)\n"
+        "- Order it. (repaired: the case of the first letter, the line numbers)\n"
+        "  - Owner: Tom; Due: by Friday; Heading: Next \\<b>steps\n"
     ) in markdown
 
 

@@ -38,6 +38,8 @@ TEXT = [
     ("ink", "warn-paper"),
     ("accent", "warn-paper"),
     ("ink", "cited-paper"),
+    ("ink", "quote-paper"),
+    ("muted", "cited-paper"),
 ]
 
 
