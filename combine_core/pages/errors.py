@@ -6,7 +6,7 @@ errors are answered before they come here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyramid.config import Configurator
@@ -25,6 +25,7 @@ from pyramid_retry import is_error_retryable
 
 from combine_core.database import InvalidCursor
 from combine_core.pages.layout import path_if_routed
+from combine_core.web.forms import typed_texts
 from combine_core.web.problems import TITLES, ProblemError, log_problem, problem_of, says_why
 
 _TEMPLATE = "combine_core:pages/error.jinja2"
@@ -74,7 +75,7 @@ _BY_KIND = {
     "csrf": ErrorText(
         "This form is too old",
         "The page was open for too long, or the form came from another site. Nothing was changed."
-        " Go back, reload the page, and send it again.",
+        " Open the page anew, and send it again.",
     ),
     # The steps are the Resolution of "Database Connection Failed" in the runbook.
     "database-away": ErrorText(
@@ -92,6 +93,11 @@ _BY_KIND = {
         "It did not get to this in time, and nothing was changed. Try again in a few seconds.",
     ),
 }
+_SIGNED_OUT = ErrorText(
+    "You were signed out meanwhile",
+    "What you sent was not stored. It stands below: sign in again in a new tab, copy it, and send it"
+    " again.",
+)
 _UNKNOWN_CURSOR = ErrorText(
     "This part of the list is not known",
     "The address was changed or cut off. Open the list from its beginning.",
@@ -99,11 +105,18 @@ _UNKNOWN_CURSOR = ErrorText(
 
 
 def ask_to_sign_in(_error: HTTPException, request: Request) -> Response:
-    """Redirect to the sign-in page, which leads back; without such a page, 401."""
+    """Redirect to the sign-in page, which leads back; without such a page, 401.
+
+    Whoever has written something meanwhile gets it back first.
+    """
     back = request.path_qs if request.method in {"GET", "HEAD"} else request.path
     sign_in = path_if_routed(request, "auth.sign_in", _query={"next": back})
     if sign_in is not None:
-        return HTTPSeeOther(sign_in)
+        typed = typed_texts(request)
+        if not typed:
+            return HTTPSeeOther(sign_in)
+        headers = {"WWW-Authenticate": "Bearer"}
+        return _page(request, 401, _SIGNED_OUT, headers, typed=typed, sign_in=sign_in)
     return _page(request, 401, _BY_STATUS[401], {"WWW-Authenticate": "Bearer"})
 
 
@@ -120,7 +133,8 @@ def show_error(error: Exception, request: Request) -> Response:
     # An error of a request that is tried again is not logged yet.
     if not is_error_retryable(request, error):
         log_problem(problem, error)
-    return _page(request, problem.status, _text_of(error, problem), problem.headers)
+    typed = typed_texts(request) if problem.kind == "csrf" else ()
+    return _page(request, problem.status, _text_of(error, problem), problem.headers, typed=typed)
 
 
 def _text_of(error: Exception, problem: ProblemError) -> ErrorText:
@@ -143,11 +157,21 @@ def _text_of(error: Exception, problem: ProblemError) -> ErrorText:
     return ErrorText(known.title, own or known.text, known.steps)
 
 
-def _page(request: Request, status: int, text: ErrorText, headers: Mapping[str, str]) -> Response:
+def _page(
+    request: Request,
+    status: int,
+    text: ErrorText,
+    headers: Mapping[str, str],
+    *,
+    typed: Sequence[str] = (),
+    sign_in: str | None = None,
+) -> Response:
     values = {
         "identity": None,
         "status": status,
         "words": text,
+        "typed": typed,
+        "sign_in": sign_in,
         "request_id": getattr(request, "request_id", None),
     }
     response = render_to_response(_TEMPLATE, values, request=request)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pyramid.csrf import check_csrf_token
 from pyramid.events import ContextFound
 from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.request import Request
@@ -17,6 +18,13 @@ from combine_core.text import InvalidText
 from combine_core.web.paths import is_api
 
 logger = logging.getLogger(__name__)
+
+# What WebOb and the standard library raise for broken input. WebOb raises a DeprecationWarning for a
+# character set other than UTF-8.
+_UNREADABLE = (ValueError, DeprecationWarning, LookupError)
+# A person who has typed more than this should not have to do it again.
+_WORTH_KEEPING = 60
+_MOST_SHOWN_AGAIN = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,25 @@ def file_name(sent: str) -> str:
     return re.split(r"[/\\]", sent)[-1]
 
 
+def typed_texts(request: Request) -> list[str]:
+    """The longer texts of a form that one of our pages sent, for giving them back with a refusal.
+
+    Files and forms of other sites are left out, and so is what is too large to be shown again.
+    """
+    if (
+        request.method != "POST"
+        or request.content_type != "application/x-www-form-urlencoded"
+        or not 0 < (request.content_length or 0) <= _MOST_SHOWN_AGAIN
+    ):
+        return []
+    try:
+        texts = [t for t in request.POST.values() if len(t) > _WORTH_KEEPING or "\n" in t]
+        ours = request.headers.get("Sec-Fetch-Site") == "same-origin"
+        return texts if ours or check_csrf_token(request, raises=False) else []
+    except _UNREADABLE:
+        return []
+
+
 def ids_of(request: Request, name: str) -> list[uuid.UUID]:
     """The ids that were ticked.
 
@@ -83,9 +110,7 @@ def refuse_unreadable(event: ContextFound) -> None:
         return
     try:
         fields = request.POST
-    # What WebOb and the standard library raise for broken input. WebOb raises a DeprecationWarning for
-    # a character set other than UTF-8.
-    except (ValueError, DeprecationWarning, LookupError) as error:
+    except _UNREADABLE as error:
         logger.info("Unreadable form: %s", error)
         message = "The form cannot be read. Go back, reload the page, send it again."
         raise HTTPBadRequest(message) from error

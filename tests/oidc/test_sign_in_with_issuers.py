@@ -42,15 +42,21 @@ def test_who_signs_in_is_the_same_each_time(service, new_visitor):
 def test_the_subject_is_who_and_the_address_is_not(service, new_visitor, google):
     anna = new_visitor(service)
     anna.sign_in("google", "anna")
-    # She marries; then somebody else gets her old address.
+    # She marries, and her account follows; then somebody else gets her old address.
     google.account("anna", email="anna.b@example.com", email_verified=True)
     later = new_visitor(service)
     later.sign_in("google", "anna")
     assert later.me()["id"] == anna.me()["id"]
+    assert later.me()["email"] == "anna.b@example.com"
     google.account("other", email="anna@example.com", email_verified=True)
     other = new_visitor(service)
-    assert other.failure(other.sign_in("google", "other")) == ("email_in_use", 409)
-    assert other.me() is None
+    other.sign_in("google", "other")
+    assert other.me()["id"] != anna.me()["id"]
+    # A third one does not get the account that has the address now.
+    google.account("third", email="anna@example.com", email_verified=True)
+    third = new_visitor(service)
+    assert third.failure(third.sign_in("google", "third")) == ("email_in_use", 409)
+    assert third.me() is None
 
 
 def test_an_address_that_nobody_verified_is_not_taken_for_theirs(

@@ -1,6 +1,7 @@
 """Who sees what: strangers, members, others."""
 
 import pytest
+from sqlalchemy import text
 
 from combine_core.users import Role
 
@@ -49,6 +50,60 @@ def test_a_form_of_a_stranger_goes_nowhere(place, slug):
     client = place.stranger()
     answer = client.post(f"/projects/{slug}", {"form": "paste", "name": "x"}, status=303)
     assert answer.location.endswith(f"/auth/sign-in?next=%2Fprojects%2F{slug}")
+
+
+WRITTEN = "We decided to replace the seal.\nAnna orders it <before> Friday."
+
+
+def sent_again(page):
+    """The texts that the page gives back."""
+    return [area.text.lstrip("\n").replace("\r\n", "\n") for area in page.html.find_all("textarea")]
+
+
+@pytest.fixture
+def written(ada, slug):
+    """A form that Ada has filled in."""
+    form = next(f for f in ada.get(f"/projects/{slug}").forms.values() if "text" in f.fields)
+    form["name"], form["text"] = "Minutes", WRITTEN
+    return form
+
+
+def test_a_session_that_ends_while_somebody_writes(place, ada, slug, written):
+    with place.sessions.begin() as session:
+        session.execute(text("DELETE FROM sessions"))
+    page = written.submit(status=401)
+    assert "You were signed out meanwhile" in page
+    assert sent_again(page) == [WRITTEN]
+    [link] = page.html.select("a[target=_blank]")
+    assert link["href"] == f"/auth/sign-in?next=%2Fprojects%2F{slug}"
+    # A click alone is no loss: the sign-in page leads back.
+    token = written["csrf_token"].value
+    cancel = {"csrf_token": token, "form": "cancel"}
+    assert ada.client.post(f"/projects/{slug}", cancel, status=303)
+
+
+@pytest.mark.parametrize("signed_in", [True, False])
+def test_a_second_tab_from_before_another_sign_in(place, ada, slug, written, signed_in):
+    if not signed_in:
+        ada.client.set_cookie("combine_session", "x")
+    ada.client.set_cookie("combine_csrf", "0" * 32)
+    from_our_page = {"Sec-Fetch-Site": "same-origin"}
+    page = written.submit(headers=from_our_page, status=400 if signed_in else 401)
+    assert sent_again(page) == [WRITTEN]
+    # Pages of others put no words into ours.
+    for headers in ({}, {"Sec-Fetch-Site": "cross-site"}):
+        page = written.submit(headers=headers, status=400 if signed_in else 303)
+        assert "replace the seal" not in page
+    assert "Minutes" not in place.visitor().get(f"/projects/{slug}")
+
+
+@pytest.mark.parametrize("body", [b"text=%ff%fe" + b"x" * 99, b"text=" + b"x" * (2 << 20), b"text"])
+def test_what_cannot_be_given_back(place, slug, body):
+    headers = {
+        "Sec-Fetch-Site": "same-origin",
+        "Content-Type": "application/x-www-form-urlencoded; charset=x",
+    }
+    place.stranger().post(f"/projects/{slug}", body, headers=headers, status=303)
 
 
 def test_what_belongs_to_others_does_not_exist(place, ada, slug):

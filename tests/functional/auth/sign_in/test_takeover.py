@@ -129,10 +129,10 @@ def test_nothing_changes_and_nothing_is_recorded(service, google, jane):
 
 
 def test_address_that_is_not_verified_any_more_is_marked(service, google, jane, combine):
-    assert "no provider" not in jane.client.get("/account")
+    assert "No provider" not in jane.client.get("/account")
     jane.sign_in(google, sub="jane", email=NEW, email_verified=False)
     assert jane.whoami() == OLD
-    assert f"{OLD} (no provider verifies this address)" in jane.client.get("/account")
+    assert "No provider verifies this address" in jane.client.get("/account")
     [_, row] = combine("user list").stdout.splitlines()
     assert row.split()[3:5] == ["yes", "no"]
 
@@ -141,7 +141,7 @@ def test_new_address_of_somebody_else(service, google, jane, caplog):
     service.user(NEW)
     jane.sign_in(google, sub="jane", email=NEW)
     assert jane.whoami() == OLD
-    assert "(no provider verifies this address)" in jane.client.get("/account")
+    assert "No provider verifies this address" in jane.client.get("/account")
     assert f"combine user show {OLD}" in caplog.text
 
 
