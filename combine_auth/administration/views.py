@@ -79,7 +79,13 @@ def list_users(request: Any) -> Json:
     return {"items": items, "next": page.next}
 
 
-def change_user(request: Any) -> Json:
+def get_user(context: Administration, request: Any) -> Json:  # noqa: ARG001
+    user = _user(request)
+    verified = verified_addresses(request.dbsession, [user.id])
+    return _show(user, address_verified=bool(verified))
+
+
+def change_user(context: Administration, request: Any) -> Json:
     session = request.dbsession
     user = _user(request)
     try:
@@ -91,7 +97,7 @@ def change_user(request: Any) -> Json:
         raise HTTPConflict(str(refused)) from refused
     session.flush()
     session.refresh(user)
-    return _show(user, address_verified=bool(verified_addresses(session, [user.id])))
+    return get_user(context, request)
 
 
 def end_sessions(request: Any) -> HTTPNoContent:
@@ -124,14 +130,19 @@ def includeme(config: Configurator) -> None:
     if not hasattr(config, "add_api_spec"):
         return
     config.add_api_spec("combine_auth:administration/openapi.yaml")
-    for name, path, view in (
+    for name, path, *views in (
         ("audit", "/audit", View("GET", list_audit, AdminPermission.AUDIT_READ)),
         ("users", "/users", View("GET", list_users, AdminPermission.USERS_READ)),
-        ("user", "/users/{user_id}", View("PATCH", change_user, AdminPermission.USERS_WRITE)),
+        (
+            "user",
+            "/users/{user_id}",
+            View("GET", get_user, AdminPermission.USERS_READ),
+            View("PATCH", change_user, AdminPermission.USERS_WRITE, if_match=get_user),
+        ),
         (
             "user_sessions",
             "/users/{user_id}/sessions",
             View("DELETE", end_sessions, AdminPermission.USERS_WRITE),
         ),
     ):
-        config.add_endpoint(f"auth.api.{name}", path, view, factory=Administration, openapi=True)
+        config.add_endpoint(f"auth.api.{name}", path, *views, factory=Administration, openapi=True)

@@ -20,6 +20,7 @@ def includeme(config: Configurator) -> None:
     # The description comes before the endpoints, because it checks their requests.
     config.include("combine_core.api.specification")
     config.include("combine_core.web.idempotency")
+    config.include("combine_core.web.preconditions")
     for subject in ("projects", "sources", "runs", "documents"):
         config.include(f"combine_core.api.{subject}")
     config.include("combine_core.api.explorer")

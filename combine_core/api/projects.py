@@ -129,9 +129,9 @@ def includeme(config: Configurator) -> None:
         "api.member",
         "/projects/{slug}/members/{user_id}",
         View("GET", get_member, Permission.MEMBERS_READ),
-        View("PUT", put_member, Permission.MEMBERS_WRITE),
+        View("PUT", put_member, Permission.MEMBERS_WRITE, if_match=get_member),
         # The view decides whom a member may remove, because every member may leave.
-        View("DELETE", delete_member, Permission.MEMBERS_LEAVE),
+        View("DELETE", delete_member, Permission.MEMBERS_LEAVE, if_match=get_member),
         factory=ProjectContext,
         openapi=True,
     )

@@ -108,7 +108,7 @@ def includeme(config: Configurator) -> None:
     config.add_endpoint(
         "api.run_cancel",
         "/runs/{id}/cancel",
-        View("POST", cancel, Permission.RUNS_WRITE),
+        View("POST", cancel, Permission.RUNS_WRITE, if_match=get_run),
         factory=RunContext,
         openapi=True,
     )

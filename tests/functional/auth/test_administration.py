@@ -12,6 +12,7 @@ from combine_core.users import User
 PATHS = [
     ("GET", "/api/v1/audit"),
     ("GET", "/api/v1/users"),
+    ("GET", "/api/v1/users/{id}"),
     ("PATCH", "/api/v1/users/{id}"),
     ("DELETE", "/api/v1/users/{id}/sessions"),
 ]
@@ -136,8 +137,9 @@ def test_who_is_not_there_is_not_found(root):
     root.client.delete(f"/api/v1/users/{nobody}/sessions", status=404)
     root.client.patch_json("/api/v1/users/me", {"disabled": True}, status=400)
     root.client.patch_json(f"/api/v1/users/{nobody}", {}, status=422)
-    answer = root.client.get(f"/api/v1/users/{nobody}", status=405)
-    assert answer.headers["Allow"] == "PATCH"
+    root.client.get(f"/api/v1/users/{nobody}", status=404)
+    answer = root.client.put_json(f"/api/v1/users/{nobody}", {}, status=405)
+    assert answer.headers["Allow"] == "GET, HEAD, PATCH"
 
 
 @pytest.mark.parametrize(
@@ -166,3 +168,15 @@ def test_names_with_a_nul_byte(root):
     for name in ("action", "outcome"):
         assert "must match" in root.client.get("/api/v1/audit", {name: "\0"}, status=400).text
     assert root.client.get("/api/v1/users", {"email": "\0"}).json["items"] == []
+
+
+def test_users_are_changed_as_they_were_seen(root, ann):
+    path = f"/api/v1/users/{ann.user_id}"
+    seen = root.client.get(path)
+    assert seen.json in root.client.get("/api/v1/users").json["items"]
+    headers = {"If-Match": seen.headers["ETag"]}
+    changed = root.client.patch_json(path, {"disabled": True}, headers=headers)
+    assert changed.json["disabled_at"] is not None
+    root.client.patch_json(path, {"disabled": False}, headers=headers, status=412)
+    headers = {"If-Match": changed.headers["ETag"]}
+    assert root.client.patch_json(path, {"disabled": False}, headers=headers).json == seen.json
