@@ -114,7 +114,7 @@ class LyingIssuer:
         announces_iss: bool = False,
         certificate: Path | None = None,
     ) -> None:
-        self.tenant = tenant
+        self._own_tenant = tenant
         self.announces_iss = announces_iss
         # With one, of the name localhost, it speaks https.
         self.certificate = certificate
@@ -122,6 +122,8 @@ class LyingIssuer:
         self._begin()
 
     def _begin(self) -> None:
+        # Tests may let people come from another one.
+        self.tenant = self._own_tenant
         self.client_id, self.client_secret = CLIENT_ID, CLIENT_SECRET
         # With a key, the client authenticates by an assertion that it signed (private_key_jwt).
         self.client_key: Any = None

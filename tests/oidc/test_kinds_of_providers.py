@@ -81,3 +81,14 @@ def test_discovery_and_issuer_apart(serve, new_visitor, google):
     visitor = new_visitor(service)
     visitor.sign_in("acme", "anna")
     assert visitor.me()["name"] == "Anna"
+
+
+def test_a_new_registration_at_entra(service, new_visitor, microsoft):
+    known = {"oid": "1f9c4b6e-3a3a-4c7e-9a70-6d0f4be0a111", "email": "carla@example.com"}
+    ids = []
+    for sub in ("of-the-first-registration", "of-the-second"):
+        microsoft.account("carla", sub=sub, xms_edov=True, **known)
+        visitor = new_visitor(service)
+        visitor.sign_in("microsoft", "carla")
+        ids.append(visitor.me()["id"])
+    assert ids[0] == ids[1]
