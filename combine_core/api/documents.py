@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
@@ -10,13 +12,15 @@ from pyramid.response import Response
 from combine_core.access import DocumentContext, ProjectContext
 from combine_core.api.serializers import (
     Json,
+    show_citation,
     show_document,
     show_page,
     show_version,
     show_whole_document,
 )
-from combine_core.documents import list_documents, list_versions, read_version
+from combine_core.documents import list_citations, list_documents, list_versions, read_version
 from combine_core.projects import slugify
+from combine_core.sources import find_source
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
 
@@ -51,6 +55,24 @@ def get_document(context: DocumentContext, request: Request) -> Json | Response:
     return response
 
 
+def list_statements_of_source(context: ProjectContext, request: Request) -> Json:
+    source_id = uuid.UUID(request.matchdict["id"])
+    source = find_source(request.dbsession, context.project.id, source_id)
+    if source is None:
+        raise HTTPNotFound
+    citations = list_citations(request.dbsession, context.project.id, source_id)
+    query = request.openapi_validated.parameters.query
+    first, last = query.get("line_from", 1), query.get("line_to", source.line_count)
+    return {
+        "items": [
+            show_citation(each)
+            for each in citations.items
+            if each.line_from <= last and each.line_to >= first
+        ],
+        "complete": citations.complete,
+    }
+
+
 def includeme(config: Configurator) -> None:
     """Add the endpoints."""
     config.add_endpoint(
@@ -79,5 +101,12 @@ def includeme(config: Configurator) -> None:
         "/documents/{id}/versions/{number}",
         View("GET", get_document, Permission.DOCUMENTS_READ),
         factory=DocumentContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.source_statements",
+        "/projects/{slug}/sources/{id}/statements",
+        View("GET", list_statements_of_source, Permission.DOCUMENTS_READ),
+        factory=ProjectContext,
         openapi=True,
     )

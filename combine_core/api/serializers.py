@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from combine_core.database import Page
-from combine_core.documents import Document, DocumentVersion
+from combine_core.documents import Citation, Document, DocumentVersion
 from combine_core.lines import Line
 from combine_core.projects import Project
 from combine_core.runs import Run, Step
@@ -134,4 +134,18 @@ def show_whole_document(version: DocumentVersion) -> Json:
             {"id": entry.ref_id, **_fields(entry, "kind", "name", "sha256")}
             for entry in version.inputs
         ],
+    }
+
+
+def show_citation(citation: Citation) -> Json:
+    """A statement with one of its quotes from a source."""
+    version = citation.version
+    return {
+        **_fields(citation, "line_from", "line_to", "quote", "text", "verdict", "pointer"),
+        "reasons": citation.statement.get("reasons", []),
+        "document": {
+            "id": version.document_id,
+            "version": version.number,
+            "title": version.document.title,
+        },
     }

@@ -90,6 +90,12 @@ def list_sources(
     return paginate(session, statement, Source.id, cursor=cursor, limit=limit)
 
 
+def find_source(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -> Source | None:
+    """One source of this project, without its text."""
+    found = select(Source).where(Source.id == source_id, Source.project_id == project_id)
+    return session.scalars(found).first()
+
+
 def read_source(
     session: Session,
     project_id: uuid.UUID,
@@ -100,8 +106,7 @@ def read_source(
 
     :param before_text: called with the size of the text before the text is read; may raise
     """
-    found = select(Source).where(Source.id == source_id, Source.project_id == project_id)
-    source = session.scalars(found).first()
+    source = find_source(session, project_id, source_id)
     if source is not None:
         before_text(source.size)
         session.refresh(source, ["text"])

@@ -83,6 +83,14 @@ def test_first_document(open_page, tmp_path):
     assert page.locator("mark").inner_text() in RUNBOOK.splitlines()[5]
     page.go_back()
 
+    # Nothing is lost on paper, though the quotes are closed.
+    page.emulate_media(media="print")
+    quotes = page.get_by_role("blockquote").all()
+    assert len(quotes) >= 5
+    assert all(each.is_visible() for each in quotes)
+    assert page.get_by_role("heading", name="Made from").is_visible()
+    page.emulate_media(media="screen")
+
     with page.expect_download() as downloading:
         page.get_by_role("link", name="Markdown").click()
     download = downloading.value

@@ -93,3 +93,46 @@ def test_versions(room, document, run_jobs):
 def test_versions_that_are_not_there(room, document, problem, number):
     path = f"/api/v1/documents/{document['id']}/versions/{number}"
     problem(room.client.get(path, status="*"), 404)
+
+
+def test_statements_of_a_source(room, document, run_jobs):
+    source = document["inputs"][1]["id"]
+    path = f"{room.path}/sources/{source}/statements"
+    answer = room.client.get(path).json
+    assert answer["complete"] is True
+    expected = [
+        (proof["line_from"], f"/{section}/{index}", item["text"], proof["quote"])
+        for section, items in document["content"].items()
+        for index, item in enumerate(items)
+        for proof in item["evidence"]
+    ]
+    found = [(i["line_from"], i["pointer"], i["text"], i["quote"]) for i in answer["items"]]
+    assert sorted(found) == sorted(expected)
+    lines = [item["line_from"] for item in answer["items"]]
+    assert lines == sorted(lines)
+    assert len(set(lines)) > 1
+    for item in answer["items"]:
+        assert (item["verdict"], item["reasons"]) == ("supported", [])
+        assert item["document"] == {
+            "id": document["id"],
+            "version": 1,
+            "title": "Brief: notes.md",
+        }
+    line = lines[0]
+    some = room.client.get(f"{path}?line_from={line}&line_to={line}").json["items"]
+    assert some == [item for item in answer["items"] if item["line_from"] == line]
+    assert room.client.get(f"{path}?line_from=999").json["items"] == []
+    # The newest version alone counts.
+    room.run(room.client.get(f"{room.path}/sources").json["items"][0])
+    run_jobs()
+    again = room.client.get(path).json["items"]
+    assert {item["document"]["version"] for item in again} == {2}
+    assert len(again) == len(answer["items"])
+
+
+def test_statements_of_a_source_that_is_not_there(room, document, problem, make_room):
+    elsewhere = make_room(room.client, "Pumps")
+    source = document["inputs"][1]["id"]
+    problem(room.client.get(f"{elsewhere.path}/sources/{source}/statements", status="*"), 404)
+    answer = room.client.get(f"{room.path}/sources/{source}/statements?line_from=0", status="*")
+    problem(answer, 400)

@@ -70,6 +70,7 @@ def test_single_things(room, document, count):
         (room.path, 2),
         # The text is read when there is memory for it.
         (f"{room.path}/sources/{source}", 4),
+        (f"{room.path}/sources/{source}/statements", 4),
         (f"/api/v1/runs/{document['run_id']}", 6),
         (f"/api/v1/documents/{document['id']}", 4),
         (f"/api/v1/documents/{document['id']}?format=md", 4),
