@@ -22,6 +22,7 @@ from combine_auth.identities.service import verified_addresses
 from combine_auth.refused import Refused
 from combine_core.users import Identity, User
 from combine_core.web.endpoints import View
+from combine_core.web.paging import show_page
 
 Json = dict[str, Any]
 
@@ -52,7 +53,7 @@ def list_audit(request: Any) -> Json:
         _comparable(query.get("until")),
     )
     page = list_events(request.dbsession, wanted, cursor=query.get("cursor"), limit=query["limit"])
-    return {"items": [show_event(event) for event in page.items], "next": page.next}
+    return show_page(request, page, show_event)
 
 
 def _comparable(moment: datetime.datetime | None) -> datetime.datetime | None:
@@ -75,8 +76,7 @@ def list_users(request: Any) -> Json:
         limit=query["limit"],
     )
     verified = verified_addresses(request.dbsession, [user.id for user in page.items])
-    items = [_show(user, address_verified=user.id in verified) for user in page.items]
-    return {"items": items, "next": page.next}
+    return show_page(request, page, lambda user: _show(user, address_verified=user.id in verified))
 
 
 def get_user(context: Administration, request: Any) -> Json:  # noqa: ARG001

@@ -14,7 +14,6 @@ from combine_core.api.serializers import (
     Json,
     show_citation,
     show_document,
-    show_page,
     show_version,
     show_whole_document,
 )
@@ -23,20 +22,21 @@ from combine_core.projects import slugify
 from combine_core.sources import find_source
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
+from combine_core.web.paging import show_page
 
 
 def list_documents_of(context: ProjectContext, request: Request) -> Json:
     page = list_documents(
         request.dbsession, context.project.id, **request.openapi_validated.parameters.query
     )
-    return show_page(page, show_document)
+    return show_page(request, page, show_document)
 
 
 def list_versions_of(context: DocumentContext, request: Request) -> Json:
     page = list_versions(
         request.dbsession, context.document_id, **request.openapi_validated.parameters.query
     )
-    return show_page(page, show_version)
+    return show_page(request, page, show_version)
 
 
 def get_document(context: DocumentContext, request: Request) -> Json | Response:

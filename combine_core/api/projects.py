@@ -10,7 +10,7 @@ from pyramid.request import Request
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from combine_core.access import ProjectContext, SignedIn
-from combine_core.api.serializers import Json, show_me, show_member, show_page, show_project
+from combine_core.api.serializers import Json, show_me, show_member, show_project
 from combine_core.projects import create_project, list_projects
 from combine_core.projects.members import (
     UnknownPerson,
@@ -23,6 +23,7 @@ from combine_core.projects.members import (
 )
 from combine_core.users import Permission, Role
 from combine_core.web.endpoints import View
+from combine_core.web.paging import show_page
 
 
 def get_me(context: SignedIn, request: Request) -> Json:  # noqa: ARG001
@@ -33,7 +34,7 @@ def list_own_projects(context: SignedIn, request: Request) -> Json:
     page = list_projects(
         request.dbsession, context.identity.user_id, **request.openapi_validated.parameters.query
     )
-    return show_page(page, show_project)
+    return show_page(request, page, show_project)
 
 
 def create(context: SignedIn, request: Request) -> Json:
@@ -52,7 +53,7 @@ def list_members_of(context: ProjectContext, request: Request) -> Json:
     page = list_members(
         request.dbsession, context.project.id, **request.openapi_validated.parameters.query
     )
-    return show_page(page, show_member)
+    return show_page(request, page, show_member)
 
 
 def add(context: ProjectContext, request: Request) -> Json:

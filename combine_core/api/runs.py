@@ -9,18 +9,20 @@ from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 
 from combine_core.access import ProjectContext, RunContext, SignedIn
-from combine_core.api.serializers import Json, show_line, show_page, show_run
+from combine_core.api.serializers import Json, show_line, show_run
 from combine_core.documents import versions_of_runs
 from combine_core.lines import UnknownLine, find_line, list_lines
 from combine_core.llm import providers_of
 from combine_core.runs import RunState, cancel_run, list_runs, read_run, start_run
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
+from combine_core.web.paging import show_page
 from combine_core.web.problems import ProblemError
 
 
 def list_all_lines(context: SignedIn, request: Request) -> Json:  # noqa: ARG001
-    return show_page(list_lines(**request.openapi_validated.parameters.query), show_line)
+    page = list_lines(**request.openapi_validated.parameters.query)
+    return show_page(request, page, show_line)
 
 
 def get_line(context: SignedIn, request: Request) -> Json:  # noqa: ARG001
@@ -35,7 +37,7 @@ def list_runs_of(context: ProjectContext, request: Request) -> Json:
         request.dbsession, context.project.id, **request.openapi_validated.parameters.query
     )
     written = versions_of_runs(request.dbsession, [run.id for run in page.items])
-    return {"items": [show_run(run, written) for run in page.items], "next": page.next}
+    return show_page(request, page, lambda run: show_run(run, written))
 
 
 def start(context: ProjectContext, request: Request) -> Json:

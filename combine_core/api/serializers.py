@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import Any
 
-from combine_core.database import Page
 from combine_core.documents import Citation, Document, DocumentVersion
 from combine_core.lines import Line
 from combine_core.projects import Project
@@ -13,16 +12,11 @@ from combine_core.runs import Run, Step
 from combine_core.sources import Source
 from combine_core.users import Identity, Membership
 
-Thing = TypeVar("Thing")
 Json = dict[str, Any]
 
 
 def _fields(thing: object, *names: str) -> Json:
     return {name: getattr(thing, name) for name in names}
-
-
-def show_page(page: Page[Thing], show: Callable[[Thing], Json]) -> Json:
-    return {"items": [show(item) for item in page.items], "next": page.next}
 
 
 def show_me(identity: Identity) -> Json:

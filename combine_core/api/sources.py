@@ -24,13 +24,14 @@ from werkzeug.sansio.multipart import (
 )
 
 from combine_core.access import ProjectContext
-from combine_core.api.serializers import Json, show_page, show_source
+from combine_core.api.serializers import Json, show_source
 from combine_core.sources import add_source, decode_upload, list_sources, read_source
 from combine_core.text import InvalidText
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
 from combine_core.web.forms import file_name
 from combine_core.web.memory_budget import hold_memory
+from combine_core.web.paging import show_page
 from combine_core.web.problems import FieldError, ProblemError, invalid_content
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def list_sources_of(context: ProjectContext, request: Request) -> Json:
     page = list_sources(
         request.dbsession, context.project.id, **request.openapi_validated.parameters.query
     )
-    return show_page(page, show_source)
+    return show_page(request, page, show_source)
 
 
 def create(context: ProjectContext, request: Request) -> Json:

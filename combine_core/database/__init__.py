@@ -20,7 +20,7 @@ from combine_core.database.connecting import (
     limit_sessions,
 )
 from combine_core.database.metadata import Identified, Model, load_models, new_id
-from combine_core.database.page import InvalidCursor, Page, paginate
+from combine_core.database.page import NEWEST_FIRST, InvalidCursor, Page, paginate
 from combine_core.database.pool import CountedPool, leave_read_only_servers
 from combine_core.observe.statements import watch_statements
 from combine_core.settings.core import CoreSettings
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pyramid.response import Response
 
 __all__ = [
+    "NEWEST_FIRST",
     "Identified",
     "InvalidCursor",
     "Model",

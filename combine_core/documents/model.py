@@ -27,6 +27,7 @@ class Document(Identified, Model):
     __table_args__ = (
         UniqueConstraint("project_id", "type", "key"),
         Index("ix_documents_project_id_id", "project_id", "id"),
+        Index("ix_documents_project_id_title_id", "project_id", "title", "id"),
     )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, contains_eager, selectinload, undefer
 
-from combine_core.database import Page, new_id, paginate
+from combine_core.database import NEWEST_FIRST, Page, new_id, paginate
 from combine_core.documents.model import Document, DocumentVersion, VersionInput
 from combine_core.documents.render import render_markdown
 from combine_core.evidence import count_verdicts, statements_of
@@ -149,19 +149,40 @@ def _colophon(origin: Origin) -> str:
 
 
 def list_documents(
-    session: Session, project_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
+    session: Session,
+    project_id: uuid.UUID,
+    *,
+    title: str | None = None,
+    sort: str = NEWEST_FIRST,
+    cursor: str | None = None,
+    limit: int = 50,
 ) -> Page[Document]:
-    """The documents of a project, newest first."""
+    """The documents of a project, all or those with this title."""
     statement = select(Document).where(Document.project_id == project_id)
-    return paginate(session, statement, Document.id, cursor=cursor, limit=limit)
+    if title is not None:
+        statement = statement.where(Document.title == title)
+    return paginate(
+        session,
+        statement,
+        Document.id,
+        named=Document.title,
+        sort=sort,
+        cursor=cursor,
+        limit=limit,
+    )
 
 
 def list_versions(
-    session: Session, document_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
+    session: Session,
+    document_id: uuid.UUID,
+    *,
+    sort: str = NEWEST_FIRST,
+    cursor: str | None = None,
+    limit: int = 50,
 ) -> Page[DocumentVersion]:
-    """The versions of a document, newest first, without their contents."""
+    """The versions of a document, without their contents."""
     statement = select(DocumentVersion).where(DocumentVersion.document_id == document_id)
-    return paginate(session, statement, DocumentVersion.id, cursor=cursor, limit=limit)
+    return paginate(session, statement, DocumentVersion.id, sort=sort, cursor=cursor, limit=limit)
 
 
 def read_version(

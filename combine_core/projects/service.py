@@ -12,7 +12,7 @@ from sqlalchemy import func, select, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from combine_core.database import Page, new_id, paginate
+from combine_core.database import NEWEST_FIRST, Page, new_id, paginate
 from combine_core.projects.model import Project
 from combine_core.text import clean_name
 from combine_core.users import Membership, Role
@@ -54,11 +54,18 @@ def create_project(session: Session, name: str, owner_id: uuid.UUID) -> Project:
 
 
 def list_projects(
-    session: Session, user_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
+    session: Session,
+    user_id: uuid.UUID,
+    *,
+    sort: str = NEWEST_FIRST,
+    cursor: str | None = None,
+    limit: int = 50,
 ) -> Page[Project]:
-    """The projects that ``user_id`` is a member of, newest first."""
+    """The projects that ``user_id`` is a member of."""
     statement = select(Project).join(Membership).where(Membership.user_id == user_id)
-    return paginate(session, statement, Project.id, cursor=cursor, limit=limit)
+    return paginate(
+        session, statement, Project.id, named=Project.name, sort=sort, cursor=cursor, limit=limit
+    )
 
 
 def find_membership(session: Session, slug: str, user_id: uuid.UUID) -> tuple[Project, Role] | None:

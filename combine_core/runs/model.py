@@ -102,6 +102,7 @@ class Run(Identified, Model):
     __table_args__ = (
         _one_of(RunState),
         Index("ix_runs_project_id_id", "project_id", "id"),
+        Index("ix_runs_project_id_state_id", "project_id", "state", "id"),
         Index("ix_runs_live", "id", postgresql_where=text("state = 'running'")),
     )
 

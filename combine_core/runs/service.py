@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, contains_eager, selectinload
 
-from combine_core.database import Page, paginate
-from combine_core.lines import find_line, store_version
+from combine_core.database import NEWEST_FIRST, Page, paginate
+from combine_core.lines import LineVersion, find_line, store_version
 from combine_core.llm import ProviderRegistry
 from combine_core.runs.jobs import enqueue_step
 from combine_core.runs.model import Run, RunSource, RunState, Step, StepState
@@ -120,11 +120,26 @@ def cancel_run(session: Session, run_id: uuid.UUID) -> bool:
 
 
 def list_runs(
-    session: Session, project_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
+    session: Session,
+    project_id: uuid.UUID,
+    *,
+    state: str | None = None,
+    line: str | None = None,
+    sort: str = NEWEST_FIRST,
+    cursor: str | None = None,
+    limit: int = 50,
 ) -> Page[Run]:
-    """The runs of a project, newest first, each as :func:`read_run` gives it."""
+    """The runs of a project, each as :func:`read_run` gives it.
+
+    :param state: only those in this state
+    :param line: only those of the line with this name
+    """
     statement = _whole_run().where(Run.project_id == project_id)
-    return paginate(session, statement, Run.id, cursor=cursor, limit=limit)
+    if state is not None:
+        statement = statement.where(Run.state == state)
+    if line is not None:
+        statement = statement.where(LineVersion.name == line)
+    return paginate(session, statement, Run.id, sort=sort, cursor=cursor, limit=limit)
 
 
 def read_run(session: Session, run_id: uuid.UUID) -> Run | None:

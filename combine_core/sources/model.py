@@ -25,4 +25,7 @@ class Source(Identified, Model):
     line_count: Mapped[int]
     created_by: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"), index=True)
 
-    __table_args__ = (Index("ix_sources_project_id_id", "project_id", "id"),)
+    __table_args__ = (
+        Index("ix_sources_project_id_id", "project_id", "id"),
+        Index("ix_sources_project_id_name_id", "project_id", "name", "id"),
+    )

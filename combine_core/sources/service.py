@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 from sqlalchemy.orm.attributes import set_committed_value
 
-from combine_core.database import Page, new_id, paginate
+from combine_core.database import NEWEST_FIRST, Page, new_id, paginate
 from combine_core.database.copying import copy_row
 from combine_core.sources.model import Source
 from combine_core.text import InvalidText, clean_name, clean_text
@@ -83,11 +83,21 @@ def measure_text(text: str) -> tuple[int, str]:
 
 
 def list_sources(
-    session: Session, project_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
+    session: Session,
+    project_id: uuid.UUID,
+    *,
+    name: str | None = None,
+    sort: str = NEWEST_FIRST,
+    cursor: str | None = None,
+    limit: int = 50,
 ) -> Page[Source]:
-    """The sources of a project, newest first, without their texts."""
+    """The sources of a project, all or those with this name, without their texts."""
     statement = select(Source).where(Source.project_id == project_id)
-    return paginate(session, statement, Source.id, cursor=cursor, limit=limit)
+    if name is not None:
+        statement = statement.where(Source.name == name)
+    return paginate(
+        session, statement, Source.id, named=Source.name, sort=sort, cursor=cursor, limit=limit
+    )
 
 
 def find_source(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -> Source | None:

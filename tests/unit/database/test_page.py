@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 import pytest
@@ -10,10 +11,14 @@ from hypothesis import strategies as st
 
 from combine_core.database.page import InvalidCursor, decode_cursor, encode_cursor
 
+names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=500)
 
-@given(st.uuids())
-def test_round_trip(key: uuid.UUID) -> None:
-    assert decode_cursor(encode_cursor(key)) == key
+
+@given(st.uuids(), names)
+def test_round_trip(key: uuid.UUID, name: str) -> None:
+    cursor = encode_cursor(key, name)
+    assert decode_cursor(cursor) == (key, name)
+    assert re.fullmatch("[A-Za-z0-9_-]{22,3000}", cursor)
 
 
 @given(st.text(max_size=40))
