@@ -17,7 +17,13 @@ from combine_core.api.serializers import (
     show_version,
     show_whole_document,
 )
-from combine_core.documents import list_citations, list_documents, list_versions, read_version
+from combine_core.documents import (
+    list_citations,
+    list_documents,
+    list_versions,
+    markdown_of,
+    read_version,
+)
 from combine_core.projects import slugify
 from combine_core.sources import find_source
 from combine_core.users import Permission
@@ -50,7 +56,7 @@ def get_document(context: DocumentContext, request: Request) -> Json | Response:
     if request.openapi_validated.parameters.query["format"] != "md":
         return show_whole_document(version)
     name = f"{slugify(version.document.title)}-v{version.number}.md"
-    response = Response(version.markdown, content_type="text/markdown", charset="utf-8")
+    response = Response(markdown_of(version), content_type="text/markdown", charset="utf-8")
     response.content_disposition = f'attachment; filename="{name}"'
     return response
 

@@ -87,7 +87,7 @@ def render_markdown(
             title=title,
             content=content,
             cite=cite,
-            support=support_in_words(count_verdicts(content).as_json()),
+            support=support_in_words(count_verdicts(content).as_json(), used_llm),
             nothing=nothing_in_words(used_llm),
         )
     )

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, contains_eager, selectinload, undefer
 from combine_core.database import NEWEST_FIRST, Page, new_id, paginate
 from combine_core.documents.model import Document, DocumentVersion, VersionInput
 from combine_core.documents.render import render_markdown
+from combine_core.documents.statements import support_in_words
 from combine_core.evidence import count_verdicts, statements_of
 from combine_core.lines import Line, WriteStep
 from combine_core.sources import Source
@@ -203,6 +204,14 @@ def read_version(
             DocumentVersion.number == (Document.head if number is None else number),
         )
     ).first()
+
+
+def markdown_of(version: DocumentVersion) -> str:
+    """The Markdown of a version. It says so if its statements were not judged."""
+    if version.support is not None:
+        return version.markdown
+    title, _, rest = version.markdown.partition("\n\n")
+    return f"{title}\n\n{support_in_words(None, version.used_llm)}\n\n{rest}"
 
 
 def versions_of_runs(session: Session, run_ids: Sequence[uuid.UUID]) -> Sequence[DocumentVersion]:

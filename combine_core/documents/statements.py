@@ -44,7 +44,7 @@ def text_of(statement: Mapping[str, Any]) -> str:
     return ", ".join(f"{label}: {value}" for label, value in details_of(statement))
 
 
-def support_in_words(support: Mapping[str, int] | None) -> str:
+def support_in_words(support: Mapping[str, int] | None, used_llm: bool) -> str:
     """How many statements are supported, in one paragraph.
 
     :param support: how many statements have each verdict; ``None`` if they were not judged
@@ -55,7 +55,7 @@ def support_in_words(support: Mapping[str, int] | None) -> str:
         )
     total = sum(support.values())
     if not total:
-        return "It has no statement."
+        return f"No statement. {nothing_in_words(used_llm)}"
     repaired, unsupported = support["repaired"], support["unsupported"]
     carried = total - unsupported
     noun, verb = ("statement", "is") if total == 1 else ("statements", "are")

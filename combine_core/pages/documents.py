@@ -14,7 +14,7 @@ from pyramid.response import Response
 
 from combine_core.access import DocumentContext
 from combine_core.api.serializers import show_whole_document
-from combine_core.documents import DocumentVersion, list_versions, located_statements
+from combine_core.documents import DocumentVersion, list_versions, located_statements, markdown_of
 from combine_core.documents import read_version as read_document_version
 from combine_core.lines import Line
 from combine_core.lines import read_version as read_line_version
@@ -56,7 +56,7 @@ def download(context: DocumentContext, request: Request) -> Response:
     version = _read(context, request)
     extension = request.matchdict["format"]
     if extension == "md":
-        text, content_type = version.markdown, "text/markdown; charset=utf-8"
+        text, content_type = markdown_of(version), "text/markdown; charset=utf-8"
     else:
         text, content_type = _as_json(version, _line_of(request, version)), "application/json"
     name = f"{slugify(version.document.title)}-v{version.number}.{extension}"

@@ -90,6 +90,7 @@ def test_a_false_quote_is_marked_and_never_shown_as_evidence(place, ada, run, ov
     assert "The oven explodes at noon" not in page
     assert "La la la" not in page
     assert len(page.html.select("details.evidence")) == 1
+    assert "version 1 · 1 of 3 statements supported" in ada.get(f"/runs/{run.id}").html.main.text
 
 
 def test_details_and_repairs_stand_with_the_statement(place, ada, run, oven):
@@ -112,6 +113,25 @@ def test_a_version_from_before_verdicts_is_not_judged(place, ada, run, oven):
     page = ada.get(f"/documents/{version.document_id}")
     assert "Not judged." in page.html.select_one(".support.note-warn").text
     assert " supported by" not in page.html.main.text
+    # The file was written with the version.
+    with place.sessions.begin() as session:
+        stored = session.get_one(DocumentVersion, version.id)
+        stored.markdown = "# Brief: oven.md\n\n## Summary\n"
+    file = page.click("Markdown").text
+    assert file.startswith("# Brief: oven.md\n\nNot judged. This version was written before")
+    assert file.endswith(".\n\n## Summary\n")
+
+
+@pytest.mark.parametrize(
+    ("used_llm", "words"),
+    [(True, "The model named nothing here."), (False, "The rules found nothing here.")],
+)
+def test_a_document_without_a_statement_says_so(place, ada, slug, run, oven, used_llm, words):
+    version = place.write(run, {}, {"S1": oven}, used_llm=used_llm)
+    page = ada.get(f"/documents/{version.document_id}")
+    assert page.html.select_one(".support").text.strip() == f"No statement. {words}"
+    assert f"\n\nNo statement. {words}\n\n## Summary" in page.click("Markdown").text
+    assert "version 1 · no statement" in ada.get(f"/runs/{run.id}").html.main.text
 
 
 def test_says_whether_a_language_model_wrote_it(place, ada, run, oven):

@@ -51,7 +51,7 @@ def test_a_brief_has_its_headings_in_order_and_says_what_is_empty() -> None:
         "## Summary\n\n- One thing.\n\n## Key points\n\nThe model"
     ) in markdown
     assert markdown.count("The model named nothing here.") == 5
-    assert render(used_llm=False).count("The rules found nothing here.") == 6
+    assert render(used_llm=False).count("The rules found nothing here.") == 7
     assert markdown.endswith("Made by the line brief.\n")
 
 
