@@ -208,10 +208,12 @@ class StepRunner:
 
 def _nothing_carried(support: Support, assignment: Assignment) -> str:
     lines = sum(source.line_count for source in assignment.sources.values())
-    return (
-        f"No statement of the answer is supported by the sources: {support.unsupported} statements for"
-        f" {lines:,} lines, none of them supported. Try another model."
-    )
+    named, read = _count(support.unsupported, "statement"), _count(lines, "line")
+    return f"The model named {named} for {read} of sources, and none is supported by them. Try another model."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _place_of(error: BaseException) -> str:

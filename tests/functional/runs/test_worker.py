@@ -226,6 +226,30 @@ def test_after_the_last_repair_the_run_fails_and_says_why(
     assert steps_of(sessions, run)["brief"].state == StepState.CANCELLED
 
 
+@pytest.mark.parametrize(("invented", "named"), [(0, "0 statements"), (1, "1 statement")])
+def test_an_answer_that_no_source_supports_fails_with_the_numbers(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    gated: Gated,
+    with_gated: ProviderRegistry,
+    invented: int,
+    named: str,
+) -> None:
+    evidence = [{"source": "S1", "line_from": 1, "line_to": 1, "quote": "The board agreed."}]
+    fact = {"text": "The board agreed.", "kind": "decision", "evidence": evidence}
+    gated.answers = [completion({"facts": [fact] * invented})]
+    gated.may_answer.set()
+    run = start("gated/m1", with_gated)
+    with working(settings, with_gated):
+        failed = ended(sessions, run)
+    assert (failed.state, failed.error_code) == (RunState.FAILED, "no_evidence")
+    assert failed.error == (
+        f"Collect facts: The model named {named} for 6 lines of sources, and none is supported by them."
+        " Try another model."
+    )
+
+
 @pytest.mark.parametrize("code", ["auth", "bad_request", "unknown_model"])
 def test_what_cannot_pass_fails_at_once(
     settings: CoreSettings,
