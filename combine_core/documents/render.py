@@ -18,12 +18,13 @@ from combine_core.evidence import Verdict, count_verdicts, reason_in_words, repa
 _BLOCK_START = re.compile(
     r"#{1,6}(?= |$)|>|`{3}|~{3}|[-+*](?= |$)|(?:[-*_] ?){3,}$|\[[^]]+\]:|\d{1,9}(?=[.)](?: |$))"
 )
-_HTML = re.compile(r"<(?=[a-zA-Z/!?])")
+# HTML or a link in angle brackets. A backslash before it would undo ours, unless it is escaped as well.
+_ANGLE = re.compile(r"(\\*)<(?=[a-zA-Z/!?])")
 
 
 def plain(text: str) -> str:
-    """``text`` on one line, so that it begins no block and holds no HTML; otherwise to the letter."""
-    line = _HTML.sub(r"\\<", " ".join(text.split()))
+    """``text`` to the letter, on one line that begins no block and holds no HTML, link or image."""
+    line = _inline(text)
     match = _BLOCK_START.match(line)
     if match is None:
         return line
@@ -99,5 +100,7 @@ def render_markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def _inline(quote: str) -> str:
-    return _HTML.sub(r"\\<", " ".join(quote.split()))
+def _inline(text: str) -> str:
+    line = _ANGLE.sub(r"\1\1\\<", " ".join(text.split()))
+    # Without definitions of links, the target in parentheses is what makes a link or an image.
+    return line.replace("](", "]\\(")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,7 +97,8 @@ def test_details_and_repairs_stand_behind_the_text() -> None:
         "a * b",
         "Set it to 5.",
         "`docker stats` shows it",
-        "50 % of [it](x)",
+        "50 % of [it] (x)",
+        "a[0] and b[1]",
     ],
 )
 def test_ordinary_sentences_are_not_changed(sentence: str) -> None:
@@ -115,4 +119,49 @@ def test_no_text_begins_a_block_or_brings_html(text: str) -> None:
         "bullet_list_close",
     }
     inline = [child.type for token in tokens for child in token.children or ()]
-    assert "html_inline" not in inline
+    assert not {"html_inline", "link_open", "image"}.intersection(inline)
+
+
+HOSTILE = [
+    "[press](javascript:alert(1))",
+    "[press](https://evil.example/)",
+    "![logo](https://evil.example/pixel.png)",
+    "[![logo](https://evil.example/pixel.png)](https://evil.example/)",
+    "<https://evil.example/>",
+    "<javascript:alert(1)>",
+    "\\<javascript:alert(1)>",
+    "\\\\<img src=x>",
+    "[a\\](javascript:alert(1))",
+    "[a](<javascript:alert(1)>)",
+    "[1]: javascript:alert(1)",
+    "[a\n](\njavascript:alert(1))",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_source_brings_no_link_and_no_image(text: str) -> None:
+    """Wherever its words stand: statement, details, name, quote."""
+    proof = {"source_id": "s", "line_from": 1, "line_to": 1, "quote": text}
+    template = find_line("brief").step("brief").template
+    assert template is not None
+    markdown = render_markdown(
+        template,
+        title=text,
+        content=content(summary=[item(text, owner=text, evidence=[proof]), item("Then. [1]")]),
+        source_names={"s": text},
+        colophon="Made by the line brief.",
+        used_llm=True,
+    )
+    html = MarkdownIt("commonmark").render(markdown)
+    assert "<a" not in html
+    assert "<img" not in html
+    # The words themselves are still there.
+    words = unescape(re.sub("<[^>]*>", "", html))
+    assert " ".join(text.split()) in words or "\\" in text
+
+
+@given(st.text(alphabet="[]()!<>\\` a:/", max_size=40))
+def test_no_text_brings_a_link(text: str) -> None:
+    html = MarkdownIt("commonmark").render(f"- {plain(text)}\n- x {plain(text)} [1]\n")
+    assert "<a" not in html
+    assert "<img" not in html
