@@ -16,7 +16,10 @@ from sqlalchemy.orm import Session
 
 from combine_auth.audit.model import Action, AuditEvent
 from combine_auth.expiry import delete_expired
+from combine_auth.settings import AuthSettings
 from combine_core.database import Page, paginate, session_factory
+from combine_core.settings import CoreSettings
+from combine_core.settings.redaction import REDACTOR
 from combine_core.users import RoleChanged, find_user
 
 logger = logging.getLogger(__name__)
@@ -25,6 +28,8 @@ logger = logging.getLogger(__name__)
 KEPT_FOR = datetime.timedelta(days=365)
 MAX_TEXT_LENGTH = 500
 MAX_LIST_LENGTH = 100
+# Characters of a text that are looked at for secrets; the rest is dropped.
+_LONGEST_READ = 10_000
 # Details of settings events that only the next start needs.
 DIGESTS = "digests"
 DIGEST_KEY = "key"
@@ -54,8 +59,8 @@ def record(
     :param actor_id: the user who did it, if known
     :param actor: the user's email address, or another name such as "operator"
     :param target: what it was done to, such as ``user:<id>`` or ``session:<id>``
-    :param details: anything else that matters, except secrets. Texts are cut at ``MAX_TEXT_LENGTH``
-        characters
+    :param details: anything else that matters. Secrets in texts are masked, and texts are cut at
+        ``MAX_TEXT_LENGTH`` characters
     """
     session.add(
         AuditEvent(
@@ -66,7 +71,7 @@ def record(
             target=_clean(target),
             ip=_clean(ip),
             request_id=_clean(request_id),
-            details={name: _storable(value) for name, value in details.items()},
+            details=_storable(details),
         )
     )
     now = datetime.datetime.now(datetime.UTC)
@@ -147,6 +152,8 @@ def _origin(request: Any, actor_id: uuid.UUID | None, actor: str | None) -> dict
 def _clean(text: str | None) -> str | None:
     if text is None:
         return None
+    # First of all, so that no secret is cut in half.
+    text = REDACTOR.text(text[:_LONGEST_READ])
     shown = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text[: MAX_TEXT_LENGTH + 1])
     return shown if len(shown) <= MAX_TEXT_LENGTH else f"{shown[: MAX_TEXT_LENGTH - 3]}..."
 
@@ -248,5 +255,7 @@ def record_role_change(change: RoleChanged) -> None:
 
 
 def includeme(config: Configurator) -> None:
-    """Record changes of roles in projects, which combine_core makes."""
+    """Record changes of roles in projects, which combine_core makes, and keep secrets out of all events."""
+    for addon in (CoreSettings, AuthSettings):
+        REDACTOR.add(config.add_addon_settings(addon).secrets())
     config.add_subscriber(record_role_change, RoleChanged)

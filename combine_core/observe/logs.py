@@ -13,8 +13,8 @@ from typing import Any, Literal
 from pythonjsonlogger.json import JsonFormatter as LibraryJsonFormatter
 
 from combine_core.observe.context import current_work
-from combine_core.observe.redaction import LogRedactor
 from combine_core.settings.core import CoreSettings, LogFormat
+from combine_core.settings.redaction import REDACTOR
 
 OURS = "combine"
 # The fields of a JSON line, in this order; duration is in milliseconds.
@@ -34,9 +34,6 @@ _TEXT = "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s] %(message)s"
 _VISIBLE = {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
 }
-
-# One for the process, like the handlers: no application may log the secrets of another.
-REDACTOR = LogRedactor()
 
 
 class RequestFilter(logging.Filter):

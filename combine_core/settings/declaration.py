@@ -324,10 +324,8 @@ def shown(value: Any) -> str:
 
 
 def _forms(secret: str) -> set[str]:
-    """A secret and, of a URL, the passwords in it; each both percent-encoded and decoded."""
+    """What of a secret to mask, percent-encoded and decoded: of a URL only the passwords in it."""
     _, separator, rest = secret.partition("://")
-    passwords = [rest.rpartition("@")[0].partition(":")[2]] if separator else []
-    passwords += re.findall(r"password=([^&]+)", rest)
-    return {form for password in (secret, *passwords) for form in (password, unquote(password))} - {
-        ""
-    }
+    hidden = [rest.rpartition("@")[0].partition(":")[2]] if separator else [secret]
+    hidden += re.findall(r"(?:password|secret|token|key)=([^&]+)", rest)
+    return {form for one in hidden for form in (one, unquote(one))} - {""}

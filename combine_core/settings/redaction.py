@@ -1,4 +1,4 @@
-"""Masks secrets in log lines: configured values, credentials in URLs, bearer tokens.
+"""Masks secrets in log lines and in the audit: configured values, credentials in URLs, bearer tokens.
 
 combine_health, which works without this package, masks the results of health checks by itself.
 """
@@ -22,6 +22,12 @@ _URL = re.compile(r"""(?i)\b([a-z][a-z0-9+.-]{0,30}://)([^\s"'<>]+)""")
 _PATTERNS = (
     (
         re.compile(r"(?i)\b((?:password|passwd|pwd)\s?=\s?)('[^']*'|\"[^\"]*\"|[^\s,;&]+)"),
+        rf"\1{MASK}",
+    ),
+    (
+        re.compile(
+            r"(?i)([?&][\w.-]{0,40}(?:secret|token|password|api_?key|signature)=)[^\s&#\"'<>]+"
+        ),
         rf"\1{MASK}",
     ),
     (re.compile(r"(?i)\b(bearer|basic)(\s{1,3})[\w.~+/=-]{8,}"), rf"\1\2{MASK}"),
@@ -82,3 +88,7 @@ def _forms(secret: str) -> set[str]:
 def _pattern(form: str) -> str:
     escaped = re.escape(form)
     return escaped if len(form) >= _DISTINCT else rf"(?<!\w){escaped}(?!\w)"
+
+
+# One for the process, as log handlers are: no application may show the secrets of another.
+REDACTOR = LogRedactor()

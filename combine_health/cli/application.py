@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from combine_health.cli.result import InputError
 from combine_health.engine.execute import describe
@@ -23,7 +24,7 @@ DEVELOPMENT, PRODUCTION = "development.ini", "production.ini"
 NO_INI = "no ini file (there is none here): only the environment and the defaults count"
 _DEPLOYED = frozenset({"production", "staging"})  # values of ENVIRONMENT
 
-_SECRET = re.compile(r"(?i)secret|password|passwd|token|api[_-]?key|credential|url$|dsn$")
+_SECRET = re.compile(r"(?i)secret|password|passwd|token|api[_-]?key|credential|database_url$|dsn$")
 
 
 def add_ini_argument(parser: argparse.ArgumentParser) -> None:
@@ -122,4 +123,19 @@ def _secrets(ini: str) -> list[str]:
         parser.read(ini.partition("#")[0], encoding="utf-8")
     sections = (parser.items(section) for section in parser.sections())
     named = chain(os.environ.items(), parser.defaults().items(), *sections)
-    return [value for name, value in named if value and _SECRET.search(name)]
+    return [secret for name, value in named if value for secret in _secrets_in(name, value)]
+
+
+def _secrets_in(name: str, value: str) -> list[str]:
+    """The value, if its name says that it is a secret. Of a URL, only the secrets in it: it is an address."""
+    if "://" not in value:
+        return [value] if _SECRET.search(name) else []
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        # The redactor masks the user part of what looks like a URL, whether it can be read or not.
+        return []
+    # A user name alone is a key.
+    in_user_part = parts.password or parts.username
+    query = [text for key, text in parse_qsl(parts.query) if _SECRET.search(key)]
+    return [unquote(in_user_part), *query] if in_user_part else query

@@ -13,6 +13,7 @@ from combine_auth.audit import KEPT_FOR, Action, AuditEvent, record, record_apar
 from combine_auth.audit.service import MAX_TEXT_LENGTH
 from combine_auth.expiry import ROWS_AT_ONCE
 from combine_core.users import Identity
+from tests.functional.auth.conftest import DEVELOPMENT
 
 
 @pytest.fixture
@@ -212,3 +213,28 @@ def test_the_deletion_reads_no_more_events_than_it_needs(service):
             )
         ).scalars()
         assert "pk_audit_events" in "\n".join(plans)
+
+
+def test_whatever_goes_in_passes_the_redactor(make_service):
+    """A provider may repeat the client secret in its error, which ends in the details."""
+    secret = "canary-of-google-4711"
+    service = make_service({**DEVELOPMENT, "combine_auth.google_client_secret": secret})
+    with service.session() as session:
+        record(
+            session,
+            Action.SIGN_IN,
+            outcome=f"refused {secret}",
+            actor=secret,
+            target=f"client:{secret}",
+            ip=secret,
+            request_id=secret,
+            **{secret: {"why": [f"the secret {secret} is wrong", "postgresql://u:pw@db/x"]}},
+        )
+        session.flush()
+        (event,) = session.query(AuditEvent)
+        assert event.outcome == "refused ***"
+        assert event.details == {
+            "***": {"why": ["the secret *** is wrong", "postgresql://***@db/x"]}
+        }
+    stored = service.execute("SELECT audit_events::text FROM audit_events")
+    assert secret not in str(stored)

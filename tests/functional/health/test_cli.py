@@ -454,6 +454,30 @@ def test_doctor_of_an_application_without_health(run, tmp_path, monkeypatch):
     assert 'config.include("combine_health")' in lines[0]
 
 
+def test_doctor_masks_secrets_and_no_addresses(run, tmp_path, monkeypatch):
+    """PUBLIC_URL and the host of a database are no secrets, whatever their names end with."""
+    said = (
+        "add https://combine.example.com to ALLOWED_ORIGINS, connect to db.internal:5432 with"
+        f" {CANARY}1, {CANARY}2, {CANARY}3"
+    )
+    (tmp_path / "failing_application.py").write_text(
+        f"def main(global_config, **settings):\n    raise ValueError({said!r})\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PUBLIC_URL", "https://combine.example.com")
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://me:{CANARY}1@db.internal:5432/combine")
+    monkeypatch.setenv("HOOK_URL", f"https://hooks.example/?channel=4&access_token={CANARY}2")
+    monkeypatch.setenv("GOOGLE_CLIENT_SECRET", f"{CANARY}3")
+    file = tmp_path / "failing.ini"
+    file.write_text("[app:main]\npaste.app_factory = failing_application:main\n")
+    status, lines = run("doctor", "-c", file)
+    assert status == 1
+    assert (
+        "add https://combine.example.com to ALLOWED_ORIGINS, connect to db.internal:5432 with"
+        " ***, ***, ***"
+    ) in lines[0]
+
+
 @pytest.mark.parametrize("text", [None, "", "[app:main]\nuse = egg:no-such-thing\n", "\0\xff"])
 def test_doctor_of_an_ini_that_is_none(run, tmp_path, text):
     file = tmp_path / "odd.ini"

@@ -28,6 +28,10 @@ from combine_core.observe.redaction import LogRedactor
         ("authorization: basic Y2FuYXJ5Og==", "authorization: basic ***"),
         ("token cmb_pat_canary123 refused", "token cmb_pat_*** refused"),
         ("GET https://combine.example.com/a?b=c 200", "GET https://combine.example.com/a?b=c 200"),
+        (
+            "GET https://hooks.example/?a=b&access_token=canary&c=d 200",
+            "GET https://hooks.example/?a=b&access_token=***&c=d 200",
+        ),
         ("mail to jane@example.com", "mail to jane@example.com"),
         ("the password is wrong", "the password is wrong"),
         ("", ""),
