@@ -46,7 +46,11 @@ def test_markdown(room, document):
     assert answer.headers["Content-Disposition"] == 'attachment; filename="brief-notes-md-v1.md"'
     assert answer.text.startswith("# Brief: notes.md\n")
     assert "The harbour opens on 1 May 2027." in answer.text
-    assert room.client.get(f"{path}/versions/1?format=md").body == answer.body
+    for same in ("/versions/1?format=md", "/markdown", "/versions/1/markdown"):
+        other = room.client.get(f"{path}{same}")
+        assert (other.body, other.content_type) == (answer.body, answer.content_type)
+        assert other.headers["Content-Disposition"] == answer.headers["Content-Disposition"]
+    room.client.get(f"{path}/versions/2/markdown", status=404)
     assert room.client.get(f"{path}?format=json").json == document
     assert room.client.get(f"{path}/versions/1").json == document
     head = room.client.head(f"{path}?format=md")

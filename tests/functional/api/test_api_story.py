@@ -21,7 +21,7 @@ def test_from_notes_to_brief(signed_in, run_jobs):
     assert run["state"] == "succeeded", run
     [written] = run["documents"]
     document = signed_in.get(f"/api/v1/documents/{written['id']}").json
-    markdown = signed_in.get(f"/api/v1/documents/{written['id']}?format=md")
+    markdown = signed_in.get(f"/api/v1/documents/{written['id']}/markdown")
     assert "The harbour opens on 1 May." in markdown.text
     assert markdown.content_type == "text/markdown"
     assert document["version"] == 1
