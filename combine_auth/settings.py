@@ -24,6 +24,7 @@ from combine_core.settings.declaration import (
     setting,
 )
 from combine_core.settings.values import one_of, one_word, switch, words
+from combine_core.users import clean_domain
 
 SHIPPED = ("google", "microsoft")
 # Here a provider may be a program on the same machine.
@@ -392,7 +393,8 @@ class AuthSettings(AddonSettings):
         :param email: their address, if a provider has verified it
         """
         if self.sign_up is SignUp.DOMAINS:
-            return (email or "").rpartition("@")[2].lower() in self.sign_up_domains
+            domain = clean_domain((email or "").rpartition("@")[2])
+            return domain in map(clean_domain, self.sign_up_domains)
         return self.sign_up is SignUp.ANYONE
 
     def findings(self, given: Given) -> Iterable[tuple[str, Finding]]:

@@ -11,6 +11,7 @@ from pyramid.httpexceptions import HTTPConflict, HTTPNotFound, HTTPSeeOther
 from pyramid.security import forget
 
 from combine_auth.account.context import AccountViews, account_view, add_account_page
+from combine_auth.administration.service import follow_admin_subjects
 from combine_auth.audit import Action
 from combine_auth.identities.service import (
     UNVERIFIED_DOMAIN,
@@ -22,8 +23,10 @@ from combine_auth.identities.service import (
 from combine_auth.oauth_server.grants import revoke_grants_of
 from combine_auth.openid import identity_providers
 from combine_auth.sessions.service import end_session, end_sessions_of, is_fresh, list_sessions
+from combine_auth.settings import AuthSettings
 from combine_auth.sign_in.flow import prepare_buttons
 from combine_auth.tokens.service import list_tokens, revoke_token
+from combine_core.settings import settings_of
 
 _PAGE = "combine_auth:account/account.jinja2"
 _ADD_IDENTITY_PAGE = "combine_auth:account/add_identity.jinja2"
@@ -119,6 +122,9 @@ class IdentityViews(AccountViews):
             issuer=removed.issuer,
             subject=removed.subject,
         )
+        # The identity may be the one that ADMIN_SUBJECTS names.
+        admins = settings_of(self.request.registry, AuthSettings).admin_subjects
+        follow_admin_subjects(self.dbsession, admins)
         return self.back()
 
 

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from combine_auth.audit import Action, record, record_request
@@ -91,12 +91,21 @@ def set_administrator(session: Session, user: User, wanted: bool, *, setting: st
 
 def follow_admin_subjects(session: Session, subjects: Collection[str]) -> None:
     """Take the rights from administrators of ADMIN_SUBJECTS whom it does not name any more."""
-    identity = LinkedIdentity.issuer + "|" + LinkedIdentity.subject
-    named = select(LinkedIdentity.user_id).where(identity.in_(subjects))
+    named = _users_of(subjects)
     gone = select(User).where(User.admin_by_setting, User.id.not_in(named)).with_for_update()
     for user in session.scalars(gone).all():
         set_administrator(session, user, False, setting=ADMIN_SUBJECTS)
         logger.warning("%s is no administrator any more: not in %s", user.email, ADMIN_SUBJECTS)
+
+
+def is_named(session: Session, user: User, subjects: Collection[str]) -> bool:
+    """Whether ADMIN_SUBJECTS names an identity of the user, so that a sign-in makes them administrator."""
+    return session.scalar(_users_of(subjects).where(LinkedIdentity.user_id == user.id)) is not None
+
+
+def _users_of(subjects: Collection[str]) -> Select[uuid.UUID]:
+    identity = LinkedIdentity.issuer + "|" + LinkedIdentity.subject
+    return select(LinkedIdentity.user_id).where(identity.in_(subjects))
 
 
 def disable_user(session: Session, user: User, request: Any = None) -> None:

@@ -13,6 +13,7 @@ from combine_auth.administration.service import (
     enable_user,
     grant_admin,
     invite_user,
+    is_named,
     known_user,
     list_users,
     revoke_admin,
@@ -28,6 +29,7 @@ from combine_auth.cli.console import (
 )
 from combine_auth.identities.invitations import Account, account_of
 from combine_auth.identities.service import verified_addresses
+from combine_auth.settings import AuthSettings
 from combine_core.settings import CoreSettings
 from combine_core.settings.config_option import config_option
 from combine_core.users import User
@@ -73,7 +75,7 @@ def invite(open_service: OpenService, ini: str, email: str, yes: bool) -> None:
     with refusals_shown(), open_service(ini) as service:
         with service.sessions() as session:
             account = account_of(session, known_user(session, email))
-        if account.in_use:
+        if account.in_use or account.user.is_admin:
             _show_account(account, err=True)
             if not yes:
                 question = f"Let whoever opens the link sign in as {account.user.name}?"
@@ -168,8 +170,17 @@ def _add_command(name: str, change: Callable[[Session, User], None], help_: str,
     @click.pass_obj
     def command(open_service: OpenService, ini: str, email: str) -> None:
         with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
-            change(session, known_user(session, email))
+            user = known_user(session, email)
+            change(session, user)
+            subjects = service.settings.get(AuthSettings).admin_subjects
+            again = change is revoke_admin and is_named(session, user, subjects)
         click.echo(f"{email} {done}.", err=True)
+        if again:
+            click.echo(
+                "ADMIN_SUBJECTS names an identity of theirs, so their next sign-in makes them an"
+                " administrator again. Remove it there, and restart the service.",
+                err=True,
+            )
 
 
 for _command in (

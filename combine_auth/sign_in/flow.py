@@ -80,7 +80,8 @@ def _session_proof(request: Any) -> Proof:
 def prepare_buttons(request: Any) -> None:
     """What a page with the buttons of providers needs besides: a policy, and the browser's cookie."""
     allow_forms_to_providers(request)
-    attempt_config(request.registry).cookie.give(request)
+    if identity_providers(request.registry).clients:
+        attempt_config(request.registry).cookie.give(request)
 
 
 def allow_forms_to_providers(request: Any) -> None:

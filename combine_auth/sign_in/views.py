@@ -15,6 +15,7 @@ from combine_auth.identities.invitations import account_of, invited_user
 from combine_auth.limits import check_limit
 from combine_auth.openid import identity_providers
 from combine_auth.sessions.model import BrowserSession
+from combine_auth.settings import AuthSettings, SignUp
 from combine_auth.sign_in.flow import client_of_path, prepare_buttons
 from combine_auth.sign_in.local import is_switched_on, local_user, why_not_local
 from combine_auth.sign_in.next_path import HOME, safe_next
@@ -53,6 +54,7 @@ def _sign_in_page(request: Any, target: str, refused: str | None = None) -> dict
         "why_not": why_not_local(request),
         "refused": refused,
         "providers": [client.provider for client in providers.clients.values()],
+        "invited_only": settings_of(request.registry, AuthSettings).sign_up is SignUp.INVITED,
         "hidden": providers.hidden,
         "signed_in_at": _signed_in_at(request),
         "inside": None,

@@ -5,6 +5,7 @@ from combine_core.users.permission import ROLE_PERMISSIONS, Identity, Permission
 from combine_core.users.service import (
     InvalidEmail,
     add_user,
+    clean_domain,
     clean_email,
     colliding_emails,
     find_user,
@@ -23,6 +24,7 @@ __all__ = [
     "RoleChanged",
     "User",
     "add_user",
+    "clean_domain",
     "clean_email",
     "colliding_emails",
     "find_user",

@@ -43,19 +43,20 @@ def clean_email(text: str) -> str:
     """The address in its one spelling: NFC, the domain in lower case, without a final dot, in Unicode.
 
     Two spellings of an internationalised domain (RFC 5891) become one. The case of what stands before
-    the @ is kept, and does not count when addresses are compared.
+    the @ is kept if it is ASCII, and does not count when addresses are compared.
 
     :raises InvalidEmail: the text is no address
     """
-    email = unicodedata.normalize("NFC", text.strip())
-    name, _, domain = email.rpartition("@")
-    email = f"{name}@{_clean_domain(domain)}"
+    name, _, domain = unicodedata.normalize("NFC", text.strip()).rpartition("@")
+    # PostgreSQL compares lower-case forms, and knows only those of ASCII in some locales.
+    email = f"{name if name.isascii() else name.lower()}@{clean_domain(domain)}"
     if not _EMAIL.fullmatch(email):
         raise InvalidEmail(f"{text.strip()!r} is no e-mail address. Write it as name@domain.")
     return email
 
 
-def _clean_domain(domain: str) -> str:
+def clean_domain(domain: str) -> str:
+    """The domain in its one spelling: lower case, without a final dot, in Unicode."""
     lower = domain.lower().removesuffix(".")
     try:
         return idna.decode(lower)
@@ -74,28 +75,35 @@ def find_user(session: Session, email: str) -> User | None:
     if "\0" in email:
         return None
     written = email.strip().lower()
-    spellings = {written}
-    with contextlib.suppress(InvalidEmail):
-        spellings.add(clean_email(email).lower())
-    # An account from before addresses had one spelling is found by its own.
     stored = func.lower(User.email)
-    found = select(User).where(stored.in_(spellings)).order_by((stored == written).desc(), User.id)
-    return session.scalars(found).first()
+    # An account from before addresses had one spelling is found by any.
+    found = select(User).where(stored.in_({written, *_spellings(email)}))
+    return session.scalars(found.order_by((stored == written).desc(), User.id)).first()
+
+
+def _spellings(email: str) -> set[str]:
+    """How the address may be stored since before addresses had one spelling; all in lower case."""
+    try:
+        clean = clean_email(email).lower()
+    except InvalidEmail:
+        return set()
+    spellings = {clean, unicodedata.normalize("NFD", clean)}
+    name, _, domain = clean.rpartition("@")
+    # A domain that IDNA does not know has no second spelling.
+    with contextlib.suppress(idna.IDNAError, UnicodeError):
+        spellings.add(f"{name}@{idna.encode(domain).decode()}")
+    return {spelling + dot for spelling in spellings for dot in ("", ".")}
 
 
 def colliding_emails(session: Session) -> list[tuple[str, str]]:
     """Pairs of stored addresses that are one address in two spellings."""
-    stored = session.scalars(select(User.email).where(_MAY_HAVE_SPELLINGS).order_by(User.id))
-    pairs = []
-    for email in stored.all():
-        try:
-            clean = clean_email(email)
-        except InvalidEmail:
-            continue
-        other = None if clean.lower() == email.lower() else find_user(session, clean)
-        if other is not None and other.email != email:
-            pairs.append((email, other.email))
-    return pairs
+    odd = session.scalars(select(User.email).where(_MAY_HAVE_SPELLINGS).order_by(User.id)).all()
+    pairs = set()
+    for email in odd:
+        stored = func.lower(User.email)
+        same = session.scalars(select(User.email).where(stored.in_(_spellings(email))))
+        pairs |= {(min(email, one), max(email, one)) for one in same if one != email}
+    return sorted(pairs)
 
 
 def add_user(
@@ -106,6 +114,8 @@ def add_user(
     :param name: default: what stands before the @
     :raises InvalidEmail: the text is no address
     """
+    if find_user(session, email) is not None:
+        return None
     email = clean_email(email)
     return session.scalars(
         insert(User)

@@ -144,6 +144,22 @@ def test_grant_admin(combine):
     assert "There is no user" in failed(combine("user grant-admin eve@example.com"))
 
 
+def test_revoke_admin_of_somebody_whom_the_setting_names(service, combine, ini_file):
+    user = service.user()
+    service.execute(
+        "INSERT INTO identities (id, user_id, provider, issuer, subject, email_verified)"
+        " VALUES (gen_random_uuid(), :id, 'google', 'https://accounts.google.com', '1', false)",
+        id=user.id,
+    )
+    with ini_file.open("a") as file:
+        file.write("combine_auth.admin_subjects = https://accounts.google.com|1\n")
+    combine("user grant-admin ann@example.com")
+    result = combine("user revoke-admin ann@example.com")
+    assert result.exit_code == 0
+    assert "ADMIN_SUBJECTS names an identity of theirs" in result.stderr
+    assert "ADMIN_SUBJECTS" not in combine("user grant-admin ann@example.com").stderr
+
+
 def test_disable_and_enable(service, combine):
     user = service.user()
     cookie, token = service.cookie(user), service.token(user)

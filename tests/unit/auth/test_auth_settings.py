@@ -315,6 +315,12 @@ def test_domains_that_get_accounts():
         assert not settings.may_sign_up(email)
 
 
+def test_a_domain_in_another_spelling():
+    settings = auth({"SIGN_UP": "domains", "SIGN_UP_DOMAINS": "xn--mnchen-3ya.de"})
+    assert settings.may_sign_up("ann@m\u00fcnchen.de")
+    assert settings.may_sign_up("ann@xn--mnchen-3ya.de.")
+
+
 def test_domains_without_any():
     assert problems({"SIGN_UP": "domains"}) == [
         ("SIGN_UP_DOMAINS", "is not set, although SIGN_UP is domains")

@@ -25,10 +25,20 @@ def test_what_is_from_before_does_not_get_the_rights(service, setting):
     user = service.user()
     cookie = service.cookie(user)
     unlimited, plain = token_of(service, user), token_of(service, user, ["projects:read"])
-    forged = token_of(service, user, ["users:write", "projects:read"])
+    # An earlier release let anybody choose these scopes.
+    forged = token_of(service, user, ["projects:write"])
+    service.execute(
+        "UPDATE personal_access_tokens SET scopes = '{projects:write,users:write}'"
+        " WHERE scopes = '{projects:write}'"
+    )
     with service.session() as session:
         set_administrator(session, session.get(User, user.id), True, setting=setting)
-    assert service.client().get("/whoami", headers={"Cookie": cookie}).json["email"] is None
+    assert (
+        service.client()
+        .get("/whoami", headers={"Cookie": f"combine_session={cookie}"})
+        .json["email"]
+        is None
+    )
     assert admin_of(service, unlimited) is False
     assert admin_of(service, plain) is False
     assert admin_of(service, forged) is None
@@ -62,3 +72,15 @@ def test_what_an_operator_granted_stays(make_service, google):
         set_administrator(session, user, True)
         follow_admin_subjects(session, [])
     assert service.execute("SELECT is_admin FROM users") == [(True,)]
+
+
+def test_who_removes_the_named_identity_is_no_administrator(make_service, google, microsoft):
+    subject = f"{google.issuer}|{SUBJECT}"
+    service = make_service({"combine_auth.admin_subjects": subject})
+    browser = Browser(service)
+    browser.sign_in(google)
+    browser.sign_in(microsoft, "microsoft", {"purpose": "link"})
+    [(identity,)] = service.execute("SELECT id FROM identities WHERE provider = 'google'")
+    browser.post(f"/account/identities/{identity}/remove", status=303)
+    assert browser.whoami() is None
+    assert service.execute("SELECT is_admin FROM users") == [(False,)]

@@ -18,6 +18,7 @@ def invited(make_service):
 @pytest.mark.parametrize("claims", [{}, {"email_verified": False}, {"email": None}])
 def test_stranger(invited, google, claims):
     browser = Browser(invited)
+    assert "Open its link first" in browser.client.get("/auth/sign-in")
     page = browser.failure(browser.sign_in(google, **claims), "not_invited", 403)
     assert "If you were sent a link, open it" in page
     assert "combine user create EMAIL" in page
