@@ -314,7 +314,8 @@ def test_lines_name_the_statements_that_rest_on_them(place, ada, slug):
     # The newest version alone counts, and what is unsupported rests on nothing.
     states = [line.get("class") for line in page.html.select(".source-lines > li")]
     assert states == [["bare"], None, ["bare"], ["carries"], ["carries"], ["bare"]]
-    assert "Statements rest on 2 of 5\xa0lines with text." in page.html.select_one(".coverage").text
+    counted = page.html.select_one(".coverage p").text
+    assert counted == "Statements rest on 2 of 5\xa0lines with text. On 3\xa0lines none rests."
     labels = [link["aria-label"] for link in page.html.select(".line-number")]
     assert labels[2:4] == ["Line 3, no statement rests on it", "Line 4"]
     assert "unsupported" in page.html.select_one("#L3 .citing").text
