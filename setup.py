@@ -44,6 +44,12 @@ CORE = [
     "anthropic>=2,<3",
     "openai>=3,<4",
     "genai-prices>=0.2,<0.3",  # what a call costs, offline
+    # Readers of files.
+    "charset-normalizer>=3.4,<4",  # encodings
+    "lxml>=6,<7",  # HTML
+    "openpyxl>=3.1,<4",  # XLSX
+    "pypdfium2>=5,<6",  # the text layer of PDF
+    "python-docx>=1.2,<2",
     "idna>=3.7,<4",  # one spelling of an address with an international domain
     "pyyaml>=6,<7",  # lines are written in YAML
     "jsonschema-rs>=0.60,<0.61",  # answers are checked against the line's schema
@@ -163,6 +169,20 @@ setup(
             "client = combine_auth.cli:client",
             "login = combine_auth.cli.login:login",
             "logout = combine_auth.cli.login:logout",
+        ],
+        "combine.readers": [
+            "csv = combine_core.readers.tables:read_csv",
+            "docx = combine_core.readers.documents:read_docx",
+            "eml = combine_core.readers.messages:read_mail",
+            "htm = combine_core.readers.documents:read_html",
+            "html = combine_core.readers.documents:read_html",
+            "json = combine_core.readers.messages:read_json",
+            "jsonl = combine_core.readers.messages:read_json_lines",
+            "pdf = combine_core.readers.documents:read_pdf",
+            "srt = combine_core.readers.captions:read",
+            "tsv = combine_core.readers.tables:read_csv",
+            "vtt = combine_core.readers.captions:read",
+            "xlsx = combine_core.readers.tables:read_xlsx",
         ],
         "combine.llm": [
             "anthropic = combine_core.llm.anthropic_messages",

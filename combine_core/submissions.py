@@ -18,7 +18,7 @@ from combine_core.lines import LineVersion
 from combine_core.llm import ProviderRegistry
 from combine_core.projects import Project, create_project, find_owned_project
 from combine_core.runs import Run, RunSource, RunState, start_run
-from combine_core.sources import Source, add_source, measure_text
+from combine_core.sources import FileText, Source, add_source, measure_text
 
 WINDOW = timedelta(seconds=30)
 # A run that has ended is repeated on purpose, unless it ended so quickly that the double click was still
@@ -34,12 +34,17 @@ def create_project_once(session: Session, name: str, user_id: uuid.UUID) -> Proj
 
 
 def add_source_once(
-    session: Session, project_id: uuid.UUID, name: str, text: str, user_id: uuid.UUID
+    session: Session,
+    project_id: uuid.UUID,
+    name: str,
+    text: str,
+    user_id: uuid.UUID,
+    file: FileText | None = None,
 ) -> None:
     """Add a source, unless the user has just added this text under this name."""
     _take_turns(session, user_id)
     if not _is_repeated_source(session, project_id, name, text, user_id):
-        add_source(session, project_id, name, text, user_id)
+        add_source(session, project_id, name, text, user_id, file)
 
 
 def start_run_once(

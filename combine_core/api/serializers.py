@@ -44,7 +44,10 @@ def show_member(member: Membership) -> Json:
 
 def show_source(source: Source) -> Json:
     """A source without its text."""
-    return _fields(source, "id", "name", "media_type", "size", "line_count", "sha256", "created_at")
+    return {
+        **_fields(source, "id", "name", "media_type", "size", "line_count", "sha256", "created_at"),
+        "notes": source.notes or [],
+    }
 
 
 def show_line(line: Line) -> Json:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from pyramid.httpexceptions import HTTPNotFound
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -25,7 +26,14 @@ from werkzeug.sansio.multipart import (
 
 from combine_core.access import ProjectContext
 from combine_core.api.serializers import Json, show_source
-from combine_core.sources import add_source, decode_upload, list_sources, read_source
+from combine_core.sources import (
+    FileText,
+    add_source,
+    list_sources,
+    read_original,
+    read_source,
+    read_upload,
+)
 from combine_core.text import InvalidText
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
@@ -37,6 +45,7 @@ from combine_core.web.problems import FieldError, ProblemError, invalid_content
 if TYPE_CHECKING:
     from pyramid.config import Configurator
     from pyramid.request import Request
+    from pyramid.response import Response
 
     from combine_core.sources import Source
 
@@ -73,10 +82,10 @@ def _add_text(context: ProjectContext, request: Request) -> Source:
 
 
 def _add_upload(context: ProjectContext, request: Request) -> Source:
-    name, text = read_upload(request)
+    name, file = read_form(request)
     try:
         return add_source(
-            request.dbsession, context.project.id, name, text, context.identity.user_id
+            request.dbsession, context.project.id, name, file.text, context.identity.user_id, file
         )
     except InvalidText as error:
         # The client has sent a file, so a message about the text is about the file.
@@ -96,6 +105,24 @@ def get_source(context: ProjectContext, request: Request) -> Json:
     return {**show_source(source), "text": source.text}
 
 
+def get_original(context: ProjectContext, request: Request) -> Response:
+    """The file as it was sent. A browser saves it and never shows it."""
+    found = read_original(
+        request.dbsession,
+        context.project.id,
+        uuid.UUID(request.matchdict["id"]),
+        partial(hold_memory, request),
+    )
+    if found is None:
+        raise HTTPNotFound
+    source, data = found
+    response = request.response
+    response.content_type = "application/octet-stream"
+    response.content_disposition = f"attachment; filename*=UTF-8''{quote(source.name, safe='')}"
+    response.body = data
+    return response
+
+
 @dataclass
 class _Part:
     name: str
@@ -108,15 +135,15 @@ def is_upload(request: Request) -> bool:
     return str(request.content_type).lower() == _MULTIPART
 
 
-def read_upload(request: Request) -> tuple[str, str]:
-    """Name and text of the one file that the form brings.
+def read_form(request: Request) -> tuple[str, FileText]:
+    """The name and the text of the one file that the form brings.
 
     The name is that of the field ``name``, else the file's, without its folders.
 
     :raises ProblemError: 400 for a malformed body; 422 for one without a file, with several, or with
         fields that are not known
     :raises UnsupportedFile: another kind of file
-    :raises InvalidText: not UTF-8
+    :raises InvalidText: the file cannot be read
     """
     file: _Part | None = None
     name: str | None = None
@@ -133,11 +160,11 @@ def read_upload(request: Request) -> tuple[str, str]:
             message = "is not known; known are: file, name"
             raise invalid_content(FieldError(part.name[:100], message))
     if file is None:
-        raise invalid_content(FieldError("file", "is missing. Send a .md or .txt file."))
+        raise invalid_content(FieldError("file", "is missing. Send a file."))
     if not file.filename:
         raise invalid_content(FieldError("file", "has no file name. Send it as a file."))
     filename = file_name(file.filename)
-    return filename if name is None else name, decode_upload(filename, file.data)
+    return filename if name is None else name, read_upload(filename, file.data)
 
 
 def _decode(part: _Part) -> str:
@@ -202,6 +229,13 @@ def includeme(config: Configurator) -> None:
         "api.source",
         "/projects/{slug}/sources/{id}",
         View("GET", get_source, Permission.SOURCES_READ),
+        factory=ProjectContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.source_original",
+        "/projects/{slug}/sources/{id}/original",
+        View("GET", get_original, Permission.SOURCES_READ),
         factory=ProjectContext,
         openapi=True,
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from combine_core.cli.service import Service
     from combine_core.llm import ProviderRegistry
     from combine_core.runs import Run
+    from combine_core.sources import FileText
 
 LOCAL_USER = "local@localhost"
 PROJECT = "Command line"
@@ -25,7 +26,7 @@ POLL_S = 0.2
 @dataclass(frozen=True)
 class _File:
     name: str
-    text: str
+    file: FileText
 
 
 @click.command()
@@ -52,7 +53,7 @@ def run(
     project: str,
     form: str,
 ) -> None:
-    """Run LINE on FILES (.md, .txt) and print the document it writes.
+    """Run LINE on FILES (text, PDF, DOCX, …) and print the document it writes.
 
     The run is kept in the project like any other. Progress goes to standard error.
     """
@@ -73,11 +74,11 @@ def run(
 
 
 def _read(path: Path) -> _File:
-    from combine_core.sources import UnsupportedFile, decode_upload
+    from combine_core.sources import UnsupportedFile, read_upload
     from combine_core.text import InvalidText
 
     try:
-        return _File(path.name, decode_upload(path.name, path.read_bytes()))
+        return _File(path.name, read_upload(path.name, path.read_bytes()))
     except (UnsupportedFile, InvalidText) as error:
         raise click.ClickException(f"{path}: {error}") from error
 
@@ -112,7 +113,8 @@ def _start(
             project = find_owned_project(session, project_name, owner.id)
             project = project or create_project(session, project_name, owner.id)
             sources = [
-                add_source(session, project.id, file.name, file.text, owner.id) for file in files
+                add_source(session, project.id, file.name, file.file.text, owner.id, file.file)
+                for file in files
             ]
             started = start_run(
                 session,

@@ -6,7 +6,7 @@ import itertools
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -58,12 +58,14 @@ class SourceText:
     White space does not count in the comparison: a quote may be wrapped elsewhere than the source is.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, blocks: Sequence[Block] | None = None) -> None:
         self.text = text
+        self._blocks = blocks
 
     @cached_property
-    def blocks(self) -> list[Block]:
-        return read_blocks(self.text)
+    def blocks(self) -> Sequence[Block]:
+        """What a reader found; else what the text shows by itself."""
+        return read_blocks(self.text) if self._blocks is None else self._blocks
 
     @cached_property
     def language(self) -> Language:

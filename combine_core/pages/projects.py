@@ -16,7 +16,14 @@ from combine_core.llm import ProviderRegistry, UnknownModel, providers_of
 from combine_core.problems import QUEUE_RETRY_S
 from combine_core.projects import list_projects
 from combine_core.runs import InvalidRun, QueueFull, list_runs
-from combine_core.sources import MAX_SOURCE_BYTES, UnsupportedFile, decode_upload, list_sources
+from combine_core.sources import (
+    MAX_SOURCE_BYTES,
+    FileText,
+    UnsupportedFile,
+    list_sources,
+    read_upload,
+    suffixes,
+)
 from combine_core.submissions import add_source_once, create_project_once, start_run_once
 from combine_core.text import InvalidText, TextTooLarge, clean_name, clean_text
 from combine_core.users import Permission
@@ -77,12 +84,13 @@ def paste_source(context: ProjectContext, request: Request) -> dict[str, Any] | 
 
 def upload_sources(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
     """Add files as sources: all of them, or none if one is refused."""
-    cleaned: list[tuple[str, str]] = []
+    cleaned: list[tuple[str, str, FileText]] = []
     errors: list[str] = []
     status = 400
     for upload in uploads_of(request, "file"):
         try:
-            cleaned.append(_cleaned(upload.name, decode_upload(upload.name, upload.data)))
+            file = read_upload(upload.name, upload.data)
+            cleaned.append((*_cleaned(upload.name, file.text), file))
         except InvalidText as error:
             errors.append(f"{upload.name}: {sentence(error)}")
             status = _status_of(error)
@@ -92,8 +100,9 @@ def upload_sources(context: ProjectContext, request: Request) -> dict[str, Any] 
         why = " ".join(errors) or "Choose a file."
         wrong = Form().with_error("file", why)
         return _refuse(context, request, status=status, upload=wrong)
-    for name, text in cleaned:
-        add_source_once(request.dbsession, context.project.id, name, text, context.identity.user_id)
+    user_id = context.identity.user_id
+    for name, text, file in cleaned:
+        add_source_once(request.dbsession, context.project.id, name, text, user_id, file)
     return _back(context, request, "sources")
 
 
@@ -171,6 +180,7 @@ def _page(
         "may_run": bool(request.has_permission(Permission.RUNS_WRITE)),
         "paste": paste or Form(),
         "upload": upload or Form(),
+        "suffixes": suffixes(),
         "run_form": run or Form(),
     }
 

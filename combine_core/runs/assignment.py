@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, undefer
 from combine_core.evidence import SourceText
 from combine_core.lines import Line, WriteStep, read_version
 from combine_core.llm import Material
+from combine_core.readers import blocks_from_json
 from combine_core.runs.model import Run, RunSource, Step
 from combine_core.sources import Source
 
@@ -46,7 +47,12 @@ class Assignment:
     @cached_property
     def source_texts(self) -> dict[str, SourceText]:
         """The sources in the form in which evidence is looked for, by label."""
-        return {label: SourceText(source.text) for label, source in self.sources.items()}
+        return {
+            label: SourceText(
+                source.text, None if source.blocks is None else blocks_from_json(source.blocks)
+            )
+            for label, source in self.sources.items()
+        }
 
 
 def read_assignment(session: Session, run_id: uuid.UUID, key: str) -> Assignment:
@@ -62,7 +68,7 @@ def read_assignment(session: Session, run_id: uuid.UUID, key: str) -> Assignment
     sources = session.scalars(
         select(Source)
         .join(RunSource, RunSource.source_id == Source.id)
-        .options(undefer(Source.text))
+        .options(undefer(Source.text), undefer(Source.blocks))
         .where(RunSource.run_id == run_id)
         .order_by(RunSource.position)
     )

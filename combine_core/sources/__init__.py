@@ -1,27 +1,32 @@
 """Sources: the raw material of a project."""
 
+from combine_core.readers import UnsupportedFile, suffixes
 from combine_core.sources.model import Source
 from combine_core.sources.service import (
     MAX_SOURCE_BYTES,
-    UnsupportedFile,
+    FileText,
     add_source,
-    decode_upload,
     find_source,
     list_sources,
     measure_text,
+    read_original,
     read_source,
     read_sources,
+    read_upload,
 )
 
 __all__ = [
     "MAX_SOURCE_BYTES",
+    "FileText",
     "Source",
     "UnsupportedFile",
     "add_source",
-    "decode_upload",
     "find_source",
     "list_sources",
     "measure_text",
+    "read_original",
     "read_source",
     "read_sources",
+    "read_upload",
+    "suffixes",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import JSON, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from combine_core.database.metadata import Identified, Model
@@ -20,6 +20,12 @@ class Source(Identified, Model):
     media_type: Mapped[str]
     # Read only where it is needed: a list of sources must not load megabytes.
     text: Mapped[str] = mapped_column(deferred=True, deferred_raiseload=True)
+    # What a reader found, as combine_core.readers.blocks_as_json; NULL: the text is Markdown or plain text.
+    blocks: Mapped[str | None] = mapped_column(deferred=True, deferred_raiseload=True)
+    # The bytes of the file, if they are not those of the text.
+    original: Mapped[bytes | None] = mapped_column(deferred=True, deferred_raiseload=True)
+    # Sentences about how the file was read.
+    notes: Mapped[list[str] | None] = mapped_column(JSON)
     sha256: Mapped[str]
     size: Mapped[int]
     line_count: Mapped[int]

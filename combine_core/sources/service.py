@@ -3,73 +3,117 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import mimetypes
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, undefer
 from sqlalchemy.orm.attributes import set_committed_value
 
 from combine_core.database import NEWEST_FIRST, Page, new_id, paginate
 from combine_core.database.copying import copy_row
+from combine_core.readers import (
+    Block,
+    Unreadable,
+    UnsupportedFile,
+    blocks_as_json,
+    read_file,
+)
 from combine_core.sources.model import Source
 from combine_core.text import InvalidText, clean_name, clean_text
 
 MAX_SOURCE_BYTES = 4 * 1024 * 1024
 _PIECE = 65_536
 
-_MEDIA_TYPES = {".md": "text/markdown", ".markdown": "text/markdown", ".txt": "text/plain"}
+_MEDIA_TYPES = {
+    ".md": "text/markdown",
+    ".markdown": "text/markdown",
+    ".vtt": "text/vtt",
+    ".srt": "application/x-subrip",
+    ".eml": "message/rfc822",
+    ".jsonl": "application/jsonl",
+    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 
 
-class UnsupportedFile(ValueError):
-    """The file is not of a kind that can be read as text."""
+@dataclass(frozen=True)
+class FileText:
+    """What was read of an uploaded file.
 
-
-def decode_upload(filename: str, data: bytes | bytearray) -> str:
-    """The text of an uploaded ``.txt`` or ``.md`` file, which must be UTF-8.
-
-    :raises UnsupportedFile: another kind of file
-    :raises InvalidText: not UTF-8
+    :ivar original: the bytes of the file, if its text is not simply its bytes
     """
-    if PurePath(filename.lower()).suffix not in _MEDIA_TYPES:
-        message = "Only .txt and .md files can be read. Save the text in one of these, as UTF-8."
-        raise UnsupportedFile(message)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InvalidText("file", "is UTF-16. Save it as UTF-8.")
+
+    text: str
+    blocks: Sequence[Block] | None = None
+    notes: tuple[str, ...] = ()
+    original: bytes | None = None
+
+
+def read_upload(filename: str, data: bytes | bytearray) -> FileText:
+    """The text of an uploaded file, by the reader for its ending.
+
+    :raises UnsupportedFile: there is no reader for it
+    :raises InvalidText: the file is broken, too large for its reader, or holds no text
+    """
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        why = f"is not UTF-8 (the first other byte stands in line {line}). Save it as UTF-8."
-        raise InvalidText("file", why) from error
+        reading = read_file(filename, bytes(data))
+    except UnsupportedFile:
+        raise
+    except Unreadable as error:
+        raise InvalidText("file", str(error)) from error
+    changed = reading.blocks is not None or reading.notes
+    return FileText(reading.text, reading.blocks, reading.notes, bytes(data) if changed else None)
 
 
 def add_source(
-    session: Session, project_id: uuid.UUID, name: str, text: str, created_by: uuid.UUID
+    session: Session,
+    project_id: uuid.UUID,
+    name: str,
+    text: str,
+    created_by: uuid.UUID,
+    file: FileText | None = None,
 ) -> Source:
     """Store a text as a source. The media type follows from the name.
 
+    :param file: what else is known of the text, if it was read from a file
     :raises InvalidText: the name or the text cannot be taken
     """
     name = clean_name(name)
-    text = clean_text(text, "text", max_bytes=MAX_SOURCE_BYTES)
+    written, text = text, clean_text(text, "text", max_bytes=MAX_SOURCE_BYTES)
     size, sha256 = measure_text(text)
     values = {
         "id": new_id(),
         "project_id": project_id,
         "name": name,
-        "media_type": _MEDIA_TYPES.get(PurePath(name.lower()).suffix, "text/markdown"),
+        "media_type": _media_type(name, came_as_file=file is not None),
         "text": text,
         "sha256": sha256,
         "size": size,
         "line_count": text.count("\n") + (not text.endswith("\n")),
         "created_by": created_by,
     }
+    if file is not None and file.original is not None:
+        values["original"] = f"\\x{file.original.hex()}"
+        values["notes"] = json.dumps(file.notes, ensure_ascii=False)
+    if file is not None and file.blocks is not None and text == written:
+        values["blocks"] = blocks_as_json(file.blocks)
     copy_row(session, Source.metadata.tables[Source.__tablename__], values)
     source = session.get_one(Source, values["id"])
     set_committed_value(source, "text", text)
     return source
+
+
+def _media_type(name: str, *, came_as_file: bool) -> str:
+    suffix = PurePath(name.lower()).suffix
+    if not came_as_file:
+        # A text that was pasted, whatever its name ends with.
+        return "text/plain" if suffix == ".txt" else "text/markdown"
+    return _MEDIA_TYPES.get(suffix) or mimetypes.types_map.get(suffix) or "text/markdown"
 
 
 def measure_text(text: str) -> tuple[int, str]:
@@ -121,6 +165,33 @@ def read_source(
         before_text(source.size)
         session.refresh(source, ["text"])
     return source
+
+
+def read_original(
+    session: Session,
+    project_id: uuid.UUID,
+    source_id: uuid.UUID,
+    before_bytes: Callable[[int], None] = lambda _size: None,
+) -> tuple[Source, bytes] | None:
+    """One source of this project with the bytes of its file; ``None`` if there is none.
+
+    The bytes of a text that came as UTF-8 are those of its text.
+
+    :param before_bytes: called with the number of bytes before they are read; may raise
+    """
+    size = func.coalesce(func.octet_length(Source.original), Source.size)
+    row = session.execute(
+        select(Source, size).where(Source.id == source_id, Source.project_id == project_id)
+    ).first()
+    if row is None:
+        return None
+    source, length = row
+    before_bytes(length)
+    session.refresh(source, ["original"])
+    if source.original is not None:
+        return source, source.original
+    session.refresh(source, ["text"])
+    return source, source.text.encode()
 
 
 def read_sources(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from combine_core.projects.service import SLUG_PATTERN, slugify
-from combine_core.sources import UnsupportedFile, decode_upload
+from combine_core.sources import UnsupportedFile, read_upload
 from combine_core.text import InvalidText, clean_name, clean_text
 
 
@@ -57,20 +57,20 @@ def test_unusable_texts(text: str, why: str) -> None:
 @pytest.mark.parametrize(
     ("filename", "data", "why"),
     [
-        ("a.md", "ü".encode("latin-1"), "not UTF-8 .*line 1"),
-        ("a.md", b"ok\nok\n\xff", "line 3"),
-        ("a.txt", "ü".encode("utf-16"), "UTF-16"),
+        ("a.md", bytes(range(256)) * 9, "in no encoding"),
+        ("a.txt", b"\xff\xfea", "in no encoding"),
+        ("a.pdf", b"text", "no PDF"),
     ],
 )
-def test_other_encodings_are_named(filename: str, data: bytes, why: str) -> None:
+def test_files_that_cannot_be_read_say_why(filename: str, data: bytes, why: str) -> None:
     with pytest.raises(InvalidText, match=why):
-        decode_upload(filename, data)
+        read_upload(filename, data)
 
 
-@pytest.mark.parametrize("filename", ["a.pdf", "md", "", ".md.exe", "a.md\0.pdf"])
+@pytest.mark.parametrize("filename", ["a.exe", "md", "", ".md.exe", "a.md\0.exe"])
 def test_other_files_are_refused(filename: str) -> None:
     with pytest.raises(UnsupportedFile):
-        decode_upload(filename, b"text")
+        read_upload(filename, b"text")
 
 
 @given(st.text())

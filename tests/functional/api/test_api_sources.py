@@ -53,6 +53,7 @@ def test_a_text(room, listed):
         "size": len(stored),
         "line_count": 3,
         "sha256": hashlib.sha256(stored).hexdigest(),
+        "notes": [],
         "created_at": answer.json["created_at"],
     }
     assert room.client.get(answer.headers["Location"]).json == {
@@ -114,13 +115,12 @@ def test_texts_that_cannot_be_taken(post, listed, problem, fields, text, status)
     [
         ("notes.md", b"", 422),
         ("notes.md", b"\n \n", 422),
-        ("notes.md", "Häfen".encode("utf-16"), 422),
         ("notes.md", "Häfen".encode("utf-16-le"), 422),
-        ("notes.md", "Häfen".encode("latin-1"), 422),
         ("notes.md", b"a\x00b", 422),
         ("notes.md", b"%PDF-1.7\n\x93\x8c\x8b", 422),
         ("notes.md", b"a" * (MAX_SOURCE_BYTES + 1), 413),
-        ("notes.pdf", b"a", 415),
+        ("notes.exe", b"a", 415),
+        ("notes.pdf", b"a", 422),
         ("notes", b"a", 415),
         ("notes.md/", b"a", 415),
         ("notes.md.exe", b"a", 415),
@@ -253,3 +253,25 @@ def test_a_large_text_is_not_read_while_memory_is_short(app, room, problem):
         problem(room.client.get(path, status="*"), 503)
     with busy(app, 2**29):
         assert len(room.client.get(path).json["text"]) == LARGE
+
+
+def test_a_document_becomes_text_with_blocks(upload, room):
+    page = b"<main><h1>Port</h1><p>The harbour opens on 1 May.</p></main>"
+    made = upload(("file", "port.html", page))
+    assert made.status_int == 201
+    assert made.json["media_type"] == "text/html"
+    path = f"{room.path}/sources/{made.json['id']}"
+    assert room.client.get(path).json["text"] == "# Port\n\nThe harbour opens on 1 May.\n"
+    original = room.client.get(f"{path}/original")
+    assert original.body == page
+    assert original.headers["Content-Disposition"] == "attachment; filename*=UTF-8''port.html"
+    assert original.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_another_encoding_is_converted_and_said(upload, room):
+    data = ("Größe und Tür, café\n" * 5).encode("cp1252")
+    made = upload(("file", "notes.md", data))
+    assert made.json["notes"] == ["It was converted from Windows-1252."]
+    path = f"{room.path}/sources/{made.json['id']}"
+    assert room.client.get(path).json["text"].startswith("Größe und Tür")
+    assert room.client.get(f"{path}/original").body == data

@@ -74,8 +74,8 @@ def test_a_line_on_files_prints_the_document_and_nothing_else(
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("notes.pdf", b"x", "Only .txt and .md"),
-        ("notes.md", "ü".encode("latin-1"), "UTF-8"),
+        ("notes.exe", b"x", "cannot be read"),
+        ("notes.md", bytes(range(256)) * 9, "UTF-8"),
         ("notes.md", b"  ", "empty"),
         ("notes.md", b"a\0b", "NUL"),
     ],

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pyramid.request import Request
 from webtest.app import TestApp
 
-from combine_core.api.sources import is_upload, read_upload
+from combine_core.api.sources import is_upload, read_form
 from combine_core.sources import UnsupportedFile
 from combine_core.text import InvalidText
 from combine_core.web.problems import ProblemError
@@ -27,10 +27,11 @@ def test_what_clients_send_is_read(text, name):
     )
     request = form(body, media_type)
     assert is_upload(request)
-    assert read_upload(request) == (name, text.removeprefix("\ufeff"))
+    found, file = read_form(request)
+    assert (found, file.text) == (name, text.removeprefix("\ufeff"))
 
 
 @given(st.lists(st.binary(max_size=20) | st.sampled_from([b"--b", b"\r\n", b"--"])).map(b"".join))
 def test_anything_is_read_or_refused(body):
     with contextlib.suppress(ProblemError, InvalidText, UnsupportedFile):
-        read_upload(form(body))
+        read_form(form(body))

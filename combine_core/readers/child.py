@@ -1,0 +1,53 @@
+"""The process that reads one file: bytes on standard input, JSON on standard output.
+
+Run by :mod:`combine_core.readers.process` as ``python -m combine_core.readers.child SUFFIX SECONDS``.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+
+from combine_core.readers.process import UNREADABLE, load_reader
+from combine_core.readers.reading import Unreadable, blocks_as_json
+
+MEMORY = 1024 * 1024 * 1024
+# More text than a source may have.
+MOST_TEXT = 4 * 1024 * 1024
+
+
+def main() -> int:
+    suffix, seconds = sys.argv[1], int(sys.argv[2])
+    reader = load_reader(suffix)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    data = sys.stdin.buffer.read()
+    try:
+        reading = reader(data, f"file{suffix}")
+        if len(reading.text.encode()) > MOST_TEXT:
+            raise Unreadable("holds more than 4 MB of text. Split it.")
+        answer = json.dumps(
+            {
+                "text": reading.text,
+                "blocks": blocks_as_json(reading.blocks or ()),
+                "notes": reading.notes,
+            },
+            ensure_ascii=False,
+        )
+    except Unreadable as error:
+        sys.stdout.buffer.write(str(error).encode())
+        return UNREADABLE
+    except (MemoryError, RecursionError):
+        sys.stdout.buffer.write(
+            b"needs too much memory to read. Split it, or save its text as .txt."
+        )
+        return UNREADABLE
+    sys.stdout.buffer.write(answer.encode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

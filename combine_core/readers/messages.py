@@ -1,0 +1,115 @@
+"""Reads messages: mail, Slack's exports, and JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+from combine_core.readers.block import BlockKind
+from combine_core.readers.documents import read_html
+from combine_core.readers.plain import decoded
+from combine_core.readers.reading import Builder, Reading, Unreadable, one_line
+
+_HEADERS = ("From", "To", "Cc", "Date", "Subject")
+
+
+def read_mail(data: bytes, name: str) -> Reading:
+    """A message as mail programs save it (RFC 5322): its headers, its text, and what it quotes."""
+    message = message_from_bytes(data, policy=policy.default)
+    assert isinstance(message, EmailMessage)
+    if not any(message.get(header) for header in _HEADERS):
+        raise Unreadable("is no mail message. Save it again as .eml.")
+    builder = Builder()
+    builder.heading(1, str(message.get("Subject") or "Without a subject"))
+    for header in _HEADERS[:-1]:
+        if message.get(header):
+            builder.add(BlockKind.FRONT_MATTER, f"{header}: {message[header]}")
+    body = message.get_body(preferencelist=("plain", "html"))
+    if body is None:
+        raise Unreadable("holds no text, only attachments. Send these.")
+    try:
+        content = str(body.get_content())
+    except (LookupError, UnicodeError) as error:
+        raise Unreadable("is in an encoding that is not known. Save its text as UTF-8.") from error
+    if body.get_content_subtype() == "html":
+        read = read_html(content.encode(), name)
+        for block in read.blocks or ():
+            words = read.text[block.body : block.end]
+            if block.kind is BlockKind.HEADING:
+                builder.heading(2 + len(block.headings), words.lstrip("# "))
+            else:
+                builder.add(block.kind, words, columns=block.columns)
+        return builder.reading()
+    sender = str(message.get("From") or "")
+    for paragraph in content.replace("\r\n", "\n").split("\n\n"):
+        quoted = paragraph.lstrip().startswith(">")
+        kind = BlockKind.QUOTATION if quoted else BlockKind.PARAGRAPH
+        builder.add(
+            kind, paragraph, speaker="" if quoted else one_line(sender.split("<", maxsplit=1)[0])
+        )
+    return builder.reading()
+
+
+def read_json(data: bytes, name: str) -> Reading:
+    """A day of a channel, as Slack exports it: a list of messages."""
+    del name
+    text, notes = decoded(data)
+    try:
+        messages = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable("is no JSON. Export it again.") from error
+    builder = Builder()
+    found = messages if isinstance(messages, list) else []
+    for message in found:
+        if isinstance(message, Mapping) and isinstance(message.get("text"), str):
+            _add_message(builder, message)
+    if not found:
+        raise Unreadable("is no list of messages. Send a day of a channel from an export of Slack.")
+    return builder.reading(*notes)
+
+
+def read_json_lines(data: bytes, name: str) -> Reading:
+    """A JSON object per line: a message, or a row with the names of its values."""
+    del name
+    text, notes = decoded(data)
+    builder = Builder()
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise Unreadable(f"has no JSON in line {number}. Correct or remove it.") from error
+        if isinstance(row, Mapping) and isinstance(row.get("text"), str):
+            _add_message(builder, row)
+        elif isinstance(row, Mapping):
+            builder.row(row.values(), tuple(map(one_line, row)))
+        else:
+            builder.row([row])
+    return builder.reading(*notes)
+
+
+def _add_message(builder: Builder, message: Mapping[str, Any]) -> None:
+    profile = message.get("user_profile")
+    names = (
+        [profile.get(key) for key in ("real_name", "display_name")]
+        if isinstance(profile, Mapping)
+        else []
+    )
+    names += [message.get(key) for key in ("username", "user", "name", "author", "speaker")]
+    speaker = one_line(next((name for name in names if isinstance(name, str) and name), ""))
+    time = _time(message.get("ts"))
+    prefix = f"{speaker}: " if speaker else ""
+    builder.add(BlockKind.MESSAGE, message["text"], prefix=prefix, speaker=speaker, time=time)
+
+
+def _time(stamp: object) -> str:
+    try:
+        moment = datetime.fromtimestamp(float(str(stamp)), UTC)
+    except (ValueError, OverflowError, OSError):
+        return ""
+    return f"{moment:%Y-%m-%d %H:%M}"

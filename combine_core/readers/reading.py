@@ -1,0 +1,132 @@
+"""What a reader returns, and how it puts it together."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from combine_core.readers.block import Block, BlockKind
+
+# What no source can hold; tabs become spaces. White space of other kinds is a space as well.
+_UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
+_SPACE = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u3000]+")
+
+
+class Unreadable(ValueError):
+    """The file cannot be read. The message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The text of a file, its blocks, and what people should know of how it was read.
+
+    :ivar blocks: ``None``: the text is Markdown or plain text, and :func:`read_blocks` finds them
+    :ivar notes: sentences, such as "It was converted from Windows-1252."
+    """
+
+    text: str
+    blocks: list[Block] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class Builder:
+    """Puts a text together from blocks, in their order."""
+
+    _parts: list[str] = field(default_factory=list)
+    _length: int = 0
+    _blocks: list[Block] = field(default_factory=list)
+    _path: list[tuple[int, str]] = field(default_factory=list)
+
+    def heading(self, level: int, title: str) -> None:
+        """Add a title, which stands above what follows."""
+        while self._path and self._path[-1][0] >= level:
+            self._path.pop()
+        title = one_line(title)
+        if title:
+            self.add(BlockKind.HEADING, f"{'#' * min(level, 6)} {title}")
+            self._path.append((level, title))
+
+    def add(self, kind: BlockKind, words: str, *, prefix: str = "", **known: Any) -> None:
+        """Add a block; lines of white space alone are left out.
+
+        :param prefix: what stands before the words, such as the mark of a list or "Anna: "
+        :param known: further attributes of the block
+        """
+        lines = [line for line in map(one_line, words.split("\n")) if line]
+        if not lines:
+            return
+        if self._parts and kind is not (self._blocks[-1].kind if self._blocks else None):
+            self._write("\n")
+        start = self._length
+        self._write(prefix + "\n".join(lines) + "\n")
+        headings = tuple(title for _, title in self._path)
+        body = start + len(prefix)
+        self._blocks.append(Block(kind, start, self._length, headings, body=body, **known))
+
+    def row(self, cells: Iterable[object], columns: tuple[str, ...] = ()) -> None:
+        """Add a row of a table: "Door | 900"."""
+        written = [one_line(str(cell)) if cell is not None else "" for cell in cells]
+        if any(written):
+            self.add(BlockKind.TABLE_ROW, " | ".join(written), columns=columns)
+
+    def reading(self, *notes: str) -> Reading:
+        if not self._blocks:
+            raise Unreadable("holds no text. Choose another file.")
+        return Reading("".join(self._parts), self._blocks, notes)
+
+    def _write(self, text: str) -> None:
+        self._parts.append(text)
+        self._length += len(text)
+
+
+def one_line(text: str) -> str:
+    """The words of a line, as a source can hold them."""
+    text = unicodedata.normalize("NFC", _UNSTORABLE.sub(" ", text))
+    return _SPACE.sub(" ", text).strip()
+
+
+def table(builder: Builder, rows: Iterable[Iterable[object]]) -> None:
+    """Add the rows of a table, whose first row names its columns."""
+    columns: tuple[str, ...] | None = None
+    for cells in rows:
+        written = tuple("" if cell is None else one_line(str(cell)) for cell in cells)
+        if not any(written):
+            continue
+        if columns is None:
+            columns = written
+            builder.add(BlockKind.HEADING, " | ".join(written))
+        else:
+            builder.row(written, columns)
+
+
+_NAMES = [one.name for one in fields(Block)]
+_DEFAULTS = {one.name: one.default for one in fields(Block)}
+
+
+def blocks_as_json(blocks: Iterable[Block]) -> str:
+    """The blocks as they are stored: an object each, without what has its default value."""
+    return json.dumps(
+        [
+            {name: value for name, value in asdict(block).items() if value != _DEFAULTS[name]}
+            for block in blocks
+        ],
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )
+
+
+def blocks_from_json(stored: str) -> list[Block]:
+    """The blocks of :func:`blocks_as_json`. What a later release has added is left out."""
+    blocks = []
+    for given in json.loads(stored):
+        known = {name: value for name, value in given.items() if name in _NAMES}
+        known["kind"] = BlockKind(known["kind"])
+        for name in ("headings", "columns"):
+            known[name] = tuple(known.get(name, ()))
+        blocks.append(Block(**known))
+    return blocks

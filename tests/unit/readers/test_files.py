@@ -1,0 +1,285 @@
+"""Each reader, on files that other libraries wrote, and on rubbish."""
+
+from __future__ import annotations
+
+import io
+import json
+from email.message import EmailMessage
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from combine_core.readers import (
+    BlockKind,
+    Reading,
+    Unreadable,
+    UnsupportedFile,
+    blocks_as_json,
+    blocks_from_json,
+    read_file,
+    suffixes,
+)
+from combine_core.readers.process import load_reader
+
+
+def read(name: str, data: bytes) -> Reading:
+    """In this process: the limits have tests of their own."""
+    return load_reader(f".{name}")(data, f"file.{name}")
+
+
+def shown(reading: Reading) -> list[tuple[str, str]]:
+    assert reading.blocks is not None
+    text = reading.text
+    return [(block.kind.value, text[block.body : block.end].strip()) for block in reading.blocks]
+
+
+def pdf(*pages: list[str]) -> bytes:
+    """A small PDF: the text of each page, a line each."""
+    objects = ["<< /Type /Catalog /Pages 2 0 R >>", ""]
+    kids = []
+    for lines in pages:
+        drawn = " ".join(f"({line}) Tj 0 -14 Td" for line in lines)
+        content = f"BT /F1 12 Tf 50 700 Td {drawn} ET"
+        objects.append(f"<< /Length {len(content)} >>\nstream\n{content}\nendstream")
+        font = "<< /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>"
+        objects.append(
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {len(objects)} 0 R"
+            f" /Resources {font} >>"
+        )
+        kids.append(f"{len(objects)} 0 R")
+    objects[1] = f"<< /Type /Pages /Kids [{' '.join(kids)}] /Count {len(kids)} >>"
+    out = b"%PDF-1.4\n"
+    offsets = []
+    for number, body in enumerate(objects, 1):
+        offsets.append(len(out))
+        out += f"{number} 0 obj\n{body}\nendobj\n".encode()
+    table = len(out)
+    out += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n".encode()
+    out += b"".join(f"{offset:010d} 00000 n \n".encode() for offset in offsets)
+    return (
+        out
+        + f"trailer << /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{table}\n%%EOF".encode()
+    )
+
+
+def test_pdf_pages_paragraphs_and_running_titles() -> None:
+    towns = ("Rome", "Oslo", "Bern", "Kiel", "Graz")
+    pages = [
+        [
+            "Annual report",
+            f"The fee of {town} is set by the board and the coun-",
+            f"cil of {town} together, and it holds for a year in the whole of {town}.",
+            f"Page {number}",
+        ]
+        for number, town in enumerate(towns, 1)
+    ]
+    reading = read("pdf", pdf(*pages))
+    assert reading.blocks is not None
+    assert [block.page for block in reading.blocks] == [1, 2, 3, 4, 5]
+    assert "board and the council of Oslo" in reading.text
+    assert "Annual report" not in reading.text
+
+
+def test_pdf_without_text() -> None:
+    with pytest.raises(Unreadable, match="OCR"):
+        read("pdf", pdf([]))
+
+
+def test_docx() -> None:
+    import docx
+
+    document = docx.Document()
+    document.add_heading("Board", 1)
+    document.add_heading("Decisions", 2)
+    document.add_paragraph("Option B for storage", style="List Bullet")
+    document.add_paragraph("The roof leaks.")
+    table = document.add_table(rows=2, cols=2)
+    for row, words in enumerate((("Item", "Price"), ("Door", "900"))):
+        for column, word in enumerate(words):
+            table.cell(row, column).text = word
+    out = io.BytesIO()
+    document.save(out)
+    reading = read("docx", out.getvalue())
+    assert shown(reading) == [
+        ("heading", "# Board"),
+        ("heading", "## Decisions"),
+        ("list_item", "Option B for storage"),
+        ("paragraph", "The roof leaks."),
+        ("heading", "Item | Price"),
+        ("table_row", "Door | 900"),
+    ]
+    assert reading.blocks is not None
+    assert reading.blocks[2].headings == ("Board", "Decisions")
+    assert reading.blocks[-1].columns == ("Item", "Price")
+
+
+def test_xlsx() -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "Prices"
+    sheet.append(["Item", "Price"])
+    sheet.append(["Door", 900])
+    out = io.BytesIO()
+    book.save(out)
+    assert shown(read("xlsx", out.getvalue())) == [
+        ("heading", "# Prices"),
+        ("heading", "Item | Price"),
+        ("table_row", "Door | 900"),
+    ]
+
+
+def test_csv_with_semicolons_in_windows_1252() -> None:
+    reading = read("csv", "Nr;Maßnahme\n1;Tür ölen\n2;Größe prüfen\n".encode("cp1252"))
+    assert shown(reading)[1:] == [("table_row", "1 | Tür ölen"), ("table_row", "2 | Größe prüfen")]
+    assert reading.notes == ("It was converted from Windows-1252.",)
+
+
+def test_captions_of_one_speaker_belong_together() -> None:
+    captions = (
+        "WEBVTT\n\n1\n00:00:01.000 --> 00:00:04.000\nAnna: We will move the launch to\n\n"
+        "2\n00:00:04.000 --> 00:00:07.000\nAnna: 9 September, not July.\n\n"
+        "3\n00:00:07.000 --> 00:00:09.000\n<v Ben>Good.</v>\n"
+    )
+    reading = read("vtt", captions.encode())
+    assert shown(reading) == [
+        ("cue", "We will move the launch to 9 September, not July."),
+        ("cue", "Good."),
+    ]
+    assert reading.blocks is not None
+    assert [(b.speaker, b.time) for b in reading.blocks] == [
+        ("Anna", "00:00:01.000"),
+        ("Ben", "00:00:07.000"),
+    ]
+    srt = "1\n00:00:01,000 --> 00:00:04,000\nHello there.\n"
+    assert shown(read("srt", srt.encode())) == [("cue", "Hello there.")]
+
+
+def test_html_without_navigation() -> None:
+    page = (
+        "<html><head><title>x</title></head><body><nav><a href='/'>Home</a></nav><main><h1>Port</h1>"
+        "<p>The harbour <b>opens</b> on 1 May.</p><ul><li>Tell Ann</li></ul>"
+        "<table><tr><th>Item</th><th>Price</th></tr><tr><td>Door</td><td>900</td></tr></table>"
+        "<p><a href='/x'>More</a></p></main><footer>Imprint</footer><script>evil()</script></body></html>"
+    )
+    reading = read("html", page.encode())
+    assert shown(reading) == [
+        ("heading", "# Port"),
+        ("paragraph", "The harbour opens on 1 May."),
+        ("list_item", "Tell Ann"),
+        ("heading", "Item | Price"),
+        ("table_row", "Door | 900"),
+        ("links", "More"),
+    ]
+
+
+def test_mail() -> None:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = (
+        "Ann <ann@example.com>",
+        "ben@x.org",
+        "Roof",
+    )
+    message.set_content("The roof leaks.\n\n> Is it dry?\n")
+    reading = read("eml", bytes(message))
+    assert shown(reading)[-2:] == [("paragraph", "The roof leaks."), ("quotation", "> Is it dry?")]
+    assert reading.blocks is not None
+    assert reading.blocks[-2].speaker == "Ann"
+    assert reading.blocks[-2].headings == ("Roof",)
+
+
+def test_chats() -> None:
+    slack = [{"type": "message", "user": "U1", "text": "We go.", "ts": "1700000000.1",
+              "user_profile": {"real_name": "Ann"}}]  # fmt: skip
+    assert shown(read("json", json.dumps(slack).encode())) == [("message", "We go.")]
+    lines = '{"user": "Ben", "text": "No."}\n{"item": "Door", "price": 900}\n'
+    assert shown(read("jsonl", lines.encode())) == [("message", "No."), ("table_row", "Door | 900")]
+    zoom = (
+        '00:50:01\tAnna:\tReplying to "keep it ..."\n\nWhat he says is right\n'
+        '00:51:09\tBen:\tReacted to "keep it ..." with a thumb\n00:51:10\tCarla:\tWe do not want that\n'
+    )
+    chat = read_file("chat.txt", zoom.encode())
+    assert shown(chat) == [("message", "What he says is right"), ("message", "We do not want that")]
+    assert chat.blocks is not None
+    assert [block.speaker for block in chat.blocks] == ["Anna", "Carla"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1252", "shift_jis"])
+def test_encodings(encoding: str) -> None:
+    text = (
+        "今天の会議は十時に始まります。予算は承認されました。" * 5
+        if encoding == "shift_jis"
+        else "Größe und Tür, café\n" * 5
+    )
+    text = text.replace("今天", "今日")
+    reading = read_file("notes.md", text.encode(encoding))
+    assert reading.text == text
+    assert bool(reading.notes) == (encoding != "utf-8-sig")
+
+
+def test_rubbish_that_claims_to_be_text() -> None:
+    with pytest.raises(Unreadable, match="UTF-8"):
+        read_file("x.txt", bytes(range(256)) * 40)
+
+
+def test_an_unknown_ending_names_the_known_ones() -> None:
+    with pytest.raises(UnsupportedFile, match="pdf"):
+        read_file("x.exe", b"MZ")
+    assert {".pdf", ".docx", ".txt", ".vtt"} <= set(suffixes())
+
+
+def test_a_file_in_a_process_of_its_own() -> None:
+    reading = read_file("Prices.CSV", b"Item,Price\nDoor,900\n")
+    assert shown(reading)[-1] == ("table_row", "Door | 900")
+    with pytest.raises(Unreadable, match="no PDF"):
+        read_file("x.pdf", b"no pdf")
+
+
+def test_a_zip_bomb_and_an_endless_table_end() -> None:
+    import zipfile
+
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr("word/document.xml", b"\0" * (400 * 1024 * 1024))
+    with pytest.raises(Unreadable):
+        read_file("bomb.docx", out.getvalue())
+    with pytest.raises(Unreadable, match="Split it"):
+        read_file("x.csv", b"a,b\n" + b"word word,word\n" * 400_000)
+
+
+def test_a_reader_that_takes_too_long_is_ended() -> None:
+    with pytest.raises(Unreadable, match="seconds to read"):
+        read_file("x.csv", b"a,b\n1,2\n", seconds=0.01)
+
+
+def test_blocks_are_stored_and_read_again() -> None:
+    reading = read(
+        "jsonl", b'{"user": "Ben", "text": "No.", "ts": "1700000000"}\n{"a": 1, "b": 2}\n'
+    )
+    assert reading.blocks is not None
+    stored = blocks_as_json(reading.blocks)
+    assert blocks_from_json(stored) == reading.blocks
+    later = json.loads(stored)
+    later[0]["mood"] = "good"
+    assert blocks_from_json(json.dumps(later)) == reading.blocks
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(
+        ["csv", "tsv", "html", "vtt", "srt", "eml", "json", "jsonl", "pdf", "docx", "xlsx"]
+    ),
+    st.binary(max_size=300) | st.text(max_size=200).map(str.encode),
+)
+def test_rubbish_is_refused_or_read(name: str, data: bytes) -> None:
+    try:
+        reading = read(name, data)
+    except Unreadable:
+        return
+    assert reading.text.strip()
+    for block in reading.blocks or ():
+        assert 0 <= block.start <= block.body <= block.end <= len(reading.text)
+        assert block.kind in BlockKind
