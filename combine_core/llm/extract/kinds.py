@@ -108,6 +108,7 @@ _SUBORDINATE = re.compile(
     r"nachdem|als|weil|ob|wenn|was|bevor)\b",
     re.IGNORECASE,
 )
+_RANGE = re.compile(r"[\d.,]+\s?[-–]?\s?$")
 _PRONOUN = re.compile(r"\s+(?:that|it|this|them|das|dies|es)\W*", re.IGNORECASE)
 _PROPOSAL = re.compile(r"\bproposals?\b", re.IGNORECASE)
 _DENIED_CONTENT = re.compile(r"\b(?:not to|no longer|that no\w*)\s*$", re.IGNORECASE)
@@ -189,6 +190,8 @@ def _is_for_the_record(sentence: Sentence) -> bool:
 
 def _is_quantity(text: str, number: Number, language: Language) -> bool:
     before = text[max(0, number.start - 20) : number.start]
+    # Of "Figure 2-2" and of "20-30 users", what stands before the first number tells.
+    before = _RANGE.sub("", before)
     written = text[number.start : number.end].strip(" -+−–")
     if number.known_unit:
         return not before.endswith(("#", "/"))

@@ -164,6 +164,8 @@ NO_NUMBERS = [
     "See issue 57 and PR #3120 there.",
     "The Act of 1998 applies.",
     "Am 3. Mai wird geliefert.",
+    "Figure 2-2 shows the interfaces.",
+    "Table 3-4.1 lists the constraints.",
 ]
 
 
