@@ -63,10 +63,19 @@ class Client:
 
     def api(self, path: str, body: object = None) -> Any:
         """The answer's JSON, or its text where it is none; an error status raises HTTPError."""
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        return self._send(path, None if body is None else json.dumps(body).encode())
+
+    def upload(self, path: str, name: str, data: bytes) -> Any:
+        """Send a file as a form."""
+        head = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+        body = head.encode() + data + b"\r\n--b--\r\n"
+        return self._send(path, body, "multipart/form-data; boundary=b")
+
+    def _send(self, path: str, body: bytes | None, media_type: str = "application/json") -> Any:
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": media_type}
         request = urllib.request.Request(
             f"{self.url}/api/v1{path}",
-            data=None if body is None else json.dumps(body).encode(),
+            data=body,
             headers=headers | ({"Host": self.host} if self.host else {}),
         )
         with urllib.request.urlopen(request, timeout=30) as answer:

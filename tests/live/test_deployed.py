@@ -16,10 +16,13 @@ from pathlib import Path
 import pytest
 
 from tests.functional.packaging.installation import installed, wheel
+from tests.live.compose_stack import until
 from tests.live.deployment import (
+    ENDED,
     PATIENCE_S,
     QUOTE,
     QUOTED_LINE,
+    Client,
     Deployment,
     assert_succeeds,
     start_run,
@@ -75,8 +78,25 @@ def serves_and_works(deployment: Deployment) -> None:
     deployment.until_ready(web)
     client = web.client(token)
     assert_succeeds(client, start_run(client, 1), deployment.logs)
+    a_file_becomes_a_document(client, deployment)
     assert (web.stop(), worker.stop()) == (0, 0), deployment.logs()
     assert "Traceback" not in deployment.logs()
+
+
+def a_file_becomes_a_document(client: Client, deployment: Deployment) -> None:
+    """The deployed service starts the process that reads a file, and the worker uses its blocks."""
+    project = client.api("/projects", {"name": "Files"})["slug"]
+    page = "<nav>Home</nav><main><h1>Decisions</h1><ul><li>Option B for storage</li></ul></main>"
+    source = client.upload(f"/projects/{project}/sources", "board.html", page.encode())
+    assert client.api(f"/projects/{project}/sources/{source['id']}")["text"].startswith(
+        "# Decisions"
+    )
+    run = client.api(f"/projects/{project}/runs", {"line": "brief", "sources": [source["id"]]})
+    until(PATIENCE_S, lambda: client.api(f"/runs/{run['id']}")["state"] in ENDED, deployment.logs)
+    (reference,) = client.api(f"/runs/{run['id']}")["documents"]
+    (decision,) = client.api(f"/documents/{reference['id']}")["content"]["decisions"]
+    assert (decision["text"], decision["verdict"]) == ("Option B for storage", "supported")
+    assert decision["heading"] == "Decisions"
 
 
 def test_from_the_checkout(folder: Path, database_url: str) -> None:

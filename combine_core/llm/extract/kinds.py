@@ -267,8 +267,11 @@ def _is_decision(sentence: Sentence, said: str, section: Section, words: Vocabul
     if words.not_decided.search(said):
         return False
     if section is Section.DECISION:
-        return not _restricted(said, language) and not (
-            sentence.spoken and words.speech.search(said)
+        # "Tom said that …" is what somebody said.
+        return not (
+            _restricted(said, language)
+            or language.attribution.search(said)
+            or (sentence.spoken and words.speech.search(said))
         )
     found = _performative(sentence, said, words)
     if found is None:

@@ -240,6 +240,7 @@ def test_what_is_done_is_no_action():
     [
         ("Option B for storage", Section.DECISION, Kind.DECISION),
         ("No meeting in August", Section.DECISION, Kind.DECISION),
+        ("Tom said the oven runs at 180 °C.", Section.DECISION, Kind.NUMBER),
         ("None", Section.DECISION, None),
         ("Should we move?", Section.DECISION, Kind.QUESTION),
         ("the owner of the lighting", Section.QUESTION, Kind.QUESTION),
