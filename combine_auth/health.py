@@ -3,7 +3,8 @@
 The assembly names it in ``pyramid.includes``. Without it, or without combine_health, the rest works.
 
 ``sign_in``  for people to read: the providers, what to enter in their consoles, and whether they
-             answer. It does not affect readiness: users stay signed in while a provider is away
+             answer, and which sign-ins failed. It does not affect readiness: users stay signed in
+             while a provider is away
 
 ``combine doctor -c production.ini`` prints it (runbook: *OAuth Login Fails*).
 """
@@ -18,6 +19,7 @@ from combine_auth.openid import OidcClient, identity_providers, redirect_uri
 from combine_auth.public_url import REMEDIES as REMEDIES_OF_ADDRESS
 from combine_auth.public_url import Contradiction, recent_contradictions
 from combine_auth.settings import AuthSettings, SignUp
+from combine_auth.sign_in.failure_counts import failure_counts
 from combine_core.database import session_factory
 from combine_core.settings import DEPLOYED, CoreSettings, settings_of
 from combine_core.users import colliding_emails
@@ -49,8 +51,23 @@ REMEDIES = {
         "These pairs of accounts have one address in two spellings. Find out whose each is with combine"
         " user show, and give one of them another address: combine user set-email"
     ),
+    "wrong_secret": (
+        "The provider refuses NAME_CLIENT_SECRET: it expired, was deleted, or belongs to another client ID."
+        f" Make a new one in the provider's console. {REGISTRATION}"
+    ),
     "origin_missing": "Verify ALLOWED_ORIGINS includes your domain: the address in PUBLIC_URL.",
 }
+# What people see at the provider, which does not send them back.
+_IF_WRONG = {
+    "google": (
+        "Google shows “Error 401: invalid_client” for a wrong client ID, “Error 400: redirect_uri_mismatch”"
+        " for a wrong redirect URI"
+    ),
+    "microsoft": (
+        "Microsoft shows AADSTS700016 for a wrong client ID, AADSTS50011 for a wrong redirect URI"
+    ),
+}
+_IF_WRONG_ELSEWHERE = "the provider shows its own error page for a wrong client ID or redirect URI"
 
 
 def sign_in(registry: Registry) -> HealthResult:
@@ -63,6 +80,12 @@ def sign_in(registry: Registry) -> HealthResult:
         "in_allowed_origins": core.public_url in core.allowed_origins,
         "sign_up": sign_up,
     }
+    counts = failure_counts(registry)
+    failed: dict[str, dict[str, int]] = {}
+    for (provider, code), count in sorted(counts.by_provider_and_code().items()):
+        failed.setdefault(provider, {})[code] = count
+    if failed:
+        facts["failed_sign_ins"] = failed
     away: list[str] = []
     for name, client in providers.clients.items():
         failure = client.check(MAX_AGE_S)
@@ -83,6 +106,13 @@ def sign_in(registry: Registry) -> HealthResult:
     if core.public_url not in core.allowed_origins:
         detail = f"{core.public_url} is not among ALLOWED_ORIGINS, so that its pages are refused"
         return HealthResult.degraded("origin_missing", detail, **facts)
+    refused = counts.refusing_the_secret()
+    if refused:
+        detail = "; ".join(
+            f"{name} refused {name.upper()}_CLIENT_SECRET in the last {count} sign-ins"
+            for name, count in sorted(refused.items())
+        )
+        return HealthResult.degraded("wrong_secret", detail, **facts)
     if away:
         return HealthResult.degraded("provider_unreachable", "; ".join(away), **facts)
     if providers.faulty:
@@ -127,6 +157,7 @@ def _facts(client: OidcClient, public_url: str, state: str) -> dict[str, object]
         "redirect_uri": redirect_uri(public_url, provider.name),
         "origin": public_url,
         "console": provider.console,
+        "if_wrong": _IF_WRONG.get(provider.name, _IF_WRONG_ELSEWHERE),
         "issuer": provider.issuer,
         "state": state,
     }
@@ -146,6 +177,12 @@ def includeme(config: Configurator) -> None:
         timeout=_TIMEOUT_S * max(1, len(clients)),
         remedy=REGISTRATION,
         remedies=REMEDIES,
+    )
+    config.add_health_counter(
+        "combine_auth_sign_in_failures",
+        "Sign-ins that failed, since the process started.",
+        ("provider", "code"),
+        lambda registry: failure_counts(registry).by_provider_and_code(),
     )
     for secret in settings.secrets():
         config.add_health_secret(secret)

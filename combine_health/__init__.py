@@ -150,6 +150,7 @@ from pyramid.events import ApplicationCreated
 
 from combine_health.directives import (
     add_health_check,
+    add_health_counter,
     add_health_secret,
     add_health_section,
     make_add_health_plugin,
@@ -205,6 +206,7 @@ def includeme(config: Any) -> None:
     config.add_directive("add_health_check", add_health_check)
     config.add_directive("use_health_check", use_health_check)
     config.add_directive("add_health_section", add_health_section)
+    config.add_directive("add_health_counter", add_health_counter)
     config.add_directive("add_health_secret", add_health_secret)
     with config.route_prefix_context(settings.route_prefix):
         add_views(config, settings)

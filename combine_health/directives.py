@@ -129,6 +129,26 @@ def add_health_section(config: Any, name: str, section: Callable[[Any], Any] | s
     )
 
 
+def add_health_counter(
+    config: Any,
+    name: str,
+    help_: str,
+    labels: tuple[str, ...],
+    read: Callable[[Any], Mapping[tuple[str, ...], int]],
+) -> None:
+    """Add the counter ``name`` to /metrics.
+
+    ``read(registry)`` returns the counts by the values of the labels. It is called during the request,
+    so it must only read memory, and the values of the labels must be few.
+    """
+    health = health_of(config.registry)
+    health.still_open(f"health counter {name!r}")
+    config.action(
+        ("combine_health counter", name),
+        lambda: health.counters.append((name, help_, labels, read)),
+    )
+
+
 def add_health_secret(config: Any, value: str | None) -> None:
     """Mask ``value`` in the results of all checks. Empty values are ignored."""
     if value and not health_of(config.registry).redactor.add(value):

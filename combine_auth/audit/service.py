@@ -109,11 +109,14 @@ def record_apart(
     action: Action,
     *,
     outcome: str,
+    once_an_hour: bool = False,
     actor_id: uuid.UUID | None = None,
     actor: str | None = None,
     **event: Any,
 ) -> None:
     """Add an event about a refused request, whose own transaction is rolled back.
+
+    With ``once_an_hour`` an anonymous request adds nothing if one from its address did so in the last hour.
 
     The event is written after the request has returned its connection: two connections for one request
     could exhaust the pool. A failure to write is logged, and changes nothing else.
@@ -127,6 +130,9 @@ def record_apart(
     def write(request: Any) -> None:
         try:
             with session_factory(request.registry).begin() as session:
+                is_anonymous = origin["actor"] is None and origin["actor_id"] is None
+                if once_an_hour and is_anonymous and _was_recorded(session, action, origin["ip"]):
+                    return
                 record(session, action, outcome=outcome, **origin, **event)
         except SQLAlchemyError as error:
             # Only the type: the text of the error may quote the statement's parameters.
@@ -135,6 +141,28 @@ def record_apart(
             )
 
     request.add_finished_callback(write)
+
+
+def _was_recorded(session: Session, action: Action, ip: str | None) -> bool:
+    """Whether an anonymous refusal of this address is among the events of the last hour."""
+    # One request after the other, so that two at once do not both find none.
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"audit {action} {ip}"))))
+    hour = datetime.timedelta(hours=1)
+    since = _first_id_at(datetime.datetime.now(datetime.UTC) - hour - _CLOCK_LEEWAY)
+    found = session.scalar(
+        select(AuditEvent.id)
+        .where(
+            AuditEvent.action == action,
+            AuditEvent.id >= since,
+            AuditEvent.created_at > func.now() - hour,
+            AuditEvent.ip == _clean(ip),
+            AuditEvent.outcome != "ok",
+            AuditEvent.actor.is_(None),
+            AuditEvent.actor_id.is_(None),
+        )
+        .limit(1)
+    )
+    return found is not None
 
 
 def _origin(request: Any, actor_id: uuid.UUID | None, actor: str | None) -> dict[str, Any]:

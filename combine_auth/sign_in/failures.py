@@ -16,6 +16,7 @@ from pyramid.httpexceptions import HTTPSeeOther
 from combine_auth.audit import Action, record_apart
 from combine_auth.failures import FailureCode, SignInFailure
 from combine_auth.openid import identity_providers, redirect_uri
+from combine_auth.sign_in.failure_counts import failure_counts
 from combine_core.settings import CoreSettings, settings_of
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,20 @@ logger = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _SECONDS = re.compile(r"[1-9][0-9]{0,3}")
 _MAX_DETAIL = 500
+# A provider vouched for the person. Anybody can cause the other failures, again and again.
+_OF_A_PERSON = frozenset(
+    {
+        FailureCode.TENANT_NOT_ALLOWED,
+        FailureCode.DOMAIN_NOT_ALLOWED,
+        FailureCode.ACCOUNT_DISABLED,
+        FailureCode.NOT_INVITED,
+        FailureCode.INVITATION_UNOPENED,
+        FailureCode.EMAIL_IN_USE,
+        FailureCode.IDENTITY_IN_USE,
+        FailureCode.NOT_FRESH,
+        FailureCode.WRONG_USER,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +92,19 @@ def refuse(failure: SignInFailure, request: Any) -> Any:
         f" ({detail!r})" if detail else "",
         "".join(f" {step}" for step in _operator_steps(request, page, name)),
     )
-    record_apart(request, Action.SIGN_IN, outcome=failure.code, provider=name, detail=detail)
+    failure_counts(request.registry).failed(
+        name if _is_known(request, name) else "unknown",
+        failure.code,
+        told_by_browser=bool(request.GET.get("error")),
+    )
+    record_apart(
+        request,
+        Action.SIGN_IN,
+        outcome=failure.code,
+        once_an_hour=failure.code not in _OF_A_PERSON,
+        provider=name,
+        detail=detail,
+    )
     query = {
         "code": str(failure.code),
         "provider": name,

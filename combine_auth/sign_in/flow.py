@@ -35,6 +35,7 @@ from combine_auth.sign_in.attempts import (
     new_state,
     take_attempt,
 )
+from combine_auth.sign_in.failure_counts import failure_counts
 from combine_auth.sign_in.model import Purpose
 from combine_auth.sign_in.next_path import safe_next
 from combine_core.database import session_factory
@@ -214,6 +215,7 @@ def callback(request: Any) -> Any:
             raise
         return HTTPSeeOther(location=late.next_path)
     user = _FINISH[back.attempt.purpose](request, back)
+    failure_counts(request.registry).succeeded(back.provider)
     headers = remember(request, user.id, provider=back.provider)
     return HTTPSeeOther(location=back.attempt.next_path, headers=headers)
 

@@ -36,7 +36,7 @@ def answer(request: Any, health: HealthRegistry) -> ProbeAnswer:
         )
         return ProbeAnswer(404, encode({"error": error}))
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(health))
+    registry.register(_Collector(health, request.registry))
     try:
         text, content_type = choose_encoder(request.headers.get("Accept", ""))
     except (TypeError, ValueError):  # a version in the header that is no version
@@ -45,8 +45,9 @@ def answer(request: Any, health: HealthRegistry) -> ProbeAnswer:
 
 
 class _Collector:
-    def __init__(self, health: HealthRegistry) -> None:
+    def __init__(self, health: HealthRegistry, registry: Any) -> None:
         self._health = health
+        self._registry = registry
 
     def describe(self) -> list["Metric"]:
         """Return nothing: the registration would run `collect` otherwise."""
@@ -56,6 +57,7 @@ class _Collector:
         readings = self._health.runner.readings()
         yield from _service(self._health, readings)
         yield from _checks(self._health, readings)
+        yield from _counters(self._health, self._registry)
 
 
 def _service(health: HealthRegistry, readings: list[Reading]) -> Iterator["Metric"]:
@@ -141,3 +143,13 @@ def _checks(health: HealthRegistry, readings: list[Reading]) -> Iterator["Metric
     yield status
     yield from gauges.values()
     yield from counters.values()
+
+
+def _counters(health: HealthRegistry, registry: Any) -> Iterator["Metric"]:
+    from prometheus_client.core import CounterMetricFamily
+
+    for name, help_, labels, read in health.counters:
+        family = CounterMetricFamily(name, help_, labels=labels)
+        for values, count in read(registry).items():
+            family.add_metric(values, count)
+        yield family

@@ -50,6 +50,8 @@ class HealthRegistry:
         self.checks: dict[str, Check] = {}
         self.disabled: dict[str, Check] = {}
         self.sections: dict[str, Callable[[Any], Any]] = {}
+        # Name, help, labels, and what reads the counts.
+        self.counters: list[tuple[str, str, tuple[str, ...], Callable[[Any], Any]]] = []
         self.clock = Clock()
         self.prefix = ""
         """The route prefix of the endpoints, such as ``/internal``."""

@@ -84,10 +84,15 @@ def test_a_provider_that_is_away_leaves_the_service_ready(make_app, issuer, monk
             " combine_auth.health",
             "combine_health.background": "false",
             "combine_health.details": "always",
+            "combine_health.metrics": "always",
         }
     )
     browser = TestApp(app)
+    browser.get("/auth/google/callback", status=303)
+    count = 'combine_auth_sign_in_failures_total{code="state_missing",provider="google"} 1.0'
+    assert count in browser.get("/metrics").text
     body = browser.get("/health/detailed").json
+    assert body["checks"]["sign_in"]["data"]["failed_sign_ins"] == {"google": {"state_missing": 1}}
     assert body["checks"]["sign_in"]["status"] == "degraded"
     assert "HTTPS_PROXY" in body["checks"]["sign_in"]["remedy"]
     assert browser.get("/health/ready").json["status"] == "ready"

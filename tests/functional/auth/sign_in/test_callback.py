@@ -148,7 +148,8 @@ class TestT02State:
         for query in ("", "?code=x", "?state=&code=x", "?error=access_denied"):
             answer = browser.client.get(f"/auth/google/callback{query}")
             browser.failure(answer, "state_missing", 400)
-        assert audit(service) == ["state_missing"] * 4
+        # Anybody can do this again and again: one row per address and hour.
+        assert audit(service) == ["state_missing"]
 
     @pytest.mark.parametrize("state", ["x", "a" * 43, "%00", "%ff" * 43, "a" * 10_000, "é" * 43])
     def test_unknown(self, browser, state):

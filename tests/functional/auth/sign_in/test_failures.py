@@ -6,8 +6,11 @@ import logging
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import sqlalchemy as sa
 
 from combine_auth.failures import FailureCode
+from combine_auth.health import sign_in
+from combine_auth.sign_in.failure_counts import failure_counts
 from combine_auth.sign_in.failures import FAILURE_PAGES
 from tests.functional.auth.sign_in.conftest import HOST, Browser, audit, count
 from tests.oidc_issuer import Fault
@@ -156,6 +159,62 @@ class TestInvalidClient:
             assert secret not in place
         [row] = service.execute("SELECT to_jsonb(a)::text FROM audit_events a")
         assert secret not in row[0]
+
+
+class TestCounts:
+    """What fails is a fact of the health check, and a flood does not fill the audit."""
+
+    @pytest.fixture(autouse=True)
+    def counts(self, service):
+        service.registry.pop("combine_auth.failure_counts", None)
+        yield failure_counts(service.registry)
+        service.registry.pop("combine_auth.failure_counts", None)
+
+    def test_ten_refusals_of_the_secret_degrade_the_check(self, service, browser, google):
+        honest = google.client_secret
+        google.client_secret = "another"
+        for number in range(10):
+            assert sign_in(service.registry).cause != "wrong_secret", number
+            browser.come_back(google.callback_url(browser.start()))
+        found = sign_in(service.registry)
+        assert (found.status, found.cause) == ("degraded", "wrong_secret")
+        assert "GOOGLE_CLIENT_SECRET" in found.detail
+        assert "GOOGLE_CLIENT_SECRET" not in str(found.data)
+        assert found.data["failed_sign_ins"] == {"google": {"invalid_client": 10}}
+        google.client_secret = honest
+        browser.sign_in(google)
+        found = sign_in(service.registry)
+        assert found.cause != "wrong_secret"
+        assert found.data["failed_sign_ins"] == {"google": {"invalid_client": 10}}
+
+    def test_an_error_that_the_browser_brings_says_nothing_of_the_secret(
+        self, service, browser, counts
+    ):
+        for _ in range(10):
+            state = parse_qs(urlsplit(browser.start()).query)["state"][0]
+            query = {"state": state, "error": "invalid_client"}
+            browser.client.get("/auth/google/callback", query, status=303)
+        assert counts.by_provider_and_code() == {("google", "invalid_client"): 10}
+        assert counts.refusing_the_secret() == {}
+
+    def test_a_name_that_somebody_made_up_is_not_counted_as_such(self, browser, counts):
+        browser.client.get("/auth/made_up/callback", status=303)
+        assert counts.by_provider_and_code() == {("unknown", "provider_not_configured"): 1}
+
+    def test_one_row_per_address_and_hour(self, service):
+        for address in ("192.0.2.1", "192.0.2.2"):
+            client = service.client(REMOTE_ADDR=address)
+            for query in ("", "?state=x&code=y", "?error=access_denied"):
+                client.get(f"/auth/google/callback{query}", status=303)
+        assert audit(service) == ["state_missing"] * 2
+        with service.session() as session:
+            # The events cannot be changed, so that the hour goes by in another way.
+            session.execute(sa.text("SET LOCAL session_replication_role = replica"))
+            session.execute(
+                sa.text("UPDATE audit_events SET created_at = created_at - interval '61 minutes'")
+            )
+        client.get("/auth/google/callback", status=303)
+        assert audit(service) == ["state_missing"] * 3
 
 
 class TestErrorPage:
