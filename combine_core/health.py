@@ -50,7 +50,7 @@ from combine_core.postgres.diagnosis import (
     explain_error,
 )
 from combine_core.postgres.diagnosis.watch import LIMIT_S
-from combine_core.runs.jobs import QUEUE
+from combine_core.runs.jobs import QUEUES
 from combine_core.runs.model import SERVICE_FAULTS
 from combine_core.runs.worker import DEAD_AFTER_S, connections_of_worker
 from combine_core.settings import settings_of
@@ -114,7 +114,7 @@ _QUEUE = """
     SELECT count(*), coalesce(extract(epoch FROM now() - min(events.at)), 0)::float
     FROM procrastinate_jobs AS jobs
     JOIN procrastinate_events AS events ON events.job_id = jobs.id AND events.type = 'deferred'
-    WHERE jobs.status = 'todo' AND jobs.queue_name = %(queue)s
+    WHERE jobs.status = 'todo' AND jobs.queue_name = ANY(%(queues)s)
       AND (jobs.scheduled_at IS NULL OR jobs.scheduled_at <= now())
 """
 _CALLS = """
@@ -289,7 +289,7 @@ class Checks:
         if not _has_tables(ask):
             return HealthResult.failing("migrations_none", _NO_TABLES)
         workers = _live_workers(ask)
-        ((waiting, oldest),) = ask(_QUEUE, {"queue": QUEUE})
+        ((waiting, oldest),) = ask(_QUEUE, {"queues": list(QUEUES.values())})
         ((failed, last_failed, code),) = ask(
             _FAILED_STEPS, {"recent": RECENT_S, "codes": list(SERVICE_FAULTS)}
         )

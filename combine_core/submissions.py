@@ -17,7 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from combine_core.lines import LineVersion
 from combine_core.llm import ProviderRegistry
 from combine_core.projects import Project, create_project, find_owned_project
-from combine_core.runs import Run, RunSource, RunState, start_run
+from combine_core.runs import ModelLimits, Run, RunSource, RunState, start_run
 from combine_core.sources import FileText, Source, add_source, measure_text
 
 WINDOW = timedelta(seconds=30)
@@ -56,6 +56,7 @@ def start_run_once(
     *,
     model: str,
     providers: ProviderRegistry,
+    limits: ModelLimits,
 ) -> uuid.UUID:
     """The id of the same run that the user has just started, or of a new one.
 
@@ -66,7 +67,14 @@ def start_run_once(
     if repeated is not None:
         return repeated
     run = start_run(
-        session, project_id, line, source_ids, user_id, model=model, providers=providers
+        session,
+        project_id,
+        line,
+        source_ids,
+        user_id,
+        model=model,
+        providers=providers,
+        limits=limits,
     )
     return run.id
 

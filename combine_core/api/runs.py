@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import asdict
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
@@ -13,7 +14,17 @@ from combine_core.api.serializers import Json, show_line, show_run
 from combine_core.documents import versions_of_runs
 from combine_core.lines import UnknownLine, find_line, list_lines
 from combine_core.llm import providers_of
-from combine_core.runs import RunState, cancel_run, list_runs, read_run, start_run
+from combine_core.runs import (
+    RunState,
+    cancel_run,
+    estimate_run,
+    limits_of,
+    list_runs,
+    read_run,
+    start_run,
+)
+from combine_core.settings import settings_of
+from combine_core.settings.core import CoreSettings
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
 from combine_core.web.paging import show_page
@@ -40,6 +51,21 @@ def list_runs_of(context: ProjectContext, request: Request) -> Json:
     return show_page(request, page, lambda run: show_run(run, written))
 
 
+def estimate(context: ProjectContext, request: Request) -> Json:
+    body = request.openapi_validated.body
+    providers = providers_of(request.registry)
+    estimated = estimate_run(
+        request.dbsession,
+        context.project.id,
+        body["line"],
+        body["sources"],
+        model=body.get("model", providers.default_model),
+        providers=providers,
+        limits=limits_of(settings_of(request.registry, CoreSettings)),
+    )
+    return asdict(estimated)
+
+
 def start(context: ProjectContext, request: Request) -> Json:
     body = request.openapi_validated.body
     providers = providers_of(request.registry)
@@ -51,6 +77,7 @@ def start(context: ProjectContext, request: Request) -> Json:
         context.identity.user_id,
         model=body.get("model", providers.default_model),
         providers=providers,
+        limits=limits_of(settings_of(request.registry, CoreSettings)),
     )
     request.response.status_int = 201
     request.response.location = request.route_path("api.run", id=run.id)
@@ -97,6 +124,13 @@ def includeme(config: Configurator) -> None:
         "/projects/{slug}/runs",
         View("GET", list_runs_of, Permission.RUNS_READ),
         View("POST", start, Permission.RUNS_WRITE),
+        factory=ProjectContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.run_estimate",
+        "/projects/{slug}/runs/estimate",
+        View("POST", estimate, Permission.RUNS_WRITE),
         factory=ProjectContext,
         openapi=True,
     )

@@ -95,7 +95,7 @@ def _start(
     from combine_core.lines import UnknownLine
     from combine_core.llm import UnknownModel
     from combine_core.projects import create_project, find_owned_project
-    from combine_core.runs import InvalidRun, QueueFull, start_run
+    from combine_core.runs import InvalidRun, QueueFull, limits_of, start_run
     from combine_core.sources import add_source
     from combine_core.text import InvalidText
     from combine_core.users import find_user, get_or_create_user
@@ -124,6 +124,7 @@ def _start(
                 owner.id,
                 model=model,
                 providers=providers,
+                limits=limits_of(service.core),
             )
         except (InvalidText, InvalidRun, UnknownLine, UnknownModel, QueueFull) as error:
             raise click.ClickException(str(error)) from error

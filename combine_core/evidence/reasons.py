@@ -25,6 +25,7 @@ REASONS = {
     "question": "The source asks; it does not state.",
     "attribution": "The source only reports what somebody says.",
     "stitched": "It is put together from scraps of several sentences.",
+    "second_opinion": "A model that was asked for a second opinion says that the quotes do not carry it.",
     "not_covered": "A part of the statement has no ground in the quoted sentences.",
 }
 

@@ -46,6 +46,14 @@ class WriteStep(_Strict):
     timeout: float = Field(default=120, gt=0, le=900)
     # How often the provider is asked again when its answer does not fit the schema.
     repairs: int = Field(default=2, ge=0, le=5)
+    # One call for each source, or for each part of a long one; the lists of the answers are joined.
+    each: Literal["source"] | None = None
+    # Whether a model is asked if the quoted sentences carry each statement. It can only lower a verdict.
+    second_opinion: bool = False
+
+
+# Stored only where a line uses them, so that other lines keep their hash, and older releases read them.
+_SINCE_0_2: dict[str, Any] = {"each": None, "second_opinion": False}
 
 
 class Line(_Strict):
@@ -66,6 +74,7 @@ class Line(_Strict):
             for need in step.needs:
                 if need not in keys:
                     raise ValueError(f"step {step.key} needs {need}, which is no step of this line")
+            _check_each(step)
             if (step.document is None) != (step.template is None):
                 message = f"step {step.key} must name both document and template, or neither"
                 raise ValueError(message)
@@ -84,7 +93,18 @@ class Line(_Strict):
     @cached_property
     def definition(self) -> dict[str, Any]:
         """The line as JSON, as it is stored."""
-        return self.model_dump(mode="json", by_alias=True)
+        stored = self.model_dump(mode="json", by_alias=True)
+        for step in stored["steps"]:
+            for name, default in _SINCE_0_2.items():
+                if step[name] == default:
+                    del step[name]
+        return stored
+
+    @property
+    def format(self) -> int:
+        """Which releases can read this line: 1 for all, 2 for those that know what was added in 0.2."""
+        stored = any(name in step for step in self.definition["steps"] for name in _SINCE_0_2)
+        return 2 if stored else 1
 
     @cached_property
     def sha256(self) -> str:
@@ -98,6 +118,23 @@ class Line(_Strict):
             if step.key == key:
                 return step
         raise KeyError(key)
+
+
+def _check_each(step: WriteStep) -> None:
+    if step.each is None:
+        return
+    if step.needs or step.document is not None:
+        message = (
+            f"step {step.key} reads each source by itself, so it can have no needs and no document"
+        )
+        raise ValueError(message)
+    fields = step.answer_schema.get("properties", {})
+    if not fields or any(field.get("type") != "array" for field in fields.values()):
+        message = (
+            f"step {step.key} reads each source by itself, so its schema may have lists only:"
+            " those of all sources are joined"
+        )
+        raise ValueError(message)
 
 
 def parse_line(text: str) -> Line:

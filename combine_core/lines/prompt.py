@@ -22,7 +22,12 @@ _ENVIRONMENT = ImmutableSandboxedEnvironment(
 class _NumberedSource:
     label: str
     name: str
-    lines: Sequence[str]
+    first_line: int
+    text: str
+
+    @property
+    def lines(self) -> Sequence[str]:
+        return self.text.split("\n")
 
 
 @functools.lru_cache(maxsize=64)
@@ -33,12 +38,13 @@ def _compile(template: str) -> Template:
 def render_prompt(template: str, materials: Sequence[Material], inputs: Mapping[str, Any]) -> str:
     """Fill a step's prompt.
 
-    :param materials: the sources; the template sees them as ``sources`` with label, name and lines
+    :param materials: the sources; the template sees them as ``sources`` with label, name, lines, and the
+        number of the first of these, first_line
     :param inputs: the answers of the needed steps, by step key
     :raises jinja2.TemplateError: the template asks for what is not there
     """
     sources = [
-        _NumberedSource(material.label, material.name, material.text.split("\n"))
+        _NumberedSource(material.label, material.name, material.first_line, material.text)
         for material in materials
     ]
     return _compile(template).render(sources=sources, inputs=inputs)

@@ -32,7 +32,7 @@ def combine_core_register_providers(register: Register, settings: ProviderSettin
         remedy = "correct ANTHROPIC_API_KEY: it contains characters that no key has"
         register(Unconfigured("anthropic", remedy))
     else:
-        register(OnFirstUse("anthropic", lambda: AnthropicProvider(key)))
+        register(OnFirstUse("anthropic", URL, lambda: AnthropicProvider(key)))
 
 
 class _Tokens(BaseModel):
@@ -58,6 +58,7 @@ class AnthropicProvider:
     """Sends each request as one message to `POST /v1/messages`."""
 
     name = "anthropic"
+    api_url = URL
 
     def __init__(self, api_key: str, base_url: str = URL) -> None:
         from combine_core.llm.vendor_client import VendorClient

@@ -17,6 +17,7 @@ ErrorCode = Literal[
     "bad_answer",
     "answer_cut",
     "prompt_clipped",
+    "too_large",
     "server_error",
     "unknown_model",
 ]
@@ -31,7 +32,8 @@ FREE_TO_RETRY: frozenset[str] = frozenset({"rate_limited", "overloaded", "unreac
 class Material:
     """A source as the provider sees it.
 
-    Evidence refers to it by `label` ("S1"). Lines of `text` are counted from 1 and end at "\\n".
+    Evidence refers to it by `label` ("S1"). Lines of `text` end at "\\n". They are counted from
+    `first_line`, which is not 1 in a part of a long source.
     `blocks` is the structure of `text`; empty if nobody has read it yet.
     """
 
@@ -40,6 +42,7 @@ class Material:
     name: str
     text: str
     blocks: Sequence[Block] = ()
+    first_line: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,25 @@ class Provider(Protocol):
         Raises:
             ProviderError: every failure, with its code.
         """
+
+
+@runtime_checkable
+class Listed(Protocol):
+    """A provider whose prices and models are in the lists of genai-prices."""
+
+    @property
+    def api_url(self) -> str:
+        """The address of its API, by which the lists know the vendor."""
+
+
+@runtime_checkable
+class Offline(Protocol):
+    """A provider that answers from `materials` and `inputs`, and sends nothing anywhere.
+
+    Its requests have no prompt, and the journal has no copy of one.
+    """
+
+    offline: Literal[True]
 
 
 @runtime_checkable

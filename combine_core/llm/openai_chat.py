@@ -27,7 +27,7 @@ def combine_core_register_providers(register: Register, settings: ProviderSettin
         remedy = "correct OPENAI_API_KEY: it contains characters that no key has"
         register(Unconfigured("openai", remedy))
     else:
-        register(OnFirstUse("openai", lambda: OpenAIProvider(key or None, url or None)))
+        register(OnFirstUse("openai", url or URL, lambda: OpenAIProvider(key or None, url or None)))
 
 
 class _Cached(BaseModel):
@@ -66,7 +66,7 @@ class OpenAIProvider:
     name = "openai"
 
     def __init__(self, api_key: str | None, base_url: str | None = None) -> None:
-        url = self._url = base_url or URL
+        url = self.api_url = base_url or URL
 
         from combine_core.llm.vendor_client import VendorClient
 
@@ -95,7 +95,7 @@ class OpenAIProvider:
         if request.system:
             messages.insert(0, {"role": "system", "content": request.system})
         # OpenAI's reasoning models accept only the newer name, many servers only the older one.
-        limit = "max_completion_tokens" if self._url == URL else "max_tokens"
+        limit = "max_completion_tokens" if self.api_url == URL else "max_tokens"
         body = {
             "model": request.model,
             "messages": messages,
@@ -114,7 +114,7 @@ class OpenAIProvider:
             stop_reason=choice.finish_reason,
             usage=_usage(chat.usage),
             models=[model for model in (chat.model, request.model) if model],
-            api_url=self._url,
+            api_url=self.api_url,
         )
         if why := _why(chat, choice, request):
             raise self._client.unusable(response, completion, why)

@@ -5,12 +5,13 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from importlib.metadata import entry_points
 
 import pluggy
 
 from combine_core.llm import hookspecs
-from combine_core.llm.completion import Provider
+from combine_core.llm.completion import Listed, Provider, Usage
 from combine_core.llm.hookspecs import PROJECT, ProviderSettings, Unconfigured
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,24 @@ class ProviderRegistry:
                 model, f"{_short(model)} is not a model string.", f"Write {entry.model_string}."
             )
         return entry.provider, rest or name
+
+    def price_of(self, model: str, usage: Usage) -> Decimal | None:
+        """What `usage` costs in US dollars, None if it is not known. Raises UnknownModel."""
+        from combine_core.llm.prices import price_of
+
+        provider, name = self.resolve(model)
+        if not isinstance(provider, Listed):
+            return None
+        return price_of(usage, [name], api_url=provider.api_url)
+
+    def context_of(self, model: str) -> int | None:
+        """How many tokens prompt and answer may have, None if it is not known. Raises UnknownModel."""
+        from combine_core.llm.prices import context_of
+
+        provider, name = self.resolve(model)
+        if not isinstance(provider, Listed):
+            return None
+        return context_of(name, api_url=provider.api_url)
 
     def describe(self) -> list[ProviderStatus]:
         return [

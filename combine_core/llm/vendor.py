@@ -23,8 +23,9 @@ class Vendor:
 class OnFirstUse:
     """Makes the provider at its first call, because the vendors' SDKs take seconds to import."""
 
-    def __init__(self, name: str, make: Callable[[], Provider]) -> None:
+    def __init__(self, name: str, api_url: str, make: Callable[[], Provider]) -> None:
         self.name = name
+        self.api_url = api_url
         self._make = make
         self._made: Provider | None = None
         self._lock = threading.Lock()

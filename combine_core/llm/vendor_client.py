@@ -4,16 +4,15 @@ import importlib
 import logging
 import weakref
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any, TypeVar
 
-import genai_prices
 import httpx2
 from pydantic import BaseModel, ValidationError
 
 from combine_core.llm.completion import Completion, CompletionRequest, ProviderError, Usage
 from combine_core.llm.failures import connection_failed, request_id, status_failed, vendor_words
 from combine_core.llm.http_client import call_within, make_client
+from combine_core.llm.prices import price_of
 from combine_core.llm.vendor import Vendor
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -119,23 +118,3 @@ class VendorClient:
             stop_reason=completion.stop_reason if completion else None,
             completion=completion,
         )
-
-
-def price_of(usage: Usage, models: list[str], *, api_url: str) -> Decimal | None:
-    """The price in US dollars by the list of the vendor at `api_url`, None if it is not known.
-
-    `models` are names of the model, the most exact one first. The lists are part of genai-prices,
-    so this needs no network.
-    """
-    counted = genai_prices.Usage(
-        input_tokens=usage.input_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        output_tokens=usage.output_tokens,
-    )
-    for model in models:
-        try:
-            return genai_prices.calc_price(counted, model, provider_api_url=api_url).total_price
-        except LookupError:
-            continue
-    return None

@@ -15,7 +15,15 @@ from combine_core.lines import UnknownLine, shipped_lines
 from combine_core.llm import ProviderRegistry, UnknownModel, providers_of
 from combine_core.problems import QUEUE_RETRY_S
 from combine_core.projects import list_projects
-from combine_core.runs import InvalidRun, QueueFull, list_runs
+from combine_core.runs import (
+    InvalidRun,
+    QueueFull,
+    estimate_run,
+    limits_of,
+    list_runs,
+)
+from combine_core.settings import settings_of
+from combine_core.settings.core import CoreSettings
 from combine_core.sources import (
     MAX_SOURCE_BYTES,
     FileText,
@@ -107,22 +115,35 @@ def upload_sources(context: ProjectContext, request: Request) -> dict[str, Any] 
 
 
 def start(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Start a run and go to it."""
+    """Start a run and go to it, or say what it would take."""
     providers = providers_of(request.registry)
     line = text_of(request, "line")
     source_ids = ids_of(request, "source")
     model = chosen_model(request, providers)
     form = Form({"line": line, "source": {str(key) for key in source_ids}, "model": model})
-    user_id = context.identity.user_id
+    session, project_id, user_id = request.dbsession, context.project.id, context.identity.user_id
+    limits = limits_of(settings_of(request.registry, CoreSettings))
     try:
+        if "estimate" in request.POST:
+            estimate = estimate_run(
+                session,
+                project_id,
+                line,
+                source_ids,
+                model=model,
+                providers=providers,
+                limits=limits,
+            )
+            return {**_page(context, request, run=form), "estimate": estimate}
         run_id = start_run_once(
-            request.dbsession,
-            context.project.id,
+            session,
+            project_id,
             line,
             source_ids,
             user_id,
             model=model,
             providers=providers,
+            limits=limits,
         )
     except InvalidRun as error:
         return _refuse(context, request, run=form.with_error(error.field, str(error)))
@@ -182,6 +203,7 @@ def _page(
         "upload": upload or Form(),
         "suffixes": suffixes(),
         "run_form": run or Form(),
+        "estimate": None,
     }
 
 

@@ -36,6 +36,8 @@ _REMEDIES = {
     "server_error": "The provider failed. Run again later, or with another model.",
     "bad_request": "The provider refused the request. Run again with fewer or shorter sources, or"
     " with another model.",
+    "incomplete": "The documents do not rest on these sources. Run again: what has been read already"
+    " costs nothing.",
     "unknown_model": "Run again with a model that the provider has.",
     "internal": f"It is a fault of the service. Run again. If it fails again, give {_ASK} the number"
     " of the step above.",

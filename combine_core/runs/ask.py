@@ -9,17 +9,19 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
+from combine_core.evidence import statements_of
 from combine_core.llm import Completion, CompletionRequest, Preparable, Provider, ProviderError
 from combine_core.observe.provider_calls import provider_call
 from combine_core.runs import journal
 from combine_core.runs.answer import UnusableAnswer, parse_answer, repair_prompt
 from combine_core.runs.claim import Claim
+from combine_core.runs.limits import ModelLimits
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,19 @@ _FEWEST_WORDS = 250
 _SHARE_OF_WORDS = 0.9
 
 
+@dataclass(frozen=True)
+class Question:
+    """A request, and the form of its prompt by which other runs find the answer.
+
+    :ivar agreed: the prompt with labels in which all runs agree; ``None``: the answer is for this run alone
+    :ivar label: of the source in this run, if ``agreed`` is given
+    """
+
+    request: CompletionRequest
+    agreed: str | None = None
+    label: str = ""
+
+
 class ClaimLost(Exception):
     """Another attempt took this step, or the run was cancelled."""
 
@@ -45,23 +60,16 @@ class Transact(Protocol):
 
 
 @dataclass(frozen=True)
-class ModelLimits:
-    """What the people who run the service allow models, whatever a line says.
-
-    :ivar timeout: seconds for one call; ``None``: as the step says
-    :ivar answer_tokens: the most tokens of an answer
-    """
-
-    timeout: float | None = None
-    answer_tokens: int = 32_000
-
-
-@dataclass(frozen=True)
 class Answer:
-    """An answer that fits the schema, and whether a language model wrote it."""
+    """An answer that fits the schema.
+
+    :ivar used_llm: whether a language model wrote it
+    :ivar adopted: whether an earlier run had paid for it
+    """
 
     value: dict[str, Any]
     used_llm: bool
+    adopted: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,8 @@ class _Reply:
     stop_reason: str | None
     # What the provider says is wrong with it.
     fault: str | None = None
+    # The label that the source had where the reply comes from, if that was an earlier run.
+    label: str | None = None
 
 
 class Asker:
@@ -86,34 +96,41 @@ class Asker:
         self._slow_ms = slow_ms
 
     def ask(
-        self, claim: Claim, provider: Provider, request: CompletionRequest, *, repairs: int
+        self,
+        claim: Claim,
+        provider: Provider,
+        question: Question,
+        *,
+        repairs: int,
+        numbers: Iterator[int],
     ) -> Answer:
-        """The answer to ``request``.
+        """The answer to ``question``.
 
         An answer that was cut off is asked for again with a higher limit, one that does not fit with what is
         wrong with it.
 
         :param repairs: how often an answer that does not fit is asked for again
+        :param numbers: of the calls of this step
         :raises UnusableAnswer: the last repair does not fit either
         :raises ProviderError: no answer, or one that no higher limit is allowed for
         :raises ClaimLost: the step is no longer this worker's
         """
-        question = request.prompt
-        request = replace(
-            request,
-            max_tokens=min(request.max_tokens, self._limits.answer_tokens),
-            timeout=self._limits.timeout or request.timeout,
+        asked = replace(
+            question,
+            request=replace(
+                question.request,
+                max_tokens=min(question.request.max_tokens, self._limits.answer_tokens),
+                timeout=self._limits.timeout or question.request.timeout,
+            ),
         )
-        sequence = 0
-        while True:
-            sequence += 1
-            reply = self._send(claim, provider, request, sequence)
+        for sequence in numbers:
+            reply = self._send(claim, provider, asked, sequence)
             try:
-                return self._read(reply, request)
+                return self._read(reply, asked)
             except UnusableAnswer as error:
                 problem = error
             if reply.stop_reason in _CUT:
-                request = self._with_higher_limit(request, reply)
+                asked = replace(asked, request=self._with_higher_limit(asked.request, reply))
                 continue
             logger.warning(
                 "Step %s of run %s: answer %s does not match the schema: %s",
@@ -125,13 +142,22 @@ class Asker:
             if repairs == 0:
                 raise problem
             repairs -= 1
-            prompt = repair_prompt(question, reply.text, problem.problems)
-            request = replace(request, prompt=prompt)
+            faults = (reply.text, problem.problems)
+            prompt = repair_prompt(question.request.prompt, *faults)
+            agreed = question.agreed and repair_prompt(question.agreed, *faults)
+            asked = replace(asked, request=replace(asked.request, prompt=prompt), agreed=agreed)
+        raise AssertionError("the numbers of the calls have an end")
 
-    def _read(self, reply: _Reply, request: CompletionRequest) -> Answer:
+    def _read(self, reply: _Reply, asked: Question) -> Answer:
         if reply.fault is not None:
             raise UnusableAnswer([reply.fault])
-        parsed = parse_answer(reply.text, request.schema)
+        parsed = parse_answer(reply.text, asked.request.schema)
+        if reply.label is not None:
+            for statement in statements_of(parsed.value):
+                for evidence in statement["evidence"]:
+                    if isinstance(evidence, dict) and evidence.get("source") == reply.label:
+                        evidence["source"] = asked.label
+            return Answer(parsed.value, reply.used_llm, adopted=True)
         if parsed.mends:
             self._transact(
                 lambda session: journal.record_mends(session, reply.call_id, parsed.mends)
@@ -149,11 +175,10 @@ class Asker:
             raise ProviderError("answer_cut", message, stop_reason=reply.stop_reason)
         return replace(request, max_tokens=higher)
 
-    def _send(
-        self, claim: Claim, provider: Provider, request: CompletionRequest, sequence: int
-    ) -> _Reply:
+    def _send(self, claim: Claim, provider: Provider, asked: Question, sequence: int) -> _Reply:
         """The provider's reply, from the journal if the same request was answered before."""
-        sha256 = journal.request_hash(provider.name, request)
+        request = asked.request
+        sha256 = journal.request_hash(provider.name, request, asked.agreed)
         earlier = self._transact(
             lambda session: journal.find_answer(session, claim, sequence, sha256)
         )
@@ -165,6 +190,19 @@ class Asker:
                 earlier.stop_reason,
                 earlier.error,
             )
+        if asked.agreed is not None:
+            adopted = self._transact(
+                lambda session: journal.find_earlier_answer(session, claim, sha256)
+            )
+            if adopted is not None:
+                labels = [source["label"] for source in adopted.request["sources"]]
+                return _Reply(
+                    adopted.id,
+                    adopted.response or "",
+                    True,
+                    adopted.stop_reason,
+                    label="".join(labels),
+                )
         if isinstance(provider, Preparable):
             provider.prepare()  # here, so that the call is measured without it
         call_id = self._transact(

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, undefer
 
 from combine_core.evidence import SourceText
 from combine_core.lines import Line, WriteStep, read_version
-from combine_core.llm import Material
 from combine_core.readers import blocks_from_json
-from combine_core.runs.model import Run, RunSource, Step
+from combine_core.runs.model import Run, RunSource, Step, StepState
 from combine_core.sources import Source
 
 
@@ -22,8 +22,9 @@ from combine_core.sources import Source
 class Assignment:
     """Everything a worker needs for a step. No attribute is loaded from the database later.
 
-    :ivar sources: by label (S1, S2, ...), with their texts
+    :ivar sources: by label (S1, S2, ...), with their texts; one alone if the step reads each by itself
     :ivar inputs: the answers of the steps that this one needs, by key
+    :ivar inputs_by_llm: whether a language model wrote one of them
     """
 
     project_id: uuid.UUID
@@ -33,16 +34,7 @@ class Assignment:
     step: WriteStep
     sources: dict[str, Source]
     inputs: dict[str, Any]
-
-    @property
-    def materials(self) -> tuple[Material, ...]:
-        """The sources in the form that a provider takes."""
-        return tuple(
-            Material(
-                label, str(source.id), source.name, source.text, self.source_texts[label].blocks
-            )
-            for label, source in self.sources.items()
-        )
+    inputs_by_llm: bool
 
     @cached_property
     def source_texts(self) -> dict[str, SourceText]:
@@ -55,29 +47,66 @@ class Assignment:
         }
 
 
+def part_key(key: str, label: str) -> str:
+    """The key of the row for the source ``label``, of a step that reads each source by itself."""
+    return f"{key}.{label}"
+
+
+def split_key(key: str) -> tuple[str, str | None]:
+    """The key of the step in its line, and the label of the source if the row is for one alone."""
+    step, _, label = key.partition(".")
+    return step, label or None
+
+
 def read_assignment(session: Session, run_id: uuid.UUID, key: str) -> Assignment:
-    """Read the input of the step ``key`` of this run."""
+    """Read the input of the step whose row has this key."""
     run = session.execute(
         select(Run.project_id, Run.model, Run.line_version_id).where(Run.id == run_id)
     ).one()
     line = read_version(session, run.line_version_id)
-    step = line.step(key)
-    answers = session.execute(
-        select(Step.key, Step.answer).where(Step.run_id == run_id, Step.key.in_(step.needs))
-    )
-    sources = session.scalars(
+    in_line, label = split_key(key)
+    step = line.step(in_line)
+    key_in_line = func.split_part(Step.key, ".", 1)
+    needed = session.execute(
+        select(key_in_line.label("need"), Step.answer, Step.used_llm)
+        .where(Step.run_id == run_id, Step.state == StepState.DONE, key_in_line.in_(step.needs))
+        .order_by(Step.position)
+    ).all()
+    answers: dict[str, list[dict[str, Any]]] = {need: [] for need in step.needs}
+    for row in needed:
+        answers[row.need].append(row.answer)
+    sources = (
         select(Source)
         .join(RunSource, RunSource.source_id == Source.id)
         .options(undefer(Source.text), undefer(Source.blocks))
         .where(RunSource.run_id == run_id)
         .order_by(RunSource.position)
     )
+    if label is not None:
+        sources = sources.where(RunSource.position == int(label.removeprefix("S")))
+    labels = [label] if label is not None else None
+    found = session.scalars(sources).all()
     return Assignment(
         project_id=run.project_id,
         model=run.model,
         line=line,
         line_version_id=run.line_version_id,
         step=step,
-        sources={f"S{number}": source for number, source in enumerate(sources, 1)},
-        inputs={row.key: row.answer for row in answers},
+        sources=dict(zip(labels or _labels(len(found)), found, strict=True)),
+        inputs={need: join_answers(given) for need, given in answers.items()},
+        inputs_by_llm=any(row.used_llm for row in needed),
     )
+
+
+def _labels(count: int) -> list[str]:
+    return [f"S{number}" for number in range(1, count + 1)]
+
+
+def join_answers(answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Join the lists of answers to one step, in their order. A single answer stays as it is."""
+    first, *others = answers
+    joined = dict(first)
+    for answer in others:
+        for key, values in answer.items():
+            joined[key] = [*joined.get(key, []), *values]
+    return joined

@@ -15,8 +15,8 @@ from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from combine_core.documents import Origin, write_version
-from combine_core.runs.assignment import Assignment
-from combine_core.runs.jobs import enqueue_step
+from combine_core.runs.assignment import Assignment, part_key, split_key
+from combine_core.runs.jobs import QUEUES, enqueue_step
 from combine_core.runs.model import Call, CallState, Run, RunState, Step, StepState
 from combine_core.runs.transitions import CallEvent, RunEvent, StepEvent, change
 
@@ -33,7 +33,7 @@ _NEVER_REPORTED = (
 _ORPHANS = text(
     """
     SELECT steps.id, steps.unreported FROM steps
-    WHERE steps.state IN ('ready', 'running')
+    WHERE steps.state IN ('ready', 'running') AND steps.line_format = ANY(:formats)
       AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS jobs
         WHERE jobs.status IN ('todo', 'doing') AND jobs.args ->> 'step_id' = steps.id::text)
@@ -137,15 +137,17 @@ def finish_step(
     answer: dict[str, Any],
     *,
     used_llm: bool,
+    adopted: bool = False,
 ) -> bool:
     """Store the answer and the document, make the next steps ready, and end the run after the last step.
 
     :param answer: with the verdicts of its statements
+    :param adopted: an earlier run paid for it
     :returns: ``False`` if the claim is no longer valid; then nothing is stored
     """
     # An earlier attempt may have stored its error.
     without_error = {"error_code": None, "error": None}
-    values = {"answer": answer, "used_llm": used_llm, **without_error}
+    values = {"answer": answer, "used_llm": used_llm, "adopted": adopted, **without_error}
     if not _change_held(session, claim, StepEvent.FINISH, **values):
         return False
     if assignment.step.document is not None:
@@ -166,28 +168,54 @@ def finish_step(
                 used_llm=bool(used_before),
             ),
         )
-    of_this_run = Step.run_id == claim.run_id
-    done = session.scalars(select(Step.key).where(of_this_run, Step.state == StepState.DONE)).all()
-    unblock = change(StepEvent.UNBLOCK, of_this_run, Step.needs.contained_by(done))
-    for step_id in session.scalars(unblock.returning(Step.id)).all():
-        enqueue_step(session, step_id)
-    if len(done) == session.scalar(select(func.count()).where(of_this_run)):
-        session.execute(change(RunEvent.SUCCEED, Run.id == claim.run_id))
+    _advance(session, claim.run_id)
     return True
 
 
 def fail_step(session: Session, claim: Claim, code: str, message: str) -> bool:
-    """End the step and with it the run.
+    """End the step and with it the run, unless it reads one of several sources: the others go on.
 
     :param message: what happened and what to do; is shown to people
     :returns: ``False`` if the claim is no longer valid
     """
     if not _change_held(session, claim, StepEvent.FAIL, error_code=code, error=message):
         return False
+    key, label = split_key(claim.key)
+    if label is not None:
+        others = select(func.count()).where(
+            Step.run_id == claim.run_id,
+            Step.key.startswith(part_key(key, ""), autoescape=True),
+            Step.state != StepState.FAILED,
+        )
+        if session.scalar(others):
+            _advance(session, claim.run_id)
+            return True
     session.execute(change(StepEvent.SKIP, Step.run_id == claim.run_id))
     error = f"{claim.title}: {message}"
     session.execute(change(RunEvent.FAIL, Run.id == claim.run_id, error_code=code, error=error))
     return True
+
+
+def _advance(session: Session, run_id: uuid.UUID) -> None:
+    """Make the steps ready that wait for nothing any more, and end the run after the last step.
+
+    A failed step counts as ended here: it read one of several sources, or it would have ended the run.
+    """
+    of_this_run = Step.run_id == run_id
+    in_order = select(Step.key, Step.state, Step.title).where(of_this_run).order_by(Step.position)
+    steps = session.execute(in_order).all()
+    ended = [step.key for step in steps if step.state in (StepState.DONE, StepState.FAILED)]
+    unblock = change(StepEvent.UNBLOCK, of_this_run, Step.needs.contained_by(ended))
+    for step_id in session.scalars(unblock.returning(Step.id)).all():
+        enqueue_step(session, step_id)
+    if len(ended) < len(steps):
+        return
+    failed = [step.title for step in steps if step.state == StepState.FAILED]
+    values: dict[str, Any] = {}
+    if failed:
+        error = f"These steps failed, so the documents lack their sources: {'; '.join(failed)}."
+        values = {"error_code": "incomplete", "error": error}
+    session.execute(change(RunEvent.SUCCEED, Run.id == run_id, **values))
 
 
 def retry_step(session: Session, claim: Claim, delay: float, *, error: str | None = None) -> bool:
@@ -242,7 +270,7 @@ def adopt_orphans(session: Session, *, limit: int = 100) -> int:
 
     :returns: how many there were
     """
-    orphans = session.execute(_ORPHANS, {"limit": limit}).all()
+    orphans = session.execute(_ORPHANS, {"limit": limit, "formats": list(QUEUES)}).all()
     for step_id, unreported in orphans:
         session.execute(change(StepEvent.ADOPT, Step.id == step_id, epoch=Step.epoch + 1))
         # The first time at once, because most likely its worker was killed. A step that repeatedly

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jinja2 import TemplateError
 from sqlalchemy.orm import Session, sessionmaker
 
-from combine_core.evidence import Support, can_hold_statements, judge_answer
-from combine_core.lines import render_prompt
-from combine_core.llm import CompletionRequest, ProviderError, ProviderRegistry, UnknownModel
+from combine_core.evidence import can_hold_statements, count_verdicts, judge_answer
+from combine_core.llm import ProviderError, ProviderRegistry, UnknownModel
 from combine_core.observe.context import working_at
 from combine_core.postgres.diagnosis import is_database_fault
 from combine_core.runs import claim as claims
 from combine_core.runs.answer import UnusableAnswer
-from combine_core.runs.ask import Answer, Asker, ClaimLost, ModelLimits
-from combine_core.runs.assignment import Assignment, read_assignment
+from combine_core.runs.ask import Answer, Asker, ClaimLost
+from combine_core.runs.assignment import (
+    Assignment,
+    join_answers,
+    read_assignment,
+    split_key,
+)
 from combine_core.runs.claim import Claim
+from combine_core.runs.limits import ModelLimits
+from combine_core.runs.second_opinion import opinions_on
+from combine_core.runs.writing import Writing, context_for
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +74,8 @@ class StepRunner:
         self._sessions = sessions
         self._providers = providers
         self._stopping = stopping
-        self._asker = Asker(self._transact, limits or ModelLimits(), slow_provider_ms)
+        self._limits = limits or ModelLimits()
+        self._asker = Asker(self._transact, self._limits, slow_provider_ms)
 
     def run_step(self, step_id: uuid.UUID, job_id: int) -> None:
         """Claim the step and execute it. Returns at once if this job has nothing to do."""
@@ -96,8 +106,12 @@ class StepRunner:
         assignment = self._transact(
             lambda session: read_assignment(session, claim.run_id, claim.key)
         )
+        if _rests_on_nothing(assignment):
+            self._fail(claim, "no_evidence", _nothing_carried(assignment.inputs, assignment))
+            return
+        numbers = itertools.count(1)
         try:
-            answer = self._answer(claim, assignment)
+            answer = self._answer(claim, assignment, numbers)
         except UnusableAnswer as error:
             message = (
                 f"The model's answer did not fit after {assignment.step.repairs} repairs:"
@@ -106,37 +120,78 @@ class StepRunner:
             self._fail(claim, "bad_answer", message)
             return
         # Before the transaction: this takes time, and needs no database.
-        support = judge_answer(answer.value, assignment.source_texts)
-        if (
-            answer.used_llm
-            and not support.carried
-            and can_hold_statements(assignment.step.answer_schema)
-        ):
-            self._fail(claim, "no_evidence", _nothing_carried(support, assignment))
+        judge_answer(answer.value, assignment.source_texts)
+        if assignment.step.second_opinion and answer.used_llm:
+            self._ask_for_second_opinion(claim, assignment, answer.value, numbers)
+        support = count_verdicts(answer.value)
+        one_of_several = split_key(claim.key)[1] is not None
+        has_to_carry = can_hold_statements(assignment.step.answer_schema) and not one_of_several
+        if answer.used_llm and has_to_carry and not support.carried:
+            self._fail(claim, "no_evidence", _nothing_carried(answer.value, assignment))
             return
         stored = self._transact(
             lambda session: claims.finish_step(
-                session, claim, assignment, answer.value, used_llm=answer.used_llm
+                session,
+                claim,
+                assignment,
+                answer.value,
+                used_llm=answer.used_llm,
+                adopted=answer.adopted,
             )
         )
         if not stored:
             raise ClaimLost
         logger.info("Step %s of run %s done", claim.key, claim.run_id)
 
-    def _answer(self, claim: Claim, assignment: Assignment) -> Answer:
+    def _answer(self, claim: Claim, assignment: Assignment, numbers: Iterator[int]) -> Answer:
+        """The answer to a step: of one call, or joined of one call for each portion of its source."""
         provider, model = self._providers.resolve(assignment.model)
-        step, materials = assignment.step, assignment.materials
-        request = CompletionRequest(
-            model=model,
-            system=step.system,
-            prompt=render_prompt(step.prompt, materials, assignment.inputs),
-            schema=step.answer_schema,
-            max_tokens=step.max_tokens,
-            timeout=step.timeout,
-            materials=materials,
-            inputs=assignment.inputs,
+        context = context_for(assignment.model, self._providers, self._limits)
+        writing = Writing(assignment, provider, model, context)
+        repairs = assignment.step.repairs
+        answers: list[Answer] = []
+        left = deque(writing.questions())
+        while left:
+            question = left.popleft()
+            try:
+                answers.append(
+                    self._asker.ask(claim, provider, question, repairs=repairs, numbers=numbers)
+                )
+            except ProviderError as error:
+                if error.code != "answer_cut" or not (halves := writing.halves(question)):
+                    raise
+                left.extendleft(reversed(halves))
+        return Answer(
+            join_answers(answer.value for answer in answers),
+            used_llm=any(answer.used_llm for answer in answers),
+            adopted=all(answer.adopted for answer in answers),
         )
-        return self._asker.ask(claim, provider, request, repairs=step.repairs)
+
+    def _ask_for_second_opinion(
+        self,
+        claim: Claim,
+        assignment: Assignment,
+        answer: dict[str, Any],
+        numbers: Iterator[int],
+    ) -> None:
+        """Let a model lower verdicts. If it fails, those of the rules stay."""
+        provider, model = self._providers.resolve(assignment.model)
+        repairs = assignment.step.repairs
+        for opinions in opinions_on(answer, assignment.source_texts, model):
+            try:
+                given = self._asker.ask(
+                    claim, provider, opinions.question, repairs=repairs, numbers=numbers
+                )
+            except (ProviderError, UnusableAnswer) as error:
+                logger.warning(
+                    "Step %s of run %s: no second opinion on %s statements: %s",
+                    claim.key,
+                    claim.run_id,
+                    len(opinions.statements),
+                    error,
+                )
+                continue
+            opinions.lower(given.value)
 
     def _give_up_or_postpone(self, claim: Claim, error: ProviderError) -> None:
         most = MAX_LOST if error.lost else MAX_FAILURES
@@ -206,9 +261,19 @@ class StepRunner:
                 delay = min(delay * 2, 5.0)
 
 
-def _nothing_carried(support: Support, assignment: Assignment) -> str:
+def _rests_on_nothing(assignment: Assignment) -> bool:
+    """Whether models read several sources for this step and named no statement that these support."""
+    if not assignment.inputs_by_llm:
+        return False
+    steps = [assignment.line.step(need) for need in assignment.step.needs]
+    read = any(step.each and can_hold_statements(step.answer_schema) for step in steps)
+    return read and not count_verdicts(assignment.inputs).carried
+
+
+def _nothing_carried(answer: dict[str, Any], assignment: Assignment) -> str:
     lines = sum(source.line_count for source in assignment.sources.values())
-    named, read = _count(support.unsupported, "statement"), _count(lines, "line")
+    unsupported = count_verdicts(answer).unsupported
+    named, read = _count(unsupported, "statement"), _count(lines, "line")
     return f"The model named {named} for {read} of sources, and none is supported by them. Try another model."
 
 

@@ -11,9 +11,14 @@ import uuid
 
 import procrastinate
 from procrastinate.contrib.sqlalchemy import SQLAlchemyPsycopg2Connector
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-QUEUE = "steps"
+from combine_core.runs.model import Step
+
+# A worker takes only steps of lines that its release can read: each format of lines has a queue, by the
+# format's number. A later release adds one, and this one leaves that alone.
+QUEUES = {1: "steps", 2: "steps.2"}
 TASK = "combine.run_step"
 
 
@@ -25,9 +30,10 @@ def _deferring_app() -> procrastinate.App:
 
 def enqueue_step(session: Session, step_id: uuid.UUID, *, delay: float = 0) -> None:
     """Queue this step. A worker takes it ``delay`` seconds after the caller's transaction commits."""
+    line_format = session.execute(select(Step.line_format).where(Step.id == step_id)).scalar_one()
     deferrer = _deferring_app().configure_task(
         TASK,
-        queue=QUEUE,
+        queue=QUEUES[line_format],
         connection=session.connection(),
         schedule_in={"seconds": delay} if delay else None,
     )

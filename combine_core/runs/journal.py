@@ -13,20 +13,25 @@ from sqlalchemy.orm import Session, undefer
 from combine_core.database.metadata import new_id
 from combine_core.llm import Completion, CompletionRequest, ProviderError
 from combine_core.runs.claim import Claim, holds
-from combine_core.runs.model import Call, CallState, Run
+from combine_core.runs.model import Call, CallState, Run, Step, StepState
 from combine_core.runs.transitions import CallEvent, change
 
 
-def request_hash(provider: str, request: CompletionRequest) -> str:
-    """Return a hash of what is sent, by which a paid answer is found again after a crash."""
+def request_hash(provider: str, request: CompletionRequest, prompt: str | None = None) -> str:
+    """Return a hash of what is sent, by which a paid answer is found again.
+
+    :param prompt: a form of the prompt in which runs agree that give a source other labels. The hash then
+        takes nothing from the run.
+    """
+    materials = [(material.label, material.source_id) for material in request.materials]
     sent = [
         provider,
         request.model,
         request.system,
-        request.prompt,
+        request.prompt if prompt is None else prompt,
         request.schema,
         request.max_tokens,
-        [(material.label, material.source_id) for material in request.materials],
+        materials if prompt is None else None,
     ]
     canonical = json.dumps(sent, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
@@ -47,6 +52,31 @@ def find_answer(session: Session, claim: Claim, sequence: int, sha256: str) -> C
             Call.request_sha256 == sha256,
             answered,
         )
+        .limit(1)
+    ).first()
+
+
+def find_earlier_answer(session: Session, claim: Claim, sha256: str) -> Call | None:
+    """Return the newest answer of a model to this request in another run of the project.
+
+    Its step has to have ended well, and its run not for lack of evidence: another answer may be better.
+    """
+    project = select(Run.project_id).where(Run.id == claim.run_id).scalar_subquery()
+    return session.scalars(
+        select(Call)
+        .join(Step, Step.id == Call.step_id)
+        .join(Run, Run.id == Call.run_id)
+        .options(undefer(Call.response), undefer(Call.request))
+        .where(
+            Call.request_sha256 == sha256,
+            Call.state == CallState.OK,
+            Call.used_llm.is_(True),
+            Call.run_id != claim.run_id,
+            Step.state == StepState.DONE,
+            Run.project_id == project,
+            Run.error_code.is_distinct_from("no_evidence"),
+        )
+        .order_by(Call.id.desc())
         .limit(1)
     ).first()
 
@@ -84,6 +114,15 @@ def open_call(
                 "schema": request.schema,
                 "max_tokens": request.max_tokens,
                 "timeout": request.timeout,
+                "sources": [
+                    {
+                        "label": material.label,
+                        "id": material.source_id,
+                        "first_line": material.first_line,
+                        "sha256": hashlib.sha256(material.text.encode()).hexdigest(),
+                    }
+                    for material in request.materials
+                ],
             },
             state=CallState.SENT,
         )

@@ -145,6 +145,10 @@ class Step(Identified, Model):
     answer: Mapped[dict[str, Any] | None] = mapped_column(deferred=True, deferred_raiseload=True)
     # Whether a language model wrote the answer. Known when the step is done.
     used_llm: Mapped[bool | None]
+    # Whether the answer was taken over from an earlier run, at no cost.
+    adopted: Mapped[bool | None]
+    # Of the line: decides which releases may work on the step.
+    line_format: Mapped[int] = mapped_column(default=1, server_default="1")
     error_code: Mapped[str | None]
     error: Mapped[str | None]
     started_at: Mapped[datetime.datetime | None]
@@ -193,4 +197,8 @@ class Call(Identified, Model):
     error: Mapped[str | None]
     ended_at: Mapped[datetime.datetime | None]
 
-    __table_args__ = (_one_of(CallState), Index("ix_calls_step_id_sequence", "step_id", "sequence"))
+    __table_args__ = (
+        _one_of(CallState),
+        Index("ix_calls_step_id_sequence", "step_id", "sequence"),
+        Index("ix_calls_answered", "request_sha256", postgresql_where=text("state = 'ok'")),
+    )

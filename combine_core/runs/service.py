@@ -9,11 +9,15 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, contains_eager, selectinload
 
 from combine_core.database import NEWEST_FIRST, Page, paginate
-from combine_core.lines import LineVersion, find_line, store_version
+from combine_core.lines import Line, LineVersion, find_line, store_version
 from combine_core.llm import ProviderRegistry
+from combine_core.runs.assignment import part_key
+from combine_core.runs.estimate import Estimate, estimate
 from combine_core.runs.jobs import enqueue_step
+from combine_core.runs.limits import ModelLimits
 from combine_core.runs.model import Run, RunSource, RunState, Step, StepState
 from combine_core.runs.transitions import RunEvent, StepEvent, change
+from combine_core.runs.writing import ContextTooSmall
 from combine_core.sources import Source
 
 # With this many unfinished runs, a new run is refused instead of waiting for hours.
@@ -41,32 +45,21 @@ def start_run(
     *,
     model: str,
     providers: ProviderRegistry,
+    limits: ModelLimits = ModelLimits(),  # noqa: B008 - frozen
 ) -> Run:
     """Start a line on sources of the project: rows and jobs in the caller's transaction.
 
     :param model: such as ``extract`` or ``anthropic/claude-sonnet-5-5``
     :raises UnknownLine: no line of this name
     :raises UnknownModel: no provider for this model, or one without its key
-    :raises InvalidRun: no sources, too many, or one that is not in this project
+    :raises InvalidRun: no sources, too many, one that is not in this project, or a model whose context is too
+        small for the line
     :raises QueueFull: try again later
     """
     line = find_line(line_name)
-    providers.resolve(model)
     source_ids = list(dict.fromkeys(source_ids))
-    if not source_ids:
-        raise InvalidRun("sources", "Name at least one source.")
-    most = line.limits.max_sources
-    if len(source_ids) > most:
-        why = f"{len(source_ids)} sources are too many: the line {line.name} takes {most}."
-        raise InvalidRun("sources", why)
-    known = set(
-        session.scalars(
-            select(Source.id).where(Source.project_id == project_id, Source.id.in_(source_ids))
-        )
-    )
-    missing = [str(source_id) for source_id in source_ids if source_id not in known]
-    if missing:
-        raise InvalidRun("sources", f"Not in this project: {', '.join(missing)}.")
+    known = _check_sources(session, project_id, line, source_ids)
+    _estimate(session, line, source_ids, model, providers, limits)
     _refuse_when_full(session)
 
     run = Run(
@@ -82,23 +75,91 @@ def start_run(
         RunSource(run_id=run.id, position=position, source_id=source_id)
         for position, source_id in enumerate(source_ids, 1)
     )
-    steps = [
-        Step(
-            run_id=run.id,
-            key=step.key,
-            position=position,
-            title=step.title,
-            needs=list(step.needs),
-            state=StepState.PENDING if step.needs else StepState.READY,
-        )
-        for position, step in enumerate(line.steps, 1)
-    ]
+    steps = _steps(run.id, line, [known[source_id] for source_id in source_ids])
     session.add_all(steps)
     session.flush()
     for step in steps:
         if step.state == StepState.READY:
             enqueue_step(session, step.id)
     return run
+
+
+def estimate_run(
+    session: Session,
+    project_id: uuid.UUID,
+    line_name: str,
+    source_ids: Sequence[uuid.UUID],
+    *,
+    model: str,
+    providers: ProviderRegistry,
+    limits: ModelLimits,
+) -> Estimate:
+    """What such a run would take. Raises what :func:`start_run` raises, but for a full queue."""
+    line = find_line(line_name)
+    source_ids = list(dict.fromkeys(source_ids))
+    _check_sources(session, project_id, line, source_ids)
+    return _estimate(session, line, source_ids, model, providers, limits)
+
+
+def _estimate(
+    session: Session,
+    line: Line,
+    source_ids: Sequence[uuid.UUID],
+    model: str,
+    providers: ProviderRegistry,
+    limits: ModelLimits,
+) -> Estimate:
+    try:
+        return estimate(session, line, source_ids, model=model, providers=providers, limits=limits)
+    except ContextTooSmall as error:
+        raise InvalidRun("model", str(error)) from error
+
+
+def _check_sources(
+    session: Session, project_id: uuid.UUID, line: Line, source_ids: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, str]:
+    """The names of the sources; raises :class:`InvalidRun`."""
+    if not source_ids:
+        raise InvalidRun("sources", "Name at least one source.")
+    most = line.limits.max_sources
+    if len(source_ids) > most:
+        why = f"{len(source_ids)} sources are too many: the line {line.name} takes {most}."
+        raise InvalidRun("sources", why)
+    in_project = (Source.project_id == project_id, Source.id.in_(source_ids))
+    known = {
+        found.id: found.name
+        for found in session.execute(select(Source.id, Source.name).where(*in_project))
+    }
+    missing = [str(source_id) for source_id in source_ids if source_id not in known]
+    if missing:
+        raise InvalidRun("sources", f"Not in this project: {', '.join(missing)}.")
+    return known
+
+
+def _steps(run_id: uuid.UUID, line: Line, names: Sequence[str]) -> list[Step]:
+    """The rows of the line's steps. One that reads each source by itself has a row for each of several."""
+    parts = {
+        step.key: [
+            (part_key(step.key, f"S{number}"), f"{step.title}: {name}")
+            for number, name in enumerate(names, 1)
+        ]
+        if step.each == "source" and len(names) > 1
+        else [(step.key, step.title)]
+        for step in line.steps
+    }
+    rows = [(step, key, title) for step in line.steps for key, title in parts[step.key]]
+    return [
+        Step(
+            run_id=run_id,
+            key=key,
+            position=position,
+            title=title,
+            needs=[key for need in step.needs for key, _ in parts[need]],
+            state=StepState.PENDING if step.needs else StepState.READY,
+            line_format=line.format,
+        )
+        for position, (step, key, title) in enumerate(rows, 1)
+    ]
 
 
 def _refuse_when_full(session: Session) -> None:

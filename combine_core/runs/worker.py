@@ -25,10 +25,10 @@ from combine_core.database.connecting import connection_arguments, conninfo
 from combine_core.heartbeat import BEAT_S, SILENT_AFTER_S, Heartbeat
 from combine_core.llm import ProviderRegistry
 from combine_core.postgres.diagnosis import is_database_fault
-from combine_core.runs.ask import ModelLimits
 from combine_core.runs.claim import adopt_orphans, hand_back
 from combine_core.runs.execute import SLOW_PROVIDER_MS, StepRunner
-from combine_core.runs.jobs import QUEUE, TASK
+from combine_core.runs.jobs import QUEUES, TASK
+from combine_core.runs.limits import ModelLimits, limits_of
 from combine_core.settings.core import CoreSettings
 
 logger = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ class Worker:
             kwargs=connection_arguments(self._url, NAME),
         )
         app = procrastinate.App(connector=connector)
-        app.task(name=TASK, queue=QUEUE, pass_context=True)(self._perform)
+        app.task(name=TASK, pass_context=True)(self._perform)
         try:
             await app.open_async()
             if not self._stopping.is_set():
@@ -181,7 +181,7 @@ class Worker:
     async def _work_and_sweep(self, app: procrastinate.App) -> None:
         queue_worker = QueueWorker(
             app,
-            queues=[QUEUE],
+            queues=list(QUEUES.values()),
             name="combine",
             concurrency=self._concurrency,
             fetch_job_polling_interval=POLL_S,
@@ -256,13 +256,14 @@ class Worker:
             await asyncio.sleep(SWEEP_S)
 
     async def _sweep(self, app: procrastinate.App) -> None:
-        stalled = await app.job_manager.get_stalled_jobs(
-            queue=QUEUE, seconds_since_heartbeat=DEAD_AFTER_S
-        )
-        for job in stalled:
-            if job.id not in self._in_flight:
-                logger.warning("The worker of job %s died; the job is queued again", job.id)
-                await app.job_manager.retry_job(job)
+        for queue in QUEUES.values():
+            stalled = await app.job_manager.get_stalled_jobs(
+                queue=queue, seconds_since_heartbeat=DEAD_AFTER_S
+            )
+            for job in stalled:
+                if job.id not in self._in_flight:
+                    logger.warning("The worker of job %s died; the job is queued again", job.id)
+                    await app.job_manager.retry_job(job)
         await _in_daemon_thread(self._adopt, name="sweep")
 
     def _adopt(self) -> None:
@@ -302,7 +303,7 @@ def make_worker(
         concurrency=concurrency,
         grace=grace,
         slow_provider_ms=settings.slow_provider_ms,
-        limits=ModelLimits(settings.model_timeout, settings.answer_tokens),
+        limits=limits_of(settings),
         heartbeat=heartbeat,
     )
 

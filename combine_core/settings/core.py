@@ -181,6 +181,12 @@ class CoreSettings(AddonSettings):
         "that it cuts off is asked for again with twice the limit, up to this number. A model with a "
         "small context needs less.",
     )
+    context_tokens: Annotated[int | None, parsed(whole(1000, 10_000_000))] = setting(
+        shape="tokens, 1000 to 10000000",
+        default_shown="what is known of the model; 32000 if nothing is",
+        help="The tokens that prompt and answer may have together. Long sources are read in portions that "
+        "fit. Set it for a server of your own to the context that it was started with.",
+    )
     db_pool_size: Annotated[int, parsed(whole(1, 500))] = setting(
         5,
         variable="DB_POOL_SIZE",

@@ -17,7 +17,7 @@ from combine_core.app import main
 from combine_core.database import engine_of, session_factory
 from combine_core.llm import providers_of
 from combine_core.runs.execute import StepRunner
-from combine_core.runs.jobs import QUEUE, TASK
+from combine_core.runs.jobs import QUEUES, TASK
 from combine_core.users import Membership, Role, User, get_or_create_user
 
 MakeApp = Callable[..., object]
@@ -144,12 +144,12 @@ def run_jobs(app, database_url: str) -> Callable[[], None]:
         connector = procrastinate.PsycopgConnector(conninfo=database_url, min_size=1, max_size=2)
         queue = procrastinate.App(connector=connector)
 
-        @queue.task(name=TASK, queue=QUEUE, pass_context=True)
+        @queue.task(name=TASK, pass_context=True)
         def perform(context: procrastinate.JobContext, step_id: str) -> None:
             runner.run_step(uuid.UUID(step_id), context.job.id)
 
         queue.run_worker(
-            queues=[QUEUE],
+            queues=list(QUEUES.values()),
             wait=False,
             install_signal_handlers=False,
             listen_notify=False,

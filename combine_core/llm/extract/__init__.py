@@ -13,6 +13,7 @@ import importlib
 import json
 import time
 from decimal import Decimal
+from typing import Literal
 
 from combine_core.llm.completion import Completion, CompletionRequest, ProviderError, Usage
 from combine_core.llm.hookspecs import Register, hookimpl
@@ -22,6 +23,7 @@ class ExtractProvider:
     """Answers by the rules of this module."""
 
     name = "extract"
+    offline: Literal[True] = True
 
     def prepare(self) -> None:
         """Import the rules and the parser of sources, which load slowly and which no model needs."""

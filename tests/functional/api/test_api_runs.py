@@ -144,3 +144,18 @@ def test_lines(signed_in):
     [brief] = [line for line in page["items"] if line["name"] == "brief"]
     assert signed_in.get("/api/v1/lines/brief").json == brief
     assert [step["key"] for step in brief["steps"]] == ["facts", "brief"]
+
+
+def test_an_estimate_costs_nothing_and_starts_nothing(room):
+    source = room.add()
+    order = {"line": "brief", "sources": [source["id"]], "model": "extract"}
+    answer = room.client.post_json(f"{room.path}/runs/estimate", order)
+    free = {"calls": 0, "input_tokens": 0, "output_tokens": 0}
+    assert {**answer.json, "cost": float(answer.json["cost"])} == {**free, "cost": 0}
+    assert room.client.get(f"{room.path}/runs").json["items"] == []
+
+
+def test_an_estimate_of_what_cannot_be_started_says_why(room):
+    order = {"line": "brief", "sources": [str(uuid.uuid4())], "model": "extract"}
+    answer = room.client.post_json(f"{room.path}/runs/estimate", order, status=422)
+    assert answer.json["errors"][0]["field"] == "sources"

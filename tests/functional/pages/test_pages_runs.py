@@ -49,6 +49,14 @@ def test_start_a_run_and_see_it_succeed(place, ada, slug, form_of, run_jobs):
     assert page.html.select_one("#runs .state").text == "Succeeded"
 
 
+def test_see_what_a_run_costs_before_it_starts(place, ada, slug, form_of):
+    source = place.source(slug, ada)
+    page = start(ada.get(f"/projects/{slug}"), form_of, source).submit("estimate")
+    assert "no cost" in page.html.find(id="estimate").text
+    assert page.html.find(id=f"tick-{source.id}").has_attr("checked")
+    assert "No runs yet." in page
+
+
 def test_nothing_ticked(place, ada, slug, form_of):
     place.source(slug, ada)
     page = start(ada.get(f"/projects/{slug}"), form_of).submit(status=400)

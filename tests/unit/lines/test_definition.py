@@ -104,3 +104,43 @@ def test_a_source_cannot_be_a_template() -> None:
     prompt = render_prompt(facts.prompt, [Material("S1", "id", "{{ 7*7 }}", "{% raw %}")], {})
     assert "{{ 7*7 }}" in prompt
     assert "{% raw %}" in prompt
+
+
+LISTS = "{type: object, properties: {facts: {type: array}}}"
+
+
+def each(schema: str = LISTS, needs: str = "[]") -> str:
+    steps = step("first") + step("facts", needs).replace("{type: object}", schema)
+    return line(steps.rstrip() + "\n  each: source\n")
+
+
+def test_a_line_without_later_features_is_stored_as_earlier_releases_stored_it() -> None:
+    plain = parse_line(line(step("facts")))
+    assert plain.format == 1
+    assert not {"each", "second_opinion"} & plain.definition["steps"][0].keys()
+    reading_each = parse_line(each())
+    assert reading_each.format == 2
+    assert line_from_definition(reading_each.definition) == reading_each
+    with_opinion = parse_line(line(step("facts").rstrip() + "\n  second_opinion: true\n"))
+    assert with_opinion.format == 2
+
+
+@pytest.mark.parametrize(
+    ("definition", "problem"),
+    [
+        (each("{type: object}"), "lists only"),
+        (each("{type: object, properties: {title: {type: string}}}"), "lists only"),
+        (each(needs="[first]"), "no needs"),
+    ],
+)
+def test_a_step_that_reads_each_source_joins_lists_and_needs_nothing(
+    definition: str, problem: str
+) -> None:
+    with pytest.raises(InvalidLine, match=problem):
+        parse_line(definition)
+
+
+def test_a_part_of_a_source_keeps_its_line_numbers() -> None:
+    material = Material("S1", "id", "notes.md", "third\nfourth", first_line=3)
+    prompt = render_prompt(find_line("brief").step("facts").prompt, [material], {})
+    assert "\n3| third\n4| fourth\n" in prompt

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from combine_core.llm import ERROR_CODES, CompletionRequest, ProviderError, Usage
 from combine_core.llm.failures import retry_after, status_failed
+from combine_core.llm.prices import price_of
 from combine_core.llm.vendor import Vendor
-from combine_core.llm.vendor_client import price_of
 
 ANTHROPIC = "https://api.anthropic.com"
 OPENAI = "https://api.openai.com/v1"

@@ -1,0 +1,31 @@
+"""Steps that read one source each, and the facts that a later run takes over.
+
+Revision ID: 0017
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0017"
+down_revision = "0016"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("steps", sa.Column("adopted", sa.Boolean(), nullable=True))
+    # With a default at the server: the release before this one inserts steps without it.
+    op.add_column(
+        "steps", sa.Column("line_format", sa.Integer(), server_default="1", nullable=False)
+    )
+    op.create_index(
+        "ix_calls_answered", "calls", ["request_sha256"], postgresql_where=sa.text("state = 'ok'")
+    )
+
+
+def downgrade() -> None:
+    op.drop_index("ix_calls_answered", table_name="calls")
+    op.drop_column("steps", "line_format")
+    op.drop_column("steps", "adopted")
