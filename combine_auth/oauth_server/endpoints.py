@@ -33,6 +33,7 @@ from combine_auth.oauth_server.context import OAuthContext, oauth_context
 from combine_auth.oauth_server.grants import TooManyGrants
 from combine_auth.oauth_server.messages import (
     HEADERS,
+    UnsupportedProof,
     encoded,
     error_response,
     error_response_of,
@@ -143,6 +144,8 @@ def _view(
 
     def answer(request: Any) -> Response:
         check_limit(request, limit)
+        if "HTTP_DPOP" in request.environ:
+            raise UnsupportedProof
         parameters = read_form(request)
         credentials = read_credentials(parameters, request.environ.get("HTTP_AUTHORIZATION", ""))
         # It has been read already. oauthlib cannot log what it does not get.

@@ -34,6 +34,7 @@ _KNOWN = frozenset(
         "code_challenge_method",
         "code_verifier",
         "device_code",
+        "dpop_jkt",
         "grant_type",
         "prompt",
         "redirect_uri",
@@ -50,6 +51,15 @@ _KNOWN = frozenset(
 
 class MalformedRequest(errors.InvalidRequestError):  # type: ignore[misc]
     """The request is malformed; the description says why."""
+
+
+class UnsupportedProof(errors.OAuth2Error):  # type: ignore[misc]
+    """The client proves that it has a key (RFC 9449). Its tokens would not be bound to that key."""
+
+    error = "invalid_dpop_proof"
+    description = (
+        "DPoP is not supported: send no DPoP header and no dpop_jkt. Tokens are bearer tokens."
+    )
 
 
 def read_form(request: Any) -> dict[str, str]:

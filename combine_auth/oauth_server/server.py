@@ -22,6 +22,7 @@ from pyramid.registry import Registry
 
 from combine_auth.clients import GrantType
 from combine_auth.oauth_server import lifetimes
+from combine_auth.oauth_server.messages import UnsupportedProof
 from combine_auth.oauth_server.validator import Validator
 from combine_auth.tokens.format import ACCESS, CODE, REFRESH
 from combine_core.settings import CoreSettings
@@ -81,6 +82,8 @@ def _check_authorization(request: Any) -> dict[str, Any]:
     if request.code_challenge is not None and not _CHALLENGE.fullmatch(request.code_challenge):
         description = "code_challenge is not a SHA-256 in base64url: 43 characters."
         raise errors.InvalidRequestError(description, request=request)
+    if getattr(request, "dpop_jkt", None) is not None:
+        raise UnsupportedProof(request=request)
     if len(request.state or "") > _LONGEST_STATE:
         description = f"state has more than {_LONGEST_STATE} characters."
         raise errors.InvalidRequestError(description, request=request)

@@ -24,9 +24,12 @@ class BearerToken:
 
         Other schemes are ignored: a proxy with Basic authentication passes its header on. But a
         bearer token after another credential counts as an invalid token, because it is unclear
-        which of the two applies.
+        which of the two applies. So does one with a DPoP proof (RFC 9449): no token here is bound to
+        a key, and a client that relies on it must not believe so.
         """
         header: str = request.environ.get("HTTP_AUTHORIZATION", "")
+        if "HTTP_DPOP" in request.environ or header[:5].lower() == "dpop ":
+            return "DPoP"
         bearer = _BEARER.search(header)
         if bearer is None:
             return None

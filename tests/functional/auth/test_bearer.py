@@ -167,3 +167,14 @@ def test_token_is_not_in_the_database(service):
 def test_database_away_is_not_a_bad_token(make_service):
     client = make_service(url="postgresql://nobody:nothing@127.0.0.1:1/away").client()
     client.get("/whoami", headers={"Authorization": f"Bearer {PERSONAL.new()}"}, status=503)
+
+
+def test_a_dpop_proof_is_never_ignored(service, client):
+    """RFC 9449. A browser's session does not step in, either."""
+    user = service.user()
+    token = service.token(user)
+    client.set_cookie(COOKIE, service.cookie(user))
+    assert whoami(client, f"DPoP {token}", DPoP="proof") == NOBODY
+    assert whoami(client, f"dpop {token}") == NOBODY
+    assert whoami(client, f"Bearer {token}", DPoP="proof") == NOBODY
+    assert whoami(client, f"Bearer {token}")["email"] == "ann@example.com"

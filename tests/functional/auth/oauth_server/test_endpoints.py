@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from combine_auth.oauth_server import endpoints
-from tests.functional.auth.oauth_server.conftest import Client, refused
+from tests.functional.auth.oauth_server.conftest import Client, query_of, refused
 
 ENDPOINTS = ["token", "revoke", "introspect", "device"]
 FORM = "application/x-www-form-urlencoded"
@@ -261,3 +261,17 @@ def test_t40_revocation_needs_the_client(provider, client_):
     answer = provider.wire.post("/oauth/revoke", client_.fields, expect_errors=True)
     refused(answer, 400, "invalid_request")
     assert provider.who(tokens["access_token"]) == "ann@example.com"
+
+
+@pytest.mark.parametrize("endpoint", ["token", "revoke", "introspect", "device"])
+def test_a_dpop_proof_is_refused(provider, client_, endpoint):
+    answer = provider.wire.post(
+        f"/oauth/{endpoint}", client_.fields, headers={"DPoP": "proof"}, expect_errors=True
+    )
+    refused(answer, 400, "invalid_dpop_proof")
+    assert "not supported" in answer.json["error_description"]
+
+
+def test_a_key_for_dpop_is_refused(provider, client_):
+    answer = provider.authorize(client_, dpop_jkt="x" * 43)
+    assert query_of(answer.location)["error"] == "invalid_dpop_proof"
