@@ -1,16 +1,15 @@
 """The settings of combine_auth."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import SecretStr
 
+from combine_auth import provider_settings
 from combine_auth import setting_values as values
 from combine_core.settings.declaration import (
-    ANY_NAME,
     DEPLOYED,
     NOT_DEVELOPMENT,
     NOWHERE,
@@ -19,22 +18,17 @@ from combine_core.settings.declaration import (
     Finding,
     Given,
     Kind,
-    Problem,
     parsed,
     setting,
 )
-from combine_core.settings.values import one_of, one_word, switch, words
+from combine_core.settings.values import one_of, switch, words
 from combine_core.users import clean_domain
 
 SHIPPED = ("google", "microsoft")
 # Here a provider may be a program on the same machine.
 _LOOPBACK_IN = (Environment.DEVELOPMENT, Environment.TEST)
 
-ClientId = Annotated[str | None, parsed(one_word)]
-ClientSecret = Annotated[SecretStr | None, parsed(lambda text: SecretStr(one_word(text)))]
-Issuer = Annotated[str | None, parsed(values.issuer)]
 CaFile = Annotated[Path | None, parsed(Path)]
-Domains = Annotated[tuple[str, ...], parsed(values.domains)]
 
 
 class SignUp(StrEnum):
@@ -45,78 +39,6 @@ class SignUp(StrEnum):
     ANYONE = "anyone"
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityProviderSettings:
-    """What is set for one provider.
-
-    :ivar client_id_variable: its name, for messages, as are the other two
-    :ivar faults: why an id, a secret or a key that was given is not used
-    """
-
-    client_id: str | None
-    client_secret: SecretStr | None
-    client_key_file: Path | None
-    issuer: str | None
-    discovery_url: str | None
-    title: str | None
-    scopes: tuple[str, ...]
-    algorithms: tuple[str, ...]
-    email_domains: tuple[str, ...]
-    recognise_by_oid: bool | None
-    client_id_variable: str
-    client_secret_variable: str
-    issuer_variable: str
-    faults: tuple[Problem, ...]
-
-
-def _client_id(name: str, write: str) -> Any:
-    return setting(
-        variable=f"{name.upper()}_CLIENT_ID",
-        key=f"{name}.client_id",
-        tolerated=True,
-        write=f"{write}, or remove the variable",
-        shape="client ID",
-        help=f"The service's registration with {_called(name)}. Set it together with "
-        f"{name.upper()}_CLIENT_SECRET; without both, people cannot sign in there.",
-    )
-
-
-def _client_secret(name: str, write: str) -> Any:
-    return setting(
-        variable=f"{name.upper()}_CLIENT_SECRET",
-        key=f"{name}.client_secret",
-        secret=True,
-        tolerated=True,
-        kind=Kind.KEY,
-        write=f"{write}, or remove the variable",
-        shape="client secret",
-        help="The secret of that registration.",
-    )
-
-
-def _issuer(name: str, help_: str, default_shown: str = "") -> Any:
-    return setting(
-        variable=f"{name.upper()}_ISSUER",
-        key=f"{name}.issuer",
-        write="write the issuer exactly as the provider documents it",
-        shape="http(s) URL",
-        default_shown=default_shown,
-        help=f"{help_} http is accepted only on loopback, in development and test.",
-    )
-
-
-def _email_domains(name: str) -> Any:
-    return setting(
-        (),
-        variable=f"{name.upper()}_EMAIL_DOMAINS",
-        key=f"{name}.email_domains",
-        shape="domains, separated by commas or spaces",
-        default_shown="any domain",
-        help=f"Only people with a verified e-mail address in these domains may sign in with "
-        f"{_called(name)}.",
-    )
-
-
 def _ca_file(variable: str, help_: str) -> Any:
     return setting(
         variable=variable,
@@ -125,10 +47,6 @@ def _ca_file(variable: str, help_: str) -> Any:
         default_shown="those that come with certifi",
         help=help_,
     )
-
-
-def _called(name: str) -> str:
-    return "the provider NAME" if name == ANY_NAME else name.replace("_", " ").title()
 
 
 class AuthSettings(AddonSettings):
@@ -146,16 +64,16 @@ class AuthSettings(AddonSettings):
         help="The identity providers, in the order of their buttons. Any name but google and "
         "microsoft is an OpenID Connect provider of yours, and needs NAME_ISSUER.",
     )
-    google_client_id: ClientId = _client_id(
+    google_client_id: provider_settings.ClientId = provider_settings.client_id(
         "google", "write the client ID that Google's console shows"
     )
-    google_client_secret: ClientSecret = _client_secret(
+    google_client_secret: provider_settings.ClientSecret = provider_settings.client_secret(
         "google", "write the client secret that Google's console shows"
     )
-    google_issuer: Issuer = _issuer(
+    google_issuer: provider_settings.Issuer = provider_settings.issuer(
         "google", "The issuer, if it is not Google itself.", values.GOOGLE_ISSUER
     )
-    google_hosted_domains: Domains = setting(
+    google_hosted_domains: provider_settings.Domains = setting(
         (),
         variable="GOOGLE_HOSTED_DOMAINS",
         key="google.hosted_domains",
@@ -163,14 +81,14 @@ class AuthSettings(AddonSettings):
         default_shown="any account",
         help="The Google Workspace domains whose people may sign in (the claim `hd`).",
     )
-    google_email_domains: Domains = _email_domains("google")
-    microsoft_client_id: ClientId = _client_id(
+    google_email_domains: provider_settings.Domains = provider_settings.email_domains("google")
+    microsoft_client_id: provider_settings.ClientId = provider_settings.client_id(
         "microsoft", "write the Application (client) ID from the Azure portal"
     )
-    microsoft_client_secret: ClientSecret = _client_secret(
+    microsoft_client_secret: provider_settings.ClientSecret = provider_settings.client_secret(
         "microsoft", "write the value of the client secret, not its ID, from the Azure portal"
     )
-    microsoft_issuer: Issuer = _issuer(
+    microsoft_issuer: provider_settings.Issuer = provider_settings.issuer(
         "microsoft",
         "The issuer of another Microsoft cloud; `{tenantid}` stands for the tenant.",
         "https://login.microsoftonline.com/{tenantid}/v2.0",
@@ -184,7 +102,9 @@ class AuthSettings(AddonSettings):
         help="The Microsoft tenants whose people may sign in; `organizations` means all except "
         "personal accounts.",
     )
-    microsoft_email_domains: Domains = _email_domains("microsoft")
+    microsoft_email_domains: provider_settings.Domains = provider_settings.email_domains(
+        "microsoft"
+    )
     requests_ca_bundle: CaFile = _ca_file(
         "REQUESTS_CA_BUNDLE",
         "The authorities whose certificates are accepted of identity providers.",
@@ -202,7 +122,7 @@ class AuthSettings(AddonSettings):
         help="Who gets an account by signing in for the first time: nobody who was not invited "
         "(`combine user create`), people in SIGN_UP_DOMAINS, or anyone whom a provider lets in.",
     )
-    sign_up_domains: Domains = setting(
+    sign_up_domains: provider_settings.Domains = setting(
         (),
         variable="SIGN_UP_DOMAINS",
         write="write domains such as example.com",
@@ -260,92 +180,9 @@ class AuthSettings(AddonSettings):
     @classmethod
     def of_name(cls, name: str) -> Mapping[str, tuple[Any, Any]]:
         """The settings of one provider. Google and Microsoft keep the fields that they have."""
-        called = _called(name)
-        return {
-            f"{name}_client_id": (
-                ClientId,
-                _client_id(name, f"write the client ID of the registration with {called}"),
-            ),
-            f"{name}_client_secret": (
-                ClientSecret,
-                _client_secret(name, "write the client secret of that registration"),
-            ),
-            f"{name}_issuer": (
-                Issuer,
-                _issuer(name, f"The issuer of {called}, exactly as its discovery document has it."),
-            ),
-            f"{name}_client_key_file": (
-                Annotated[Path | None, parsed(Path)],
-                setting(
-                    variable=f"{name.upper()}_CLIENT_KEY_FILE",
-                    key=f"{name}.client_key_file",
-                    tolerated=True,
-                    kind=Kind.PROSE,
-                    shape="file",
-                    help="A private key, as JWK or PEM, that takes the place of "
-                    f"{name.upper()}_CLIENT_SECRET (private_key_jwt). PEM may hold the certificate, too, "
-                    "which Microsoft needs. A relative path starts at the ini file.",
-                ),
-            ),
-            f"{name}_discovery_url": (
-                Annotated[str | None, parsed(values.discovery_url)],
-                setting(
-                    variable=f"{name.upper()}_DISCOVERY_URL",
-                    key=f"{name}.discovery_url",
-                    shape="http(s) URL",
-                    default_shown="the issuer, with /.well-known/openid-configuration",
-                    help="Where the discovery document is, if that does not follow from the issuer. "
-                    "Azure B2C needs it.",
-                ),
-            ),
-            f"{name}_title": (
-                str | None,
-                setting(
-                    variable=f"{name.upper()}_TITLE",
-                    key=f"{name}.title",
-                    kind=Kind.PROSE,
-                    default_shown="the name, with a capital letter",
-                    help="The name on its button.",
-                ),
-            ),
-            f"{name}_scopes": (
-                Annotated[tuple[str, ...], parsed(values.scopes)],
-                setting(
-                    (),
-                    variable=f"{name.upper()}_SCOPES",
-                    key=f"{name}.scopes",
-                    shape="scopes, openid among them",
-                    default_shown="openid email profile",
-                    help="The scopes that are requested.",
-                ),
-            ),
-            f"{name}_algorithms": (
-                Annotated[tuple[str, ...], parsed(values.algorithms)],
-                setting(
-                    (),
-                    variable=f"{name.upper()}_ALGORITHMS",
-                    key=f"{name}.algorithms",
-                    shape=" ".join(values.ALGORITHMS),
-                    default_shown="RS256",
-                    help="The algorithms with which ID tokens may be signed, if the provider does not "
-                    "use RS256. A token with any other algorithm is refused.",
-                ),
-            ),
-            f"{name}_email_domains": (Domains, _email_domains(name)),
-            f"{name}_recognise_by_oid": (
-                Annotated[bool | None, parsed(switch)],
-                setting(
-                    variable=f"{name.upper()}_RECOGNISE_BY_OID",
-                    key=f"{name}.recognise_by_oid",
-                    shape="true or false",
-                    default_shown="true for microsoft, false for others",
-                    help="Recognises a person by Microsoft's tenant and object id (`tid`, `oid`) if the "
-                    "subject is new, as it is after a new registration of the service at Entra.",
-                ),
-            ),
-        }
+        return provider_settings.settings_of_name(name)
 
-    def of_provider(self, name: str) -> IdentityProviderSettings:
+    def of_provider(self, name: str) -> provider_settings.IdentityProviderSettings:
         """What is set for a provider that `auth_providers` names. Raises LookupError for others."""
         fields = {d.field: d for d in self.declared()}
         try:
@@ -354,7 +191,7 @@ class AuthSettings(AddonSettings):
             )
         except KeyError:
             raise LookupError(f"{name} is not among AUTH_PROVIDERS") from None
-        return IdentityProviderSettings(
+        return provider_settings.IdentityProviderSettings(
             client_id=getattr(self, client_id.field),
             client_secret=getattr(self, secret.field),
             client_key_file=getattr(self, f"{name}_client_key_file", None),

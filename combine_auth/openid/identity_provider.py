@@ -11,8 +11,9 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from combine_auth.provider_settings import IdentityProviderSettings
 from combine_auth.setting_values import ALGORITHMS, ORGANIZATIONS, PROVIDER_NAME
-from combine_auth.settings import AuthSettings, IdentityProviderSettings
+from combine_auth.settings import AuthSettings
 
 # Microsoft publishes its issuer with this in place of the tenant's id.
 TENANT: Final = "{tenantid}"

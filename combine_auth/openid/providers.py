@@ -14,7 +14,8 @@ from combine_auth.openid.client import OidcClient
 from combine_auth.openid.client_key import UnusableKey, read_client_key
 from combine_auth.openid.identity_provider import GOOGLE, MICROSOFT, other_provider, with_settings
 from combine_auth.openid.plugins import load_plugins
-from combine_auth.settings import AuthSettings, IdentityProviderSettings
+from combine_auth.provider_settings import IdentityProviderSettings
+from combine_auth.settings import AuthSettings
 
 log = logging.getLogger(__name__)
 
