@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from combine_auth.audit import Action, record, record_request
 from combine_auth.identities.invitations import create_invitation
 from combine_auth.identities.model import LinkedIdentity
+from combine_auth.identities.service import end_invitations
 from combine_auth.oauth_server.grants import revoke_grants_of
 from combine_auth.refused import Refused, clean_name
 from combine_auth.sessions.service import end_sessions_of
@@ -52,12 +53,17 @@ def invite_user(session: Session, user: User, public_url: str) -> str:
 
 
 def set_email(session: Session, user: User, email: str) -> None:
-    """Give the user another address. Raises Refused if it is another user's, and InvalidEmail."""
+    """Give the user another address. Their links end: they may have been sent to the one from before.
+
+    :raises Refused: it is another user's
+    :raises InvalidEmail: it is no address
+    """
     email = clean_email(email)
     other = find_user(session, email)
     if other is not None and other.id != user.id:
         raise Refused(f"There is a user {other.email} already.")
     before, user.email = user.email, email
+    end_invitations(session, user.id)
     session.flush()
     _record(session, Action.USER_CHANGE, user, before={"email": before}, after={"email": email})
 

@@ -12,13 +12,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import RANDOM, sha256
 from combine_auth.failures import FailureCode, SignInFailure
 from combine_auth.identities.model import Invitation, LinkedIdentity
-from combine_auth.identities.service import enabled_user, link, list_identities, verified_addresses
+from combine_auth.identities.service import (
+    enabled_user,
+    end_invitations,
+    link,
+    list_identities,
+    verified_addresses,
+)
 from combine_auth.sessions.model import BrowserSession
 from combine_core.users import User, list_roles
 
@@ -66,7 +72,7 @@ def account_of(session: Session, user: User) -> Account:
 
 def create_invitation(session: Session, user_id: uuid.UUID) -> str:
     """Make a link for this user and return its token, 256 bits. Earlier links of the user end."""
-    session.execute(delete(Invitation).where(Invitation.user_id == user_id))
+    end_invitations(session, user_id)
     token = secrets.token_urlsafe(32)
     session.add(
         Invitation(

@@ -162,6 +162,8 @@ def _follow_provider(
                 user.name,
                 user.email,
             )
+    if user.email != before["email"]:
+        end_invitations(session, user.id)
     changed = {name: old for name, old in before.items() if old != getattr(user, name)}
     if changed:
         record(
@@ -174,6 +176,11 @@ def _follow_provider(
             after={name: getattr(user, name) for name in changed},
             by=identity.provider,
         )
+
+
+def end_invitations(session: Session, user_id: uuid.UUID) -> None:
+    """Make the links of this user worthless: they may lie in a mailbox that is not theirs any more."""
+    session.execute(delete(Invitation).where(Invitation.user_id == user_id))
 
 
 def _verified_email(claims: Claims) -> str | None:

@@ -172,3 +172,15 @@ def test_set_email_to_an_address_in_use(service, combine):
     assert "There is a user bob@example.com already" in result.stderr
     assert "no e-mail address" in combine("user set-email ann@example.com x").stderr
     assert combine("user set-email ann@example.com Ann@example.com").exit_code == 0
+
+
+def test_links_end_with_the_address_that_they_were_sent_to(service, google, jane, combine):
+    for change in (
+        lambda: jane.sign_in(google, sub="jane", email=NEW),
+        lambda: combine(f"user set-email {NEW} jane@example.com"),
+    ):
+        [(email,)] = service.execute("SELECT email FROM users")
+        link = link_of(combine(f"user invite {email} --yes"))
+        change()
+        john = Browser(service)
+        john.failure(john.client.get(link), "invitation_invalid", 400)
