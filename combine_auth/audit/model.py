@@ -42,6 +42,7 @@ class Action(StrEnum):
     CLIENT_CREATE = "client-create"
     CLIENT_CHANGE = "client-change"
     CLIENT_DISABLE = "client-disable"
+    CLIENT_DELETE = "client-delete"
     CONSENT = "consent"
     CONSENT_REVOKE = "consent-revoke"
     DEVICE_APPROVE = "device-approve"

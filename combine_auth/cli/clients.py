@@ -138,6 +138,52 @@ def rotate(open_service: OpenService, ini: str, client_id: str, hours: int) -> N
 @client.command()
 @config_option
 @_client_id
+@click.option("--name", callback=shown, help="What people see.")
+@click.option(
+    "--redirect-uri",
+    "redirect_uris",
+    multiple=True,
+    metavar="URI",
+    help="Where people come back to, in place of all that there are; may be repeated.",
+)
+@click.pass_obj
+def change(
+    open_service: OpenService,
+    ini: str,
+    client_id: str,
+    name: str | None,
+    redirect_uris: tuple[str, ...],
+) -> None:
+    """Change the name of a client, or where people come back to."""
+    if name is None and not redirect_uris:
+        raise click.UsageError("Nothing to change. Give --name or --redirect-uri.")
+    with _changing(open_service, ini) as session:
+        found = _known(session, client_id)
+        clients.change_client(session, found, name=name, redirect_uris=redirect_uris or None)
+        _note(session, Action.CLIENT_CHANGE, found, change="registration", name=found.name)
+    click.echo(f"{client_id} is changed.", err=True)
+
+
+@client.command()
+@config_option
+@_client_id
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def delete(open_service: OpenService, ini: str, client_id: str, yes: bool) -> None:
+    """Remove a client for good, with what people have allowed it and with its tokens."""
+    with _changing(open_service, ini) as session:
+        found = _known(session, client_id)
+        if not yes:
+            question = f"Delete {found.name}, with all its tokens?"
+            click.confirm(question, abort=True, err=True)
+        _note(session, Action.CLIENT_DELETE, found, name=found.name)
+        clients.delete_client(session, found)
+    click.echo(f"{client_id} is deleted.", err=True)
+
+
+@client.command()
+@config_option
+@_client_id
 @click.pass_obj
 def disable(open_service: OpenService, ini: str, client_id: str) -> None:
     """Let a client get no token, and its tokens open nothing."""

@@ -15,7 +15,9 @@ from combine_auth.clients.model import OAuthClient
 from combine_auth.clients.service import (
     OVERLAP,
     ClientRegistration,
+    change_client,
     client_of_id,
+    delete_client,
     disable_client,
     enable_client,
     list_clients,
@@ -94,6 +96,35 @@ class ClientViews(AccountViews):
         self._note(Action.CLIENT_CHANGE, client, change="enable")
         return self.back()
 
+    def change(self) -> dict[str, Any] | HTTPSeeOther:
+        """Another name, or other redirect URIs."""
+        client = self._client()
+        uris = text_of(self.request, "redirect_uris").split()
+        try:
+            with self.dbsession.begin_nested():
+                change_client(
+                    self.dbsession,
+                    client,
+                    name=text_of(self.request, "name"),
+                    redirect_uris=uris if uris or client.redirect_uris else None,
+                )
+        except Refused as refused:
+            self.request.response.status_int = 400
+            return self.show(refused=str(refused))
+        self._note(Action.CLIENT_CHANGE, client, change="registration", name=client.name)
+        return self.back()
+
+    def delete(self) -> dict[str, Any] | HTTPSeeOther:
+        """Remove the client with its consents and tokens."""
+        client = self._client()
+        try:
+            delete_client(self.dbsession, client)
+        except Refused as refused:
+            self.request.response.status_int = 400
+            return self.show(refused=str(refused))
+        self._note(Action.CLIENT_DELETE, client, name=client.name)
+        return self.back()
+
     def _client(self) -> OAuthClient:
         client = client_of_id(self.dbsession, self.request.matchdict["client_id"])
         if client is None or not (self.me.is_admin or client.owner_id == self.me.user_id):
@@ -108,7 +139,7 @@ def includeme(config: Configurator) -> None:
     show = account_view("GET", ClientViews, "show", _PAGE)
     create = account_view("POST", ClientViews, "create", _PAGE)
     add_account_page(config, "clients", "/account/clients", show, create)
-    for action in ("rotate", "disable", "enable"):
+    for action in ("rotate", "change", "delete", "disable", "enable"):
         path = f"/account/clients/{{client_id}}/{action}"
         view = account_view("POST", ClientViews, action, _PAGE)
         add_account_page(config, f"{action}_client", path, view)

@@ -1,4 +1,4 @@
-"""Register clients, rotate their secrets, disable them. All times are those of the database's clock."""
+"""Register, change, disable and delete clients, rotate secrets. Times are those of the database's clock."""
 
 from __future__ import annotations
 
@@ -145,6 +145,43 @@ def rotate_secret(session: Session, client: OAuthClient, overlap: timedelta = OV
     client.secret_changed_at = func.now()
     session.flush()
     return secret
+
+
+def change_client(
+    session: Session,
+    client: OAuthClient,
+    *,
+    name: str | None = None,
+    redirect_uris: Sequence[str] | None = None,
+) -> None:
+    """Change what is given. Raises Refused."""
+    if client.owner_id is None:
+        raise Refused(f"{client.name} is built in: it cannot be changed.")
+    if name is not None:
+        client.name = clean_name(name, "A client's name", MOST_OF_NAME)
+        check_not_reserved(client.name)
+    if redirect_uris is not None:
+        if GrantType.AUTHORIZATION_CODE not in client.grant_types or not redirect_uris:
+            raise Refused(
+                "A client for browsers has at least one redirect URI, any other has none."
+            )
+        if len(redirect_uris) > MOST_REDIRECT_URIS:
+            raise Refused(
+                f"There are {len(redirect_uris)} redirect URIs; {MOST_REDIRECT_URIS} may be."
+            )
+        client.redirect_uris = list(dict.fromkeys(map(check_redirect_uri, redirect_uris)))
+    session.flush()
+
+
+def delete_client(session: Session, client: OAuthClient) -> None:
+    """Remove the client with its consents and tokens. The user that it acted as stays, disabled."""
+    if client.owner_id is None:
+        raise Refused(f"{client.name} is built in: it cannot be deleted. It can be disabled.")
+    if client.service_user_id is not None:
+        # Sources and runs that it made name it.
+        session.get_one(User, client.service_user_id).disabled_at = func.now()
+    session.delete(client)
+    session.flush()
 
 
 def disable_client(session: Session, client: OAuthClient) -> None:

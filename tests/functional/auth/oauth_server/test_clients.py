@@ -51,6 +51,40 @@ def test_register_rotate_disable_by_page(provider):
     assert told == ["client-create", "client-change", "client-disable", "client-change"]
 
 
+def test_change_and_delete_by_page(provider):
+    browser = provider.browser("dev@example.com")
+    register(browser, redirect_uris="https://a.example/back")
+    form = own(browser.get("/account/clients"), "/change")
+    form["name"], form["redirect_uris"] = "Androide", "https://b.example/back"
+    page = form.submit().follow()
+    assert "Androide" in page
+    assert provider.service.execute("SELECT redirect_uris FROM oauth_clients") == [
+        (["https://b.example/back"],)
+    ]
+    form = own(page, "/change")
+    form["redirect_uris"] = "javascript:alert(1)"
+    refused_page = form.submit(status=400)
+    assert "is no redirect URI" in refused_page.html.find(role="alert").text
+    stranger = provider.browser("other@example.com")
+    stranger.get("/account/clients")
+    token = own(stranger.get("/account/clients"), "/account/clients")["csrf_token"].value
+    stranger.post(own(page, "/delete").action, {"csrf_token": token}, status=404)
+    own(page, "/delete").submit().follow()
+    assert provider.service.execute("SELECT count(*) FROM oauth_clients") == [(0,)]
+
+
+def test_a_deleted_client_takes_its_tokens_along(provider):
+    browser = provider.browser("dev@example.com")
+    page = register(browser, service=True)
+    client_id = page.html.find(id="new-client-id").text
+    secret = page.html.find(id="new-secret").text
+    token = as_itself(provider, client_id, secret).json["access_token"]
+    assert provider.who(token) == f"client-{client_id}@clients.invalid"
+    own(browser.get("/account/clients"), "/delete").submit().follow()
+    assert provider.who(token) is None
+    refused(as_itself(provider, client_id, secret), 401, "invalid_client")
+
+
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
