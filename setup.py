@@ -91,6 +91,7 @@ TEST = [
     "pytest-cov>=6",  # the coverage that `make check` holds
     "pytest-alembic>=0.13",
     "hypothesis>=6",
+    "schemathesis>=4.32,<5",  # requests made from the specification
     "webtest>=3",
     "beautifulsoup4>=4",
     "playwright>=1.50",

@@ -7,6 +7,12 @@ import unicodedata
 
 # C0 and C1 control characters other than tab and newline.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Spaces, and what is not drawn (the property Default_Ignorable_Code_Point of Unicode).
+_INVISIBLE = re.compile(
+    r"[\s\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    r"\U000e0000-\U000e0fff]*"
+)
 
 MAX_NAME = 200
 
@@ -37,7 +43,7 @@ def clean_name(value: str, field: str = "name") -> str:
     if "\n" in name or "\t" in name or _CONTROL.search(name):
         raise InvalidText(field, "holds a line break or another control character. Remove it.")
     _check_encodable(name, field)
-    if not any(unicodedata.category(character)[0] in "LNPS" for character in name):
+    if _INVISIBLE.fullmatch(name):
         raise InvalidText(field, "has no visible character.")
     return name
 

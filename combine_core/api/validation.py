@@ -121,7 +121,8 @@ def _explain(error: Any) -> Iterator[tuple[str, str]]:
         case "maxItems":
             yield "", f"must have at most {wanted} items"
         case "pattern":
-            yield "", f"must match {wanted}"
+            said = error.schema.get("description")
+            yield "", f"does not fit. What fits: {said}" if said else f"must match {wanted}"
         case keyword:
             yield "", f"does not fit: {keyword}"
 

@@ -16,6 +16,8 @@ Row = TypeVar("Row")
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
+# The characters of a key in base64.
+_KEY = 22
 NEWEST_FIRST = "-created_at"
 
 
@@ -36,18 +38,21 @@ class Page(Generic[Row]):
 
 def encode_cursor(key: uuid.UUID, name: str = "") -> str:
     """The key of the last row, and its name in a list by name, as an opaque, URL-safe string."""
-    return base64.urlsafe_b64encode(key.bytes + name.encode()).decode().rstrip("=")
+    # In multiples of three bytes, which base64 writes without padding.
+    named = name.encode()
+    named += b"\0" * (-len(named) % 3)
+    written = [base64.urlsafe_b64encode(part).decode() for part in (key.bytes, named)]
+    return "".join(written).replace("=", "")
 
 
 def decode_cursor(cursor: str) -> tuple[uuid.UUID, str]:
     """The inverse of :func:`encode_cursor`; raises :class:`InvalidCursor`."""
-    padded = cursor + "=" * (-len(cursor) % 4)
     try:
-        decoded = base64.b64decode(padded, altchars=b"-_", validate=True)
-        name = decoded[16:].decode()
-        if "\0" in name:
-            raise ValueError("no name has this")
-        return uuid.UUID(bytes=decoded[:16]), name
+        key, named = (
+            base64.b64decode(part, altchars=b"-_", validate=True)
+            for part in (f"{cursor[:_KEY]}==", cursor[_KEY:])
+        )
+        return uuid.UUID(bytes=key), named.decode(errors="replace").replace("\0", "")
     except (ValueError, binascii.Error) as error:
         message = "The cursor is not one that this list gave. Start again without a cursor."
         raise InvalidCursor(message) from error
@@ -78,11 +83,13 @@ def paginate(
     columns: list[InstrumentedAttribute[Any]] = [key] if name_column is None else [name_column, key]
     if cursor is not None:
         last, name = decode_cursor(cursor)
-        if bool(name) != (name_column is not None):
-            message = "The cursor belongs to another order. Start again without a cursor."
-            raise InvalidCursor(message)
-        place, reached = tuple_(*columns), tuple_(*([name, last] if name else [last]))
-        statement = statement.where(place < reached if descending else place > reached)
+        # A cursor from another order has no name: the list begins again.
+        if name_column is None or name:
+            place, reached = (
+                tuple_(*columns),
+                tuple_(*([last] if name_column is None else [name, last])),
+            )
+            statement = statement.where(place < reached if descending else place > reached)
     statement = statement.order_by(*(column.desc() if descending else column for column in columns))
     # One more row than requested shows whether there is a next page.
     rows: list[Any] = list(session.scalars(statement.limit(limit + 1)))

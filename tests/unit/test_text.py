@@ -11,14 +11,17 @@ from combine_core.sources import UnsupportedFile, read_upload
 from combine_core.text import InvalidText, clean_name, clean_text
 
 
-@pytest.mark.parametrize("name", ["", "  ", "\u200b", "a\nb", "a\0b", "\ud800", "x" * 201, "\x07"])
+@pytest.mark.parametrize(
+    "name", ["", "  ", "\u200b", "\u200b \U000e0041", "a\nb", "a\0b", "\ud800", "x" * 201, "\x07"]
+)
 def test_unusable_names(name: str) -> None:
     with pytest.raises(InvalidText):
         clean_name(name)
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"), [(" a ", "a"), ("Über 5 €", "Über 5 €"), ("日本", "日本")]
+    ("name", "kept"),
+    [(" a ", "a"), ("\u0301", "\u0301"), ("Über 5 €", "Über 5 €"), ("日本", "日本")],
 )
 def test_usable_names(name: str, kept: str) -> None:
     assert clean_name(name) == kept

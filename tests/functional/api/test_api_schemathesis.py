@@ -1,0 +1,98 @@
+"""Requests that schemathesis makes from the description: none ends in a 5xx, and valid data is accepted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from sqlalchemy import update
+
+from combine_core.database import session_factory
+from combine_core.users import User
+
+QUICK = settings(
+    max_examples=150,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def is_refused_for_what_there_is(response) -> bool:
+    """Whether only what the request names is not there or has changed. No schema tells that."""
+    if response.status_code == 412:
+        return True
+    if response.status_code != 422:
+        return False
+    fields = [error["field"].partition("/")[0] for error in response.json()["errors"]]
+    return set(fields) <= {"line", "sources", "model", "email", "Idempotency-Key"}
+
+
+@pytest.fixture
+def world(app, room, sign_in, document) -> dict[str, Any]:
+    """The variables of paths, as an administrator finds them."""
+    with session_factory(app.registry).begin() as session:
+        session.execute(update(User).values(is_admin=True))
+    bob = sign_in("bob@example.com")
+    [source] = room.client.get(f"{room.path}/sources").json["items"]
+    ids = {
+        "/documents/": document["id"],
+        "/runs/": document["run_id"],
+        "/projects/{slug}/sources/": source["id"],
+    }
+    return {
+        "slug": room.slug,
+        "user_id": str(bob.user_id),
+        "number": 1,
+        "name": "brief",
+        "ids": ids,
+    }
+
+
+@pytest.fixture
+def description(app):
+    return schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)
+
+
+@pytest.fixture
+def check(description, world, room):
+    authorization = room.client.extra_environ["HTTP_AUTHORIZATION"]
+    operations = [found.ok() for found in description.get_all_operations()]
+
+    def check(data, mode: GenerationMode) -> None:
+        operation = data.draw(st.sampled_from(operations))
+        case = data.draw(operation.as_strategy(generation_mode=mode))
+        if mode is GenerationMode.POSITIVE:
+            ids = [value for start, value in world["ids"].items() if case.path.startswith(start)]
+            known = {**world, "id": ids[0] if ids else None}
+            for name in case.path_parameters or {}:
+                if known.get(name) is not None:
+                    case.path_parameters[name] = known[name]
+        response = case.call(headers={"Authorization": authorization})
+        checks = [not_a_server_error]
+        if mode is GenerationMode.POSITIVE and not is_refused_for_what_there_is(response):
+            checks.append(positive_data_acceptance)
+        case.validate_response(response, checks=checks)
+
+    return check
+
+
+@QUICK
+@given(data=st.data())
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_a_few_hundred_requests(check, mode, data):
+    check(data, mode)
+
+
+@pytest.mark.soak
+@settings(QUICK, max_examples=1500)
+@given(data=st.data())
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_three_thousand_requests(check, mode, data):
+    check(data, mode)
