@@ -146,6 +146,13 @@ def rotate(open_service: OpenService, ini: str, client_id: str, hours: int) -> N
     metavar="URI",
     help="Where people come back to, in place of all that there are; may be repeated.",
 )
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(SCOPES),
+    help="The most it may ask for, in place of what there is; may be repeated.",
+)
 @click.pass_obj
 def change(
     open_service: OpenService,
@@ -153,14 +160,18 @@ def change(
     client_id: str,
     name: str | None,
     redirect_uris: tuple[str, ...],
+    scopes: tuple[str, ...],
 ) -> None:
-    """Change the name of a client, or where people come back to."""
-    if name is None and not redirect_uris:
-        raise click.UsageError("Nothing to change. Give --name or --redirect-uri.")
+    """Change a client. What people granted it beyond its new scopes ends."""
+    if name is None and not redirect_uris and not scopes:
+        raise click.UsageError("Nothing to change. Give --name, --redirect-uri or --scope.")
     with _changing(open_service, ini) as session:
         found = _known(session, client_id)
-        clients.change_client(session, found, name=name, redirect_uris=redirect_uris or None)
-        _note(session, Action.CLIENT_CHANGE, found, change="registration", name=found.name)
+        clients.change_client(
+            session, found, name=name, redirect_uris=redirect_uris or None, scopes=scopes or None
+        )
+        details = {one: getattr(found, one) for one in ("name", "redirect_uris", "scopes")}
+        _note(session, Action.CLIENT_CHANGE, found, change="registration", **details)
     click.echo(f"{client_id} is changed.", err=True)
 
 

@@ -97,7 +97,7 @@ class ClientViews(AccountViews):
         return self.back()
 
     def change(self) -> dict[str, Any] | HTTPSeeOther:
-        """Another name, or other redirect URIs."""
+        """Another name, other redirect URIs or scopes."""
         client = self._client()
         uris = text_of(self.request, "redirect_uris").split()
         try:
@@ -107,11 +107,13 @@ class ClientViews(AccountViews):
                     client,
                     name=text_of(self.request, "name"),
                     redirect_uris=uris if uris or client.redirect_uris else None,
+                    scopes=text_of(self.request, "scopes").split(),
                 )
         except Refused as refused:
             self.request.response.status_int = 400
             return self.show(refused=str(refused))
-        self._note(Action.CLIENT_CHANGE, client, change="registration", name=client.name)
+        details = {name: getattr(client, name) for name in ("name", "redirect_uris", "scopes")}
+        self._note(Action.CLIENT_CHANGE, client, change="registration", **details)
         return self.back()
 
     def delete(self) -> dict[str, Any] | HTTPSeeOther:

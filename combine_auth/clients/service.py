@@ -16,6 +16,7 @@ from combine_auth.clients.built_in import BuiltInClient, store
 from combine_auth.clients.model import GrantType, OAuthClient
 from combine_auth.clients.redirect_uri import check_redirect_uri
 from combine_auth.clients.reserved_names import check_not_reserved
+from combine_auth.oauth_server.grants import revoke_grants_beyond
 from combine_auth.refused import Refused, clean_name
 from combine_auth.tokens.format import CLIENT_SECRET
 from combine_auth.tokens.scopes import PLAIN, check_grantable, known_scopes
@@ -69,8 +70,7 @@ def register_client(
     name = clean_name(registration.name, "A client's name", MOST_OF_NAME)
     check_not_reserved(name)
     _check(registration)
-    scopes = known_scopes(registration.scopes)
-    check_grantable(scopes, is_admin=session.get_one(User, owner_id).is_admin)
+    scopes = _checked_scopes(registration.scopes, session.get_one(User, owner_id))
     _check_room(session, owner_id)
     secret = CLIENT_SECRET.new() if registration.confidential else None
     client = OAuthClient(
@@ -100,8 +100,6 @@ def _check(registration: ClientRegistration) -> None:
         message = "A client that acts in its own name must keep a secret: it cannot be public."
     elif len(registration.redirect_uris) > MOST_REDIRECT_URIS:
         message = f"There are {len(registration.redirect_uris)} redirect URIs; {MOST_REDIRECT_URIS} may be."
-    elif not registration.scopes:
-        message = "The client has no scope, so that its tokens could do nothing. Name at least one."
     else:
         return
     raise Refused(message)
@@ -153,9 +151,11 @@ def change_client(
     *,
     name: str | None = None,
     redirect_uris: Sequence[str] | None = None,
+    scopes: Sequence[str] | None = None,
 ) -> None:
-    """Change what is given. Raises Refused."""
-    if client.owner_id is None:
+    """Change what is given. Grants with a scope that it may no longer ask for end. Raises Refused."""
+    owner = owner_of(session, client)
+    if owner is None:
         raise Refused(f"{client.name} is built in: it cannot be changed.")
     if name is not None:
         client.name = clean_name(name, "A client's name", MOST_OF_NAME)
@@ -170,7 +170,19 @@ def change_client(
                 f"There are {len(redirect_uris)} redirect URIs; {MOST_REDIRECT_URIS} may be."
             )
         client.redirect_uris = list(dict.fromkeys(map(check_redirect_uri, redirect_uris)))
+    if scopes is not None:
+        client.scopes = _checked_scopes(scopes, owner)
+        revoke_grants_beyond(session, client)
     session.flush()
+
+
+def _checked_scopes(scopes: Sequence[str], owner: User) -> list[str]:
+    if not scopes:
+        message = "The client has no scope, so that its tokens could do nothing. Name at least one."
+        raise Refused(message)
+    chosen = known_scopes(scopes)
+    check_grantable(chosen, is_admin=owner.is_admin)
+    return chosen
 
 
 def delete_client(session: Session, client: OAuthClient) -> None:

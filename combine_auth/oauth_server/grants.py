@@ -135,6 +135,20 @@ def revoke_grants_of(
     return len(revoked.all())
 
 
+def revoke_grants_beyond(session: Session, client: OAuthClient) -> None:
+    """Revoke the grants of this client that have a scope which the client may no longer ask for."""
+    session.execute(
+        update(OAuthGrant)
+        .where(
+            OAuthGrant.client_id == client.id,
+            OAuthGrant.revoked_at.is_(None),
+            ~OAuthGrant.scopes.bool_op("<@")(cast(list(client.scopes), ARRAY(Text))),
+        )
+        .values(revoked_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+
+
 def list_grants(session: Session, user_id: uuid.UUID) -> Sequence[Any]:
     """The grants that can still be used, with the names of their clients, the newest first."""
     return session.execute(

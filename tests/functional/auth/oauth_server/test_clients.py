@@ -224,3 +224,27 @@ def test_rotating_twice_drops_the_oldest(provider, combine):
     ]
     assert works == [401, 200, 200]
     assert Client(robot.client_id, third).fields["client_secret"].startswith("cmb_cs_")
+
+
+def test_fewer_scopes_end_the_grants_beyond_them(provider, client_, combine):
+    wide, narrow = provider.tokens(client_), provider.tokens(client_, scope="projects:read")
+    assert combine("change", client_.client_id, "--scope", "projects:read").exit_code == 0
+    assert provider.who(wide["access_token"]) is None
+    refused(provider.refresh(client_, wide["refresh_token"]), 400, "invalid_grant")
+    assert provider.who(narrow["access_token"]) == "ann@example.com"
+
+
+def test_scopes_by_page(provider, client_):
+    browser = provider.browser("dev@example.com")
+    form = own(browser.get("/account/clients"), "/change")
+    form["scopes"] = "runs:read"
+    form.submit(status=303)
+    assert provider.tokens(client_, scope=None)["scope"] == "runs:read"
+    for scopes, why in (
+        ("users:write", "Only an administrator"),
+        ("x", "no scope"),
+        ("", "no scope"),
+    ):
+        form["scopes"] = scopes
+        page = form.submit(status=400)
+        assert why in page.html.find(role="alert").text
