@@ -76,7 +76,9 @@ def check(description, world, room):
                     case.path_parameters[name] = known[name]
         response = case.call(headers={"Authorization": authorization})
         checks = [not_a_server_error]
-        if mode is GenerationMode.POSITIVE and not is_refused_for_what_there_is(response):
+        # No schema says what a readable file is.
+        is_described = mode is GenerationMode.POSITIVE and case.media_type != "multipart/form-data"
+        if is_described and not is_refused_for_what_there_is(response):
             checks.append(positive_data_acceptance)
         case.validate_response(response, checks=checks)
 
@@ -91,6 +93,7 @@ def test_a_few_hundred_requests(check, mode, data):
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 @settings(QUICK, max_examples=1500)
 @given(data=st.data())
 @pytest.mark.parametrize("mode", list(GenerationMode))
