@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from combine_core.readers.block import BlockKind
@@ -18,8 +19,8 @@ _CUE = re.compile(
     r"(?P<words>(?:(?![ \t]*\n)[^\n]*\n?)+)",
     re.MULTILINE,
 )
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+(?P<name>[^>]+)>")
-_TAG = re.compile(r"</?[a-zA-Z0-9.:]+[^>]*>|\{\\[^}]*\}")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]{0,40})?\s+(?P<name>[^<>]{1,100})>")
+_TAG = re.compile(r"</?[a-zA-Z0-9.:]{1,40}[^<>]{0,200}>|\{\\[^{}]{0,200}\}")
 _NAME = re.compile(r"(?P<name>[^\W\d_][^:\n]{0,60}?):\s+")
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*\Z")
 # A block without a speaker ends with a sentence behind so many characters.
@@ -33,12 +34,12 @@ def read(data: bytes, name: str) -> Reading:
     builder = Builder()
     speaker = time = words = ""
     for cue_time, cue_speaker, cue_words in _cues(text.replace("\r\n", "\n")):
-        ended = not speaker and len(words) > _LONG and _SENTENCE_END.search(words)
+        ended = len(words) > _LONG and _SENTENCE_END.search(words)
         if words and (cue_speaker not in ("", speaker) or ended):
             _add(builder, speaker, time, words)
             words = ""
         if not words:
-            time, speaker = cue_time, cue_speaker or ("" if ended else speaker)
+            time, speaker = cue_time, cue_speaker or speaker
         words = f"{words} {cue_words}".strip()
     if words:
         _add(builder, speaker, time, words)
@@ -53,15 +54,25 @@ def _add(builder: Builder, speaker: str, time: str, words: str) -> None:
 def _cues(text: str) -> Iterator[tuple[str, str, str]]:
     """Start, speaker and words of each cue."""
     found = False
+    names = Counter(match["name"] for match in re.finditer(rf"(?m)^{_NAME.pattern}", text))
     for cue in _CUE.finditer(text):
         found = True
         written = cue["words"]
         voice = _VOICE.search(written)
         words = one_line(html.unescape(_TAG.sub("", written)).replace("\n", " "))
         speaker = voice["name"].strip() if voice else ""
-        if not speaker and (name := _NAME.match(words)):
+        name = _NAME.match(words)
+        if not speaker and name is not None and _is_name(name["name"], names):
             speaker, words = name["name"], words[name.end() :]
         if words:
             yield cue["start"], speaker, words
     if not found:
         raise Unreadable("holds no captions. Export it again as .vtt or .srt.")
+
+
+def _is_name(words: str, names: Counter[str]) -> bool:
+    """Whether somebody is called so: it stands before several cues, or is one to three capitalised words."""
+    written = words.split()
+    return names[words] > 1 or (
+        len(written) <= 3 and all(word[:1].isupper() or word[:1] == "(" for word in written)
+    )

@@ -15,6 +15,8 @@ from combine_core.readers.reading import Unreadable, blocks_as_json
 MEMORY = 1024 * 1024 * 1024
 # More text than a source may have.
 MOST_TEXT = 4 * 1024 * 1024
+# Text and blocks together.
+MOST_ANSWER = 32 * 1024 * 1024
 
 
 def main() -> int:
@@ -32,11 +34,13 @@ def main() -> int:
         answer = json.dumps(
             {
                 "text": reading.text,
-                "blocks": blocks_as_json(reading.blocks or ()),
+                "blocks": None if reading.blocks is None else blocks_as_json(reading.blocks),
                 "notes": reading.notes,
             },
             ensure_ascii=False,
         )
+        if len(answer) > MOST_ANSWER:
+            raise Unreadable("has too many rows for the long names of its columns. Split it.")
     except Unreadable as error:
         sys.stdout.buffer.write(str(error).encode())
         return UNREADABLE

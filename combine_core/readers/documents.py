@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from combine_core.readers.block import BlockKind
+from combine_core.readers.plain import decoded
 from combine_core.readers.reading import Builder, Reading, Unreadable, one_line, table
 
-_DIGITS = re.compile(r"\d+")
+_PAGE_NUMBER = re.compile(
+    r"^\W*(?:(?:page|seite|p\.|s\.)\s*)?\d{1,4}(?:\s*(?:of|von|/)\s*\d{1,4})?\W*$|^\d{1,4}\s+(?=\D*$)|(?<=\D)\s+\d{1,4}$",
+    re.IGNORECASE,
+)
 _BULLET = re.compile(r"(?:[•‣▪●○–*-]|\(?\d{1,3}[.)]|[a-z]\))\s+\S")
 _SENTENCE_END = re.compile(r"[.!?:…][\"'”’)\]]*\Z")
 # A line that stands at the top or the end of so large a share of the pages is no part of the text.
@@ -49,7 +53,7 @@ def read_pdf(data: bytes, name: str) -> Reading:
         kept = [
             line
             for index, line in enumerate(lines)
-            if not (index in edges and _DIGITS.sub("#", line) in running)
+            if not (index in edges and _without_page(line) in running)
         ]
         for paragraph in _paragraphs(kept):
             kind = BlockKind.LIST_ITEM if _BULLET.match(paragraph) else BlockKind.PARAGRAPH
@@ -63,9 +67,14 @@ def _running_lines(pages: list[list[str]]) -> set[str]:
     seen = Counter(
         line
         for lines in pages
-        for line in {_DIGITS.sub("#", line) for line in [*lines[:_EDGE], *lines[-_EDGE:]]}
+        for line in {_without_page(line) for line in [*lines[:_EDGE], *lines[-_EDGE:]]}
     )
     return {line for line, count in seen.items() if count >= _RUNNING * len(pages)}
+
+
+def _without_page(line: str) -> str:
+    """The line without the number of the page, which stands at one of its ends."""
+    return _PAGE_NUMBER.sub("#", line)
 
 
 def _paragraphs(lines: list[str]) -> Iterator[str]:
@@ -101,27 +110,53 @@ def read_docx(data: bytes, name: str) -> Reading:
         raise Unreadable(
             f"is no Word document that can be read ({type(error).__name__}). Save it again as .docx."
         ) from error
+    styles = {style.style_id: style.name or "" for style in document.styles}
     builder = Builder()
-    for part in document.iter_inner_content():
-        if isinstance(part, Table):
-            table(
-                builder, ([cell.text.replace("\n", " ") for cell in row.cells] for row in part.rows)
-            )
+    for part in _parts(document.element.body):
+        if part.tag.endswith("}tbl"):
+            rows = Table(part, document).rows
+            table(builder, ([_text(cell._tc) for cell in _once(row.cells)] for row in rows))  # noqa: SLF001
             continue
-        style = (part.style.name if part.style is not None else "") or ""
+        style = styles.get(part.style or "", "")
         if style.startswith(("Heading ", "Title")):
             level = style.removeprefix("Heading ")
-            builder.heading(int(level) if level.isdigit() else 1, part.text)
-        elif style.startswith("List") or _is_listed(part):
-            builder.add(BlockKind.LIST_ITEM, part.text, prefix="- ")
+            builder.heading(int(level) if level.isdigit() else 1, _text(part))
+        elif style.startswith("List") or (part.pPr is not None and part.pPr.numPr is not None):
+            builder.add(BlockKind.LIST_ITEM, _text(part), prefix="- ")
         else:
-            builder.add(BlockKind.PARAGRAPH, part.text)
+            builder.add(BlockKind.PARAGRAPH, _text(part))
     return builder.reading()
 
 
-def _is_listed(paragraph: Any) -> bool:
-    properties = paragraph._p.pPr  # noqa: SLF001 - the library has no other way to ask
-    return properties is not None and properties.numPr is not None
+def _parts(body: Any) -> Iterator[Any]:
+    """The paragraphs and tables of a document, also those within content controls."""
+    for child in body.iterchildren():
+        name = child.tag.rpartition("}")[2]
+        if name in ("p", "tbl"):
+            yield child
+        elif name in ("sdt", "sdtContent", "ins", "smartTag", "customXml"):
+            yield from _parts(child)
+
+
+def _text(part: Any) -> str:
+    """The words of a paragraph or a cell with what was inserted, without what was deleted."""
+    words = []
+    for node in part.iter():
+        name = node.tag.rpartition("}")[2] if isinstance(node.tag, str) else ""
+        if name == "t":
+            words.append(node.text or "")
+        elif name in ("tab", "br", "cr") or (name == "p" and words):
+            words.append(" ")
+    return "".join(words)
+
+
+def _once(cells: Any) -> Iterator[Any]:
+    """The cells of a row; one that spans several columns stands there several times."""
+    previous = None
+    for cell in cells:
+        if cell._tc is not previous:  # noqa: SLF001
+            yield cell
+        previous = cell._tc  # noqa: SLF001
 
 
 _DROPPED = frozenset(
@@ -129,17 +164,42 @@ _DROPPED = frozenset(
      "iframe", "head")
 )  # fmt: skip
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_BLOCKS = frozenset(("p", "li", "pre", "blockquote", "td", "th", "dt", "dd", "figcaption", "div", "section",
-                     "article", "main", "body"))  # fmt: skip
+_BLOCKS = frozenset(
+    (
+        "p",
+        "li",
+        "ul",
+        "ol",
+        "dl",
+        "dt",
+        "dd",
+        "table",
+        "tr",
+        "td",
+        "th",
+        "pre",
+        "blockquote",
+        "div",
+        "section",
+    )
+) | {"article", "main", "body", "figcaption", "figure", "address", "details", "summary"}
+_CHARSET = re.compile(rb"""charset\s*=\s*["']?([A-Za-z0-9_:.-]{2,40})""")
 
 
 def read_html(data: bytes, name: str) -> Reading:
     """The main content of a page: without navigation, headers, footers and scripts."""
     del name
+    text, notes = _decoded_page(data)
+    return read_page(text, notes)
+
+
+def read_page(text: str, notes: tuple[str, ...] = ()) -> Reading:
+    """The main content of a page whose encoding is known."""
     from lxml import etree, html
 
+    parser = html.HTMLParser(encoding="utf-8")
     try:
-        page = html.document_fromstring(data)
+        page = html.document_fromstring(text.encode("utf-8", "replace"), parser=parser)
     except (etree.ParserError, ValueError) as error:
         raise Unreadable("is no HTML that can be read. Save the page again.") from error
     main = (
@@ -147,8 +207,20 @@ def read_html(data: bytes, name: str) -> Reading:
     )
     builder = Builder()
     for part in main[:50]:
-        _walk(builder, part)
-    return builder.reading()
+        if not any(part in other.iterdescendants() for other in main if other is not part):
+            _walk(builder, part)
+    return builder.reading(*notes)
+
+
+def _decoded_page(data: bytes) -> tuple[str, tuple[str, ...]]:
+    """The text of a page in the encoding that it names, else in the one that is found."""
+    named = _CHARSET.search(data[:4096])
+    if named is not None and not data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        try:
+            return data.decode(named[1].decode("ascii")), ()
+        except (LookupError, UnicodeDecodeError):
+            pass
+    return decoded(data)
 
 
 def _walk(builder: Builder, node: Any) -> None:
@@ -162,25 +234,34 @@ def _walk(builder: Builder, node: Any) -> None:
         builder.add(BlockKind.CODE, "".join(node.itertext()))
     elif node.tag == "li":
         nested = [child for child in node if child.tag in ("ul", "ol")]
-        builder.add(BlockKind.LIST_ITEM, _words(node, but=nested), prefix="- ")
+        builder.add(_kind_of(node, BlockKind.LIST_ITEM), _words(node, but=nested), prefix="- ")
         for child in nested:
             _walk(builder, child)
-    elif any(child.tag in _BLOCKS or child.tag in _HEADINGS or child.tag in ("ul", "ol", "table", "dl")
-             for child in node.iter() if child is not node and isinstance(child.tag, str)):  # fmt: skip
-        if node.text and node.text.strip():
-            builder.add(BlockKind.PARAGRAPH, node.text)
-        for child in node:
-            _walk(builder, child)
-            if child.tail and child.tail.strip():
-                builder.add(BlockKind.PARAGRAPH, child.tail)
+    elif not any(map(_is_block, node.iterdescendants())):
+        builder.add(_kind_of(node, BlockKind.PARAGRAPH), _words(node))
     else:
-        quoted = node.tag == "blockquote" or any(
-            parent.tag == "blockquote" for parent in node.iterancestors()
-        )
-        kind = BlockKind.QUOTATION if quoted else BlockKind.PARAGRAPH
-        if _only_links(node):
-            kind = BlockKind.LINKS
-        builder.add(kind, _words(node))
+        # What stands between two blocks is one paragraph, whatever is bold or a link in it.
+        run = [node.text or ""]
+        for child in node:
+            if _is_block(child) or any(map(_is_block, child.iterdescendants())):
+                builder.add(BlockKind.PARAGRAPH, " ".join("".join(run).split()))
+                _walk(builder, child)
+                run = [child.tail or ""]
+            else:
+                run += [_words(child), child.tail or ""]
+        builder.add(BlockKind.PARAGRAPH, " ".join("".join(run).split()))
+
+
+def _is_block(node: Any) -> bool:
+    return isinstance(node.tag, str) and (node.tag in _BLOCKS or node.tag in _HEADINGS)
+
+
+def _kind_of(node: Any, kind: BlockKind) -> BlockKind:
+    if _only_links(node):
+        return BlockKind.LINKS
+    if node.tag == "blockquote" or any(one.tag == "blockquote" for one in node.iterancestors()):
+        return BlockKind.QUOTATION
+    return kind
 
 
 def _words(node: Any, but: list[Any] | None = None) -> str:
@@ -188,13 +269,13 @@ def _words(node: Any, but: list[Any] | None = None) -> str:
     parts: list[str] = []
     for inner in node.iter():
         silent = id(inner) in skipped or not isinstance(inner.tag, str) or inner.tag in _DROPPED
-        if inner.tag == "br":
-            parts.append("\n")
+        if inner is not node and (inner.tag == "br" or _is_block(inner)):
+            parts.append(" ")
         if not silent and inner.text:
             parts.append(inner.text)
         if inner is not node and inner.tail and id(inner.getparent()) not in skipped:
-            parts.append(inner.tail)
-    return re.sub(r"[ \t\r\f]*\n[ \t\r\f]*", " ", "".join(parts))
+            parts.append(f" {inner.tail}" if _is_block(inner) else inner.tail)
+    return " ".join("".join(parts).split())
 
 
 def _only_links(node: Any) -> bool:

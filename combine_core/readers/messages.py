@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -10,15 +12,18 @@ from email.message import EmailMessage
 from typing import Any
 
 from combine_core.readers.block import BlockKind
-from combine_core.readers.documents import read_html
+from combine_core.readers.documents import read_page
 from combine_core.readers.plain import decoded
 from combine_core.readers.reading import Builder, Reading, Unreadable, one_line
 
+_SIGNATURE = re.compile(r"(?m)^-- $")
+_ANNOUNCES = re.compile(r"(?:On|Am) .{4,200}(?:wrote|schrieb.*):", re.IGNORECASE)
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
 
 def read_mail(data: bytes, name: str) -> Reading:
     """A message as mail programs save it (RFC 5322): its headers, its text, and what it quotes."""
+    del name
     message = message_from_bytes(data, policy=policy.default)
     assert isinstance(message, EmailMessage)
     if not any(message.get(header) for header in _HEADERS):
@@ -36,7 +41,7 @@ def read_mail(data: bytes, name: str) -> Reading:
     except (LookupError, UnicodeError) as error:
         raise Unreadable("is in an encoding that is not known. Save its text as UTF-8.") from error
     if body.get_content_subtype() == "html":
-        read = read_html(content.encode(), name)
+        read = read_page(content)
         for block in read.blocks or ():
             words = read.text[block.body : block.end]
             if block.kind is BlockKind.HEADING:
@@ -45,13 +50,18 @@ def read_mail(data: bytes, name: str) -> Reading:
                 builder.add(block.kind, words, columns=block.columns)
         return builder.reading()
     sender = str(message.get("From") or "")
-    for paragraph in content.replace("\r\n", "\n").split("\n\n"):
-        quoted = paragraph.lstrip().startswith(">")
-        kind = BlockKind.QUOTATION if quoted else BlockKind.PARAGRAPH
-        builder.add(
-            kind, paragraph, speaker="" if quoted else one_line(sender.split("<", maxsplit=1)[0])
-        )
+    text = _SIGNATURE.split(content.replace("\r\n", "\n"))[0]
+    for paragraph in text.split("\n\n"):
+        for quoted, lines in itertools.groupby(paragraph.split("\n"), key=_is_quoted):
+            kind = BlockKind.QUOTATION if quoted else BlockKind.PARAGRAPH
+            speaker = "" if quoted else one_line(sender.split("<", maxsplit=1)[0])
+            builder.add(kind, "\n".join(lines), speaker=speaker)
     return builder.reading()
+
+
+def _is_quoted(line: str) -> bool:
+    """Whether it is somebody else's, or announces that."""
+    return line.lstrip().startswith(">") or _ANNOUNCES.fullmatch(line.strip()) is not None
 
 
 def read_json(data: bytes, name: str) -> Reading:

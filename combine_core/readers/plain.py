@@ -24,7 +24,7 @@ _FOREIGN = {
     b"\x89PNG": "a picture",
     b"\xff\xd8\xff": "a picture",
 }
-_WESTERN = {"cp1250", "cp1252", "latin_1", "iso8859_15", "cp1254", "cp1257", "cp1140"}
+_WESTERN = {"cp1252", "latin_1", "iso8859_15", "cp1140"}
 _MESSAGE = re.compile(
     r"^(?P<time>\d{2}:\d{2}:\d{2})\t(?:From )?(?P<name>[^\t\n]+?):?\t"
     r"(?P<words>.*(?:\n(?!\d{2}:\d{2}:\d{2}\t).*)*)",
@@ -58,7 +58,11 @@ def decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
     if encoding in _WESTERN:
         encoding = "cp1252"
     try:
-        return data.decode(encoding), (f"It was converted from {_named(encoding)}.",)
+        text = data.decode(encoding)
+        # What reads alike in both is more likely to be what most people have.
+        if data.decode("cp1252", "replace") == text:
+            encoding = "cp1252"
+        return text, (f"It was converted from {_named(encoding)}.",)
     except (LookupError, UnicodeDecodeError) as error:
         raise _unknown() from error
 
@@ -69,6 +73,11 @@ def _named(encoding: str) -> str:
 
 def _unknown() -> Unreadable:
     return Unreadable("is in no encoding that can be recognised. Save it as UTF-8.")
+
+
+def is_chat(data: bytes) -> bool:
+    """Whether a file begins like a chat of Zoom."""
+    return re.match(rb"\d{2}:\d{2}:\d{2}\t", data) is not None
 
 
 def read(data: bytes, name: str) -> Reading:

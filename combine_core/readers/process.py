@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import PurePath
 
+from combine_core.readers.plain import is_chat
 from combine_core.readers.plain import read as read_plain
 from combine_core.readers.reading import Reading, Unreadable, blocks_from_json
+
+logger = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = "combine.readers"
 PLAIN = (".txt", ".md", ".markdown")
 SECONDS = 30.0
+
+_LONG_CHAT = 256 * 1024
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR", "LD_LIBRARY_PATH")
 
 # The status with which the child says that it has written why the file cannot be read.
 UNREADABLE = 3
@@ -40,6 +48,8 @@ def suffixes() -> tuple[str, ...]:
 
 def load_reader(suffix: str) -> Reader:
     """The reader for this ending. Raises LookupError if there is none."""
+    if suffix in PLAIN:
+        return read_plain
     points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP, name=suffix.removeprefix("."))
     for point in points:
         reader: Reader = point.load()
@@ -56,7 +66,8 @@ def read_file(name: str, data: bytes, seconds: float = SECONDS) -> Reading:
     :raises Unreadable: the file is broken, holds no text, or needs too much time or memory
     """
     suffix = PurePath(name.lower()).suffix
-    if suffix in PLAIN:
+    # A long chat has so many messages that reading it holds others up.
+    if suffix in PLAIN and not (len(data) > _LONG_CHAT and is_chat(data)):
         return read_plain(data, name)
     if suffix not in suffixes():
         known = ", ".join(one.removeprefix(".") for one in suffixes())
@@ -68,6 +79,8 @@ def read_file(name: str, data: bytes, seconds: float = SECONDS) -> Reading:
             capture_output=True,
             timeout=seconds,
             check=False,
+            # A parser that is taken over finds no secret.
+            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         )
     except subprocess.TimeoutExpired as error:
         raise Unreadable(
@@ -76,9 +89,14 @@ def read_file(name: str, data: bytes, seconds: float = SECONDS) -> Reading:
     if done.returncode == UNREADABLE:
         raise Unreadable(done.stdout.decode("utf-8", "replace"))
     if done.returncode != 0:
+        last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        logger.warning(
+            "The reader of %s files ended with %s: %s", suffix, done.returncode, last[:300]
+        )
         raise Unreadable(
             "cannot be read: it needs too much memory, or its reader ended by an error. Split it, or save"
             " its text as .txt."
         )
     answer = json.loads(done.stdout)
-    return Reading(answer["text"], blocks_from_json(answer["blocks"]), tuple(answer["notes"]))
+    blocks = None if answer["blocks"] is None else blocks_from_json(answer["blocks"])
+    return Reading(answer["text"], blocks, tuple(answer["notes"]))

@@ -6,7 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from combine_core.readers.block import Block, BlockKind
@@ -86,7 +86,7 @@ class Builder:
 
 def one_line(text: str) -> str:
     """The words of a line, as a source can hold them."""
-    text = unicodedata.normalize("NFC", _UNSTORABLE.sub(" ", text))
+    text = unicodedata.normalize("NFC", _UNSTORABLE.sub(" ", text.replace("\n", " ")))
     return _SPACE.sub(" ", text).strip()
 
 
@@ -97,6 +97,9 @@ def table(builder: Builder, rows: Iterable[Iterable[object]]) -> None:
         written = tuple("" if cell is None else one_line(str(cell)) for cell in cells)
         if not any(written):
             continue
+        if columns is None and any(any(map(str.isdigit, cell)) for cell in written):
+            # A table without a head, such as "Fee | 900 EUR".
+            columns = ()
         if columns is None:
             columns = written
             builder.add(BlockKind.HEADING, " | ".join(written))
@@ -112,7 +115,7 @@ def blocks_as_json(blocks: Iterable[Block]) -> str:
     """The blocks as they are stored: an object each, without what has its default value."""
     return json.dumps(
         [
-            {name: value for name, value in asdict(block).items() if value != _DEFAULTS[name]}
+            {name: value for name in _NAMES if (value := getattr(block, name)) != _DEFAULTS[name]}
             for block in blocks
         ],
         ensure_ascii=False,

@@ -52,6 +52,7 @@ class FileText:
     blocks: Sequence[Block] | None = None
     notes: tuple[str, ...] = ()
     original: bytes | None = None
+    media_type: str = "text/markdown"
 
 
 def read_upload(filename: str, data: bytes | bytearray) -> FileText:
@@ -67,7 +68,13 @@ def read_upload(filename: str, data: bytes | bytearray) -> FileText:
     except Unreadable as error:
         raise InvalidText("file", str(error)) from error
     changed = reading.blocks is not None or reading.notes
-    return FileText(reading.text, reading.blocks, reading.notes, bytes(data) if changed else None)
+    return FileText(
+        reading.text,
+        reading.blocks,
+        reading.notes,
+        bytes(data) if changed else None,
+        _media_type(filename),
+    )
 
 
 def add_source(
@@ -90,7 +97,7 @@ def add_source(
         "id": new_id(),
         "project_id": project_id,
         "name": name,
-        "media_type": _media_type(name, came_as_file=file is not None),
+        "media_type": _media_type_of_text(name) if file is None else file.media_type,
         "text": text,
         "sha256": sha256,
         "size": size,
@@ -108,11 +115,13 @@ def add_source(
     return source
 
 
-def _media_type(name: str, *, came_as_file: bool) -> str:
-    suffix = PurePath(name.lower()).suffix
-    if not came_as_file:
-        # A text that was pasted, whatever its name ends with.
-        return "text/plain" if suffix == ".txt" else "text/markdown"
+def _media_type_of_text(name: str) -> str:
+    """Of a text that was pasted, whatever its name ends with."""
+    return "text/plain" if name.lower().endswith(".txt") else "text/markdown"
+
+
+def _media_type(filename: str) -> str:
+    suffix = PurePath(filename.lower()).suffix
     return _MEDIA_TYPES.get(suffix) or mimetypes.types_map.get(suffix) or "text/markdown"
 
 

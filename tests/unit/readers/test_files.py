@@ -175,6 +175,71 @@ def test_html_without_navigation() -> None:
     ]
 
 
+def test_html_in_its_encoding_with_words_apart() -> None:
+    page = (
+        "<body><p>Größe 5 €</p><ul><li>Total<div>12</div></li></ul>"
+        "<div>The fee is <b>900</b> EUR.<ul><li>Ann</li></ul></div></body>"
+    )
+    for data in (page.encode(), b"<meta charset=cp1252>" + page.encode("cp1252")):
+        assert shown(read("html", data)) == [
+            ("paragraph", "Größe 5 €"),
+            ("list_item", "Total 12"),
+            ("paragraph", "The fee is 900 EUR."),
+            ("list_item", "Ann"),
+        ]
+
+
+def test_docx_with_insertions_deletions_and_content_controls() -> None:
+    import docx
+    from docx.oxml import parse_xml
+
+    document = docx.Document()
+    w = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+    body = document.element.body
+    body.insert(
+        0,
+        parse_xml(
+            f"<w:p {w}><w:r><w:t xml:space='preserve'>The fee is </w:t></w:r>"
+            "<w:ins><w:r><w:t>not 900</w:t></w:r></w:ins><w:del><w:r><w:delText>8</w:delText></w:r></w:del>"
+            "<w:r><w:t xml:space='preserve'> EUR.</w:t></w:r></w:p>"
+        ),
+    )
+    body.insert(
+        1,
+        parse_xml(
+            f"<w:sdt {w}><w:sdtContent><w:p><w:r><w:t>Approved.</w:t></w:r></w:p></w:sdtContent></w:sdt>"
+        ),
+    )
+    out = io.BytesIO()
+    document.save(out)
+    assert shown(read("docx", out.getvalue())) == [
+        ("paragraph", "The fee is not 900 EUR."),
+        ("paragraph", "Approved."),
+    ]
+
+
+def test_pdf_keeps_rows_that_differ_in_numbers() -> None:
+    pages = [[f"{2000 + 10 * p + n} 9{n}{p} EUR" for n in range(6)] for p in range(5)]
+    text = read("pdf", pdf(*pages)).text
+    assert all(line in text for page in pages for line in page)
+
+
+def test_a_table_without_a_head_and_an_apostrophe() -> None:
+    reading = read("csv", b"Fee,900 EUR\n'tis fine,12\nAnn,3\n")
+    assert [words for _, words in shown(reading)] == ["Fee | 900 EUR", "'tis fine | 12", "Ann | 3"]
+
+
+def test_polish_in_its_own_encoding() -> None:
+    text = "Zarząd zatwierdził budżet na rok. Członkowie głosowali jednogłośnie za wnioskiem.\n" * 5
+    assert read_file("x.txt", text.encode("cp1250")).text == text
+
+
+def test_words_before_a_colon_are_no_speaker() -> None:
+    captions = "WEBVTT\n\n00:01.000 --> 00:02.000\nWe agreed on two things: the roof leaks.\n"
+    reading = read("vtt", captions.encode())
+    assert shown(reading) == [("cue", "We agreed on two things: the roof leaks.")]
+
+
 def test_mail() -> None:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = (
@@ -182,11 +247,15 @@ def test_mail() -> None:
         "ben@x.org",
         "Roof",
     )
-    message.set_content("The roof leaks.\n\n> Is it dry?\n")
+    message.set_content("The roof leaks.\n\nNo.\n> Is it dry?\n")
     reading = read("eml", bytes(message))
-    assert shown(reading)[-2:] == [("paragraph", "The roof leaks."), ("quotation", "> Is it dry?")]
+    assert shown(reading)[-3:] == [
+        ("paragraph", "The roof leaks."),
+        ("paragraph", "No."),
+        ("quotation", "> Is it dry?"),
+    ]
     assert reading.blocks is not None
-    assert reading.blocks[-2].speaker == "Ann"
+    assert [block.speaker for block in reading.blocks[-2:]] == ["Ann", ""]
     assert reading.blocks[-2].headings == ("Roof",)
 
 
