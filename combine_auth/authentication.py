@@ -38,12 +38,19 @@ class Proof:
 
     :ivar id: the row of the session or of the token
     :ivar scopes: the only permissions that the credential is good for; ``None``: all of its user's
+    :ivar project_id: the only project that the credential is good for; ``None``: all of its user's
     """
 
     identity: Identity
     kind: CredentialKind
     id: uuid.UUID
     scopes: frozenset[str] | None = None
+    project_id: uuid.UUID | None = None
+
+    def reaches(self, context: Any) -> bool:
+        """Whether it is good for this context, which names its project if it is in one."""
+        project = getattr(context, "project", None)
+        return self.project_id is None or (project is not None and project.id == self.project_id)
 
     def covers(self, permission: str) -> bool:
         return self.scopes is None or str(permission) in self.scopes

@@ -74,6 +74,8 @@ class SecurityPolicy:
         proof = self.proof(request)
         if proof is not None:
             principals += [Authenticated, f"user:{proof.identity.user_id}"]
+            if not proof.reaches(context):
+                return Denied("the token is limited to another project")
         allowed = self._acl.permits(context, principals, permission)
         if allowed and proof is not None and not proof.covers(permission):
             return MissingScope("the token lacks the scope %s", permission)

@@ -59,6 +59,9 @@ def token() -> None:
     type=click.Choice(SCOPES),
     help="What it may do; may be repeated [default: all that the user may].",
 )
+@click.option(
+    "--project", metavar="SLUG", help="The only project that it may be used in [default: all]."
+)
 @click.pass_obj
 def create(
     open_service: OpenService,
@@ -67,6 +70,7 @@ def create(
     name: str,
     days: int,
     scopes: tuple[str, ...],
+    project: str | None,
 ) -> None:
     """Print a new token, once. In development, a user that does not exist is made."""
     with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
@@ -77,7 +81,7 @@ def create(
         if user.disabled_at is not None:
             message = f"{user.email} is disabled. To enable it: combine user enable EMAIL"
             raise Refused(message)
-        made, row = create_token(session, user.id, name, days, scopes or None)
+        made, row = create_token(session, user.id, name, days, scopes or None, project)
         record(
             session,
             Action.TOKEN_CREATE,

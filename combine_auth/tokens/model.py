@@ -28,6 +28,10 @@ class PersonalAccessToken(Identified, Model):
     token_sha256: Mapped[bytes] = mapped_column(unique=True)
     # The permissions of its owner that it may use; NULL: all of them.
     scopes: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    # The only project that it may be used in; NULL: all of its owner's.
+    project_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), index=True
+    )
     expires_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]

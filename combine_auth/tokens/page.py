@@ -59,6 +59,7 @@ class TokenViews(AccountViews):
                 name,
                 int(days) if re.fullmatch("[0-9]{1,4}", days) else 0,
                 chosen if limited else None,
+                text_of(self.request, "project").strip() or None,
             )
         except Refused as refused:
             self.request.response.status_int = 400

@@ -6,7 +6,19 @@ import uuid
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from sqlalchemy import Text, and_, bindparam, cast, func, or_, select, update
+from sqlalchemy import (
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    cast,
+    column,
+    func,
+    or_,
+    select,
+    table,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
@@ -22,7 +34,7 @@ from combine_auth.tokens.scopes import (
     known_scopes,
     speaks_for_administrator,
 )
-from combine_core.users import Identity, User
+from combine_core.users import Identity, Membership, User
 
 DEFAULT_DAYS = 90
 MOST_DAYS = 365
@@ -35,10 +47,14 @@ KEPT_AFTERWARDS = timedelta(days=90)
 
 _ALIVE = and_(PersonalAccessToken.revoked_at.is_(None), PersonalAccessToken.expires_at > func.now())
 
+# As much as tokens need of a table of combine_core.
+_projects = table("projects", column("id", Uuid), column("slug"))
+
 _FIND = (
     select(
         PersonalAccessToken.id,
         PersonalAccessToken.scopes,
+        PersonalAccessToken.project_id,
         use_is_due(PersonalAccessToken.last_used_at),
         User.id,
         User.email,
@@ -60,11 +76,13 @@ def create_token(
     name: str,
     days: int = DEFAULT_DAYS,
     scopes: Iterable[str] | None = None,
+    project: str | None = None,
 ) -> tuple[str, PersonalAccessToken]:
     """A new token of this user: the text to show once, and its row.
 
     :param days: how long it works, 1 to ``MOST_DAYS``
     :param scopes: the permissions that it may use; ``None``: all that the user has
+    :param project: the slug of the only project that it may be used in; ``None``: all of the user's
     :raises Refused: the name, the days or the scopes are not allowed, or the user has too many
     """
     name = clean_name(name, "A token's name", MOST_OF_NAME)
@@ -91,11 +109,26 @@ def create_token(
         last4=token[-4:],
         token_sha256=sha256(token),
         scopes=chosen,
+        project_id=_project_of(session, user_id, project) if project else None,
         expires_at=func.now() + timedelta(days=days),
     )
     session.add(row)
     session.flush()
     return token, row
+
+
+def _project_of(session: Session, user_id: uuid.UUID, slug: str) -> uuid.UUID:
+    """The project of this user with this slug. Raises Refused."""
+    found = session.scalar(
+        select(_projects.c.id)
+        .join(Membership, Membership.project_id == _projects.c.id)
+        .where(_projects.c.slug == slug.replace("\0", ""), Membership.user_id == user_id)
+    )
+    if found is None:
+        raise Refused(
+            f"The user has no project {slug[:100]!r}. Give the part of its address after /projects/."
+        )
+    return uuid.UUID(str(found))
 
 
 def _delete_old(session: Session, user_id: uuid.UUID) -> None:
@@ -114,10 +147,11 @@ def find_token(session: Session, token: str) -> FoundCredential | None:
     row = session.connection().execute(_FIND, {"token_sha256": sha256(token)}).first()
     if row is None:
         return None
-    token_id, scopes, is_due, user_id, email, name, is_admin = row
-    identity = Identity(user_id, email, name, speaks_for_administrator(is_admin, scopes))
+    token_id, scopes, project_id, is_due, user_id, email, name, is_admin = row
+    is_admin = project_id is None and speaks_for_administrator(is_admin, scopes)
+    identity = Identity(user_id, email, name, is_admin)
     covered = None if scopes is None else frozenset(scopes)
-    proof = Proof(identity, CredentialKind.TOKEN, token_id, covered)
+    proof = Proof(identity, CredentialKind.TOKEN, token_id, covered, project_id)
     return FoundCredential(proof, token_id, is_due)
 
 

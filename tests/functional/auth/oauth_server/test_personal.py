@@ -6,6 +6,7 @@ import pytest
 
 from combine_auth.audit import AuditEvent
 from combine_auth.clients.service import ClientRegistration, register_client, rotate_secret
+from combine_auth.refused import Refused
 from combine_auth.tokens.format import PERSONAL
 from combine_auth.tokens.service import create_token
 from combine_core.database import session_factory
@@ -210,3 +211,19 @@ def test_the_description_declares_how_to_ask(testapp):
         testapp.post(flow["tokenUrl"], {"grant_type": "x"}, status=400)
     testapp.get(flows["authorizationCode"]["authorizationUrl"], status=400)
     assert document["paths"]["/tokens/report"]["post"]["security"] == []
+
+
+def test_a_token_for_one_project(app, ada):
+    mine = [ada.client.post_json("/api/v1/projects", {"name": n}).json["slug"] for n in "AB"]
+    with session_factory(app.registry).begin() as session:
+        session.get_one(User, ada.user_id).is_admin = True
+        token, _ = create_token(session, ada.user_id, "test", 30, project=mine[0])
+        with pytest.raises(Refused, match="no project"):
+            create_token(session, ada.user_id, "test", 30, project="unknown")
+    client = make_client(app, token)
+    assert client.get(f"/api/v1/projects/{mine[0]}/sources").json["items"] == []
+    client.get(f"/api/v1/projects/{mine[1]}/sources", status=403)
+    client.post_json("/api/v1/projects", {"name": "C"}, status=403)
+    client.get("/api/v1/projects", status=403)
+    client.get("/api/v1/users", status=403)
+    client.get("/api/v1/me/tokens", status=403)
