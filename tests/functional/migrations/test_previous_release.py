@@ -126,14 +126,12 @@ def test_both_work_on_the_newer_schema(older: Installation, newer: Installation,
             with one.working(url):
                 # Each looks at the run that the other has started.
                 made.append(new.version_of(by_old))
-                if one is newer:
-                    made.append(old.version_of(by_new))
-                else:
+                if one is older:
                     # Its line is of a format that the older release cannot read.
                     left = by_new
                     assert new.get(f"/runs/{left}")["state"] == "running"
-        with newer.working(url):
-            made.append(new.version_of(left))
+                else:
+                    made += [old.version_of(by_new), new.version_of(left)]
 
         assert len(set(made)) == 4
         for path in ("/projects", *(f"/projects/bakery/{kind}" for kind in KINDS)):
