@@ -70,6 +70,7 @@ def _show(token: PersonalAccessToken) -> Json:
         "name": token.name,
         "token": f"{PREFIX}...{token.last4}",
         "scopes": token.scopes,
+        "project_id": token.project_id,
         "created_at": token.created_at,
         "expires_at": token.expires_at,
         "last_used_at": token.last_used_at,
