@@ -105,3 +105,11 @@ def test_runs_by_state_and_line(app, room):
     assert found(line="brief", sort="created_at", limit="1") == [failed["id"], running["id"]]
     assert found(line="nothing") == found(state="paused") == []
     room.client.get(f"{room.path}/runs", {"state": "ended"}, status=400)
+
+
+def test_a_semicolon_belongs_to_the_value(room):
+    """Whether the client writes it as it is or as %3B."""
+    made = room.add("a;name=b.md", "Nothing.\n")
+    for written in ("a;name=b.md", "a%3Bname%3Db.md"):
+        [found] = room.client.get(f"{room.path}/sources?name={written}").json["items"]
+        assert found["id"] == made["id"]
