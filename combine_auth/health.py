@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from combine_auth.openid import OidcClient, identity_providers, redirect_uri
 from combine_auth.public_url import REMEDIES as REMEDIES_OF_ADDRESS
-from combine_auth.public_url import Contradiction, recent_contradictions
+from combine_auth.public_url import Contradiction, is_pool_in_use, recent_contradictions
 from combine_auth.settings import AuthSettings, SignUp
 from combine_auth.sign_in.failure_counts import failure_counts
 from combine_core.database import session_factory
@@ -140,8 +140,10 @@ def _contradictions(registry: Registry) -> dict[Contradiction, str]:
 
 
 def _collisions(registry: Registry) -> list[str]:
-    """Accounts whose addresses are one in two spellings; none without a database."""
+    """Accounts whose addresses are one in two spellings; none without a database or a free connection."""
     try:
+        if is_pool_in_use(registry):
+            return []
         with session_factory(registry)() as session:
             return [f"{one} and {other}" for one, other in colliding_emails(session)]
     except (LookupError, SQLAlchemyError):

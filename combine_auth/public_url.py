@@ -135,7 +135,7 @@ def _store(registry: Registry, kind: Contradiction, address: str) -> None:
         logger.warning("could not store a contradiction: %s", type(error).__name__)
 
 
-def _is_pool_in_use(registry: Registry) -> bool:
+def is_pool_in_use(registry: Registry) -> bool:
     core = settings_of(registry, CoreSettings)
     pool = engine_of(registry).pool
     in_use = pool.reading().checked_out if isinstance(pool, CountedPool) else 0
@@ -147,7 +147,7 @@ def recent_contradictions(registry: Registry) -> dict[Contradiction, str]:
 
     None while all connections of the pool are in use: requests need them more.
     """
-    if _is_pool_in_use(registry):
+    if is_pool_in_use(registry):
         return {}
     recent = select(SeenContradiction).where(SeenContradiction.seen_at > func.now() - SHOWN_FOR)
     with session_factory(registry)() as session:
