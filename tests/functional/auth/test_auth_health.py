@@ -23,8 +23,10 @@ def issuer():
 
 
 @pytest.fixture
-def doctor(database_url, tmp_path):
+def doctor(make_database, tmp_path):
     """``doctor(environment)``: what `combine doctor -c development.ini` prints, and its status."""
+    # Of its own: the doctor counts the connections of other services on a database.
+    database_url = make_database()
     ini = tmp_path / "development.ini"
     shutil.copy(ROOT / "development.ini", ini)
 
