@@ -86,6 +86,8 @@ ALL = [*AUTH, *METRICS, *REDIS]
 TEST = [
     *ALL,
     "pytest>=8",
+    # What the `extract` of the previous release imports (tests/functional/migrations); goes with it.
+    "bm25s>=0.3,<0.4",
     "pytest-xdist>=3",
     "pytest-timeout>=2",
     "pytest-cov>=6",  # the coverage that `make check` holds
