@@ -45,7 +45,13 @@ _SETTINGS = {
     "log_min_error_statement": "panic",
     "log_min_duration_statement": "-1",
 }
-_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# For tests, of which many share one server.
+_NOT_DURABLE = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "300",
+}
 
 _STOP_SECONDS = 30.0
 _QUIT_SECONDS = 10.0
