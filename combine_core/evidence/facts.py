@@ -104,12 +104,24 @@ _POSSESSIVE = re.compile(r"['’]s?$")
 
 def facts_of(text: str, language: Language) -> Facts:
     """What ``text`` says, read in ``language``. Quotation marks and marks of emphasis do not count."""
-    dates, text_without_dates = _take_dates(text, language)
-    times, rest = _take_times(text_without_dates)
-    numbers = tuple(_numbers(rest, language))
+    dates, times, numbers, rest = _take_figures(text, language)
     spans = [(number.start, number.end) for number in numbers]
     words = tuple(_words(rest, language, spans))
-    return Facts(text, words, numbers, tuple(dates), tuple(times))
+    return Facts(text, words, numbers, dates, times)
+
+
+def numbers_of(text: str, language: Language) -> tuple[Number, ...]:
+    """The quantities of ``text`` alone, which takes much less time than :func:`facts_of`."""
+    return _take_figures(text, language)[2]
+
+
+def _take_figures(
+    text: str, language: Language
+) -> tuple[tuple[Date, ...], tuple[int, ...], tuple[Number, ...], str]:
+    """Dates, times and numbers, and the text without the dates and times."""
+    dates, text_without_dates = _take_dates(text, language)
+    times, rest = _take_times(text_without_dates)
+    return tuple(dates), tuple(times), tuple(_numbers(rest, language)), rest
 
 
 def _blank(text: str, match: re.Match[str]) -> str:

@@ -102,7 +102,7 @@ def judge_details(detail: str, judgement: Judgement) -> None:
 
 def _language(statement: str, judgement: Judgement) -> Language:
     around = judgement.found[0].source.text[:_SAMPLE]
-    return language_of(f"{statement} {judgement.passages[0].text} {around}")
+    return language_of(statement, judgement.passages[0].text, around)
 
 
 def _missing(reasons: Sequence[str]) -> bool:

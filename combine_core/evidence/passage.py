@@ -14,12 +14,17 @@ _WINDOW = 2000
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What a quote stands in. ``known``: what the block says beside its words, such as its headings."""
+    """What a quote stands in.
+
+    :ivar known: what the block says beside its words, such as its headings
+    :ivar titles: the headings alone
+    :ivar silent: why nothing can rest on it: a code, or empty
+    """
 
     text: str
     known: str
     speaker: str
-    # Why nothing can rest on it: a code, or empty.
+    titles: tuple[str, ...] = ()
     silent: str = ""
 
 
@@ -31,18 +36,18 @@ def passage_of(source: SourceText, place: Place) -> Passage:
     known = " — ".join([*block.headings, *block.columns, block.time])
     silenced = silenced_at(source.text, place.start, place.end, (block.start, block.end))
     if silenced:
-        return Passage("", known, block.speaker, silenced)
+        return Passage("", known, block.speaker, silent=silenced)
     if block.kind in SILENT:
-        return Passage("", known, block.speaker, block.kind.value)
+        return Passage("", known, block.speaker, silent=block.kind.value)
     if place.end <= block.body:
-        return Passage("", known, block.speaker, "speaker")
+        return Passage("", known, block.speaker, silent="speaker")
     start, end = _whole_sentences(source, block, place)
     last = block_at(source.blocks, place.end - 1)
     text = source.text[start:end]
     if last is not None and last is not block and last.kind not in SILENT:
         # A quote over several blocks: each in its whole.
         text = source.text[start : _whole_sentences(source, last, place)[1]]
-    return Passage(plain_text(text), known, block.speaker)
+    return Passage(plain_text(text), known, block.speaker, block.headings)
 
 
 def _whole_sentences(source: SourceText, block: Block, place: Place) -> tuple[int, int]:

@@ -90,7 +90,9 @@ class SourceText:
     def find(self, quote: str, near_line: int) -> Place | None:
         """Where ``quote`` stands; of several places the one nearest to ``near_line``. ``None``: nowhere."""
         wanted = " ".join(quote.split())
-        found = self._nearest(self._spaced, wanted, near_line)
+        found = self._as_claimed(quote.strip(), near_line)
+        if found is None:
+            found = self._nearest(self._spaced, wanted, near_line)
         if found is not None:
             return None if _HIDDEN.search(self.text, *found) else self._place(*found, [])
         if _HIDDEN.search(quote):
@@ -111,6 +113,17 @@ class SourceText:
             return None
         found = self._nearest(self._folded, wanted, near_line, whole_words=False)
         return None if found is None else self._place(*found, repairs)
+
+    def _as_claimed(self, quote: str, line: int) -> tuple[int, int] | None:
+        """The place of a quote that stands letter by letter in the line that is claimed for it."""
+        if not quote or not 0 < line <= len(self._line_starts):
+            return None
+        behind = self._line_starts[line] if line < len(self._line_starts) else len(self.text)
+        start = self.text.find(quote, self._line_starts[line - 1], behind + len(quote))
+        end = start + len(quote)
+        if not 0 <= start < behind or _inside_words(self.text, start, end):
+            return None
+        return start, end
 
     def _nearest(
         self, folded: _Folded, wanted: str, near_line: int, *, whole_words: bool = True
@@ -161,11 +174,7 @@ class _Folded:
         start = text.find(wanted)
         while start != -1:
             end = start + len(wanted)
-            # "art" does not stand in "part".
-            inside_word = (wanted[0].isalnum() and text[start - 1 : start].isalnum()) or (
-                wanted[-1].isalnum() and text[end : end + 1].isalnum()
-            )
-            if not (whole_words and inside_word):
+            if not (whole_words and _inside_words(text, start, end)):
                 yield self._offset(start), self._offset(end - 1) + 1
             start = text.find(wanted, start + 1)
 
@@ -173,6 +182,15 @@ class _Folded:
         index = bisect_right(self._at, position) - 1
         following = self._original[index + 1] if index + 1 < len(self._original) else self._end
         return min(self._original[index] + position - self._at[index], max(following - 1, 0))
+
+
+def _inside_words(text: str, start: int, end: int) -> bool:
+    """Whether a stretch begins or ends within a word: "art" does not stand in "part"."""
+    return (
+        (text[max(0, start - 1) : start + 1].isalnum()
+        and start > 0)
+        or (text[end - 1 : end + 1].isalnum() and end < len(text))
+    )
 
 
 def _replacement(match: re.Match[str]) -> str:

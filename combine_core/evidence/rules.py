@@ -68,17 +68,26 @@ class Ground:
     def __init__(self, passages: Sequence[Passage], language: Language) -> None:
         self.language = language
         self.text = " ".join(passage.text for passage in passages)
-        self.sentences = [
-            passage.text[start:end]
-            for passage in passages
-            for start, end in sentence_spans(passage.text, 0, len(passage.text), language)
-        ]
+        self._passages = passages
         self.facts = facts_of(self.text, language)
         known = " ".join(passage.known for passage in passages)
         self.known = facts_of(known, language)
         self.speakers = facts_of(" ".join(passage.speaker for passage in passages), language).stems
-        self.clauses = [
-            clause for passage in passages for clause in clauses_of(passage.text, language)
+
+    @cached_property
+    def sentences(self) -> list[str]:
+        return [
+            passage.text[start:end]
+            for passage in self._passages
+            for start, end in sentence_spans(passage.text, 0, len(passage.text), self.language)
+        ]
+
+    @cached_property
+    def clauses(self) -> list[Clause]:
+        return [
+            clause
+            for passage in self._passages
+            for clause in clauses_of(passage.text, self.language)
         ]
 
     @cached_property
@@ -171,6 +180,8 @@ def reasons_against(statement: str, passages: Sequence[Passage], language: Langu
 
 def details_against(detail: str, passages: Sequence[Passage], language: Language) -> list[str]:
     """Why a further field of a statement, such as its owner or due date, does not stand in the passages."""
+    if any(detail in (passage.speaker, *passage.titles) for passage in passages):
+        return []
     named = [replace(passage, known=f"{passage.known} {passage.speaker}") for passage in passages]
     return _broken(_DETAILS, detail, named, language)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 
 import Stemmer  # type: ignore[import-not-found]
@@ -88,6 +89,9 @@ class Language:
     def stem(self, word: str) -> str:
         return str(_stemmer(self.stemmer).stemWord(word)) if self.stemmer else word
 
+    def stems(self, words: Collection[str]) -> frozenset[str]:
+        return frozenset(_stemmer(self.stemmer).stemWords(words) if self.stemmer else words)
+
     def unit(self, written: str) -> str | None:
         """The canonical unit of a symbol or a word, or ``None``."""
         return _SYMBOLS.get(written) or self.units.get(written)
@@ -97,13 +101,21 @@ class Language:
 OTHER = Language()
 
 
-def language_of(text: str) -> Language:
-    """The language of a text by its function words; :data:`OTHER` where none shows."""
-    sample = text[:_SAMPLE]
-    words = len(sample.split()) or 1
-    counts = [(len(language.signs.findall(sample)), language) for language in _languages()]
-    most, language = max(counts, key=lambda count: count[0])
-    return language if most / words > _LEAST_SIGNS else OTHER
+def language_of(*texts: str) -> Language:
+    """The language of texts by their function words; :data:`OTHER` where none shows."""
+    counts = [_signs_in(text[:_SAMPLE]) for text in texts]
+    words = sum(count for count, _ in counts)
+    signs = [sum(found) for found in zip(*(found for _, found in counts), strict=True)]
+    most, language = max(zip(signs, _languages(), strict=True), key=lambda count: count[0])
+    return language if most / (words or 1) > _LEAST_SIGNS else OTHER
+
+
+# The beginning of a source is looked at again with each statement about it.
+@lru_cache(maxsize=256)
+def _signs_in(text: str) -> tuple[int, tuple[int, ...]]:
+    """The number of words, and of the function words of each language."""
+    signs = tuple(len(language.signs.findall(text)) for language in _languages())
+    return len(text.split()), signs
 
 
 def language_named(code: str) -> Language:

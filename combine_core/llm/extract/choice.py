@@ -120,8 +120,4 @@ def _in_turns(ranked: Iterable[Item]) -> list[Item]:
 
 
 def _stems(text: str, language: Language) -> frozenset[str]:
-    return frozenset(
-        language.stem(word)
-        for word in _WORD.findall(text.casefold())
-        if word not in language.stop_words
-    )
+    return language.stems(set(_WORD.findall(text.casefold())) - language.stop_words)

@@ -3,7 +3,7 @@
 import heapq
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from combine_core.language import Language, language_of, plain_text, sentence_spans, silenced_at
@@ -39,6 +39,7 @@ class Item:
 
     :ivar weight: how well it serves as a statement of a document, from 0; 0 says not at all
     :ivar fields: what else is known of it, such as ``speaker`` and ``heading``
+    :ivar key: equal for items that say the same
     """
 
     text: str
@@ -49,12 +50,12 @@ class Item:
     weight: float
     position: int
     fields: Mapping[str, Any]
+    key: str = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """Equal for items that say the same."""
+    def __post_init__(self) -> None:
         heading = self.fields.get("heading", "") if self.kind is Kind.DECISION else ""
-        return _MARKUP.sub(" ", f"{self.text} / {heading}".casefold()).strip()
+        key = _MARKUP.sub(" ", f"{self.text} / {heading}".casefold()).strip()
+        object.__setattr__(self, "key", key)
 
     @property
     def source(self) -> str:
@@ -259,11 +260,11 @@ def _weight(sentence: Sentence) -> float:
     about_itself = sentence.section is Section.SUMMARY and sentence.first
     if not about_itself and not stands_alone(text, sentence.language, spoken=sentence.spoken):
         return 0.0
-    words = len(_WORD.findall(text))
-    weight = 1.0 if 6 <= words <= 40 else 0.6 if words >= 3 else 0.0
+    words = _WORD.findall(text)
+    weight = 1.0 if 6 <= len(words) <= 40 else 0.6 if len(words) >= 3 else 0.0
     if text[-1:] not in ".!…。)":
         weight -= 0.1
-    specific = sum(1 for word in _WORD.findall(text)[1:] if word[0].isupper())
+    specific = sum(1 for word in words[1:] if word[0].isupper())
     weight += 0.15 * min(specific + any(map(str.isdigit, text)), 3)
     if sentence.spoken:
         weight -= 0.4 if block.kind is BlockKind.MESSAGE else 0.7

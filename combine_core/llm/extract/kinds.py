@@ -4,11 +4,12 @@ Rather none than a wrong one: what is denied, asked, conditional, quoted or repo
 question that somebody may have answered is not open.
 """
 
+import itertools
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from combine_core.evidence.facts import Number, facts_of
+from combine_core.evidence.facts import Number, numbers_of
 from combine_core.language import Language
 from combine_core.llm.extract.vocabulary import Vocabulary, vocabulary_of
 from combine_core.readers import Block, BlockKind
@@ -108,6 +109,8 @@ _SUBORDINATE = re.compile(
     r"nachdem|als|weil|ob|wenn|was|bevor)\b",
     re.IGNORECASE,
 )
+# "The first" before "motion".
+_LEAD_IN = re.compile(r"(?<!\w)(?:the )?(?:\w+[- ]){0,3}\Z", re.IGNORECASE)
 _RANGE = re.compile(r"[\d.,]+\s?[-–]?\s?$")
 _PRONOUN = re.compile(r"\s+(?:that|it|this|them|das|dies|es)\W*", re.IGNORECASE)
 _PROPOSAL = re.compile(r"\bproposals?\b", re.IGNORECASE)
@@ -148,8 +151,8 @@ def read_sentence(sentence: Sentence) -> Reading | None:
     if _is_decision(sentence, said, section, words):
         return Reading(Kind.DECISION)
     figures = sentence.block.kind is BlockKind.TABLE_ROW and _CELL_OF_FIGURES.search(text)
-    quantity = section is not Section.SUMMARY and has_quantity(text, sentence.language)
-    if figures or (quantity and _is_for_the_record(sentence)):
+    for_the_record = section is not Section.SUMMARY and _is_for_the_record(sentence)
+    if figures or (for_the_record and has_quantity(text, sentence.language)):
         return Reading(Kind.NUMBER)
     return Reading(Kind.STATEMENT)
 
@@ -175,9 +178,7 @@ def has_quantity(text: str, language: Language) -> bool:
     if not any(map(str.isdigit, text)) and not language.number_word.search(text):
         return False
     plain = re.sub(r"`[^`]*`|https?://\S+|\[[^\]]*\]\([^)]*\)", " ", text)
-    return any(
-        _is_quantity(plain, number, language) for number in facts_of(plain, language).numbers
-    )
+    return any(_is_quantity(plain, number, language) for number in numbers_of(plain, language))
 
 
 def _is_for_the_record(sentence: Sentence) -> bool:
@@ -225,7 +226,8 @@ def _is_plural(noun: str, language: Language) -> bool:
 def _says_something(text: str) -> bool:
     if text.rstrip("*_ ").endswith(":"):
         return False  # it announces what follows
-    if len(_WORD.findall(_URL.sub("", text))) >= 2:
+    words = _WORD.finditer(_URL.sub("", text) if "://" in text else text)
+    if sum(1 for _ in itertools.islice(words, 2)) == 2:
         return _LETTER.search(text) is not None
     return len(text) >= 4 and _UNSPACED.search(text) is not None
 
@@ -295,7 +297,9 @@ def _performative(sentence: Sentence, said: str, words: Vocabulary) -> tuple[int
     """Where the sentence says that something is decided."""
     if not sentence.spoken and (opening := words.opens_decision.match(said)):
         return opening.span()
-    for group in words.group.finditer(said):
+    # Deeds are rare, groups are not.
+    deeds = words.decides.search(said) is not None
+    for group in words.group.finditer(said) if deeds else ():
         if _SUBORDINATE.search(group[0]):
             continue
         deed = re.compile(r"\s+").match(said, group.end())
@@ -303,7 +307,14 @@ def _performative(sentence: Sentence, said: str, words: Vocabulary) -> tuple[int
         if decides is not None:
             return group.start(), decides.end()
     outcome = words.outcome.search(said) if not sentence.spoken else None
-    return outcome.span() if outcome is not None else None
+    if outcome is None:
+        return None
+    start = outcome.start()
+    if outcome.lastgroup == "matter":
+        lead_in = _LEAD_IN.search(said, 0, start)
+        assert lead_in is not None
+        start = lead_in.start()
+    return start, outcome.end()
 
 
 def _is_action(sentence: Sentence, said: str, section: Section, words: Vocabulary) -> bool:
