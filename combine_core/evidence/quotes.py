@@ -186,10 +186,8 @@ class _Folded:
 
 def _inside_words(text: str, start: int, end: int) -> bool:
     """Whether a stretch begins or ends within a word: "art" does not stand in "part"."""
-    return (
-        (text[max(0, start - 1) : start + 1].isalnum()
-        and start > 0)
-        or (text[end - 1 : end + 1].isalnum() and end < len(text))
+    return (text[max(0, start - 1) : start + 1].isalnum() and start > 0) or (
+        text[end - 1 : end + 1].isalnum() and end < len(text)
     )
 
 
