@@ -50,6 +50,7 @@ CORE = [
     "openpyxl>=3.1,<4",  # XLSX
     "pypdfium2>=5,<6",  # the text layer of PDF
     "python-docx>=1.2,<2",
+    "cryptography>=45",  # what a page shows once lies encrypted until then
     "idna>=3.7,<4",  # one spelling of an address with an international domain
     "pyyaml>=6,<7",  # lines are written in YAML
     "jsonschema-rs>=0.60,<0.61",  # answers are checked against the line's schema

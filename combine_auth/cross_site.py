@@ -20,10 +20,10 @@ from pyramid.response import Response
 from pyramid.tweens import EXCVIEW, MAIN
 
 from combine_auth import public_url
-from combine_auth.cookies import Cookie
 from combine_core import web
 from combine_core.settings import CoreSettings, settings_of
 from combine_core.web import hosts
+from combine_core.web.cookies import Cookie
 
 logger = logging.getLogger(__name__)
 

@@ -17,12 +17,12 @@ from pyramid.settings import aslist
 from pyramid.viewderivers import INGRESS
 
 from combine_auth.authentication import Authenticator, CredentialKind, Proof
-from combine_auth.cookies import cookies_are_secure
 from combine_auth.cross_site import CsrfTokens
 from combine_auth.sessions.cookie import SessionCookie
 from combine_auth.tokens.bearer import BearerToken
 from combine_core.settings import CoreSettings
 from combine_core.users import Identity
+from combine_core.web.cookies import cookies_are_secure
 from combine_core.web.paths import needs_no_database
 
 View = Callable[[Any, Any], Any]

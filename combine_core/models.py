@@ -9,6 +9,15 @@ from combine_core.projects import model as projects
 from combine_core.runs import model as runs
 from combine_core.sources import model as sources
 from combine_core.users import model as users
-from combine_core.web import idempotency
+from combine_core.web import idempotency, shown_once
 
-__all__ = ["documents", "idempotency", "lines", "projects", "runs", "sources", "users"]
+__all__ = [
+    "documents",
+    "idempotency",
+    "lines",
+    "projects",
+    "runs",
+    "shown_once",
+    "sources",
+    "users",
+]

@@ -18,6 +18,7 @@ from combine_auth.tokens.scopes import PLAIN, SCOPES, in_words
 from combine_core.users import Identity
 from combine_core.web.endpoints import View
 from combine_core.web.paths import UUID_PATTERN
+from combine_core.web.shown_once import keep_for_page
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +66,10 @@ class AccountViews:
         record_request(self.request, action, target=target, **details)
         logger.info("%s: %s %s", self.me.email, action, target or "")
 
-    def back(self) -> HTTPSeeOther:
-        return HTTPSeeOther(location=self.request.route_path(self.route))
+    def back(self, **shown_once: str) -> HTTPSeeOther:
+        """Redirect to the page, which shows these secrets once."""
+        query = keep_for_page(self.request, shown_once) if shown_once else None
+        return HTTPSeeOther(location=self.request.route_path(self.route, _query=query))
 
     def checked_scopes(self) -> list[str]:
         """The scopes that are ticked in the form."""

@@ -28,6 +28,7 @@ from combine_auth.refused import Refused
 from combine_auth.tokens.scopes import PLAIN
 from combine_core.users import User
 from combine_core.web.forms import text_of
+from combine_core.web.shown_once import take_for_page
 
 _PAGE = "combine_auth:clients/clients.jinja2"
 
@@ -38,6 +39,7 @@ class ClientViews(AccountViews):
     route = "auth.clients"
 
     def show(self, **more: Any) -> dict[str, Any]:
+        shown = take_for_page(self.request)
         clients = list_clients(self.dbsession, None if self.me.is_admin else self.me.user_id)
         ids = {one for client in clients for one in (client.owner_id, client.service_user_id)}
         users = self.dbsession.scalars(select(User).where(User.id.in_(ids)))
@@ -47,15 +49,15 @@ class ClientViews(AccountViews):
             "scopes": self.offered_scopes(),
             "now": datetime.now(UTC),
             "overlap_hours": int(OVERLAP.total_seconds() // 3600),
-            "made": None,
-            "secret": None,
+            "made": shown and client_of_id(self.dbsession, shown["client_id"]),
+            "secret": shown.get("secret"),
             "refused": None,
             "registration": ClientRegistration("", scopes=PLAIN),
             **more,
         }
 
-    def create(self) -> dict[str, Any]:
-        """Register a client and show its secret, this once."""
+    def create(self) -> dict[str, Any] | HTTPSeeOther:
+        """Register a client; the page shows its secret once."""
         registration = ClientRegistration(
             name=text_of(self.request, "name"),
             redirect_uris=text_of(self.request, "redirect_uris").split(),
@@ -70,10 +72,10 @@ class ClientViews(AccountViews):
             self.request.response.status_int = 400
             return self.show(refused=str(refused), registration=registration)
         self._note(Action.CLIENT_CREATE, client, name=client.name, scopes=client.scopes)
-        return self.show(made=client, secret=secret)
+        return self._back_with_secret(client, secret)
 
-    def rotate(self) -> dict[str, Any]:
-        """A new secret, shown this once; the old one works on for a day."""
+    def rotate(self) -> dict[str, Any] | HTTPSeeOther:
+        """A new secret, which the page shows once; the old one works on for a day."""
         client = self._client()
         try:
             secret = rotate_secret(self.dbsession, client)
@@ -81,8 +83,7 @@ class ClientViews(AccountViews):
             self.request.response.status_int = 400
             return self.show(refused=str(refused))
         self._note(Action.CLIENT_CHANGE, client, change="rotate")
-        self.dbsession.refresh(client)
-        return self.show(made=client, secret=secret)
+        return self._back_with_secret(client, secret)
 
     def disable(self) -> HTTPSeeOther:
         client = self._client()
@@ -132,6 +133,10 @@ class ClientViews(AccountViews):
         if client is None or not (self.me.is_admin or client.owner_id == self.me.user_id):
             raise HTTPNotFound
         return client
+
+    def _back_with_secret(self, client: OAuthClient, secret: str | None) -> HTTPSeeOther:
+        secrets = {} if secret is None else {"secret": secret}
+        return self.back(client_id=client.client_id, **secrets)
 
     def _note(self, action: Action, client: OAuthClient, **details: Any) -> None:
         self.note(action, f"client:{client.client_id}", **details)

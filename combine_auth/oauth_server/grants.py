@@ -13,7 +13,6 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from combine_auth.clients import GrantType, OAuthClient
-from combine_auth.expiry import delete_expired
 from combine_auth.oauth_server import lifetimes
 from combine_auth.oauth_server.model import (
     OAuthCode,
@@ -22,6 +21,7 @@ from combine_auth.oauth_server.model import (
     OAuthGrant,
     OAuthToken,
 )
+from combine_core.database.expiry import delete_expired
 
 MOST_LISTED = 500
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from combine_auth.authentication import RANDOM, Proof, proof_of
-from combine_auth.cookies import Cookie
 from combine_auth.sessions.model import BrowserSession
 from combine_auth.sessions.service import (
     ABSOLUTE_LIMIT,
@@ -13,6 +12,7 @@ from combine_auth.sessions.service import (
     find_session,
     start_session,
 )
+from combine_core.web.cookies import Cookie
 
 
 class SessionCookie:

@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import CredentialKind, FoundCredential, Proof, sha256, use_is_due
-from combine_auth.expiry import delete_expired
 from combine_auth.sessions.model import BrowserSession
+from combine_core.database.expiry import delete_expired
 from combine_core.users import Identity, User
 
 IDLE_LIMIT = timedelta(hours=12)

@@ -19,12 +19,12 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import RANDOM, sha256
-from combine_auth.cookies import Cookie, cookies_are_secure
-from combine_auth.expiry import delete_expired
 from combine_auth.failures import FailureCode, SignInFailure
 from combine_auth.sign_in.model import Purpose, SignInAttempt
 from combine_auth.sign_in.next_path import HOME
+from combine_core.database.expiry import delete_expired
 from combine_core.settings import CoreSettings
+from combine_core.web.cookies import Cookie, cookies_are_secure
 
 LIFETIME = timedelta(minutes=10)
 # For so long, a browser and the row can tell a finished sign-in from one that never was.

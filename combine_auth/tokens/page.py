@@ -22,6 +22,7 @@ from combine_auth.tokens.service import (
     revoke_token,
 )
 from combine_core.web.forms import text_of
+from combine_core.web.shown_once import take_for_page
 
 _PAGE = "combine_auth:tokens/tokens.jinja2"
 _CHOICES = (7, 30, DEFAULT_DAYS, 180, MOST_DAYS)
@@ -39,7 +40,7 @@ class TokenViews(AccountViews):
             "choices": _CHOICES,
             "days": DEFAULT_DAYS,
             "now": datetime.now(UTC),
-            "made": None,
+            "made": take_for_page(self.request).get("token"),
             "refused": None,
             "name": "",
             "limited": False,
@@ -48,8 +49,8 @@ class TokenViews(AccountViews):
             **more,
         }
 
-    def create(self) -> dict[str, Any]:
-        """Create a token, and show it once."""
+    def create(self) -> dict[str, Any] | HTTPSeeOther:
+        """Create a token; the page shows it once."""
         name, days = text_of(self.request, "name"), text_of(self.request, "days")
         limited, chosen = bool(text_of(self.request, "limited")), self.checked_scopes()
         try:
@@ -66,7 +67,7 @@ class TokenViews(AccountViews):
             return self.show(refused=str(refused), name=name, limited=limited, chosen=chosen)
         details = {"name": row.name, "days": int(days), "scopes": row.scopes}
         self.note(Action.TOKEN_CREATE, f"token:{row.id}", **details)
-        return self.show(made=token)
+        return self.back(token=token)
 
     def revoke(self) -> HTTPSeeOther:
         token_id = self.id_of_path()

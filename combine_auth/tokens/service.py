@@ -23,7 +23,6 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import CredentialKind, FoundCredential, Proof, sha256, use_is_due
-from combine_auth.expiry import delete_expired
 from combine_auth.refused import Refused, clean_name
 from combine_auth.tokens.format import PERSONAL
 from combine_auth.tokens.model import PersonalAccessToken
@@ -34,6 +33,7 @@ from combine_auth.tokens.scopes import (
     known_scopes,
     speaks_for_administrator,
 )
+from combine_core.database.expiry import delete_expired
 from combine_core.users import Identity, Membership, User
 
 DEFAULT_DAYS = 90

@@ -30,22 +30,66 @@ def test_token_is_shown_once_and_works(service, signed_in):
     page = form(signed_in.get("/account/tokens"), "tokens$")
     page["name"] = "nightly <script>"
     page["days"] = "30"
-    answer = page.submit()
+    answer = page.submit(status=303).follow()
     token = answer.html.find(id="new-token").text
     assert PERSONAL.fits(token)
+    assert token not in answer.request.url
     assert "no-store" in answer.headers["Cache-Control"]
     assert "<script>" not in answer.text.partition("<main")[2]
     assert service.execute(
         "SELECT name, last4, expires_at - created_at FROM personal_access_tokens"
     ) == [("nightly <script>", token[-4:], timedelta(days=30))]
 
-    listed = signed_in.get("/account/tokens")
+    # Loading the page again neither shows it nor makes another one.
+    listed = signed_in.get(answer.request.url)
     assert token not in listed
+    assert service.execute("SELECT count(*) FROM personal_access_tokens") == [(1,)]
     assert f"cmb_pat_…{token[-4:]}" in listed
     assert "never" in listed
     headers = {"Authorization": f"Bearer {token}"}
     assert service.client().get("/whoami", headers=headers).json["email"] == "ann@example.com"
     assert "never" not in signed_in.get("/account/tokens").text.partition("<main")[2]
+
+
+def made(signed_in):
+    """The URL of the page that shows a new token."""
+    page = form(signed_in.get("/account/tokens"), "tokens$")
+    page["name"] = "nightly"
+    return page.submit(status=303).location
+
+
+def test_what_is_shown_once_is_encrypted_until_then(service, signed_in):
+    where = made(signed_in)
+    [(sealed,)] = service.execute("SELECT sealed FROM shown_once")
+    assert b"cmb_pat_" not in bytes(sealed)
+    signed_in.head(where)
+    token = signed_in.get(where).html.find(id="new-token").text
+    assert token.encode() not in bytes(sealed)
+    assert service.execute("SELECT count(*) FROM shown_once") == [(0,)]
+
+
+def test_nobody_else_is_shown_the_token(service, signed_in):
+    where = made(signed_in)
+    other = service.client()
+    other.set_cookie(COOKIE, service.cookie(service.user("bob@example.com")))
+    assert other.get(where).html.find(id="new-token") is None
+    for odd in ("x", "", "0199c2a1-7d0e-7c3e-8a51-3a5f7b1c2d3e"):
+        assert other.get(f"/account/tokens?shown={odd}").html.find(id="new-token") is None
+    assert signed_in.get(where).html.find(id="new-token")
+
+
+def test_after_ten_minutes_it_is_shown_no_more(service, signed_in):
+    where = made(signed_in)
+    service.execute("UPDATE shown_once SET created_at = now() - interval '11 minutes'")
+    assert signed_in.get(where).html.find(id="new-token") is None
+    made(signed_in)
+    assert service.execute("SELECT count(*) FROM shown_once") == [(1,)]
+
+
+def test_with_another_secret_key_it_is_lost(service, signed_in):
+    where = made(signed_in)
+    service.execute("UPDATE shown_once SET sealed = 'from another key'::bytea")
+    assert signed_in.get(where).html.find(id="new-token") is None
 
 
 @pytest.mark.parametrize(
@@ -96,7 +140,7 @@ def test_too_many_tokens(service, signed_in):
         "UPDATE personal_access_tokens SET revoked_at = now()"
         " WHERE id = (SELECT id FROM personal_access_tokens LIMIT 1)"
     )
-    assert signed_in.post("/account/tokens", fields).status_int == 200
+    assert signed_in.post("/account/tokens", fields).status_int == 303
     # All that work are shown, before any that does not.
     page = signed_in.get("/account/tokens")
     assert len(page.html.find_all("button", string="Revoke")) == MOST_ALIVE

@@ -25,7 +25,7 @@ def test_from_the_sign_in_to_the_api(application):
     account = client.get("/account/tokens")
     form = next(f for f in account.forms.values() if f.action == "/account/tokens")
     form["name"] = "nightly"
-    token = form.submit().html.find(id="new-token").text
+    token = form.submit().follow().html.find(id="new-token").text
 
     program = browser(application)
     headers = {"Authorization": f"Bearer {token}"}

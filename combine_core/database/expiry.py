@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
-from combine_core.database import Identified
+from combine_core.database.metadata import Identified
 
 ROWS_AT_ONCE = 100
-_DONE = "combine_auth.expiry"
+_DONE = "combine_core.database.expiry"
 
 
 def delete_expired(session: Session, table: type[Identified], *over: ColumnElement[bool]) -> None:
