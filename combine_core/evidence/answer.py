@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -54,25 +55,44 @@ def can_hold_statements(schema: Any) -> bool:
     return isinstance(schema, list) and any(can_hold_statements(value) for value in schema)
 
 
-def judge_answer(answer: dict[str, Any], sources: Mapping[str, SourceText]) -> Support:
+def judge_answer(
+    answer: dict[str, Any], sources: Mapping[str, SourceText], inputs: Any = None
+) -> Support:
     """Give each statement of ``answer`` its verdict, in place.
 
     Claimed evidence is ``{"source": label, "line_from", "line_to", "quote"}``. A quote that stands keeps this
     form, with the label, the lines and the letters as they are. One that does not stand is left out. Each
     statement gets ``verdict`` and ``reasons``, and ``repairs`` if there were any.
 
-    :param sources: by label
+    :param sources: by label; each is asked for only if a statement rests on it
+    :param inputs: judged answers. A statement that is copied from these and supported needs no second look
     :returns: how many statements have each verdict
     """
+    supported = {
+        _words_of(statement)
+        for statement in statements_of(inputs)
+        if statement.get("verdict") == Verdict.SUPPORTED.value
+    }
     for statement in statements_of(answer):
+        if supported and _words_of(statement) in supported:
+            statement |= {"verdict": Verdict.SUPPORTED.value, "reasons": []}
+            statement.pop("repairs", None)
+            continue
         judgement = _judge(statement, sources)
-        statement["evidence"] = _proven(judgement, sources)
+        statement["evidence"] = _proven(judgement)
         statement["verdict"] = judgement.verdict.value
         statement["reasons"] = judgement.reasons
         statement.pop("repairs", None)
         if judgement.repairs:
             statement["repairs"] = judgement.repairs
     return count_verdicts(answer)
+
+
+def _words_of(statement: Mapping[str, Any]) -> str:
+    """All that a verdict depends on."""
+    about_itself = _ABOUT_ITSELF - {"evidence"}
+    said = {key: value for key, value in statement.items() if key not in about_itself}
+    return json.dumps(said, sort_keys=True)
 
 
 def count_verdicts(content: Any) -> Support:
@@ -114,13 +134,12 @@ def _values(said: Any) -> Iterator[str]:
             yield str(said)
 
 
-def _proven(judgement: Judgement, sources: Mapping[str, SourceText]) -> list[dict[str, Any]]:
-    labels = {id(source): label for label, source in sources.items()}
+def _proven(judgement: Judgement) -> list[dict[str, Any]]:
     proven: list[dict[str, Any]] = []
     for found in judgement.found:
         place = found.place
         entry = {
-            "source": labels[id(found.source)],
+            "source": found.label,
             "line_from": place.line_from,
             "line_to": place.line_to,
             "quote": found.source.text[place.start : place.end],

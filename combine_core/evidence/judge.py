@@ -41,6 +41,7 @@ class Claim:
 class Found:
     """A quote that stands in a source."""
 
+    label: str
     source: SourceText
     place: Place
 
@@ -113,9 +114,11 @@ def _missing(reasons: Sequence[str]) -> bool:
 
 
 def _find(claim: Claim, sources: Mapping[str, SourceText], judgement: Judgement) -> Found | None:
-    source = sources.get(claim.source)
+    label = claim.source
+    source = sources.get(label)
     if source is None:
-        source = sources.get(_label(claim.source))
+        label = _label(label)
+        source = sources.get(label)
         if source is not None:
             judgement.repairs.append("label")
     if not _has_content(claim.quote):
@@ -124,8 +127,8 @@ def _find(claim: Claim, sources: Mapping[str, SourceText], judgement: Judgement)
     place = source.find(claim.quote, claim.line_from) if source is not None else None
     if place is None:
         elsewhere = [
-            Found(other, where)
-            for other in sources.values()
+            Found(another, other, where)
+            for another, other in sources.items()
             if other is not source
             and (where := other.find(claim.quote, claim.line_from)) is not None
         ]
@@ -143,7 +146,7 @@ def _find(claim: Claim, sources: Mapping[str, SourceText], judgement: Judgement)
     judgement.repairs += place.repairs
     if not claim.line_from <= place.line_from <= max(claim.line_from, claim.line_to):
         judgement.repairs.append("lines")
-    return Found(source, place)
+    return Found(label, source, place)
 
 
 def _label(written: str) -> str:

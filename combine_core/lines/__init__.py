@@ -2,7 +2,7 @@
 
 from combine_core.lines.definition import InvalidLine, Line, WriteStep, parse_line
 from combine_core.lines.model import LineVersion
-from combine_core.lines.prompt import render_prompt
+from combine_core.lines.prompt import names_sources, render_prompt
 from combine_core.lines.service import (
     UnknownLine,
     find_line,
@@ -20,6 +20,7 @@ __all__ = [
     "WriteStep",
     "find_line",
     "list_lines",
+    "names_sources",
     "parse_line",
     "read_version",
     "render_prompt",

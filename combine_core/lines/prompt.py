@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import StrictUndefined, Template
+from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from combine_core.llm import Material
@@ -33,6 +34,12 @@ class _NumberedSource:
 @functools.lru_cache(maxsize=64)
 def _compile(template: str) -> Template:
     return _ENVIRONMENT.from_string(template)
+
+
+@functools.lru_cache(maxsize=64)
+def names_sources(template: str) -> bool:
+    """Whether a prompt holds the sources themselves, and not only the answers of earlier steps."""
+    return "sources" in find_undeclared_variables(_ENVIRONMENT.parse(template))
 
 
 def render_prompt(template: str, materials: Sequence[Material], inputs: Mapping[str, Any]) -> str:

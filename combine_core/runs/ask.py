@@ -42,11 +42,13 @@ class Question:
 
     :ivar agreed: the prompt with labels in which all runs agree; ``None``: the answer is for this run alone
     :ivar label: of the source in this run, if ``agreed`` is given
+    :ivar sources: what it rests on, as the journal names it: label, id, first line and hash
     """
 
     request: CompletionRequest
     agreed: str | None = None
     label: str = ""
+    sources: tuple[dict[str, object], ...] = ()
 
 
 class ClaimLost(Exception):
@@ -207,7 +209,7 @@ class Asker:
             provider.prepare()  # here, so that the call is measured without it
         call_id = self._transact(
             lambda session: journal.open_call(
-                session, claim, sequence, provider.name, request, sha256
+                session, claim, sequence, provider.name, asked, sha256
             )
         )
         if call_id is None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session
 
 from combine_core.evidence import SourceText
 from combine_core.lines import Line, WriteStep, read_version
@@ -20,9 +19,9 @@ from combine_core.sources import Source
 
 @dataclass(frozen=True)
 class Assignment:
-    """Everything a worker needs for a step. No attribute is loaded from the database later.
+    """Everything a worker needs for a step, but for the texts of the sources: :class:`SourceTexts`.
 
-    :ivar sources: by label (S1, S2, ...), with their texts; one alone if the step reads each by itself
+    :ivar sources: by label (S1, S2, ...), without their texts; one alone if the step reads each by itself
     :ivar inputs: the answers of the steps that this one needs, by key
     :ivar inputs_by_llm: whether a language model wrote one of them
     """
@@ -36,15 +35,30 @@ class Assignment:
     inputs: dict[str, Any]
     inputs_by_llm: bool
 
-    @cached_property
-    def source_texts(self) -> dict[str, SourceText]:
-        """The sources in the form in which evidence is looked for, by label."""
-        return {
-            label: SourceText(
-                source.text, None if source.blocks is None else blocks_from_json(source.blocks)
-            )
-            for label, source in self.sources.items()
-        }
+
+class SourceTexts(Mapping[str, SourceText]):
+    """The texts of sources by label, each read when it is asked for: together they may be very large.
+
+    :param read: reads the text of a source of the run
+    """
+
+    def __init__(self, labels: Iterable[str], read: Callable[[str], SourceText]) -> None:
+        self._labels = list(labels)
+        self._read = read
+        self._texts: dict[str, SourceText] = {}
+
+    def __getitem__(self, label: str) -> SourceText:
+        if label not in self._labels:
+            raise KeyError(label)
+        if label not in self._texts:
+            self._texts[label] = self._read(label)
+        return self._texts[label]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._labels)
+
+    def __len__(self) -> int:
+        return len(self._labels)
 
 
 def part_key(key: str, label: str) -> str:
@@ -78,12 +92,11 @@ def read_assignment(session: Session, run_id: uuid.UUID, key: str) -> Assignment
     sources = (
         select(Source)
         .join(RunSource, RunSource.source_id == Source.id)
-        .options(undefer(Source.text), undefer(Source.blocks))
         .where(RunSource.run_id == run_id)
         .order_by(RunSource.position)
     )
     if label is not None:
-        sources = sources.where(RunSource.position == int(label.removeprefix("S")))
+        sources = sources.where(RunSource.position == _position(label))
     labels = [label] if label is not None else None
     found = session.scalars(sources).all()
     return Assignment(
@@ -96,6 +109,20 @@ def read_assignment(session: Session, run_id: uuid.UUID, key: str) -> Assignment
         inputs={need: join_answers(given) for need, given in answers.items()},
         inputs_by_llm=any(row.used_llm for row in needed),
     )
+
+
+def read_source_text(session: Session, run_id: uuid.UUID, label: str) -> SourceText:
+    """Read the text of a source of a run, in the form in which evidence is looked for."""
+    text, blocks = session.execute(
+        select(Source.text, Source.blocks)
+        .join(RunSource, RunSource.source_id == Source.id)
+        .where(RunSource.run_id == run_id, RunSource.position == _position(label))
+    ).one()
+    return SourceText(text, None if blocks is None else blocks_from_json(blocks))
+
+
+def _position(label: str) -> int:
+    return int(label.removeprefix("S"))
 
 
 def _labels(count: int) -> list[str]:

@@ -10,6 +10,7 @@ import traceback
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from jinja2 import TemplateError
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.evidence import can_hold_statements, count_verdicts, judge_answer
-from combine_core.llm import ProviderError, ProviderRegistry, UnknownModel
+from combine_core.llm import Offline, Provider, ProviderError, ProviderRegistry, UnknownModel
 from combine_core.observe.context import working_at
 from combine_core.postgres.diagnosis import is_database_fault
 from combine_core.runs import claim as claims
@@ -25,8 +26,10 @@ from combine_core.runs.answer import UnusableAnswer
 from combine_core.runs.ask import Answer, Asker, ClaimLost
 from combine_core.runs.assignment import (
     Assignment,
+    SourceTexts,
     join_answers,
     read_assignment,
+    read_source_text,
     split_key,
 )
 from combine_core.runs.claim import Claim
@@ -75,6 +78,9 @@ class StepRunner:
         self._providers = providers
         self._stopping = stopping
         self._limits = limits or ModelLimits()
+        # One step of an offline provider at a time: several would share one processor, and each would
+        # hold the structure of its source.
+        self._computing = threading.Lock()
         self._asker = Asker(self._transact, self._limits, slow_provider_ms)
 
     def run_step(self, step_id: uuid.UUID, job_id: int) -> None:
@@ -109,9 +115,21 @@ class StepRunner:
         if _rests_on_nothing(assignment):
             self._fail(claim, "no_evidence", _nothing_carried(assignment.inputs, assignment))
             return
+        provider, model = self._providers.resolve(assignment.model)
+        texts = SourceTexts(
+            assignment.sources,
+            lambda label: self._transact(
+                lambda session: read_source_text(session, claim.run_id, label)
+            ),
+        )
+        context = context_for(assignment.model, self._providers, self._limits)
+        writing = Writing(assignment, texts, provider, model, context)
         numbers = itertools.count(1)
         try:
-            answer = self._answer(claim, assignment, numbers)
+            with self._computing if isinstance(provider, Offline) else nullcontext():
+                answer = self._answer(claim, writing, provider, numbers)
+                # Before the transaction: this takes time.
+                judge_answer(answer.value, texts, assignment.inputs)
         except UnusableAnswer as error:
             message = (
                 f"The model's answer did not fit after {assignment.step.repairs} repairs:"
@@ -119,10 +137,8 @@ class StepRunner:
             )
             self._fail(claim, "bad_answer", message)
             return
-        # Before the transaction: this takes time, and needs no database.
-        judge_answer(answer.value, assignment.source_texts)
         if assignment.step.second_opinion and answer.used_llm:
-            self._ask_for_second_opinion(claim, assignment, answer.value, numbers)
+            self._ask_for_second_opinion(claim, assignment, texts, answer.value, numbers)
         support = count_verdicts(answer.value)
         one_of_several = split_key(claim.key)[1] is not None
         has_to_carry = can_hold_statements(assignment.step.answer_schema) and not one_of_several
@@ -143,12 +159,11 @@ class StepRunner:
             raise ClaimLost
         logger.info("Step %s of run %s done", claim.key, claim.run_id)
 
-    def _answer(self, claim: Claim, assignment: Assignment, numbers: Iterator[int]) -> Answer:
+    def _answer(
+        self, claim: Claim, writing: Writing, provider: Provider, numbers: Iterator[int]
+    ) -> Answer:
         """The answer to a step: of one call, or joined of one call for each portion of its source."""
-        provider, model = self._providers.resolve(assignment.model)
-        context = context_for(assignment.model, self._providers, self._limits)
-        writing = Writing(assignment, provider, model, context)
-        repairs = assignment.step.repairs
+        repairs = writing.step.repairs
         answers: list[Answer] = []
         left = deque(writing.questions())
         while left:
@@ -171,13 +186,14 @@ class StepRunner:
         self,
         claim: Claim,
         assignment: Assignment,
+        texts: SourceTexts,
         answer: dict[str, Any],
         numbers: Iterator[int],
     ) -> None:
         """Let a model lower verdicts. If it fails, those of the rules stay."""
         provider, model = self._providers.resolve(assignment.model)
         repairs = assignment.step.repairs
-        for opinions in opinions_on(answer, assignment.source_texts, model):
+        for opinions in opinions_on(answer, texts, model):
             try:
                 given = self._asker.ask(
                     claim, provider, opinions.question, repairs=repairs, numbers=numbers

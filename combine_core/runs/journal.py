@@ -6,6 +6,7 @@ import hashlib
 import json
 import uuid
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session, undefer
@@ -15,6 +16,9 @@ from combine_core.llm import Completion, CompletionRequest, ProviderError
 from combine_core.runs.claim import Claim, holds
 from combine_core.runs.model import Call, CallState, Run, Step, StepState
 from combine_core.runs.transitions import CallEvent, change
+
+if TYPE_CHECKING:
+    from combine_core.runs.ask import Question
 
 
 def request_hash(provider: str, request: CompletionRequest, prompt: str | None = None) -> str:
@@ -91,10 +95,11 @@ def open_call(
     claim: Claim,
     sequence: int,
     provider: str,
-    request: CompletionRequest,
+    asked: Question,
     sha256: str,
 ) -> uuid.UUID | None:
     """Record that the request is about to be sent. Returns ``None`` if the claim is no longer valid."""
+    request = asked.request
     if not holds(session, claim):
         return None
     call_id = new_id()
@@ -114,15 +119,7 @@ def open_call(
                 "schema": request.schema,
                 "max_tokens": request.max_tokens,
                 "timeout": request.timeout,
-                "sources": [
-                    {
-                        "label": material.label,
-                        "id": material.source_id,
-                        "first_line": material.first_line,
-                        "sha256": hashlib.sha256(material.text.encode()).hexdigest(),
-                    }
-                    for material in request.materials
-                ],
+                "sources": asked.sources,
             },
             state=CallState.SENT,
         )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import uuid
+from collections.abc import Mapping
 from dataclasses import replace
 
-from combine_core.lines import WriteStep, render_prompt
+from combine_core.evidence import SourceText
+from combine_core.lines import WriteStep, names_sources, render_prompt
 from combine_core.llm import (
     CompletionRequest,
     Material,
@@ -69,15 +73,22 @@ def _answer_tokens(step: WriteStep, context: int) -> int:
 class Writing:
     """Makes the questions of one step for one model.
 
+    :param texts: of the sources; read only if the step's prompt holds them
     :param model: without the provider's prefix
     :param context: how many tokens prompt and answer may have together
     """
 
     def __init__(
-        self, assignment: Assignment, provider: Provider, model: str, context: int
+        self,
+        assignment: Assignment,
+        texts: Mapping[str, SourceText],
+        provider: Provider,
+        model: str,
+        context: int,
     ) -> None:
         self._assignment = assignment
-        self._step = assignment.step
+        self._texts = texts
+        self.step = assignment.step
         self._model = model
         self._context = context
         self._offline = isinstance(provider, Offline)
@@ -88,8 +99,12 @@ class Writing:
         :raises ProviderError: ``too_large``, something does not fit the model even alone
         """
         materials = self._materials()
-        if self._step.each is None or self._offline:
-            return [Question(self._request(materials))]
+        if self.step.each is None or self._offline:
+            named = (
+                _named(source.id, label, source.sha256)
+                for label, source in self._assignment.sources.items()
+            )
+            return [Question(self._request(materials), sources=tuple(named))]
         return [
             self._question(portion)
             for material in materials
@@ -109,21 +124,23 @@ class Writing:
             return []
 
     def _materials(self) -> tuple[Material, ...]:
-        needs_blocks = self._step.each is not None or (self._offline and not self._step.needs)
+        if self.step.needs and not names_sources(self.step.prompt):
+            return ()
+        needs_blocks = self.step.each is not None or self._offline
         return tuple(
             Material(
                 label,
                 str(source.id),
                 source.name,
-                source.text,
-                self._assignment.source_texts[label].blocks if needs_blocks else (),
+                self._texts[label].text,
+                self._texts[label].blocks if needs_blocks else (),
             )
             for label, source in self._assignment.sources.items()
         )
 
     def _portions(self, material: Material) -> list[Material]:
         try:
-            room = room_for_source(self._step, self._context)
+            room = room_for_source(self.step, self._context)
         except ContextTooSmall as error:
             raise ProviderError("too_large", str(error)) from error
         try:
@@ -139,12 +156,20 @@ class Writing:
         agreed = replace(portion, label=_AGREED_LABEL)
         return Question(
             self._request((portion,)),
-            agreed=render_prompt(self._step.prompt, (agreed,), self._assignment.inputs),
+            agreed=render_prompt(self.step.prompt, (agreed,), self._assignment.inputs),
             label=portion.label,
+            sources=(
+                _named(
+                    portion.source_id,
+                    portion.label,
+                    hashlib.sha256(portion.text.encode()).hexdigest(),
+                    portion.first_line,
+                ),
+            ),
         )
 
     def _request(self, materials: tuple[Material, ...]) -> CompletionRequest:
-        step, inputs = self._step, self._assignment.inputs
+        step, inputs = self.step, self._assignment.inputs
         return CompletionRequest(
             model=self._model,
             system=step.system,
@@ -155,3 +180,10 @@ class Writing:
             materials=materials,
             inputs=inputs,
         )
+
+
+def _named(
+    source_id: uuid.UUID | str, label: str, sha256: str, first_line: int = 1
+) -> dict[str, object]:
+    """A source, or a part of it, as the journal names it."""
+    return {"label": label, "id": str(source_id), "first_line": first_line, "sha256": sha256}

@@ -13,13 +13,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.documents import read_version, versions_of_run
+from combine_core.evidence import SourceText
 from combine_core.lines import find_line
 from combine_core.lines import service as lines_service
 from combine_core.lines.definition import line_from_definition
 from combine_core.llm import ProviderRegistry
 from combine_core.llm.openai_chat import OpenAIProvider
-from combine_core.runs import Call, Run, Step, start_run
+from combine_core.runs import Call, Run, Step, execute, start_run
 from combine_core.runs import worker as worker_module
+from combine_core.runs.assignment import read_source_text
 from combine_core.settings.core import CoreSettings
 from combine_core.sources import add_source
 from tests.functional.runs.conftest import Place
@@ -294,8 +296,12 @@ def test_an_answer_cut_at_the_highest_limit_is_asked_for_in_halves(
     assert decisions_of(sessions, run) == [f"We decided to repair oven {n}." for n in range(8)]
 
 
-def test_extract_sends_nothing_and_the_journal_keeps_no_copy(
-    settings: CoreSettings, sessions: Sessions, place: Place, providers: ProviderRegistry
+def test_extract_sends_nothing_reads_once_and_the_journal_keeps_no_copy(
+    settings: CoreSettings,
+    sessions: Sessions,
+    place: Place,
+    providers: ProviderRegistry,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with sessions.begin() as session:
         ids = [
@@ -311,8 +317,17 @@ def test_extract_sends_nothing_and_the_journal_keeps_no_copy(
             model="extract",
             providers=providers,
         )
+    read: list[str] = []
+
+    def count(session: Session, run_id: uuid.UUID, label: str) -> SourceText:
+        read.append(label)
+        return read_source_text(session, run_id, label)
+
+    monkeypatch.setattr(execute, "read_source_text", count)
     with working(settings, providers):
         assert ended(sessions, run).state == "succeeded"
+    # The brief rests on the facts. It reads no source again.
+    assert sorted(read) == ["S1", "S2"]
     with sessions() as session:
         requests = session.scalars(select(Call.request).where(Call.run_id == run.id)).all()
     assert len(requests) == 3

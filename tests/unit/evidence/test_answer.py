@@ -147,3 +147,39 @@ def test_any_text_gets_a_verdict(statement: str, source: str, quote: str) -> Non
     support = judge_answer(answer, {"S1": SourceText(source)})
     assert support.supported + support.repaired + support.unsupported == 1
     assert set(answer["items"][0]["reasons"]) <= set(REASONS)  # type: ignore[call-overload]
+
+
+def test_a_statement_that_is_copied_from_a_judged_answer_needs_no_source() -> None:
+    facts = {
+        "facts": [{"text": "The pilot costs 900 euros.", "kind": "number", "evidence": [ANNA]}]
+    }
+    judge_answer(facts, {"S1": SourceText(TEXT)})
+    brief = {"numbers": [{"text": "The pilot costs 900 euros.", "evidence": [ANNA]}]}
+    judge_answer(brief, {}, {"facts": facts})
+    assert brief["numbers"][0]["verdict"] == "supported"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"text": "The pilot costs 800 euros."},
+        {"owner": "Ben"},
+        {"evidence": [{**ANNA, "quote": "The pilot costs 800 euros."}]},
+    ],
+)
+def test_a_statement_that_differs_from_a_judged_one_is_judged(changed: dict[str, Any]) -> None:
+    sources = {"S1": SourceText(TEXT)}
+    facts = {"facts": [{"text": "The pilot costs 900 euros.", "evidence": [ANNA]}]}
+    judge_answer(facts, sources)
+    brief = {"numbers": [{**facts["facts"][0], **changed}]}
+    judge_answer(brief, sources, {"facts": facts})
+    assert brief["numbers"][0]["verdict"] == "unsupported"
+
+
+def test_an_unsupported_statement_that_is_copied_stays_unsupported() -> None:
+    sources = {"S1": SourceText(TEXT)}
+    facts = {"facts": [{"text": "It rains.", "evidence": [ANNA]}]}
+    judge_answer(facts, sources)
+    brief = copy.deepcopy(facts)
+    judge_answer(brief, sources, {"facts": facts})
+    assert brief["facts"][0]["verdict"] == "unsupported"
