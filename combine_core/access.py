@@ -27,6 +27,7 @@ PATH_VARIABLES = {
     "id": UUID_PATTERN,
     "user_id": UUID_PATTERN,
     "source_id": UUID_PATTERN,
+    "call_id": UUID_PATTERN,
     "name": "[a-z][a-z0-9_]{0,39}",
     # Nine digits always fit PostgreSQL's integer.
     "number": "[1-9][0-9]{0,8}",

@@ -15,6 +15,7 @@ from combine_core.documents import versions_of_runs
 from combine_core.lines import UnknownLine, find_line, list_lines
 from combine_core.llm import providers_of
 from combine_core.runs import (
+    CallSums,
     RunState,
     cancel_run,
     estimate_run,
@@ -22,6 +23,7 @@ from combine_core.runs import (
     list_runs,
     read_run,
     start_run,
+    sums_of_runs,
 )
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
@@ -47,8 +49,12 @@ def list_runs_of(context: ProjectContext, request: Request) -> Json:
     page = list_runs(
         request.dbsession, context.project.id, **request.openapi_validated.parameters.query
     )
-    written = versions_of_runs(request.dbsession, [run.id for run in page.items])
-    return show_page(request, page, lambda run: show_run(run, written))
+    ids = [run.id for run in page.items]
+    written = versions_of_runs(request.dbsession, ids)
+    sums = sums_of_runs(request.dbsession, ids)
+    return show_page(
+        request, page, lambda run: show_run(run, written, sums.get(run.id, CallSums()))
+    )
 
 
 def estimate(context: ProjectContext, request: Request) -> Json:
@@ -100,7 +106,9 @@ def _show(request: Request, run_id: uuid.UUID) -> Json:
     run = read_run(request.dbsession, run_id)
     if run is None:
         raise HTTPNotFound
-    return show_run(run, versions_of_runs(request.dbsession, [run_id]))
+    written = versions_of_runs(request.dbsession, [run_id])
+    sums = sums_of_runs(request.dbsession, [run_id])
+    return show_run(run, written, sums.get(run_id, CallSums()))
 
 
 def includeme(config: Configurator) -> None:

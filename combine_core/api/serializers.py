@@ -8,11 +8,13 @@ from typing import Any
 from combine_core.documents import Citation, Document, DocumentVersion
 from combine_core.lines import Line
 from combine_core.projects import Project
-from combine_core.runs import Run, Step
+from combine_core.runs import CURRENCY, Call, CallSums, MonthlyCost, Run, Step
 from combine_core.sources import Source
 from combine_core.users import Identity, Membership
 
 Json = dict[str, Any]
+
+_TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
 
 
 def _fields(thing: object, *names: str) -> Json:
@@ -64,10 +66,11 @@ def show_line(line: Line) -> Json:
     }
 
 
-def show_run(run: Run, written: Iterable[DocumentVersion]) -> Json:
+def show_run(run: Run, written: Iterable[DocumentVersion], sums: CallSums) -> Json:
     """A run with its steps.
 
     :param written: versions, each with its document; those of other runs are left out
+    :param sums: of its calls
     """
     return {
         "id": run.id,
@@ -78,6 +81,7 @@ def show_run(run: Run, written: Iterable[DocumentVersion]) -> Json:
         "steps": [_show_step(step) for step in run.steps],
         "cost": run.cost,
         "unpriced_calls": run.unpriced_calls,
+        "usage": show_sums(sums),
         "documents": [
             {
                 "id": version.document_id,
@@ -96,6 +100,43 @@ def show_run(run: Run, written: Iterable[DocumentVersion]) -> Json:
 
 def _show_step(step: Step) -> Json:
     return _fields(step, "key", "title", "state", "started_at", "ended_at", "error", "error_code")
+
+
+def show_sums(sums: CallSums) -> Json:
+    """What calls took together."""
+    return {
+        **_fields(sums, "calls", "failed_calls", "unanswered_calls", *_TOKENS, "cost"),
+        "unpriced_calls": sums.unpriced_calls,
+        "currency": CURRENCY,
+    }
+
+
+def show_monthly_cost(entry: MonthlyCost) -> Json:
+    """What a model took in a month."""
+    return {**_fields(entry, "month", "provider", "model"), **show_sums(entry.sums)}
+
+
+def show_call(call: Call) -> Json:
+    """A call without prompt and answer."""
+    return {
+        "id": call.id,
+        "step": call.step.key,
+        **_fields(call, "sequence", "provider", "model", "used_llm", "state", *_TOKENS, "cost"),
+        "currency": CURRENCY,
+        **_fields(call, "latency_ms", "http_status", "stop_reason", "provider_request_id"),
+        **_fields(call, "error_code", "error", "created_at", "ended_at"),
+    }
+
+
+def show_whole_call(call: Call) -> Json:
+    """A call with prompt and answer, which a run by rules does not have, and which may have been removed."""
+    request = call.request or {}
+    return {
+        **show_call(call),
+        "system": request.get("system"),
+        "prompt": request.get("prompt"),
+        "answer": call.response,
+    }
 
 
 def show_document(document: Document) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -9,6 +10,7 @@ from markupsafe import Markup
 
 from combine_core.documents import details_of, nothing_in_words, support_in_words, text_of
 from combine_core.evidence import reason_in_words, repair_in_words
+from combine_core.runs import Call, CallState, CallSums
 
 _STEPS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
@@ -65,7 +67,70 @@ def line_range(first: int, last: int) -> str:
     return f"lines {first:,}\N{EN DASH}{last:,}"
 
 
+def milliseconds(value: int) -> str:
+    """A short time, such as ``840 ms`` or ``1.2 s``, and longer ones as :func:`duration`."""
+    if value < 1000:
+        return f"{value}\N{NO-BREAK SPACE}ms"
+    return f"{value / 1000:.1f}\N{NO-BREAK SPACE}s" if value < 60_000 else duration(value / 1000)
+
+
+def tokens_in_words(usage: Call | CallSums) -> str:
+    """Such as ``1,200 tokens in (1,000 of them cached), 56 out``; empty if there are none."""
+    if not usage.input_tokens and not usage.output_tokens:
+        return ""
+    cached = usage.cache_read_tokens or 0
+    part = f" ({cached:,} of them cached)" if cached else ""
+    return f"{count(usage.input_tokens or 0, 'token')} in{part}, {usage.output_tokens or 0:,} out"
+
+
+def cost_of_call(call: Call) -> str:
+    """What one call cost. What is not known is never zero."""
+    if call.cost is not None:
+        return dollars(call.cost) if call.used_llm else "no cost"
+    # What has tokens was answered, and so was charged. An error without them is a refusal.
+    refused = call.state == CallState.ERROR and call.output_tokens is None
+    return "not charged" if refused else "cost unknown"
+
+
+def cost_in_words(sums: CallSums) -> str:
+    """What some calls cost together. What is not known is never zero."""
+    unknown = [
+        text
+        for number, text in (
+            (sums.unpriced_calls, f"{count(sums.unpriced_calls, 'call')} without a known price"),
+            (sums.unanswered_calls, f"{count(sums.unanswered_calls, 'call')} without an answer"),
+        )
+        if number
+    ]
+    if sums.cost is None:
+        return f"cost unknown: {', '.join(unknown)}"
+    if unknown:
+        return f"at least {dollars(sums.cost)}, {', '.join(unknown)}"
+    return "nothing was charged" if sums.failed_calls == sums.calls else dollars(sums.cost)
+
+
+def usage_in_words(sums: CallSums) -> str:
+    """The calls and their tokens, such as ``3 calls, 1 failed, 1,200 tokens in, 56 out``."""
+    failed = f"{sums.failed_calls:,} failed" if sums.failed_calls else ""
+    parts = (count(sums.calls, "call"), failed, tokens_in_words(sums))
+    return ", ".join(part for part in parts if part)
+
+
+def month_name(month: str) -> str:
+    """``November 2026`` for ``2026-11``."""
+    year, number = month.split("-")
+    return f"{calendar.month_name[int(number)]} {year}"
+
+
+def capitalize_first(text: str) -> str:
+    """The text with a capital letter at its beginning; the rest stays."""
+    return text[:1].upper() + text[1:]
+
+
 FILTERS = {
+    "capitalize_first": capitalize_first,
+    "cost_in_words": cost_in_words,
+    "cost_of_call": cost_of_call,
     "count": count,
     "details_of": details_of,
     "nothing_in_words": nothing_in_words,
@@ -76,5 +141,9 @@ FILTERS = {
     "dollars": dollars,
     "duration": duration,
     "file_size": file_size,
+    "milliseconds": milliseconds,
     "moment": moment,
+    "month_name": month_name,
+    "tokens_in_words": tokens_in_words,
+    "usage_in_words": usage_in_words,
 }

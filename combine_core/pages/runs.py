@@ -11,7 +11,18 @@ from pyramid.request import Request
 
 from combine_core.access import RunContext
 from combine_core.documents import versions_of_run
-from combine_core.runs import Run, RunState, Step, StepState, cancel_run, read_run
+from combine_core.runs import (
+    CallSums,
+    Run,
+    RunState,
+    Step,
+    StepState,
+    cancel_run,
+    list_calls,
+    read_run,
+    sums_of_runs,
+    sums_of_steps,
+)
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
 
@@ -51,16 +62,21 @@ def show_run(context: RunContext, request: Request) -> dict[str, Any]:
     run = read_run(request.dbsession, context.run_id)
     if run is None:
         raise HTTPNotFound
+    session, cursor = request.dbsession, request.GET.get("calls")
     return {
         "project": context.project,
         "run": run,
+        "calls": list_calls(session, run.id, cursor=cursor),
+        "cursor": cursor,
+        "sums": sums_of_runs(session, [run.id]).get(run.id, CallSums()),
+        "step_sums": sums_of_steps(session, run.id),
         "live": run.state in _LIVE,
         "done": sum(step.state == StepState.DONE for step in run.steps),
         "seconds": _seconds(run),
         "step_seconds": {step.key: _seconds(step) for step in run.steps},
-        "used_llm": any(step.used_llm for step in run.steps),
+        "adopted": any(step.adopted for step in run.steps),
         "remedies": _REMEDIES,
-        "versions": versions_of_run(request.dbsession, run.id),
+        "versions": versions_of_run(session, run.id),
         "poll_ms": POLL_MS,
         "may_run": bool(request.has_permission(Permission.RUNS_WRITE)),
     }

@@ -208,9 +208,7 @@ class Asker:
         if isinstance(provider, Preparable):
             provider.prepare()  # here, so that the call is measured without it
         call_id = self._transact(
-            lambda session: journal.open_call(
-                session, claim, sequence, provider.name, asked, sha256
-            )
+            lambda session: journal.open_call(session, claim, sequence, provider, asked, sha256)
         )
         if call_id is None:
             raise ClaimLost

@@ -12,7 +12,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session, undefer
 
 from combine_core.database.metadata import new_id
-from combine_core.llm import Completion, CompletionRequest, ProviderError
+from combine_core.llm import Completion, CompletionRequest, Offline, Provider, ProviderError
 from combine_core.runs.claim import Claim, holds
 from combine_core.runs.model import Call, CallState, Run, Step, StepState
 from combine_core.runs.transitions import CallEvent, change
@@ -94,7 +94,7 @@ def open_call(
     session: Session,
     claim: Claim,
     sequence: int,
-    provider: str,
+    provider: Provider,
     asked: Question,
     sha256: str,
 ) -> uuid.UUID | None:
@@ -110,8 +110,9 @@ def open_call(
             step_id=claim.step_id,
             sequence=sequence,
             epoch=claim.epoch,
-            provider=provider,
+            provider=provider.name,
             model=request.model,
+            used_llm=False if isinstance(provider, Offline) else None,
             request_sha256=sha256,
             request={
                 "system": request.system,

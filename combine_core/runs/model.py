@@ -197,6 +197,8 @@ class Call(Identified, Model):
     error: Mapped[str | None]
     ended_at: Mapped[datetime.datetime | None]
 
+    step: Mapped[Step] = relationship(lazy="raise")
+
     __table_args__ = (
         _one_of(CallState),
         Index("ix_calls_step_id_sequence", "step_id", "sequence"),

@@ -15,10 +15,14 @@ from webtest import TestApp
 from combine_auth.tokens.service import create_token
 from combine_core.app import main
 from combine_core.database import engine_of, session_factory
-from combine_core.llm import providers_of
+from combine_core.llm import ProviderRegistry, providers_of
+from combine_core.llm.anthropic_messages import AnthropicProvider
+from combine_core.llm.extract import ExtractProvider
+from combine_core.llm.openai_chat import OpenAIProvider
 from combine_core.runs.execute import StepRunner
 from combine_core.runs.jobs import QUEUES, TASK
 from combine_core.users import Membership, Role, User, get_or_create_user
+from tests.vendor_server import Exchange, Reply, VendorServer, ok
 
 MakeApp = Callable[..., object]
 
@@ -157,3 +161,30 @@ def run_jobs(app, database_url: str) -> Callable[[], None]:
         )
 
     return run_jobs
+
+
+@pytest.fixture
+def vendor(app, monkeypatch: pytest.MonkeyPatch) -> Iterator[VendorServer]:
+    """Where runs with ``anthropic/...`` and ``openai/...`` send their calls; ``run_jobs`` makes them."""
+    with VendorServer() as server:
+        providers = ProviderRegistry()
+        providers.register(ExtractProvider(), takes_model=False)
+        providers.register(AnthropicProvider("sk-ant-test", server.url))
+        providers.register(OpenAIProvider("sk-test", server.openai_url))
+        monkeypatch.setitem(app.registry, "combine_core.llm", providers)
+        yield server
+
+
+def writes_brief(line: int, quote: str, **tokens: int) -> Reply:
+    """What a good model answers to either step of the brief: one decision, which is a line of the source."""
+    proof = {"source": "S1", "line_from": line, "line_to": line, "quote": quote}
+    item = {"text": quote, "evidence": [proof]}
+    empty = ("summary", "key_points", "numbers", "open_questions", "next_steps")
+
+    def reply(exchange: Exchange) -> None:
+        facts = {"facts": [{**item, "kind": "decision"}]}
+        brief = {**{section: [] for section in empty}, "decisions": [item]}
+        reads = "Collect the facts" in exchange.request.prompt
+        ok(facts if reads else brief, **tokens)(exchange)
+
+    return reply

@@ -31,8 +31,10 @@ class Room:
         body = {"name": name, "text": text}
         return self.client.post_json(f"{self.path}/sources", body, status=201).json
 
-    def run(self, *sources: dict[str, Any], line: str = "brief") -> dict[str, Any]:
-        body = {"line": line, "sources": [source["id"] for source in sources]}
+    def run(
+        self, *sources: dict[str, Any], line: str = "brief", model: str = "extract"
+    ) -> dict[str, Any]:
+        body = {"line": line, "sources": [source["id"] for source in sources], "model": model}
         return self.client.post_json(f"{self.path}/runs", body, status=201).json
 
 

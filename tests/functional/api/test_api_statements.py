@@ -58,7 +58,7 @@ def test_lists(room, run_jobs, count):
         assert few[path][0] <= 2
         assert statements == few[path][1], path
         # Who asks, the project, and what is in it.
-        assert statements <= 6, path
+        assert statements <= 7, path
 
 
 def test_single_things(room, document, count):
@@ -71,7 +71,9 @@ def test_single_things(room, document, count):
         # The text is read when there is memory for it.
         (f"{room.path}/sources/{source}", 4),
         (f"{room.path}/sources/{source}/statements", 4),
-        (f"/api/v1/runs/{document['run_id']}", 6),
+        (f"/api/v1/runs/{document['run_id']}", 7),
+        (f"/api/v1/runs/{document['run_id']}/calls", 3),
+        (f"{room.path}/costs", 3),
         (f"/api/v1/documents/{document['id']}", 4),
         (f"/api/v1/documents/{document['id']}?format=md", 4),
         (f"/api/v1/documents/{document['id']}/versions", 3),

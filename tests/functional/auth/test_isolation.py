@@ -11,6 +11,7 @@ from combine_auth.sessions.service import start_session
 from combine_core.access import DocumentContext, ProjectContext, RunContext
 from combine_core.database import engine_of, session_factory
 from combine_core.documents import Document
+from combine_core.runs import Call
 from combine_core.users import User
 
 IN_PROJECTS = (ProjectContext, RunContext, DocumentContext)
@@ -31,6 +32,8 @@ class Things:
         run_jobs()
         with session_factory(app.registry)() as session:
             self.document = str(session.scalars(select(Document.id)).first())
+            calls = select(Call.id).where(Call.run_id == uuid.UUID(self.run))
+            self.call = str(session.scalars(calls).first())
         self.user_id = str(person.user_id)
 
     def path(self, pattern):
@@ -39,6 +42,7 @@ class Things:
             "slug": self.slug,
             "user_id": self.user_id,
             "source_id": self.source,
+            "call_id": self.call,
             "name": "brief",
             "number": "1",
             "format": "md",
@@ -57,7 +61,8 @@ class Nothing(Things):
 
     def __init__(self):
         self.slug = "no-such-project"
-        self.source, self.run, self.document, self.user_id = (str(uuid.uuid4()) for _ in range(4))
+        names = ("source", "run", "call", "document", "user_id")
+        self.__dict__.update({name: str(uuid.uuid4()) for name in names})
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from combine_core.evidence import SourceText, judge_answer
 from combine_core.lines import find_line, store_version
 from combine_core.llm import providers_of
 from combine_core.projects import Project, create_project
-from combine_core.runs import Run, start_run
+from combine_core.runs import Run, Step, start_run
 from combine_core.sources import Source, add_source
 from combine_core.users import Membership, Role, get_or_create_user
 
@@ -109,6 +109,11 @@ class Place:
                 model="extract",
                 providers=providers_of(self.registry),
             )
+
+    def steps(self, session: Any, run: Run) -> list[Step]:
+        """The steps of the run, in their order."""
+        found = select(Step).where(Step.run_id == run.id).order_by(Step.position)
+        return list(session.scalars(found))
 
     def write(
         self, run: Run, answer: dict[str, Any], sources: dict[str, Source], *, used_llm: bool = True

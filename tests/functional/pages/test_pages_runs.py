@@ -166,17 +166,6 @@ def test_a_failed_run_says_what_to_do(place, ada, slug, code, remedy):
     assert page.html.find("button", string="Run again")
 
 
-def test_cost(place, ada, slug):
-    run = place.run(slug, ada, place.source(slug, ada))
-    with place.sessions.begin() as session:
-        session.execute(update(Run).values(cost="0.012345", unpriced_calls=0))
-    assert "$0.012" in ada.get(f"/runs/{run.id}")
-    with place.sessions.begin() as session:
-        session.execute(update(Run).values(unpriced_calls=2))
-    text = " ".join(ada.get(f"/runs/{run.id}").html.find(id="live").text.split())
-    assert "at least $0.012, 2 calls without a known price" in text
-
-
 def test_models_of_configured_providers_are_offered(make_place, form_of):
     place = make_place({"combine_core.anthropic_api_key": "sk-ant-0123456789abcdef0123456789"})
     ada = place.visitor()

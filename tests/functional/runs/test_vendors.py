@@ -16,6 +16,7 @@ from combine_core.runs import Call
 from combine_core.runs import worker as worker_module
 from combine_core.settings.core import CoreSettings
 from combine_core.sources import Source
+from tests.functional.conftest import writes_brief
 from tests.functional.runs.conftest import TEXT, Place, StartRun
 from tests.functional.runs.test_worker import QUOTE, calls_of, ended, working
 from tests.vendor_server import Exchange, VendorServer, error, garbage, ok, truncated
@@ -23,15 +24,7 @@ from tests.vendor_server import Exchange, VendorServer, error, garbage, ok, trun
 MODELS = {"anthropic": "anthropic/claude-sonnet-5-5", "openai": "openai/gpt-5-mini"}
 
 
-def writes(exchange: Exchange) -> None:
-    """What a good model answers to either step of the brief."""
-    proof = {"source": "S1", "line_from": 4, "line_to": 4, "quote": QUOTE}
-    item = {"text": QUOTE, "evidence": [proof]}
-    if "Collect the facts" in exchange.request.prompt:
-        ok({"facts": [{**item, "kind": "decision"}]})(exchange)
-    else:
-        sections = ("summary", "key_points", "numbers", "open_questions", "next_steps")
-        ok({**{section: [] for section in sections}, "decisions": [item]})(exchange)
+writes = writes_brief(4, QUOTE)
 
 
 @pytest.fixture(autouse=True)

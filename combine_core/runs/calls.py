@@ -1,0 +1,236 @@
+"""Reads the journal of calls, and adds up what calls took: by run, by step, and by month of a project."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager
+
+from combine_core.database import Page, paginate
+from combine_core.runs.model import Call, CallState, Run
+
+# In which all costs are.
+CURRENCY = "USD"
+MAX_COST_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class CallSums:
+    """What some calls took together. Answers of a provider without a language model are no calls here.
+
+    :ivar failed_calls: calls that ended without a usable answer
+    :ivar unanswered_calls: calls without any answer, or not yet one; they may have been charged
+    :ivar input_tokens: with the cached ones
+    :ivar cost: in US dollars, of the calls whose price is known; ``None`` if that is none of them
+    :ivar unpriced_calls: calls that were charged at a price that is not known
+    """
+
+    calls: int = 0
+    failed_calls: int = 0
+    unanswered_calls: int = 0
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    cost: Decimal | None = field(default=Decimal(0))
+    unpriced_calls: int = 0
+
+    @property
+    def uncertain_calls(self) -> int:
+        """Calls that make the cost a lower bound."""
+        return self.unpriced_calls + self.unanswered_calls
+
+
+@dataclass(frozen=True)
+class MonthlyCost:
+    """The calls of a month.
+
+    :ivar month: in UTC, such as ``2026-11``
+    :ivar provider: ``None``, as the model is: the whole month
+    """
+
+    month: str
+    provider: str | None
+    model: str | None
+    sums: CallSums
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The calls of a project from the day ``first`` to before the day ``until``.
+
+    :ivar models: by month and model, the newest month first
+    :ivar complete: whether these are all; ``False``: there are more than ``MAX_COST_ROWS``
+    :ivar months: the sums of the months, for those that ``models`` has
+    :ivar total: the sum of all, even if ``models`` is not complete
+    """
+
+    first: datetime.date
+    until: datetime.date | None
+    models: Sequence[MonthlyCost]
+    complete: bool
+    months: Sequence[MonthlyCost]
+    total: CallSums
+
+
+def list_calls(
+    session: Session,
+    run_id: uuid.UUID,
+    *,
+    sort: str = "created_at",
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[Call]:
+    """The calls of a run, each with its step, without prompts and answers."""
+    statement = (
+        select(Call).join(Call.step).options(contains_eager(Call.step)).where(Call.run_id == run_id)
+    )
+    return paginate(session, statement, Call.id, sort=sort, cursor=cursor, limit=limit)
+
+
+def find_call(session: Session, run_id: uuid.UUID, call_id: uuid.UUID) -> Call | None:
+    """One call of this run with its step, without prompt and answer."""
+    return session.scalars(
+        select(Call)
+        .join(Call.step)
+        .options(contains_eager(Call.step))
+        .where(Call.id == call_id, Call.run_id == run_id)
+    ).first()
+
+
+def read_texts(session: Session, call: Call, before_texts: Callable[[int], None]) -> None:
+    """Load ``call.request`` and ``call.response``, which may have been removed since: then they are ``None``.
+
+    :param before_texts: called with the number of bytes before they are read; may raise
+    """
+    asked, answered = func.octet_length(cast(Call.request, Text)), func.octet_length(Call.response)
+    size = func.coalesce(asked, 0) + func.coalesce(answered, 0)
+    before_texts(session.scalars(select(size).where(Call.id == call.id)).one())
+    session.refresh(call, ["request", "response"])
+
+
+def sums_of_runs(session: Session, run_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, CallSums]:
+    """What the calls of each of these runs took together. A run without calls is left out."""
+    return _sums_by(session, Call.run_id, Call.run_id.in_(list(run_ids)))
+
+
+def sums_of_steps(session: Session, run_id: uuid.UUID) -> dict[uuid.UUID, CallSums]:
+    """What the calls of each step of the run took together. A step without calls is left out."""
+    return _sums_by(session, Call.step_id, Call.run_id == run_id)
+
+
+def costs_of_project(
+    session: Session,
+    project_id: uuid.UUID,
+    *,
+    first: datetime.date | None = None,
+    until: datetime.date | None = None,
+) -> Costs:
+    """The calls of a project by month and model, in UTC.
+
+    :param first: the first day; by default, the first of the month eleven months ago
+    :param until: the day after the last one
+    """
+    first = first or _twelve_months(datetime.datetime.now(datetime.UTC).date())
+    conditions = [Run.project_id == project_id, Call.created_at >= _midnight(first), _IS_CALL]
+    if until is not None:
+        conditions.append(Call.created_at < _midnight(until))
+    columns = (_MONTH, Call.provider, Call.model)
+    grouped = func.grouping_sets(tuple_(*columns), tuple_(_MONTH), tuple_())
+    rows = session.execute(
+        select(*columns, *_FIGURES)
+        .join(Run, Run.id == Call.run_id)
+        .where(*conditions)
+        .group_by(grouped)
+        # The total, then each month: its sum, its models.
+        .order_by(
+            _MONTH.desc().nulls_first(), Call.provider.nulls_first(), Call.model.nulls_first()
+        )
+        .limit(MAX_COST_ROWS + 1)
+    ).all()
+    # With no calls at all, the grouping still has the total.
+    total, *rest = rows[:MAX_COST_ROWS]
+    entries = [MonthlyCost(row[0], row[1], row[2], _sums(row[3:])) for row in rest]
+    return Costs(
+        first,
+        until,
+        models=[entry for entry in entries if entry.model is not None],
+        complete=len(rows) <= MAX_COST_ROWS,
+        months=[entry for entry in entries if entry.model is None],
+        total=_sums(total[3:]),
+    )
+
+
+def _twelve_months(today: datetime.date) -> datetime.date:
+    """The first day of the twelve months that end with this one."""
+    years, month = divmod(today.month, 12)
+    return datetime.date(today.year - 1 + years, month + 1, 1)
+
+
+def _midnight(day: datetime.date) -> datetime.datetime:
+    return datetime.datetime.combine(day, datetime.time(), datetime.UTC)
+
+
+_IS_CALL = Call.used_llm.is_not(False)
+# Literals: PostgreSQL does not know two parameters as the same expression, and would not group by it.
+_MONTH = func.to_char(
+    func.timezone(literal_column("'UTC'"), Call.created_at), literal_column("'YYYY-MM'")
+)
+
+
+def _figures() -> list[ColumnElement[Any]]:
+    unanswered = Call.state.in_([CallState.SENT, CallState.LOST])
+    # What has tokens was answered, and so was charged.
+    unpriced = and_(Call.cost.is_(None), Call.output_tokens.is_not(None))
+    uncertain = func.count().filter(or_(unanswered, unpriced))
+    return [
+        func.count(),
+        func.count().filter(Call.state.in_([CallState.ERROR, CallState.LOST])),
+        func.count().filter(unanswered),
+        *(
+            func.coalesce(func.sum(tokens), 0)
+            for tokens in (
+                Call.input_tokens,
+                Call.cache_read_tokens,
+                Call.cache_write_tokens,
+                Call.output_tokens,
+            )
+        ),
+        case(
+            (and_(func.count(Call.cost) == 0, uncertain > 0), None),
+            else_=func.coalesce(func.sum(Call.cost), Decimal(0)),
+        ),
+        func.count().filter(unpriced),
+    ]
+
+
+_FIGURES = _figures()
+
+
+def _sums_by(
+    session: Session, key: InstrumentedAttribute[uuid.UUID], condition: ColumnElement[bool]
+) -> dict[uuid.UUID, CallSums]:
+    rows = session.execute(select(key, *_FIGURES).where(condition, _IS_CALL).group_by(key))
+    return {row[0]: _sums(row[1:]) for row in rows}
+
+
+def _sums(figures: Row[Any] | Sequence[Any]) -> CallSums:
+    return CallSums(*figures)
