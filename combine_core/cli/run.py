@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import sys
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +19,7 @@ from combine_core.settings.config_option import config_option
 
 if TYPE_CHECKING:
     from combine_core.cli.service import Service
+    from combine_core.documents import DocumentVersion
     from combine_core.llm import ProviderRegistry
     from combine_core.runs import Run
     from combine_core.sources import FileText
@@ -21,12 +27,25 @@ if TYPE_CHECKING:
 LOCAL_USER = "local@localhost"
 PROJECT = "Command line"
 POLL_S = 0.2
+# How long the steps of other runs, which the worker may have taken too, may go on at the end.
+GRACE_S = 2.0
+STDIN = Path("-")
+# Of a shell's command that ended by Ctrl-C.
+INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
 class _File:
     name: str
     file: FileText
+
+
+@dataclass(frozen=True)
+class _Started:
+    """:ivar reused: the sources that the project had already"""
+
+    run_id: uuid.UUID
+    reused: frozenset[uuid.UUID]
 
 
 @click.command()
@@ -36,51 +55,88 @@ class _File:
     "files",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
 )
+@click.option("--name", help="Of the text from standard input; its ending says how to read it.")
 @click.option("--model", help="Such as anthropic/claude-sonnet-5-5 [default: DEFAULT_MODEL].")
 @click.option("--user", help=f"Whose run it is [default in development: {LOCAL_USER}].")
 @click.option("--project", default=PROJECT, show_default=True, help="Name of the project.")
 @click.option(
-    "--format", "form", type=click.Choice(["md", "json"]), default="md", help="Of the output."
+    "--format", "form", type=click.Choice(["md", "json"]), default="md", help="Of the document."
 )
+@click.option(
+    "--json", "whole", is_flag=True, help="Print one JSON object: run, sources and documents."
+)
+@click.pass_context
 def run(
+    ctx: click.Context,
     ini: str,
     line: str,
     files: tuple[Path, ...],
+    name: str | None,
     model: str | None,
     user: str | None,
     project: str,
     form: str,
+    whole: bool,
 ) -> None:
-    """Run LINE on FILES (text, PDF, DOCX, …) and print the document it writes.
+    """Run LINE on FILES (text, PDF, DOCX, …; - is standard input) and print the document it writes.
 
-    The run is kept in the project like any other. Progress goes to standard error.
+    The run is kept in the project like any other. A file that the project has already is not stored again.
+    Progress goes to standard error. Ctrl-C says how to find the run, and a second Ctrl-C cancels it.
     """
     from combine_core.cli.service import open_service
     from combine_core.llm import provider_registry
 
-    uploads = [_read(path) for path in files]
-    with open_service(ini) as service:
+    if files.count(STDIN) > 1:
+        raise click.UsageError("Standard input can be read once only: write - once.")
+    if name is not None and STDIN not in files:
+        raise click.UsageError("--name is the name of standard input: write - among the files.")
+    uploads = [_read(path, name) for path in files]
+    with open_service(ini) as service, _counting_interrupts() as interrupts:
         email = user or (LOCAL_USER if service.core.is_development else None)
         if email is None:
             raise click.UsageError("Whose run is it? Name a user that exists: --user EMAIL")
         providers = provider_registry(service.core)
-        run_id = _start(
+        started = _start(
             service, providers, email, project, line, uploads, model or service.core.default_model
         )
-        _work(service, providers, run_id)
-        click.echo(_output(service, run_id, form), nl=False)
+        ended = _work(service, providers, started.run_id, interrupts)
+        if whole:
+            click.echo(json.dumps(_result(service, started), indent=2, default=_json_value))
+        if ended.state == "cancelled":
+            click.echo(f"The run {ended.id} is cancelled.", err=True)
+            ctx.exit(INTERRUPTED)
+        if ended.state != "succeeded":
+            raise click.ClickException(f"The run {ended.state}: {ended.error or 'see its page'}")
+        if not whole:
+            click.echo(_document(service, started.run_id, form), nl=False)
 
 
-def _read(path: Path) -> _File:
+@contextmanager
+def _counting_interrupts() -> Iterator[list[int]]:
+    """Within the block, Ctrl-C only adds to the list, so that nothing is stopped half-way."""
+    interrupts: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: interrupts.append(number))
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _read(path: Path, name: str | None) -> _File:
     from combine_core.sources import UnsupportedFile, read_upload
     from combine_core.text import InvalidText
 
+    if path == STDIN:
+        name, data = name or "stdin.md", sys.stdin.buffer.read()
+    else:
+        name, data = path.name, path.read_bytes()
     try:
-        return _File(path.name, read_upload(path.name, path.read_bytes()))
+        return _File(name, read_upload(name, data))
     except (UnsupportedFile, InvalidText) as error:
-        raise click.ClickException(f"{path}: {error}") from error
+        shown = "standard input" if path == STDIN else path
+        raise click.ClickException(f"{shown}: {error}") from error
 
 
 def _start(
@@ -91,12 +147,12 @@ def _start(
     line: str,
     files: list[_File],
     model: str,
-) -> uuid.UUID:
+) -> _Started:
     from combine_core.lines import UnknownLine
     from combine_core.llm import UnknownModel
     from combine_core.projects import create_project, find_owned_project
     from combine_core.runs import InvalidRun, QueueFull, limits_of, start_run
-    from combine_core.sources import add_source
+    from combine_core.sources import add_source, find_same_source
     from combine_core.text import InvalidText
     from combine_core.users import find_user, get_or_create_user
 
@@ -109,18 +165,30 @@ def _start(
         if owner is None:
             message = f"There is no user {email}. Make one: combine user create {email}"
             raise click.ClickException(message)
+        reused = set()
         try:
             project = find_owned_project(session, project_name, owner.id)
             project = project or create_project(session, project_name, owner.id)
-            sources = [
-                add_source(session, project.id, file.name, file.file.text, owner.id, file.file)
-                for file in files
-            ]
+            source_ids = []
+            for file in files:
+                source = find_same_source(session, project.id, file.file.text)
+                if source is None:
+                    source = add_source(
+                        session, project.id, file.name, file.file.text, owner.id, file.file
+                    )
+                else:
+                    reused.add(source.id)
+                    click.echo(
+                        f"{file.name}: the project has this text already, as {source.name}"
+                        f" ({source.id}). It is not stored again.",
+                        err=True,
+                    )
+                source_ids.append(source.id)
             started = start_run(
                 session,
                 project.id,
                 line,
-                [source.id for source in sources],
+                source_ids,
                 owner.id,
                 model=model,
                 providers=providers,
@@ -128,19 +196,23 @@ def _start(
             )
         except (InvalidText, InvalidRun, UnknownLine, UnknownModel, QueueFull) as error:
             raise click.ClickException(str(error)) from error
-        return started.id
+        return _Started(started.id, frozenset(reused))
 
 
-def _work(service: Service, providers: ProviderRegistry, run_id: uuid.UUID) -> None:
+def _work(
+    service: Service, providers: ProviderRegistry, run_id: uuid.UUID, interrupts: list[int]
+) -> Run:
     """Work on the run here until it ends; a worker elsewhere may take its steps as well."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from combine_core.runs import cancel_run
     from combine_core.runs.worker import make_worker
 
-    worker = make_worker(service.core, providers)
+    worker = make_worker(service.core, providers, grace=GRACE_S)
     thread = worker.start()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    told = False
     try:
         with Progress(*columns, console=Console(stderr=True)) as progress:
             bar = progress.add_task("Starting", total=None)
@@ -152,13 +224,24 @@ def _work(service: Service, providers: ProviderRegistry, run_id: uuid.UUID) -> N
                 )
                 progress.update(bar, total=len(run.steps), completed=done, description=doing)
                 if run.ended_at is not None:
-                    break
+                    return run
+                if interrupts and not told:
+                    told = True
+                    progress.console.print(
+                        f"The run {run_id} goes on. Press Ctrl-C again to cancel it, or see it and"
+                        f" cancel it at {service.core.public_url}/runs/{run_id}",
+                        markup=False,
+                        highlight=False,
+                        soft_wrap=True,
+                    )
+                if len(interrupts) > 1:
+                    with service.sessions.begin() as session:
+                        cancel_run(session, run_id)
+                    continue
                 time.sleep(POLL_S)
     finally:
         worker.stop()
         thread.join(timeout=15)
-    if run.state != "succeeded":
-        raise click.ClickException(f"The run {run.state}: {run.error or 'see its page'}")
 
 
 def _look(service: Service, run_id: uuid.UUID) -> Run:
@@ -170,17 +253,47 @@ def _look(service: Service, run_id: uuid.UUID) -> Run:
         return run
 
 
-def _output(service: Service, run_id: uuid.UUID, form: str) -> str:
-    import json
+def _document(service: Service, run_id: uuid.UUID, form: str) -> str:
+    written = _written(service, run_id)
+    if form == "md":
+        return "\n".join(version.markdown for version in written)
+    contents = [version.content for version in written]
+    return json.dumps(contents[0] if len(contents) == 1 else contents, indent=2) + "\n"
 
+
+def _written(service: Service, run_id: uuid.UUID) -> list[DocumentVersion]:
+    """The versions of documents that the run wrote, with their contents."""
     from combine_core.documents import read_version, versions_of_run
 
     with service.sessions() as session:
-        written = [
+        versions = [
             read_version(session, version.document_id, version.number)
             for version in versions_of_run(session, run_id)
         ]
-        if form == "md":
-            return "\n".join(version.markdown for version in written if version is not None)
-        contents = [version.content for version in written if version is not None]
-        return json.dumps(contents[0] if len(contents) == 1 else contents, indent=2) + "\n"
+    return [version for version in versions if version is not None]
+
+
+def _result(service: Service, started: _Started) -> dict[str, Any]:
+    """Run, sources and documents, each as the API shows it."""
+    from combine_core.api.serializers import show_run, show_source, show_whole_document
+    from combine_core.runs import CallSums, sums_of_runs
+
+    run = _look(service, started.run_id)
+    written = _written(service, run.id)
+    with service.sessions() as session:
+        sums = sums_of_runs(session, [run.id]).get(run.id, CallSums())
+    return {
+        "run": show_run(run, written, sums),
+        "sources": [
+            {**show_source(source), "reused": source.id in started.reused} for source in run.sources
+        ],
+        "documents": [
+            {**show_whole_document(version), "markdown": version.markdown} for version in written
+        ],
+    }
+
+
+def _json_value(value: object) -> str:
+    from combine_core.web.endpoints import json_value
+
+    return json_value(value)

@@ -115,6 +115,16 @@ def add_source(
     return source
 
 
+def find_same_source(session: Session, project_id: uuid.UUID, text: str) -> Source | None:
+    """The newest source of this project that has this text already, under whatever name.
+
+    :raises InvalidText: the text cannot be taken
+    """
+    _, sha256 = measure_text(clean_text(text, "text", max_bytes=MAX_SOURCE_BYTES))
+    same = select(Source).where(Source.project_id == project_id, Source.sha256 == sha256)
+    return session.scalars(same.order_by(Source.id.desc()).limit(1)).first()
+
+
 def _media_type_of_text(name: str) -> str:
     """Of a text that was pasted, whatever its name ends with."""
     return "text/plain" if name.lower().endswith(".txt") else "text/markdown"

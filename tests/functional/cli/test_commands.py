@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import psycopg2
 import pytest
-from click.testing import CliRunner, Result
 
-from combine_core.cli import main
 from combine_core.database.migrations import head_revision
 from tests.conftest import MakeDatabase
+from tests.functional.cli.conftest import INI, ROOT, Combine
 
-ROOT = Path(__file__).parents[3]
 TEXT = "We decided to replace the seal by Friday.\n"
 
 
@@ -34,29 +31,6 @@ def process(*words: str, database_url: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=100,
     )
-
-
-Combine = Callable[..., Result]
-
-
-@pytest.fixture
-def combine(monkeypatch: pytest.MonkeyPatch) -> Combine:
-    """``combine("migrate", "-c", INI, database_url=url)`` in this process: none has to import everything."""
-    monkeypatch.chdir(ROOT)
-    for name in list(os.environ):
-        if name not in ("PATH", "HOME"):
-            monkeypatch.delenv(name)
-
-    def run(*words: str, database_url: str = "") -> Result:
-        done = CliRunner(env={"DATABASE_URL": database_url}).invoke(main, words)
-        # What a process would write a traceback for.
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
-        return done
-
-    return run
-
-
-INI = str(ROOT / "development.ini")
 
 
 def test_a_line_on_files_prints_the_document_and_nothing_else(
