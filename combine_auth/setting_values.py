@@ -25,7 +25,7 @@ GOOGLE_ISSUER_BARE = "accounts.google.com"
 # The kinds of requests that are limited: the keys of combine_auth.limits.RULES.
 LIMITED = (
     *("sign-in", "callback", "invitation", "token", "introspection", "authorize", "device"),
-    *("device-code", "report"),
+    *("device-code", "report", "project-invitation"),
 )
 
 _DISCOVERY = "/.well-known/openid-configuration"

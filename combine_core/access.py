@@ -16,9 +16,18 @@ from sqlalchemy import Select, select
 
 from combine_core.documents import Document
 from combine_core.projects import SLUG_PATTERN, Project, find_membership
+from combine_core.projects.invitations import InvitationChange
 from combine_core.projects.members import RoleChange
 from combine_core.runs import Run
-from combine_core.users import ROLE_PERMISSIONS, Identity, Membership, Permission, Role, RoleChanged
+from combine_core.users import (
+    ROLE_PERMISSIONS,
+    Identity,
+    InvitationChanged,
+    Membership,
+    Permission,
+    Role,
+    RoleChanged,
+)
 from combine_core.web.paths import UUID_PATTERN
 
 # What each variable of a path may be.
@@ -35,20 +44,35 @@ PATH_VARIABLES = {
 }
 
 
-class SignedIn:
-    """Any user of the service."""
+class Visitor:
+    """Anybody, signed in or not."""
 
     path_variables = PATH_VARIABLES
-    identity: Identity
+    identity: Identity | None
     __acl__: list[tuple[str, str, Any]]
 
     def __init__(self, request: Request) -> None:
-        if request.identity is None:
-            raise HTTPUnauthorized
+        self._request = request
         self.identity = request.identity
         self.__acl__ = [
             (Allow, Authenticated, [Permission.PROJECTS_READ, Permission.PROJECTS_WRITE])
         ]
+
+    def tell_add_ons(self, change: RoleChange | InvitationChange) -> None:
+        """Send the event of this change, within the transaction."""
+        event = RoleChanged if isinstance(change, RoleChange) else InvitationChanged
+        self._request.registry.notify(event(self._request, **vars(change)))
+
+
+class SignedIn(Visitor):
+    """Any user of the service."""
+
+    identity: Identity
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        if self.identity is None:
+            raise HTTPUnauthorized
 
 
 class InProject(SignedIn):
@@ -69,17 +93,8 @@ class ProjectContext(InProject):
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
-        self._request = request
         self._enter(
             find_membership(request.dbsession, request.matchdict["slug"], self.identity.user_id)
-        )
-
-    def tell_add_ons(self, change: RoleChange) -> None:
-        """Send the event of this change, within the transaction."""
-        self._request.registry.notify(
-            RoleChanged(
-                self._request, change.project_id, change.user_id, change.before, change.after
-            )
         )
 
     def check_may_remove(self, user_id: uuid.UUID) -> None:

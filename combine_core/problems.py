@@ -6,7 +6,12 @@ from pyramid.config import Configurator
 
 from combine_core.lines import UnknownLine
 from combine_core.llm import UnknownModel
-from combine_core.projects.members import LastOwner, MemberAlready, NoMember, UnknownPerson
+from combine_core.projects.invitations import (
+    InvitationEnded,
+    TooManyInvitations,
+    UnknownInvitation,
+)
+from combine_core.projects.members import LastOwner, NoMember
 from combine_core.runs import InvalidRun, QueueFull
 from combine_core.sources import UnsupportedFile
 from combine_core.web.problems import DETAILS, FieldError, ProblemError, invalid_content
@@ -31,9 +36,7 @@ def includeme(config: Configurator) -> None:
     config.add_problem(UnknownLine, lambda error: invalid_content(FieldError("line", str(error))))
     config.add_problem(UnknownModel, lambda error: invalid_content(FieldError("model", str(error))))
     config.add_problem(QueueFull, _queue_full)
-    config.add_problem(NoMember, lambda _error: ProblemError(404, DETAILS[404]))
-    config.add_problem(
-        UnknownPerson, lambda error: invalid_content(FieldError("email", f"{error}."))
-    )
-    for conflict in (MemberAlready, LastOwner):
+    for missing in (NoMember, UnknownInvitation):
+        config.add_problem(missing, lambda _error: ProblemError(404, DETAILS[404]))
+    for conflict in (LastOwner, InvitationEnded, TooManyInvitations):
         config.add_problem(conflict, lambda error: ProblemError(409, str(error)))

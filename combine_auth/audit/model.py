@@ -35,6 +35,9 @@ class Action(StrEnum):
     ADMIN_GRANT = "admin-grant"
     ADMIN_REVOKE = "admin-revoke"
     MEMBER_ROLE = "member-role"
+    # Links into projects; who uses one gets a role.
+    PROJECT_INVITE = "project-invite"
+    PROJECT_INVITE_REVOKE = "project-invite-revoke"
     # Programs.
     TOKEN_CREATE = "token-create"  # noqa: S105 - a word
     TOKEN_REVOKE = "token-revoke"  # noqa: S105 - a word

@@ -20,7 +20,7 @@ from combine_core.database import Page, paginate, session_factory
 from combine_core.database.expiry import delete_expired
 from combine_core.settings import CoreSettings
 from combine_core.settings.redaction import REDACTOR
-from combine_core.users import RoleChanged, find_user
+from combine_core.users import InvitationChanged, RoleChanged, find_user
 
 logger = logging.getLogger(__name__)
 
@@ -272,6 +272,9 @@ def show_event(event: AuditEvent) -> dict[str, Any]:
 
 def record_role_change(change: RoleChanged) -> None:
     """Subscriber: add an event in the transaction that changes the role."""
+    link: dict[str, Any] = {}
+    if change.invitation_id is not None:
+        link["invitation"] = change.invitation_id
     record_request(
         change.request,
         Action.MEMBER_ROLE,
@@ -279,11 +282,24 @@ def record_role_change(change: RoleChanged) -> None:
         project=change.project_id,
         before=change.before,
         after=change.after,
+        **link,
+    )
+
+
+def record_invitation(change: InvitationChanged) -> None:
+    """Subscriber: add an event in the transaction that makes or revokes a link into a project."""
+    record_request(
+        change.request,
+        Action.PROJECT_INVITE_REVOKE if change.revoked else Action.PROJECT_INVITE,
+        target=f"invitation:{change.invitation_id}",
+        project=change.project_id,
+        role=change.role,
     )
 
 
 def includeme(config: Configurator) -> None:
-    """Record changes of roles in projects, which combine_core makes, and keep secrets out of all events."""
+    """Record what combine_core changes in projects, and keep secrets out of all events."""
     for addon in (CoreSettings, AuthSettings):
         REDACTOR.add(config.add_addon_settings(addon).secrets())
     config.add_subscriber(record_role_change, RoleChanged)
+    config.add_subscriber(record_invitation, InvitationChanged)

@@ -18,6 +18,7 @@ from pyramid.response import Response
 from combine_auth.limits.limiter import RULES, Limiter, RateLimited, client_of, rules
 from combine_auth.limits.storage import make_storage
 from combine_auth.settings import AuthSettings
+from combine_core.web import SecretPresented
 from combine_core.web.problems import MEDIA_TYPE, ProblemError, problem_document
 
 __all__ = ["RULES", "Limiter", "RateLimited", "check_limit", "client_of", "hit_limit"]
@@ -46,7 +47,13 @@ def includeme(config: Configurator) -> None:
     if settings.rate_limits:
         url = settings.rate_limit_storage.get_secret_value()
         config.registry[_LIMITER] = Limiter(_storage(url), rules(settings.address_limits))
+    config.add_subscriber(limit_secrets, SecretPresented)
     config.add_exception_view(too_many_requests, context=RateLimited)
+
+
+def limit_secrets(event: SecretPresented) -> None:
+    """Subscriber: count the opening of links into projects, which combine_core looks up."""
+    check_limit(event.request, "project-invitation")
 
 
 def _storage(url: str) -> Any:

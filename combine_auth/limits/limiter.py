@@ -43,6 +43,8 @@ RULES = {
     "sign-in": _rule("60/minute", "60/minute", "3000/minute"),
     "callback": _rule("60/minute", "60/minute", "3000/minute"),
     "invitation": _rule("20/minute", "20/minute", "1000/minute"),
+    # A link into a project is opened before and after the sign-in, and then accepted.
+    "project-invitation": _rule("60/minute", "60/minute", "3000/minute"),
     # Programs ask for tokens, many of them from one machine.
     "token": _rule("300/minute", "300/minute", "6000/minute"),
     "introspection": _rule("600/minute", "600/minute", "12000/minute"),

@@ -5,22 +5,14 @@ from __future__ import annotations
 import uuid
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound
+from pyramid.httpexceptions import HTTPNoContent
 from pyramid.request import Request
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from combine_core.access import ProjectContext, SignedIn
 from combine_core.api.serializers import Json, show_me, show_member, show_project
 from combine_core.projects import create_project, list_projects
-from combine_core.projects.members import (
-    UnknownPerson,
-    add_member,
-    find_known_user,
-    list_members,
-    read_member,
-    remove_member,
-    set_role,
-)
+from combine_core.projects.members import change_role, list_members, read_member, remove_member
 from combine_core.users import Permission, Role
 from combine_core.web.endpoints import View
 from combine_core.web.paging import show_page
@@ -56,17 +48,6 @@ def list_members_of(context: ProjectContext, request: Request) -> Json:
     return show_page(request, page, show_member)
 
 
-def add(context: ProjectContext, request: Request) -> Json:
-    body = request.openapi_validated.body
-    session, project = request.dbsession, context.project
-    user_id = find_known_user(session, context.identity, body["email"])
-    role = Role(body["role"])
-    add_member(session, project.id, user_id, role, notify=context.tell_add_ons)
-    request.response.status_int = 201
-    request.response.location = request.route_path("api.member", slug=project.slug, user_id=user_id)
-    return show_member(read_member(session, project.id, user_id))
-
-
 def get_member(context: ProjectContext, request: Request) -> Json:
     return show_member(read_member(request.dbsession, context.project.id, _user_id(request)))
 
@@ -74,12 +55,7 @@ def get_member(context: ProjectContext, request: Request) -> Json:
 def put_member(context: ProjectContext, request: Request) -> Json:
     role = Role(request.openapi_validated.body["role"])
     session, project_id, user_id = request.dbsession, context.project.id, _user_id(request)
-    try:
-        added = set_role(session, project_id, user_id, role, notify=context.tell_add_ons)
-    except UnknownPerson as error:
-        raise HTTPNotFound from error
-    if added:
-        request.response.status_int = 201
+    change_role(session, project_id, user_id, role, notify=context.tell_add_ons)
     return show_member(read_member(session, project_id, user_id))
 
 
@@ -122,7 +98,6 @@ def includeme(config: Configurator) -> None:
         "api.members",
         "/projects/{slug}/members",
         View("GET", list_members_of, Permission.MEMBERS_READ),
-        View("POST", add, Permission.MEMBERS_WRITE),
         factory=ProjectContext,
         openapi=True,
     )

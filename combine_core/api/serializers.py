@@ -7,10 +7,10 @@ from typing import Any
 
 from combine_core.documents import Citation, Document, DocumentVersion
 from combine_core.lines import Line
-from combine_core.projects import Project
+from combine_core.projects import Project, ProjectInvitation
 from combine_core.runs import CURRENCY, Call, CallSums, MonthlyCost, Run, Step
 from combine_core.sources import Source
-from combine_core.users import Identity, Membership
+from combine_core.users import Identity, Membership, User
 
 Json = dict[str, Any]
 
@@ -42,6 +42,21 @@ def show_member(member: Membership) -> Json:
         "role": member.role,
         "since": member.created_at,
     }
+
+
+def show_invitation(invitation: ProjectInvitation) -> Json:
+    """A link without its secret."""
+    return {
+        **_fields(
+            invitation, "id", "role", "state", "created_at", "expires_at", "used_at", "revoked_at"
+        ),
+        "created_by": _show_person(invitation.maker),
+        "used_by": invitation.user and _show_person(invitation.user),
+    }
+
+
+def _show_person(user: User) -> Json:
+    return {"user_id": user.id, **_fields(user, "email", "name")}
 
 
 def show_source(source: Source) -> Json:

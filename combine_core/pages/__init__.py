@@ -29,6 +29,15 @@ def includeme(config: Configurator) -> None:
     config.include("combine_core.problems")
     config.include("combine_core.pages.layout")
     config.add_subscriber(refuse_unreadable, ContextFound)
-    for subject in ("errors", "projects", "members", "sources", "runs", "calls", "documents"):
+    for subject in (
+        "errors",
+        "projects",
+        "members",
+        "invitations",
+        "sources",
+        "runs",
+        "calls",
+        "documents",
+    ):
         config.include(f"combine_core.pages.{subject}")
     config.add_nav_item("Projects", "pages.projects", order=10)

@@ -1,4 +1,4 @@
-"""The page of a project's members, with forms for owners to change them."""
+"""The page of a project's members, with forms for owners to change their roles."""
 
 from __future__ import annotations
 
@@ -13,11 +13,7 @@ from pyramid.request import Request
 from combine_core.access import ProjectContext
 from combine_core.projects.members import (
     LastOwner,
-    MemberAlready,
-    UnknownPerson,
-    add_member,
     change_role,
-    find_known_user,
     list_members,
     remove_member,
 )
@@ -34,29 +30,11 @@ def show_members(context: ProjectContext, request: Request) -> dict[str, Any]:
     return _page(context, request)
 
 
-def add(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Add a user by e-mail address or user id."""
-    form = Form({"person": text_of(request, "person").strip(), "role": text_of(request, "role")})
-    session, project_id, person = request.dbsession, context.project.id, form.value("person")
-    role = _role(request)
-    try:
-        if re.fullmatch(UUID_PATTERN, person.lower()):
-            user_id = uuid.UUID(person)
-        else:
-            user_id = find_known_user(session, context.identity, person)
-        add_member(session, project_id, user_id, role, notify=context.tell_add_ons)
-    except UnknownPerson as error:
-        return _refuse(context, request, form.with_error("person", f"This {error}."))
-    except MemberAlready as error:
-        return _refuse(context, request, form.with_error("person", str(error)), status=409)
-    return _back(context, request)
-
-
 def give_role(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
     """Change the role of a member."""
     session, project_id, user_id = request.dbsession, context.project.id, _user_id(request)
     try:
-        change_role(session, project_id, user_id, _role(request), notify=context.tell_add_ons)
+        change_role(session, project_id, user_id, role_of(request), notify=context.tell_add_ons)
     except LastOwner as error:
         return _refuse(context, request, Form().with_error("members", str(error)), status=409)
     return _back(context, request)
@@ -75,7 +53,8 @@ def remove(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSe
     return _back(context, request)
 
 
-def _role(request: Request) -> Role:
+def role_of(request: Request) -> Role:
+    """The role that the form names."""
     try:
         return Role(text_of(request, "role"))
     except ValueError as error:
@@ -119,7 +98,6 @@ def includeme(config: Configurator) -> None:
         _ROUTE,
         "/projects/{slug}/members",
         View("GET", show_members, Permission.MEMBERS_READ, renderer=_TEMPLATE),
-        View("POST", add, Permission.MEMBERS_WRITE, form="add", renderer=_TEMPLATE),
         View("POST", give_role, Permission.MEMBERS_WRITE, form="role", renderer=_TEMPLATE),
         # The view decides whom a member may remove, because every member may leave.
         View("POST", remove, Permission.MEMBERS_LEAVE, form="remove", renderer=_TEMPLATE),

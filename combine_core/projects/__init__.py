@@ -1,6 +1,6 @@
 """Projects and their members."""
 
-from combine_core.projects.model import Project
+from combine_core.projects.model import Project, ProjectInvitation
 from combine_core.projects.service import (
     SLUG_PATTERN,
     create_project,
@@ -13,6 +13,7 @@ from combine_core.projects.service import (
 __all__ = [
     "SLUG_PATTERN",
     "Project",
+    "ProjectInvitation",
     "create_project",
     "find_membership",
     "find_owned_project",

@@ -1,8 +1,6 @@
 """Members of a project and their roles. A project always keeps an owner.
 
-This does not reveal who has an account. By e-mail address, an owner can add only people with whom they
-share a project already; an administrator can add anyone. For every other address the answer is the same,
-whether an account exists or not. Such a person gives the owner their user id, which cannot be guessed.
+People become members by accepting a link: :mod:`combine_core.projects.invitations`.
 """
 
 from __future__ import annotations
@@ -12,23 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import CTE, ColumnElement, delete, func, or_, select, true, update
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session, aliased, joinedload
+from sqlalchemy.orm import Session, joinedload
 
 from combine_core.database import Page, paginate
-from combine_core.users import Identity, Membership, Role, User
-
-
-class UnknownPerson(ValueError):
-    """The user does not exist, or the person who asks may not know that it exists."""
+from combine_core.users import Membership, Role
 
 
 class NoMember(LookupError):
     """The user is not a member of the project."""
-
-
-class MemberAlready(ValueError):
-    """The user is already a member."""
 
 
 class LastOwner(ValueError):
@@ -42,12 +31,16 @@ class LastOwner(ValueError):
 
 @dataclass(frozen=True)
 class RoleChange:
-    """A role in a project that was given, changed or taken. ``None``: not a member."""
+    """A role in a project that was given, changed or taken. ``None``: not a member.
+
+    :ivar invitation_id: the link by which somebody has become a member
+    """
 
     project_id: uuid.UUID
     user_id: uuid.UUID
     before: Role | None
     after: Role | None
+    invitation_id: uuid.UUID | None = None
 
 
 # Takes each change within its transaction. A face passes it on to the add-ons.
@@ -80,78 +73,6 @@ def read_member(session: Session, project_id: uuid.UUID, user_id: uuid.UUID) -> 
     if found is None:
         raise NoMember
     return found
-
-
-def find_known_user(session: Session, asker: Identity, email: str) -> uuid.UUID:
-    """Return the user with this address, if the asker may know of them. Takes one statement in any case.
-
-    :raises UnknownPerson: there is no such user, or the asker may not know of them
-    """
-    address = email.strip()
-    found = None
-    if "\0" not in address:
-        found = session.scalar(
-            select(User.id).where(
-                func.lower(User.email) == address.lower(),
-                User.disabled_at.is_(None),
-                true() if asker.is_admin else _shares_a_project(asker.user_id),
-            )
-        )
-    if found is None:
-        raise UnknownPerson(
-            "belongs to nobody with whom you share a project. Ask the person for the user id on their"
-            " account page, and add them with it"
-        )
-    return found
-
-
-def _shares_a_project(asker_id: uuid.UUID) -> ColumnElement[bool]:
-    mine, theirs = aliased(Membership), aliased(Membership)
-    return (
-        select(theirs.user_id)
-        .join(mine, mine.project_id == theirs.project_id)
-        .where(mine.user_id == asker_id, theirs.user_id == User.id)
-        .exists()
-    )
-
-
-def add_member(
-    session: Session, project_id: uuid.UUID, user_id: uuid.UUID, role: Role, *, notify: Notify
-) -> None:
-    """Make this user a member.
-
-    :raises UnknownPerson: there is no such user, or it is disabled
-    :raises MemberAlready: the user is already a member
-    """
-    person = select(User.id).where(User.id == user_id, User.disabled_at.is_(None))
-    if session.scalar(person) is None:
-        raise UnknownPerson("belongs to no active user. Check it with the person")
-    added = session.scalar(
-        insert(Membership)
-        .values(project_id=project_id, user_id=user_id, role=role)
-        .on_conflict_do_nothing()
-        .returning(Membership.user_id)
-    )
-    if added is None:
-        raise MemberAlready("This person is already a member. Change their role instead.")
-    notify(RoleChange(project_id, user_id, None, role))
-
-
-def set_role(
-    session: Session, project_id: uuid.UUID, user_id: uuid.UUID, role: Role, *, notify: Notify
-) -> bool:
-    """Change the role of a member, or make the user a member with this role.
-
-    :returns: whether the user was made a member
-    :raises UnknownPerson: there is no such user, or it is disabled
-    :raises LastOwner: the project would have no owner left
-    """
-    try:
-        change_role(session, project_id, user_id, role, notify=notify)
-    except NoMember:
-        add_member(session, project_id, user_id, role, notify=notify)
-        return True
-    return False
 
 
 def change_role(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import CheckConstraint, ForeignKey, case, exists, func
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from combine_core.database.metadata import Identified, Model
-from combine_core.users import Role, User
+from combine_core.users import Membership, Role, User
 
 
 class Project(Identified, Model):
@@ -19,6 +20,16 @@ class Project(Identified, Model):
 
     slug: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
+
+
+class InvitationState(StrEnum):
+    """Whether a link still makes somebody a member."""
+
+    OPEN = "open"
+    USED = "used"
+    EXPIRED = "expired"
+    # By an owner, or because the person who made it owns the project no more.
+    REVOKED = "revoked"
 
 
 class ProjectInvitation(Identified, Model):
@@ -34,14 +45,15 @@ class ProjectInvitation(Identified, Model):
     created_by: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), index=True
     )
-    expires_at: Mapped[datetime]
-    used_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime] = mapped_column()
+    used_at: Mapped[datetime | None] = mapped_column()
     used_by: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="SET NULL"), index=True
     )
-    revoked_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None] = mapped_column()
 
     # Asked for where they are needed, never by accident.
+    project: Mapped[Project] = relationship(lazy="raise", viewonly=True)
     maker: Mapped[User] = relationship(lazy="raise", viewonly=True, foreign_keys=[created_by])
     user: Mapped[User | None] = relationship(lazy="raise", viewonly=True, foreign_keys=[used_by])
 
@@ -50,4 +62,26 @@ class ProjectInvitation(Identified, Model):
             "role IN ({})".format(", ".join(f"'{role}'" for role in Role)), name="role"
         ),
         CheckConstraint("octet_length(token_sha256) = 32", name="token_sha256"),
+    )
+
+    # Selected with the columns.
+    state: Mapped[str] = column_property(
+        case(
+            (used_at.is_not(None), InvitationState.USED),
+            (revoked_at.is_not(None), InvitationState.REVOKED),
+            (
+                ~exists()
+                .where(
+                    Membership.project_id == project_id,
+                    Membership.user_id == created_by,
+                    Membership.role == Role.OWNER,
+                    User.id == created_by,
+                    User.disabled_at.is_(None),
+                )
+                .correlate_except(Membership, User),
+                InvitationState.REVOKED,
+            ),
+            (expires_at <= func.now(), InvitationState.EXPIRED),
+            else_=InvitationState.OPEN,
+        )
     )

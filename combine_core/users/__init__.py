@@ -1,7 +1,14 @@
 """People, their roles in projects, and what a role may do."""
 
 from combine_core.users.model import Membership, User
-from combine_core.users.permission import ROLE_PERMISSIONS, Identity, Permission, Role, RoleChanged
+from combine_core.users.permission import (
+    ROLE_PERMISSIONS,
+    Identity,
+    InvitationChanged,
+    Permission,
+    Role,
+    RoleChanged,
+)
 from combine_core.users.service import (
     InvalidEmail,
     add_user,
@@ -18,6 +25,7 @@ __all__ = [
     "ROLE_PERMISSIONS",
     "Identity",
     "InvalidEmail",
+    "InvitationChanged",
     "Membership",
     "Permission",
     "Role",

@@ -75,6 +75,7 @@ class RoleChanged:
 
     :ivar before: ``None``: was no member
     :ivar after: ``None``: is no member any more
+    :ivar invitation_id: the link by which somebody has become a member
     """
 
     request: Request
@@ -82,3 +83,18 @@ class RoleChanged:
     user_id: uuid.UUID
     before: Role | None
     after: Role | None
+    invitation_id: uuid.UUID | None = None
+
+
+@dataclass(frozen=True)
+class InvitationChanged:
+    """A Pyramid event: a link that invites somebody into a project was made or revoked.
+
+    Sent within the transaction of the change, like :class:`RoleChanged`.
+    """
+
+    request: Request
+    project_id: uuid.UUID
+    invitation_id: uuid.UUID
+    role: Role
+    revoked: bool

@@ -7,7 +7,8 @@
   ``/api/`` is answered with a problem document (RFC 9457);
 * the tweens listed below.
 
-:class:`ServiceStarted` tells subscribers that the server begins to serve.
+:class:`ServiceStarted` tells subscribers that the server begins to serve, :class:`SecretPresented` that a
+secret will be looked up.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 
 from pyramid.config import Configurator
 from pyramid.registry import Registry
+from pyramid.request import Request
 from pyramid.tweens import EXCVIEW, INGRESS, MAIN
 
 SECURITY_HEADERS = "combine_core.web.security_headers.security_headers_tween_factory"
@@ -33,6 +35,16 @@ class ServiceStarted:
     """
 
     registry: Registry
+
+
+@dataclass(frozen=True)
+class SecretPresented:
+    """A Pyramid event: a request brings a secret that somebody may be guessing, such as that of a link.
+
+    Sent before the secret is looked up. A subscriber refuses it by raising.
+    """
+
+    request: Request
 
 
 def includeme(config: Configurator) -> None:

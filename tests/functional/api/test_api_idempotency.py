@@ -34,18 +34,16 @@ def test_a_repetition_is_answered_again_and_does_nothing(signed_in):
     assert len(signed_in.get(PROJECTS).json["items"]) == 2
 
 
-def test_every_post_takes_a_key(room, sign_in, add_member):
+def test_every_post_takes_a_key(room, sign_in):
     """As a client sees it: the description says so, and a second POST changes nothing."""
     bob = sign_in("bob@example.com")
-    add_member(room.id, bob.user_id, Role.VIEWER)
-    carol = sign_in("carol@example.com")
-    other = post(room.client, PROJECTS, {"name": "Other"}).json
-    add_member(other["id"], carol.user_id, Role.VIEWER)
     source = post(room.client, f"{room.path}/sources", {"name": "a.md", "text": "A.\n"}, key="s")
     wanted = {"line": "brief", "sources": [source.json["id"]]}
     run = post(room.client, f"{room.path}/runs", wanted, key="r")
-    member = {"email": "carol@example.com", "role": "viewer"}
-    added = post(room.client, f"{room.path}/members", member, key="m")
+    invitations = f"{room.path}/invitations"
+    made = post(room.client, invitations, {"role": "viewer"}, key="i")
+    token = {"token": made.json["link"].partition("token=")[2]}
+    joined = post(bob.client, "/api/v1/invitations/accept", token, key="a", status=200)
     cancel = f"/api/v1/runs/{run.json['id']}/cancel"
     cancelled = room.client.post(cancel, headers=keyed("c"), status=200)
 
@@ -53,7 +51,11 @@ def test_every_post_takes_a_key(room, sign_in, add_member):
     again = post(room.client, sources, {"name": "a.md", "text": "A.\n"}, key="s")
     assert again.body == source.body
     assert post(room.client, f"{room.path}/runs", wanted, key="r").body == run.body
-    assert post(room.client, f"{room.path}/members", member, key="m").body == added.body
+    secret = post(room.client, invitations, {"role": "viewer"}, key="i", status=409)
+    assert secret.headers["Location"] == made.headers["Location"]
+    assert len(room.client.get(invitations).json["items"]) == 1
+    again = post(bob.client, "/api/v1/invitations/accept", token, key="a", status=200)
+    assert again.body == joined.body
     assert room.client.post(cancel, headers=keyed("c"), status=200).body == cancelled.body
     assert len(room.client.get(sources).json["items"]) == 1
     assert len(room.client.get(f"{room.path}/runs").json["items"]) == 1

@@ -35,6 +35,8 @@ class Things:
             calls = select(Call.id).where(Call.run_id == uuid.UUID(self.run))
             self.call = str(session.scalars(calls).first())
         self.user_id = str(person.user_id)
+        invitation = client.post_json(f"{path}/invitations", {"role": "viewer"}, status=201)
+        self.invitation = invitation.json["id"]
 
     def path(self, pattern):
         """The pattern of a route, filled with these things."""
@@ -51,6 +53,8 @@ class Things:
             values["id"] = self.source
         elif "/runs/{id" in pattern:
             values["id"] = self.run
+        elif "/invitations/{id" in pattern:
+            values["id"] = self.invitation
         else:
             values["id"] = self.document
         return re.sub(r"\{(\w+)(?::(?:[^{}]|\{[^{}]*\})*)?\}", lambda m: values[m[1]], pattern)
@@ -61,7 +65,7 @@ class Nothing(Things):
 
     def __init__(self):
         self.slug = "no-such-project"
-        names = ("source", "run", "call", "document", "user_id")
+        names = ("source", "run", "call", "document", "user_id", "invitation")
         self.__dict__.update({name: str(uuid.uuid4()) for name in names})
 
 

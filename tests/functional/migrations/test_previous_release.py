@@ -56,9 +56,6 @@ class Client:
     def post(self, path: str, body: object) -> Any:
         return self._ask("POST", f"/api/v1{path}", json=body).json()
 
-    def put(self, path: str, body: object) -> None:
-        self._ask("PUT", f"/api/v1{path}", json=body)
-
     def add_source(self, project: str, name: str) -> str:
         return self.post(f"/projects/{project}/sources", {"name": name, "text": TEXT})["id"]
 
@@ -116,8 +113,11 @@ def test_both_work_on_the_newer_schema(older: Installation, newer: Installation,
         new.post("/projects", {"name": "Bakery"})
         from_new = new.add_source("bakery", "from-new.md")
         # By somebody whom today's code has let in.
-        ada = _program(old_web, _make_token(newer, url, ADA))
-        new.put(f"/projects/bakery/members/{ada.get('/me')['id']}", {"role": "writer"})
+        adas_token = _make_token(newer, url, ADA)
+        ada = _program(old_web, adas_token)
+        link = new.post("/projects/bakery/invitations", {"role": "writer"})["link"]
+        invitation = {"token": link.partition("token=")[2]}
+        _program(new_web, adas_token).post("/invitations/accept", invitation)
         from_old = ada.add_source("bakery", "from-old.md")
         made = []
         for one in (older, newer):
