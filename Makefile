@@ -66,6 +66,10 @@ node-modules: ## install what some tests run with Node; without it they say so a
 bench-health: $(VENV)/.installed-test ## measure the probes against a bare WSGI function, in one run
 	@$(BIN)/python benchmarks/health/bench.py
 
+.PHONY: bench-domain
+bench-domain: $(VENV)/.installed-test ## measure how long sources take to read and run, and the memory of a worker
+	@PYTHONPATH=. $(BIN)/python benchmarks/domain/bench.py
+
 .PHONY: rolling
 rolling: ## update the running containers to this checkout, one replica after the other
 	@deploy/rolling.sh
