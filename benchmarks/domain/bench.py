@@ -210,7 +210,9 @@ def main() -> int:
             peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
             bench.report("the worker's memory at its peak", peak, 250.0, "MB")
             used = process.cpu_times()
-            sys.stdout.write(f"The worker used {used.user + used.system:.1f} s of processor time.\n")
+            sys.stdout.write(
+                f"The worker used {used.user + used.system:.1f} s of processor time.\n"
+            )
     return bool(bench.missed)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from combine_core.language import Language
+from combine_core.language import Language, lowered
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +136,17 @@ def _take_dates(text: str, language: Language) -> tuple[list[Date], str]:
             if date is not None:
                 dates.append(date)
                 text = _blank(text, match)
-    for match in list(language.month_date.finditer(text)):
+    for match in list(language.month_date.finditer(lowered(text))):
         day = match["day"] or match["day2"]
-        month = language.months[(match["month"] or match["month2"]).lower()]
+        month = language.months[match["month"] or match["month2"]]
         year = match["year"] or match["year2"]
         if day is None and year is None:
             continue
         dates.append(Date(int(day) if day else None, month, int(year) if year else None))
         # The name of the month stays: it is a word as well.
-        written = match[0]
-        text = text.replace(written, re.sub(r"\d\w*", lambda part: " " * len(part[0]), written), 1)
+        written = text[slice(*match.span())]
+        blanked = re.sub(r"\d\w*", lambda part: " " * len(part[0]), written)
+        text = text[: match.start()] + blanked + text[match.end() :]
     return dates, text
 
 
@@ -195,8 +196,8 @@ def _numbers(text: str, language: Language) -> Iterator[Number]:
 
 
 def _spelled_numbers(text: str, language: Language) -> Iterator[Number]:
-    for match in language.number_word.finditer(text):
-        value = Decimal(language.numbers[match[1].lower()])
+    for match in language.number_word.finditer(lowered(text)):
+        value = Decimal(language.numbers[match[1]])
         unit = match[2] or ""
         magnitude = language.magnitudes.get(unit.lower()) if len(unit) > 1 else None
         if magnitude is not None:

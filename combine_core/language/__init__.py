@@ -6,6 +6,7 @@ from combine_core.language.language import (
     labels,
     language_named,
     language_of,
+    lowered,
 )
 from combine_core.language.sentences import plain_text, sentence_spans, silenced_at
 
@@ -15,6 +16,7 @@ __all__ = [
     "labels",
     "language_named",
     "language_of",
+    "lowered",
     "plain_text",
     "sentence_spans",
     "silenced_at",

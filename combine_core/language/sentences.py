@@ -41,7 +41,8 @@ _MARKER = re.compile(
 )
 _LINK = re.compile(r"!?\[(?P<text>[^\[\]\n]*)\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)")
 # Most sentences have no marks; to look once is faster than to look for each.
-_MARKED = re.compile(r"[~<*_`\[|]|^[ \t]*[-+>\d]", re.MULTILINE)
+_MARKED = re.compile(r"[~<*_`\[|\n]")
+_MARKED_LINE = re.compile(r"[ \t]*[-+>\d]")
 _EMPHASIS = re.compile(r"\*+|~~|`|(?<![^\W_])_+(?=\w)|(?<=[^\W_])_+(?![^\W_])")
 
 
@@ -66,7 +67,7 @@ def sentence_spans(
 
 def plain_text(text: str) -> str:
     """The words without the marks of Markdown and without what is struck out, on one line."""
-    if not _MARKED.search(text):
+    if not _MARKED.search(text) and not _MARKED_LINE.match(text):
         return " ".join(text.split())
     text = _STRUCK.sub(" ", _COMMENT.sub(" ", text))
     text = _LINK.sub(lambda match: match["text"], text)

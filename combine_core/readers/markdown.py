@@ -284,7 +284,8 @@ def _leaves(tokens: Sequence[Token]) -> Iterator[_Leaf]:
 def _kind_of_prose(inside: Sequence[str], content: str) -> BlockKind:
     if inside[-1] in _TAGS:
         return BlockKind.HEADING
-    if _LINK.search(content) and not _WORD.search(_LINK.sub("", content)):
+    linked = "[" in content or "://" in content
+    if linked and _LINK.search(content) and not _WORD.search(_LINK.sub("", content)):
         return BlockKind.LINKS
     if "blockquote_open" in inside:
         return BlockKind.QUOTATION

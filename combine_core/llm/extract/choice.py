@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from typing import Any
 
-from combine_core.language import Language
+from combine_core.language import Language, lowered
 from combine_core.llm.extract.criteria import Criterion
 from combine_core.llm.extract.items import Item
 from combine_core.llm.extract.kinds import Kind, Section
@@ -90,7 +90,7 @@ class Pool:
             return 0.0
         # What a text is about, it says at its beginning.
         gist = item.position < _BEGINNING and (
-            vocabulary_of(item.language).gist.search(item.text) is not None
+            vocabulary_of(item.language).gist.search(lowered(item.text)) is not None
         )
         if criterion.summary and not gist and item.section is not Section.SUMMARY:
             return 0.0

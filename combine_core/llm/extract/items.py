@@ -30,6 +30,7 @@ MAX_EVIDENCE = 5
 _JUDGED = frozenset({"text", "evidence", "verdict", "reasons", "repairs"})
 _MARKUP = re.compile(r"[\W_]+")
 _WORD = re.compile(r"[^\W\d_]\w+")
+_DIGIT = re.compile(r"\d")
 _LONGEST_TITLE = 200
 
 
@@ -258,14 +259,14 @@ def _weight(sentence: Sentence) -> float:
     text, block = sentence.text, sentence.block
     # "This alert" below "Meaning" is what the text is about.
     about_itself = sentence.section is Section.SUMMARY and sentence.first
-    if not about_itself and not stands_alone(text, sentence.language, spoken=sentence.spoken):
+    if not about_itself and not stands_alone(sentence):
         return 0.0
     words = _WORD.findall(text)
     weight = 1.0 if 6 <= len(words) <= 40 else 0.6 if len(words) >= 3 else 0.0
     if text[-1:] not in ".!…。)":
         weight -= 0.1
-    specific = sum(1 for word in words[1:] if word[0].isupper())
-    weight += 0.15 * min(specific + any(map(str.isdigit, text)), 3)
+    specific = sum([word[0].isupper() for word in words[1:]])
+    weight += 0.15 * min(specific + (_DIGIT.search(text) is not None), 3)
     if sentence.spoken:
         weight -= 0.4 if block.kind is BlockKind.MESSAGE else 0.7
     if block.kind in (BlockKind.TABLE_ROW, BlockKind.QUOTATION):

@@ -6,11 +6,11 @@ question that somebody may have answered is not open.
 
 import itertools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from combine_core.evidence.facts import Number, numbers_of
-from combine_core.language import Language
+from combine_core.language import Language, lowered
 from combine_core.llm.extract.vocabulary import Vocabulary, vocabulary_of
 from combine_core.readers import Block, BlockKind
 
@@ -37,11 +37,12 @@ class Section(StrEnum):
     OTHER = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sentence:
     """A sentence within its block.
 
     :ivar text: its words, without marks
+    :ivar low: the same in lower case, as the vocabulary is
     :ivar first: whether it is the first of its block
     :ivar last: whether nothing follows that may answer it
     :ivar people: the names of those who take part
@@ -54,10 +55,12 @@ class Sentence:
     first: bool
     last: bool
     people: frozenset[str] = frozenset()
+    low: str = field(init=False)
+    spoken: bool = field(init=False)
 
-    @property
-    def spoken(self) -> bool:
-        return self.block.kind in (BlockKind.MESSAGE, BlockKind.CUE)
+    def __post_init__(self) -> None:
+        self.low = lowered(self.text)
+        self.spoken = self.block.kind in (BlockKind.MESSAGE, BlockKind.CUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Reading:
 
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 _LETTER = re.compile(r"[^\W\d_]")
+_DIGIT = re.compile(r"\d")
 # Scripts without spaces between words.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
 _LABEL = re.compile(
@@ -134,48 +138,54 @@ def read_sentence(sentence: Sentence) -> Reading | None:
     if sentence.section is Section.SILENT or not _says_something(text):
         return None
     words = vocabulary_of(sentence.language)
-    label = _LABEL.match(text)
+    label = _LABEL.match(text) if ":" in text else None
     labelled = _section_of_label(label, words)
     section = labelled or sentence.section
-    said = text[label.end() :] if label is not None and labelled else text
-    if sentence.block.done is not True and _is_action(sentence, said, section, words):
-        return Reading(
-            Kind.ACTION, _owner(sentence, said, label if labelled else None), _due(said, words)
-        )
+    said, low = text, sentence.low
+    if label is not None and labelled:
+        said, low = said[label.end() :], low[label.end() :]
+    if sentence.block.done is not True and _is_action(sentence, said, low, section, words):
+        owner = _owner(sentence, said, low, label if labelled else None)
+        return Reading(Kind.ACTION, owner, _due(said, low, words))
     if _is_question(text):
         return Reading(Kind.QUESTION) if _is_open_question(sentence, section) else None
     if section is Section.QUESTION and not _NONE.fullmatch(said):
         return Reading(Kind.QUESTION)
-    if not sentence.spoken and words.open.search(text) and not _restricted(text, sentence.language):
+    if (
+        not sentence.spoken
+        and words.open.search(sentence.low)
+        and not _restricted(text, sentence.language)
+    ):
         return Reading(Kind.QUESTION)
-    if _is_decision(sentence, said, section, words):
+    if _is_decision(sentence, said, low, section, words):
         return Reading(Kind.DECISION)
     figures = sentence.block.kind is BlockKind.TABLE_ROW and _CELL_OF_FIGURES.search(text)
     for_the_record = section is not Section.SUMMARY and _is_for_the_record(sentence)
-    if figures or (for_the_record and has_quantity(text, sentence.language)):
+    if figures or (for_the_record and has_quantity(sentence)):
         return Reading(Kind.NUMBER)
     return Reading(Kind.STATEMENT)
 
 
-def stands_alone(text: str, language: Language, *, spoken: bool) -> bool:
+def stands_alone(sentence: Sentence) -> bool:
     """Whether a reader understands the sentence without the one before."""
-    words = vocabulary_of(language)
-    if words.depends.match(text) or (_LETTER.search(text[:1]) is None and not text[:1].isdigit()):
+    words = vocabulary_of(sentence.language)
+    if words.depends.match(sentence.low) or not sentence.text[:1].isalnum():
         return False
-    return not (spoken and words.speech.search(text))
+    return not (sentence.spoken and words.speech.search(sentence.low))
 
 
 def needs_more(sentence: Sentence) -> bool:
     """Whether a decision does not say what was decided without the sentence before."""
     words = vocabulary_of(sentence.language)
     return not sentence.spoken and bool(
-        words.depends.match(sentence.text) or words.opens_decision.match(sentence.text)
+        words.depends.match(sentence.low) or words.opens_decision.match(sentence.low)
     )
 
 
-def has_quantity(text: str, language: Language) -> bool:
+def has_quantity(sentence: Sentence) -> bool:
     """Whether a sentence holds an amount, a share, a duration or a count; no date, time or identifier."""
-    if not any(map(str.isdigit, text)) and not language.number_word.search(text):
+    text, language = sentence.text, sentence.language
+    if not _DIGIT.search(text) and not language.number_word.search(sentence.low):
         return False
     plain = re.sub(r"`[^`]*`|https?://\S+|\[[^\]]*\]\([^)]*\)", " ", text)
     return any(_is_quantity(plain, number, language) for number in numbers_of(plain, language))
@@ -184,8 +194,7 @@ def has_quantity(text: str, language: Language) -> bool:
 def _is_for_the_record(sentence: Sentence) -> bool:
     """Whether a number is no small talk, such as "we have five minutes left"."""
     return not sentence.spoken or (
-        any(map(str.isdigit, sentence.text))
-        and stands_alone(sentence.text, sentence.language, spoken=True)
+        _DIGIT.search(sentence.text) is not None and stands_alone(sentence)
     )
 
 
@@ -262,20 +271,21 @@ def _restricted(text: str, language: Language) -> bool:
     return language.hedge.search(text) is not None or language.condition.match(text) is not None
 
 
-def _is_decision(sentence: Sentence, said: str, section: Section, words: Vocabulary) -> bool:
+def _is_decision(
+    sentence: Sentence, said: str, low: str, section: Section, words: Vocabulary
+) -> bool:
     language = sentence.language
     if _is_question(said) or sentence.block.kind is BlockKind.QUOTATION or _NONE.fullmatch(said):
-        return False
-    if words.not_decided.search(said):
         return False
     if section is Section.DECISION:
         # "Tom said that …" is what somebody said.
         return not (
-            _restricted(said, language)
+            words.not_decided.search(low)
+            or _restricted(said, language)
             or language.attribution.search(said)
-            or (sentence.spoken and words.speech.search(said))
+            or (sentence.spoken and words.speech.search(low))
         )
-    found = _performative(sentence, said, words)
+    found = _performative(sentence, low, words)
     if found is None:
         return False
     start, end = found
@@ -283,79 +293,89 @@ def _is_decision(sentence: Sentence, said: str, section: Section, words: Vocabul
         return False  # "we adopted that": long ago, or what was said before
     up_to = _DENIED_CONTENT.sub("", said[:end])
     return not (
-        language.negation.search(up_to)
+        words.not_decided.search(low)
+        or language.negation.search(up_to)
         or language.hedge.search(_PROPOSAL.sub("", up_to))
         or language.condition.search(up_to)
         or language.attribution.search(said[:start])
         or _SUBORDINATE.search(said[max(0, start - 12) : start])
         or any(quoted.start() < start < quoted.end() for quoted in _QUOTED.finditer(said))
-        or (sentence.spoken and words.speech.search(said))
+        or (sentence.spoken and words.speech.search(low))
     )
 
 
-def _performative(sentence: Sentence, said: str, words: Vocabulary) -> tuple[int, int] | None:
+def _performative(sentence: Sentence, low: str, words: Vocabulary) -> tuple[int, int] | None:
     """Where the sentence says that something is decided."""
-    if not sentence.spoken and (opening := words.opens_decision.match(said)):
+    if not sentence.spoken and (opening := words.opens_decision.match(low)):
         return opening.span()
     # Deeds are rare, groups are not.
-    deeds = words.decides.search(said) is not None
-    for group in words.group.finditer(said) if deeds else ():
+    deeds = words.decides.search(low) is not None
+    for group in words.group.finditer(low) if deeds else ():
         if _SUBORDINATE.search(group[0]):
             continue
-        deed = re.compile(r"\s+").match(said, group.end())
-        decides = words.decides.match(said, deed.end()) if deed else None
+        deed = re.compile(r"\s+").match(low, group.end())
+        decides = words.decides.match(low, deed.end()) if deed else None
         if decides is not None:
             return group.start(), decides.end()
-    outcome = words.outcome.search(said) if not sentence.spoken else None
+    outcome = words.outcome.search(low) if not sentence.spoken else None
     if outcome is None:
         return None
     start = outcome.start()
     if outcome.lastgroup == "matter":
-        lead_in = _LEAD_IN.search(said, 0, start)
+        lead_in = _LEAD_IN.search(low, 0, start)
         assert lead_in is not None
         start = lead_in.start()
     return start, outcome.end()
 
 
-def _is_action(sentence: Sentence, said: str, section: Section, words: Vocabulary) -> bool:
-    block, language = sentence.block, sentence.language
+def _is_action(
+    sentence: Sentence, said: str, low: str, section: Section, words: Vocabulary
+) -> bool:
+    block = sentence.block
     if block.done is False:
         return True
     if _is_question(said) or block.kind in (BlockKind.QUOTATION, BlockKind.CUE):
         return False
     if section is Section.ACTION:
         return not _NONE.fullmatch(said)
-    if words.action.match(said):
+    if words.action.match(low):
         return True
-    if words.not_decided.search(said) and not words.to_be_done.search(said):
+    if not _calls_for_action(sentence, said, low, section, words):
         return False
-    imperative = words.imperative.match(said) is not None
+    return not words.not_decided.search(low) or words.to_be_done.search(low) is not None
+
+
+def _calls_for_action(
+    sentence: Sentence, said: str, low: str, section: Section, words: Vocabulary
+) -> bool:
+    block = sentence.block
+    imperative = words.imperative.match(low) is not None
     if ((block.number and sentence.first) or section is Section.OUTCOME) and imperative:
         return True
     if sentence.spoken:
-        promises = words.i_will.search(said) or words.opens_promise.match(said)
-        return promises is not None and not language.condition.search(said)
-    if words.opens_action.match(said) or (imperative and _due(said, words)):
+        promises = words.i_will.search(low) or words.opens_promise.match(low)
+        return promises is not None and not sentence.language.condition.search(said)
+    if words.opens_action.match(low) or (imperative and _due(said, low, words)):
         return True
     if block.kind is BlockKind.LIST_ITEM and (
-        words.opens_promise.match(said) or _ends_with(words.to_be_done, said)
+        words.opens_promise.match(low) or _ends_with(words.to_be_done, low)
     ):
         return True
-    return bool(_person_in_charge(sentence, said, words))
+    return bool(_person_in_charge(sentence, said, low, words))
 
 
 def _ends_with(pattern: re.Pattern[str], text: str) -> bool:
     return any(len(text) - match.end() < 25 for match in pattern.finditer(text))
 
 
-def _person_in_charge(sentence: Sentence, said: str, words: Vocabulary) -> str:
+def _person_in_charge(sentence: Sentence, said: str, low: str, words: Vocabulary) -> str:
     """Who is to do something, if it begins so: "Tom to ask", "Mrs Olsen will sign"; else nobody."""
     person = _OWNER.match(said)
-    if person is None or not words.takes_on.match(said, person.end()):
+    if person is None or not words.takes_on.match(low, person.end()):
         return ""
     name = person["owner"]
     first = name.split()[0].rstrip(",")
-    if words.no_owner.fullmatch(first):
+    if words.no_owner.fullmatch(lowered(first)):
         return ""
     known = (
         name.startswith("@")
@@ -363,31 +383,31 @@ def _person_in_charge(sentence: Sentence, said: str, words: Vocabulary) -> str:
         or first in sentence.people
         or sentence.section is Section.ACTION
         or sentence.block.done is False
-        or (words.due.search(said, person.end()) and _due(said, words))
+        or (words.due.search(low, person.end()) and _due(said, low, words))
     )
     return name if known else ""
 
 
-def _owner(sentence: Sentence, said: str, label: re.Match[str] | None) -> str:
+def _owner(sentence: Sentence, said: str, low: str, label: re.Match[str] | None) -> str:
     words = vocabulary_of(sentence.language)
     if label is not None and label["owner"]:
         return label["owner"].strip()
-    if person := _person_in_charge(sentence, said, words):
+    if person := _person_in_charge(sentence, said, low, words):
         return person
     handle = _HANDLE.search(said)
     return handle[0] if handle else sentence.block.speaker
 
 
-def _due(said: str, words: Vocabulary) -> str:
+def _due(said: str, low: str, words: Vocabulary) -> str:
     """The day until which it is to be done, as it is written; empty if none is named."""
-    for match in words.due.finditer(said):
+    for match in words.due.finditer(low):
         behind = said[match.end() :].lstrip(" :")
-        until = words.day.match(behind) or _date_at(behind)
+        until = words.day.match(lowered(behind)) or _date_at(behind)
         if until is not None:
-            return until[0].rstrip(" .,;")
-    for day in words.day.finditer(said):
+            return behind[: until.end()].rstrip(" .,;")
+    for day in words.day.finditer(low):
         if len(said) - day.end() < 2:
-            return day[0]
+            return said[slice(*day.span())]
     tail = re.search(r"[,;(–-] ?([^,;()–]{3,30})\)?\.?$", said)
     if tail is not None:
         date = _date_at(tail[1])

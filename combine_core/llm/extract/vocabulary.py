@@ -13,7 +13,7 @@ from combine_core.language import Language
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The patterns of one language.
+    """The patterns of one language, for ``lowered`` text.
 
     :ivar sections: for titles and labels, by what stands below them; each fits a whole title
     :ivar group: who decides
@@ -77,7 +77,7 @@ def _vocabularies() -> dict[str, Vocabulary]:
                 for kind, titles in words["sections"].items()
             },
             **{
-                name: re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)", re.IGNORECASE)
+                name: re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)")
                 for name, patterns in words.items()
                 if name != "sections"
             },
