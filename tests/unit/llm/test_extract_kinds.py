@@ -292,7 +292,9 @@ def test_a_discussion_holds_no_open_question_and_few_decisions():
     ],
 )
 def test_what_stands_alone(text, alone):
-    assert stands_alone(text, ENGLISH, spoken=False) is alone
+    block = Block(BlockKind.PARAGRAPH, 0, 0)
+    sentence = Sentence(text, block, Section.OTHER, ENGLISH, first=True, last=True)
+    assert stands_alone(sentence) is alone
 
 
 @given(st.text(max_size=300), st.sampled_from(list(BlockKind)), st.sampled_from(list(Section)))
