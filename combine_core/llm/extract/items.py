@@ -265,7 +265,7 @@ def _weight(sentence: Sentence) -> float:
     weight = 1.0 if 6 <= len(words) <= 40 else 0.6 if len(words) >= 3 else 0.0
     if text[-1:] not in ".!…。)":
         weight -= 0.1
-    specific = sum([word[0].isupper() for word in words[1:]])
+    specific: int = sum(word[0].isupper() for word in words[1:])
     weight += 0.15 * min(specific + (_DIGIT.search(text) is not None), 3)
     if sentence.spoken:
         weight -= 0.4 if block.kind is BlockKind.MESSAGE else 0.7
