@@ -1,0 +1,66 @@
+"""An owner invites somebody into a project, and that person comes in, by clicking."""
+
+import shutil
+
+import pytest
+
+if shutil.which("chromium") is None:
+    # Here rather than in a fixture: one line for all tests of the file.
+    pytest.skip("no Chromium here (Debian: apt-get install chromium)", allow_module_level=True)
+
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+
+from combine_auth.sessions.service import start_session
+from combine_core.projects import create_project
+from combine_core.users import get_or_create_user
+
+NARROW = {"width": 360, "height": 740}
+
+
+@pytest.fixture
+def owner(open_page, service):
+    """A page of Ada, who is signed in and owns the project Ovens."""
+    engine = create_engine(service.environment["DATABASE_URL"])
+    with Session(engine) as session, session.begin():
+        ada = get_or_create_user(session, "ada@example.com")
+        create_project(session, "Ovens", ada.id)
+        cookie = {"name": "combine_session", "value": start_session(session, ada.id)}
+    engine.dispose()
+    page = open_page()
+    page.context.add_cookies([{**cookie, "url": service.url}])
+    return page
+
+
+def assert_fits(page):
+    page.set_viewport_size(NARROW)
+    root = "document.documentElement"
+    assert page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") <= 0
+
+
+def test_from_the_link_to_the_project(owner, open_page):
+    owner.goto("/projects/ovens")
+    owner.get_by_role("link", name="Members").click()
+    owner.get_by_role("link", name="Invite people").click()
+    owner.get_by_label("Role").select_option("writer")
+    owner.get_by_role("button", name="Make a link").click()
+    link = owner.get_by_label("This is the new link").input_value()
+    assert_fits(owner)
+    owner.reload()
+    owner.get_by_text("Writer: open").wait_for()
+    assert owner.get_by_label("This is the new link").count() == 0
+
+    guest = open_page()
+    guest.goto(link)
+    guest.get_by_role("heading", name="Invitation to Ovens").wait_for()
+    assert guest.get_by_text("ada@example.com").first.is_visible()
+    assert "token" not in guest.url
+    assert_fits(guest)
+    guest.get_by_role("link", name="Sign in").last.click()
+    guest.get_by_role("button", name="Sign in as local developer").click()
+    guest.get_by_role("button", name="Accept the invitation").click()
+    guest.get_by_role("heading", name="Ovens").wait_for()
+
+    owner.reload()
+    owner.get_by_text("Writer: used").wait_for()
+    assert owner.get_by_text("local@localhost").is_visible()
