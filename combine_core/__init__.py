@@ -6,7 +6,13 @@ Include it in a Pyramid application with ``config.include("combine_core")``. It 
 * the database (:mod:`combine_core.database`): ``request.dbsession``, joined to ``request.tm``,
 * errors, endpoints and tweens for all faces (:mod:`combine_core.web`),
 * the JSON API below ``/api/v1`` with its explorer at ``/docs`` (:mod:`combine_core.api`),
-* the pages (:mod:`combine_core.pages`).
+* the pages (:mod:`combine_core.pages`),
+* what runs beside the requests while the process serves (:mod:`combine_core.serving`): the worker of
+  ``combine_core.worker``, the format and the masks of the log, watches over memory and connections.
+
+The last one needs to know that the process serves. An application of its own passes on what ``pserve``
+tells its ``main``, as ``Configurator(settings={**global_config, **settings})``; without that, a warning at
+the start says what does not run.
 
 It knows the user only by ``request.identity`` (a :class:`combine_core.users.Identity` or ``None``) and
 ``request.has_permission``. Without a security policy (``combine_auth``, or the application's own)
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def includeme(config: Configurator) -> None:
-    """Put the add-on together. Does no I/O."""
+    """Put the add-on together. Does no I/O, unless the database of development is to be started."""
     # First, because everything below would fail with a less helpful message.
     require_core()
     # Settings first: every line below reads them.
@@ -41,3 +47,5 @@ def includeme(config: Configurator) -> None:
     # The two faces.
     config.include("combine_core.api")
     config.include("combine_core.pages")
+    # What runs beside the requests, once the application is made and if this process serves.
+    config.include("combine_core.serving")

@@ -130,6 +130,8 @@ def _veto_commit(request: Request, response: Response) -> bool:
 
 def includeme(config: Configurator) -> None:
     """Add the engine, ``request.dbsession`` and the request's transaction. Connects on first use."""
+    # Before the URL is read: if there is none in development, a database is started.
+    config.include("combine_core.postgres")
     settings = config.add_addon_settings(CoreSettings)
     config.registry.settings.update(
         {

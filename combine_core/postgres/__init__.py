@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from combine_core.settings import LoadedSettings
+from combine_core.settings import SETTINGS_KEY, LoadedSettings, load_into
 from combine_core.settings.core import CoreSettings
+from combine_core.settings.redaction import REDACTOR
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
 
 
 def with_database(loaded: LoadedSettings, *, migrate: bool = True) -> LoadedSettings:
@@ -25,8 +30,16 @@ def with_database(loaded: LoadedSettings, *, migrate: bool = True) -> LoadedSett
     from combine_core.settings.database_url import parse_database_url
 
     url = parse_database_url(EmbeddedPostgres(Path(core.var_dir) / "postgres").start())
+    started = loaded.replaced(CoreSettings, "embedded database", database_url=url)
+    REDACTOR.add(started.secrets())
     if migrate:
         from combine_core.database.migrations import upgrade
 
         upgrade(url.get_secret_value())
-    return loaded.replaced(CoreSettings, "embedded database", database_url=url)
+    return started
+
+
+def includeme(config: Configurator) -> None:
+    """Start the embedded database if the settings name none: in development, and nowhere else."""
+    loaded = load_into(config.registry, CoreSettings)
+    config.registry[SETTINGS_KEY] = with_database(loaded)

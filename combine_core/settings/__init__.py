@@ -81,6 +81,7 @@ __all__ = [
     "check_all",
     "includeme",
     "load_all",
+    "load_into",
     "parsed",
     "setting",
     "settings_of",
@@ -104,12 +105,8 @@ def settings_of(registry: Registry, cls: type[S]) -> S:
     return loaded.get(cls)
 
 
-def add_addon_settings(config: Configurator, cls: type[S]) -> S:
-    """Directive: the settings of the add-on that declares `cls`, one instance per application.
-
-    :raises ConfigurationEnvironmentError: they were not loaded yet, and are wrong
-    """
-    registry = config.registry
+def load_into(registry: Registry, cls: type[AddonSettings]) -> LoadedSettings:
+    """All settings of the application, with those of `cls`, which are loaded unless they were before."""
     loaded: LoadedSettings | None = registry.get(SETTINGS_KEY)
     if loaded is None or cls not in loaded:
         ini = registry.settings
@@ -117,6 +114,16 @@ def add_addon_settings(config: Configurator, cls: type[S]) -> S:
         alone = load_all(ini, Path(path) if path else None, os.environ, [cls])
         loaded = loaded.joined(alone) if loaded else alone
         registry[SETTINGS_KEY] = loaded
+    return loaded
+
+
+def add_addon_settings(config: Configurator, cls: type[S]) -> S:
+    """Directive: the settings of the add-on that declares `cls`, one instance per application.
+
+    :raises ConfigurationEnvironmentError: they were not loaded yet, and are wrong
+    """
+    registry = config.registry
+    loaded = load_into(registry, cls)
     introspected: set[type[AddonSettings]] = registry.setdefault(_INTROSPECTED, set())
     if cls not in introspected:
         introspected.add(cls)

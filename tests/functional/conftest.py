@@ -32,7 +32,7 @@ INCLUDES = "combine_health combine_core combine_core.health combine_auth combine
 def build_application(database_url: str, settings: dict[str, str]) -> Any:
     """``combine_core.app.main`` with these settings beside those of all tests."""
     return main(
-        {},
+        {"__script__": "tests"},
         **{
             "pyramid.includes": INCLUDES,
             "combine_core.environment": "test",
