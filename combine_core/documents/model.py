@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, UniqueConstraint, and_, exists
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from combine_core.database.metadata import Identified, Model
+from combine_core.sources.model import Source
 
 
 class Document(Identified, Model):
@@ -23,6 +25,10 @@ class Document(Identified, Model):
     title: Mapped[str]
     # Number of the newest version. It is 0 only inside the transaction that makes the document.
     head: Mapped[int] = mapped_column(default=0)
+    # The highest number that a version has had. It is not given again when that version is deleted.
+    last_number: Mapped[int] = mapped_column(default=0, server_default="0")
+    # Archived things are left out of lists.
+    archived_at: Mapped[datetime.datetime | None]
 
     __table_args__ = (
         UniqueConstraint("project_id", "type", "key"),
@@ -66,10 +72,14 @@ class VersionInput(Model):
         ForeignKey("document_versions.id", ondelete="CASCADE"), primary_key=True
     )
     position: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[str]
-    ref_id: Mapped[uuid.UUID]
+    kind: Mapped[str] = mapped_column()
+    ref_id: Mapped[uuid.UUID] = mapped_column()
     name: Mapped[str]
     sha256: Mapped[str]
+    # Whether it was a source that does not exist any more.
+    deleted: Mapped[bool] = column_property(
+        and_(kind == "source", ~exists().where(Source.id == ref_id))
+    )
 
     __table_args__ = (
         CheckConstraint("kind IN ('source', 'line')", name="kind"),

@@ -20,6 +20,8 @@ class Project(Identified, Model):
 
     slug: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
+    # Archived things are left out of lists.
+    archived_at: Mapped[datetime | None]
 
 
 class InvitationState(StrEnum):

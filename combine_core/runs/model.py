@@ -88,7 +88,10 @@ class Run(Identified, Model):
     unpriced_calls: Mapped[int] = mapped_column(default=0)
     error_code: Mapped[str | None]
     error: Mapped[str | None]
-    requested_by: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"), index=True)
+    # NULL: the user was deleted.
+    requested_by: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("users.id", ondelete="SET NULL"), index=True
+    )
     ended_at: Mapped[datetime.datetime | None]
 
     line_version: Mapped[LineVersion] = relationship(lazy="raise")
@@ -177,8 +180,10 @@ class Call(Identified, Model):
     provider: Mapped[str]
     model: Mapped[str]
     used_llm: Mapped[bool | None]
+    # Empty when the texts are gone, so that no later run takes the answer over.
     request_sha256: Mapped[str]
-    request: Mapped[dict[str, Any]] = mapped_column(deferred=True)
+    # NULL: deleted with a source, or because of its age.
+    request: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
     state: Mapped[str] = mapped_column(default=CallState.SENT)
     http_status: Mapped[int | None]
     provider_request_id: Mapped[str | None]
@@ -203,4 +208,7 @@ class Call(Identified, Model):
         _one_of(CallState),
         Index("ix_calls_step_id_sequence", "step_id", "sequence"),
         Index("ix_calls_answered", "request_sha256", postgresql_where=text("state = 'ok'")),
+        Index(
+            "ix_calls_with_texts", "created_at", postgresql_where=text("request IS NOT NULL")
+        ),
     )

@@ -29,7 +29,10 @@ class Source(Identified, Model):
     sha256: Mapped[str]
     size: Mapped[int]
     line_count: Mapped[int]
-    created_by: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"), index=True)
+    # NULL: the user was deleted.
+    created_by: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("users.id", ondelete="SET NULL"), index=True
+    )
 
     __table_args__ = (
         Index("ix_sources_project_id_id", "project_id", "id"),
