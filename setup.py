@@ -174,6 +174,7 @@ setup(
             "login = combine_auth.cli.login:login",
             "logout = combine_auth.cli.login:logout",
         ],
+        "combine.deeds": ["combine_auth = combine_auth.audit.service:record_command"],
         "combine.readers": [
             "csv = combine_core.readers.tables:read_csv",
             "docx = combine_core.readers.documents:read_docx",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyramid.config import Configurator
 
+from combine_core.deletion import Impossible, NotThere, SourceInUse
 from combine_core.lines import UnknownLine
 from combine_core.llm import UnknownModel
 from combine_core.projects.invitations import (
@@ -24,6 +25,11 @@ def _queue_full(error: QueueFull) -> ProblemError:
     return ProblemError(503, str(error), kind="queue-full", headers=headers)
 
 
+def _source_in_use(error: SourceInUse) -> ProblemError:
+    documents = [FieldError(f"documents/{one.id}", one.title) for one in error.documents]
+    return ProblemError(409, str(error), kind="source-in-use", errors=documents)
+
+
 def includeme(config: Configurator) -> None:
     """Add an entry for each error."""
     config.add_problem(
@@ -36,7 +42,8 @@ def includeme(config: Configurator) -> None:
     config.add_problem(UnknownLine, lambda error: invalid_content(FieldError("line", str(error))))
     config.add_problem(UnknownModel, lambda error: invalid_content(FieldError("model", str(error))))
     config.add_problem(QueueFull, _queue_full)
-    for missing in (NoMember, UnknownInvitation):
+    for missing in (NoMember, NotThere, UnknownInvitation):
         config.add_problem(missing, lambda _error: ProblemError(404, DETAILS[404]))
-    for conflict in (LastOwner, InvitationEnded, TooManyInvitations):
+    config.add_problem(SourceInUse, _source_in_use)
+    for conflict in (Impossible, LastOwner, InvitationEnded, TooManyInvitations):
         config.add_problem(conflict, lambda error: ProblemError(409, str(error)))

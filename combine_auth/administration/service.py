@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from combine_auth.audit import Action, record, record_request
+from combine_auth.audit import OPERATOR, Action, record, record_request
 from combine_auth.identities.invitations import create_invitation
 from combine_auth.identities.model import LinkedIdentity
 from combine_auth.identities.service import end_invitations
@@ -27,8 +27,6 @@ logger = logging.getLogger(__name__)
 ADMIN_SUBJECTS = "ADMIN_SUBJECTS"
 MAX_USERS_LISTED = 10_000
 MAX_NAME_LENGTH = 200
-# The audit's name for whoever runs a command on the machine of the service.
-OPERATOR = "operator"
 
 
 def create_user(session: Session, email: str, name: str | None, *, is_admin: bool) -> User:

@@ -6,6 +6,14 @@ A function that changes accounts or rights calls, in the same transaction,
 """
 
 from combine_auth.audit.model import Action, AuditEvent
-from combine_auth.audit.service import KEPT_FOR, record, record_apart, record_request
+from combine_auth.audit.service import KEPT_FOR, OPERATOR, record, record_apart, record_request
 
-__all__ = ["KEPT_FOR", "Action", "AuditEvent", "record", "record_apart", "record_request"]
+__all__ = [
+    "KEPT_FOR",
+    "OPERATOR",
+    "Action",
+    "AuditEvent",
+    "record",
+    "record_apart",
+    "record_request",
+]

@@ -38,6 +38,17 @@ class Action(StrEnum):
     # Links into projects; who uses one gets a role.
     PROJECT_INVITE = "project-invite"
     PROJECT_INVITE_REVOKE = "project-invite-revoke"
+    USER_DELETE = "user-delete"
+    # Things in projects.
+    PROJECT_CHANGE = "project-change"
+    PROJECT_DELETE = "project-delete"
+    SOURCE_CHANGE = "source-change"
+    SOURCE_DELETE = "source-delete"
+    DOCUMENT_CHANGE = "document-change"
+    DOCUMENT_DELETE = "document-delete"
+    RUN_DELETE = "run-delete"
+    # Deleted with every trace.
+    ERASE = "erase"
     # Programs.
     TOKEN_CREATE = "token-create"  # noqa: S105 - a word
     TOKEN_REVOKE = "token-revoke"  # noqa: S105 - a word
@@ -59,10 +70,11 @@ class Action(StrEnum):
 
 
 class AuditEvent(Identified, Model):
-    """Something that happened to accounts and rights. Rows are only ever added.
+    """Something that happened to accounts and rights, or was deleted. Rows are only ever added.
 
-    A trigger refuses updates, and refuses to delete rows younger than
-    :data:`combine_auth.audit.KEPT_FOR`. There are no foreign keys: an event outlives what it is about.
+    A trigger refuses to delete rows younger than :data:`combine_auth.audit.KEPT_FOR`, and all updates but
+    those of the function ``blank_audit_events``, which :mod:`combine_auth.audit.blanking` calls. There are
+    no foreign keys: an event outlives what it is about.
     """
 
     __tablename__ = "audit_events"

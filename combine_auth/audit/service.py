@@ -20,12 +20,14 @@ from combine_core.database import Page, paginate, session_factory
 from combine_core.database.expiry import delete_expired
 from combine_core.settings import CoreSettings
 from combine_core.settings.redaction import REDACTOR
-from combine_core.users import InvitationChanged, RoleChanged, find_user
+from combine_core.users import Deed, DeedDone, InvitationChanged, RoleChanged, find_user
 
 logger = logging.getLogger(__name__)
 
 # The trigger of migration 0005 refuses to delete younger events.
 KEPT_FOR = datetime.timedelta(days=365)
+# Whoever runs a command on the machine of the service.
+OPERATOR = "operator"
 MAX_TEXT_LENGTH = 500
 MAX_LIST_LENGTH = 100
 # Characters of a text that are looked at for secrets; the rest is dropped.
@@ -297,9 +299,21 @@ def record_invitation(change: InvitationChanged) -> None:
     )
 
 
+def record_deed(done: DeedDone) -> None:
+    """Subscriber: add an event in the transaction of what was done."""
+    deed = done.deed
+    record_request(done.request, Action(deed.action), target=deed.target, **deed.details)
+
+
+def record_command(session: Session, deed: Deed) -> None:
+    """Add an event about what a command has done; the entry point in ``combine.deeds``."""
+    record(session, Action(deed.action), actor=OPERATOR, target=deed.target, **deed.details)
+
+
 def includeme(config: Configurator) -> None:
     """Record what combine_core changes in projects, and keep secrets out of all events."""
     for addon in (CoreSettings, AuthSettings):
         REDACTOR.add(config.add_addon_settings(addon).secrets())
     config.add_subscriber(record_role_change, RoleChanged)
     config.add_subscriber(record_invitation, InvitationChanged)
+    config.add_subscriber(record_deed, DeedDone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPNotFound
+from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound
 from pyramid.request import Request
 from pyramid.response import Response
 
@@ -14,11 +14,14 @@ from combine_core.api.serializers import (
     Json,
     show_citation,
     show_document,
+    show_plan,
     show_version,
     show_whole_document,
 )
+from combine_core.deletion import delete_document, plan_document
 from combine_core.documents import (
     DocumentVersion,
+    change_document,
     list_citations,
     list_documents,
     list_versions,
@@ -27,7 +30,7 @@ from combine_core.documents import (
 )
 from combine_core.projects import slugify
 from combine_core.sources import find_source
-from combine_core.users import Permission
+from combine_core.users import Deed, Permission, tell
 from combine_core.web.endpoints import View
 from combine_core.web.paging import show_page
 
@@ -52,7 +55,32 @@ def get_document(context: DocumentContext, request: Request) -> Json | Response:
         # The old form of the path below. The description has JSON alone, for generated clients.
         request.environ["pyramid_openapi3.validate_response"] = False
         return get_markdown(context, request)
+    return show_newest(context, request)
+
+
+def show_newest(context: DocumentContext, request: Request) -> Json:
     return show_whole_document(_read(context, request))
+
+
+def change(context: DocumentContext, request: Request) -> Json:
+    body = request.openapi_validated.body
+    change_document(request.dbsession, _read(context, request).document, **body)
+    tell(request, _deed("change", context, changed=list(body)))
+    return show_newest(context, request)
+
+
+def get_deletion(context: DocumentContext, request: Request) -> Json:
+    return show_plan(plan_document(request.dbsession, context.document_id))
+
+
+def delete(context: DocumentContext, request: Request) -> HTTPNoContent:
+    plan = delete_document(request.dbsession, context.document_id)
+    tell(request, _deed("delete", context, **plan.takes))
+    return HTTPNoContent()
+
+
+def _deed(what: str, context: DocumentContext, **details: object) -> Deed:
+    return Deed(f"document-{what}", f"document:{context.document_id}", details)
 
 
 def get_markdown(context: DocumentContext, request: Request) -> Response:
@@ -105,6 +133,15 @@ def includeme(config: Configurator) -> None:
         "api.document",
         "/documents/{id}",
         View("GET", get_document, Permission.DOCUMENTS_READ),
+        View("PATCH", change, Permission.DOCUMENTS_WRITE, if_match=show_newest),
+        View("DELETE", delete, Permission.DOCUMENTS_WRITE, if_match=show_newest),
+        factory=DocumentContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.document_deletion",
+        "/documents/{id}/deletion",
+        View("GET", get_deletion, Permission.DOCUMENTS_READ),
         factory=DocumentContext,
         openapi=True,
     )

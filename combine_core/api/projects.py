@@ -10,10 +10,11 @@ from pyramid.request import Request
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from combine_core.access import ProjectContext, SignedIn
-from combine_core.api.serializers import Json, show_me, show_member, show_project
-from combine_core.projects import create_project, list_projects
+from combine_core.api.serializers import Json, show_me, show_member, show_plan, show_project
+from combine_core.deletion import delete_project, plan_project
+from combine_core.projects import change_project, create_project, list_projects
 from combine_core.projects.members import change_role, list_members, read_member, remove_member
-from combine_core.users import Permission, Role
+from combine_core.users import Deed, Permission, Role, tell
 from combine_core.web.endpoints import View
 from combine_core.web.paging import show_page
 
@@ -39,6 +40,23 @@ def create(context: SignedIn, request: Request) -> Json:
 
 def get_project(context: ProjectContext, request: Request) -> Json:  # noqa: ARG001
     return show_project(context.project)
+
+
+def change(context: ProjectContext, request: Request) -> Json:
+    body = request.openapi_validated.body
+    change_project(request.dbsession, context.project, **body)
+    tell(request, Deed("project-change", f"project:{context.project.id}", {"changed": list(body)}))
+    return show_project(context.project)
+
+
+def get_deletion(context: ProjectContext, request: Request) -> Json:
+    return show_plan(plan_project(request.dbsession, context.project.id))
+
+
+def delete(context: ProjectContext, request: Request) -> HTTPNoContent:
+    plan = delete_project(request.dbsession, context.project.id)
+    tell(request, Deed("project-delete", f"project:{context.project.id}", plan.takes))
+    return HTTPNoContent()
 
 
 def list_members_of(context: ProjectContext, request: Request) -> Json:
@@ -91,6 +109,15 @@ def includeme(config: Configurator) -> None:
         "api.project",
         "/projects/{slug}",
         View("GET", get_project, Permission.PROJECTS_READ),
+        View("PATCH", change, Permission.PROJECTS_WRITE, if_match=get_project),
+        View("DELETE", delete, Permission.PROJECTS_WRITE, if_match=get_project),
+        factory=ProjectContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.project_deletion",
+        "/projects/{slug}/deletion",
+        View("GET", get_deletion, Permission.PROJECTS_READ),
         factory=ProjectContext,
         openapi=True,
     )

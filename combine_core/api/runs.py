@@ -6,11 +6,12 @@ import uuid
 from dataclasses import asdict
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPNotFound
+from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound
 from pyramid.request import Request
 
 from combine_core.access import ProjectContext, RunContext, SignedIn
-from combine_core.api.serializers import Json, show_line, show_run
+from combine_core.api.serializers import Json, show_line, show_plan, show_run
+from combine_core.deletion import delete_run, plan_run
 from combine_core.documents import versions_of_runs
 from combine_core.lines import UnknownLine, find_line, list_lines
 from combine_core.llm import providers_of
@@ -27,7 +28,7 @@ from combine_core.runs import (
 )
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
-from combine_core.users import Permission
+from combine_core.users import Deed, Permission, tell
 from combine_core.web.endpoints import View
 from combine_core.web.paging import show_page
 from combine_core.web.problems import ProblemError
@@ -102,6 +103,16 @@ def cancel(context: RunContext, request: Request) -> Json:
     return shown
 
 
+def get_deletion(context: RunContext, request: Request) -> Json:
+    return show_plan(plan_run(request.dbsession, context.run_id))
+
+
+def delete(context: RunContext, request: Request) -> HTTPNoContent:
+    plan = delete_run(request.dbsession, context.run_id)
+    tell(request, Deed("run-delete", f"run:{context.run_id}", plan.takes))
+    return HTTPNoContent()
+
+
 def _show(request: Request, run_id: uuid.UUID) -> Json:
     run = read_run(request.dbsession, run_id)
     if run is None:
@@ -146,6 +157,14 @@ def includeme(config: Configurator) -> None:
         "api.run",
         "/runs/{id}",
         View("GET", get_run, Permission.RUNS_READ),
+        View("DELETE", delete, Permission.RUNS_WRITE, if_match=get_run),
+        factory=RunContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.run_deletion",
+        "/runs/{id}/deletion",
+        View("GET", get_deletion, Permission.RUNS_READ),
         factory=RunContext,
         openapi=True,
     )

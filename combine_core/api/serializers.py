@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from combine_core.deletion import Plan
 from combine_core.documents import Citation, Document, DocumentVersion
 from combine_core.lines import Line
 from combine_core.projects import Project, ProjectInvitation
@@ -31,7 +32,7 @@ def show_me(identity: Identity) -> Json:
 
 
 def show_project(project: Project) -> Json:
-    return _fields(project, "id", "slug", "name", "created_at")
+    return _fields(project, "id", "slug", "name", "created_at", "archived_at")
 
 
 def show_member(member: Membership) -> Json:
@@ -161,7 +162,7 @@ def show_document(document: Document) -> Json:
         "type": document.type,
         "title": document.title,
         "version": document.head,
-        "created_at": document.created_at,
+        **_fields(document, "created_at", "archived_at"),
     }
 
 
@@ -181,12 +182,22 @@ def show_whole_document(version: DocumentVersion) -> Json:
         "id": version.document_id,
         "type": version.document.type,
         "title": version.document.title,
+        "archived_at": version.document.archived_at,
         **show_version(version),
         "content": version.content,
         "inputs": [
-            {"id": entry.ref_id, **_fields(entry, "kind", "name", "sha256")}
+            {"id": entry.ref_id, **_fields(entry, "kind", "name", "sha256", "deleted")}
             for entry in version.inputs
         ],
+    }
+
+
+def show_plan(plan: Plan) -> Json:
+    """What a deletion would take along."""
+    return {
+        "takes_along": dict(plan.takes),
+        "documents": [_fields(one, "id", "title", "versions") for one in plan.documents],
+        "obstacle": plan.obstacle,
     }
 
 

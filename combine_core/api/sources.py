@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pyramid.httpexceptions import HTTPNotFound
+from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import (
@@ -25,17 +25,20 @@ from werkzeug.sansio.multipart import (
 )
 
 from combine_core.access import ProjectContext
-from combine_core.api.serializers import Json, show_source
+from combine_core.api.serializers import Json, show_plan, show_source
+from combine_core.deletion import delete_source, plan_source
 from combine_core.sources import (
     FileText,
     add_source,
+    find_source,
     list_sources,
     read_original,
     read_source,
     read_upload,
+    rename_source,
 )
 from combine_core.text import InvalidText
-from combine_core.users import Permission
+from combine_core.users import Deed, Permission, tell
 from combine_core.web.endpoints import View
 from combine_core.web.forms import file_name
 from combine_core.web.memory_budget import hold_memory
@@ -103,6 +106,33 @@ def get_source(context: ProjectContext, request: Request) -> Json:
     if source is None:
         raise HTTPNotFound
     return {**show_source(source), "text": source.text}
+
+
+def rename(context: ProjectContext, request: Request) -> Json:
+    source_id = uuid.UUID(request.matchdict["id"])
+    source = find_source(request.dbsession, context.project.id, source_id)
+    if source is None:
+        raise HTTPNotFound
+    rename_source(request.dbsession, source, request.openapi_validated.body["name"])
+    tell(request, _deed("change", source_id, changed=["name"]))
+    return get_source(context, request)
+
+
+def get_deletion(context: ProjectContext, request: Request) -> Json:
+    source_id = uuid.UUID(request.matchdict["id"])
+    return show_plan(plan_source(request.dbsession, context.project.id, source_id))
+
+
+def delete(context: ProjectContext, request: Request) -> HTTPNoContent:
+    source_id = uuid.UUID(request.matchdict["id"])
+    force = request.openapi_validated.parameters.query["force"]
+    plan = delete_source(request.dbsession, context.project.id, source_id, force=force)
+    tell(request, _deed("delete", source_id, **plan.takes))
+    return HTTPNoContent()
+
+
+def _deed(what: str, source_id: uuid.UUID, **details: object) -> Deed:
+    return Deed(f"source-{what}", f"source:{source_id}", details)
 
 
 def get_original(context: ProjectContext, request: Request) -> Response:
@@ -229,6 +259,15 @@ def includeme(config: Configurator) -> None:
         "api.source",
         "/projects/{slug}/sources/{id}",
         View("GET", get_source, Permission.SOURCES_READ),
+        View("PATCH", rename, Permission.SOURCES_WRITE, if_match=get_source),
+        View("DELETE", delete, Permission.SOURCES_WRITE, if_match=get_source),
+        factory=ProjectContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.source_deletion",
+        "/projects/{slug}/sources/{id}/deletion",
+        View("GET", get_deletion, Permission.SOURCES_READ),
         factory=ProjectContext,
         openapi=True,
     )

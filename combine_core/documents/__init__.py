@@ -4,8 +4,12 @@ from combine_core.documents.citations import Citation, Citations, list_citations
 from combine_core.documents.model import Document, DocumentVersion, VersionInput
 from combine_core.documents.service import (
     Origin,
+    change_document,
+    delete_documents,
+    delete_versions_of_run,
     list_documents,
     list_versions,
+    lock_document,
     markdown_of,
     read_version,
     versions_of_run,
@@ -13,6 +17,7 @@ from combine_core.documents.service import (
     write_version,
 )
 from combine_core.documents.statements import (
+    deleted_in_words,
     details_of,
     located_statements,
     nothing_in_words,
@@ -27,11 +32,16 @@ __all__ = [
     "DocumentVersion",
     "Origin",
     "VersionInput",
+    "change_document",
+    "delete_documents",
+    "delete_versions_of_run",
+    "deleted_in_words",
     "details_of",
     "list_citations",
     "list_documents",
     "list_versions",
     "located_statements",
+    "lock_document",
     "markdown_of",
     "nothing_in_words",
     "read_citations",

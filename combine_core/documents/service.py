@@ -9,17 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, contains_eager, selectinload, undefer
 
 from combine_core.database import NEWEST_FIRST, Page, new_id, paginate
 from combine_core.documents.model import Document, DocumentVersion, VersionInput
-from combine_core.documents.render import render_markdown
-from combine_core.documents.statements import support_in_words
+from combine_core.documents.render import plain, render_markdown
+from combine_core.documents.statements import deleted_in_words, support_in_words
 from combine_core.evidence import count_verdicts, statements_of
 from combine_core.lines import Line, WriteStep
 from combine_core.sources import Source
+from combine_core.text import clean_name
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ def write_version(
     document = _lock_document(
         session, project_id, origin.step.document, list(sources.values()), origin.line.title
     )
-    document.head += 1
+    document.head = document.last_number = max(document.head, document.last_number) + 1
+    # Whoever has it written again wants to see it.
+    document.archived_at = None
     markdown = render_markdown(
         origin.step.template,
         title=document.title,
@@ -114,7 +117,9 @@ def _lock_document(
     ids = "\n".join(sorted(str(source.id) for source in sources))
     key = hashlib.sha256(ids.encode()).hexdigest()
     more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
-    session.execute(
+    # The update changes nothing. It locks the row, so that two runs that end at the same time give
+    # consecutive numbers, and so that a document that is being deleted is made again.
+    return session.scalars(
         insert(Document)
         .values(
             id=new_id(),
@@ -123,18 +128,13 @@ def _lock_document(
             key=key,
             title=f"{line_title}: {sources[0].name}{more}",
             head=0,
+            last_number=0,
         )
-        .on_conflict_do_nothing()
-    )
-    # The lock keeps version numbers consecutive when two runs end at the same time.
-    return session.scalars(
-        select(Document)
-        .where(
-            Document.project_id == project_id,
-            Document.type == document_type,
-            Document.key == key,
+        .on_conflict_do_update(
+            index_elements=[Document.project_id, Document.type, Document.key],
+            set_={"head": Document.head},
         )
-        .with_for_update()
+        .returning(Document)
         .execution_options(populate_existing=True)
     ).one()
 
@@ -153,13 +153,19 @@ def list_documents(
     session: Session,
     project_id: uuid.UUID,
     *,
+    archived: bool = False,
     title: str | None = None,
     sort: str = NEWEST_FIRST,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[Document]:
-    """The documents of a project, all or those with this title."""
-    statement = select(Document).where(Document.project_id == project_id)
+    """The documents of a project, all or those with this title.
+
+    :param archived: list the archived ones instead of the others
+    """
+    statement = select(Document).where(
+        Document.project_id == project_id, Document.archived_at.is_not(None) == archived
+    )
     if title is not None:
         statement = statement.where(Document.title == title)
     return paginate(
@@ -207,11 +213,12 @@ def read_version(
 
 
 def markdown_of(version: DocumentVersion) -> str:
-    """The Markdown of a version. It says so if its statements were not judged."""
-    if version.support is not None:
-        return version.markdown
+    """The Markdown of a version. It says what has to be known of it beside its text."""
+    notes = [plain(deleted_in_words(entry.name)) for entry in version.inputs if entry.deleted]
+    if version.support is None:
+        notes.insert(0, support_in_words(None, version.used_llm))
     title, _, rest = version.markdown.partition("\n\n")
-    return f"{title}\n\n{support_in_words(None, version.used_llm)}\n\n{rest}"
+    return "\n\n".join([title, *notes, rest])
 
 
 def versions_of_runs(session: Session, run_ids: Sequence[uuid.UUID]) -> Sequence[DocumentVersion]:
@@ -228,3 +235,47 @@ def versions_of_runs(session: Session, run_ids: Sequence[uuid.UUID]) -> Sequence
 def versions_of_run(session: Session, run_id: uuid.UUID) -> Sequence[DocumentVersion]:
     """Return the versions that a run wrote, each with its document."""
     return versions_of_runs(session, [run_id])
+
+
+def change_document(
+    session: Session, document: Document, *, title: str | None = None, archived: bool | None = None
+) -> None:
+    """Change what is given. The versions that there are keep the title that they were written with.
+
+    :raises InvalidText: the title is unusable
+    """
+    if title is not None:
+        document.title = clean_name(title, "title")
+    if archived is not None:
+        document.archived_at = (document.archived_at or func.now()) if archived else None
+    session.flush()
+    session.refresh(document)
+
+
+def lock_document(session: Session, document_id: uuid.UUID) -> Document | None:
+    """The document, locked until the transaction ends."""
+    return session.get(Document, document_id, with_for_update=True, populate_existing=True)
+
+
+def delete_documents(session: Session, document_ids: Sequence[uuid.UUID]) -> None:
+    """Delete documents with all their versions."""
+    session.execute(
+        delete(Document)
+        .where(Document.id.in_(document_ids))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def delete_versions_of_run(session: Session, run_id: uuid.UUID) -> None:
+    """Delete what a run wrote. The newest version that is left is the head; without one the document goes."""
+    written = select(DocumentVersion.document_id).where(DocumentVersion.run_id == run_id)
+    documents = select(Document.id).where(Document.id.in_(written)).order_by(Document.id)
+    touched = session.scalars(documents.with_for_update()).all()
+    versions = DocumentVersion.document_id == Document.id
+    newest = select(func.max(DocumentVersion.number)).where(versions).scalar_subquery()
+    for statement in (
+        delete(DocumentVersion).where(DocumentVersion.run_id == run_id),
+        delete(Document).where(Document.id.in_(touched), ~exists().where(versions)),
+        update(Document).where(Document.id.in_(touched)).values(head=newest),
+    ):
+        session.execute(statement.execution_options(synchronize_session=False))

@@ -70,6 +70,11 @@ def support_in_words(support: Mapping[str, int] | None, used_llm: bool) -> str:
     return words
 
 
+def deleted_in_words(name: str) -> str:
+    """What a document says of a source that does not exist any more."""
+    return f"The source {name} was deleted. The quotes from it stay as they were checked."
+
+
 def nothing_in_words(used_llm: bool) -> str:
     """What stands in a section without a statement. It says nothing of the sources."""
     return "The model named nothing here." if used_llm else "The rules found nothing here."

@@ -3,6 +3,7 @@
 from combine_core.projects.model import Project, ProjectInvitation
 from combine_core.projects.service import (
     SLUG_PATTERN,
+    change_project,
     create_project,
     find_membership,
     find_owned_project,
@@ -14,6 +15,7 @@ __all__ = [
     "SLUG_PATTERN",
     "Project",
     "ProjectInvitation",
+    "change_project",
     "create_project",
     "find_membership",
     "find_owned_project",

@@ -57,12 +57,20 @@ def list_projects(
     session: Session,
     user_id: uuid.UUID,
     *,
+    archived: bool = False,
     sort: str = NEWEST_FIRST,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[Project]:
-    """The projects that ``user_id`` is a member of."""
-    statement = select(Project).join(Membership).where(Membership.user_id == user_id)
+    """The projects that ``user_id`` is a member of.
+
+    :param archived: list the archived ones instead of the others
+    """
+    statement = (
+        select(Project)
+        .join(Membership)
+        .where(Membership.user_id == user_id, Project.archived_at.is_not(None) == archived)
+    )
     return paginate(
         session, statement, Project.id, named=Project.name, sort=sort, cursor=cursor, limit=limit
     )
@@ -97,3 +105,18 @@ def find_owned_project(
         )
         .limit(1)
     )
+
+
+def change_project(
+    session: Session, project: Project, *, name: str | None = None, archived: bool | None = None
+) -> None:
+    """Change what is given. The slug stays, so that links go on working.
+
+    :raises InvalidText: the name is unusable
+    """
+    if name is not None:
+        project.name = clean_name(name)
+    if archived is not None:
+        project.archived_at = (project.archived_at or func.now()) if archived else None
+    session.flush()
+    session.refresh(project)

@@ -52,7 +52,7 @@ class Question:
 
 
 class ClaimLost(Exception):
-    """Another attempt took this step, or the run was cancelled."""
+    """Another attempt took this step, or the run was cancelled and perhaps deleted."""
 
 
 class Transact(Protocol):
@@ -197,6 +197,8 @@ class Asker:
                 lambda session: journal.find_earlier_answer(session, claim, sha256)
             )
             if adopted is not None:
+                # A call that has lost its request is never found.
+                assert adopted.request is not None
                 labels = [source["label"] for source in adopted.request["sources"]]
                 return _Reply(
                     adopted.id,

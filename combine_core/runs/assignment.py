@@ -72,11 +72,13 @@ def split_key(key: str) -> tuple[str, str | None]:
     return step, label or None
 
 
-def read_assignment(session: Session, run_id: uuid.UUID, key: str) -> Assignment:
-    """Read the input of the step whose row has this key."""
+def read_assignment(session: Session, run_id: uuid.UUID, key: str) -> Assignment | None:
+    """Read the input of the step whose row has this key; ``None`` if the run was deleted meanwhile."""
     run = session.execute(
         select(Run.project_id, Run.model, Run.line_version_id).where(Run.id == run_id)
-    ).one()
+    ).one_or_none()
+    if run is None:
+        return None
     line = read_version(session, run.line_version_id)
     in_line, label = split_key(key)
     step = line.step(in_line)

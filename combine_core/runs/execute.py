@@ -112,6 +112,8 @@ class StepRunner:
         assignment = self._transact(
             lambda session: read_assignment(session, claim.run_id, claim.key)
         )
+        if assignment is None:
+            raise ClaimLost
         if _rests_on_nothing(assignment):
             self._fail(claim, "no_evidence", _nothing_carried(assignment.inputs, assignment))
             return

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import uuid
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, func, null, or_, select, update
 from sqlalchemy.orm import Session, undefer
 
 from combine_core.database.metadata import new_id
@@ -193,3 +195,61 @@ def _close(
             unpriced_calls=Run.unpriced_calls + int(unpriced),
         )
     )
+
+
+# Calls whose texts a sweep deletes at once.
+_ROWS_AT_ONCE = 500
+# What is left of a call without its texts: figures, times, states and codes.
+_WITHOUT_TEXTS = {"request": null(), "response": None, "mends": None, "request_sha256": ""}
+
+
+def forget_texts(session: Session, run_ids: Sequence[uuid.UUID]) -> int:
+    """Delete what these runs sent and were answered, with the answers of their steps. Figures stay.
+
+    :returns: how many calls had texts
+    """
+    calls = _forget(session, Call.run_id.in_(run_ids), error=None)
+    session.execute(
+        update(Step)
+        .where(Step.run_id.in_(run_ids))
+        .values(answer=null(), error=None)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        update(Run)
+        .where(Run.id.in_(run_ids))
+        .values(error=None)
+        .execution_options(synchronize_session=False)
+    )
+    return calls
+
+
+def forget_old_texts(session: Session, age: datetime.timedelta) -> int:
+    """Delete the texts of some calls that are older than this. Their runs have ended.
+
+    :returns: how many calls; with ``0`` nothing is left to do
+    """
+    old = (
+        select(Call.id)
+        .join(Run, Run.id == Call.run_id)
+        .where(
+            Call.created_at < func.now() - age,
+            Call.request.is_not(null()),
+            Run.ended_at.is_not(None),
+        )
+        .order_by(Call.created_at)
+        .limit(_ROWS_AT_ONCE)
+        .with_for_update(of=Call, skip_locked=True)
+    )
+    return _forget(session, Call.id.in_(old))
+
+
+def _forget(session: Session, *where: ColumnElement[bool], **more: None) -> int:
+    emptied = session.execute(
+        update(Call)
+        .where(Call.request.is_not(null()), *where)
+        .values(**_WITHOUT_TEXTS, **more)
+        .returning(Call.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(emptied.all())

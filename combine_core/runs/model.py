@@ -208,7 +208,5 @@ class Call(Identified, Model):
         _one_of(CallState),
         Index("ix_calls_step_id_sequence", "step_id", "sequence"),
         Index("ix_calls_answered", "request_sha256", postgresql_where=text("state = 'ok'")),
-        Index(
-            "ix_calls_with_texts", "created_at", postgresql_where=text("request IS NOT NULL")
-        ),
+        Index("ix_calls_with_texts", "created_at", postgresql_where=text("request IS NOT NULL")),
     )

@@ -14,6 +14,7 @@ from combine_core.sources.service import (
     read_source,
     read_sources,
     read_upload,
+    rename_source,
 )
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "read_source",
     "read_sources",
     "read_upload",
+    "rename_source",
     "suffixes",
 ]

@@ -226,3 +226,12 @@ def read_sources(
         )
     }
     return [found[source_id] for source_id in source_ids if source_id in found]
+
+
+def rename_source(session: Session, source: Source, name: str) -> None:
+    """Give the source another name. Documents keep the one that they were written with.
+
+    :raises InvalidText: the name is unusable
+    """
+    source.name = clean_name(name)
+    session.flush()

@@ -1,5 +1,6 @@
 """People, their roles in projects, and what a role may do."""
 
+from combine_core.users.deeds import Deed, DeedDone, tell, tell_of_command
 from combine_core.users.model import Membership, User
 from combine_core.users.permission import (
     ROLE_PERMISSIONS,
@@ -23,6 +24,8 @@ from combine_core.users.service import (
 
 __all__ = [
     "ROLE_PERMISSIONS",
+    "Deed",
+    "DeedDone",
     "Identity",
     "InvalidEmail",
     "InvitationChanged",
@@ -39,4 +42,6 @@ __all__ = [
     "get_or_create_user",
     "is_reserved",
     "list_roles",
+    "tell",
+    "tell_of_command",
 ]

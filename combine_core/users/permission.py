@@ -24,6 +24,7 @@ class Permission(StrEnum):
 
     DOCUMENTS_READ = "documents:read"
     DOCUMENTS_REVIEW = "documents:review"
+    DOCUMENTS_WRITE = "documents:write"
     MEMBERS_LEAVE = "members:leave"
     MEMBERS_READ = "members:read"
     MEMBERS_WRITE = "members:write"
@@ -54,9 +55,9 @@ _READ = frozenset(
         Permission.SOURCES_READ,
     }
 )
-_WRITE = _READ | {Permission.RUNS_WRITE, Permission.SOURCES_WRITE}
+_WRITE = _READ | {Permission.DOCUMENTS_WRITE, Permission.RUNS_WRITE, Permission.SOURCES_WRITE}
 _REVIEW = _WRITE | {Permission.DOCUMENTS_REVIEW}
-_OWN = _REVIEW | {Permission.MEMBERS_WRITE}
+_OWN = _REVIEW | {Permission.MEMBERS_WRITE, Permission.PROJECTS_WRITE}
 
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _READ,

@@ -8,6 +8,7 @@ def test_a_document(room, document):
         "id": document["id"],
         "type": "brief",
         "title": "Brief: notes.md",
+        "archived_at": None,
         "version": 1,
         "model": "extract",
         "used_llm": False,
@@ -25,6 +26,7 @@ def test_a_document(room, document):
         "id": source["id"],
         "name": "notes.md",
         "sha256": source["sha256"],
+        "deleted": False,
     }
     assert (document["inputs"][0]["kind"], document["inputs"][0]["name"]) == ("line", "brief")
     text = room.client.get(f"{room.path}/sources/{source['id']}").json["text"].split("\n")
@@ -87,6 +89,7 @@ def test_versions(room, document, run_jobs):
             "title": "Brief: notes.md",
             "version": 2,
             "created_at": room.client.get(f"{room.path}/documents").json["items"][0]["created_at"],
+            "archived_at": None,
         }
     ]
 

@@ -1,0 +1,56 @@
+"""What a deletion would do, and why it may not be possible."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A document that was made from a source."""
+
+    id: uuid.UUID
+    title: str
+    versions: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a deletion takes along.
+
+    :ivar takes: how many things of each kind, such as ``{"runs": 2}``; those that are none are left out
+    :ivar documents: that were made from the source. They stay, and say that it was deleted
+    :ivar obstacle: why it is not possible now, and what to do; ``None``: it is
+    """
+
+    takes: Mapping[str, int]
+    documents: Sequence[Reference] = field(default=())
+    obstacle: str | None = None
+
+    def check_possible(self) -> None:
+        """Raise :class:`Impossible` if there is an obstacle."""
+        if self.obstacle is not None:
+            raise Impossible(self.obstacle)
+
+
+class NotThere(LookupError):
+    """There is no such thing, or it was deleted a moment ago."""
+
+
+class Impossible(ValueError):
+    """It cannot be deleted now. The text says why and what to do."""
+
+
+class SourceInUse(ValueError):
+    """Documents were made from the source, and nobody has said that it may go in spite of them."""
+
+    def __init__(self, documents: Sequence[Reference]) -> None:
+        number = len(documents)
+        noun = "document was" if number == 1 else "documents were"
+        super().__init__(
+            f"{number} {noun} made from this source. They would stay, and say that it was deleted."
+            " To delete it all the same, send ?force=true."
+        )
+        self.documents = documents

@@ -1,0 +1,211 @@
+"""Plans and does deletions. A lock on the thing keeps what is said and what is done the same."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+
+from sqlalchemy import ColumnElement, Select, delete, func, null, select, update
+from sqlalchemy.orm import Session
+
+from combine_core.deletion.plan import NotThere, Plan, Reference, SourceInUse
+from combine_core.documents import (
+    Document,
+    DocumentVersion,
+    VersionInput,
+    delete_documents,
+    delete_versions_of_run,
+    lock_document,
+)
+from combine_core.projects import Project
+from combine_core.runs import Call, Run, RunSource, Step
+from combine_core.runs.journal import forget_texts
+from combine_core.sources import Source
+from combine_core.users import Membership
+
+MOST_LISTED = 100
+
+
+def plan_project(session: Session, project_id: uuid.UUID) -> Plan:
+    """What goes with this project: everything in it."""
+    takes = _count(
+        session,
+        sources=select(Source.id).where(Source.project_id == project_id),
+        documents=select(Document.id).where(Document.project_id == project_id),
+        versions=select(DocumentVersion.id)
+        .join(DocumentVersion.document)
+        .where(Document.project_id == project_id),
+        runs=select(Run.id).where(Run.project_id == project_id),
+        calls=select(Call.id).join(Run, Run.id == Call.run_id).where(Run.project_id == project_id),
+        members=select(Membership.user_id).where(Membership.project_id == project_id),
+    )
+    return Plan(takes, obstacle=_obstacle(session, Run.project_id == project_id))
+
+
+def delete_project(session: Session, project_id: uuid.UUID) -> Plan:
+    """Delete a project with everything in it.
+
+    :returns: what went along
+    :raises NotThere: there is no such project
+    :raises Impossible: a run is going on
+    """
+    # The lock makes everything wait that would add something to the project, such as a run.
+    locked = select(Project.id).where(Project.id == project_id).with_for_update()
+    if session.scalar(locked) is None:
+        raise NotThere
+    plan = plan_project(session, project_id)
+    plan.check_possible()
+    _delete(session, Project, project_id)
+    return plan
+
+
+def plan_source(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -> Plan:
+    """What goes with this source: what the journal has of it. What was written from it stays.
+
+    :raises NotThere: the project has no such source
+    """
+    in_project = select(Source.id).where(Source.id == source_id, Source.project_id == project_id)
+    if session.scalar(in_project) is None:
+        raise NotThere
+    runs = _runs_on(source_id)
+    takes = _count(
+        session,
+        texts=select(Call.id).where(Call.run_id.in_(runs), Call.request.is_not(null())),
+    )
+    return Plan(takes, _made_from(session, source_id), _obstacle(session, Run.id.in_(runs)))
+
+
+def delete_source(
+    session: Session, project_id: uuid.UUID, source_id: uuid.UUID, *, force: bool
+) -> Plan:
+    """Delete a source, its file, and the texts of the runs that have read it. The figures of these stay.
+
+    :param force: also if documents were made from it
+    :returns: what went along
+    :raises NotThere: the project has no such source
+    :raises Impossible: a run on it is going on
+    :raises SourceInUse: documents were made from it
+    """
+    # A run that is being started waits for the lock, and then does not find the source.
+    session.execute(select(Source.id).where(Source.id == source_id).with_for_update())
+    plan = plan_source(session, project_id, source_id)
+    plan.check_possible()
+    if plan.documents and not force:
+        raise SourceInUse(plan.documents)
+    remove_source(session, source_id)
+    return plan
+
+
+def remove_source(session: Session, source_id: uuid.UUID) -> None:
+    """Delete the rows of a locked source, and what the runs that have read it have of it."""
+    runs = session.scalars(_runs_on(source_id)).all()
+    # The title of a step that reads one source by itself names it.
+    session.execute(
+        update(Step)
+        .where(
+            Step.run_id == RunSource.run_id,
+            RunSource.source_id == source_id,
+            func.split_part(Step.key, ".", 2) == func.concat("S", RunSource.position),
+        )
+        .values(title=func.regexp_replace(Step.title, "^(.*?): .*$", "\\1: a deleted source"))
+        .execution_options(synchronize_session=False)
+    )
+    forget_texts(session, runs)
+    _delete(session, Source, source_id)
+
+
+def plan_document(session: Session, document_id: uuid.UUID) -> Plan:
+    """What goes with this document: its versions."""
+    versions = select(DocumentVersion.id).where(DocumentVersion.document_id == document_id)
+    return Plan(_count(session, versions=versions))
+
+
+def delete_document(session: Session, document_id: uuid.UUID) -> Plan:
+    """Delete a document with its versions. The runs that wrote them stay.
+
+    :returns: what went along
+    :raises NotThere: there is no such document
+    """
+    if lock_document(session, document_id) is None:
+        raise NotThere
+    plan = plan_document(session, document_id)
+    delete_documents(session, [document_id])
+    return plan
+
+
+def plan_run(session: Session, run_id: uuid.UUID) -> Plan:
+    """What goes with this run: its calls, and what it wrote; documents of which nothing else is left."""
+    written = DocumentVersion.run_id == run_id
+    documents = select(DocumentVersion.document_id).where(written)
+    others = select(DocumentVersion.document_id).where(DocumentVersion.run_id != run_id)
+    takes = _count(
+        session,
+        calls=select(Call.id).where(Call.run_id == run_id),
+        versions=select(DocumentVersion.id).where(written),
+        documents=select(Document.id).where(Document.id.in_(documents), Document.id.not_in(others)),
+    )
+    return Plan(takes, obstacle=_obstacle(session, Run.id == run_id))
+
+
+def delete_run(session: Session, run_id: uuid.UUID) -> Plan:
+    """Delete a run with its calls and the versions that it wrote.
+
+    A document keeps its other versions, the newest of which becomes its head.
+
+    :returns: what went along
+    :raises NotThere: there is no such run
+    :raises Impossible: it is going on
+    """
+    locked = select(Run.id).where(Run.id == run_id).with_for_update()
+    if session.scalar(locked) is None:
+        raise NotThere
+    plan = plan_run(session, run_id)
+    plan.check_possible()
+    delete_versions_of_run(session, run_id)
+    _delete(session, Run, run_id)
+    return plan
+
+
+def _runs_on(source_id: uuid.UUID) -> Select[uuid.UUID]:
+    return select(RunSource.run_id).where(RunSource.source_id == source_id)
+
+
+def _made_from(session: Session, source_id: uuid.UUID) -> list[Reference]:
+    rows = session.execute(
+        select(Document.id, Document.title, func.count())
+        .join(DocumentVersion, DocumentVersion.document_id == Document.id)
+        .join(VersionInput, VersionInput.version_id == DocumentVersion.id)
+        .where(VersionInput.kind == "source", VersionInput.ref_id == source_id)
+        .group_by(Document.id)
+        .order_by(Document.id.desc())
+        .limit(MOST_LISTED)
+    )
+    return [Reference(*row) for row in rows]
+
+
+def _obstacle(session: Session, *which: ColumnElement[bool]) -> str | None:
+    live = session.scalar(
+        select(func.count()).select_from(Run).where(Run.ended_at.is_(None), *which)
+    )
+    if not live:
+        return None
+    runs = "A run is" if live == 1 else f"{live} runs are"
+    return f"{runs} still going on. Cancel {'it' if live == 1 else 'them'} first, or wait."
+
+
+def _count(session: Session, **things: Select[uuid.UUID]) -> Mapping[str, int]:
+    numbers = session.execute(
+        select(
+            *(
+                select(func.count()).select_from(which.subquery()).scalar_subquery().label(kind)
+                for kind, which in things.items()
+            )
+        )
+    ).one()
+    return {kind: number for kind, number in zip(things, numbers, strict=True) if number}
+
+
+def _delete(session: Session, table: type[Project | Source | Run], thing_id: uuid.UUID) -> None:
+    session.execute(
+        delete(table).where(table.id == thing_id).execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,50 @@
+"""What people have done to things, for add-ons such as the audit.
+
+Views tell it with :func:`tell`, and add-ons subscribe to :class:`DeedDone`. Commands have no application;
+they tell it to the functions in the entry-point group ``combine.deeds``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any
+
+from pyramid.request import Request
+from sqlalchemy.orm import Session
+
+LISTENERS = "combine.deeds"
+
+
+@dataclass(frozen=True)
+class Deed:
+    """Something was renamed, archived, deleted or erased.
+
+    :ivar action: such as ``project-delete``
+    :ivar target: such as ``project:ID``
+    :ivar details: what else matters: numbers and ids, no names and texts, which could not be erased
+    """
+
+    action: str
+    target: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DeedDone:
+    """A Pyramid event, sent within the transaction of the deed."""
+
+    request: Request
+    deed: Deed
+
+
+def tell(request: Request, deed: Deed) -> None:
+    """Tell the add-ons of the application."""
+    request.registry.notify(DeedDone(request, deed))
+
+
+def tell_of_command(session: Session, deed: Deed) -> None:
+    """Tell the installed add-ons, in the transaction of the session."""
+    for entry_point in entry_points(group=LISTENERS):
+        entry_point.load()(session, deed)
