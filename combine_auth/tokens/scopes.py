@@ -26,7 +26,7 @@ _WORDS = {
     "members:read": "See who is a member of your projects",
     "members:write": "Invite people into your projects, remove them, and change their roles",
     "projects:read": "See your projects, and the lines that there are",
-    "projects:write": "Make projects, and join those that you are invited to; rename, archive and delete those that you own",
+    "projects:write": "Make and join projects; rename, archive and delete those that you own",
     "runs:read": "See the runs of your projects",
     "runs:write": "Start, cancel and delete runs in your projects",
     "sources:read": "Read the sources of your projects",
