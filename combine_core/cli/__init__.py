@@ -79,7 +79,7 @@ def _passed_on(name: str, run: Callable[..., int]) -> click.Command:
 @click.version_option(package_name="pyramid-combine")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Turn source material into reviewed, structured documents."""
+    """Turn source material into structured documents that quote it."""
     ctx.obj = _open_service
 
 

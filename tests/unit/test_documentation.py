@@ -1,0 +1,109 @@
+"""What the pages for people name is there: links, commands with their options, endpoints."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import yaml
+
+from combine_core.cli import main
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+# The words of the service itself, too.
+PACKAGES = ("combine_health", "combine_core", "combine_auth")
+OURS = [
+    *(one for one in PAGES if one.name != "CHANGES.md"),
+    *ROOT.glob("*.ini"),
+    ROOT / ".env.example",
+    *(one for package in PACKAGES for one in sorted((ROOT / package).rglob("*.*"))),
+]
+_TEXTS = {".md", ".jinja2", ".toml", ".yaml", ".ini", ".py", ".example"}
+
+
+def anchors(page: Path) -> set[str]:
+    """The fragments of the page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).strip().replace(" ", "-") for one in headings}
+
+
+def test_links_lead_somewhere() -> None:
+    broken = []
+    for page in PAGES:
+        for path, _, fragment in re.findall(r"\]\(([^)#\s]*)(#([^)]*))?\)", page.read_text()):
+            if "://" in path:
+                continue
+            target = (page.parent / path) if path else page
+            if not target.exists() or (fragment and fragment not in anchors(target)):
+                broken.append(f"{page.relative_to(ROOT)}: {path}#{fragment}")
+    assert broken == []
+
+
+# The names that our processes have in PostgreSQL; no commands.
+PROCESSES = {"web", "command"}
+
+
+def commands_named() -> Iterator[tuple[str, list[str]]]:
+    """Where a command of ours is named, and its words."""
+    for file in [one for one in OURS if one.suffix in _TEXTS]:
+        text = file.read_text()
+        for found in re.finditer(
+            r"(?:`|^|/)combine ([a-z][^`|()#;&>\n]*)(?:`|$)", text, re.MULTILINE
+        ):
+            try:
+                words = shlex.split(found[1])
+            except ValueError:
+                words = found[1].split()
+            line = text.count("\n", 0, found.start()) + 1
+            if words[0] not in PROCESSES:
+                yield f"{file.relative_to(ROOT)}:{line}", words
+
+
+def missing(words: list[str]) -> str | None:
+    """The word that is no command or option of ours."""
+    command: click.Command | None = main
+    context = click.Context(main)
+    for word in words:
+        if isinstance(command, click.Group):
+            command = command.get_command(context, word)
+            if command is None:
+                return word
+        elif command is None or command.context_settings.get("ignore_unknown_options"):
+            # It passes its words on.
+            return None
+        elif word.startswith("-"):
+            known = {name for one in command.params for name in one.opts + one.secondary_opts}
+            if word.partition("=")[0] not in known | {"--help"}:
+                return word
+    return None
+
+
+def test_commands_exist() -> None:
+    named = list(commands_named())
+    assert len(named) > 100
+    wrong = [(where, word) for where, words in named if (word := missing(words)) is not None]
+    assert wrong == []
+
+
+def test_endpoints_of_the_table_exist() -> None:
+    there = set()
+    for description in (one for one in OURS if one.name == "openapi.yaml"):
+        for path, operations in yaml.safe_load(description.read_text()).get("paths", {}).items():
+            there |= {(method.upper(), path.removeprefix("/")) for method in operations}
+    promised = set()
+    for row in re.findall(
+        r"^\| (`[A-Z]+[` ].*?) \|", (ROOT / "docs/api.md").read_text(), re.MULTILINE
+    ):
+        methods: list[str] = []
+        for word in re.findall(r"`([^`]*)`", row):
+            method, _, path = word.partition(" ")
+            methods.append(method)
+            if path:
+                promised |= {(one, path) for one in methods}
+                methods = []
+    assert len(promised) > 30
+    assert promised - there == set()
