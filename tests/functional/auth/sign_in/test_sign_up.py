@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from combine_auth.health import sign_in as sign_in_check
+from combine_core.projects import create_project
+from combine_core.projects.invitations import create_invitation
 from combine_core.settings import Environment
+from combine_core.users import Role, get_or_create_user
 from tests.functional.auth.sign_in.conftest import Browser, audit, count
 
 
@@ -24,6 +27,39 @@ def test_stranger(invited, google, claims):
     assert "combine user create EMAIL" in page
     assert [count(invited, table) for table in ("users", "identities", "sessions")] == [0, 0, 0]
     assert audit(invited) == ["not_invited"]
+
+
+def link_into_a_project(service) -> str:
+    """The path of a link that Olga has made."""
+    with service.session() as session:
+        olga = get_or_create_user(session, "olga@example.com")
+        project = create_project(session, "Ovens", olga.id)
+        token, _ = create_invitation(
+            session, project.id, olga.id, Role.WRITER, notify=lambda change: None
+        )
+    return f"/invitation?token={token}"
+
+
+def test_a_link_into_a_project_makes_no_account(invited, google):
+    browser = Browser(invited)
+    page = browser.client.get(link_into_a_project(invited)).follow()
+    assert "does not give you an account" in page
+    answer = browser.sign_in(google, fields={"next": "/invitation"})
+    browser.failure(answer, "not_invited", 403)
+    assert [count(invited, table) for table in ("users", "memberships")] == [1, 1]
+    # The link is not used up.
+    assert "invites you" in browser.client.get("/invitation")
+
+
+def test_who_gets_an_account_comes_back_to_the_link(service, google):
+    browser = Browser(service)
+    browser.client.get(link_into_a_project(service), status=303)
+    page = browser.sign_in(google, fields={"next": "/invitation"}).follow()
+    assert "You are signed in as" in page
+    assert count(service, "memberships") == 1
+    form = next(one for one in page.forms.values() if one.action == "/invitation")
+    assert form.submit(status=303).location.endswith("/projects/ovens")
+    assert count(service, "memberships") == 2
 
 
 def test_people_with_an_account_keep_it(service, invited, google):
