@@ -39,8 +39,6 @@ The first value that is found counts, in this order:
   replaced, so `$x` stays `$x`. Docker Compose and the shell read the same file and do replace it:
   avoid `$` in values.
 - In an ini file, write a `%` as `%%`. Secrets belong in the environment or the `.env`.
-- The server reads `PORT` and `LISTEN` before the application exists, from the environment and the ini
-  file only.
 - A misspelt ini key stops the start; a misspelt variable is logged as a warning.
 - If settings are wrong, the service does not start, and names all of them at once. In development,
   some mistakes are only warnings.

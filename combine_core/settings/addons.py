@@ -137,17 +137,19 @@ def read_module(
     here: ``ADDON.resolved``, and the ini keys that only the ``.env`` sets.
     """
     overlay: dict[str, Any] = {}
+    of_server: dict[str, Any] = {}
     for one in _declared(module, sources):
         value = sources.env_file.get(one.variable, "")
         # A variable does not tell which name NAME stands for: a-b and a_b are both A_B.
-        fixed = one.section == APPLICATION and ANY_NAME not in one.variable
-        if value and fixed and not sources.environ.get(one.variable):
-            overlay[one.name] = value
+        if value and ANY_NAME not in one.variable and not sources.environ.get(one.variable):
+            (overlay if one.section == APPLICATION else of_server)[one.name] = value
     rows, problems = [], []
-    everything = module.resolve({**sources.ini, **overlay}, sources.environ, server)
+    ini, in_server = {**sources.ini, **overlay}, {**server, **of_server}
+    everything = module.resolve(ini, sources.environ, in_server)
     for resolved in everything:
         one = resolved.declared
-        from_env_file = resolved.source == Source.INI and one.name in overlay
+        laid_over = overlay if one.section == APPLICATION else of_server
+        from_env_file = resolved.source == Source.INI and one.name in laid_over
         secret = bool(getattr(one, "secret", _SECRET_NAME.search(one.variable)))
         rows.append(
             Row(

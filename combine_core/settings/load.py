@@ -101,7 +101,8 @@ def check_all(
     sources = Sources(environ, env_file.values, ini)
     named = sources.find_all(CoreSettings).get("environment")
     environment = probable_environment(str(named.value) if named else None)
-    place = Place(environment, here, port_of(environ, server))
+    given = {**env_file.values, **{name: value for name, value in environ.items() if value}}
+    place = Place(environment, here, port_of(given, server))
 
     everything = installed()
     used = used or everything.only(included(ini))

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping
 from http.client import HTTPException
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -28,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "url",
         nargs="?",
         metavar="URL",
-        help="default: /health/ready of the server that $LISTEN and $PORT describe, else of"
-        " http://127.0.0.1:8000;"
+        help="default: /health/ready of the server that LISTEN and PORT describe in the environment"
+        " or in the .env of this folder, else of http://127.0.0.1:8000;"
         " or the name of a probe without a URL, such as worker",
     )
     parser.add_argument(
@@ -51,13 +52,13 @@ def run(arguments: argparse.Namespace) -> CommandResult:
 
 def _own_url() -> str:
     """The URL of the server that starts in this environment."""
-    if not os.environ.get("LISTEN", "").strip():
+    if not os.environ.get("LISTEN", "").strip() and not Path(".env").is_file():
         return f"http://127.0.0.1:{os.environ.get('PORT') or '8000'}"
     # Loaded late: a probe runs every few seconds, and seldom needs it.
-    from combine_health.server.listening import StartError, addresses
+    from combine_health.server.listening import StartError, addresses, variables
 
     try:
-        host, _, port = addresses({}, os.environ)[0].rpartition(":")
+        host, _, port = addresses({}, variables(Path()))[0].rpartition(":")
     except StartError as error:
         raise InputError(str(error)) from None
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - asked, not bound

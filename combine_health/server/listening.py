@@ -5,12 +5,14 @@ The ports are bound before the application is loaded, so that a taken port is re
 
 import errno
 import logging
+import os
 import re
 import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import IPv6Address
+from pathlib import Path
 
 from combine_health.engine.redaction import Redactor
 from combine_health.server.mounts import Mount
@@ -26,6 +28,23 @@ FEWEST_CONNECTIONS = 64
 
 class StartError(Exception):
     """The server cannot start; the message says why and what to do."""
+
+
+def variables(folder: Path) -> dict[str, str]:
+    """Return the environment, and behind it the variables of the ``.env`` in ``folder``.
+
+    The ``.env`` counts only where python-dotenv is installed. What is wrong with it, the application says.
+    """
+    found: dict[str, str | None] = {}
+    path = folder / ".env"
+    if path.is_file():
+        # UnicodeDecodeError is a ValueError.
+        with suppress(ModuleNotFoundError, OSError, ValueError):
+            from dotenv import dotenv_values
+
+            found = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
+    both = (*found.items(), *((name, value) for name, value in os.environ.items() if value))
+    return {name: value for name, value in both if value}
 
 
 def addresses(ini: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:

@@ -25,11 +25,11 @@ It takes every key of waitress (``threads``, ``channel_timeout``, ``trusted_prox
 
 Pyramid's ini files have no interpolation. Therefore the variables ``PORT`` and ``LISTEN`` (``host``
 or ``host:port``, several separated by spaces) override the ini, as do
-``COMBINE_HEALTH_DRAIN_SECONDS`` and its like.
+``COMBINE_HEALTH_DRAIN_SECONDS`` and its like. They are looked for in the environment, then in the
+``.env`` beside the ini file.
 """
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -42,6 +42,7 @@ from combine_health.server.listening import (
     announce,
     listen_on,
     reserve_descriptors,
+    variables,
 )
 from combine_health.settings import HealthEnvironmentError, read_server
 
@@ -86,8 +87,10 @@ def _prepare(global_conf: Mapping[str, str], ini: Mapping[str, str]) -> Callable
             "waitress is missing. Install it: pip install '.[core]' in the checkout, or"
             " pip install 'WHEEL[core]' with the path of the wheel"
         ) from None
+    path = Path(global_conf.get("__file__", "production.ini"))
+    environ = variables(path.parent)
     try:
-        own = read_server(ini)
+        own = read_server(ini, environ)
     except HealthEnvironmentError as error:
         raise StartError(f"{error} (section [server:main] of the ini file)") from None
     passed: dict[str, Any] = {key: value for key, value in ini.items() if key not in OWN_KEYS}
@@ -98,11 +101,10 @@ def _prepare(global_conf: Mapping[str, str], ini: Mapping[str, str]) -> Callable
     if "unix_socket" in passed or "sockets" in passed:
         _adjust(**passed)
     else:
-        places = addresses(passed, os.environ)
+        places = addresses(passed, environ)
         passed = {k: v for k, v in passed.items() if k not in {"host", "port", "listen"}}
         adj = _adjust(listen=" ".join(places), **passed)
-        name = Path(global_conf.get("__file__", "production.ini")).name
-        hint = ini.get("port_hint") or f"PORT={{port}} pserve {name}"
+        hint = ini.get("port_hint") or f"PORT={{port}} pserve {path.name}"
         passed["sockets"] = listen_on(
             adj.listen, adj.backlog, lambda port: hint.replace("{port}", str(port))
         )

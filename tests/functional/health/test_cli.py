@@ -133,6 +133,13 @@ def test_probe_uses_the_port_of_the_environment(run, monkeypatch):
         assert run("probe")[0] == 0
 
 
+def test_probe_uses_the_port_of_the_env_file(run, monkeypatch, tmp_path):
+    with serving(HealthApp(setup=database(True))) as url:
+        (tmp_path / ".env").write_text(f"PORT={url.rpartition(':')[2]}\n")
+        monkeypatch.chdir(tmp_path)
+        assert run("probe")[0] == 0
+
+
 @pytest.mark.parametrize("listen", ["127.0.0.1:{port}", "0.0.0.0", "127.0.0.1:{port} [::1]:9"])
 def test_probe_follows_listen(run, monkeypatch, listen):
     with serving(HealthApp(setup=database(True))) as url:

@@ -200,6 +200,17 @@ def test_a_taken_port(serve):
     assert re.search(r"For another port: make run PORT=\d+$", line)
 
 
+def test_the_env_file_beside_the_ini_counts_and_the_environment_wins(serve, tmp_path):
+    env_file = tmp_path / ".env"
+    env_file.write_text("COMBINE_HEALTH_STOP_TIMEOUT=soon\n")
+    assert "COMBINE_HEALTH_STOP_TIMEOUT is 'soon'" in refused(serve)
+    env_file.write_text("PORT=eighty\n")
+    assert "PORT is 'eighty': write a number from 1 to 65535" in refused(serve)
+    server = serve(PORT="0").wait_for_banner()
+    assert server.request("GET", "/health")[0] == 200
+    assert server.end()[0] == 0
+
+
 def test_all_addresses_of_ipv6(serve):
     """`localhost` may be an address of IPv4 alone, where nothing listens."""
     try:

@@ -35,7 +35,9 @@ def test_only_two_lines_need_filling():
 
 def test_every_variable_in_it_is_one_of_ours():
     offered = set(re.findall(r"(?m)^#?([A-Z][A-Z_]+)=", EXAMPLE.read_text(encoding="utf-8")))
-    known = {d.variable for cls in installed(DISTRIBUTION).classes for d in cls.declared()}
+    everything = installed(DISTRIBUTION)
+    declaring = (*everything.classes, *everything.modules.values())
+    known = {d.variable for one in declaring for d in one.declared()}
     assert offered - OF_COMPOSE <= known
     # Every variable with a name of its own is offered.
     assert {name for name in known if not name.startswith("COMBINE_")} <= offered

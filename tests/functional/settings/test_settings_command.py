@@ -92,6 +92,14 @@ def test_the_table_says_value_source_and_help(ini):
     assert "\x1b" not in done.stdout
 
 
+def test_the_port_of_the_env_file_is_that_of_the_server_and_of_the_default_address(ini):
+    (ini.parent / ".env").write_text(f"SECRET_KEY={KEY}\nPORT=8123\n")
+    done = run(COMBINE, "settings", "-c", str(ini), DATABASE_URL=URL)
+    assert line_of(done.stdout, "PORT").startswith("PORT 8123 .env")
+    shown = "PUBLIC_URL http://localhost:8123 default"
+    assert line_of(done.stdout, "PUBLIC_URL").startswith(shown)
+
+
 def test_with_problems_it_shows_them_behind_the_table_and_fails(ini):
     environ = {"DATABASE_URL": f'"{URL}"', "LOG_LEVEL": "loud\x1b[2J"}
     done = run(COMBINE, "settings", "-c", str(ini), **environ)
