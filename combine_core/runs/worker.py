@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
 import threading
 import time
@@ -28,6 +29,7 @@ from combine_core.postgres.diagnosis import is_database_fault
 from combine_core.runs.claim import adopt_orphans, hand_back
 from combine_core.runs.execute import SLOW_PROVIDER_MS, StepRunner
 from combine_core.runs.jobs import QUEUES, TASK
+from combine_core.runs.journal import forget_old_texts
 from combine_core.runs.limits import ModelLimits, limits_of
 from combine_core.settings.core import CoreSettings
 
@@ -69,6 +71,7 @@ class Worker:
     :param grace: seconds that steps in flight may take when the worker stops
     :param slow_provider_ms: calls of a model that take as long are logged as slow
     :param limits: what models are allowed, whatever a line says
+    :param texts_kept: the age at which the texts of calls are deleted; ``None``: never
     :param heartbeat: the file for ``combine probe worker``
     """
 
@@ -82,12 +85,14 @@ class Worker:
         grace: float = GRACE_S,
         slow_provider_ms: int = SLOW_PROVIDER_MS,
         limits: ModelLimits | None = None,
+        texts_kept: datetime.timedelta | None = None,
         heartbeat: Heartbeat | None = None,
     ) -> None:
         self._url = url
         self._sessions = sessions
         self._concurrency = concurrency
         self._grace = grace
+        self._texts_kept = texts_kept
         self._heartbeat = heartbeat
         self._active_at = time.monotonic()
         self._stopping = threading.Event()
@@ -248,6 +253,7 @@ class Worker:
         while True:
             await self._sweep(app)
             if rounds % 720 == 0:
+                await _in_daemon_thread(self._forget_old_texts, name="retention")
                 await app.job_manager.delete_old_jobs(
                     nb_hours=FINISHED_JOBS_KEPT_H, include_failed=True, include_aborted=True
                 )
@@ -272,6 +278,18 @@ class Worker:
         if adopted:
             logger.warning("%s steps had no job; they are queued again", adopted)
 
+    def _forget_old_texts(self) -> None:
+        if self._texts_kept is None:
+            return
+        total = 0
+        forgotten = 1
+        while forgotten and not self._stopping.is_set():
+            with self._sessions.begin() as session:
+                forgotten = forget_old_texts(session, self._texts_kept)
+            total += forgotten
+        if total:
+            logger.info("The texts of %s calls were deleted because of their age", total)
+
 
 def connections_of_worker(concurrency: int) -> int:
     """Return the largest number of database connections that a worker holds at once."""
@@ -286,7 +304,7 @@ def make_worker(
     heartbeat: Heartbeat | None = None,
 ) -> Worker:
     """Make the worker that the settings describe, with its own database connections."""
-    concurrency = settings.worker_concurrency
+    concurrency, days = settings.worker_concurrency, settings.journal_texts_kept_days
     engine = make_engine(
         settings.direct_url,
         application_name=NAME,
@@ -304,6 +322,7 @@ def make_worker(
         grace=grace,
         slow_provider_ms=settings.slow_provider_ms,
         limits=limits_of(settings),
+        texts_kept=None if days is None else datetime.timedelta(days=days),
         heartbeat=heartbeat,
     )
 

@@ -187,6 +187,13 @@ class CoreSettings(AddonSettings):
         help="The tokens that prompt and answer may have together. Long sources are read in portions that "
         "fit. Set it for a server of your own to the context that it was started with.",
     )
+    journal_texts_kept_days: Annotated[int | None, parsed(whole(1, 36_500))] = setting(
+        variable="JOURNAL_TEXTS_KEPT_DAYS",
+        shape="days, 1 to 36500",
+        default_shown="for ever",
+        help="The age at which a worker deletes the prompts and answers of calls of a model. Tokens, cost and "
+        "times stay. A later run does not take over an answer that is gone: it asks, and pays, again.",
+    )
     db_pool_size: Annotated[int, parsed(whole(1, 500))] = setting(
         5,
         variable="DB_POOL_SIZE",

@@ -342,6 +342,35 @@ def test_stopping_hands_the_step_back_and_another_worker_ends_it(
         assert ended(sessions, run).state == RunState.SUCCEEDED
 
 
+def test_texts_older_than_allowed_are_deleted_and_their_figures_stay(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    gated: Gated,
+    with_gated: ProviderRegistry,
+) -> None:
+    gated.may_answer.set()
+    old, young = start("gated/m1", with_gated), start("gated/m2", with_gated)
+    with working(settings, with_gated):
+        ended(sessions, old)
+        ended(sessions, young)
+    with sessions.begin() as session:
+        aged = text("UPDATE calls SET created_at = now() - interval '8 days' WHERE run_id = :run")
+        session.execute(aged, {"run": old.id})
+
+    def texts(run: Run) -> list[bool]:
+        with sessions() as session:
+            stored = select(Call.request, Call.response).where(Call.run_id == run.id)
+            return [text is not None for row in session.execute(stored) for text in row]
+
+    with working(settings.model_copy(update={"journal_texts_kept_days": 7}), with_gated):
+        wait_for(lambda: not any(texts(old)))
+    assert texts(young) == [True] * 4
+    assert [(call.cost, call.output_tokens > 0) for call in calls_of(sessions, old)] == [
+        (Decimal("0.25"), True)
+    ] * 2
+
+
 def test_it_stops_while_it_connects(
     with_gated: ProviderRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
