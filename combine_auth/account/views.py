@@ -11,7 +11,12 @@ from pyramid.httpexceptions import HTTPConflict, HTTPNotFound, HTTPSeeOther
 from pyramid.security import forget
 
 from combine_auth.account.context import AccountViews, account_view, add_account_page
-from combine_auth.administration.service import follow_admin_subjects
+from combine_auth.administration.service import (
+    delete_user,
+    follow_admin_subjects,
+    plan_deletion,
+    user_of_id,
+)
 from combine_auth.audit import Action
 from combine_auth.identities.service import (
     UNVERIFIED_DOMAIN,
@@ -22,13 +27,17 @@ from combine_auth.identities.service import (
 )
 from combine_auth.oauth_server.grants import revoke_grants_of
 from combine_auth.openid import identity_providers
+from combine_auth.refused import Refused
 from combine_auth.sessions.service import end_session, end_sessions_of, is_fresh, list_sessions
 from combine_auth.settings import AuthSettings
 from combine_auth.sign_in.flow import prepare_buttons
 from combine_auth.tokens.service import list_tokens, revoke_token
 from combine_core.settings import settings_of
+from combine_core.users import User
+from combine_core.users.leaving import in_words
 
 _PAGE = "combine_auth:account/account.jinja2"
+_DELETE_PAGE = "combine_auth:account/delete.jinja2"
 _ADD_IDENTITY_PAGE = "combine_auth:account/add_identity.jinja2"
 
 
@@ -69,6 +78,25 @@ class SessionViews(AccountViews):
         if self.request.POST.get("programs") == "too":
             self._revoke_programs()
         return self._outside()
+
+    def plan_deletion(self) -> dict[str, Any]:
+        """What goes along if the user deletes the account, and what stands in the way."""
+        plan = plan_deletion(self.dbsession, self._myself(), named=True)
+        return {"me": self.me, "goes": in_words(plan), "obstacle": plan.obstacle}
+
+    def delete(self) -> dict[str, Any] | HTTPSeeOther:
+        try:
+            delete_user(self.dbsession, self._myself(), self.request, named=True)
+        except Refused:
+            self.request.response.status_int = 409
+            return self.plan_deletion()
+        return self._outside()
+
+    def _myself(self) -> User:
+        found = user_of_id(self.dbsession, self.me.user_id)
+        if found is None:  # deleted a moment ago
+            raise HTTPNotFound
+        return found
 
     def _end_sessions(self, but: uuid.UUID | None = None) -> None:
         ended = end_sessions_of(self.dbsession, self.me.user_id, but)
@@ -166,7 +194,7 @@ def _first(names: tuple[tuple[str, str], ...], user_agent: str) -> str | None:
 
 
 def includeme(config: Configurator) -> None:
-    for name, path, view in (
+    for name, path, *views in (
         ("account", "/account", account_view("GET", SessionViews, "show", _PAGE)),
         (
             "end_session",
@@ -180,6 +208,12 @@ def includeme(config: Configurator) -> None:
         ),
         ("end_all", "/account/sign-out-everywhere", account_view("POST", SessionViews, "end_all")),
         (
+            "delete_account",
+            "/account/delete",
+            account_view("GET", SessionViews, "plan_deletion", _DELETE_PAGE),
+            account_view("POST", SessionViews, "delete", _DELETE_PAGE),
+        ),
+        (
             "add_identity",
             "/account/identities/add",
             account_view("GET", IdentityViews, "add", _ADD_IDENTITY_PAGE),
@@ -190,7 +224,7 @@ def includeme(config: Configurator) -> None:
             account_view("POST", IdentityViews, "remove"),
         ),
     ):
-        add_account_page(config, name, path, view)
+        add_account_page(config, name, path, *views)
     # An application without combine_core.pages has a navigation of its own.
     if hasattr(config, "add_nav_item"):
         config.add_nav_item("Account", "auth.account", order=90)

@@ -1,4 +1,4 @@
-"""Create, invite, promote, disable and enable users, and end their sessions. The audit records it."""
+"""Create, invite, promote, disable, enable and delete users, and end their sessions. The audit records it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import uuid
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session
 
 from combine_auth.audit import OPERATOR, Action, record, record_request
+from combine_auth.clients.model import OAuthClient
+from combine_auth.clients.service import delete_client, list_clients
 from combine_auth.identities.invitations import create_invitation
 from combine_auth.identities.model import LinkedIdentity
 from combine_auth.identities.service import end_invitations
@@ -21,6 +23,8 @@ from combine_auth.tokens.scopes import FOR_ADMINISTRATORS
 from combine_auth.tokens.service import limit_tokens_of
 from combine_core.database import Page, paginate
 from combine_core.users import User, add_user, clean_email, find_user
+from combine_core.users.leaving import Impossible, Plan, plan_user
+from combine_core.users.leaving import delete_user as remove_user
 
 logger = logging.getLogger(__name__)
 
@@ -136,6 +140,54 @@ def enable_user(session: Session, user: User, request: Any = None) -> None:
 def end_sessions(session: Session, user: User, request: Any) -> None:
     ended = end_sessions_of(session, user.id)
     _record(session, Action.SESSIONS_END_ALL, user, request, ended=ended)
+
+
+def plan_deletion(session: Session, user: User, *, named: bool = False) -> Plan:
+    """What goes with this user, and what stands in the way.
+
+    :param named: name projects. Only the user and operators may know them
+    """
+    plan = plan_user(session, user.id, named=named)
+    clients = len(list_clients(session, user.id))
+    takes = {**plan.takes, **({"clients": clients} if clients else {})}
+    return Plan(takes, obstacle=_why_needed(session, user) or plan.obstacle)
+
+
+def delete_user(session: Session, user: User, request: Any = None, *, named: bool = False) -> Plan:
+    """Delete a user. Their sessions, tokens and consents go along, and what :func:`plan_deletion` says.
+
+    :param request: of the user or an administrator; ``None``: the operator runs a command
+    :returns: what went along
+    :raises Refused: somebody needs this user
+    """
+    # Of two administrators who go at once, the second one waits and then is the only one.
+    administrators = select(User.id).where(User.is_admin, User.disabled_at.is_(None))
+    session.execute(administrators.order_by(User.id).with_for_update())
+    plan = plan_deletion(session, user, named=named)
+    if plan.obstacle is not None:
+        raise Refused(plan.obstacle)
+    for client in list_clients(session, user.id):
+        delete_client(session, client)
+    try:
+        remove_user(session, user.id, named=named)
+    except Impossible as impossible:
+        raise Refused(str(impossible)) from impossible
+    _record(session, Action.USER_DELETE, user, request, **plan.takes)
+    return plan
+
+
+def _why_needed(session: Session, user: User) -> str | None:
+    others = exists().where(User.is_admin, User.disabled_at.is_(None), User.id != user.id)
+    if user.is_admin and user.disabled_at is None and not session.scalar(select(others)):
+        return (
+            "This is the only administrator. Make another user one first:"
+            " combine user grant-admin EMAIL"
+        )
+    acting = select(OAuthClient.client_id).where(OAuthClient.service_user_id == user.id)
+    client_id = session.scalar(acting)
+    if client_id is not None:
+        return f"The client {client_id} acts as this user. Delete the client first."
+    return None
 
 
 def _record(

@@ -100,6 +100,19 @@ def change_user(context: Administration, request: Any) -> Json:
     return get_user(context, request)
 
 
+def get_deletion(request: Any) -> Json:
+    plan = service.plan_deletion(request.dbsession, _user(request))
+    return {"takes_along": dict(plan.takes), "documents": [], "obstacle": plan.obstacle}
+
+
+def delete_user(request: Any) -> HTTPNoContent:
+    try:
+        service.delete_user(request.dbsession, _user(request), request)
+    except Refused as refused:
+        raise HTTPConflict(str(refused)) from refused
+    return HTTPNoContent()
+
+
 def end_sessions(request: Any) -> HTTPNoContent:
     service.end_sessions(request.dbsession, _user(request), request)
     return HTTPNoContent()
@@ -138,6 +151,12 @@ def includeme(config: Configurator) -> None:
             "/users/{user_id}",
             View("GET", get_user, AdminPermission.USERS_READ),
             View("PATCH", change_user, AdminPermission.USERS_WRITE, if_match=get_user),
+            View("DELETE", delete_user, AdminPermission.USERS_WRITE, if_match=get_user),
+        ),
+        (
+            "user_deletion",
+            "/users/{user_id}/deletion",
+            View("GET", get_deletion, AdminPermission.USERS_READ),
         ),
         (
             "user_sessions",

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from combine_auth.administration.service import (
     create_user,
+    delete_user,
     disable_user,
     enable_user,
     grant_admin,
@@ -16,6 +17,7 @@ from combine_auth.administration.service import (
     is_named,
     known_user,
     list_users,
+    plan_deletion,
     revoke_admin,
     set_email,
 )
@@ -33,6 +35,7 @@ from combine_auth.settings import AuthSettings
 from combine_core.settings import CoreSettings
 from combine_core.settings.config_option import config_option
 from combine_core.users import User
+from combine_core.users.leaving import in_words
 
 _email = click.argument("email", callback=shown)
 
@@ -127,6 +130,29 @@ def set_email_(open_service: OpenService, ini: str, email: str, new_email: str) 
         user = known_user(session, email)
         set_email(session, user, new_email)
         click.echo(f"{email} is {user.email} now.", err=True)
+
+
+@user.command()
+@config_option
+@_email
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def delete(open_service: OpenService, ini: str, email: str, yes: bool) -> None:
+    """Delete a user, with the projects that nobody else is a member of.
+
+    What they made in other projects stays, without their name. The audit keeps their name and address:
+    combine erase user removes these, too.
+    """
+    with refusals_shown(), open_service(ini) as service:
+        with service.sessions() as session:
+            found = known_user(session, email)
+            plan = plan_deletion(session, found, named=True)
+            name = f"{found.name}, {found.email}"
+        if plan.obstacle is None and not yes:
+            click.confirm(f"Delete {name}, {in_words(plan)}?", abort=True, err=True)
+        with service.sessions.begin() as session:
+            gone = delete_user(session, known_user(session, email), named=True)
+    click.echo(f"Deleted {name}, {in_words(gone)}.", err=True)
 
 
 def _public_url(service: OpenedService) -> str:

@@ -5,7 +5,7 @@ Each ``plan_`` function looks, each ``delete_`` function looks again under a loc
 (:data:`combine_core.users.ROLE_PERMISSIONS`): owners delete projects, writers the rest.
 """
 
-from combine_core.deletion.plan import Impossible, NotThere, Plan, Reference, SourceInUse
+from combine_core.deletion.plan import Impossible, NotThere, Plan, Reference, SourceInUse, in_words
 from combine_core.deletion.service import (
     delete_document,
     delete_project,
@@ -13,6 +13,7 @@ from combine_core.deletion.service import (
     delete_source,
     plan_document,
     plan_project,
+    plan_projects,
     plan_run,
     plan_source,
 )
@@ -27,8 +28,10 @@ __all__ = [
     "delete_project",
     "delete_run",
     "delete_source",
+    "in_words",
     "plan_document",
     "plan_project",
+    "plan_projects",
     "plan_run",
     "plan_source",
 ]

@@ -35,6 +35,29 @@ class Plan:
             raise Impossible(self.obstacle)
 
 
+def in_words(plan: Plan) -> str:
+    """What goes along, such as ``with 2 runs and 1 document``; ``with nothing else``."""
+    parts = [f"{number:,} {_noun(kind, number)}" for kind, number in plan.takes.items()]
+    if not parts:
+        return "with nothing else"
+    *most, last = parts
+    return "with " + (f"{', '.join(most)} and {last}" if most else last)
+
+
+# Of kinds whose own word would be too short.
+_NOUNS = {
+    "texts": ("text in the journal of calls", "texts in the journal of calls"),
+    "versions": ("document version", "document versions"),
+    "answers": ("answer kept for repeated requests", "answers kept for repeated requests"),
+    "events": ("event of the audit, blanked", "events of the audit, blanked"),
+}
+
+
+def _noun(kind: str, number: int) -> str:
+    one, several = _NOUNS.get(kind, (kind.removesuffix("s"), kind))
+    return one if number == 1 else several
+
+
 class NotThere(LookupError):
     """There is no such thing, or it was deleted a moment ago."""
 

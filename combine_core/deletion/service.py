@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Select, delete, func, null, select, update
 from sqlalchemy.orm import Session
@@ -26,20 +26,26 @@ from combine_core.users import Membership
 MOST_LISTED = 100
 
 
-def plan_project(session: Session, project_id: uuid.UUID) -> Plan:
-    """What goes with this project: everything in it."""
+def plan_projects(session: Session, project_ids: Sequence[uuid.UUID]) -> Plan:
+    """What goes with these projects: everything in them."""
+    in_projects = Run.project_id.in_(project_ids)
     takes = _count(
         session,
-        sources=select(Source.id).where(Source.project_id == project_id),
-        documents=select(Document.id).where(Document.project_id == project_id),
+        sources=select(Source.id).where(Source.project_id.in_(project_ids)),
+        documents=select(Document.id).where(Document.project_id.in_(project_ids)),
         versions=select(DocumentVersion.id)
         .join(DocumentVersion.document)
-        .where(Document.project_id == project_id),
-        runs=select(Run.id).where(Run.project_id == project_id),
-        calls=select(Call.id).join(Run, Run.id == Call.run_id).where(Run.project_id == project_id),
-        members=select(Membership.user_id).where(Membership.project_id == project_id),
+        .where(Document.project_id.in_(project_ids)),
+        runs=select(Run.id).where(in_projects),
+        calls=select(Call.id).join(Run, Run.id == Call.run_id).where(in_projects),
+        members=select(Membership.user_id).where(Membership.project_id.in_(project_ids)),
     )
-    return Plan(takes, obstacle=_obstacle(session, Run.project_id == project_id))
+    return Plan(takes, obstacle=_obstacle(session, in_projects))
+
+
+def plan_project(session: Session, project_id: uuid.UUID) -> Plan:
+    """What goes with this project: everything in it."""
+    return plan_projects(session, [project_id])
 
 
 def delete_project(session: Session, project_id: uuid.UUID) -> Plan:

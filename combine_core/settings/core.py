@@ -191,7 +191,7 @@ class CoreSettings(AddonSettings):
         variable="JOURNAL_TEXTS_KEPT_DAYS",
         shape="days, 1 to 36500",
         default_shown="for ever",
-        help="The age at which a worker deletes the prompts and answers of calls of a model. Tokens, cost and "
+        help="The age at which a worker deletes prompts and answers of calls of a model. Tokens, cost and "
         "times stay. A later run does not take over an answer that is gone: it asks, and pays, again.",
     )
     db_pool_size: Annotated[int, parsed(whole(1, 500))] = setting(

@@ -14,6 +14,8 @@ PATHS = [
     ("GET", "/api/v1/users"),
     ("GET", "/api/v1/users/{id}"),
     ("PATCH", "/api/v1/users/{id}"),
+    ("DELETE", "/api/v1/users/{id}"),
+    ("GET", "/api/v1/users/{id}/deletion"),
     ("DELETE", "/api/v1/users/{id}/sessions"),
 ]
 
@@ -139,7 +141,7 @@ def test_who_is_not_there_is_not_found(root):
     root.client.patch_json(f"/api/v1/users/{nobody}", {}, status=422)
     root.client.get(f"/api/v1/users/{nobody}", status=404)
     answer = root.client.put_json(f"/api/v1/users/{nobody}", {}, status=405)
-    assert answer.headers["Allow"] == "GET, HEAD, PATCH"
+    assert answer.headers["Allow"] == "DELETE, GET, HEAD, PATCH"
 
 
 @pytest.mark.parametrize(

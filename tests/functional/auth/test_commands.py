@@ -204,3 +204,24 @@ def test_argument_in_another_encoding(combine, service):
     assert combine("user create a\udcff@example.com").exit_code == 2
     assert "can be shown" in failed(combine("token create --user=a@example.com --name=\udcff"))
     assert service.execute("SELECT count(*) FROM users") == [(0,)]
+
+
+def test_a_user_is_deleted_after_a_question(service, combine):
+    service.user("ann@example.com")
+    asked = combine("user delete ann@example.com")
+    assert asked.exit_code == 1
+    assert "Delete ann, ann@example.com, with nothing else? [y/N]" in asked.stderr
+    assert service.execute("SELECT count(*) FROM users") == [(1,)]
+    done = combine("user delete ann@example.com --yes")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "Deleted ann, ann@example.com, with nothing else." in done.stderr
+    assert service.execute("SELECT count(*) FROM users") == [(0,)]
+    assert service.execute("SELECT action, actor FROM audit_events") == [
+        ("user-delete", "operator")
+    ]
+    assert "There is no user" in failed(combine("user delete ann@example.com --yes"))
+
+
+def test_an_operator_reads_why_a_user_cannot_be_deleted(service, combine):
+    service.execute("UPDATE users SET is_admin = true WHERE id = :id", id=service.user().id)
+    assert "only administrator" in failed(combine("user delete ann@example.com"))
