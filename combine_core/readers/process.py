@@ -79,6 +79,8 @@ def read_file(name: str, data: bytes, seconds: float = SECONDS) -> Reading:
             capture_output=True,
             timeout=seconds,
             check=False,
+            # Ctrl-C in a terminal is for the service, which lets this request finish.
+            process_group=0,
             # A parser that is taken over finds no secret.
             env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         )

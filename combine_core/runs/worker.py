@@ -151,6 +151,8 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 await self._serve()
+                if self._stopping.is_set():
+                    return
                 logger.warning("The worker stopped unexpectedly; restarting it")
                 delay = 0.2
             except _AWAY as error:

@@ -124,7 +124,7 @@ class Runner:
         return self._started or self._stopped
 
     def stop(self) -> None:
-        """Start no further run. Current runs continue; nothing waits for them."""
+        """Start no further run. Current runs continue; nothing waits for them or hears of them."""
         with self._changed:
             self._stopped = True
         self._wake.put(None)
@@ -280,7 +280,7 @@ class Runner:
 
     def _tell(self) -> None:
         """Report new events. Called without the lock."""
-        if not self._events:
+        if not self._events or self._stopped:
             return
         try:
             self._tell_that()

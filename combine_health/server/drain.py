@@ -103,14 +103,14 @@ def on_signals(terminate: Callable[[], None], interrupt: Callable[[], None]) -> 
 
 
 def exit_on_signals() -> None:
-    """Make the signals of `TERMINATING` end the process as SIGINT does, until a server handles them."""
+    """Make SIGINT and the signals of `TERMINATING` end the process quietly, until a server handles them."""
     if threading.current_thread() is not threading.main_thread():
         return
 
     def end(_number: int, _frame: Any) -> NoReturn:
         raise SystemExit(0)
 
-    for number in TERMINATING:
+    for number in (*TERMINATING, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN or number is signal.SIGTERM:
             signal.signal(number, end)
     for number in IGNORED:

@@ -202,6 +202,9 @@ class Server:
             log.warning("ending with %d requests unfinished: %s", len(unfinished), shown)
         for channel in self._channels():
             channel.handle_close()
+        # What the checks look at ends with the process, and is no fault then.
+        for health in self._healths:
+            health.runner.stop()
         self._dispatcher.shutdown(timeout=IDLE)
         for server in self._servers:
             server.close()

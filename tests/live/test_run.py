@@ -171,9 +171,13 @@ def test_from_an_empty_folder_to_a_document_and_back_after_kill_9(service: Servi
     assert "We decided to replace the seal by Friday." in json.dumps(content)
 
     assert service.database() is not None
-    service.interrupt()
+    before = len(service.log.read_text())
+    assert service.interrupt() == 0
     wait_for(lambda: service.database() is None, "the end of the database")
     assert "Traceback" not in service.log.read_text()
+    said = service.log.read_text()[before:]
+    assert "stopping PostgreSQL" in said
+    assert not [line for line in said.splitlines() if " WARNING " in line or " ERROR " in line]
 
 
 def test_a_killed_database_comes_back_and_the_run_ends(service: Service) -> None:
@@ -194,6 +198,22 @@ def test_a_killed_database_comes_back_and_the_run_ends(service: Service) -> None
     service.wait_until_ready()
     wait_for(lambda: service.api(f"/runs/{run['id']}")["ended_at"] is not None, "the run's end")
     assert service.api(f"/runs/{run['id']}")["state"] == "succeeded"
+
+
+def test_ctrl_c_while_the_database_is_made_ends_quietly_and_the_next_start_works(
+    folder: Path, free_port: int
+) -> None:
+    service = Service(folder, free_port)
+    wait_for(lambda: "creating a cluster" in service.log.read_text(), "the first line")
+    assert service.interrupt() == 0
+    assert service.database() is None
+    assert "Traceback" not in service.log.read_text()
+    service.start()
+    try:
+        service.wait_until_ready()
+    finally:
+        service.interrupt()
+    wait_for(lambda: service.database() is None, "the end of the database")
 
 
 def test_a_taken_port_is_named_with_its_holder_and_the_way_out(

@@ -259,12 +259,13 @@ def test_an_invalid_key_of_the_ini(serve, line, named):
     assert "[server:main]" in said
 
 
-def test_sigterm_while_the_application_loads(serve, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_application_loads(serve, tmp_path, number):
     app = textwrap.dedent(APP).replace(
         "with Conf", "import threading\n    threading.Event().wait(60)\n    with Conf"
     )
     (tmp_path / "served_app.py").write_text(app)
     server = serve()
     until(serve.mark.exists)
-    code, _, err = server.end()
+    code, _, err = server.end(number)
     assert (code, err) == (0, "")

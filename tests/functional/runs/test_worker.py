@@ -385,7 +385,10 @@ def test_it_stops_while_it_connects(
 
 
 def test_it_stops_although_a_library_swallows_the_cancellation(
-    settings: CoreSettings, with_gated: ProviderRegistry, monkeypatch: pytest.MonkeyPatch
+    settings: CoreSettings,
+    with_gated: ProviderRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """As asyncio.wait_for does before Python 3.12, when the answer comes in the same moment."""
     opening = threading.Event()
@@ -400,6 +403,7 @@ def test_it_stops_although_a_library_swallows_the_cancellation(
     monkeypatch.setattr(procrastinate.PsycopgConnector, "open_async", open_async)
     with working(settings, with_gated):
         assert opening.wait(PATIENCE_S)
+    assert "stopped unexpectedly" not in caplog.text
 
 
 def test_a_task_that_swallows_its_cancellation_is_cancelled_again() -> None:
