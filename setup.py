@@ -98,6 +98,7 @@ TEST = [
     "webtest>=3",
     "beautifulsoup4>=4",
     "playwright>=1.50",
+    "axe-playwright-python>=0.1.8,<0.2",  # axe-core: what people with disabilities stumble on
     "ruff>=0.14",
     "mypy>=1.18",
     "import-linter>=2",

@@ -10,6 +10,7 @@ from combine_health.engine.maintenance import default_file
 from combine_health.options import (
     Option,
     Secret,
+    address,
     count,
     file,
     flag,
@@ -96,6 +97,12 @@ class HealthSettings:
         "local",
     )
     status_page: bool = option("bool", flag, "Whether there is a page for people at /status.", True)
+    home: str | None = option(
+        "path or URL",
+        address,
+        "Where the page at /status leads back to, such as / for the front page of the application.",
+        None,
+    )
     background: bool = option(
         "bool",
         flag,

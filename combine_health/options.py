@@ -124,6 +124,14 @@ def path_prefix(value: str) -> str:
     return word
 
 
+def address(value: str) -> str:
+    """Read where a link leads: a path of the application, or a URL elsewhere."""
+    word = value.strip()
+    if not re.fullmatch(r"(/(?!/)|https?://)[^\s\\]*", word):
+        raise ValueError("write a path that begins with /, or a URL that begins with https://")
+    return word
+
+
 def token(value: str) -> Secret:
     """Read a secret that fits into a header."""
     value = value.strip()

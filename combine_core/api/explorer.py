@@ -35,13 +35,13 @@ ASSETS = {
     "oauth2-redirect.js": _STATIC / "oauth2-redirect.js",
     "swagger-ui.css": _BUNDLE / "swagger-ui.css",
     "swagger-ui-bundle.js": _BUNDLE / "swagger-ui-bundle.js",
-    "favicon-32x32.png": _BUNDLE / "favicon-32x32.png",
 }
 
 
 def show_explorer(request: Request) -> dict[str, Any]:
     request.response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     return {
+        "identity": None,
         "description": request.route_path("api.specification"),
         "csrf_token": _csrf_token(request),
         "oauth_client": request.registry.get(_CLIENT, ""),

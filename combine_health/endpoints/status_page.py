@@ -1,4 +1,4 @@
-"""The page at /status: plain HTML without a script, which the browser reloads."""
+"""The page at /status: plain HTML without a script. The browser reloads it if the reader asks for that."""
 
 import hashlib
 from base64 import b64encode
@@ -19,6 +19,7 @@ from combine_health.engine.verdict import Circumstances, ServiceStatus, Verdict,
 from combine_health.version import __version__
 
 REFRESH = 10  # seconds
+REFRESHING = "refresh"  # in the query
 SHOWN_CHANGES = 15
 
 STYLE = files("combine_health.endpoints").joinpath("status_page.css").read_text()
@@ -68,19 +69,40 @@ def respond(request: Any, health: HealthRegistry, readings: Sequence[Reading]) -
             _facts("Contacts", sections.pop("contacts", None)),
             *(_facts(name.replace("_", " ").capitalize(), sections[name]) for name in sections),
         ]
-    body = _page(verdict, "".join(parts), _footer(health, full=full))
+    refreshing = REFRESHING in request.GET
+    footer = _refreshing(health, on=refreshing) + _footer(health, full=full)
+    body = _page(verdict, _back(request, health), "".join(parts), footer, refreshing=refreshing)
     return Response(body=body.encode(), status=200, headerlist=list(HEADERS))
 
 
-def _page(verdict: Verdict, main: str, footer: str) -> str:
+def _page(verdict: Verdict, back: str, main: str, footer: str, *, refreshing: bool) -> str:
+    # Not unasked: who reads slowly, or listens, would lose the place.
+    refresh = f'<meta http-equiv="refresh" content="{REFRESH}">' if refreshing else ""
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(str(verdict.status))} - service status</title>"
-        f'<meta http-equiv="refresh" content="{REFRESH}">'
+        f"{refresh}"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}</style></head><body><h1>Service status</h1>"
-        f"<main>{main}</main><footer>{footer}</footer></body></html>\n"
+        f"<style>{STYLE}</style></head><body>{back}"
+        f"<main><h1>Service status</h1>{main}</main><footer>{footer}</footer></body></html>\n"
     )
+
+
+def _back(request: Any, health: HealthRegistry) -> str:
+    home = health.settings.home
+    if home is None:
+        return ""
+    if home.startswith("/"):
+        home = request.script_name + home
+    return f'<header class="head"><a href="{escape(home)}">Back to the service</a></header>'
+
+
+def _refreshing(health: HealthRegistry, *, on: bool) -> str:
+    said = f"As of {_time(health.clock.wall())}."
+    if on:
+        return f'<p class="quiet">{said} Refreshed every {REFRESH} s. <a href="?">Stop</a></p>'
+    link = f'<a href="?{REFRESHING}">Refresh every {REFRESH} s</a>'
+    return f'<p class="quiet">{said} {link}</p>'
 
 
 def _banner(verdict: Verdict, circumstances: Circumstances, *, full: bool) -> str:
@@ -170,13 +192,11 @@ def _facts(title: str, facts: Json) -> str:
 
 
 def _footer(health: HealthRegistry, *, full: bool) -> str:
-    said = [f"As of {_time(health.clock.wall())}; refreshed every {REFRESH} s."]
+    said = "Causes and remedies are shown only to clients that may see details."
     if full:
         version = health.settings.version or __version__
-        said.append(f"Version {escape(version)}, up for {uptime(health):.0f} s.")
-    else:
-        said.append("Causes and remedies are shown only to clients that may see details.")
-    return "".join(f'<p class="quiet">{text}</p>' for text in said)
+        said = f"Version {escape(version)}, up for {uptime(health):.0f} s."
+    return f'<p class="quiet">{said}</p>'
 
 
 def _cause(cause: str | None, detail: str | None) -> str:

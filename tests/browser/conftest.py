@@ -43,20 +43,21 @@ def service(_of_the_session: Service) -> Service:
 
 @pytest.fixture
 def open_page(chromium: Any, service: Service) -> Iterator[OpenPage]:
-    """``open_page(color_scheme="dark")``: a page in a browser of its own, on the service.
+    """``open_page(expected=(404,), color_scheme="dark")``: a page in a browser of its own, on the service.
 
     Whatever the browser complains about, such as a breach of the Content-Security-Policy, fails the
-    test at its end.
+    test at its end; but for answers with an ``expected`` status. A form with a mistake in it gets 400.
     """
     contexts = []
     complaints: list[str] = []
 
-    def complain(page: Any, message: str) -> None:
-        # A form with a mistake in it is answered so.
-        if "status of 400" not in message:
-            complaints.append(f"{page.url}: {message}")
+    def open_page(expected: tuple[int, ...] = (400,), **options: Any) -> Any:
+        passed = tuple(f"status of {status} " for status in expected)
 
-    def open_page(**options: Any) -> Any:
+        def complain(page: Any, message: str) -> None:
+            if not any(text in message for text in passed):
+                complaints.append(f"{page.url}: {message}")
+
         context = chromium.new_context(base_url=service.url, **options)
         context.set_default_timeout(20_000)
         contexts.append(context)

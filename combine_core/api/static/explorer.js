@@ -3,10 +3,32 @@
 
 const place = document.getElementById("explorer");
 
+// Swagger UI puts links inside buttons that do the same; for screen readers that is none of both.
+const withoutNestedLinks = ({ React }) => ({
+  components: { DeepLink: ({ text }) => React.createElement("span", null, text) },
+});
+
+// It leaves some fields without a name.
+const FIELDS = "select, textarea, input:not([type=hidden])";
+const nameFields = () => {
+  for (const field of place.querySelectorAll(FIELDS)) {
+    if (!field.hasAttribute("aria-label") && !(field.labels.length && field.labels[0].textContent.trim())) {
+      const row = field.closest("[data-param-name]");
+      field.setAttribute("aria-label", row ? row.dataset.paramName : nameOf(field));
+    }
+  }
+};
+const nameOf = (field) =>
+  field.closest(".servers") ? "Server" : field.closest(".body-param, .opblock-section-request-body") ? "Request body" : "Media type";
+new MutationObserver(nameFields).observe(place, { childList: true, subtree: true });
+
 const explorer = SwaggerUIBundle({
   domNode: place,
   url: place.dataset.description,
   deepLinking: true,
+  plugins: [withoutNestedLinks],
+  // Its colours are too faint.
+  syntaxHighlight: false,
   displayRequestDuration: true,
   tryItOutEnabled: true,
   // For whoever is signed in with this browser, without a token of their own.

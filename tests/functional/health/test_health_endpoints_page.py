@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
+from pyramid.exceptions import ConfigurationError
 
 from combine_health import HealthResult
 from combine_health.engine.maintenance import Maintenance, write_file
@@ -88,7 +89,7 @@ def test_the_page_with_details(app, database):
         "(javascript:1)",
     ):
         assert said in page.text, said
-    assert page.links == ["https://example.com/runbook#db"]
+    assert page.links == ["https://example.com/runbook#db", "?refresh"]
 
 
 def test_the_page_without_details(app, database):
@@ -116,9 +117,31 @@ def test_no_script_and_a_strict_policy(app):
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
 
 
-def test_it_reloads_itself_and_supports_dark_and_narrow_screens(app):
-    answer, _ = read(app)
+def test_it_reloads_itself_if_asked(app):
+    assert "http-equiv" not in app.get("/status", extra_environ=LOCAL).text
+    answer = app.get("/status?refresh", extra_environ=LOCAL)
     assert '<meta http-equiv="refresh" content="10">' in answer.text
+    assert Page(answer.text).links[-1] == "?"
+
+
+@pytest.mark.parametrize(
+    ("home", "link"),
+    [("/", "/below/"), ("https://example.com/a?b=1&c", "https://example.com/a?b=1&c")],
+)
+def test_the_way_back(make_app, home, link):
+    app = make_app(home=home)
+    answer = app.get("/status", extra_environ={**LOCAL, "SCRIPT_NAME": "/below"})
+    assert Page(answer.text).links[0] == link
+
+
+@pytest.mark.parametrize("home", ["projects", "//example.com", "javascript:1", "/ a"])
+def test_a_way_back_that_is_none(make_app, home):
+    with pytest.raises(ConfigurationError, match="combine_health.home"):
+        make_app(home=home)
+
+
+def test_it_supports_dark_and_narrow_screens(app):
+    answer, _ = read(app)
     assert '<meta name="viewport"' in answer.text
     assert "prefers-color-scheme: dark" in answer.text
     assert '<html lang="en">' in answer.text

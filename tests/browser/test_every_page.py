@@ -1,0 +1,190 @@
+"""Every page, found by its route, as a stranger, a person and an administrator see it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import requests
+
+from combine_auth.clients.service import ClientRegistration, register_client
+from combine_auth.identities.invitations import create_invitation
+from combine_auth.oauth_server.devices import save_device
+from combine_auth.sessions.service import start_session
+from combine_auth.tokens.service import create_token
+from combine_core.database import engine_of, session_factory
+from combine_core.users import Membership, Role, User, get_or_create_user
+from tests.browser.conftest import OpenPage
+from tests.conftest import Service
+from tests.functional.conftest import build_application
+from tests.looks import faults_of
+
+if shutil.which("chromium") is None:
+    pytest.skip("no Chromium here (Debian: apt-get install chromium)", allow_module_level=True)
+
+pytestmark = pytest.mark.timeout(900)
+
+LONG = "Maximiliane von und zu Hohenstein-Weikersheim"
+UNBROKEN = "Donaudampfschifffahrtsgesellschaftskapitaenswitwenrentenauszahlungsstelle" * 2
+REDIRECT = "https://an-application-with-a-long-name.example.com/where/people/come/back/to"
+TEXT = f"""# Operations Runbook of {UNBROKEN}
+
+The liveness probe is GET /health.
+We decided that the readiness probe is GET /health/ready and answers 503 without the database.
+- [ ] Ada must write to https://example.com/{UNBROKEN}?and={UNBROKEN} until 2026-12-01.
+Who may restore a backup at night?
+"""
+# What a browser does not show as a page of ours.
+NO_PAGES = {"static/*subpath", "/docs/{asset}", "/health/ready/{group}", "/runs/{id}/live"}
+
+
+@dataclass(frozen=True)
+class Furnished:
+    """A service with one of each thing in it.
+
+    :ivar cookies: the sessions of a person and of an administrator
+    :ivar addresses: of all pages, from the routes, and further ones
+    """
+
+    cookies: dict[str, str]
+    addresses: list[str]
+
+
+@pytest.fixture
+def furnished(service: Service) -> Iterator[Furnished]:
+    application: Any = build_application(service.environment["DATABASE_URL"], {})
+    sessions = session_factory(application.registry)
+    with sessions.begin() as session:
+        person = get_or_create_user(
+            session, f"{'a-long-address-of-somebody' * 2}@example.com", LONG
+        )
+        administrator = get_or_create_user(session, "boss@example.com", "The Boss")
+        administrator.is_admin = True
+        invited = get_or_create_user(session, "somebody.new@example.com")
+        session.flush()
+        cookies = {
+            "person": start_session(session, person.id, user_agent="Mozilla/5.0 " + "x" * 200),
+            "administrator": start_session(session, administrator.id, ip="2001:db8::1234:5678"),
+        }
+        token = create_token(session, person.id, UNBROKEN[:100])[0]
+        invitation = create_invitation(session, invited.id)
+        client = _register(session, person)
+    api = _Api(service.url, token)
+    project = api.post("projects", name=UNBROKEN[:120])
+    api.post("projects", name="Empty")
+    source = api.post(f"projects/{project['slug']}/sources", name=f"{UNBROKEN}.md", text=TEXT)
+    with sessions.begin() as session:
+        both = {"project_id": project["id"], "user_id": administrator.id}
+        session.add(Membership(**both, role=Role.OWNER))
+    run = api.post(f"projects/{project['slug']}/runs", line="brief", sources=[source["id"]])
+    run = api.wait_for(run["id"])
+    variables = {
+        "/projects/{slug}": f"/projects/{project['slug']}",
+        "/sources/{source_id}": f"/sources/{source['id']}",
+        "/runs/{id}": f"/runs/{run['id']}",
+        "/documents/{id}": f"/documents/{run['documents'][0]['id']}",
+        "/versions/{number}": "/versions/1",
+        "{provider:google|microsoft}": "google",
+        "{provider:[a-z][a-z0-9_]{0,30}}": "google",
+        "{format}": "md",
+    }
+    asked = {
+        "response_type": "code",
+        "client_id": client,
+        "redirect_uri": REDIRECT,
+        "scope": "projects:read runs:write",
+        "state": "s",
+        "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        "code_challenge_method": "S256",
+    }
+    addresses = [
+        *_paths(application.registry, variables),
+        f"/auth/invitation?token={invitation}",
+        "/auth/error?code=invalid_client&provider=google&request=4f1c09aa27d3be55",
+        f"/oauth/authorize?{urlencode(asked)}",
+        "/device?user_code=WDJB-MJHT",
+        "/docs#/projects/createProject",
+        "/docs#/runs/listRuns",
+        "/projects/empty",
+        "/projects/empty/members",
+        f"/nowhere/{UNBROKEN}",
+    ]
+    yield Furnished(cookies, addresses)
+    engine_of(application.registry).dispose()
+
+
+def _register(session: Any, owner: User) -> str:
+    registration = ClientRegistration(UNBROKEN[:100], [REDIRECT], device=True, service=True)
+    client, _ = register_client(session, owner.id, registration)
+    save_device(
+        session,
+        client,
+        device_code="x",
+        user_code="WDJB-MJHT",
+        scopes=["projects:read"],
+        ip="2001:db8::1234:5678",
+    )
+    return client.client_id
+
+
+class _Api:
+    def __init__(self, url: str, token: str) -> None:
+        self.url = f"{url}/api/v1"
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
+        answer = requests.post(f"{self.url}/{path}", json=body, headers=self.headers, timeout=60)
+        assert answer.ok, answer.text
+        return dict(answer.json())
+
+    def wait_for(self, run_id: str) -> dict[str, Any]:
+        while True:
+            answer = requests.get(f"{self.url}/runs/{run_id}", headers=self.headers, timeout=60)
+            if answer.json()["state"] != "running":
+                return dict(answer.json())
+
+
+def _paths(registry: Any, variables: dict[str, str]) -> list[str]:
+    """Of all routes that can be opened in a browser."""
+    endpoints = {
+        entry["introspectable"].discriminator: entry["introspectable"]["methods"]
+        for entry in registry.introspector.get_category("combine endpoints")
+    }
+    paths = []
+    for entry in registry.introspector.get_category("routes"):
+        route = entry["introspectable"]
+        path = route["pattern"]
+        is_open = "GET" in endpoints.get(route["name"], ["GET"])
+        if not is_open or path.startswith("/api/") or path in NO_PAGES:
+            continue
+        for variable, value in variables.items():
+            path = path.replace(variable, value)
+        paths.append(path)
+    unknown = [path for path in paths if "{" in path or "*" in path]
+    assert not unknown, f"name a value for each variable of {unknown}, or add to NO_PAGES"
+    return paths
+
+
+@pytest.mark.parametrize("who", ["stranger", "person", "administrator"])
+def test_every_page_is_fit_to_show(
+    who: str, service: Service, furnished: Furnished, open_page: OpenPage
+) -> None:
+    page = open_page(expected=(400, 403, 404, 502))
+    if who in furnished.cookies:
+        cookie = {"name": "combine_session", "value": furnished.cookies[who], "url": service.url}
+        page.context.add_cookies([cookie])
+    shown: set[str] = set()
+    faults: list[str] = []
+    for address in furnished.addresses:
+        answer = page.request.get(address)
+        # Probes and downloads are no pages. What only leads elsewhere is seen there.
+        url = answer.url.partition("?next=")[0] + address[address.find("#") :]
+        if answer.headers["content-type"].startswith("text/html") and url not in shown:
+            shown.add(url)
+            page.goto(address)
+            faults += faults_of(page)
+    assert faults == [], "\n".join(faults)
