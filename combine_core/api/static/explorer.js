@@ -8,7 +8,7 @@ const withoutNestedLinks = ({ React }) => ({
   components: { DeepLink: ({ text }) => React.createElement("span", null, text) },
 });
 
-// It leaves some fields without a name.
+// It leaves some fields without a name, and gives all tables of responses the same.
 const FIELDS = "select, textarea, input:not([type=hidden])";
 const nameFields = () => {
   for (const field of place.querySelectorAll(FIELDS)) {
@@ -20,7 +20,17 @@ const nameFields = () => {
 };
 const nameOf = (field) =>
   field.closest(".servers") ? "Server" : field.closest(".body-param, .opblock-section-request-body") ? "Request body" : "Media type";
-new MutationObserver(nameFields).observe(place, { childList: true, subtree: true });
+const nameTables = () => {
+  for (const table of place.querySelectorAll(".opblock .responses-table:not([aria-label])")) {
+    const operation = table.closest(".opblock").querySelector(".opblock-summary-description");
+    table.setAttribute("aria-label", `Responses: ${operation.textContent}`);
+  }
+};
+const nameAll = () => {
+  nameFields();
+  nameTables();
+};
+new MutationObserver(nameAll).observe(place, { childList: true, subtree: true });
 
 const explorer = SwaggerUIBundle({
   domNode: place,

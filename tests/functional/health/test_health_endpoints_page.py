@@ -136,7 +136,7 @@ def test_the_way_back(make_app, home, link):
 
 @pytest.mark.parametrize("home", ["projects", "//example.com", "javascript:1", "/ a"])
 def test_a_way_back_that_is_none(make_app, home):
-    with pytest.raises(ConfigurationError, match="combine_health.home"):
+    with pytest.raises(ConfigurationError, match=r"combine_health\.home"):
         make_app(home=home)
 
 

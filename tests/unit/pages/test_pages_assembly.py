@@ -44,6 +44,13 @@ def test_layout_of_a_stranger():
     assert not html.find_all(["nav", "form"])
 
 
+def test_layout_leads_to_the_api_and_the_status():
+    config = make_config()
+    config.add_route("combine_health_status", "/status")
+    foot = make_app(config).get("/some/page").html.footer
+    assert [(link.text, link["href"]) for link in foot.find_all("a")] == [("Status", "/status")]
+
+
 def test_layout_of_a_user(ada):
     html = make_app(make_config(ada)).get("/some/page").html
     assert html.select_one(".asker-name").text == "Ada <L>"
