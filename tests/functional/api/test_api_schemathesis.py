@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.errors import InvalidRegexPattern
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from sqlalchemy import update
 
@@ -67,7 +68,12 @@ def check(description, world, room):
 
     def check(data, mode: GenerationMode) -> None:
         operation = data.draw(st.sampled_from(operations))
-        case = data.draw(operation.as_strategy(generation_mode=mode))
+        try:
+            case = data.draw(operation.as_strategy(generation_mode=mode))
+        except InvalidRegexPattern:
+            # schemathesis 4.32 writes maxLength into the pattern of names, and characters above U+FFFF
+            # as only Python reads them.
+            reject()
         if mode is GenerationMode.POSITIVE:
             ids = [value for start, value in world["ids"].items() if case.path.startswith(start)]
             known = {**world, "id": ids[0] if ids else None}

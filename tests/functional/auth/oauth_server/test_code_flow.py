@@ -32,7 +32,7 @@ def test_consent_page_says_it_in_words(provider, client_):
     assert "ann@example.com" in page
     assert [item.text for item in page.html.find(id="scopes").find_all("li")] == [
         "See your projects, and the lines that there are (projects:read)",
-        "Start and cancel runs in your projects (runs:write)",
+        "Start, cancel and delete runs in your projects (runs:write)",
     ]
     assert "client.example.com" in page.html.find("main").text
     assert "no-store" in page.headers["Cache-Control"]
@@ -121,7 +121,7 @@ def test_grants_page(provider, client_):
     tokens = provider.tokens(client_, browser)
     page = browser.get("/account/grants")
     assert "Nightly" in page
-    assert "Start and cancel runs in your projects" in page
+    assert "Start, cancel and delete runs in your projects" in page
     assert page.html.find("main").text.count("never") == 1
     provider.who(tokens["access_token"])
     page = browser.get("/account/grants")

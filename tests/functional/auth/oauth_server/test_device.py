@@ -153,7 +153,7 @@ def test_t43_the_page_warns_of_messages(provider):
     text = page.html.find("main").text
     assert "Combine's command line" in text
     assert "127.0.0.1" in text
-    assert "Start and cancel runs in your projects" in text
+    assert "Start, cancel and delete runs in your projects" in text
     assert "If somebody sent you the code" in text
     assert "ann@example.com" in text
 
