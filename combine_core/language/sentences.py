@@ -18,10 +18,18 @@ _LEAST_WIDTH = 50
 _FULL = 0.7
 
 # Full stops in these end no sentence. The library knows abbreviations, but only of one language.
+_ABBREVIATIONS = (
+    "approx|est|max|min|resp|incl|excl|vs|cf|Mio|Mrd|Fa|Nr|bzw|ca|evtl|ggf|inkl|vgl|zzgl|stellv|sog|bzgl|gem"
+)
+_BEFORE_FIGURES = "No|Art|Abs|Ziff|Tel|Str"
 _OPAQUE = re.compile(
     r"`[^`\n]*`|https?://\S*\w|\.{1,2}/|\b[^\W\d_]\.[ ]?[^\W\d_]\.(?=\s)"
-    r"|\b(?:approx|est|max|min|resp|incl|excl|vs|cf|Mio|Mrd|Fa|Nr|bzw|ca|evtl|ggf|inkl|vgl|zzgl|stellv|sog|bzgl|gem)"
-    r"\.(?=\s)|\b(?:No|Art|Abs|Ziff|Tel|Str)\.(?=\s\d)|\d\.(?=[^\W\d_])"
+    rf"|\b(?:{_ABBREVIATIONS})\.(?=\s)|\b(?:{_BEFORE_FIGURES})\.(?=\s\d)|\d\.(?=[^\W\d_])"
+)
+# A full stop that may be one of them. To begin with a letter of its own makes a pattern fast.
+_OPAQUE_STOP = re.compile(
+    rf"\.(?:/|(?<=[. ][^\W\d_]\.)|(?<=\d\.)"
+    rf"{''.join(rf'|(?<={word}[.])' for word in f'{_ABBREVIATIONS}|{_BEFORE_FIGURES}'.split('|'))})"
 )
 _STOPS = str.maketrans(".?!", "___")
 _DAY = re.compile(r"(?:^|\s)\d{1,2}\.\s*$")
@@ -123,7 +131,9 @@ def _ends(stretch: str, language: Language) -> Iterator[int]:
     if "." not in stretch and "?" not in stretch and "!" not in stretch and stretch.isascii():
         yield len(stretch)
         return
-    masked = _OPAQUE.sub(lambda match: match[0].translate(_STOPS), stretch)
+    masked = stretch
+    if "`" in stretch or "://" in stretch or _OPAQUE_STOP.search(stretch):
+        masked = _OPAQUE.sub(lambda match: match[0].translate(_STOPS), stretch)
     begin = 0
     while begin < len(masked):
         window = masked[begin : begin + _WINDOW]

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
 
 from combine_core.language import labels, plain_text
@@ -138,11 +140,11 @@ class _Reader:
                 case BlockKind.QUOTATION:
                     yield from self._messages(self._block(leaf.kind, start, end))
                 case kind:
-                    yield replace(self._block(kind, start, end), columns=leaf.columns)
+                    yield self._block(kind, start, end, columns=leaf.columns)
 
-    def _block(self, kind: BlockKind, start: int, end: int) -> Block:
+    def _block(self, kind: BlockKind, start: int, end: int, **known: Any) -> Block:
         titles = [title for _, title in self._path] + [self._lead, *self._items]
-        return Block(kind, start, end, tuple(filter(None, titles)), body=start)
+        return Block(kind, start, end, tuple(filter(None, titles)), **{"body": start} | known)
 
     def _heading(self, start: int, end: int, level: int) -> Iterator[Block]:
         words = self._text[start:end].strip()
@@ -164,6 +166,11 @@ class _Reader:
         bold = _BOLD.fullmatch(self._text, start, end)
         if bold is not None and not _SENTENCE_END.search(bold["title"].rstrip(":")):
             yield self._enter(start, end, _UNMARKED, bold["title"])
+            return
+        if self._text.find(":", start, end) == -1:
+            # Nobody speaks here, and nothing is announced.
+            yield self._block(BlockKind.PARAGRAPH, start, end)
+            self._lead = ""
             return
         for begin, stop, lead in self._split_at_leads(start, end):
             if lead:
@@ -194,8 +201,10 @@ class _Reader:
         marker = _ITEM.match(self._text, start, end)
         assert marker is not None
         words = plain_text(self._text[marker.end() : end])
-        item = replace(
-            self._block(BlockKind.LIST_ITEM, start, end),
+        item = self._block(
+            BlockKind.LIST_ITEM,
+            start,
+            end,
             body=marker.end(),
             number=marker["number"] or "",
             done=marker["box"] != " " if marker["box"] else None,
@@ -213,6 +222,9 @@ class _Reader:
 
     def _messages(self, block: Block) -> Iterator[Block]:
         """One block for each message in ``block``; ``block`` itself if there is none."""
+        if self._text.find(":", block.start, block.end) == -1:
+            yield block
+            return
         listed = block.kind is BlockKind.LIST_ITEM
         found = [
             match
@@ -271,7 +283,7 @@ def _leaves(tokens: Sequence[Token]) -> Iterator[_Leaf]:
         first, behind = token.map
         depth = inside.count("list_item_open")
         if token.type == "inline":
-            level = _TAGS.index(inside[-1]) + 1 if inside[-1] in _TAGS else 0
+            level = _TAGS.index(inside[-1]) + 1 if inside and inside[-1] in _TAGS else 0
             yield _Leaf(_kind_of_prose(inside, token.content), first, behind, level, depth)
         elif token.type in ("fence", "code_block"):
             yield _Leaf(BlockKind.CODE, first, behind, depth=depth)
@@ -282,7 +294,7 @@ def _leaves(tokens: Sequence[Token]) -> Iterator[_Leaf]:
 
 
 def _kind_of_prose(inside: Sequence[str], content: str) -> BlockKind:
-    if inside[-1] in _TAGS:
+    if inside and inside[-1] in _TAGS:
         return BlockKind.HEADING
     linked = "[" in content or "://" in content
     if linked and _LINK.search(content) and not _WORD.search(_LINK.sub("", content)):
@@ -299,4 +311,26 @@ def _parser(indented_code: bool) -> MarkdownIt:
     if not indented_code:
         parser.disable("code")
     parser.core.ruler.enableOnly(["block"])
+    parser.block.ruler.before("table", "plain", _plain_paragraph)
     return parser
+
+
+def _plain_paragraph(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """A rule for lines that begin with a letter, up to an empty one: nothing else than a paragraph.
+
+    Most of a text are such lines, and the parser would try all of its rules on each.
+    """
+    del end, silent
+    if state.is_code_block(start):
+        return False
+    line = start
+    while line < state.lineMax and not state.isEmpty(line):
+        first = state.bMarks[line] + state.tShift[line]
+        if state.sCount[line] < 0 or not state.src[first].isalpha():
+            return False
+        line += 1
+    state.line = line
+    token = state.push("inline", "", 0)
+    token.content = state.src[state.bMarks[start] : state.eMarks[line - 1]]
+    token.map = [start, line]
+    return True
