@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -65,16 +65,17 @@ def judge_answer(
     statement gets ``verdict`` and ``reasons``, and ``repairs`` if there were any.
 
     :param sources: by label; each is asked for only if a statement rests on it
-    :param inputs: judged answers. A statement that is copied from these and supported needs no second look
+    :param inputs: judged answers. A statement that is copied from these and supported needs no second look,
+        nor does one with the evidence of several that say the same
     :returns: how many statements have each verdict
     """
-    supported = {
-        _words_of(statement)
-        for statement in statements_of(inputs)
-        if statement.get("verdict") == Verdict.SUPPORTED.value
-    }
+    supported: defaultdict[str, set[str]] = defaultdict(set)
+    for statement in statements_of(inputs):
+        if statement.get("verdict") == Verdict.SUPPORTED.value:
+            supported[_words_of(statement)].update(map(_as_key, statement["evidence"]))
     for statement in statements_of(answer):
-        if supported and _words_of(statement) in supported:
+        evidence = set(map(_as_key, statement["evidence"])) if supported else set()
+        if evidence and evidence <= supported.get(_words_of(statement), set()):
             statement |= {"verdict": Verdict.SUPPORTED.value, "reasons": []}
             statement.pop("repairs", None)
             continue
@@ -89,10 +90,12 @@ def judge_answer(
 
 
 def _words_of(statement: Mapping[str, Any]) -> str:
-    """All that a verdict depends on."""
-    about_itself = _ABOUT_ITSELF - {"evidence"}
-    said = {key: value for key, value in statement.items() if key not in about_itself}
-    return json.dumps(said, sort_keys=True)
+    """All that a verdict depends on beside the evidence."""
+    return _as_key({key: said for key, said in statement.items() if key not in _ABOUT_ITSELF})
+
+
+def _as_key(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def count_verdicts(content: Any) -> Support:

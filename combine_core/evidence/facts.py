@@ -94,6 +94,13 @@ _POINT_DATE = re.compile(
     r"(?<![\d.])(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4}|\d{2})?(?!\d)"
 )
 _SLASH_DATE = re.compile(r"(?<![\d/])(?P<a>\d{1,2})/(?P<b>\d{1,2})/(?P<year>\d{4})(?![\d/])")
+# Most sentences hold no date and no time. What every one of them holds is found much faster.
+_DATES = (
+    (re.compile(r"-(?<=\d-)\d"), _ISO_DATE),
+    (re.compile(r"\.(?<=\d\.)\d"), _POINT_DATE),
+    (re.compile(r"/(?<=\d/)\d"), _SLASH_DATE),
+)
+_HALF_OR_HOUR = re.compile(r"[aApPuU](?:\.?[mM]|[hH][rR])")
 # Words hold letters, and identifiers digits: "Q3", "v1.2", "IPv6", "non-compliant", "Anna's".
 _WORD = re.compile(
     r"(?:\d+(?:\.\d+){2,}|[^\W\d_][\w]*|\d+[^\W\d_]\w*)(?:[.&](?=\w)\w+|['’]\w+)*(?:[-‐‑][^\W_]\w*)*",
@@ -104,24 +111,19 @@ _POSSESSIVE = re.compile(r"['’]s?$")
 
 def facts_of(text: str, language: Language) -> Facts:
     """What ``text`` says, read in ``language``. Quotation marks and marks of emphasis do not count."""
-    dates, times, numbers, rest = _take_figures(text, language)
+    dates, without_dates = _take_dates(text, language)
+    times, rest = _take_times(without_dates)
+    numbers = tuple(_numbers(rest, language))
     spans = [(number.start, number.end) for number in numbers]
     words = tuple(_words(rest, language, spans))
-    return Facts(text, words, numbers, dates, times)
+    return Facts(text, words, numbers, tuple(dates), tuple(times))
 
 
-def numbers_of(text: str, language: Language) -> tuple[Number, ...]:
-    """The quantities of ``text`` alone, which takes much less time than :func:`facts_of`."""
-    return _take_figures(text, language)[2]
-
-
-def _take_figures(
-    text: str, language: Language
-) -> tuple[tuple[Date, ...], tuple[int, ...], tuple[Number, ...], str]:
-    """Dates, times and numbers, and the text without the dates and times."""
-    dates, text_without_dates = _take_dates(text, language)
-    times, rest = _take_times(text_without_dates)
-    return tuple(dates), tuple(times), tuple(_numbers(rest, language)), rest
+def numbers_of(text: str, language: Language) -> Iterator[Number]:
+    """The quantities of ``text`` alone, one after the other: much faster than :func:`facts_of`."""
+    _, without_dates = _take_dates(text, language)
+    _, rest = _take_times(without_dates)
+    yield from _numbers(rest, language)
 
 
 def _blank(text: str, match: re.Match[str]) -> str:
@@ -130,13 +132,14 @@ def _blank(text: str, match: re.Match[str]) -> str:
 
 def _take_dates(text: str, language: Language) -> tuple[list[Date], str]:
     dates: list[Date] = []
-    for pattern in (_ISO_DATE, _POINT_DATE, _SLASH_DATE):
-        for match in list(pattern.finditer(text)):
+    for hint, pattern in _DATES:
+        for match in list(pattern.finditer(text)) if hint.search(text) else ():
             date = _date_of_digits(match, pattern)
             if date is not None:
                 dates.append(date)
                 text = _blank(text, match)
-    for match in list(language.month_date.finditer(lowered(text))):
+    low = lowered(text)
+    for match in list(language.month_date.finditer(low)) if language.month.search(low) else ():
         day = match["day"] or match["day2"]
         month = language.months[match["month"] or match["month2"]]
         year = match["year"] or match["year2"]
@@ -165,7 +168,8 @@ def _date_of_digits(match: re.Match[str], pattern: re.Pattern[str]) -> Date | No
 
 def _take_times(text: str) -> tuple[list[int], str]:
     times: list[int] = []
-    for match in list(_TIME.finditer(text)):
+    may_hold_one = ":" in text or _HALF_OR_HOUR.search(text)
+    for match in list(_TIME.finditer(text)) if may_hold_one else ():
         hour = int(match["hour"])
         half = (match["half"] or match["half2"] or "").lower()
         if half == "p" and hour < 12:
@@ -209,6 +213,8 @@ def _spelled_numbers(text: str, language: Language) -> Iterator[Number]:
 
 
 def _value(digits: str, language: Language) -> Decimal:
+    if digits.isdecimal():
+        return Decimal(digits)
     plain = re.sub(r"['’   ]", "", digits)
     separators = re.findall(r"[.,]", plain)
     if not separators:

@@ -64,6 +64,11 @@ class Language:
     units: dict[str, str] = field(default_factory=dict)
 
     @cached_property
+    def month(self) -> re.Pattern[str]:
+        """The name of a month in :func:`lowered` text, perhaps within a word."""
+        return re.compile("|".join(self.months)) if self.months else _NOTHING
+
+    @cached_property
     def month_date(self) -> re.Pattern[str]:
         """A date with the name of a month in :func:`lowered` text: "3 may 2026", "may 3rd", "may 2026"."""
         if not self.months:

@@ -72,6 +72,7 @@ class Reading:
     due: str = ""
 
 
+_NO_PROSE = re.compile(r"`[^`]*`|https?://\S+|\[[^\]]*\]\([^)]*\)")
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"\d")
@@ -187,7 +188,7 @@ def has_quantity(sentence: Sentence) -> bool:
     text, language = sentence.text, sentence.language
     if not _DIGIT.search(text) and not language.number_word.search(sentence.low):
         return False
-    plain = re.sub(r"`[^`]*`|https?://\S+|\[[^\]]*\]\([^)]*\)", " ", text)
+    plain = _NO_PROSE.sub(" ", text)
     return any(_is_quantity(plain, number, language) for number in numbers_of(plain, language))
 
 
@@ -199,26 +200,25 @@ def _is_for_the_record(sentence: Sentence) -> bool:
 
 
 def _is_quantity(text: str, number: Number, language: Language) -> bool:
+    if not number.known_unit:
+        written = text[number.start : number.end].strip(" -+−–")
+        noun = _WORD.match(text[number.end :].lstrip(" \u00a0-"))
+        counts = (
+            number.unit
+            and written[:1].isdigit()
+            and noun is not None
+            and _is_plural(noun[0], language)
+            and number.value > 1
+            and not (1900 <= number.value <= 2100)
+        )
+        if not counts:
+            return False
     before = text[max(0, number.start - 20) : number.start]
     # Of "Figure 2-2" and of "20-30 users", what stands before the first number tells.
     before = _RANGE.sub("", before)
-    written = text[number.start : number.end].strip(" -+−–")
-    if number.known_unit:
-        return not before.endswith(("#", "/"))
-    if (
-        not number.unit
-        or not written[:1].isdigit()
-        or _IDENTIFIER.search(before)
-        or before.endswith("/")
-    ):
+    if before.endswith("/"):
         return False
-    noun = _WORD.match(text[number.end :].lstrip(" \u00a0-"))
-    return (
-        noun is not None
-        and _is_plural(noun[0], language)
-        and number.value > 1
-        and not (1900 <= number.value <= 2100)
-    )
+    return not (before.endswith("#") if number.known_unit else _IDENTIFIER.search(before))
 
 
 def _is_plural(noun: str, language: Language) -> bool:
