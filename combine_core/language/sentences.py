@@ -19,7 +19,8 @@ _FULL = 0.7
 
 # Full stops in these end no sentence. The library knows abbreviations, but only of one language.
 _ABBREVIATIONS = (
-    "approx|est|max|min|resp|incl|excl|vs|cf|Mio|Mrd|Fa|Nr|bzw|ca|evtl|ggf|inkl|vgl|zzgl|stellv|sog|bzgl|gem"
+    "approx|est|max|min|resp|incl|excl|vs|cf"
+    "|Mio|Mrd|Fa|Nr|bzw|ca|evtl|ggf|inkl|vgl|zzgl|stellv|sog|bzgl|gem"
 )
 _BEFORE_FIGURES = "No|Art|Abs|Ziff|Tel|Str"
 _OPAQUE = re.compile(

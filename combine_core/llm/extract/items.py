@@ -2,8 +2,9 @@
 
 import heapq
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from combine_core.language import Language, language_of, plain_text, sentence_spans, silenced_at
@@ -14,6 +15,7 @@ from combine_core.llm.extract.kinds import (
     Reading,
     Section,
     Sentence,
+    kind_of,
     needs_more,
     read_sentence,
     section_of,
@@ -22,7 +24,7 @@ from combine_core.llm.extract.kinds import (
 from combine_core.readers import SILENT, Block, BlockKind, read_blocks
 
 # A larger source loses its least important sentences, which limits memory and time.
-MAX_ITEMS = 5_000
+MAX_ITEMS = 2_000
 # The number of places quoted for one sentence that the sources repeat.
 MAX_EVIDENCE = 5
 
@@ -53,16 +55,7 @@ class Item:
     weight: float
     position: int
     fields: Mapping[str, Any]
-    key: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        heading = self.fields.get("heading", "") if self.kind is Kind.DECISION else ""
-        words = f"{self.text} / {heading}".casefold()
-        if words.isascii():
-            key = " ".join(words.translate(_PUNCTUATION).split())
-        else:
-            key = _MARKUP.sub(" ", words).strip()
-        object.__setattr__(self, "key", key)
+    key: str
 
     @property
     def source(self) -> str:
@@ -78,15 +71,23 @@ def items_of_materials(materials: Iterable[Material], check_time: Callable[[], N
     found: dict[str, Item] = {}
     position = 0
     for material in materials:
-        of_source: dict[str, Item] = {}
-        for item in _items_of(material, position, check_time):
+        sayings = _Sayings()
+        for said in _said_in(material, check_time):
+            sayings.add(said, position)
             position += 1
-            _add(of_source, item)
-            if len(of_source) >= 2 * MAX_ITEMS:
-                of_source = _most_important(of_source)
-        for item in _most_important(of_source).values():
-            _add(found, item)
-    return sorted(found.values(), key=lambda item: item.position)
+        line_ends = [match.start() for match in re.finditer("\n", material.text)]
+        for saying in sayings.kept():
+            _add(found, saying.item(material, line_ends))
+    return list(found.values())
+
+
+def _key(text: str, kind: Kind, heading: str) -> str:
+    """The words in lower case, with those of its heading if it is a decision."""
+    words = f"{text} / {heading}" if kind is Kind.DECISION else text
+    words = words.casefold()
+    if words.isascii():
+        return " ".join(words.translate(_PUNCTUATION).split())
+    return _MARKUP.sub(" ", words).strip()
 
 
 def items_of_answers(answers: Mapping[str, Any]) -> list[Item] | None:
@@ -101,13 +102,97 @@ def items_of_answers(answers: Mapping[str, Any]) -> list[Item] | None:
     return list(found.values())
 
 
-def _items_of(material: Material, position: int, check_time: Callable[[], None]) -> Iterator[Item]:
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A sentence of a source: what it is, where it stands, and how important it is."""
+
+    sentence: Sentence
+    reading: Reading
+    start: int
+    end: int
+    weight: float
+
+
+@dataclass(slots=True)
+class _Saying:
+    """What a source says, perhaps in several places."""
+
+    key: str
+    position: int
+    places: list[_Said]
+
+    def item(self, material: Material, line_ends: Sequence[int]) -> Item:
+        first = self.places[0]
+        fields: dict[str, str] = {}
+        for said in reversed(self.places):
+            fields |= _fields(said)
+        evidence: list[Mapping[str, Any]] = []
+        for said in self.places:
+            place = {
+                "source": material.label,
+                "line_from": bisect_left(line_ends, said.start) + 1,
+                "line_to": bisect_left(line_ends, said.end - 1) + 1,
+                "quote": material.text[said.start : said.end],
+            }
+            if place not in evidence:
+                evidence.append(place)
+        return Item(
+            first.sentence.text,
+            tuple(evidence),
+            kind_of(first.sentence, first.reading),
+            first.sentence.section,
+            first.sentence.language,
+            first.weight,
+            self.position,
+            fields,
+            self.key,
+        )
+
+
+class _Sayings:
+    """What one source says, without repetitions, and without the least important of very much."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, _Saying] = {}
+        # Statements that weigh less would be left out in the end.
+        self._least = 0.0
+
+    def add(self, said: _Said, position: int) -> None:
+        if said.weight < self._least and said.reading.kind is Kind.STATEMENT:
+            return
+        block = said.sentence.block
+        heading = block.headings[-1] if block.headings else ""
+        key = _key(said.sentence.text, said.reading.kind, heading)
+        saying = self._found.get(key)
+        if saying is None:
+            self._found[key] = _Saying(key, position, [said])
+            if len(self._found) >= 2 * MAX_ITEMS:
+                self._leave_out()
+        elif len(saying.places) < MAX_EVIDENCE:
+            saying.places.append(said)
+
+    def kept(self) -> list[_Saying]:
+        if len(self._found) > MAX_ITEMS:
+            self._leave_out()
+        return sorted(self._found.values(), key=lambda saying: saying.position)
+
+    def _leave_out(self) -> None:
+        def rank(saying: _Saying) -> tuple[bool, float, str]:
+            said = saying.places[0]
+            return said.reading.kind is not Kind.STATEMENT, said.weight, saying.key
+
+        most = heapq.nlargest(MAX_ITEMS, self._found.values(), key=rank)
+        self._found = {saying.key: saying for saying in most}
+        self._least = most[-1].places[0].weight
+
+
+def _said_in(material: Material, check_time: Callable[[], None]) -> Iterator[_Said]:
+    """The sentences of a source that say something."""
     text = material.text
     blocks = material.blocks or read_blocks(text)
     language = language_of(text)
     people = _people(blocks)
     sections: dict[tuple[str, ...], Section] = {}
-    lines = _LineCounter(text)
     for number, block in enumerate(blocks):
         if number % 500 == 0:
             check_time()
@@ -125,7 +210,7 @@ def _items_of(material: Material, position: int, check_time: Callable[[], None])
             and following.kind is block.kind is BlockKind.LIST_ITEM
             and not text[following.start : following.end].rstrip().endswith("?")
         )
-        found: list[Item] = []
+        found: list[_Said] = []
         spans = list(_spans(text, block, language))
         for index, (start, end) in enumerate(spans):
             words = plain_text(text[start:end])
@@ -146,19 +231,13 @@ def _items_of(material: Material, position: int, check_time: Callable[[], None])
             quoted_from = start
             if reading.kind is Kind.DECISION and index and needs_more(sentence):
                 # "Decided to defer it": what, the sentence before says.
-                quoted_from = spans[index - 1][0]
+                before = spans[index - 1]
+                quoted_from = before[0]
                 sentence = replace(sentence, text=plain_text(text[quoted_from:end]))
-                if found and found[-1].evidence[0]["quote"] == text[slice(*spans[index - 1])]:
+                if found and (found[-1].start, found[-1].end) == before:
                     found.pop()
-            evidence = {
-                "source": material.label,
-                "line_from": lines.line_of(quoted_from),
-                "line_to": lines.line_of(end - 1),
-                "quote": text[quoted_from:end],
-            }
-            item = _item(sentence, reading, evidence, position)
-            found.append(replace(item, weight=item.weight / 2) if remark else item)
-            position += 1
+            weight = _weight(sentence) / (2 if remark else 1)
+            found.append(_Said(sentence, reading, quoted_from, end, weight))
         yield from found
 
 
@@ -174,25 +253,15 @@ def _is_remark(text: str, block: Block, following: Block | None) -> bool:
     )
 
 
-def _item(sentence: Sentence, reading: Reading, evidence: Mapping[str, Any], position: int) -> Item:
-    block = sentence.block
+def _fields(said: _Said) -> dict[str, str]:
+    block, reading = said.sentence.block, said.reading
     known = {
         "speaker": "" if reading.owner == block.speaker else block.speaker,
         "owner": reading.owner,
         "due": reading.due,
         "heading": block.headings[-1] if block.headings else "",
     }
-    fields = {name: value[:_LONGEST_TITLE] for name, value in known.items() if value}
-    return Item(
-        sentence.text,
-        (evidence,),
-        reading.kind,
-        sentence.section,
-        sentence.language,
-        _weight(sentence),
-        position,
-        fields,
-    )
+    return {name: value[:_LONGEST_TITLE] for name, value in known.items() if value}
 
 
 def _given(item: Mapping[str, Any], position: int) -> Item:
@@ -202,18 +271,20 @@ def _given(item: Mapping[str, Any], position: int) -> Item:
     heading = fields.get("heading")
     section = section_of((heading,), language) if isinstance(heading, str) else Section.OTHER
     spoken = bool(fields.get("speaker"))
-    kind = BlockKind.MESSAGE if spoken else BlockKind.PARAGRAPH
-    sentence = Sentence(text, Block(kind, 0, 0), section, language, first=True, last=True)
+    block = Block(BlockKind.MESSAGE if spoken else BlockKind.PARAGRAPH, 0, 0)
+    sentence = Sentence(text, block, section, language, first=True, last=True)
     reading = read_sentence(sentence)
+    kind = _given_kind(fields) or (kind_of(sentence, reading) if reading else Kind.STATEMENT)
     return Item(
         text,
         tuple(item["evidence"]),
-        _given_kind(fields) or (reading.kind if reading else Kind.STATEMENT),
+        kind,
         section,
         language,
         _weight(sentence),
         position,
         fields,
+        _key(text, kind, str(fields.get("heading", ""))),
     )
 
 
@@ -271,8 +342,8 @@ def _weight(sentence: Sentence) -> float:
     weight = 1.0 if 6 <= len(words) <= 40 else 0.6 if len(words) >= 3 else 0.0
     if text[-1:] not in ".!…。)":
         weight -= 0.1
-    specific: int = sum(word[0].isupper() for word in words[1:])
-    weight += 0.15 * min(specific + (_DIGIT.search(text) is not None), 3)
+    capitals: int = 0 if text[1:].islower() else sum(word[0].isupper() for word in words[1:])
+    weight += 0.15 * min(capitals + (_DIGIT.search(text) is not None), 3)
     if sentence.spoken:
         weight -= 0.4 if block.kind is BlockKind.MESSAGE else 0.7
     if block.kind in (BlockKind.TABLE_ROW, BlockKind.QUOTATION):
@@ -296,17 +367,6 @@ def _add(found: dict[str, Item], item: Item) -> None:
     found[item.key] = replace(same, evidence=evidence, fields={**item.fields, **same.fields})
 
 
-def _most_important(found: dict[str, Item]) -> dict[str, Item]:
-    if len(found) <= MAX_ITEMS:
-        return found
-
-    def rank(entry: tuple[str, Item]) -> tuple[bool, float, str]:
-        key, item = entry
-        return item.kind is not Kind.STATEMENT, item.weight, key
-
-    return dict(heapq.nlargest(MAX_ITEMS, found.items(), key=rank))
-
-
 def _lists(value: Any) -> Iterator[list[Any]]:
     """The outermost lists of a JSON value: those of items, and empty ones."""
     if isinstance(value, list):
@@ -327,19 +387,3 @@ def _is_item(value: Any) -> bool:
         and isinstance(value.get("evidence"), list)
         and all(isinstance(evidence, Mapping) for evidence in value["evidence"])
     )
-
-
-class _LineCounter:
-    """Numbers of lines for offsets that grow."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._offset = 0
-        self._line = 1
-
-    def line_of(self, offset: int) -> int:
-        if offset < self._offset:
-            return self._line - self._text.count("\n", offset, self._offset)
-        self._line += self._text.count("\n", self._offset, offset)
-        self._offset = offset
-        return self._line

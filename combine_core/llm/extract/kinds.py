@@ -65,11 +65,15 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a sentence is, and for an action whose it is and until when, in the words of the source."""
+    """What a sentence is, and for an action whose it is and until when, in the words of the source.
+
+    :ivar figures: whether a statement is a number if it holds one: see :func:`kind_of`
+    """
 
     kind: Kind
     owner: str = ""
     due: str = ""
+    figures: bool = False
 
 
 _NO_PROSE = re.compile(r"`[^`]*`|https?://\S+|\[[^\]]*\]\([^)]*\)")
@@ -152,19 +156,28 @@ def read_sentence(sentence: Sentence) -> Reading | None:
         return Reading(Kind.QUESTION) if _is_open_question(sentence, section) else None
     if section is Section.QUESTION and not _NONE.fullmatch(said):
         return Reading(Kind.QUESTION)
+    signs = any(map(sentence.low.__contains__, words.signs))
     if (
-        not sentence.spoken
+        signs
+        and not sentence.spoken
         and words.open.search(sentence.low)
         and not _restricted(text, sentence.language)
     ):
         return Reading(Kind.QUESTION)
-    if _is_decision(sentence, said, low, section, words):
+    if (signs or section is Section.DECISION) and _is_decision(sentence, said, low, section, words):
         return Reading(Kind.DECISION)
-    figures = sentence.block.kind is BlockKind.TABLE_ROW and _CELL_OF_FIGURES.search(text)
-    for_the_record = section is not Section.SUMMARY and _is_for_the_record(sentence)
-    if figures or (for_the_record and has_quantity(sentence)):
-        return Reading(Kind.NUMBER)
-    return Reading(Kind.STATEMENT)
+    return Reading(Kind.STATEMENT, figures=section is not Section.SUMMARY)
+
+
+def kind_of(sentence: Sentence, reading: Reading) -> Kind:
+    """The kind of what was read. A statement may be a number, which takes time to find out."""
+    if reading.kind is not Kind.STATEMENT:
+        return reading.kind
+    row = sentence.block.kind is BlockKind.TABLE_ROW
+    figures = (row and _CELL_OF_FIGURES.search(sentence.text)) or (
+        reading.figures and _is_for_the_record(sentence) and has_quantity(sentence)
+    )
+    return Kind.NUMBER if figures else Kind.STATEMENT
 
 
 def stands_alone(sentence: Sentence) -> bool:

@@ -15,6 +15,7 @@ from combine_core.language import Language
 class Vocabulary:
     """The patterns of one language, for ``lowered`` text.
 
+    :ivar signs: parts of words; without one, nothing is decided in a sentence, and nothing called open
     :ivar sections: for titles and labels, by what stands below them; each fits a whole title
     :ivar group: who decides
     :ivar decides: what a group does when it decides
@@ -27,6 +28,7 @@ class Vocabulary:
     :ivar gist: stands in sentences that say what a thing is or is for
     """
 
+    signs: tuple[str, ...]
     sections: dict[str, re.Pattern[str]]
     group: re.Pattern[str]
     decides: re.Pattern[str]
@@ -72,6 +74,7 @@ def _file() -> dict[str, Any]:
 def _vocabularies() -> dict[str, Vocabulary]:
     return {
         code: Vocabulary(
+            signs=tuple(words["signs"]),
             sections={
                 kind: re.compile(rf"(?:{'|'.join(titles)})", re.IGNORECASE)
                 for kind, titles in words["sections"].items()
@@ -79,7 +82,7 @@ def _vocabularies() -> dict[str, Vocabulary]:
             **{
                 name: re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)")
                 for name, patterns in words.items()
-                if name != "sections"
+                if name not in ("signs", "sections")
             },
         )
         for code, words in _file().items()

@@ -159,6 +159,16 @@ def test_a_statement_that_is_copied_from_a_judged_answer_needs_no_source() -> No
     assert brief["numbers"][0]["verdict"] == "supported"
 
 
+def test_a_statement_that_several_sources_make_needs_no_source_either() -> None:
+    said = {"text": "The pilot costs 900 euros.", "evidence": [ANNA]}
+    other = {**said, "evidence": [{**ANNA, "source": "S2"}]}
+    facts = {"facts": [said, other]}
+    judge_answer(facts, {"S1": SourceText(TEXT), "S2": SourceText(TEXT)})
+    brief = {"numbers": [{**said, "evidence": [*said["evidence"], *other["evidence"]]}]}
+    judge_answer(brief, {}, {"facts": facts})
+    assert brief["numbers"][0]["verdict"] == "supported"
+
+
 @pytest.mark.parametrize(
     "changed",
     [

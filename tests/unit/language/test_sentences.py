@@ -108,3 +108,20 @@ def test_sentences_follow_each_other_and_have_no_space_at_their_ends(text: str) 
         assert behind <= start < end <= len(text)
         assert text[start:end] == text[start:end].strip()
         behind = end
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It is open approx. five days.",
+        "Das kostet ca. 5 Mio. Euro.",
+        "Run `a.sh. Then` it.",
+        "See https://example.org/a.html?b=c!D for it.",
+        "Take ./This and ../That.",
+        "Das gilt z. B. Montag, z.B. Dienstag.",
+        "Es gilt Art. 5 und No. 7.",
+        "Am 3.Mai ist es so weit.",
+    ],
+)
+def test_such_a_full_stop_ends_no_sentence(text: str) -> None:
+    assert len(texts(text)) == 1

@@ -109,3 +109,23 @@ def test_of_a_large_source_the_most_telling_sentences_are_kept():
 
     assert len(found) == 500
     assert "We agreed to pay 5,000 EUR by Friday." in [item.text for item in found]
+
+
+@pytest.mark.usefixtures("few_items")
+def test_figures_do_not_crowd_out_what_is_to_be_done():
+    figures = "\n\n".join(f"The pump in hall {n} ran for {n} hours." for n in range(2, 3_000))
+    text = f"{figures}\n\n## Action items\n\n- Order the seal\n"
+
+    found = items.items_of_materials([Material("S1", "id", "n", text)], lambda: None)
+
+    assert len(found) == 500
+    assert found[-1].text == "Order the seal"
+
+
+def test_the_same_sentence_is_one_item_with_each_of_its_places():
+    text = "Anna: The door is green.\n\nBen: The door is green. The door is green.\n"
+
+    [item] = items.items_of_materials([Material("S1", "id", "n", text)], lambda: None)
+
+    assert [evidence["line_from"] for evidence in item.evidence] == [1, 3]
+    assert item.fields["speaker"] == "Anna"

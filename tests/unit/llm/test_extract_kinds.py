@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from combine_core.language import OTHER, language_named, plain_text
+from combine_core.llm.extract import kinds
 from combine_core.llm.extract.kinds import (
     Kind,
     Section,
@@ -35,9 +36,9 @@ GERMAN_WORDS = {
 }
 
 
-def read(text, *, kind=BlockKind.LIST_ITEM, section=Section.OTHER, people=(), **block):
+def sentence_of(text, *, kind=BlockKind.LIST_ITEM, section=Section.OTHER, people=(), **block):
     german = UMLAUTS & set(text) or GERMAN_WORDS & set(text.lower().split())
-    sentence = Sentence(
+    return Sentence(
         plain_text(text),
         Block(kind, 0, 0, **block),
         section,
@@ -46,12 +47,16 @@ def read(text, *, kind=BlockKind.LIST_ITEM, section=Section.OTHER, people=(), **
         last=True,
         people=frozenset(people),
     )
-    return read_sentence(sentence)
+
+
+def read(text, **more):
+    return read_sentence(sentence_of(text, **more))
 
 
 def kind_of(text, **more):
-    reading = read(text, **more)
-    return reading.kind if reading else None
+    sentence = sentence_of(text, **more)
+    reading = read_sentence(sentence)
+    return kinds.kind_of(sentence, reading) if reading else None
 
 
 QUESTIONS = [

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from combine_core.readers import BlockKind, block_at, read_blocks
+from combine_core.readers.markdown import _leaves, _parser
 
 TEXT = """---
 title: Notes
@@ -130,3 +132,11 @@ def test_blocks_of_any_text_follow_each_other(text: str) -> None:
             found = block_at(blocks, block.start)
             assert found is not None
             assert found.kind in BlockKind
+
+
+@given(st.text(alphabet="ab:#-|>`* \n\n\t=1.", max_size=200))
+def test_lines_of_letters_are_read_as_the_parser_reads_them(text: str) -> None:
+    slow = MarkdownIt("commonmark").enable("table")
+    slow.core.ruler.enableOnly(["block"])
+    found = _leaves(_parser(True).parse(text))
+    assert list(found) == list(_leaves(slow.parse(text)))
