@@ -43,11 +43,11 @@ from combine_core.database.pool import CountedPool
 from combine_core.database.undo import PARENTS, TABLE_EXISTS, UnknownHistoryError, ways_back
 from combine_core.postgres.diagnosis import (
     ADVICE,
-    REMEDIES,
-    RESOLUTION,
+    TASKS,
     Cause,
     Watch,
     explain_error,
+    remedies,
 )
 from combine_core.postgres.diagnosis.watch import LIMIT_S
 from combine_core.runs.jobs import QUEUES
@@ -66,15 +66,9 @@ if TYPE_CHECKING:
     Question = Callable[["Checks", Ask], HealthResult]
     Check = Callable[["Checks", Registry], HealthResult]
 
-MIGRATE = "Run pending migrations: docker-compose exec app alembic upgrade head"
 OTHER_DATABASE = (
     "Check DATABASE_URL: this is the database of another version. Check out that version, or restore a"
     " backup that this one made."
-)
-START_WORKERS = "Start workers: docker-compose up -d worker, or combine worker"
-SEE_FAILED_STEP = (
-    "Find the step's id in the log of the workers, which says what went wrong:"
-    " docker-compose logs worker | grep STEP. Review recent code changes."
 )
 FEWER_CONNECTIONS = (
     "Lower DB_POOL_SIZE, DB_MAX_OVERFLOW or the number of instances, or raise max_connections."
@@ -398,67 +392,68 @@ def contacts(registry: Registry) -> dict[str, str]:
     }
 
 
-# How each check is registered; its method in `Checks` has the same name.
-_CHECKS: dict[str, dict[str, Any]] = {
-    "database": {
-        "interval": 0.5,
-        "timeout": LIMIT_S,
-        "words": ("connected", "disconnected"),
-        "remedy": RESOLUTION,
-        "remedies": REMEDIES,
-    },
-    "migrations": {
-        # Soon after the database is back, so that the service is ready again.
-        "interval": 1,
-        "timeout": QUESTIONS_S,
-        "remedy": MIGRATE,
-        "remedies": {**REMEDIES, "migrations_unknown": OTHER_DATABASE},
-    },
-    "pool": {
-        "critical": False,
-        "interval": 2,
-        "remedy": "Check for connection leaks; raise DB_POOL_SIZE or DB_MAX_OVERFLOW.",
-    },
-    "worker": {
-        "critical": False,
-        "interval": 5,
-        "timeout": QUESTIONS_S,
-        # At start, and while workers are replaced, there is none for a moment.
-        "fall": 2,
-        "remedies": {
-            **REMEDIES,
-            "worker_absent": START_WORKERS,
-            "worker_behind": START_WORKERS,
-            "steps_failing": SEE_FAILED_STEP,
-            "migrations_none": MIGRATE,
+def _declarations() -> dict[str, dict[str, Any]]:
+    """How each check is registered; its method in `Checks` has the same name."""
+    of_database = remedies()
+    return {
+        "database": {
+            "interval": 0.5,
+            "timeout": LIMIT_S,
+            "words": ("connected", "disconnected"),
+            "remedy": ADVICE[Cause.UNKNOWN].remedy,
+            "remedies": of_database,
         },
-    },
-    "providers": {
-        "critical": False,
-        "interval": 15,
-        "timeout": QUESTIONS_S,
-        "remedy": "Check LLM API latency and the provider's status page; check the API key.",
-        "remedies": REMEDIES,
-    },
-    "connections": {
-        "kind": "info",
-        "interval": 60,
-        "timeout": QUESTIONS_S,
-        "remedies": {
-            **REMEDIES,
-            "connections_over_budget": FEWER_CONNECTIONS,
-            "connections_shared": f"{SEE_CONNECTIONS} {FEWER_CONNECTIONS}",
+        "migrations": {
+            # Soon after the database is back, so that the service is ready again.
+            "interval": 1,
+            "timeout": QUESTIONS_S,
+            "remedy": TASKS["migrate"],
+            "remedies": {**of_database, "migrations_unknown": OTHER_DATABASE},
         },
-    },
-    "indexes": {
-        "kind": "info",
-        "interval": 300,
-        "timeout": QUESTIONS_S,
-        "remedy": "Create the indexes, one at a time: docker-compose exec db psql -U combine -d combine -c"
-        ' "CREATE INDEX CONCURRENTLY ON TABLE (COLUMN)"; drop an invalid index first.',
-        "remedies": REMEDIES,
-    },
-}
+        "pool": {
+            "critical": False,
+            "interval": 2,
+            "remedy": "Check for connection leaks; raise DB_POOL_SIZE or DB_MAX_OVERFLOW.",
+        },
+        "worker": {
+            "critical": False,
+            "interval": 5,
+            "timeout": QUESTIONS_S,
+            # At start, and while workers are replaced, there is none for a moment.
+            "fall": 2,
+            "remedies": {
+                **of_database,
+                "worker_absent": TASKS["workers"],
+                "worker_behind": TASKS["workers"],
+                "steps_failing": TASKS["failed_step"],
+                "migrations_none": TASKS["migrate"],
+            },
+        },
+        "providers": {
+            "critical": False,
+            "interval": 15,
+            "timeout": QUESTIONS_S,
+            "remedy": "Check LLM API latency and the provider's status page; check the API key.",
+            "remedies": of_database,
+        },
+        "connections": {
+            "kind": "info",
+            "interval": 60,
+            "timeout": QUESTIONS_S,
+            "remedies": {
+                **of_database,
+                "connections_over_budget": FEWER_CONNECTIONS,
+                "connections_shared": f"{SEE_CONNECTIONS} {FEWER_CONNECTIONS}",
+            },
+        },
+        "indexes": {
+            "kind": "info",
+            "interval": 300,
+            "timeout": QUESTIONS_S,
+            "remedy": TASKS["indexes"],
+            "remedies": of_database,
+        },
+    }
 
 
 def includeme(config: Configurator) -> None:
@@ -470,7 +465,7 @@ def includeme(config: Configurator) -> None:
     assert isinstance(pool, CountedPool)
     checks = Checks(engine.url, pool, settings)
     event.listen(engine, "handle_error", checks.note_fault)
-    for name, options in _CHECKS.items():
+    for name, options in _declarations().items():
         config.add_health_check(name, getattr(checks, name), **options)
 
     config.add_health_section("environment", lambda _registry: str(settings.environment))

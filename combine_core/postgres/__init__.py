@@ -26,10 +26,13 @@ def with_database(loaded: LoadedSettings, *, migrate: bool = True) -> LoadedSett
     core = loaded.get(CoreSettings)
     if core.database_url is not None:
         return loaded
+    from combine_core.postgres.diagnosis import speak_of_embedded
     from combine_core.postgres.embedded import EmbeddedPostgres
     from combine_core.settings.database_url import parse_database_url
 
-    url = parse_database_url(EmbeddedPostgres(Path(core.var_dir) / "postgres").start())
+    folder = Path(core.var_dir) / "postgres"
+    url = parse_database_url(EmbeddedPostgres(folder).start())
+    speak_of_embedded(folder)
     started = loaded.replaced(CoreSettings, "embedded database", database_url=url)
     REDACTOR.add(started.secrets())
     if migrate:

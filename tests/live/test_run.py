@@ -198,6 +198,9 @@ def test_a_killed_database_comes_back_and_the_run_ends(service: Service) -> None
     service.wait_until_ready()
     wait_for(lambda: service.api(f"/runs/{run['id']}")["ended_at"] is not None, "the run's end")
     assert service.api(f"/runs/{run['id']}")["state"] == "succeeded"
+    # What to do speaks of this database.
+    assert "var/postgres/server.log" in service.log.read_text()
+    assert "docker" not in service.log.read_text()
 
 
 def test_ctrl_c_while_the_database_is_made_ends_quietly_and_the_next_start_works(

@@ -8,12 +8,13 @@ whether trying again helps, and which team to call. :class:`Watch` is what the h
 
 from combine_core.postgres.diagnosis.causes import (
     ADVICE,
-    REMEDIES,
-    RESOLUTION,
+    TASKS,
     Advice,
     Cause,
     Diagnosis,
     Role,
+    remedies,
+    speak_of_embedded,
 )
 from combine_core.postgres.diagnosis.errors import cause_of, explain_error, is_database_fault
 from combine_core.postgres.diagnosis.probe import diagnose
@@ -21,8 +22,7 @@ from combine_core.postgres.diagnosis.watch import Watch
 
 __all__ = [
     "ADVICE",
-    "REMEDIES",
-    "RESOLUTION",
+    "TASKS",
     "Advice",
     "Cause",
     "Diagnosis",
@@ -32,4 +32,6 @@ __all__ = [
     "diagnose",
     "explain_error",
     "is_database_fault",
+    "remedies",
+    "speak_of_embedded",
 ]

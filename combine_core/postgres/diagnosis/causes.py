@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
+from pathlib import Path
 
 
 class Role(StrEnum):
@@ -70,27 +71,44 @@ class Advice:
         return f"{self.remedy} Run: {' ; '.join(self.commands)}" if self.commands else self.remedy
 
 
-def _read_texts() -> tuple[str, dict[Cause, Advice]]:
-    """The runbook's resolution, and the advice for each cause, from the file beside this module."""
-    text = files(__package__).joinpath("causes.toml").read_text(encoding="utf-8")
-    read = tomllib.loads(text)
-    steps, commands = read["steps"], read["commands"]
-    advice = {
-        Cause(code): Advice(
+def read_texts(embedded: Path | None = None) -> tuple[dict[Cause, Advice], dict[str, str]]:
+    """The advice for each cause, and how other tasks are done, from the file beside this module.
+
+    :param embedded: the folder of the embedded database, if that is used
+    """
+    read = tomllib.loads(files(__package__).joinpath("causes.toml").read_text(encoding="utf-8"))
+    instead = read["embedded"]
+    names = {**read["steps"], "folder": str(embedded), "log": f"{embedded}/server.log"}
+    advice = {}
+    for code, entry in read["causes"].items():
+        remedy, commands = entry["remedy"], [read["commands"][name] for name in entry["commands"]]
+        if embedded is not None:
+            own = instead["causes"].get(code)
+            remedy, commands = (own, []) if own else (instead["remedy"], instead["commands"])
+        advice[Cause(code)] = Advice(
             meaning=entry["meaning"],
-            remedy=entry["remedy"].format_map(steps),
-            commands=tuple(commands[name] for name in entry["commands"]),
+            remedy=remedy.format_map(names),
+            commands=tuple(command.format_map(names) for command in commands),
             retryable=entry["retryable"],
             contact=Role(entry["contact"]),
         )
-        for code, entry in read["causes"].items()
-    }
-    return " ".join(steps.values()), advice
+    return advice, read["tasks"] if embedded is None else instead["tasks"]
 
 
-RESOLUTION, ADVICE = _read_texts()
-REMEDIES: dict[str, str] = {cause.value: advice.line for cause, advice in ADVICE.items()}
-"""The remedy in one line, by the code of the cause."""
+ADVICE, TASKS = read_texts()
+"""The advice by cause; and how a migration is run, a worker is started, ..."""
+
+
+def remedies() -> dict[str, str]:
+    """The remedy in one line, by the code of the cause."""
+    return {cause.value: advice.line for cause, advice in ADVICE.items()}
+
+
+def speak_of_embedded(folder: Path) -> None:
+    """Let the advice of this process be for its embedded database, which is in `folder`."""
+    advice, tasks = read_texts(folder)
+    ADVICE.update(advice)
+    TASKS.update(tasks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import psycopg
 import psycopg2
@@ -19,13 +20,13 @@ from sqlalchemy import URL, make_url
 from combine_core.cli.errors import explain
 from combine_core.postgres.diagnosis import (
     ADVICE,
-    REMEDIES,
     Cause,
     Diagnosis,
     diagnose,
     explain_error,
 )
 from combine_core.postgres.diagnosis import probe as probe_module
+from combine_core.postgres.diagnosis.causes import read_texts
 
 CANARY = "canary-password"
 Behaviour = Callable[[socket.socket], None]
@@ -487,7 +488,23 @@ def test_every_cause_has_advice_in_the_words_of_the_runbook() -> None:
     assert set(ADVICE) == set(Cause)
     for cause, advice in ADVICE.items():
         assert advice.meaning.endswith(".")
-        assert REMEDIES[cause.value]
         if cause not in {Cause.POOL_EXHAUSTED, Cause.REACHABLE}:
             assert advice.commands
             assert advice.remedy[:2] in {"1.", "2.", "3.", "4."}
+
+
+def test_where_the_database_is_embedded_the_advice_speaks_of_it() -> None:
+    folder = Path("/srv/combine/var/postgres")
+    of_containers, tasks_with_containers = read_texts()
+    of_embedded, tasks = read_texts(folder)
+    assert set(of_embedded) == set(Cause)
+    assert set(tasks) == set(tasks_with_containers)
+    for text in [*tasks.values(), *(advice.line for advice in of_embedded.values())]:
+        assert "docker" not in text
+        assert "{" not in text
+    refused = of_embedded[Cause.REFUSED]
+    assert refused.meaning == of_containers[Cause.REFUSED].meaning
+    assert "embedded database" in refused.remedy
+    assert refused.commands == (f"tail -n 50 {folder}/server.log",)
+    assert str(folder) in of_embedded[Cause.DISK_FULL].remedy
+    assert "combine migrate" in tasks["migrate"]
