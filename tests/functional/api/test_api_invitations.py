@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import event, func, select, text, update
 
 from combine_auth.audit import AuditEvent
+from combine_auth.clients.service import ClientRegistration, register_client
+from combine_auth.tokens.service import create_token
 from combine_core.database import engine_of, session_factory
 from combine_core.projects import ProjectInvitation
 from combine_core.projects.invitations import (
@@ -18,6 +20,7 @@ from combine_core.projects.invitations import (
     create_invitation,
 )
 from combine_core.users import Membership, Role, RoleChanged, User
+from tests.functional.conftest import make_client
 
 ACCEPT = "/api/v1/invitations/accept"
 
@@ -180,15 +183,43 @@ def test_what_cannot_be_a_link(bob, problem, token):
 
 
 def test_a_token_without_the_scope_accepts_nothing(app, room, bob, sessions):
-    from combine_auth.tokens.service import create_token
-    from tests.functional.conftest import make_client
-
     _, token = invite(room)
     with sessions.begin() as session:
         reads, _ = create_token(session, bob.user_id, "reads", scopes=["projects:read"])
     make_client(app, reads).post_json(ACCEPT, {"token": token}, status=403)
     make_client(app).post_json(ACCEPT, {"token": token}, status=401)
     assert listed(room)[0]["state"] == "open"
+
+
+def test_a_token_for_another_project_accepts_nothing(app, room, bob, sessions):
+    mine = bob.client.post_json("/api/v1/projects", {"name": "Mine"}).json["slug"]
+    _, token = invite(room)
+    with sessions.begin() as session:
+        elsewhere, _ = create_token(session, bob.user_id, "elsewhere", project=mine)
+    make_client(app, elsewhere).post_json(ACCEPT, {"token": token}, status=403)
+    assert listed(room)[0]["state"] == "open"
+
+
+def test_a_client_joins_in_its_own_name(app, room, ada, sessions):
+    """As docs/oauth.md says: it has no page to accept on."""
+    _, token = invite(room)
+    with sessions.begin() as session:
+        robot, secret = register_client(
+            session,
+            ada.user_id,
+            ClientRegistration(
+                name="Robot", redirect_uris=[], scopes=["projects:write"], service=True
+            ),
+        )
+        client_id = robot.client_id
+    fields = {"client_id": client_id, "client_secret": secret}
+    answer = make_client(app).post(
+        "/oauth/token", {"grant_type": "client_credentials", **fields}, status=200
+    )
+    program = make_client(app, answer.json["access_token"])
+    assert program.post_json(ACCEPT, {"token": token}).json["role"] == "writer"
+    [used] = listed(room)
+    assert used["used_by"]["email"] == f"client-{client_id}@clients.invalid"
 
 
 def test_of_two_at_once_one_wins_and_the_other_is_told(room, sessions, bob, sign_in):
