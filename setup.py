@@ -162,6 +162,10 @@ setup(
             "init = combine_core.cli.init:init",
             "run = combine_core.cli.run:run",
             "worker = combine_core.cli.worker:worker",
+            *(
+                f"{name} = combine_core.cli.things:{name}"
+                for name in ("archive", "delete", "erase", "rename")
+            ),
             "migrate = combine_core.cli.migrate:migrate",
             "settings = combine_core.cli.settings:settings",
             *(
@@ -176,6 +180,7 @@ setup(
             "logout = combine_auth.cli.login:logout",
         ],
         "combine.deeds": ["combine_auth = combine_auth.audit.service:record_command"],
+        "combine.erasers": ["combine_auth = combine_auth.audit.blanking:erase_person"],
         "combine.readers": [
             "csv = combine_core.readers.tables:read_csv",
             "docx = combine_core.readers.documents:read_docx",

@@ -45,7 +45,7 @@ BEGIN
 END
 $$
 """
-_BLANKED = """
+_BLANKED = r"""
 CREATE FUNCTION audit_blanked(value jsonb, addresses text[], names text[])
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
@@ -59,9 +59,8 @@ BEGIN
             SELECT coalesce(jsonb_agg(audit_blanked(item, addresses, names) ORDER BY place), '[]')
             FROM jsonb_array_elements(value) WITH ORDINALITY AS list (item, place));
     WHEN 'string' THEN
-        IF lower(value #>> '{}') = ANY (names) OR EXISTS (
-            SELECT FROM unnest(addresses) AS address
-            WHERE position(address IN lower(value #>> '{}')) > 0)
+        IF lower(value #>> '{}') = ANY (names || addresses)
+            OR regexp_split_to_array(lower(value #>> '{}'), '[\s,;:<>()"]+') && addresses
         THEN
             RETURN '"(erased)"';
         END IF;

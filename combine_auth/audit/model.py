@@ -49,6 +49,8 @@ class Action(StrEnum):
     RUN_DELETE = "run-delete"
     # Deleted with every trace.
     ERASE = "erase"
+    # Names and addresses in the audit were blanked.
+    BLANK = "audit-blank"
     # Programs.
     TOKEN_CREATE = "token-create"  # noqa: S105 - a word
     TOKEN_REVOKE = "token-revoke"  # noqa: S105 - a word

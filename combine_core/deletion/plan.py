@@ -23,11 +23,13 @@ class Plan:
     :ivar takes: how many things of each kind, such as ``{"runs": 2}``; those that are none are left out
     :ivar documents: that were made from the source. They stay, and say that it was deleted
     :ivar obstacle: why it is not possible now, and what to do; ``None``: it is
+    :ivar notes: what else whoever does it should know, in sentences
     """
 
     takes: Mapping[str, int]
     documents: Sequence[Reference] = field(default=())
     obstacle: str | None = None
+    notes: Sequence[str] = field(default=())
 
     def check_possible(self) -> None:
         """Raise :class:`Impossible` if there is an obstacle."""

@@ -14,7 +14,7 @@ from combine_core.documents import (
     DocumentVersion,
     VersionInput,
     delete_documents,
-    delete_versions_of_run,
+    delete_versions,
     lock_document,
 )
 from combine_core.projects import Project
@@ -29,7 +29,7 @@ MOST_LISTED = 100
 def plan_projects(session: Session, project_ids: Sequence[uuid.UUID]) -> Plan:
     """What goes with these projects: everything in them."""
     in_projects = Run.project_id.in_(project_ids)
-    takes = _count(
+    takes = count_things(
         session,
         sources=select(Source.id).where(Source.project_id.in_(project_ids)),
         documents=select(Document.id).where(Document.project_id.in_(project_ids)),
@@ -40,7 +40,7 @@ def plan_projects(session: Session, project_ids: Sequence[uuid.UUID]) -> Plan:
         calls=select(Call.id).join(Run, Run.id == Call.run_id).where(in_projects),
         members=select(Membership.user_id).where(Membership.project_id.in_(project_ids)),
     )
-    return Plan(takes, obstacle=_obstacle(session, in_projects))
+    return Plan(takes, obstacle=obstacle_of(session, in_projects))
 
 
 def plan_project(session: Session, project_id: uuid.UUID) -> Plan:
@@ -73,12 +73,9 @@ def plan_source(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -
     in_project = select(Source.id).where(Source.id == source_id, Source.project_id == project_id)
     if session.scalar(in_project) is None:
         raise NotThere
-    runs = _runs_on(source_id)
-    takes = _count(
-        session,
-        texts=select(Call.id).where(Call.run_id.in_(runs), Call.request.is_not(null())),
-    )
-    return Plan(takes, _made_from(session, source_id), _obstacle(session, Run.id.in_(runs)))
+    takes = count_things(session, texts=texts_of(source_id))
+    going_on = obstacle_of(session, Run.id.in_(runs_on(source_id)))
+    return Plan(takes, made_from(session, source_id), going_on)
 
 
 def delete_source(
@@ -104,7 +101,7 @@ def delete_source(
 
 def remove_source(session: Session, source_id: uuid.UUID) -> None:
     """Delete the rows of a locked source, and what the runs that have read it have of it."""
-    runs = session.scalars(_runs_on(source_id)).all()
+    runs = session.scalars(runs_on(source_id)).all()
     # The title of a step that reads one source by itself names it.
     session.execute(
         update(Step)
@@ -123,7 +120,7 @@ def remove_source(session: Session, source_id: uuid.UUID) -> None:
 def plan_document(session: Session, document_id: uuid.UUID) -> Plan:
     """What goes with this document: its versions."""
     versions = select(DocumentVersion.id).where(DocumentVersion.document_id == document_id)
-    return Plan(_count(session, versions=versions))
+    return Plan(count_things(session, versions=versions))
 
 
 def delete_document(session: Session, document_id: uuid.UUID) -> Plan:
@@ -144,13 +141,13 @@ def plan_run(session: Session, run_id: uuid.UUID) -> Plan:
     written = DocumentVersion.run_id == run_id
     documents = select(DocumentVersion.document_id).where(written)
     others = select(DocumentVersion.document_id).where(DocumentVersion.run_id != run_id)
-    takes = _count(
+    takes = count_things(
         session,
         calls=select(Call.id).where(Call.run_id == run_id),
         versions=select(DocumentVersion.id).where(written),
         documents=select(Document.id).where(Document.id.in_(documents), Document.id.not_in(others)),
     )
-    return Plan(takes, obstacle=_obstacle(session, Run.id == run_id))
+    return Plan(takes, obstacle=obstacle_of(session, Run.id == run_id))
 
 
 def delete_run(session: Session, run_id: uuid.UUID) -> Plan:
@@ -167,16 +164,23 @@ def delete_run(session: Session, run_id: uuid.UUID) -> Plan:
         raise NotThere
     plan = plan_run(session, run_id)
     plan.check_possible()
-    delete_versions_of_run(session, run_id)
+    delete_versions(session, DocumentVersion.run_id == run_id)
     _delete(session, Run, run_id)
     return plan
 
 
-def _runs_on(source_id: uuid.UUID) -> Select[uuid.UUID]:
+def runs_on(source_id: uuid.UUID) -> Select[uuid.UUID]:
+    """The ids of the runs that have read the source."""
     return select(RunSource.run_id).where(RunSource.source_id == source_id)
 
 
-def _made_from(session: Session, source_id: uuid.UUID) -> list[Reference]:
+def texts_of(source_id: uuid.UUID) -> Select[uuid.UUID]:
+    """The ids of the calls that may have text of the source."""
+    return select(Call.id).where(Call.run_id.in_(runs_on(source_id)), Call.request.is_not(null()))
+
+
+def made_from(session: Session, source_id: uuid.UUID) -> list[Reference]:
+    """The documents of which versions were made from the source; at most ``MOST_LISTED``."""
     rows = session.execute(
         select(Document.id, Document.title, func.count())
         .join(DocumentVersion, DocumentVersion.document_id == Document.id)
@@ -189,7 +193,8 @@ def _made_from(session: Session, source_id: uuid.UUID) -> list[Reference]:
     return [Reference(*row) for row in rows]
 
 
-def _obstacle(session: Session, *which: ColumnElement[bool]) -> str | None:
+def obstacle_of(session: Session, *which: ColumnElement[bool]) -> str | None:
+    """What to say if one of these runs is going on."""
     live = session.scalar(
         select(func.count()).select_from(Run).where(Run.ended_at.is_(None), *which)
     )
@@ -199,7 +204,8 @@ def _obstacle(session: Session, *which: ColumnElement[bool]) -> str | None:
     return f"{runs} still going on. Cancel {'it' if live == 1 else 'them'} first, or wait."
 
 
-def _count(session: Session, **things: Select[uuid.UUID]) -> Mapping[str, int]:
+def count_things(session: Session, **things: Select[uuid.UUID]) -> Mapping[str, int]:
+    """How many things of each kind; those that are none are left out."""
     numbers = session.execute(
         select(
             *(

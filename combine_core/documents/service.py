@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, contains_eager, selectinload, undefer
 
@@ -266,15 +266,19 @@ def delete_documents(session: Session, document_ids: Sequence[uuid.UUID]) -> Non
     )
 
 
-def delete_versions_of_run(session: Session, run_id: uuid.UUID) -> None:
-    """Delete what a run wrote. The newest version that is left is the head; without one the document goes."""
-    written = select(DocumentVersion.document_id).where(DocumentVersion.run_id == run_id)
-    documents = select(Document.id).where(Document.id.in_(written)).order_by(Document.id)
-    touched = session.scalars(documents.with_for_update()).all()
+def delete_versions(session: Session, which: ColumnElement[bool]) -> None:
+    """Delete versions. The newest one that is left is the head; a document without versions goes, too.
+
+    :param which: a condition on :class:`DocumentVersion`
+    """
+    documents = select(Document.id).where(
+        Document.id.in_(select(DocumentVersion.document_id).where(which))
+    )
+    touched = session.scalars(documents.order_by(Document.id).with_for_update()).all()
     versions = DocumentVersion.document_id == Document.id
     newest = select(func.max(DocumentVersion.number)).where(versions).scalar_subquery()
     for statement in (
-        delete(DocumentVersion).where(DocumentVersion.run_id == run_id),
+        delete(DocumentVersion).where(which),
         delete(Document).where(Document.id.in_(touched), ~exists().where(versions)),
         update(Document).where(Document.id.in_(touched)).values(head=newest),
     ):

@@ -1,6 +1,6 @@
 """People, their roles in projects, and what a role may do."""
 
-from combine_core.users.deeds import Deed, DeedDone, tell, tell_of_command
+from combine_core.users.deeds import Deed, DeedDone, erase_in_add_ons, tell, tell_of_command
 from combine_core.users.model import Membership, User
 from combine_core.users.permission import (
     ROLE_PERMISSIONS,
@@ -38,6 +38,7 @@ __all__ = [
     "clean_domain",
     "clean_email",
     "colliding_emails",
+    "erase_in_add_ons",
     "find_user",
     "get_or_create_user",
     "is_reserved",

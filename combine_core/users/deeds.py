@@ -1,11 +1,13 @@
 """What people have done to things, for add-ons such as the audit.
 
 Views tell it with :func:`tell`, and add-ons subscribe to :class:`DeedDone`. Commands have no application;
-they tell it to the functions in the entry-point group ``combine.deeds``.
+they tell it to the functions in the entry-point group ``combine.deeds``. Those in ``combine.erasers`` remove
+what an add-on has of a person.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -15,6 +17,7 @@ from pyramid.request import Request
 from sqlalchemy.orm import Session
 
 LISTENERS = "combine.deeds"
+ERASERS = "combine.erasers"
 
 
 @dataclass(frozen=True)
@@ -48,3 +51,11 @@ def tell_of_command(session: Session, deed: Deed) -> None:
     """Tell the installed add-ons, in the transaction of the session."""
     for entry_point in entry_points(group=LISTENERS):
         entry_point.load()(session, deed)
+
+
+def erase_in_add_ons(session: Session, user_id: uuid.UUID) -> dict[str, int]:
+    """Let the installed add-ons remove what they have of a person; how many things of each kind."""
+    removed: dict[str, int] = {}
+    for entry_point in entry_points(group=ERASERS):
+        removed |= entry_point.load()(session, user_id)
+    return removed

@@ -21,7 +21,7 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.viewderivers import VIEW
-from sqlalchemy import ForeignKey, Index, delete, func, select, tuple_
+from sqlalchemy import ForeignKey, Index, delete, func, literal, select, tuple_, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from combine_core.database.metadata import Model
@@ -40,7 +40,7 @@ class IdempotencyKey(Model):
     """What a request with this key was answered.
 
     :ivar project_id: the project that the answer tells about, so that it goes with it
-    :ivar body: ``None`` if it had a secret
+    :ivar body: ``None`` if it had a secret, or was erased
     """
 
     __tablename__ = "idempotency_keys"
@@ -149,6 +149,22 @@ def _delete_expired(session: Session) -> None:
     )
 
 
+def forget_answers(session: Session, text: str) -> int:
+    """Delete the kept answers in which this text stands. Their requests are not done again.
+
+    :returns: how many
+    """
+    has_it = func.position(literal(text.encode()).op("IN")(IdempotencyKey.body)) > 0
+    emptied = session.execute(
+        update(IdempotencyKey)
+        .where(has_it)
+        .values(body=None)
+        .returning(IdempotencyKey.key)
+        .execution_options(synchronize_session=False)
+    )
+    return len(emptied.all())
+
+
 def _repeat(kept: IdempotencyKey, digest: str) -> Response:
     if kept.request_sha256 != digest:
         message = "has come with another request before. Choose a new key for a new request."
@@ -157,7 +173,7 @@ def _repeat(kept: IdempotencyKey, digest: str) -> Response:
         made = kept.headers.get("Location")
         raise ProblemError(
             409,
-            "This was done before. The answer had a secret, which is shown only once."
+            "This was done before. The answer had a secret, which is shown only once, or was erased."
             + (f" What was made is at {made}." if made else "")
             + " If the secret is lost, make a new one.",
             kind="answer-was-secret",

@@ -1,0 +1,142 @@
+"""Erases sources, projects and users: deletes them with every trace, also of those deleted before.
+
+Deleting a source leaves the documents that quote it, and deleting a user leaves their name in the audit.
+Erasing removes these, too. It is for operators: ``combine erase``.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from combine_core.deletion.plan import NotThere, Plan
+from combine_core.deletion.service import (
+    count_things,
+    delete_project,
+    made_from,
+    obstacle_of,
+    plan_project,
+    remove_source,
+    runs_on,
+    texts_of,
+)
+from combine_core.documents import Document, DocumentVersion, VersionInput, delete_versions
+from combine_core.projects import Project
+from combine_core.runs import Run
+from combine_core.sources import Source
+from combine_core.users import Deed, User, erase_in_add_ons, tell_of_command
+from combine_core.users.leaving import delete_user, plan_user
+from combine_core.web.idempotency import forget_answers
+
+_TEXTS_OF_OTHERS = "Texts that others have written, and log files, may still name this person."
+
+
+def plan_erasure_of_project(session: Session, project_id: uuid.UUID) -> Plan:
+    """What goes with the project: everything in it. Raises NotThere."""
+    if session.get(Project, project_id) is None:
+        raise NotThere
+    return plan_project(session, project_id)
+
+
+def erase_project(session: Session, project_id: uuid.UUID) -> Plan:
+    """Delete a project with everything in it, and what is kept of it elsewhere.
+
+    :raises NotThere: there is no such project
+    :raises Impossible: a run is going on
+    """
+    plan = delete_project(session, project_id)
+    return _erased(
+        session, "project", project_id, plan, answers=forget_answers(session, str(project_id))
+    )
+
+
+def plan_erasure_of_source(session: Session, source_id: uuid.UUID) -> Plan:
+    """What goes with the source, which may be deleted already: also the versions that were made from it.
+
+    :raises NotThere: there is no such source, and no version was made from one
+    """
+    source = session.get(Source, source_id)
+    documents = made_from(session, source_id)
+    if source is None and not documents:
+        raise NotThere
+    touched = select(DocumentVersion.document_id).where(_made_from(source_id))
+    others = select(DocumentVersion.document_id).where(~_made_from(source_id))
+    takes = count_things(
+        session,
+        texts=texts_of(source_id),
+        versions=select(DocumentVersion.id).where(_made_from(source_id)),
+        documents=select(Document.id).where(Document.id.in_(touched), Document.id.not_in(others)),
+    )
+    obstacle = obstacle_of(session, Run.id.in_(runs_on(source_id)))
+    return Plan(takes, documents, obstacle, notes=_copies(session, source))
+
+
+def erase_source(session: Session, source_id: uuid.UUID) -> Plan:
+    """Delete a source, what the journal has of it, and the versions that were made from it.
+
+    :raises NotThere: there is no such source, and no version was made from one
+    :raises Impossible: a run on it is going on
+    """
+    locked = select(Source.id).where(Source.id == source_id).with_for_update()
+    session.execute(locked)
+    plan = plan_erasure_of_source(session, source_id)
+    plan.check_possible()
+    delete_versions(session, _made_from(source_id))
+    remove_source(session, source_id)
+    return _erased(
+        session, "source", source_id, plan, answers=forget_answers(session, str(source_id))
+    )
+
+
+def plan_erasure_of_user(session: Session, user_id: uuid.UUID) -> Plan:
+    """What goes with the user. Of one who is deleted already, only names and addresses may be left."""
+    plan = plan_user(session, user_id, named=True)
+    return Plan(plan.takes, obstacle=plan.obstacle, notes=[_TEXTS_OF_OTHERS])
+
+
+def erase_user(session: Session, user_id: uuid.UUID) -> Plan:
+    """Delete a user, if there is one, and their names and addresses wherever the service keeps them.
+
+    :raises NotThere: there is no such user, and nothing is left of one
+    :raises Impossible: a project would be left without an owner, or a run is going on in one that goes
+    """
+    user = session.get(User, user_id, with_for_update=True)
+    removed = erase_in_add_ons(session, user_id)
+    if user is None:
+        if not any(removed.values()):
+            raise NotThere
+        return _erased(session, "user", user_id, Plan({}), **removed)
+    answers = forget_answers(session, user.email)
+    plan = delete_user(session, user_id, named=True)
+    return _erased(session, "user", user_id, plan, answers=answers, **removed)
+
+
+def _erased(session: Session, kind: str, thing_id: uuid.UUID, plan: Plan, **more: int) -> Plan:
+    """Tell the add-ons, and return what was removed."""
+    takes = {**plan.takes, **{what: number for what, number in more.items() if number}}
+    tell_of_command(session, Deed("erase", f"{kind}:{thing_id}", takes))
+    return Plan(takes, plan.documents, notes=plan.notes)
+
+
+def _made_from(source_id: uuid.UUID) -> ColumnElement[bool]:
+    inputs = select(VersionInput.version_id).where(
+        VersionInput.kind == "source", VersionInput.ref_id == source_id
+    )
+    return DocumentVersion.id.in_(inputs)
+
+
+def _copies(session: Session, source: Source | None) -> list[str]:
+    if source is None:
+        return []
+    copies = session.scalars(
+        select(Source)
+        .where(
+            Source.project_id == source.project_id,
+            Source.sha256 == source.sha256,
+            Source.id != source.id,
+        )
+        .order_by(Source.id)
+    )
+    return [f"The source {copy.name} ({copy.id}) has the same text, and stays." for copy in copies]
