@@ -95,16 +95,20 @@ clean: ## remove the virtual environment and what was built; var/ with its datab
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
 	"Combine needs Python 3.11, 3.12 or 3.13; this is %d.%d. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" % v)'
+	@echo "Making $(VENV) with $$($(PYTHON) --version) ..."
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Install venv first (Debian: apt-get install python3-venv)." >&2; exit 1; }
 
 $(VENV)/.installed: setup.py pyproject.toml constraints.txt combine_health/version.py | $(VENV)/bin/python
-	@echo "Installing into $(VENV) ..."
+	@# pip tells of each package the first time, which takes minutes.
+	@echo "Installing Combine and the packages that it needs into $(VENV), once and after changes of setup.py ..."
 	@# The distribution was called "combine" once. Both at a time would bring each entry point twice.
 	@rm -rf combine.egg-info
 	@$(BIN)/python -m pip uninstall -qq --yes combine
-	@$(BIN)/python -m pip install --quiet --editable '.[all]'
+	@$(BIN)/python -m pip install $(if $(wildcard $@),--quiet) --editable '.[all]'
 	@touch $@
+	@echo "Installed."
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	@$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@echo "Installing what the tests need ..."
+	@$(BIN)/python -m pip install $(if $(wildcard $@),--quiet) --editable '.[test]'
 	@touch $@
