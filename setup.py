@@ -95,6 +95,7 @@ TEST = [
     "pytest-alembic>=0.13",
     "hypothesis>=6",
     "schemathesis>=4.32,<5",  # requests made from the specification
+    "openapi-python-client>=0.29,<0.30",  # a client that others would generate from it
     "webtest>=3",
     "beautifulsoup4>=4",
     "playwright>=1.50",
