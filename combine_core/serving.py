@@ -34,17 +34,14 @@ log = logging.getLogger(__name__)
 
 # How long Ctrl-C waits for running steps of the worker inside the web process.
 WORKER_GRACE_S = 2.0
-_UNKNOWN = (
-    "It is not known whether this process serves, so it runs no worker%s, does not apply LOG_LEVEL and"
-    " LOG_FORMAT, masks no secrets in its log, does not watch memory and connections, and does not record"
-    " changed settings. %s"
+_NOT_STARTED = (
+    "Nobody has said that this process serves. Until combine_core.serving.start_service(app.registry) is"
+    " called, it runs no worker%s, does not apply LOG_LEVEL and LOG_FORMAT, masks no secrets in its log, does"
+    " not watch memory and connections, and does not record changed settings.%s"
 )
-_HERE = (
-    "In main, write Configurator(settings={**global_config, **settings}), which also finds the .env beside"
-    " the ini file."
-)
-_ELSEWHERE = (
-    "Under another server than pserve, call combine_core.serving.start_service(app.registry)."
+_IN_MAIN = (
+    " With pserve, write Configurator(settings={**global_config, **settings}) in main: that calls it, and"
+    " finds the .env beside the ini file."
 )
 
 
@@ -75,8 +72,11 @@ def _application_created(event: ApplicationCreated) -> None:
         start_service(registry)
     elif script is None:
         asked = settings_of(registry, CoreSettings).worker
-        remedy = _ELSEWHERE if registry.settings.get("__file__") else f"{_HERE} {_ELSEWHERE}"
-        log.warning(_UNKNOWN, " although combine_core.worker is true" if asked else "", remedy)
+        log.warning(
+            _NOT_STARTED,
+            " although combine_core.worker is true" if asked else "",
+            "" if registry.settings.get("__file__") else _IN_MAIN,
+        )
 
 
 def includeme(config: Configurator) -> None:
