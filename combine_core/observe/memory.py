@@ -69,6 +69,13 @@ class Reading:
     def percent(self) -> float:
         return 100 * self.used / max(1, self.limit)
 
+    @property
+    def relief(self) -> str:
+        """What gives the process more memory."""
+        if self.of == "container":
+            return "Increase the limit in docker-compose"
+        return "Free memory of the machine"
+
 
 def read_memory(root: Path = Path("/")) -> Reading:
     """The memory in use now.
@@ -174,8 +181,8 @@ class MemoryWatch:
         log.log(
             logging.ERROR if reading.percent >= STAGES[-1] else logging.WARNING,
             "memory at %.0f %%: %d of %d MiB in use (limit of the %s); this process: rss %d MiB,"
-            " growth %s, %d database connections, %d threads. Increase the limit in"
-            " docker-compose, check for connection leaks, review recent code changes",
+            " growth %s, %d database connections, %d threads. %s, check for connection leaks, review"
+            " recent code changes",
             reading.percent,
             reading.used // _MIB,
             reading.limit // _MIB,
@@ -184,6 +191,7 @@ class MemoryWatch:
             "not known yet" if growth is None else f"{growth / _MIB:+.0f} MiB/h",
             connections,
             reading.threads,
+            reading.relief,
             extra={
                 "memory_percent": round(reading.percent, 1),
                 "memory_used": reading.used,

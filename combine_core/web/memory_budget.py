@@ -48,13 +48,13 @@ class MemoryBudget:
                 if (self._held + size) * COST > left:
                     log.warning(
                         "memory is short: a request with %d KiB was refused, because others hold %d KiB"
-                        " and %d MiB are left (limit of the %s: %d MiB). Increase the limit in"
-                        " docker-compose if this happens often",
+                        " and %d MiB are left (limit of the %s: %d MiB). %s if this happens often",
                         size // 2**10,
                         self._held // 2**10,
                         left // 2**20,
                         reading.of,
                         reading.limit // 2**20,
+                        reading.relief,
                     )
                     raise ProblemError(
                         503,

@@ -118,6 +118,7 @@ def test_what_a_line_holds(machine, said):
 def test_without_a_limit_this_process_counts_against_the_machine(tmp_path):
     reading = read_memory(tmp_path)
     assert reading.of == "machine"
+    assert reading.relief == "Free memory of the machine"
     assert reading.used == reading.rss > MIB
     assert reading.limit > reading.used
     assert reading.threads >= 1
