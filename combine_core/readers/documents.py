@@ -234,7 +234,8 @@ def _walk(builder: Builder, node: Any) -> None:
         builder.add(BlockKind.CODE, "".join(node.itertext()))
     elif node.tag == "li":
         nested = [child for child in node if child.tag in ("ul", "ol")]
-        builder.add(_kind_of(node, BlockKind.LIST_ITEM), _words(node, but=nested), prefix="- ")
+        kind = _kind_of(node, BlockKind.LIST_ITEM)
+        builder.add(kind, _words(node, but=nested), prefix="- ")
         for child in nested:
             _walk(builder, child)
     elif not any(map(_is_block, node.iterdescendants())):
@@ -279,5 +280,6 @@ def _words(node: Any, but: list[Any] | None = None) -> str:
 
 
 def _only_links(node: Any) -> bool:
-    links = "".join(text for link in node.iter("a") for text in link.itertext())
-    return bool(links.strip()) and not re.sub(r"\W", "", _words(node).replace(links, ""))
+    """Whether no word stands outside of links."""
+    links = list(node.iter("a"))
+    return any(map(_words, links)) and not re.search(r"\w", _words(node, but=links))

@@ -24,7 +24,28 @@ _FOREIGN = {
     b"\x89PNG": "a picture",
     b"\xff\xd8\xff": "a picture",
 }
-_WESTERN = {"cp1252", "latin_1", "iso8859_15", "cp1140"}
+# The letters that languages have beside A to Z, by the encoding in which their texts are written. One in which
+# almost every further letter belongs to one language is right; statistics often take Spanish for Hungarian.
+_CENTRAL = ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "čćđšž", "ăâîşţ")
+_ALPHABETS = {
+    "cp1252": (
+        "äöüßé",
+        "àâæçéèêëîïôœùûü",
+        "áéíóúüñ",
+        "àáâãçéêíóôõúü",
+        "àèéìíîòóùú",
+        "åäöéü",
+        "æøåéèêòô",
+        "áðéíóúýþæö",
+    ),
+    "cp1250": _CENTRAL,
+    "cp1254": ("çğıi̇öşüâîû",),
+    "cp1257": ("ąčęėįšųūž", "āčēģīķļņšūž", "äöõüšž"),
+    "iso8859_2": _CENTRAL,
+}
+_ALMOST_EVERY = 0.95
+_SIGNS = frozenset("“”„‘’‚–—…•€£§°©®™«»¿¡·´×½¼²³µºª\xa0\xad")
+_SAMPLE = 200_000
 _MESSAGE = re.compile(
     r"^(?P<time>\d{2}:\d{2}:\d{2})\t(?:From )?(?P<name>[^\t\n]+?):?\t"
     r"(?P<words>.*(?:\n(?!\d{2}:\d{2}:\d{2}\t).*)*)",
@@ -52,11 +73,10 @@ def decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
         pass
     if b"\0" in data[:4096]:
         raise _unknown()
-    best = from_bytes(data[:200_000]).best()
-    encoding = best.encoding if best is not None else ""
-    # Short Western texts look alike in all of these. Windows-1252 is what people have.
-    if encoding in _WESTERN:
-        encoding = "cp1252"
+    encoding = _latin_encoding(data[:_SAMPLE])
+    if not encoding:
+        best = from_bytes(data[:_SAMPLE]).best()
+        encoding = best.encoding if best is not None else ""
     try:
         text = data.decode(encoding)
         # What reads alike in both is more likely to be what most people have.
@@ -67,8 +87,25 @@ def decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
         raise _unknown() from error
 
 
+def _latin_encoding(data: bytes) -> str:
+    """The encoding that makes words of one language of a text in Latin letters; empty if there is none."""
+    fitting = {}
+    for encoding, alphabets in _ALPHABETS.items():
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        letters = [letter for letter in text.lower() if letter > "\x7f" and letter not in _SIGNS]
+        most = max(sum(map(alphabet.__contains__, letters)) for alphabet in alphabets)
+        fitting[encoding] = most / len(letters) if letters else 1.0
+    best = max(fitting, key=fitting.__getitem__, default="")
+    return best if best and fitting[best] >= _ALMOST_EVERY else ""
+
+
 def _named(encoding: str) -> str:
-    return {"cp1252": "Windows-1252"}.get(encoding, encoding.replace("_", "-").upper())
+    if encoding.startswith("cp125"):
+        return f"Windows-{encoding.removeprefix('cp')}"
+    return encoding.replace("_", "-").upper()
 
 
 def _unknown() -> Unreadable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import unicodedata
@@ -14,6 +15,13 @@ from combine_core.readers.block import Block, BlockKind
 # What no source can hold; tabs become spaces. White space of other kinds is a space as well.
 _UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 _SPACE = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u3000]+")
+
+# What stands in a row and names no column: an amount, a share, a day, a time, an address.
+_VALUE = re.compile(
+    r"[^\w\s]*\s?(?:[A-Z]{3}\s)?\d[\d.,:/' -]*\s?(?:%|°?[A-Za-z]{1,3}|[€$£])?|\S+@\S+|https?://\S+"
+)
+_YEAR = re.compile(r"(?:19|20)\d\d(?:[/-]\d\d(?:\d\d)?)?")
+_DIGITS = re.compile(r"\d+")
 
 
 class Unreadable(ValueError):
@@ -91,45 +99,64 @@ def one_line(text: str) -> str:
 
 
 def table(builder: Builder, rows: Iterable[Iterable[object]]) -> None:
-    """Add the rows of a table, whose first row names its columns."""
-    columns: tuple[str, ...] | None = None
-    for cells in rows:
-        written = tuple("" if cell is None else one_line(str(cell)) for cell in cells)
-        if not any(written):
-            continue
-        if columns is None and any(any(map(str.isdigit, cell)) for cell in written):
-            # A table without a head, such as "Fee | 900 EUR".
-            columns = ()
-        if columns is None:
-            columns = written
-            builder.add(BlockKind.HEADING, " | ".join(written))
-        else:
-            builder.row(written, columns)
+    """Add the rows of a table. The first names its columns, unless it looks like those below."""
+    written = (tuple("" if cell is None else one_line(str(cell)) for cell in row) for row in rows)
+    filled = (row for row in written if any(row))
+    first, second = next(filled, ()), next(filled, ())
+    columns: tuple[str, ...] = ()
+    if _is_head(first, second):
+        columns = first
+        builder.add(BlockKind.HEADING, " | ".join(first))
+        first = ()
+    for row in itertools.chain((first, second), filled):
+        builder.row(row, columns)
 
 
+def _is_head(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+    """Whether a row names the columns: "Item | 2026" does, "Fee | 900 EUR" and "Door 1 | open" do not."""
+    if any(_VALUE.fullmatch(cell) and not _YEAR.fullmatch(cell) for cell in first):
+        return False
+    if any(cell.endswith((":", ".")) and not _YEAR.search(cell) for cell in first):
+        return False
+    return not any(
+        _DIGITS.search(cell) and _DIGITS.sub("0", cell) == _DIGITS.sub("0", below)
+        for cell, below in zip(first, second, strict=False)
+    )
+
+
+# An older release takes it for no columns.
+_AS_BEFORE = ""
 _NAMES = [one.name for one in fields(Block)]
 _DEFAULTS = {one.name: one.default for one in fields(Block)}
 
 
 def blocks_as_json(blocks: Iterable[Block]) -> str:
-    """The blocks as they are stored: an object each, without what has its default value."""
-    return json.dumps(
-        [
-            {name: value for name in _NAMES if (value := getattr(block, name)) != _DEFAULTS[name]}
-            for block in blocks
-        ],
-        ensure_ascii=False,
-        separators=(",", ":"),
-    )
+    """The blocks as they are stored: an object each, without what has its default value.
+
+    Only the first row of a table names its columns.
+    """
+    stored: list[dict[str, Any]] = []
+    columns: tuple[str, ...] = ()
+    for block in blocks:
+        known = {
+            name: value for name in _NAMES if (value := getattr(block, name)) != _DEFAULTS[name]
+        }
+        if block.columns and block.columns == columns:
+            known["columns"] = _AS_BEFORE
+        columns = block.columns
+        stored.append(known)
+    return json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
 
 
 def blocks_from_json(stored: str) -> list[Block]:
     """The blocks of :func:`blocks_as_json`. What a later release has added is left out."""
-    blocks = []
+    blocks: list[Block] = []
+    columns: tuple[str, ...] = ()
     for given in json.loads(stored):
         known = {name: value for name, value in given.items() if name in _NAMES}
         known["kind"] = BlockKind(known["kind"])
-        for name in ("headings", "columns"):
-            known[name] = tuple(known.get(name, ()))
-        blocks.append(Block(**known))
+        known["headings"] = tuple(known.get("headings", ()))
+        if known.get("columns") != _AS_BEFORE:
+            columns = tuple(known.get("columns", ()))
+        blocks.append(Block(**known | {"columns": columns}))
     return blocks
