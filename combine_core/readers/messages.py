@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import json
 import re
@@ -18,6 +19,14 @@ from combine_core.readers.reading import Builder, Reading, Unreadable, one_line
 
 _SIGNATURE = re.compile(r"(?m)^-- $")
 _ANNOUNCES = re.compile(r"(?:On|Am) .{4,200}(?:wrote|schrieb.*):", re.IGNORECASE)
+# How Slack writes people, channels, groups and addresses: "<@U2>", "<#C1|general>", "<https://…|label>".
+_REFERENCE = re.compile(
+    r"<(?P<mark>@|#|!subteam\^|!)?(?P<target>[^<>|\n]+)(?:\|(?P<label>[^<>\n]*))?>"
+)
+# Kinds of messages that people write. The others tell who joined, left or renamed a channel.
+_WRITTEN = frozenset(
+    {None, "bot_message", "me_message", "thread_broadcast", "file_share", "reply_broadcast"}
+)
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
 
@@ -73,13 +82,36 @@ def read_json(data: bytes, name: str) -> Reading:
     except (ValueError, RecursionError) as error:
         raise Unreadable("is no JSON. Export it again.") from error
     builder = Builder()
-    found = messages if isinstance(messages, list) else []
-    for message in found:
-        if isinstance(message, Mapping) and isinstance(message.get("text"), str):
-            _add_message(builder, message)
-    if not found:
+    if not isinstance(messages, list) or not messages:
         raise Unreadable("is no list of messages. Send a day of a channel from an export of Slack.")
+    found = [message for message in messages if isinstance(message, Mapping)]
+    people = {
+        str(message["user"]): name
+        for message in found
+        if message.get("user") and (name := _name_in_profile(message))
+    }
+    for message in found:
+        if isinstance(message.get("text"), str) and message.get("subtype") in _WRITTEN:
+            written = {**message, "text": _without_marks(message["text"], people)}
+            if "user" in message:
+                written["user"] = people.get(str(message["user"]), message["user"])
+            _add_message(builder, written)
     return builder.reading(*notes)
+
+
+def _without_marks(text: str, people: Mapping[str, str]) -> str:
+    """The text of a message of Slack as people read it."""
+
+    def shown(reference: re.Match[str]) -> str:
+        mark, target, label = reference["mark"], reference["target"], reference["label"]
+        if mark == "@":
+            return f"@{people.get(target) or label or target}"
+        if mark:
+            return f"{'#' if mark == '#' else '@'}{(label or target).lstrip('@')}"
+        address = target.removeprefix("mailto:")
+        return f"[{label}]({target})" if label and label not in (target, address) else address
+
+    return html.unescape(_REFERENCE.sub(shown, text))
 
 
 def read_json_lines(data: bytes, name: str) -> Reading:
@@ -104,17 +136,20 @@ def read_json_lines(data: bytes, name: str) -> Reading:
 
 
 def _add_message(builder: Builder, message: Mapping[str, Any]) -> None:
-    profile = message.get("user_profile")
-    names = (
-        [profile.get(key) for key in ("real_name", "display_name")]
-        if isinstance(profile, Mapping)
-        else []
-    )
-    names += [message.get(key) for key in ("username", "user", "name", "author", "speaker")]
+    names = [message.get(key) for key in ("username", "user", "name", "author", "speaker")]
+    names.insert(0, _name_in_profile(message))
     speaker = one_line(next((name for name in names if isinstance(name, str) and name), ""))
     time = _time(message.get("ts"))
     prefix = f"{speaker}: " if speaker else ""
     builder.add(BlockKind.MESSAGE, message["text"], prefix=prefix, speaker=speaker, time=time)
+
+
+def _name_in_profile(message: Mapping[str, Any]) -> str:
+    profile = message.get("user_profile")
+    if not isinstance(profile, Mapping):
+        return ""
+    names = (profile.get(key) for key in ("real_name", "display_name", "name"))
+    return next((name for name in names if isinstance(name, str) and name), "")
 
 
 def _time(stamp: object) -> str:

@@ -24,8 +24,8 @@ _FOREIGN = {
     b"\x89PNG": "a picture",
     b"\xff\xd8\xff": "a picture",
 }
-# The letters that languages have beside A to Z, by the encoding in which their texts are written. One in which
-# almost every further letter belongs to one language is right; statistics often take Spanish for Hungarian.
+# The letters that languages have beside A to Z, by the encoding in which their texts are written. One in
+# which almost every further letter belongs to one language is right; statistics take Spanish for Hungarian.
 _CENTRAL = ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "čćđšž", "ăâîşţ")
 _ALPHABETS = {
     "cp1252": (

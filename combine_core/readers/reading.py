@@ -119,7 +119,9 @@ def _is_head(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
     if any(cell.endswith((":", ".")) and not _YEAR.search(cell) for cell in first):
         return False
     return not any(
-        _DIGITS.search(cell) and _DIGITS.sub("0", cell) == _DIGITS.sub("0", below)
+        _DIGITS.search(cell)
+        and not _YEAR.fullmatch(cell)
+        and _DIGITS.sub("0", cell) == _DIGITS.sub("0", below)
         for cell, below in zip(first, second, strict=False)
     )
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import zipfile
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, time
+from typing import Any
 
 from combine_core.readers.plain import decoded
 from combine_core.readers.reading import Builder, Reading, Unreadable, table
+
+_FORMULA = re.compile(rb"<(?:\w{1,10}:)?f[ />]")
 
 
 def read_csv(data: bytes, name: str) -> Reading:
@@ -41,29 +46,76 @@ def read_xlsx(data: bytes, name: str) -> Reading:
 
     try:
         book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+        formulas = load_workbook(io.BytesIO(data), read_only=True) if _has_formulas(data) else None
     except Exception as error:
         raise Unreadable(
             f"is no workbook that can be read ({type(error).__name__}). Save it again as .xlsx."
         ) from error
     builder = Builder()
+    unknown = 0
     for sheet in book.worksheets:
         if sheet.sheet_state != "visible":
             continue
         sheet.reset_dimensions()  # some programs write wrong ones
         builder.heading(1, sheet.title)
-        table(builder, _rows(sheet.iter_rows(values_only=True)))
-    return builder.reading()
+        table(builder, _rows(sheet.iter_rows()))
+        if formulas is not None:
+            formulas[sheet.title].reset_dimensions()
+            unknown += _without_result(sheet, formulas[sheet.title])
+    notes = []
+    if unknown:
+        notes.append(
+            f"The results of {unknown} formulas are not in the file, so their cells are left out."
+            " Open it in a spreadsheet program, and save it again."
+        )
+    return builder.reading(*notes)
 
 
-def _rows(rows: Iterator[tuple[object, ...]]) -> Iterator[tuple[object, ...]]:
+def _has_formulas(data: bytes) -> bool:
+    """Whether any sheet holds one, without parsing the sheets."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for name in archive.namelist():
+            if not name.startswith("xl/worksheets/"):
+                continue
+            with archive.open(name) as sheet:
+                end = b""
+                while piece := sheet.read(65_536):
+                    if _FORMULA.search(end + piece):
+                        return True
+                    end = piece[-20:]
+    return False
+
+
+def _without_result(sheet: Any, formulas: Any) -> int:
+    """How many formulas have no value, as in a workbook that a program wrote without computing it."""
+    return sum(
+        isinstance(formula, str) and formula.startswith("=") and value is None
+        for values, written in zip(
+            sheet.iter_rows(values_only=True), formulas.iter_rows(values_only=True), strict=False
+        )
+        for value, formula in zip(values, written, strict=False)
+    )
+
+
+def _rows(rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[object, ...]]:
     """The rows without the empty cells at their ends, which some programs write by the thousand."""
     for cells in rows:
-        last = max((n for n, cell in enumerate(cells) if cell is not None), default=-1)
+        last = max((n for n, cell in enumerate(cells) if cell.value is not None), default=-1)
         yield tuple(map(_shown, cells[: last + 1]))
 
 
-def _shown(cell: object) -> object:
-    """A day without the midnight that a workbook stores with it."""
-    if isinstance(cell, datetime) and (cell.hour, cell.minute, cell.second) == (0, 0, 0):
-        return cell.date().isoformat()
-    return cell
+def _shown(cell: Any) -> object:
+    """The value as a spreadsheet shows it: "19%" for 0.19, a day without the midnight stored with it."""
+    value = cell.value
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        form = cell.number_format
+        if "%" in form:
+            decimals = len(form.partition(".")[2].rstrip('%" '))
+            return f"{value:.{decimals}%}"
+        return f"{value:.15g}" if isinstance(value, float) else value
+    if isinstance(value, datetime):
+        moment = (value.hour, value.minute, value.second)
+        return value.date().isoformat() if moment == (0, 0, 0) else f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, time):
+        return f"{value:%H:%M}"
+    return value

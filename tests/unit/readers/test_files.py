@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import date, datetime, time
 from email.message import EmailMessage
 
 import pytest
@@ -131,6 +132,27 @@ def test_xlsx() -> None:
     ]
 
 
+def test_xlsx_as_a_spreadsheet_shows_it() -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append(["Item", "Share", "Day", "Sum", "Start"])
+    sheet.append(["Door", 0.195, date(2026, 5, 3), 0.1 + 0.2, time(9, 30)])
+    sheet.append(["Roof", 0.5, datetime.fromisoformat("2026-05-03 14:30"), "=D2*2", None])
+    sheet["B2"].number_format = "0.0%"
+    sheet["B3"].number_format = "0%"
+    out = io.BytesIO()
+    book.save(out)
+    reading = read("xlsx", out.getvalue())
+    assert [words for _, words in shown(reading)][2:] == [
+        "Door | 19.5% | 2026-05-03 | 0.3 | 09:30",
+        "Roof | 50% | 2026-05-03 14:30",
+    ]
+    [note] = reading.notes
+    assert note.startswith("The results of 1 formulas are not in the file")
+
+
 def test_csv_with_semicolons_in_windows_1252() -> None:
     reading = read("csv", "Nr;Maßnahme\n1;Tür ölen\n2;Größe prüfen\n".encode("cp1252"))
     assert shown(reading)[1:] == [("table_row", "1 | Tür ölen"), ("table_row", "2 | Größe prüfen")]
@@ -229,6 +251,59 @@ def test_a_table_without_a_head_and_an_apostrophe() -> None:
     assert [words for _, words in shown(reading)] == ["Fee | 900 EUR", "'tis fine | 12", "Ann | 3"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "head"),
+    [
+        ("Item,2025,2026\nDoor,5,6\n", True),
+        ("Item,Q1,Q2\nDoor,5,6\n", True),
+        ("Fee,900 EUR\nRent,1200 EUR\n", False),
+        ("Door 1,open\nDoor 2,shut\n", False),
+        ("2026-05-03,Meeting\n2026-05-04,Visit\n", False),
+        ("Name:,Anna\nTown:,Bern\n", False),
+        ("anna@example.org,Chair\nben@example.org,Clerk\n", False),
+    ],
+)
+def test_what_names_the_columns(rows: str, head: bool) -> None:
+    blocks = read("csv", rows.encode()).blocks or []
+    assert (blocks[0].kind is BlockKind.HEADING) is head
+    assert bool(blocks[-1].columns) is head
+
+
+def test_lists_of_links_are_no_content() -> None:
+    page = "<ul><li><a href=a>One</a> | <a href=b>Two</a></li><li>See <a href=c>three</a></li></ul>"
+    assert shown(read("html", page.encode())) == [
+        ("links", "One | Two"),
+        ("list_item", "See three"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", "El comité aprobó el presupuesto. Mañana se reunirá la comisión de nuevo."),
+        ("cp1252", "Styrelsen beslutade att köpa en ny båt på måndag."),
+        ("cp1250", "Rada schválila rozpočet. Střecha bude opravena příští týden, řekl předseda."),
+        (
+            "cp1254",
+            "Bütçe geçen ay görüşüldü ve değişti, İstanbul'dan ödenecek.",
+        ),
+        (
+            "cp1257",
+            "Valdyba patvirtino biudžetą. Stogas bus suremontuotas pavasarį, taip nuspręsta.",
+        ),
+        ("iso8859_2", "Zarząd zatwierdził budżet na rok. Członkowie głosowali jednogłośnie."),
+        ("cp1251", "Совет утвердил бюджет на год. Крыша будет отремонтирована весной."),
+    ],
+)
+def test_encodings_of_one_byte(encoding: str, text: str) -> None:
+    reading = read_file("x.txt", text.encode(encoding))
+    assert reading.text == text
+    name = (
+        encoding.replace("cp", "Windows-").replace("_", "-").upper().replace("WINDOWS", "Windows")
+    )
+    assert reading.notes == (f"It was converted from {name}.",)
+
+
 def test_polish_in_its_own_encoding() -> None:
     text = "Zarząd zatwierdził budżet na rok. Członkowie głosowali jednogłośnie za wnioskiem.\n" * 5
     assert read_file("x.txt", text.encode("cp1250")).text == text
@@ -273,6 +348,24 @@ def test_chats() -> None:
     assert shown(chat) == [("message", "What he says is right"), ("message", "We do not want that")]
     assert chat.blocks is not None
     assert [block.speaker for block in chat.blocks] == ["Anna", "Carla"]
+
+
+def test_slack_as_people_read_it() -> None:
+    day = [
+        {"type": "message", "subtype": "channel_join", "user": "U2", "text": "<@U2> has joined"},
+        {"type": "message", "user": "U1", "text": "<@U2> to look at <https://a.example/x|the plan>",
+         "user_profile": {"real_name": "Ann"}},
+        {"type": "message", "user": "U2", "text": "<!here> &amp; <#C1|roof>: <https://a.example>, <@U9>",
+         "user_profile": {"display_name": "Ben"}},
+        {"type": "message", "user": "U1", "text": "Yes, <mailto:b@a.example|b@a.example>"},
+    ]  # fmt: skip
+    reading = read("json", json.dumps(day).encode())
+    assert shown(reading) == [
+        ("message", "@Ben to look at [the plan](https://a.example/x)"),
+        ("message", "@here & #roof: https://a.example, @U9"),
+        ("message", "Yes, b@a.example"),
+    ]
+    assert [block.speaker for block in reading.blocks or ()] == ["Ann", "Ben", "Ann"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1252", "shift_jis"])
@@ -331,6 +424,9 @@ def test_blocks_are_stored_and_read_again() -> None:
     assert reading.blocks is not None
     stored = blocks_as_json(reading.blocks)
     assert blocks_from_json(stored) == reading.blocks
+    rows = read("csv", b"Item,Price\nDoor,900\nRoof,800\n").blocks or []
+    assert blocks_as_json(rows).count("Price") == 1
+    assert blocks_from_json(blocks_as_json(rows)) == rows
     later = json.loads(stored)
     later[0]["mood"] = "good"
     assert blocks_from_json(json.dumps(later)) == reading.blocks
