@@ -38,6 +38,7 @@ def includeme(config: Configurator) -> None:
         "runs",
         "calls",
         "documents",
+        "settings",
     ):
         config.include(f"combine_core.pages.{subject}")
     config.add_nav_item("Projects", "pages.projects", order=10)

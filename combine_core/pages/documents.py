@@ -47,6 +47,7 @@ def show_document(context: DocumentContext, request: Request) -> dict[str, Any]:
         "sections": list(_sections(version, _line_of(request, version))),
         "sources": {str(entry.ref_id): entry for entry in version.inputs if entry.kind == "source"},
         "line": next(entry for entry in version.inputs if entry.kind == "line"),
+        "may_change": bool(request.has_permission(Permission.DOCUMENTS_WRITE)),
         "versions": list_versions(request.dbsession, version.document_id, cursor=cursor),
     }
 

@@ -8,7 +8,13 @@ from decimal import Decimal
 
 from markupsafe import Markup
 
-from combine_core.documents import details_of, nothing_in_words, support_in_words, text_of
+from combine_core.documents import (
+    deleted_in_words,
+    details_of,
+    nothing_in_words,
+    support_in_words,
+    text_of,
+)
 from combine_core.evidence import reason_in_words, repair_in_words
 from combine_core.runs import Call, CallState, CallSums
 
@@ -132,6 +138,7 @@ FILTERS = {
     "cost_in_words": cost_in_words,
     "cost_of_call": cost_of_call,
     "count": count,
+    "deleted_in_words": deleted_in_words,
     "details_of": details_of,
     "nothing_in_words": nothing_in_words,
     "support_in_words": support_in_words,

@@ -69,8 +69,15 @@ def add_project(context: SignedIn, request: Request) -> dict[str, Any] | HTTPSee
 
 def _list_page(context: SignedIn, request: Request, form: Form) -> dict[str, Any]:
     cursor = request.GET.get("cursor")
-    page = list_projects(request.dbsession, context.identity.user_id, cursor=cursor)
-    return {"page": page, "cursor": cursor, "form": form}
+    archived = request.GET.get("archived") == "yes"
+    user_id = context.identity.user_id
+    page = list_projects(request.dbsession, user_id, archived=archived, cursor=cursor)
+    return {
+        "page": page,
+        "cursor": cursor,
+        "archived": archived,
+        "form": form,
+    }
 
 
 def show_project(context: ProjectContext, request: Request) -> dict[str, Any]:
@@ -188,16 +195,19 @@ def _page(
     run: Form | None = None,
 ) -> dict[str, Any]:
     session, project_id, query = request.dbsession, context.project.id, request.GET
+    archived = query.get("archived") == "yes"
     return {
         "project": context.project,
         "sources": list_sources(session, project_id, cursor=query.get("sources"), limit=_ROWS),
         "runs": list_runs(session, project_id, cursor=query.get("runs"), limit=_ROWS),
         "documents": list_documents(
-            session, project_id, cursor=query.get("documents"), limit=_ROWS
+            session, project_id, archived=archived, cursor=query.get("documents"), limit=_ROWS
         ),
+        "archived": archived,
         "lines": list(shipped_lines().values()),
         "models": model_choices(providers_of(request.registry)),
         "may_add": bool(request.has_permission(Permission.SOURCES_WRITE)),
+        "may_change": bool(request.has_permission(Permission.PROJECTS_WRITE)),
         "may_run": bool(request.has_permission(Permission.RUNS_WRITE)),
         "paste": paste or Form(),
         "upload": upload or Form(),

@@ -87,6 +87,7 @@ def show_source(context: ProjectContext, request: Request) -> dict[str, Any]:
     return {
         "project": context.project,
         "source": source,
+        "may_change": bool(request.has_permission(Permission.SOURCES_WRITE)),
         "lines": lines,
         "cited": cited,
         "followed": followed[0] if followed else None,

@@ -1,0 +1,219 @@
+"""The pages where a project, a source, a document or a run is renamed, archived and deleted.
+
+Each says what deleting takes along before there is a button for it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
+from pyramid.request import Request
+
+from combine_core import deletion
+from combine_core.access import DocumentContext, InProject, ProjectContext, RunContext
+from combine_core.deletion import Impossible, Plan, SourceInUse, in_words
+from combine_core.documents import change_document, read_version
+from combine_core.projects import change_project
+from combine_core.sources import find_source, rename_source
+from combine_core.text import InvalidText
+from combine_core.users import Deed, Permission, tell
+from combine_core.web.endpoints import View
+from combine_core.web.forms import Form, sentence, text_of
+
+_TEMPLATE = "combine_core:pages/settings.jinja2"
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What a page is about, with the services for it.
+
+    :ivar name: ``None``: it has none
+    :ivar page: the path of its own page
+    :ivar after: the path of the page to see when it is gone
+    :ivar rename: takes the new name
+    :ivar archive: takes whether it is to be archived; ``None``: it cannot be
+    """
+
+    kind: str
+    id: uuid.UUID
+    name: str | None
+    page: str
+    after: str
+    plan: Callable[[], Plan]
+    delete: Callable[[], Plan]
+    rename: Callable[[str], None] | None = None
+    archive: Callable[[bool], None] | None = None
+    archived_at: datetime | None = None
+
+
+Find = Callable[[Any, Request], Thing]
+
+
+def the_project(context: ProjectContext, request: Request) -> Thing:
+    session, project = request.dbsession, context.project
+    change = partial(change_project, session, project)
+    return Thing(
+        "project",
+        project.id,
+        project.name,
+        request.route_path("pages.project", slug=project.slug),
+        request.route_path("pages.projects"),
+        partial(deletion.plan_project, session, project.id),
+        partial(deletion.delete_project, session, project.id),
+        lambda name: change(name=name),
+        lambda archived: change(archived=archived),
+        project.archived_at,
+    )
+
+
+def the_source(context: ProjectContext, request: Request) -> Thing:
+    session, project = request.dbsession, context.project
+    source = find_source(session, project.id, uuid.UUID(request.matchdict["source_id"]))
+    if source is None:
+        raise HTTPNotFound
+    # The page that sends it has named the documents.
+    force = text_of(request, "force") == "yes"
+    return Thing(
+        "source",
+        source.id,
+        source.name,
+        request.route_path("pages.source", slug=project.slug, source_id=source.id),
+        request.route_path("pages.project", slug=project.slug, _anchor="sources"),
+        partial(deletion.plan_source, session, project.id, source.id),
+        partial(deletion.delete_source, session, project.id, source.id, force=force),
+        partial(rename_source, session, source),
+    )
+
+
+def the_document(context: DocumentContext, request: Request) -> Thing:
+    session = request.dbsession
+    version = read_version(session, context.document_id)
+    if version is None:
+        raise HTTPNotFound
+    document = version.document
+    change = partial(change_document, session, document)
+    return Thing(
+        "document",
+        document.id,
+        document.title,
+        request.route_path("pages.document", id=document.id),
+        request.route_path("pages.project", slug=context.project.slug, _anchor="documents"),
+        partial(deletion.plan_document, session, document.id),
+        partial(deletion.delete_document, session, document.id),
+        lambda title: change(title=title),
+        lambda archived: change(archived=archived),
+        document.archived_at,
+    )
+
+
+def the_run(context: RunContext, request: Request) -> Thing:
+    session = request.dbsession
+    return Thing(
+        "run",
+        context.run_id,
+        None,
+        request.route_path("pages.run", id=context.run_id),
+        request.route_path("pages.project", slug=context.project.slug, _anchor="runs"),
+        partial(deletion.plan_run, session, context.run_id),
+        partial(deletion.delete_run, session, context.run_id),
+    )
+
+
+def show(find: Find, context: InProject, request: Request) -> dict[str, Any]:
+    return _page(find(context, request), context)
+
+
+def rename(find: Find, context: InProject, request: Request) -> dict[str, Any] | HTTPSeeOther:
+    thing, name = find(context, request), text_of(request, "name")
+    assert thing.rename is not None
+    try:
+        thing.rename(name)
+    except InvalidText as error:
+        request.response.status_int = 400
+        return _page(thing, context, Form({"name": name}).with_error("name", sentence(error)))
+    _tell(request, thing, "change", changed=["name"])
+    return HTTPSeeOther(thing.page)
+
+
+def archive(find: Find, context: InProject, request: Request) -> HTTPSeeOther:
+    """Archive it, or bring it back."""
+    thing, wanted = find(context, request), text_of(request, "archived")
+    assert thing.archive is not None
+    if wanted not in ("yes", "no"):
+        raise HTTPBadRequest
+    thing.archive(wanted == "yes")
+    _tell(request, thing, "change", changed=["archived"])
+    return HTTPSeeOther(thing.page)
+
+
+def delete(find: Find, context: InProject, request: Request) -> dict[str, Any] | HTTPSeeOther:
+    thing = find(context, request)
+    try:
+        plan = thing.delete()
+    except (Impossible, SourceInUse):
+        request.response.status_int = 409
+        return _page(thing, context)
+    _tell(request, thing, "delete", **plan.takes)
+    return HTTPSeeOther(thing.after)
+
+
+def _tell(request: Request, thing: Thing, what: str, **details: object) -> None:
+    tell(request, Deed(f"{thing.kind}-{what}", f"{thing.kind}:{thing.id}", details))
+
+
+def _page(thing: Thing, context: InProject, form: Form | None = None) -> dict[str, Any]:
+    plan = thing.plan()
+    return {
+        "project": context.project,
+        "thing": thing,
+        "plan": plan,
+        "goes": in_words(plan),
+        "form": form or Form({"name": thing.name}),
+    }
+
+
+def _about(find: Find, view: Callable[..., Any]) -> Callable[[InProject, Request], Any]:
+    """The view for the thing that ``find`` finds. Pyramid would call a partial without the context."""
+
+    def view_about(context: InProject, request: Request) -> Any:
+        return view(find, context, request)
+
+    return view_about
+
+
+def includeme(config: Configurator) -> None:
+    """Add the pages."""
+    for kind, path, factory, find, permission in (
+        ("project", "/projects/{slug}", ProjectContext, the_project, Permission.PROJECTS_WRITE),
+        (
+            "source",
+            "/projects/{slug}/sources/{source_id}",
+            ProjectContext,
+            the_source,
+            Permission.SOURCES_WRITE,
+        ),
+        ("document", "/documents/{id}", DocumentContext, the_document, Permission.DOCUMENTS_WRITE),
+        ("run", "/runs/{id}", RunContext, the_run, Permission.RUNS_WRITE),
+    ):
+        forms = {"delete": delete}
+        if kind != "run":
+            forms["rename"] = rename
+        if kind in ("project", "document"):
+            forms["archive"] = archive
+        config.add_endpoint(
+            f"pages.{kind}_settings",
+            f"{path}/settings",
+            View("GET", _about(find, show), permission, renderer=_TEMPLATE),
+            *(
+                View("POST", _about(find, view), permission, form=name, renderer=_TEMPLATE)
+                for name, view in forms.items()
+            ),
+            factory=factory,
+        )
