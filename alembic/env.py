@@ -34,11 +34,16 @@ def run() -> None:
         logging.config.fileConfig(ini, disable_existing_loggers=False)
     engine = migration_engine(database_url())
     with migrating(engine) as connection:
-        # A newer release may have been here; what it left says how to go back.
-        add_unknown(
-            connection, context.script, MigrationContext.configure(connection).get_current_heads()
-        )
-        on_version_apply = follow(connection, context.script)
+        version_table = context.config.attributes.get("version_table")
+        on_version_apply = None
+        if version_table is None:  # else they are an add-on's
+            # A newer release may have been here; what it left says how to go back.
+            add_unknown(
+                connection,
+                context.script,
+                MigrationContext.configure(connection).get_current_heads(),
+            )
+            on_version_apply = follow(connection, context.script)
         connection.commit()
         context.configure(
             connection=connection,
@@ -48,6 +53,7 @@ def run() -> None:
             compare_server_default=True,
             transaction_per_migration=True,
             on_version_apply=on_version_apply,
+            version_table=version_table or "alembic_version",
         )
         with context.begin_transaction():
             context.run_migrations()

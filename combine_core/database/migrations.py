@@ -1,8 +1,14 @@
-"""The revisions of the schema: those that the code knows, those of the database, and the upgrade."""
+"""The revisions of the schema: those that the code knows, those of the database, and the upgrade.
+
+The revisions of an add-on are a history of their own, with a version table of their own: its name, and
+``_version``. So the head of ours stays one, and a rollback of Combine does not touch them.
+"""
 
 from __future__ import annotations
 
 import functools
+from importlib import resources
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +18,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from combine_core.database.migrating import migration_engine
+
+# The packages of add-ons that hold revisions; the entry point has the name of the add-on.
+MIGRATIONS_GROUP = "combine.migrations"
 
 
 def migrations_folder() -> Path:
@@ -59,5 +68,28 @@ def current_revisions(database_url: str) -> tuple[str, ...]:
 
 
 def upgrade(database_url: str) -> None:
-    """Migrate the database to the newest revision. Does nothing if it is there already."""
+    """Migrate the database to the newest revision, then that of each add-on. Does nothing if it is there."""
     command.upgrade(_config(database_url), "head")
+    for name, package in _packages_of_add_ons().items():
+        command.upgrade(_config_of(name, package, database_url), "head")
+
+
+def remove_add_on(database_url: str, name: str) -> None:
+    """Undo all revisions of this add-on.
+
+    :raises KeyError: no installed add-on of this name has revisions
+    """
+    package = _packages_of_add_ons()[name]
+    command.downgrade(_config_of(name, package, database_url), "base")
+
+
+def _packages_of_add_ons() -> dict[str, str]:
+    return {point.name: point.value for point in entry_points(group=MIGRATIONS_GROUP)}
+
+
+def _config_of(name: str, package: str, database_url: str) -> Config:
+    config = _config(database_url)
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", str(resources.files(package)).replace("%", "%%"))
+    config.attributes["version_table"] = f"{name}_version"
+    return config

@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, PackageLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from combine_core.documents.statements import details_of, nothing_in_words, support_in_words
 from combine_core.evidence import Verdict, count_verdicts, reason_in_words, repair_in_words
+from combine_core.lines import line_packages
 
 # What begins a block of CommonMark at the start of a line: heading, quotation, fence, list, rule, link
 # definition. A number is told from the others: its dot is what must be escaped.
@@ -36,7 +37,7 @@ def plain(text: str) -> str:
 @functools.cache
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
-        loader=PackageLoader("combine_core.lines", package_path=""),
+        loader=ChoiceLoader([PackageLoader(package, "") for package in line_packages()]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

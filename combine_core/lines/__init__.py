@@ -6,6 +6,7 @@ from combine_core.lines.prompt import names_sources, render_prompt
 from combine_core.lines.service import (
     UnknownLine,
     find_line,
+    line_packages,
     list_lines,
     read_version,
     shipped_lines,
@@ -19,6 +20,7 @@ __all__ = [
     "UnknownLine",
     "WriteStep",
     "find_line",
+    "line_packages",
     "list_lines",
     "names_sources",
     "parse_line",

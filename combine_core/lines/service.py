@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import uuid
 from importlib import resources
+from importlib.metadata import entry_points
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -12,23 +13,41 @@ from sqlalchemy.orm import Session
 
 from combine_core.database.metadata import new_id
 from combine_core.database.page import Page
-from combine_core.lines.definition import Line, line_from_definition, parse_line
+from combine_core.lines.definition import InvalidLine, Line, line_from_definition, parse_line
 from combine_core.lines.model import LineVersion
+
+# The packages of add-ons that hold lines, as YAML files, and the templates of their documents.
+LINES_GROUP = "combine.lines"
 
 
 class UnknownLine(LookupError):
     """There is no line of this name."""
 
 
+def line_packages() -> list[str]:
+    """The packages that hold lines: ours, and those of the installed add-ons."""
+    return [
+        "combine_core.lines",
+        *sorted({point.value for point in entry_points(group=LINES_GROUP)}),
+    ]
+
+
 @functools.cache
 def shipped_lines() -> dict[str, Line]:
-    """The lines that come with the package, by name. Read once, on first use."""
-    lines = [
-        parse_line(entry.read_text(encoding="utf-8"))
-        for entry in resources.files("combine_core.lines").iterdir()
-        if entry.name.endswith(".yaml")
-    ]
-    return {line.name: line for line in sorted(lines, key=lambda line: line.name)}
+    """The lines that come with the packages, by name. Read once, on first use.
+
+    :raises InvalidLine: a line is wrong, or two have the same name
+    """
+    lines: dict[str, Line] = {}
+    for package in line_packages():
+        for entry in resources.files(package).iterdir():
+            if entry.name.endswith(".yaml"):
+                line = parse_line(entry.read_text(encoding="utf-8"))
+                if line.name in lines:
+                    message = f"{package} brings a line named {line.name}, which exists. Rename it."
+                    raise InvalidLine(message)
+                lines[line.name] = line
+    return dict(sorted(lines.items()))
 
 
 def list_lines(*, cursor: str | None = None, limit: int = 50) -> Page[Line]:

@@ -6,7 +6,14 @@ import textwrap
 
 import pytest
 
-from combine_core.lines import InvalidLine, find_line, parse_line, render_prompt, shipped_lines
+from combine_core.lines import (
+    InvalidLine,
+    find_line,
+    parse_line,
+    render_prompt,
+    service,
+    shipped_lines,
+)
 from combine_core.lines.definition import line_from_definition
 from combine_core.lines.service import UnknownLine
 from combine_core.llm import Material
@@ -52,6 +59,12 @@ def test_an_unknown_line_names_those_there_are() -> None:
     with pytest.raises(UnknownLine, match=r"There are: .*brief"):
         find_line("nonsense")
     assert "brief" in shipped_lines()
+
+
+def test_two_packages_cannot_bring_the_same_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "line_packages", lambda: ["combine_core.lines"] * 2)
+    with pytest.raises(InvalidLine, match=r"a line named brief, which exists\. Rename it"):
+        shipped_lines.__wrapped__()
 
 
 @pytest.mark.parametrize(
