@@ -3,9 +3,9 @@
 Run: python benchmarks/evidence/qags.py FOLDER [cnndm|xsum] [even|odd|all]
 
 FOLDER is `data/` of https://github.com/W4ngatang/qags, which holds `mturk_cnndm.jsonl` and
-`mturk_xsum.jsonl`. A sentence is faithful if most of its annotators say so. QAGS has no quotes: the two
-sentences of the article that share most with the statement serve as the quote. Rules were developed on the
-even articles of CNN/DM; the odd ones are for the test.
+`mturk_xsum.jsonl`. A sentence is faithful if most of its annotators say so. QAGS has no quotes: up to three
+sentences of the article serve as quotes, each the one that holds most of what those before it leave out.
+Rules were developed on the even articles of CNN/DM; the odd ones are for the test.
 
 Prints, for a score behind the verdict and for simple baselines, the area under the curve and how many of
 the unfaithful sentences it catches while it flags 15 % of the faithful ones; then the verdict itself.
@@ -22,10 +22,12 @@ from pathlib import Path
 
 from combine_core.evidence.passage import Passage
 from combine_core.evidence.rules import reasons_against
-from combine_core.evidence.stitching import scrap_density, words_of
+from combine_core.evidence.stitching import content_of, scraps_in
 from combine_core.language import language_named, sentence_spans
 
 ENGLISH = language_named("en")
+WORD = re.compile(r"\w+")
+QUOTES = 3
 FLAGGED = 0.15
 Grams = set[tuple[str, ...]]
 
@@ -56,7 +58,9 @@ def read(folder: Path, name: str, half: str) -> Iterator[Statement]:
 
 
 def untokenised(text: str) -> str:
-    """Undo what the data set's tokeniser did: "3, 000", "well - known", "$ 5", "` quoted'"."""
+    """Undo what the data set's tokeniser did: "3, 000", "well - known", "$ 5", "u. s.", "` ` quoted' '"."""
+    text = re.sub(r"` `|``|''|' '(?=\w)|(?<=[.,?!])' '", '"', text)
+    text = re.sub(r"\b([a-z])\. (?=[a-z]\.)", r"\1.", text, flags=re.IGNORECASE)
     text = re.sub(r"(\d)([.,]) (\d)", r"\1\2\3", text).replace(" - ", "-").replace("`", "'")
     return re.sub(r"([$£€]) (\d)", r"\1\2", text)
 
@@ -69,23 +73,38 @@ def share(wanted: list[tuple[str, ...]], there: Grams) -> float:
     return sum(gram in there for gram in wanted) / max(1, len(wanted))
 
 
+def words_of(text: str) -> list[str]:
+    return [ENGLISH.stem(word) for word in WORD.findall(text.lower())]
+
+
 def quoted(statement: Statement) -> list[str]:
-    """The two sentences that share most words and pairs of words with the statement, in their order."""
-    words = words_of(statement.text, ENGLISH)
-    pairs, single = set(grams(words, 2)), set(words)
+    """The sentences that someone would quote, in their order: the best one, then what adds most to it."""
+    missing = parts(statement.text)
+    left = {number: parts(sentence) for number, sentence in enumerate(statement.article)}
+    chosen: list[int] = []
+    while len(chosen) < QUOTES:
+        best = max(left, key=lambda number: weight(missing & left[number]))
+        if chosen and weight(missing & left[best]) < 1:
+            break
+        chosen.append(best)
+        missing -= left[best]
+    return [statement.article[number] for number in sorted(set(chosen))]
 
-    def overlap(number: int) -> float:
-        there = words_of(statement.article[number], ENGLISH)
-        return len(pairs & set(grams(there, 2))) + 0.5 * len(single & set(there))
 
-    best = sorted(range(len(statement.article)), key=overlap, reverse=True)[:2]
-    return [statement.article[number] for number in sorted(best)]
+def parts(text: str) -> Grams:
+    """The words and pairs of words."""
+    words = words_of(text)
+    return {*grams(words, 1), *grams(words, 2)}
+
+
+def weight(shared: Grams) -> float:
+    return sum(1 if len(gram) == 2 else 0.5 for gram in shared)
 
 
 def scores(statement: Statement) -> dict[str, float]:
     """Each measure of how faithful it is: higher is better."""
-    words = words_of(statement.text, ENGLISH)
-    article = [words_of(sentence, ENGLISH) for sentence in statement.article]
+    words = words_of(statement.text)
+    article = [words_of(sentence) for sentence in statement.article]
     every = [word for sentence in article for word in sentence]
     trigrams = share(grams(words, 3), set(grams(every, 3)))
     windows = zip(article, [*article[1:], []], strict=True)
@@ -94,7 +113,9 @@ def scores(statement: Statement) -> dict[str, float]:
     reasons = set(
         reasons_against(statement.text, [Passage(text, "", "") for text in quote], ENGLISH)
     )
-    density = scrap_density(words, words_of(" ".join(quote), ENGLISH))
+    content = content_of(statement.text, ENGLISH)
+    scraps = scraps_in(content, [[content_of(sentence, ENGLISH)] for sentence in quote])
+    density = scraps / max(1, len(content))
     hard = len(reasons & {"name", "number", "not_covered", "date"})
     return {
         "ours": trigrams + bigrams - 2 * density - 0.15 * hard - 0.1 * ("negation" in reasons),

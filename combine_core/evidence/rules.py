@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 
 from combine_core.evidence.facts import Facts, Number, Word, facts_of
 from combine_core.evidence.passage import Passage
-from combine_core.evidence.stitching import new_share, scrap_density, words_of
+from combine_core.evidence.stitching import content_of, is_rephrased, new_share, scraps_in
 from combine_core.language import Language, sentence_spans
 
 # The share of a clause's content words that has to stand in the passage.
@@ -18,16 +19,15 @@ MIN_COVERAGE = 0.5
 _MAIN = 0.34
 # So many letters of a German noun tell it from others.
 _PART = 6
-# A statement of fewer words is not looked at for scraps, nor one with a larger share of words of its own.
-_STITCHABLE = 8
-_NEW = 0.25
-# Scraps of fewer than about three words.
-_SCRAPS = 0.28
+# A statement of fewer content words is not looked at for scraps, nor one with a larger share of new ones.
+_STITCHABLE = 4
+_NEW = 0.2
+# So few content words make a scrap, on average.
+_SCRAP = 3
 # How many words behind it "no" and "without" deny.
 _REACH = 2
 
 _QUOTED = re.compile(r"[“\"„«]([^“”\"„«»]{2,80})[”\"“»]")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[\"'“„(]?(?:[A-ZÄÖÜ]|\d))")
 _BEFORE_NUMBER = re.compile(r"(?:\b(from|to|by|von|auf|um|zu)\s+)?$", re.IGNORECASE)
 
 
@@ -145,7 +145,8 @@ Rule = Callable[[Case], bool]
 def clauses_of(text: str, language: Language) -> list[Clause]:
     """The clauses of a text. One without a content word or number belongs to the one before it."""
     clauses: list[Clause] = []
-    for sentence in _SENTENCE.split(text):
+    for start, end in sentence_spans(text, 0, len(text), language):
+        sentence = text[start:end]
         pieces: list[str] = []
         position = 0
         for match in language.conjunction.finditer(sentence):
@@ -425,13 +426,21 @@ def _uncovered(case: Case) -> bool:
 
 
 def _stitched(case: Case) -> bool:
-    """A statement put together from scraps of several sentences. A paraphrase has words of its own."""
-    language = case.language
-    said, there = words_of(case.claim.text, language), words_of(case.ground.text, language)
-    if len(case.ground.sentences) < 2 or len(said) < _STITCHABLE or new_share(said, there) > _NEW:
+    """A statement put together from scraps. One that moves the parts of a sentence is a paraphrase."""
+    language, known = case.language, case.ground.known.stems | case.ground.speakers
+    clauses = [
+        [word for word in content_of(clause.facts.text, language) if word not in known]
+        for clause in case.clauses
+    ]
+    said = [word for clause in clauses for word in clause]
+    sentences = [
+        [content_of(clause.facts.text, language) for clause in of_one]
+        for _, of_one in groupby(case.ground.clauses, key=lambda clause: clause.sentence)
+    ]
+    if len(said) < _STITCHABLE or new_share(said, sentences) > _NEW:
         return False
-    sources = [there, *(words_of(sentence, language) for sentence in case.ground.sentences)]
-    return all(scrap_density(said, source, language.stop_words) > _SCRAPS for source in sources)
+    scraps = scraps_in(said, sentences)
+    return _SCRAP * scraps >= len(said) and not is_rephrased(clauses, sentences)
 
 
 _DETAILS: list[tuple[str, Rule]] = [
