@@ -28,6 +28,8 @@ from combine_core.language import language_named, sentence_spans
 ENGLISH = language_named("en")
 WORD = re.compile(r"\w+")
 QUOTES = 3
+ANOTHER = {"number", "date", "time", "name", "term", "negation", "not_covered"}
+WEAKER = {"condition", "hedge", "not_done", "question"}
 FLAGGED = 0.15
 Grams = set[tuple[str, ...]]
 
@@ -115,10 +117,11 @@ def scores(statement: Statement) -> dict[str, float]:
     )
     content = content_of(statement.text, ENGLISH)
     scraps = scraps_in(content, [[content_of(sentence, ENGLISH)] for sentence in quote])
-    density = scraps / max(1, len(content))
-    hard = len(reasons & {"name", "number", "not_covered", "date"})
+    # A long statement has longer scraps, faithful or not.
+    density = scraps / max(1, len(content)) ** 0.75
+    against = 0.2 * bool(reasons & ANOTHER) + 0.1 * bool(reasons & WEAKER)
     return {
-        "ours": trigrams + bigrams - 2 * density - 0.15 * hard - 0.1 * ("negation" in reasons),
+        "ours": -density - against,
         "density of scraps": -density,
         "share of trigrams": trigrams,
         "bigrams of two sentences": bigrams,

@@ -339,16 +339,15 @@ def _opposite_word(case: Case) -> bool:
     """ "Compliant" where the source says "non-compliant", or the other way round."""
     there = {word.text.lower() for word in case.ground.facts.words}
     said = {word.text.lower() for word in case.claim.words if word.content}
-    prefixes = "|".join(case.language.negating_prefixes)
-    pattern = re.compile(
-        rf"(?:[^\W\d_]+-|{prefixes})(?P<word>\w{{4,}})"
-        if prefixes
-        else r"[^\W\d_]+-(?P<word>\w{4,})"
-    )
+    prefixes = "".join(f"|{prefix}" for prefix in case.language.negating_prefixes)
+    pattern = re.compile(rf"(?:(?P<first>[^\W\d_]+)-{prefixes})(?P<word>\w{{4,}})")
+    # "Based on risk" is no opposite of "risk-based".
     return any(
-        (match := pattern.fullmatch(longer)) and match["word"] in shorter_words
-        for shorter_words, longer_words in ((said - there, there), (there - said, said - there))
-        for longer in longer_words
+        (match := pattern.fullmatch(compound))
+        and match["word"] in words - others
+        and match["first"] not in words
+        for words, others in ((said, there), (there, said))
+        for compound in others - words
     )
 
 

@@ -8,12 +8,14 @@ tells true from false best (see ``benchmarks/evidence``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Sequence
+from itertools import accumulate, chain
 
 from combine_core.language import Language
 
 _WORD = re.compile(r"\w+")
+# So many clauses of its sentence a stretch may leave out.
+_LEFT_OUT = 2
 
 # The stems of the words of a clause that say something, in their order, and the clauses of a sentence.
 Content = list[str]
@@ -30,36 +32,27 @@ def content_of(text: str, language: Language) -> Content:
     ]
 
 
-def scraps_in(statement: Iterable[str], sentences: Sequence[Sentence]) -> int:
+def scraps_in(statement: Content, sentences: Sequence[Sentence]) -> int:
     """The number of stretches of the sentences that make up the statement. A new word is one of its own.
 
-    A stretch may leave out whole clauses of its sentence, such as what stands between two dashes.
+    A stretch may leave out a clause or two of its sentence, such as what stands between two dashes.
     """
-    places: dict[str, list[int]] = {}
-    # By the place of a word that begins or ends a clause: its sentence.
-    begins: dict[int, int] = {}
-    ends: dict[int, int] = {}
-    place = 0
-    for number, sentence in enumerate(sentences):
-        for clause in filter(None, sentence):
-            begins[place] = number
+    places: dict[str, set[int]] = {}
+    after: list[set[int]] = []
+    for sentence in sentences:
+        begins = list(accumulate(map(len, sentence), initial=len(after)))
+        for number, clause in enumerate(sentence):
             for word in clause:
-                places.setdefault(word, []).append(place)
-                place += 1
-            ends[place - 1] = number
+                places.setdefault(word, set()).add(len(after))
+                after.append({len(after) + 1})
+            if clause:
+                after[-1] = set(begins[number + 1 : -1][: 1 + _LEFT_OUT])
     scraps = 0
-    before: set[int] = set()
+    expected: set[int] = set()
     for word in statement:
-        ended = [(ends[place], place) for place in before if place in ends]
-        here = places.get(word, [])
-        goes_on = {
-            place
-            for place in here
-            if (place - 1 in before and ends.get(place - 1) == begins.get(place))
-            or any(number == begins.get(place) and end < place for number, end in ended)
-        }
-        scraps += not goes_on
-        before = goes_on or set(here)
+        there = places.get(word, set())
+        scraps += expected.isdisjoint(there)
+        expected = {place for now in expected & there or there for place in after[now]}
     return scraps
 
 
