@@ -7,6 +7,7 @@ from datetime import datetime
 from html import escape
 from importlib.resources import files
 from typing import Any
+from urllib.parse import parse_qs
 
 from pyramid.response import Response
 
@@ -69,7 +70,8 @@ def respond(request: Any, health: HealthRegistry, readings: Sequence[Reading]) -
             _facts("Contacts", sections.pop("contacts", None)),
             *(_facts(name.replace("_", " ").capitalize(), sections[name]) for name in sections),
         ]
-    refreshing = REFRESHING in request.GET
+    # Not request.GET, which raises on a query that is not UTF-8.
+    refreshing = REFRESHING in parse_qs(request.query_string, True, errors="replace")
     footer = _refreshing(health, on=refreshing) + _footer(health, full=full)
     body = _page(verdict, _back(request, health), "".join(parts), footer, refreshing=refreshing)
     return Response(body=body.encode(), status=200, headerlist=list(HEADERS))
