@@ -112,7 +112,7 @@ def _judge(statement: Mapping[str, Any], sources: Mapping[str, SourceText]) -> J
     said = {key: value for key, value in statement.items() if key not in _ABOUT_ITSELF}
     text = said.pop("text", None)
     if not isinstance(text, str):
-        return judge(" ".join(_values(said)), claims, sources)
+        return judge(" ".join(_values(said)), claims, sources, prose=False)
     judgement = judge(text, claims, sources)
     if judgement.verdict is not Verdict.UNSUPPORTED:
         # An owner, a due date: each has to stand there.

@@ -60,12 +60,18 @@ class Judgement:
     passages: list[Passage] = field(default_factory=list)
 
 
-def judge(statement: str, claims: Sequence[Claim], sources: Mapping[str, SourceText]) -> Judgement:
+def judge(
+    statement: str,
+    claims: Sequence[Claim],
+    sources: Mapping[str, SourceText],
+    prose: bool = True,
+) -> Judgement:
     """Judge one statement by the quotes that are claimed for it.
 
     :param statement: the words of the statement
     :param claims: the evidence that the answer names
     :param sources: by label, such as ``S1``
+    :param prose: whether it is a sentence, and not fields such as a label and a value
     """
     judgement = Judgement(Verdict.UNSUPPORTED)
     passages = judgement.passages
@@ -83,7 +89,7 @@ def judge(statement: str, claims: Sequence[Claim], sources: Mapping[str, SourceT
         judgement.reasons.append("no_evidence")
     if passages:
         # A quote that carries nothing does no harm beside one that does.
-        against = reasons_against(statement, passages, _language(statement, judgement))
+        against = reasons_against(statement, passages, _language(statement, judgement), prose)
         if not against and not _missing(judgement.reasons):
             judgement.reasons.clear()
             judgement.verdict = Verdict.REPAIRED if judgement.repairs else Verdict.SUPPORTED

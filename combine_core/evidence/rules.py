@@ -168,15 +168,19 @@ def clauses_of(text: str, language: Language) -> list[Clause]:
     return clauses
 
 
-def reasons_against(statement: str, passages: Sequence[Passage], language: Language) -> list[str]:
+def reasons_against(
+    statement: str, passages: Sequence[Passage], language: Language, prose: bool = True
+) -> list[str]:
     """Why the passages do not carry the statement, as codes. Empty: they carry it.
 
     :param statement: what is claimed, in plain text
     :param passages: what its quotes stand in
+    :param prose: whether it is a sentence. Fields such as a label and a value are scraps by nature
     """
     if any(_same_words(statement, passage) for passage in passages):
         return []
-    return _broken(_RULES, statement, passages, language)
+    rules = [*_RULES, *_PROSE] if prose else _RULES
+    return _broken(rules, statement, passages, language)
 
 
 def details_against(detail: str, passages: Sequence[Passage], language: Language) -> list[str]:
@@ -464,5 +468,5 @@ _RULES: list[tuple[str, Rule]] = [
     ("question", _question),
     ("attribution", _unattributed),
     ("not_covered", _uncovered),
-    ("stitched", _stitched),
 ]
+_PROSE: list[tuple[str, Rule]] = [("stitched", _stitched)]

@@ -104,6 +104,17 @@ def test_a_statement_without_a_text_is_what_its_fields_say(
     assert statement["verdict"] == verdict
 
 
+def test_fields_are_scraps_by_nature() -> None:
+    quote = "In the north, the outage of the old network lasted 45 minutes."
+    answer = {
+        "label": "North network lasted",
+        "value": 45,
+        "unit": "minutes",
+        "evidence": [{"source": "S1", "line_from": 1, "line_to": 1, "quote": quote}],
+    }
+    assert judge_answer(answer, {"S1": SourceText(quote)}).supported == 1
+
+
 def test_a_verdict_of_the_model_itself_does_not_count() -> None:
     (statement,) = judged(
         {
