@@ -55,6 +55,7 @@ from combine_core.runs.model import SERVICE_FAULTS
 from combine_core.runs.worker import DEAD_AFTER_S, connections_of_worker
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
+from combine_core.sources.jobs import QUEUE as READ_QUEUE
 from combine_health import HealthResult, read_check
 
 if TYPE_CHECKING:
@@ -283,7 +284,7 @@ class Checks:
         if not _has_tables(ask):
             return HealthResult.failing("migrations_none", _NO_TABLES)
         workers = _live_workers(ask)
-        ((waiting, oldest),) = ask(_QUEUE, {"queues": list(QUEUES.values())})
+        ((waiting, oldest),) = ask(_QUEUE, {"queues": [*QUEUES.values(), READ_QUEUE]})
         ((failed, last_failed, code),) = ask(
             _FAILED_STEPS, {"recent": RECENT_S, "codes": list(SERVICE_FAULTS)}
         )

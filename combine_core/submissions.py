@@ -18,7 +18,17 @@ from combine_core.lines import LineVersion
 from combine_core.llm import ProviderRegistry
 from combine_core.projects import Project, create_project, find_owned_project
 from combine_core.runs import ModelLimits, Run, RunSource, RunState, start_run
-from combine_core.sources import FileText, Source, add_source, measure_text
+from combine_core.sources import (
+    Source,
+    UploadedFile,
+    add_file,
+    add_file_revision,
+    add_source,
+    add_text_revision,
+    lock_source,
+    measure_text,
+)
+from combine_core.text import InvalidText, clean_name
 
 WINDOW = timedelta(seconds=30)
 # A run that has ended is repeated on purpose, unless it ended so quickly that the double click was still
@@ -39,12 +49,59 @@ def add_source_once(
     name: str,
     text: str,
     user_id: uuid.UUID,
-    file: FileText | None = None,
+    *,
+    revise: bool,
 ) -> None:
-    """Add a source, unless the user has just added this text under this name."""
+    """Add a text as a source, unless the user has just added it under this name.
+
+    :param revise: whether it becomes a revision of the source of this name, if there is one
+    :raises InvalidText: as :func:`combine_core.sources.add_source`
+    """
     _take_turns(session, user_id)
-    if not _is_repeated_source(session, project_id, name, text, user_id):
-        add_source(session, project_id, name, text, user_id, file)
+    known = _named(session, project_id, name) if revise else None
+    if known is not None:
+        add_text_revision(session, known, text, user_id)
+        return
+    of_text = Source.sha256 == measure_text(text)[1]
+    if not _is_repeated_source(session, project_id, name, of_text, user_id):
+        add_source(session, project_id, name, text, user_id)
+
+
+def add_file_once(
+    session: Session,
+    project_id: uuid.UUID,
+    upload: UploadedFile,
+    user_id: uuid.UUID,
+    *,
+    revise: bool,
+) -> None:
+    """Add a file as a source, unless the user has just added it under this name.
+
+    :param revise: whether it becomes a revision of the source that has its name, if there is one
+    :raises UnsupportedFile, InvalidText: as :func:`combine_core.sources.add_file`
+    """
+    _take_turns(session, user_id)
+    name = clean_name(upload.name)
+    known = _named(session, project_id, name) if revise else None
+    if known is not None:
+        add_file_revision(session, known, upload, user_id)
+        return
+    of_file = Source.file_sha256 == upload.sha256
+    if not _is_repeated_source(session, project_id, name, of_file, user_id):
+        add_file(session, project_id, name, upload, user_id)
+
+
+def _named(session: Session, project_id: uuid.UUID, name: str) -> Source | None:
+    """The source of this name, locked, or ``None``. Raises :class:`InvalidText` if there are several."""
+    named = select(Source.id).where(Source.project_id == project_id, Source.name == name).limit(2)
+    found = session.scalars(named).all()
+    if len(found) > 1:
+        why = (
+            "is that of several sources. Open the one that is corrected and add it there, or add another"
+            " source."
+        )
+        raise InvalidText("name", why)
+    return lock_source(session, project_id, found[0]) if found else None
 
 
 def start_run_once(
@@ -93,16 +150,19 @@ def _is_recent(
 
 
 def _is_repeated_source(
-    session: Session, project_id: uuid.UUID, name: str, text: str, user_id: uuid.UUID
+    session: Session,
+    project_id: uuid.UUID,
+    name: str,
+    content: ColumnElement[bool],
+    user_id: uuid.UUID,
 ) -> bool:
-    _, sha256 = measure_text(text)
     found = session.scalar(
         select(Source.id)
         .where(
             Source.project_id == project_id,
             Source.created_by == user_id,
             Source.name == name,
-            Source.sha256 == sha256,
+            content,
             _is_recent(Source.created_at),
         )
         .limit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 
 from pyramid.config import Configurator
@@ -107,9 +108,10 @@ def list_statements_of_source(context: ProjectContext, request: Request) -> Json
     source = find_source(request.dbsession, context.project.id, source_id)
     if source is None:
         raise HTTPNotFound
-    citations = list_citations(request.dbsession, context.project.id, source_id)
     query = request.openapi_validated.parameters.query
-    first, last = query.get("line_from", 1), query.get("line_to", source.line_count)
+    revision = query.get("revision", source.revision)
+    citations = list_citations(request.dbsession, context.project.id, source_id, revision)
+    first, last = query.get("line_from", 1), query.get("line_to", math.inf)
     return {
         "items": [
             show_citation(each)

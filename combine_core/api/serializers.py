@@ -10,12 +10,13 @@ from combine_core.documents import Citation, Document, DocumentVersion
 from combine_core.lines import Line
 from combine_core.projects import Project, ProjectInvitation
 from combine_core.runs import CURRENCY, Call, CallSums, MonthlyCost, Run, Step
-from combine_core.sources import Source
+from combine_core.sources import Revision, RevisionText, Source
 from combine_core.users import Identity, Membership, User
 
 Json = dict[str, Any]
 
 _TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+_CONTENT = ("media_type", "size", "line_count", "sha256")
 
 
 def _fields(thing: object, *names: str) -> Json:
@@ -63,9 +64,22 @@ def _show_person(user: User) -> Json:
 def show_source(source: Source) -> Json:
     """A source without its text."""
     return {
-        **_fields(source, "id", "name", "media_type", "size", "line_count", "sha256", "created_at"),
+        **_fields(source, "id", "name", "revision", "state", "error", *_CONTENT, "created_at"),
         "notes": source.notes or [],
     }
+
+
+def show_revision(revision: Revision) -> Json:
+    """A revision of a source without its text."""
+    return {
+        **_fields(revision, "number", "state", "error", *_CONTENT, "created_at"),
+        "notes": revision.notes or [],
+    }
+
+
+def show_revision_text(text: RevisionText) -> Json:
+    """What a source with its text has of the revision that was asked for."""
+    return {**_fields(text, "revision", *_CONTENT, "text"), "notes": text.notes or []}
 
 
 def show_line(line: Line) -> Json:
@@ -93,7 +107,8 @@ def show_run(run: Run, written: Iterable[DocumentVersion], sums: CallSums) -> Js
         "state": run.state,
         "line": run.line_version.name,
         "model": run.model,
-        "sources": [source.id for source in run.sources],
+        "sources": [entry.source_id for entry in run.inputs],
+        "source_revisions": [entry.revision for entry in run.inputs],
         "steps": [_show_step(step) for step in run.steps],
         "cost": run.cost,
         "unpriced_calls": run.unpriced_calls,
@@ -186,7 +201,7 @@ def show_whole_document(version: DocumentVersion) -> Json:
         **show_version(version),
         "content": version.content,
         "inputs": [
-            {"id": entry.ref_id, **_fields(entry, "kind", "name", "sha256", "deleted")}
+            {"id": entry.ref_id, **_fields(entry, "kind", "name", "sha256", "revision", "deleted")}
             for entry in version.inputs
         ],
     }

@@ -285,7 +285,8 @@ def _result(service: Service, started: _Started) -> dict[str, Any]:
     return {
         "run": show_run(run, written, sums),
         "sources": [
-            {**show_source(source), "reused": source.id in started.reused} for source in run.sources
+            {**show_source(entry.source), "reused": entry.source_id in started.reused}
+            for entry in run.inputs
         ],
         "documents": [
             {**show_whole_document(version), "markdown": version.markdown} for version in written

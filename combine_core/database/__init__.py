@@ -20,7 +20,14 @@ from combine_core.database.connecting import (
     limit_sessions,
 )
 from combine_core.database.metadata import Identified, Model, load_models, new_id
-from combine_core.database.page import NEWEST_FIRST, InvalidCursor, Page, paginate
+from combine_core.database.page import (
+    NEWEST_FIRST,
+    InvalidCursor,
+    Page,
+    decode_cursor,
+    encode_cursor,
+    paginate,
+)
 from combine_core.database.pool import CountedPool, leave_read_only_servers
 from combine_core.observe.statements import watch_statements
 from combine_core.settings.core import CoreSettings
@@ -37,6 +44,8 @@ __all__ = [
     "InvalidCursor",
     "Model",
     "Page",
+    "decode_cursor",
+    "encode_cursor",
     "load_models",
     "make_engine",
     "make_sessions",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session, contains_eager, undefer
 
 from combine_core.documents.model import Document, DocumentVersion, VersionInput
@@ -53,8 +53,10 @@ class Citations:
     complete: bool
 
 
-def list_citations(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -> Citations:
-    """Return what the newest versions of the project's documents quote from a source.
+def list_citations(
+    session: Session, project_id: uuid.UUID, source_id: uuid.UUID, revision: int
+) -> Citations:
+    """Return what the newest versions of the project's documents quote from a revision of a source.
 
     Of the documents that use the source, those that were written last are read.
     """
@@ -66,6 +68,7 @@ def list_citations(session: Session, project_id: uuid.UUID, source_id: uuid.UUID
                 VersionInput.version_id == DocumentVersion.id,
                 VersionInput.kind == "source",
                 VersionInput.ref_id == source_id,
+                func.coalesce(VersionInput.revision, 1) == revision,
             ),
         )
         .where(DocumentVersion.number == Document.head)

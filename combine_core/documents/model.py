@@ -80,6 +80,8 @@ class VersionInput(Model):
     deleted: Mapped[bool] = column_property(
         and_(kind == "source", ~exists().where(Source.id == ref_id))
     )
+    # Of a source; NULL: the first, in versions from before there were revisions.
+    revision: Mapped[int | None]
 
     __table_args__ = (
         CheckConstraint("kind IN ('source', 'line')", name="kind"),

@@ -19,7 +19,7 @@ from combine_core.documents.render import plain, render_markdown
 from combine_core.documents.statements import deleted_in_words, support_in_words
 from combine_core.evidence import count_verdicts, statements_of
 from combine_core.lines import Line, WriteStep
-from combine_core.sources import Source
+from combine_core.sources import PinnedSource, Source
 from combine_core.text import clean_name
 
 
@@ -39,7 +39,7 @@ def write_version(
     session: Session,
     project_id: uuid.UUID,
     answer: dict[str, Any],
-    sources: dict[str, Source],
+    sources: dict[str, PinnedSource],
     origin: Origin,
 ) -> DocumentVersion:
     """Store ``answer`` as the newest version of the document of these sources. Makes it if absent.
@@ -97,6 +97,7 @@ def write_version(
                     ref_id=source.id,
                     name=source.name,
                     sha256=source.sha256,
+                    revision=source.revision,
                 )
                 for position, source in enumerate(sources.values(), 1)
             ),
@@ -111,7 +112,7 @@ def _lock_document(
     session: Session,
     project_id: uuid.UUID,
     document_type: str,
-    sources: Sequence[Source],
+    sources: Sequence[PinnedSource],
     line_title: str,
 ) -> Document:
     ids = "\n".join(sorted(str(source.id) for source in sources))

@@ -26,13 +26,17 @@ from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
 from combine_core.sources import (
     MAX_SOURCE_BYTES,
-    FileText,
     UnsupportedFile,
+    UploadedFile,
     list_sources,
-    read_upload,
     suffixes,
 )
-from combine_core.submissions import add_source_once, create_project_once, start_run_once
+from combine_core.submissions import (
+    add_file_once,
+    add_source_once,
+    create_project_once,
+    start_run_once,
+)
 from combine_core.text import InvalidText, TextTooLarge, clean_name, clean_text
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
@@ -87,38 +91,55 @@ def show_project(context: ProjectContext, request: Request) -> dict[str, Any]:
 
 def paste_source(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
     """Add a text as a source."""
-    form = Form({"name": text_of(request, "name"), "text": text_of(request, "text")})
+    form = Form({name: text_of(request, name) for name in ("name", "text", "same_name")})
     try:
         name, text = _cleaned(form.value("name"), form.value("text"))
     except InvalidText as error:
         wrong = form.with_error(error.field, sentence(error))
         return _refuse(context, request, status=_status_of(error), paste=wrong)
-    add_source_once(request.dbsession, context.project.id, name, text, context.identity.user_id)
+    try:
+        add_source_once(
+            request.dbsession,
+            context.project.id,
+            name,
+            text,
+            context.identity.user_id,
+            revise=_revises(request),
+        )
+    except InvalidText as error:
+        wrong = form.with_error("name", sentence(error))
+        return _refuse(context, request, status=409, paste=wrong)
     return _back(context, request, "sources")
 
 
 def upload_sources(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
     """Add files as sources: all of them, or none if one is refused."""
-    cleaned: list[tuple[str, str, FileText]] = []
+    session, user_id = request.dbsession, context.identity.user_id
     errors: list[str] = []
     status = 400
+    count = 0
+    adding = session.begin_nested()
     for upload in uploads_of(request, "file"):
+        count += 1
+        file = UploadedFile(upload.name, upload.data)
         try:
-            file = read_upload(upload.name, upload.data)
-            cleaned.append((*_cleaned(upload.name, file.text), file))
+            add_file_once(session, context.project.id, file, user_id, revise=_revises(request))
         except InvalidText as error:
             errors.append(f"{upload.name}: {sentence(error)}")
             status = _status_of(error)
         except UnsupportedFile as error:
             errors.append(f"{upload.name}: {error}")
-    if errors or not cleaned:
+    if errors or not count:
+        adding.rollback()
         why = " ".join(errors) or "Choose a file."
         wrong = Form().with_error("file", why)
         return _refuse(context, request, status=status, upload=wrong)
-    user_id = context.identity.user_id
-    for name, text, file in cleaned:
-        add_source_once(request.dbsession, context.project.id, name, text, user_id, file)
     return _back(context, request, "sources")
+
+
+def _revises(request: Request) -> bool:
+    """Whether what is added corrects the source of the same name, if there is one."""
+    return text_of(request, "same_name") != "another"
 
 
 def start(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:

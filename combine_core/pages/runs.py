@@ -49,6 +49,7 @@ _REMEDIES = {
     " with another model.",
     "incomplete": "The documents do not rest on these sources. Run again: what has been read already"
     " costs nothing.",
+    "source_unreadable": "Open the source, add a file that can be read, and run again.",
     "unknown_model": "Run again with a model that the provider has.",
     "internal": f"It is a fault of the service. Run again. If it fails again, give {_ASK} the number"
     " of the step above.",

@@ -8,21 +8,39 @@ from functools import partial
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPNotFound
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.request import Request
 
 from combine_core.access import ProjectContext
 from combine_core.documents import Citation, DocumentVersion, list_citations, read_citations
 from combine_core.documents.citations import MAX_CITING_DOCUMENTS
 from combine_core.pages.source_lines import measure_coverage, show_lines
-from combine_core.sources import read_source
+from combine_core.sources import (
+    ReadingState,
+    Source,
+    UnsupportedFile,
+    UploadedFile,
+    add_file_revision,
+    add_text_revision,
+    compare_texts,
+    find_source,
+    list_revisions,
+    lock_source,
+    read_source,
+    suffixes,
+)
+from combine_core.text import InvalidText, TextTooLarge
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
+from combine_core.web.forms import Form, sentence, text_of, uploads_of
 from combine_core.web.memory_budget import hold_memory
 from combine_core.web.paths import UUID_PATTERN
 
 # Bounds the cost of one page. Browsers cannot show a million lines anyway.
 LINES_ON_PAGE = 2_000
+REVISIONS_ON_PAGE = 10
+# Seconds after which the page of a source that is being read looks again.
+REFRESH_S = 2
 
 _LINES = re.compile(r"([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8}))?")
 
@@ -40,6 +58,7 @@ def evidence_path(
         slug=slug,
         source_id=entry["source_id"],
         _query={
+            "revision": _revision_in(version, entry["source_id"]),
             "lines": f"{entry['line_from']}-{entry['line_to']}",
             "version": version.id,
             "statement": pointer,
@@ -47,6 +66,12 @@ def evidence_path(
         _anchor="quote",
     )
     return path
+
+
+def _revision_in(version: DocumentVersion, source_id: str) -> int:
+    """The revision of the source that the version was made from."""
+    revisions = (entry.revision for entry in version.inputs if str(entry.ref_id) == source_id)
+    return next(revisions, None) or 1
 
 
 def statement_path(request: Request, citation: Citation) -> str:
@@ -60,43 +85,60 @@ def statement_path(request: Request, citation: Citation) -> str:
     return path
 
 
-def show_source(context: ProjectContext, request: Request) -> dict[str, Any]:
+def show_source(
+    context: ProjectContext, request: Request, form: Form | None = None
+) -> dict[str, Any]:
     """The part of the source with the lines ``?lines=3-7``, marked, or with the line ``?from=2001``.
 
+    ``?revision=2`` shows another revision than the newest one.
     ``?version=ID&statement=/decisions/0`` beside ``lines`` marks the very words that this statement quotes.
     """
-    source_id = uuid.UUID(request.matchdict["source_id"])
-    source = read_source(
-        request.dbsession, context.project.id, source_id, partial(hold_memory, request)
+    source_id = _source_id(request)
+    source = _source(context, request)
+    text = read_source(
+        request.dbsession,
+        context.project.id,
+        source_id,
+        _number(request.GET.get("revision", "")),
+        partial(hold_memory, request),
     )
-    if source is None:
+    if text is None:
         raise HTTPNotFound
+    if source.state == ReadingState.READING and not request.GET:
+        # Shows the text as soon as it is there, also without JavaScript.
+        request.response.headers["Refresh"] = str(REFRESH_S)
     cited = _range(request.GET.get("lines", ""))
     start = cited.start if cited else _range(request.GET.get("from", "")).start
-    first = (min(max(start, 1), source.line_count) - 1) // LINES_ON_PAGE * LINES_ON_PAGE
-    count = min(LINES_ON_PAGE, source.line_count - first)
+    first = (min(max(start, 1), max(text.line_count, 1)) - 1) // LINES_ON_PAGE * LINES_ON_PAGE
+    count = min(LINES_ON_PAGE, text.line_count - first)
     following = first + LINES_ON_PAGE
     followed: list[Citation] = []
     citations = None
     # A token may let its bearer read sources and no documents.
     if request.has_permission(Permission.DOCUMENTS_READ):
         followed = _followed(context, request, source_id, cited)
-        citations = list_citations(request.dbsession, context.project.id, source_id)
+        citations = list_citations(request.dbsession, context.project.id, source_id, text.revision)
     found = citations.items if citations else []
-    lines = show_lines(source.text, first + 1, count, followed=followed, citations=found)
+    lines = show_lines(text.text, first + 1, count, followed=followed, citations=found)
     return {
         "project": context.project,
         "source": source,
+        "text": text,
+        "revisions": list_revisions(
+            request.dbsession, source, cursor=request.GET.get("revisions"), limit=REVISIONS_ON_PAGE
+        ),
+        "revision_form": form or Form(),
         "may_change": bool(request.has_permission(Permission.SOURCES_WRITE)),
+        "suffixes": suffixes(),
         "lines": lines,
         "cited": cited,
         "followed": followed[0] if followed else None,
         "words_found": any(marked for line in lines for _, marked in line.parts),
         "citations": citations,
         "most_documents": MAX_CITING_DOCUMENTS,
-        "coverage": measure_coverage(source.text, found) if found else None,
+        "coverage": measure_coverage(text.text, found) if found else None,
         "previous": first - LINES_ON_PAGE + 1 if first else None,
-        "following": following + 1 if following < source.line_count else None,
+        "following": following + 1 if following < text.line_count else None,
     }
 
 
@@ -114,6 +156,72 @@ def _followed(
     return [each for each in found if range(each.line_from, each.line_to + 1) == cited]
 
 
+def add_revision(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
+    """Add a corrected file or text to the source."""
+    session, user_id = request.dbsession, context.identity.user_id
+    upload = next(uploads_of(request, "file"), None)
+    form = Form({"text": text_of(request, "text")})
+    source = lock_source(session, context.project.id, _source_id(request))
+    if source is None:
+        raise HTTPNotFound
+    try:
+        if upload is not None:
+            add_file_revision(session, source, UploadedFile(upload.name, upload.data), user_id)
+        else:
+            add_text_revision(session, source, form.value("text"), user_id)
+    except InvalidText as error:
+        field = "file" if upload else "text"
+        request.response.status_int = 413 if isinstance(error, TextTooLarge) else 400
+        return show_source(context, request, form.with_error(field, sentence(error)))
+    except UnsupportedFile as error:
+        request.response.status_int = 400
+        return show_source(context, request, form.with_error("file", f"The file {error}"))
+    return HTTPSeeOther(request.path)
+
+
+def show_changes(context: ProjectContext, request: Request) -> dict[str, Any]:
+    """What changed from the revision ``?from=1`` to ``?to=2``."""
+    texts = []
+    for name in ("from", "to"):
+        number = _number(request.GET.get(name, ""))
+        if number is None:
+            raise HTTPNotFound
+        text = read_source(
+            request.dbsession,
+            context.project.id,
+            _source_id(request),
+            number,
+            partial(hold_memory, request),
+        )
+        if text is None:
+            raise HTTPNotFound
+        texts.append(text)
+    old, new = texts
+    return {
+        "project": context.project,
+        "source": _source(context, request),
+        "old": old,
+        "new": new,
+        "comparison": compare_texts(old.text, new.text),
+    }
+
+
+def _source_id(request: Request) -> uuid.UUID:
+    return uuid.UUID(request.matchdict["source_id"])
+
+
+def _source(context: ProjectContext, request: Request) -> Source:
+    source = find_source(request.dbsession, context.project.id, _source_id(request))
+    if source is None:
+        raise HTTPNotFound
+    return source
+
+
+def _number(text: str) -> int | None:
+    """The number of a revision; ``None`` for anything else."""
+    return int(text) if re.fullmatch(r"[1-9][0-9]{0,8}", text) else None
+
+
 def _range(text: str) -> range:
     """The line numbers of ``3-7`` or ``3``; empty for anything else."""
     match = _LINES.fullmatch(text)
@@ -127,6 +235,23 @@ def includeme(config: Configurator) -> None:
         "/projects/{slug}/sources/{source_id}",
         View(
             "GET", show_source, Permission.SOURCES_READ, renderer="combine_core:pages/source.jinja2"
+        ),
+        View(
+            "POST",
+            add_revision,
+            Permission.SOURCES_WRITE,
+            renderer="combine_core:pages/source.jinja2",
+        ),
+        factory=ProjectContext,
+    )
+    config.add_endpoint(
+        "pages.source_changes",
+        "/projects/{slug}/sources/{source_id}/changes",
+        View(
+            "GET",
+            show_changes,
+            Permission.SOURCES_READ,
+            renderer="combine_core:pages/source_changes.jinja2",
         ),
         factory=ProjectContext,
     )

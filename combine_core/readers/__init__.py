@@ -8,7 +8,13 @@ to do. Readers run in a process of their own, with limits on time and memory.
 
 from combine_core.readers.block import SILENT, Block, BlockKind, block_at
 from combine_core.readers.markdown import read_blocks
-from combine_core.readers.process import UnsupportedFile, read_file, suffixes
+from combine_core.readers.process import (
+    UnsupportedFile,
+    check_supported,
+    is_read_at_once,
+    read_file,
+    suffixes,
+)
 from combine_core.readers.reading import (
     Builder,
     Reading,
@@ -28,6 +34,8 @@ __all__ = [
     "block_at",
     "blocks_as_json",
     "blocks_from_json",
+    "check_supported",
+    "is_read_at_once",
     "read_blocks",
     "read_file",
     "suffixes",

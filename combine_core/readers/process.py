@@ -57,6 +57,23 @@ def load_reader(suffix: str) -> Reader:
     raise LookupError(suffix)
 
 
+def is_read_at_once(name: str, data: bytes) -> bool:
+    """Whether reading the file takes moments and needs no process of its own."""
+    # A long chat has so many messages that reading it holds others up.
+    return _suffix(name) in PLAIN and not (len(data) > _LONG_CHAT and is_chat(data))
+
+
+def check_supported(name: str) -> None:
+    """Raise :class:`UnsupportedFile` if there is no reader for files with this name."""
+    if _suffix(name) not in suffixes():
+        known = ", ".join(one.removeprefix(".") for one in suffixes())
+        raise UnsupportedFile(f"cannot be read. Save it as one of these: {known}.")
+
+
+def _suffix(name: str) -> str:
+    return PurePath(name.lower()).suffix
+
+
 def read_file(name: str, data: bytes, seconds: float = SECONDS) -> Reading:
     """The text and the blocks of a file.
 
@@ -65,13 +82,10 @@ def read_file(name: str, data: bytes, seconds: float = SECONDS) -> Reading:
     :raises UnsupportedFile: there is no reader for it
     :raises Unreadable: the file is broken, holds no text, or needs too much time or memory
     """
-    suffix = PurePath(name.lower()).suffix
-    # A long chat has so many messages that reading it holds others up.
-    if suffix in PLAIN and not (len(data) > _LONG_CHAT and is_chat(data)):
+    if is_read_at_once(name, data):
         return read_plain(data, name)
-    if suffix not in suffixes():
-        known = ", ".join(one.removeprefix(".") for one in suffixes())
-        raise UnsupportedFile(f"cannot be read. Save it as one of these: {known}.")
+    check_supported(name)
+    suffix = _suffix(name)
     try:
         done = subprocess.run(
             [sys.executable, "-m", "combine_core.readers.child", suffix, str(int(seconds) + 1)],

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, join
 
 from combine_core.evidence import SourceText
 from combine_core.lines import Line, WriteStep, read_version
 from combine_core.readers import blocks_from_json
 from combine_core.runs.model import Run, RunSource, Step, StepState
-from combine_core.sources import Source
+from combine_core.sources import PinnedSource, Source, sources_at, texts_at
+
+_OF_RUNS = join(Source, RunSource, RunSource.source_id == Source.id)
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Assignment:
     line: Line
     line_version_id: uuid.UUID
     step: WriteStep
-    sources: dict[str, Source]
+    sources: dict[str, PinnedSource]
     inputs: dict[str, Any]
     inputs_by_llm: bool
 
@@ -59,6 +61,11 @@ class SourceTexts(Mapping[str, SourceText]):
 
     def __len__(self) -> int:
         return len(self._labels)
+
+
+def reading_key(label: str) -> str:
+    """What a step needs beside other steps while the source ``label`` is being read."""
+    return part_key("reading", label)
 
 
 def part_key(key: str, label: str) -> str:
@@ -92,15 +99,14 @@ def read_assignment(session: Session, run_id: uuid.UUID, key: str) -> Assignment
     for row in needed:
         answers[row.need].append(row.answer)
     sources = (
-        select(Source)
-        .join(RunSource, RunSource.source_id == Source.id)
+        sources_at(RunSource.revision, _OF_RUNS)
         .where(RunSource.run_id == run_id)
         .order_by(RunSource.position)
     )
     if label is not None:
         sources = sources.where(RunSource.position == _position(label))
     labels = [label] if label is not None else None
-    found = session.scalars(sources).all()
+    found = [PinnedSource(**row) for row in session.execute(sources).mappings()]
     return Assignment(
         project_id=run.project_id,
         model=run.model,
@@ -116,9 +122,9 @@ def read_assignment(session: Session, run_id: uuid.UUID, key: str) -> Assignment
 def read_source_text(session: Session, run_id: uuid.UUID, label: str) -> SourceText:
     """Read the text of a source of a run, in the form in which evidence is looked for."""
     text, blocks = session.execute(
-        select(Source.text, Source.blocks)
-        .join(RunSource, RunSource.source_id == Source.id)
-        .where(RunSource.run_id == run_id, RunSource.position == _position(label))
+        texts_at(RunSource.revision, _OF_RUNS).where(
+            RunSource.run_id == run_id, RunSource.position == _position(label)
+        )
     ).one()
     return SourceText(text, None if blocks is None else blocks_from_json(blocks))
 

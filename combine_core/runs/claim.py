@@ -15,9 +15,9 @@ from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from combine_core.documents import Origin, write_version
-from combine_core.runs.assignment import Assignment, part_key, split_key
+from combine_core.runs.assignment import Assignment, part_key, reading_key, split_key
 from combine_core.runs.jobs import QUEUES, enqueue_step
-from combine_core.runs.model import Call, CallState, Run, RunState, Step, StepState
+from combine_core.runs.model import Call, CallState, Run, RunSource, RunState, Step, StepState
 from combine_core.runs.transitions import CallEvent, RunEvent, StepEvent, change
 
 logger = logging.getLogger(__name__)
@@ -216,6 +216,34 @@ def _advance(session: Session, run_id: uuid.UUID) -> None:
         error = f"These steps failed, so the documents lack their sources: {'; '.join(failed)}."
         values = {"error_code": "incomplete", "error": error}
     session.execute(change(RunEvent.SUCCEED, Run.id == run_id, **values))
+
+
+def release_readers(session: Session, source_id: uuid.UUID, number: int) -> None:
+    """Make the steps ready that waited until this revision of a source was read, or could not be.
+
+    The caller has locked the source: a run that starts meanwhile has been seen, or sees the result.
+    """
+    waiting = session.execute(
+        select(RunSource.run_id, RunSource.position)
+        .join(Run, Run.id == RunSource.run_id)
+        .where(
+            RunSource.source_id == source_id,
+            RunSource.revision == number,
+            Run.state == RunState.RUNNING,
+        )
+        .order_by(RunSource.run_id)
+    ).all()
+    for run_id, position in waiting:
+        # As every change of a step does: two sources of one run may be read at the same moment.
+        session.execute(select(Run.id).where(Run.id == run_id).with_for_update())
+        need = reading_key(f"S{position}")
+        session.execute(
+            update(Step)
+            .where(Step.run_id == run_id, Step.needs.contains([need]))
+            .values(needs=func.array_remove(Step.needs, need))
+            .execution_options(synchronize_session=False)
+        )
+        _advance(session, run_id)
 
 
 def retry_step(session: Session, claim: Claim, delay: float, *, error: str | None = None) -> bool:

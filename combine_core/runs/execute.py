@@ -114,6 +114,11 @@ class StepRunner:
         )
         if assignment is None:
             raise ClaimLost
+        unread = [source for source in assignment.sources.values() if source.error is not None]
+        if unread and not assignment.step.needs:
+            message = " ".join(f"{source.name} {source.error}" for source in unread)
+            self._fail(claim, "source_unreadable", message)
+            return
         if _rests_on_nothing(assignment):
             self._fail(claim, "no_evidence", _nothing_carried(assignment.inputs, assignment))
             return

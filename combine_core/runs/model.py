@@ -98,8 +98,8 @@ class Run(Identified, Model):
     steps: Mapped[list[Step]] = relationship(
         lazy="raise", order_by="Step.position", back_populates="run"
     )
-    sources: Mapped[list[Source]] = relationship(
-        lazy="raise", secondary="run_sources", order_by="RunSource.position", viewonly=True
+    inputs: Mapped[list[RunSource]] = relationship(
+        lazy="raise", order_by="RunSource.position", viewonly=True
     )
 
     __table_args__ = (
@@ -122,6 +122,10 @@ class RunSource(Model):
     source_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("sources.id", ondelete="CASCADE"), index=True
     )
+    # Of the source; NULL: the newest, in runs from before there were revisions.
+    revision: Mapped[int | None]
+
+    source: Mapped[Source] = relationship(lazy="raise", viewonly=True)
 
 
 class Step(Identified, Model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, contains_eager, selectinload
@@ -11,14 +12,14 @@ from sqlalchemy.orm import Session, contains_eager, selectinload
 from combine_core.database import NEWEST_FIRST, Page, paginate
 from combine_core.lines import Line, LineVersion, find_line, store_version
 from combine_core.llm import ProviderRegistry
-from combine_core.runs.assignment import part_key
+from combine_core.runs.assignment import part_key, reading_key, split_key
 from combine_core.runs.estimate import Estimate, estimate
 from combine_core.runs.jobs import enqueue_step
 from combine_core.runs.limits import ModelLimits
 from combine_core.runs.model import Run, RunSource, RunState, Step, StepState
 from combine_core.runs.transitions import RunEvent, StepEvent, change
 from combine_core.runs.writing import ContextTooSmall
-from combine_core.sources import Source
+from combine_core.sources import ReadingState, Source, pin_revisions
 
 # With this many unfinished runs, a new run is refused instead of waiting for hours.
 MAX_LIVE_RUNS = 1000
@@ -58,9 +59,10 @@ def start_run(
     """
     line = find_line(line_name)
     source_ids = list(dict.fromkeys(source_ids))
-    known = _check_sources(session, project_id, line, source_ids)
+    sources = _check_sources(session, project_id, line, source_ids)
     _estimate(session, line, source_ids, model, providers, limits)
     _refuse_when_full(session)
+    revisions = pin_revisions(session, sources)
 
     run = Run(
         project_id=project_id,
@@ -72,10 +74,20 @@ def start_run(
     session.add(run)
     session.flush()
     session.add_all(
-        RunSource(run_id=run.id, position=position, source_id=source_id)
-        for position, source_id in enumerate(source_ids, 1)
+        RunSource(
+            run_id=run.id,
+            position=position,
+            source_id=source.id,
+            revision=revisions[source.id].number,
+        )
+        for position, source in enumerate(sources, 1)
     )
-    steps = _steps(run.id, line, [known[source_id] for source_id in source_ids])
+    reading = {
+        f"S{position}"
+        for position, source in enumerate(sources, 1)
+        if revisions[source.id].is_unread
+    }
+    steps = _steps(run.id, line, [source.name for source in sources], reading)
     session.add_all(steps)
     session.flush()
     for step in steps:
@@ -117,8 +129,8 @@ def _estimate(
 
 def _check_sources(
     session: Session, project_id: uuid.UUID, line: Line, source_ids: Sequence[uuid.UUID]
-) -> dict[uuid.UUID, str]:
-    """The names of the sources; raises :class:`InvalidRun`."""
+) -> list[Source]:
+    """The sources in their order; raises :class:`InvalidRun`."""
     if not source_ids:
         raise InvalidRun("sources", "Name at least one source.")
     most = line.limits.max_sources
@@ -126,18 +138,25 @@ def _check_sources(
         why = f"{len(source_ids)} sources are too many: the line {line.name} takes {most}."
         raise InvalidRun("sources", why)
     in_project = (Source.project_id == project_id, Source.id.in_(source_ids))
-    known = {
-        found.id: found.name
-        for found in session.execute(select(Source.id, Source.name).where(*in_project))
-    }
+    known = {found.id: found for found in session.scalars(select(Source).where(*in_project))}
     missing = [str(source_id) for source_id in source_ids if source_id not in known]
     if missing:
         raise InvalidRun("sources", f"Not in this project: {', '.join(missing)}.")
-    return known
+    sources = [known[source_id] for source_id in source_ids]
+    unread = [source.name for source in sources if source.state == ReadingState.FAILED]
+    if unread:
+        why = f"Could not be read: {', '.join(unread)}. Leave them out, or add a file that can be read."
+        raise InvalidRun("sources", why)
+    return sources
 
 
-def _steps(run_id: uuid.UUID, line: Line, names: Sequence[str]) -> list[Step]:
-    """The rows of the line's steps. One that reads each source by itself has a row for each of several."""
+def _steps(
+    run_id: uuid.UUID, line: Line, names: Sequence[str], reading: AbstractSet[str]
+) -> list[Step]:
+    """The rows of the line's steps. One that reads each source by itself has a row for each of several.
+
+    :param reading: the labels of the sources that a worker is reading: the steps wait for them
+    """
     parts = {
         step.key: [
             (part_key(step.key, f"S{number}"), f"{step.title}: {name}")
@@ -148,18 +167,24 @@ def _steps(run_id: uuid.UUID, line: Line, names: Sequence[str]) -> list[Step]:
         for step in line.steps
     }
     rows = [(step, key, title) for step in line.steps for key, title in parts[step.key]]
-    return [
-        Step(
-            run_id=run_id,
-            key=key,
-            position=position,
-            title=title,
-            needs=[key for need in step.needs for key, _ in parts[need]],
-            state=StepState.PENDING if step.needs else StepState.READY,
-            line_format=line.format,
+    steps = []
+    for position, (step, key, title) in enumerate(rows, 1):
+        needs = [key for need in step.needs for key, _ in parts[need]]
+        label = split_key(key)[1]
+        read = reading if label is None else reading & {label}
+        needs += [] if step.needs else [reading_key(one) for one in sorted(read)]
+        steps.append(
+            Step(
+                run_id=run_id,
+                key=key,
+                position=position,
+                title=title,
+                needs=needs,
+                state=StepState.PENDING if needs else StepState.READY,
+                line_format=line.format,
+            )
         )
-        for position, (step, key, title) in enumerate(rows, 1)
-    ]
+    return steps
 
 
 def _refuse_when_full(session: Session) -> None:
@@ -215,6 +240,6 @@ def _whole_run() -> Select[Run]:
         .options(
             contains_eager(Run.line_version),
             selectinload(Run.steps),
-            selectinload(Run.sources),
+            selectinload(Run.inputs).joinedload(RunSource.source),
         )
     )

@@ -31,7 +31,12 @@ from combine_core.runs.execute import SLOW_PROVIDER_MS, StepRunner
 from combine_core.runs.jobs import QUEUES, TASK
 from combine_core.runs.journal import forget_old_texts
 from combine_core.runs.limits import ModelLimits, limits_of
+from combine_core.runs.reading import read_revision
 from combine_core.settings.core import CoreSettings
+from combine_core.sources.jobs import QUEUE as READ_QUEUE
+from combine_core.sources.jobs import TASK as READ_TASK
+from combine_core.sources.jobs import enqueue_reading
+from combine_core.sources.reading import adopt_unread
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +108,9 @@ class Worker:
             slow_provider_ms=slow_provider_ms,
             limits=limits or ModelLimits(),
         )
+        # By the ids of their jobs: steps, and revisions of sources whose files are read.
         self._in_flight: dict[int, uuid.UUID] = {}
+        self._readings: dict[int, uuid.UUID] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
 
@@ -176,6 +183,7 @@ class Worker:
         )
         app = procrastinate.App(connector=connector)
         app.task(name=TASK, pass_context=True)(self._perform)
+        app.task(name=READ_TASK, pass_context=True)(self._read)
         try:
             await app.open_async()
             if not self._stopping.is_set():
@@ -188,7 +196,7 @@ class Worker:
     async def _work_and_sweep(self, app: procrastinate.App) -> None:
         queue_worker = QueueWorker(
             app,
-            queues=list(QUEUES.values()),
+            queues=[*QUEUES.values(), READ_QUEUE],
             name="combine",
             concurrency=self._concurrency,
             fetch_job_polling_interval=POLL_S,
@@ -241,6 +249,27 @@ class Worker:
         else:
             self._in_flight.pop(job_id, None)
 
+    async def _read(self, context: procrastinate.JobContext, revision_id: str) -> None:
+        job_id = context.job.id
+        assert job_id is not None
+        self._readings[job_id] = uuid.UUID(revision_id)
+        try:
+            await _in_daemon_thread(
+                lambda: read_revision(self._sessions, uuid.UUID(revision_id)),
+                name=f"reading-{revision_id}",
+            )
+        except asyncio.CancelledError:
+            raise  # stopped: handed back at the end
+        except Exception as error:
+            # As for steps: the sweep finds the file again, and its attempts are counted.
+            logger.warning(
+                "The file of revision %s could not be read (%s); it will be queued again",
+                revision_id,
+                type(error).__name__,
+                exc_info=None if is_database_fault(error) else error,
+            )
+        self._readings.pop(job_id, None)
+
     def _hand_back_in_flight(self) -> None:
         for job_id, step_id in list(self._in_flight.items()):
             try:
@@ -249,6 +278,9 @@ class Worker:
                 logger.info("Step %s was handed back to the queue", step_id)
             except SQLAlchemyError:
                 logger.warning("Step %s could not be handed back; the sweep will find it", step_id)
+        for revision_id in self._readings.values():
+            with suppress(SQLAlchemyError), self._sessions.begin() as session:
+                enqueue_reading(session, revision_id)
 
     async def _sweep_for_ever(self, app: procrastinate.App) -> None:
         rounds = 0
@@ -264,12 +296,12 @@ class Worker:
             await asyncio.sleep(SWEEP_S)
 
     async def _sweep(self, app: procrastinate.App) -> None:
-        for queue in QUEUES.values():
+        for queue in (*QUEUES.values(), READ_QUEUE):
             stalled = await app.job_manager.get_stalled_jobs(
                 queue=queue, seconds_since_heartbeat=DEAD_AFTER_S
             )
             for job in stalled:
-                if job.id not in self._in_flight:
+                if job.id not in self._in_flight and job.id not in self._readings:
                     logger.warning("The worker of job %s died; the job is queued again", job.id)
                     await app.job_manager.retry_job(job)
         await _in_daemon_thread(self._adopt, name="sweep")
@@ -277,6 +309,9 @@ class Worker:
     def _adopt(self) -> None:
         with self._sessions.begin() as session:
             adopted = adopt_orphans(session)
+            unread = adopt_unread(session)
+        if unread:
+            logger.warning("%s files to read had no job; they are queued again", unread)
         if adopted:
             logger.warning("%s steps had no job; they are queued again", adopted)
 

@@ -1,36 +1,65 @@
-"""Sources: the raw material of a project."""
+"""Sources: the raw material of a project, in revisions."""
 
 from combine_core.readers import UnsupportedFile, suffixes
-from combine_core.sources.model import Source
+from combine_core.sources.comparison import Comparison, compare_texts
+from combine_core.sources.model import ReadingState, Source, SourceRevision
+from combine_core.sources.revisions import (
+    PinnedSource,
+    Revision,
+    RevisionText,
+    add_file_revision,
+    add_text_revision,
+    list_revisions,
+    lock_source,
+    pin_revisions,
+    read_original,
+    read_source,
+    sources_at,
+    texts_at,
+)
 from combine_core.sources.service import (
     MAX_SOURCE_BYTES,
     FileText,
+    UploadedFile,
+    add_file,
     add_source,
     find_same_source,
     find_source,
     list_sources,
     measure_text,
-    read_original,
-    read_source,
-    read_sources,
     read_upload,
     rename_source,
 )
 
 __all__ = [
     "MAX_SOURCE_BYTES",
+    "Comparison",
     "FileText",
+    "PinnedSource",
+    "ReadingState",
+    "Revision",
+    "RevisionText",
     "Source",
+    "SourceRevision",
     "UnsupportedFile",
+    "UploadedFile",
+    "add_file",
+    "add_file_revision",
     "add_source",
+    "add_text_revision",
+    "compare_texts",
     "find_same_source",
     "find_source",
+    "list_revisions",
     "list_sources",
+    "lock_source",
     "measure_text",
+    "pin_revisions",
     "read_original",
     "read_source",
-    "read_sources",
     "read_upload",
     "rename_source",
+    "sources_at",
     "suffixes",
+    "texts_at",
 ]

@@ -1,4 +1,4 @@
-"""Stores, lists and reads sources."""
+"""Stores and lists sources."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import hashlib
 import json
 import mimetypes
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePath
+from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from combine_core.database import NEWEST_FIRST, Page, new_id, paginate
@@ -21,9 +23,12 @@ from combine_core.readers import (
     Unreadable,
     UnsupportedFile,
     blocks_as_json,
+    check_supported,
+    is_read_at_once,
     read_file,
 )
-from combine_core.sources.model import Source
+from combine_core.sources.jobs import enqueue_reading
+from combine_core.sources.model import ReadingState, Source, SourceRevision
 from combine_core.text import InvalidText, clean_name, clean_text
 
 MAX_SOURCE_BYTES = 4 * 1024 * 1024
@@ -46,6 +51,7 @@ class FileText:
     """What was read of an uploaded file.
 
     :ivar original: the bytes of the file, if its text is not simply its bytes
+    :ivar file_sha256: the hash of the bytes of the file
     """
 
     text: str
@@ -53,6 +59,20 @@ class FileText:
     notes: tuple[str, ...] = ()
     original: bytes | None = None
     media_type: str = "text/markdown"
+    file_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class UploadedFile:
+    """A file: its name without folders, and its bytes."""
+
+    name: str
+    data: bytes
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of the bytes."""
+        return hashlib.sha256(self.data).hexdigest()
 
 
 def read_upload(filename: str, data: bytes | bytearray) -> FileText:
@@ -74,6 +94,7 @@ def read_upload(filename: str, data: bytes | bytearray) -> FileText:
         reading.notes,
         bytes(data) if changed else None,
         _media_type(filename),
+        hashlib.sha256(data).hexdigest(),
     )
 
 
@@ -91,28 +112,108 @@ def add_source(
     :raises InvalidText: the name or the text cannot be taken
     """
     name = clean_name(name)
-    written, text = text, clean_text(text, "text", max_bytes=MAX_SOURCE_BYTES)
-    size, sha256 = measure_text(text)
+    values, text = content_of(name, text, file)
     values = {
         "id": new_id(),
         "project_id": project_id,
         "name": name,
+        "created_by": created_by,
+        **values,
+    }
+    copy_row(session, Source.metadata.tables[Source.__tablename__], values)
+    source = session.get_one(Source, values["id"])
+    set_committed_value(source, "text", text)
+    return source
+
+
+def add_file(
+    session: Session,
+    project_id: uuid.UUID,
+    name: str,
+    upload: UploadedFile,
+    created_by: uuid.UUID,
+) -> Source:
+    """Store a file as a source. Text is read at once; a worker reads other formats, in state ``reading``.
+
+    :raises UnsupportedFile: there is no reader for it
+    :raises InvalidText: the name, or the text of a file that is read at once, cannot be taken
+    """
+    if is_read_at_once(upload.name, upload.data):
+        file = read_upload(upload.name, upload.data)
+        return add_source(session, project_id, name, file.text, created_by, file)
+    check_supported(upload.name)
+    source = Source(
+        project_id=project_id,
+        name=clean_name(name),
+        revision=0,
+        state=ReadingState.READING,
+        created_by=created_by,
+        **content_of_unread(upload),
+    )
+    session.add(source)
+    session.flush()
+    add_unread_revision(session, source.id, 1, upload, created_by)
+    return source
+
+
+def content_of(name: str, text: str, file: FileText | None) -> tuple[dict[str, object], str]:
+    """The columns of a revision with this text, as :func:`copy_row` takes them, and the text as it is stored.
+
+    :param name: of the source
+    :param file: what else is known of the text, if it was read from a file
+    :raises InvalidText: the text cannot be taken
+    """
+    written, text = text, clean_text(text, "text", max_bytes=MAX_SOURCE_BYTES)
+    size, sha256 = measure_text(text)
+    values: dict[str, object] = {
         "media_type": _media_type_of_text(name) if file is None else file.media_type,
         "text": text,
         "sha256": sha256,
         "size": size,
         "line_count": text.count("\n") + (not text.endswith("\n")),
-        "created_by": created_by,
     }
+    if file is not None:
+        values["file_sha256"] = file.file_sha256
     if file is not None and file.original is not None:
         values["original"] = f"\\x{file.original.hex()}"
         values["notes"] = json.dumps(file.notes, ensure_ascii=False)
     if file is not None and file.blocks is not None and text == written:
         values["blocks"] = blocks_as_json(file.blocks)
-    copy_row(session, Source.metadata.tables[Source.__tablename__], values)
-    source = session.get_one(Source, values["id"])
-    set_committed_value(source, "text", text)
-    return source
+    return values, text
+
+
+def content_of_unread(upload: UploadedFile) -> dict[str, Any]:
+    """The columns of a revision whose file is not read yet, without the file."""
+    return {
+        "media_type": _media_type(upload.name),
+        "text": "",
+        "sha256": upload.sha256,
+        "file_sha256": upload.sha256,
+        "size": len(upload.data),
+        "line_count": 0,
+    }
+
+
+def add_unread_revision(
+    session: Session,
+    source_id: uuid.UUID,
+    number: int,
+    upload: UploadedFile,
+    created_by: uuid.UUID,
+) -> None:
+    """Store a file that a worker will read."""
+    revision = SourceRevision(
+        source_id=source_id,
+        number=number,
+        file_name=upload.name,
+        state=ReadingState.READING,
+        original=upload.data,
+        created_by=created_by,
+        **content_of_unread(upload),
+    )
+    session.add(revision)
+    session.flush()
+    enqueue_reading(session, revision.id)
 
 
 def find_same_source(session: Session, project_id: uuid.UUID, text: str) -> Source | None:
@@ -167,65 +268,6 @@ def find_source(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -
     """One source of this project, without its text."""
     found = select(Source).where(Source.id == source_id, Source.project_id == project_id)
     return session.scalars(found).first()
-
-
-def read_source(
-    session: Session,
-    project_id: uuid.UUID,
-    source_id: uuid.UUID,
-    before_text: Callable[[int], None] = lambda _size: None,
-) -> Source | None:
-    """One source of this project, with its text.
-
-    :param before_text: called with the size of the text before the text is read; may raise
-    """
-    source = find_source(session, project_id, source_id)
-    if source is not None:
-        before_text(source.size)
-        session.refresh(source, ["text"])
-    return source
-
-
-def read_original(
-    session: Session,
-    project_id: uuid.UUID,
-    source_id: uuid.UUID,
-    before_bytes: Callable[[int], None] = lambda _size: None,
-) -> tuple[Source, bytes] | None:
-    """One source of this project with the bytes of its file; ``None`` if there is none.
-
-    The bytes of a text that came as UTF-8 are those of its text.
-
-    :param before_bytes: called with the number of bytes before they are read; may raise
-    """
-    size = func.coalesce(func.octet_length(Source.original), Source.size)
-    row = session.execute(
-        select(Source, size).where(Source.id == source_id, Source.project_id == project_id)
-    ).first()
-    if row is None:
-        return None
-    source, length = row
-    before_bytes(length)
-    session.refresh(source, ["original"])
-    if source.original is not None:
-        return source, source.original
-    session.refresh(source, ["text"])
-    return source, source.text.encode()
-
-
-def read_sources(
-    session: Session, project_id: uuid.UUID, source_ids: Sequence[uuid.UUID]
-) -> list[Source]:
-    """Return the sources of this project among ``source_ids``, with texts, in the given order."""
-    found = {
-        source.id: source
-        for source in session.scalars(
-            select(Source)
-            .options(undefer(Source.text))
-            .where(Source.id.in_(source_ids), Source.project_id == project_id)
-        )
-    }
-    return [found[source_id] for source_id in source_ids if source_id in found]
 
 
 def rename_source(session: Session, source: Source, name: str) -> None:

@@ -122,7 +122,8 @@ def _close_uploads(request: Request) -> None:
     """Close the temporary files of large uploads. A retried request reads the form anew."""
     fields, _ = request.environ.pop("webob._parsed_post_vars")
     for value in fields.values():
-        if not isinstance(value, str):
+        # A file field without a file is empty bytes.
+        if not isinstance(value, str | bytes):
             value.file.close()
 
 

@@ -21,6 +21,9 @@ from combine_core.llm.extract import ExtractProvider
 from combine_core.llm.openai_chat import OpenAIProvider
 from combine_core.runs.execute import StepRunner
 from combine_core.runs.jobs import QUEUES, TASK
+from combine_core.runs.reading import read_revision
+from combine_core.sources.jobs import QUEUE as READ_QUEUE
+from combine_core.sources.jobs import TASK as READ_TASK
 from combine_core.users import Membership, Role, User, get_or_create_user
 from tests.vendor_server import Exchange, Reply, VendorServer, ok
 
@@ -138,7 +141,7 @@ def add_member(app) -> Callable[[uuid.UUID, uuid.UUID, Role], None]:
 
 @pytest.fixture
 def run_jobs(app, database_url: str) -> Callable[[], None]:
-    """``run_jobs()`` executes the steps in the queue, and those that follow, until none is due."""
+    """``run_jobs()`` reads the files and executes the steps in the queue, until none is due."""
     registry = app.registry
 
     def run_jobs() -> None:
@@ -152,8 +155,12 @@ def run_jobs(app, database_url: str) -> Callable[[], None]:
         def perform(context: procrastinate.JobContext, step_id: str) -> None:
             runner.run_step(uuid.UUID(step_id), context.job.id)
 
+        @queue.task(name=READ_TASK)
+        def read(revision_id: str) -> None:
+            read_revision(session_factory(registry), uuid.UUID(revision_id))
+
         queue.run_worker(
-            queues=list(QUEUES.values()),
+            queues=[*QUEUES.values(), READ_QUEUE],
             wait=False,
             install_signal_handlers=False,
             listen_notify=False,

@@ -84,15 +84,15 @@ def serves_and_works(deployment: Deployment) -> None:
 
 
 def a_file_becomes_a_document(client: Client, deployment: Deployment) -> None:
-    """The deployed service starts the process that reads a file, and the worker uses its blocks."""
+    """The worker starts the process that reads a file, a run waits for it, and the worker uses its blocks."""
     project = client.api("/projects", {"name": "Files"})["slug"]
     page = "<nav>Home</nav><main><h1>Decisions</h1><ul><li>Option B for storage</li></ul></main>"
     source = client.upload(f"/projects/{project}/sources", "board.html", page.encode())
-    assert client.api(f"/projects/{project}/sources/{source['id']}")["text"].startswith(
-        "# Decisions"
-    )
+    assert (source["state"], source["revision"]) == ("reading", 0)
     run = client.api(f"/projects/{project}/runs", {"line": "brief", "sources": [source["id"]]})
     until(PATIENCE_S, lambda: client.api(f"/runs/{run['id']}")["state"] in ENDED, deployment.logs)
+    read = client.api(f"/projects/{project}/sources/{source['id']}")
+    assert (read["state"], read["text"][:11]) == ("ready", "# Decisions")
     (reference,) = client.api(f"/runs/{run['id']}")["documents"]
     (decision,) = client.api(f"/documents/{reference['id']}")["content"]["decisions"]
     assert (decision["text"], decision["verdict"]) == ("Option B for storage", "supported")

@@ -26,6 +26,7 @@ def test_a_document(room, document):
         "id": source["id"],
         "name": "notes.md",
         "sha256": source["sha256"],
+        "revision": 1,
         "deleted": False,
     }
     assert (document["inputs"][0]["kind"], document["inputs"][0]["name"]) == ("line", "brief")

@@ -18,6 +18,7 @@ def test_a_run_from_start_to_end(room, run_jobs):
         "line": "brief",
         "model": "extract",
         "sources": [source["id"]],
+        "source_revisions": [1],
         "steps": [
             {
                 "key": key,

@@ -52,6 +52,9 @@ def test_a_text(room, listed):
         "media_type": "text/markdown",
         "size": len(stored),
         "line_count": 3,
+        "revision": 1,
+        "state": "ready",
+        "error": None,
         "sha256": hashlib.sha256(stored).hexdigest(),
         "notes": [],
         "created_at": answer.json["created_at"],
@@ -120,7 +123,6 @@ def test_texts_that_cannot_be_taken(post, listed, problem, fields, text, status)
         ("notes.md", b"%PDF-1.7\n\x93\x8c\x8b", 422),
         ("notes.md", b"a" * (MAX_SOURCE_BYTES + 1), 413),
         ("notes.exe", b"a", 415),
-        ("notes.pdf", b"a", 422),
         ("notes", b"a", 415),
         ("notes.md/", b"a", 415),
         ("notes.md.exe", b"a", 415),
@@ -255,11 +257,13 @@ def test_a_large_text_is_not_read_while_memory_is_short(app, room, problem):
         assert len(room.client.get(path).json["text"]) == LARGE
 
 
-def test_a_document_becomes_text_with_blocks(upload, room):
+def test_a_document_becomes_text_with_blocks(upload, room, run_jobs):
     page = b"<main><h1>Port</h1><p>The harbour opens on 1 May.</p></main>"
     made = upload(("file", "port.html", page))
     assert made.status_int == 201
     assert made.json["media_type"] == "text/html"
+    assert (made.json["state"], made.json["revision"]) == ("reading", 0)
+    run_jobs()
     path = f"{room.path}/sources/{made.json['id']}"
     assert room.client.get(path).json["text"] == "# Port\n\nThe harbour opens on 1 May.\n"
     original = room.client.get(f"{path}/original")
@@ -275,3 +279,35 @@ def test_another_encoding_is_converted_and_said(upload, room):
     path = f"{room.path}/sources/{made.json['id']}"
     assert room.client.get(path).json["text"].startswith("Größe und Tür")
     assert room.client.get(f"{path}/original").body == data
+
+
+def test_several_files(room, listed):
+    files = [("file", "a.md", b"First"), ("file", "b/b.txt", b"Second"), ("file", "a.md", b"3rd")]
+    made = room.client.post(f"{room.path}/sources/files", upload_files=files, status=201).json
+    assert [source["name"] for source in made["items"]] == ["a.md", "b.txt", "a.md"]
+    texts = [
+        room.client.get(f"{room.path}/sources/{source['id']}").json["text"]
+        for source in made["items"]
+    ]
+    assert texts == ["First", "Second", "3rd"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status", "words"),
+    [
+        (("file", "b.exe", b"MZ"), 415, "b.exe: cannot be read"),
+        (("file", "b.md", b""), 422, "b.md: is empty"),
+        (("other", "b.md", b"x"), 422, "is not known"),
+    ],
+)
+def test_of_several_files_all_or_none_are_stored(room, listed, problem, wrong, status, words):
+    files = [("file", "a.md", b"First"), wrong]
+    answer = room.client.post(f"{room.path}/sources/files", upload_files=files, status=status)
+    assert words in str(problem(answer, status))
+    assert listed() == []
+
+
+def test_too_many_files(room, problem):
+    files = [("file", "a.md", b"x")] * 101
+    answer = room.client.post(f"{room.path}/sources/files", upload_files=files, status=400)
+    assert "more than 100 parts" in problem(answer, 400)["detail"]

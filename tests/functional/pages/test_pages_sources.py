@@ -5,6 +5,7 @@ import statistics
 import time
 
 import pytest
+import webtest
 from pyramid_retry import mark_error_retryable
 from sqlalchemy.orm import undefer
 
@@ -93,7 +94,6 @@ def test_upload(ada, slug, form_of):
     ("name", "data", "why"),
     [
         ("a.exe", b"MZ", "a.exe: cannot be read. Save it as one of these: txt, md,"),
-        ("a.pdf", b"%PDF-1.7", "a.pdf: The file is no PDF that can be read."),
         ("a.md", b"", "a.md: The text is empty."),
         ("a.md", bytes(range(256)) * 9, "a.md: The file is in no encoding"),
         ("a.md", b"a\x00b", "a.md: The text holds a NUL byte"),
@@ -117,7 +117,7 @@ def test_too_large_a_file(ada, slug, form_of):
 
 def test_a_request_that_is_tried_again_reads_its_files_again(ada, slug, form_of, monkeypatch):
     attempts = []
-    add_source = submissions.add_source
+    add_file = submissions.add_file
 
     def conflict_once(*args):
         attempts.append(args)
@@ -125,9 +125,9 @@ def test_a_request_that_is_tried_again_reads_its_files_again(ada, slug, form_of,
             conflict = RuntimeError("could not serialize access")
             mark_error_retryable(conflict)
             raise conflict
-        return add_source(*args)
+        return add_file(*args)
 
-    monkeypatch.setattr(submissions, "add_source", conflict_once)
+    monkeypatch.setattr(submissions, "add_file", conflict_once)
     page = ada.get(f"/projects/{slug}")
     # Large enough to lie in a temporary file.
     text = "A line of some length.\n" * 500
@@ -163,7 +163,71 @@ def test_a_form_sent_twice_adds_one_source(ada, slug, form_of):
     form.submit(status=303)
     assert names(form.submit(status=303).follow()) == ["Minutes"]
     form["text"] = "Another text of the same name"
+    form["same_name"] = "another"
     assert names(form.submit(status=303).follow()) == ["Minutes", "Minutes"]
+
+
+def test_a_corrected_text_is_a_revision(ada, slug, form_of):
+    paste(ada.get(f"/projects/{slug}"), form_of, "Minutes", "First\nSecond").submit(status=303)
+    corrected = paste(ada.get(f"/projects/{slug}"), form_of, "Minutes", "First\n2nd\nThird")
+    project = corrected.submit(status=303).follow()
+    assert names(project) == ["Minutes"]
+    assert "revision 2" in project.html.find(id="sources").text
+    source = project.click("Minutes")
+    assert "Revision 2 · 3 lines" in " ".join(source.html.main.text.split())
+    changes = source.click("changes")
+    assert "2 lines added, 1 line removed" in " ".join(changes.html.main.text.split())
+    removed = [row.code.text for row in changes.html.select(".change-removed")]
+    added = [row.code.text for row in changes.html.select(".change-added")]
+    assert (removed, added) == (["Second"], ["2nd", "Third"])
+    earlier = changes.click("revision 1")
+    assert [line.code.text for line in earlier.html.select(".source-lines li")] == [
+        "First",
+        "Second",
+    ]
+    assert "This is an earlier revision" in earlier
+
+
+def test_two_sources_of_a_name_ask_which_one(ada, slug, form_of):
+    for text in ("one", "two"):
+        form = paste(ada.get(f"/projects/{slug}"), form_of, "Minutes", text)
+        form["same_name"] = "another"
+        form.submit(status=303)
+    page = ada.get(f"/projects/{slug}")
+    again = paste(page, form_of, "Minutes", "three").submit(status=409)
+    assert "The name is that of several sources" in again.html.find(id="paste-name-error").text
+    answer = upload(ada.client, page, form_of, ("Minutes", b"x"))
+    assert answer.status_int == 400
+
+
+def test_a_file_is_read_by_a_worker(ada, slug, form_of, run_jobs):
+    page = ada.get(f"/projects/{slug}")
+    html = b"<main><h1>Port</h1><p>The harbour opens on 1 May.</p></main>"
+    files = ("port.html", html), ("broken.pdf", b"%PDF-1.7")
+    project = upload(ada.client, page, form_of, *files).follow()
+    assert project.html.find(id="sources").text.count("Being read") == 2
+    source = project.click("port.html")
+    assert source.headers["Refresh"]
+    assert "A worker is reading the file." in source
+    run_jobs()
+    source = ada.get(source.request.path)
+    assert "Refresh" not in source.headers
+    assert "The harbour opens on 1 May." in source
+    broken = ada.get(f"/projects/{slug}").click("broken.pdf")
+    assert "The file is no PDF that can be read." in " ".join(broken.html.main.text.split())
+    form = broken.forms[1]
+    form["file"] = webtest.Upload("fixed.md", b"Fixed.")
+    assert "Fixed." in form.submit(status=303).follow()
+
+
+def test_a_revision_that_is_refused(ada, place, slug):
+    source = place.source(slug, ada)
+    page = ada.get(f"/projects/{slug}/sources/{source.id}")
+    form = page.forms[1]
+    assert "The text is empty." in form.submit(status=400).html.find(id="revision-text-error").text
+    form["file"] = webtest.Upload("a.exe", b"MZ")
+    refused = form.submit(status=400)
+    assert "The file cannot be read." in refused.html.find(id="revision-file-error").text
 
 
 def test_lines_have_anchors_and_the_cited_ones_are_marked(place, ada, slug):

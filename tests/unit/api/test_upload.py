@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from pyramid.request import Request
 from webtest.app import TestApp
 
-from combine_core.api.sources import is_upload, read_form
-from combine_core.sources import UnsupportedFile
+from combine_core.api.upload import is_upload, read_files, read_form
 from combine_core.text import InvalidText
 from combine_core.web.problems import ProblemError
 
@@ -28,10 +27,12 @@ def test_what_clients_send_is_read(text, name):
     request = form(body, media_type)
     assert is_upload(request)
     found, file = read_form(request)
-    assert (found, file.text) == (name, text.removeprefix("\ufeff"))
+    assert (found, file.name, file.data) == (name, "notes.md", text.encode())
 
 
 @given(st.lists(st.binary(max_size=20) | st.sampled_from([b"--b", b"\r\n", b"--"])).map(b"".join))
 def test_anything_is_read_or_refused(body):
-    with contextlib.suppress(ProblemError, InvalidText, UnsupportedFile):
+    with contextlib.suppress(ProblemError, InvalidText):
         read_form(form(body))
+    with contextlib.suppress(ProblemError, InvalidText):
+        read_files(form(body))

@@ -1,0 +1,141 @@
+"""What a worker does with an uploaded file: takes it, reads it without the database, and stores the text.
+
+Every attempt counts the row's ``attempts`` up, and stores its result only if no later attempt has begun.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import select, text, update
+from sqlalchemy.orm import Session
+
+from combine_core.sources.jobs import enqueue_reading
+from combine_core.sources.model import ReadingState, Source, SourceRevision
+from combine_core.sources.revisions import promote, settle_state
+from combine_core.sources.service import FileText, UploadedFile, content_of
+
+# A worker that is killed while it reads is normal once or twice; a file that ends every attempt is at fault.
+MAX_ATTEMPTS = 3
+_NO_RESULT = (
+    f"cannot be read: {MAX_ATTEMPTS} attempts ended without a result, perhaps by the limit on the worker's"
+    " memory. Split it, or save its text as .txt."
+)
+_ORPHANS = text(
+    """
+    SELECT source_revisions.id FROM source_revisions
+    WHERE source_revisions.state = 'reading'
+      AND NOT EXISTS (
+        SELECT FROM procrastinate_jobs AS jobs
+        WHERE jobs.status IN ('todo', 'doing')
+          AND jobs.args ->> 'revision_id' = source_revisions.id::text)
+    ORDER BY source_revisions.id
+    LIMIT 100
+    FOR UPDATE OF source_revisions SKIP LOCKED
+    """
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An attempt to read a file."""
+
+    revision_id: uuid.UUID
+    source_id: uuid.UUID
+    number: int
+    attempt: int
+    upload: UploadedFile
+
+
+def begin_reading(session: Session, revision_id: uuid.UUID) -> Reading | None:
+    """Take the file of this revision. Returns ``None`` if there is nothing to read (any more)."""
+    row = session.execute(
+        update(SourceRevision)
+        .where(SourceRevision.id == revision_id, SourceRevision.state == ReadingState.READING)
+        .values(attempts=SourceRevision.attempts + 1)
+        .returning(
+            SourceRevision.source_id,
+            SourceRevision.number,
+            SourceRevision.attempts,
+            SourceRevision.file_name,
+            SourceRevision.original,
+        )
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if row is None:
+        return None
+    upload = UploadedFile(row.file_name, bytes(row.original))
+    return Reading(revision_id, row.source_id, row.number, row.attempts, upload)
+
+
+def exhausted(reading: Reading) -> str | None:
+    """Why no further attempt is made; ``None`` if this one may go on."""
+    return _NO_RESULT if reading.attempt > MAX_ATTEMPTS else None
+
+
+def store_reading(session: Session, reading: Reading, file: FileText) -> bool:
+    """Store what was read of the file, which may become the newest revision.
+
+    :returns: ``False`` if another attempt has begun or the source is gone; then nothing is stored
+    :raises InvalidText: the text cannot be taken
+    """
+    values, _ = content_of(reading.upload.name, file.text, file)
+    for name in ("original", "notes"):
+        # The file is stored already; the notes are not written by COPY here.
+        values.pop(name, None)
+    source = _lock(session, reading)
+    if source is None:
+        return False
+    session.execute(
+        update(SourceRevision)
+        .where(SourceRevision.id == reading.revision_id)
+        .values(**values, notes=list(file.notes), state=ReadingState.READY)
+        .execution_options(synchronize_session=False)
+    )
+    promote(session, source, reading.number)
+    return True
+
+
+def fail_reading(session: Session, reading: Reading, why: str) -> bool:
+    """Store why the file cannot be read, and drop the file.
+
+    :returns: ``False`` if another attempt has begun or the source is gone; then nothing is stored
+    """
+    source = _lock(session, reading)
+    if source is None:
+        return False
+    session.execute(
+        update(SourceRevision)
+        .where(SourceRevision.id == reading.revision_id)
+        .values(state=ReadingState.FAILED, error=why, original=None)
+        .execution_options(synchronize_session=False)
+    )
+    settle_state(session, source)
+    return True
+
+
+def _lock(session: Session, reading: Reading) -> Source | None:
+    """The source, locked, if this attempt is still the one that counts."""
+    source = session.scalars(
+        select(Source)
+        .where(Source.id == reading.source_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).first()
+    current = session.scalar(
+        select(SourceRevision.id).where(
+            SourceRevision.id == reading.revision_id,
+            SourceRevision.state == ReadingState.READING,
+            SourceRevision.attempts == reading.attempt,
+        )
+    )
+    return source if current is not None else None
+
+
+def adopt_unread(session: Session) -> int:
+    """Queue the reading of files that have lost their job. Returns how many there were."""
+    orphans = session.scalars(_ORPHANS).all()
+    for revision_id in orphans:
+        enqueue_reading(session, revision_id)
+    return len(orphans)
