@@ -19,7 +19,7 @@ from combine_core.documents.render import plain, render_markdown
 from combine_core.documents.statements import deleted_in_words, support_in_words
 from combine_core.evidence import count_verdicts, statements_of
 from combine_core.lines import Line, WriteStep
-from combine_core.sources import PinnedSource, Source
+from combine_core.sources import PinnedSource
 from combine_core.text import clean_name
 
 
