@@ -110,30 +110,27 @@ def _about_file(error: InvalidText) -> InvalidText:
 
 def get_source(context: ProjectContext, request: Request) -> Json:
     """The source with its newest text, or that of ``?revision=2``."""
+    source = _find(context, request)
     number = request.openapi_validated.parameters.query.get("revision")
-    text = _read_text(context, request, number)
-    source = find_source(request.dbsession, context.project.id, text.id)
-    assert source is not None
-    return {**show_source(source), **show_revision_text(text)}
+    return {**show_source(source), **show_revision_text(_read_text(request, source, number))}
 
 
-def _read_text(context: ProjectContext, request: Request, number: int | None) -> RevisionText:
-    text = read_source(
-        request.dbsession,
-        context.project.id,
-        uuid.UUID(request.matchdict["id"]),
-        number,
-        partial(hold_memory, request),
-    )
+def _find(context: ProjectContext, request: Request) -> Source:
+    source = find_source(request.dbsession, context.project.id, uuid.UUID(request.matchdict["id"]))
+    if source is None:
+        raise HTTPNotFound
+    return source
+
+
+def _read_text(request: Request, source: Source, number: int | None) -> RevisionText:
+    text = read_source(request.dbsession, source, number, partial(hold_memory, request))
     if text is None:
         raise HTTPNotFound
     return text
 
 
 def list_revisions_of(context: ProjectContext, request: Request) -> Json:
-    source = find_source(request.dbsession, context.project.id, uuid.UUID(request.matchdict["id"]))
-    if source is None:
-        raise HTTPNotFound
+    source = _find(context, request)
     page = list_revisions(request.dbsession, source, **request.openapi_validated.parameters.query)
     return show_page(request, page, show_revision)
 
@@ -168,7 +165,8 @@ def add_revision(context: ProjectContext, request: Request) -> Json:
 def compare_revisions(context: ProjectContext, request: Request) -> Json:
     """What changed from the revision ``?from=1`` to ``?to=2``, line by line."""
     query = request.openapi_validated.parameters.query
-    old, new = (_read_text(context, request, query[name]) for name in ("from", "to"))
+    source = _find(context, request)
+    old, new = (_read_text(request, source, query[name]) for name in ("from", "to"))
     found = compare_texts(old.text, new.text)
     return {
         "from": old.revision,
@@ -184,12 +182,9 @@ def compare_revisions(context: ProjectContext, request: Request) -> Json:
 
 
 def rename(context: ProjectContext, request: Request) -> Json:
-    source_id = uuid.UUID(request.matchdict["id"])
-    source = find_source(request.dbsession, context.project.id, source_id)
-    if source is None:
-        raise HTTPNotFound
+    source = _find(context, request)
     rename_source(request.dbsession, source, request.openapi_validated.body["name"])
-    tell(request, _deed("change", source_id, changed=["name"]))
+    tell(request, _deed("change", source.id, changed=["name"]))
     return get_source(context, request)
 
 

@@ -97,8 +97,7 @@ def show_source(
     source = _source(context, request)
     text = read_source(
         request.dbsession,
-        context.project.id,
-        source_id,
+        source,
         _number(request.GET.get("revision", "")),
         partial(hold_memory, request),
     )
@@ -181,25 +180,20 @@ def add_revision(context: ProjectContext, request: Request) -> dict[str, Any] | 
 
 def show_changes(context: ProjectContext, request: Request) -> dict[str, Any]:
     """What changed from the revision ``?from=1`` to ``?to=2``."""
+    source = _source(context, request)
     texts = []
     for name in ("from", "to"):
         number = _number(request.GET.get(name, ""))
         if number is None:
             raise HTTPNotFound
-        text = read_source(
-            request.dbsession,
-            context.project.id,
-            _source_id(request),
-            number,
-            partial(hold_memory, request),
-        )
+        text = read_source(request.dbsession, source, number, partial(hold_memory, request))
         if text is None:
             raise HTTPNotFound
         texts.append(text)
     old, new = texts
     return {
         "project": context.project,
-        "source": _source(context, request),
+        "source": source,
         "old": old,
         "new": new,
         "comparison": compare_texts(old.text, new.text),

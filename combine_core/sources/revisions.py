@@ -38,7 +38,8 @@ from combine_core.sources.service import (
     read_upload,
 )
 
-_LARGE = ("text", "blocks", "original")
+_TEXTS = ("text", "blocks")
+_LARGE = (*_TEXTS, "original")
 _CONTENT = tuple(name for name in Content.__annotations__ if name not in _LARGE)
 
 
@@ -319,11 +320,14 @@ def list_revisions(
 _Number = ColumnElement[int] | ColumnElement[int | None] | InstrumentedAttribute[int | None]
 
 
-def sources_at(pinned: _Number, tables: FromClause | type[Source] = Source) -> Select[Any]:
+def sources_at(
+    pinned: _Number, tables: FromClause | type[Source] = Source, *, with_texts: bool = False
+) -> Select[Any]:
     """Select the attributes of :class:`PinnedSource` of sources, each at a revision.
 
     :param pinned: the number of the revision; where it is NULL or not known, the newest is selected
     :param tables: the sources, perhaps joined with the table that ``pinned`` is in
+    :param with_texts: the attributes of :class:`RevisionText`
     """
     newest = {
         "id": Source.id,
@@ -333,7 +337,7 @@ def sources_at(pinned: _Number, tables: FromClause | type[Source] = Source) -> S
         # That of the source may be of a later file, which could not be read.
         "error": case((Source.revision == 0, Source.error)),
         "created_at": func.coalesce(Source.revised_at, Source.created_at),
-        **{name: getattr(Source, name) for name in _CONTENT},
+        **{name: getattr(Source, name) for name in (*_CONTENT, *(_TEXTS if with_texts else ()))},
     }
     other = {
         **{name: getattr(SourceRevision, name, None) for name in newest},
@@ -346,9 +350,8 @@ def sources_at(pinned: _Number, tables: FromClause | type[Source] = Source) -> S
 
 def texts_at(pinned: _Number, tables: FromClause | type[Source] = Source) -> Select[Any]:
     """Select ``text`` and ``blocks`` of sources, as :func:`sources_at`."""
-    names = ("text", "blocks")
     newest, other = (
-        {name: getattr(table, name) for name in names} for table in (Source, SourceRevision)
+        {name: getattr(table, name) for name in _TEXTS} for table in (Source, SourceRevision)
     )
     return _at(pinned, tables, newest, other)
 
@@ -379,29 +382,27 @@ def _at(
 
 def read_source(
     session: Session,
-    project_id: uuid.UUID,
-    source_id: uuid.UUID,
+    source: Source,
     number: int | None = None,
     before_text: Callable[[int], None] = lambda _size: None,
 ) -> RevisionText | None:
-    """One source of this project with the text of a revision; ``None`` if there is none.
+    """The source with the text of a revision; ``None`` if there is none, or the source is deleted.
 
     :param number: of the revision; ``None`` for the newest one
     :param before_text: called with the size of the text before the text is read; may raise
     """
-    of_project = (Source.id == source_id, Source.project_id == project_id)
-    known = (
-        session.execute(sources_at(literal(number, Integer())).where(*of_project))
-        .mappings()
-        .first()
-    )
-    if known is None or (number is not None and known["revision"] != number):
-        return None
-    before_text(known["size"])
+    if number in (None, source.revision):
+        size, at = source.size, source.revision
+    else:
+        earlier = select(SourceRevision.size).where(
+            SourceRevision.source_id == source.id, SourceRevision.number == number
+        )
+        size, at = session.scalar(earlier) or 0, number
+    before_text(size)
     # At this revision, even if another one has become the newest meanwhile.
-    at = literal(known["revision"], Integer())
-    text, blocks = session.execute(texts_at(at).where(*of_project)).one()
-    return RevisionText(**known, text=text, blocks=blocks)
+    statement = sources_at(literal(at, Integer()), with_texts=True).where(Source.id == source.id)
+    row = session.execute(statement).mappings().first()
+    return RevisionText(**row) if row is not None and row["revision"] == at else None
 
 
 def read_original(
