@@ -1,6 +1,6 @@
 """Keep the revisions of sources, and pin them in runs and documents.
 
-Revision ID: 0024
+Revision ID: 0022
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0024"
+revision = "0022"
 down_revision = "0021"
 branch_labels = None
 depends_on = None

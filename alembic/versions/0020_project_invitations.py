@@ -1,6 +1,6 @@
 """Store links that invite people into projects, and, encrypted, secrets that a page shows once.
 
-Revision ID: 0022
+Revision ID: 0020
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0022"
+revision = "0020"
 down_revision = "0019"
 branch_labels = None
 depends_on = None
