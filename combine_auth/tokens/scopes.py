@@ -32,7 +32,7 @@ _WORDS = {
     "sources:read": "Read the sources of your projects",
     "sources:write": "Add, rename and delete sources of your projects",
     "users:read": "For administrators: see all users",
-    "users:write": "For administrators: keep users out, end their sessions",
+    "users:write": "For administrators: keep users out, delete them, end their sessions",
 }
 _VERBS = {"read": "See", "write": "Change"}
 

@@ -109,6 +109,7 @@ def furnished(service: Service) -> Iterator[Furnished]:
         "/sources/{source_id}": f"/sources/{source['id']}",
         "/runs/{id}": f"/runs/{run['id']}",
         "/documents/{id}": f"/documents/{run['documents'][0]['id']}",
+        "/users/{user_id}": f"/users/{person.id}",
         "/calls/{call_id}": f"/calls/{call['id']}",
         "/versions/{number}": "/versions/1",
         "{provider:google|microsoft}": "google",

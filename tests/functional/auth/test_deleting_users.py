@@ -211,6 +211,54 @@ def browser(app):
     return open_browser
 
 
+def form_named(page, name):
+    [form] = [
+        one for one in page.forms.values() if "form" in one.fields and one["form"].value == name
+    ]
+    return form
+
+
+def test_administrators_disable_enable_and_delete_on_pages(root, ann, join, browser, execute):
+    join(ann, "Mine", Role.OWNER)
+    client = browser(root)
+    page = client.get("/account").click("users")
+    assert [link.text for link in page.html.select("a.row-title")] == ["ann", "root"]
+    form = page.forms[1]
+    form["email"] = "nobody@example.com"
+    assert "There is no such user" in form.submit()
+    form["email"] = "ANN@example.com"
+    found = form.submit()
+    assert [link.text for link in found.html.select("a.row-title")] == ["ann"]
+    page = found.click("ann")
+    page = form_named(page, "disable").submit(status=303).follow()
+    ann.client.get("/api/v1/me", status=401)
+    page = form_named(page, "enable").submit(status=303).follow()
+    assert "The user goes with 1 project and 1 source." in page.text
+    form = form_named(page, "delete")
+    assert form.submit(status=303).location.endswith("/administration/users")
+    assert execute("SELECT email FROM users") == [("root@example.com",)]
+    form.submit(status=404)
+
+
+def test_the_pages_say_what_stands_in_the_way(root, browser):
+    client = browser(root)
+    page = client.get(f"/administration/users/{root.user_id}")
+    assert LAST_ADMINISTRATOR in page.text
+    assert "form" not in page.html.select_one("#delete-heading").parent.text
+    token = form_named(page, "disable")["csrf_token"].value
+    answer = client.post(page.request.path, {"form": "delete", "csrf_token": token}, status=409)
+    assert answer.text.count(LAST_ADMINISTRATOR) == 1
+    assert "You cannot disable yourself" in form_named(page, "disable").submit(status=409)
+
+
+def test_the_pages_are_for_administrators(app, ann, root, browser):
+    stranger = TestApp(app, extra_environ=HTTPS, lint=False)
+    for path in ("/administration/users", f"/administration/users/{root.user_id}"):
+        browser(ann).get(path, status=403)
+        stranger.get(path, status=303)
+    browser(root).get("/administration/users/x", status=404)
+
+
 def test_people_delete_their_own_account(ann, root, join, browser, execute):
     join(ann, "Mine", Role.OWNER)
     client = browser(ann)
