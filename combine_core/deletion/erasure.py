@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from combine_core.deletion.plan import NotThere, Plan
@@ -19,13 +19,14 @@ from combine_core.deletion.service import (
     obstacle_of,
     plan_project,
     remove_source,
+    revisions_of,
     runs_on,
     texts_of,
 )
 from combine_core.documents import Document, DocumentVersion, VersionInput, delete_versions
 from combine_core.projects import Project
 from combine_core.runs import Run
-from combine_core.sources import Source
+from combine_core.sources import Source, SourceRevision
 from combine_core.users import Deed, User, erase_in_add_ons, tell_of_command
 from combine_core.users.leaving import delete_user, plan_user
 from combine_core.web.idempotency import forget_answers
@@ -65,6 +66,7 @@ def plan_erasure_of_source(session: Session, source_id: uuid.UUID) -> Plan:
     others = select(DocumentVersion.document_id).where(~_made_from(source_id))
     takes = count_things(
         session,
+        revisions=revisions_of(source_id),
         texts=texts_of(source_id),
         versions=select(DocumentVersion.id).where(_made_from(source_id)),
         documents=select(Document.id).where(Document.id.in_(touched), Document.id.not_in(others)),
@@ -128,13 +130,17 @@ def _made_from(source_id: uuid.UUID) -> ColumnElement[bool]:
 
 
 def _copies(session: Session, source: Source | None) -> list[str]:
+    """What to say of other sources of the project that have had a text of this one."""
     if source is None:
         return []
+    revisions = select(SourceRevision.sha256).where(SourceRevision.source_id == source.id)
+    texts = {source.sha256, *session.scalars(revisions)}
+    had_one = select(SourceRevision.source_id).where(SourceRevision.sha256.in_(texts))
     copies = session.scalars(
         select(Source)
         .where(
             Source.project_id == source.project_id,
-            Source.sha256 == source.sha256,
+            or_(Source.sha256.in_(texts), Source.id.in_(had_one)),
             Source.id != source.id,
         )
         .order_by(Source.id)

@@ -49,6 +49,7 @@ def in_words(plan: Plan) -> str:
 # Of kinds whose own word would be too short.
 _NOUNS = {
     "texts": ("text in the journal of calls", "texts in the journal of calls"),
+    "revisions": ("further revision", "further revisions"),
     "versions": ("document version", "document versions"),
     "answers": ("answer kept for repeated requests", "answers kept for repeated requests"),
     "events": ("event of the audit, blanked", "events of the audit, blanked"),

@@ -20,7 +20,7 @@ from combine_core.documents import (
 from combine_core.projects import Project
 from combine_core.runs import Call, Run, RunSource, Step
 from combine_core.runs.journal import forget_texts
-from combine_core.sources import Source
+from combine_core.sources import Source, SourceRevision
 from combine_core.users import Membership
 
 MOST_LISTED = 100
@@ -32,6 +32,9 @@ def plan_projects(session: Session, project_ids: Sequence[uuid.UUID]) -> Plan:
     takes = count_things(
         session,
         sources=select(Source.id).where(Source.project_id.in_(project_ids)),
+        revisions=select(SourceRevision.id)
+        .join(Source, Source.id == SourceRevision.source_id)
+        .where(Source.project_id.in_(project_ids)),
         documents=select(Document.id).where(Document.project_id.in_(project_ids)),
         versions=select(DocumentVersion.id)
         .join(DocumentVersion.document)
@@ -73,7 +76,7 @@ def plan_source(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -
     in_project = select(Source.id).where(Source.id == source_id, Source.project_id == project_id)
     if session.scalar(in_project) is None:
         raise NotThere
-    takes = count_things(session, texts=texts_of(source_id))
+    takes = count_things(session, revisions=revisions_of(source_id), texts=texts_of(source_id))
     going_on = obstacle_of(session, Run.id.in_(runs_on(source_id)))
     return Plan(takes, made_from(session, source_id), going_on)
 
@@ -172,6 +175,11 @@ def delete_run(session: Session, run_id: uuid.UUID) -> Plan:
 def runs_on(source_id: uuid.UUID) -> Select[uuid.UUID]:
     """The ids of the runs that have read the source."""
     return select(RunSource.run_id).where(RunSource.source_id == source_id)
+
+
+def revisions_of(source_id: uuid.UUID) -> Select[uuid.UUID]:
+    """The ids of the revisions of the source beside the newest."""
+    return select(SourceRevision.id).where(SourceRevision.source_id == source_id)
 
 
 def texts_of(source_id: uuid.UUID) -> Select[uuid.UUID]:

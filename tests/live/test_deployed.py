@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import threading
+import urllib.error
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,13 +79,17 @@ def serves_and_works(deployment: Deployment) -> None:
     deployment.until_ready(web)
     client = web.client(token)
     assert_succeeds(client, start_run(client, 1), deployment.logs)
-    a_file_becomes_a_document(client, deployment)
+    document, source = a_file_becomes_a_document(client, deployment)
+    nothing_is_left(client, deployment, document, source)
     assert (web.stop(), worker.stop()) == (0, 0), deployment.logs()
     assert "Traceback" not in deployment.logs()
 
 
-def a_file_becomes_a_document(client: Client, deployment: Deployment) -> None:
-    """The worker starts the process that reads a file, a run waits for it, and the worker uses its blocks."""
+def a_file_becomes_a_document(client: Client, deployment: Deployment) -> tuple[str, str]:
+    """The worker starts the process that reads a file, a run waits for it, and the worker uses its blocks.
+
+    :returns: the ids of the document and of its source
+    """
     project = client.api("/projects", {"name": "Files"})["slug"]
     page = "<nav>Home</nav><main><h1>Decisions</h1><ul><li>Option B for storage</li></ul></main>"
     source = client.upload(f"/projects/{project}/sources", "board.html", page.encode())
@@ -97,6 +102,24 @@ def a_file_becomes_a_document(client: Client, deployment: Deployment) -> None:
     (decision,) = client.api(f"/documents/{reference['id']}")["content"]["decisions"]
     assert (decision["text"], decision["verdict"]) == ("Option B for storage", "supported")
     assert decision["heading"] == "Decisions"
+    return reference["id"], source["id"]
+
+
+def nothing_is_left(client: Client, deployment: Deployment, document: str, source: str) -> None:
+    """An operator erases a source, and then the user, with the projects that are theirs alone."""
+    deployment.run("combine", "erase", "-c", "production.ini", "source", source, "--yes")
+    assert refused(client, f"/documents/{document}") == 404
+    assert client.api("/projects/files/sources")["items"] == []
+    deployment.run("combine", "erase", "-c", "production.ini", "user", "ann@example.org", "--yes")
+    assert refused(client, "/projects") == 401
+
+
+def refused(client: Client, path: str) -> int:
+    """The status of an answer that is an error."""
+    with pytest.raises(urllib.error.HTTPError) as error:
+        client.api(path)
+    with error.value:
+        return error.value.code
 
 
 def test_from_the_checkout(folder: Path, database_url: str) -> None:
