@@ -22,7 +22,7 @@ from pathlib import Path
 
 from combine_core.evidence.passage import Passage
 from combine_core.evidence.rules import reasons_against
-from combine_core.evidence.stitching import content_of, scraps_in
+from combine_core.evidence.stitching import scraps_in, terms_of
 from combine_core.language import language_named, sentence_spans
 
 ENGLISH = language_named("en")
@@ -115,10 +115,10 @@ def scores(statement: Statement) -> dict[str, float]:
     reasons = set(
         reasons_against(statement.text, [Passage(text, "", "") for text in quote], ENGLISH)
     )
-    content = content_of(statement.text, ENGLISH)
-    scraps = scraps_in(content, [[content_of(sentence, ENGLISH)] for sentence in quote])
+    terms = terms_of(statement.text, ENGLISH)
+    scraps = scraps_in(terms, [[terms_of(sentence, ENGLISH)] for sentence in quote])
     # A long statement has longer scraps, faithful or not.
-    density = scraps / max(1, len(content)) ** 0.75
+    density = scraps / max(1, len(terms)) ** 0.75
     against = 0.2 * bool(reasons & ANOTHER) + 0.1 * bool(reasons & WEAKER)
     return {
         "ours": -density - against,

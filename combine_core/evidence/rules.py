@@ -10,7 +10,7 @@ from itertools import groupby
 
 from combine_core.evidence.facts import Facts, Number, Word, facts_of
 from combine_core.evidence.passage import Passage
-from combine_core.evidence.stitching import content_of, is_rephrased, new_share, scraps_in
+from combine_core.evidence.stitching import is_rephrased, scraps_in, terms_of
 from combine_core.language import Language, sentence_spans
 
 # The share of a clause's content words that has to stand in the passage.
@@ -19,9 +19,8 @@ MIN_COVERAGE = 0.5
 _MAIN = 0.34
 # So many letters of a German noun tell it from others.
 _PART = 6
-# A statement of fewer content words is not looked at for scraps, nor one with a larger share of new ones.
-_STITCHABLE = 4
-_NEW = 0.2
+# A statement of fewer content words is not looked at for scraps.
+_STITCHABLE = 3
 # So few content words make a scrap, on average.
 _SCRAP = 3
 # How many words behind it "no" and "without" deny.
@@ -432,18 +431,19 @@ def _stitched(case: Case) -> bool:
     """A statement put together from scraps. One that moves the parts of a sentence is a paraphrase."""
     language, known = case.language, case.ground.known.stems | case.ground.speakers
     clauses = [
-        [word for word in content_of(clause.facts.text, language) if word not in known]
+        [term for term in terms_of(clause.facts.text, language) if term.stem not in known]
         for clause in case.clauses
     ]
-    said = [word for clause in clauses for word in clause]
+    said = [term for clause in clauses for term in clause]
+    if sum(not term.is_figure for term in said) < _STITCHABLE:
+        return False
     sentences = [
-        [content_of(clause.facts.text, language) for clause in of_one]
+        [terms_of(clause.facts.text, language) for clause in of_one]
         for _, of_one in groupby(case.ground.clauses, key=lambda clause: clause.sentence)
     ]
-    if len(said) < _STITCHABLE or new_share(said, sentences) > _NEW:
-        return False
     scraps = scraps_in(said, sentences)
-    return _SCRAP * scraps >= len(said) and not is_rephrased(clauses, sentences)
+    few = max(2, len(said) / _SCRAP)
+    return scraps >= few and not is_rephrased(clauses, sentences)
 
 
 _DETAILS: list[tuple[str, Rule]] = [
