@@ -38,7 +38,7 @@ from combine_core.database.inspection import (
     Row,
     without_index,
 )
-from combine_core.database.migrations import head_revision, known_revisions
+from combine_core.database.migrations import head_revision, heads_of_add_ons, known_revisions
 from combine_core.database.pool import CountedPool
 from combine_core.database.undo import PARENTS, TABLE_EXISTS, UnknownHistoryError, ways_back
 from combine_core.postgres.diagnosis import (
@@ -71,6 +71,7 @@ OTHER_DATABASE = (
     "Check DATABASE_URL: this is the database of another version. Check out that version, or restore a"
     " backup that this one made."
 )
+MIGRATE_ADD_ONS = "Run: combine migrate (alembic knows the revisions of Combine alone)."
 FEWER_CONNECTIONS = (
     "Lower DB_POOL_SIZE, DB_MAX_OVERFLOW or the number of instances, or raise max_connections."
 )
@@ -252,6 +253,12 @@ class Checks:
             detail = f"The database has several revisions: {', '.join(current)}."
             return HealthResult.failing("migrations_several_heads", detail, current=current)
         if current == [head]:
+            behind = [
+                table for table, newest in heads_of_add_ons().items() if _at(ask, table) != newest
+            ]
+            if behind:
+                detail = f"The tables of an add-on are not as its code needs them; see {behind[0]}."
+                return HealthResult.degraded("migrations_of_add_on", detail, head=head)
             return HealthResult.healthy(current=current[0], head=head, position="at head")
         if current[0] not in known_revisions():
             ((has_parents,),) = ask(TABLE_EXISTS)
@@ -377,6 +384,14 @@ def _live_workers(ask: Ask) -> int:
     return int(workers)
 
 
+def _at(ask: Ask, version_table: str) -> str | None:
+    try:
+        rows = ask(f'SELECT version_num FROM "{version_table}"')  # noqa: S608 - of our entry points
+    except psycopg2.errors.UndefinedTable:
+        return None
+    return rows[0][0] if rows else None
+
+
 def migrations(registry: Registry) -> dict[str, Any]:
     """The revision of the database at the last check, and the newest one that this code knows."""
     reading = read_check(registry, "migrations")
@@ -409,7 +424,11 @@ def _declarations() -> dict[str, dict[str, Any]]:
             "interval": 1,
             "timeout": QUESTIONS_S,
             "remedy": TASKS["migrate"],
-            "remedies": {**of_database, "migrations_unknown": OTHER_DATABASE},
+            "remedies": {
+                **of_database,
+                "migrations_unknown": OTHER_DATABASE,
+                "migrations_of_add_on": MIGRATE_ADD_ONS,
+            },
         },
         "pool": {
             "critical": False,

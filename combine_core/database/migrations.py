@@ -83,11 +83,21 @@ def remove_add_on(database_url: str, name: str) -> None:
     command.downgrade(_config_of(name, package, database_url), "base")
 
 
+@functools.cache
+def heads_of_add_ons() -> dict[str, str | None]:
+    """The newest revision of each add-on that has some, by its version table. Cached like ours."""
+    configs = [_config_of(name, package) for name, package in _packages_of_add_ons().items()]
+    return {
+        config.attributes["version_table"]: ScriptDirectory.from_config(config).get_current_head()
+        for config in configs
+    }
+
+
 def _packages_of_add_ons() -> dict[str, str]:
     return {point.name: point.value for point in entry_points(group=MIGRATIONS_GROUP)}
 
 
-def _config_of(name: str, package: str, database_url: str) -> Config:
+def _config_of(name: str, package: str, database_url: str | None = None) -> Config:
     config = _config(database_url)
     config.set_main_option("path_separator", "newline")
     config.set_main_option("version_locations", str(resources.files(package)).replace("%", "%%"))

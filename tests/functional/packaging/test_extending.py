@@ -212,7 +212,9 @@ def test_tables_that_are_removed_and_come_back(service: Service) -> None:
     combine(service, *remove, "greeter")
     assert rows(service, history) == []
     assert rows(service, "SELECT to_regclass('greetings')") == [(None,)]
+    assert "migrations_of_add_on" in combine(service, "doctor", "-c", str(service.ini))
     combine(service, "migrate", "-c", str(service.ini))
+    assert "migrations_of_add_on" not in combine(service, "doctor", "-c", str(service.ini))
     assert rows(service, "SELECT count(*) FROM greetings") == [(0,)]
     # Ours is as it was: one head.
     assert rows(service, "SELECT * FROM alembic_version") == [(head_revision(),)]
