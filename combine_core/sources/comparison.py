@@ -37,8 +37,8 @@ class Comparison:
 
 
 def compare_texts(old: str, new: str) -> Comparison:
-    """Compare two texts line by line."""
-    before, after = old.split("\n"), new.split("\n")
+    """Compare two texts line by line. Whether the last line ends with a line break makes no difference."""
+    before, after = (text.removesuffix("\n").split("\n") for text in (old, new))
     start = _common(before, after)
     end = _common(before[start:][::-1], after[start:][::-1])
     middle_before = before[start : len(before) - end]

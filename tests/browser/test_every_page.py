@@ -97,6 +97,10 @@ def furnished(service: Service) -> Iterator[Furnished]:
     project = api.post("projects", name=UNBROKEN[:120])
     api.post("projects", name="Empty")
     source = api.post(f"projects/{project['slug']}/sources", name=f"{UNBROKEN}.md", text=TEXT)
+    sources = f"projects/{project['slug']}/sources"
+    corrected = TEXT.replace("2026-12-01", "2026-12-02") + f"Ada asks for {UNBROKEN}.\n"
+    api.post(f"{sources}/{source['id']}/revisions", text=corrected)
+    broken = api.upload(sources, "broken.pdf", b"%PDF-1.7")
     with sessions.begin() as session:
         both = {"project_id": project["id"], "user_id": administrator.id}
         session.add(Membership(**both, role=Role.OWNER))
@@ -132,6 +136,9 @@ def furnished(service: Service) -> Iterator[Furnished]:
         f"/oauth/authorize?{urlencode(asked)}",
         link["link"].removeprefix(service.url),
         "/device?user_code=WDJB-MJHT",
+        f"/{sources}/{source['id']}?revision=1",
+        f"/{sources}/{source['id']}/changes?from=1&to=2",
+        f"/{sources}/{broken['id']}",
         "/projects/empty",
         "/projects/empty/members",
         f"/nowhere/{UNBROKEN}",
@@ -162,6 +169,12 @@ class _Api:
 
     def post(self, path: str, **body: Any) -> dict[str, Any]:
         answer = requests.post(f"{self.url}/{path}", json=body, headers=self.headers, timeout=60)
+        assert answer.ok, answer.text
+        return dict(answer.json())
+
+    def upload(self, path: str, name: str, data: bytes) -> dict[str, Any]:
+        url, files = f"{self.url}/{path}", {"file": (name, data)}
+        answer = requests.post(url, files=files, headers=self.headers, timeout=60)
         assert answer.ok, answer.text
         return dict(answer.json())
 

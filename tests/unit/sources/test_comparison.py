@@ -10,7 +10,7 @@ lines = st.lists(st.sampled_from(["a", "b", "c", ""]), max_size=12).map("\n".joi
 
 @given(lines, lines)
 def test_each_line_stands_where_it_says(old, new):
-    before, after = old.split("\n"), new.split("\n")
+    before, after = (text.removesuffix("\n").split("\n") for text in (old, new))
     found = compare_texts(old, new)
     shown = [line for passage in found.passages for line in passage]
     for line in shown:
@@ -38,3 +38,8 @@ def test_a_passage_has_two_lines_of_context():
         (11, 11),
         (12, 12),
     ]
+
+
+def test_a_line_break_at_the_end_is_no_line():
+    assert compare_texts("a\nb\n", "a\nb").passages == []
+    assert compare_texts("a\n", "a\nb\n").added == 1
