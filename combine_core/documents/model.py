@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import datetime
 import uuid
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, UniqueConstraint, and_, exists
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    UniqueConstraint,
+    and_,
+    exists,
+    func,
+)
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from combine_core.database.metadata import Identified, Model
 from combine_core.sources.model import Source
+
+
+class VersionOrigin(StrEnum):
+    """How a version came to be."""
+
+    LINE = "line"
+    EDIT = "edit"
+    RESTORE = "restore"
+    IMPORT = "import"
 
 
 class Document(Identified, Model):
@@ -44,7 +63,20 @@ class DocumentVersion(Identified, Model):
 
     document_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"))
     number: Mapped[int]
-    run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
+    origin: Mapped[str] = mapped_column(default=VersionOrigin.LINE, server_default="line")
+    # NULL: no run wrote it.
+    run_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("runs.id", ondelete="CASCADE"), index=True
+    )
+    # Who edited or restored it. NULL: nobody did, or the user was deleted.
+    author_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("users.id", ondelete="SET NULL"), index=True
+    )
+    # The number of the version that was edited or restored.
+    parent_number: Mapped[int | None]
+    # What the author says about it.
+    note: Mapped[str | None]
+    # Of a version that no run wrote: the model of the version that it goes back to.
     model: Mapped[str]
     used_llm: Mapped[bool]
     content: Mapped[dict[str, Any]] = mapped_column(deferred=True, deferred_raiseload=True)
@@ -60,7 +92,10 @@ class DocumentVersion(Identified, Model):
         lazy="raise", order_by="VersionInput.position", cascade="all, delete-orphan"
     )
 
-    __table_args__ = (UniqueConstraint("document_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("document_id", "number"),
+        CheckConstraint("origin IN ('line', 'edit', 'restore', 'import')", name="origin"),
+    )
 
 
 class VersionInput(Model):
@@ -88,3 +123,23 @@ class VersionInput(Model):
         # "Which documents rest on this source?"
         Index("ix_version_inputs_kind_ref_id", "kind", "ref_id"),
     )
+
+
+class StaleAcknowledgement(Model):
+    """Somebody has seen that an input has changed, and leaves the document as it is."""
+
+    __tablename__ = "stale_acknowledgements"
+
+    document_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True
+    )
+    # VersionInput.ref_id
+    input_id: Mapped[uuid.UUID] = mapped_column(primary_key=True, index=True)
+    # The content that the document was made from, and the one that was seen.
+    from_sha256: Mapped[str] = mapped_column(primary_key=True)
+    to_sha256: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
+    user_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("users.id", ondelete="SET NULL"), index=True
+    )
+    note: Mapped[str]
