@@ -21,9 +21,10 @@ UPDATE document_versions AS edited SET run_id = (
     ORDER BY earlier.number > edited.number, abs(earlier.number - edited.number) LIMIT 1)
 WHERE run_id IS NULL
 """
-_WITHOUT_RUN = (
-    "DELETE FROM documents WHERE id IN (SELECT document_id FROM document_versions WHERE run_id IS NULL)"
-)
+_WITHOUT_RUN = """
+DELETE FROM documents
+WHERE id IN (SELECT document_id FROM document_versions WHERE run_id IS NULL)
+"""
 
 
 def upgrade() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 # What a statement says of itself. `flags` is from versions before there were verdicts.
-_ABOUT_ITSELF = frozenset({"text", "evidence", "verdict", "reasons", "repairs", "flags"})
+_ABOUT_ITSELF = frozenset({"evidence", "verdict", "reasons", "repairs", "flags", "author_id"})
 _FIRST = ("speaker", "owner", "due", "heading")
 
 
@@ -28,7 +29,7 @@ def located_statements(content: Any, pointer: str = "") -> Iterator[tuple[str, d
 def details_of(statement: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """What a statement says beside its text, such as ``("Owner", "Tom")``."""
     keys = [key for key in _FIRST if key in statement]
-    keys += sorted(statement.keys() - _ABOUT_ITSELF - set(_FIRST))
+    keys += sorted(statement.keys() - _ABOUT_ITSELF - {"text", *_FIRST})
     return [
         (key.replace("_", " ").capitalize(), statement[key])
         for key in keys
@@ -42,6 +43,16 @@ def text_of(statement: Mapping[str, Any]) -> str:
     if isinstance(text, str):
         return text
     return ", ".join(f"{label}: {value}" for label, value in details_of(statement))
+
+
+def words_of(statement: Mapping[str, Any]) -> str:
+    """All that a statement says, as JSON. What it does not say and what it says of itself are left out."""
+    said = {
+        key: value
+        for key, value in statement.items()
+        if key not in _ABOUT_ITSELF and value is not None
+    }
+    return json.dumps(said, sort_keys=True, ensure_ascii=False)
 
 
 def support_in_words(support: Mapping[str, int] | None, used_llm: bool) -> str:
