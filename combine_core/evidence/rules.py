@@ -21,8 +21,8 @@ _MAIN = 0.34
 _PART = 6
 # A statement of fewer content words is not looked at for scraps.
 _STITCHABLE = 3
-# So few content words make a scrap, on average.
-_SCRAP = 3
+# Scraps for each content word: a scrap has three of them, or a few more.
+_SCRAPS = 0.3
 # How many words behind it "no" and "without" deny.
 _REACH = 2
 
@@ -442,7 +442,7 @@ def _stitched(case: Case) -> bool:
         for _, of_one in groupby(case.ground.clauses, key=lambda clause: clause.sentence)
     ]
     scraps = scraps_in(said, sentences)
-    few = max(2, len(said) / _SCRAP)
+    few = max(2, _SCRAPS * len(said))
     return scraps >= few and not is_rephrased(clauses, sentences)
 
 
