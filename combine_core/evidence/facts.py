@@ -134,7 +134,9 @@ def _take_dates(text: str, language: Language) -> tuple[list[Date], str]:
     dates: list[Date] = []
     for hint, pattern in _DATES:
         for match in list(pattern.finditer(text)) if hint.search(text) else ():
-            date = _date_of_digits(match, pattern)
+            # "Version 4.2." ends a sentence.
+            is_date = pattern is not _POINT_DATE or match["year"] or language.code != "en"
+            date = _date_of_digits(match, pattern) if is_date else None
             if date is not None:
                 dates.append(date)
                 text = _blank(text, match)

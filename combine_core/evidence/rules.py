@@ -10,7 +10,7 @@ from itertools import groupby
 
 from combine_core.evidence.facts import Facts, Number, Word, facts_of
 from combine_core.evidence.passage import Passage
-from combine_core.evidence.stitching import is_rephrased, scraps_in, terms_of
+from combine_core.evidence.stitching import is_rephrased, own_share, scraps_in, terms_of
 from combine_core.language import Language, sentence_spans
 
 # The share of a clause's content words that has to stand in the passage.
@@ -21,6 +21,8 @@ _MAIN = 0.34
 _PART = 6
 # A statement of fewer content words is not looked at for scraps.
 _STITCHABLE = 3
+# A larger share of words of its own makes a paraphrase.
+_OWN = 0.25
 # Scraps for each content word: a scrap has three of them, or a few more.
 _SCRAPS = 0.3
 # How many words behind it "no" and "without" deny.
@@ -442,8 +444,9 @@ def _stitched(case: Case) -> bool:
         for _, of_one in groupby(case.ground.clauses, key=lambda clause: clause.sentence)
     ]
     scraps = scraps_in(said, sentences)
-    few = max(2, _SCRAPS * len(said))
-    return scraps >= few and not is_rephrased(clauses, sentences)
+    if scraps < max(2, _SCRAPS * len(said)) or own_share(said, sentences) > _OWN:
+        return False
+    return not is_rephrased(clauses, sentences)
 
 
 _DETAILS: list[tuple[str, Rule]] = [

@@ -85,6 +85,12 @@ def scraps_in(statement: Clause, sentences: Sequence[Sequence[Clause]]) -> float
     return scraps
 
 
+def own_share(statement: Clause, sentences: Sequence[Sequence[Clause]]) -> float:
+    """The share of the statement's words that the sentences do not have."""
+    there = {term.stem for sentence in sentences for term in chain(*sentence)}
+    return sum(term.stem not in there for term in statement) / len(statement)
+
+
 def is_rephrased(clauses: Sequence[Clause], sentences: Sequence[Sequence[Clause]]) -> bool:
     """Whether each clause says in another order what one sentence says: "was signed by both parties"."""
     there = [[term.stem for term in chain(*sentence)] for sentence in sentences]
