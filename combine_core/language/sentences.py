@@ -26,10 +26,11 @@ _BEFORE_FIGURES = "No|Art|Abs|Ziff|Tel|Str"
 _OPAQUE = re.compile(
     r"`[^`\n]*`|https?://\S*\w|\.{1,2}/|\b[^\W\d_]\.[ ]?[^\W\d_]\.(?=\s)"
     rf"|\b(?:{_ABBREVIATIONS})\.(?=\s)|\b(?:{_BEFORE_FIGURES})\.(?=\s\d)|\d\.(?=[^\W\d_])"
+    r"|\b[A-Z]\w*\.(?=[^\W\d_])|\.(?=[a-z])"
 )
 # A full stop that may be one of them. To begin with a letter of its own makes a pattern fast.
 _OPAQUE_STOP = re.compile(
-    rf"\.(?:/|(?<=[. ][^\W\d_]\.)|(?<=\d\.)"
+    rf"\.(?:/|(?=[^\W_])|(?<=[. ][^\W\d_]\.)|(?<=\d\.)"
     rf"{''.join(rf'|(?<={word}[.])' for word in f'{_ABBREVIATIONS}|{_BEFORE_FIGURES}'.split('|'))})"
 )
 _STOPS = str.maketrans(".?!", "___")
@@ -37,6 +38,7 @@ _DAY = re.compile(r"(?:^|\s)\d{1,2}\.\s*$")
 _MONTH = re.compile(
     r"(?:Jan|Feb|Mär|Mar|Apr|Mai|May|Jun|Jul|Aug|Sep|Okt|Oct|Nov|De[zc])\w*", re.IGNORECASE
 )
+_SENTENCE_WITHIN = re.compile(r"[^\W\d_]{2}[.!?] \S")
 _SENTENCE_END = re.compile(r"[.!?…:;][\"'”’»)\]*_]*\s*\Z")
 _FIRST_WORD = re.compile(r"`[^`]*`\S*|\S+")
 _LEADING_MARKS = re.compile(r"[ \t>*_]*")
@@ -46,7 +48,8 @@ _STRUCK = re.compile(
 )
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _MARKER = re.compile(
-    r"^[ \t]*(?:>[ \t]?)*(?:[-*+]|\d{1,9}[.)])?[ \t]*(?:\[[ xX]\][ \t]+)?", re.MULTILINE
+    r"^[ \t]*(?:>[ \t]?)*(?:(?:[-*+]|\d{1,9}[.)])(?=[ \t]|$))?[ \t]*(?:\[[ xX]\][ \t]+)?",
+    re.MULTILINE,
 )
 _LINK = re.compile(r"!?\[(?P<text>[^\[\]\n]*)\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)")
 # Most sentences have no marks; to look once is faster than to look for each.
@@ -120,8 +123,8 @@ def _continues(line: str, following: str, width: int) -> bool:
         return True
     if _SENTENCE_END.search(line) or width < _LEAST_WIDTH:
         return False
-    if begins == "[":
-        return True  # a link with its words
+    if begins == "[" or _SENTENCE_WITHIN.search(line):
+        return True  # a link with its words, or a sentence that began within the line
     word = _FIRST_WORD.search(following)
     assert word is not None
     return len(line) + 1 + word.end() > width or len(line) > _FULL * width

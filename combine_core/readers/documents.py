@@ -121,6 +121,8 @@ def read_docx(data: bytes, name: str) -> Reading:
         if style.startswith(("Heading ", "Title")):
             level = style.removeprefix("Heading ")
             builder.heading(int(level) if level.isdigit() else 1, _text(part))
+        elif style.lower().startswith("toc "):
+            builder.add(BlockKind.LINKS, _text(part))
         elif style.startswith("List") or (part.pPr is not None and part.pPr.numPr is not None):
             builder.add(BlockKind.LIST_ITEM, _text(part), prefix="- ")
         else:

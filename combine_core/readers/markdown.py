@@ -59,6 +59,8 @@ _TAGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 # Below every heading with a mark of its own.
 _UNMARKED = len(_TAGS) + 1
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+# "##Decisions", which CommonMark takes for text. One alone may mark a subject: "#roof".
+_UNSPACED = re.compile(r"^[ ]{0,3}(?P<marks>#{2,6})(?P<title>[^\s#][^\n]*)(?:\n|\Z)", re.MULTILINE)
 # "**Decisions**" on a line of its own.
 _BOLD = re.compile(r"\s*(?:\*\*|__)(?P<title>[^*_\n]{1,80}?)(?:\*\*|__)\s*(?P<colon>:?)\s*")
 # "Action items:" on a line of its own.
@@ -163,6 +165,14 @@ class _Reader:
         return block
 
     def _paragraph(self, start: int, end: int) -> Iterator[Block]:
+        if unspaced := _UNSPACED.search(self._text, start, end):
+            if unspaced.start() > start:
+                yield from self._paragraph(start, unspaced.start())
+            level, title = len(unspaced["marks"]), unspaced["title"]
+            yield self._enter(unspaced.start(), unspaced.end(), level, title)
+            if unspaced.end() < end:
+                yield from self._paragraph(unspaced.end(), end)
+            return
         bold = _BOLD.fullmatch(self._text, start, end)
         if bold is not None and not _SENTENCE_END.search(bold["title"].rstrip(":")):
             yield self._enter(start, end, _UNMARKED, bold["title"])

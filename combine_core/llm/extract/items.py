@@ -34,6 +34,7 @@ _MARKUP = re.compile(r"[\W_]+")
 # The same for what most texts are made of, in less time.
 _PUNCTUATION = {code: " " for code in range(128) if not chr(code).isalnum()}
 _WORD = re.compile(r"[^\W\d_]\w+")
+_CODE = re.compile(r"\b(?P<letters>[A-Z]{2,8})[- ]?(?P<number>\d{3,6})\b")
 _DIGIT = re.compile(r"\d")
 _LONGEST_TITLE = 200
 
@@ -81,9 +82,9 @@ def items_of_materials(materials: Iterable[Material], check_time: Callable[[], N
     return list(found.values())
 
 
-def _key(text: str, kind: Kind, heading: str) -> str:
-    """The words in lower case, with those of its heading if it is a decision."""
-    words = f"{text} / {heading}" if kind is Kind.DECISION else text
+def _key(text: str, kind: Kind, headings: str) -> str:
+    """The words in lower case, with those of its headings if it is a decision."""
+    words = f"{text} / {headings}" if kind is Kind.DECISION else text
     words = words.casefold()
     if words.isascii():
         return " ".join(words.translate(_PUNCTUATION).split())
@@ -160,9 +161,8 @@ class _Sayings:
     def add(self, said: _Said, position: int) -> None:
         if said.weight < self._least and said.reading.kind is Kind.STATEMENT:
             return
-        block = said.sentence.block
-        heading = block.headings[-1] if block.headings else ""
-        key = _key(said.sentence.text, said.reading.kind, heading)
+        headings = " / ".join(said.sentence.block.headings)
+        key = _key(said.sentence.text, said.reading.kind, headings)
         saying = self._found.get(key)
         if saying is None:
             self._found[key] = _Saying(key, position, [said])
@@ -192,6 +192,11 @@ def _said_in(material: Material, check_time: Callable[[], None]) -> Iterator[_Sa
     blocks = material.blocks or read_blocks(text)
     language = language_of(text)
     people = _people(blocks)
+    codes = frozenset(
+        code["number"]
+        for code in _CODE.finditer(text)
+        if language.unit(code["letters"].lower()) is None
+    )
     sections: dict[tuple[str, ...], Section] = {}
     for number, block in enumerate(blocks):
         if number % 500 == 0:
@@ -204,7 +209,7 @@ def _said_in(material: Material, check_time: Callable[[], None]) -> Iterator[_Sa
         if section is Section.SILENT:
             continue
         following = blocks[number + 1] if number + 1 < len(blocks) else None
-        remark = _is_remark(text, block, following)
+        discount = _discount(text, block, following)
         answered = following is not None and (
             following.headings == block.headings
             and following.kind is block.kind is BlockKind.LIST_ITEM
@@ -224,6 +229,7 @@ def _said_in(material: Material, check_time: Callable[[], None]) -> Iterator[_Sa
                 first=index == 0,
                 last=index == len(spans) - 1 and not answered,
                 people=people,
+                codes=codes,
             )
             reading = read_sentence(sentence)
             if reading is None or silenced_at(text, start, end, (block.start, block.end)):
@@ -236,21 +242,26 @@ def _said_in(material: Material, check_time: Callable[[], None]) -> Iterator[_Sa
                 sentence = replace(sentence, text=plain_text(text[quoted_from:end]))
                 if found and (found[-1].start, found[-1].end) == before:
                     found.pop()
-            weight = _weight(sentence) / (2 if remark else 1)
+            weight = _weight(sentence) / discount
             found.append(_Said(sentence, reading, quoted_from, end, weight))
         yield from found
 
 
-def _is_remark(text: str, block: Block, following: Block | None) -> bool:
-    """Whether it is about the text (in italics), or a list item that names what the items in it are about."""
+def _discount(text: str, block: Block, following: Block | None) -> int:
+    """By how much a block counts less: it is about the text, or names what a list below it is about."""
     words = text[block.body : block.end].strip()
     if words[:1] in "*_" and words[-1:] in "*_" and words[:2] not in ("**", "__"):
-        return True
-    return (
-        following is not None
-        and len(following.headings) > len(block.headings)
-        and following.headings[-1] == plain_text(words).rstrip(":")
+        return 2  # in italics
+    if following is None:
+        return 1
+    if block.kind is BlockKind.PARAGRAPH:
+        below = following.kind in (BlockKind.LIST_ITEM, BlockKind.HEADING)
+        title = below and words[-1:] not in ".!?:…" and len(words) < 80
+        return 3 if title or words[:1].islower() else 1
+    named = len(following.headings) > len(block.headings) and (
+        following.headings[-1] == plain_text(words).rstrip(":")
     )
+    return 2 if named else 1
 
 
 def _fields(said: _Said) -> dict[str, str]:
@@ -308,7 +319,8 @@ def _spans(text: str, block: Block, language: Language) -> Iterator[tuple[int, i
     if longest is None:
         return
     words = longest[0].strip()
-    if len(words.split()) >= 4:
+    # Of two cells, the first says what the second is about.
+    if len(words.split()) >= 4 and len([cell for cell in cells if cell[0].strip()]) != 2:
         at = block.start + longest.start() + longest[0].index(words)
         yield at, at + len(words)
         return
@@ -349,7 +361,7 @@ def _weight(sentence: Sentence) -> float:
     if block.kind in (BlockKind.TABLE_ROW, BlockKind.QUOTATION):
         weight -= 0.4
     if sentence.section is Section.SUMMARY:
-        weight += 0.8
+        weight += 1.2 if sentence.first else 0.8
     elif sentence.section is Section.OUTCOME:
         weight += 0.5
     if sentence.first:

@@ -46,6 +46,7 @@ class Sentence:
     :ivar first: whether it is the first of its block
     :ivar last: whether nothing follows that may answer it
     :ivar people: the names of those who take part
+    :ivar codes: numbers that the source uses as names, such as 8037 of "EIP-8037"
     """
 
     text: str
@@ -55,6 +56,7 @@ class Sentence:
     first: bool
     last: bool
     people: frozenset[str] = frozenset()
+    codes: frozenset[str] = frozenset()
     low: str = field(init=False)
     spoken: bool = field(init=False)
 
@@ -78,6 +80,29 @@ class Reading:
 
 _NO_PROSE = re.compile(r"`[^`]*`|https?://\S+|\[[^\]]*\]\([^)]*\)")
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
+# Behind a number they make a name of it: "8037 introduces …".
+_VERBS = frozenset(
+    (
+        "is",
+        "was",
+        "has",
+        "does",
+        "adds",
+        "allows",
+        "gives",
+        "includes",
+        "introduces",
+        "looks",
+        "makes",
+        "means",
+        "needs",
+        "requires",
+        "seems",
+        "uses",
+    )
+)
+# Of a sentence; "2: if it rains" is a part of one.
+_BEGINNING = re.compile(r"[^\W_](?!\d?[:)] )")
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"\d")
 # Scripts without spaces between words.
@@ -106,8 +131,12 @@ _NONE = re.compile(
     re.IGNORECASE,
 )
 # What a figure behind one of these is: an identifier.
+_EXAMPLE = re.compile(r"(?:for example|for instance|e\.g\.|zum beispiel|z\. ?b\.)")
+_TODO = re.compile(r"\bTODO\b")
+# How an agenda begins an entry: "10 min - Discussion of the draft".
+_SLOT = re.compile(r"[\d+–-]+ ?min\w* [-–]")
 _IDENTIFIER = re.compile(
-    r"(?:#|\b(?:issues?|prs?|version|v|stage|step|slides?|pages?|chapter|section|item|phase|level|rfc|pep|eip|"
+    r"(?:#|[^\W\d_]-|\b(?:issues?|prs?|version|v|stage|step|slides?|pages?|chapter|section|item|phase|level|rfc|pep|eip|"
     r"number|nr|no|figure|table|line|release|type|option|article|art|top|seite|zeile|kapitel|abschnitt|punkt|"
     r"http|error|code|port|room|raum|tg|es|ipv)\.?\s?|(?-i:[A-Z][\w.-]*\s))$",
     re.IGNORECASE,
@@ -140,11 +169,13 @@ def section_of(headings: tuple[str, ...], language: Language) -> Section:
 def read_sentence(sentence: Sentence) -> Reading | None:
     """What the sentence is; ``None`` if it says nothing on its own."""
     text = sentence.text
-    if sentence.section is Section.SILENT or not _says_something(text):
+    if sentence.section is Section.SILENT or _SLOT.match(text) or not _says_something(text):
         return None
     words = vocabulary_of(sentence.language)
     label = _LABEL.match(text) if ":" in text else None
     labelled = _section_of_label(label, words)
+    if labelled is Section.SILENT:
+        return None
     section = labelled or sentence.section
     said, low = text, sentence.low
     if label is not None and labelled:
@@ -183,7 +214,7 @@ def kind_of(sentence: Sentence, reading: Reading) -> Kind:
 def stands_alone(sentence: Sentence) -> bool:
     """Whether a reader understands the sentence without the one before."""
     words = vocabulary_of(sentence.language)
-    if words.depends.match(sentence.low) or not sentence.text[:1].isalnum():
+    if words.depends.match(sentence.low) or not _BEGINNING.match(sentence.text):
         return False
     return not (sentence.spoken and words.speech.search(sentence.low))
 
@@ -201,14 +232,29 @@ def has_quantity(sentence: Sentence) -> bool:
     text, language = sentence.text, sentence.language
     if not _DIGIT.search(text) and not language.number_word.search(sentence.low):
         return False
+    if _EXAMPLE.match(sentence.low):
+        return False
     plain = _NO_PROSE.sub(" ", text)
-    return any(_is_quantity(plain, number, language) for number in numbers_of(plain, language))
+    return any(
+        _is_quantity(plain, number, language) and not _is_beside_the_matter(sentence, plain, number)
+        for number in numbers_of(plain, language)
+    )
+
+
+def _is_beside_the_matter(sentence: Sentence, text: str, number: Number) -> bool:
+    """Whether it is a name, or tells how long the meeting takes, such as "5 minutes left"."""
+    if text[number.start : number.end] in sentence.codes:
+        return True
+    small = not number.known_unit and number.value <= 2
+    return sentence.spoken and (small or number.unit in ("min", "s"))
 
 
 def _is_for_the_record(sentence: Sentence) -> bool:
     """Whether a number is no small talk, such as "we have five minutes left"."""
     return not sentence.spoken or (
-        _DIGIT.search(sentence.text) is not None and stands_alone(sentence)
+        _DIGIT.search(sentence.text) is not None
+        and sentence.text.count(" ") > 2
+        and stands_alone(sentence)
     )
 
 
@@ -237,12 +283,9 @@ def _is_quantity(text: str, number: Number, language: Language) -> bool:
 def _is_plural(noun: str, language: Language) -> bool:
     if language.code == "de":
         return noun[0].isupper()
-    return (noun.endswith("s") and not noun.endswith("ss")) or noun in (
-        "people",
-        "staff",
-        "men",
-        "women",
-    )
+    if noun in ("people", "staff", "men", "women"):
+        return True
+    return noun.endswith("s") and not noun.endswith("ss") and noun not in _VERBS
 
 
 def _says_something(text: str) -> bool:
@@ -259,7 +302,7 @@ def _section_of_label(label: re.Match[str] | None, words: Vocabulary) -> Section
         return None
     title = label["label"].strip().casefold()
     for name, pattern in words.sections.items():
-        if name in ("decision", "action", "question") and pattern.fullmatch(title):
+        if name in ("decision", "action", "question", "silent") and pattern.fullmatch(title):
             return Section(name)
     return None
 
@@ -351,7 +394,7 @@ def _is_action(
         return False
     if section is Section.ACTION:
         return not _NONE.fullmatch(said)
-    if words.action.match(low):
+    if words.action.match(low) or _TODO.search(said):
         return True
     if not _calls_for_action(sentence, said, low, section, words):
         return False
@@ -368,6 +411,8 @@ def _calls_for_action(
     if sentence.spoken:
         promises = words.i_will.search(low) or words.opens_promise.match(low)
         return promises is not None and not sentence.language.condition.search(said)
+    if block.kind is BlockKind.TABLE_ROW:
+        return False
     if words.opens_action.match(low) or (imperative and _due(said, low, words)):
         return True
     if block.kind is BlockKind.LIST_ITEM and (

@@ -121,7 +121,22 @@ def test_sentences_follow_each_other_and_have_no_space_at_their_ends(text: str) 
         "Das gilt z. B. Montag, z.B. Dienstag.",
         "Es gilt Art. 5 und No. 7.",
         "Am 3.Mai ist es so weit.",
+        "It belongs to Intl.NumberFormat and os.path there.",
     ],
 )
 def test_such_a_full_stop_ends_no_sentence(text: str) -> None:
     assert len(texts(text)) == 1
+
+
+def test_a_sentence_that_begins_within_a_wrapped_line_goes_on() -> None:
+    text = (
+        "The label can locate the monitor that configures the server to scrape the target of the\n"
+        "service in the namespace. For\n`ServiceMonitor`, the label is its name."
+    )
+    assert texts(text)[1] == "For ServiceMonitor, the label is its name."
+
+
+def test_what_looks_like_the_number_of_a_list_stays() -> None:
+    assert plain_text("- 3.13rc1 is out") == "3.13rc1 is out"
+    assert plain_text("-5 degrees") == "-5 degrees"
+    assert plain_text("3. It is out") == "It is out"

@@ -129,3 +129,23 @@ def test_the_same_sentence_is_one_item_with_each_of_its_places():
 
     assert [evidence["line_from"] for evidence in item.evidence] == [1, 3]
     assert item.fields["speaker"] == "Anna"
+
+
+def test_of_two_cells_the_first_says_what_the_second_is_about():
+    text = (
+        "| Term | Meaning |\n| --- | --- |\n| Pipe | A queue that is used to receive messages. |\n"
+    )
+
+    [item] = items.items_of_materials([Material("S1", "id", "n", text)], lambda: None)
+
+    assert item.text == "Term: Pipe; Meaning: A queue that is used to receive messages."
+
+
+def test_the_same_decision_on_two_matters_is_two_decisions():
+    text = "".join(
+        f"## {matter}\n\nVote:\n\nThe motion was approved.\n\n" for matter in ("Roof", "Door")
+    )
+
+    found = items.items_of_materials([Material("S1", "id", "n", text)], lambda: None)
+
+    assert [item.text for item in found] == ["The motion was approved."] * 2

@@ -36,7 +36,9 @@ GERMAN_WORDS = {
 }
 
 
-def sentence_of(text, *, kind=BlockKind.LIST_ITEM, section=Section.OTHER, people=(), **block):
+def sentence_of(
+    text, *, kind=BlockKind.LIST_ITEM, section=Section.OTHER, people=(), codes=(), **block
+):
     german = UMLAUTS & set(text) or GERMAN_WORDS & set(text.lower().split())
     return Sentence(
         plain_text(text),
@@ -46,6 +48,7 @@ def sentence_of(text, *, kind=BlockKind.LIST_ITEM, section=Section.OTHER, people
         first=True,
         last=True,
         people=frozenset(people),
+        codes=frozenset(codes),
     )
 
 
@@ -306,3 +309,45 @@ def test_what_stands_alone(text, alone):
 def test_any_text_is_read(text, kind, section):
     for language in (ENGLISH, GERMAN, OTHER):
         read_sentence(Sentence(text, Block(kind, 0, 0), section, language, first=True, last=True))
+
+
+def test_a_figure_that_names_something_or_is_an_example_is_no_number():
+    codes = {"codes": frozenset({"8037"})}
+    assert kind_of("The latest 8037 tests run.", **codes) is Kind.STATEMENT
+    assert kind_of("The latest 8037 tests run.") is Kind.NUMBER
+    assert kind_of("The rule 7778 introduces new fees.") is Kind.STATEMENT
+    assert kind_of("The COVID-19 figures are known.") is Kind.STATEMENT
+    assert kind_of("For example, a door costs 900 EUR.") is Kind.STATEMENT
+
+
+def test_the_time_that_a_meeting_takes_is_no_number():
+    assert kind_of("It has 20 minutes left.", kind=BlockKind.CUE, speaker="Ann") is Kind.STATEMENT
+    assert kind_of("The test takes 20 minutes.", kind=BlockKind.PARAGRAPH) is Kind.NUMBER
+    assert kind_of("5+10 min - Discussion of the draft") is None
+
+
+def test_a_row_that_explains_a_need_is_no_action():
+    need = "Need to restart the server after errors"
+    assert kind_of(need, kind=BlockKind.TABLE_ROW) is Kind.STATEMENT
+    assert kind_of(need) is Kind.ACTION
+    assert kind_of("I can add that to issue 75 (TODO)", kind=BlockKind.MESSAGE) is Kind.ACTION
+
+
+@pytest.mark.parametrize("text", ["Scribes: Ann and Ben", "Slides: https://example.org/x is here"])
+def test_a_label_of_what_is_no_content(text):
+    assert kind_of(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["Tabled for the next meeting", "Both of those parts achieved consensus."]
+)
+def test_further_decisions(text):
+    assert kind_of(text) is Kind.DECISION
+
+
+def test_small_counts_and_scraps_of_a_talk_are_no_numbers():
+    spoken = {"kind": BlockKind.MESSAGE, "speaker": "Ann"}
+    assert kind_of("The draft can be split into 2 parts then.", **spoken) is Kind.STATEMENT
+    assert kind_of("Only 3 issues.", **spoken) is Kind.STATEMENT
+    assert kind_of("The draft has 12 issues left.", **spoken) is Kind.NUMBER
+    assert kind_of("The draft can be split into 2 parts then.") is Kind.NUMBER

@@ -140,3 +140,14 @@ def test_lines_of_letters_are_read_as_the_parser_reads_them(text: str) -> None:
     slow.core.ruler.enableOnly(["block"])
     found = _leaves(_parser(True).parse(text))
     assert list(found) == list(_leaves(slow.parse(text)))
+
+
+def test_a_heading_without_a_space_is_one() -> None:
+    text = "Before.\n##TOP 5. Keys\nThe board agrees.\n\n#roof is a subject.\n"
+    blocks = [(block.kind, block.headings) for block in read_blocks(text)]
+    assert blocks == [
+        (BlockKind.PARAGRAPH, ()),
+        (BlockKind.HEADING, ()),
+        (BlockKind.PARAGRAPH, ("TOP 5. Keys",)),
+        (BlockKind.PARAGRAPH, ("TOP 5. Keys",)),
+    ]
