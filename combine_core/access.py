@@ -16,17 +16,17 @@ from sqlalchemy import Select, select
 
 from combine_core.documents import Document
 from combine_core.projects import SLUG_PATTERN, Project, find_membership
-from combine_core.projects.invitations import InvitationChange
 from combine_core.projects.members import RoleChange
 from combine_core.runs import Run
 from combine_core.users import (
     ROLE_PERMISSIONS,
+    Deed,
     Identity,
-    InvitationChanged,
     Membership,
     Permission,
     Role,
     RoleChanged,
+    tell,
 )
 from combine_core.web.paths import UUID_PATTERN
 
@@ -58,10 +58,12 @@ class Visitor:
             (Allow, Authenticated, [Permission.PROJECTS_READ, Permission.PROJECTS_WRITE])
         ]
 
-    def tell_add_ons(self, change: RoleChange | InvitationChange) -> None:
+    def tell_add_ons(self, change: RoleChange | Deed) -> None:
         """Send the event of this change, within the transaction."""
-        event = RoleChanged if isinstance(change, RoleChange) else InvitationChanged
-        self._request.registry.notify(event(self._request, **vars(change)))
+        if isinstance(change, Deed):
+            tell(self._request, change)
+        else:
+            self._request.registry.notify(RoleChanged(self._request, **vars(change)))
 
 
 class SignedIn(Visitor):

@@ -20,7 +20,7 @@ from combine_core.database import Page, paginate, session_factory
 from combine_core.database.expiry import delete_expired
 from combine_core.settings import CoreSettings
 from combine_core.settings.redaction import REDACTOR
-from combine_core.users import Deed, DeedDone, InvitationChanged, RoleChanged, find_user
+from combine_core.users import Deed, DeedDone, RoleChanged, find_user
 
 logger = logging.getLogger(__name__)
 
@@ -288,17 +288,6 @@ def record_role_change(change: RoleChanged) -> None:
     )
 
 
-def record_invitation(change: InvitationChanged) -> None:
-    """Subscriber: add an event in the transaction that makes or revokes a link into a project."""
-    record_request(
-        change.request,
-        Action.PROJECT_INVITE_REVOKE if change.revoked else Action.PROJECT_INVITE,
-        target=f"invitation:{change.invitation_id}",
-        project=change.project_id,
-        role=change.role,
-    )
-
-
 def record_deed(done: DeedDone) -> None:
     """Subscriber: add an event in the transaction of what was done."""
     deed = done.deed
@@ -315,5 +304,4 @@ def includeme(config: Configurator) -> None:
     for addon in (CoreSettings, AuthSettings):
         REDACTOR.add(config.add_addon_settings(addon).secrets())
     config.add_subscriber(record_role_change, RoleChanged)
-    config.add_subscriber(record_invitation, InvitationChanged)
     config.add_subscriber(record_deed, DeedDone)

@@ -12,7 +12,6 @@ import re
 import secrets
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import Select, func, select, update
@@ -23,7 +22,7 @@ from combine_core.database import Page, paginate
 from combine_core.database.expiry import delete_expired
 from combine_core.projects.members import Notify, RoleChange
 from combine_core.projects.model import InvitationState, Project, ProjectInvitation
-from combine_core.users import Membership, Role
+from combine_core.users import Deed, Membership, Role
 
 DEFAULT_DAYS = 7
 MOST_DAYS = 30
@@ -60,16 +59,6 @@ class TooManyInvitations(ValueError):
         )
 
 
-@dataclass(frozen=True)
-class InvitationChange:
-    """A link was made or revoked."""
-
-    project_id: uuid.UUID
-    invitation_id: uuid.UUID
-    role: Role
-    revoked: bool
-
-
 def create_invitation(
     session: Session,
     project_id: uuid.UUID,
@@ -77,7 +66,7 @@ def create_invitation(
     role: Role,
     *,
     days: int = DEFAULT_DAYS,
-    notify: Callable[[InvitationChange], object],
+    notify: Callable[[Deed], object],
 ) -> tuple[str, ProjectInvitation]:
     """A new link: its token, to show once, and its row.
 
@@ -104,8 +93,12 @@ def create_invitation(
     )
     session.add(invitation)
     session.flush()
-    notify(InvitationChange(project_id, invitation.id, role, revoked=False))
+    notify(_deed("project-invite", project_id, invitation.id, role))
     return token, read_invitation(session, project_id, invitation.id)
+
+
+def _deed(action: str, project_id: uuid.UUID, invitation_id: uuid.UUID, role: str) -> Deed:
+    return Deed(action, f"invitation:{invitation_id}", {"project": project_id, "role": role})
 
 
 def list_invitations(
@@ -138,7 +131,7 @@ def revoke_invitation(
     project_id: uuid.UUID,
     invitation_id: uuid.UUID,
     *,
-    notify: Callable[[InvitationChange], object],
+    notify: Callable[[Deed], object],
 ) -> None:
     """Revoke a link. That of one that is revoked has no effect.
 
@@ -158,7 +151,7 @@ def revoke_invitation(
         .execution_options(synchronize_session=False)
     )
     if role is not None:
-        notify(InvitationChange(project_id, invitation_id, Role(role), revoked=True))
+        notify(_deed("project-invite-revoke", project_id, invitation_id, role))
     elif read_invitation(session, project_id, invitation_id).used_at is not None:
         raise InvitationEnded(InvitationState.USED)
 

@@ -5,7 +5,6 @@ from combine_core.users.model import Membership, User
 from combine_core.users.permission import (
     ROLE_PERMISSIONS,
     Identity,
-    InvitationChanged,
     Permission,
     Role,
     RoleChanged,
@@ -28,7 +27,6 @@ __all__ = [
     "DeedDone",
     "Identity",
     "InvalidEmail",
-    "InvitationChanged",
     "Membership",
     "Permission",
     "Role",

@@ -22,7 +22,7 @@ ERASERS = "combine.erasers"
 
 @dataclass(frozen=True)
 class Deed:
-    """Something was renamed, archived, deleted or erased.
+    """Something was renamed, archived, deleted or erased, or somebody was invited.
 
     :ivar action: such as ``project-delete``
     :ivar target: such as ``project:ID``

@@ -85,17 +85,3 @@ class RoleChanged:
     before: Role | None
     after: Role | None
     invitation_id: uuid.UUID | None = None
-
-
-@dataclass(frozen=True)
-class InvitationChanged:
-    """A Pyramid event: a link that invites somebody into a project was made or revoked.
-
-    Sent within the transaction of the change, like :class:`RoleChanged`.
-    """
-
-    request: Request
-    project_id: uuid.UUID
-    invitation_id: uuid.UUID
-    role: Role
-    revoked: bool
