@@ -4,7 +4,6 @@ Rather none than a wrong one: what is denied, asked, conditional, quoted or repo
 question that somebody may have answered is not open.
 """
 
-import itertools
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -103,6 +102,7 @@ _VERBS = frozenset(
 )
 # Of a sentence; "2: if it rains" is a part of one.
 _BEGINNING = re.compile(r"[^\W_](?!\d?[:)] )")
+_TWO_WORDS = re.compile(r"\W*\w++(?:[-'’]\w++)*+\W+\w")
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"\d")
 # Scripts without spaces between words.
@@ -291,8 +291,7 @@ def _is_plural(noun: str, language: Language) -> bool:
 def _says_something(text: str) -> bool:
     if text.rstrip("*_ ").endswith(":"):
         return False  # it announces what follows
-    words = _WORD.finditer(_URL.sub("", text) if "://" in text else text)
-    if sum(1 for _ in itertools.islice(words, 2)) == 2:
+    if _TWO_WORDS.match(_URL.sub("", text) if "://" in text else text):
         return _LETTER.search(text) is not None
     return len(text) >= 4 and _UNSPACED.search(text) is not None
 
