@@ -121,7 +121,7 @@ def scores(statement: Statement) -> dict[str, float]:
     density = scraps / max(1, len(terms)) ** 0.75
     against = 0.2 * bool(reasons & ANOTHER) + 0.1 * bool(reasons & WEAKER)
     return {
-        "ours": -density - against,
+        "ours": 0.2 * (trigrams + bigrams) - density - against,
         "density of scraps": -density,
         "share of trigrams": trigrams,
         "bigrams of two sentences": bigrams,
