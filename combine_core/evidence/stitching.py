@@ -33,12 +33,12 @@ class Term(NamedTuple):
         return self.stem[0].isdigit()
 
 
-Clause = list[Term]
+Terms = list[Term]
 
 
-def terms_of(text: str, language: Language) -> Clause:
+def terms_of(text: str, language: Language) -> Terms:
     """The words that say something, in their order. "Million" has many spellings, and is left out."""
-    terms: Clause = []
+    terms: Terms = []
     before: list[str] = []
     for word in _WORD.findall(text.lower()):
         if word in language.stop_words:
@@ -49,7 +49,7 @@ def terms_of(text: str, language: Language) -> Clause:
     return terms
 
 
-def scraps_in(statement: Clause, sentences: Sequence[Sequence[Clause]]) -> float:
+def scraps_in(statement: Terms, sentences: Sequence[Sequence[Terms]]) -> float:
     """The number of stretches of the sentences that make up the statement.
 
     A stretch may leave out a clause or a phrase, which begins with a function word: "the report [of the
@@ -85,13 +85,13 @@ def scraps_in(statement: Clause, sentences: Sequence[Sequence[Clause]]) -> float
     return scraps
 
 
-def own_share(statement: Clause, sentences: Sequence[Sequence[Clause]]) -> float:
+def own_share(statement: Terms, sentences: Sequence[Sequence[Terms]]) -> float:
     """The share of the statement's words that the sentences do not have."""
     there = {term.stem for sentence in sentences for term in chain(*sentence)}
     return sum(term.stem not in there for term in statement) / len(statement)
 
 
-def is_rephrased(clauses: Sequence[Clause], sentences: Sequence[Sequence[Clause]]) -> bool:
+def is_rephrased(clauses: Sequence[Terms], sentences: Sequence[Sequence[Terms]]) -> bool:
     """Whether each clause says in another order what one sentence says: "was signed by both parties"."""
     there = [[term.stem for term in chain(*sentence)] for sentence in sentences]
     known = [[term.stem for term in clause if term.stem in chain(*there)] for clause in clauses]
