@@ -141,6 +141,7 @@ def furnished(service: Service) -> Iterator[Furnished]:
         f"/{sources}/{source['id']}?revision=1",
         f"/{sources}/{source['id']}/changes?from=1&to=2",
         f"/{sources}/{broken['id']}",
+        "/projects?archived=yes",
         "/projects/empty",
         "/projects/empty/members",
         f"/nowhere/{UNBROKEN}",
