@@ -1,10 +1,10 @@
 """The rules tell decisions, numbers, open questions and actions, in English and German."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from combine_core.language import OTHER, language_named, plain_text
+from combine_core.language import OTHER, language_named, lowered, plain_text
 from combine_core.llm.extract import kinds
 from combine_core.llm.extract.kinds import (
     Kind,
@@ -14,6 +14,7 @@ from combine_core.llm.extract.kinds import (
     section_of,
     stands_alone,
 )
+from combine_core.llm.extract.vocabulary import vocabulary_of
 from combine_core.readers import Block, BlockKind
 
 ENGLISH, GERMAN = language_named("en"), language_named("de")
@@ -351,3 +352,14 @@ def test_small_counts_and_scraps_of_a_talk_are_no_numbers():
     assert kind_of("Only 3 issues.", **spoken) is Kind.STATEMENT
     assert kind_of("The draft has 12 issues left.", **spoken) is Kind.NUMBER
     assert kind_of("The draft can be split into 2 parts then.") is Kind.NUMBER
+
+
+@pytest.mark.parametrize("language", [ENGLISH, GERMAN], ids=lambda language: language.code)
+@pytest.mark.parametrize("name", ["decides", "opens_decision", "outcome", "open"])
+@given(data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_nothing_is_decided_or_open_without_a_sign(language, name, data):
+    words = vocabulary_of(language)
+    text = lowered(data.draw(st.from_regex(getattr(words, name))))
+    found = getattr(words, name).search(text)
+    assert found is None or any(sign in found[0] for sign in words.signs)
