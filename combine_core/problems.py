@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyramid.config import Configurator
 
 from combine_core.deletion import Impossible, NotThere, SourceInUse
+from combine_core.documents import InvalidContent, NotNewest
 from combine_core.lines import UnknownLine
 from combine_core.llm import UnknownModel
 from combine_core.projects.invitations import (
@@ -30,6 +31,12 @@ def _source_in_use(error: SourceInUse) -> ProblemError:
     return ProblemError(409, str(error), kind="source-in-use", errors=documents)
 
 
+def _invalid_content_of_document(error: InvalidContent) -> ProblemError:
+    return invalid_content(
+        *(FieldError(f"content{pointer}", why) for pointer, why in error.problems)
+    )
+
+
 def includeme(config: Configurator) -> None:
     """Add an entry for each error."""
     config.add_problem(
@@ -39,11 +46,12 @@ def includeme(config: Configurator) -> None:
     config.add_problem(
         InvalidRun, lambda error: invalid_content(FieldError(error.field, str(error)))
     )
+    config.add_problem(InvalidContent, _invalid_content_of_document)
     config.add_problem(UnknownLine, lambda error: invalid_content(FieldError("line", str(error))))
     config.add_problem(UnknownModel, lambda error: invalid_content(FieldError("model", str(error))))
     config.add_problem(QueueFull, _queue_full)
     for missing in (NoMember, NotThere, UnknownInvitation):
         config.add_problem(missing, lambda _error: ProblemError(404, DETAILS[404]))
     config.add_problem(SourceInUse, _source_in_use)
-    for conflict in (Impossible, LastOwner, InvitationEnded, TooManyInvitations):
+    for conflict in (Impossible, LastOwner, InvitationEnded, NotNewest, TooManyInvitations):
         config.add_problem(conflict, lambda error: ProblemError(409, str(error)))

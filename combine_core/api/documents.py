@@ -27,6 +27,7 @@ from combine_core.documents import (
     list_documents,
     list_versions,
     markdown_of,
+    read_authors,
     read_version,
 )
 from combine_core.projects import slugify
@@ -56,16 +57,20 @@ def get_document(context: DocumentContext, request: Request) -> Json | Response:
         # The old form of the path below. The description has JSON alone, for generated clients.
         request.environ["pyramid_openapi3.validate_response"] = False
         return get_markdown(context, request)
-    return show_newest(context, request)
+    return _show(_read_asked(context, request), request)
 
 
 def show_newest(context: DocumentContext, request: Request) -> Json:
-    return show_whole_document(_read(context, request))
+    return _show(_read(context, request, None), request)
+
+
+def _show(version: DocumentVersion, request: Request) -> Json:
+    return show_whole_document(version, read_authors(request.dbsession, version))
 
 
 def change(context: DocumentContext, request: Request) -> Json:
     body = request.openapi_validated.body
-    change_document(request.dbsession, _read(context, request).document, **body)
+    change_document(request.dbsession, _read(context, request, None).document, **body)
     tell(request, _deed("change", context, changed=list(body)))
     return show_newest(context, request)
 
@@ -86,18 +91,25 @@ def _deed(what: str, context: DocumentContext, **details: object) -> Deed:
 
 def get_markdown(context: DocumentContext, request: Request) -> Response:
     """The same as a file to save."""
-    version = _read(context, request)
+    version = _read_asked(context, request)
     name = f"{slugify(version.document.title)}-v{version.number}.md"
-    response = Response(markdown_of(version), content_type="text/markdown", charset="utf-8")
+    response = Response(
+        markdown_of(version, read_authors(request.dbsession, version)),
+        content_type="text/markdown",
+        charset="utf-8",
+    )
     response.content_disposition = f'attachment; filename="{name}"'
     return response
 
 
-def _read(context: DocumentContext, request: Request) -> DocumentVersion:
+def _read_asked(context: DocumentContext, request: Request) -> DocumentVersion:
+    """The version whose number is in the path, or the newest one."""
     number = request.matchdict.get("number")
-    version = read_version(
-        request.dbsession, context.document_id, None if number is None else int(number)
-    )
+    return _read(context, request, None if number is None else int(number))
+
+
+def _read(context: DocumentContext, request: Request, number: int | None) -> DocumentVersion:
+    version = read_version(request.dbsession, context.document_id, number)
     if version is None:
         raise HTTPNotFound
     return version
@@ -151,13 +163,6 @@ def includeme(config: Configurator) -> None:
         "api.document_markdown",
         "/documents/{id}/markdown",
         View("GET", get_markdown, Permission.DOCUMENTS_READ),
-        factory=DocumentContext,
-        openapi=True,
-    )
-    config.add_endpoint(
-        "api.versions",
-        "/documents/{id}/versions",
-        View("GET", list_versions_of, Permission.DOCUMENTS_READ),
         factory=DocumentContext,
         openapi=True,
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from combine_core.deletion import Plan
-from combine_core.documents import Citation, Document, DocumentVersion
+from combine_core.documents import Citation, Document, DocumentComparison, DocumentVersion
 from combine_core.lines import Line
 from combine_core.projects import Project, ProjectInvitation
 from combine_core.runs import CURRENCY, Call, CallSums, MonthlyCost, Run, Step
@@ -185,14 +187,23 @@ def show_version(version: DocumentVersion) -> Json:
     """A version in a list, without its content."""
     return {
         "version": version.number,
-        **_fields(
-            version, "model", "used_llm", "support", "flagged", "sha256", "run_id", "created_at"
-        ),
+        **_fields(version, "origin", "model", "used_llm", "support", "flagged", "sha256"),
+        **_fields(version, "run_id", "parent_number", "note", "created_at"),
+        "author": version.author and _show_author(version.author.id, version.author.name),
     }
 
 
-def show_whole_document(version: DocumentVersion) -> Json:
-    """A version of a document with content and inputs."""
+def _show_author(user_id: uuid.UUID | str, name: str) -> Json:
+    return {"user_id": user_id, "name": name}
+
+
+def show_whole_document(
+    version: DocumentVersion, authors: Mapping[str, str] = MappingProxyType({})
+) -> Json:
+    """A version of a document with content and inputs.
+
+    :param authors: the names of those whose own words are in it, by id
+    """
     return {
         "id": version.document_id,
         "type": version.document.type,
@@ -200,9 +211,29 @@ def show_whole_document(version: DocumentVersion) -> Json:
         "archived_at": version.document.archived_at,
         **show_version(version),
         "content": version.content,
+        "authors": [_show_author(*one) for one in authors.items()],
         "inputs": [
             {"id": entry.ref_id, **_fields(entry, "kind", "name", "sha256", "revision", "deleted")}
             for entry in version.inputs
+        ],
+    }
+
+
+def show_comparison(comparison: DocumentComparison, old: int, new: int) -> Json:
+    """What changed between two versions, by statement."""
+    return {
+        "from": old,
+        "to": new,
+        "counts": comparison.counts,
+        "unchanged": comparison.unchanged,
+        "differences": [
+            {
+                "changes": [change.value for change in one.changes],
+                "old": one.old and _fields(one.old, "pointer", "statement"),
+                "new": one.new and _fields(one.new, "pointer", "statement"),
+                "words": [{"change": kind, "text": text} for kind, text in one.words],
+            }
+            for one in comparison.differences
         ],
     }
 

@@ -1,7 +1,23 @@
 """Documents: what lines write, version by version, with evidence."""
 
 from combine_core.documents.citations import Citation, Citations, list_citations, read_citations
-from combine_core.documents.model import Document, DocumentVersion, VersionInput
+from combine_core.documents.comparison import (
+    Change,
+    DocumentComparison,
+    change_in_words,
+    compare_contents,
+    comparison_markdown,
+    section_in_words,
+)
+from combine_core.documents.edits import (
+    InvalidContent,
+    NotNewest,
+    edit_document,
+    read_authors,
+    restore_version,
+    step_of,
+)
+from combine_core.documents.model import Document, DocumentVersion, VersionInput, VersionOrigin
 from combine_core.documents.service import (
     Origin,
     change_document,
@@ -20,32 +36,49 @@ from combine_core.documents.statements import (
     deleted_in_words,
     details_of,
     located_statements,
+    made_in_words,
     nothing_in_words,
+    own_in_words,
     support_in_words,
     text_of,
 )
 
 __all__ = [
+    "Change",
     "Citation",
     "Citations",
     "Document",
+    "DocumentComparison",
     "DocumentVersion",
+    "InvalidContent",
+    "NotNewest",
     "Origin",
     "VersionInput",
+    "VersionOrigin",
     "change_document",
+    "change_in_words",
+    "compare_contents",
+    "comparison_markdown",
     "delete_documents",
     "delete_versions",
     "deleted_in_words",
     "details_of",
+    "edit_document",
     "list_citations",
     "list_documents",
     "list_versions",
     "located_statements",
     "lock_document",
+    "made_in_words",
     "markdown_of",
     "nothing_in_words",
+    "own_in_words",
+    "read_authors",
     "read_citations",
     "read_version",
+    "restore_version",
+    "section_in_words",
+    "step_of",
     "support_in_words",
     "text_of",
     "versions_of_run",

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from combine_core.database.metadata import Identified, Model
 from combine_core.sources.model import Source
+from combine_core.users.model import User
 
 
 class VersionOrigin(StrEnum):
@@ -88,6 +89,7 @@ class DocumentVersion(Identified, Model):
     support: Mapped[dict[str, int] | None] = mapped_column(JSON)
 
     document: Mapped[Document] = relationship(lazy="raise")
+    author: Mapped[User | None] = relationship(lazy="raise")
     inputs: Mapped[list[VersionInput]] = relationship(
         lazy="raise", order_by="VersionInput.position", cascade="all, delete-orphan"
     )

@@ -77,6 +77,9 @@ def render_markdown(
         if item.get("verdict") == Verdict.UNSUPPORTED:
             reasons = " ".join(reason_in_words(code) for code in item["reasons"])
             marks += f" **(unsupported: {reasons})**"
+        elif item.get("verdict") == Verdict.OWN:
+            # The name is put in when it is read, so that it goes with its user.
+            marks += f" **(own words of {item['author_id']})**"
         elif item.get("repairs"):
             marks += f" (repaired: {', '.join(map(repair_in_words, item['repairs']))})"
         details = "; ".join(f"{label}: {value}" for label, value in details_of(item))

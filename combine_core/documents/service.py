@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session, contains_eager, selectinload, undefer
+from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload, undefer
 
 from combine_core.database import NEWEST_FIRST, Page, new_id, paginate
-from combine_core.documents.model import Document, DocumentVersion, VersionInput
+from combine_core.documents.model import Document, DocumentVersion, VersionInput, VersionOrigin
 from combine_core.documents.render import plain, render_markdown
-from combine_core.documents.statements import deleted_in_words, support_in_words
+from combine_core.documents.statements import deleted_in_words, own_in_words, support_in_words
 from combine_core.evidence import count_verdicts, statements_of
 from combine_core.lines import Line, WriteStep
 from combine_core.sources import PinnedSource
@@ -48,64 +50,81 @@ def write_version(
     :param sources: by label
     """
     assert origin.step.document is not None
-    assert origin.step.template is not None
     content: dict[str, Any] = json.loads(json.dumps(answer))
     for statement in statements_of(content):
         for evidence in statement["evidence"]:
             # A label names a source within one run only.
             evidence["source_id"] = str(sources[evidence.pop("source")].id)
-    support = count_verdicts(content)
     document = _lock_document(
         session, project_id, origin.step.document, list(sources.values()), origin.line.title
     )
-    document.head = document.last_number = max(document.head, document.last_number) + 1
-    # Whoever has it written again wants to see it.
-    document.archived_at = None
-    markdown = render_markdown(
-        origin.step.template,
-        title=document.title,
-        content=content,
-        source_names={str(source.id): source.name for source in sources.values()},
-        colophon=_colophon(origin),
-        used_llm=origin.used_llm,
+    line = VersionInput(
+        position=0,
+        kind="line",
+        ref_id=origin.line_version_id,
+        name=origin.line.name,
+        sha256=origin.line.sha256,
     )
+    inputs = [
+        VersionInput(
+            position=position,
+            kind="source",
+            ref_id=source.id,
+            name=source.name,
+            sha256=source.sha256,
+            revision=source.revision,
+        )
+        for position, source in enumerate(sources.values(), 1)
+    ]
     version = DocumentVersion(
         document=document,
-        number=document.head,
         run_id=origin.run_id,
         model=origin.model,
         used_llm=origin.used_llm,
-        content=content,
-        markdown=markdown,
-        sha256=hashlib.sha256(
-            json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
-        ).hexdigest(),
-        flagged=support.unsupported,
-        support=support.as_json(),
-        inputs=[
-            VersionInput(
-                position=0,
-                kind="line",
-                ref_id=origin.line_version_id,
-                name=origin.line.name,
-                sha256=origin.line.sha256,
-            ),
-            *(
-                VersionInput(
-                    position=position,
-                    kind="source",
-                    ref_id=source.id,
-                    name=source.name,
-                    sha256=source.sha256,
-                    revision=source.revision,
-                )
-                for position, source in enumerate(sources.values(), 1)
-            ),
-        ],
+        inputs=[line, *inputs],
     )
+    fill_version(version, content, origin.step)
+    add_version(session, version)
+    return version
+
+
+def fill_version(version: DocumentVersion, content: dict[str, Any], step: WriteStep) -> None:
+    """Set the content of a new version, and what follows from it.
+
+    :param version: with document, inputs and model
+    :param content: its statements are judged
+    :param step: the step of the line that writes such documents
+    """
+    assert step.template is not None
+    support = count_verdicts(content)
+    version.content = content
+    version.sha256 = hash_of(content)
+    version.support = support.as_json()
+    version.flagged = support.unsupported
+    version.markdown = render_markdown(
+        step.template,
+        title=version.document.title,
+        content=content,
+        source_names={str(one.ref_id): one.name for one in version.inputs if one.kind == "source"},
+        colophon=_colophon(version),
+        used_llm=version.used_llm,
+    )
+
+
+def hash_of(content: dict[str, Any]) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def add_version(session: Session, version: DocumentVersion) -> None:
+    """Store a version as the newest one of its document, which is locked."""
+    document = version.document
+    document.head = document.last_number = max(document.head, document.last_number) + 1
+    # Whoever has it written again wants to see it.
+    document.archived_at = None
+    version.number = document.head
     session.add(version)
     session.flush()
-    return version
 
 
 def _lock_document(
@@ -140,14 +159,15 @@ def _lock_document(
     ).one()
 
 
-def _colophon(origin: Origin) -> str:
-    made = f"Made by the line {origin.line.name} ({origin.line.sha256[:12]})"
-    if origin.used_llm:
-        return f"{made} with {origin.model}."
-    return (
-        f"{made} with {origin.model}: sentences were selected from the sources by rules."
-        " No language model was used."
+def _colophon(version: DocumentVersion) -> str:
+    line = next(one for one in version.inputs if one.kind == "line")
+    made = f"Made by the line {line.name} ({line.sha256[:12]}) with {version.model}"
+    made += (
+        "."
+        if version.used_llm
+        else ": sentences were selected from the sources by rules. No language model was used."
     )
+    return f"{made} Edited by people." if version.origin == VersionOrigin.EDIT else made
 
 
 def list_documents(
@@ -189,7 +209,11 @@ def list_versions(
     limit: int = 50,
 ) -> Page[DocumentVersion]:
     """The versions of a document, without their contents."""
-    statement = select(DocumentVersion).where(DocumentVersion.document_id == document_id)
+    statement = (
+        select(DocumentVersion)
+        .options(joinedload(DocumentVersion.author))
+        .where(DocumentVersion.document_id == document_id)
+    )
     return paginate(session, statement, DocumentVersion.id, sort=sort, cursor=cursor, limit=limit)
 
 
@@ -205,6 +229,7 @@ def read_version(
             undefer(DocumentVersion.content),
             undefer(DocumentVersion.markdown),
             selectinload(DocumentVersion.inputs),
+            joinedload(DocumentVersion.author),
         )
         .where(
             DocumentVersion.document_id == document_id,
@@ -213,12 +238,19 @@ def read_version(
     ).first()
 
 
-def markdown_of(version: DocumentVersion) -> str:
-    """The Markdown of a version. It says what has to be known of it beside its text."""
+_OWN_WORDS = re.compile(r"\*\*\(own words of ([0-9a-f-]{36})\)\*\*")
+
+
+def markdown_of(version: DocumentVersion, authors: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The Markdown of a version. It says what has to be known of it beside its text.
+
+    :param authors: the names of those whose own words are in it, by id
+    """
     notes = [plain(deleted_in_words(entry.name)) for entry in version.inputs if entry.deleted]
     if version.support is None:
         notes.insert(0, support_in_words(None, version.used_llm))
     title, _, rest = version.markdown.partition("\n\n")
+    rest = _OWN_WORDS.sub(lambda found: f"**({plain(own_in_words(authors.get(found[1])))})**", rest)
     return "\n\n".join([title, *notes, rest])
 
 

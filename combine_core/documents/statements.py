@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from combine_core.documents.model import DocumentVersion
 
 # What a statement says of itself. `flags` is from versions before there were verdicts.
-_ABOUT_ITSELF = frozenset({"evidence", "verdict", "reasons", "repairs", "flags", "author_id"})
+ABOUT_ITSELF = frozenset({"evidence", "verdict", "reasons", "repairs", "flags", "author_id"})
 _FIRST = ("speaker", "owner", "due", "heading")
 
 
@@ -29,7 +32,7 @@ def located_statements(content: Any, pointer: str = "") -> Iterator[tuple[str, d
 def details_of(statement: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """What a statement says beside its text, such as ``("Owner", "Tom")``."""
     keys = [key for key in _FIRST if key in statement]
-    keys += sorted(statement.keys() - _ABOUT_ITSELF - {"text", *_FIRST})
+    keys += sorted(statement.keys() - ABOUT_ITSELF - {"text", *_FIRST})
     return [
         (key.replace("_", " ").capitalize(), statement[key])
         for key in keys
@@ -50,7 +53,7 @@ def words_of(statement: Mapping[str, Any]) -> str:
     said = {
         key: value
         for key, value in statement.items()
-        if key not in _ABOUT_ITSELF and value is not None
+        if key not in ABOUT_ITSELF and value is not None
     }
     return json.dumps(said, sort_keys=True, ensure_ascii=False)
 
@@ -67,8 +70,8 @@ def support_in_words(support: Mapping[str, int] | None, used_llm: bool) -> str:
     total = sum(support.values())
     if not total:
         return f"No statement. {nothing_in_words(used_llm)}"
-    repaired, unsupported = support["repaired"], support["unsupported"]
-    carried = total - unsupported
+    repaired, unsupported, own = support["repaired"], support["unsupported"], support.get("own", 0)
+    carried = total - unsupported - own
     noun, verb = ("statement", "is") if total == 1 else ("statements", "are")
     words = (
         f"{carried} of {total} {noun} ({100 * carried // total} %) {verb} supported by the quotes"
@@ -76,9 +79,27 @@ def support_in_words(support: Mapping[str, int] | None, used_llm: bool) -> str:
     if repaired:
         words += f", {repaired} of them after a harmless difference in the quote was repaired"
     words += "."
+    if own:
+        words += f" {own} {'is' if own == 1 else 'are'} the own words of people, without a quote."
     if unsupported:
         words += " Do not rely on what is marked as unsupported."
     return words
+
+
+def own_in_words(author: str | None) -> str:
+    """What stands beside a statement that a person wrote without evidence.
+
+    :param author: the name; ``None``: the user was deleted
+    """
+    return f"Own words of {author or 'a person who was deleted'}."
+
+
+def made_in_words(version: DocumentVersion) -> str:
+    """How a version came to be that no run wrote, such as ``edited by Ada, from version 1``."""
+    verb = {"edit": "edited", "restore": "restored", "import": "imported"}[version.origin]
+    who = f" by {version.author.name}" if version.author else ""
+    parent = f", from version {version.parent_number}" if version.parent_number else ""
+    return f"{verb}{who}{parent}"
 
 
 def deleted_in_words(name: str) -> str:

@@ -12,7 +12,9 @@ from combine_core.evidence.judge import Claim, Judgement, Verdict, judge, judge_
 from combine_core.evidence.quotes import SourceText
 
 # What a statement says of itself, and not of the matter.
-_ABOUT_ITSELF = frozenset({"evidence", "verdict", "reasons", "repairs", "kind", "type", "id"})
+_ABOUT_ITSELF = frozenset(
+    {"evidence", "verdict", "reasons", "repairs", "kind", "type", "id", "author_id"}
+)
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Support:
     supported: int
     repaired: int
     unsupported: int
+    own: int = 0
 
     @property
     def carried(self) -> int:
@@ -29,7 +32,8 @@ class Support:
         return self.supported + self.repaired
 
     def as_json(self) -> dict[str, int]:
-        return asdict(self)
+        """As a version stores it. Only what people have edited has ``own``."""
+        return {verdict: n for verdict, n in asdict(self).items() if n or verdict != Verdict.OWN}
 
 
 def statements_of(content: Any) -> Iterator[dict[str, Any]]:

@@ -25,6 +25,8 @@ class Verdict(StrEnum):
     SUPPORTED = "supported"
     REPAIRED = "repaired"
     UNSUPPORTED = "unsupported"
+    # A person wrote it and cites nothing. No rule gives this verdict.
+    OWN = "own"
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ def includeme(config: Configurator) -> None:
         "runs",
         "calls",
         "documents",
+        "versions",
         "settings",
     ):
         config.include(f"combine_core.pages.{subject}")

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPNotFound
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 
 from combine_core.access import DocumentContext
 from combine_core.api.serializers import show_whole_document
-from combine_core.documents import DocumentVersion, list_versions, located_statements, markdown_of
+from combine_core.documents import (
+    DocumentVersion,
+    list_versions,
+    located_statements,
+    markdown_of,
+    read_authors,
+    restore_version,
+)
 from combine_core.documents import read_version as read_document_version
 from combine_core.lines import Line
 from combine_core.lines import read_version as read_line_version
@@ -43,6 +50,7 @@ def show_document(context: DocumentContext, request: Request) -> dict[str, Any]:
         "project": context.project,
         "document": version.document,
         "version": version,
+        "authors": read_authors(request.dbsession, version),
         "pointer_of": lambda statement: pointers[id(statement)],
         "sections": list(_sections(version, _line_of(request, version))),
         "sources": {str(entry.ref_id): entry for entry in version.inputs if entry.kind == "source"},
@@ -55,17 +63,33 @@ def show_document(context: DocumentContext, request: Request) -> dict[str, Any]:
 def download(context: DocumentContext, request: Request) -> Response:
     """The version as a file, Markdown or JSON."""
     version = _read(context, request)
+    authors = read_authors(request.dbsession, version)
     extension = request.matchdict["format"]
     if extension == "md":
-        text, content_type = markdown_of(version), "text/markdown; charset=utf-8"
+        text, content_type = markdown_of(version, authors), "text/markdown; charset=utf-8"
     else:
-        text, content_type = _as_json(version, _line_of(request, version)), "application/json"
+        text, content_type = (
+            _as_json(version, _line_of(request, version), authors),
+            "application/json",
+        )
     name = f"{slugify(version.document.title)}-v{version.number}.{extension}"
     return Response(
         text.encode(),
         content_type=content_type,
         content_disposition=f'attachment; filename="{name}"',
     )
+
+
+def restore(context: DocumentContext, request: Request) -> HTTPSeeOther:
+    """Make the version in the path the newest one."""
+    number = int(request.matchdict["number"])
+    try:
+        restore_version(
+            request.dbsession, context.document_id, number, author_id=context.identity.user_id
+        )
+    except LookupError as error:
+        raise HTTPNotFound from error
+    return HTTPSeeOther(request.route_path("pages.document", id=context.document_id))
 
 
 def _read(context: DocumentContext, request: Request) -> DocumentVersion:
@@ -94,21 +118,22 @@ def _sections(version: DocumentVersion, line: Line) -> Iterator[Section]:
             yield Section(key, title or key.replace("_", " ").capitalize(), version.content[key])
 
 
-def _as_json(version: DocumentVersion, line: Line) -> str:
+def _as_json(version: DocumentVersion, line: Line, authors: Mapping[str, str]) -> str:
     """The document as the API shows it, with the sections in their order."""
     content = {section.key: section.value for section in _sections(version, line)}
-    exported = {**show_whole_document(version), "content": content}
+    exported = {**show_whole_document(version, authors), "content": content}
     return json.dumps(exported, default=json_value, ensure_ascii=False, indent=2) + "\n"
 
 
 def includeme(config: Configurator) -> None:
     """Add the pages and the downloads, each for the newest version and for any."""
     show = View("GET", show_document, Permission.DOCUMENTS_READ, renderer=_TEMPLATE)
+    bring_back = View("POST", restore, Permission.DOCUMENTS_WRITE, form="restore")
     send = View("GET", download, Permission.DOCUMENTS_READ)
-    for name, path, view in (
-        ("pages.document", "/documents/{id}", show),
-        ("pages.version", "/documents/{id}/versions/{number}", show),
-        ("pages.download", "/documents/{id}.{format}", send),
-        ("pages.version_download", "/documents/{id}/versions/{number}.{format}", send),
+    for name, path, views in (
+        ("pages.document", "/documents/{id}", [show]),
+        ("pages.version", "/documents/{id}/versions/{number}", [show, bring_back]),
+        ("pages.download", "/documents/{id}.{format}", [send]),
+        ("pages.version_download", "/documents/{id}/versions/{number}.{format}", [send]),
     ):
-        config.add_endpoint(name, path, view, factory=DocumentContext)
+        config.add_endpoint(name, path, *views, factory=DocumentContext)

@@ -9,9 +9,13 @@ from decimal import Decimal
 from markupsafe import Markup
 
 from combine_core.documents import (
+    change_in_words,
     deleted_in_words,
     details_of,
+    made_in_words,
     nothing_in_words,
+    own_in_words,
+    section_in_words,
     support_in_words,
     text_of,
 )
@@ -134,13 +138,17 @@ def capitalize_first(text: str) -> str:
 
 
 FILTERS = {
+    "change_in_words": change_in_words,
     "capitalize_first": capitalize_first,
     "cost_in_words": cost_in_words,
     "cost_of_call": cost_of_call,
     "count": count,
     "deleted_in_words": deleted_in_words,
     "details_of": details_of,
+    "made_in_words": made_in_words,
     "nothing_in_words": nothing_in_words,
+    "own_in_words": own_in_words,
+    "section_in_words": section_in_words,
     "support_in_words": support_in_words,
     "text_of": text_of,
     "reason_in_words": reason_in_words,

@@ -10,6 +10,10 @@ def test_a_document(room, document):
         "title": "Brief: notes.md",
         "archived_at": None,
         "version": 1,
+        "origin": "line",
+        "author": None,
+        "parent_number": None,
+        "note": None,
         "model": "extract",
         "used_llm": False,
         "support": document["support"],
@@ -18,6 +22,7 @@ def test_a_document(room, document):
         "run_id": document["run_id"],
         "created_at": document["created_at"],
         "content": document["content"],
+        "authors": [],
         "inputs": document["inputs"],
     }
     source = room.client.get(f"{room.path}/sources").json["items"][0]

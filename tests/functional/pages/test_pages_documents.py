@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from combine_core.documents import DocumentVersion
+from combine_core.documents import DocumentVersion, edit_document
 from combine_core.runs import Run
 
 
@@ -211,3 +211,33 @@ def test_what_a_document_says_is_text(place, ada, slug):
     page = ada.get(f"/documents/{version.document_id}")
     assert page.html.select_one(".statement-text").text == text
     assert page.html.blockquote.text == text
+
+
+def test_a_version_is_restored_and_compared(place, ada, run, oven, form_of):
+    first = place.write(run, {"summary": [TRUE]}, {"S1": oven})
+    place.write(run, {"summary": [FALSE]}, {"S1": oven})
+    path = f"/documents/{first.document_id}"
+    page = ada.get(f"{path}/versions/1")
+    answer = form_of(page, "restore").submit(status=303)
+    restored = answer.follow()
+    assert "restored by ada" in restored.html.select_one("header .muted").text.lower()
+    assert "from version 1" in restored.html.select_one("header .muted").text
+    changes = restored.click(href="from=2")
+    kinds = [kind.text for kind in changes.html.select(".change-kind")]
+    assert kinds == ["Added in Summary", "Removed in Summary"]
+    assert changes.html.select_one("ins").text == TRUE["text"]
+    assert changes.html.select_one("del").text == FALSE["text"]
+    for query in ("", "?from=1", "?from=1&to=9", "?from=x&to=1"):
+        ada.get(f"{path}/comparison{query}", status=404)
+
+
+def test_own_words_are_shown_with_their_author(place, ada, run, oven):
+    version = place.write(run, {"summary": [TRUE]}, {"S1": oven})
+    content = {**version.content, "decisions": [{"text": "We sell it.", "evidence": []}]}
+    with place.sessions.begin() as session:
+        edit_document(session, version.document_id, content, base=1, author_id=ada.user_id)
+    page = ada.get(f"/documents/{version.document_id}")
+    assert page.html.select_one(".own-mark").text.startswith("Own words of ")
+    assert "1 is the own words of people" in page.html.select_one(".support").text
+    assert "Own words of " in ada.get(f"/documents/{version.document_id}.md").text
+    assert ada.get(f"/documents/{version.document_id}.json").json["authors"]

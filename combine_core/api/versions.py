@@ -1,0 +1,123 @@
+"""The API: edits of documents, and the differences between their versions."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPNotFound
+from pyramid.request import Request
+from pyramid.response import Response
+
+from combine_core.access import DocumentContext
+from combine_core.api.documents import list_versions_of, show_newest
+from combine_core.api.serializers import Json, show_comparison
+from combine_core.documents import (
+    DocumentComparison,
+    DocumentVersion,
+    compare_contents,
+    comparison_markdown,
+    edit_document,
+    read_version,
+    restore_version,
+)
+from combine_core.users import Permission
+from combine_core.web.endpoints import View
+from combine_core.web.memory_budget import hold_memory
+
+
+def edit(context: DocumentContext, request: Request) -> Json:
+    body = request.openapi_validated.body
+    made = edit_document(
+        request.dbsession,
+        context.document_id,
+        body["content"],
+        base=body["version"],
+        author_id=context.identity.user_id,
+        note=body.get("note"),
+        before_texts=partial(hold_memory, request),
+    )
+    return _show_made(context, request, made)
+
+
+def restore(context: DocumentContext, request: Request) -> Json:
+    number = int(request.matchdict["number"])
+    try:
+        made = restore_version(
+            request.dbsession, context.document_id, number, author_id=context.identity.user_id
+        )
+    except LookupError as error:
+        raise HTTPNotFound from error
+    return _show_made(context, request, made)
+
+
+def _show_made(context: DocumentContext, request: Request, made: DocumentVersion | None) -> Json:
+    """The newest version: the new one, or the one that there was if nothing is different."""
+    if made is not None:
+        request.response.status_int = 201
+        request.response.location = request.route_path(
+            "api.version", id=context.document_id, number=made.number
+        )
+    request.dbsession.expire_all()
+    return show_newest(context, request)
+
+
+def get_comparison(context: DocumentContext, request: Request) -> Json:
+    comparison, old, new = compare_asked(context, request)
+    return show_comparison(comparison, old.number, new.number)
+
+
+def get_comparison_markdown(context: DocumentContext, request: Request) -> Response:
+    comparison, old, new = compare_asked(context, request)
+    text = comparison_markdown(
+        comparison, title=new.document.title, old_number=old.number, new_number=new.number
+    )
+    return Response(text, content_type="text/markdown", charset="utf-8")
+
+
+def compare_asked(
+    context: DocumentContext, request: Request
+) -> tuple[DocumentComparison, DocumentVersion, DocumentVersion]:
+    """The comparison of the versions ``?from=1&to=2``, and the two."""
+    query = request.openapi_validated.parameters.query
+    versions = []
+    for name in ("from", "to"):
+        version = read_version(request.dbsession, context.document_id, query[name])
+        if version is None:
+            raise HTTPNotFound
+        versions.append(version)
+    old, new = versions
+    return compare_contents(old.content, new.content), old, new
+
+
+def includeme(config: Configurator) -> None:
+    """Add the endpoints."""
+    config.add_endpoint(
+        "api.versions",
+        "/documents/{id}/versions",
+        View("GET", list_versions_of, Permission.DOCUMENTS_READ),
+        View("POST", edit, Permission.DOCUMENTS_WRITE, if_match=show_newest),
+        factory=DocumentContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.version_restore",
+        "/documents/{id}/versions/{number}/restore",
+        View("POST", restore, Permission.DOCUMENTS_WRITE, if_match=show_newest),
+        factory=DocumentContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.comparison",
+        "/documents/{id}/comparison",
+        View("GET", get_comparison, Permission.DOCUMENTS_READ),
+        factory=DocumentContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.comparison_markdown",
+        "/documents/{id}/comparison/markdown",
+        View("GET", get_comparison_markdown, Permission.DOCUMENTS_READ),
+        factory=DocumentContext,
+        openapi=True,
+    )

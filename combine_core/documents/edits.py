@@ -1,0 +1,341 @@
+"""People edit documents: each edit is a version. Restores earlier versions."""
+
+from __future__ import annotations
+
+import copy
+import json
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jsonschema_rs
+from sqlalchemy import select
+from sqlalchemy.orm import Session, join
+
+from combine_core.documents.model import DocumentVersion, VersionInput, VersionOrigin
+from combine_core.documents.service import (
+    add_version,
+    fill_version,
+    hash_of,
+    lock_document,
+    read_version,
+)
+from combine_core.documents.statements import ABOUT_ITSELF, located_statements, words_of
+from combine_core.evidence import SourceText, Verdict, judge_answer
+from combine_core.lines import WriteStep
+from combine_core.lines import read_version as read_line_version
+from combine_core.readers import blocks_from_json
+from combine_core.sources import Source, sources_at, texts_at
+from combine_core.text import clean_text
+from combine_core.users import User
+
+MOST_NOTE_BYTES = 2000
+_MOST_PROBLEMS = 20
+_QUOTED = join(Source, VersionInput, VersionInput.ref_id == Source.id)
+_EVIDENCE_KEYS = ("source_id", "line_from", "line_to", "quote")
+
+
+class NotNewest(ValueError):
+    """Somebody else was faster, or the version that was edited is not the newest one."""
+
+    def __init__(self, base: int, head: int) -> None:
+        super().__init__(
+            f"Version {base} is not the newest one any more: there is version {head}."
+            " Nothing was changed. Look at that one, and edit it."
+        )
+
+
+class InvalidContent(ValueError):
+    """The content does not fit its line.
+
+    :ivar problems: pointers into the content, each with what is wrong there
+    """
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__(" ".join(f"{pointer or '/'}: {why}" for pointer, why in problems))
+        self.problems = problems
+
+
+def step_of(session: Session, version: DocumentVersion) -> WriteStep:
+    """The step of the line, as it was then, that writes such documents."""
+    line_id = next(entry.ref_id for entry in version.inputs if entry.kind == "line")
+    line = read_line_version(session, line_id)
+    return next(step for step in line.steps if step.document == version.document.type)
+
+
+def edit_document(
+    session: Session,
+    document_id: uuid.UUID,
+    content: dict[str, Any],
+    *,
+    base: int,
+    author_id: uuid.UUID,
+    note: str | None = None,
+    before_texts: Callable[[int], None] = lambda _size: None,
+) -> DocumentVersion | None:
+    """Make ``content`` the newest version of a document. ``None``: it is the content of the newest one.
+
+    Statements that stay as they are keep their verdict. Others are judged by their evidence, or are their
+    author's own words if they have none.
+
+    :param content: as a version shows it. Verdicts in it count for nothing. Evidence without a quote quotes
+        its whole lines
+    :param base: the number of the version that was edited
+    :param before_texts: called with the size of the texts of sources before they are read; may raise
+    :raises NotNewest: ``base`` is not the newest version
+    :raises InvalidContent: it does not fit the schema of the line
+    :raises InvalidText: the note is unusable
+    """
+    newest = _lock_newest(session, document_id, base)
+    step = step_of(session, newest)
+    edited = copy.deepcopy(content)
+    _check_storable(edited)
+    new = list(_statements_to_judge(edited, newest.content))
+    _check_shape(new)
+    texts = _read_texts(session, newest, new, before_texts)
+    _quote_lines(new, texts)
+    _check_schema(edited, step)
+    for statement in new:
+        _judge(statement, texts, author_id)
+    if hash_of(edited) == newest.sha256:
+        return None
+    version = _successor(newest, newest, VersionOrigin.EDIT, author_id, note)
+    fill_version(version, edited, step)
+    add_version(session, version)
+    return version
+
+
+def restore_version(
+    session: Session,
+    document_id: uuid.UUID,
+    number: int,
+    *,
+    author_id: uuid.UUID,
+    base: int | None = None,
+    note: str | None = None,
+) -> DocumentVersion | None:
+    """Make the content of an earlier version the newest one. ``None``: it is already.
+
+    :param base: the number of the version that the author takes for the newest
+    :raises LookupError: there is no such version
+    :raises NotNewest: ``base`` is not the newest version
+    :raises InvalidText: the note is unusable
+    """
+    newest = _lock_newest(session, document_id, base)
+    earlier = read_version(session, document_id, number)
+    if earlier is None:
+        raise LookupError
+    if earlier.sha256 == newest.sha256:
+        return None
+    version = _successor(newest, earlier, VersionOrigin.RESTORE, author_id, note)
+    for name in ("content", "markdown", "sha256", "flagged", "support"):
+        setattr(version, name, getattr(earlier, name))
+    add_version(session, version)
+    return version
+
+
+def _lock_newest(session: Session, document_id: uuid.UUID, base: int | None) -> DocumentVersion:
+    document = lock_document(session, document_id)
+    newest = None if document is None else read_version(session, document_id)
+    if newest is None:
+        raise LookupError
+    if base not in (None, newest.number):
+        raise NotNewest(base or 0, newest.number)
+    return newest
+
+
+def _successor(
+    newest: DocumentVersion,
+    parent: DocumentVersion,
+    origin: VersionOrigin,
+    author_id: uuid.UUID,
+    note: str | None,
+) -> DocumentVersion:
+    """A new version that is made from what ``parent`` was made from."""
+    inputs = [
+        VersionInput(
+            position=entry.position,
+            kind=entry.kind,
+            ref_id=entry.ref_id,
+            name=entry.name,
+            sha256=entry.sha256,
+            revision=entry.revision,
+        )
+        for entry in parent.inputs
+    ]
+    return DocumentVersion(
+        document=newest.document,
+        origin=origin,
+        author_id=author_id,
+        parent_number=parent.number,
+        note=clean_text(note, "note", max_bytes=MOST_NOTE_BYTES) if note else None,
+        model=parent.model,
+        used_llm=parent.used_llm,
+        inputs=inputs,
+    )
+
+
+def _check_storable(content: dict[str, Any]) -> None:
+    try:
+        if (
+            "\\u0000" not in json.dumps(content)
+            and json.dumps(content, ensure_ascii=False).encode()
+        ):
+            return
+    except UnicodeEncodeError:
+        pass
+    raise InvalidContent([("", "It holds a NUL or half a surrogate pair, which no text has.")])
+
+
+def _statements_to_judge(
+    content: dict[str, Any], before: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield the statements that are not in the version before. The others get what is said of them there."""
+    judged = {
+        _key_of(statement): statement
+        for _, statement in located_statements(before)
+        if "verdict" in statement
+    }
+    for _, statement in located_statements(content):
+        same = judged.get(_key_of(statement))
+        if same is not None:
+            statement.clear()
+            statement.update(copy.deepcopy(same))
+        else:
+            for name in ABOUT_ITSELF - {"evidence"}:
+                statement.pop(name, None)
+            yield statement
+
+
+def _key_of(statement: dict[str, Any]) -> str:
+    return words_of(statement) + json.dumps(statement["evidence"], sort_keys=True)
+
+
+def _check_shape(statements: Sequence[dict[str, Any]]) -> None:
+    """Check what the schema of the line cannot: it describes evidence by the label of its source."""
+    problems: list[tuple[str, str]] = []
+    for statement in statements:
+        for entry in statement["evidence"]:
+            why = _fault_of(entry)
+            if why:
+                problems.append(("", f"{why} The statement begins “{words_of(statement)[:60]}”."))
+    if problems:
+        raise InvalidContent(problems[:_MOST_PROBLEMS])
+
+
+def _fault_of(entry: Any) -> str:
+    if not isinstance(entry, dict) or not entry.keys() <= set(_EVIDENCE_KEYS):
+        return f"Evidence is an object with {', '.join(_EVIDENCE_KEYS)}."
+    try:
+        uuid.UUID(entry["source_id"])
+    except (KeyError, ValueError, AttributeError, TypeError):
+        return "Evidence names its source in source_id."
+    lines: list[Any] = [entry.get("line_from"), entry.get("line_to")]
+    if not all(isinstance(line, int) and not isinstance(line, bool) for line in lines):
+        return "Evidence has the numbers of its lines in line_from and line_to."
+    if not 1 <= lines[0] <= lines[1]:
+        return "line_from is at least 1, and line_to is not before it."
+    return ""
+
+
+def _read_texts(
+    session: Session,
+    version: DocumentVersion,
+    statements: Sequence[dict[str, Any]],
+    before_texts: Callable[[int], None],
+) -> dict[str, SourceText]:
+    """The texts of the sources that the statements cite, at the revisions of the version, by id."""
+    cited = {uuid.UUID(entry["source_id"]) for one in statements for entry in one["evidence"]}
+    if not cited:
+        return {}
+    known = {entry.ref_id for entry in version.inputs if entry.kind == "source"}
+    if cited - known:
+        why = "Evidence names a source that the document was not made from."
+        raise InvalidContent([("", why)])
+    which = VersionInput.version_id == version.id, VersionInput.ref_id.in_(cited)
+    pinned = session.execute(sources_at(VersionInput.revision, _QUOTED).where(*which)).all()
+    before_texts(sum(row.size for row in pinned))
+    rows = session.execute(
+        texts_at(VersionInput.revision, _QUOTED).add_columns(VersionInput.ref_id).where(*which)
+    )
+    return {
+        str(ref_id): SourceText(text, None if blocks is None else blocks_from_json(blocks))
+        for text, blocks, ref_id in rows
+    }
+
+
+def _quote_lines(statements: Sequence[dict[str, Any]], texts: dict[str, SourceText]) -> None:
+    """Give evidence that names only lines the words that stand there."""
+    for statement in statements:
+        for entry in statement["evidence"]:
+            if "quote" in entry:
+                continue
+            source = texts.get(str(uuid.UUID(entry["source_id"])))
+            if source is None:
+                raise InvalidContent(
+                    [("", "The source was deleted, so its lines cannot be quoted.")]
+                )
+            lines = source.text.split("\n")[entry["line_from"] - 1 : entry["line_to"]]
+            quote = "\n".join(lines).strip()
+            if not quote:
+                why = f"There is no text in line {entry['line_from']} to {entry['line_to']}."
+                raise InvalidContent([("", why)])
+            entry["quote"] = quote
+
+
+def _check_schema(content: dict[str, Any], step: WriteStep) -> None:
+    """Check the content as the answer of a model is checked. Only evidence may be absent."""
+    answer = copy.deepcopy(content)
+    for _, statement in located_statements(answer):
+        for name in ABOUT_ITSELF - {"evidence"}:
+            statement.pop(name, None)
+        for entry in statement["evidence"]:
+            entry["source"] = entry.pop("source_id")
+    validator = jsonschema_rs.validator_for(_without_least_evidence(step.answer_schema))
+    problems = [
+        ("".join(f"/{part}" for part in error.instance_path), _short(error.message))
+        for error, _ in zip(validator.iter_errors(answer), range(_MOST_PROBLEMS), strict=False)
+    ]
+    if problems:
+        raise InvalidContent(problems)
+
+
+def _without_least_evidence(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_without_least_evidence(value) for value in schema]
+    if not isinstance(schema, dict):
+        return schema
+    loosened = {key: _without_least_evidence(value) for key, value in schema.items()}
+    evidence = loosened.get("properties", {}).get("evidence")
+    if isinstance(evidence, dict):
+        evidence.pop("minItems", None)
+    return loosened
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= 200 else f"{message[:200]}..."
+
+
+def _judge(statement: dict[str, Any], texts: dict[str, SourceText], author_id: uuid.UUID) -> None:
+    if not statement["evidence"]:
+        own = {"verdict": Verdict.OWN.value, "reasons": [], "author_id": str(author_id)}
+        statement.update(own)
+        return
+    for entry in statement["evidence"]:
+        entry["source"] = str(uuid.UUID(entry.pop("source_id")))
+    judge_answer({"statements": [statement]}, texts)
+    for entry in statement["evidence"]:
+        entry["source_id"] = entry.pop("source")
+
+
+def read_authors(session: Session, version: DocumentVersion) -> dict[str, str]:
+    """The names of those whose own words are in a version, by id. Users who were deleted are left out."""
+    found = {
+        uuid.UUID(statement["author_id"])
+        for _, statement in located_statements(version.content)
+        if "author_id" in statement
+    }
+    if not found:
+        return {}
+    rows = session.execute(select(User.id, User.name).where(User.id.in_(found)).order_by(User.id))
+    return {str(user_id): name for user_id, name in rows}
