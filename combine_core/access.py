@@ -17,6 +17,7 @@ from sqlalchemy import Select, select
 from combine_core.documents import Document
 from combine_core.projects import SLUG_PATTERN, Project, find_membership
 from combine_core.projects.members import RoleChange
+from combine_core.reviews import Review
 from combine_core.runs import Run
 from combine_core.users import (
     ROLE_PERMISSIONS,
@@ -129,6 +130,24 @@ class DocumentContext(InProject):
         self.document_id = uuid.UUID(request.matchdict["id"])
         owning = select(Document.project_id).where(Document.id == self.document_id)
         self._enter(_membership(request, owning, self.identity.user_id))
+
+
+class ReviewContext(InProject):
+    """The review whose id is in the path, and its project."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.review_id = uuid.UUID(request.matchdict["id"])
+        owning = select(Review.project_id).where(Review.id == self.review_id)
+        self._enter(_membership(request, owning, self.identity.user_id))
+
+
+class InboxContext(SignedIn):
+    """What waits for the user, in all their projects."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.__acl__ = [(Allow, Authenticated, [Permission.DOCUMENTS_READ])]
 
 
 def _membership(

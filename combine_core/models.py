@@ -6,6 +6,7 @@
 from combine_core.documents import model as documents
 from combine_core.lines import model as lines
 from combine_core.projects import model as projects
+from combine_core.reviews import model as reviews
 from combine_core.runs import model as runs
 from combine_core.sources import model as sources
 from combine_core.users import model as users
@@ -16,6 +17,7 @@ __all__ = [
     "idempotency",
     "lines",
     "projects",
+    "reviews",
     "runs",
     "shown_once",
     "sources",

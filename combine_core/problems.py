@@ -14,6 +14,7 @@ from combine_core.projects.invitations import (
     UnknownInvitation,
 )
 from combine_core.projects.members import LastOwner, NoMember
+from combine_core.reviews import InvalidReview, MayNotDecide, ReviewConflict
 from combine_core.runs import InvalidRun, QueueFull
 from combine_core.sources import UnsupportedFile
 from combine_core.web.problems import DETAILS, FieldError, ProblemError, invalid_content
@@ -43,9 +44,11 @@ def includeme(config: Configurator) -> None:
         UnsupportedFile,
         lambda error: invalid_content(FieldError("file", str(error)), status=415),
     )
-    config.add_problem(
-        InvalidRun, lambda error: invalid_content(FieldError(error.field, str(error)))
-    )
+    for invalid in (InvalidRun, InvalidReview):
+        config.add_problem(
+            invalid, lambda error: invalid_content(FieldError(error.field, str(error)))
+        )
+    config.add_problem(MayNotDecide, lambda error: ProblemError(403, str(error)))
     config.add_problem(InvalidContent, _invalid_content_of_document)
     config.add_problem(UnknownLine, lambda error: invalid_content(FieldError("line", str(error))))
     config.add_problem(UnknownModel, lambda error: invalid_content(FieldError("model", str(error))))
@@ -53,5 +56,12 @@ def includeme(config: Configurator) -> None:
     for missing in (NoMember, NotThere, UnknownInvitation):
         config.add_problem(missing, lambda _error: ProblemError(404, DETAILS[404]))
     config.add_problem(SourceInUse, _source_in_use)
-    for conflict in (Impossible, LastOwner, InvitationEnded, NotNewest, TooManyInvitations):
+    for conflict in (
+        Impossible,
+        LastOwner,
+        InvitationEnded,
+        NotNewest,
+        ReviewConflict,
+        TooManyInvitations,
+    ):
         config.add_problem(conflict, lambda error: ProblemError(409, str(error)))

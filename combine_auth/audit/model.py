@@ -47,6 +47,9 @@ class Action(StrEnum):
     DOCUMENT_CHANGE = "document-change"
     DOCUMENT_DELETE = "document-delete"
     RUN_DELETE = "run-delete"
+    REVIEW_ASK = "review-ask"
+    REVIEW_DECIDE = "review-decide"
+    REVIEW_WITHDRAW = "review-withdraw"
     # Deleted with every trace.
     ERASE = "erase"
     # Names and addresses in the audit were blanked.

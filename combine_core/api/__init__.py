@@ -21,6 +21,15 @@ def includeme(config: Configurator) -> None:
     config.include("combine_core.api.specification")
     config.include("combine_core.web.idempotency")
     config.include("combine_core.web.preconditions")
-    for subject in ("projects", "invitations", "sources", "runs", "calls", "documents", "versions"):
+    for subject in (
+        "projects",
+        "invitations",
+        "sources",
+        "runs",
+        "calls",
+        "documents",
+        "versions",
+        "reviews",
+    ):
         config.include(f"combine_core.api.{subject}")
     config.include("combine_core.api.explorer")

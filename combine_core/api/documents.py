@@ -31,6 +31,7 @@ from combine_core.documents import (
     read_version,
 )
 from combine_core.projects import slugify
+from combine_core.reviews import newest_reviews
 from combine_core.sources import find_source
 from combine_core.users import Deed, Permission, tell
 from combine_core.web.endpoints import View
@@ -41,7 +42,8 @@ def list_documents_of(context: ProjectContext, request: Request) -> Json:
     page = list_documents(
         request.dbsession, context.project.id, **request.openapi_validated.parameters.query
     )
-    return show_page(request, page, show_document)
+    reviews = newest_reviews(request.dbsession, [document.id for document in page.items])
+    return show_page(request, page, lambda one: show_document(one, reviews.get(one.id)))
 
 
 def list_versions_of(context: DocumentContext, request: Request) -> Json:
@@ -65,7 +67,11 @@ def show_newest(context: DocumentContext, request: Request) -> Json:
 
 
 def _show(version: DocumentVersion, request: Request) -> Json:
-    return show_whole_document(version, read_authors(request.dbsession, version))
+    session = request.dbsession
+    reviews = newest_reviews(session, [version.document_id], version.number)
+    return show_whole_document(
+        version, read_authors(session, version), reviews.get(version.document_id)
+    )
 
 
 def change(context: DocumentContext, request: Request) -> Json:

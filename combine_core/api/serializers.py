@@ -11,6 +11,7 @@ from combine_core.deletion import Plan
 from combine_core.documents import Citation, Document, DocumentComparison, DocumentVersion
 from combine_core.lines import Line
 from combine_core.projects import Project, ProjectInvitation
+from combine_core.reviews import Review
 from combine_core.runs import CURRENCY, Call, CallSums, MonthlyCost, Run, Step
 from combine_core.sources import Revision, RevisionText, Source
 from combine_core.users import Identity, Membership, User
@@ -172,14 +173,18 @@ def show_whole_call(call: Call) -> Json:
     }
 
 
-def show_document(document: Document) -> Json:
-    """A document in a list, without its content."""
+def show_document(document: Document, review: Review | None) -> Json:
+    """A document in a list, without its content.
+
+    :param review: of its newest version
+    """
     return {
         "id": document.id,
         "type": document.type,
         "title": document.title,
         "version": document.head,
         **_fields(document, "created_at", "archived_at"),
+        "review": review and _summary_of(review),
     }
 
 
@@ -198,11 +203,14 @@ def _show_author(user_id: uuid.UUID | str, name: str) -> Json:
 
 
 def show_whole_document(
-    version: DocumentVersion, authors: Mapping[str, str] = MappingProxyType({})
+    version: DocumentVersion,
+    authors: Mapping[str, str] = MappingProxyType({}),
+    review: Review | None = None,
 ) -> Json:
     """A version of a document with content and inputs.
 
     :param authors: the names of those whose own words are in it, by id
+    :param review: of this version
     """
     return {
         "id": version.document_id,
@@ -215,6 +223,35 @@ def show_whole_document(
         "inputs": [
             {"id": entry.ref_id, **_fields(entry, "kind", "name", "sha256", "revision", "deleted")}
             for entry in version.inputs
+        ],
+        "review": review and _summary_of(review),
+    }
+
+
+def _summary_of(review: Review) -> Json:
+    """What a document says of its review."""
+    return {
+        **_fields(review, "id", "state"),
+        "version": review.number,
+        **_fields(review, "sha256", "approvals", "needed", "due_at"),
+    }
+
+
+def show_review(review: Review) -> Json:
+    """A review with its decisions."""
+    return {
+        **_summary_of(review),
+        **_fields(review, "role", "author_may_decide", "on_expiry", "created_at"),
+        "document": _fields(review.document, "id", "title"),
+        "project": _fields(review.project, "slug", "name"),
+        "asked_by": review.asker and _show_person(review.asker),
+        "people": [_show_person(one) for one in review.people],
+        "decisions": [
+            {
+                **_fields(each, "decision", "comment", "created_at"),
+                "decided_by": each.user and _show_person(each.user),
+            }
+            for each in review.decisions
         ],
     }
 

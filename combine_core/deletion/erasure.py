@@ -25,6 +25,7 @@ from combine_core.deletion.service import (
 )
 from combine_core.documents import Document, DocumentVersion, VersionInput, delete_versions
 from combine_core.projects import Project
+from combine_core.reviews.model import Review
 from combine_core.runs import Run
 from combine_core.sources import Source, SourceRevision
 from combine_core.users import Deed, User, erase_in_add_ons, tell_of_command
@@ -69,6 +70,7 @@ def plan_erasure_of_source(session: Session, source_id: uuid.UUID) -> Plan:
         revisions=revisions_of(source_id),
         texts=texts_of(source_id),
         versions=select(DocumentVersion.id).where(_made_from(source_id)),
+        reviews=select(Review.id).join(DocumentVersion).where(_made_from(source_id)),
         documents=select(Document.id).where(Document.id.in_(touched), Document.id.not_in(others)),
     )
     obstacle = obstacle_of(session, Run.id.in_(runs_on(source_id)))

@@ -18,6 +18,7 @@ from combine_core.documents import (
     lock_document,
 )
 from combine_core.projects import Project
+from combine_core.reviews.model import Review
 from combine_core.runs import Call, Run, RunSource, Step
 from combine_core.runs.journal import forget_texts
 from combine_core.sources import Source, SourceRevision
@@ -39,6 +40,7 @@ def plan_projects(session: Session, project_ids: Sequence[uuid.UUID]) -> Plan:
         versions=select(DocumentVersion.id)
         .join(DocumentVersion.document)
         .where(Document.project_id.in_(project_ids)),
+        reviews=select(Review.id).where(Review.project_id.in_(project_ids)),
         runs=select(Run.id).where(in_projects),
         calls=select(Call.id).join(Run, Run.id == Call.run_id).where(in_projects),
         members=select(Membership.user_id).where(Membership.project_id.in_(project_ids)),
@@ -121,9 +123,10 @@ def remove_source(session: Session, source_id: uuid.UUID) -> None:
 
 
 def plan_document(session: Session, document_id: uuid.UUID) -> Plan:
-    """What goes with this document: its versions."""
+    """What goes with this document: its versions and their reviews."""
     versions = select(DocumentVersion.id).where(DocumentVersion.document_id == document_id)
-    return Plan(count_things(session, versions=versions))
+    reviews = select(Review.id).where(Review.document_id == document_id)
+    return Plan(count_things(session, versions=versions, reviews=reviews))
 
 
 def delete_document(session: Session, document_id: uuid.UUID) -> Plan:
@@ -148,6 +151,7 @@ def plan_run(session: Session, run_id: uuid.UUID) -> Plan:
         session,
         calls=select(Call.id).where(Call.run_id == run_id),
         versions=select(DocumentVersion.id).where(written),
+        reviews=select(Review.id).join(DocumentVersion).where(written),
         documents=select(Document.id).where(Document.id.in_(documents), Document.id.not_in(others)),
     )
     return Plan(takes, obstacle=obstacle_of(session, Run.id == run_id))

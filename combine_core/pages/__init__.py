@@ -39,6 +39,7 @@ def includeme(config: Configurator) -> None:
         "calls",
         "documents",
         "versions",
+        "reviews",
         "settings",
     ):
         config.include(f"combine_core.pages.{subject}")

@@ -25,7 +25,8 @@ from combine_core.documents import (
 from combine_core.documents import read_version as read_document_version
 from combine_core.lines import Line
 from combine_core.lines import read_version as read_line_version
-from combine_core.projects import slugify
+from combine_core.projects import Project, slugify
+from combine_core.reviews import newest_reviews
 from combine_core.users import Permission
 from combine_core.web.endpoints import View, json_value
 
@@ -43,11 +44,16 @@ class Section:
 
 def show_document(context: DocumentContext, request: Request) -> dict[str, Any]:
     """The newest version, or the one in the path."""
-    version = _read(context, request)
+    return document_page(context.project, _read(context, request), request)
+
+
+def document_page(project: Project, version: DocumentVersion, request: Request) -> dict[str, Any]:
+    """What the template needs to show this version."""
     cursor = request.GET.get("versions")
+    reviews = newest_reviews(request.dbsession, [version.document_id], version.number)
     pointers = {id(each): pointer for pointer, each in located_statements(version.content)}
     return {
-        "project": context.project,
+        "project": project,
         "document": version.document,
         "version": version,
         "authors": read_authors(request.dbsession, version),
@@ -55,6 +61,7 @@ def show_document(context: DocumentContext, request: Request) -> dict[str, Any]:
         "sections": list(_sections(version, _line_of(request, version))),
         "sources": {str(entry.ref_id): entry for entry in version.inputs if entry.kind == "source"},
         "line": next(entry for entry in version.inputs if entry.kind == "line"),
+        "review": reviews.get(version.document_id),
         "may_change": bool(request.has_permission(Permission.DOCUMENTS_WRITE)),
         "versions": list_versions(request.dbsession, version.document_id, cursor=cursor),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,24 +30,38 @@ class NavItem:
     title: str
     route_name: str
     order: int
+    count: Callable[[Request], int] | None
 
 
 @dataclass(frozen=True)
 class NavLink:
-    """An item for one request. ``current``: the request is for that page or one below it."""
+    """An item for one request.
+
+    :ivar current: the request is for that page or one below it
+    :ivar count: how many things wait there; 0 is not shown
+    """
 
     title: str
     path: str
     current: bool
+    count: int
 
 
-def add_nav_item(config: Configurator, title: str, route_name: str, *, order: int = 100) -> None:
+def add_nav_item(
+    config: Configurator,
+    title: str,
+    route_name: str,
+    *,
+    order: int = 100,
+    count: Callable[[Request], int] | None = None,
+) -> None:
     """Directive: show ``title`` in the head of every page of a signed-in user.
 
     :param route_name: a route without parameters
     :param order: smaller numbers stand further left; Projects is 10
+    :param count: how many things wait there for the user. Every page asks it, so it must be quick
     """
-    item = NavItem(title, route_name, order)
+    item = NavItem(title, route_name, order, count)
 
     def register() -> None:
         config.registry.setdefault(_ITEMS, []).append(item)
@@ -63,7 +78,8 @@ def nav_links(request: Request) -> list[NavLink]:
     for item in sorted(items, key=lambda item: (item.order, item.title)):
         path = request.route_path(item.route_name)
         current = request.path == path or request.path.startswith(path.rstrip("/") + "/")
-        links.append(NavLink(item.title, path, current))
+        count = item.count(request) if item.count else 0
+        links.append(NavLink(item.title, path, current, count))
     return links
 
 

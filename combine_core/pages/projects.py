@@ -15,6 +15,7 @@ from combine_core.lines import UnknownLine, shipped_lines
 from combine_core.llm import ProviderRegistry, UnknownModel, providers_of
 from combine_core.problems import QUEUE_RETRY_S
 from combine_core.projects import list_projects
+from combine_core.reviews import newest_reviews
 from combine_core.runs import (
     InvalidRun,
     QueueFull,
@@ -217,13 +218,15 @@ def _page(
 ) -> dict[str, Any]:
     session, project_id, query = request.dbsession, context.project.id, request.GET
     archived = query.get("archived") == "yes"
+    documents = list_documents(
+        session, project_id, archived=archived, cursor=query.get("documents"), limit=_ROWS
+    )
     return {
         "project": context.project,
         "sources": list_sources(session, project_id, cursor=query.get("sources"), limit=_ROWS),
         "runs": list_runs(session, project_id, cursor=query.get("runs"), limit=_ROWS),
-        "documents": list_documents(
-            session, project_id, archived=archived, cursor=query.get("documents"), limit=_ROWS
-        ),
+        "documents": documents,
+        "reviews": newest_reviews(session, [document.id for document in documents.items]),
         "archived": archived,
         "lines": list(shipped_lines().values()),
         "models": model_choices(providers_of(request.registry)),

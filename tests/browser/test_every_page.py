@@ -109,12 +109,15 @@ def furnished(service: Service) -> Iterator[Furnished]:
     link = api.post(f"projects/{project['slug']}/invitations", role="writer", days=7)
     run = api.post(f"projects/{project['slug']}/runs", line="brief", sources=[source["id"]])
     run = api.wait_for(run["id"])
+    document = f"documents/{run['documents'][0]['id']}"
+    asked = api.post(f"{document}/reviews", version=1, author_may_decide=True)
     call = api.get(f"runs/{run['id']}/calls")["items"][0]
     variables = {
         "/projects/{slug}": f"/projects/{project['slug']}",
         "/sources/{source_id}": f"/sources/{source['id']}",
         "/runs/{id}": f"/runs/{run['id']}",
-        "/documents/{id}": f"/documents/{run['documents'][0]['id']}",
+        "/documents/{id}": f"/{document}",
+        "/reviews/{id}": f"/reviews/{asked['id']}",
         "/users/{user_id}": f"/users/{person.id}",
         "/calls/{call_id}": f"/calls/{call['id']}",
         "/versions/{number}": "/versions/1",

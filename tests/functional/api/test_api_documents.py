@@ -9,6 +9,7 @@ def test_a_document(room, document):
         "type": "brief",
         "title": "Brief: notes.md",
         "archived_at": None,
+        "review": None,
         "version": 1,
         "origin": "line",
         "author": None,
@@ -96,6 +97,7 @@ def test_versions(room, document, run_jobs):
             "version": 2,
             "created_at": room.client.get(f"{room.path}/documents").json["items"][0]["created_at"],
             "archived_at": None,
+            "review": None,
         }
     ]
 

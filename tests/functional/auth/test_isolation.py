@@ -8,13 +8,13 @@ from sqlalchemy import event, select, update
 from webtest import TestApp
 
 from combine_auth.sessions.service import start_session
-from combine_core.access import DocumentContext, ProjectContext, RunContext
+from combine_core.access import DocumentContext, ProjectContext, ReviewContext, RunContext
 from combine_core.database import engine_of, session_factory
-from combine_core.documents import Document
+from combine_core.documents import DocumentVersion
 from combine_core.runs import Call
 from combine_core.users import User
 
-IN_PROJECTS = (ProjectContext, RunContext, DocumentContext)
+IN_PROJECTS = (ProjectContext, RunContext, DocumentContext, ReviewContext)
 NOTES = "# Harbour\n\nThe harbour opens on 1 May 2027.\nWe decided to hire two pilots.\n"
 
 
@@ -31,12 +31,18 @@ class Things:
         self.run = client.post_json(f"{path}/runs", body, status=201).json["id"]
         run_jobs()
         with session_factory(app.registry)() as session:
-            self.document = str(session.scalars(select(Document.id)).first())
+            written = select(DocumentVersion.document_id).where(
+                DocumentVersion.run_id == uuid.UUID(self.run)
+            )
+            self.document = str(session.scalars(written).one())
             calls = select(Call.id).where(Call.run_id == uuid.UUID(self.run))
             self.call = str(session.scalars(calls).first())
         self.user_id = str(person.user_id)
         invitation = client.post_json(f"{path}/invitations", {"role": "viewer"}, status=201)
         self.invitation = invitation.json["id"]
+        asked = {"version": 1, "author_may_decide": True}
+        path = f"/api/v1/documents/{self.document}/reviews"
+        self.review = client.post_json(path, asked, status=201).json["id"]
 
     def path(self, pattern):
         """The pattern of a route, filled with these things."""
@@ -55,6 +61,8 @@ class Things:
             values["id"] = self.run
         elif "/invitations/{id" in pattern:
             values["id"] = self.invitation
+        elif "/reviews/{id" in pattern:
+            values["id"] = self.review
         else:
             values["id"] = self.document
         return re.sub(r"\{(\w+)(?::(?:[^{}]|\{[^{}]*\})*)?\}", lambda m: values[m[1]], pattern)
@@ -65,7 +73,7 @@ class Nothing(Things):
 
     def __init__(self):
         self.slug = "no-such-project"
-        names = ("source", "run", "call", "document", "user_id", "invitation")
+        names = ("source", "run", "call", "document", "user_id", "invitation", "review")
         self.__dict__.update({name: str(uuid.uuid4()) for name in names})
 
 

@@ -1,0 +1,51 @@
+"""Reviews: people decide on an exact version of a document."""
+
+from combine_core.reviews.model import (
+    Decision,
+    OnExpiry,
+    Review,
+    ReviewDecision,
+    ReviewPerson,
+    ReviewState,
+)
+from combine_core.reviews.service import (
+    MOST_NEEDED,
+    InvalidReview,
+    MayNotDecide,
+    ReviewConflict,
+    Terms,
+    ask_for_review,
+    count_waiting,
+    decide,
+    list_deciders,
+    list_reviews,
+    list_waiting,
+    newest_reviews,
+    obstacle_to_decide,
+    read_review,
+    withdraw,
+)
+
+__all__ = [
+    "MOST_NEEDED",
+    "Decision",
+    "InvalidReview",
+    "MayNotDecide",
+    "OnExpiry",
+    "Review",
+    "ReviewConflict",
+    "ReviewDecision",
+    "ReviewPerson",
+    "ReviewState",
+    "Terms",
+    "ask_for_review",
+    "count_waiting",
+    "decide",
+    "list_deciders",
+    "list_reviews",
+    "list_waiting",
+    "newest_reviews",
+    "obstacle_to_decide",
+    "read_review",
+    "withdraw",
+]

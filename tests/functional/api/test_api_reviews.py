@@ -1,0 +1,460 @@
+"""Reviews: who asks, who decides on which version, and what a newer version does."""
+
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select, text, update
+
+from combine_auth.audit import AuditEvent
+from combine_auth.tokens.service import create_token
+from combine_core.database import session_factory
+from combine_core.deletion.erasure import erase_source, erase_user
+from combine_core.reviews import (
+    Decision,
+    Review,
+    ReviewConflict,
+    ReviewDecision,
+    decide,
+    read_review,
+)
+from combine_core.users import Membership, Role
+from combine_core.users.leaving import delete_user
+from tests.functional.conftest import make_client
+
+API = "/api/v1"
+
+
+@pytest.fixture
+def ada(sign_in):
+    """The owner, who ran the line."""
+    return sign_in("ada@example.com")
+
+
+@pytest.fixture
+def room(make_room, ada):
+    return make_room(ada.client)
+
+
+@pytest.fixture
+def join(room, sign_in, add_member):
+    """``join("bob", Role.REVIEWER)``: a member."""
+
+    def join(name, role):
+        person = sign_in(f"{name}@example.com")
+        add_member(room.id, person.user_id, role)
+        return person
+
+    return join
+
+
+@pytest.fixture
+def bob(join):
+    return join("bob", Role.REVIEWER)
+
+
+@pytest.fixture
+def sessions(app):
+    return session_factory(app.registry)
+
+
+@pytest.fixture
+def rewrite(room, document, run_jobs):
+    """Runs the line again on the same source: a newer version."""
+
+    def rewrite():
+        [source] = [entry for entry in document["inputs"] if entry["kind"] == "source"]
+        room.run(source)
+        run_jobs()
+
+    return rewrite
+
+
+@pytest.fixture
+def ask(document):
+    def ask(person, status=201, **body):
+        path = f"{API}/documents/{document['id']}/reviews"
+        return person.client.post_json(path, {"version": 1, **body}, status=status)
+
+    return ask
+
+
+@pytest.fixture
+def review(ask, ada, bob):
+    return ask(ada).json
+
+
+def path_of(review):
+    return f"{API}/reviews/{review['id']}"
+
+
+def answer(person, review, decision="approve", status=200, **body):
+    body = {"decision": decision, "sha256": review["sha256"], **body}
+    return person.client.post_json(f"{path_of(review)}/decisions", body, status=status)
+
+
+def state(person, review):
+    return person.client.get(path_of(review)).json["state"]
+
+
+def test_a_person_approves_an_exact_version(ada, bob, document, review, room):
+    assert (review["state"], review["version"], review["sha256"]) == ("open", 1, document["sha256"])
+    assert review["asked_by"]["email"] == ada.email
+    approved = answer(bob, review, comment="Read it twice.\n").json
+    assert (approved["state"], approved["approvals"]) == ("approved", 1)
+    [decision] = approved["decisions"]
+    assert decision["decided_by"]["email"] == bob.email
+    assert decision["comment"] == "Read it twice."
+    assert bob.client.get(path_of(review)).json == approved
+    # The document and the lists say so.
+    path = f"{API}/documents/{document['id']}"
+    summary = {
+        key: approved[key]
+        for key in ("id", "state", "version", "sha256", "approvals", "needed", "due_at")
+    }
+    assert bob.client.get(path).json["review"] == summary
+    assert bob.client.get(f"{path}/versions/1").json["review"] == summary
+    [listed] = bob.client.get(f"{room.path}/documents").json["items"]
+    assert listed["review"] == summary
+    assert bob.client.get(f"{path}/reviews").json["items"] == [approved]
+
+
+def test_a_document_without_a_review(document, ada, room):
+    assert document["review"] is None
+    assert ada.client.get(f"{room.path}/documents").json["items"][0]["review"] is None
+    assert ada.client.get(f"{API}/documents/{document['id']}/reviews").json["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("decision", "ends_as"), [("reject", "rejected"), ("request_changes", "changes_requested")]
+)
+def test_what_is_not_approved_needs_a_comment(ask, ada, bob, review, decision, ends_as, problem):
+    for comment in ({}, {"comment": ""}, {"comment": " \n"}):
+        refused = problem(answer(bob, review, decision, status="*", **comment), 422)
+        assert refused["errors"][0]["field"] == "comment"
+    ended = answer(bob, review, decision, comment="The second date is wrong.").json
+    assert ended["state"] == ends_as
+    told = problem(answer(ada, review, status="*"), 403)
+    assert "somebody else decides" in told["detail"]
+    # It may be asked for again.
+    assert ask(ada).json["state"] == "open"
+
+
+def test_the_same_decision_again_changes_nothing(ada, bob, join, review):
+    carol = join("carol", Role.OWNER)
+    first = answer(bob, review, comment="Good").json
+    assert answer(bob, review, comment="Good").json == first
+    told = answer(bob, review, "reject", comment="No", status=409).json["detail"]
+    assert "was approved by" in told
+    assert "was approved by" in answer(carol, review, status=409).json["detail"]
+    assert bob.client.get(path_of(review)).json == first
+
+
+def test_two_must_approve(ask, ada, bob, join, problem):
+    carol = join("carol", Role.REVIEWER)
+    review = ask(ada, needed=2).json
+    assert answer(bob, review).json["state"] == "open"
+    assert "another comment" in answer(bob, review, comment="Yes", status=409).json["detail"]
+    approved = answer(carol, review).json
+    assert (approved["state"], approved["approvals"]) == ("approved", 2)
+
+
+def test_who_approved_may_reject_while_it_is_open(ask, ada, bob, join):
+    join("carol", Role.REVIEWER)
+    review = ask(ada, needed=2).json
+    answer(bob, review)
+    ended = answer(bob, review, "reject", comment="I have read on.").json
+    assert ended["state"] == "rejected"
+    assert [each["decision"] for each in ended["decisions"]] == ["approve", "reject"]
+
+
+def test_people_are_named(ask, ada, bob, join, problem):
+    carol = join("carol", Role.REVIEWER)
+    writer = join("will", Role.WRITER)
+    refused = problem(ask(ada, status="*", people=[str(writer.user_id)]), 422)
+    assert refused["errors"][0]["field"] == "people"
+    problem(ask(ada, status="*", people=[str(uuid.uuid4())]), 422)
+    review = ask(ada, people=[str(carol.user_id)] * 2).json
+    assert review["role"] is None
+    assert [one["email"] for one in review["people"]] == ["carol@example.com"]
+    assert "not one of them" in problem(answer(bob, review, status="*"), 403)["detail"]
+    assert answer(carol, review).json["state"] == "approved"
+
+
+def test_owners_alone(ask, bob, join):
+    carol = join("carol", Role.OWNER)
+    review = ask(bob, role="owner").json
+    dave = join("dave", Role.REVIEWER)
+    assert "Only owners" in answer(dave, review, status=403).json["detail"]
+    assert answer(carol, review).json["state"] == "approved"
+
+
+def test_authors_decide_only_if_the_review_says_so(ask, ada, bob, document, problem):
+    # Ada ran the line, and Bob asks: nobody is left.
+    refused = problem(ask(bob, status="*"), 422)
+    assert refused["errors"][0]["field"] == "needed"
+    assert "Nobody may decide" in refused["errors"][0]["message"]
+    review = ask(bob, author_may_decide=True).json
+    assert answer(bob, review).json["state"] == "approved"
+
+
+def test_one_review_at_a_time(ask, ada, bob, review):
+    assert "in review already" in ask(ada, status=409).json["detail"]
+    answer(bob, review)
+    assert "approved already" in ask(ada, status=409).json["detail"]
+
+
+def test_a_newer_version_dismisses(ask, ada, bob, review, rewrite, document, room):
+    rewrite()
+    assert state(ada, review) == "dismissed"
+    told = answer(bob, review, status=409).json["detail"]
+    assert "version 2 has replaced it" in told
+    assert "not the newest" in ask(ada, status=409).json["detail"]
+    assert ada.client.get(f"{API}/documents/{document['id']}").json["review"] is None
+    second = ask(ada, version=2).json
+    answer(bob, second)
+    rewrite()
+    assert state(ada, second) == "dismissed"
+    # The version that was approved says so.
+    old = ada.client.get(f"{API}/documents/{document['id']}/versions/2").json
+    assert (old["review"]["state"], old["review"]["approvals"]) == ("dismissed", 1)
+    # What was decided before, the same person hears again.
+    assert answer(bob, second).json["state"] == "dismissed"
+
+
+def test_another_content_than_the_one_seen(bob, review):
+    told = answer(bob, review, sha256="0" * 64, status=409).json["detail"]
+    assert "another version" in told
+    assert state(bob, review) == "open"
+
+
+def test_a_time_limit(ask, ada, bob, sessions, problem):
+    over = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+    assert problem(ask(ada, status="*", due_at=over), 422)["errors"][0]["field"] == "due_at"
+    problem(ask(ada, status="*", on_expiry="reject"), 422)
+    due = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    review = ask(ada, due_at=due, on_expiry="reject").json
+    assert review["state"] == "open"
+    _pass_time(sessions)
+    assert state(ada, review) == "expired"
+    assert "time for this review is over" in answer(bob, review, status=409).json["detail"]
+    # Without a consequence it stays open.
+    review = ask(ada, due_at=due).json
+    _pass_time(sessions)
+    assert answer(bob, review).json["state"] == "approved"
+
+
+def _pass_time(sessions):
+    with sessions.begin() as session:
+        session.execute(update(Review).values(due_at=func.now()))
+
+
+def test_withdrawing(ask, ada, bob, join, review):
+    carol = join("carol", Role.WRITER)
+    path = f"{path_of(review)}/withdraw"
+    assert "owners withdraw" in carol.client.post(path, status=403).json["detail"]
+    etag = ada.client.get(path_of(review)).headers["ETag"]
+    ada.client.post(path, headers={"If-Match": '"old"'}, status=412)
+    ended = ada.client.post(path, headers={"If-Match": etag}, status=200).json
+    assert ended["state"] == "withdrawn"
+    assert ada.client.post(path, status=200).json == ended
+    assert "was withdrawn" in answer(bob, review, status=409).json["detail"]
+    # An owner ends that of somebody else.
+    other = ask(carol, needed=1).json
+    ada.client.post(f"{path_of(other)}/withdraw", status=200)
+
+
+def test_the_inbox(app, ask, ada, bob, join, make_room, review, sessions, rewrite):
+    carol = join("carol", Role.REVIEWER)
+    writer = join("will", Role.WRITER)
+
+    def inbox(person):
+        return [one["id"] for one in person.client.get(f"{API}/inbox").json["items"]]
+
+    assert inbox(bob) == inbox(carol) == [review["id"]]
+    # Its authors, and who may not decide.
+    assert inbox(ada) == inbox(writer) == []
+    answer(bob, review, "request_changes", comment="More")
+    assert inbox(carol) == []
+    named = ask(ada, people=[str(carol.user_id)]).json
+    assert (inbox(bob), inbox(carol)) == ([], [named["id"]])
+    with sessions.begin() as session:
+        left = Membership.user_id == carol.user_id
+        session.execute(update(Membership).where(left).values(role=Role.VIEWER))
+    assert inbox(carol) == []
+    ada.client.post(f"{path_of(named)}/withdraw")
+    two = ask(ada, role="reviewer", needed=1).json
+    assert inbox(bob) == [two["id"]]
+    rewrite()
+    assert inbox(bob) == []
+    with sessions.begin() as session:
+        token, _ = create_token(session, bob.user_id, "runs", scopes=["runs:read"])
+    make_client(app, token).get(f"{API}/inbox", status=403)
+
+
+def test_who_has_approved_waits_no_more(ask, ada, bob, join):
+    carol = join("carol", Role.REVIEWER)
+    review = ask(ada, needed=2).json
+    answer(bob, review)
+    assert bob.client.get(f"{API}/inbox").json["items"] == []
+    assert len(carol.client.get(f"{API}/inbox").json["items"]) == 1
+
+
+def test_archived_things_wait_for_nobody(ada, bob, review, document):
+    ada.client.patch_json(f"{API}/documents/{document['id']}", {"archived": True}, status=200)
+    assert bob.client.get(f"{API}/inbox").json["items"] == []
+
+
+def test_the_audit_has_no_texts(ada, bob, review, dbsession):
+    answer(bob, review, "reject", comment="A private thought")
+    events = dbsession.scalars(
+        select(AuditEvent).where(AuditEvent.target == f"review:{review['id']}").order_by("id")
+    ).all()
+    assert [event.action for event in events] == ["review-ask", "review-decide"]
+    assert events[1].details["decision"] == "reject"
+    assert "thought" not in str([event.details for event in events])
+
+
+def test_a_token_without_the_scope_decides_nothing(app, bob, review, sessions):
+    with sessions.begin() as session:
+        token, _ = create_token(session, bob.user_id, "writes", scopes=["documents:write"])
+    body = {"decision": "approve", "sha256": review["sha256"]}
+    refused = make_client(app, token).post_json(f"{path_of(review)}/decisions", body, status=403)
+    assert "documents:review" in refused.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"version": 0},
+        {"version": "1"},
+        {"version": 1, "needed": 0},
+        {"version": 1, "needed": 21},
+        {"version": 1, "role": "writer"},
+        {"version": 1, "people": ["x"]},
+        {"version": 1, "due_at": "tomorrow"},
+        {"version": 1, "on_expiry": "approve"},
+        {"version": 1, "else": 1},
+    ],
+)
+def test_odd_requests(ada, document, body, problem):
+    problem(
+        ada.client.post_json(f"{API}/documents/{document['id']}/reviews", body, status="*"), 422
+    )
+
+
+def test_odd_decisions(bob, review, problem):
+    for body in (
+        {"decision": "maybe"},
+        {"sha256": "x"},
+        {"comment": "\0"},
+        {"decision": "reject", "comment": "x" * 10_001},
+        {"decision": "reject", "comment": "é" * 10_000},
+    ):
+        sent = {"decision": "approve", "sha256": review["sha256"], **body}
+        refused = bob.client.post_json(f"{path_of(review)}/decisions", sent, status="*")
+        assert refused.status_int in (413, 422)
+    assert state(bob, review) == "open"
+
+
+def test_twenty_decisions_at_once(review, room, sessions, sign_in, add_member):
+    """One wins, and nineteen hear why they do not."""
+    people = [sign_in(f"p{number}@example.com") for number in range(20)]
+    for person in people:
+        add_member(room.id, person.user_id, Role.REVIEWER)
+    together = threading.Barrier(20)
+
+    def one(person):
+        together.wait()
+        try:
+            with sessions.begin() as session:
+                decided = decide(
+                    session,
+                    uuid.UUID(review["id"]),
+                    person.user_id,
+                    Role.REVIEWER,
+                    Decision.APPROVE,
+                    sha256=review["sha256"],
+                    notify=lambda _deed: None,
+                )
+                return decided.state
+        except ReviewConflict as error:
+            return str(error)
+
+    with ThreadPoolExecutor(20) as pool:
+        said = list(pool.map(one, people))
+    assert said.count("approved") == 1
+    assert len([each for each in said if "was approved by" in each]) == 19
+    with sessions() as session:
+        assert session.scalar(select(func.count()).select_from(ReviewDecision)) == 1
+
+
+def test_a_new_version_during_a_decision(review, bob, sessions, document):
+    """Who writes a version holds the document; the decision waits, and then finds itself too late."""
+    found = threading.Event()
+
+    def decides():
+        with sessions.begin() as session:
+            return decide(
+                session,
+                uuid.UUID(review["id"]),
+                bob.user_id,
+                Role.REVIEWER,
+                Decision.APPROVE,
+                sha256=review["sha256"],
+                notify=lambda _deed: found.set(),
+            )
+
+    with ThreadPoolExecutor(1) as pool, sessions.begin() as writer:
+        writer.execute(text("UPDATE documents SET head = 2 WHERE id = :id"), {"id": document["id"]})
+        decision = pool.submit(decides)
+        _wait_for_a_lock(sessions)
+        assert not decision.done()
+        writer.commit()
+        with pytest.raises(ReviewConflict, match="no longer the newest"):
+            decision.result()
+    assert not found.is_set()
+
+
+def _wait_for_a_lock(sessions):
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        " AND datname = current_database()"
+    )
+    with sessions() as session:
+        while not session.scalar(waiting):
+            session.rollback()
+            time.sleep(0.01)
+
+
+def test_what_deleting_leaves(ada, bob, review, document, dbsession, sessions):
+    answer(bob, review, comment="Fine")
+    with sessions.begin() as session:
+        delete_user(session, bob.user_id)
+    [decision] = ada.client.get(path_of(review)).json["decisions"]
+    assert (decision["decided_by"], decision["comment"]) == (None, "Fine")
+    plan = ada.client.get(f"{API}/documents/{document['id']}/deletion").json
+    assert plan["takes_along"] == {"versions": 1, "reviews": 1}
+    ada.client.delete(f"{API}/documents/{document['id']}", status=204)
+    ada.client.get(path_of(review), status=404)
+    for table in ("reviews", "review_people", "review_decisions"):
+        assert dbsession.scalar(text(f"SELECT count(*) FROM {table}")) == 0
+
+
+def test_erasing(ask, ada, bob, join, document, sessions):
+    carol = join("carol", Role.REVIEWER)
+    review = ask(ada, people=[str(bob.user_id), str(carol.user_id)], needed=2).json
+    answer(bob, review)
+    with sessions.begin() as session:
+        erase_user(session, bob.user_id)
+        [left] = read_review(session, uuid.UUID(review["id"])).people
+        assert left.id == carol.user_id
+    [source] = [entry for entry in document["inputs"] if entry["kind"] == "source"]
+    with sessions.begin() as session:
+        plan = erase_source(session, uuid.UUID(source["id"]))
+    assert plan.takes["reviews"] == 1
+    ada.client.get(path_of(review), status=404)

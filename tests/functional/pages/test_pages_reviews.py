@@ -1,0 +1,271 @@
+"""The pages of reviews: asking, deciding, the inbox, and who may do what by page and by API."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import delete, func, select, update
+
+from combine_auth.tokens.service import create_token
+from combine_core.reviews import Review, ReviewDecision
+from combine_core.users import Role
+from tests.functional.conftest import make_client
+
+ITEM = {
+    "text": "It runs.",
+    "evidence": [{"source": "S1", "line_from": 3, "line_to": 3, "quote": "The oven runs"}],
+}
+
+
+@pytest.fixture
+def bob(place, slug):
+    bob = place.visitor("bob@example.com")
+    place.join(slug, bob, Role.REVIEWER)
+    return bob
+
+
+@pytest.fixture
+def write(place, ada, slug):
+    """``write()``: the next version of Ada's document."""
+    source = place.source(slug, ada)
+
+    def write():
+        return place.write(place.run(slug, ada, source), {"summary": [ITEM]}, {"S1": source})
+
+    return write
+
+
+@pytest.fixture
+def document(write):
+    return f"/documents/{write().document_id}"
+
+
+@pytest.fixture
+def ask(document, form_of):
+    """``ask(ada, needed="2")``: the answer to the form."""
+
+    def ask(person, status=303, **fields):
+        form = form_of(person.get(f"{document}/reviews"), "ask")
+        for name, value in fields.items():
+            form[name] = value
+        return form.submit(status=status)
+
+    return ask
+
+
+def words(page, selector=".review-panel"):
+    return " ".join(page.html.select_one(selector).text.split())
+
+
+def count_in_head(page):
+    badge = page.html.select_one(".nav-count")
+    return badge and badge.text
+
+
+def test_from_asking_to_approval(ada, bob, ask, document, slug, form_of):
+    page = ada.get(document)
+    assert "Nobody has asked" in words(page)
+    page.click("Ask for a review")
+    page = ask(ada).follow()
+    assert "In review · 0 of 1 approval" in words(page)
+    assert "You asked for this review" in words(page, ".panel")
+    assert count_in_head(page) is None
+    # Bob finds it, reads it beside the buttons, and approves.
+    page = bob.get("/projects")
+    assert count_in_head(page) == "1 waiting"
+    page = page.click("Inbox").click("Brief: oven.md")
+    assert "It runs." in page.html.select_one(".statement").text
+    form = form_of(page, "decide")
+    form["comment"] = "As I heard it."
+    page = form.submit("decision", value="approve", status=303).follow()
+    assert "Approved · 1 of 1 approval" in words(page)
+    assert "As I heard it." in words(page, ".decisions")
+    assert count_in_head(page) is None
+    assert "Nothing waits for you" in bob.get("/inbox")
+    assert "Approved" in words(ada.get(document))
+    assert "Approved" in words(ada.get(f"/projects/{slug}"), "#documents")
+    assert "Approved" in words(ada.get(f"{document}/reviews"), "ul.rows")
+
+
+def test_a_decision_without_a_comment(ada, bob, ask, form_of):
+    address = ask(ada).location
+    page = bob.get(address)
+    refused = form_of(page, "decide").submit("decision", value="reject", status=400)
+    assert "Say what is wrong" in refused.html.select_one("#comment-error").text
+    assert refused.html.title.text.startswith("Error")
+    form = form_of(refused, "decide")
+    form["comment"] = "The number is wrong."
+    page = form.submit("decision", value="request_changes", status=303).follow()
+    assert "Changes requested" in words(page)
+
+
+def test_a_decision_on_what_has_changed(ada, bob, ask, write, form_of, document):
+    page = bob.get(ask(ada).location)
+    write()
+    form = form_of(page, "decide")
+    form["comment"] = "I have read every line of it."
+    refused = form.submit("decision", value="approve", status=409)
+    assert "version 2 has replaced it" in refused.html.select_one(".field-error").text
+    assert "Dismissed" in words(refused)
+    # The newest version has none.
+    assert "Nobody has asked" in words(ada.get(document))
+
+
+def test_a_version_that_is_no_longer_the_newest_is_not_asked_for(
+    ada, bob, document, write, form_of
+):
+    form = form_of(ada.get(f"{document}/reviews"), "ask")
+    write()
+    refused = form.submit(status=409)
+    assert "not the newest" in refused.html.select_one(".field-error").text
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"who": "people"}, "people"),
+        ({"needed": "0"}, "needed"),
+        ({"needed": "many"}, "needed"),
+        ({"needed": "5"}, "needed"),
+        ({"due": "2020-01-01"}, "due"),
+        ({"due": "soon"}, "due"),
+        ({"reject": True}, "due"),
+    ],
+)
+def test_mistakes_in_the_form(ada, bob, ask, fields, wrong):
+    refused = ask(ada, status=400, **fields)
+    assert refused.html.select_one(f"#{wrong}-error").text
+    assert refused.html.title.text.startswith("Error")
+
+
+def test_people_are_ticked(place, ada, bob, slug, ask):
+    carol = place.visitor("carol@example.com")
+    place.join(slug, carol, Role.OWNER)
+    due = (datetime.now(UTC) + timedelta(days=3)).date().isoformat()
+    refused = ask(ada, status=400, who="people", needed="2", due=due)
+    form = next(f for f in refused.forms.values() if "who" in f.fields)
+    assert (form["who"].value, form["needed"].value, form["due"].value) == ("people", "2", due)
+    for box in form.fields["person"]:
+        box.checked = box._value != str(ada.user_id)
+    form["reject"] = True
+    page = form.submit(status=303).follow()
+    assert "bob" in words(page)
+    assert "carol" in words(page)
+    assert "then it is rejected" in words(page)
+
+
+def test_an_overdue_review_and_its_withdrawal(place, ada, bob, ask, form_of):
+    due = (datetime.now(UTC) + timedelta(days=3)).date().isoformat()
+    address = ask(ada, due=due).location
+    with place.sessions.begin() as session:
+        session.execute(update(Review).values(due_at=func.now() - timedelta(hours=1)))
+    page = ada.get(address)
+    assert "overdue" in words(page)
+    assert not [f for f in bob.get(address).forms.values() if "Withdraw" in f.text]
+    page = form_of(page, "withdraw").submit(status=303).follow()
+    assert "Withdrawn" in words(page)
+
+
+def test_odd_forms(ada, bob, ask, document, form_of):
+    address = ask(ada).location
+    token = form_of(bob.get(address), "decide")["csrf_token"].value
+    for fields in ({"form": "decide", "decision": "maybe"}, {"form": "else"}):
+        bob.client.post(address, {**fields, "csrf_token": token}, status=400)
+    token = form_of(ada.get(address), "withdraw")["csrf_token"].value
+    for fields in (
+        {"form": "ask", "version": "x", "who": "owner", "needed": "1"},
+        {"form": "ask", "version": "1", "who": "all", "needed": "1"},
+        {"form": "ask", "version": "1", "who": "people", "person": "x", "needed": "1"},
+    ):
+        ada.client.post(f"{document}/reviews", {**fields, "csrf_token": token}, status=400)
+
+
+MAY = {
+    None: (),
+    Role.VIEWER: ("read", "list"),
+    Role.WRITER: ("read", "list", "ask"),
+    Role.REVIEWER: ("read", "list", "ask", "approve", "reject"),
+    Role.OWNER: ("read", "list", "ask", "approve", "reject", "withdraw"),
+}
+
+
+@pytest.mark.parametrize("face", ["pages", "api"])
+def test_who_may_do_what(place, ada, bob, slug, document, ask, form_of, face):
+    """What is in a project does not exist for a stranger; the others do what their role says."""
+    with place.sessions() as session:
+        ask(ada)
+        review = session.scalars(select(Review)).one()
+    for role, allowed in MAY.items():
+        zoe = place.visitor(f"{role}@example.com")
+        if role is not None:
+            place.join(slug, zoe, role)
+        with place.sessions.begin() as session:
+            token, _ = create_token(session, zoe.user_id, "all")
+        csrf = next(iter(zoe.get("/projects").forms.values()))["csrf_token"].value
+        for action in MAY[Role.OWNER]:
+            with place.sessions.begin() as session:
+                session.execute(delete(Review).where(Review.id != review.id))
+                session.execute(delete(ReviewDecision))
+                outcome = "withdrawn" if action == "ask" else None
+                session.execute(update(Review).values(outcome=outcome))
+            if face == "api":
+                client = make_client(place.app, token)
+                answer = _by_api(client, document, review, action)
+            else:
+                answer = _by_page(zoe.client, document, review, action, csrf)
+            wanted = {404} if role is None else {200, 201, 303} if action in allowed else {403}
+            assert answer.status_int in wanted, (face, role, action)
+
+
+def _by_api(client, document, review, action):
+    path = f"/api/v1/reviews/{review.id}"
+    body = {"decision": action, "sha256": review.sha256, "comment": "Because."}
+    match action:
+        case "read":
+            return client.get(path, status="*")
+        case "list":
+            return client.get(f"/api/v1{document}/reviews", status="*")
+        case "ask":
+            return client.post_json(f"/api/v1{document}/reviews", {"version": 1}, status="*")
+        case "withdraw":
+            return client.post(f"{path}/withdraw", status="*")
+        case _:
+            return client.post_json(f"{path}/decisions", body, status="*")
+
+
+def _by_page(client, document, review, action, csrf):
+    path = f"/reviews/{review.id}"
+    asking = {"form": "ask", "version": "1", "who": "reviewer", "needed": "1"}
+    deciding = {"form": "decide", "decision": action, "sha256": review.sha256, "comment": "Why"}
+    match action:
+        case "read":
+            return client.get(path, status="*")
+        case "list":
+            return client.get(f"{document}/reviews", status="*")
+        case "ask":
+            return client.post(f"{document}/reviews", {**asking, "csrf_token": csrf}, status="*")
+        case "withdraw":
+            fields = {"form": "withdraw", "csrf_token": csrf}
+            return client.post(path, fields, status="*")
+        case _:
+            return client.post(path, {**deciding, "csrf_token": csrf}, status="*")
+
+
+def test_the_inbox_costs_the_same_for_many(place, ada, bob, ask, slug):
+    def statements():
+        with place.statements() as sent:
+            bob.get("/inbox")
+        return len(sent)
+
+    ask(ada)
+    few = statements()
+    for number in range(3):
+        source = place.source(slug, ada, name=f"{number}.md")
+        version = place.write(place.run(slug, ada, source), {"summary": [ITEM]}, {"S1": source})
+        form = next(
+            form
+            for form in ada.get(f"/documents/{version.document_id}/reviews").forms.values()
+            if "who" in form.fields
+        )
+        form.submit(status=303)
+    assert bob.get("/inbox").html.select_one(".nav-count").text == "4 waiting"
+    assert statements() == few
