@@ -26,7 +26,7 @@ from combine_core.documents import read_version as read_document_version
 from combine_core.lines import Line
 from combine_core.lines import read_version as read_line_version
 from combine_core.projects import Project, slugify
-from combine_core.reviews import newest_reviews
+from combine_core.reviews import Review, newest_reviews
 from combine_core.users import Permission
 from combine_core.web.endpoints import View, json_value
 
@@ -50,7 +50,6 @@ def show_document(context: DocumentContext, request: Request) -> dict[str, Any]:
 def document_page(project: Project, version: DocumentVersion, request: Request) -> dict[str, Any]:
     """What the template needs to show this version."""
     cursor = request.GET.get("versions")
-    reviews = newest_reviews(request.dbsession, [version.document_id], version.number)
     pointers = {id(each): pointer for pointer, each in located_statements(version.content)}
     return {
         "project": project,
@@ -61,7 +60,7 @@ def document_page(project: Project, version: DocumentVersion, request: Request) 
         "sections": list(_sections(version, _line_of(request, version))),
         "sources": {str(entry.ref_id): entry for entry in version.inputs if entry.kind == "source"},
         "line": next(entry for entry in version.inputs if entry.kind == "line"),
-        "review": reviews.get(version.document_id),
+        "review": _review_of(request, version),
         "may_change": bool(request.has_permission(Permission.DOCUMENTS_WRITE)),
         "versions": list_versions(request.dbsession, version.document_id, cursor=cursor),
     }
@@ -75,10 +74,8 @@ def download(context: DocumentContext, request: Request) -> Response:
     if extension == "md":
         text, content_type = markdown_of(version, authors), "text/markdown; charset=utf-8"
     else:
-        text, content_type = (
-            _as_json(version, _line_of(request, version), authors),
-            "application/json",
-        )
+        line, review = _line_of(request, version), _review_of(request, version)
+        text, content_type = _as_json(version, line, authors, review), "application/json"
     name = f"{slugify(version.document.title)}-v{version.number}.{extension}"
     return Response(
         text.encode(),
@@ -125,10 +122,17 @@ def _sections(version: DocumentVersion, line: Line) -> Iterator[Section]:
             yield Section(key, title or key.replace("_", " ").capitalize(), version.content[key])
 
 
-def _as_json(version: DocumentVersion, line: Line, authors: Mapping[str, str]) -> str:
+def _review_of(request: Request, version: DocumentVersion) -> Review | None:
+    reviews = newest_reviews(request.dbsession, [version.document_id], version.number)
+    return reviews.get(version.document_id)
+
+
+def _as_json(
+    version: DocumentVersion, line: Line, authors: Mapping[str, str], review: Review | None
+) -> str:
     """The document as the API shows it, with the sections in their order."""
     content = {section.key: section.value for section in _sections(version, line)}
-    exported = {**show_whole_document(version, authors), "content": content}
+    exported = {**show_whole_document(version, authors, review), "content": content}
     return json.dumps(exported, default=json_value, ensure_ascii=False, indent=2) + "\n"
 
 
