@@ -50,6 +50,7 @@ CORE = [
     "openpyxl>=3.1,<4",  # XLSX
     "pypdfium2>=5,<6",  # the text layer of PDF
     "python-docx>=1.2,<2",
+    "typst>=0.15,<0.16",  # documents as PDF; its wheel brings the fonts
     "cryptography>=45",  # what a page shows once lies encrypted until then
     "idna>=3.7,<4",  # one spelling of an address with an international domain
     "pyyaml>=6,<7",  # lines are written in YAML
@@ -137,6 +138,7 @@ setup(
             "**/*.toml",
             "**/*.jinja2",
             "**/*.j2",
+            "**/*.typ",
             "**/static/*",
             "**/*.html",
             # Symbolic links to the files at the root; the wheel holds the files.

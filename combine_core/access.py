@@ -41,7 +41,7 @@ PATH_VARIABLES = {
     "name": "[a-z][a-z0-9_]{0,39}",
     # Nine digits always fit PostgreSQL's integer.
     "number": "[1-9][0-9]{0,8}",
-    "format": "md|json",
+    "format": "docx|pdf|md|json",
 }
 
 

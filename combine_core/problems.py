@@ -6,6 +6,7 @@ from pyramid.config import Configurator
 
 from combine_core.deletion import Impossible, NotThere, SourceInUse
 from combine_core.documents import InvalidContent, NotNewest
+from combine_core.exports import NotExported
 from combine_core.lines import UnknownLine
 from combine_core.llm import UnknownModel
 from combine_core.projects.invitations import (
@@ -53,6 +54,7 @@ def includeme(config: Configurator) -> None:
     config.add_problem(UnknownLine, lambda error: invalid_content(FieldError("line", str(error))))
     config.add_problem(UnknownModel, lambda error: invalid_content(FieldError("model", str(error))))
     config.add_problem(QueueFull, _queue_full)
+    config.add_problem(NotExported, lambda error: ProblemError(422, str(error)))
     for missing in (NoMember, NotThere, UnknownInvitation):
         config.add_problem(missing, lambda _error: ProblemError(404, DETAILS[404]))
     config.add_problem(SourceInUse, _source_in_use)

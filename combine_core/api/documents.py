@@ -30,10 +30,12 @@ from combine_core.documents import (
     read_authors,
     read_version,
 )
-from combine_core.projects import slugify
+from combine_core.exports import FORMATS
+from combine_core.exports.service import export_version, file_name_of
 from combine_core.reviews import newest_reviews
 from combine_core.sources import find_source
 from combine_core.users import Deed, Permission, tell
+from combine_core.web.downloads import attachment
 from combine_core.web.endpoints import View
 from combine_core.web.paging import show_page
 
@@ -98,14 +100,30 @@ def _deed(what: str, context: DocumentContext, **details: object) -> Deed:
 def get_markdown(context: DocumentContext, request: Request) -> Response:
     """The same as a file to save."""
     version = _read_asked(context, request)
-    name = f"{slugify(version.document.title)}-v{version.number}.md"
     response = Response(
         markdown_of(version, read_authors(request.dbsession, version)),
         content_type="text/markdown",
         charset="utf-8",
     )
-    response.content_disposition = f'attachment; filename="{name}"'
+    response.content_disposition = attachment(file_name_of(version, "md"))
     return response
+
+
+def get_docx(context: DocumentContext, request: Request) -> Response:
+    return _export(context, request, "docx")
+
+
+def get_pdf(context: DocumentContext, request: Request) -> Response:
+    return _export(context, request, "pdf")
+
+
+def _export(context: DocumentContext, request: Request, extension: str) -> Response:
+    version = _read_asked(context, request)
+    return Response(
+        export_version(request.dbsession, version, extension),
+        content_type=FORMATS[extension],
+        content_disposition=attachment(file_name_of(version, extension)),
+    )
 
 
 def _read_asked(context: DocumentContext, request: Request) -> DocumentVersion:
@@ -172,6 +190,18 @@ def includeme(config: Configurator) -> None:
         factory=DocumentContext,
         openapi=True,
     )
+    for name, view in (("docx", get_docx), ("pdf", get_pdf)):
+        for route, path in (
+            ("document", "/documents/{id}"),
+            ("version", "/documents/{id}/versions/{number}"),
+        ):
+            config.add_endpoint(
+                f"api.{route}_{name}",
+                f"{path}/{name}",
+                View("GET", view, Permission.DOCUMENTS_READ),
+                factory=DocumentContext,
+                openapi=True,
+            )
     config.add_endpoint(
         "api.version",
         "/documents/{id}/versions/{number}",

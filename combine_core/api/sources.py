@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound
 
@@ -38,6 +37,7 @@ from combine_core.sources import (
 )
 from combine_core.text import InvalidText
 from combine_core.users import Deed, Permission, tell
+from combine_core.web.downloads import attachment
 from combine_core.web.endpoints import View
 from combine_core.web.memory_budget import hold_memory
 from combine_core.web.paging import show_page
@@ -219,7 +219,7 @@ def get_original(context: ProjectContext, request: Request) -> Response:
     name, data = found
     response = request.response
     response.content_type = "application/octet-stream"
-    response.content_disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+    response.content_disposition = attachment(name)
     response.body = data
     return response
 

@@ -18,6 +18,7 @@ from combine_core.documents.edits import (
     step_of,
 )
 from combine_core.documents.model import Document, DocumentVersion, VersionInput, VersionOrigin
+from combine_core.documents.sections import Section, sections_of
 from combine_core.documents.service import (
     Origin,
     change_document,
@@ -53,6 +54,7 @@ __all__ = [
     "InvalidContent",
     "NotNewest",
     "Origin",
+    "Section",
     "VersionInput",
     "VersionOrigin",
     "change_document",
@@ -78,6 +80,7 @@ __all__ = [
     "read_version",
     "restore_version",
     "section_in_words",
+    "sections_of",
     "step_of",
     "support_in_words",
     "text_of",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from pyramid.config import Configurator
@@ -21,25 +20,20 @@ from combine_core.documents import (
     markdown_of,
     read_authors,
     restore_version,
+    sections_of,
+    step_of,
 )
 from combine_core.documents import read_version as read_document_version
-from combine_core.lines import Line
-from combine_core.lines import read_version as read_line_version
-from combine_core.projects import Project, slugify
+from combine_core.exports import FORMATS
+from combine_core.exports.service import export_version, file_name_of
+from combine_core.lines import WriteStep
+from combine_core.projects import Project
 from combine_core.reviews import Review, newest_reviews
 from combine_core.users import Permission
+from combine_core.web.downloads import attachment
 from combine_core.web.endpoints import View, json_value
 
 _TEMPLATE = "combine_core:pages/document.jinja2"
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of a document, by a key of its schema."""
-
-    key: str
-    title: str
-    value: Any
 
 
 def show_document(context: DocumentContext, request: Request) -> dict[str, Any]:
@@ -57,7 +51,7 @@ def document_page(project: Project, version: DocumentVersion, request: Request) 
         "version": version,
         "authors": read_authors(request.dbsession, version),
         "pointer_of": lambda statement: pointers[id(statement)],
-        "sections": list(_sections(version, _line_of(request, version))),
+        "sections": list(sections_of(version, step_of(request.dbsession, version))),
         "sources": {str(entry.ref_id): entry for entry in version.inputs if entry.kind == "source"},
         "line": next(entry for entry in version.inputs if entry.kind == "line"),
         "review": _review_of(request, version),
@@ -67,20 +61,24 @@ def document_page(project: Project, version: DocumentVersion, request: Request) 
 
 
 def download(context: DocumentContext, request: Request) -> Response:
-    """The version as a file, Markdown or JSON."""
+    """The version as a file."""
     version = _read(context, request)
     authors = read_authors(request.dbsession, version)
     extension = request.matchdict["format"]
     if extension == "md":
-        text, content_type = markdown_of(version, authors), "text/markdown; charset=utf-8"
+        body, content_type = markdown_of(version, authors).encode(), "text/markdown; charset=utf-8"
+    elif extension == "json":
+        step, review = step_of(request.dbsession, version), _review_of(request, version)
+        body, content_type = _as_json(version, step, authors, review), "application/json"
     else:
-        line, review = _line_of(request, version), _review_of(request, version)
-        text, content_type = _as_json(version, line, authors, review), "application/json"
-    name = f"{slugify(version.document.title)}-v{version.number}.{extension}"
+        body, content_type = (
+            export_version(request.dbsession, version, extension),
+            FORMATS[extension],
+        )
     return Response(
-        text.encode(),
+        body,
         content_type=content_type,
-        content_disposition=f'attachment; filename="{name}"',
+        content_disposition=attachment(file_name_of(version, extension)),
     )
 
 
@@ -106,34 +104,19 @@ def _read(context: DocumentContext, request: Request) -> DocumentVersion:
     return version
 
 
-def _line_of(request: Request, version: DocumentVersion) -> Line:
-    line_version_id = next(entry.ref_id for entry in version.inputs if entry.kind == "line")
-    return read_line_version(request.dbsession, line_version_id)
-
-
-def _sections(version: DocumentVersion, line: Line) -> Iterator[Section]:
-    """The sections in the order of ``required`` in the schema. JSON in the database keeps no order."""
-    step = next(step for step in line.steps if step.document == version.document.type)
-    schema = step.answer_schema
-    keys = dict.fromkeys([*schema.get("required", ()), *version.content])
-    for key in keys:
-        if key in version.content:
-            title = schema.get("properties", {}).get(key, {}).get("title")
-            yield Section(key, title or key.replace("_", " ").capitalize(), version.content[key])
-
-
 def _review_of(request: Request, version: DocumentVersion) -> Review | None:
     reviews = newest_reviews(request.dbsession, [version.document_id], version.number)
     return reviews.get(version.document_id)
 
 
 def _as_json(
-    version: DocumentVersion, line: Line, authors: Mapping[str, str], review: Review | None
-) -> str:
+    version: DocumentVersion, step: WriteStep, authors: Mapping[str, str], review: Review | None
+) -> bytes:
     """The document as the API shows it, with the sections in their order."""
-    content = {section.key: section.value for section in _sections(version, line)}
+    content = {section.key: section.value for section in sections_of(version, step)}
     exported = {**show_whole_document(version, authors, review), "content": content}
-    return json.dumps(exported, default=json_value, ensure_ascii=False, indent=2) + "\n"
+    text = json.dumps(exported, default=json_value, ensure_ascii=False, indent=2) + "\n"
+    return text.encode()
 
 
 def includeme(config: Configurator) -> None:

@@ -1,5 +1,9 @@
 """Documents and their versions, as JSON and as Markdown."""
 
+from io import BytesIO
+
+import docx
+import pypdfium2
 import pytest
 
 
@@ -64,6 +68,40 @@ def test_markdown(room, document):
     assert room.client.get(f"{path}/versions/1").json == document
     head = room.client.head(f"{path}?format=md")
     assert int(head.headers["Content-Length"]) == len(answer.body)
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"),
+    [
+        ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        ("pdf", "application/pdf"),
+    ],
+)
+def test_files(room, document, problem, name, media_type):
+    path = f"/api/v1/documents/{document['id']}"
+    answer = room.client.get(f"{path}/{name}")
+    assert answer.content_type == media_type
+    assert (
+        answer.headers["Content-Disposition"] == f'attachment; filename="brief-notes-md-v1.{name}"'
+    )
+    if name == "docx":
+        file = docx.Document(BytesIO(answer.body))
+        texts = [one.text for one in file.paragraphs]
+        texts += [cell.text for row in file.tables[0].rows for cell in row.cells]
+        text = "\n".join(texts)
+    else:
+        file = pypdfium2.PdfDocument(answer.body)
+        text = "\n".join(page.get_textpage().get_text_bounded() for page in file)
+        file.close()
+    words = "".join(text.split())
+    for items in document["content"].values():
+        for item in items:
+            assert "".join(item["text"].split()) in words
+    for known in (document["sha256"], document["inputs"][1]["sha256"], "extract", "notes.md"):
+        assert known in words
+    assert "0.000000USD" in words
+    assert room.client.get(f"{path}/versions/1/{name}").content_type == media_type
+    problem(room.client.get(f"{path}/versions/2/{name}", status="*"), 404)
 
 
 @pytest.mark.parametrize(

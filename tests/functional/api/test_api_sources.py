@@ -268,7 +268,7 @@ def test_a_document_becomes_text_with_blocks(upload, room, run_jobs):
     assert room.client.get(path).json["text"] == "# Port\n\nThe harbour opens on 1 May.\n"
     original = room.client.get(f"{path}/original")
     assert original.body == page
-    assert original.headers["Content-Disposition"] == "attachment; filename*=UTF-8''port.html"
+    assert original.headers["Content-Disposition"] == 'attachment; filename="port.html"'
     assert original.headers["X-Content-Type-Options"] == "nosniff"
 
 

@@ -1,8 +1,10 @@
 """A document: sections, evidence, flags, versions, downloads."""
 
 import json
+from io import BytesIO
 from urllib.parse import urlsplit
 
+import docx
 import pytest
 
 from combine_core.documents import DocumentVersion, edit_document
@@ -241,3 +243,28 @@ def test_own_words_are_shown_with_their_author(place, ada, run, oven):
     assert "1 is the own words of people" in page.html.select_one(".support").text
     assert "Own words of " in ada.get(f"/documents/{version.document_id}.md").text
     assert ada.get(f"/documents/{version.document_id}.json").json["authors"]
+    file = docx.Document(BytesIO(page.click("DOCX").body))
+    texts = [one.text for one in file.paragraphs]
+    at = texts.index("We sell it.")
+    assert texts[at + 1].startswith("Own words of ")
+    origin = {row.cells[0].text: row.cells[1].text for row in file.tables[0].rows}
+    assert origin["Made"].startswith("edited by ")
+    assert "Run" not in origin
+
+
+def test_docx_and_pdf(place, ada, run, oven):
+    said = item("The oven \x01 runs at 180 °C.", "The oven runs at 180 °C")
+    version = place.write(run, {"summary": [said, FALSE]}, {"S1": oven})
+    page = ada.get(f"/documents/{version.document_id}")
+    links = [link.text for link in page.html.select(".downloads a")]
+    assert links == ["DOCX", "PDF", "Markdown", "JSON"]
+    file = docx.Document(BytesIO(page.click("DOCX").body))
+    texts = [one.text for one in file.paragraphs]
+    assert "The oven \ufffd runs at 180 °C." in texts
+    assert any(text.startswith("Unsupported. ") for text in texts)
+    assert page.click("PDF").content_type == "application/pdf"
+    origin = {row.cells[0].text: row.cells[1].text for row in file.tables[0].rows}
+    assert origin["Version"] == f"1, SHA-256 {version.sha256}"
+    assert origin["Model"] == "anthropic/claude-sonnet-4-5"
+    assert origin["Source"].startswith("oven.md, revision 1, SHA-256 ")
+    assert "statements" in origin["Support"]

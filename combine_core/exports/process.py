@@ -1,0 +1,66 @@
+"""Writes a file in a process of its own, with limits: no document holds up the service, however large."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+
+from pydantic import TypeAdapter
+
+from combine_core.exports.outline import Outline
+
+logger = logging.getLogger(__name__)
+
+# The endings of the files, with their media types.
+FORMATS = {
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "pdf": "application/pdf",
+}
+# The request's transaction is idle meanwhile, and the database ends it after 60 seconds.
+SECONDS = 30.0
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR", "LD_LIBRARY_PATH")
+
+OUTLINE = TypeAdapter(Outline)
+
+
+class NotExported(Exception):
+    """The file could not be written. The message says what to do."""
+
+
+def export(outline: Outline, extension: str, seconds: float = SECONDS) -> bytes:
+    """The file.
+
+    :param extension: a key of ``FORMATS``
+    :param seconds: how long it may take
+    :raises NotExported: it takes too much time or memory
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "combine_core.exports.child", extension, str(int(seconds) + 1)],
+            input=OUTLINE.dump_json(outline),
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+            # Ctrl-C in a terminal is for the service, which lets this request finish.
+            process_group=0,
+            # A library that is taken over finds no secret.
+            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NotExported(_in_words(extension)) from error
+    if done.returncode != 0:
+        last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        logger.warning(
+            "The writer of %s files ended with %s: %s", extension, done.returncode, last[:300]
+        )
+        raise NotExported(_in_words(extension))
+    return done.stdout
+
+
+def _in_words(extension: str) -> str:
+    return (
+        f"The document cannot be written as {extension.upper()}: it needs too much time or memory, or the"
+        " writer ended by an error, which the log has. Download it as Markdown."
+    )

@@ -1,0 +1,178 @@
+"""Gathers what an exported document contains, from the database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC
+from itertools import count
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from combine_core.documents import (
+    DocumentVersion,
+    VersionOrigin,
+    deleted_in_words,
+    details_of,
+    made_in_words,
+    nothing_in_words,
+    own_in_words,
+    read_authors,
+    sections_of,
+    step_of,
+    support_in_words,
+)
+from combine_core.evidence import Verdict, reason_in_words, repair_in_words
+from combine_core.exports.outline import Entry, Note, Outline, Section
+from combine_core.exports.process import export
+from combine_core.projects import slugify
+from combine_core.runs import CURRENCY, CallSums, sums_of_runs
+
+# What XML cannot hold; neither Word nor a PDF shows it.
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+def file_name_of(version: DocumentVersion, extension: str) -> str:
+    """Such as ``brief-notes-md-v1.pdf``."""
+    return f"{slugify(version.document.title)}-v{version.number}.{extension}"
+
+
+def export_version(session: Session, version: DocumentVersion, extension: str) -> bytes:
+    """The version as a file.
+
+    :param version: of :func:`combine_core.documents.read_version`
+    :param extension: a key of :data:`combine_core.exports.FORMATS`
+    :raises NotExported: it takes too much time or memory
+    """
+    return export(outline_of(session, version), extension)
+
+
+def outline_of(session: Session, version: DocumentVersion) -> Outline:
+    """Return what an export of the version contains.
+
+    :param version: of :func:`combine_core.documents.read_version`
+    """
+    gathering = _Gathering(
+        {str(entry.ref_id): entry.name for entry in version.inputs},
+        read_authors(session, version),
+        version.used_llm,
+    )
+    sections = [
+        Section(_clean(section.title), list(gathering.entries(section.value)))
+        for section in sections_of(version, step_of(session, version))
+    ]
+    remarks = [support_in_words(version.support, version.used_llm)]
+    remarks += [deleted_in_words(_clean(one.name)) for one in version.inputs if one.deleted]
+    if not version.used_llm:
+        remarks.append(
+            "No language model was used. The sentences were selected from the sources by rules."
+        )
+    return Outline(
+        _clean(version.document.title),
+        version.created_at.astimezone(UTC),
+        remarks,
+        sections,
+        [(label, _clean(value)) for label, value in _origin(session, version)],
+    )
+
+
+def _origin(session: Session, version: DocumentVersion) -> Iterator[tuple[str, str]]:
+    yield "Document", f"{version.document.title} ({version.document_id})"
+    yield "Version", f"{version.number}, SHA-256 {version.sha256}"
+    yield "Written at", f"{version.created_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if version.origin != VersionOrigin.LINE:
+        yield "Made", made_in_words(version)
+    if version.note:
+        yield "Note", version.note
+    yield "Model", version.model
+    if version.run_id is not None:
+        sums = sums_of_runs(session, [version.run_id]).get(version.run_id, CallSums())
+        yield "Run", str(version.run_id)
+        yield "Calls to models", f"{sums.calls:,}" + _tokens(sums)
+        yield "Cost of the run", _cost(sums)
+    yield "Support", support_in_words(version.support, version.used_llm)
+    for entry in version.inputs:
+        if entry.kind == "line":
+            yield "Line", f"{entry.name}, SHA-256 {entry.sha256}"
+        else:
+            gone = ", deleted since" if entry.deleted else ""
+            yield (
+                "Source",
+                f"{entry.name}, revision {entry.revision or 1}, SHA-256 {entry.sha256}{gone}",
+            )
+
+
+def _tokens(sums: CallSums) -> str:
+    if not sums.calls:
+        return ""
+    return f", {sums.input_tokens:,} tokens in, {sums.output_tokens:,} out"
+
+
+def _cost(sums: CallSums) -> str:
+    """What is not known is never zero."""
+    if sums.cost is None:
+        return "unknown"
+    cost = f"{sums.cost:.6f} {CURRENCY}"
+    if sums.uncertain_calls:
+        return f"at least {cost}. The price of some calls is unknown."
+    return cost
+
+
+@dataclass(frozen=True)
+class _Gathering:
+    """Turns the content of a version into entries, whose notes are numbered through.
+
+    :ivar names: of the sources, by id
+    :ivar authors: the names of those whose own words it has, by id
+    """
+
+    names: Mapping[str, str]
+    authors: Mapping[str, str]
+    used_llm: bool
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def entries(self, value: Any) -> Iterator[Entry]:
+        """Yield the content of any line as its page shows it: items, lists, objects, plain values."""
+        if isinstance(value, dict) and isinstance(value.get("evidence"), list):
+            yield self._statement(value)
+        elif isinstance(value, dict):
+            for key, inner in sorted(value.items()):
+                yield Entry("heading", _clean(key.replace("_", " ").capitalize()))
+                yield from self.entries(inner)
+        elif isinstance(value, list):
+            if not value:
+                yield Entry("paragraph", nothing_in_words(self.used_llm))
+            for inner in value:
+                yield from self.entries(inner)
+        elif value is not None:
+            yield Entry("paragraph", _clean(str(value)))
+
+    def _statement(self, statement: Mapping[str, Any]) -> Entry:
+        remarks = []
+        if statement.get("verdict") == Verdict.UNSUPPORTED:
+            remarks = ["Unsupported.", *map(reason_in_words, statement["reasons"])]
+        elif statement.get("verdict") == Verdict.OWN:
+            remarks = [own_in_words(self.authors.get(statement["author_id"]))]
+        elif statement.get("repairs"):
+            remarks = [f"Repaired: {', '.join(map(repair_in_words, statement['repairs']))}."]
+        details = "; ".join(f"{label}: {value}" for label, value in details_of(statement))
+        return Entry(
+            "statement",
+            _clean(str(statement.get("text", ""))),
+            _clean(details),
+            _clean(" ".join(remarks)),
+            [self._note(proof) for proof in statement["evidence"]],
+        )
+
+    def _note(self, proof: Mapping[str, Any]) -> Note:
+        first, last = proof["line_from"], proof["line_to"]
+        lines = f"line {first}" if first == last else f"lines {first}-{last}"
+        text = f"{self.names[proof['source_id']]}, {lines}: “{_clean(proof['quote'])}”"
+        return Note(next(self.numbers), _clean(text))
+
+
+def _clean(text: str) -> str:
+    """``text`` on one line. What cannot be written becomes the replacement character."""
+    return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
