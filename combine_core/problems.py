@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyramid.config import Configurator
 
 from combine_core.deletion import Impossible, NotThere, SourceInUse
-from combine_core.documents import InvalidContent, NotNewest
+from combine_core.documents import InvalidContent, NotNewest, NotStale
 from combine_core.exports import NotExported
 from combine_core.lines import UnknownLine
 from combine_core.llm import UnknownModel
@@ -63,6 +63,7 @@ def includeme(config: Configurator) -> None:
         LastOwner,
         InvitationEnded,
         NotNewest,
+        NotStale,
         ReviewConflict,
         TooManyInvitations,
     ):

@@ -22,9 +22,11 @@ from combine_core.api.serializers import (
 from combine_core.deletion import delete_document, plan_document
 from combine_core.documents import (
     DocumentVersion,
+    acknowledge,
     change_document,
     list_citations,
     list_documents,
+    list_stale_reasons,
     list_versions,
     markdown_of,
     read_authors,
@@ -72,7 +74,10 @@ def _show(version: DocumentVersion, request: Request) -> Json:
     session = request.dbsession
     reviews = newest_reviews(session, [version.document_id], version.number)
     return show_whole_document(
-        version, read_authors(session, version), reviews.get(version.document_id)
+        version,
+        read_authors(session, version),
+        reviews.get(version.document_id),
+        list_stale_reasons(session, [version.id]).get(version.id, []),
     )
 
 
@@ -80,6 +85,19 @@ def change(context: DocumentContext, request: Request) -> Json:
     body = request.openapi_validated.body
     change_document(request.dbsession, _read(context, request, None).document, **body)
     tell(request, _deed("change", context, changed=list(body)))
+    return show_newest(context, request)
+
+
+def acknowledge_change(context: DocumentContext, request: Request) -> Json:
+    """Say that the document may stay as it is."""
+    body = request.openapi_validated.body
+    acknowledge(
+        request.dbsession,
+        _read(context, request, None),
+        body["input_id"],
+        user_id=context.identity.user_id,
+        note=body["note"],
+    )
     return show_newest(context, request)
 
 
@@ -173,6 +191,13 @@ def includeme(config: Configurator) -> None:
         View("GET", get_document, Permission.DOCUMENTS_READ),
         View("PATCH", change, Permission.DOCUMENTS_WRITE, if_match=show_newest),
         View("DELETE", delete, Permission.DOCUMENTS_WRITE, if_match=show_newest),
+        factory=DocumentContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.document_acknowledgements",
+        "/documents/{id}/acknowledgements",
+        View("POST", acknowledge_change, Permission.DOCUMENTS_WRITE),
         factory=DocumentContext,
         openapi=True,
     )

@@ -8,7 +8,14 @@ from types import MappingProxyType
 from typing import Any
 
 from combine_core.deletion import Plan
-from combine_core.documents import Citation, Document, DocumentComparison, DocumentVersion
+from combine_core.documents import (
+    Citation,
+    Document,
+    DocumentComparison,
+    DocumentVersion,
+    StaleReason,
+    stale_in_words,
+)
 from combine_core.lines import Line
 from combine_core.projects import Project, ProjectInvitation
 from combine_core.reviews import Review
@@ -183,7 +190,7 @@ def show_document(document: Document, review: Review | None) -> Json:
         "type": document.type,
         "title": document.title,
         "version": document.head,
-        **_fields(document, "created_at", "archived_at"),
+        **_fields(document, "stale", "created_at", "archived_at"),
         "review": review and _summary_of(review),
     }
 
@@ -206,11 +213,13 @@ def show_whole_document(
     version: DocumentVersion,
     authors: Mapping[str, str] = MappingProxyType({}),
     review: Review | None = None,
+    stale: Iterable[StaleReason] = (),
 ) -> Json:
     """A version of a document with content and inputs.
 
     :param authors: the names of those whose own words are in it, by id
     :param review: of this version
+    :param stale: why it is out of date
     """
     return {
         "id": version.document_id,
@@ -218,6 +227,7 @@ def show_whole_document(
         "title": version.document.title,
         "archived_at": version.document.archived_at,
         **show_version(version),
+        "stale": [_show_stale_reason(one) for one in stale],
         "content": version.content,
         "authors": [_show_author(*one) for one in authors.items()],
         "inputs": [
@@ -253,6 +263,15 @@ def show_review(review: Review) -> Json:
             }
             for each in review.decisions
         ],
+    }
+
+
+def _show_stale_reason(reason: StaleReason) -> Json:
+    return {
+        **_fields(reason, "kind", "input_id", "name", "from_sha256", "to_sha256"),
+        **_fields(reason, "revision", "newest_revision"),
+        "reason": stale_in_words(reason),
+        **_fields(reason, "acknowledged_at", "acknowledged_by", "note"),
     }
 
 

@@ -15,6 +15,7 @@ from combine_core.documents import (
     VersionInput,
     delete_documents,
     delete_versions,
+    forget_acknowledgements,
     lock_document,
 )
 from combine_core.projects import Project
@@ -119,6 +120,7 @@ def remove_source(session: Session, source_id: uuid.UUID) -> None:
         .execution_options(synchronize_session=False)
     )
     forget_texts(session, runs)
+    forget_acknowledgements(session, source_id)
     _delete(session, Source, source_id)
 
 

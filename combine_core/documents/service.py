@@ -13,11 +13,19 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload, undefer
+from sqlalchemy.orm import (
+    Session,
+    contains_eager,
+    joinedload,
+    selectinload,
+    undefer,
+    with_expression,
+)
 
 from combine_core.database import NEWEST_FIRST, Page, new_id, paginate
 from combine_core.documents.model import Document, DocumentVersion, VersionInput, VersionOrigin
 from combine_core.documents.render import plain, render_markdown
+from combine_core.documents.staleness import is_stale
 from combine_core.documents.statements import deleted_in_words, own_in_words, support_in_words
 from combine_core.evidence import count_verdicts, statements_of
 from combine_core.lines import Line, WriteStep
@@ -176,6 +184,7 @@ def list_documents(
     *,
     archived: bool = False,
     title: str | None = None,
+    stale: bool | None = None,
     sort: str = NEWEST_FIRST,
     cursor: str | None = None,
     limit: int = 50,
@@ -183,10 +192,16 @@ def list_documents(
     """The documents of a project, all or those with this title.
 
     :param archived: list the archived ones instead of the others
+    :param stale: only those that are out of date, or only the others
     """
-    statement = select(Document).where(
-        Document.project_id == project_id, Document.archived_at.is_not(None) == archived
+    out_of_date = is_stale()
+    statement = (
+        select(Document)
+        .options(with_expression(Document.stale, out_of_date))
+        .where(Document.project_id == project_id, Document.archived_at.is_not(None) == archived)
     )
+    if stale is not None:
+        statement = statement.where(out_of_date == stale)
     if title is not None:
         statement = statement.where(Document.title == title)
     return paginate(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 
@@ -15,6 +15,9 @@ from combine_core.access import DocumentContext
 from combine_core.api.serializers import show_whole_document
 from combine_core.documents import (
     DocumentVersion,
+    NotStale,
+    acknowledge,
+    list_stale_reasons,
     list_versions,
     located_statements,
     markdown_of,
@@ -29,9 +32,11 @@ from combine_core.exports.service import export_version, file_name_of
 from combine_core.lines import WriteStep
 from combine_core.projects import Project
 from combine_core.reviews import Review, newest_reviews
+from combine_core.text import InvalidText
 from combine_core.users import Permission
 from combine_core.web.downloads import attachment
 from combine_core.web.endpoints import View, json_value
+from combine_core.web.forms import Form, ids_of, sentence, text_of
 
 _TEMPLATE = "combine_core:pages/document.jinja2"
 
@@ -41,7 +46,9 @@ def show_document(context: DocumentContext, request: Request) -> dict[str, Any]:
     return document_page(context.project, _read(context, request), request)
 
 
-def document_page(project: Project, version: DocumentVersion, request: Request) -> dict[str, Any]:
+def document_page(
+    project: Project, version: DocumentVersion, request: Request, form: Form | None = None
+) -> dict[str, Any]:
     """What the template needs to show this version."""
     cursor = request.GET.get("versions")
     pointers = {id(each): pointer for pointer, each in located_statements(version.content)}
@@ -50,6 +57,9 @@ def document_page(project: Project, version: DocumentVersion, request: Request) 
         "document": version.document,
         "version": version,
         "authors": read_authors(request.dbsession, version),
+        "stale": list_stale_reasons(request.dbsession, [version.id]).get(version.id, []),
+        "may_run": bool(request.has_permission(Permission.RUNS_WRITE)),
+        "form": form or Form(),
         "pointer_of": lambda statement: pointers[id(statement)],
         "sections": list(sections_of(version, step_of(request.dbsession, version))),
         "sources": {str(entry.ref_id): entry for entry in version.inputs if entry.kind == "source"},
@@ -80,6 +90,28 @@ def download(context: DocumentContext, request: Request) -> Response:
         content_type=content_type,
         content_disposition=attachment(file_name_of(version, extension)),
     )
+
+
+def acknowledge_change(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
+    """Say that the document may stay as it is although an input has changed."""
+    form = Form({name: text_of(request, name) for name in ("input", "note")})
+    input_ids = ids_of(request, "input")
+    if len(input_ids) != 1:
+        raise HTTPBadRequest
+    user_id = context.identity.user_id
+    version = _read(context, request)
+    try:
+        acknowledge(
+            request.dbsession, version, input_ids[0], user_id=user_id, note=form.value("note")
+        )
+    except InvalidText as error:
+        request.response.status_int = 400
+        wrong = form.with_error("note", sentence(error))
+        return document_page(context.project, version, request, wrong)
+    except NotStale:
+        # Somebody has run the line again meanwhile, which the page shows.
+        pass
+    return HTTPSeeOther(request.route_path("pages.document", id=context.document_id))
 
 
 def restore(context: DocumentContext, request: Request) -> HTTPSeeOther:
@@ -122,10 +154,17 @@ def _as_json(
 def includeme(config: Configurator) -> None:
     """Add the pages and the downloads, each for the newest version and for any."""
     show = View("GET", show_document, Permission.DOCUMENTS_READ, renderer=_TEMPLATE)
+    accept = View(
+        "POST",
+        acknowledge_change,
+        Permission.DOCUMENTS_WRITE,
+        form="acknowledge",
+        renderer=_TEMPLATE,
+    )
     bring_back = View("POST", restore, Permission.DOCUMENTS_WRITE, form="restore")
     send = View("GET", download, Permission.DOCUMENTS_READ)
     for name, path, views in (
-        ("pages.document", "/documents/{id}", [show]),
+        ("pages.document", "/documents/{id}", [show, accept]),
         ("pages.version", "/documents/{id}/versions/{number}", [show, bring_back]),
         ("pages.download", "/documents/{id}.{format}", [send]),
         ("pages.version_download", "/documents/{id}/versions/{number}.{format}", [send]),

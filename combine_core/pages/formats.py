@@ -16,6 +16,7 @@ from combine_core.documents import (
     nothing_in_words,
     own_in_words,
     section_in_words,
+    stale_in_words,
     support_in_words,
     text_of,
 )
@@ -149,6 +150,7 @@ FILTERS = {
     "nothing_in_words": nothing_in_words,
     "own_in_words": own_in_words,
     "section_in_words": section_in_words,
+    "stale_in_words": stale_in_words,
     "support_in_words": support_in_words,
     "text_of": text_of,
     "reason_in_words": reason_in_words,

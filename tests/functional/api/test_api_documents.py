@@ -28,6 +28,7 @@ def test_a_document(room, document):
         "created_at": document["created_at"],
         "content": document["content"],
         "authors": [],
+        "stale": [],
         "inputs": document["inputs"],
     }
     source = room.client.get(f"{room.path}/sources").json["items"][0]
@@ -133,6 +134,7 @@ def test_versions(room, document, run_jobs):
             "type": "brief",
             "title": "Brief: notes.md",
             "version": 2,
+            "stale": False,
             "created_at": room.client.get(f"{room.path}/documents").json["items"][0]["created_at"],
             "archived_at": None,
             "review": None,

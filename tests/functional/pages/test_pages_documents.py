@@ -9,6 +9,7 @@ import pytest
 
 from combine_core.documents import DocumentVersion, edit_document
 from combine_core.runs import Run
+from combine_core.sources import add_text_revision, lock_source
 
 
 def item(text, quote, source="S1", line=3):
@@ -268,3 +269,26 @@ def test_docx_and_pdf(place, ada, run, oven):
     assert origin["Model"] == "anthropic/claude-sonnet-4-5"
     assert origin["Source"].startswith("oven.md, revision 1, SHA-256 ")
     assert "statements" in origin["Support"]
+
+
+def test_a_stale_document_says_why_and_is_acknowledged(place, ada, run, oven, slug, form_of):
+    version = place.write(run, {"summary": [TRUE]}, {"S1": oven})
+    path = f"/documents/{version.document_id}"
+    assert not ada.get(path).html.select(".stale")
+    with place.sessions.begin() as session:
+        locked = lock_source(session, run.project_id, oven.id)
+        add_text_revision(session, locked, "# Oven 3\n\nIt is cold.", ada.user_id)
+    page = ada.get(path)
+    said = page.html.select_one(".stale")
+    assert "The source oven.md has revision 2. This was written from revision 1." in said.text
+    assert ada.get(said.a["href"]).html.h1.text == "Changes of oven.md"
+    assert ada.get(f"/projects/{slug}").html.select_one("#documents .state").text == "Out of date"
+    again = form_of(page, "run")
+    assert again["source"].value == str(oven.id)
+    form = form_of(page, "acknowledge")
+    refused = form.submit(status=400)
+    assert refused.html.select_one(".stale .field-error").text.startswith("The note is empty")
+    form["note"] = "It will be hot again."
+    shown = form.submit(status=303).follow().html.select_one(".stale").text
+    assert "It will be hot again." in shown
+    assert not ada.get(f"/projects/{slug}").html.select("#documents .state")

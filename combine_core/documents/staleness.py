@@ -1,0 +1,183 @@
+"""Which documents are out of date, and why. Computed from the inputs of their versions, never stored.
+
+A version is stale if a source that it was made from has a newer revision with another text, or if its line is
+another one now. It is fresh again if the text is the same again, or if somebody has acknowledged the change.
+"""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, or_, select, values
+from sqlalchemy import String as Text
+from sqlalchemy import column as column_of
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from combine_core.documents.model import (
+    Document,
+    DocumentVersion,
+    StaleAcknowledgement,
+    VersionInput,
+)
+from combine_core.lines import shipped_lines
+from combine_core.sources import Source
+from combine_core.text import clean_text
+from combine_core.users.model import User
+
+MOST_NOTE_BYTES = 2000
+
+
+@dataclass(frozen=True)
+class StaleReason:
+    """An input that has changed since a version was made from it.
+
+    :ivar input_id: of the source, or of the version of the line that the document was made by
+    :ivar revision: of the source that the document was made from; ``None`` for a line
+    :ivar newest_revision: of the source now; ``None`` for a line
+    :ivar acknowledged_at: when somebody has said that the document may stay as it is
+    :ivar acknowledged_by: the name; ``None`` also if the user was deleted
+    """
+
+    kind: str
+    input_id: uuid.UUID
+    name: str
+    from_sha256: str
+    to_sha256: str
+    revision: int | None
+    newest_revision: int | None
+    acknowledged_at: datetime.datetime | None
+    acknowledged_by: str | None
+    note: str | None
+
+
+class NotStale(ValueError):
+    """There is nothing to acknowledge."""
+
+    def __init__(self) -> None:
+        super().__init__("This input has not changed since the document was written from it.")
+
+
+def _changed() -> Select[Any]:
+    """Select each input of a version that is not the newest of its kind any more."""
+    lines = values(column_of("name", Text), column_of("sha256", Text), name="newest_lines").data(
+        [(line.name, line.sha256) for line in shipped_lines().values()]
+    )
+    newest = case((VersionInput.kind == "source", Source.sha256), else_=lines.c.sha256)
+    return (
+        select(
+            VersionInput.version_id,
+            VersionInput.kind,
+            VersionInput.ref_id.label("input_id"),
+            VersionInput.name,
+            VersionInput.sha256.label("from_sha256"),
+            newest.label("to_sha256"),
+            case((VersionInput.kind == "source", VersionInput.revision)).label("revision"),
+            Source.revision.label("newest_revision"),
+        )
+        .outerjoin(Source, and_(VersionInput.kind == "source", Source.id == VersionInput.ref_id))
+        .outerjoin(lines, and_(VersionInput.kind == "line", lines.c.name == VersionInput.name))
+        # A source that was deleted, or a line that this release does not have, has no newer content.
+        .where(newest != VersionInput.sha256, or_(VersionInput.kind == "line", Source.revision > 0))
+    )
+
+
+def list_stale_reasons(
+    session: Session, version_ids: Sequence[uuid.UUID]
+) -> Mapping[uuid.UUID, list[StaleReason]]:
+    """Why each of these versions is stale, by its id; also what was acknowledged. One statement."""
+    changed = _changed().where(VersionInput.version_id.in_(version_ids)).subquery()
+    rows = session.execute(
+        select(
+            changed,
+            StaleAcknowledgement.created_at.label("acknowledged_at"),
+            User.name.label("acknowledged_by"),
+            StaleAcknowledgement.note,
+        )
+        .join(DocumentVersion, DocumentVersion.id == changed.c.version_id)
+        .outerjoin(StaleAcknowledgement, _acknowledges(changed.c))
+        .outerjoin(User, User.id == StaleAcknowledgement.user_id)
+        .order_by(changed.c.kind.desc(), changed.c.name, changed.c.input_id)
+    ).mappings()
+    found: defaultdict[uuid.UUID, list[StaleReason]] = defaultdict(list)
+    for row in rows:
+        reason = dict(row)
+        found[reason.pop("version_id")].append(StaleReason(**reason))
+    return found
+
+
+def is_stale() -> ColumnElement[bool]:
+    """Whether the newest version of a :class:`Document` is stale for a reason that nobody acknowledged."""
+    changed = _changed().subquery()
+    return exists().where(
+        DocumentVersion.document_id == Document.id,
+        DocumentVersion.number == Document.head,
+        changed.c.version_id == DocumentVersion.id,
+        ~exists().where(_acknowledges(changed.c)),
+    )
+
+
+def _acknowledges(changed: Any) -> ColumnElement[bool]:
+    return and_(
+        StaleAcknowledgement.document_id == DocumentVersion.document_id,
+        StaleAcknowledgement.input_id == changed.input_id,
+        StaleAcknowledgement.from_sha256 == changed.from_sha256,
+        StaleAcknowledgement.to_sha256 == changed.to_sha256,
+    )
+
+
+def acknowledge(
+    session: Session,
+    version: DocumentVersion,
+    input_id: uuid.UUID,
+    *,
+    user_id: uuid.UUID,
+    note: str,
+) -> None:
+    """Say that a document may stay as it is although this input has changed. The first note stays.
+
+    :param version: the newest one
+    :raises NotStale: it has not changed
+    :raises InvalidText: the note is empty or too long
+    """
+    said = clean_text(note, "note", max_bytes=MOST_NOTE_BYTES)
+    reasons = list_stale_reasons(session, [version.id]).get(version.id, [])
+    reason = next((one for one in reasons if one.input_id == input_id), None)
+    if reason is None:
+        raise NotStale
+    session.execute(
+        insert(StaleAcknowledgement)
+        .values(
+            document_id=version.document_id,
+            input_id=input_id,
+            from_sha256=reason.from_sha256,
+            to_sha256=reason.to_sha256,
+            user_id=user_id,
+            note=said,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+def forget_acknowledgements(session: Session, input_id: uuid.UUID) -> None:
+    """Delete what people have said of the changes of an input that goes."""
+    session.execute(
+        delete(StaleAcknowledgement)
+        .where(StaleAcknowledgement.input_id == input_id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def stale_in_words(reason: StaleReason) -> str:
+    """Why a document is out of date, in one sentence."""
+    if reason.kind == "line":
+        return f"The line {reason.name} is another one now."
+    return (
+        f"The source {reason.name} has revision {reason.newest_revision}. This was written from"
+        f" revision {reason.revision or 1}."
+    )
