@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -28,10 +28,17 @@ from combine_core.evidence import Verdict, reason_in_words, repair_in_words
 from combine_core.exports.outline import Entry, Note, Outline, Section
 from combine_core.exports.process import export
 from combine_core.projects import slugify
+from combine_core.reviews import Decision, Review, list_reviews
 from combine_core.runs import CURRENCY, CallSums, sums_of_runs
 
 # What XML cannot hold; neither Word nor a PDF shows it.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+_DECIDED = {
+    Decision.APPROVE: "approved it",
+    Decision.REJECT: "rejected it",
+    Decision.REQUEST_CHANGES: "asked for changes",
+}
 
 
 def file_name_of(version: DocumentVersion, extension: str) -> str:
@@ -81,7 +88,7 @@ def outline_of(session: Session, version: DocumentVersion) -> Outline:
 def _origin(session: Session, version: DocumentVersion) -> Iterator[tuple[str, str]]:
     yield "Document", f"{version.document.title} ({version.document_id})"
     yield "Version", f"{version.number}, SHA-256 {version.sha256}"
-    yield "Written at", f"{version.created_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    yield "Written at", _moment(version.created_at)
     if version.origin != VersionOrigin.LINE:
         yield "Made", made_in_words(version)
     if version.note:
@@ -92,6 +99,11 @@ def _origin(session: Session, version: DocumentVersion) -> Iterator[tuple[str, s
         yield "Run", str(version.run_id)
         yield "Calls to models", f"{sums.calls:,}" + _tokens(sums)
         yield "Cost of the run", _cost(sums)
+    reviews = list_reviews(session, version.document_id, version.number).items
+    for review in reviews:
+        yield "Review", _in_words(review)
+    if not reviews:
+        yield "Review", "none. Nobody was asked to approve this version."
     yield "Support", support_in_words(version.support, version.used_llm)
     for entry in version.inputs:
         if entry.kind == "line":
@@ -102,6 +114,22 @@ def _origin(session: Session, version: DocumentVersion) -> Iterator[tuple[str, s
                 "Source",
                 f"{entry.name}, revision {entry.revision or 1}, SHA-256 {entry.sha256}{gone}",
             )
+
+
+def _in_words(review: Review) -> str:
+    """Such as ``approved, 1 of 1 approval. Ada approved it on 2026-11-28 12:00 UTC.``"""
+    noun = "approval" if review.needed == 1 else "approvals"
+    words = f"{review.state.replace('_', ' ')}, {review.approvals} of {review.needed} {noun}."
+    for each in review.decisions:
+        who = each.user.name if each.user else "A person who was deleted"
+        words += f" {who} {_DECIDED[Decision(each.decision)]} on {_moment(each.created_at)}."
+        if each.comment:
+            words += f" “{each.comment}”"
+    return words
+
+
+def _moment(value: datetime) -> str:
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _tokens(sums: CallSums) -> str:

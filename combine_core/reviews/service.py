@@ -337,10 +337,20 @@ def read_review(session: Session, review_id: uuid.UUID) -> Review:
 
 
 def list_reviews(
-    session: Session, document_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
+    session: Session,
+    document_id: uuid.UUID,
+    number: int | None = None,
+    *,
+    cursor: str | None = None,
+    limit: int = 50,
 ) -> Page[Review]:
-    """The reviews of a document, newest first."""
+    """The reviews of a document, newest first.
+
+    :param number: of this version alone
+    """
     of_document = _whole().where(Review.document_id == document_id)
+    if number is not None:
+        of_document = of_document.where(Review.number == number)
     return paginate(session, of_document, Review.id, cursor=cursor, limit=limit)
 
 

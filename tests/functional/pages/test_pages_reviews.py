@@ -1,7 +1,9 @@
 """The pages of reviews: asking, deciding, the inbox, and who may do what by page and by API."""
 
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 
+import docx
 import pytest
 from sqlalchemy import delete, func, select, update
 
@@ -84,6 +86,22 @@ def test_from_asking_to_approval(ada, bob, ask, document, slug, form_of):
     assert "Approved" in words(ada.get(document))
     assert "Approved" in words(ada.get(f"/projects/{slug}"), "#documents")
     assert "Approved" in words(ada.get(f"{document}/reviews"), "ul.rows")
+
+
+def test_a_file_says_who_has_decided(ada, bob, ask, document, form_of):
+    def said():
+        file = docx.Document(BytesIO(ada.get(f"{document}.docx").body))
+        return next(
+            row.cells[1].text for row in file.tables[0].rows if row.cells[0].text == "Review"
+        )
+
+    assert said() == "none. Nobody was asked to approve this version."
+    form = form_of(bob.get(ask(ada).location), "decide")
+    form["comment"] = "As I heard it."
+    form.submit("decision", value="approve", status=303)
+    assert said().startswith("approved, 1 of 1 approval. bob")
+    assert " approved it on 20" in said()
+    assert said().endswith("UTC. “As I heard it.”")
 
 
 def test_a_decision_without_a_comment(ada, bob, ask, form_of):
