@@ -225,6 +225,21 @@ def test_a_newer_version_dismisses(ask, ada, bob, review, rewrite, document, roo
     assert answer(bob, second).json["state"] == "dismissed"
 
 
+def test_an_edit_dismisses_and_its_author_does_not_decide(ask, ada, bob, join, document):
+    carol = join("carol", Role.REVIEWER)
+    approved = ask(ada).json
+    answer(bob, approved)
+    # What changes nothing makes no version, and the approval stays.
+    path = f"{API}/documents/{document['id']}/versions"
+    for content, ends_as in ((document["content"], "approved"), ({}, "dismissed")):
+        edited = {"version": 1, "content": {**document["content"], "decisions": []} | content}
+        bob.client.post_json(path, edited)
+        assert state(ada, approved) == ends_as
+    review = ask(ada, version=2).json
+    assert "somebody else decides" in answer(bob, review, status=403).json["detail"]
+    assert answer(carol, review).json["state"] == "approved"
+
+
 def test_another_content_than_the_one_seen(bob, review):
     told = answer(bob, review, sha256="0" * 64, status=409).json["detail"]
     assert "another version" in told

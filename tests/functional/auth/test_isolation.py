@@ -15,6 +15,7 @@ from combine_core.runs import Call
 from combine_core.users import User
 
 IN_PROJECTS = (ProjectContext, RunContext, DocumentContext, ReviewContext)
+COMPARES = re.compile("/(changes|comparison)(/markdown)?$")
 NOTES = "# Harbour\n\nThe harbour opens on 1 May 2027.\nWe decided to hire two pilots.\n"
 
 
@@ -170,7 +171,7 @@ def test_the_walk_misses_no_route(app):
         # What else has a variable belongs to nobody, or to the asker alone.
         if "{" in route.pattern and route.pattern not in walked:
             assert re.match(
-                r"/?(docs|static|health|auth|account|oauth|\.well-known|api/v1/(lines|users|me|tokens))\b",
+                r"/?(docs|static|health|auth|account|administration|oauth|\.well-known|api/v1/(lines|users|me|tokens))\b",
                 route.pattern,
             ), route.pattern
 
@@ -219,7 +220,9 @@ def test_the_walk_reaches_what_is_there(app, adas, ada):
     """Or else a walk that fills in the wrong things would find nothing, and think itself right."""
     for pattern, method in routes(app):
         if method == "GET":
-            assert ask(ada.client, "GET", adas.path(pattern)).status_int == 200, pattern
+            # What compares wants to know what with what.
+            path = f"{adas.path(pattern)}{'?from=1&to=1' if COMPARES.search(pattern) else ''}"
+            assert ask(ada.client, "GET", path).status_int == 200, pattern
 
 
 def test_an_administrator_is_no_member(app, adas, bob):
