@@ -339,3 +339,63 @@ def read_authors(session: Session, version: DocumentVersion) -> dict[str, str]:
         return {}
     rows = session.execute(select(User.id, User.name).where(User.id.in_(found)).order_by(User.id))
     return {str(user_id): name for user_id, name in rows}
+
+
+def statement_at(content: dict[str, Any], pointer: str) -> dict[str, Any]:
+    """A copy of the statement at this JSON Pointer. ``/decisions/-`` is a new one of a section.
+
+    :raises LookupError: there is none
+    """
+    if pointer.endswith("/-"):
+        _items_at(content, pointer)
+        return {"text": "", "evidence": []}
+    return copy.deepcopy(dict(located_statements(content))[pointer])
+
+
+def put_statement(
+    content: dict[str, Any], pointer: str, statement: dict[str, Any]
+) -> dict[str, Any]:
+    """The content with another statement in this place. ``/decisions/-`` is the end of a section."""
+    changed = copy.deepcopy(content)
+    if pointer.endswith("/-"):
+        _items_at(changed, pointer).append(statement)
+    else:
+        place = dict(located_statements(changed))[pointer]
+        place.clear()
+        place.update(statement)
+    return changed
+
+
+def move_statement(content: dict[str, Any], pointer: str, by: int | None) -> dict[str, Any]:
+    """The content with the statement so many places further on in its list; ``None``: without it.
+
+    :raises LookupError: it stands in no list
+    """
+    changed = copy.deepcopy(content)
+    items = _items_at(changed, pointer)
+    index = int(pointer.rpartition("/")[2])
+    statement = items.pop(index)
+    if by is not None:
+        items.insert(max(0, index + by), statement)
+    return changed
+
+
+def fields_at(schema: dict[str, Any], pointer: str) -> dict[str, Any]:
+    """The schemas of the fields that a statement in this place may have, by name."""
+    place: Any = schema
+    for part in pointer.strip("/").split("/"):
+        is_item = part == "-" or part.isdigit()
+        place = place.get("items", {}) if is_item else place.get("properties", {}).get(part, {})
+    fields = dict(place.get("properties", {}))
+    fields.pop("evidence", None)
+    return fields
+
+
+def _items_at(content: dict[str, Any], pointer: str) -> list[Any]:
+    """The list that a pointer leads into."""
+    place: Any = content
+    for part in pointer.strip("/").split("/")[:-1]:
+        place = place[int(part)] if isinstance(place, list) else place[part]
+    if not isinstance(place, list):
+        raise LookupError
+    return place

@@ -39,6 +39,7 @@ def includeme(config: Configurator) -> None:
         "calls",
         "documents",
         "versions",
+        "editing",
         "reviews",
         "settings",
     ):

@@ -110,7 +110,10 @@ def furnished(service: Service) -> Iterator[Furnished]:
     run = api.post(f"projects/{project['slug']}/runs", line="brief", sources=[source["id"]])
     run = api.wait_for(run["id"])
     document = f"documents/{run['documents'][0]['id']}"
-    asked = api.post(f"{document}/reviews", version=1, author_may_decide=True)
+    content = api.get(document)["content"]
+    content["open_questions"] = [{"text": f"Who pays for {UNBROKEN}?", "evidence": []}]
+    api.post(f"{document}/versions", version=1, content=content)
+    asked = api.post(f"{document}/reviews", version=2, author_may_decide=True)
     call = api.get(f"runs/{run['id']}/calls")["items"][0]
     variables = {
         "/projects/{slug}": f"/projects/{project['slug']}",
@@ -143,6 +146,9 @@ def furnished(service: Service) -> Iterator[Furnished]:
         "/device?user_code=WDJB-MJHT",
         f"/{sources}/{source['id']}?revision=1",
         f"/{sources}/{source['id']}/changes?from=1&to=2",
+        f"/{document}/comparison?from=1&to=2",
+        f"/{document}/edit?statement=/open_questions/0",
+        f"/{document}/edit?statement=/decisions/-",
         f"/{sources}/{broken['id']}",
         "/projects?archived=yes",
         "/projects/empty",

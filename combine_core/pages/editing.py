@@ -1,0 +1,165 @@
+"""The page where a person edits one statement of a document. Each edit is a version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
+from pyramid.request import Request
+
+from combine_core.access import DocumentContext
+from combine_core.documents import (
+    DocumentVersion,
+    InvalidContent,
+    NotNewest,
+    edit_document,
+    fields_at,
+    move_statement,
+    put_statement,
+    read_version,
+    statement_at,
+    step_of,
+)
+from combine_core.text import InvalidText
+from combine_core.users import Permission
+from combine_core.web.endpoints import View
+from combine_core.web.forms import Form, sentence, text_of
+from combine_core.web.memory_budget import hold_memory
+
+_TEMPLATE = "combine_core:pages/edit.jinja2"
+_PLACES = {"up": -1, "down": 1, "remove": None}
+
+
+def show_statement(
+    context: DocumentContext, request: Request, form: Form | None = None
+) -> dict[str, Any]:
+    """The form for the statement ``?statement=/decisions/0``. ``/decisions/-`` is a new one."""
+    version = _read(context, request)
+    pointer = request.GET.get("statement", "")
+    try:
+        statement = statement_at(version.content, pointer)
+    except (LookupError, ValueError, TypeError) as error:
+        raise HTTPNotFound from error
+    fields = fields_at(step_of(request.dbsession, version).answer_schema, pointer)
+    values = {f"field-{name}": statement.get(name) or "" for name in fields}
+    return {
+        "project": context.project,
+        "document": version.document,
+        "version": version,
+        "pointer": pointer,
+        "statement": statement,
+        "is_new": pointer.endswith("/-"),
+        "in_list": pointer.rpartition("/")[2].isdigit(),
+        "fields": {name: one for name, one in fields.items() if _is_text(one)},
+        "sources": [one for one in version.inputs if one.kind == "source" and not one.deleted],
+        "names": {str(one.ref_id): one.name for one in version.inputs},
+        "form": form or Form({**values, "keep": _all_of(statement), "base": str(version.number)}),
+    }
+
+
+def _is_text(field: dict[str, Any]) -> bool:
+    return "string" in field.get("type", ()) or "enum" in field
+
+
+def _all_of(statement: dict[str, Any]) -> list[str]:
+    return [str(index) for index in range(len(statement["evidence"]))]
+
+
+def save(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
+    """Make a version with the statement as it was written."""
+    return _edit(context, request, _written)
+
+
+def move(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
+    """Make a version with the statement in another place, or without it."""
+    if text_of(request, "to") not in _PLACES:
+        raise HTTPBadRequest
+    by = _PLACES[text_of(request, "to")]
+    return _edit(context, request, lambda content, at, _: move_statement(content, at, by))
+
+
+def _written(content: dict[str, Any], pointer: str, request: Request) -> dict[str, Any]:
+    statement = statement_at(content, pointer)
+    for key in request.POST:
+        if key.startswith("field-"):
+            name, text = key.removeprefix("field-"), text_of(request, key).strip()
+            statement.pop(name, None)
+            if text:
+                statement[name] = text
+    kept = request.POST.getall("keep")
+    statement["evidence"] = [
+        entry for index, entry in enumerate(statement["evidence"]) if str(index) in kept
+    ]
+    if text_of(request, "source") and text_of(request, "line_from").strip():
+        first = text_of(request, "line_from").strip()
+        last = text_of(request, "line_to").strip() or first
+        if not (first.isdecimal() and last.isdecimal()):
+            raise InvalidContent([("", "The first and the last line are numbers.")])
+        lines = {"line_from": int(first), "line_to": int(last)}
+        statement["evidence"].append({"source_id": text_of(request, "source"), **lines})
+    return put_statement(content, pointer, statement)
+
+
+def _edit(
+    context: DocumentContext,
+    request: Request,
+    change: Callable[[dict[str, Any], str, Request], dict[str, Any]],
+) -> dict[str, Any] | HTTPSeeOther:
+    pointer, base = request.GET.get("statement", ""), text_of(request, "base")
+    if not base.isdecimal():
+        raise HTTPBadRequest
+    values = {key: text_of(request, key) for key in request.POST if key != "keep"}
+    form = Form({**values, "keep": request.POST.getall("keep")})
+    try:
+        version = _read(context, request)
+        if version.number != int(base):
+            raise NotNewest(int(base), version.number)
+        made = edit_document(
+            request.dbsession,
+            context.document_id,
+            change(version.content, pointer, request),
+            base=int(base),
+            author_id=context.identity.user_id,
+            note=text_of(request, "note").strip() or None,
+            before_texts=partial(hold_memory, request),
+        )
+    except NotNewest as error:
+        return _refuse(context, request, 409, form.with_error("statement", str(error)))
+    except InvalidContent as error:
+        why = " ".join(why for _, why in error.problems)
+        return _refuse(context, request, 400, form.with_error("statement", why))
+    except InvalidText as error:
+        return _refuse(context, request, 400, form.with_error("note", sentence(error)))
+    except (LookupError, ValueError, TypeError) as error:
+        raise HTTPNotFound from error
+    anchor = pointer if made is not None and not pointer.endswith("/-") else None
+    return HTTPSeeOther(
+        request.route_path("pages.document", id=context.document_id, _anchor=anchor)
+    )
+
+
+def _refuse(context: DocumentContext, request: Request, status: int, form: Form) -> dict[str, Any]:
+    request.response.status_int = status
+    return show_statement(context, request, form)
+
+
+def _read(context: DocumentContext, request: Request) -> DocumentVersion:
+    version = read_version(request.dbsession, context.document_id)
+    if version is None:
+        raise HTTPNotFound
+    return version
+
+
+def includeme(config: Configurator) -> None:
+    """Add the page."""
+    config.add_endpoint(
+        "pages.edit",
+        "/documents/{id}/edit",
+        View("GET", show_statement, Permission.DOCUMENTS_WRITE, renderer=_TEMPLATE),
+        View("POST", save, Permission.DOCUMENTS_WRITE, form="save", renderer=_TEMPLATE),
+        View("POST", move, Permission.DOCUMENTS_WRITE, form="move", renderer=_TEMPLATE),
+        factory=DocumentContext,
+    )
