@@ -28,7 +28,6 @@ from combine_core.documents import (
     list_documents,
     list_stale_reasons,
     list_versions,
-    markdown_of,
     read_authors,
     read_version,
 )
@@ -116,15 +115,7 @@ def _deed(what: str, context: DocumentContext, **details: object) -> Deed:
 
 
 def get_markdown(context: DocumentContext, request: Request) -> Response:
-    """The same as a file to save."""
-    version = _read_asked(context, request)
-    response = Response(
-        markdown_of(version, read_authors(request.dbsession, version)),
-        content_type="text/markdown",
-        charset="utf-8",
-    )
-    response.content_disposition = attachment(file_name_of(version, "md"))
-    return response
+    return _export(context, request, "md")
 
 
 def get_docx(context: DocumentContext, request: Request) -> Response:

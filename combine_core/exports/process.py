@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 # The endings of the files, with their media types.
 FORMATS = {
+    "md": "text/markdown; charset=utf-8",
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     "pdf": "application/pdf",
 }
@@ -32,7 +33,7 @@ class NotExported(Exception):
 def export(outline: Outline, extension: str, seconds: float = SECONDS) -> bytes:
     """The file.
 
-    :param extension: a key of ``FORMATS``
+    :param extension: ``docx`` or ``pdf``
     :param seconds: how long it may take
     :raises NotExported: it takes too much time or memory
     """

@@ -17,6 +17,7 @@ from combine_core.documents import (
     deleted_in_words,
     details_of,
     made_in_words,
+    markdown_of,
     nothing_in_words,
     own_in_words,
     read_authors,
@@ -24,6 +25,7 @@ from combine_core.documents import (
     step_of,
     support_in_words,
 )
+from combine_core.documents.render import plain
 from combine_core.evidence import Verdict, reason_in_words, repair_in_words
 from combine_core.exports.outline import Entry, Note, Outline, Section
 from combine_core.exports.process import export
@@ -53,6 +55,10 @@ def export_version(session: Session, version: DocumentVersion, extension: str) -
     :param extension: a key of :data:`combine_core.exports.FORMATS`
     :raises NotExported: it takes too much time or memory
     """
+    if extension == "md":
+        lines = [f"- **{label}:** {plain(value)}\n" for label, value in _origin(session, version)]
+        text = markdown_of(version, read_authors(session, version))
+        return f"{text}\n## How it was made\n\n{''.join(lines)}".encode()
     return export(outline_of(session, version), extension)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from pyramid.config import Configurator
@@ -20,7 +19,6 @@ from combine_core.documents import (
     list_stale_reasons,
     list_versions,
     located_statements,
-    markdown_of,
     read_authors,
     restore_version,
     sections_of,
@@ -29,7 +27,6 @@ from combine_core.documents import (
 from combine_core.documents import read_version as read_document_version
 from combine_core.exports import FORMATS
 from combine_core.exports.service import export_version, file_name_of
-from combine_core.lines import WriteStep
 from combine_core.projects import Project
 from combine_core.reviews import Review, newest_reviews
 from combine_core.text import InvalidText
@@ -73,18 +70,12 @@ def document_page(
 def download(context: DocumentContext, request: Request) -> Response:
     """The version as a file."""
     version = _read(context, request)
-    authors = read_authors(request.dbsession, version)
     extension = request.matchdict["format"]
-    if extension == "md":
-        body, content_type = markdown_of(version, authors).encode(), "text/markdown; charset=utf-8"
-    elif extension == "json":
-        step, review = step_of(request.dbsession, version), _review_of(request, version)
-        body, content_type = _as_json(version, step, authors, review), "application/json"
+    if extension == "json":
+        body, content_type = _as_json(request, version), "application/json"
     else:
-        body, content_type = (
-            export_version(request.dbsession, version, extension),
-            FORMATS[extension],
-        )
+        body = export_version(request.dbsession, version, extension)
+        content_type = FORMATS[extension]
     return Response(
         body,
         content_type=content_type,
@@ -141,12 +132,12 @@ def _review_of(request: Request, version: DocumentVersion) -> Review | None:
     return reviews.get(version.document_id)
 
 
-def _as_json(
-    version: DocumentVersion, step: WriteStep, authors: Mapping[str, str], review: Review | None
-) -> bytes:
+def _as_json(request: Request, version: DocumentVersion) -> bytes:
     """The document as the API shows it, with the sections in their order."""
-    content = {section.key: section.value for section in sections_of(version, step)}
-    exported = {**show_whole_document(version, authors, review), "content": content}
+    step = step_of(request.dbsession, version)
+    authors = read_authors(request.dbsession, version)
+    shown = show_whole_document(version, authors, _review_of(request, version))
+    exported = shown | {"content": {one.key: one.value for one in sections_of(version, step)}}
     text = json.dumps(exported, default=json_value, ensure_ascii=False, indent=2) + "\n"
     return text.encode()
 

@@ -60,6 +60,10 @@ def test_markdown(room, document):
     assert answer.headers["Content-Disposition"] == 'attachment; filename="brief-notes-md-v1.md"'
     assert answer.text.startswith("# Brief: notes.md\n")
     assert "The harbour opens on 1 May 2027." in answer.text
+    _, _, origin = answer.text.partition("\n\n## How it was made\n\n")
+    assert f"- **Version:** 1, SHA-256 {document['sha256']}\n" in origin
+    assert "- **Cost of the run:** 0.000000 USD\n" in origin
+    assert "- **Review:** none." in origin
     for same in ("/versions/1?format=md", "/markdown", "/versions/1/markdown"):
         other = room.client.get(f"{path}{same}")
         assert (other.body, other.content_type) == (answer.body, answer.content_type)

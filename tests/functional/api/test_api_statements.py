@@ -74,8 +74,9 @@ def test_single_things(room, document, count):
         (f"/api/v1/runs/{document['run_id']}", 7),
         (f"/api/v1/runs/{document['run_id']}/calls", 3),
         (f"{room.path}/costs", 3),
-        (f"/api/v1/documents/{document['id']}", 4),
-        (f"/api/v1/documents/{document['id']}?format=md", 4),
+        # With its review, and whether it is out of date.
+        (f"/api/v1/documents/{document['id']}", 6),
+        (f"/api/v1/documents/{document['id']}?format=md", 7),
         (f"/api/v1/documents/{document['id']}/versions", 3),
     ]:
         with count() as statements:
