@@ -170,15 +170,11 @@ def _check_terms(
     if len(able) < terms.needed:
         raise InvalidReview(
             "needed",
-            f"{_people(terms.needed)} must approve, and {_people(len(able))} may decide. Those who ask"
-            " and those who wrote the version do not count, unless authors may decide. Invite"
-            " reviewers, name more people, or let authors decide.",
+            f"People who must approve: {terms.needed}. People who may decide: {len(able)}. Whoever asks"
+            " and whoever wrote the version do not count, unless authors may decide. Invite reviewers,"
+            " ask for fewer approvals, or let authors decide.",
         )
     return people
-
-
-def _people(number: int) -> str:
-    return {0: "nobody", 1: "one person"}.get(number, f"{number} people").capitalize()
 
 
 def list_deciders(
