@@ -1,5 +1,7 @@
 """The pages in an application of their own: layout, head, static files, headers, errors."""
 
+from types import SimpleNamespace
+
 import pytest
 from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationConflictError
@@ -21,6 +23,9 @@ class Policy(DummySecurityPolicy):
 def make_config(identity=None):
     config = Configurator()
     config.include("combine_core.pages")
+    # Two reviews wait for whoever is signed in.
+    session = SimpleNamespace(scalar=lambda _statement: 2)
+    config.add_request_method(lambda _request: session, "dbsession", property=True)
     config.add_route("page", "/some/page")
     config.add_view(lambda _request: {}, route_name="page", renderer=LAYOUT)
     config.set_security_policy(Policy(identity=identity))
@@ -54,7 +59,7 @@ def test_layout_leads_to_the_api_and_the_status():
 def test_layout_of_a_user(ada):
     html = make_app(make_config(ada)).get("/some/page").html
     assert html.select_one(".asker-name").text == "Ada <L>"
-    assert [link.text for link in html.nav.find_all("a")] == ["Projects"]
+    assert [link.text for link in html.nav.find_all("a")] == ["Projects", "Inbox 2 waiting"]
     # No add-on brings a way to sign out.
     assert not html.find_all("form")
 
@@ -68,6 +73,7 @@ def test_nav_items_in_their_order(ada):
     assert [(link.text, link.get("aria-current")) for link in html.nav.find_all("a")] == [
         ("Above", "page"),
         ("Projects", None),
+        ("Inbox 2 waiting", None),
         ("Here", "page"),
     ]
 
