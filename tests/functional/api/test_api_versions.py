@@ -1,9 +1,14 @@
 """Edits of documents, their versions, and what changed between them."""
 
 import copy
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from combine_core.database import session_factory
+from combine_core.documents import NotNewest, edit_document
 from combine_core.users import Role
 from combine_core.users.leaving import delete_user
 
@@ -229,3 +234,26 @@ def test_a_new_revision_of_a_source_gives_the_same_document(room, document, path
     run_jobs()
     newest = room.client.get(path).json
     assert (newest["version"], newest["inputs"][1]["revision"]) == (2, 2)
+
+
+def test_of_edits_at_once_one_wins(app, room, document, path):
+    me = uuid.UUID(room.client.get("/api/v1/me").json["id"])
+    sessions = session_factory(app.registry)
+    together = threading.Barrier(6)
+
+    def edit(number: int) -> str:
+        content = wrong(document, decisions=[{"text": f"Decision {number}.", "evidence": []}])
+        with sessions.begin() as session:
+            together.wait()
+            try:
+                edit_document(session, uuid.UUID(document["id"]), content, base=1, author_id=me)
+            except NotNewest as error:
+                return str(error)
+        return "made"
+
+    with ThreadPoolExecutor(6) as pool:
+        said = sorted(pool.map(edit, range(6)))
+    assert said[-1] == "made"
+    assert len(said) == 6
+    assert all(why.startswith("Version 1 is not the newest one any more") for why in said[:-1])
+    assert room.client.get(path).json["version"] == 2
