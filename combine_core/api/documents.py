@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from functools import partial
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound
@@ -38,6 +39,7 @@ from combine_core.sources import find_source
 from combine_core.users import Deed, Permission, tell
 from combine_core.web.downloads import attachment
 from combine_core.web.endpoints import View
+from combine_core.web.memory_budget import hold_memory
 from combine_core.web.paging import show_page
 
 
@@ -129,7 +131,7 @@ def get_pdf(context: DocumentContext, request: Request) -> Response:
 def _export(context: DocumentContext, request: Request, extension: str) -> Response:
     version = _read_asked(context, request)
     return Response(
-        export_version(request.dbsession, version, extension),
+        export_version(request.dbsession, version, extension, partial(hold_memory, request)),
         content_type=FORMATS[extension],
         content_disposition=attachment(file_name_of(version, extension)),
     )

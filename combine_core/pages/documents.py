@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from pyramid.config import Configurator
@@ -34,6 +35,7 @@ from combine_core.users import Permission
 from combine_core.web.downloads import attachment
 from combine_core.web.endpoints import View, json_value
 from combine_core.web.forms import Form, ids_of, sentence, text_of
+from combine_core.web.memory_budget import hold_memory
 
 _TEMPLATE = "combine_core:pages/document.jinja2"
 
@@ -74,7 +76,7 @@ def download(context: DocumentContext, request: Request) -> Response:
     if extension == "json":
         body, content_type = _as_json(request, version), "application/json"
     else:
-        body = export_version(request.dbsession, version, extension)
+        body = export_version(request.dbsession, version, extension, partial(hold_memory, request))
         content_type = FORMATS[extension]
     return Response(
         body,

@@ -6,6 +6,9 @@ import docx
 import pypdfium2
 import pytest
 
+from combine_core.observe.memory import Reading
+from combine_core.web.memory_budget import LARGE, MemoryBudget
+
 
 def test_a_document(room, document):
     assert document == {
@@ -116,6 +119,19 @@ def test_other_formats(room, document, problem, fields, query):
     for path in ("", "/versions/1"):
         answer = room.client.get(f"/api/v1/documents/{document['id']}{path}?{query}", status="*")
         assert fields(problem(answer, 400)) == ["format"]
+
+
+def test_a_file_waits_for_the_memory_that_others_hold(app, room, document, problem):
+    reading = Reading(2**30, 2**30, "container", 2**30, 8)
+    app.registry["combine_core.web.memory_budget"] = budget = MemoryBudget(lambda: reading)
+    budget.take(LARGE)
+    path = f"/api/v1/documents/{document['id']}"
+    try:
+        refused = room.client.get(f"{path}/pdf", status="*")
+        room.client.get(f"{path}/markdown", status=200)
+    finally:
+        app.registry["combine_core.web.memory_budget"] = MemoryBudget()
+    assert problem(refused, 503)["type"] == "urn:combine:problem:memory-short"
 
 
 def test_versions(room, document, run_jobs):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import unicodedata
 from datetime import UTC, datetime
 from io import BytesIO
 from itertools import count
+from pathlib import Path
 from zipfile import ZipFile
 
 import docx
@@ -172,3 +175,20 @@ def test_the_libraries_are_loaded_by_the_writer_alone() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
+def test_libreoffice_opens_the_docx(tmp_path: Path) -> None:
+    (tmp_path / "brief.docx").write_bytes(export(outline(), "docx"))
+    subprocess.run(
+        ["soffice", "--headless", "--convert-to", "pdf", "--outdir", str(tmp_path), "brief.docx"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        check=True,
+        timeout=110,
+    )
+    text = text_of((tmp_path / "brief.pdf").read_bytes())
+    for index in range(3):
+        assert squeezed(f"{index}: The harbour opens.") in text
+        assert squeezed(f"notes.md, line {index}: “quote {index} The harbour opens.”") in text
