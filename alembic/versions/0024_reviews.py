@@ -45,7 +45,7 @@ def upgrade() -> None:
         _foreign_key(_REVIEWS, "written_by", "users", "SET NULL"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reviews")),
     )
-    for column in ("version_id", "asked_by", "written_by"):
+    for column in ("project_id", "version_id", "asked_by", "written_by"):
         op.create_index(op.f(f"ix_reviews_{column}"), _REVIEWS, [column])
     op.create_index("ix_reviews_document_id_id", _REVIEWS, ["document_id", "id"])
     op.create_index(

@@ -109,7 +109,9 @@ class Review(Identified, Model):
 
     __tablename__ = "reviews"
 
-    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    project_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), index=True
+    )
     document_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"))
     version_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("document_versions.id", ondelete="CASCADE"), index=True
