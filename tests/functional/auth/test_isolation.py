@@ -15,7 +15,11 @@ from combine_core.runs import Call
 from combine_core.users import User
 
 IN_PROJECTS = (ProjectContext, RunContext, DocumentContext, ReviewContext)
-COMPARES = re.compile("/(changes|comparison)(/markdown)?$")
+# What a page wants to know beside its path.
+QUERIES = {
+    re.compile("/(changes|comparison)(/markdown)?$"): "?from=1&to=1",
+    re.compile("/documents/{id}/edit$"): "?statement=/decisions/-",
+}
 NOTES = "# Harbour\n\nThe harbour opens on 1 May 2027.\nWe decided to hire two pilots.\n"
 
 
@@ -220,8 +224,8 @@ def test_the_walk_reaches_what_is_there(app, adas, ada):
     """Or else a walk that fills in the wrong things would find nothing, and think itself right."""
     for pattern, method in routes(app):
         if method == "GET":
-            # What compares wants to know what with what.
-            path = f"{adas.path(pattern)}{'?from=1&to=1' if COMPARES.search(pattern) else ''}"
+            query = next((each for form, each in QUERIES.items() if form.search(pattern)), "")
+            path = f"{adas.path(pattern)}{query}"
             assert ask(ada.client, "GET", path).status_int == 200, pattern
 
 
