@@ -13,11 +13,12 @@ from combine_core.exports.outline import Outline
 
 logger = logging.getLogger(__name__)
 
-# The endings of the files, with their media types.
+# The endings of the files, with their media types. Clients that are generated from the description know no
+# other type of binary data.
 FORMATS = {
     "md": "text/markdown; charset=utf-8",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "pdf": "application/pdf",
+    "docx": "application/octet-stream",
+    "pdf": "application/octet-stream",
 }
 # The request's transaction is idle meanwhile, and the database ends it after 60 seconds.
 SECONDS = 30.0

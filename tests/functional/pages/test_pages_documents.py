@@ -263,7 +263,7 @@ def test_docx_and_pdf(place, ada, run, oven):
     texts = [one.text for one in file.paragraphs]
     assert "The oven \ufffd runs at 180 °C." in texts
     assert any(text.startswith("Unsupported. ") for text in texts)
-    assert page.click("PDF").content_type == "application/pdf"
+    assert page.click("PDF").body.startswith(b"%PDF")
     origin = {row.cells[0].text: row.cells[1].text for row in file.tables[0].rows}
     assert origin["Version"] == f"1, SHA-256 {version.sha256}"
     assert origin["Model"] == "anthropic/claude-sonnet-4-5"
