@@ -148,7 +148,10 @@ def plan_run(session: Session, run_id: uuid.UUID) -> Plan:
     """What goes with this run: its calls, and what it wrote; documents of which nothing else is left."""
     written = DocumentVersion.run_id == run_id
     documents = select(DocumentVersion.document_id).where(written)
-    others = select(DocumentVersion.document_id).where(DocumentVersion.run_id != run_id)
+    others = select(DocumentVersion.document_id).where(
+        # Nobody ran a line for what a person has edited.
+        DocumentVersion.run_id.is_distinct_from(run_id)
+    )
     takes = count_things(
         session,
         calls=select(Call.id).where(Call.run_id == run_id),

@@ -130,6 +130,18 @@ def test_a_source_is_renamed(room, problem, fields):
     problem(room.client.patch_json(path, {"text": "x"}, status=422), 422)
 
 
+def test_what_a_person_has_edited_stays_without_the_run(room, run_of):
+    run = run_of(room.add())
+    document = f"/api/v1/documents/{run['documents'][0]['id']}"
+    written = room.client.get(document).json
+    content = {**written["content"], "open_questions": [{"text": "Who pays?", "evidence": []}]}
+    room.client.post_json(f"{document}/versions", {"version": 1, "content": content}, status=201)
+    path = f"/api/v1/runs/{run['id']}"
+    assert room.client.get(f"{path}/deletion").json["takes_along"] == {"calls": 2, "versions": 1}
+    room.client.delete(path, status=204)
+    assert room.client.get(document).json["version"] == 2
+
+
 def test_a_document_is_renamed_and_archived_until_it_is_written_again(room, run_of):
     source = room.add()
     [written] = run_of(source)["documents"]
