@@ -97,7 +97,9 @@ def test_first_document(open_page, tmp_path):
     assert download.suggested_filename == "brief-runbook-md-v1.md"
     markdown = Path(download.path()).read_text()
     assert markdown.startswith("# Brief: runbook.md")
-    sentences = re.findall(r"^- (.*?)(?: \[\d+\])*$", markdown, re.MULTILINE)
+    statements, _, origin = markdown.partition("## How it was made")
+    assert "extract" in origin
+    sentences = re.findall(r"^- (.*?)(?: \[\d+\])*$", statements, re.MULTILINE)
     assert len(sentences) >= 5
     for sentence in sentences:
         assert sentence.replace("\\", "") in RUNBOOK
