@@ -134,6 +134,7 @@ def test_probe_uses_the_port_of_the_environment(run, monkeypatch):
 
 
 def test_probe_uses_the_port_of_the_env_file(run, monkeypatch, tmp_path):
+    pytest.importorskip("dotenv", reason="python-dotenv is not installed")
     with serving(HealthApp(setup=database(True))) as url:
         (tmp_path / ".env").write_text(f"PORT={url.rpartition(':')[2]}\n")
         monkeypatch.chdir(tmp_path)

@@ -201,6 +201,7 @@ def test_a_taken_port(serve):
 
 
 def test_the_env_file_beside_the_ini_counts_and_the_environment_wins(serve, tmp_path):
+    pytest.importorskip("dotenv", reason="python-dotenv is not installed")
     env_file = tmp_path / ".env"
     env_file.write_text("COMBINE_HEALTH_STOP_TIMEOUT=soon\n")
     assert "COMBINE_HEALTH_STOP_TIMEOUT is 'soon'" in refused(serve)
