@@ -231,7 +231,12 @@ def show_whole_document(
         "content": version.content,
         "authors": [_show_author(*one) for one in authors.items()],
         "inputs": [
-            {"id": entry.ref_id, **_fields(entry, "kind", "name", "sha256", "revision", "deleted")}
+            {
+                "id": entry.ref_id,
+                **_fields(entry, "kind", "name", "sha256", "deleted"),
+                # Before there were revisions, all were the first.
+                "revision": entry.revision or (1 if entry.kind == "source" else None),
+            }
             for entry in version.inputs
         ],
         "review": review and _summary_of(review),
