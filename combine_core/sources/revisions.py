@@ -44,13 +44,12 @@ _CONTENT = tuple(name for name in Content.__annotations__ if name not in _LARGE)
 
 
 @dataclass(frozen=True)
-class Revision:
+class _Facts:
     """What is known of a revision, without its text.
 
     :ivar error: why it could not be read
     """
 
-    number: int
     state: str
     error: str | None
     media_type: str
@@ -63,21 +62,19 @@ class Revision:
 
 
 @dataclass(frozen=True)
-class PinnedSource:
-    """One revision of a source, with the attributes of both, without its text."""
+class Revision(_Facts):
+    """A revision in the list of those of its source."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class PinnedSource(_Facts):
+    """A source at one of its revisions."""
 
     id: uuid.UUID
     name: str
     revision: int
-    state: str
-    error: str | None
-    media_type: str
-    notes: list[str] | None
-    file_sha256: str | None
-    sha256: str
-    size: int
-    line_count: int
-    created_at: datetime.datetime
 
 
 @dataclass(frozen=True)
