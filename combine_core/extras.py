@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from pyramid.exceptions import ConfigurationError
-
 # One module of each distribution without which nothing of combine_core works.
 NEEDED = (
     "alembic",
@@ -37,6 +35,9 @@ def require_core() -> None:
     """
     missing = [module for module in NEEDED if _missing(module)]
     if missing:
+        # A process of its own imports this package, but not Pyramid.
+        from pyramid.exceptions import ConfigurationError
+
         raise ConfigurationError(
             f"combine_core needs {', '.join(missing)}. Install them: pip install '.[core]' in the"
             " checkout, or pip install 'WHEEL[core]' with the path of the wheel"

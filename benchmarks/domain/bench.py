@@ -15,8 +15,8 @@ import tempfile
 import textwrap
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -142,6 +142,16 @@ def worker(url: str) -> Iterator[psutil.Process]:
             process.wait(PATIENCE_S)
 
 
+def memory_of(worker: psutil.Process) -> float:
+    """The megabytes that the worker and the processes it has started hold, what they share counted once."""
+    held = 0
+    with suppress(psutil.NoSuchProcess):
+        for process in (worker, *worker.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                held += process.memory_full_info().pss
+    return held / MB
+
+
 class Bench:
     """Reads and runs sources in one database, and compares with what is wanted."""
 
@@ -157,8 +167,13 @@ class Bench:
             self._project = create_project(session, "Bench", self._user).id
         self.missed = 0
 
-    def read_and_run(self, *files: tuple[str, bytes]) -> float:
-        """The seconds from the bytes of the files to the document."""
+    def read_and_run(
+        self, *files: tuple[str, bytes], look: Callable[[], None] = lambda: None
+    ) -> float:
+        """The seconds from the bytes of the files to the document.
+
+        :param look: called now and then meanwhile
+        """
         started = time.monotonic()
         with self._sessions.begin() as session:
             sources: list[uuid.UUID] = []
@@ -174,6 +189,7 @@ class Bench:
         while (state := self._state(run)) not in ("succeeded", "failed"):
             if time.monotonic() - started > PATIENCE_S:
                 raise SystemExit(f"The run is still {state} after {PATIENCE_S} seconds.")
+            look()
             time.sleep(POLL_S)
         if state == "failed":
             raise SystemExit("The run failed.")
@@ -204,15 +220,12 @@ def main() -> int:
             bench.report("a PDF of 100 pages", bench.read_and_run(("pages.pdf", pdf)), 5.0, "s")
         with worker(url) as process:
             files = [(f"text{n}.md", minutes(MB - 1, n).encode()) for n in range(20)]
-            seconds = bench.read_and_run(*files)
+            held: list[float] = []
+            seconds = bench.read_and_run(*files, look=lambda: held.append(memory_of(process)))
             bench.report("20 sources of 1 MB in one run", seconds, 12.0, "s")
-            status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
-            peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
-            bench.report("the worker's memory at its peak", peak, 250.0, "MB")
-            used = process.cpu_times()
-            sys.stdout.write(
-                f"The worker used {used.user + used.system:.1f} s of processor time.\n"
-            )
+            bench.report("the worker's memory at its peak", max(held), 250.0, "MB")
+            used = sum(process.cpu_times()[:4])
+            sys.stdout.write(f"The worker used {used:.1f} s of processor time.\n")
     return bool(bench.missed)
 
 

@@ -20,8 +20,8 @@ from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 from pyramid.exceptions import ConfigurationError
 from referencing.exceptions import Unresolvable
 
-# libyaml reads ten times as fast, and is in every wheel of PyYAML.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from combine_core.yaml_files import load_yaml
+
 # A document is not valid without these, but they are not merged.
 _ITS_OWN = frozenset({"openapi", "info"})
 _MERGED = frozenset({"paths", "components", "tags"})
@@ -41,7 +41,7 @@ def read_fragment(name: str, path: Path) -> Fragment:
     :raises ConfigurationError: it cannot be read, or has a part that counts for the whole API
     """
     try:
-        document = yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506 - it is a safe one
+        document = load_yaml(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"The API description {name} cannot be read: {error}") from error
     if not isinstance(document, dict):

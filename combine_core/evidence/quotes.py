@@ -67,6 +67,11 @@ class SourceText:
         """What a reader found; else what the text shows by itself."""
         return read_blocks(self.text) if self._blocks is None else self._blocks
 
+    @property
+    def read_before(self) -> Sequence[Block]:
+        """The blocks that a reader found; none if nobody has looked at the text yet."""
+        return self._blocks or ()
+
     @cached_property
     def language(self) -> Language:
         return language_of(self.text)

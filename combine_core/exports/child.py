@@ -5,9 +5,9 @@ Run by :mod:`combine_core.exports.process` as ``python -m combine_core.exports.c
 
 from __future__ import annotations
 
-import resource
 import sys
 
+from combine_core.apart import limit
 from combine_core.exports.process import OUTLINE
 
 # A PDF of 500 statements takes 200 MB.
@@ -15,11 +15,8 @@ MEMORY = 1536 * 1024 * 1024
 
 
 def main() -> int:
-    extension, seconds = sys.argv[1], int(sys.argv[2])
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit(MEMORY)
+    extension = sys.argv[1]
     if extension == "docx":
         from combine_core.exports.docx import write
     else:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
-import sys
 
 from pydantic import TypeAdapter
 
+from combine_core.apart import last_words, run_apart
 from combine_core.exports.outline import Outline
 
 logger = logging.getLogger(__name__)
@@ -22,7 +21,6 @@ FORMATS = {
 }
 # The request's transaction is idle meanwhile, and the database ends it after 60 seconds.
 SECONDS = 30.0
-_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR", "LD_LIBRARY_PATH")
 
 OUTLINE = TypeAdapter(Outline)
 
@@ -39,24 +37,16 @@ def export(outline: Outline, extension: str, seconds: float = SECONDS) -> bytes:
     :raises NotExported: it takes too much time or memory
     """
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "combine_core.exports.child", extension, str(int(seconds) + 1)],
-            input=OUTLINE.dump_json(outline),
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-            # Ctrl-C in a terminal is for the service, which lets this request finish.
-            process_group=0,
-            # A library that is taken over finds no secret.
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+        done = run_apart(
+            "combine_core.exports.child",
+            extension,
+            given=OUTLINE.dump_json(outline),
+            seconds=seconds,
         )
     except subprocess.TimeoutExpired as error:
         raise NotExported(_in_words(extension)) from error
     if done.returncode != 0:
-        last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        logger.warning(
-            "The writer of %s files ended with %s: %s", extension, done.returncode, last[:300]
-        )
+        logger.warning("The writer of %s files ended with %s", extension, last_words(done))
         raise NotExported(_in_words(extension))
     return done.stdout
 

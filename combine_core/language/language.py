@@ -9,7 +9,8 @@ from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 
 import Stemmer  # type: ignore[import-not-found]
-import yaml
+
+from combine_core.yaml_files import load_yaml
 
 # How much of a text is looked at to find its language, and the least share of function words in it.
 _SAMPLE = 20_000
@@ -145,7 +146,7 @@ def labels() -> frozenset[str]:
 def _languages() -> tuple[Language, ...]:
     folder = files(__package__) / "words"
     return tuple(
-        _read(yaml.safe_load(entry.read_text("utf-8")))
+        _read(load_yaml(entry.read_text("utf-8")))
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
         if entry.name.endswith(".yaml")
     )

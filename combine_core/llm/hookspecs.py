@@ -16,13 +16,17 @@ and in its metadata, the module of this function in the entry-point group "combi
 A provider with a slow import may have a method `prepare`; see `combine_core.llm.Preparable`.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pluggy
-from pydantic import SecretStr
 
 from combine_core.llm.completion import Provider
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 PROJECT = "combine_core_providers"
 

@@ -6,9 +6,9 @@ Run by :mod:`combine_core.readers.process` as ``python -m combine_core.readers.c
 from __future__ import annotations
 
 import json
-import resource
 import sys
 
+from combine_core.apart import limit
 from combine_core.readers.process import UNREADABLE, load_reader
 from combine_core.readers.reading import Unreadable, blocks_as_json
 
@@ -20,12 +20,9 @@ MOST_ANSWER = 32 * 1024 * 1024
 
 
 def main() -> int:
-    suffix, seconds = sys.argv[1], int(sys.argv[2])
+    suffix = sys.argv[1]
     reader = load_reader(suffix)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit(MEMORY)
     data = sys.stdin.buffer.read()
     try:
         reading = reader(data, f"file{suffix}")

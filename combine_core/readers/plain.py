@@ -5,8 +5,6 @@ from __future__ import annotations
 import codecs
 import re
 
-from charset_normalizer import from_bytes
-
 from combine_core.readers.block import BlockKind
 from combine_core.readers.reading import Builder, Reading, Unreadable
 
@@ -75,6 +73,9 @@ def decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
         raise _unknown()
     encoding = _latin_encoding(data[:_SAMPLE])
     if not encoding:
+        # Here, because few files need it.
+        from charset_normalizer import from_bytes
+
         best = from_bytes(data[:_SAMPLE]).best()
         encoding = best.encoding if best is not None else ""
     try:

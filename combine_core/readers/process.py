@@ -9,13 +9,12 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import PurePath
 
+from combine_core.apart import last_words, run_apart
 from combine_core.readers.plain import is_chat
 from combine_core.readers.plain import read as read_plain
 from combine_core.readers.reading import Reading, Unreadable, blocks_from_json
@@ -27,7 +26,6 @@ PLAIN = (".txt", ".md", ".markdown")
 SECONDS = 30.0
 
 _LONG_CHAT = 256 * 1024
-_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR", "LD_LIBRARY_PATH")
 
 # The status with which the child says that it has written why the file cannot be read.
 UNREADABLE = 3
@@ -87,17 +85,7 @@ def read_file(name: str, data: bytes, seconds: float = SECONDS) -> Reading:
     check_supported(name)
     suffix = _suffix(name)
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "combine_core.readers.child", suffix, str(int(seconds) + 1)],
-            input=data,
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-            # Ctrl-C in a terminal is for the service, which lets this request finish.
-            process_group=0,
-            # A parser that is taken over finds no secret.
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-        )
+        done = run_apart("combine_core.readers.child", suffix, given=data, seconds=seconds)
     except subprocess.TimeoutExpired as error:
         raise Unreadable(
             f"takes more than {seconds:g} seconds to read. Split it, or save its text as .txt."
@@ -105,10 +93,7 @@ def read_file(name: str, data: bytes, seconds: float = SECONDS) -> Reading:
     if done.returncode == UNREADABLE:
         raise Unreadable(done.stdout.decode("utf-8", "replace"))
     if done.returncode != 0:
-        last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        logger.warning(
-            "The reader of %s files ended with %s: %s", suffix, done.returncode, last[:300]
-        )
+        logger.warning("The reader of %s files ended with %s", suffix, last_words(done))
         raise Unreadable(
             "cannot be read: it needs too much memory, or its reader ended by an error. Split it, or save"
             " its text as .txt."

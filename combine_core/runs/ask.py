@@ -16,7 +16,15 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy.orm import Session
 
 from combine_core.evidence import statements_of
-from combine_core.llm import Completion, CompletionRequest, Preparable, Provider, ProviderError
+from combine_core.llm import (
+    Completion,
+    CompletionRequest,
+    Offline,
+    Preparable,
+    Provider,
+    ProviderError,
+)
+from combine_core.llm.offline import compute
 from combine_core.observe.provider_calls import provider_call
 from combine_core.runs import journal
 from combine_core.runs.answer import UnusableAnswer, parse_answer, repair_prompt
@@ -67,11 +75,13 @@ class Answer:
 
     :ivar used_llm: whether a language model wrote it
     :ivar adopted: whether an earlier run had paid for it
+    :ivar judged: whether its statements have their verdicts already
     """
 
     value: dict[str, Any]
     used_llm: bool
     adopted: bool = False
+    judged: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,8 @@ class _Reply:
     fault: str | None = None
     # The label that the source had where the reply comes from, if that was an earlier run.
     label: str | None = None
+    # The same with verdicts, of an offline provider.
+    judged: dict[str, Any] | None = None
 
 
 class Asker:
@@ -160,6 +172,8 @@ class Asker:
                     if isinstance(evidence, dict) and evidence.get("source") == reply.label:
                         evidence["source"] = asked.label
             return Answer(parsed.value, reply.used_llm, adopted=True)
+        if reply.judged is not None:
+            return Answer(reply.judged, reply.used_llm, judged=True)
         if parsed.mends:
             self._transact(
                 lambda session: journal.record_mends(session, reply.call_id, parsed.mends)
@@ -215,21 +229,33 @@ class Asker:
         if call_id is None:
             raise ClaimLost
         try:
-            completion = self._call(claim, provider, request, call_id)
+            completion, judged = self._call(claim, provider, request, call_id)
         except ProviderError as error:
             if error.code != "bad_answer":
                 raise
             text = error.completion.text if error.completion else ""
             return _Reply(call_id, text, True, error.stop_reason, error.message)
-        return _Reply(call_id, completion.text, completion.used_llm, completion.stop_reason)
+        return _Reply(
+            call_id,
+            completion.text,
+            completion.used_llm,
+            completion.stop_reason,
+            judged=judged,
+        )
 
     def _call(
         self, claim: Claim, provider: Provider, request: CompletionRequest, call_id: uuid.UUID
-    ) -> Completion:
+    ) -> tuple[Completion, dict[str, Any] | None]:
+        """The completion, and of an offline provider the answer with verdicts."""
         started = time.monotonic()
+        judged = None
         try:
             with provider_call(provider.name, request.model, slow_ms=self._slow_ms):
-                completion = provider.complete(request)
+                if isinstance(provider, Offline):
+                    computed = compute(provider, request)
+                    completion, judged = computed.completion, computed.judged
+                else:
+                    completion = provider.complete(request)
                 _refuse_clipped(request, completion)
         except ProviderError as error:
             seconds = time.monotonic() - started
@@ -246,7 +272,7 @@ class Asker:
                 session, call_id, claim.run_id, completion, seconds
             )
         )
-        return completion
+        return completion, judged
 
 
 def _refuse_clipped(request: CompletionRequest, completion: Completion) -> None:

@@ -52,6 +52,8 @@ DATABASE_PATIENCE_S = 300.0
 MAX_ERRORS = 3
 FIRST_RETRY_S = 5.0
 RETRY_FACTOR = 4.0
+# Steps of offline providers at once.
+MOST_COMPUTING = 2
 # For runners that are made without an application's settings.
 SLOW_PROVIDER_MS = 30_000
 
@@ -78,9 +80,8 @@ class StepRunner:
         self._providers = providers
         self._stopping = stopping
         self._limits = limits or ModelLimits()
-        # One step of an offline provider at a time: several would share one processor, and each would
-        # hold the structure of its source.
-        self._computing = threading.Lock()
+        # Each step of an offline provider takes a processor, and memory for the structure of its source.
+        self._computing = threading.BoundedSemaphore(MOST_COMPUTING)
         self._asker = Asker(self._transact, self._limits, slow_provider_ms)
 
     def run_step(self, step_id: uuid.UUID, job_id: int) -> None:
@@ -135,8 +136,9 @@ class StepRunner:
         try:
             with self._computing if isinstance(provider, Offline) else nullcontext():
                 answer = self._answer(claim, writing, provider, numbers)
-                # Before the transaction: this takes time.
-                judge_answer(answer.value, texts, assignment.inputs)
+                if not answer.judged:
+                    # Before the transaction: this takes time.
+                    judge_answer(answer.value, texts, assignment.inputs)
         except UnusableAnswer as error:
             message = (
                 f"The model's answer did not fit after {assignment.step.repairs} repairs:"
@@ -187,6 +189,7 @@ class StepRunner:
             join_answers(answer.value for answer in answers),
             used_llm=any(answer.used_llm for answer in answers),
             adopted=all(answer.adopted for answer in answers),
+            judged=all(answer.judged for answer in answers),
         )
 
     def _ask_for_second_opinion(

@@ -126,17 +126,14 @@ class Writing:
     def _materials(self) -> tuple[Material, ...]:
         if self.step.needs and not names_sources(self.step.prompt):
             return ()
-        needs_blocks = self.step.each is not None or self._offline
-        return tuple(
-            Material(
-                label,
-                str(source.id),
-                source.name,
-                self._texts[label].text,
-                self._texts[label].blocks if needs_blocks else (),
-            )
-            for label, source in self._assignment.sources.items()
-        )
+        # An offline provider finds them itself. A model gets a long source in portions.
+        cut = self.step.each is not None and not self._offline
+        materials = []
+        for label, source in self._assignment.sources.items():
+            text = self._texts[label]
+            blocks = text.blocks if cut else text.read_before
+            materials.append(Material(label, str(source.id), source.name, text.text, blocks))
+        return tuple(materials)
 
     def _portions(self, material: Material) -> list[Material]:
         try:

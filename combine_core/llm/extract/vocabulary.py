@@ -6,9 +6,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from combine_core.language import Language
+from combine_core.yaml_files import load_yaml
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def names() -> dict[str, frozenset[str]]:
 
 @cache
 def _file() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(
+    content: dict[str, Any] = load_yaml(
         files(__package__).joinpath("vocabulary.yaml").read_text("utf-8")
     )
     return content

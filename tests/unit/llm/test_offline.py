@@ -1,0 +1,162 @@
+"""Much text is worked through in a process of its own, which may fail in every way that processes do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from decimal import Decimal
+from typing import Literal
+
+import pytest
+
+from combine_core.llm import Completion, CompletionRequest, Material, ProviderError, Usage
+from combine_core.llm.extract import ExtractProvider
+from combine_core.llm.offline import MUCH, compute, compute_here
+
+ITEM = {
+    "type": "object",
+    "required": ["text", "evidence"],
+    "properties": {
+        "text": {"type": "string"},
+        "evidence": {"type": "array", "items": {"type": "object"}},
+    },
+}
+SCHEMA = {
+    "type": "object",
+    "properties": {"decisions": {"type": "array", "maxItems": 3, "items": ITEM}},
+}
+TEXT = "# Pumps\n\nWe decided to replace the seal of pump 7 before the audit.\n\n"
+
+
+def asked(text: str, schema: dict[str, object] = SCHEMA, timeout: float = 60) -> CompletionRequest:
+    material = Material("S1", "1", "pumps.md", text)
+    return CompletionRequest("m", "", "", schema, 1000, timeout, (material,))
+
+
+def much(timeout: float = 60) -> CompletionRequest:
+    return asked(
+        TEXT + "The pump ran without a stop in the north hall.\n\n" * (MUCH // 40), timeout=timeout
+    )
+
+
+class Double:
+    """A provider that the child imports from here."""
+
+    name = "double"
+    offline: Literal[True] = True
+
+    def complete(self, request: CompletionRequest) -> Completion:
+        return Completion(
+            self.says(request), Usage(), Decimal(0), None, None, "end", used_llm=False
+        )
+
+    def says(self, request: CompletionRequest) -> str:
+        raise NotImplementedError
+
+
+class TellsWhere(Double):
+    def says(self, request: CompletionRequest) -> str:
+        return json.dumps([os.getpid(), "DATABASE_URL" in os.environ])
+
+
+class WithLock(TellsWhere):
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+class Killed(Double):
+    def says(self, request: CompletionRequest) -> str:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return ""
+
+
+class OutOfTime(Double):
+    def says(self, request: CompletionRequest) -> str:
+        os.kill(os.getpid(), signal.SIGXCPU)
+        return ""
+
+
+class Hungry(Double):
+    def says(self, request: CompletionRequest) -> str:
+        return str(len(bytes(2 * 1024**3)))
+
+
+class Refusing(Double):
+    def says(self, request: CompletionRequest) -> str:
+        raise ProviderError("bad_request", "The schema cannot be used.")
+
+
+class Broken(Double):
+    def says(self, request: CompletionRequest) -> str:
+        raise KeyError("pump")
+
+
+class Waiting(Double):
+    def says(self, request: CompletionRequest) -> str:
+        threading.Event().wait()
+        return ""
+
+
+def test_much_text_is_computed_elsewhere_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://secret")
+    there, has_secret = json.loads(compute(TellsWhere(), much()).completion.text)
+    assert (there != os.getpid(), has_secret) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("provider", "request_"),
+    [(TellsWhere(), asked(TEXT)), (WithLock(), much())],
+    ids=["little text", "a provider that cannot be sent"],
+)
+def test_the_rest_is_computed_here(provider: Double, request_: CompletionRequest) -> None:
+    assert json.loads(compute(provider, request_).completion.text)[0] == os.getpid()
+
+
+def test_the_answer_is_the_same_and_judged() -> None:
+    there, here = compute(ExtractProvider(), much()), compute_here(ExtractProvider(), much())
+    assert there == here
+    assert there.judged is not None
+    [decision] = there.judged["decisions"]
+    assert (decision["text"], decision["verdict"]) == (
+        "We decided to replace the seal of pump 7 before the audit.",
+        "supported",
+    )
+    assert "verdict" not in there.completion.text
+
+
+def test_what_does_not_fit_is_not_judged() -> None:
+    assert compute(TellsWhere(), asked(TEXT)).judged is None
+
+
+def test_what_rests_on_no_source_is_judged_by_the_caller() -> None:
+    request = CompletionRequest("m", "", "", SCHEMA, 1000, 60, inputs={"facts": {"facts": []}})
+    assert compute(ExtractProvider(), request).judged is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "code", "words"),
+    [
+        (Killed(), "server_error", "was killed (signal 9)"),
+        (OutOfTime(), "timeout", "took longer than 60 s"),
+        (Hungry(), "too_large", "need too much memory"),
+        (Refusing(), "bad_request", "The schema cannot be used."),
+    ],
+)
+def test_a_failure_has_a_code(provider: Double, code: str, words: str) -> None:
+    with pytest.raises(ProviderError) as raised:
+        compute(provider, much())
+    assert raised.value.code == code
+    assert words in raised.value.message
+
+
+def test_a_process_that_does_not_end_is_ended() -> None:
+    with pytest.raises(ProviderError, match="took longer than 1 s") as raised:
+        compute(Waiting(), much(timeout=1))
+    assert raised.value.code == "timeout"
+
+
+def test_an_error_of_the_code_is_an_error_here() -> None:
+    with pytest.raises(RuntimeError, match="the process of double ended with 1: KeyError: 'pump'"):
+        compute(Broken(), much())
