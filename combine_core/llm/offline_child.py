@@ -6,6 +6,7 @@ unpickles comes from the worker.
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
 import sys
@@ -19,6 +20,8 @@ MEMORY = 1024 * 1024 * 1024
 
 def main() -> int:
     limit(MEMORY)
+    # The process ends before there is enough to collect.
+    gc.disable()
     provider, request = pickle.load(sys.stdin.buffer)  # noqa: S301
     try:
         computed = compute_here(provider, request)

@@ -307,7 +307,7 @@ def _section_of_label(label: re.Match[str] | None, words: Vocabulary) -> Section
 
 
 def _is_question(text: str) -> bool:
-    return _QUESTION_MARK.search(text) is not None
+    return "?" in text and _QUESTION_MARK.search(text) is not None
 
 
 def _is_open_question(sentence: Sentence, section: Section) -> bool:
@@ -393,7 +393,7 @@ def _is_action(
         return False
     if section is Section.ACTION:
         return not _NONE.fullmatch(said)
-    if words.action.match(low) or _TODO.search(said):
+    if words.action.match(low) or ("TODO" in said and _TODO.search(said)):
         return True
     if not _calls_for_action(sentence, said, low, section, words):
         return False
