@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 
 from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPForbidden
 from pyramid.request import Request
 
 from combine_core.access import DocumentContext, InboxContext, ReviewContext
@@ -15,6 +17,7 @@ from combine_core.reviews import (
     Terms,
     ask_for_review,
     decide,
+    edit_and_approve,
     list_reviews,
     list_waiting,
     read_review,
@@ -22,6 +25,7 @@ from combine_core.reviews import (
 )
 from combine_core.users import Permission, Role
 from combine_core.web.endpoints import View
+from combine_core.web.memory_budget import hold_memory
 from combine_core.web.paging import show_page
 
 
@@ -74,6 +78,27 @@ def add_decision(context: ReviewContext, request: Request) -> Json:
     return show_review(review)
 
 
+def edit(context: ReviewContext, request: Request) -> Json:
+    allowed = request.has_permission(Permission.DOCUMENTS_WRITE)
+    if not allowed:
+        raise HTTPForbidden(result=allowed)
+    body = request.openapi_validated.body
+    review = edit_and_approve(
+        request.dbsession,
+        context.review_id,
+        context.identity.user_id,
+        context.role,
+        body["content"],
+        sha256=body["sha256"],
+        comment=body.get("comment"),
+        note=body.get("note"),
+        before_texts=partial(hold_memory, request),
+        notify=context.tell_add_ons,
+    )
+    request.response.content_location = request.route_path("api.review", id=review.id)
+    return show_review(review)
+
+
 def end(context: ReviewContext, request: Request) -> Json:
     review = withdraw(
         request.dbsession,
@@ -112,6 +137,13 @@ def includeme(config: Configurator) -> None:
         "api.review_decisions",
         "/reviews/{id}/decisions",
         View("POST", add_decision, Permission.DOCUMENTS_REVIEW, if_match=get_review),
+        factory=ReviewContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.edit_and_approve",
+        "/reviews/{id}/edit-and-approve",
+        View("POST", edit, Permission.DOCUMENTS_REVIEW, if_match=get_review),
         factory=ReviewContext,
         openapi=True,
     )

@@ -23,6 +23,15 @@ from combine_core.documents import (
     statement_at,
     step_of,
 )
+from combine_core.reviews import (
+    Review,
+    ReviewConflict,
+    ReviewState,
+    edit_and_approve,
+    newest_reviews,
+    obstacle_to_decide,
+    read_review,
+)
 from combine_core.text import InvalidText
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
@@ -56,8 +65,24 @@ def show_statement(
         "fields": {name: one for name, one in fields.items() if _is_text(one)},
         "sources": [one for one in version.inputs if one.kind == "source" and not one.deleted],
         "names": {str(one.ref_id): one.name for one in version.inputs},
+        "may_approve": _may_approve(context, _open_review(context, request)),
         "form": form or Form({**values, "keep": _all_of(statement), "base": str(version.number)}),
     }
+
+
+def _open_review(context: DocumentContext, request: Request) -> Review | None:
+    """The review of the newest version, if authors may decide on it."""
+    found = newest_reviews(request.dbsession, [context.document_id]).get(context.document_id)
+    if found is None or found.state != ReviewState.OPEN or not found.author_may_decide:
+        return None
+    return read_review(request.dbsession, found.id)
+
+
+def _may_approve(context: DocumentContext, review: Review | None) -> bool:
+    return (
+        review is not None
+        and obstacle_to_decide(review, context.identity.user_id, context.role) is None
+    )
 
 
 def _is_text(field: dict[str, Any]) -> bool:
@@ -69,8 +94,8 @@ def _all_of(statement: dict[str, Any]) -> list[str]:
 
 
 def save(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Make a version with the statement as it was written."""
-    return _edit(context, request, _written)
+    """Make a version with the statement as it was written, and approve it if the button says so."""
+    return _edit(context, request, _written, approve=text_of(request, "approve") == "yes")
 
 
 def move(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
@@ -107,6 +132,8 @@ def _edit(
     context: DocumentContext,
     request: Request,
     change: Callable[[dict[str, Any], str, Request], dict[str, Any]],
+    *,
+    approve: bool = False,
 ) -> dict[str, Any] | HTTPSeeOther:
     pointer, base = request.GET.get("statement", ""), text_of(request, "base")
     if not base.isdecimal():
@@ -117,16 +144,23 @@ def _edit(
         version = _read(context, request)
         if version.number != int(base):
             raise NotNewest(int(base), version.number)
+        content = change(version.content, pointer, request)
+        note = text_of(request, "note").strip() or None
+        before_texts = partial(hold_memory, request)
+        if approve:
+            return _approve(
+                context, request, version, content, note=note, before_texts=before_texts
+            )
         made = edit_document(
             request.dbsession,
             context.document_id,
-            change(version.content, pointer, request),
+            content,
             base=int(base),
             author_id=context.identity.user_id,
-            note=text_of(request, "note").strip() or None,
-            before_texts=partial(hold_memory, request),
+            note=note,
+            before_texts=before_texts,
         )
-    except NotNewest as error:
+    except (NotNewest, ReviewConflict) as error:
         return _refuse(context, request, 409, form.with_error("statement", str(error)))
     except InvalidContent as error:
         why = " ".join(why for _, why in error.problems)
@@ -139,6 +173,32 @@ def _edit(
     return HTTPSeeOther(
         request.route_path("pages.document", id=context.document_id, _anchor=anchor)
     )
+
+
+def _approve(
+    context: DocumentContext,
+    request: Request,
+    version: DocumentVersion,
+    content: dict[str, Any],
+    **how: Any,
+) -> HTTPSeeOther:
+    review = _open_review(context, request)
+    if review is None:
+        raise ReviewConflict(
+            "There is no open review of this version that lets authors decide. Nothing was changed."
+            " Save it as a new version, and ask for its review."
+        )
+    approved = edit_and_approve(
+        request.dbsession,
+        review.id,
+        context.identity.user_id,
+        context.role,
+        content,
+        sha256=version.sha256,
+        notify=context.tell_add_ons,
+        **how,
+    )
+    return HTTPSeeOther(request.route_path("pages.review", id=approved.id))
 
 
 def _refuse(context: DocumentContext, request: Request, status: int, form: Form) -> dict[str, Any]:

@@ -11,13 +11,14 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from combine_core.database import Page, paginate
-from combine_core.documents import Document, DocumentVersion, lock_document
+from combine_core.documents import Document, DocumentVersion, edit_document, lock_document
 from combine_core.projects import Project
 from combine_core.reviews.model import (
     Decision,
@@ -225,20 +226,12 @@ def decide(
     :raises ReviewConflict: the review is over, or the person has seen another version
     """
     comment = _clean_comment(comment, decision)
-    review = _locked(session, review_id)
-    obstacle = obstacle_to_decide(review, user_id, role)
-    if obstacle is not None:
-        raise MayNotDecide(obstacle)
+    review = _locked_for(session, review_id, user_id, role)
     mine = {each.decision: each for each in review.decisions if each.user_id == user_id}
     known = mine.get(decision)
     if known is not None and (known.comment, review.sha256) == (comment, sha256):
         return review
-    _check_open(review)
-    if sha256 != review.sha256:
-        raise ReviewConflict(
-            f"You have seen another version than the one in review, which is version {review.number}"
-            f" ({review.sha256[:12]}). Read that one, and decide again."
-        )
+    _check_open(review, sha256)
     if known is not None:
         raise ReviewConflict("You have approved this version already, with another comment.")
     session.add(
@@ -253,6 +246,87 @@ def decide(
     session.flush()
     notify(_deed("decide", review, decision=decision))
     return read_review(session, review.id)
+
+
+def edit_and_approve(
+    session: Session,
+    review_id: uuid.UUID,
+    user_id: uuid.UUID,
+    role: Role,
+    content: dict[str, Any],
+    *,
+    sha256: str,
+    comment: str | None = None,
+    note: str | None = None,
+    before_texts: Callable[[int], None] = lambda _size: None,
+    notify: Notify,
+) -> Review:
+    """Make a version with this content, and approve it. A content without a difference is approved as it is.
+
+    The review of the version before is dismissed, with the approvals that it has. The new version gets a
+    review on the same terms, which begins with the approval of its author.
+
+    :param sha256: of the content that the person has seen
+    :param note: of the new version
+    :param before_texts: as :func:`combine_core.documents.edit_document` has it
+    :raises MayNotDecide: the rule of the review leaves this person out, or authors
+    :raises ReviewConflict: the review is over, or the person has seen another version
+    :raises InvalidContent: it does not fit the schema of the line
+    """
+    review = _locked_for(session, review_id, user_id, role)
+    if not review.author_may_decide:
+        raise MayNotDecide(
+            "Who edits a version is its author, and the rule of this review is that somebody else decides."
+            " Ask for changes, or edit the document and ask for a review of the new version."
+        )
+    _check_open(review, sha256)
+    made = edit_document(
+        session,
+        review.document_id,
+        content,
+        base=review.number,
+        author_id=user_id,
+        note=note,
+        before_texts=before_texts,
+    )
+    if made is not None:
+        review = _ask_again(session, review, made, notify)
+    return decide(
+        session,
+        review.id,
+        user_id,
+        role,
+        Decision.APPROVE,
+        sha256=review.sha256,
+        comment=comment,
+        notify=notify,
+    )
+
+
+def _ask_again(
+    session: Session, before: Review, version: DocumentVersion, notify: Notify
+) -> Review:
+    """A review of a newer version on the terms of the one before."""
+    review = Review(
+        project_id=before.project_id,
+        document_id=before.document_id,
+        version_id=version.id,
+        number=version.number,
+        sha256=version.sha256,
+        asked_by=before.asked_by,
+        written_by=version.author_id,
+        role=before.role,
+        needed=before.needed,
+        author_may_decide=before.author_may_decide,
+        due_at=before.due_at,
+        on_expiry=before.on_expiry,
+    )
+    session.add(review)
+    session.flush()
+    session.add_all(ReviewPerson(review_id=review.id, user_id=one.id) for one in before.people)
+    session.flush()
+    notify(_deed("ask", review, needed=review.needed, follows=str(before.id)))
+    return review
 
 
 def _clean_comment(comment: str | None, decision: Decision) -> str | None:
@@ -305,9 +379,24 @@ def _locked(session: Session, review_id: uuid.UUID) -> Review:
     return read_review(session, review_id)
 
 
-def _check_open(review: Review) -> None:
+def _locked_for(session: Session, review_id: uuid.UUID, user_id: uuid.UUID, role: Role) -> Review:
+    """The same, for a person who decides."""
+    review = _locked(session, review_id)
+    obstacle = obstacle_to_decide(review, user_id, role)
+    if obstacle is not None:
+        raise MayNotDecide(obstacle)
+    return review
+
+
+def _check_open(review: Review, sha256: str | None = None) -> None:
+    """Refuse what comes too late, or from somebody who has seen another content than ``sha256``."""
     if review.state == ReviewState.OPEN:
-        return
+        if sha256 in (None, review.sha256):
+            return
+        raise ReviewConflict(
+            f"You have seen another version than the one in review, which is version {review.number}"
+            f" ({review.sha256[:12]}). Read that one, and decide again."
+        )
     last = review.decisions[-1].user if review.decisions else None
     by = f"by {last.name}" if last else "by somebody else"
     number = review.number

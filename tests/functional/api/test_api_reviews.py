@@ -13,6 +13,7 @@ from combine_auth.audit import AuditEvent
 from combine_auth.tokens.service import create_token
 from combine_core.database import session_factory
 from combine_core.deletion.erasure import erase_source, erase_user
+from combine_core.documents import NotNewest, edit_document
 from combine_core.reviews import (
     Decision,
     Review,
@@ -21,6 +22,7 @@ from combine_core.reviews import (
     decide,
     read_review,
 )
+from combine_core.reviews import edit_and_approve as service_edit_and_approve
 from combine_core.users import Membership, Role
 from combine_core.users.leaving import delete_user
 from tests.functional.conftest import make_client
@@ -238,6 +240,132 @@ def test_an_edit_dismisses_and_its_author_does_not_decide(ask, ada, bob, join, d
     review = ask(ada, version=2).json
     assert "somebody else decides" in answer(bob, review, status=403).json["detail"]
     assert answer(carol, review).json["state"] == "approved"
+
+
+def edit_and_approve(person, review, content, status=200, **body):
+    body = {"sha256": review["sha256"], "content": content, **body}
+    return person.client.post_json(f"{path_of(review)}/edit-and-approve", body, status=status)
+
+
+def edited(document):
+    return {**document["content"], "decisions": []}
+
+
+def test_editing_and_approving_in_one_act(ask, ada, bob, join, document, dbsession):
+    carol = join("carol", Role.REVIEWER)
+    due = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    people = [str(bob.user_id), str(carol.user_id)]
+    terms = {"people": people, "needed": 2, "author_may_decide": True, "due_at": due}
+    first = ask(ada, **terms).json
+    answer(carol, first)
+    answered = edit_and_approve(bob, first, edited(document), note="Not decided.", comment="Mine.")
+    second = answered.json
+    # The approval of the version before counts no more; the terms are the same.
+    assert state(ada, first) == "dismissed"
+    assert (second["state"], second["version"], second["approvals"]) == ("open", 2, 1)
+    kept = ("asked_by", "people", "needed", "author_may_decide", "due_at", "on_expiry", "role")
+    assert {name: second[name] for name in kept} == {name: first[name] for name in kept}
+    [decision] = second["decisions"]
+    assert (decision["decided_by"]["email"], decision["comment"]) == (bob.email, "Mine.")
+    assert answered.headers["Content-Location"].endswith(path_of(second))
+    version = ada.client.get(f"{API}/documents/{document['id']}").json
+    assert (version["version"], version["sha256"]) == (2, second["sha256"])
+    assert version["author"]["user_id"] == str(bob.user_id)
+    assert version["note"] == "Not decided."
+    [waiting] = carol.client.get(f"{API}/inbox").json["items"]
+    assert waiting["id"] == second["id"]
+    assert answer(carol, second).json["state"] == "approved"
+    events = dbsession.scalars(
+        select(AuditEvent).where(AuditEvent.target == f"review:{second['id']}").order_by("id")
+    ).all()
+    assert [event.action for event in events[:2]] == ["review-ask", "review-decide"]
+    assert events[0].details["follows"] == first["id"]
+
+
+def test_an_edit_without_a_difference_approves_the_version_in_review(ask, ada, bob, document):
+    review = ask(ada, author_may_decide=True).json
+    approved = edit_and_approve(bob, review, document["content"]).json
+    assert (approved["id"], approved["state"]) == (review["id"], "approved")
+    assert ada.client.get(f"{API}/documents/{document['id']}").json["version"] == 1
+
+
+def test_edits_that_are_not_approved_are_not_made(
+    app, ask, ada, bob, join, document, review, problem, sessions
+):
+    # Authors do not decide on this review, and a writer decides on none.
+    refused = problem(edit_and_approve(bob, review, edited(document), status="*"), 403)
+    assert "is its author" in refused["detail"]
+    will = join("will", Role.WRITER)
+    edit_and_approve(will, review, edited(document), status=403)
+    ada.client.post(f"{path_of(review)}/withdraw")
+    open_one = ask(ada, author_may_decide=True).json
+    other = edit_and_approve(bob, open_one, edited(document), status="*", sha256="0" * 64)
+    assert "another version" in problem(other, 409)["detail"]
+    wrong = edit_and_approve(bob, open_one, {"decisions": "none"}, status="*")
+    assert problem(wrong, 422)["errors"][0]["field"].startswith("content")
+    bad = {"comment": "\0"}
+    problem(edit_and_approve(bob, open_one, edited(document), status="*", **bad), 422)
+    # A token that may decide, and not write.
+    with sessions.begin() as session:
+        token, _ = create_token(session, bob.user_id, "decides", scopes=["documents:review"])
+    body = {"sha256": open_one["sha256"], "content": edited(document)}
+    path = f"{path_of(open_one)}/edit-and-approve"
+    refused = make_client(app, token).post_json(path, body, status=403)
+    assert "documents:write" in refused.headers["WWW-Authenticate"]
+    assert ada.client.get(f"{API}/documents/{document['id']}").json["version"] == 1
+    assert state(bob, open_one) == "open"
+
+
+def test_who_edits_and_approves_too_late(ask, ada, bob, join, document, problem):
+    carol = join("carol", Role.REVIEWER)
+    review = ask(ada, author_may_decide=True).json
+    edit_and_approve(bob, review, edited(document))
+    told = problem(edit_and_approve(carol, review, document["content"], status="*"), 409)
+    assert "version 2 has replaced it" in told["detail"]
+    assert ada.client.get(f"{API}/documents/{document['id']}").json["review"]["state"] == "approved"
+
+
+def test_edits_and_approvals_at_once(ask, ada, bob, join, document, sessions):
+    """One is first, in whichever way; the others hear that there is a newer version."""
+    people = [bob, *(join(f"p{number}", Role.REVIEWER) for number in range(5))]
+    review = ask(ada, author_may_decide=True, needed=3).json
+    together = threading.Barrier(len(people))
+    content = edited(document)
+
+    def one(number):
+        together.wait()
+        try:
+            with sessions.begin() as session:
+                if number % 2:
+                    edit_document(
+                        session,
+                        uuid.UUID(document["id"]),
+                        {**content, "open_questions": []},
+                        base=1,
+                        author_id=people[number].user_id,
+                    )
+                    return "edited"
+                approved = service_edit_and_approve(
+                    session,
+                    uuid.UUID(review["id"]),
+                    people[number].user_id,
+                    Role.REVIEWER,
+                    content,
+                    sha256=review["sha256"],
+                    notify=lambda _deed: None,
+                )
+                return approved.state
+        except (NotNewest, ReviewConflict) as error:
+            return str(error)
+
+    with ThreadPoolExecutor(len(people)) as pool:
+        said = list(pool.map(one, range(len(people))))
+    assert len([each for each in said if each in ("edited", "open")]) == 1
+    assert len([each for each in said if "version 2" in each]) == len(people) - 1
+    newest = ada.client.get(f"{API}/documents/{document['id']}").json
+    assert newest["version"] == 2
+    assert (newest["review"] is not None) == ("open" in said)
+    assert state(ada, review) == "dismissed"
 
 
 def test_another_content_than_the_one_seen(bob, review):

@@ -128,6 +128,34 @@ def test_a_decision_on_what_has_changed(ada, bob, ask, write, form_of, document)
     assert "Nobody has asked" in words(ada.get(document))
 
 
+def test_editing_and_approving_in_one_act(ada, bob, ask, document, form_of):
+    page = bob.get(ask(ada, author_may_decide=True).location)
+    assert "Save and approve" in words(page, "[aria-labelledby=decide-heading]")
+    page = page.click(href=r"edit\?statement=%2Fsummary%2F0")
+    form = form_of(page, "save")
+    form["field-text"] = "The oven runs."
+    late = form_of(page, "save")
+    page = form.submit("approve", status=303).follow()
+    assert "Review of version 2" in words(page)
+    assert "Approved · 1 of 1 approval" in words(page)
+    assert "The oven runs." in page.html.select_one(".statement").text
+    # The same form again, and one of a version that nobody has in review.
+    refused = late.submit("approve", status=409)
+    assert "there is version 2" in refused.html.select_one(".field-error").text
+    form = form_of(bob.get(f"{document}/edit?statement=/summary/0"), "save")
+    assert "approve" not in form.fields
+    sent = {**dict(form.submit_fields()), "approve": "yes"}
+    refused = bob.client.post(f"{document}/edit?statement=/summary/0", sent, status=409)
+    assert "no open review" in refused.html.select_one(".field-error").text
+
+
+def test_authors_are_not_offered_to_approve(place, ada, bob, slug, ask, document, form_of):
+    page = bob.get(ask(ada).location)
+    assert "Save and approve" not in page
+    page = bob.get(f"{document}/edit?statement=/summary/0")
+    assert "approve" not in form_of(page, "save").fields
+
+
 def test_a_version_that_is_no_longer_the_newest_is_not_asked_for(
     ada, bob, document, write, form_of
 ):
@@ -201,17 +229,18 @@ MAY = {
     None: (),
     Role.VIEWER: ("read", "list"),
     Role.WRITER: ("read", "list", "ask"),
-    Role.REVIEWER: ("read", "list", "ask", "approve", "reject"),
-    Role.OWNER: ("read", "list", "ask", "approve", "reject", "withdraw"),
+    Role.REVIEWER: ("read", "list", "ask", "approve", "reject", "edit"),
+    Role.OWNER: ("read", "list", "ask", "approve", "reject", "edit", "withdraw"),
 }
 
 
 @pytest.mark.parametrize("face", ["pages", "api"])
 def test_who_may_do_what(place, ada, bob, slug, document, ask, form_of, face):
     """What is in a project does not exist for a stranger; the others do what their role says."""
+    ask(ada, author_may_decide=True)
     with place.sessions() as session:
-        ask(ada)
         review = session.scalars(select(Review)).one()
+    content = ada.get(f"{document}.json").json["content"]
     for role, allowed in MAY.items():
         zoe = place.visitor(f"{role}@example.com")
         if role is not None:
@@ -227,14 +256,14 @@ def test_who_may_do_what(place, ada, bob, slug, document, ask, form_of, face):
                 session.execute(update(Review).values(outcome=outcome))
             if face == "api":
                 client = make_client(place.app, token)
-                answer = _by_api(client, document, review, action)
+                answer = _by_api(client, document, review, action, content)
             else:
                 answer = _by_page(zoe.client, document, review, action, csrf)
             wanted = {404} if role is None else {200, 201, 303} if action in allowed else {403}
             assert answer.status_int in wanted, (face, role, action)
 
 
-def _by_api(client, document, review, action):
+def _by_api(client, document, review, action, content):
     path = f"/api/v1/reviews/{review.id}"
     body = {"decision": action, "sha256": review.sha256, "comment": "Because."}
     match action:
@@ -246,6 +275,9 @@ def _by_api(client, document, review, action):
             return client.post_json(f"/api/v1{document}/reviews", {"version": 1}, status="*")
         case "withdraw":
             return client.post(f"{path}/withdraw", status="*")
+        case "edit":
+            body = {"sha256": review.sha256, "content": content}
+            return client.post_json(f"{path}/edit-and-approve", body, status="*")
         case _:
             return client.post_json(f"{path}/decisions", body, status="*")
 
@@ -264,6 +296,10 @@ def _by_page(client, document, review, action, csrf):
         case "withdraw":
             fields = {"form": "withdraw", "csrf_token": csrf}
             return client.post(path, fields, status="*")
+        case "edit":
+            saving = {"form": "save", "approve": "yes", "base": "1", "keep": "0"}
+            fields = {**saving, "field-text": ITEM["text"], "csrf_token": csrf}
+            return client.post(f"{document}/edit?statement=/summary/0", fields, status="*")
         case _:
             return client.post(path, {**deciding, "csrf_token": csrf}, status="*")
 
