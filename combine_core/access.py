@@ -14,6 +14,7 @@ from pyramid.httpexceptions import HTTPForbidden, HTTPNotFound, HTTPUnauthorized
 from pyramid.request import Request
 from sqlalchemy import Select, select
 
+from combine_core.comments import Comment
 from combine_core.documents import Document
 from combine_core.projects import SLUG_PATTERN, Project, find_membership
 from combine_core.projects.members import RoleChange
@@ -139,6 +140,16 @@ class ReviewContext(InProject):
         super().__init__(request)
         self.review_id = uuid.UUID(request.matchdict["id"])
         owning = select(Review.project_id).where(Review.id == self.review_id)
+        self._enter(_membership(request, owning, self.identity.user_id))
+
+
+class CommentContext(InProject):
+    """The comment whose id is in the path, and its project."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.comment_id = uuid.UUID(request.matchdict["id"])
+        owning = select(Comment.project_id).where(Comment.id == self.comment_id)
         self._enter(_membership(request, owning, self.identity.user_id))
 
 

@@ -3,6 +3,7 @@
 ``combine_core.database.load_models`` finds it by its entry point.
 """
 
+from combine_core.comments import model as comments
 from combine_core.documents import model as documents
 from combine_core.lines import model as lines
 from combine_core.projects import model as projects
@@ -13,6 +14,7 @@ from combine_core.users import model as users
 from combine_core.web import idempotency, shown_once
 
 __all__ = [
+    "comments",
     "documents",
     "idempotency",
     "lines",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyramid.config import Configurator
 
+from combine_core.comments import InvalidComment, MayNotDelete
 from combine_core.deletion import Impossible, NotThere, SourceInUse
 from combine_core.documents import InvalidContent, NotNewest, NotStale
 from combine_core.exports import NotExported
@@ -45,11 +46,12 @@ def includeme(config: Configurator) -> None:
         UnsupportedFile,
         lambda error: invalid_content(FieldError("file", str(error)), status=415),
     )
-    for invalid in (InvalidRun, InvalidReview):
+    for invalid in (InvalidComment, InvalidRun, InvalidReview):
         config.add_problem(
             invalid, lambda error: invalid_content(FieldError(error.field, str(error)))
         )
-    config.add_problem(MayNotDecide, lambda error: ProblemError(403, str(error)))
+    for forbidden in (MayNotDecide, MayNotDelete):
+        config.add_problem(forbidden, lambda error: ProblemError(403, str(error)))
     config.add_problem(InvalidContent, _invalid_content_of_document)
     config.add_problem(UnknownLine, lambda error: invalid_content(FieldError("line", str(error))))
     config.add_problem(UnknownModel, lambda error: invalid_content(FieldError("model", str(error))))

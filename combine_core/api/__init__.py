@@ -29,6 +29,7 @@ def includeme(config: Configurator) -> None:
         "calls",
         "documents",
         "versions",
+        "comments",
         "reviews",
     ):
         config.include(f"combine_core.api.{subject}")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from combine_core.comments import Comment
 from combine_core.deletion import Plan
 from combine_core.documents import (
     Citation,
@@ -268,6 +269,18 @@ def show_review(review: Review) -> Json:
             }
             for each in review.decisions
         ],
+    }
+
+
+def show_comment(comment: Comment) -> Json:
+    """A comment with its people."""
+    return {
+        **_fields(comment, "id", "pointer", "statement", "text", "created_at", "resolved_at"),
+        "document_id": comment.document_id,
+        "version": comment.number,
+        "author": comment.author and _show_person(comment.author),
+        "resolved_by": comment.resolver and _show_person(comment.resolver),
+        "mentions": [_show_person(one) for one in comment.mentioned],
     }
 
 

@@ -11,6 +11,7 @@ import uuid
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
+from combine_core.comments.model import Comment
 from combine_core.deletion.plan import NotThere, Plan
 from combine_core.deletion.service import (
     count_things,
@@ -71,6 +72,7 @@ def plan_erasure_of_source(session: Session, source_id: uuid.UUID) -> Plan:
         texts=texts_of(source_id),
         versions=select(DocumentVersion.id).where(_made_from(source_id)),
         reviews=select(Review.id).join(DocumentVersion).where(_made_from(source_id)),
+        comments=select(Comment.id).join(DocumentVersion).where(_made_from(source_id)),
         documents=select(Document.id).where(Document.id.in_(touched), Document.id.not_in(others)),
     )
     obstacle = obstacle_of(session, Run.id.in_(runs_on(source_id)))

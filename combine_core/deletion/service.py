@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import ColumnElement, Select, delete, func, null, select, update
 from sqlalchemy.orm import Session
 
+from combine_core.comments.model import Comment
 from combine_core.deletion.plan import NotThere, Plan, Reference, SourceInUse
 from combine_core.documents import (
     Document,
@@ -42,6 +43,7 @@ def plan_projects(session: Session, project_ids: Sequence[uuid.UUID]) -> Plan:
         .join(DocumentVersion.document)
         .where(Document.project_id.in_(project_ids)),
         reviews=select(Review.id).where(Review.project_id.in_(project_ids)),
+        comments=select(Comment.id).where(Comment.project_id.in_(project_ids)),
         runs=select(Run.id).where(in_projects),
         calls=select(Call.id).join(Run, Run.id == Call.run_id).where(in_projects),
         members=select(Membership.user_id).where(Membership.project_id.in_(project_ids)),
@@ -125,10 +127,12 @@ def remove_source(session: Session, source_id: uuid.UUID) -> None:
 
 
 def plan_document(session: Session, document_id: uuid.UUID) -> Plan:
-    """What goes with this document: its versions and their reviews."""
+    """What goes with this document: its versions, their reviews and the comments on them."""
     versions = select(DocumentVersion.id).where(DocumentVersion.document_id == document_id)
     reviews = select(Review.id).where(Review.document_id == document_id)
-    return Plan(count_things(session, versions=versions, reviews=reviews))
+    comments = select(Comment.id).where(Comment.document_id == document_id)
+    takes = count_things(session, versions=versions, reviews=reviews, comments=comments)
+    return Plan(takes)
 
 
 def delete_document(session: Session, document_id: uuid.UUID) -> Plan:
@@ -157,6 +161,7 @@ def plan_run(session: Session, run_id: uuid.UUID) -> Plan:
         calls=select(Call.id).where(Call.run_id == run_id),
         versions=select(DocumentVersion.id).where(written),
         reviews=select(Review.id).join(DocumentVersion).where(written),
+        comments=select(Comment.id).join(DocumentVersion).where(written),
         documents=select(Document.id).where(Document.id.in_(documents), Document.id.not_in(others)),
     )
     return Plan(takes, obstacle=obstacle_of(session, Run.id == run_id))

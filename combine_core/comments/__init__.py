@@ -1,0 +1,28 @@
+"""Comments: what people say about a statement of a document, and whom they mention."""
+
+from combine_core.comments.model import Comment, CommentMention
+from combine_core.comments.service import (
+    InvalidComment,
+    MayNotDelete,
+    Placed,
+    add_comment,
+    delete_comment,
+    list_comments,
+    place_comments,
+    read_comment,
+    set_resolved,
+)
+
+__all__ = [
+    "Comment",
+    "CommentMention",
+    "InvalidComment",
+    "MayNotDelete",
+    "Placed",
+    "add_comment",
+    "delete_comment",
+    "list_comments",
+    "place_comments",
+    "read_comment",
+    "set_resolved",
+]
