@@ -8,9 +8,12 @@ from combine_core.comments.service import (
     add_comment,
     delete_comment,
     list_comments,
+    list_mentions,
+    mark_read,
     place_comments,
     read_comment,
     set_resolved,
+    unread_mentions,
 )
 
 __all__ = [
@@ -22,7 +25,10 @@ __all__ = [
     "add_comment",
     "delete_comment",
     "list_comments",
+    "list_mentions",
+    "mark_read",
     "place_comments",
     "read_comment",
     "set_resolved",
+    "unread_mentions",
 ]

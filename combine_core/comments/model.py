@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from combine_core.database.metadata import Identified, Model
+from combine_core.documents.model import Document
 from combine_core.users import User
 
 
@@ -61,6 +62,7 @@ class Comment(Identified, Model):
         ForeignKey("users.id", ondelete="SET NULL"), index=True
     )
 
+    document: Mapped[Document] = relationship(lazy="raise", viewonly=True)
     author: Mapped[User | None] = relationship(
         lazy="raise", viewonly=True, foreign_keys=[author_id]
     )

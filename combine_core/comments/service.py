@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from combine_core.comments.model import Comment, CommentMention
@@ -133,6 +133,45 @@ def delete_comment(session: Session, comment_id: uuid.UUID, user_id: uuid.UUID) 
         raise MayNotDelete("Only its author deletes a comment. You may resolve it.")
     session.delete(comment)
     session.flush()
+
+
+def unread_mentions(user_id: uuid.UUID) -> Select[uuid.UUID]:
+    """The ids of the comments that mention a person who has not read them, in projects of theirs."""
+    return (
+        select(Comment.id)
+        .join(CommentMention, CommentMention.comment_id == Comment.id)
+        .join(Membership, Membership.project_id == Comment.project_id)
+        .where(
+            CommentMention.user_id == user_id,
+            CommentMention.read_at.is_(None),
+            Membership.user_id == user_id,
+        )
+    )
+
+
+def list_mentions(
+    session: Session, user_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
+) -> Page[Comment]:
+    """The comments that :func:`unread_mentions` names, newest first."""
+    waiting = (
+        _whole()
+        .options(joinedload(Comment.document, innerjoin=True))
+        .where(Comment.id.in_(unread_mentions(user_id)))
+    )
+    return paginate(session, waiting, Comment.id, cursor=cursor, limit=limit)
+
+
+def mark_read(session: Session, comment_id: uuid.UUID, user_id: uuid.UUID) -> None:
+    """Take a mention out of the inbox of a person, if it is there."""
+    session.execute(
+        update(CommentMention)
+        .where(
+            CommentMention.comment_id == comment_id,
+            CommentMention.user_id == user_id,
+            CommentMention.read_at.is_(None),
+        )
+        .values(read_at=func.now())
+    )
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def includeme(config: Configurator) -> None:
         "documents",
         "versions",
         "editing",
+        "comments",
         "reviews",
         "settings",
     ):

@@ -13,6 +13,7 @@ from pyramid.response import Response
 
 from combine_core.access import DocumentContext
 from combine_core.api.serializers import show_whole_document
+from combine_core.comments import list_comments, place_comments
 from combine_core.documents import (
     DocumentVersion,
     NotStale,
@@ -65,6 +66,9 @@ def document_page(
         "line": next(entry for entry in version.inputs if entry.kind == "line"),
         "review": _review_of(request, version),
         "may_change": bool(request.has_permission(Permission.DOCUMENTS_WRITE)),
+        "comments": place_comments(
+            version.content, list_comments(request.dbsession, version.document_id).items
+        ),
         "versions": list_versions(request.dbsession, version.document_id, cursor=cursor),
     }
 

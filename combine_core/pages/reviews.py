@@ -13,6 +13,7 @@ from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
 from pyramid.request import Request
 
 from combine_core.access import DocumentContext, InboxContext, ReviewContext
+from combine_core.comments import list_mentions
 from combine_core.documents import read_version
 from combine_core.pages.documents import document_page
 from combine_core.reviews import (
@@ -207,8 +208,11 @@ def _page(context: ReviewContext, request: Request, form: Form | None = None) ->
 
 
 def show_inbox(context: InboxContext, request: Request) -> dict[str, Any]:
-    cursor = request.GET.get("cursor")
-    return {"reviews": list_waiting(request.dbsession, context.identity.user_id, cursor=cursor)}
+    session, me = request.dbsession, context.identity.user_id
+    return {
+        "reviews": list_waiting(session, me, cursor=request.GET.get("cursor")),
+        "mentions": list_mentions(session, me, cursor=request.GET.get("mentions")),
+    }
 
 
 def _waiting(request: Request) -> int:

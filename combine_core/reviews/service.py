@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, union_all
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, joinedload, selectinload
 
+from combine_core.comments import unread_mentions
 from combine_core.database import Page, paginate
 from combine_core.documents import Document, DocumentVersion, edit_document, lock_document
 from combine_core.projects import Project
@@ -469,8 +470,8 @@ def list_waiting(
 
 
 def count_waiting(session: Session, user_id: uuid.UUID) -> int:
-    """How many reviews wait for this person, at most ``MOST_COUNTED``."""
-    some = _waiting(user_id).limit(MOST_COUNTED).subquery()
+    """How many reviews and mentions wait for this person, at most ``MOST_COUNTED``."""
+    some = union_all(_waiting(user_id), unread_mentions(user_id)).limit(MOST_COUNTED).subquery()
     return session.scalar(select(func.count()).select_from(some)) or 0
 
 
