@@ -97,10 +97,17 @@ def _mentioned(session: Session, project_id: uuid.UUID, text: str) -> Sequence[u
 
 
 def list_comments(
-    session: Session, document_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
+    session: Session,
+    document_id: uuid.UUID,
+    *,
+    only_open: bool = False,
+    cursor: str | None = None,
+    limit: int = 50,
 ) -> Page[Comment]:
     """The comments on a document, newest first."""
     of_document = _whole().where(Comment.document_id == document_id)
+    if only_open:
+        of_document = of_document.where(Comment.resolved_at.is_(None))
     return paginate(session, of_document, Comment.id, cursor=cursor, limit=limit)
 
 

@@ -67,7 +67,8 @@ def document_page(
         "review": _review_of(request, version),
         "may_change": bool(request.has_permission(Permission.DOCUMENTS_WRITE)),
         "comments": place_comments(
-            version.content, list_comments(request.dbsession, version.document_id).items
+            version.content,
+            list_comments(request.dbsession, version.document_id, only_open=True, limit=200).items,
         ),
         "versions": list_versions(request.dbsession, version.document_id, cursor=cursor),
     }

@@ -44,6 +44,19 @@ def test_a_comment_reaches_whom_it_mentions(place, ada, slug, document, form_of)
     assert "No comments yet" in form.submit("form", value="delete", status=303).follow()
 
 
+def test_comments_on_earlier_versions(ada, document, form_of):
+    form = form_of(ada.get(f"{document}/comments?statement=/summary/0"), "add")
+    form["text"] = "Does it?"
+    form.submit(status=303)
+    assert "Comments on earlier versions" not in ada.get(document)
+    form = form_of(ada.get(f"{document}/edit?statement=/summary/0"), "save")
+    form["field-text"] = "The oven runs."
+    page = form.submit(status=303).follow()
+    [earlier] = page.html.select("[aria-labelledby=comments-heading] li")
+    assert earlier.text.startswith("Does it?")
+    assert "on version 1: “It runs.”" in earlier.text
+
+
 def test_an_empty_comment(ada, document, form_of):
     form = form_of(ada.get(f"{document}/comments?statement=/summary/0"), "add")
     form["text"] = " "
