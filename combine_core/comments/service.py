@@ -200,14 +200,14 @@ def place_comments(content: dict[str, Any], comments: Iterable[Comment]) -> Plac
     for pointer, text in words.items():
         first.setdefault(text, pointer)
     at: dict[str, list[Comment]] = {}
-    on_earlier = []
+    on_earlier: list[Comment] = []
     for comment in comments:
-        stays = words.get(comment.pointer) == comment.statement
-        pointer = comment.pointer if stays else first.get(comment.statement)
-        if pointer is None:
-            on_earlier.append(comment)
+        if words.get(comment.pointer) == comment.statement:
+            at.setdefault(comment.pointer, []).append(comment)
+        elif comment.statement in first:
+            at.setdefault(first[comment.statement], []).append(comment)
         else:
-            at.setdefault(pointer, []).append(comment)
+            on_earlier.append(comment)
     return Placed(at, on_earlier)
 
 
