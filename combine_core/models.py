@@ -9,6 +9,7 @@ from combine_core.lines import model as lines
 from combine_core.projects import model as projects
 from combine_core.reviews import model as reviews
 from combine_core.runs import model as runs
+from combine_core.search import model as search
 from combine_core.sources import model as sources
 from combine_core.users import model as users
 from combine_core.web import idempotency, shown_once
@@ -21,6 +22,7 @@ __all__ = [
     "projects",
     "reviews",
     "runs",
+    "search",
     "shown_once",
     "sources",
     "users",

@@ -16,6 +16,7 @@ from sqlalchemy import (
     and_,
     exists,
     func,
+    text,
 )
 from sqlalchemy.orm import Mapped, column_property, mapped_column, query_expression, relationship
 
@@ -47,6 +48,8 @@ class Document(Identified, Model):
     head: Mapped[int] = mapped_column(default=0)
     # The highest number that a version has had. It is not given again when that version is deleted.
     last_number: Mapped[int] = mapped_column(default=0, server_default="0")
+    # The version whose statements a search finds; 0: none. See combine_core.search.indexing.
+    indexed_version: Mapped[int] = mapped_column(default=0, server_default="0")
     # Archived things are left out of lists.
     archived_at: Mapped[datetime.datetime | None]
     # Whether the newest version is out of date; loaded by lists alone.
@@ -56,6 +59,11 @@ class Document(Identified, Model):
         UniqueConstraint("project_id", "type", "key"),
         Index("ix_documents_project_id_id", "project_id", "id"),
         Index("ix_documents_project_id_title_id", "project_id", "title", "id"),
+        Index(
+            "ix_documents_not_indexed",
+            "project_id",
+            postgresql_where=text("indexed_version <> head"),
+        ),
     )
 
 

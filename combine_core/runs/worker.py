@@ -32,6 +32,7 @@ from combine_core.runs.jobs import QUEUES, TASK
 from combine_core.runs.journal import forget_old_texts
 from combine_core.runs.limits import ModelLimits, limits_of
 from combine_core.runs.reading import read_revision
+from combine_core.search.indexing import index_missing
 from combine_core.settings.core import CoreSettings
 from combine_core.sources.jobs import QUEUE as READ_QUEUE
 from combine_core.sources.jobs import TASK as READ_TASK
@@ -310,6 +311,7 @@ class Worker:
         with self._sessions.begin() as session:
             adopted = adopt_orphans(session)
             unread = adopt_unread(session)
+        index_missing(self._sessions)
         if unread:
             logger.warning("%s files to read had no job; they are queued again", unread)
         if adopted:

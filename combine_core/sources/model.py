@@ -52,6 +52,8 @@ class Source(Identified, Content, Model):
     name: Mapped[str]
     # The number of the newest revision that has been read; 0: none has.
     revision: Mapped[int] = mapped_column(default=1, server_default="1")
+    # The revision that a search finds; 0: none. See combine_core.search.indexing.
+    indexed_revision: Mapped[int] = mapped_column(default=0, server_default="0")
     # ``failed`` only if no revision could be read.
     state: Mapped[str] = mapped_column(default=ReadingState.READY, server_default="ready")
     # Why the newest file could not be read.
@@ -69,6 +71,11 @@ class Source(Identified, Content, Model):
     __table_args__ = (
         Index("ix_sources_project_id_id", "project_id", "id"),
         Index("ix_sources_project_id_name_id", "project_id", "name", "id"),
+        Index(
+            "ix_sources_not_indexed",
+            "project_id",
+            postgresql_where=text("indexed_revision <> revision"),
+        ),
     )
 
 

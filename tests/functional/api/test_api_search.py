@@ -1,0 +1,141 @@
+"""Full-text search in the sources and documents of a project."""
+
+import uuid
+
+import pytest
+from sqlalchemy import func, select, update
+
+from combine_core.database import session_factory
+from combine_core.deletion.erasure import erase_source
+from combine_core.search import EntryKind, SearchEntry, search
+from combine_core.search.indexing import PASSAGE_LINES, index_missing, is_indexing, passages
+from combine_core.sources.model import Source
+
+
+@pytest.fixture
+def sessions(app):
+    return session_factory(app.registry)
+
+
+@pytest.fixture
+def find(sessions, room):
+    """``find(q)``: what is found once every text is indexed."""
+
+    def find(q, **options):
+        while index_missing(sessions):
+            pass
+        with sessions() as session:
+            return search(session, uuid.UUID(room.id), q, **options).items
+
+    return find
+
+
+def marked(found):
+    return [text for text, is_marked in found.parts if is_marked]
+
+
+def test_the_lines_of_a_source(find, room):
+    source = room.add(text="\n\nOne line.\nThe pilots were hired.\nA last line.\n")
+    [found] = find("pilot")
+    assert (str(found.id), found.title, found.kind) == (source["id"], "notes.md", EntryKind.SOURCE)
+    assert (found.revision, found.line_from, found.line_to) == (1, 4, 4)
+    assert marked(found) == ["pilots"]
+    assert "".join(text for text, _ in found.parts).strip().startswith("One line.")
+
+
+@pytest.mark.parametrize(
+    ("text", "q"),
+    [
+        ("Wir haben mit Frau Müller über die Häuser gesprochen und das ist gut.", "müller"),
+        ("Wir haben mit Frau Müller über die Häuser gesprochen und das ist gut.", "Haus"),
+        ("Wir haben mit Frau Mu\u0308ller gesprochen.", "Müller"),
+        ("Wir haben mit Frau Müller gesprochen.", "Mu\u0308ller"),
+        ("Jalousie Œuvre Łódź", "łódź"),
+        ("We decided to hire two pilots.", '"hire two"'),
+        ("We decided to hire two pilots.", "nothing or hiring"),
+        ("We decided to hire two pilots.", "the or to"),
+        ("We decided to hire two pilots.", "WE -tugs"),
+    ],
+)
+def test_words_are_found(find, room, text, q):
+    room.add(text=text)
+    assert len(find(q)) == 1
+
+
+def test_words_that_are_excluded(find, room):
+    room.add(text="We decided to hire two pilots.")
+    assert find("hire -pilots") == []
+    assert find('"two hire"') == []
+
+
+def test_statements(find, room, document):
+    [found] = find("pilots", kinds=[EntryKind.STATEMENT])
+    assert (str(found.id), found.number) == (document["id"], 1)
+    section, index = found.pointer.strip("/").split("/")
+    assert "pilots" in document["content"][section][int(index)]["text"]
+
+
+def test_the_best_is_first_and_each_is_on_one_page(sessions, find, room):
+    for number in range(7):
+        room.add(f"{number}.md", f"Note {number} on a tug. Nothing else is in it.")
+    best = room.add("best.md", "tug tug tug tug")
+    everything = find("tug", limit=50)
+    assert str(everything[0].id) == best["id"]
+    paged, cursor = [], None
+    with sessions() as session:
+        while True:
+            page = search(session, uuid.UUID(room.id), "tug", cursor=cursor, limit=3)
+            paged += page.items
+            cursor = page.next
+            if cursor is None:
+                break
+    assert paged == everything
+    assert len(paged) == 8
+
+
+def test_only_the_newest_revision_is_found(sessions, find, room):
+    source = room.add(text="The old harbour.")
+    assert find("old")
+    room.client.post_json(
+        f"{room.path}/sources/{source['id']}/revisions", {"text": "The new quay."}, status=201
+    )
+    with sessions() as session:
+        assert is_indexing(session, uuid.UUID(room.id))
+        assert search(session, uuid.UUID(room.id), "old").items == []
+    assert find("old") == []
+    [found] = find("new")
+    assert found.revision == 2
+    with sessions() as session:
+        assert not is_indexing(session, uuid.UUID(room.id))
+
+
+def test_what_is_locked_is_indexed_later(sessions, find, room):
+    source = uuid.UUID(room.add(text="The harbour.")["id"])
+    with sessions.begin() as session:
+        session.execute(update(Source).where(Source.id == source).values(name="locked"))
+        assert index_missing(sessions) == 0
+    assert find("harbour")
+
+
+def test_entries_go_with_what_they_are_from(sessions, find, room, document):
+    assert find("harbour")
+    [source] = [entry for entry in document["inputs"] if entry["kind"] == "source"]
+    with sessions.begin() as session:
+        erase_source(session, uuid.UUID(source["id"]))
+    with sessions() as session:
+        assert session.scalar(select(func.count()).select_from(SearchEntry)) == 0
+
+
+def test_passages_have_few_lines_and_long_lines_are_cut():
+    text = "\n".join(["short"] * 7 + ["x" * 5000, "", "last"])
+    cut = list(passages(text))
+    assert [line for line, _ in cut] == [1, 1 + PASSAGE_LINES, 8, 8, 8, 9]
+    assert [len(passage) for line, passage in cut if line == 8] == [2000, 2000, 1000]
+    assert cut[-1] == (9, "\nlast")
+
+
+def test_a_huge_source(find, room):
+    words = "".join(f"w{number} " for number in range(300_000))
+    room.add(text=words)
+    [found] = find("w299999")
+    assert found.line_from == 1
