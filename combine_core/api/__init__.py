@@ -31,6 +31,7 @@ def includeme(config: Configurator) -> None:
         "versions",
         "comments",
         "reviews",
+        "search",
     ):
         config.include(f"combine_core.api.{subject}")
     config.include("combine_core.api.explorer")

@@ -21,6 +21,7 @@ from combine_core.lines import Line
 from combine_core.projects import Project, ProjectInvitation
 from combine_core.reviews import Review
 from combine_core.runs import CURRENCY, Call, CallSums, MonthlyCost, Run, Step
+from combine_core.search import Found
 from combine_core.sources import Revision, RevisionText, Source
 from combine_core.users import Identity, Membership, User
 
@@ -318,6 +319,15 @@ def show_plan(plan: Plan) -> Json:
         "takes_along": dict(plan.takes),
         "documents": [_fields(one, "id", "title", "versions") for one in plan.documents],
         "obstacle": plan.obstacle,
+    }
+
+
+def show_found(found: Found) -> Json:
+    """What a search has found."""
+    return {
+        **_fields(found, "kind", "id", "title", "revision", "line_from", "line_to", "pointer"),
+        "version": found.number,
+        "parts": [{"text": text, "found": marked} for text, marked in found.parts],
     }
 
 

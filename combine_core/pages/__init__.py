@@ -42,6 +42,7 @@ def includeme(config: Configurator) -> None:
         "editing",
         "comments",
         "reviews",
+        "search",
         "settings",
     ):
         config.include(f"combine_core.pages.{subject}")

@@ -8,7 +8,18 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import REAL, RowMapping, Text, cast, func, literal, or_, select, tuple_
+from sqlalchemy import (
+    REAL,
+    ColumnElement,
+    RowMapping,
+    Text,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import REGCONFIG
 from sqlalchemy.orm import Session
 
@@ -68,7 +79,7 @@ def search(
     if not any(map(str.isalnum, q)):
         raise InvalidText("q", "has no word. Give it at least one letter or digit.")
     limit = max(1, min(limit, MAX_HITS))
-    query = func.websearch_to_tsquery(cast(_CONFIGURATIONS[0], REGCONFIG), q)
+    query: ColumnElement[str] = func.websearch_to_tsquery(cast(_CONFIGURATIONS[0], REGCONFIG), q)
     for configuration in _CONFIGURATIONS[1:]:
         query = query.op("||")(func.websearch_to_tsquery(cast(configuration, REGCONFIG), q))
     asked = select(query.label("query")).cte("asked")

@@ -139,3 +139,50 @@ def test_a_huge_source(find, room):
     room.add(text=words)
     [found] = find("w299999")
     assert found.line_from == 1
+
+
+def test_the_api(sessions, room, document):
+    path = f"{room.path}/search"
+    assert room.client.get(f"{path}?q=harbour", status=200).json == {
+        "items": [],
+        "next": None,
+        "complete": False,
+    }
+    index_missing(sessions)
+    answer = room.client.get(f"{path}?q=harbour&kind=source", status=200).json
+    assert answer["complete"]
+    [found] = answer["items"]
+    assert (found["kind"], found["title"], found["line_from"]) == ("source", "notes.md", 1)
+    assert {"text": "harbour", "found": True} in found["parts"]
+    [found] = room.client.get(f"{path}?q=pilots&kind=statement", status=200).json["items"]
+    assert (found["id"], found["version"], found["line_from"]) == (document["id"], 1, None)
+    first = room.client.get(f"{path}?q=harbour&limit=1", status=200)
+    assert first.json["next"] in first.headers["Link"]
+    second = room.client.get(f"{path}?q=harbour&limit=1&cursor={first.json['next']}", status=200)
+    assert second.json["items"] != first.json["items"]
+
+
+@pytest.mark.parametrize(
+    "q", ["%00", "a%00b", "x" * 10_000, "", "%20", "!!!", "%22%22", "a%0Ab", "a%1Fb"]
+)
+def test_what_cannot_be_searched_for_is_refused(room, problem, q):
+    answer = room.client.get(f"{room.path}/search?q={q}", expect_errors=True)
+    assert answer.status_int in (400, 422)
+    assert answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    "q",
+    ["-", "a%20-", "%22open", "a%20or", "or", "-a", "(a", "a%26%7Cb!", "%27", "%5C", "the", "a:*b"],
+)
+def test_odd_words_find_something_or_nothing(sessions, room, q):
+    room.add()
+    index_missing(sessions)
+    answer = room.client.get(f"{room.path}/search?q={q}", expect_errors=True)
+    assert answer.status_int in (200, 422), answer.text
+
+
+def test_a_cursor_of_another_list(room):
+    cursor = "A" * 22
+    for given in (cursor, f"{cursor}bmFu", f"{cursor}LTFl"):
+        room.client.get(f"{room.path}/search?q=a&cursor={given}", status=400)

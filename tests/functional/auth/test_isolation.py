@@ -18,6 +18,7 @@ IN_PROJECTS = (ProjectContext, RunContext, DocumentContext, ReviewContext)
 # What a page wants to know beside its path.
 QUERIES = {
     re.compile("/(changes|comparison)(/markdown)?$"): "?from=1&to=1",
+    re.compile("/search$"): "?q=harbour",
     re.compile("/documents/{id}/edit$"): "?statement=/decisions/-",
 }
 NOTES = "# Harbour\n\nThe harbour opens on 1 May 2027.\nWe decided to hire two pilots.\n"

@@ -1,0 +1,44 @@
+"""The API: full-text search in a project."""
+
+from __future__ import annotations
+
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPForbidden
+from pyramid.request import Request
+
+from combine_core.access import ProjectContext
+from combine_core.api.serializers import Json, show_found
+from combine_core.search import EntryKind, search
+from combine_core.search.indexing import is_indexing
+from combine_core.users import Permission
+from combine_core.web.endpoints import View
+from combine_core.web.paging import show_page
+
+
+def find(context: ProjectContext, request: Request) -> Json:
+    query = dict(request.openapi_validated.parameters.query)
+    asked = query.pop("kind", None)
+    kinds = list(EntryKind) if asked is None else [EntryKind(asked)]
+    # A token may let its bearer read sources and no documents.
+    allowed = request.has_permission(Permission.DOCUMENTS_READ)
+    if not allowed:
+        if asked == EntryKind.STATEMENT:
+            raise HTTPForbidden(result=allowed)
+        kinds = [EntryKind.SOURCE]
+    session, project_id = request.dbsession, context.project.id
+    page = search(session, project_id, query.pop("q"), kinds=kinds, **query)
+    return {
+        **show_page(request, page, show_found),
+        "complete": not is_indexing(session, project_id),
+    }
+
+
+def includeme(config: Configurator) -> None:
+    """Add the endpoint."""
+    config.add_endpoint(
+        "api.search",
+        "/projects/{slug}/search",
+        View("GET", find, Permission.SOURCES_READ),
+        factory=ProjectContext,
+        openapi=True,
+    )

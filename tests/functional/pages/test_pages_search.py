@@ -1,0 +1,55 @@
+"""The page that searches in a project."""
+
+import pytest
+
+from combine_core.search.indexing import index_missing
+
+
+@pytest.fixture
+def source(place, ada, slug):
+    text = "Notes\n\nThe oven <b>burns</b> at 200 degrees.\n"
+    return place.source(slug, ada, text)
+
+
+def test_the_place_is_marked_and_linked(place, ada, slug, source):
+    page = ada.get(f"/projects/{slug}").click("Search", href="/search")
+    assert "Found" not in page
+    index_missing(place.sessions)
+    page = ada.get(f"/projects/{slug}/search?q=burn")
+    assert "The oven &lt;b&gt;<mark>burns</mark>&lt;/b&gt; at" in page
+    assert "line 3" in page
+    there = ada.get(page.html.select_one("a.row-title")["href"])
+    assert "burns" in there
+
+
+def test_what_is_not_searchable_yet_is_said(ada, slug, source):
+    assert "Search again in a moment" in ada.get(f"/projects/{slug}/search?q=burn")
+
+
+def test_nothing_found(place, ada, slug, source):
+    index_missing(place.sessions)
+    page = ada.get(f"/projects/{slug}/search?q=fridge&kind=source")
+    assert "Nothing was found" in page
+
+
+@pytest.mark.parametrize("q", ["", "%00", "!!!", "x" * 10_000])
+def test_rubbish_is_refused_in_words(ada, slug, q):
+    page = ada.get(f"/projects/{slug}/search?q={q}", expect_errors=True)
+    assert page.status_int == 400
+
+
+def test_the_next_page(place, ada, slug):
+    for number in range(21):
+        place.source(slug, ada, f"Oven number {number}.", f"{number}.md")
+    while index_missing(place.sessions):
+        pass
+    page = ada.get(f"/projects/{slug}/search?q=oven")
+    assert len(page.html.select("a.row-title")) == 20
+    assert len(page.click("More").html.select("a.row-title")) == 1
+
+
+def test_the_number_of_statements(place, ada, slug, source):
+    index_missing(place.sessions)
+    with place.statements() as sent:
+        ada.get(f"/projects/{slug}/search?q=burn")
+    assert len(sent) == 5
