@@ -74,6 +74,7 @@ def test_single_things(room, document, count):
         (f"/api/v1/runs/{document['run_id']}", 7),
         (f"/api/v1/runs/{document['run_id']}/calls", 3),
         (f"{room.path}/costs", 3),
+        (f"{room.path}/search?q=harbour", 4),
         # With its review, and whether it is out of date.
         (f"/api/v1/documents/{document['id']}", 6),
         (f"/api/v1/documents/{document['id']}?format=md", 7),
