@@ -311,11 +311,11 @@ class Worker:
         with self._sessions.begin() as session:
             adopted = adopt_orphans(session)
             unread = adopt_unread(session)
-        index_missing(self._sessions)
         if unread:
             logger.warning("%s files to read had no job; they are queued again", unread)
         if adopted:
             logger.warning("%s steps had no job; they are queued again", adopted)
+        index_missing(self._sessions)
 
     def _forget_old_texts(self) -> None:
         if self._texts_kept is None:

@@ -28,7 +28,9 @@ PASSAGE_CHARACTERS = 400
 # A tsvector holds up to one megabyte, so longer lines are cut.
 MAX_CHARACTERS = 2000
 TEXTS_AT_ONCE = 20
-_ROWS_AT_ONCE = 500
+# A worker that is busy for long seems to hang, so a turn ends after this many characters.
+CHARACTERS_AT_ONCE = 500_000
+_ROWS_AT_ONCE = 100
 
 
 def index_missing(sessions: sessionmaker[Session], most: int = TEXTS_AT_ONCE) -> int:
@@ -38,11 +40,16 @@ def index_missing(sessions: sessionmaker[Session], most: int = TEXTS_AT_ONCE) ->
     """
     done = 0
     for index_one in (_index_source, _index_document):
+        size = 0
         for _ in range(most):
             with sessions.begin() as session:
-                if not index_one(session):
-                    break
+                indexed = index_one(session)
+            if indexed is None:
+                break
             done += 1
+            size += indexed
+            if size >= CHARACTERS_AT_ONCE:
+                break
     return done
 
 
@@ -64,7 +71,7 @@ def is_indexing(session: Session, project_id: uuid.UUID) -> bool:
     )
 
 
-def _index_source(session: Session) -> bool:
+def _index_source(session: Session) -> int | None:
     # The project is locked first, as its deletion does. What is locked elsewhere has its turn later.
     source = session.execute(
         select(Source.id, Source.project_id, Source.revision, Source.text)
@@ -74,7 +81,7 @@ def _index_source(session: Session) -> bool:
         .with_for_update(key_share=True, skip_locked=True, of=[Source, Project])
     ).first()
     if source is None:
-        return False
+        return None
     session.execute(delete(SearchEntry).where(SearchEntry.source_id == source.id))
     configuration = _configuration_of(source.text)
     _store(
@@ -94,10 +101,10 @@ def _index_source(session: Session) -> bool:
     session.execute(
         update(Source).where(Source.id == source.id).values(indexed_revision=source.revision)
     )
-    return True
+    return len(source.text)
 
 
-def _index_document(session: Session) -> bool:
+def _index_document(session: Session) -> int | None:
     document = session.execute(
         select(Document.id, Document.project_id, Document.head)
         .join(Project)
@@ -106,7 +113,7 @@ def _index_document(session: Session) -> bool:
         .with_for_update(key_share=True, skip_locked=True, of=[Document, Project])
     ).first()
     if document is None:
-        return False
+        return None
     versions = select(DocumentVersion.id).where(DocumentVersion.document_id == document.id)
     session.execute(delete(SearchEntry).where(SearchEntry.version_id.in_(versions)))
     version = session.execute(
@@ -114,8 +121,10 @@ def _index_document(session: Session) -> bool:
             DocumentVersion.document_id == document.id, DocumentVersion.number == document.head
         )
     ).first()
+    size = 0
     if version is not None:
         found = [(where, text_of(each)) for where, each in located_statements(version.content)]
+        size = sum(len(text) for _, text in found)
         configuration = _configuration_of("\n".join(text for _, text in found))
         _store(
             session,
@@ -133,7 +142,7 @@ def _index_document(session: Session) -> bool:
     session.execute(
         update(Document).where(Document.id == document.id).values(indexed_version=document.head)
     )
-    return True
+    return size
 
 
 def passages(text: str) -> Iterator[tuple[int, str]]:
