@@ -22,6 +22,7 @@ from combine_core.llm import Completion, CompletionRequest, ProviderError, Provi
 from combine_core.runs import Call, CallState, Run, RunState, Step, StepState, Worker
 from combine_core.runs import worker as worker_module
 from combine_core.runs.worker import make_worker
+from combine_core.search.indexing import is_indexing
 from combine_core.settings.core import CoreSettings
 from tests.functional.runs.conftest import Place, StartRun
 
@@ -540,3 +541,15 @@ def test_errors_of_both_its_tasks_are_told_in_one_line_each(
     assert "The worker lost the database (ConnectorException)" in caplog.text
     assert "Traceback" not in caplog.text
     assert "never retrieved" not in caplog.text
+
+
+def test_new_texts_become_searchable(
+    settings: CoreSettings, providers: ProviderRegistry, sessions: Sessions, place: Place
+) -> None:
+    def indexed() -> bool:
+        with sessions() as session:
+            return not is_indexing(session, place.project_id)
+
+    assert not indexed()
+    with working(settings, providers):
+        wait_for(indexed)
