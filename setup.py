@@ -51,6 +51,7 @@ CORE = [
     "pypdfium2>=5,<6",  # the text layer of PDF
     "python-docx>=1.2,<2",
     "typst>=0.15,<0.16",  # documents as PDF; its wheel brings the fonts
+    "icalendar>=7,<8",  # due dates for calendars
     "cryptography>=45",  # what a page shows once lies encrypted until then
     "idna>=3.7,<4",  # one spelling of an address with an international domain
     "pyyaml>=6,<7",  # lines are written in YAML

@@ -43,6 +43,7 @@ PATH_VARIABLES = {
     # Nine digits always fit PostgreSQL's integer.
     "number": "[1-9][0-9]{0,8}",
     "format": "docx|pdf|md|json",
+    "item_id": UUID_PATTERN,
 }
 
 

@@ -7,6 +7,7 @@ from combine_core.comments import model as comments
 from combine_core.documents import model as documents
 from combine_core.lines import model as lines
 from combine_core.projects import model as projects
+from combine_core.register import model as register
 from combine_core.reviews import model as reviews
 from combine_core.runs import model as runs
 from combine_core.search import model as search
@@ -20,6 +21,7 @@ __all__ = [
     "idempotency",
     "lines",
     "projects",
+    "register",
     "reviews",
     "runs",
     "search",

@@ -16,6 +16,7 @@ from combine_core.projects.invitations import (
     UnknownInvitation,
 )
 from combine_core.projects.members import LastOwner, NoMember
+from combine_core.register import NothingProposed
 from combine_core.reviews import InvalidReview, MayNotDecide, ReviewConflict
 from combine_core.runs import InvalidRun, QueueFull
 from combine_core.sources import UnsupportedFile
@@ -66,6 +67,7 @@ def includeme(config: Configurator) -> None:
         InvitationEnded,
         NotNewest,
         NotStale,
+        NothingProposed,
         ReviewConflict,
         TooManyInvitations,
     ):

@@ -32,6 +32,7 @@ def includeme(config: Configurator) -> None:
         "comments",
         "reviews",
         "search",
+        "register",
     ):
         config.include(f"combine_core.api.{subject}")
     config.include("combine_core.api.explorer")

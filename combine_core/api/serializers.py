@@ -19,6 +19,7 @@ from combine_core.documents import (
 )
 from combine_core.lines import Line
 from combine_core.projects import Project, ProjectInvitation
+from combine_core.register import Item, Saying
 from combine_core.reviews import Review
 from combine_core.runs import CURRENCY, Call, CallSums, MonthlyCost, Run, Step
 from combine_core.search import Found
@@ -282,6 +283,40 @@ def show_comment(comment: Comment) -> Json:
         "author": comment.author and _show_person(comment.author),
         "resolved_by": comment.resolver and _show_person(comment.resolver),
         "mentions": [_show_person(one) for one in comment.mentioned],
+def show_item(item: Item) -> Json:
+    """An item of the register in a list."""
+    return {
+        **_fields(item, "id", "kind", "text", "owner", "due", "state", "created_at"),
+        "due_on": item.due_on and item.due_on.isoformat(),
+        "same_as": item.same_as and _fields(item.same_as, "id", "text", "owner", "due"),
+        "first_said": _show_saying(item.sayings[0]) if item.sayings else None,
+        "last_said": _show_saying(item.sayings[-1]) if item.sayings else None,
+        "contradictions": [_show_saying(one) for one in item.sayings if one.contradicts],
+    }
+
+
+def _show_saying(saying: Saying) -> Json:
+    version = saying.version
+    return {
+        **_fields(saying, "id", "text", "owner", "due", "contradicts", "created_at"),
+        "due_on": saying.due_on and saying.due_on.isoformat(),
+        "document": version and _fields(version.document, "id", "title"),
+        "version": version and version.number,
+        "pointer": saying.pointer,
+    }
+
+
+def show_whole_item(item: Item) -> Json:
+    """An item of the register with its history."""
+    return {
+        **show_item(item),
+        "history": [
+            {
+                **_fields(each, "event", "changes", "created_at"),
+                "user": each.user and _show_person(each.user),
+            }
+            for each in item.history
+        ],
     }
 
 

@@ -26,6 +26,7 @@ from combine_core.deletion.service import (
 )
 from combine_core.documents import Document, DocumentVersion, VersionInput, delete_versions
 from combine_core.projects import Project
+from combine_core.register import forget_source, is_quoted, items_quoting_only
 from combine_core.reviews.model import Review
 from combine_core.runs import Run
 from combine_core.sources import Source, SourceRevision
@@ -58,11 +59,11 @@ def erase_project(session: Session, project_id: uuid.UUID) -> Plan:
 def plan_erasure_of_source(session: Session, source_id: uuid.UUID) -> Plan:
     """What goes with the source, which may be deleted already: also the versions that were made from it.
 
-    :raises NotThere: there is no such source, and no version was made from one
+    :raises NotThere: there is no such source, and nothing was made from one
     """
     source = session.get(Source, source_id)
     documents = made_from(session, source_id)
-    if source is None and not documents:
+    if source is None and not documents and not is_quoted(session, source_id):
         raise NotThere
     touched = select(DocumentVersion.document_id).where(_made_from(source_id))
     others = select(DocumentVersion.document_id).where(~_made_from(source_id))
@@ -74,6 +75,7 @@ def plan_erasure_of_source(session: Session, source_id: uuid.UUID) -> Plan:
         reviews=select(Review.id).join(DocumentVersion).where(_made_from(source_id)),
         comments=select(Comment.id).join(DocumentVersion).where(_made_from(source_id)),
         documents=select(Document.id).where(Document.id.in_(touched), Document.id.not_in(others)),
+        items=items_quoting_only(source_id),
     )
     obstacle = obstacle_of(session, Run.id.in_(runs_on(source_id)))
     return Plan(takes, documents, obstacle, notes=_copies(session, source))
@@ -89,6 +91,7 @@ def erase_source(session: Session, source_id: uuid.UUID) -> Plan:
     session.execute(locked)
     plan = plan_erasure_of_source(session, source_id)
     plan.check_possible()
+    forget_source(session, source_id)
     delete_versions(session, _made_from(source_id))
     remove_source(session, source_id)
     return _erased(

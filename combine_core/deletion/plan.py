@@ -51,6 +51,7 @@ _NOUNS = {
     "texts": ("text in the journal of calls", "texts in the journal of calls"),
     "revisions": ("further revision", "further revisions"),
     "versions": ("document version", "document versions"),
+    "items": ("item of the register", "items of the register"),
     "answers": ("answer kept for repeated requests", "answers kept for repeated requests"),
     "events": ("event of the audit, blanked", "events of the audit, blanked"),
 }

@@ -20,6 +20,7 @@ from combine_core.documents import (
     lock_document,
 )
 from combine_core.projects import Project
+from combine_core.register import Item
 from combine_core.reviews.model import Review
 from combine_core.runs import Call, Run, RunSource, Step
 from combine_core.runs.journal import forget_texts
@@ -44,6 +45,7 @@ def plan_projects(session: Session, project_ids: Sequence[uuid.UUID]) -> Plan:
         .where(Document.project_id.in_(project_ids)),
         reviews=select(Review.id).where(Review.project_id.in_(project_ids)),
         comments=select(Comment.id).where(Comment.project_id.in_(project_ids)),
+        items=select(Item.id).where(Item.project_id.in_(project_ids)),
         runs=select(Run.id).where(in_projects),
         calls=select(Call.id).join(Run, Run.id == Call.run_id).where(in_projects),
         members=select(Membership.user_id).where(Membership.project_id.in_(project_ids)),

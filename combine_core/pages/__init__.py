@@ -43,6 +43,7 @@ def includeme(config: Configurator) -> None:
         "comments",
         "reviews",
         "search",
+        "register",
         "settings",
     ):
         config.include(f"combine_core.pages.{subject}")

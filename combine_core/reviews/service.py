@@ -20,7 +20,9 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from combine_core.comments import unread_mentions
 from combine_core.database import Page, paginate
 from combine_core.documents import Document, DocumentVersion, edit_document, lock_document
+from combine_core.documents import Document, DocumentVersion, lock_document, read_version
 from combine_core.projects import Project
+from combine_core.register import enter_version
 from combine_core.reviews.model import (
     Decision,
     OnExpiry,
@@ -244,6 +246,9 @@ def decide(
         review.outcome = ReviewState.CHANGES_REQUESTED
     elif review.approvals + 1 >= review.needed:
         review.outcome = ReviewState.APPROVED
+        version = read_version(session, review.document_id, review.number)
+        assert version is not None
+        enter_version(session, review.project_id, version, user_id)
     session.flush()
     notify(_deed("decide", review, decision=decision))
     return read_review(session, review.id)

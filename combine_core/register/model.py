@@ -1,0 +1,138 @@
+"""The tables of the register: its items, where each was said, and its history."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, Uuid, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from combine_core.database.metadata import Identified, Model
+from combine_core.documents.model import DocumentVersion
+from combine_core.users import User
+
+
+class ItemKind(StrEnum):
+    """What sort of thing an item is."""
+
+    DECISION = "decision"
+    ACTION = "action"
+    QUESTION = "question"
+
+
+class ItemState(StrEnum):
+    """Whether an item is dealt with."""
+
+    OPEN = "open"
+    DONE = "done"
+    DROPPED = "dropped"
+
+
+class Event(StrEnum):
+    """What happened to an item."""
+
+    ENTERED = "entered"
+    CHANGED = "changed"
+    # Another item turned out to be the same, and was put into this one; or it is another thing.
+    JOINED = "joined"
+    KEPT_APART = "kept_apart"
+    # What a later statement says was taken over, or not.
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+
+
+def _one_of(column: str, values: Iterable[StrEnum]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+class Saying(Identified, Model):
+    """A statement of an approved version that says an item."""
+
+    __tablename__ = "register_sayings"
+
+    item_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("register_items.id", ondelete="CASCADE"), index=True
+    )
+    # NULL: the version was deleted.
+    version_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("document_versions.id", ondelete="SET NULL"), index=True
+    )
+    # Of the statement in the version (RFC 6901).
+    pointer: Mapped[str]
+    text: Mapped[str]
+    owner: Mapped[str | None]
+    due: Mapped[str | None]
+    # The day that `due` means, if it means one.
+    due_on: Mapped[datetime.date | None]
+    # The ids of the sources that it quotes.
+    sources: Mapped[list[uuid.UUID]] = mapped_column(ARRAY(Uuid))
+    # The fields in which it contradicts its item, or the one that this may be the same as. Empty: settled.
+    contradicts: Mapped[list[str]] = mapped_column(ARRAY(Text))
+
+    version: Mapped[DocumentVersion | None] = relationship(lazy="raise", viewonly=True)
+
+    __table_args__ = (
+        Index("ix_register_sayings_sources", "sources", postgresql_using="gin"),
+        Index(
+            "ix_register_sayings_contradicting",
+            "item_id",
+            postgresql_where=text("cardinality(contradicts) > 0"),
+        ),
+    )
+
+
+class Change(Identified, Model):
+    """A line in the history of an item. Rows are only ever added."""
+
+    __tablename__ = "register_changes"
+
+    item_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("register_items.id", ondelete="CASCADE"), index=True
+    )
+    # NULL: the person has no account any more.
+    user_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("users.id", ondelete="SET NULL"), index=True
+    )
+    event: Mapped[str]
+    # What each changed field was before and is since then.
+    changes: Mapped[dict[str, Any]]
+
+    user: Mapped[User | None] = relationship(lazy="raise", viewonly=True)
+
+    __table_args__ = (_one_of("event", Event),)
+
+
+class Item(Identified, Model):
+    """A decision, an action or an open question of a project."""
+
+    __tablename__ = "register_items"
+
+    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    kind: Mapped[str]
+    text: Mapped[str]
+    owner: Mapped[str | None]
+    # Until when, in words or as a date, and the day that this means.
+    due: Mapped[str | None]
+    due_on: Mapped[datetime.date | None]
+    state: Mapped[str] = mapped_column(default=ItemState.OPEN)
+    # The item that this one may be the same as, until a person says whether it is.
+    same_as_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("register_items.id", ondelete="SET NULL"), index=True
+    )
+
+    same_as: Mapped[Item | None] = relationship(
+        lazy="raise", viewonly=True, remote_side="Item.id", foreign_keys=[same_as_id]
+    )
+    sayings: Mapped[list[Saying]] = relationship(lazy="raise", viewonly=True, order_by=Saying.id)
+    history: Mapped[list[Change]] = relationship(lazy="raise", viewonly=True, order_by=Change.id)
+
+    __table_args__ = (
+        _one_of("kind", ItemKind),
+        _one_of("state", ItemState),
+        Index("ix_register_items_project_id_id", "project_id", "id"),
+    )

@@ -1,0 +1,304 @@
+"""The register: what approved documents say, what a person changes, joins and settles, and who may."""
+
+import csv
+import io
+
+import icalendar
+import pytest
+from sqlalchemy import func, select
+
+from combine_core.database import session_factory
+from combine_core.deletion.erasure import erase_source
+from combine_core.register import Change, Item, Saying
+from combine_core.users import Role
+
+API = "/api/v1"
+FIRST = """# Harbour
+
+We decided to open the harbour on 3 May 2027.
+Next step: Ada sends the building plan to the council by 2027-02-01.
+Who pays for the tugs?
+"""
+SECOND = """# Harbour, second meeting
+
+We decided to open the harbour on 9 June 2027.
+Next step: Ada sends the building plan to the council by 2027-03-15.
+Next step: Tom paints the lighthouse by 2027-04-01.
+"""
+
+
+@pytest.fixture
+def ada(sign_in):
+    return sign_in("ada@example.com")
+
+
+@pytest.fixture
+def room(make_room, ada):
+    return make_room(ada.client)
+
+
+@pytest.fixture
+def viewer(room, sign_in, add_member):
+    person = sign_in("vera@example.com")
+    add_member(room.id, person.user_id, Role.VIEWER)
+    return person
+
+
+@pytest.fixture
+def sessions(app):
+    return session_factory(app.registry)
+
+
+@pytest.fixture
+def approve(room):
+    """Approves the newest version of a document."""
+
+    def approve(document):
+        path = f"{API}/documents/{document['id']}"
+        newest = room.client.get(path).json
+        body = {"version": newest["version"], "author_may_decide": True}
+        review = room.client.post_json(f"{path}/reviews", body, status=201).json
+        decision = {"decision": "approve", "sha256": review["sha256"]}
+        room.client.post_json(f"{API}/reviews/{review['id']}/decisions", decision)
+        return newest
+
+    return approve
+
+
+@pytest.fixture
+def meet(room, run_jobs, approve):
+    """``meet("a.md", TEXT)``: an approved brief of a source, and the source."""
+
+    def meet(name, text):
+        source = room.add(name, text)
+        run = room.run(source)
+        run_jobs()
+        [written] = room.client.get(f"{API}/runs/{run['id']}").json["documents"]
+        return approve(written), source
+
+    return meet
+
+
+@pytest.fixture
+def register(room):
+    """``register(kind="action")``: the items by their text."""
+
+    def register(**query):
+        items = room.client.get(f"{room.path}/register", query).json["items"]
+        return {one["text"]: one for one in items}
+
+    return register
+
+
+def find(items, words):
+    [item] = [one for text, one in items.items() if words in text]
+    return item
+
+
+@pytest.fixture
+def both(meet):
+    return meet("first.md", FIRST), meet("second.md", SECOND)
+
+
+def test_an_approved_brief_enters_its_items(room, run_jobs, approve, register):
+    run = room.run(room.add("first.md", FIRST))
+    run_jobs()
+    [written] = room.client.get(f"{API}/runs/{run['id']}").json["documents"]
+    assert register() == {}
+    document = approve(written)
+    items = register()
+    assert {one["kind"] for one in items.values()} == {"decision", "action", "question"}
+    action = find(items, "building plan")
+    assert (action["state"], action["due_on"]) == ("open", "2027-02-01")
+    said = action["first_said"]
+    assert said == action["last_said"]
+    assert (said["document"]["id"], said["version"]) == (document["id"], 1)
+    assert said["pointer"].startswith("/next_steps/")
+    whole = room.client.get(f"{room.path}/register/{action['id']}").json
+    [entered] = whole["history"]
+    assert (entered["event"], entered["user"]["email"]) == ("entered", "ada@example.com")
+
+
+def test_the_next_brief_proposes_what_may_be_the_same(both, register):
+    items = register()
+    proposed = {one["same_as"]["text"] for one in items.values() if one["same_as"]}
+    assert len(proposed) == 2
+    assert all("9 June" not in text and "2027-03-15" not in text for text in proposed)
+    opening = find(items, "9 June")
+    assert opening["last_said"]["contradicts"] == ["text"]
+    assert find(items, "2027-03-15")["contradictions"][0]["contradicts"] == ["text", "due"]
+    assert find(items, "lighthouse")["same_as"] is None
+    assert set(register(undecided="true")) == {one for one in items if items[one]["same_as"]}
+
+
+def test_a_person_confirms_and_settles(room, both, register, problem):
+    new = find(register(), "2027-03-15")
+    same = f"{room.path}/register/{new['id']}/same"
+    left = room.client.post_json(same, {"same": True}).json
+    assert left["id"] == new["same_as"]["id"]
+    assert left["due_on"] == "2027-02-01"
+    assert left["first_said"]["document"] != left["last_said"]["document"]
+    assert left["history"][-1]["event"] == "joined"
+    room.client.get(f"{room.path}/register/{new['id']}", status=404)
+    [other] = left["contradictions"]
+    assert other["due_on"] == "2027-03-15"
+    settle = f"{room.path}/register/{left['id']}/settle"
+    accepted = room.client.post_json(settle, {"saying": other["id"], "accept": True}).json
+    assert (accepted["due_on"], accepted["contradictions"]) == ("2027-03-15", [])
+    assert "2027-03-15" in accepted["text"]
+    assert accepted["history"][-1]["changes"]["due_on"] == ["2027-02-01", "2027-03-15"]
+    again = {"saying": other["id"], "accept": True}
+    problem(room.client.post_json(settle, again, status="*"), 409)
+
+
+def test_a_person_denies_and_declines(room, both, register, problem):
+    items = register()
+    new = find(items, "2027-03-15")
+    same = f"{room.path}/register/{new['id']}/same"
+    apart = room.client.post_json(same, {"same": False}).json
+    assert (apart["id"], apart["same_as"], apart["contradictions"]) == (new["id"], None, [])
+    problem(room.client.post_json(same, {"same": True}, status="*"), 409)
+    opening = find(items, "9 June")
+    same = f"{room.path}/register/{opening['id']}/same"
+    left = room.client.post_json(same, {"same": True}).json
+    [other] = left["contradictions"]
+    settle = f"{room.path}/register/{left['id']}/settle"
+    kept = room.client.post_json(settle, {"saying": other["id"], "accept": False}).json
+    assert "3 May" in kept["text"]
+    assert (kept["contradictions"], kept["history"][-1]["event"]) == ([], "declined")
+
+
+def test_a_newer_version_carries_on_what_it_says_in_the_same_words(
+    room, run_jobs, meet, approve, register
+):
+    document, source = meet("first.md", FIRST)
+    before = register()
+    path = f"{room.path}/sources/{source['id']}"
+    for version in (2, 3):
+        text = f"{FIRST}\nNext step: Tom buys {version} boats by 2027-05-01.\n"
+        room.client.post_json(f"{path}/revisions", {"text": text}, status=201)
+        room.run(source)
+        run_jobs()
+        assert approve(document)["version"] == version
+    after = register()
+    assert {after[text]["id"] for text in before} == {one["id"] for one in before.values()}
+    for text in before:
+        assert (after[text]["first_said"]["version"], after[text]["last_said"]["version"]) == (1, 3)
+        assert after[text]["same_as"] is None
+
+
+def test_sources_of_one_run_contradict_each_other(room, run_jobs, approve, register):
+    run = room.run(room.add("a.md", FIRST), room.add("b.md", SECOND))
+    run_jobs()
+    [written] = room.client.get(f"{API}/runs/{run['id']}").json["documents"]
+    approve(written)
+    listed = register(undecided="true", kind="decision")
+    [text] = listed
+    assert {text, listed[text]["same_as"]["text"]} == {
+        "We decided to open the harbour on 3 May 2027.",
+        "We decided to open the harbour on 9 June 2027.",
+    }
+
+
+def test_a_person_changes_an_item(room, both, register, fields, problem):
+    item = find(register(), "lighthouse")
+    path = f"{room.path}/register/{item['id']}"
+    read = room.client.get(path)
+    body = {"owner": "Tom", "due": "3 June 2027", "state": "done"}
+    changed = room.client.patch_json(path, body, headers={"If-Match": read.headers["ETag"]}).json
+    assert (changed["owner"], changed["due_on"], changed["state"]) == ("Tom", "2027-06-03", "done")
+    assert changed["history"][-1]["changes"]["state"] == ["open", "done"]
+    assert changed["text"] == item["text"]
+    late = room.client.patch_json(
+        path, {"state": "open"}, headers={"If-Match": read.headers["ETag"]}, status="*"
+    )
+    problem(late, 412)
+    assert room.client.patch_json(path, body).json == changed
+    refused = room.client.patch_json(path, {"text": " "}, status="*")
+    assert fields(problem(refused, 422)) == ["text"]
+    assert room.client.patch_json(path, {"due": None}).json["due_on"] is None
+
+
+def test_filters_and_pages(room, both, register):
+    item = find(register(), "lighthouse")
+    path = f"{room.path}/register/{item['id']}"
+    room.client.patch_json(path, {"owner": "Tom Tar", "state": "dropped"})
+    assert list(register(owner="tom tar")) == [item["text"]]
+    assert list(register(state="dropped")) == [item["text"]]
+    assert {one["kind"] for one in register(kind="question").values()} == {"question"}
+    assert list(register(due_after="2027-04-01")) == [item["text"]]
+    early = register(due_before="2027-03-15", kind="action")
+    assert {one["due_on"] for one in early.values()} == {"2027-02-01", "2027-03-15"}
+    seen, query = [], {"limit": 2}
+    while query.get("cursor", "") is not None:
+        page = room.client.get(f"{room.path}/register", query).json
+        seen += [one["id"] for one in page["items"]]
+        query["cursor"] = page["next"]
+    assert seen == sorted((one["id"] for one in register().values()), reverse=True)
+
+
+def test_files(room, both, register):
+    item = find(register(), "lighthouse")
+    path = f"{room.path}/register/{item['id']}"
+    room.client.patch_json(path, {"text": "=HYPERLINK(1)", "owner": "@tom", "due": "2027-04-02"})
+    answer = room.client.get(f"{room.path}/register/csv")
+    assert answer.content_type == "text/csv"
+    assert "harbour-register.csv" in answer.headers["Content-Disposition"]
+    rows = list(csv.DictReader(io.StringIO(answer.body.decode("utf-8-sig"))))
+    assert len(rows) == len(register())
+    [row] = [row for row in rows if row["Id"] == item["id"]]
+    assert (row["Text"], row["Owner"], row["Day"]) == ("'=HYPERLINK(1)", "'@tom", "2027-04-02")
+    assert row["First said in"].endswith("version 1")
+    answer = room.client.get(f"{room.path}/register/ics", {"due_after": "2027-04-01"})
+    assert answer.content_type == "text/calendar"
+    [event] = icalendar.Calendar.from_ical(answer.body).walk("VEVENT")
+    assert (str(event["SUMMARY"]), event["DTSTART"].dt.isoformat()) == (
+        "@tom: =HYPERLINK(1)",
+        "2027-04-02",
+    )
+
+
+def test_viewers_read_and_do_not_change(room, viewer, both, register, problem):
+    item = find(register(), "2027-03-15")
+    path = f"{room.path}/register/{item['id']}"
+    for place in ("", f"/{item['id']}", "/csv", "/ics"):
+        viewer.client.get(f"{room.path}/register{place}", status=200)
+    problem(viewer.client.patch_json(path, {"state": "done"}, status="*"), 403)
+    problem(viewer.client.post_json(f"{path}/same", {"same": True}, status="*"), 403)
+    body = {"saying": item["last_said"]["id"], "accept": True}
+    problem(viewer.client.post_json(f"{path}/settle", body, status="*"), 403)
+
+
+def test_items_outlive_their_document(room, both, register):
+    (document, _), _ = both
+    room.client.delete(f"{API}/documents/{document['id']}", status=204)
+    item = find(register(), "tugs")
+    assert (item["first_said"]["document"], item["first_said"]["version"]) == (None, None)
+
+
+def test_erasing_a_source_reaches_the_register(room, both, register, sessions):
+    (document, source), _ = both
+    new = find(register(), "2027-03-15")
+    room.client.post_json(f"{room.path}/register/{new['id']}/same", {"same": True})
+    # The register still quotes a source when its documents are gone.
+    room.client.delete(f"{API}/documents/{document['id']}", status=204)
+    room.client.delete(f"{room.path}/sources/{source['id']}?force=true", status=204)
+    with sessions.begin() as session:
+        plan = erase_source(session, source["id"])
+    assert plan.takes["items"] == 2
+    items = register()
+    assert not [text for text in items if "tugs" in text or "3 May" in text]
+    left = find(items, "building plan")
+    assert (left["id"], left["due_on"]) == (new["same_as"]["id"], "2027-03-15")
+    with sessions.begin() as session:
+        assert not any(session.scalars(select(Change.changes)))
+        assert "2027-02-01" not in "".join(session.scalars(select(Saying.text)))
+
+
+def test_deleting_a_project_takes_the_register_along(room, both, sessions):
+    number = len(room.client.get(f"{room.path}/register").json["items"])
+    plan = room.client.get(f"{room.path}/deletion").json
+    assert plan["takes_along"]["items"] == number
+    room.client.delete(room.path, status=204)
+    with sessions() as session:
+        assert session.scalar(select(func.count()).select_from(Item)) == 0
