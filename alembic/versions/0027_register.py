@@ -45,9 +45,7 @@ def upgrade() -> None:
         _foreign_key(_SAYINGS, "version_id", "document_versions", "SET NULL"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_register_sayings")),
     )
-    op.create_index(
-        "ix_register_sayings_sources", _SAYINGS, ["sources"], postgresql_using="gin"
-    )
+    op.create_index("ix_register_sayings_sources", _SAYINGS, ["sources"], postgresql_using="gin")
     op.create_index(
         "ix_register_sayings_contradicting",
         _SAYINGS,

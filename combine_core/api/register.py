@@ -56,9 +56,7 @@ def register_file(
         content, kind = write_csv(items).encode(), "text/csv"
     else:
         content, kind = write_icalendar(items, project.name), "text/calendar"
-    return Response(
-        content, content_type=kind, charset="utf-8", content_disposition=disposition
-    )
+    return Response(content, content_type=kind, charset="utf-8", content_disposition=disposition)
 
 
 def get_item(context: ProjectContext, request: Request) -> Json:
@@ -85,13 +83,8 @@ def _lock(context: ProjectContext, request: Request) -> Item:
 
 def change(context: ProjectContext, request: Request) -> Json:
     item = _lock(context, request)
-    change_item(
-        request.dbsession,
-        item,
-        context.identity.user_id,
-        request.openapi_validated.body,
-        notify=context.tell_add_ons,
-    )
+    body = request.openapi_validated.body
+    change_item(request.dbsession, item, context.identity.user_id, body)
     return _show(context, request, item.id)
 
 

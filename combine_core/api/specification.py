@@ -145,7 +145,9 @@ def _assemble(config: Configurator) -> None:
             spec,
             extra_media_type_deserializers={
                 MEDIA_TYPE: json.loads,
-                "text/markdown": lambda body: body.decode("utf-8"),
+                **dict.fromkeys(
+                    ("text/calendar", "text/csv", "text/markdown"), lambda body: body.decode()
+                ),
             },
         ),
     )

@@ -81,9 +81,7 @@ def show_item(context: ProjectContext, request: Request) -> dict[str, Any]:
 
 
 def _page(context: ProjectContext, request: Request, form: Form | None = None) -> dict[str, Any]:
-    item = find_item(
-        request.dbsession, context.project.id, uuid.UUID(request.matchdict["item_id"])
-    )
+    item = find_item(request.dbsession, context.project.id, uuid.UUID(request.matchdict["item_id"]))
     if item is None:
         raise HTTPNotFound
     return {
@@ -104,9 +102,8 @@ def change(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSe
     sent = {name: text_of(request, name) for name in _FIELDS}
     if sent["state"] not in list(ItemState):
         raise HTTPBadRequest("There is no such state. Reload the page, and choose again.")
-    user_id = context.identity.user_id
     try:
-        change_item(request.dbsession, item, user_id, sent, notify=context.tell_add_ons)
+        change_item(request.dbsession, item, context.identity.user_id, sent)
     except InvalidText as error:
         request.response.status_int = 400
         return _page(context, request, Form(sent).with_error(error.field, sentence(error)))

@@ -15,7 +15,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_csv(items: Iterable[Item]) -> str:
-    """A row for each item, with a head. It begins with a byte order mark, which tells Excel that it is UTF-8."""
+    """A row for each item, with a head. The byte order mark tells Excel that it is UTF-8."""
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(_COLUMNS)
@@ -46,7 +46,7 @@ def write_icalendar(items: Iterable[Item], name: str) -> bytes:
     :param name: of the calendar
     """
     # Loaded when it is needed: it brings the time zones of the world.
-    from icalendar import Calendar, Event  # noqa: PLC0415
+    from icalendar import Calendar, Event
 
     calendar = Calendar()
     calendar.add("prodid", "-//Combine//register//EN")

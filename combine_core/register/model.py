@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, Uuid, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, Uuid
+from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from combine_core.database.metadata import Identified, Model
@@ -81,7 +83,7 @@ class Saying(Identified, Model):
         Index(
             "ix_register_sayings_contradicting",
             "item_id",
-            postgresql_where=text("cardinality(contradicts) > 0"),
+            postgresql_where=sql("cardinality(contradicts) > 0"),
         ),
     )
 

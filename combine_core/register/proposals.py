@@ -81,13 +81,15 @@ def contradictions(said: Said, known: Said) -> list[str]:
     return [*found, "due"] if other_due else found
 
 
-def day_meant(texts: Iterable[str | None], today: datetime.date) -> datetime.date | None:
+def day_meant(
+    texts: Iterable[str | None], language: Language, today: datetime.date
+) -> datetime.date | None:
     """The first day that one of the texts names. Without a year, it is the next such day.
 
     :param texts: the later ones count if the earlier ones name no day
     """
     for text in filter(None, texts):
-        for date in facts_of(text, language_of(text)).dates:
+        for date in facts_of(text, language).dates:
             if (day := _day(date, today)) is not None:
                 return day
     return None

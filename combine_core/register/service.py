@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, exists, func, select, tuple_, update
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased, joinedload, selectinload
 
 from combine_core.database import Page, paginate
 from combine_core.documents import DocumentVersion, located_statements, text_of
-from combine_core.language import language_of
+from combine_core.language import Language, language_of
 from combine_core.register.model import Change, Event, Item, ItemKind, ItemState, Saying
 from combine_core.register.proposals import (
     Gist,
@@ -22,7 +22,6 @@ from combine_core.register.proposals import (
     may_be_same,
 )
 from combine_core.text import clean_name, clean_text
-from combine_core.users import Deed
 
 MOST_TEXT_BYTES = 4000
 MOST_EXPORTED = 5000
@@ -51,11 +50,12 @@ def enter_version(
     :param version: with its content
     :param user_id: who approved it
     """
-    said = list(_said_in(version))
+    texts = [text_of(statement) for _, statement in located_statements(version.content)]
+    language = language_of(*texts)
+    said = list(_said_in(version, language))
     if not said:
         return
     known = _said_before(session, version.document_id, said)
-    language = language_of(*(saying.text for _, saying in said))
     gists: dict[ItemKind, list[tuple[Item, Gist]]] = {}
     for kind, saying in said:
         before = known.get((kind, saying.text))
@@ -73,12 +73,14 @@ def enter_version(
         session.flush()
         saying.item_id = item.id
         saying.contradicts = [] if same is None else contradictions(saying, same)
-        session.add_all([saying, Change(item_id=item.id, user_id=user_id, event=Event.ENTERED, changes={})])
+        session.add_all(
+            [saying, Change(item_id=item.id, user_id=user_id, event=Event.ENTERED, changes={})]
+        )
         gists[kind].append((item, gist))
     session.flush()
 
 
-def _said_in(version: DocumentVersion) -> Iterator[tuple[ItemKind, Saying]]:
+def _said_in(version: DocumentVersion, language: Language) -> Iterator[tuple[ItemKind, Saying]]:
     today = datetime.datetime.now(datetime.UTC).date()
     for section, kind in _KINDS.items():
         for pointer, statement in located_statements(version.content.get(section), f"/{section}"):
@@ -96,7 +98,7 @@ def _said_in(version: DocumentVersion) -> Iterator[tuple[ItemKind, Saying]]:
                     text=text,
                     owner=owner,
                     due=due,
-                    due_on=day_meant(texts, today),
+                    due_on=day_meant(texts, language, today),
                     sources=sorted(sources),
                     contradicts=[],
                 ),
@@ -206,7 +208,9 @@ def _which(
     if due_before is not None:
         yield Item.due_on <= due_before
     if undecided:
-        contradicted = exists().where(Saying.item_id == Item.id, func.cardinality(Saying.contradicts) > 0)
+        contradicted = exists().where(
+            Saying.item_id == Item.id, func.cardinality(Saying.contradicts) > 0
+        )
         yield Item.same_as_id.is_not(None) | contradicted
 
 
@@ -235,23 +239,20 @@ def change_item(
     item: Item,
     user_id: uuid.UUID,
     changes: Mapping[str, Any],
-    *,
-    notify: Callable[[Deed], None],
 ) -> None:
     """Set some of ``text``, ``owner``, ``due`` and ``state``. What stays as it is leaves no history.
 
     :param item: locked by :func:`lock_item`
     :raises InvalidText: a value is unusable
     """
-    cleaned = {name: _clean(name, value) for name, value in changes.items()}
+    cleaned: dict[str, Any] = {name: _clean(name, value) for name, value in changes.items()}
     if cleaned.get("due", item.due) != item.due:
         today = datetime.datetime.now(datetime.UTC).date()
-        cleaned["due_on"] = day_meant([cleaned["due"]], today)
+        language = language_of(item.text, cleaned["due"] or "")
+        cleaned["due_on"] = day_meant([cleaned["due"]], language, today)
     changed = _set(item, cleaned)
-    if not changed:
-        return
-    _note(session, item, user_id, Event.CHANGED, changed)
-    notify(Deed("register-change", f"register-item:{item.id}", {"changed": sorted(changed)}))
+    if changed:
+        _note(session, item, user_id, Event.CHANGED, changed)
 
 
 def _clean(name: str, value: str | None) -> str | None:
