@@ -114,6 +114,13 @@ def furnished(service: Service) -> Iterator[Furnished]:
     content["open_questions"] = [{"text": f"Who pays for {UNBROKEN}?", "evidence": []}]
     api.post(f"{document}/versions", version=1, content=content)
     asked = api.post(f"{document}/reviews", version=2, author_may_decide=True)
+    # The register of another document, because this one stays in review.
+    other = api.post(sources, name="other.md", text=TEXT.replace("2026-12-01", "2027-03-01"))
+    again = api.post(f"projects/{project['slug']}/runs", line="brief", sources=[other["id"]])
+    approved = f"documents/{api.wait_for(again['id'])['documents'][0]['id']}"
+    review = api.post(f"{approved}/reviews", version=1, author_may_decide=True)
+    api.post(f"reviews/{review['id']}/decisions", decision="approve", sha256=review["sha256"])
+    item = api.get(f"projects/{project['slug']}/register")["items"][0]
     call = api.get(f"runs/{run['id']}/calls")["items"][0]
     variables = {
         "/projects/{slug}": f"/projects/{project['slug']}",
@@ -121,6 +128,7 @@ def furnished(service: Service) -> Iterator[Furnished]:
         "/runs/{id}": f"/runs/{run['id']}",
         "/documents/{id}": f"/{document}",
         "/reviews/{id}": f"/reviews/{asked['id']}",
+        "/register/{item_id}": f"/register/{item['id']}",
         "/users/{user_id}": f"/users/{person.id}",
         "/calls/{call_id}": f"/calls/{call['id']}",
         "/versions/{number}": "/versions/1",

@@ -48,7 +48,12 @@ class Things:
         self.invitation = invitation.json["id"]
         asked = {"version": 1, "author_may_decide": True}
         path = f"/api/v1/documents/{self.document}/reviews"
-        self.review = client.post_json(path, asked, status=201).json["id"]
+        review = client.post_json(path, asked, status=201).json
+        self.review = review["id"]
+        approval = {"decision": "approve", "sha256": review["sha256"]}
+        client.post_json(f"/api/v1/reviews/{self.review}/decisions", approval)
+        register = client.get(f"/api/v1/projects/{self.slug}/register").json["items"]
+        self.item = register[0]["id"]
 
     def path(self, pattern):
         """The pattern of a route, filled with these things."""
@@ -57,6 +62,7 @@ class Things:
             "user_id": self.user_id,
             "source_id": self.source,
             "call_id": self.call,
+            "item_id": self.item,
             "name": "brief",
             "number": "1",
             "format": "md",
@@ -79,7 +85,7 @@ class Nothing(Things):
 
     def __init__(self):
         self.slug = "no-such-project"
-        names = ("source", "run", "call", "document", "user_id", "invitation", "review")
+        names = ("source", "run", "call", "document", "user_id", "invitation", "review", "item")
         self.__dict__.update({name: str(uuid.uuid4()) for name in names})
 
 

@@ -1,0 +1,115 @@
+"""The pages of the register: the list, its filters, one click for each decision, and changing an item."""
+
+import pytest
+
+from combine_core.users import Role
+
+
+def item(text, due=None, owner=None):
+    evidence = {"source": "S1", "line_from": 3, "line_to": 3, "quote": "The oven runs"}
+    return {"text": text, "due": due, "owner": owner, "evidence": [evidence]}
+
+
+@pytest.fixture
+def vera(place, slug):
+    vera = place.visitor("vera@example.com")
+    place.join(slug, vera, Role.VIEWER)
+    return vera
+
+
+@pytest.fixture
+def approve(place, ada, slug, form_of):
+    """``approve(next_steps=[…])``: Ada has a document written and approves it."""
+
+    def approve(**answer):
+        source = place.source(slug, ada)
+        document = place.write(place.run(slug, ada, source), answer, {"S1": source}).document_id
+        form = form_of(ada.get(f"/documents/{document}/reviews"), "ask")
+        form["author_may_decide"] = True
+        page = form.submit().follow()
+        form = form_of(page, "decide")
+        form.submit("decision", value="approve", status=303)
+
+    return approve
+
+
+@pytest.fixture
+def two_meetings(approve):
+    approve(next_steps=[item("Anna orders the door seal by 3 May 2027.", "3 May 2027", "Anna")])
+    approve(
+        next_steps=[item("Anna orders the door seal by 9 June 2027.", "9 June 2027", "Anna")],
+        open_questions=[item("Who pays for the seal?")],
+    )
+
+
+def rows(page):
+    return [" ".join(row.text.split()) for row in page.html.select("tbody tr")]
+
+
+@pytest.fixture
+def path(slug):
+    return f"/projects/{slug}/register"
+
+
+def test_an_empty_register(ada, slug, path):
+    page = ada.get(f"/projects/{slug}").click("Register")
+    assert page.request.path == path
+    assert "Nothing yet" in page
+
+
+def test_the_list_and_its_filters(ada, two_meetings, path):
+    page = ada.get(path)
+    assert len(rows(page)) == 3
+    form = page.forms[[n for n, one in page.forms.items() if one.method.lower() == "get"][0]]
+    form["kind"], form["owner"], form["due_before"] = "action", "anna", "2027-05-31"
+    [row] = rows(form.submit())
+    assert "3 May 2027" in row
+    assert "Nothing fits this choice" in ada.get(path, params={"state": "done"})
+    links = [link["href"] for link in ada.get(path, params={"kind": "action"}).html.select("a")]
+    [table] = [link for link in links if "/csv" in link]
+    assert table.endswith("/register/csv?kind=action")
+
+
+@pytest.mark.parametrize(
+    "query", [{"kind": "nonsense"}, {"due_after": "soon"}, {"page": "2"}, {"owner": "x" * 300}]
+)
+def test_a_filter_that_does_not_exist(ada, path, query):
+    assert "There is no such choice" in ada.get(path, params=query, status=400) or "page" in query
+
+
+def test_one_click_joins_and_one_settles(ada, two_meetings, path, form_of):
+    page = ada.get(path, params={"undecided": "true"})
+    [row] = rows(page)
+    assert "May be the same as Anna orders the door seal by 3 May 2027." in row
+    page = form_of(page, "same").submit("same", value="yes", status=303).follow()
+    assert "says otherwise (text, due)" in page
+    page = form_of(page, "settle").submit("accept", value="yes", status=303).follow()
+    assert "says otherwise" not in page
+    assert "Due: 3 May 2027 → 9 June 2027" in " ".join(page.html.text.split())
+    assert len(rows(ada.get(path))) == 2
+
+
+def test_the_first_of_two_people_decides(ada, two_meetings, path, form_of):
+    form = form_of(ada.get(path, params={"undecided": "true"}), "same")
+    form.submit("same", value="no", status=303)
+    assert "Nothing is proposed" in form.submit("same", value="yes", status=409)
+
+
+def test_a_person_changes_an_item(ada, two_meetings, path, form_of):
+    page = ada.get(path, params={"kind": "question"}).click("Who pays for the seal")
+    form = form_of(page, "change")
+    form["owner"], form["due"], form["state"] = "Bob", "2027-01-31", "done"
+    page = form.submit(status=303).follow()
+    assert "Done · owner Bob · due 2027-01-31" in " ".join(page.html.text.split())
+    form = form_of(page, "change")
+    form["text"] = " "
+    assert "The text is empty" in form.submit(status=400)
+
+
+def test_a_viewer_sees_no_forms(vera, two_meetings, path):
+    page = vera.get(path)
+    assert len(rows(page)) == 3
+    assert "It is the same" not in page
+    page = page.click("Who pays for the seal")
+    assert not page.html.select(".panel")
+    vera.client.post(page.request.path, {"form": "change"}, status="4*")
