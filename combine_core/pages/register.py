@@ -32,12 +32,13 @@ from combine_core.web.forms import Form, ids_of, sentence, text_of
 _LIST_TEMPLATE = "combine_core:pages/register.jinja2"
 _TEMPLATE = "combine_core:pages/register_item.jinja2"
 _FIELDS = ("text", "owner", "due", "state")
-_DAYS = ("due_after", "due_before")
+_FILTERS = ("kind", "state", "owner", "due_after", "due_before", "undecided")
 
 
 def show_register(context: ProjectContext, request: Request) -> dict[str, Any]:
-    asked = {name: value.strip() for name, value in request.GET.items() if value.strip()}
-    cursor = asked.pop("cursor", None)
+    sent = {name: request.GET.get(name, "").strip() for name in _FILTERS}
+    asked = {name: value for name, value in sent.items() if value}
+    cursor = request.GET.get("cursor")
     form = Form(asked)
     wanted = {}
     for name, value in asked.items():
@@ -71,7 +72,7 @@ def _filter(name: str, value: str) -> Any:
             return value == "true"
         case "owner" if len(value) <= MAX_NAME and "\0" not in value:
             return value
-        case _ if name in _DAYS:
+        case "due_after" | "due_before":
             return datetime.date.fromisoformat(value)
     raise ValueError
 

@@ -60,7 +60,7 @@ def test_an_empty_register(ada, slug, path):
 def test_the_list_and_its_filters(ada, two_meetings, path):
     page = ada.get(path)
     assert len(rows(page)) == 3
-    form = page.forms[[n for n, one in page.forms.items() if one.method.lower() == "get"][0]]
+    form = page.forms[next(n for n, one in page.forms.items() if one.method.lower() == "get")]
     form["kind"], form["owner"], form["due_before"] = "action", "anna", "2027-05-31"
     [row] = rows(form.submit())
     assert "3 May 2027" in row
@@ -71,10 +71,10 @@ def test_the_list_and_its_filters(ada, two_meetings, path):
 
 
 @pytest.mark.parametrize(
-    "query", [{"kind": "nonsense"}, {"due_after": "soon"}, {"page": "2"}, {"owner": "x" * 300}]
+    "query", [{"kind": "nonsense"}, {"due_after": "soon"}, {"owner": "x" * 300}]
 )
 def test_a_filter_that_does_not_exist(ada, path, query):
-    assert "There is no such choice" in ada.get(path, params=query, status=400) or "page" in query
+    assert "There is no such choice" in ada.get(path, params=query, status=400)
 
 
 def test_one_click_joins_and_one_settles(ada, two_meetings, path, form_of):
