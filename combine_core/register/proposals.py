@@ -13,10 +13,10 @@ from typing import Protocol
 from combine_core.evidence.facts import Date, facts_of
 from combine_core.language import Language, language_of
 
-# Of the content words of the longer text, the share that both have. More is asked for where figures or
-# owners differ.
-_LEAST_SHARED = 0.5
-_LEAST_SHARED_OTHERWISE = 0.75
+# Of the content words of the longer text, both have more than this share. More is asked for where figures
+# or owners differ.
+_SHARED = 0.5
+_SHARED_OTHERWISE = 0.75
 
 
 class Said(Protocol):
@@ -58,8 +58,8 @@ def may_be_same(one: Gist, other: Gist) -> bool:
     share = shared / max(len(one.words), len(other.words))
     same_owner = one.owner is None or other.owner is None or one.owner == other.owner
     if same_owner and not _differ(one.figures, other.figures):
-        return share > _LEAST_SHARED
-    return share >= _LEAST_SHARED_OTHERWISE
+        return share > _SHARED
+    return share > _SHARED_OTHERWISE
 
 
 def _differ(one: frozenset[str], other: frozenset[str]) -> bool:

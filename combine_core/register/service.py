@@ -67,6 +67,8 @@ def enter_version(
             gists[kind] = [(one, gist_of(one, language)) for one in candidates]
         gist = gist_of(saying, language)
         same = next((one for one, other in gists[kind] if may_be_same(gist, other)), None)
+        if same is not None and not _stays(session, same):
+            same = None
         item = Item(project_id=project_id, kind=kind, same_as_id=same and same.id)
         _take_over(item, saying, _SAID)
         session.add(item)
@@ -138,6 +140,12 @@ def _carry_on(session: Session, before: Sequence[tuple[Item, Saying]], saying: S
     changed = any(getattr(last, name) != getattr(saying, name) for name in ("owner", "due"))
     saying.contradicts = contradictions(saying, item) if changed else list(last.contradicts)
     session.add(saying)
+
+
+def _stays(session: Session, item: Item) -> bool:
+    """Whether nobody has put the item into another one meanwhile, or will before this transaction ends."""
+    kept = select(Item.id).where(Item.id == item.id).with_for_update(read=True, key_share=True)
+    return session.scalar(kept) is not None
 
 
 def _open_items(project_id: uuid.UUID, kind: ItemKind) -> Select[Item]:
