@@ -283,6 +283,9 @@ def show_comment(comment: Comment) -> Json:
         "author": comment.author and _show_person(comment.author),
         "resolved_by": comment.resolver and _show_person(comment.resolver),
         "mentions": [_show_person(one) for one in comment.mentioned],
+    }
+
+
 def show_item(item: Item) -> Json:
     """An item of the register in a list."""
     return {

@@ -19,8 +19,13 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from combine_core.comments import unread_mentions
 from combine_core.database import Page, paginate
-from combine_core.documents import Document, DocumentVersion, edit_document, lock_document
-from combine_core.documents import Document, DocumentVersion, lock_document, read_version
+from combine_core.documents import (
+    Document,
+    DocumentVersion,
+    edit_document,
+    lock_document,
+    read_version,
+)
 from combine_core.projects import Project
 from combine_core.register import enter_version
 from combine_core.reviews.model import (
