@@ -113,6 +113,8 @@ def furnished(service: Service) -> Iterator[Furnished]:
     content = api.get(document)["content"]
     content["open_questions"] = [{"text": f"Who pays for {UNBROKEN}?", "evidence": []}]
     api.post(f"{document}/versions", version=1, content=content)
+    said = f"@{administrator.email} knows more of {UNBROKEN}."
+    api.post(f"{document}/comments", version=2, pointer="/open_questions/0", text=said)
     asked = api.post(f"{document}/reviews", version=2, author_may_decide=True)
     # The register of another document, because this one stays in review.
     other = api.post(sources, name="other.md", text=TEXT.replace("2026-12-01", "2027-03-01"))
@@ -155,6 +157,8 @@ def furnished(service: Service) -> Iterator[Furnished]:
         f"/{sources}/{source['id']}?revision=1",
         f"/{sources}/{source['id']}/changes?from=1&to=2",
         f"/{document}/comparison?from=1&to=2",
+        f"/projects/{project['slug']}/search?q=Ada",
+        f"/projects/{project['slug']}/search?q={UNBROKEN[:80]}",
         f"/{document}/edit?statement=/open_questions/0",
         f"/{document}/edit?statement=/decisions/-",
         f"/{sources}/{broken['id']}",

@@ -8,13 +8,19 @@ from sqlalchemy import event, select, update
 from webtest import TestApp
 
 from combine_auth.sessions.service import start_session
-from combine_core.access import DocumentContext, ProjectContext, ReviewContext, RunContext
+from combine_core.access import (
+    CommentContext,
+    DocumentContext,
+    ProjectContext,
+    ReviewContext,
+    RunContext,
+)
 from combine_core.database import engine_of, session_factory
 from combine_core.documents import DocumentVersion
 from combine_core.runs import Call
 from combine_core.users import User
 
-IN_PROJECTS = (ProjectContext, RunContext, DocumentContext, ReviewContext)
+IN_PROJECTS = (ProjectContext, RunContext, DocumentContext, ReviewContext, CommentContext)
 # What a page wants to know beside its path.
 QUERIES = {
     re.compile("/(changes|comparison)(/markdown)?$"): "?from=1&to=1",
@@ -52,6 +58,10 @@ class Things:
         self.review = review["id"]
         approval = {"decision": "approve", "sha256": review["sha256"]}
         client.post_json(f"/api/v1/reviews/{self.review}/decisions", approval)
+        said = {"version": 1, "pointer": "/decisions/0", "text": "Well said."}
+        self.comment = client.post_json(
+            f"/api/v1/documents/{self.document}/comments", said, status=201
+        ).json["id"]
         register = client.get(f"/api/v1/projects/{self.slug}/register").json["items"]
         self.item = register[0]["id"]
 
@@ -73,6 +83,8 @@ class Things:
             values["id"] = self.run
         elif "/invitations/{id" in pattern:
             values["id"] = self.invitation
+        elif "/comments/{id" in pattern:
+            values["id"] = self.comment
         elif "/reviews/{id" in pattern:
             values["id"] = self.review
         else:
@@ -85,7 +97,17 @@ class Nothing(Things):
 
     def __init__(self):
         self.slug = "no-such-project"
-        names = ("source", "run", "call", "document", "user_id", "invitation", "review", "item")
+        names = (
+            "source",
+            "run",
+            "call",
+            "document",
+            "user_id",
+            "invitation",
+            "review",
+            "comment",
+            "item",
+        )
         self.__dict__.update({name: str(uuid.uuid4()) for name in names})
 
 
