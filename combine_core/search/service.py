@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import re
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import (
-    REAL,
     ColumnElement,
+    Double,
     RowMapping,
-    Text,
     cast,
     func,
     literal,
@@ -23,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import REGCONFIG
 from sqlalchemy.orm import Session
 
-from combine_core.database import InvalidCursor, Page, decode_cursor, encode_cursor
+from combine_core.database import Page, decode_cursor, encode_cursor
 from combine_core.documents.model import Document, DocumentVersion
 from combine_core.search.model import EntryKind, SearchEntry
 from combine_core.sources.model import Source
@@ -73,7 +71,7 @@ def search(
 
     :param q: words, "a phrase", ``or``, and ``-word`` for what must not be there
     :raises InvalidText: ``q`` cannot be searched for
-    :raises InvalidCursor: the cursor is not from this list
+    :raises InvalidCursor: the cursor is not from this service
     """
     q = clean_name(q, "q")
     if not any(map(str.isalnum, q)):
@@ -114,14 +112,17 @@ def search(
     )
     ranked = select(
         matching,
-        func.ts_rank_cd(matching.c.words, select(asked.c.query).scalar_subquery()).label("rank"),
+        # In double precision, because Python's numbers are: a cursor gives back exactly this rank.
+        cast(
+            func.ts_rank_cd(matching.c.words, select(asked.c.query).scalar_subquery()), Double
+        ).label("rank"),
     ).subquery()
     best = select(ranked)
-    if cursor is not None:
-        reached, rank = _place_of(cursor)
+    place = None if cursor is None else _place_of(cursor)
+    if place is not None:
+        reached, rank = place
         best = best.where(
-            tuple_(ranked.c.rank, ranked.c.entry_id)
-            < tuple_(cast(literal(rank), REAL), literal(reached))
+            tuple_(ranked.c.rank, ranked.c.entry_id) < tuple_(literal(rank), literal(reached))
         )
     shown = (
         best.order_by(ranked.c.rank.desc(), ranked.c.entry_id.desc()).limit(limit + 1).subquery()
@@ -130,7 +131,6 @@ def search(
         session.execute(
             select(
                 shown,
-                cast(shown.c.rank, Text).label("rank_text"),
                 func.ts_headline(
                     cast(shown.c.configuration, REGCONFIG),
                     shown.c.text,
@@ -145,19 +145,18 @@ def search(
     following = None
     if len(rows) > limit:
         last = rows[limit - 1]
-        following = encode_cursor(last["entry_id"], last["rank_text"])
+        following = encode_cursor(last["entry_id"], repr(last["rank"]))
     return Page([_found(row) for row in rows[:limit]], following)
 
 
-def _place_of(cursor: str) -> tuple[uuid.UUID, str]:
-    reached, rank = decode_cursor(cursor)
+def _place_of(cursor: str) -> tuple[uuid.UUID, float] | None:
+    # A cursor from another list has no rank: the list begins again, as in combine_core.database.
+    reached, written = decode_cursor(cursor)
     try:
-        fits = math.isfinite(float(rank)) and 0 <= float(rank) < 1e9
+        rank = float(written)
     except ValueError:
-        fits = False
-    if not fits:
-        raise InvalidCursor("The cursor is not one that a search gave. Search again without one.")
-    return reached, rank
+        return None
+    return (reached, rank) if 0 <= rank < 1e9 else None
 
 
 def _found(values: RowMapping) -> Found:

@@ -5,7 +5,7 @@ import uuid
 import pytest
 from sqlalchemy import func, select, update
 
-from combine_core.database import session_factory
+from combine_core.database import encode_cursor, session_factory
 from combine_core.deletion.erasure import erase_source
 from combine_core.search import EntryKind, SearchEntry, search
 from combine_core.search.indexing import PASSAGE_LINES, index_missing, is_indexing, passages
@@ -182,7 +182,15 @@ def test_odd_words_find_something_or_nothing(sessions, room, q):
     assert answer.status_int in (200, 422), answer.text
 
 
-def test_a_cursor_of_another_list(room):
-    cursor = "A" * 22
-    for given in (cursor, f"{cursor}bmFu", f"{cursor}LTFl"):
-        room.client.get(f"{room.path}/search?q=a&cursor={given}", status=400)
+def test_a_list_begins_again_with_a_cursor_of_another_list(find, room):
+    room.add(text="The harbour opens in May.\n")
+    assert find("harbour")
+    first = room.client.get(f"{room.path}/search?q=harbour", status=200)
+    key = uuid.UUID(int=2**128 - 1)
+    for name in ("", "nan", "-1", "1e10", "nothing"):
+        cursor = encode_cursor(key, name)
+        again = room.client.get(f"{room.path}/search?q=harbour&cursor={cursor}", status=200)
+        assert again.json == first.json
+    # So small a rank is no rank of PostgreSQL's, and yet no error.
+    cursor = encode_cursor(key, "1e-300")
+    assert room.client.get(f"{room.path}/search?q=harbour&cursor={cursor}").json["items"] == []
