@@ -31,21 +31,25 @@ SLUG = "bench"
 # Of the JSON of a document, about 20 kB.
 _STATEMENTS = 60
 
-# Sources, runs and documents with a version each. A row of theirs has a number instead of the time in its key.
+# Sources, runs, and documents with a version each. The key of a document has a number instead of the time.
 _FILL = """
-INSERT INTO sources (id, project_id, name, media_type, text, sha256, size, line_count, created_by)
-SELECT gen_random_uuid(), :project, 'notes ' || n || '.md', 'text/markdown', 'Notes.', md5(n::text), 6, 1, :user
+INSERT INTO sources
+    (id, project_id, name, media_type, text, sha256, size, line_count, created_by)
+SELECT gen_random_uuid(), :project, 'notes ' || n || '.md', 'text/markdown', 'Notes.', md5(n::text), 6, 1,
+    :user
 FROM generate_series(1, :sources) n;
 INSERT INTO runs (id, project_id, line_version_id, model, state, cost, unpriced_calls, requested_by)
 SELECT gen_random_uuid(), :project, :line, 'extract', 'succeeded', 0.012, 0, :user
 FROM generate_series(1, :sources) n;
 INSERT INTO steps (id, run_id, key, position, title, needs, state, epoch, failures)
-SELECT gen_random_uuid(), id, 'step' || n, n, 'Step', '{}', 'done', 1, 0 FROM runs, generate_series(1, 2) n;
+SELECT gen_random_uuid(), id, 'step' || n, n, 'Step', '{}', 'done', 1, 0
+FROM runs, generate_series(1, 2) n;
 INSERT INTO run_sources (run_id, position, source_id, revision)
 SELECT id, 1, :source, 1 FROM runs;
 INSERT INTO documents (id, project_id, type, key, title, head, last_number)
-SELECT ('0190' || lpad(to_hex(n), 8, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid, :project, 'brief', n::text,
-    'Brief: notes ' || n || '.md', 1, 1 FROM generate_series(1, :documents) n;
+SELECT ('0190' || lpad(to_hex(n), 8, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid, :project,
+    'brief', n::text, 'Brief: notes ' || n || '.md', 1, 1
+FROM generate_series(1, :documents) n;
 INSERT INTO document_versions
     (id, document_id, number, origin, model, used_llm, content, markdown, sha256, flagged, support)
 SELECT d.id, d.id, 1, 'line', 'extract', false, '{}', '# Brief', 'x', 0, v.support
@@ -87,7 +91,9 @@ def fill(url: str, *, documents: int = 1000, sources: int = 100) -> Room:
         session.execute(text("SET LOCAL statement_timeout = 0"))
         user = get_or_create_user(session, "anna@example.org")
         token, _ = create_token(session, user.id, "bench")
-        session.execute(text("UPDATE personal_access_tokens SET last_used_at = now() + interval '1 day'"))
+        session.execute(
+            text("UPDATE personal_access_tokens SET last_used_at = now() + interval '1 day'")
+        )
         project = create_project(session, SLUG, user.id)
         source = add_source(session, project.id, "first.md", "The harbour opens.", user.id)
         document = _add_document(session, project.id, source)
@@ -127,9 +133,13 @@ def _add_document(session: Session, project_id: uuid.UUID, source: Any) -> uuid.
         ]
     }
     line = shipped_lines()["brief"]
+    version = store_version(session, line)
     inputs = [
-        VersionInput(position=0, kind="line", ref_id=store_version(session, line), name=line.name, sha256=line.sha256),
-        VersionInput(position=1, kind="source", ref_id=source.id, name=source.name, sha256=source.sha256, revision=1),
+        VersionInput(position=0, kind="line", ref_id=version, name=line.name, sha256=line.sha256),
+        VersionInput(
+            position=1, kind="source", ref_id=source.id, name=source.name, sha256=source.sha256,
+            revision=1,
+        ),
     ]  # fmt: skip
     document = Document(
         project_id=project_id, type="brief", key="first", title="Brief: first.md", head=1, last_number=1
