@@ -13,9 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, or_, select, values
-from sqlalchemy import String as Text
-from sqlalchemy import column as column_of
+from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -65,10 +63,10 @@ class NotStale(ValueError):
 
 def _changed() -> Select[Any]:
     """Select each input of a version that is not the newest of its kind any more."""
-    lines = values(column_of("name", Text), column_of("sha256", Text), name="newest_lines").data(
-        [(line.name, line.sha256) for line in shipped_lines().values()]
-    )
-    newest = case((VersionInput.kind == "source", Source.sha256), else_=lines.c.sha256)
+    # Not VALUES, with which SQLAlchemy would compile the statement for each request.
+    lines = {line.name: line.sha256 for line in shipped_lines().values()}
+    of_line = case(lines, value=VersionInput.name)
+    newest = case((VersionInput.kind == "source", Source.sha256), else_=of_line)
     return (
         select(
             VersionInput.version_id,
@@ -81,7 +79,6 @@ def _changed() -> Select[Any]:
             Source.revision.label("newest_revision"),
         )
         .outerjoin(Source, and_(VersionInput.kind == "source", Source.id == VersionInput.ref_id))
-        .outerjoin(lines, and_(VersionInput.kind == "line", lines.c.name == VersionInput.name))
         # A source that was deleted, or a line that this release does not have, has no newer content.
         .where(newest != VersionInput.sha256, or_(VersionInput.kind == "line", Source.revision > 0))
     )
