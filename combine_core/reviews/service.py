@@ -11,12 +11,25 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
-from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Integer,
+    Select,
+    Uuid,
+    any_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
+from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
-from combine_core.database import Page, paginate
+from combine_core.database import Page, fetch, paginate
 from combine_core.documents import Document, DocumentVersion, lock_document
 from combine_core.projects import Project
 from combine_core.reviews.model import (
@@ -350,25 +363,57 @@ def list_reviews(
     return paginate(session, of_document, Review.id, cursor=cursor, limit=limit)
 
 
+class ReviewSummary(NamedTuple):
+    """What a document says of its review: some columns of :class:`Review`.
+
+    :ivar approvals: how many people have approved
+    """
+
+    document_id: uuid.UUID
+    id: uuid.UUID
+    state: str
+    number: int
+    sha256: str
+    approvals: int
+    needed: int
+    due_at: datetime | None
+
+
+def _newest_reviews(number: ColumnElement[int] | InstrumentedAttribute[int]) -> Select[Any]:
+    approvals = (
+        select(func.count())
+        .where(ReviewDecision.review_id == Review.id, ReviewDecision.decision == Decision.APPROVE)
+        .scalar_subquery()
+    )
+    columns = (Review.document_id, Review.id, Review.state, Review.number, Review.sha256)
+    these = any_(bindparam("document_ids", type_=ARRAY(Uuid)))
+    return (
+        select(*columns, approvals, Review.needed, Review.due_at)
+        .join(Document, Document.id == Review.document_id)
+        .ext(distinct_on(Review.document_id))
+        .where(Review.document_id == these, Review.number == number)
+        .order_by(Review.document_id, Review.id.desc())
+    )
+
+
+_OF_NEWEST = _newest_reviews(Document.head)
+_OF_NUMBER = _newest_reviews(bindparam("number", type_=Integer))
+
+
 def newest_reviews(
     session: Session, document_ids: Sequence[uuid.UUID], number: int | None = None
-) -> dict[uuid.UUID, Review]:
+) -> dict[uuid.UUID, ReviewSummary]:
     """The newest review of each of these documents that has one, of its newest version.
 
     :param number: of this version instead
     """
-    found = session.scalars(
-        select(Review)
-        .join(Document, Document.id == Review.document_id)
-        .ext(distinct_on(Review.document_id))
-        .options(selectinload(Review.decisions))
-        .where(
-            Review.document_id.in_(document_ids),
-            Review.number == (Document.head if number is None else number),
-        )
-        .order_by(Review.document_id, Review.id.desc())
+    which = {"document_ids": list(document_ids)}
+    found = (
+        fetch(session, _OF_NEWEST, **which)
+        if number is None
+        else fetch(session, _OF_NUMBER, **which, number=number)
     )
-    return {review.document_id: review for review in found}
+    return {row.document_id: ReviewSummary._make(row) for row in found.all()}
 
 
 def list_waiting(
@@ -381,11 +426,11 @@ def list_waiting(
 
 def count_waiting(session: Session, user_id: uuid.UUID) -> int:
     """How many reviews wait for this person, at most ``MOST_COUNTED``."""
-    some = _waiting(user_id).limit(MOST_COUNTED).subquery()
-    return session.scalar(select(func.count()).select_from(some)) or 0
+    number: int = fetch(session, _COUNT_WAITING, user_id=user_id).scalar_one()
+    return number
 
 
-def _waiting(user_id: uuid.UUID) -> Select[uuid.UUID]:
+def _waiting(user_id: uuid.UUID | BindParameter[uuid.UUID]) -> Select[uuid.UUID]:
     """The ids of the reviews that wait for a person, as :func:`obstacle_to_decide` says it of one."""
     named = exists().where(ReviewPerson.review_id == Review.id, ReviewPerson.user_id == user_id)
     decided = exists().where(
@@ -414,8 +459,13 @@ def _waiting(user_id: uuid.UUID) -> Select[uuid.UUID]:
     )
 
 
-def _is_another(user_id: uuid.UUID) -> ColumnElement[bool]:
+def _is_another(user_id: uuid.UUID | BindParameter[uuid.UUID]) -> ColumnElement[bool]:
     return Review.asked_by.is_distinct_from(user_id) & Review.written_by.is_distinct_from(user_id)
+
+
+_COUNT_WAITING = select(func.count()).select_from(
+    _waiting(bindparam("user_id", type_=Uuid)).limit(MOST_COUNTED).subquery()
+)
 
 
 def _whole() -> Select[Review]:

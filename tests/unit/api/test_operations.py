@@ -118,7 +118,7 @@ WORDS = [
     "\u0661",
     "1.5",
     "1,2",
-    "9" * 5000,
+    "9" * 300,
 ]
 NAMES = [
     "\0",
@@ -294,7 +294,7 @@ def test_a_kind_of_parameter_that_is_not_checked(flag):
         ask(ships(flag))
 
 
-@pytest.mark.parametrize("number", ["nan", "inf", "-Infinity", "1e999", "x", ""])
+@pytest.mark.parametrize("number", ["nan", "inf", "-Infinity", "1e999", "9" * 5000, "x", ""])
 def test_what_is_no_number_in_json(number):
     with pytest.raises(ProblemError) as raised:
         ask(ships({"schema": {"type": "number"}}), f"/?flag={number}")
