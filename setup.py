@@ -55,7 +55,8 @@ CORE = [
     "cryptography>=45",  # what a page shows once lies encrypted until then
     "idna>=3.7,<4",  # one spelling of an address with an international domain
     "pyyaml>=6,<7",  # lines are written in YAML
-    "jsonschema-rs>=0.60,<0.61",  # answers are checked against the line's schema
+    "jsonschema-rs>=0.60,<0.61",  # requests and answers of models are checked against their schemas
+    "orjson>=3.11,<4",  # the answers of the API
     # Evidence and the offline provider: blocks of Markdown, sentences, stems of words.
     "markdown-it-py>=4,<5",
     "sentencex>=1.0.32,<2",

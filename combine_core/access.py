@@ -12,11 +12,18 @@ from typing import Any
 from pyramid.authorization import Allow, Authenticated
 from pyramid.httpexceptions import HTTPForbidden, HTTPNotFound, HTTPUnauthorized
 from pyramid.request import Request
-from sqlalchemy import Select, select
+from sqlalchemy import bindparam, select
 
 from combine_core.comments import Comment
+from combine_core.database import AnySelect
 from combine_core.documents import Document
-from combine_core.projects import SLUG_PATTERN, Project, find_membership
+from combine_core.projects import (
+    OWN_PROJECT,
+    SLUG_PATTERN,
+    OwnProject,
+    Project,
+    find_own_project,
+)
 from combine_core.projects.members import RoleChange
 from combine_core.reviews import Review
 from combine_core.runs import Run
@@ -24,7 +31,6 @@ from combine_core.users import (
     ROLE_PERMISSIONS,
     Deed,
     Identity,
-    Membership,
     Permission,
     Role,
     RoleChanged,
@@ -45,6 +51,18 @@ PATH_VARIABLES = {
     "format": "docx|pdf|md|json",
     "item_id": UUID_PATTERN,
 }
+
+
+def _with(thing: type[Run | Document | Review | Comment]) -> AnySelect:
+    owning = select(thing.project_id).where(thing.id == bindparam("id"))
+    return OWN_PROJECT.where(Project.id == owning.scalar_subquery())
+
+
+# How the user's project is found: by its name in the path, or by a thing in it.
+_NAMED = OWN_PROJECT.where(Project.slug == bindparam("slug"))
+_WITH_RUN, _WITH_DOCUMENT, _WITH_REVIEW, _WITH_COMMENT = (
+    _with(thing) for thing in (Run, Document, Review, Comment)
+)
 
 
 class Visitor:
@@ -83,14 +101,17 @@ class SignedIn(Visitor):
 class InProject(SignedIn):
     """A member in a project. ``role`` decides what ``request.has_permission`` grants."""
 
-    project: Project
+    project: OwnProject
     role: Role
 
-    def _enter(self, found: tuple[Project, Role] | None) -> None:
+    def _enter(self, statement: AnySelect, **parameters: object) -> None:
+        """Find the project with one of the statements below."""
+        session, user_id = self._request.dbsession, self.identity.user_id
+        found = find_own_project(session, statement, user_id, **parameters)
         if found is None:
             raise HTTPNotFound
-        self.project, self.role = found
-        self.__acl__ = [(Allow, Authenticated, list(ROLE_PERMISSIONS[self.role]))]
+        self.project, self.role = found, Role(found.role)
+        self.__acl__ = [(Allow, Authenticated, ROLE_PERMISSIONS[self.role])]
 
 
 class ProjectContext(InProject):
@@ -98,9 +119,7 @@ class ProjectContext(InProject):
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
-        self._enter(
-            find_membership(request.dbsession, request.matchdict["slug"], self.identity.user_id)
-        )
+        self._enter(_NAMED, slug=request.matchdict["slug"])
 
     def check_may_remove(self, user_id: uuid.UUID) -> None:
         """Every member may leave. Removing another one needs the permission to change members.
@@ -120,8 +139,7 @@ class RunContext(InProject):
     def __init__(self, request: Request) -> None:
         super().__init__(request)
         self.run_id = uuid.UUID(request.matchdict["id"])
-        owning = select(Run.project_id).where(Run.id == self.run_id)
-        self._enter(_membership(request, owning, self.identity.user_id))
+        self._enter(_WITH_RUN, id=self.run_id)
 
 
 class DocumentContext(InProject):
@@ -130,8 +148,7 @@ class DocumentContext(InProject):
     def __init__(self, request: Request) -> None:
         super().__init__(request)
         self.document_id = uuid.UUID(request.matchdict["id"])
-        owning = select(Document.project_id).where(Document.id == self.document_id)
-        self._enter(_membership(request, owning, self.identity.user_id))
+        self._enter(_WITH_DOCUMENT, id=self.document_id)
 
 
 class ReviewContext(InProject):
@@ -140,8 +157,7 @@ class ReviewContext(InProject):
     def __init__(self, request: Request) -> None:
         super().__init__(request)
         self.review_id = uuid.UUID(request.matchdict["id"])
-        owning = select(Review.project_id).where(Review.id == self.review_id)
-        self._enter(_membership(request, owning, self.identity.user_id))
+        self._enter(_WITH_REVIEW, id=self.review_id)
 
 
 class CommentContext(InProject):
@@ -150,8 +166,7 @@ class CommentContext(InProject):
     def __init__(self, request: Request) -> None:
         super().__init__(request)
         self.comment_id = uuid.UUID(request.matchdict["id"])
-        owning = select(Comment.project_id).where(Comment.id == self.comment_id)
-        self._enter(_membership(request, owning, self.identity.user_id))
+        self._enter(_WITH_COMMENT, id=self.comment_id)
 
 
 class InboxContext(SignedIn):
@@ -160,14 +175,3 @@ class InboxContext(SignedIn):
     def __init__(self, request: Request) -> None:
         super().__init__(request)
         self.__acl__ = [(Allow, Authenticated, [Permission.DOCUMENTS_READ])]
-
-
-def _membership(
-    request: Request, owning: Select[uuid.UUID], user_id: uuid.UUID
-) -> tuple[Project, Role] | None:
-    row = request.dbsession.execute(
-        select(Project, Membership.role)
-        .join(Membership)
-        .where(Project.id == owning.scalar_subquery(), Membership.user_id == user_id)
-    ).first()
-    return None if row is None else (row[0], Role(row[1]))

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 NEEDED = (
     "alembic",
     "jsonschema_rs",
+    "orjson",
     "procrastinate",
     "psycopg2",
     "pydantic_settings",

@@ -12,7 +12,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from combine_core.access import ProjectContext, SignedIn
 from combine_core.api.serializers import Json, show_me, show_member, show_plan, show_project
 from combine_core.deletion import delete_project, plan_project
-from combine_core.projects import change_project, create_project, list_projects
+from combine_core.projects import Project, change_project, create_project, list_projects
 from combine_core.projects.members import change_role, list_members, read_member, remove_member
 from combine_core.users import Deed, Permission, Role, tell
 from combine_core.web.endpoints import View
@@ -44,9 +44,15 @@ def get_project(context: ProjectContext, request: Request) -> Json:  # noqa: ARG
 
 def change(context: ProjectContext, request: Request) -> Json:
     body = request.openapi_validated.body
-    change_project(request.dbsession, context.project, **body)
+    project = request.dbsession.get_one(Project, context.project.id)
+    change_project(request.dbsession, project, **body)
     tell(request, Deed("project-change", f"project:{context.project.id}", {"changed": list(body)}))
-    return show_project(context.project)
+    return show_newest(context, request)
+
+
+def show_newest(context: ProjectContext, request: Request) -> Json:
+    """The project as it is now, and not when the request came."""
+    return show_project(request.dbsession.get_one(Project, context.project.id))
 
 
 def get_deletion(context: ProjectContext, request: Request) -> Json:
@@ -109,8 +115,8 @@ def includeme(config: Configurator) -> None:
         "api.project",
         "/projects/{slug}",
         View("GET", get_project, Permission.PROJECTS_READ),
-        View("PATCH", change, Permission.PROJECTS_WRITE, if_match=get_project),
-        View("DELETE", delete, Permission.PROJECTS_WRITE, if_match=get_project),
+        View("PATCH", change, Permission.PROJECTS_WRITE, if_match=show_newest),
+        View("DELETE", delete, Permission.PROJECTS_WRITE, if_match=show_newest),
         factory=ProjectContext,
         openapi=True,
     )

@@ -11,19 +11,19 @@ from combine_core.comments import Comment
 from combine_core.deletion import Plan
 from combine_core.documents import (
     Citation,
-    Document,
     DocumentComparison,
     DocumentVersion,
+    ListedDocument,
     StaleReason,
     stale_in_words,
 )
 from combine_core.lines import Line
-from combine_core.projects import Project, ProjectInvitation
+from combine_core.projects import OwnProject, Project, ProjectInvitation
 from combine_core.register import Item, Saying
-from combine_core.reviews import Review
+from combine_core.reviews import Review, ReviewSummary
 from combine_core.runs import CURRENCY, Call, CallSums, MonthlyCost, Run, Step
 from combine_core.search import Found
-from combine_core.sources import Revision, RevisionText, Source
+from combine_core.sources import ListedSource, Revision, RevisionText, Source
 from combine_core.users import Identity, Membership, User
 
 Json = dict[str, Any]
@@ -45,7 +45,7 @@ def show_me(identity: Identity) -> Json:
     }
 
 
-def show_project(project: Project) -> Json:
+def show_project(project: Project | OwnProject) -> Json:
     return _fields(project, "id", "slug", "name", "created_at", "archived_at")
 
 
@@ -74,7 +74,7 @@ def _show_person(user: User) -> Json:
     return {"user_id": user.id, **_fields(user, "email", "name")}
 
 
-def show_source(source: Source) -> Json:
+def show_source(source: Source | ListedSource) -> Json:
     """A source without its text."""
     return {
         **_fields(source, "id", "name", "revision", "state", "error", *_CONTENT, "created_at"),
@@ -183,7 +183,7 @@ def show_whole_call(call: Call) -> Json:
     }
 
 
-def show_document(document: Document, review: Review | None) -> Json:
+def show_document(document: ListedDocument, review: ReviewSummary | None) -> Json:
     """A document in a list, without its content.
 
     :param review: of its newest version
@@ -215,7 +215,7 @@ def _show_author(user_id: uuid.UUID | str, name: str) -> Json:
 def show_whole_document(
     version: DocumentVersion,
     authors: Mapping[str, str] = MappingProxyType({}),
-    review: Review | None = None,
+    review: ReviewSummary | None = None,
     stale: Iterable[StaleReason] = (),
 ) -> Json:
     """A version of a document with content and inputs.
@@ -246,7 +246,7 @@ def show_whole_document(
     }
 
 
-def _summary_of(review: Review) -> Json:
+def _summary_of(review: Review | ReviewSummary) -> Json:
     """What a document says of its review."""
     return {
         **_fields(review, "id", "state"),

@@ -15,8 +15,6 @@ from typing import Any
 import yaml
 from jsonschema_path import SchemaPath
 from openapi_core import V30ResponseValidator
-from openapi_core.unmarshalling.request import V30RequestUnmarshaller
-from openapi_core.unmarshalling.request.datatypes import RequestUnmarshalResult
 from openapi_spec_validator.readers import read_from_filename
 from pyramid.config import PHASE0_CONFIG, PHASE1_CONFIG, Configurator
 from pyramid.path import AssetResolver
@@ -26,17 +24,11 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid_openapi3.exceptions import ResponseValidationError
 
 from combine_core.api.fragments import merge, read_fragment
-from combine_core.api.validation import (
-    is_time,
-    read_json,
-    read_time,
-    refuse_unknown,
-    request_problem,
-)
+from combine_core.api.operations import RequestReader
 from combine_core.settings.core import CoreSettings
 from combine_core.settings.declaration import Environment
 from combine_core.web.endpoints import API_PREFIX, View
-from combine_core.web.problems import MEDIA_TYPE, FieldError, invalid_content, problem_response
+from combine_core.web.problems import MEDIA_TYPE, problem_response
 
 DOCUMENT = Path(__file__).with_name("openapi.yaml")
 
@@ -49,51 +41,13 @@ _ASSEMBLED = "combine_core.api.fragments_assembled"
 _AS_YAML = "combine_core.api.document"
 
 
-class _ByRoute:
-    """Finds the operation by the matched route, not by host and path, which the client chooses."""
-
-    path_finder: Any
+class ResponseChecker(V30ResponseValidator):
+    """Checks a response against the document."""
 
     def _find_path(self, request: Any) -> Any:
+        # By the matched route, not by host and path, which the client chooses.
         method = "get" if request.method == "head" else request.method
         return self.path_finder.find(method, request.request.matched_route.pattern)
-
-
-class RequestReader(_ByRoute, V30RequestUnmarshaller):
-    """Reads a request as the document describes it."""
-
-    def unmarshal(self, request: Any) -> RequestUnmarshalResult:
-        """The parameters and the body. Raises :class:`ProblemError`, which names each misfit."""
-        try:
-            result = super().unmarshal(request)
-        except RecursionError as error:
-            raise invalid_content(FieldError("", "is nested too deeply.")) from error
-        if result.errors:
-            raise request_problem(result.errors)
-        return result
-
-    def _get_security(self, parameters: Any, operation: Any) -> dict[str, str]:  # noqa: ARG002
-        # The security policy and the route factories decide who may send this request.
-        return {}
-
-    def _get_parameters(self, parameters: Any, operation: Any, path: Any) -> Any:
-        if parameters.query:
-            described = [*operation.get("parameters", ()), *path.get("parameters", ())]
-            refuse_unknown(parameters.query, described)
-        return super()._get_parameters(parameters, operation, path)
-
-    def _get_body(self, body: bytes | None, mimetype: str, operation: Any) -> Any:
-        media_type = mimetype.partition(";")[0].strip().lower()
-        if media_type == "multipart/form-data" and "requestBody" in operation:
-            content = operation / "requestBody" / "content"
-            if media_type in content:
-                # Its parts are bytes, which combine_core.api.sources reads.
-                return None
-        return super()._get_body(body, media_type, operation)
-
-
-class ResponseChecker(_ByRoute, V30ResponseValidator):
-    """Checks a response against the document."""
 
 
 def add_api_spec(config: Configurator, asset: str) -> None:
@@ -135,12 +89,7 @@ def _assemble(config: Configurator) -> None:
         filepath=str(DOCUMENT),
         spec_route_name=_ROUTE,
         spec=spec,
-        request_validator=RequestReader(
-            spec,
-            extra_media_type_deserializers={"application/json": read_json},
-            extra_format_validators={"date-time": is_time},
-            extra_format_unmarshallers={"date-time": read_time},
-        ),
+        request_validator=RequestReader(merged),
         response_validator=ResponseChecker(
             spec,
             extra_media_type_deserializers={

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import BindParameter, Select, func, select, update
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from combine_core.comments.model import Comment, CommentMention
@@ -142,7 +142,7 @@ def delete_comment(session: Session, comment_id: uuid.UUID, user_id: uuid.UUID) 
     session.flush()
 
 
-def unread_mentions(user_id: uuid.UUID) -> Select[uuid.UUID]:
+def unread_mentions(user_id: uuid.UUID | BindParameter[uuid.UUID]) -> Select[uuid.UUID]:
     """The ids of the comments that mention a person who has not read them, in projects of theirs."""
     return (
         select(Comment.id)

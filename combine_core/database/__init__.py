@@ -22,10 +22,13 @@ from combine_core.database.connecting import (
 from combine_core.database.metadata import Identified, Model, load_models, new_id
 from combine_core.database.page import (
     NEWEST_FIRST,
+    AnySelect,
     InvalidCursor,
+    KeptList,
     Page,
     decode_cursor,
     encode_cursor,
+    fetch,
     paginate,
 )
 from combine_core.database.pool import CountedPool, leave_read_only_servers
@@ -40,12 +43,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NEWEST_FIRST",
+    "AnySelect",
     "Identified",
     "InvalidCursor",
+    "KeptList",
     "Model",
     "Page",
     "decode_cursor",
     "encode_cursor",
+    "fetch",
     "load_models",
     "make_engine",
     "make_sessions",

@@ -24,6 +24,7 @@ from combine_core.documents.edits import (
 from combine_core.documents.model import Document, DocumentVersion, VersionInput, VersionOrigin
 from combine_core.documents.sections import Section, sections_of
 from combine_core.documents.service import (
+    ListedDocument,
     Origin,
     change_document,
     delete_documents,
@@ -64,6 +65,7 @@ __all__ = [
     "DocumentComparison",
     "DocumentVersion",
     "InvalidContent",
+    "ListedDocument",
     "NotNewest",
     "NotStale",
     "Origin",

@@ -18,7 +18,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.orm import Mapped, column_property, mapped_column, query_expression, relationship
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from combine_core.database.metadata import Identified, Model
 from combine_core.sources.model import Source
@@ -52,8 +52,6 @@ class Document(Identified, Model):
     indexed_version: Mapped[int] = mapped_column(default=0, server_default="0")
     # Archived things are left out of lists.
     archived_at: Mapped[datetime.datetime | None]
-    # Whether the newest version is out of date; loaded by lists alone.
-    stale: Mapped[bool | None] = query_expression()
 
     __table_args__ = (
         UniqueConstraint("project_id", "type", "key"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import functools
 import hashlib
 import json
 import re
@@ -9,9 +11,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import (
     Session,
@@ -19,13 +21,12 @@ from sqlalchemy.orm import (
     joinedload,
     selectinload,
     undefer,
-    with_expression,
 )
 
-from combine_core.database import NEWEST_FIRST, Page, new_id, paginate
+from combine_core.database import NEWEST_FIRST, KeptList, Page, new_id, paginate
 from combine_core.documents.model import Document, DocumentVersion, VersionInput, VersionOrigin
 from combine_core.documents.render import plain, render_markdown
-from combine_core.documents.staleness import is_stale
+from combine_core.documents.staleness import Lines, is_stale, newest_lines
 from combine_core.documents.statements import deleted_in_words, own_in_words, support_in_words
 from combine_core.evidence import count_verdicts, statements_of
 from combine_core.lines import Line, WriteStep
@@ -178,6 +179,21 @@ def _colophon(version: DocumentVersion) -> str:
     return f"{made} Edited by people." if version.origin == VersionOrigin.EDIT else made
 
 
+class ListedDocument(NamedTuple):
+    """A document as lists show it: some columns of :class:`Document`.
+
+    :ivar stale: whether its newest version is out of date
+    """
+
+    id: uuid.UUID
+    type: str
+    title: str
+    head: int
+    created_at: datetime.datetime
+    archived_at: datetime.datetime | None
+    stale: bool
+
+
 def list_documents(
     session: Session,
     project_id: uuid.UUID,
@@ -188,31 +204,34 @@ def list_documents(
     sort: str = NEWEST_FIRST,
     cursor: str | None = None,
     limit: int = 50,
-) -> Page[Document]:
+) -> Page[ListedDocument]:
     """The documents of a project, all or those with this title.
 
     :param archived: list the archived ones instead of the others
     :param stale: only those that are out of date, or only the others
     """
-    out_of_date = is_stale()
-    statement = (
-        select(Document)
-        .options(with_expression(Document.stale, out_of_date))
-        .where(Document.project_id == project_id, Document.archived_at.is_not(None) == archived)
+    titled = {} if title is None else {"title": title}
+    kept = _documents(newest_lines(), archived=archived, stale=stale, titled=bool(titled))
+    return kept.page(
+        session, sort=sort, cursor=cursor, limit=limit, project_id=project_id, **titled
+    )
+
+
+@functools.cache
+def _documents(
+    lines: Lines, *, archived: bool, stale: bool | None, titled: bool
+) -> KeptList[ListedDocument]:
+    out_of_date = is_stale(lines)
+    columns = (Document.id, Document.type, Document.title, Document.head, Document.created_at)
+    statement = select(*columns, Document.archived_at, out_of_date).where(
+        Document.project_id == bindparam("project_id"),
+        Document.archived_at.is_not(None) if archived else Document.archived_at.is_(None),
     )
     if stale is not None:
-        statement = statement.where(out_of_date == stale)
-    if title is not None:
-        statement = statement.where(Document.title == title)
-    return paginate(
-        session,
-        statement,
-        Document.id,
-        named=Document.title,
-        sort=sort,
-        cursor=cursor,
-        limit=limit,
-    )
+        statement = statement.where(out_of_date if stale else ~out_of_date)
+    if titled:
+        statement = statement.where(Document.title == bindparam("title"))
+    return KeptList(ListedDocument, statement, Document.id, Document.title)
 
 
 def list_versions(

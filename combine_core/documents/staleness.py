@@ -7,18 +7,30 @@ another one now. It is fresh again if the text is the same again, or if somebody
 from __future__ import annotations
 
 import datetime
+import functools
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, or_, select, values
-from sqlalchemy import String as Text
-from sqlalchemy import column as column_of
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
+from combine_core.database import fetch
 from combine_core.documents.model import (
     Document,
     DocumentVersion,
@@ -63,12 +75,18 @@ class NotStale(ValueError):
         super().__init__("This input has not changed since the document was written from it.")
 
 
-def _changed() -> Select[Any]:
+Lines = tuple[tuple[str, str], ...]
+
+
+def newest_lines() -> Lines:
+    """The name and the hash of each line."""
+    return tuple((name, line.sha256) for name, line in shipped_lines().items())
+
+
+def _changed(lines: Lines) -> Select[Any]:
     """Select each input of a version that is not the newest of its kind any more."""
-    lines = values(column_of("name", Text), column_of("sha256", Text), name="newest_lines").data(
-        [(line.name, line.sha256) for line in shipped_lines().values()]
-    )
-    newest = case((VersionInput.kind == "source", Source.sha256), else_=lines.c.sha256)
+    of_line = case(dict(lines), value=VersionInput.name)
+    newest = case((VersionInput.kind == "source", Source.sha256), else_=of_line)
     return (
         select(
             VersionInput.version_id,
@@ -81,7 +99,6 @@ def _changed() -> Select[Any]:
             Source.revision.label("newest_revision"),
         )
         .outerjoin(Source, and_(VersionInput.kind == "source", Source.id == VersionInput.ref_id))
-        .outerjoin(lines, and_(VersionInput.kind == "line", lines.c.name == VersionInput.name))
         # A source that was deleted, or a line that this release does not have, has no newer content.
         .where(newest != VersionInput.sha256, or_(VersionInput.kind == "line", Source.revision > 0))
     )
@@ -91,8 +108,19 @@ def list_stale_reasons(
     session: Session, version_ids: Sequence[uuid.UUID]
 ) -> Mapping[uuid.UUID, list[StaleReason]]:
     """Why each of these versions is stale, by its id; also what was acknowledged. One statement."""
-    changed = _changed().where(VersionInput.version_id.in_(version_ids)).subquery()
-    rows = session.execute(
+    rows = fetch(session, _stale_reasons(newest_lines()), version_ids=list(version_ids)).mappings()
+    found: defaultdict[uuid.UUID, list[StaleReason]] = defaultdict(list)
+    for row in rows:
+        reason = dict(row)
+        found[reason.pop("version_id")].append(StaleReason(**reason))
+    return found
+
+
+@functools.cache
+def _stale_reasons(lines: Lines) -> Select[Any]:
+    these = any_(bindparam("version_ids", type_=ARRAY(Uuid)))
+    changed = _changed(lines).where(VersionInput.version_id == these).subquery()
+    return (
         select(
             changed,
             StaleAcknowledgement.created_at.label("acknowledged_at"),
@@ -103,17 +131,15 @@ def list_stale_reasons(
         .outerjoin(StaleAcknowledgement, _acknowledges(changed.c))
         .outerjoin(User, User.id == StaleAcknowledgement.user_id)
         .order_by(changed.c.kind.desc(), changed.c.name, changed.c.input_id)
-    ).mappings()
-    found: defaultdict[uuid.UUID, list[StaleReason]] = defaultdict(list)
-    for row in rows:
-        reason = dict(row)
-        found[reason.pop("version_id")].append(StaleReason(**reason))
-    return found
+    )
 
 
-def is_stale() -> ColumnElement[bool]:
-    """Whether the newest version of a :class:`Document` is stale for a reason that nobody acknowledged."""
-    changed = _changed().subquery()
+def is_stale(lines: Lines) -> ColumnElement[bool]:
+    """Whether the newest version of a :class:`Document` is stale for a reason that nobody acknowledged.
+
+    :param lines: :func:`newest_lines`
+    """
+    changed = _changed(lines).subquery()
     return exists().where(
         DocumentVersion.document_id == Document.id,
         DocumentVersion.number == Document.head,

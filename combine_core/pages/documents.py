@@ -29,8 +29,8 @@ from combine_core.documents import (
 from combine_core.documents import read_version as read_document_version
 from combine_core.exports import FORMATS
 from combine_core.exports.service import export_version, file_name_of
-from combine_core.projects import Project
-from combine_core.reviews import Review, newest_reviews
+from combine_core.projects import OwnProject
+from combine_core.reviews import ReviewSummary, newest_reviews
 from combine_core.text import InvalidText
 from combine_core.users import Permission
 from combine_core.web.downloads import attachment
@@ -47,7 +47,7 @@ def show_document(context: DocumentContext, request: Request) -> dict[str, Any]:
 
 
 def document_page(
-    project: Project, version: DocumentVersion, request: Request, form: Form | None = None
+    project: OwnProject, version: DocumentVersion, request: Request, form: Form | None = None
 ) -> dict[str, Any]:
     """What the template needs to show this version."""
     cursor = request.GET.get("versions")
@@ -134,7 +134,7 @@ def _read(context: DocumentContext, request: Request) -> DocumentVersion:
     return version
 
 
-def _review_of(request: Request, version: DocumentVersion) -> Review | None:
+def _review_of(request: Request, version: DocumentVersion) -> ReviewSummary | None:
     reviews = newest_reviews(request.dbsession, [version.document_id], version.number)
     return reviews.get(version.document_id)
 

@@ -21,7 +21,7 @@ from combine_core.runs import (
     QueueFull,
     estimate_run,
     limits_of,
-    list_runs,
+    list_runs_briefly,
 )
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
@@ -224,7 +224,7 @@ def _page(
     return {
         "project": context.project,
         "sources": list_sources(session, project_id, cursor=query.get("sources"), limit=_ROWS),
-        "runs": list_runs(session, project_id, cursor=query.get("runs"), limit=_ROWS),
+        "runs": list_runs_briefly(session, project_id, cursor=query.get("runs"), limit=_ROWS),
         "documents": documents,
         "reviews": newest_reviews(session, [document.id for document in documents.items]),
         "archived": archived,

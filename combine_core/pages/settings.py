@@ -20,7 +20,7 @@ from combine_core import deletion
 from combine_core.access import DocumentContext, InProject, ProjectContext, RunContext
 from combine_core.deletion import Impossible, Plan, SourceInUse, in_words
 from combine_core.documents import change_document, read_version
-from combine_core.projects import change_project
+from combine_core.projects import Project, change_project
 from combine_core.sources import find_source, rename_source
 from combine_core.text import InvalidText
 from combine_core.users import Deed, Permission, tell
@@ -57,7 +57,8 @@ Find = Callable[[Any, Request], Thing]
 
 
 def the_project(context: ProjectContext, request: Request) -> Thing:
-    session, project = request.dbsession, context.project
+    session = request.dbsession
+    project = session.get_one(Project, context.project.id)
     change = partial(change_project, session, project)
     return Thing(
         "project",

@@ -2,22 +2,26 @@
 
 from combine_core.projects.model import Project, ProjectInvitation
 from combine_core.projects.service import (
+    OWN_PROJECT,
     SLUG_PATTERN,
+    OwnProject,
     change_project,
     create_project,
-    find_membership,
+    find_own_project,
     find_owned_project,
     list_projects,
     slugify,
 )
 
 __all__ = [
+    "OWN_PROJECT",
     "SLUG_PATTERN",
+    "OwnProject",
     "Project",
     "ProjectInvitation",
     "change_project",
     "create_project",
-    "find_membership",
+    "find_own_project",
     "find_owned_project",
     "list_projects",
     "slugify",

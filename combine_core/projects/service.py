@@ -6,13 +6,14 @@ import re
 import secrets
 import unicodedata
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import func, select, true
+from sqlalchemy import bindparam, func, select, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from combine_core.database import NEWEST_FIRST, Page, new_id, paginate
+from combine_core.database import NEWEST_FIRST, AnySelect, Page, fetch, new_id, paginate
 from combine_core.projects.model import Project
 from combine_core.text import clean_name
 from combine_core.users import Membership, Role
@@ -76,14 +77,40 @@ def list_projects(
     )
 
 
-def find_membership(session: Session, slug: str, user_id: uuid.UUID) -> tuple[Project, Role] | None:
-    """Return the project and the role of ``user_id`` in it, or ``None`` if there is no such membership."""
-    row = session.execute(
-        select(Project, Membership.role)
-        .join(Membership)
-        .where(Project.slug == slug, Membership.user_id == user_id)
-    ).first()
-    return None if row is None else (row[0], Role(row[1]))
+class OwnProject(NamedTuple):
+    """A project of the user who asks: the columns of :class:`Project`, and the role."""
+
+    id: uuid.UUID
+    slug: str
+    name: str
+    created_at: datetime
+    archived_at: datetime | None
+    role: str
+
+
+OWN_PROJECT = (
+    select(
+        Project.id,
+        Project.slug,
+        Project.name,
+        Project.created_at,
+        Project.archived_at,
+        Membership.role,
+    )
+    .join(Membership, Membership.project_id == Project.id)
+    .where(Membership.user_id == bindparam("user_id"))
+)
+
+
+def find_own_project(
+    session: Session, statement: AnySelect, user_id: uuid.UUID, **parameters: object
+) -> OwnProject | None:
+    """The project that a statement finds, or ``None`` if the user is not a member of it.
+
+    :param statement: ``OWN_PROJECT`` with more conditions
+    """
+    row = fetch(session, statement, user_id=user_id, **parameters).first()
+    return None if row is None else OwnProject._make(row)
 
 
 def find_owned_project(

@@ -11,14 +11,27 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, union_all
-from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Integer,
+    Select,
+    Uuid,
+    any_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
+from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
 from combine_core.comments import unread_mentions
-from combine_core.database import Page, paginate
+from combine_core.database import Page, fetch, paginate
 from combine_core.documents import (
     Document,
     DocumentVersion,
@@ -450,25 +463,58 @@ def list_reviews(
     return paginate(session, of_document, Review.id, cursor=cursor, limit=limit)
 
 
+class ReviewSummary(NamedTuple):
+    """What a document says of its review: some columns of :class:`Review`.
+
+    :ivar approvals: how many people have approved
+    """
+
+    document_id: uuid.UUID
+    id: uuid.UUID
+    state: str
+    number: int
+    sha256: str
+    approvals: int
+    needed: int
+    due_at: datetime | None
+    author_may_decide: bool
+
+
+def _newest_reviews(number: ColumnElement[int] | InstrumentedAttribute[int]) -> Select[Any]:
+    approvals = (
+        select(func.count())
+        .where(ReviewDecision.review_id == Review.id, ReviewDecision.decision == Decision.APPROVE)
+        .scalar_subquery()
+    )
+    columns = (Review.document_id, Review.id, Review.state, Review.number, Review.sha256)
+    these = any_(bindparam("document_ids", type_=ARRAY(Uuid)))
+    return (
+        select(*columns, approvals, Review.needed, Review.due_at, Review.author_may_decide)
+        .join(Document, Document.id == Review.document_id)
+        .ext(distinct_on(Review.document_id))
+        .where(Review.document_id == these, Review.number == number)
+        .order_by(Review.document_id, Review.id.desc())
+    )
+
+
+_OF_NEWEST = _newest_reviews(Document.head)
+_OF_NUMBER = _newest_reviews(bindparam("number", type_=Integer))
+
+
 def newest_reviews(
     session: Session, document_ids: Sequence[uuid.UUID], number: int | None = None
-) -> dict[uuid.UUID, Review]:
+) -> dict[uuid.UUID, ReviewSummary]:
     """The newest review of each of these documents that has one, of its newest version.
 
     :param number: of this version instead
     """
-    found = session.scalars(
-        select(Review)
-        .join(Document, Document.id == Review.document_id)
-        .ext(distinct_on(Review.document_id))
-        .options(selectinload(Review.decisions))
-        .where(
-            Review.document_id.in_(document_ids),
-            Review.number == (Document.head if number is None else number),
-        )
-        .order_by(Review.document_id, Review.id.desc())
+    which = {"document_ids": list(document_ids)}
+    found = (
+        fetch(session, _OF_NEWEST, **which)
+        if number is None
+        else fetch(session, _OF_NUMBER, **which, number=number)
     )
-    return {review.document_id: review for review in found}
+    return {row.document_id: ReviewSummary._make(row) for row in found.all()}
 
 
 def list_waiting(
@@ -481,11 +527,11 @@ def list_waiting(
 
 def count_waiting(session: Session, user_id: uuid.UUID) -> int:
     """How many reviews and mentions wait for this person, at most ``MOST_COUNTED``."""
-    some = union_all(_waiting(user_id), unread_mentions(user_id)).limit(MOST_COUNTED).subquery()
-    return session.scalar(select(func.count()).select_from(some)) or 0
+    number: int = fetch(session, _COUNT_WAITING, user_id=user_id).scalar_one()
+    return number
 
 
-def _waiting(user_id: uuid.UUID) -> Select[uuid.UUID]:
+def _waiting(user_id: uuid.UUID | BindParameter[uuid.UUID]) -> Select[uuid.UUID]:
     """The ids of the reviews that wait for a person, as :func:`obstacle_to_decide` says it of one."""
     named = exists().where(ReviewPerson.review_id == Review.id, ReviewPerson.user_id == user_id)
     decided = exists().where(
@@ -514,8 +560,17 @@ def _waiting(user_id: uuid.UUID) -> Select[uuid.UUID]:
     )
 
 
-def _is_another(user_id: uuid.UUID) -> ColumnElement[bool]:
+def _is_another(user_id: uuid.UUID | BindParameter[uuid.UUID]) -> ColumnElement[bool]:
     return Review.asked_by.is_distinct_from(user_id) & Review.written_by.is_distinct_from(user_id)
+
+
+def _count_waiting() -> Select[int]:
+    user_id = bindparam("user_id", type_=Uuid)
+    some = union_all(_waiting(user_id), unread_mentions(user_id)).limit(MOST_COUNTED)
+    return select(func.count()).select_from(some.subquery())
+
+
+_COUNT_WAITING = _count_waiting()
 
 
 def _whole() -> Select[Review]:

@@ -21,6 +21,7 @@ from combine_core.runs.service import (
     cancel_run,
     estimate_run,
     list_runs,
+    list_runs_briefly,
     read_run,
     start_run,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "limits_of",
     "list_calls",
     "list_runs",
+    "list_runs_briefly",
     "read_run",
     "read_texts",
     "start_run",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session, contains_eager, selectinload
 
-from combine_core.database import NEWEST_FIRST, Page, paginate
+from combine_core.database import NEWEST_FIRST, KeptList, Page, paginate
 from combine_core.lines import Line, LineVersion, find_line, store_version
 from combine_core.llm import ProviderRegistry
 from combine_core.runs.assignment import part_key, reading_key, split_key
@@ -226,6 +229,38 @@ def list_runs(
     if line is not None:
         statement = statement.where(LineVersion.name == line)
     return paginate(session, statement, Run.id, sort=sort, cursor=cursor, limit=limit)
+
+
+class ListedRun(NamedTuple):
+    """A run as a page lists it: some columns of :class:`Run`.
+
+    :ivar line: the name of its line
+    """
+
+    id: uuid.UUID
+    line: str
+    model: str
+    state: str
+    created_at: datetime
+    cost: Decimal
+
+
+_BRIEFLY = KeptList(
+    ListedRun,
+    select(Run.id, LineVersion.name, Run.model, Run.state, Run.created_at, Run.cost)
+    .join(Run.line_version)
+    .where(Run.project_id == bindparam("project_id")),
+    Run.id,
+)
+
+
+def list_runs_briefly(
+    session: Session, project_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
+) -> Page[ListedRun]:
+    """The runs of a project, newest first, without steps and sources."""
+    return _BRIEFLY.page(
+        session, sort=NEWEST_FIRST, cursor=cursor, limit=limit, project_id=project_id
+    )
 
 
 def read_run(session: Session, run_id: uuid.UUID) -> Run | None:

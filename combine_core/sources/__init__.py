@@ -20,6 +20,7 @@ from combine_core.sources.revisions import (
 from combine_core.sources.service import (
     MAX_SOURCE_BYTES,
     FileText,
+    ListedSource,
     UploadedFile,
     add_file,
     add_source,
@@ -35,6 +36,7 @@ __all__ = [
     "MAX_SOURCE_BYTES",
     "Comparison",
     "FileText",
+    "ListedSource",
     "PinnedSource",
     "ReadingState",
     "Revision",

@@ -8,15 +8,16 @@ import mimetypes
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
-from combine_core.database import NEWEST_FIRST, Page, new_id, paginate
+from combine_core.database import NEWEST_FIRST, KeptList, Page, new_id
 from combine_core.database.copying import copy_row
 from combine_core.readers import (
     Block,
@@ -246,6 +247,32 @@ def measure_text(text: str) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
+class ListedSource(NamedTuple):
+    """A source as lists show it: some columns of :class:`Source`."""
+
+    id: uuid.UUID
+    name: str
+    revision: int
+    state: str
+    error: str | None
+    media_type: str
+    size: int
+    line_count: int
+    sha256: str
+    created_at: datetime
+    revised_at: datetime | None
+    notes: list[str] | None
+
+
+_SOURCES = select(*(getattr(Source, name) for name in ListedSource._fields)).where(
+    Source.project_id == bindparam("project_id")
+)
+_ALL = KeptList(ListedSource, _SOURCES, Source.id, Source.name)
+_NAMED = KeptList(
+    ListedSource, _SOURCES.where(Source.name == bindparam("name")), Source.id, Source.name
+)
+
+
 def list_sources(
     session: Session,
     project_id: uuid.UUID,
@@ -254,14 +281,10 @@ def list_sources(
     sort: str = NEWEST_FIRST,
     cursor: str | None = None,
     limit: int = 50,
-) -> Page[Source]:
+) -> Page[ListedSource]:
     """The sources of a project, all or those with this name, without their texts."""
-    statement = select(Source).where(Source.project_id == project_id)
-    if name is not None:
-        statement = statement.where(Source.name == name)
-    return paginate(
-        session, statement, Source.id, named=Source.name, sort=sort, cursor=cursor, limit=limit
-    )
+    kept, named = (_ALL, {}) if name is None else (_NAMED, {"name": name})
+    return kept.page(session, sort=sort, cursor=cursor, limit=limit, project_id=project_id, **named)
 
 
 def find_source(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -> Source | None:

@@ -12,13 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.renderers import render
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.viewderivers import VIEW
 from sqlalchemy import func, select
 
-from combine_core.web.endpoints import JSON_RENDERER
+from combine_core.web.endpoints import json_bytes
 from combine_core.web.problems import ProblemError
 
 View = Callable[[Any, Request], Response]
@@ -58,7 +57,7 @@ def _check_unchanged(show: Callable[..., Any], context: Any, request: Request) -
     session.execute(select(func.pg_advisory_xact_lock(number)))
     # What was read before the lock may have changed; what is read now may be changed by the view.
     session.expire_all()
-    body = render(JSON_RENDERER, show(context, request), request=request).encode()
+    body = json_bytes(show(context, request))
     session.expire_all()
     if _etag(body) not in request.if_match:
         raise ProblemError(

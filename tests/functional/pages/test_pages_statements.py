@@ -54,7 +54,7 @@ def test_statements_are_constant(place, ada, slug, fill):
     # The session, the membership, the inbox in the head, and one for each thing that the page shows.
     assert few == {
         "projects": 3,
-        "project": 9,
+        "project": 7,
         "source": 7,  # the text is read when there is memory for it
         "quote": 8,
         "run": 10,  # its calls, and their sums by step and together

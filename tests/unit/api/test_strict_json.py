@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from combine_core.api.validation import read_json
+from combine_core.api.strict_json import read_json
 from combine_core.web.problems import ProblemError
 
 values = st.recursive(
@@ -68,3 +68,19 @@ def test_what_is_refused(body, status):
 def test_the_place_is_named():
     with pytest.raises(ProblemError, match="line 2, column 3"):
         read_json(b"{\n  a: 1}")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (rb'"\ud800"', ""),
+        (rb'{"a": [1, "x\udfff"]}', "a/1"),
+        (rb'{"a": {"\ud83d": 1}}', "a/?"),
+    ],
+)
+def test_half_a_character(body, field):
+    with pytest.raises(ProblemError) as raised:
+        read_json(body)
+    assert raised.value.status == 422
+    assert raised.value.errors[0].field == field
+    assert read_json(rb'"\ud83d\ude00"') == "\U0001f600"

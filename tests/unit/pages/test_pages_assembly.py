@@ -24,7 +24,9 @@ def make_config(identity=None):
     config = Configurator()
     config.include("combine_core.pages")
     # Two reviews wait for whoever is signed in.
-    session = SimpleNamespace(scalar=lambda _statement: 2)
+    counted = SimpleNamespace(scalar_one=lambda: 2)
+    connection = SimpleNamespace(execute=lambda *_: counted)
+    session = SimpleNamespace(flush=lambda: None, connection=lambda: connection)
     config.add_request_method(lambda _request: session, "dbsession", property=True)
     config.add_route("page", "/some/page")
     config.add_view(lambda _request: {}, route_name="page", renderer=LAYOUT)

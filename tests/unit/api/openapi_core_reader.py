@@ -1,35 +1,76 @@
-"""Checks requests: reads JSON strictly, and names what does not fit the OpenAPI document.
-
-JSON that two programs could understand differently is refused (RFC 8259). The messages name the field.
-Those of the validators would repeat what the client sent, up to megabytes of it; these do not.
-"""
+"""Reads requests with openapi-core: what the compiled operations are compared with."""
 
 from __future__ import annotations
 
-import datetime
-import json
-import math
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from jsonschema_path import SchemaPath
 from openapi_core.casting.schemas.exceptions import CastError
-from openapi_core.deserializing.exceptions import DeserializeError
 from openapi_core.templating.media_types.exceptions import MediaTypeNotFound
+from openapi_core.unmarshalling.request import V30RequestUnmarshaller
 from openapi_core.validation.request.exceptions import (
     MissingRequiredRequestBody,
     ParameterValidationError,
 )
 from openapi_core.validation.schemas.exceptions import InvalidSchemaValue
 
+from combine_core.api.schemas import read_time, with_article
+from combine_core.api.strict_json import read_json
 from combine_core.web.problems import FieldError, ProblemError, invalid_content, invalid_request
 
-MOST_VALUES = 10_000
+
+class OpenApiCoreReader(V30RequestUnmarshaller):
+    """Reads a request as the document describes it."""
+
+    def __init__(self, document):
+        super().__init__(
+            SchemaPath.from_dict(document),
+            extra_media_type_deserializers={"application/json": read_json},
+            extra_format_validators={"date-time": is_time},
+            extra_format_unmarshallers={"date-time": read_time},
+        )
+
+    def _find_path(self, request: Any) -> Any:
+        method = "get" if request.method == "head" else request.method
+        return self.path_finder.find(method, request.request.matched_route.pattern)
+
+    def unmarshal(self, request: Any) -> Any:
+        """The parameters and the body. Raises :class:`ProblemError`, which names each misfit."""
+        result = super().unmarshal(request)
+        if result.errors:
+            raise request_problem(result.errors)
+        return result
+
+    def _get_security(self, parameters: Any, operation: Any) -> dict[str, str]:
+        # The security policy and the route factories decide who may send this request.
+        return {}
+
+    def _get_parameters(self, parameters: Any, operation: Any, path: Any) -> Any:
+        if parameters.query:
+            described = [*operation.get("parameters", ()), *path.get("parameters", ())]
+            refuse_unknown(parameters.query, described)
+        return super()._get_parameters(parameters, operation, path)
+
+    def _get_body(self, body: bytes | None, mimetype: str, operation: Any) -> Any:
+        media_type = mimetype.partition(";")[0].strip().lower()
+        if media_type == "multipart/form-data" and "requestBody" in operation:
+            content = operation / "requestBody" / "content"
+            if media_type in content:
+                # Its parts are bytes, which combine_core.api.sources reads.
+                return None
+        return super()._get_body(body, media_type, operation)
+
+
+def is_time(value: object) -> bool:
+    try:
+        return not isinstance(value, str) or bool(read_time(value))
+    except ValueError:
+        return False
+
+
 _MOST_ERRORS = 20
 _MOST_CHARACTERS = 100
-_TIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
 
 
 def request_problem(errors: Iterable[Exception]) -> ProblemError:
@@ -51,7 +92,7 @@ def refuse_unknown(query: Iterable[str], described: Iterable[Any]) -> None:
     :param described: the parameters of the operation in the OpenAPI document
     :raises ProblemError: 400, with the name of each
     """
-    known = [entry["name"] for entry in described if entry["in"] == "query"]
+    known = list(dict.fromkeys(one["name"] for one in described if one["in"] == "query"))
     unknown = [name for name in dict.fromkeys(query) if name not in known]
     if unknown:
         message = f"is not known; known are: {', '.join(known)}" if known else "is not known"
@@ -65,7 +106,7 @@ def _parameter(error: ParameterValidationError) -> list[FieldError]:
     if isinstance(cause, InvalidSchemaValue):
         return [FieldError(error.name, found.message) for found in _schema_errors(cause)]
     if isinstance(cause, CastError):
-        return [FieldError(error.name, f"must be {_a(cause.type or 'value')}")]
+        return [FieldError(error.name, f"must be {with_article(cause.type or 'value')}")]
     return [FieldError(error.name, "is missing or empty")]
 
 
@@ -79,8 +120,6 @@ def _body(error: Exception) -> ProblemError:
     if isinstance(cause, InvalidSchemaValue):
         found = list(dict.fromkeys(_schema_errors(cause)))
         return invalid_content(*found[:_MOST_ERRORS])
-    if isinstance(cause, DeserializeError):
-        return ProblemError(400, "The body cannot be read.", kind="invalid-request")
     raise error
 
 
@@ -105,11 +144,11 @@ def _explain(error: Any) -> Iterator[tuple[str, str]]:
                 if name not in known:
                     yield name, f"is not known; known are: {', '.join(known)}"
         case "type":
-            yield "", f"must be {_a(str(wanted))}"
+            yield "", f"must be {with_article(str(wanted))}"
         case "enum":
             yield "", f"must be one of: {', '.join(map(str, wanted))}"
         case "format":
-            yield "", f"must be {_a(str(wanted))}"
+            yield "", f"must be {with_article(str(wanted))}"
         case "minimum":
             yield "", f"must be at least {wanted}"
         case "maximum":
@@ -125,99 +164,3 @@ def _explain(error: Any) -> Iterator[tuple[str, str]]:
             yield "", f"does not fit. What fits: {said}" if said else f"must match {wanted}"
         case keyword:
             yield "", f"does not fit: {keyword}"
-
-
-def is_time(value: object) -> bool:
-    """Whether :func:`read_time` can read it; what is no string is no matter of the format."""
-    try:
-        return not isinstance(value, str) or bool(read_time(value))
-    except ValueError:
-        return False
-
-
-def read_time(value: str) -> datetime.datetime:
-    """A time with its offset (RFC 3339, 5.6).
-
-    The readers of the library fail for some of these, such as ``2026-01-01t00:00:00z``.
-
-    :raises ValueError: it is none
-    """
-    if not _TIME.fullmatch(value):
-        raise ValueError("not a time of RFC 3339")
-    return datetime.datetime.fromisoformat(value.upper())
-
-
-def _a(what: str) -> str:
-    what = {"uuid": "UUID"}.get(what, what)
-    return f"an {what}" if what[0] in "aeio" else f"a {what}"
-
-
-def read_json(body: bytes) -> Any:
-    """Parse a JSON body.
-
-    :raises ProblemError: 400 if it is not JSON in UTF-8; 422 if a name stands twice in an object, a
-        number is not finite, or there are more than ``MOST_VALUES`` values
-    """
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _malformed(f"is not UTF-8: another byte stands at offset {error.start}") from error
-    try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_read_object,
-            parse_constant=_refuse_constant,
-            parse_float=_read_number,
-        )
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise _malformed(f"is no JSON: {error.msg} ({where})") from error
-    except RecursionError as error:
-        raise _malformed("is nested too deeply") from error
-    except ValueError as error:
-        # Python refuses integers of more than 4300 digits.
-        raise invalid_content(FieldError("", "A number is too large.")) from error
-    _limit_values(value)
-    return value
-
-
-def _limit_values(value: Any) -> None:
-    # The validator makes an error for each value that does not fit: minutes for a few megabytes of them.
-    number = 0
-    pending = [value] if isinstance(value, dict | list) else []
-    while pending:
-        container = pending.pop()
-        values = container.values() if isinstance(container, dict) else container
-        number += len(values)
-        if number > MOST_VALUES:
-            raise invalid_content(FieldError("", f"has more than {MOST_VALUES} values."))
-        pending += [inner for inner in values if isinstance(inner, dict | list)]
-
-
-def _malformed(why: str) -> ProblemError:
-    return ProblemError(
-        400,
-        f"The body {why}.",
-        kind="invalid-request",
-        errors=[FieldError("", f"{why}.")],
-    )
-
-
-def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise invalid_content(FieldError(name[:100], "stands twice in the same object."))
-        found[name] = value
-    return found
-
-
-def _refuse_constant(word: str) -> float:
-    raise invalid_content(FieldError("", f"{word} is no number in JSON."))
-
-
-def _read_number(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise invalid_content(FieldError("", "A number is too large."))
-    return number
