@@ -51,7 +51,7 @@ _MARKER = re.compile(
     r"^[ \t]*(?:>[ \t]?)*(?:(?:[-*+]|\d{1,9}[.)])(?=[ \t]|$))?[ \t]*(?:\[[ xX]\][ \t]+)?",
     re.MULTILINE,
 )
-_LINK = re.compile(r"!?\[(?P<text>[^\[\]\n]*)\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)")
+_LINK = re.compile(r"!?\[(?P<text>[^\[\]]{0,200})\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)")
 # Most sentences have no marks; to look once is faster than to look for each.
 _MARKED = re.compile(r"[~<*_`\[|\n]")
 _MARKED_LINE = re.compile(r"[ \t]*[-+>\d]")

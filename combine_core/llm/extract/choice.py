@@ -20,6 +20,8 @@ _FULL_OF_THEMES = 5
 # Statements that are less fit than this are left out rather than shown.
 _FIT = 0.6
 _BEGINNING = 6
+# By how much each further item under a heading counts less.
+_REPEATED = 0.03
 # A summary is short.
 _LONGEST_SUMMARY = 3
 
@@ -71,7 +73,10 @@ class Pool:
             taken = criterion.kind is None and item.key in used
             if score > 0 and not taken:
                 scored.append((-score, item.key, item))
-        return [item for _, _, item in sorted(scored, key=lambda entry: entry[:2])]
+        scored.sort(key=lambda entry: entry[:2])
+        if criterion.kind is not None:
+            return [item for _, _, item in scored]
+        return _spread(scored)
 
     def _score(self, criterion: Criterion, mixed: bool, item: Item, stems: frozenset[str]) -> float:
         theme = 0.5 * min(len(stems & self._themes), _FULL_OF_THEMES) / _FULL_OF_THEMES
@@ -95,6 +100,17 @@ class Pool:
         if criterion.summary and not gist and item.section is not Section.SUMMARY:
             return 0.0
         return item.weight + theme + 0.5 * gist
+
+
+def _spread(scored: Iterable[tuple[float, str, Item]]) -> list[Item]:
+    """Rank what stands under a heading lower, the more of it is ranked before."""
+    taken: Counter[Hashable] = Counter()
+    ranked: list[tuple[float, int, Item]] = []
+    for place, (score, _, item) in enumerate(scored):
+        topic = (item.source, item.fields.get("heading"))
+        ranked.append((score + _REPEATED * taken[topic], place, item))
+        taken[topic] += 1
+    return [item for *_, item in sorted(ranked, key=lambda entry: entry[:2])]
 
 
 def _build(ranked: Iterable[Item], build: Build, at_most: int) -> Iterable[tuple[Item, Any]]:

@@ -15,12 +15,16 @@ from combine_core.llm.extract.kinds import (
     Reading,
     Section,
     Sentence,
+    is_labelled_decision,
     kind_of,
     needs_more,
     read_sentence,
+    records_more,
     section_of,
+    settles,
     stands_alone,
 )
+from combine_core.llm.extract.vocabulary import vocabulary_of
 from combine_core.readers import SILENT, Block, BlockKind, read_blocks
 
 # A larger source loses its least important sentences, which limits memory and time.
@@ -37,6 +41,8 @@ _WORD = re.compile(r"[^\W\d_]\w+")
 # To begin with a letter of its own makes a pattern fast.
 _CODE = re.compile(r"(?P<letters>[A-Z](?<!\w[A-Z])[A-Z]{1,7})[- ]?(?P<number>\d{3,6})\b")
 _DIGIT = re.compile(r"\d")
+# "Self-serve model [#1747](...)" is the title of a discussion.
+_NUMBERED_TITLE = re.compile(r"\[?#\d+\]?(?:\([^()\s]*\))?\s*\Z")
 _LONGEST_TITLE = 200
 
 
@@ -199,6 +205,9 @@ def _said_in(material: Material, check_time: Callable[[], None]) -> Iterator[_Sa
         if language.unit(code["letters"].lower()) is None
     )
     sections: dict[tuple[str, ...], Section] = {}
+    # Of the block before, and the question right before the next sentence.
+    held: list[_Said] = []
+    asked: tuple[int, int] | None = None
     for number, block in enumerate(blocks):
         if number % 500 == 0:
             check_time()
@@ -217,6 +226,7 @@ def _said_in(material: Material, check_time: Callable[[], None]) -> Iterator[_Sa
             and not text[following.start : following.end].rstrip().endswith("?")
         )
         found: list[_Said] = []
+        decided = False
         spans = list(_spans(text, block, language))
         for index, (start, end) in enumerate(spans):
             words = plain_text(text[start:end])
@@ -232,20 +242,40 @@ def _said_in(material: Material, check_time: Callable[[], None]) -> Iterator[_Sa
                 people=people,
                 codes=codes,
             )
+            question, asked = asked, None
+            if words.endswith("?"):
+                # A mark of its own belongs to the sentence before.
+                asked = (start if len(words) > 1 or not index else spans[index - 1][0]), end
+            kind = settles(sentence) if question else None
+            if question and kind:
+                before = found or held
+                if before and (before[-1].start, before[-1].end) == question:
+                    before.pop()
+                both = replace(sentence, text=plain_text(text[question[0] : end]))
+                found.append(_Said(both, Reading(kind), question[0], end, _weight(both)))
+                if kind is Kind.STATEMENT:
+                    asked = question[0], end  # there may be more votes
+                continue
+            if index == 0:
+                decided = is_labelled_decision(sentence)
+            elif decided and records_more(sentence):
+                sentence = replace(sentence, section=Section.DECISION)
             reading = read_sentence(sentence)
             if reading is None or silenced_at(text, start, end, (block.start, block.end)):
                 continue
             quoted_from = start
             if reading.kind is Kind.DECISION and index and needs_more(sentence):
                 # "Decided to defer it": what, the sentence before says.
-                before = spans[index - 1]
-                quoted_from = before[0]
+                sentence_before = spans[index - 1]
+                quoted_from = sentence_before[0]
                 sentence = replace(sentence, text=plain_text(text[quoted_from:end]))
-                if found and (found[-1].start, found[-1].end) == before:
+                if found and (found[-1].start, found[-1].end) == sentence_before:
                     found.pop()
             weight = _weight(sentence) / discount
             found.append(_Said(sentence, reading, quoted_from, end, weight))
-        yield from found
+        yield from held
+        held = found
+    yield from held
 
 
 def _discount(text: str, block: Block, following: Block | None) -> int:
@@ -259,6 +289,8 @@ def _discount(text: str, block: Block, following: Block | None) -> int:
         below = following.kind in (BlockKind.LIST_ITEM, BlockKind.HEADING)
         title = below and words[-1:] not in ".!?:…" and len(words) < 80
         return 3 if title or words[:1].islower() else 1
+    if _NUMBERED_TITLE.search(words):
+        return 3
     named = len(following.headings) > len(block.headings) and (
         following.headings[-1] == plain_text(words).rstrip(":")
     )
@@ -359,6 +391,8 @@ def _weight(sentence: Sentence) -> float:
     weight += 0.15 * min(capitals + (_DIGIT.search(text) is not None), 3)
     if sentence.spoken:
         weight -= 0.4 if block.kind is BlockKind.MESSAGE else 0.7
+        if vocabulary_of(sentence.language).agrees.search(sentence.low):
+            weight += 0.8
     if block.kind in (BlockKind.TABLE_ROW, BlockKind.QUOTATION):
         weight -= 0.4
     if sentence.section is Section.SUMMARY:

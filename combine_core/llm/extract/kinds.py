@@ -101,7 +101,9 @@ _VERBS = frozenset(
     )
 )
 # Of a sentence; "2: if it rains" is a part of one.
-_BEGINNING = re.compile(r"[^\W_](?!\d?[:)] )")
+_BEGINNING = re.compile(r"[^\W_](?!\d?[:)] )|\"[^\"]+\"|'[^']+'(?!\w)|“[^”]+”|„[^“”]+[“”]|«[^»]+»")
+# A question with its answer.
+_ANSWERED = re.compile(r"\?\W* \w")
 _TWO_WORDS = re.compile(r"\W*\w++(?:[-'’]\w++)*+\W+\w")
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"\d")
@@ -151,7 +153,7 @@ _SUBORDINATE = re.compile(
 _LEAD_IN = re.compile(r"(?<!\w)(?:the )?(?:\w+[- ]){0,3}\Z", re.IGNORECASE)
 _RANGE = re.compile(r"[\d.,]+\s?[-–]?\s?$")
 _PRONOUN = re.compile(r"\s+(?:that|it|this|them|das|dies|es)\W*", re.IGNORECASE)
-_PROPOSAL = re.compile(r"\bproposals?\b", re.IGNORECASE)
+_PROPOSAL = re.compile(r"\bproposals?\b|\A\W*(?:the )?proposed\b", re.IGNORECASE)
 _DENIED_CONTENT = re.compile(r"\b(?:not to|no longer|that no\w*)\s*$", re.IGNORECASE)
 
 
@@ -214,9 +216,31 @@ def kind_of(sentence: Sentence, reading: Reading) -> Kind:
 def stands_alone(sentence: Sentence) -> bool:
     """Whether a reader understands the sentence without the one before."""
     words = vocabulary_of(sentence.language)
+    if "? " in sentence.text and _ANSWERED.search(sentence.text):
+        return True
     if words.depends.match(sentence.low) or not _BEGINNING.match(sentence.text):
         return False
     return not (sentence.spoken and words.speech.search(sentence.low))
+
+
+def records_more(sentence: Sentence) -> bool:
+    """Whether it goes on with a decision that the sentence before has begun."""
+    return stands_alone(sentence) and not sentence.language.obligation.search(sentence.text)
+
+
+def is_labelled_decision(sentence: Sentence) -> bool:
+    """Whether it begins with "Decision:" or the like."""
+    label = _LABEL.match(sentence.text) if ":" in sentence.text else None
+    return _section_of_label(label, vocabulary_of(sentence.language)) is Section.DECISION
+
+
+def settles(sentence: Sentence) -> Kind | None:
+    """What the sentence makes of the question right before it: a decision, or a statement with the votes."""
+    words = vocabulary_of(sentence.language)
+    answer = sentence.low.strip(" .!*")
+    if words.settles.fullmatch(answer):
+        return Kind.DECISION
+    return Kind.STATEMENT if words.tally.fullmatch(answer) else None
 
 
 def needs_more(sentence: Sentence) -> bool:
@@ -291,6 +315,8 @@ def _is_plural(noun: str, language: Language) -> bool:
 def _says_something(text: str) -> bool:
     if text.rstrip("*_ ").endswith(":"):
         return False  # it announces what follows
+    if " " not in text and not _UNSPACED.search(text):
+        return False  # a name
     if _TWO_WORDS.match(_URL.sub("", text) if "://" in text else text):
         return _LETTER.search(text) is not None
     return len(text) >= 4 and _UNSPACED.search(text) is not None

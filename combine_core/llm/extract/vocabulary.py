@@ -24,6 +24,9 @@ class Vocabulary:
     :ivar takes_on: stands between a person and what the person is to do
     :ivar depends: how a sentence begins that rests on the one before
     :ivar speech: words of people who think aloud
+    :ivar agrees: words of people who talk about what they will do
+    :ivar settles: a whole answer that makes a decision of what was asked
+    :ivar tally: a whole answer that counts votes
     :ivar gist: stands in sentences that say what a thing is or is for
     """
 
@@ -47,6 +50,9 @@ class Vocabulary:
     day: re.Pattern[str]
     depends: re.Pattern[str]
     speech: re.Pattern[str]
+    agrees: re.Pattern[str]
+    settles: re.Pattern[str]
+    tally: re.Pattern[str]
     gist: re.Pattern[str]
 
 

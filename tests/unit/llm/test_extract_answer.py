@@ -425,3 +425,93 @@ def test_a_schema_that_cannot_be_used_is_refused(schema):
 )
 def test_odd_schemas_end(schema):
     json.loads(complete(schema, NOTES).text)
+
+
+BRIEF = schema_of(
+    key_points=list_of(maxItems=6),
+    decisions=list_of(),
+    next_steps=list_of(),
+    open_questions=list_of(),
+)
+
+
+def test_a_question_that_nobody_objects_to_is_a_decision():
+    text = """# Pumps
+
+* Any objections to closing the issue on the pump of hall 3?
+  * No objections
+"""
+    answer = extract(BRIEF, text)
+    assert wording(answer["decisions"]) == [
+        "Any objections to closing the issue on the pump of hall 3? No objections"
+    ]
+    assert answer["open_questions"] == []
+    [evidence] = answer["decisions"][0]["evidence"]
+    assert (evidence["line_from"], evidence["line_to"]) == (3, 4)
+
+
+def test_votes_stand_with_what_was_asked():
+    text = """# Pumps
+
+Show of hands: should we merge the change of the pump?
+Yes: 23
+No: 3
+No opinion: 4
+
+The pump was made in the north.
+"""
+    answer = extract(BRIEF, text)
+    assert wording(answer["key_points"])[0] == (
+        "Show of hands: should we merge the change of the pump? Yes: 23 No: 3 No opinion: 4"
+    )
+    assert answer["open_questions"] == []
+
+
+def test_what_a_label_decides_may_take_two_sentences():
+    text = (
+        "Decision: The editors merge small changes. The list confirms each of them."
+        " The members need to look at the rest.\n\n"
+        "The pump was made in the north.\n"
+    )
+    assert wording(extract(BRIEF, text)["decisions"]) == [
+        "Decision: The editors merge small changes.",
+        "The list confirms each of them.",
+    ]
+
+
+def test_labels_in_bold_are_no_speakers():
+    text = "".join(
+        f"## Topic {n}\n\n* **Action Item:** The chairs ask group {n} for a plan.\n\n"
+        for n in range(3)
+    )
+    assert wording(extract(BRIEF, text)["next_steps"]) == [
+        f"Action Item: The chairs ask group {n} for a plan." for n in range(3)
+    ]
+
+
+def test_of_a_talk_what_people_agree_on_comes_first():
+    talk = [
+        f"Anna: The pump in hall {n} sounds as it did in the spring of last year." for n in range(9)
+    ]
+    talk.insert(5, "Ben: Let's put the other seal into the draft.")
+    answer = extract(BRIEF, "\n\n".join(talk))
+    assert "Let's put the other seal into the draft." in wording(answer["key_points"])
+
+
+def test_each_topic_gets_its_turn():
+    text = "## Pumps\n\n"
+    text += "".join(f"The northern pump {n} needs a long valve today.\n\n" for n in range(30))
+    text += "## Doors\n\nThe door of the hall was painted in a dark green.\n"
+    answer = extract(schema_of(key_points=list_of(maxItems=25)), text)
+    assert "The door of the hall was painted in a dark green." in wording(answer["key_points"])
+
+
+def test_titles_with_the_number_of_an_issue_and_lone_names_say_nothing():
+    text = """# Meeting
+
+* Self-serve model for the funding of pumps [#1747](https://example.org/1747)
+  * The board pays for the pumps of the northern hall.
+* pumps.example.org/northern-hall
+"""
+    answer = extract(schema_of(key_points=list_of()), text)
+    assert wording(answer["key_points"]) == ["The board pays for the pumps of the northern hall."]

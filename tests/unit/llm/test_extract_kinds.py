@@ -86,6 +86,8 @@ NO_QUESTIONS = [
     "Six open issues.",
 ]
 DECISIONS = [
+    "Proposed changes to PEP 649 accepted.",
+    "Postponed the choice of a valve until May.",
     "We agreed to use PostgreSQL.",
     "We agreed not to rent a second lorry.",
     "The board approved the plan.",
@@ -102,6 +104,8 @@ DECISIONS = [
     "Der Antrag wird von der Mitgliederversammlung bei Enthaltung des Vorstandes angenommen.",
 ]
 NO_DECISIONS = [
+    "We proposed that it be accepted.",
+    "The changes were not accepted.",
     "Nothing has been decided yet, the matter is not decided.",
     "The budget has not been approved.",
     "Nobody agreed on the date.",
@@ -298,6 +302,9 @@ def test_a_discussion_holds_no_open_question_and_few_decisions():
         ("It rises.", False),
         ("However, the river rises.", False),
         ("“The river rises.", False),
+        ("“Dry run” is what the crew calls it.", True),
+        ("It is recommended to close the gate.", True),
+        ("Any objections to closing the gate? No objections", True),
     ],
 )
 def test_what_stands_alone(text, alone):
