@@ -17,6 +17,7 @@ from combine_core.llm.extract.kinds import (
     Sentence,
     is_labelled_decision,
     kind_of,
+    matter_of,
     needs_more,
     read_sentence,
     records_more,
@@ -299,11 +300,14 @@ def _discount(text: str, block: Block, following: Block | None) -> int:
 
 def _fields(said: _Said) -> dict[str, str]:
     block, reading = said.sentence.block, said.reading
+    heading = block.headings[-1] if block.headings else ""
+    if reading.kind is Kind.DECISION:
+        heading = matter_of(block.headings, said.sentence.language)
     known = {
         "speaker": "" if reading.owner == block.speaker else block.speaker,
         "owner": reading.owner,
         "due": reading.due,
-        "heading": block.headings[-1] if block.headings else "",
+        "heading": heading,
     }
     return {name: value[:_LONGEST_TITLE] for name, value in known.items() if value}
 

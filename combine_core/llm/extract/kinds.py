@@ -168,6 +168,16 @@ def section_of(headings: tuple[str, ...], language: Language) -> Section:
     return Section.OTHER
 
 
+def matter_of(headings: tuple[str, ...], language: Language) -> str:
+    """The nearest title above a decision that says what it is about."""
+    procedure = vocabulary_of(language).procedure
+    for heading in reversed(headings):
+        decides = section_of((heading,), language) in (Section.DECISION, Section.OUTCOME)
+        if not decides and not procedure.fullmatch(lowered(heading)):
+            return heading
+    return headings[-1] if headings else ""
+
+
 def read_sentence(sentence: Sentence) -> Reading | None:
     """What the sentence is; ``None`` if it says nothing on its own."""
     text = sentence.text

@@ -26,6 +26,7 @@ class Vocabulary:
     :ivar speech: words of people who think aloud
     :ivar agrees: words of people who talk about what they will do
     :ivar settles: a whole answer that makes a decision of what was asked
+    :ivar procedure: a title that says how something is decided, and not what
     :ivar tally: a whole answer that counts votes
     :ivar gist: stands in sentences that say what a thing is or is for
     """
@@ -52,6 +53,7 @@ class Vocabulary:
     speech: re.Pattern[str]
     agrees: re.Pattern[str]
     settles: re.Pattern[str]
+    procedure: re.Pattern[str]
     tally: re.Pattern[str]
     gist: re.Pattern[str]
 

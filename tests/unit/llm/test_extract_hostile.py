@@ -149,3 +149,4 @@ def test_the_same_decision_on_two_matters_is_two_decisions():
     found = items.items_of_materials([Material("S1", "id", "n", text)], lambda: None)
 
     assert [item.text for item in found] == ["The motion was approved."] * 2
+    assert [item.fields["heading"] for item in found] == ["Roof", "Door"]
