@@ -1,4 +1,4 @@
-"""The API: comments on the statements of documents."""
+"""The API: comments on the statements of documents, and mentions in the inbox."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNoContent
 from pyramid.request import Request
 
-from combine_core.access import CommentContext, DocumentContext
+from combine_core.access import CommentContext, DocumentContext, InboxContext
 from combine_core.api.serializers import Json, show_comment
 from combine_core.comments import (
     add_comment,
     delete_comment,
     list_comments,
+    list_mentions,
+    mark_read,
     read_comment,
     set_resolved,
 )
@@ -57,6 +59,17 @@ def delete(context: CommentContext, request: Request) -> HTTPNoContent:
     return HTTPNoContent()
 
 
+def list_mine(context: InboxContext, request: Request) -> Json:
+    query = request.openapi_validated.parameters.query
+    page = list_mentions(request.dbsession, context.identity.user_id, **query)
+    return show_page(request, page, show_comment)
+
+
+def read(context: CommentContext, request: Request) -> HTTPNoContent:
+    mark_read(request.dbsession, context.comment_id, context.identity.user_id)
+    return HTTPNoContent()
+
+
 def includeme(config: Configurator) -> None:
     """Add the endpoints."""
     config.add_endpoint(
@@ -74,5 +87,19 @@ def includeme(config: Configurator) -> None:
         View("PATCH", change, Permission.DOCUMENTS_WRITE, if_match=get_comment),
         View("DELETE", delete, Permission.DOCUMENTS_WRITE, if_match=get_comment),
         factory=CommentContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.read_comment",
+        "/comments/{id}/read",
+        View("POST", read, Permission.DOCUMENTS_READ),
+        factory=CommentContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.mentions",
+        "/inbox/mentions",
+        View("GET", list_mine, Permission.DOCUMENTS_READ),
+        factory=InboxContext,
         openapi=True,
     )

@@ -88,6 +88,40 @@ def edit_document(
     """
     newest = _lock_newest(session, document_id, base)
     step = step_of(session, newest)
+    edited = _judged(session, newest, content, step, author_id, before_texts)
+    if hash_of(edited) == newest.sha256:
+        return None
+    version = _successor(newest, newest, VersionOrigin.EDIT, author_id, note)
+    fill_version(version, edited, step)
+    add_version(session, version)
+    return version
+
+
+def is_newest_content(
+    session: Session,
+    document_id: uuid.UUID,
+    content: dict[str, Any],
+    *,
+    base: int,
+    author_id: uuid.UUID,
+    before_texts: Callable[[int], None] = lambda _size: None,
+) -> bool:
+    """Whether :func:`edit_document` with the same arguments would change nothing. Raises what it raises."""
+    newest = _lock_newest(session, document_id, base)
+    step = step_of(session, newest)
+    edited = _judged(session, newest, content, step, author_id, before_texts)
+    return hash_of(edited) == newest.sha256
+
+
+def _judged(
+    session: Session,
+    newest: DocumentVersion,
+    content: dict[str, Any],
+    step: WriteStep,
+    author_id: uuid.UUID,
+    before_texts: Callable[[int], None],
+) -> dict[str, Any]:
+    """The content with the verdict on each statement."""
     edited = copy.deepcopy(content)
     _check_storable(edited)
     new = list(_statements_to_judge(edited, newest.content))
@@ -97,12 +131,7 @@ def edit_document(
     _check_schema(edited, step)
     for statement in new:
         _judge(statement, texts, author_id)
-    if hash_of(edited) == newest.sha256:
-        return None
-    version = _successor(newest, newest, VersionOrigin.EDIT, author_id, note)
-    fill_version(version, edited, step)
-    add_version(session, version)
-    return version
+    return edited
 
 
 def restore_version(

@@ -1,5 +1,6 @@
 """Reviews: people decide on an exact version of a document."""
 
+from combine_core.reviews.inbox import count_waiting, list_waiting
 from combine_core.reviews.model import (
     Decision,
     OnExpiry,
@@ -16,12 +17,10 @@ from combine_core.reviews.service import (
     ReviewSummary,
     Terms,
     ask_for_review,
-    count_waiting,
     decide,
     edit_and_approve,
     list_deciders,
     list_reviews,
-    list_waiting,
     newest_reviews,
     obstacle_to_decide,
     read_review,

@@ -1,4 +1,4 @@
-"""Asks for reviews, takes decisions, and lists what waits for a person.
+"""Asks for reviews, takes decisions, and reads reviews.
 
 A review names one version of a document. Its state is computed when it is read: a newer version of the
 document dismisses it, however that version was made, and the clock of the database ends it. Whoever asks
@@ -14,32 +14,27 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
     Integer,
     Select,
     Uuid,
     any_,
     bindparam,
-    exists,
     func,
-    or_,
     select,
-    union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
-from combine_core.comments import unread_mentions
 from combine_core.database import Page, fetch, paginate
 from combine_core.documents import (
     Document,
     DocumentVersion,
     edit_document,
+    is_newest_content,
     lock_document,
     read_version,
 )
-from combine_core.projects import Project
 from combine_core.register import enter_version
 from combine_core.reviews.model import (
     Decision,
@@ -56,11 +51,10 @@ from combine_core.users import ROLE_PERMISSIONS, Deed, Membership, Permission, R
 MOST_NEEDED = 20
 MOST_PEOPLE = 50
 MOST_COMMENT_BYTES = 10_000
-# More are not counted.
-MOST_COUNTED = 100
 # Takes what was done, within its transaction. A face passes it on to the add-ons.
 Notify = Callable[[Deed], object]
-_DECIDING = [role for role in Role if Permission.DOCUMENTS_REVIEW in ROLE_PERMISSIONS[role]]
+# The roles that decide.
+DECIDING = [role for role in Role if Permission.DOCUMENTS_REVIEW in ROLE_PERMISSIONS[role]]
 
 
 class InvalidReview(ValueError):
@@ -206,7 +200,7 @@ def list_deciders(
 
     :param role: who have at least this one
     """
-    roles = _DECIDING if role is None else [one for one in _DECIDING if _reaches(one, role)]
+    roles = DECIDING if role is None else [one for one in DECIDING if _reaches(one, role)]
     return session.scalars(
         select(Membership)
         .join(Membership.user)
@@ -285,7 +279,9 @@ def edit_and_approve(
     before_texts: Callable[[int], None] = lambda _size: None,
     notify: Notify,
 ) -> Review:
-    """Make a version with this content, and approve it. A content without a difference is approved as it is.
+    """Make a version with this content, and approve it. The same request again changes nothing.
+
+    A content without a difference is approved as it is.
 
     The review of the version before is dismissed, with the approvals that it has. The new version gets a
     review on the same terms, which begins with the approval of its author.
@@ -297,12 +293,27 @@ def edit_and_approve(
     :raises ReviewConflict: the review is over, or the person has seen another version
     :raises InvalidContent: it does not fit the schema of the line
     """
+    comment = _clean_comment(comment, Decision.APPROVE)
     review = _locked_for(session, review_id, user_id, role)
     if not review.author_may_decide:
         raise MayNotDecide(
             "Who edits a version is its author, and the rule of this review is that somebody else decides."
             " Ask for changes, or edit the document and ask for a review of the new version."
         )
+    following = _followed_by_approval(session, review, user_id, comment)
+    if (
+        following is not None
+        and sha256 == review.sha256
+        and is_newest_content(
+            session,
+            review.document_id,
+            content,
+            base=following.number,
+            author_id=user_id,
+            before_texts=before_texts,
+        )
+    ):
+        return following
     _check_open(review, sha256)
     made = edit_document(
         session,
@@ -325,6 +336,21 @@ def edit_and_approve(
         comment=comment,
         notify=notify,
     )
+
+
+def _followed_by_approval(
+    session: Session, review: Review, user_id: uuid.UUID, comment: str | None
+) -> Review | None:
+    """The newest review, if this person's edit and approval of the version in ``review`` has led to it."""
+    newest = newest_reviews(session, [review.document_id]).get(review.document_id)
+    if newest is None or not (newest.id == review.id or newest.number == review.number + 1):
+        return None
+    following = read_review(session, newest.id)
+    approved = any(
+        (each.user_id, each.decision, each.comment) == (user_id, Decision.APPROVE, comment)
+        for each in following.decisions
+    )
+    return following if approved else None
 
 
 def _ask_again(
@@ -366,7 +392,7 @@ def obstacle_to_decide(review: Review, user_id: uuid.UUID, role: Role) -> str | 
 
     :param review: with its people
     """
-    if role not in _DECIDING:
+    if role not in DECIDING:
         return "Only reviewers and owners of the project decide."
     if review.role is None and user_id not in {one.id for one in review.people}:
         return "This review names the people who decide, and you are not one of them."
@@ -441,7 +467,7 @@ def _check_open(review: Review, sha256: str | None = None) -> None:
 def read_review(session: Session, review_id: uuid.UUID) -> Review:
     """A review with all that belongs to it, as it is now."""
     return session.scalars(
-        _whole().where(Review.id == review_id).execution_options(populate_existing=True)
+        whole_reviews().where(Review.id == review_id).execution_options(populate_existing=True)
     ).one()
 
 
@@ -457,7 +483,7 @@ def list_reviews(
 
     :param number: of this version alone
     """
-    of_document = _whole().where(Review.document_id == document_id)
+    of_document = whole_reviews().where(Review.document_id == document_id)
     if number is not None:
         of_document = of_document.where(Review.number == number)
     return paginate(session, of_document, Review.id, cursor=cursor, limit=limit)
@@ -517,63 +543,8 @@ def newest_reviews(
     return {row.document_id: ReviewSummary._make(row) for row in found.all()}
 
 
-def list_waiting(
-    session: Session, user_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
-) -> Page[Review]:
-    """The inbox of a person: the open reviews, in all projects, that this person may decide on."""
-    waiting = _whole().where(Review.id.in_(_waiting(user_id)))
-    return paginate(session, waiting, Review.id, cursor=cursor, limit=limit)
-
-
-def count_waiting(session: Session, user_id: uuid.UUID) -> int:
-    """How many reviews and mentions wait for this person, at most ``MOST_COUNTED``."""
-    number: int = fetch(session, _COUNT_WAITING, user_id=user_id).scalar_one()
-    return number
-
-
-def _waiting(user_id: uuid.UUID | BindParameter[uuid.UUID]) -> Select[uuid.UUID]:
-    """The ids of the reviews that wait for a person, as :func:`obstacle_to_decide` says it of one."""
-    named = exists().where(ReviewPerson.review_id == Review.id, ReviewPerson.user_id == user_id)
-    decided = exists().where(
-        ReviewDecision.review_id == Review.id, ReviewDecision.user_id == user_id
-    )
-    return (
-        select(Review.id)
-        .join(Membership, Membership.project_id == Review.project_id)
-        .join(Project, Project.id == Review.project_id)
-        .join(Document, Document.id == Review.document_id)
-        .where(
-            Membership.user_id == user_id,
-            Membership.role.in_(_DECIDING),
-            Project.archived_at.is_(None),
-            Document.archived_at.is_(None),
-            Review.outcome.is_(None),
-            Review.state == ReviewState.OPEN,
-            or_(
-                (Review.role.is_(None)) & named,
-                Review.role == Role.REVIEWER,
-                Review.role == Membership.role,
-            ),
-            or_(Review.author_may_decide, _is_another(user_id)),
-            ~decided,
-        )
-    )
-
-
-def _is_another(user_id: uuid.UUID | BindParameter[uuid.UUID]) -> ColumnElement[bool]:
-    return Review.asked_by.is_distinct_from(user_id) & Review.written_by.is_distinct_from(user_id)
-
-
-def _count_waiting() -> Select[int]:
-    user_id = bindparam("user_id", type_=Uuid)
-    some = union_all(_waiting(user_id), unread_mentions(user_id)).limit(MOST_COUNTED)
-    return select(func.count()).select_from(some.subquery())
-
-
-_COUNT_WAITING = _count_waiting()
-
-
-def _whole() -> Select[Review]:
+def whole_reviews() -> Select[Review]:
+    """Reviews with all that is shown of them."""
     return select(Review).options(
         joinedload(Review.document, innerjoin=True),
         joinedload(Review.project, innerjoin=True),

@@ -112,6 +112,19 @@ def test_mentions_are_of_members(ada, join, say, sign_in):
     assert [one["email"] for one in say(ada, words).json["mentions"]] == [bob.email]
 
 
+def test_mentions_wait_in_the_inbox(ada, join, say):
+    bob, carol = join("bob", Role.VIEWER), join("carol", Role.VIEWER)
+    both = "@bob@example.com and @carol@example.com, look."
+    first, second = say(ada, both).json, say(ada, "@bob@example.com, look again.").json
+    assert bob.client.get(f"{API}/inbox/mentions").json["items"] == [second, first]
+    assert ada.client.get(f"{API}/inbox/mentions").json == {"items": [], "next": None}
+    for _ in range(2):
+        bob.client.post(f"{API}/comments/{first['id']}/read", status=204)
+    page = bob.client.get(f"{API}/inbox/mentions?limit=1").json
+    assert page == {"items": [second], "next": None}
+    assert carol.client.get(f"{API}/inbox/mentions").json["items"] == [first]
+
+
 def test_comments_follow_their_statement(ada, document, say, sessions):
     say(ada)
     content = document["content"]

@@ -316,6 +316,26 @@ def test_edits_that_are_not_approved_are_not_made(
     assert state(bob, open_one) == "open"
 
 
+@pytest.mark.parametrize("needed", [1, 2])
+@pytest.mark.parametrize("difference", [True, False])
+def test_the_same_edit_and_approval_again(ask, ada, bob, join, document, needed, difference):
+    join("carol", Role.REVIEWER)
+    review = ask(ada, author_may_decide=True, needed=needed).json
+    content = edited(document)
+    content["summary"] = [{"text": "It is mine.", "evidence": []}]
+    content = content if difference else document["content"]
+    first = edit_and_approve(bob, review, content, comment="Good.", note="Shorter.").json
+    assert edit_and_approve(bob, review, content, comment="Good.", note="Shorter.").json == first
+    version = ada.client.get(f"{API}/documents/{document['id']}").json["version"]
+    assert version == (2 if difference else 1)
+    # What is not the same is not answered as if it were.
+    if difference:
+        edit_and_approve(bob, review, document["content"], comment="Good.", status=409)
+        edit_and_approve(bob, review, content, comment="Better.", status=409)
+        edit_and_approve(ada, review, content, comment="Good.", status=409)
+    assert ada.client.get(f"{API}/documents/{document['id']}").json["version"] == version
+
+
 def test_who_edits_and_approves_too_late(ask, ada, bob, join, document, problem):
     carol = join("carol", Role.REVIEWER)
     review = ask(ada, author_may_decide=True).json
