@@ -91,8 +91,9 @@ def erase_source(session: Session, source_id: uuid.UUID) -> Plan:
     session.execute(locked)
     plan = plan_erasure_of_source(session, source_id)
     plan.check_possible()
-    forget_source(session, source_id)
+    # Who approves one of the versions has it locked, and waits for the register: so first the versions.
     delete_versions(session, _made_from(source_id))
+    forget_source(session, source_id)
     remove_source(session, source_id)
     return _erased(
         session, "source", source_id, plan, answers=forget_answers(session, str(source_id))

@@ -2,7 +2,6 @@
 
 from combine_core.register.model import Change, Event, Item, ItemKind, ItemState, Saying
 from combine_core.register.service import (
-    MOST_EXPORTED,
     NothingProposed,
     all_items,
     change_item,
@@ -18,7 +17,6 @@ from combine_core.register.service import (
 )
 
 __all__ = [
-    "MOST_EXPORTED",
     "Change",
     "Event",
     "Item",

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, delete, exists, func, select, tuple_, update
 from sqlalchemy.orm import Session, aliased, joinedload, selectinload
 
-from combine_core.database import Page, paginate
+from combine_core.database import Page, new_id, paginate
+from combine_core.database.page import MAX_LIMIT
 from combine_core.documents import DocumentVersion, located_statements, text_of
 from combine_core.language import Language, language_of
 from combine_core.register.model import Change, Event, Item, ItemKind, ItemState, Saying
@@ -24,7 +25,6 @@ from combine_core.register.proposals import (
 from combine_core.text import clean_name, clean_text
 
 MOST_TEXT_BYTES = 4000
-MOST_EXPORTED = 5000
 # With how many open items of its kind, the newest, a new one is compared.
 _MOST_COMPARED = 300
 _KINDS = {
@@ -55,8 +55,10 @@ def enter_version(
     said = list(_said_in(version, language))
     if not said:
         return
+    _lock(session, project_id)
     known = _said_before(session, version.document_id, said)
     gists: dict[ItemKind, list[tuple[Item, Gist]]] = {}
+    about_new: list[Saying | Change] = []
     for kind, saying in said:
         before = known.get((kind, saying.text))
         if before:
@@ -67,19 +69,27 @@ def enter_version(
             gists[kind] = [(one, gist_of(one, language)) for one in candidates]
         gist = gist_of(saying, language)
         same = next((one for one, other in gists[kind] if may_be_same(gist, other)), None)
-        if same is not None and not _stays(session, same):
-            same = None
-        item = Item(project_id=project_id, kind=kind, same_as_id=same and same.id)
+        item = Item(id=new_id(), project_id=project_id, kind=kind, same_as_id=same and same.id)
         _take_over(item, saying, _SAID)
-        session.add(item)
-        session.flush()
         saying.item_id = item.id
         saying.contradicts = [] if same is None else contradictions(saying, same)
-        session.add_all(
-            [saying, Change(item_id=item.id, user_id=user_id, event=Event.ENTERED, changes={})]
-        )
+        session.add(item)
+        entered = Change(item_id=item.id, user_id=user_id, event=Event.ENTERED, changes={})
+        about_new += [saying, entered]
         gists[kind].append((item, gist))
+    # All together, so that the number of SQL statements does not grow with the document.
     session.flush()
+    session.add_all(about_new)
+    session.flush()
+
+
+def _lock(session: Session, project_id: uuid.UUID) -> None:
+    """Let others wait who change the register of this project, until the transaction ends.
+
+    An item may be put into another one, so the lock of a row is not enough for who refers to it.
+    """
+    key = func.hashtextextended(f"register of {project_id}", 0)
+    session.execute(select(func.pg_advisory_xact_lock(key)))
 
 
 def _said_in(version: DocumentVersion, language: Language) -> Iterator[tuple[ItemKind, Saying]]:
@@ -142,12 +152,6 @@ def _carry_on(session: Session, before: Sequence[tuple[Item, Saying]], saying: S
     session.add(saying)
 
 
-def _stays(session: Session, item: Item) -> bool:
-    """Whether nobody has put the item into another one meanwhile, or will before this transaction ends."""
-    kept = select(Item.id).where(Item.id == item.id).with_for_update(read=True, key_share=True)
-    return session.scalar(kept) is not None
-
-
 def _open_items(project_id: uuid.UUID, kind: ItemKind) -> Select[Item]:
     return (
         select(Item)
@@ -181,10 +185,13 @@ def list_items(
     return paginate(session, listed, Item.id, cursor=cursor, limit=limit)
 
 
-def all_items(session: Session, project_id: uuid.UUID, **wanted: Any) -> Sequence[Item]:
-    """The items of a project by their due date, at most ``MOST_EXPORTED``."""
-    listed = _whole().where(*_which(project_id, **wanted))
-    return session.scalars(listed.order_by(Item.due_on, Item.id).limit(MOST_EXPORTED)).all()
+def all_items(session: Session, project_id: uuid.UUID, **wanted: Any) -> Iterator[Item]:
+    """All items that :func:`list_items` has pages of, read page by page."""
+    cursor, begun = None, False
+    while cursor is not None or not begun:
+        page = list_items(session, project_id, cursor=cursor, limit=MAX_LIMIT, **wanted)
+        yield from page.items
+        cursor, begun = page.next, True
 
 
 def _which(
@@ -295,12 +302,12 @@ def _note(
 
 
 def lock_item(session: Session, project_id: uuid.UUID, item_id: uuid.UUID) -> Item | None:
-    """An item with where it was said, locked until the transaction ends."""
+    """An item with where it was said. Its register is locked until the transaction ends."""
+    _lock(session, project_id)
     return session.scalars(
         select(Item)
         .options(selectinload(Item.sayings))
         .where(Item.id == item_id, Item.project_id == project_id)
-        .with_for_update()
         .execution_options(populate_existing=True)
     ).first()
 
@@ -379,6 +386,11 @@ def items_quoting_only(source_id: uuid.UUID) -> Select[uuid.UUID]:
 
 def forget_source(session: Session, source_id: uuid.UUID) -> None:
     """Remove what quotes the source. Items that something else says too keep only that."""
+    quoting = select(Item.project_id).join(Saying, Saying.item_id == Item.id)
+    for project_id in session.scalars(
+        quoting.where(Saying.sources.contains([source_id])).distinct()
+    ):
+        _lock(session, project_id)
     session.execute(delete(Item).where(Item.id.in_(items_quoting_only(source_id))))
     touched = session.scalars(
         delete(Saying).where(Saying.sources.contains([source_id])).returning(Saying.item_id)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from webtest import TestApp
+
+from combine_core.database import engine_of
 
 NOTES = """# Harbour
 
@@ -88,3 +92,24 @@ def problem():
 def fields():
     """``fields(problem)``: the names of the fields that are wrong."""
     return lambda body: [error["field"] for error in body.get("errors", [])]
+
+
+@pytest.fixture
+def count(app):
+    """``with count() as statements:`` notes the SQL that is sent within the block."""
+
+    @contextmanager
+    def counting():
+        statements: list[str] = []
+
+        def note(_connection, _cursor, statement, *_rest):
+            statements.append(statement)
+
+        engine = engine_of(app.registry)
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield statements
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+
+    return counting

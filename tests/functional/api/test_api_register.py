@@ -1,15 +1,28 @@
 """The register: what approved documents say, what a person changes, joins and settles, and who may."""
 
 import csv
+import datetime
 import io
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import icalendar
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from combine_core.database import session_factory
 from combine_core.deletion.erasure import erase_source
-from combine_core.register import Change, Item, Saying
+from combine_core.register import (
+    Change,
+    Item,
+    NothingProposed,
+    Saying,
+    decide_sameness,
+    enter_version,
+    lock_item,
+)
 from combine_core.users import Role
 
 API = "/api/v1"
@@ -302,3 +315,134 @@ def test_deleting_a_project_takes_the_register_along(room, both, sessions):
     room.client.delete(room.path, status=204)
     with sessions() as session:
         assert session.scalar(select(func.count()).select_from(Item)) == 0
+
+
+THIRD = """# Harbour, third meeting
+
+Next step: Ada sends the building plan to the council by 2027-05-20.
+"""
+
+
+def join(session, item, user_id):
+    """Say that the item is the same as the proposed one; None if somebody else was faster."""
+    found = lock_item(session, uuid.UUID(item["project_id"]), uuid.UUID(item["id"]))
+    try:
+        return found and decide_sameness(session, found, user_id, same=True)
+    except NothingProposed:
+        return None
+
+
+@pytest.fixture
+def while_joined(sessions, room, ada):
+    """``while_joined(item, act)``: puts the item into the proposed one while ``act`` waits for that."""
+
+    def while_joined(item, act):
+        waiting = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND datname = current_database()"
+        )
+        with ThreadPoolExecutor(1) as pool, sessions.begin() as first, sessions() as watch:
+            left = join(first, {**item, "project_id": room.id}, ada.user_id)
+            answer = pool.submit(act)
+            while not watch.scalar(waiting):
+                assert not answer.done(), answer.result()
+                watch.rollback()
+                time.sleep(0.01)
+            first.commit()
+            return left, answer.result()
+
+    return while_joined
+
+
+def test_two_confirmations_at_once(room, both, meet, register, while_joined, sessions, ada):
+    """Of the same proposal, and of two in a row, each of which moves what the other one has read."""
+    meet("third.md", THIRD)
+    items = register(kind="action")
+    second, third = find(items, "2027-03-15"), find(items, "2027-05-20")
+    # As if the third had been compared with the second alone.
+    with sessions.begin() as session:
+        session.get(Item, uuid.UUID(third["id"])).same_as_id = uuid.UUID(second["id"])
+
+    def confirm(item):
+        with sessions.begin() as session:
+            return join(session, {**item, "project_id": room.id}, ada.user_id)
+
+    left, answer = while_joined(second, lambda: (confirm(second), confirm(third)))
+    assert str(left) == second["same_as"]["id"]
+    assert answer == (None, left)
+    whole = room.client.get(f"{room.path}/register/{left}").json
+    assert [one["event"] for one in whole["history"]] == ["entered", "joined", "joined"]
+    assert whole["last_said"]["text"] == third["text"]
+
+
+def test_an_approval_while_a_proposal_is_decided(both, meet, register, while_joined):
+    """The new item is proposed as the same as what is left, not as what is about to go."""
+    second = find(register(), "2027-03-15")
+    left, _ = while_joined(second, lambda: meet("third.md", THIRD))
+    assert find(register(), "2027-05-20")["same_as"]["id"] == str(left)
+
+
+@pytest.fixture
+def fill(room, sessions):
+    """``fill(1000, "The ship {} sails.")``: open actions of June 2027."""
+
+    def fill(number, words):
+        with sessions.begin() as session:
+            session.add_all(
+                Item(
+                    project_id=uuid.UUID(room.id),
+                    kind="action",
+                    text=words.format(n),
+                    due_on=datetime.date(2027, 6, n % 30 + 1),
+                )
+                for n in range(number)
+            )
+
+    return fill
+
+
+def test_the_cost_of_an_approval_is_bounded(room, meet, sessions, ada, fill, count):
+    """It depends neither on the number of open items nor on that of the statements."""
+    document, _ = meet("first.md", FIRST)
+    with sessions() as session:
+        version_id = session.scalars(select(Saying.version_id)).first()
+
+    def enter(number):
+        said = [{"text": f"Ada paints the boat {n}.", "evidence": []} for n in range(number)]
+        version = SimpleNamespace(
+            id=version_id, document_id=document["id"], content={"next_steps": said}
+        )
+        with sessions() as session, count() as statements:
+            enter_version(session, uuid.UUID(room.id), version, ada.user_id)
+        return len(statements)
+
+    few = enter(1)
+    fill(1000, "Ada paints the mast of ship {}.")
+    assert enter(200) == few <= 6
+
+
+def test_a_page_of_the_list_costs_the_same(room, meet, fill, count):
+    meet("first.md", FIRST)
+    room.client.get("/api/v1/me")
+
+    def statements(query):
+        with count() as sent:
+            room.client.get(f"{room.path}/register{query}")
+        return len(sent)
+
+    few = statements("")
+    meet("second.md", SECOND)
+    fill(200, "The ship {} sails.")
+    # Who asks, the project, the items, and where they were said.
+    assert statements("?limit=200") == few <= 4
+    [item] = room.client.get(f"{room.path}/register?kind=question").json["items"]
+    assert statements(f"/{item['id']}") <= 5
+
+
+def test_files_have_all_items(room, fill):
+    """Also more than a page of the list has."""
+    fill(450, "The ship {} sails.")
+    table = room.client.get(f"{room.path}/register/csv").body.decode("utf-8-sig")
+    assert len(list(csv.DictReader(io.StringIO(table)))) == 450
+    calendar = icalendar.Calendar.from_ical(room.client.get(f"{room.path}/register/ics").body)
+    assert len(calendar.walk("VEVENT")) == 450

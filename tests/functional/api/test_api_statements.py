@@ -1,31 +1,5 @@
 """The number of SQL statements of a request does not grow with what it answers."""
 
-from contextlib import contextmanager
-
-import pytest
-from sqlalchemy import event
-
-from combine_core.database import engine_of
-
-
-@pytest.fixture
-def count(app):
-    @contextmanager
-    def counting():
-        statements: list[str] = []
-
-        def note(_connection, _cursor, statement, *_rest):
-            statements.append(statement)
-
-        engine = engine_of(app.registry)
-        event.listen(engine, "before_cursor_execute", note)
-        try:
-            yield statements
-        finally:
-            event.remove(engine, "before_cursor_execute", note)
-
-    return counting
-
 
 def test_lists(room, run_jobs, count):
     client = room.client
