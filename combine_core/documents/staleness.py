@@ -140,12 +140,14 @@ def is_stale(lines: Lines) -> ColumnElement[bool]:
     :param lines: :func:`newest_lines`
     """
     changed = _changed(lines).subquery()
-    return exists().where(
+    reason = select(changed.c.version_id).where(
         DocumentVersion.document_id == Document.id,
         DocumentVersion.number == Document.head,
         changed.c.version_id == DocumentVersion.id,
         ~exists().where(_acknowledges(changed.c)),
     )
+    # PostgreSQL would answer EXISTS for all documents of all projects at once, to list a page of them.
+    return reason.correlate(Document).limit(1).scalar_subquery().is_not(None)
 
 
 def _acknowledges(changed: Any) -> ColumnElement[bool]:
