@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import uuid
 from functools import partial
 
+import orjson
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound
 from pyramid.request import Request
@@ -30,11 +32,12 @@ from combine_core.documents import (
     list_stale_reasons,
     list_versions,
     read_authors,
+    read_stored,
     read_version,
 )
 from combine_core.exports import FORMATS
 from combine_core.exports.service import export_version, file_name_of
-from combine_core.reviews import newest_reviews
+from combine_core.reviews import newest_review, newest_reviews
 from combine_core.sources import find_source
 from combine_core.users import Deed, Permission, tell
 from combine_core.web.downloads import attachment
@@ -64,22 +67,28 @@ def get_document(context: DocumentContext, request: Request) -> Json | Response:
         # The old form of the path below. The description has JSON alone, for generated clients.
         request.environ["pyramid_openapi3.validate_response"] = False
         return get_markdown(context, request)
-    return _show(_read_asked(context, request), request)
+    return _show(context, request, _asked_number(request))
 
 
 def show_newest(context: DocumentContext, request: Request) -> Json:
-    return _show(_read(context, request, None), request)
+    return _show(context, request, None)
 
 
-def _show(version: DocumentVersion, request: Request) -> Json:
+def _show(context: DocumentContext, request: Request, number: int | None) -> Json:
     session = request.dbsession
-    reviews = newest_reviews(session, [version.document_id], version.number)
-    return show_whole_document(
+    version = read_stored(session, context.document_id, number)
+    if version is None:
+        raise HTTPNotFound
+    text = version.content
+    shown = show_whole_document(
         version,
-        read_authors(session, version),
-        reviews.get(version.document_id),
+        read_authors(session, json.loads(text)) if '"author_id"' in text else {},
+        newest_review(session, context.document_id, version.number),
         list_stale_reasons(session, [version.id]).get(version.id, []),
     )
+    # It is not read, because it would only be written again.
+    shown["content"] = orjson.Fragment(text)
+    return shown
 
 
 def change(context: DocumentContext, request: Request) -> Json:
@@ -139,8 +148,12 @@ def _export(context: DocumentContext, request: Request, extension: str) -> Respo
 
 def _read_asked(context: DocumentContext, request: Request) -> DocumentVersion:
     """The version whose number is in the path, or the newest one."""
+    return _read(context, request, _asked_number(request))
+
+
+def _asked_number(request: Request) -> int | None:
     number = request.matchdict.get("number")
-    return _read(context, request, None if number is None else int(number))
+    return None if number is None else int(number)
 
 
 def _read(context: DocumentContext, request: Request, number: int | None) -> DocumentVersion:

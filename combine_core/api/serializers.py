@@ -15,6 +15,7 @@ from combine_core.documents import (
     DocumentVersion,
     ListedDocument,
     StaleReason,
+    StoredVersion,
     stale_in_words,
 )
 from combine_core.lines import Line
@@ -198,7 +199,7 @@ def show_document(document: ListedDocument, review: ReviewSummary | None) -> Jso
     }
 
 
-def show_version(version: DocumentVersion) -> Json:
+def show_version(version: DocumentVersion | StoredVersion) -> Json:
     """A version in a list, without its content."""
     return {
         "version": version.number,
@@ -213,7 +214,7 @@ def _show_author(user_id: uuid.UUID | str, name: str) -> Json:
 
 
 def show_whole_document(
-    version: DocumentVersion,
+    version: DocumentVersion | StoredVersion,
     authors: Mapping[str, str] = MappingProxyType({}),
     review: ReviewSummary | None = None,
     stale: Iterable[StaleReason] = (),

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyramid_tm
-import zope.sqlalchemy
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session, sessionmaker
+from zope.sqlalchemy.datamanager import STATUS_CHANGED, ZopeTransactionEvents, join_transaction
 
 from combine_core.database.connecting import (
     CONNECT_TIMEOUT_S,
@@ -26,6 +26,7 @@ from combine_core.database.page import (
     InvalidCursor,
     KeptList,
     Page,
+    as_text,
     decode_cursor,
     encode_cursor,
     fetch,
@@ -49,6 +50,7 @@ __all__ = [
     "KeptList",
     "Model",
     "Page",
+    "as_text",
     "decode_cursor",
     "encode_cursor",
     "fetch",
@@ -62,6 +64,8 @@ __all__ = [
 
 _ENGINE = "combine_core.database.engine"
 _SESSIONS = "combine_core.database.sessions"
+# In the info of a request's session.
+_MANAGER = "combine_core.transaction_manager"
 
 # The defaults for engines outside an application with settings.
 RECYCLE_S = 1800
@@ -123,14 +127,26 @@ def session_factory(registry: Registry) -> sessionmaker[Session]:
 
 
 def _request_session(request: Request) -> Session:
-    session = session_factory(request.registry)()
-    # "changed": zope.sqlalchemy notices only what the unit of work flushes, and would otherwise silently roll
-    # back text SQL and Core statements.
-    zope.sqlalchemy.register(session, transaction_manager=request.tm, initial_state="changed")
+    session = session_factory(request.registry)(info={_MANAGER: request.tm})
     # pyramid_tm ends the transaction, which closes the session. If it did not begin one (an error view after
     # the transaction), this returns the connection.
     request.add_finished_callback(lambda _request: session.close())
     return session
+
+
+def _join(session: Session, *_: object) -> None:
+    """Let the session of a request join its transaction with the first statement or object."""
+    manager = session.info.get(_MANAGER)
+    if manager is not None:
+        # "changed": zope.sqlalchemy notices only what the unit of work flushes, and would otherwise silently
+        # roll back text SQL and Core statements.
+        join_transaction(session, STATUS_CHANGED, manager)
+
+
+def _check_committer(session: Session) -> None:
+    manager = session.info.get(_MANAGER)
+    if manager is not None:
+        ZopeTransactionEvents(transaction_manager=manager).before_commit(session)
 
 
 def _veto_commit(request: Request, response: Response) -> bool:
@@ -170,5 +186,9 @@ def includeme(config: Configurator) -> None:
         shared=settings.database_direct_url is not None,
     )
     config.registry[_ENGINE] = engine
-    config.registry[_SESSIONS] = make_sessions(engine)
+    sessions = config.registry[_SESSIONS] = make_sessions(engine)
+    # Once for all: zope.sqlalchemy.register takes as long for each session as two statements.
+    event.listen(sessions, "after_begin", _join)
+    event.listen(sessions, "after_attach", _join)
+    event.listen(sessions, "before_commit", _check_committer)
     config.add_request_method(_request_session, "dbsession", reify=True)

@@ -57,6 +57,7 @@ from combine_core.documents.statements import (
     support_in_words,
     text_of,
 )
+from combine_core.documents.stored import StoredVersion, read_stored
 
 __all__ = [
     "Change",
@@ -72,6 +73,7 @@ __all__ = [
     "Origin",
     "Section",
     "StaleReason",
+    "StoredVersion",
     "VersionInput",
     "VersionOrigin",
     "acknowledge",
@@ -101,6 +103,7 @@ __all__ = [
     "put_statement",
     "read_authors",
     "read_citations",
+    "read_stored",
     "read_version",
     "restore_version",
     "section_in_words",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jsonschema_rs
@@ -357,11 +357,11 @@ def _judge(statement: dict[str, Any], texts: dict[str, SourceText], author_id: u
         entry["source_id"] = entry.pop("source")
 
 
-def read_authors(session: Session, version: DocumentVersion) -> dict[str, str]:
+def read_authors(session: Session, content: Mapping[str, Any]) -> dict[str, str]:
     """The names of those whose own words are in a version, by id. Users who were deleted are left out."""
     found = {
         uuid.UUID(statement["author_id"])
-        for _, statement in located_statements(version.content)
+        for _, statement in located_statements(content)
         if "author_id" in statement
     }
     if not found:

@@ -23,7 +23,7 @@ from sqlalchemy.orm import (
     undefer,
 )
 
-from combine_core.database import NEWEST_FIRST, KeptList, Page, new_id, paginate
+from combine_core.database import NEWEST_FIRST, KeptList, Page, as_text, new_id, paginate
 from combine_core.documents.model import Document, DocumentVersion, VersionInput, VersionOrigin
 from combine_core.documents.render import plain, render_markdown
 from combine_core.documents.staleness import Lines, is_stale, newest_lines
@@ -182,10 +182,11 @@ def _colophon(version: DocumentVersion) -> str:
 class ListedDocument(NamedTuple):
     """A document as lists show it: some columns of :class:`Document`.
 
+    :ivar id: as text, which takes a tenth of the time to read
     :ivar stale: whether its newest version is out of date
     """
 
-    id: uuid.UUID
+    id: str
     type: str
     title: str
     head: int
@@ -222,8 +223,8 @@ def _documents(
     lines: Lines, *, archived: bool, stale: bool | None, titled: bool
 ) -> KeptList[ListedDocument]:
     out_of_date = is_stale(lines)
-    columns = (Document.id, Document.type, Document.title, Document.head, Document.created_at)
-    statement = select(*columns, Document.archived_at, out_of_date).where(
+    columns = (Document.type, Document.title, Document.head, Document.created_at)
+    statement = select(as_text(Document.id), *columns, Document.archived_at, out_of_date).where(
         Document.project_id == bindparam("project_id"),
         Document.archived_at.is_not(None) if archived else Document.archived_at.is_(None),
     )

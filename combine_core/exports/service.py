@@ -65,7 +65,7 @@ def export_version(
     """
     if extension == "md":
         lines = [f"- **{label}:** {plain(value)}\n" for label, value in _origin(session, version)]
-        text = markdown_of(version, read_authors(session, version))
+        text = markdown_of(version, read_authors(session, version.content))
         return f"{text}\n## How it was made\n\n{''.join(lines)}".encode()
     before_writing(WRITER_HOLDS)
     return export(outline_of(session, version), extension)
@@ -78,7 +78,7 @@ def outline_of(session: Session, version: DocumentVersion) -> Outline:
     """
     gathering = _Gathering(
         {str(entry.ref_id): entry.name for entry in version.inputs},
-        read_authors(session, version),
+        read_authors(session, version.content),
         version.used_llm,
     )
     sections = [

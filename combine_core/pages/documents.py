@@ -30,7 +30,7 @@ from combine_core.documents import read_version as read_document_version
 from combine_core.exports import FORMATS
 from combine_core.exports.service import export_version, file_name_of
 from combine_core.projects import OwnProject
-from combine_core.reviews import ReviewSummary, newest_reviews
+from combine_core.reviews import ReviewSummary, newest_review
 from combine_core.text import InvalidText
 from combine_core.users import Permission
 from combine_core.web.downloads import attachment
@@ -56,7 +56,7 @@ def document_page(
         "project": project,
         "document": version.document,
         "version": version,
-        "authors": read_authors(request.dbsession, version),
+        "authors": read_authors(request.dbsession, version.content),
         "stale": list_stale_reasons(request.dbsession, [version.id]).get(version.id, []),
         "may_run": bool(request.has_permission(Permission.RUNS_WRITE)),
         "form": form or Form(),
@@ -135,14 +135,13 @@ def _read(context: DocumentContext, request: Request) -> DocumentVersion:
 
 
 def _review_of(request: Request, version: DocumentVersion) -> ReviewSummary | None:
-    reviews = newest_reviews(request.dbsession, [version.document_id], version.number)
-    return reviews.get(version.document_id)
+    return newest_review(request.dbsession, version.document_id, version.number)
 
 
 def _as_json(request: Request, version: DocumentVersion) -> bytes:
     """The document as the API shows it, with the sections in their order."""
     step = step_of(request.dbsession, version)
-    authors = read_authors(request.dbsession, version)
+    authors = read_authors(request.dbsession, version.content)
     shown = show_whole_document(version, authors, _review_of(request, version))
     exported = shown | {"content": {one.key: one.value for one in sections_of(version, step)}}
     text = json.dumps(exported, default=json_value, ensure_ascii=False, indent=2) + "\n"

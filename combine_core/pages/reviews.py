@@ -30,7 +30,7 @@ from combine_core.reviews import (
     list_deciders,
     list_reviews,
     list_waiting,
-    newest_reviews,
+    newest_review,
     obstacle_to_decide,
     read_review,
     withdraw,
@@ -116,7 +116,7 @@ def _list_page(
     version = read_version(session, context.document_id)
     if version is None:
         raise HTTPNotFound
-    current = newest_reviews(session, [context.document_id]).get(context.document_id)
+    current = newest_review(session, context.document_id)
     is_free = current is None or current.state not in (ReviewState.OPEN, ReviewState.APPROVED)
     may_change = bool(request.has_permission(Permission.DOCUMENTS_WRITE))
     may_ask = is_free and may_change

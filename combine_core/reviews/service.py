@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
-from combine_core.database import Page, fetch, paginate
+from combine_core.database import Page, as_text, fetch, paginate
 from combine_core.documents import (
     Document,
     DocumentVersion,
@@ -152,7 +152,7 @@ def _deed(what: str, review: Review, **details: object) -> Deed:
 
 
 def _check_no_other(session: Session, document_id: uuid.UUID) -> None:
-    current = newest_reviews(session, [document_id]).get(document_id)
+    current = newest_review(session, document_id)
     if current is not None and current.state == ReviewState.OPEN:
         raise ReviewConflict(
             f"Version {current.number} is in review already. Withdraw that review first."
@@ -495,7 +495,7 @@ class ReviewSummary(NamedTuple):
     :ivar approvals: how many people have approved
     """
 
-    document_id: uuid.UUID
+    document_id: str
     id: uuid.UUID
     state: str
     number: int
@@ -512,10 +512,17 @@ def _newest_reviews(number: ColumnElement[int] | InstrumentedAttribute[int]) -> 
         .where(ReviewDecision.review_id == Review.id, ReviewDecision.decision == Decision.APPROVE)
         .scalar_subquery()
     )
-    columns = (Review.document_id, Review.id, Review.state, Review.number, Review.sha256)
-    these = any_(bindparam("document_ids", type_=ARRAY(Uuid)))
+    columns = (Review.id, Review.state, Review.number, Review.sha256)
+    these = any_(bindparam("document_ids", type_=ARRAY(Uuid(as_uuid=False))))
     return (
-        select(*columns, approvals, Review.needed, Review.due_at, Review.author_may_decide)
+        select(
+            as_text(Review.document_id),
+            *columns,
+            approvals,
+            Review.needed,
+            Review.due_at,
+            Review.author_may_decide,
+        )
         .join(Document, Document.id == Review.document_id)
         .ext(distinct_on(Review.document_id))
         .where(Review.document_id == these, Review.number == number)
@@ -528,9 +535,9 @@ _OF_NUMBER = _newest_reviews(bindparam("number", type_=Integer))
 
 
 def newest_reviews(
-    session: Session, document_ids: Sequence[uuid.UUID], number: int | None = None
-) -> dict[uuid.UUID, ReviewSummary]:
-    """The newest review of each of these documents that has one, of its newest version.
+    session: Session, document_ids: Sequence[str], number: int | None = None
+) -> dict[str, ReviewSummary]:
+    """The newest review of each of these documents that has one, of its newest version. All ids are text.
 
     :param number: of this version instead
     """
@@ -540,7 +547,16 @@ def newest_reviews(
         if number is None
         else fetch(session, _OF_NUMBER, **which, number=number)
     )
-    return {row.document_id: ReviewSummary._make(row) for row in found.all()}
+    reviews = (ReviewSummary._make(row) for row in found)
+    return {review.document_id: review for review in reviews}
+
+
+def newest_review(
+    session: Session, document_id: uuid.UUID, number: int | None = None
+) -> ReviewSummary | None:
+    """The same for one document."""
+    key = str(document_id)
+    return newest_reviews(session, [key], number).get(key)
 
 
 def whole_reviews() -> Select[Review]:

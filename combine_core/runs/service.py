@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session, contains_eager, selectinload
 
-from combine_core.database import NEWEST_FIRST, KeptList, Page, paginate
+from combine_core.database import NEWEST_FIRST, KeptList, Page, as_text, paginate
 from combine_core.lines import Line, LineVersion, find_line, store_version
 from combine_core.llm import ProviderRegistry
 from combine_core.runs.assignment import part_key, reading_key, split_key
@@ -232,12 +232,12 @@ def list_runs(
 
 
 class ListedRun(NamedTuple):
-    """A run as a page lists it: some columns of :class:`Run`.
+    """A run as a page lists it: some columns of :class:`Run`, with the id as text.
 
     :ivar line: the name of its line
     """
 
-    id: uuid.UUID
+    id: str
     line: str
     model: str
     state: str
@@ -247,7 +247,7 @@ class ListedRun(NamedTuple):
 
 _BRIEFLY = KeptList(
     ListedRun,
-    select(Run.id, LineVersion.name, Run.model, Run.state, Run.created_at, Run.cost)
+    select(as_text(Run.id), LineVersion.name, Run.model, Run.state, Run.created_at, Run.cost)
     .join(Run.line_version)
     .where(Run.project_id == bindparam("project_id")),
     Run.id,

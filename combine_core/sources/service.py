@@ -17,7 +17,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
-from combine_core.database import NEWEST_FIRST, KeptList, Page, new_id
+from combine_core.database import NEWEST_FIRST, KeptList, Page, as_text, new_id
 from combine_core.database.copying import copy_row
 from combine_core.readers import (
     Block,
@@ -248,9 +248,9 @@ def measure_text(text: str) -> tuple[int, str]:
 
 
 class ListedSource(NamedTuple):
-    """A source as lists show it: some columns of :class:`Source`."""
+    """A source as lists show it: some columns of :class:`Source`, with the id as text."""
 
-    id: uuid.UUID
+    id: str
     name: str
     revision: int
     state: str
@@ -264,9 +264,9 @@ class ListedSource(NamedTuple):
     notes: list[str] | None
 
 
-_SOURCES = select(*(getattr(Source, name) for name in ListedSource._fields)).where(
-    Source.project_id == bindparam("project_id")
-)
+_SOURCES = select(
+    as_text(Source.id), *(getattr(Source, name) for name in ListedSource._fields[1:])
+).where(Source.project_id == bindparam("project_id"))
 _ALL = KeptList(ListedSource, _SOURCES, Source.id, Source.name)
 _NAMED = KeptList(
     ListedSource, _SOURCES.where(Source.name == bindparam("name")), Source.id, Source.name
