@@ -28,7 +28,7 @@ from combine_core.reviews import (
     ReviewConflict,
     ReviewState,
     edit_and_approve,
-    newest_reviews,
+    newest_review,
     obstacle_to_decide,
     read_review,
 )
@@ -72,7 +72,7 @@ def show_statement(
 
 def _open_review(context: DocumentContext, request: Request) -> Review | None:
     """The review of the newest version, if authors may decide on it."""
-    found = newest_reviews(request.dbsession, [context.document_id]).get(context.document_id)
+    found = newest_review(request.dbsession, context.document_id)
     if found is None or found.state != ReviewState.OPEN or not found.author_may_decide:
         return None
     return read_review(request.dbsession, found.id)
