@@ -342,7 +342,7 @@ def _followed_by_approval(
     session: Session, review: Review, user_id: uuid.UUID, comment: str | None
 ) -> Review | None:
     """The newest review, if this person's edit and approval of the version in ``review`` has led to it."""
-    newest = newest_reviews(session, [review.document_id]).get(review.document_id)
+    newest = newest_review(session, review.document_id)
     if newest is None or not (newest.id == review.id or newest.number == review.number + 1):
         return None
     following = read_review(session, newest.id)
