@@ -176,3 +176,17 @@ def ini_file(tmp_path: Path, database_url: str) -> Path:
     includes = "pyramid.includes = combine_core combine_auth"
     path.write_text("\n".join(["[app:main]", "use = egg:pyramid-combine", includes, *lines, ""]))
     return path
+
+
+@pytest.fixture
+def browser(app):
+    """``browser(person)``: a browser in which this person is signed in."""
+
+    def make(person):
+        with session_factory(app.registry).begin() as session:
+            cookie = start_session(session, person.user_id)
+        client = TestApp(app, lint=False, extra_environ={"wsgi.url_scheme": "https"})
+        client.extra_environ["HTTP_COOKIE"] = f"__Host-combine_session={cookie}"
+        return client
+
+    return make
