@@ -71,6 +71,13 @@ def export_version(
     return export(outline_of(session, version), extension)
 
 
+def costs_of(session: Session, version: DocumentVersion) -> CallSums:
+    """What the calls of the run took that wrote the version. One that a person made has none of its own."""
+    if version.run_id is None:
+        return CallSums()
+    return sums_of_runs(session, [version.run_id]).get(version.run_id, CallSums())
+
+
 def outline_of(session: Session, version: DocumentVersion) -> Outline:
     """Return what an export of the version contains.
 
@@ -110,7 +117,7 @@ def _origin(session: Session, version: DocumentVersion) -> Iterator[tuple[str, s
         yield "Note", version.note
     yield "Model", version.model
     if version.run_id is not None:
-        sums = sums_of_runs(session, [version.run_id]).get(version.run_id, CallSums())
+        sums = costs_of(session, version)
         yield "Run", str(version.run_id)
         yield "Calls to models", f"{sums.calls:,}" + _tokens(sums)
         yield "Cost of the run", _cost(sums)

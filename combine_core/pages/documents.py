@@ -12,7 +12,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from combine_core.access import DocumentContext
-from combine_core.api.serializers import show_whole_document
+from combine_core.api.serializers import show_review, show_sums, show_whole_document
 from combine_core.comments import list_comments, place_comments
 from combine_core.documents import (
     DocumentVersion,
@@ -28,9 +28,9 @@ from combine_core.documents import (
 )
 from combine_core.documents import read_version as read_document_version
 from combine_core.exports import FORMATS
-from combine_core.exports.service import export_version, file_name_of
+from combine_core.exports.service import costs_of, export_version, file_name_of
 from combine_core.projects import OwnProject
-from combine_core.reviews import ReviewSummary, newest_review
+from combine_core.reviews import ReviewSummary, list_reviews, newest_review
 from combine_core.text import InvalidText
 from combine_core.users import Permission
 from combine_core.web.downloads import attachment
@@ -139,11 +139,16 @@ def _review_of(request: Request, version: DocumentVersion) -> ReviewSummary | No
 
 
 def _as_json(request: Request, version: DocumentVersion) -> bytes:
-    """The document as the API shows it, with the sections in their order."""
+    """The document as the API shows it, with the sections in their order, its reviews and what it cost."""
     step = step_of(request.dbsession, version)
     authors = read_authors(request.dbsession, version.content)
     shown = show_whole_document(version, authors, _review_of(request, version))
-    exported = shown | {"content": {one.key: one.value for one in sections_of(version, step)}}
+    reviews = list_reviews(request.dbsession, version.document_id, version.number)
+    exported = shown | {
+        "content": {one.key: one.value for one in sections_of(version, step)},
+        "reviews": [show_review(one) for one in reviews.items],
+        "run_costs": show_sums(costs_of(request.dbsession, version)),
+    }
     text = json.dumps(exported, default=json_value, ensure_ascii=False, indent=2) + "\n"
     return text.encode()
 

@@ -189,6 +189,8 @@ def test_download_json(place, ada, run, oven):
     assert list(exported["content"])[:2] == ["summary", "key_points"]
     assert exported["content"] == version.content
     assert exported["version"] == 1
+    assert exported["reviews"] == []
+    assert (exported["run_costs"]["calls"], exported["run_costs"]["currency"]) == (0, "USD")
     assert ada.get(f"{path}.json").body == answer.body
 
 
