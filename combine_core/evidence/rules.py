@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import groupby
+from itertools import dropwhile, groupby, islice, takewhile
 
 from combine_core.evidence.facts import Facts, Number, Word, facts_of
 from combine_core.evidence.passage import Passage
@@ -47,11 +47,18 @@ class Clause:
             return True
         denied: set[str] = set()
         for match in self.language.near_negation.finditer(text):
-            behind = [
-                word.stem for word in self.facts.words if word.content and word.start >= match.end()
-            ]
+            behind = [word.stem for word in self._behind(match) if word.content]
             denied.update(behind[:_REACH])
+        for match in self.language.exclusion.finditer(text):
+            # "By train instead of by plane to the meeting" denies the plane, and not the meeting.
+            at_noun = dropwhile(lambda word: not word.content, self._behind(match))
+            phrase = takewhile(_goes_on, at_noun)
+            nouns = (word.stem for word in phrase if word.content)
+            denied.update(islice(nouns, _REACH))
         return bool(denied & content)
+
+    def _behind(self, match: re.Match[str]) -> Iterator[Word]:
+        return (word for word in self.facts.words if word.start >= match.end())
 
     def plain(self, content: frozenset[str]) -> bool:
         """Whether the clause says these words without denying, weakening or attributing them."""
@@ -61,6 +68,11 @@ class Clause:
     @cached_property
     def content(self) -> frozenset[str]:
         return frozenset(word.stem for word in self.facts.words if word.content)
+
+
+def _goes_on(word: Word) -> bool:
+    """Whether a phrase goes on: "ohne Zustimmung des Vorstands"."""
+    return word.content or word.text in ("of", "des", "eines")
 
 
 class Ground:
@@ -364,10 +376,35 @@ def _condition_left_out(case: Case) -> bool:
 
 
 def _hedge_left_out(case: Case) -> bool:
-    hedge = case.language.hedge
-    return not case.claim.says(hedge) and any(
-        carrier.facts.says(hedge) for carrier in case.carriers
-    )
+    hedge, proposal = case.language.hedge, case.language.proposal
+    if case.claim.says(hedge):
+        return False
+    texts = [carrier.facts.text for carrier in case.carriers]
+    if _is_agreed(case):
+        texts = [proposal.sub(" ", text) for text in texts]
+    return any(map(hedge.search, texts))
+
+
+def _is_agreed(case: Case) -> bool:
+    """Whether statement and source say that what was proposed is agreed on, the source of nothing else."""
+    language = case.language
+    if not case.claim.says(language.agreement):
+        return False
+    said = case.claim.stems
+    for clause in case.ground.clauses:
+        if not clause.facts.says(language.agreement) or clause.negates(clause.content):
+            continue
+        if clause.facts.says(language.future) or clause.facts.says(language.obligation):
+            continue
+        # "Agreed to Ben's suggestion" names who made it. "Agreed with Anna" says something else.
+        proposes = clause.facts.says(language.proposal)
+        rest = language.agreement.sub(" ", language.proposal.sub(" ", clause.facts.text))
+        others = (word for word in facts_of(rest, language).words if word.content)
+        if not language.hedge.search(rest) and all(
+            word.stem in said or (proposes and word.name) for word in others
+        ):
+            return True
+    return False
 
 
 def _unattributed(case: Case) -> bool:

@@ -30,7 +30,9 @@ class Language:
 
     :ivar signs: frequent function words, by which the language is recognised
     :ivar labels: what stands before a colon and is no speaker, such as "Decision"
-    :ivar near_negation: denies only the words right behind it, as "without" does
+    :ivar near_negation: denies only the words right behind it, as "no" does
+    :ivar exclusion: denies only the phrase right behind it, as "instead of" does
+    :ivar agreement: how a proposal is accepted
     :ivar no_negation: looks like a negation and is none: "not only"
     :ivar conjunction: what stands between two clauses
     :ivar document: what a source calls itself, in "the annex says"
@@ -44,9 +46,12 @@ class Language:
     stop_words: frozenset[str] = frozenset()
     negation: re.Pattern[str] = _NOTHING
     near_negation: re.Pattern[str] = _NOTHING
+    exclusion: re.Pattern[str] = _NOTHING
     no_negation: re.Pattern[str] = _NOTHING
     condition: re.Pattern[str] = _NOTHING
     hedge: re.Pattern[str] = _NOTHING
+    proposal: re.Pattern[str] = _NOTHING
+    agreement: re.Pattern[str] = _NOTHING
     obligation: re.Pattern[str] = _NOTHING
     future: re.Pattern[str] = _NOTHING
     request: re.Pattern[str] = _NOTHING
