@@ -1,0 +1,247 @@
+"""Four people and a document, by API: from three sources to the register after a second meeting.
+
+The web process and the worker run as they are deployed, and the model answers over the wire.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+
+from combine_auth.tokens.service import create_token
+from combine_core.users import get_or_create_user
+from tests.live.compose_stack import until
+from tests.live.deployment import ENDED, HOST, PATIENCE_S, Deployment
+from tests.story import (
+    CORRECTED,
+    MODEL,
+    SECOND_MEETING,
+    SOURCES,
+    reads_with_care,
+    without_white_space,
+    words_of_pdf,
+)
+from tests.vendor_server import VendorServer
+
+ROOT = Path(__file__).parents[2]
+ROLES = {"bob": "writer", "carol": "reviewer", "dave": "reviewer"}
+
+pytestmark = pytest.mark.timeout(600)
+
+
+class Person:
+    """Somebody who uses the API with a token."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = f"{url}/api/v1/"
+        self._session = requests.Session()
+        self._session.headers.update({"Authorization": f"Bearer {token}", "Host": HOST})
+
+    def get(self, path: str) -> Any:
+        return self._answered(self._session.get(self.url + path, timeout=60)).json()
+
+    def file(self, path: str) -> bytes:
+        return self._answered(self._session.get(self.url + path, timeout=60)).content
+
+    def post(self, path: str, **body: Any) -> Any:
+        return self._answered(self.try_to(path, **body)).json()
+
+    def try_to(self, path: str, **body: Any) -> requests.Response:
+        return self._session.post(self.url + path, json=body, timeout=60)
+
+    def close(self) -> None:
+        self._session.close()
+
+    @staticmethod
+    def _answered(answer: requests.Response) -> requests.Response:
+        assert answer.ok, answer.text
+        return answer
+
+
+@pytest.fixture
+def vendor() -> Iterator[VendorServer]:
+    with VendorServer() as server:
+        yield server.always(reads_with_care)
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, database_url: str, vendor: VendorServer) -> Iterator[Deployment]:
+    shutil.copy(ROOT / "production.ini", tmp_path)
+    settings = {"OPENAI_API_KEY": "of-nobody", "OPENAI_BASE_URL": vendor.openai_url}
+    with Deployment(tmp_path, Path(sys.executable).parent, database_url, **settings) as deployed:
+        yield deployed
+
+
+@pytest.fixture
+def people(deployment: Deployment) -> Iterator[dict[str, Person]]:
+    """Ada, Bob, Carol and Dave, of whom nobody has a project yet."""
+    web = deployment.start_web()
+    deployment.start_worker()
+    engine = create_engine(deployment.environment["DATABASE_URL"])
+    with Session(engine) as session, session.begin():
+        tokens = {
+            name: create_token(
+                session,
+                get_or_create_user(session, f"{name}@example.com", name.title()).id,
+                "story",
+            )[0]
+            for name in ("ada", *ROLES)
+        }
+    engine.dispose()
+    deployment.until_ready(web)
+    people = {name: Person(web.url, token) for name, token in tokens.items()}
+    yield people
+    for person in people.values():
+        person.close()
+
+
+@pytest.fixture
+def run(deployment: Deployment):
+    """``run(ada, "projects/harbour", sources)``: the document that the brief of these sources becomes."""
+
+    def run(person: Person, project: str, *sources: str) -> dict[str, Any]:
+        body = {"line": "brief", "model": MODEL, "sources": list(sources)}
+        run_id = person.post(f"{project}/runs", **body)["id"]
+        until(PATIENCE_S, lambda: person.get(f"runs/{run_id}")["state"] in ENDED, deployment.logs)
+        ended = person.get(f"runs/{run_id}")
+        assert ended["state"] == "succeeded", ended
+        [written] = ended["documents"]
+        read: dict[str, Any] = person.get(f"documents/{written['id']}")
+        return read
+
+    return run
+
+
+def statements_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for section in document["content"].values() for one in section]
+
+
+def find(items: list[dict[str, Any]], words: str) -> dict[str, Any]:
+    [item] = [one for one in items if words in one["text"]]
+    return item
+
+
+def test_from_three_sources_to_the_second_meeting(
+    people: dict[str, Person], vendor: VendorServer, run: Any, tmp_path: Path
+) -> None:
+    ada, bob, carol, dave = people.values()
+
+    # Ada makes a project and invites the others.
+    project = f"projects/{ada.post('projects', name='Harbour')['slug']}"
+    for name, role in ROLES.items():
+        link = ada.post(f"{project}/invitations", role=role, days=7)["link"]
+        people[name].post("invitations/accept", token=link.partition("token=")[2])
+
+    # Three sources become a brief: a call for each of them, and one for the brief.
+    sources = {
+        name: ada.post(f"{project}/sources", name=name, text=text)["id"]
+        for name, text in SOURCES.items()
+    }
+    document = run(ada, project, *sources.values())
+    assert len(vendor.requests) == 4
+    path = f"documents/{document['id']}"
+    assert len(statements_of(document)) == 7
+    assert {one["verdict"] for one in statements_of(document)} == {"supported"}
+
+    # Bob adds a question of his own, and asks for a review. Carol rejects.
+    question = {"text": "Who feeds the seals?", "evidence": []}
+    content = document["content"]
+    content["open_questions"].append(question)
+    edited = bob.post(f"{path}/versions", version=1, content=content)
+    assert find(edited["content"]["open_questions"], "seals")["verdict"] == "own"
+    review = bob.post(f"{path}/reviews", version=2, needed=2)
+    assert [one["id"] for one in carol.get("inbox")["items"]] == [review["id"]]
+    seen = {"sha256": review["sha256"]}
+    refused = bob.try_to(f"reviews/{review['id']}/decisions", decision="approve", **seen)
+    assert refused.status_code == 403
+    rejected = carol.post(
+        f"reviews/{review['id']}/decisions",
+        decision="reject",
+        comment="The budget is 45,000 euros.",
+        **seen,
+    )
+    assert rejected["state"] == "rejected"
+    assert ada.get(f"{project}/register")["items"] == []
+
+    # Ada corrects the source, and the brief is out of date.
+    assert bob.get(path)["stale"] == []
+    ada.post(f"{project}/sources/{sources['budget.md']}/revisions", text=CORRECTED)
+    [stale] = bob.get(path)["stale"]
+    assert stale["reason"] == (
+        "The source budget.md has revision 2. This was written from revision 1."
+    )
+
+    # A run again pays for the source that changed, and for the brief.
+    before = len(vendor.requests)
+    document = run(ada, project, *sources.values())
+    asked = [request.prompt for request in vendor.requests[before:]]
+    assert [("## Source" in prompt, "45,000 euros" in prompt) for prompt in asked] == [
+        (True, True),
+        (False, True),
+    ]
+    assert (f"documents/{document['id']}", document["version"]) == (path, 3)
+    assert document["stale"] == []
+
+    # The reviewers see what is new.
+    compared = carol.get(f"{path}/comparison?from=2&to=3")
+    assert {
+        ((one["new"] or one["old"])["statement"]["text"], one["changes"][0])
+        for one in compared["differences"]
+    } == {
+        ("The budget of the harbour is 45,000 euros.", "changed"),
+        ("Who feeds the seals?", "removed"),
+    }
+    assert compared["unchanged"] == 6
+
+    # Two approve. The first approval does not suffice.
+    review = bob.post(f"{path}/reviews", version=3, needed=2)
+    decision = {"decision": "approve", "sha256": review["sha256"]}
+    states = [
+        one.post(f"reviews/{review['id']}/decisions", **decision)["state"] for one in (carol, dave)
+    ]
+    assert states == ["open", "approved"]
+
+    # The export has every statement, every quote, and who approved.
+    file = tmp_path / "brief.pdf"
+    file.write_bytes(dave.file(f"{path}/pdf"))
+    words = words_of_pdf(file)
+    quotes = [entry["quote"] for one in statements_of(document) for entry in one["evidence"]]
+    assert len(quotes) == 7
+    approvals = ["Carol approved it on", "Dave approved it on"]
+    for text in [*(one["text"] for one in statements_of(document)), *quotes, *approvals]:
+        assert without_white_space(text) in words, text
+
+    # The register has what was approved, and the two sources that contradict each other.
+    register = f"{project}/register"
+    assert len(ada.get(register)["items"]) == 6
+    [opening] = ada.get(f"{register}?undecided=true")["items"]
+    assert {opening["text"], opening["same_as"]["text"]} == {
+        f"We decided to open the harbour on {day} 2027." for day in ("3 May", "9 June")
+    }
+
+    # After the second meeting, one item goes on with another day, and one is new.
+    second = ada.post(f"{project}/sources", name="second.md", text=SECOND_MEETING)["id"]
+    meeting = run(bob, project, second)
+    review = bob.post(f"documents/{meeting['id']}/reviews", version=1)
+    decision["sha256"] = review["sha256"]
+    dave.post(f"reviews/{review['id']}/decisions", **decision)
+    plan = find(ada.get(f"{register}?due_after=2027-03-15")["items"], "building plan")
+    joined = bob.post(f"{register}/{plan['id']}/same", same=True)
+    assert (joined["id"], joined["due_on"]) == (plan["same_as"]["id"], "2027-02-01")
+    [other] = joined["contradictions"]
+    settled = bob.post(f"{register}/{joined['id']}/settle", saying=other["id"], accept=True)
+    assert (settled["owner"], settled["due_on"], settled["state"]) == ("Ada", "2027-03-15", "open")
+    said = [settled[which]["document"]["title"] for which in ("first_said", "last_said")]
+    assert said == [document["title"], meeting["title"]]
+    assert [one["event"] for one in settled["history"]] == ["entered", "joined", "accepted"]
+    table = dave.file(f"{register}/csv?kind=action").decode("utf-8-sig")
+    assert [day in table for day in ("2027-03-15", "2027-03-01", "2027-04-01")] == [True] * 3
+    assert "2027-02-01" not in table
