@@ -317,10 +317,23 @@ def test_a_link_of_a_statement_marks_the_very_words(place, ada, slug):
     assert document.html.select_one("details.evidence a")["href"].endswith("#quote")
     assert page.html.select_one("#L2 code").text == text.split("\n")[1]
     # And back to the statement.
-    note = page.html.select_one(".note")
-    assert "Marked are the words that this statement quotes: The pump failed at noon." in note.text
+    note = page.html.select_one("aside.followed")
+    assert note.a.text == "The pump failed at noon."
+    assert "Marked are the words that this statement quotes." in note.text
     assert note.a["href"].endswith(f"{version.document_id}/versions/1#/summary/0")
     assert document.html.find(id="/summary/0")
+
+
+def test_the_other_quotes_of_a_statement_are_one_click_away(place, ada, slug):
+    source = place.source(slug, ada, "The pump failed at noon.\n\nIt failed again at night.\n")
+    both = statement("The pump failed at noon.", 1, 1)
+    both["evidence"] += statement("It failed again at night.", 3, 3)["evidence"]
+    version = cite(place, ada, slug, source, both)
+    page = ada.get(f"/documents/{version.document_id}").click(href="/sources/.*lines=1-1")
+    assert page.html.select_one(".followed-quotes [aria-current]").text == "line 1"
+    other = page.click(href="/sources/.*lines=3-3", index=0)
+    assert marked(other) == [("L3", "It failed again at night.")]
+    assert other.html.select_one(".followed-quotes [aria-current]").text == "line 3"
 
 
 def test_words_are_marked_across_lines(place, ada, slug):
