@@ -92,7 +92,7 @@ def silenced_at(text: str, start: int, end: int, within: tuple[int, int]) -> str
 
     :param within: the block that holds it
     """
-    if "<" not in text[slice(*within)] and "~~" not in text[slice(*within)]:
+    if text.find("<", *within) == -1 and text.find("~~", *within) == -1:
         return ""
     for pattern, reason in ((_STRUCK, "struck_out"), (_COMMENT, "comment")):
         for match in pattern.finditer(text, *within):

@@ -5,8 +5,8 @@ Sentences are copied unchanged, each with its lines and a quote. The schema deci
 list named "decisions" gets decisions, "open_questions" questions, "risks" what its description names.
 A list for which there is no safe sentence stays empty.
 
-``vocabulary`` has the words, ``kinds`` says what a sentence is, ``items`` collects the sentences of the
-sources, ``choice`` picks those for a list, and ``answer`` fills the schema.
+``vocabulary`` has the words, ``kinds`` says what a sentence is, ``source`` reads the sentences of a
+source, ``items`` collects them, ``choice`` picks those for a list, and ``answer`` fills the schema.
 """
 
 import importlib

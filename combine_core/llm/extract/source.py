@@ -1,0 +1,238 @@
+"""Reads a source sentence by sentence: what each one is, where it stands, and how important it is."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from combine_core.language import Language, language_of, plain_text, sentence_spans, silenced_at
+from combine_core.llm.completion import Material
+from combine_core.llm.extract.kinds import (
+    Kind,
+    Reading,
+    Section,
+    Sentence,
+    is_labelled_decision,
+    needs_more,
+    read_sentence,
+    records_more,
+    section_of,
+    settles,
+    stands_alone,
+)
+from combine_core.llm.extract.vocabulary import vocabulary_of
+from combine_core.readers import SILENT, Block, BlockKind, read_blocks
+
+_WORD = re.compile(r"[^\W\d_]\w+")
+# To begin with a letter of its own makes a pattern fast.
+_CODE = re.compile(r"(?P<letters>[A-Z](?<!\w[A-Z])[A-Z]{1,7})[- ]?(?P<number>\d{3,6})\b")
+_DIGIT = re.compile(r"\d")
+# "Self-serve model [#1747](...)" is the title of a discussion.
+_NUMBERED_TITLE = re.compile(r"\[?#\d+\]?(?:\([^()\s]*\))?\s*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A sentence of a source: what it is, where it stands, and how important it is."""
+
+    sentence: Sentence
+    reading: Reading
+    start: int
+    end: int
+    weight: float
+
+
+class SourceReader:
+    """Reads one source from its beginning to its end.
+
+    ``_asked`` is where the question right before the next sentence stands. What was said in the block before
+    is held back in ``_held``, because the next sentence may settle that question.
+    """
+
+    def __init__(self, material: Material) -> None:
+        self._text = material.text
+        self._blocks = material.blocks or read_blocks(material.text)
+        self._language = language_of(material.text)
+        self._people = _people(self._blocks)
+        self._codes = frozenset(
+            code["number"]
+            for code in _CODE.finditer(material.text)
+            if self._language.unit(code["letters"].lower()) is None
+        )
+        self._sections: dict[tuple[str, ...], Section] = {}
+        self._asked: tuple[int, int] | None = None
+        self._held: list[Said] = []
+
+    def said(self, check_time: Callable[[], None]) -> Iterator[Said]:
+        """The sentences that say something, in their order."""
+        for number, block in enumerate(self._blocks):
+            if number % 500 == 0:
+                check_time()
+            if block.kind in SILENT or self._section(block) is Section.SILENT:
+                continue
+            following = self._blocks[number + 1] if number + 1 < len(self._blocks) else None
+            found = self._said_in(block, following)
+            yield from self._held
+            self._held = found
+        yield from self._held
+
+    def _section(self, block: Block) -> Section:
+        section = self._sections.get(block.headings)
+        if section is None:
+            section = self._sections[block.headings] = section_of(block.headings, self._language)
+        return section
+
+    def _said_in(self, block: Block, following: Block | None) -> list[Said]:
+        text = self._text
+        discount = _discount(text, block, following)
+        found: list[Said] = []
+        decided = False
+        spans = list(_spans(text, block, self._language))
+        for index, (start, end) in enumerate(spans):
+            sentence = self._sentence(block, following, spans, index)
+            if silenced_at(text, start, end, (block.start, block.end)):
+                self._asked = None
+                continue
+            if self._settled(sentence, end, found):
+                continue
+            if sentence.text.endswith("?"):
+                # A mark of its own belongs to the sentence before.
+                alone = len(sentence.text) == 1 and index
+                self._asked = spans[index - 1][0] if alone else start, end
+            if index == 0:
+                decided = is_labelled_decision(sentence)
+            elif decided and records_more(sentence):
+                sentence = replace(sentence, section=Section.DECISION)
+            reading = read_sentence(sentence)
+            if reading is None:
+                continue
+            first = start
+            if reading.kind is Kind.DECISION and index and needs_more(sentence):
+                # "Decided to defer it": what, the sentence before says.
+                before = spans[index - 1]
+                first = before[0]
+                sentence = replace(sentence, text=plain_text(text[first:end]))
+                if found and (found[-1].start, found[-1].end) == before:
+                    found.pop()
+            found.append(Said(sentence, reading, first, end, weight_of(sentence) / discount))
+        return found
+
+    def _sentence(
+        self, block: Block, following: Block | None, spans: list[tuple[int, int]], index: int
+    ) -> Sentence:
+        start, end = spans[index]
+        words = plain_text(self._text[start:end])
+        if block.kind is BlockKind.TABLE_ROW:
+            words = _row_text(self._text[start:end], block) or words
+        return Sentence(
+            words,
+            block,
+            self._section(block),
+            self._language,
+            first=index == 0,
+            last=index == len(spans) - 1 and not self._may_answer(following, block),
+            people=self._people,
+            codes=self._codes,
+        )
+
+    def _may_answer(self, following: Block | None, block: Block) -> bool:
+        return following is not None and (
+            following.headings == block.headings
+            and following.kind is block.kind is BlockKind.LIST_ITEM
+            and not self._text[following.start : following.end].rstrip().endswith("?")
+        )
+
+    def _settled(self, sentence: Sentence, end: int, found: list[Said]) -> bool:
+        """Whether the sentence settles the question right before it. Then both together are what was said."""
+        question, self._asked = self._asked, None
+        kind = settles(sentence) if question else None
+        if question is None or kind is None:
+            return False
+        before = found or self._held
+        if before and (before[-1].start, before[-1].end) == question:
+            before.pop()
+        both = replace(sentence, text=plain_text(self._text[question[0] : end]))
+        found.append(Said(both, Reading(kind), question[0], end, weight_of(both)))
+        if kind is Kind.STATEMENT:
+            self._asked = question[0], end  # there may be more votes
+        return True
+
+
+def _discount(text: str, block: Block, following: Block | None) -> int:
+    """By how much a block counts less: it is about the text, or names what a list below it is about."""
+    words = text[block.body : block.end].strip()
+    if words[:1] in "*_" and words[-1:] in "*_" and words[:2] not in ("**", "__"):
+        return 2  # in italics
+    if following is None:
+        return 1
+    if block.kind is BlockKind.PARAGRAPH:
+        below = following.kind in (BlockKind.LIST_ITEM, BlockKind.HEADING)
+        title = below and words[-1:] not in ".!?:…" and len(words) < 80
+        return 3 if title or words[:1].islower() else 1
+    if "#" in words and _NUMBERED_TITLE.search(words):
+        return 3
+    named = len(following.headings) > len(block.headings) and (
+        following.headings[-1] == plain_text(words).rstrip(":")
+    )
+    return 2 if named else 1
+
+
+def _spans(text: str, block: Block, language: Language) -> Iterator[tuple[int, int]]:
+    if block.kind is not BlockKind.TABLE_ROW:
+        yield from sentence_spans(text, block.body, block.end, language)
+        return
+    # A row is its longest cell if that holds a sentence, else the whole row.
+    cells = list(re.finditer(r"[^|\n]+", text[block.start : block.end]))
+    longest = max(cells, key=lambda cell: len(cell[0].strip()), default=None)
+    if longest is None:
+        return
+    words = longest[0].strip()
+    # Of two cells, the first says what the second is about.
+    if len(words.split()) >= 4 and len([cell for cell in cells if cell[0].strip()]) != 2:
+        at = block.start + longest.start() + longest[0].index(words)
+        yield at, at + len(words)
+        return
+    row = text[block.start : block.end].strip()
+    if row:
+        at = block.start + text[block.start : block.end].index(row)
+        yield at, at + len(row)
+
+
+def _row_text(row: str, block: Block) -> str:
+    """ "Item: Door; Price: 900", for a row without a sentence."""
+    cells = [cell.strip() for cell in row.strip().strip("|").split("|")]
+    if len(cells) != len(block.columns) or len(cells) < 2:
+        return ""
+    named = zip(block.columns, map(plain_text, cells), strict=True)
+    return "; ".join(f"{column}: {cell}" if column else cell for column, cell in named if cell)
+
+
+def _people(blocks: Iterable[Block]) -> frozenset[str]:
+    """The first and last names of those who speak."""
+    return frozenset(name for block in blocks for name in block.speaker.split())
+
+
+def weight_of(sentence: Sentence) -> float:
+    text, block = sentence.text, sentence.block
+    # "This alert" below "Meaning" is what the text is about.
+    about_itself = sentence.section is Section.SUMMARY and sentence.first
+    if not about_itself and not stands_alone(sentence):
+        return 0.0
+    words = _WORD.findall(text)
+    weight = 1.0 if 6 <= len(words) <= 40 else 0.6 if len(words) >= 3 else 0.0
+    if text[-1:] not in ".!…。)":
+        weight -= 0.1
+    capitals: int = 0 if text[1:].islower() else sum(word[0].isupper() for word in words[1:])
+    weight += 0.15 * min(capitals + (_DIGIT.search(text) is not None), 3)
+    if sentence.spoken:
+        weight -= 0.4 if block.kind is BlockKind.MESSAGE else 0.7
+        if vocabulary_of(sentence.language).agrees.search(sentence.low):
+            weight += 0.8
+    if block.kind in (BlockKind.TABLE_ROW, BlockKind.QUOTATION):
+        weight -= 0.4
+    if sentence.section is Section.SUMMARY:
+        weight += 1.2 if sentence.first else 0.8
+    elif sentence.section is Section.OUTCOME:
+        weight += 0.5
+    if sentence.first:
+        weight += 0.1
+    return max(weight, 0.0)
