@@ -82,7 +82,7 @@ def test_one_click_joins_and_one_settles(ada, two_meetings, path, form_of):
     [row] = rows(page)
     assert "May be the same as Anna orders the door seal by 3 May 2027." in row
     page = form_of(page, "same").submit("same", value="yes", status=303).follow()
-    assert "says otherwise (text, due)" in page
+    assert "says otherwise in the text and the due date" in page
     page = form_of(page, "settle").submit("accept", value="yes", status=303).follow()
     assert "says otherwise" not in page
     assert "Due: 3 May 2027 → 9 June 2027" in " ".join(page.html.text.split())
