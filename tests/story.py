@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
 import subprocess
 import unicodedata
 from pathlib import Path
+from zipfile import ZipFile
 
 import pypdfium2
 
@@ -94,6 +96,15 @@ def words_of_pdf(file: Path) -> str:
         pages = pypdfium2.PdfDocument(file)
         text = "".join(page.get_textpage().get_text_range() for page in pages)
     return without_white_space(unicodedata.normalize("NFKC", text))
+
+
+def words_of_docx(file: Path) -> str:
+    """The text of a DOCX and of its footnotes without white space."""
+    with ZipFile(file) as parts:
+        text = "".join(
+            parts.read(f"word/{name}.xml").decode() for name in ("document", "footnotes")
+        )
+    return without_white_space(html.unescape(re.sub(r"<[^>]*>", "", text)))
 
 
 def without_white_space(text: str) -> str:

@@ -27,6 +27,7 @@ from tests.story import (
     SOURCES,
     reads_with_care,
     without_white_space,
+    words_of_docx,
     words_of_pdf,
 )
 from tests.vendor_server import VendorServer
@@ -209,15 +210,17 @@ def test_from_three_sources_to_the_second_meeting(
     ]
     assert states == ["open", "approved"]
 
-    # The export has every statement, every quote, and who approved.
-    file = tmp_path / "brief.pdf"
-    file.write_bytes(dave.file(f"{path}/pdf"))
-    words = words_of_pdf(file)
-    quotes = [entry["quote"] for one in statements_of(document) for entry in one["evidence"]]
+    # The exports have every statement, every quote, and who approved.
+    statements = statements_of(document)
+    quotes = [entry["quote"] for one in statements for entry in one["evidence"]]
     assert len(quotes) == 7
-    approvals = ["Carol approved it on", "Dave approved it on"]
-    for text in [*(one["text"] for one in statements_of(document)), *quotes, *approvals]:
-        assert without_white_space(text) in words, text
+    said = [*(one["text"] for one in statements), *quotes]
+    for suffix, words_of in (("pdf", words_of_pdf), ("docx", words_of_docx)):
+        file = tmp_path / f"brief.{suffix}"
+        file.write_bytes(dave.file(f"{path}/{suffix}"))
+        words = words_of(file)
+        for text in [*said, "Carol approved it on", "Dave approved it on"]:
+            assert without_white_space(text) in words, (suffix, text)
 
     # The register has what was approved, and the two sources that contradict each other.
     register = f"{project}/register"
@@ -239,8 +242,8 @@ def test_from_three_sources_to_the_second_meeting(
     [other] = joined["contradictions"]
     settled = bob.post(f"{register}/{joined['id']}/settle", saying=other["id"], accept=True)
     assert (settled["owner"], settled["due_on"], settled["state"]) == ("Ada", "2027-03-15", "open")
-    said = [settled[which]["document"]["title"] for which in ("first_said", "last_said")]
-    assert said == [document["title"], meeting["title"]]
+    documents = [settled[which]["document"]["title"] for which in ("first_said", "last_said")]
+    assert documents == [document["title"], meeting["title"]]
     assert [one["event"] for one in settled["history"]] == ["entered", "joined", "accepted"]
     table = dave.file(f"{register}/csv?kind=action").decode("utf-8-sig")
     assert [day in table for day in ("2027-03-15", "2027-03-01", "2027-04-01")] == [True] * 3
