@@ -62,6 +62,10 @@ node-modules: ## install what some tests run with Node; without it they say so a
 	  (cd $$folder && npm ci --no-audit --no-fund --loglevel=error) || exit 1; \
 	done
 
+.PHONY: bench
+bench: $(VENV)/.installed-test ## measure requests beside FastAPI, Django and bare WSGI, and write docs/benchmarks.md
+	@PYTHONPATH=. $(BIN)/python benchmarks/peers/bench.py
+
 .PHONY: bench-health
 bench-health: $(VENV)/.installed-test ## measure the probes against a bare WSGI function, in one run
 	@$(BIN)/python benchmarks/health/bench.py
