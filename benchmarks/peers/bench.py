@@ -42,13 +42,13 @@ PATIENCE_S = 60
 SOURCE = {"name": "notes.md", "text": "We decided to open the harbour. " * 64}
 
 _ABOUT = """\
-Combine beside FastAPI with asynchronous SQLAlchemy on uvicorn, Django REST framework on gunicorn (3 workers), and
-a bare WSGI function on waitress. `make bench` has written this page; see `benchmarks/peers/`.
+Combine beside FastAPI with asynchronous SQLAlchemy on uvicorn, Django REST framework on gunicorn (3 workers),
+and a bare WSGI function on waitress. `make bench` has written this page; see `benchmarks/peers/`.
 
-All use one PostgreSQL with the same tables and 1,000 documents, check a bearer token, and answer the same JSON. A
-server has one core, and wrk with {connections} connections another one, which PostgreSQL shares. The servers take
-turns; the figures are medians. The rates depend on the machine and on what else it does, the ratios less so, and
-the processor time of a request (of the server, without PostgreSQL) least."""
+All use one PostgreSQL with the same tables and 1,000 documents, check a bearer token, and answer the same
+JSON. A server has one core, and wrk with {connections} connections another one, which PostgreSQL shares. The
+servers take turns; the figures are medians. The rates depend on the machine and on what else it does, the
+ratios less so, and the processor time of a request (of the server, without PostgreSQL) least."""
 
 COMBINE = """\
 [app:main]
@@ -219,10 +219,10 @@ def check_same(ours: bytes, theirs: bytes, what: str) -> None:
 
 
 def load(
-    server: Served, work: Work, token: str, seconds: float, core: int, folder: Path
+    server: Served, work: Work, token: str, seconds: int, core: int, folder: Path
 ) -> tuple[float, float]:
     """Send requests for some seconds: how many a second were answered, and the processor time of each."""
-    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s"]
+    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s"]
     command += ["-H", f"Authorization: Bearer {token}"]
     if work.body is not None:
         script = folder / "post.lua"
@@ -256,7 +256,7 @@ def peers_python(folder: Path) -> Path:
     return python
 
 
-def run(rounds: int, seconds: float, folder: Path) -> str:
+def run(rounds: int, seconds: int, folder: Path) -> str:
     cores = sorted(os.sched_getaffinity(0))
     server_core, client_core = cores[0], cores[-1]
     python = peers_python(folder)
@@ -308,7 +308,7 @@ def run(rounds: int, seconds: float, folder: Path) -> str:
             if work.path.startswith("/api"):
                 ours = ask(servers["Combine"], work, room.token)
                 check_same(ours, ask(server, work, room.token), f"{server.name}, {work.title}")
-            load(server, work, room.token, seconds / 2, client_core, scratch)
+            load(server, work, room.token, max(1, seconds // 2), client_core, scratch)
         for number in range(rounds):
             sys.stdout.write(f"Round {number + 1} of {rounds} ...\n")
             sys.stdout.flush()
@@ -357,7 +357,7 @@ def report(todo: list[Work], found: dict[tuple[str, str], Measured], memory: dic
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument(
         "--peers", type=Path, default=ROOT / "var" / "peers", help="their environment"
     )

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from combine_core.database import engine_of
 from combine_core.lines import find_line
@@ -178,3 +178,51 @@ def test_the_number_of_sql_statements_does_not_grow(room, run_jobs, revise):
         assert few == statements(f"{room.path}/documents")
     finally:
         event.remove(engine, "before_cursor_execute", note)
+
+
+_MORE = """
+INSERT INTO documents (id, project_id, type, key, title, head, last_number)
+SELECT gen_random_uuid(), project_id, type, 'more ' || n, title, 1, 1
+FROM documents, generate_series(1, 3000) n WHERE id = :id;
+INSERT INTO document_versions
+    (id, document_id, number, origin, model, used_llm, content, markdown, sha256, flagged, support)
+SELECT d.id, d.id, 1, 'line', v.model, v.used_llm, '{}', '', v.sha256, 0, v.support
+FROM documents d, document_versions v WHERE v.document_id = :id AND d.key LIKE 'more %';
+INSERT INTO version_inputs (version_id, position, kind, ref_id, name, sha256, revision)
+SELECT d.id, i.position, i.kind, i.ref_id, i.name, i.sha256, i.revision
+FROM documents d, document_versions v JOIN version_inputs i ON i.version_id = v.id
+WHERE v.document_id = :id AND d.key LIKE 'more %';
+ANALYZE documents, document_versions, version_inputs;
+"""
+
+
+def _nodes(plan):
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from _nodes(inner)
+
+
+def test_a_page_looks_at_its_own_documents_alone(app, room, document, dbsession):
+    dbsession.execute(text(_MORE), {"id": document["id"]})
+    dbsession.commit()
+    sent = []
+
+    def note(_connection, _cursor, statement, parameters, *_):
+        sent.append((statement, parameters))
+
+    engine = engine_of(app.registry)
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        room.client.get(f"{room.path}/documents?limit=20")
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    [(statement, parameters)] = [one for one in sent if "FROM version_inputs" in one[0]]
+    cursor = dbsession.connection().connection.cursor()
+    cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+    [[[plan]]] = cursor.fetchall()
+    looked_at = sum(
+        node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+        for node in _nodes(plan["Plan"])
+        if node.get("Relation Name") == "version_inputs"
+    )
+    assert 0 < looked_at <= 21 * 2
