@@ -172,6 +172,7 @@ setup(
                 for name in ("archive", "delete", "erase", "rename")
             ),
             "migrate = combine_core.cli.migrate:migrate",
+            "project = combine_core.cli.project:project",
             "settings = combine_core.cli.settings:settings",
             *(
                 f"{name} = combine_health.cli:main"

@@ -6,6 +6,7 @@
 from combine_core.comments import model as comments
 from combine_core.documents import model as documents
 from combine_core.lines import model as lines
+from combine_core.portability import model as portability
 from combine_core.projects import model as projects
 from combine_core.register import model as register
 from combine_core.reviews import model as reviews
@@ -20,6 +21,7 @@ __all__ = [
     "documents",
     "idempotency",
     "lines",
+    "portability",
     "projects",
     "register",
     "reviews",

@@ -10,6 +10,7 @@ from combine_core.documents import InvalidContent, NotNewest, NotStale
 from combine_core.exports import NotExported
 from combine_core.lines import UnknownLine
 from combine_core.llm import UnknownModel
+from combine_core.portability.archive import InvalidArchive
 from combine_core.projects.invitations import (
     InvitationEnded,
     TooManyInvitations,
@@ -51,6 +52,9 @@ def includeme(config: Configurator) -> None:
         config.add_problem(
             invalid, lambda error: invalid_content(FieldError(error.field, str(error)))
         )
+    config.add_problem(
+        InvalidArchive, lambda error: invalid_content(FieldError("file", str(error)))
+    )
     for forbidden in (MayNotDecide, MayNotDelete):
         config.add_problem(forbidden, lambda error: ProblemError(403, str(error)))
     config.add_problem(InvalidContent, _invalid_content_of_document)

@@ -42,6 +42,9 @@ class Action(StrEnum):
     # Things in projects.
     PROJECT_CHANGE = "project-change"
     PROJECT_DELETE = "project-delete"
+    # As a ZIP file.
+    PROJECT_EXPORT = "project-export"
+    PROJECT_IMPORT = "project-import"
     SOURCE_CHANGE = "source-change"
     SOURCE_DELETE = "source-delete"
     DOCUMENT_CHANGE = "document-change"

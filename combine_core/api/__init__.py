@@ -23,6 +23,7 @@ def includeme(config: Configurator) -> None:
     config.include("combine_core.web.preconditions")
     for subject in (
         "projects",
+        "portability",
         "invitations",
         "sources",
         "runs",

@@ -37,6 +37,7 @@ from combine_core.documents import (
 )
 from combine_core.exports import FORMATS
 from combine_core.exports.service import export_version, file_name_of
+from combine_core.portability.provenance import read_provenance
 from combine_core.reviews import newest_review, newest_reviews
 from combine_core.sources import find_source
 from combine_core.users import Deed, Permission, tell
@@ -82,9 +83,12 @@ def _show(context: DocumentContext, request: Request, number: int | None) -> Jso
     text = version.content
     shown = show_whole_document(
         version,
-        read_authors(session, json.loads(text)) if '"author_id"' in text else {},
+        read_authors(session, context.project.id, json.loads(text))
+        if '"author_id"' in text
+        else {},
         newest_review(session, context.document_id, version.number),
         list_stale_reasons(session, [version.id]).get(version.id, []),
+        read_provenance(session, context.project.id, version),
     )
     # It is not read, because it would only be written again.
     shown["content"] = orjson.Fragment(text)

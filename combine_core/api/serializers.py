@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +20,7 @@ from combine_core.documents import (
     stale_in_words,
 )
 from combine_core.lines import Line
+from combine_core.portability.provenance import Provenance
 from combine_core.projects import OwnProject, Project, ProjectInvitation
 from combine_core.register import Item, Saying
 from combine_core.reviews import Review, ReviewSummary
@@ -218,12 +220,14 @@ def show_whole_document(
     authors: Mapping[str, str] = MappingProxyType({}),
     review: ReviewSummary | None = None,
     stale: Iterable[StaleReason] = (),
+    provenance: Provenance | None = None,
 ) -> Json:
     """A version of a document with content and inputs.
 
     :param authors: the names of those whose own words are in it, by id
     :param review: of this version
     :param stale: why it is out of date
+    :param provenance: what it was where it was imported from
     """
     return {
         "id": version.document_id,
@@ -244,6 +248,7 @@ def show_whole_document(
             for entry in version.inputs
         ],
         "review": review and _summary_of(review),
+        "imported": provenance and asdict(provenance),
     }
 
 

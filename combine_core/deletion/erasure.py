@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from combine_core.comments.model import Comment
@@ -25,6 +25,7 @@ from combine_core.deletion.service import (
     texts_of,
 )
 from combine_core.documents import Document, DocumentVersion, VersionInput, delete_versions
+from combine_core.portability.model import ImportedPerson
 from combine_core.projects import Project
 from combine_core.register import forget_source, is_quoted, items_quoting_only
 from combine_core.reviews.model import Review
@@ -119,8 +120,20 @@ def erase_user(session: Session, user_id: uuid.UUID) -> Plan:
             raise NotThere
         return _erased(session, "user", user_id, Plan({}), **removed)
     answers = forget_answers(session, user.email)
+    removed["imported"] = _forget_imported(session, user.email)
     plan = delete_user(session, user_id, named=True)
     return _erased(session, "user", user_id, plan, answers=answers, **removed)
+
+
+def _forget_imported(session: Session, email: str) -> int:
+    """Blank the person in projects that were imported. Only the address tells who it is."""
+    result = session.execute(
+        update(ImportedPerson)
+        .where(func.lower(ImportedPerson.email) == email.lower())
+        .values(name="", email="")
+        .returning(ImportedPerson.id)
+    )
+    return len(result.all())
 
 
 def _erased(session: Session, kind: str, thing_id: uuid.UUID, plan: Plan, **more: int) -> Plan:

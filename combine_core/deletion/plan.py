@@ -53,6 +53,7 @@ _NOUNS = {
     "versions": ("document version", "document versions"),
     "items": ("item of the register", "items of the register"),
     "answers": ("answer kept for repeated requests", "answers kept for repeated requests"),
+    "imported": ("person in imported projects, blanked", "people in imported projects, blanked"),
     "events": ("event of the audit, blanked", "events of the audit, blanked"),
 }
 

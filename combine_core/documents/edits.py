@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jsonschema_rs
-from sqlalchemy import select
+from sqlalchemy import func, select, union_all
 from sqlalchemy.orm import Session, join
 
 from combine_core.documents.model import DocumentVersion, VersionInput, VersionOrigin
@@ -24,6 +24,7 @@ from combine_core.documents.statements import ABOUT_ITSELF, located_statements, 
 from combine_core.evidence import SourceText, Verdict, judge_answer
 from combine_core.lines import WriteStep
 from combine_core.lines import read_version as read_line_version
+from combine_core.portability.model import IMPORTED, ImportedPerson
 from combine_core.readers import blocks_from_json
 from combine_core.sources import Source, sources_at, texts_at
 from combine_core.text import clean_text
@@ -329,6 +330,39 @@ def _check_schema(content: dict[str, Any], step: WriteStep) -> None:
         raise InvalidContent(problems)
 
 
+def check_judged(content: dict[str, Any], step: WriteStep) -> None:
+    """Check the content of a version, with what is said of its statements.
+
+    :raises InvalidContent: it is not one that this line writes and people edit
+    """
+    for pointer, statement in located_statements(content):
+        if not _is_judged(statement):
+            raise InvalidContent([(pointer, "It is no statement with evidence and a verdict.")])
+    _check_schema(content, step)
+
+
+def _is_judged(statement: dict[str, Any]) -> bool:
+    for name in ("reasons", "repairs", "flags"):
+        codes = statement.get(name, [])
+        if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
+            return False
+    verdict = statement.get("verdict")
+    is_own = verdict == Verdict.OWN
+    if verdict not in (None, *Verdict) or (
+        verdict == Verdict.UNSUPPORTED and "reasons" not in statement
+    ):
+        return False
+    return is_own == ("author_id" in statement) and all(
+        isinstance(entry, dict)
+        and entry.keys() == set(_EVIDENCE_KEYS)
+        and isinstance(entry["source_id"], str)
+        and isinstance(entry["quote"], str)
+        and type(entry["line_from"]) is int
+        and type(entry["line_to"]) is int
+        for entry in statement["evidence"]
+    )
+
+
 def _without_least_evidence(schema: Any) -> Any:
     if isinstance(schema, list):
         return [_without_least_evidence(value) for value in schema]
@@ -357,7 +391,9 @@ def _judge(statement: dict[str, Any], texts: dict[str, SourceText], author_id: u
         entry["source_id"] = entry.pop("source")
 
 
-def read_authors(session: Session, content: Mapping[str, Any]) -> dict[str, str]:
+def read_authors(
+    session: Session, project_id: uuid.UUID, content: Mapping[str, Any]
+) -> dict[str, str]:
     """The names of those whose own words are in a version, by id. Users who were deleted are left out."""
     found = {
         uuid.UUID(statement["author_id"])
@@ -366,8 +402,14 @@ def read_authors(session: Session, content: Mapping[str, Any]) -> dict[str, str]
     }
     if not found:
         return {}
-    rows = session.execute(select(User.id, User.name).where(User.id.in_(found)).order_by(User.id))
-    return {str(user_id): name for user_id, name in rows}
+    # An id of an imported project is that of no user.
+    users = select(User.id, User.name).where(User.id.in_(found))
+    imported = select(ImportedPerson.id, func.concat(ImportedPerson.name, IMPORTED)).where(
+        ImportedPerson.project_id == project_id,
+        ImportedPerson.id.in_(found),
+        ImportedPerson.name != "",
+    )
+    return {str(user_id): name for user_id, name in session.execute(union_all(users, imported))}
 
 
 def statement_at(content: dict[str, Any], pointer: str) -> dict[str, Any]:

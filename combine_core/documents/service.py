@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -136,6 +136,12 @@ def add_version(session: Session, version: DocumentVersion) -> None:
     session.flush()
 
 
+def key_of_sources(source_ids: Iterable[uuid.UUID]) -> str:
+    """By which the document of these sources is found again."""
+    ids = "\n".join(sorted(map(str, source_ids)))
+    return hashlib.sha256(ids.encode()).hexdigest()
+
+
 def _lock_document(
     session: Session,
     project_id: uuid.UUID,
@@ -143,8 +149,7 @@ def _lock_document(
     sources: Sequence[PinnedSource],
     line_title: str,
 ) -> Document:
-    ids = "\n".join(sorted(str(source.id) for source in sources))
-    key = hashlib.sha256(ids.encode()).hexdigest()
+    key = key_of_sources(source.id for source in sources)
     more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
     # The update changes nothing. It locks the row, so that two runs that end at the same time give
     # consecutive numbers, and so that a document that is being deleted is made again.

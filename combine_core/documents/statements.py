@@ -96,7 +96,9 @@ def own_in_words(author: str | None) -> str:
 
 def made_in_words(version: DocumentVersion) -> str:
     """How a version came to be that no run wrote, such as ``edited by Ada, from version 1``."""
-    verb = {"edit": "edited", "restore": "restored", "import": "imported"}[version.origin]
+    if version.origin == "import":
+        return "imported"
+    verb = {"edit": "edited", "restore": "restored"}[version.origin]
     who = f" by {version.author.name}" if version.author else ""
     parent = f", from version {version.parent_number}" if version.parent_number else ""
     return f"{verb}{who}{parent}"

@@ -29,6 +29,7 @@ from combine_core.documents.render import plain
 from combine_core.evidence import Verdict, reason_in_words, repair_in_words
 from combine_core.exports.outline import Entry, Note, Outline, Section
 from combine_core.exports.process import export
+from combine_core.portability.provenance import past_in_words, read_provenance
 from combine_core.projects import slugify
 from combine_core.reviews import Decision, Review, list_reviews
 from combine_core.runs import CURRENCY, CallSums, sums_of_runs
@@ -65,7 +66,9 @@ def export_version(
     """
     if extension == "md":
         lines = [f"- **{label}:** {plain(value)}\n" for label, value in _origin(session, version)]
-        text = markdown_of(version, read_authors(session, version.content))
+        text = markdown_of(
+            version, read_authors(session, version.document.project_id, version.content)
+        )
         return f"{text}\n## How it was made\n\n{''.join(lines)}".encode()
     before_writing(WRITER_HOLDS)
     return export(outline_of(session, version), extension)
@@ -85,7 +88,7 @@ def outline_of(session: Session, version: DocumentVersion) -> Outline:
     """
     gathering = _Gathering(
         {str(entry.ref_id): entry.name for entry in version.inputs},
-        read_authors(session, version.content),
+        read_authors(session, version.document.project_id, version.content),
         version.used_llm,
     )
     sections = [
@@ -124,6 +127,9 @@ def _origin(session: Session, version: DocumentVersion) -> Iterator[tuple[str, s
     reviews = list_reviews(session, version.document_id, version.number).items
     for review in reviews:
         yield "Review", _in_words(review)
+    provenance = read_provenance(session, version.document.project_id, version)
+    for past in provenance.reviews if provenance else ():
+        yield "Imported review", past_in_words(past)
     if not reviews:
         yield "Review", "none. Nobody was asked to approve this version."
     yield "Support", support_in_words(version.support, version.used_llm)

@@ -29,6 +29,7 @@ from combine_core.documents import (
 from combine_core.documents import read_version as read_document_version
 from combine_core.exports import FORMATS
 from combine_core.exports.service import costs_of, export_version, file_name_of
+from combine_core.portability.provenance import read_provenance
 from combine_core.projects import OwnProject
 from combine_core.reviews import ReviewSummary, list_reviews, newest_review
 from combine_core.text import InvalidText
@@ -56,7 +57,7 @@ def document_page(
         "project": project,
         "document": version.document,
         "version": version,
-        "authors": read_authors(request.dbsession, version.content),
+        "authors": read_authors(request.dbsession, version.document.project_id, version.content),
         "stale": list_stale_reasons(request.dbsession, [version.id]).get(version.id, []),
         "may_run": bool(request.has_permission(Permission.RUNS_WRITE)),
         "form": form or Form(),
@@ -65,6 +66,7 @@ def document_page(
         "sources": {str(entry.ref_id): entry for entry in version.inputs if entry.kind == "source"},
         "line": next(entry for entry in version.inputs if entry.kind == "line"),
         "review": _review_of(request, version),
+        "provenance": read_provenance(request.dbsession, version.document.project_id, version),
         "may_change": bool(request.has_permission(Permission.DOCUMENTS_WRITE)),
         "comments": place_comments(
             version.content,
@@ -141,8 +143,11 @@ def _review_of(request: Request, version: DocumentVersion) -> ReviewSummary | No
 def _as_json(request: Request, version: DocumentVersion) -> bytes:
     """The document as the API shows it, with the sections in their order, its reviews and what it cost."""
     step = step_of(request.dbsession, version)
-    authors = read_authors(request.dbsession, version.content)
-    shown = show_whole_document(version, authors, _review_of(request, version))
+    authors = read_authors(request.dbsession, version.document.project_id, version.content)
+    provenance = read_provenance(request.dbsession, version.document.project_id, version)
+    shown = show_whole_document(
+        version, authors, _review_of(request, version), provenance=provenance
+    )
     reviews = list_reviews(request.dbsession, version.document_id, version.number)
     exported = shown | {
         "content": {one.key: one.value for one in sections_of(version, step)},

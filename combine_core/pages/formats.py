@@ -21,6 +21,7 @@ from combine_core.documents import (
     text_of,
 )
 from combine_core.evidence import reason_in_words, repair_in_words
+from combine_core.portability.provenance import past_in_words, provenance_in_words
 from combine_core.runs import Call, CallState, CallSums
 
 _STEPS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
@@ -148,6 +149,8 @@ FILTERS = {
     "details_of": details_of,
     "made_in_words": made_in_words,
     "nothing_in_words": nothing_in_words,
+    "past_in_words": past_in_words,
+    "provenance_in_words": provenance_in_words,
     "own_in_words": own_in_words,
     "section_in_words": section_in_words,
     "stale_in_words": stale_in_words,

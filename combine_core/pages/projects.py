@@ -10,9 +10,11 @@ from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.request import Request
 
 from combine_core.access import ProjectContext, SignedIn
+from combine_core.api.portability import export, import_upload
 from combine_core.documents import list_documents
 from combine_core.lines import UnknownLine, shipped_lines
 from combine_core.llm import ProviderRegistry, UnknownModel, providers_of
+from combine_core.portability.archive import InvalidArchive
 from combine_core.problems import QUEUE_RETRY_S
 from combine_core.projects import list_projects
 from combine_core.reviews import newest_reviews
@@ -69,6 +71,19 @@ def add_project(context: SignedIn, request: Request) -> dict[str, Any] | HTTPSee
         request.response.status_int = 400
         return _list_page(context, request, form.with_error("name", sentence(error)))
     project = create_project_once(request.dbsession, name, user_id)
+    return HTTPSeeOther(request.route_path("pages.project", slug=project.slug))
+
+
+def import_project(context: SignedIn, request: Request) -> dict[str, Any] | HTTPSeeOther:
+    """Make a project from the file of an export and go to its page."""
+    uploads = list(uploads_of(request, "file"))
+    try:
+        if len(uploads) != 1:
+            raise InvalidArchive("Choose one file.")
+        project = import_upload(context, request, uploads[0].data)
+    except InvalidArchive as error:
+        request.response.status_int = 400
+        return _list_page(context, request, Form().with_error("file", str(error)))
     return HTTPSeeOther(request.route_path("pages.project", slug=project.slug))
 
 
@@ -292,7 +307,20 @@ def includeme(config: Configurator) -> None:
         "/projects",
         View("GET", show_projects, Permission.PROJECTS_READ, renderer=_LIST_TEMPLATE),
         View("POST", add_project, Permission.PROJECTS_WRITE, renderer=_LIST_TEMPLATE),
+        View(
+            "POST",
+            import_project,
+            Permission.PROJECTS_WRITE,
+            form="import",
+            renderer=_LIST_TEMPLATE,
+        ),
         factory=SignedIn,
+    )
+    config.add_endpoint(
+        "pages.project_export",
+        "/projects/{slug}/export",
+        View("GET", export, Permission.PROJECTS_WRITE),
+        factory=ProjectContext,
     )
     config.add_endpoint(
         "pages.project",

@@ -61,6 +61,7 @@ if os.environ.get("REPORT"):
 WORDS: dict[str, list[str] | None] = {
     "run": ["run", "-c", "INI", "brief", "NOTES"],
     "worker": ["worker", "-c", "INI"],
+    "project": ["project", "export", "-c", "INI", "nowhere", "nowhere.zip"],
     "migrate": ["migrate", "-c", "INI"],
     "audit": ["audit", "-c", "INI"],
     "token": ["token", "create", "-c", "INI", "--user", "ada@example.org"],
