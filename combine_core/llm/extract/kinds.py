@@ -115,6 +115,8 @@ _LABEL = re.compile(
 _URL = re.compile(r"https?://\S+")
 # "Price: 900", in a row that names its columns.
 _CELL_OF_FIGURES = re.compile(r": [€$£]?\d[\d.,]* ?(?:%|[€$£])?(?:;|$)")
+# So many spaces at least. "Rate limiting?" asks nothing without the text around.
+_SHORTEST_QUESTION = 2
 _QUESTION_MARK = re.compile(r"\?[\"'”’»)\]*_`\s]*$")
 _QUOTED = re.compile(r"[“\"„«][^“”\"„«»]*[”\"“»]")
 _NUMBERING = re.compile(r"^\W*(?:(?:TOP|§|Top)?\s*\d+(?:\.\d+)*[.):]?\s+)?")
@@ -136,7 +138,9 @@ _NONE = re.compile(
 _EXAMPLE = re.compile(r"(?:for example|for instance|e\.g\.|zum beispiel|z\. ?b\.)")
 _TODO = re.compile(r"\bTODO\b")
 # How an agenda begins an entry: "10 min - Discussion of the draft".
-_SLOT = re.compile(r"[\d+–-]+ ?min\w* [-–]")
+_SLOT = re.compile(r"[\d+–-]+ ?min\w*(?: [-–]|(?: total| left)?\W*\Z)")
+# The last line of minutes: "Rodenbach, den 20. Juni 2020".
+_SIGNED = re.compile(r"[^\W\d][\w -]{1,40}, (?:de[nr] )?\d{1,2}\. ?[\w]{1,9}\.? ?\d{4}")
 _IDENTIFIER = re.compile(
     r"(?:#|[^\W\d_]-|\b(?:issues?|prs?|version|v|stage|step|slides?|pages?|chapter|section|item|phase|level|rfc|pep|eip|"
     r"number|nr|no|figure|table|line|release|type|option|article|art|top|seite|zeile|kapitel|abschnitt|punkt|"
@@ -181,7 +185,9 @@ def matter_of(headings: tuple[str, ...], language: Language) -> str:
 def read_sentence(sentence: Sentence) -> Reading | None:
     """What the sentence is; ``None`` if it says nothing on its own."""
     text = sentence.text
-    if sentence.section is Section.SILENT or _SLOT.match(text) or not _says_something(text):
+    if sentence.section is Section.SILENT or not _says_something(text):
+        return None
+    if _SLOT.match(text) or _SIGNED.fullmatch(text):
         return None
     words = vocabulary_of(sentence.language)
     label = _LABEL.match(text) if ":" in text else None
@@ -352,6 +358,7 @@ def _is_open_question(sentence: Sentence, section: Section) -> bool:
     # What follows may answer it.
     return (
         sentence.last
+        and sentence.text.count(" ") >= _SHORTEST_QUESTION
         and not sentence.spoken
         and sentence.block.kind is not BlockKind.QUOTATION
         and not _LABEL.match(sentence.text)
@@ -442,7 +449,7 @@ def _calls_for_action(
     block = sentence.block
     imperative = words.imperative.match(low) is not None
     if ((block.number and sentence.first) or section is Section.OUTCOME) and imperative:
-        return True
+        return not (block.headings and words.options.fullmatch(lowered(block.headings[-1])))
     if sentence.spoken:
         promises = words.i_will.search(low) or words.opens_promise.match(low)
         return promises is not None and not sentence.language.condition.search(said)

@@ -24,6 +24,7 @@ class Vocabulary:
     :ivar takes_on: stands between a person and what the person is to do
     :ivar depends: how a sentence begins that rests on the one before
     :ivar speech: words of people who think aloud
+    :ivar options: a title above what may be chosen
     :ivar agrees: words of people who talk about what they will do
     :ivar settles: a whole answer that makes a decision of what was asked
     :ivar procedure: a title that says how something is decided, and not what
@@ -51,6 +52,7 @@ class Vocabulary:
     day: re.Pattern[str]
     depends: re.Pattern[str]
     speech: re.Pattern[str]
+    options: re.Pattern[str]
     agrees: re.Pattern[str]
     settles: re.Pattern[str]
     procedure: re.Pattern[str]

@@ -79,6 +79,7 @@ QUESTIONS = [
     "Zu klären ist die Haftung.",
 ]
 NO_QUESTIONS = [
+    "Rate limiting?",
     "Open the valve.",
     "The store is open to the public.",
     "See http://x.example/a?b=c for details.",
@@ -274,6 +275,7 @@ def test_the_section_counts(text, section, kind):
         (("3. Open Questions",), Section.QUESTION),
         (("Agenda", "Storage"), Section.OTHER),
         (("Attendees",), Section.SILENT),
+        (("1. Call to order",), Section.SILENT),
         (("Speaker's Summary of Key Points",), Section.SUMMARY),
         (("Decision theory",), Section.OTHER),
     ],
@@ -285,6 +287,18 @@ def test_sections_of_english_titles(headings, section):
 def test_sections_of_german_titles():
     assert section_of(("TOP 4. Beschlüsse",), GERMAN) is Section.DECISION
     assert section_of(("Nächste Schritte",), GERMAN) is Section.ACTION
+    assert section_of(("TOP 1. Begrüßung und Tagesordnung",), GERMAN) is Section.SILENT
+    assert section_of(("TOP 2. Feststellen der Beschlussfähigkeit",), GERMAN) is Section.SILENT
+
+
+def test_an_option_is_no_action():
+    def numbered(heading):
+        return kind_of(
+            "Add another pump.", kind=BlockKind.LIST_ITEM, number="2", headings=(heading,)
+        )
+
+    assert numbered("Steps") is Kind.ACTION
+    assert numbered("Proposed resolutions") is Kind.STATEMENT
 
 
 def test_a_discussion_holds_no_open_question_and_few_decisions():
@@ -304,6 +318,7 @@ def test_a_discussion_holds_no_open_question_and_few_decisions():
         ("“The river rises.", False),
         ("“Dry run” is what the crew calls it.", True),
         ("It is recommended to close the gate.", True),
+        ("If not, the river floods the hall.", False),
         ("Any objections to closing the gate? No objections", True),
     ],
 )
@@ -341,7 +356,15 @@ def test_a_row_that_explains_a_need_is_no_action():
     assert kind_of("I can add that to issue 75 (TODO)", kind=BlockKind.MESSAGE) is Kind.ACTION
 
 
-@pytest.mark.parametrize("text", ["Scribes: Ann and Ben", "Slides: https://example.org/x is here"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Scribes: Ann and Ben",
+        "Slides: https://example.org/x is here",
+        "Rodenbach-Udert, der 20. Juni 2020",
+        "5 min total",
+    ],
+)
 def test_a_label_of_what_is_no_content(text):
     assert kind_of(text) is None
 
