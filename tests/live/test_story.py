@@ -5,7 +5,9 @@ The web process and the worker run as they are deployed, and the model answers o
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,22 +132,43 @@ def find(items: list[dict[str, Any]], words: str) -> dict[str, Any]:
     return item
 
 
+def begin(people: dict[str, Person]) -> tuple[str, dict[str, str]]:
+    """Ada makes a project, invites the others and adds three sources; their ids by name."""
+    ada = people["ada"]
+    project = f"projects/{ada.post('projects', name='Harbour')['slug']}"
+    for name, role in ROLES.items():
+        link = ada.post(f"{project}/invitations", role=role, days=7)["link"]
+        people[name].post("invitations/accept", token=link.partition("token=")[2])
+    return project, {
+        name: ada.post(f"{project}/sources", name=name, text=text)["id"]
+        for name, text in SOURCES.items()
+    }
+
+
+def approve(document: dict[str, Any], asker: Person, *deciders: Person) -> list[str]:
+    """All of them must approve the newest version; the state of the review after each of them."""
+    body = {"version": document["version"], "needed": len(deciders)}
+    review = asker.post(f"documents/{document['id']}/reviews", **body)
+    decision = {"decision": "approve", "sha256": review["sha256"]}
+    path = f"reviews/{review['id']}/decisions"
+    return [one.post(path, **decision)["state"] for one in deciders]
+
+
+def said_in(document: dict[str, Any]) -> list[str]:
+    """Every statement and every quote."""
+    statements = statements_of(document)
+    quotes = [entry["quote"] for one in statements for entry in one["evidence"]]
+    return [*(one["text"] for one in statements), *quotes]
+
+
 def test_from_three_sources_to_the_second_meeting(
     people: dict[str, Person], vendor: VendorServer, run: Any, tmp_path: Path
 ) -> None:
     ada, bob, carol, dave = people.values()
 
-    # Ada makes a project and invites the others.
-    project = f"projects/{ada.post('projects', name='Harbour')['slug']}"
-    for name, role in ROLES.items():
-        link = ada.post(f"{project}/invitations", role=role, days=7)["link"]
-        people[name].post("invitations/accept", token=link.partition("token=")[2])
+    project, sources = begin(people)
 
     # Three sources become a brief: a call for each of them, and one for the brief.
-    sources = {
-        name: ada.post(f"{project}/sources", name=name, text=text)["id"]
-        for name, text in SOURCES.items()
-    }
     document = run(ada, project, *sources.values())
     assert len(vendor.requests) == 4
     path = f"documents/{document['id']}"
@@ -203,18 +226,11 @@ def test_from_three_sources_to_the_second_meeting(
     assert compared["unchanged"] == 6
 
     # Two approve. The first approval does not suffice.
-    review = bob.post(f"{path}/reviews", version=3, needed=2)
-    decision = {"decision": "approve", "sha256": review["sha256"]}
-    states = [
-        one.post(f"reviews/{review['id']}/decisions", **decision)["state"] for one in (carol, dave)
-    ]
-    assert states == ["open", "approved"]
+    assert approve(document, bob, carol, dave) == ["open", "approved"]
 
     # The exports have every statement, every quote, and who approved.
-    statements = statements_of(document)
-    quotes = [entry["quote"] for one in statements for entry in one["evidence"]]
-    assert len(quotes) == 7
-    said = [*(one["text"] for one in statements), *quotes]
+    said = said_in(document)
+    assert len(said) == 14
     for suffix, words_of in (("pdf", words_of_pdf), ("docx", words_of_docx)):
         file = tmp_path / f"brief.{suffix}"
         file.write_bytes(dave.file(f"{path}/{suffix}"))
@@ -233,9 +249,7 @@ def test_from_three_sources_to_the_second_meeting(
     # After the second meeting, one item goes on with another day, and one is new.
     second = ada.post(f"{project}/sources", name="second.md", text=SECOND_MEETING)["id"]
     meeting = run(bob, project, second)
-    review = bob.post(f"documents/{meeting['id']}/reviews", version=1)
-    decision["sha256"] = review["sha256"]
-    dave.post(f"reviews/{review['id']}/decisions", **decision)
+    approve(meeting, bob, dave)
     plan = find(ada.get(f"{register}?due_after=2027-03-15")["items"], "building plan")
     joined = bob.post(f"{register}/{plan['id']}/same", same=True)
     assert (joined["id"], joined["due_on"]) == (plan["same_as"]["id"], "2027-02-01")
@@ -248,3 +262,25 @@ def test_from_three_sources_to_the_second_meeting(
     table = dave.file(f"{register}/csv?kind=action").decode("utf-8-sig")
     assert [day in table for day in ("2027-03-15", "2027-03-01", "2027-04-01")] == [True] * 3
     assert "2027-02-01" not in table
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
+def test_libreoffice_opens_what_was_approved(
+    people: dict[str, Person], run: Any, tmp_path: Path
+) -> None:
+    ada, bob, carol, dave = people.values()
+    project, sources = begin(people)
+    document = run(ada, project, *sources.values())
+    approve(document, bob, carol, dave)
+    (tmp_path / "brief.docx").write_bytes(carol.file(f"documents/{document['id']}/docx"))
+    subprocess.run(
+        ["soffice", "--headless", "--convert-to", "pdf", "brief.docx"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        check=True,
+        timeout=PATIENCE_S,
+    )
+    words = words_of_pdf(tmp_path / "brief.pdf")
+    for text in said_in(document):
+        assert without_white_space(text) in words, text
