@@ -35,6 +35,10 @@ _OPAQUE_STOP = re.compile(
 )
 _STOPS = str.maketrans(".?!", "___")
 _DAY = re.compile(r"(?:^|\s)\d{1,2}\.\s*$")
+# "Der 1. Vorsitzende" goes on.
+_GERMAN_ORDINAL = re.compile(
+    r"(?<!\w)(?:de[rmns]|die|das|zu[mr]|vom|im|beim)\s\d{1,2}\.\s*$", re.IGNORECASE
+)
 _MONTH = re.compile(
     r"(?:Jan|Feb|Mär|Mar|Apr|Mai|May|Jun|Jul|Aug|Sep|Okt|Oct|Nov|De[zc])\w*", re.IGNORECASE
 )
@@ -55,6 +59,8 @@ _LINK = re.compile(r"!?\[(?P<text>[^\[\]]{0,200})\]\((?:[^()\s]|\([^()\s]*\))*(?
 # Most sentences have no marks; to look once is faster than to look for each.
 _MARKED = re.compile(r"[~<*_`\[|\n]")
 _MARKED_LINE = re.compile(r"[ \t]*[-+>\d]")
+# A break within a paragraph.
+_BREAK = re.compile(r"\\$", re.MULTILINE)
 _EMPHASIS = re.compile(r"\*+|~~|`|(?<![^\W_])_+(?=\w)|(?<=[^\W_])_+(?![^\W_])")
 
 
@@ -70,7 +76,7 @@ def sentence_spans(
         begin = 0
         for stop in _ends(stretch, language):
             sentence = stretch[begin:stop]
-            stripped = sentence.strip()
+            stripped = sentence.strip().removesuffix("\\")
             if stripped:
                 at = first + begin + sentence.index(stripped[0])
                 yield at, at + len(stripped)
@@ -84,7 +90,8 @@ def plain_text(text: str) -> str:
     text = _STRUCK.sub(" ", _COMMENT.sub(" ", text))
     text = _LINK.sub(lambda match: match["text"], text)
     text = _MARKER.sub("", text)
-    return " ".join(_EMPHASIS.sub("", text.replace("|", " ; ")).split())
+    text = _BREAK.sub("", _EMPHASIS.sub("", text.replace("|", " ; ")))
+    return " ".join(text.split())
 
 
 def silenced_at(text: str, start: int, end: int, within: tuple[int, int]) -> str:
@@ -116,6 +123,8 @@ def _unwrapped(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def _continues(line: str, following: str, width: int) -> bool:
     """Whether a sentence goes on in the next line: in lower case, or because the line was full."""
+    if line.endswith("\\"):
+        return False  # Markdown for a break
     marks = _LEADING_MARKS.match(following)
     assert marks is not None
     begins = following[marks.end() : marks.end() + 1]
@@ -151,9 +160,13 @@ def _ends(stretch: str, language: Language) -> Iterator[int]:
 def _ends_within(window: str, language: Language) -> list[int]:
     boundaries = sentencex.get_sentence_boundaries(language.code or "en", window)
     ends = [boundary["end_index"] for boundary in boundaries]
-    # "1. Oktober" is a date, not the end of a sentence.
-    return [
-        end
-        for end in ends[:-1]
-        if not (_DAY.search(window, max(0, end - 6), end) and _MONTH.match(window, end))
-    ] + [len(window)]
+    return [end for end in ends[:-1] if not _is_ordinal(window, end, language)] + [len(window)]
+
+
+def _is_ordinal(window: str, end: int, language: Language) -> bool:
+    """Whether a number with a full stop ends there, and no sentence: "1. Oktober"."""
+    if _DAY.search(window, max(0, end - 6), end) is None:
+        return False
+    if language.code == "de" and _GERMAN_ORDINAL.search(window, max(0, end - 12), end):
+        return True
+    return _MONTH.match(window, end) is not None

@@ -140,7 +140,7 @@ _TODO = re.compile(r"\bTODO\b")
 # How an agenda begins an entry: "10 min - Discussion of the draft".
 _SLOT = re.compile(r"[\d+–-]+ ?min\w*(?: [-–]|(?: total| left)?\W*\Z)")
 # The last line of minutes: "Rodenbach, den 20. Juni 2020".
-_SIGNED = re.compile(r"[^\W\d][\w -]{1,40}, (?:de[nr] )?\d{1,2}\. ?[\w]{1,9}\.? ?\d{4}")
+_SIGNED = re.compile(r"[^\W\d][\w -]{1,40}, (?:de[nr] |am )?\d{1,2}\. ?[\w]{1,9}\.? ?\d{4}")
 _IDENTIFIER = re.compile(
     r"(?:#|[^\W\d_]-|\b(?:issues?|prs?|version|v|stage|step|slides?|pages?|chapter|section|item|phase|level|rfc|pep|eip|"
     r"number|nr|no|figure|table|line|release|type|option|article|art|top|seite|zeile|kapitel|abschnitt|punkt|"

@@ -49,12 +49,23 @@ def test_notes_of_one_thought_a_line_stay_apart() -> None:
         "Dr. Smith pays approx. 3.5 Mio. EUR, e.g. for hosting.",
         "Am 3. Mai 2026 und bis zum 1. Oktober wird z. B. die Fa. Bosch nicht liefern.",
         "Der stellv. Vorsitzende kauft einen Tresor.",
+        "Der 1. Vorsitzende kauft einen Tresor, und die Wahl war am 3. Mai.",
         "See `a. B? c!` and ../x/README.md at https://a.example/b.c?d here.",
         "Zu den Wahlen bzgl. der Satzung wurde nichts gesagt.",
     ],
 )
 def test_abbreviations_dates_and_code_do_not_end_a_sentence(sentence: str) -> None:
     assert texts(f"{sentence} Das ist gut.")[0] == plain_text(sentence)
+
+
+def test_a_backslash_ends_a_line() -> None:
+    written = "Wir stimmen über den Antrag ab\\\nDafür sind drei\\\nDer Antrag ist angenommen."
+    assert texts(written) == [
+        "Wir stimmen über den Antrag ab",
+        "Dafür sind drei",
+        "Der Antrag ist angenommen.",
+    ]
+    assert plain_text(written).count("\\") == 0
 
 
 def test_windows_line_ends() -> None:

@@ -362,6 +362,7 @@ def test_a_row_that_explains_a_need_is_no_action():
         "Scribes: Ann and Ben",
         "Slides: https://example.org/x is here",
         "Rodenbach-Udert, der 20. Juni 2020",
+        "Ransbach, am 05. Dezember 2019",
         "5 min total",
     ],
 )
