@@ -77,7 +77,8 @@ def import_(
     of it is stored, or nothing.
     """
     from combine_core.portability.archive import InvalidArchive, Limits
-    from combine_core.portability.importing import SlugTaken, import_project
+    from combine_core.portability.attempt import SlugTaken
+    from combine_core.portability.importing import import_project
     from combine_core.users import Deed, find_user, tell_of_command
 
     with open_service(ini) as service, service.sessions.begin() as session:

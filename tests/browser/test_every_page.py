@@ -124,6 +124,13 @@ def furnished(service: Service) -> Iterator[Furnished]:
     api.post(f"reviews/{review['id']}/decisions", decision="approve", sha256=review["sha256"])
     item = api.get(f"projects/{project['slug']}/register")["items"][0]
     call = api.get(f"runs/{run['id']}/calls")["items"][0]
+    exported = api.download(f"projects/{project['slug']}/export")
+    imported = api.upload("imports", "project.zip", exported)
+    copies = {
+        document["title"]: document["id"]
+        for document in api.get(f"projects/{imported['slug']}/documents")["items"]
+    }
+    copy = copies[api.get(approved)["title"]]
     variables = {
         "/projects/{slug}": f"/projects/{project['slug']}",
         "/sources/{source_id}": f"/sources/{source['id']}",
@@ -162,6 +169,7 @@ def furnished(service: Service) -> Iterator[Furnished]:
         f"/{document}/edit?statement=/open_questions/0",
         f"/{document}/edit?statement=/decisions/-",
         f"/{sources}/{broken['id']}",
+        f"/documents/{copy}",
         "/projects?archived=yes",
         "/projects/empty",
         "/projects/empty/members",
@@ -213,6 +221,11 @@ class _Api:
         answer = requests.get(f"{self.url}/{path}", headers=self.headers, timeout=60)
         assert answer.ok, answer.text
         return dict(answer.json())
+
+    def download(self, path: str) -> bytes:
+        answer = requests.get(f"{self.url}/{path}", headers=self.headers, timeout=60)
+        assert answer.ok, answer.text
+        return answer.content
 
     def wait_for(self, run_id: str) -> dict[str, Any]:
         while True:

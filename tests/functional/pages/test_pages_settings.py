@@ -49,7 +49,11 @@ def paths(slug, source, written):
     }
 
 
-LINKS = {"source": "Rename or delete", "run": "Delete this run"}
+LINKS = {
+    "project": "Rename, archive, export or delete",
+    "source": "Rename or delete",
+    "run": "Delete this run",
+}
 
 
 def open_settings(visitor, paths, kind):

@@ -1,0 +1,89 @@
+"""What is refused of a file before any row of it is used."""
+
+import contextlib
+import hashlib
+import io
+import json
+import tracemalloc
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from combine_core.portability.archive import Archive, InvalidArchive, Limits, parse_json
+
+ROWS = b'{"a": 1}\n{"a": 2}\n'
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+def packed(manifest: object = None, rows: bytes = ROWS) -> io.BytesIO:
+    usual = {
+        "format": "combine-project",
+        "version": 1,
+        "members": {"rows/runs.jsonl": hashlib.sha256(rows).hexdigest()},
+    }
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("manifest.json", json.dumps(usual if manifest is None else manifest))
+        archive.writestr("rows/runs.jsonl", rows)
+    return file
+
+
+def opened(file: io.BytesIO, limits: Limits | None = None) -> Archive:
+    archive = Archive(file, limits or Limits(), frozenset({"runs"}))
+    archive.check_hashes()
+    return archive
+
+
+def test_the_rows_of_a_good_file():
+    assert list(opened(packed()).rows("runs")) == [{"a": 1}, {"a": 2}]
+
+
+@given(data=st.binary() | st.binary().map(lambda data: packed().getvalue() + data))
+def test_no_bytes_make_another_error_than_a_refusal(data):
+    with contextlib.suppress(InvalidArchive):
+        opened(io.BytesIO(data))
+
+
+@given(key=st.sampled_from(["format", "version", "members"]) | st.text(), value=VALUES)
+def test_no_manifest_makes_another_error_than_a_refusal(key, value):
+    manifest = {
+        "format": "combine-project",
+        "version": 1,
+        "members": {"rows/runs.jsonl": hashlib.sha256(ROWS).hexdigest()},
+        key: value,
+    }
+    with contextlib.suppress(InvalidArchive):
+        opened(packed(manifest))
+
+
+@given(at=st.integers(0, 400), byte=st.integers(0, 255))
+def test_no_damaged_byte_makes_another_error_than_a_refusal(at, byte):
+    data = bytearray(packed().getvalue())
+    data[at % len(data)] = byte
+    with contextlib.suppress(InvalidArchive):
+        assert list(opened(io.BytesIO(bytes(data))).rows("runs")) == [{"a": 1}, {"a": 2}]
+
+
+def test_limits_hold():
+    with pytest.raises(InvalidArchive, match="a request may bring 10"):
+        opened(packed(), Limits(content=10))
+    with pytest.raises(InvalidArchive, match="line 1 is too long"):
+        list(opened(packed(), Limits(row=5)).rows("runs"))
+
+
+@pytest.mark.parametrize(
+    "data", [b"[" + b"[]," * 2_000_000 + b"[]]", b"[" * 3_000_000, b'"' + b'\\"' * 1_500_000]
+)
+def test_a_hostile_row_takes_no_more_memory_than_it_is_long(data):
+    tracemalloc.start()
+    with pytest.raises(InvalidArchive):
+        parse_json(data, "the row")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * len(data)
