@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import NamedTuple
 
 from sqlalchemy import (
     BindParameter,
@@ -19,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from combine_core.comments import unread_mentions
-from combine_core.database import Page, fetch, paginate
+from combine_core.database import NEWEST_FIRST, KeptList, Page, fetch
 from combine_core.documents import Document
 from combine_core.projects import Project
 from combine_core.reviews.model import Review, ReviewDecision, ReviewPerson, ReviewState
@@ -34,8 +35,10 @@ def list_waiting(
     session: Session, user_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
 ) -> Page[Review]:
     """The inbox of a person: the open reviews, in all projects, that this person may decide on."""
-    waiting = whole_reviews().where(Review.id.in_(_waiting(user_id)))
-    return paginate(session, waiting, Review.id, cursor=cursor, limit=limit)
+    # The keys of the page first: with all that is shown, PostgreSQL would read each review and sort them.
+    keys = _WAITING.page(session, sort=NEWEST_FIRST, cursor=cursor, limit=limit, user_id=user_id)
+    these = whole_reviews().where(Review.id.in_([key.id for key in keys.items]))
+    return Page(session.scalars(these.order_by(Review.id.desc())).all(), keys.next)
 
 
 def count_waiting(session: Session, user_id: uuid.UUID) -> int:
@@ -44,7 +47,11 @@ def count_waiting(session: Session, user_id: uuid.UUID) -> int:
     return number
 
 
-def _waiting(user_id: uuid.UUID | BindParameter[uuid.UUID]) -> Select[uuid.UUID]:
+class _Key(NamedTuple):
+    id: uuid.UUID
+
+
+def _waiting(user_id: BindParameter[uuid.UUID]) -> Select[uuid.UUID]:
     """The ids of the reviews that wait for a person, as :func:`obstacle_to_decide` says it of one."""
     named = exists().where(ReviewPerson.review_id == Review.id, ReviewPerson.user_id == user_id)
     decided = exists().where(
@@ -73,14 +80,12 @@ def _waiting(user_id: uuid.UUID | BindParameter[uuid.UUID]) -> Select[uuid.UUID]
     )
 
 
-def _is_another(user_id: uuid.UUID | BindParameter[uuid.UUID]) -> ColumnElement[bool]:
+def _is_another(user_id: BindParameter[uuid.UUID]) -> ColumnElement[bool]:
     return Review.asked_by.is_distinct_from(user_id) & Review.written_by.is_distinct_from(user_id)
 
 
-def _count_waiting() -> Select[int]:
-    user_id = bindparam("user_id", type_=Uuid)
-    some = union_all(_waiting(user_id), unread_mentions(user_id)).limit(MOST_COUNTED)
-    return select(func.count()).select_from(some.subquery())
-
-
-_COUNT_WAITING = _count_waiting()
+_USER_ID = bindparam("user_id", type_=Uuid)
+_WAITING = KeptList(_Key, _waiting(_USER_ID), Review.id)
+_COUNT_WAITING = select(func.count()).select_from(
+    union_all(_waiting(_USER_ID), unread_mentions(_USER_ID)).limit(MOST_COUNTED).subquery()
+)

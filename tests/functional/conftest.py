@@ -9,6 +9,7 @@ from typing import Any
 
 import procrastinate
 import pytest
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 from webtest import TestApp
 
@@ -92,6 +93,45 @@ def dbsession(app) -> Iterator[Session]:
     """A session for what a test arranges or looks at; the test commits."""
     with session_factory(app.registry)() as session:
         yield session
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from _nodes(inner)
+
+
+@pytest.fixture
+def rows_read(app, dbsession) -> Callable[[str, Callable[[], object]], int]:
+    """``rows_read("documents", send)``: at how many rows of a table the statements of ``send()`` look."""
+
+    def rows_read(table: str, send: Callable[[], object]) -> int:
+        sent = []
+
+        def note(_connection, _cursor, statement, parameters, *_) -> None:
+            sent.append((statement, parameters))
+
+        engine = engine_of(app.registry)
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            send()
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+        cursor = dbsession.connection().connection.cursor()
+        found = 0
+        for statement, parameters in sent:
+            if not statement.startswith("SELECT"):
+                continue
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+            [[[plan]]] = cursor.fetchall()
+            found += sum(
+                node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+                for node in _nodes(plan["Plan"])
+                if node.get("Relation Name") == table
+            )
+        return found
+
+    return rows_read
 
 
 @dataclass(frozen=True)

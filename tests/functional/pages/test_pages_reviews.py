@@ -5,7 +5,7 @@ from io import BytesIO
 
 import docx
 import pytest
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, update
 
 from combine_auth.tokens.service import create_token
 from combine_core.reviews import Review, ReviewDecision
@@ -323,3 +323,24 @@ def test_the_inbox_costs_the_same_for_many(place, ada, bob, ask, slug):
         form.submit(status=303)
     assert bob.get("/inbox").html.select_one(".nav-count").text == "4 waiting"
     assert statements() == few
+
+
+_MORE = """
+INSERT INTO documents (id, project_id, type, key, title, head, last_number)
+SELECT gen_random_uuid(), project_id, type, 'more ' || n, title, 1, 1
+FROM documents, generate_series(1, 3000) n;
+INSERT INTO document_versions
+    (id, document_id, number, origin, model, used_llm, content, markdown, sha256, flagged)
+SELECT id, id, 1, 'line', 'extract', false, '{}', '', '', 0 FROM documents WHERE key LIKE 'more %';
+INSERT INTO reviews
+    (id, project_id, document_id, version_id, number, sha256, role, needed, author_may_decide, on_expiry)
+SELECT gen_random_uuid(), project_id, id, id, 1, '', 'reviewer', 1, true, 'nothing'
+FROM documents WHERE key LIKE 'more %';
+ANALYZE documents, document_versions, reviews;
+"""
+
+
+def test_the_inbox_reads_no_document_again_and_again(bob, document, dbsession, rows_read):
+    dbsession.execute(text(_MORE))
+    dbsession.commit()
+    assert 0 < rows_read("documents", lambda: bob.get("/inbox", status=200)) < 5 * 3000
