@@ -73,12 +73,8 @@ def ask(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeO
             _terms(request),
             notify=context.tell_add_ons,
         )
-    except InvalidReview as error:
-        request.response.status_int = 400
-        return _list_page(context, request, form.with_error(error.field, str(error)))
-    except ReviewConflict as error:
-        request.response.status_int = 409
-        return _list_page(context, request, form.with_error("review", str(error)))
+    except (InvalidReview, ReviewConflict) as error:
+        return _list_page(context, request, _refused(request, form, error))
     return HTTPSeeOther(request.route_path("pages.review", id=review.id))
 
 
@@ -174,16 +170,21 @@ def _act(
             context.role,
             notify=context.tell_add_ons,
         )
-    except InvalidReview as error:
-        request.response.status_int = 400
-        return _page(context, request, form.with_error(error.field, str(error)))
-    except InvalidText as error:
-        request.response.status_int = 400
-        return _page(context, request, form.with_error(error.field, sentence(error)))
-    except ReviewConflict as error:
-        request.response.status_int = 409
-        return _page(context, request, form.with_error("review", str(error)))
+    except (InvalidReview, InvalidText, ReviewConflict) as error:
+        return _page(context, request, _refused(request, form, error))
     return HTTPSeeOther(request.route_path("pages.review", id=context.review_id))
+
+
+def _refused(
+    request: Request, form: Form, error: InvalidReview | InvalidText | ReviewConflict
+) -> Form:
+    """The form with what is wrong. Sets the status of the response."""
+    if isinstance(error, ReviewConflict):
+        request.response.status_int = 409
+        return form.with_error("review", str(error))
+    request.response.status_int = 400
+    why = sentence(error) if isinstance(error, InvalidText) else str(error)
+    return form.with_error(error.field, why)
 
 
 def _page(context: ReviewContext, request: Request, form: Form | None = None) -> dict[str, Any]:
