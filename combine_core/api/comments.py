@@ -55,7 +55,12 @@ def change(context: CommentContext, request: Request) -> Json:
 
 
 def delete(context: CommentContext, request: Request) -> HTTPNoContent:
-    delete_comment(request.dbsession, context.comment_id, context.identity.user_id)
+    delete_comment(
+        request.dbsession,
+        context.comment_id,
+        context.identity.user_id,
+        notify=context.tell_add_ons,
+    )
     return HTTPNoContent()
 
 

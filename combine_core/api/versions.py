@@ -17,6 +17,7 @@ from combine_core.documents import (
     DocumentVersion,
     compare_contents,
     comparison_markdown,
+    deed_of,
     edit_document,
     read_version,
     restore_version,
@@ -54,6 +55,7 @@ def restore(context: DocumentContext, request: Request) -> Json:
 def _show_made(context: DocumentContext, request: Request, made: DocumentVersion | None) -> Json:
     """The newest version: the new one, or the one that there was if nothing is different."""
     if made is not None:
+        context.tell_add_ons(deed_of(made))
         request.response.status_int = 201
         request.response.location = request.route_path(
             "api.version", id=context.document_id, number=made.number

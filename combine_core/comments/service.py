@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from combine_core.comments.model import Comment, CommentMention
 from combine_core.database import Page, paginate
 from combine_core.documents import located_statements, read_version, text_of
 from combine_core.text import clean_text
-from combine_core.users import Membership, User
+from combine_core.users import Deed, Membership, User
 
 MOST_COMMENT_BYTES = 10_000
 # More addresses in one comment are not looked at.
@@ -130,9 +130,16 @@ def set_resolved(
     return read_comment(session, comment_id)
 
 
-def delete_comment(session: Session, comment_id: uuid.UUID, user_id: uuid.UUID) -> None:
+def delete_comment(
+    session: Session,
+    comment_id: uuid.UUID,
+    user_id: uuid.UUID,
+    *,
+    notify: Callable[[Deed], object],
+) -> None:
     """Delete a comment of the user's own.
 
+    :param notify: takes what was done, within its transaction
     :raises MayNotDelete: it is somebody else's
     """
     comment = session.get_one(Comment, comment_id, with_for_update=True)
@@ -140,6 +147,8 @@ def delete_comment(session: Session, comment_id: uuid.UUID, user_id: uuid.UUID) 
         raise MayNotDelete("Only its author deletes a comment. You may resolve it.")
     session.delete(comment)
     session.flush()
+    of_version = {"document": str(comment.document_id), "version": comment.number}
+    notify(Deed("comment-delete", f"comment:{comment_id}", of_version))
 
 
 def unread_mentions(user_id: uuid.UUID | BindParameter[uuid.UUID]) -> Select[uuid.UUID]:

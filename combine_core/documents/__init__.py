@@ -12,6 +12,7 @@ from combine_core.documents.comparison import (
 from combine_core.documents.edits import (
     InvalidContent,
     NotNewest,
+    deed_of,
     edit_document,
     fields_at,
     is_newest_content,
@@ -81,6 +82,7 @@ __all__ = [
     "change_in_words",
     "compare_contents",
     "comparison_markdown",
+    "deed_of",
     "delete_documents",
     "delete_versions",
     "deleted_in_words",

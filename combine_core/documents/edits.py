@@ -28,7 +28,7 @@ from combine_core.portability.model import IMPORTED, ImportedPerson
 from combine_core.readers import blocks_from_json
 from combine_core.sources import Source, sources_at, texts_at
 from combine_core.text import clean_text
-from combine_core.users import User
+from combine_core.users import Deed, User
 
 MOST_NOTE_BYTES = 2000
 _MOST_PROBLEMS = 20
@@ -96,6 +96,12 @@ def edit_document(
     fill_version(version, edited, step)
     add_version(session, version)
     return version
+
+
+def deed_of(version: DocumentVersion) -> Deed:
+    """What add-ons are told of a version that a person has made."""
+    target = f"document:{version.document_id}"
+    return Deed(f"document-{version.origin}", target, {"version": version.number})
 
 
 def is_newest_content(

@@ -88,7 +88,12 @@ def resolve(context: CommentContext, request: Request) -> HTTPSeeOther:
 
 def delete(context: CommentContext, request: Request) -> HTTPSeeOther:
     document_id = read_comment(request.dbsession, context.comment_id).document_id
-    delete_comment(request.dbsession, context.comment_id, context.identity.user_id)
+    delete_comment(
+        request.dbsession,
+        context.comment_id,
+        context.identity.user_id,
+        notify=context.tell_add_ons,
+    )
     return _back(request, document_id)
 
 

@@ -18,6 +18,7 @@ from combine_core.documents import (
     DocumentVersion,
     NotStale,
     acknowledge,
+    deed_of,
     list_stale_reasons,
     list_versions,
     located_statements,
@@ -118,11 +119,13 @@ def restore(context: DocumentContext, request: Request) -> HTTPSeeOther:
     """Make the version in the path the newest one."""
     number = int(request.matchdict["number"])
     try:
-        restore_version(
+        made = restore_version(
             request.dbsession, context.document_id, number, author_id=context.identity.user_id
         )
     except LookupError as error:
         raise HTTPNotFound from error
+    if made is not None:
+        context.tell_add_ons(deed_of(made))
     return HTTPSeeOther(request.route_path("pages.document", id=context.document_id))
 
 

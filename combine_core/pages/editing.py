@@ -15,6 +15,7 @@ from combine_core.documents import (
     DocumentVersion,
     InvalidContent,
     NotNewest,
+    deed_of,
     edit_document,
     fields_at,
     move_statement,
@@ -169,6 +170,8 @@ def _edit(
         return _refuse(context, request, 400, form.with_error("note", sentence(error)))
     except (LookupError, ValueError, TypeError) as error:
         raise HTTPNotFound from error
+    if made is not None:
+        context.tell_add_ons(deed_of(made))
     anchor = pointer if made is not None and not pointer.endswith("/-") else None
     return HTTPSeeOther(
         request.route_path("pages.document", id=context.document_id, _anchor=anchor)

@@ -30,6 +30,7 @@ from combine_core.database import Page, as_text, fetch, paginate
 from combine_core.documents import (
     Document,
     DocumentVersion,
+    deed_of,
     edit_document,
     is_newest_content,
     lock_document,
@@ -325,6 +326,7 @@ def edit_and_approve(
         before_texts=before_texts,
     )
     if made is not None:
+        notify(deed_of(made))
         review = _ask_again(session, review, made, notify)
     return decide(
         session,

@@ -5,6 +5,7 @@ import uuid
 import pytest
 from sqlalchemy import select, text
 
+from combine_auth.audit import AuditEvent
 from combine_core.comments import CommentMention, list_comments, place_comments
 from combine_core.database import session_factory
 from combine_core.users import Role
@@ -75,6 +76,16 @@ def test_a_comment_is_written_resolved_and_deleted(ada, document, join, path, sa
     bob.client.delete(own, status=204)
     bob.client.get(own, status=404)
     assert bob.client.get(path).json["items"] == []
+
+
+def test_the_audit_has_deleted_comments_without_texts(ada, document, say, dbsession):
+    comment = say(ada, "A private thought").json
+    ada.client.delete(f"{API}/comments/{comment['id']}", status=204)
+    deleted = dbsession.scalars(
+        select(AuditEvent).where(AuditEvent.action == "comment-delete")
+    ).one()
+    assert deleted.target == f"comment:{comment['id']}"
+    assert deleted.details == {"document": document["id"], "version": 1}
 
 
 def test_viewers_read_and_strangers_do_not(join, path, say, sign_in, ada):

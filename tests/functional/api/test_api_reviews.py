@@ -280,6 +280,8 @@ def test_editing_and_approving_in_one_act(ask, ada, bob, join, document, dbsessi
     ).all()
     assert [event.action for event in events[:2]] == ["review-ask", "review-decide"]
     assert events[0].details["follows"] == first["id"]
+    edits = select(AuditEvent.details).where(AuditEvent.action == "document-edit")
+    assert dbsession.scalars(edits).all() == [{"version": 2}]
 
 
 def test_an_edit_without_a_difference_approves_the_version_in_review(ask, ada, bob, document):

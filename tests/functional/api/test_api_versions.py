@@ -6,7 +6,9 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import select
 
+from combine_auth.audit import AuditEvent
 from combine_core.database import session_factory
 from combine_core.documents import NotNewest, edit_document
 from combine_core.users import Role
@@ -167,6 +169,20 @@ def test_restoring(room, document, path, edit, problem):
     problem(room.client.post(f"{path}/versions/9/restore", status="*"), 404)
     etag = {"If-Match": '"0"'}
     problem(room.client.post(f"{path}/versions/2/restore", headers=etag, status="*"), 412)
+
+
+def test_the_audit_has_edits_and_restored_versions(room, document, path, edit, dbsession):
+    edit(wrong(document), note="A private thought")
+    edit(wrong(document), version=2)
+    for _ in range(2):
+        room.client.post(f"{path}/versions/1/restore")
+    events = dbsession.scalars(
+        select(AuditEvent).where(AuditEvent.target == f"document:{document['id']}").order_by("id")
+    ).all()
+    assert [(event.action, event.details) for event in events] == [
+        ("document-edit", {"version": 2}),
+        ("document-restore", {"version": 3}),
+    ]
 
 
 def test_viewers_only_read(room, document, path, edit, sign_in, add_member, problem):

@@ -1,7 +1,9 @@
 """Editing a document in the browser, statement by statement."""
 
 import pytest
+from sqlalchemy import select
 
+from combine_auth.audit import AuditEvent
 from combine_core.documents import edit_document
 from combine_core.users import Role
 
@@ -32,7 +34,7 @@ def texts(page, section="decisions"):
     return [one.text for one in part.select(".statement-text")]
 
 
-def test_a_statement_is_changed(ada, path, form_of):
+def test_a_statement_is_changed(place, ada, version, path, form_of):
     page = ada.get(path).click(href=r"edit\?statement=%2Fdecisions%2F1")
     form = form_of(page, "save")
     assert form["field-text"].value == HOT["text"]
@@ -48,6 +50,11 @@ def test_a_statement_is_changed(ada, path, form_of):
     page = page.click(href=r"edit\?statement=%2Fdecisions%2F1")
     form_of(page, "save").submit(status=303)
     assert ada.get(f"{path}.json").json["version"] == 2
+    events = select(AuditEvent.action, AuditEvent.details).where(
+        AuditEvent.target == f"document:{version.document_id}"
+    )
+    with place.sessions() as session:
+        assert session.execute(events).all() == [("document-edit", {"version": 2})]
 
 
 def test_a_statement_is_added_with_lines_or_in_own_words(ada, path, form_of):
