@@ -58,9 +58,11 @@ LOWEST_ROLES: dict[Role, dict[str, set[str]]] = {
     },
     Role.OWNER: {
         "/api/v1/projects/{slug}": {"DELETE", "PATCH"},
+        "/api/v1/projects/{slug}/export": {"GET"},
         "/api/v1/projects/{slug}/invitations": {"GET", "POST"},
         "/api/v1/projects/{slug}/invitations/{id}": {"DELETE", "GET"},
         "/api/v1/projects/{slug}/members/{user_id}": {"PUT"},
+        "/projects/{slug}/export": {"GET"},
         "/projects/{slug}/invitations": {"GET", "POST invite", "POST revoke"},
         "/projects/{slug}/members": {"POST role"},
         "/projects/{slug}/settings": {"GET", "POST archive", "POST delete", "POST rename"},
