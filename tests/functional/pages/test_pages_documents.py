@@ -6,7 +6,9 @@ from urllib.parse import urlsplit
 
 import docx
 import pytest
+from sqlalchemy import select
 
+from combine_auth.audit import AuditEvent
 from combine_core.documents import DocumentVersion, edit_document
 from combine_core.runs import Run
 from combine_core.sources import add_text_revision, lock_source
@@ -227,6 +229,11 @@ def test_a_version_is_restored_and_compared(place, ada, run, oven, form_of):
     restored = answer.follow()
     assert "restored by ada" in restored.html.select_one("header .muted").text.lower()
     assert "from version 1" in restored.html.select_one("header .muted").text
+    events = select(AuditEvent.action, AuditEvent.details).where(
+        AuditEvent.target == f"document:{first.document_id}"
+    )
+    with place.sessions() as session:
+        assert session.execute(events).all() == [("document-restore", {"version": 3})]
     changes = restored.click(href="from=2")
     kinds = [kind.text for kind in changes.html.select(".change-kind")]
     assert kinds == ["Added in Summary", "Removed in Summary"]
