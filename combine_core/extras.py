@@ -13,7 +13,6 @@ NEEDED = (
     "psycopg2",
     "pydantic_settings",
     "pyramid_jinja2",
-    "pyramid_openapi3",
     "pyramid_retry",
     "pyramid_tm",
     "sqlalchemy",

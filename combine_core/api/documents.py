@@ -14,6 +14,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from combine_core.access import DocumentContext, ProjectContext
+from combine_core.api.responses import IS_DESCRIBED
 from combine_core.api.serializers import (
     Json,
     show_citation,
@@ -66,7 +67,7 @@ def get_document(context: DocumentContext, request: Request) -> Json | Response:
     """The newest version or the one in the path."""
     if request.openapi_validated.parameters.query["format"] == "md":
         # The old form of the path below. The description has JSON alone, for generated clients.
-        request.environ["pyramid_openapi3.validate_response"] = False
+        request.environ[IS_DESCRIBED] = False
         return get_markdown(context, request)
     return _show(context, request, _asked_number(request))
 

@@ -46,12 +46,10 @@ class CheckedRequest:
     """What fits the description, in Python's types and with its defaults.
 
     :ivar body: ``None``: there is none, or it is no JSON
-    :ivar errors: none; pyramid_openapi3 asks for them
     """
 
     parameters: Parameters
     body: Any
-    errors: tuple[()] = ()
 
 
 class RequestReader:
@@ -65,13 +63,11 @@ class RequestReader:
         self._schemas = Schemas(document)
         self._operations: dict[tuple[str, str], Operation] = {}
 
-    def unmarshal(self, wrapped: Any) -> CheckedRequest:
+    def read(self, request: Request) -> CheckedRequest:
         """Check a request.
 
-        :param wrapped: the request as pyramid_openapi3 gives it
         :raises ProblemError: it does not fit; names each misfit
         """
-        request: Request = wrapped.request
         # By the matched route, not by host and path, which the client chooses.
         key = request.matched_route.pattern, request.method
         operation = self._operations.get(key)

@@ -8,46 +8,35 @@ Add-ons describe their endpoints with ``config.add_api_spec("my_addon:openapi.ya
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema_path import SchemaPath
-from openapi_core import V30ResponseValidator
-from openapi_spec_validator.readers import read_from_filename
 from pyramid.config import PHASE0_CONFIG, PHASE1_CONFIG, Configurator
+from pyramid.events import ApplicationCreated
+from pyramid.exceptions import ConfigurationError
 from pyramid.path import AssetResolver
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
-from pyramid_openapi3.exceptions import ResponseValidationError
+from pyramid.tweens import EXCVIEW
 
 from combine_core.api.fragments import merge, read_fragment
-from combine_core.api.operations import RequestReader
-from combine_core.settings.core import CoreSettings
-from combine_core.settings.declaration import Environment
+from combine_core.api.operations import CheckedRequest, RequestReader
+from combine_core.api.responses import DOCUMENT_KEY, IS_DESCRIBED
+from combine_core.web import RESPONSE_CHECK
 from combine_core.web.endpoints import API_PREFIX, View
-from combine_core.web.problems import MEDIA_TYPE, problem_response
+from combine_core.yaml_files import load_yaml
 
 DOCUMENT = Path(__file__).with_name("openapi.yaml")
 
-# Where pyramid_openapi3 looks for the document and its validators.
-_STATE = "pyramid_openapi3"
 _ROUTE = "api.specification"
 
 _FRAGMENTS = "combine_core.api.fragments"
 _ASSEMBLED = "combine_core.api.fragments_assembled"
-_AS_YAML = "combine_core.api.document"
-
-
-class ResponseChecker(V30ResponseValidator):
-    """Checks a response against the document."""
-
-    def _find_path(self, request: Any) -> Any:
-        # By the matched route, not by host and path, which the client chooses.
-        method = "get" if request.method == "head" else request.method
-        return self.path_finder.find(method, request.request.matched_route.pattern)
+_AS_YAML = "combine_core.api.document_as_yaml"
+_READER = "combine_core.api.request_reader"
 
 
 def add_api_spec(config: Configurator, asset: str) -> None:
@@ -75,68 +64,76 @@ def add_api_spec(config: Configurator, asset: str) -> None:
 
 
 def _assemble(config: Configurator) -> None:
-    """Merge all parts into the document, and make the validators from it."""
+    """Merge all parts into the document, and make the reader of requests from it."""
     registry = config.registry
     fragments = tuple(registry[_FRAGMENTS])
     if registry.get(_ASSEMBLED) == fragments:
         return
-    ours, _ = read_from_filename(str(DOCUMENT))
-    merged = merge(ours, fragments)
-    spec = SchemaPath.from_dict(merged)
-    # This replaces what pyramid_openapi3 makes of a single file. Its own validators quote what the client
-    # sent, and fail for HEAD.
-    registry.settings.setdefault(_STATE, {}).update(
-        filepath=str(DOCUMENT),
-        spec_route_name=_ROUTE,
-        spec=spec,
-        request_validator=RequestReader(merged),
-        response_validator=ResponseChecker(
-            spec,
-            extra_media_type_deserializers={
-                MEDIA_TYPE: json.loads,
-                **dict.fromkeys(
-                    ("text/calendar", "text/csv", "text/markdown"), lambda body: body.decode()
-                ),
-            },
-        ),
-    )
-    registry.settings["pyramid_openapi3_apinames"] = [_STATE]
+    registry[DOCUMENT_KEY] = merge(load_yaml(DOCUMENT.read_text("utf-8")), fragments)
+    registry[_READER] = RequestReader(registry[DOCUMENT_KEY])
     registry[_ASSEMBLED] = fragments
     registry.pop(_AS_YAML, None)
 
 
-def _does_not_fit(error: ResponseValidationError, request: Request) -> Response:
-    return problem_response(request, error)
+def _check_paths(event: ApplicationCreated) -> None:
+    """Refuse to start with a description of what is not there."""
+    routes = {route.pattern for route in event.app.routes_mapper.get_routes()}
+    described = event.app.registry[DOCUMENT_KEY]["paths"]
+    missing = [path for path in described if f"{API_PREFIX}{path}" not in routes]
+    if missing:
+        raise ConfigurationError(
+            f"The API description has {', '.join(missing)}, and no endpoint. Add the endpoint, or take it"
+            " out of the description."
+        )
+
+
+def _openapi_validated(request: Request) -> CheckedRequest:
+    """What the client has sent. Raises ``ProblemError``, which names each misfit."""
+    if not request.environ.get(IS_DESCRIBED):
+        raise AttributeError("No description says what this request may contain.")
+    checked: CheckedRequest = request.registry[_READER].read(request)
+    return checked
+
+
+def _check_requests(view: Callable[..., Any], info: Any) -> Callable[..., Any]:
+    """A view deriver: views of endpoints that say ``openapi=True`` see only requests that fit."""
+    if not info.options.get("openapi"):
+        return view
+
+    def check_then_view(context: object, request: Request) -> Any:
+        request.environ[IS_DESCRIBED] = True
+        _ = request.openapi_validated
+        return view(context, request)
+
+    return check_then_view
+
+
+_check_requests.options = ("openapi",)  # type: ignore[attr-defined]
 
 
 def _document_as_yaml(request: Request) -> Response:
     registry = request.registry
     # Written for the first who asks: it takes a third of the time that the application needs to start.
     if _AS_YAML not in registry:
-        document = registry.settings[_STATE]["spec"].read_value()
         registry[_AS_YAML] = yaml.safe_dump(
-            document, sort_keys=False, allow_unicode=True, width=110
+            registry[DOCUMENT_KEY], sort_keys=False, allow_unicode=True, width=110
         )
     return Response(registry[_AS_YAML], content_type="text/yaml", charset="utf-8")
 
 
 def _document_as_json(request: Request) -> Any:
-    return request.registry.settings[_STATE]["spec"].read_value()
+    return request.registry[DOCUMENT_KEY]
 
 
 def includeme(config: Configurator) -> None:
     """Read the document, serve it, and check requests against it."""
-    # Included here, so that our error view below overrides that of pyramid_openapi3.
-    config.include("pyramid_openapi3")
-    environment = config.add_addon_settings(CoreSettings).environment
-    config.registry.settings["pyramid_openapi3.enable_response_validation"] = environment in (
-        Environment.DEVELOPMENT,
-        Environment.TEST,
-    )
+    config.add_subscriber(_check_paths, ApplicationCreated)
+    config.add_tween(RESPONSE_CHECK, over=EXCVIEW)
+    config.add_request_method(_openapi_validated, "openapi_validated", reify=True)
+    config.add_view_deriver(_check_requests, "openapi_view")
     config.registry.setdefault(_FRAGMENTS, [])
     config.add_directive("add_api_spec", add_api_spec)
     config.action(None, _assemble, (config,), order=PHASE1_CONFIG)
-    config.add_exception_view(_does_not_fit, context=ResponseValidationError)
 
     config.add_endpoint(
         _ROUTE,

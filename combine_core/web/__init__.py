@@ -23,7 +23,7 @@ from pyramid.tweens import EXCVIEW, INGRESS, MAIN
 SECURITY_HEADERS = "combine_core.web.security_headers.security_headers_tween_factory"
 PROBLEMS = "combine_core.web.problems.problem_tween_factory"
 GUARD = "combine_core.web.guard.guard_tween_factory"
-_OPENAPI = "pyramid_openapi3.tween.response_tween_factory"
+RESPONSE_CHECK = "combine_core.api.responses.response_check_tween_factory"
 TRANSACTION = "pyramid_tm.tm_tween_factory"
 
 
@@ -54,10 +54,10 @@ def includeme(config: Configurator) -> None:
     config.include("combine_core.web.memory_budget")
     config.include("combine_core.web.endpoints")
 
-    # The tweens, outermost first. That of combine_core.observe stands around all of them, and that of
-    # pyramid_openapi3 right inside it. combine_auth adds CORS and the check of the host.
+    # The tweens, outermost first. That of combine_core.observe stands around all of them, and the check of
+    # the API's answers right inside it. combine_auth adds CORS and the check of the host.
     # Outside the transaction and the error views, so that their responses get the headers too.
-    config.add_tween(SECURITY_HEADERS, under=(_OPENAPI, INGRESS), over=(TRANSACTION, EXCVIEW))
+    config.add_tween(SECURITY_HEADERS, under=(RESPONSE_CHECK, INGRESS), over=(TRANSACTION, EXCVIEW))
     # Inside the error views of Pyramid: below /api/ every error becomes a problem document, whichever
     # error views an application registers for its pages.
     config.add_tween(PROBLEMS, under=EXCVIEW, over=MAIN)

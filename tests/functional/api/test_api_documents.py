@@ -22,6 +22,7 @@ def test_a_document(room, document):
         "author": None,
         "parent_number": None,
         "note": None,
+        "imported": None,
         "model": "extract",
         "used_llm": False,
         "support": document["support"],

@@ -33,7 +33,7 @@ def is_refused_for_what_there_is(response) -> bool:
         return False
     fields = [error["field"].partition("/")[0] for error in response.json()["errors"]]
     reviews = {"needed", "people", "due_at", "comment"}
-    documents = {"content", "note"}
+    documents = {"content", "note", "version", "pointer"}
     others = {"line", "sources", "model", "email", "Idempotency-Key"}
     return set(fields) <= others | reviews | documents
 

@@ -7,7 +7,7 @@ def test_the_order_of_all_tweens(app):
     names = [name for name, _ in app.registry.getUtility(ITweens).implicit()]
     assert names == [
         "combine_core.observe.tween.request_tween_factory",
-        "pyramid_openapi3.tween.response_tween_factory",
+        "combine_core.api.responses.response_check_tween_factory",
         "combine_core.web.security_headers.security_headers_tween_factory",
         "combine_auth.public_url.public_url_tween_factory",
         "combine_auth.cross_site.cors_tween_factory",

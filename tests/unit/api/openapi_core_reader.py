@@ -15,6 +15,7 @@ from openapi_core.validation.request.exceptions import (
 )
 from openapi_core.validation.schemas.exceptions import InvalidSchemaValue
 
+from combine_core.api.responses import DescribedRequest
 from combine_core.api.schemas import read_time, with_article
 from combine_core.api.strict_json import read_json
 from combine_core.web.problems import FieldError, ProblemError, invalid_content, invalid_request
@@ -35,9 +36,9 @@ class OpenApiCoreReader(V30RequestUnmarshaller):
         method = "get" if request.method == "head" else request.method
         return self.path_finder.find(method, request.request.matched_route.pattern)
 
-    def unmarshal(self, request: Any) -> Any:
+    def read(self, request: Any) -> Any:
         """The parameters and the body. Raises :class:`ProblemError`, which names each misfit."""
-        result = super().unmarshal(request)
+        result = super().unmarshal(DescribedRequest(request))
         if result.errors:
             raise request_problem(result.errors)
         return result

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyramid.exceptions import ConfigurationError
 from pyramid.request import Request
-from pyramid_openapi3.wrappers import PyramidOpenAPIRequest
 
 from combine_core.api.fragments import Fragment, merge, read_fragment
 from combine_core.api.operations import RequestReader
@@ -230,7 +229,7 @@ def requests(draw):
 
 def outcome(reader, request):
     try:
-        read = reader.unmarshal(PyramidOpenAPIRequest(request))
+        read = reader.read(request)
     except ProblemError as problem:
         return problem.status, problem.kind, problem.detail, frozenset(problem.errors)
     parameters = {
@@ -275,7 +274,7 @@ def ask(document, url="/", method="GET", pattern="/api/v1/ships", **given):
     request = Request.blank(url, method=method, **given)
     request.matched_route = SimpleNamespace(pattern=pattern)
     request.matchdict = {}
-    return RequestReader(document).unmarshal(PyramidOpenAPIRequest(request))
+    return RequestReader(document).read(request)
 
 
 @pytest.mark.parametrize(
@@ -324,7 +323,7 @@ def test_defaults_are_not_shared():
     request = Request.blank("/", method="POST", body=ship, content_type="application/json")
     request.matched_route = SimpleNamespace(pattern="/api/v1/ships")
     request.matchdict = {}
-    first, second = (reader.unmarshal(PyramidOpenAPIRequest(request)).body for _ in range(2))
+    first, second = (reader.read(request).body for _ in range(2))
     first["tags"].append("red")
     assert second["tags"] == []
 
