@@ -1,6 +1,13 @@
 """Reviews: people decide on an exact version of a document."""
 
 from combine_core.reviews.inbox import count_waiting, list_waiting
+from combine_core.reviews.lists import (
+    ReviewSummary,
+    list_reviews,
+    newest_review,
+    newest_reviews,
+    read_review,
+)
 from combine_core.reviews.model import (
     Decision,
     OnExpiry,
@@ -14,17 +21,12 @@ from combine_core.reviews.service import (
     InvalidReview,
     MayNotDecide,
     ReviewConflict,
-    ReviewSummary,
     Terms,
     ask_for_review,
     decide,
     edit_and_approve,
     list_deciders,
-    list_reviews,
-    newest_review,
-    newest_reviews,
     obstacle_to_decide,
-    read_review,
     withdraw,
 )
 

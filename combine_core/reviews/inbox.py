@@ -23,8 +23,9 @@ from combine_core.comments import unread_mentions
 from combine_core.database import NEWEST_FIRST, KeptList, Page, fetch
 from combine_core.documents import Document
 from combine_core.projects import Project
+from combine_core.reviews.lists import whole_reviews
 from combine_core.reviews.model import Review, ReviewDecision, ReviewPerson, ReviewState
-from combine_core.reviews.service import DECIDING, whole_reviews
+from combine_core.reviews.service import DECIDING
 from combine_core.users import Membership, Role
 
 # More are not counted.
