@@ -81,10 +81,11 @@ _COLUMNS = (
 
 def _version(number: ColumnElement[int] | InstrumentedAttribute[int]) -> AnySelect:
     document = (Document.type, Document.title, Document.archived_at)
+    # Not joined: PostgreSQL would read all users for it.
+    name = select(User.name).where(User.id == DocumentVersion.author_id).scalar_subquery()
     return (
-        select(*_COLUMNS, *document, User.id, User.name)
+        select(*_COLUMNS, *document, DocumentVersion.author_id, name)
         .join(Document, Document.id == DocumentVersion.document_id)
-        .outerjoin(User, User.id == DocumentVersion.author_id)
         .where(
             DocumentVersion.document_id == bindparam("document_id"),
             DocumentVersion.number == number,
