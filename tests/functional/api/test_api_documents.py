@@ -16,7 +16,6 @@ def test_a_document(room, document):
         "type": "brief",
         "title": "Brief: notes.md",
         "archived_at": None,
-        "imported": None,
         "review": None,
         "version": 1,
         "origin": "line",
