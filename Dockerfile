@@ -1,7 +1,7 @@
 # The service as an image: `docker-compose up -d` builds it from this checkout.
 #
-# No image name other than the one below is needed, and no compiler anywhere: everything comes as wheels,
-# in the versions of constraints.txt. An unchanged checkout gives the same image.
+# No image name other than the one below is needed, and no compiler anywhere: everything but a font, which is
+# Debian's, comes as wheels in the versions of constraints.txt. An unchanged checkout gives the same image.
 
 ARG PYTHON=python:3.12-slim-bookworm
 
@@ -46,6 +46,10 @@ RUN sed -i "s/^__version__ = \"\(.*\)\"/__version__ = \"\1$(cat /revision)\"/" c
 
 
 FROM ${PYTHON}
+# PDF files show Chinese, Japanese and Korean text with this small font; typst brings none for it.
+RUN apt-get update --quiet=2 \
+    && apt-get install --quiet=2 --yes --no-install-recommends fonts-wqy-microhei \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin combine
 COPY --from=build /opt/combine /opt/combine
 WORKDIR /app

@@ -16,6 +16,7 @@ from zipfile import ZipFile
 import docx
 import pypdfium2
 import pytest
+import typst
 from lxml import etree
 
 from combine_core.exports import NotExported, export
@@ -89,6 +90,20 @@ def test_a_docx_has_styles_contents_and_footnotes() -> None:
     assert links == {one.get(f"{W}name") for one in body.iter(f"{W}bookmarkStart")}
     [table] = document.tables
     assert [cell.text for cell in table.columns[0].cells] == ["Version", "Cost of the run"]
+
+
+@pytest.mark.skipif(
+    "WenQuanYi Micro Hei" not in typst.Fonts().families(),
+    reason="install fonts-wqy-microhei",
+)
+@pytest.mark.parametrize(
+    "text", ["港口于五月三日开放。", "会議は五月三日です。", "회의는 오월 삼일입니다."]
+)
+def test_a_pdf_has_the_scripts_of_the_font_in_the_image(text: str) -> None:
+    file = export(outline(text=text), "pdf")
+    # A character without a glyph is a box, and its text may be lost.
+    assert b"WenQuanYiMicroHei" in file
+    assert text_of(file).count(squeezed(text)) >= 9
 
 
 def test_a_pdf_has_every_statement_and_quote() -> None:
