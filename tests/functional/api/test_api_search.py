@@ -3,7 +3,7 @@
 import uuid
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, text, update
 
 from combine_core.database import encode_cursor, session_factory
 from combine_core.deletion.erasure import erase_source
@@ -139,6 +139,36 @@ def test_a_huge_source(find, room):
     room.add(text=words)
     [found] = find("w299999")
     assert found.line_from == 1
+
+
+def test_words_are_looked_up_in_an_index(sessions, find, room):
+    source = room.add(text="One line.\n")
+    assert find("line")
+    with sessions() as session:
+        session.execute(
+            text(
+                "INSERT INTO search_entries (id, project_id, source_id, revision, line_from,"
+                " configuration, text, words) SELECT gen_random_uuid(), :project, :source, 1, n,"
+                " 'simple', 'word ' || n, to_tsvector('simple', 'word ' || n)"
+                " FROM generate_series(1, 30000) n"
+            ),
+            {"project": uuid.UUID(room.id), "source": uuid.UUID(source["id"])},
+        )
+        # What vacuum does to a table that has grown.
+        session.execute(text("SELECT gin_clean_pending_list('ix_search_entries_words')"))
+        session.execute(text("ANALYZE search_entries"))
+        connection, asked = session.connection(), []
+        event.listen(
+            connection,
+            "before_cursor_execute",
+            lambda _c, _cursor, statement, values, *_: asked.append((statement, values)),
+        )
+        [found] = search(session, uuid.UUID(room.id), "29999").items
+        assert found.line_from == 29999
+        [(statement, values)] = asked
+        plan = connection.exec_driver_sql(f"EXPLAIN {statement}", values).scalars().all()
+        session.rollback()
+    assert any("ix_search_entries_words" in step for step in plan), plan
 
 
 def test_the_api(sessions, room, document):
