@@ -87,6 +87,7 @@ def serves_and_works(deployment: Deployment) -> None:
 
 def a_file_becomes_a_document(client: Client, deployment: Deployment) -> tuple[str, str]:
     """The worker starts the process that reads a file, a run waits for it, and the worker uses its blocks.
+    Then it makes both searchable.
 
     :returns: the ids of the document and of its source
     """
@@ -102,6 +103,9 @@ def a_file_becomes_a_document(client: Client, deployment: Deployment) -> tuple[s
     (decision,) = client.api(f"/documents/{reference['id']}")["content"]["decisions"]
     assert (decision["text"], decision["verdict"]) == ("Option B for storage", "supported")
     assert decision["heading"] == "Decisions"
+    search = f"/projects/{project}/search?q=storage"
+    until(PATIENCE_S, lambda: client.api(search)["complete"], deployment.logs)
+    assert {hit["kind"] for hit in client.api(search)["items"]} == {"source", "statement"}
     return reference["id"], source["id"]
 
 
@@ -110,6 +114,7 @@ def nothing_is_left(client: Client, deployment: Deployment, document: str, sourc
     deployment.run("combine", "erase", "-c", "production.ini", "source", source, "--yes")
     assert refused(client, f"/documents/{document}") == 404
     assert client.api("/projects/files/sources")["items"] == []
+    assert client.api("/projects/files/search?q=storage")["items"] == []
     deployment.run("combine", "erase", "-c", "production.ini", "user", "ann@example.org", "--yes")
     assert refused(client, "/projects") == 401
 
