@@ -101,6 +101,7 @@ TEST = [
     "schemathesis>=4.32,<5",  # requests made from the specification
     "openapi-python-client>=0.29,<0.30",  # a client that others would generate from it
     "webtest>=3",
+    "aiosmtpd>=1.4,<2",  # a mail server that keeps what it gets
     "beautifulsoup4>=4",
     "playwright>=1.50",
     "axe-playwright-python>=0.1.8,<0.2",  # axe-core: what people with disabilities stumble on

@@ -7,6 +7,7 @@ Include it in a Pyramid application with ``config.include("combine_core")``. It 
 * errors, endpoints and tweens for all faces (:mod:`combine_core.web`),
 * the JSON API below ``/api/v1`` with its explorer at ``/docs`` (:mod:`combine_core.api`),
 * the pages (:mod:`combine_core.pages`),
+* mail about reviews and mentions (:mod:`combine_core.mail`), if a mail server is set,
 * what runs beside the requests while the process serves (:mod:`combine_core.serving`): the worker of
   ``combine_core.worker``, the format and the masks of the log, watches over memory and connections.
 
@@ -47,5 +48,7 @@ def includeme(config: Configurator) -> None:
     # The two faces.
     config.include("combine_core.api")
     config.include("combine_core.pages")
+    # Listens to what the faces do.
+    config.include("combine_core.mail")
     # What runs beside the requests, once the application is made and if this process serves.
     config.include("combine_core.serving")

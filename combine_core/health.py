@@ -9,6 +9,7 @@ The application includes it by name in ``pyramid.includes``. The rest of combine
 ``providers``   recent calls to models succeeded; read from the journal, without a call of its own
 ``connections`` informs: the server has the connections that all processes may need
 ``indexes``     informs: every foreign key has an index
+``mail``        informs: the mail server takes what is sent; only if one is set
 
 `pool`, `worker` and `providers` make the service degraded at worst, because it still answers. The checks
 that inform decide nothing but the exit status of ``combine doctor``.
@@ -41,6 +42,7 @@ from combine_core.database.inspection import (
 from combine_core.database.migrations import head_revision, heads_of_add_ons, known_revisions
 from combine_core.database.pool import CountedPool
 from combine_core.database.undo import PARENTS, TABLE_EXISTS, UnknownHistoryError, ways_back
+from combine_core.mail.jobs import QUEUE as MAIL_QUEUE
 from combine_core.postgres.diagnosis import (
     ADVICE,
     TASKS,
@@ -52,7 +54,7 @@ from combine_core.postgres.diagnosis import (
 from combine_core.postgres.diagnosis.watch import LIMIT_S
 from combine_core.runs.jobs import QUEUES
 from combine_core.runs.model import SERVICE_FAULTS
-from combine_core.runs.worker import DEAD_AFTER_S, connections_of_worker
+from combine_core.runs.worker import DEAD_AFTER_S, FINISHED_JOBS_KEPT_H, connections_of_worker
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
 from combine_core.sources.jobs import QUEUE as READ_QUEUE
@@ -78,6 +80,10 @@ FEWER_CONNECTIONS = (
 SEE_CONNECTIONS = (
     "See who holds connections: SELECT application_name, usename, count(*) FROM pg_stat_activity"
     " GROUP BY 1, 2 ORDER BY 3 DESC."
+)
+MEND_MAIL = (
+    'Look for "Mail about" in the log of the workers: it names the error. Check SMTP_HOST, SMTP_PORT,'
+    " SMTP_TLS, SMTP_USER, SMTP_PASSWORD and MAIL_FROM, and restart the workers."
 )
 # If a step waits longer while workers are alive, there are too few workers.
 LONGEST_WAIT_S = 120
@@ -129,6 +135,12 @@ _FAILED_STEPS = """
     FROM steps
     WHERE state = 'failed' AND ended_at > now() - make_interval(secs => %(recent)s)
       AND error_code = ANY(%(codes)s)
+"""
+_MAIL = """
+    SELECT count(*) FILTER (WHERE status IN ('todo', 'doing')),
+      count(*) FILTER (WHERE status = 'todo' AND attempts > 0),
+      count(*) FILTER (WHERE status = 'failed')
+    FROM procrastinate_jobs WHERE queue_name = %(queue)s
 """
 # A table of ours and one of Procrastinate's: one migration makes both.
 _HAS_TABLES = (
@@ -369,6 +381,21 @@ class Checks:
             create=[key.remedy for key in missing],
         )
 
+    @_querying
+    def mail(self, ask: Ask) -> HealthResult:
+        """The mail server takes what is sent."""
+        if not _has_tables(ask):
+            return HealthResult.healthy("No mail was ever sent.")
+        ((waiting, retried, failed),) = ask(_MAIL, {"queue": MAIL_QUEUE})
+        facts = {"waiting": waiting, "retried": retried, "failed": failed}
+        if retried or failed:
+            detail = (
+                f"{retried} letters wait for another attempt. {failed} were given up in the last"
+                f" {FINISHED_JOBS_KEPT_H // 24} days."
+            )
+            return HealthResult.degraded("mail_failing", detail, **facts)
+        return HealthResult.healthy(**facts)
+
     def pool_usage(self) -> dict[str, Any]:
         """The counts of the pool, and the most connections that it may open."""
         return {**asdict(self._pool.reading()), "limit": self._limit}
@@ -473,6 +500,13 @@ def _declarations() -> dict[str, dict[str, Any]]:
             "remedy": TASKS["indexes"],
             "remedies": of_database,
         },
+        "mail": {
+            "kind": "info",
+            "interval": 60,
+            "timeout": QUESTIONS_S,
+            "remedy": MEND_MAIL,
+            "remedies": of_database,
+        },
     }
 
 
@@ -485,7 +519,10 @@ def includeme(config: Configurator) -> None:
     assert isinstance(pool, CountedPool)
     checks = Checks(engine.url, pool, settings)
     event.listen(engine, "handle_error", checks.note_fault)
-    for name, options in _declarations().items():
+    declared = _declarations()
+    if settings.smtp_host is None:
+        del declared["mail"]
+    for name, options in declared.items():
         config.add_health_check(name, getattr(checks, name), **options)
 
     config.add_health_section("environment", lambda _registry: str(settings.environment))
@@ -498,6 +535,7 @@ def includeme(config: Configurator) -> None:
         *settings.secret_key_old,
         settings.anthropic_api_key,
         settings.openai_api_key,
+        settings.smtp_password,
     ):
         if secret is not None:
             config.add_health_secret(secret.get_secret_value())

@@ -19,14 +19,24 @@ def _deferring_app() -> procrastinate.App:
     return procrastinate.App(connector=SQLAlchemyPsycopg2Connector())
 
 
-def enqueue(session: Session, task: str, queue: str, *, delay: float = 0, **arguments: str) -> None:
+def enqueue(
+    session: Session,
+    task: str,
+    queue: str,
+    *,
+    delay: float = 0,
+    lock: str | None = None,
+    **arguments: str,
+) -> None:
     """Queue a job. A worker takes it ``delay`` seconds after the caller's transaction commits.
 
+    :param lock: of jobs with the same one, one runs at a time
     :param arguments: of the task
     """
     deferrer = _deferring_app().configure_task(
         task,
         queue=queue,
+        lock=lock,
         connection=session.connection(),
         schedule_in={"seconds": delay} if delay else None,
     )

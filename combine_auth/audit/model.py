@@ -55,6 +55,7 @@ class Action(StrEnum):
     COMMENT_DELETE = "comment-delete"
     REVIEW_ASK = "review-ask"
     REVIEW_DECIDE = "review-decide"
+    COMMENT_ADD = "comment-add"
     REVIEW_WITHDRAW = "review-withdraw"
     # Deleted with every trace.
     ERASE = "erase"

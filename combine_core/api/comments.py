@@ -37,6 +37,7 @@ def add(context: DocumentContext, request: Request) -> Json:
         number=body["version"],
         pointer=body["pointer"],
         text=body["text"],
+        notify=context.tell_add_ons,
     )
     request.response.status_int = 201
     request.response.location = request.route_path("api.comment", id=comment.id)

@@ -47,11 +47,13 @@ def add_comment(
     number: int,
     pointer: str,
     text: str,
+    notify: Callable[[Deed], object],
 ) -> Comment:
     """Say something about a statement. Members whose address follows an ``@`` find it in their inbox.
 
     :param number: of the version that the author has seen
     :param pointer: to the statement in it
+    :param notify: takes what was done, within its transaction
     :raises InvalidComment: there is no such version or statement, or the text is empty
     :raises InvalidText: the text cannot be stored
     """
@@ -81,6 +83,8 @@ def add_comment(
         CommentMention(comment_id=comment.id, user_id=one) for one in mentioned if one != author_id
     )
     session.flush()
+    of_version = {"document": str(document_id), "version": number}
+    notify(Deed("comment-add", f"comment:{comment.id}", of_version))
     return read_comment(session, comment.id)
 
 

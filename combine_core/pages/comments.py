@@ -66,6 +66,7 @@ def add(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeO
             number=int(number),
             pointer=pointer,
             text=text_of(request, "text"),
+            notify=context.tell_add_ons,
         )
     except InvalidComment as error:
         request.response.status_int = 400

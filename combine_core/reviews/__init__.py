@@ -1,6 +1,6 @@
 """Reviews: people decide on an exact version of a document."""
 
-from combine_core.reviews.inbox import count_waiting, list_waiting
+from combine_core.reviews.inbox import count_waiting, list_waiting, waits_for
 from combine_core.reviews.lists import (
     ReviewSummary,
     list_reviews,
@@ -54,5 +54,6 @@ __all__ = [
     "newest_reviews",
     "obstacle_to_decide",
     "read_review",
+    "waits_for",
     "withdraw",
 ]

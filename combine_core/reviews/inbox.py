@@ -42,6 +42,11 @@ def list_waiting(
     return Page(session.scalars(these.order_by(Review.id.desc())).all(), keys.next)
 
 
+def waits_for(session: Session, review_id: uuid.UUID, user_id: uuid.UUID) -> bool:
+    """Whether this review is in the inbox of this person."""
+    return session.scalar(_waiting(user_id).where(Review.id == review_id)) is not None
+
+
 def count_waiting(session: Session, user_id: uuid.UUID) -> int:
     """How many reviews and mentions wait for this person, at most ``MOST_COUNTED``."""
     number: int = fetch(session, _COUNT_WAITING, user_id=user_id).scalar_one()

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import procrastinate
 import psycopg
@@ -25,6 +25,9 @@ from combine_core.database import make_engine, make_sessions
 from combine_core.database.connecting import connection_arguments, conninfo
 from combine_core.heartbeat import BEAT_S, SILENT_AFTER_S, Heartbeat
 from combine_core.llm import ProviderRegistry
+from combine_core.mail.jobs import QUEUE as MAIL_QUEUE
+from combine_core.mail.jobs import TASK as MAIL_TASK
+from combine_core.mail.jobs import Patience
 from combine_core.postgres.diagnosis import is_database_fault
 from combine_core.runs.claim import adopt_orphans, hand_back
 from combine_core.runs.execute import SLOW_PROVIDER_MS, StepRunner
@@ -38,6 +41,9 @@ from combine_core.sources.jobs import QUEUE as READ_QUEUE
 from combine_core.sources.jobs import TASK as READ_TASK
 from combine_core.sources.jobs import enqueue_reading
 from combine_core.sources.reading import adopt_unread
+
+if TYPE_CHECKING:
+    from combine_core.mail.delivery import Mailer
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +84,7 @@ class Worker:
     :param slow_provider_ms: calls of a model that take as long are logged as slow
     :param limits: what models are allowed, whatever a line says
     :param texts_kept: the age at which the texts of calls are deleted; ``None``: never
+    :param mailer: sends mail; ``None``: this worker leaves mail alone
     :param heartbeat: the file for ``combine probe worker``
     """
 
@@ -92,6 +99,7 @@ class Worker:
         slow_provider_ms: int = SLOW_PROVIDER_MS,
         limits: ModelLimits | None = None,
         texts_kept: datetime.timedelta | None = None,
+        mailer: Mailer | None = None,
         heartbeat: Heartbeat | None = None,
     ) -> None:
         self._url = url
@@ -99,6 +107,8 @@ class Worker:
         self._concurrency = concurrency
         self._grace = grace
         self._texts_kept = texts_kept
+        self._mailer = mailer
+        self._queues = [*QUEUES.values(), READ_QUEUE, *([MAIL_QUEUE] if mailer else [])]
         self._heartbeat = heartbeat
         self._active_at = time.monotonic()
         self._stopping = threading.Event()
@@ -185,6 +195,7 @@ class Worker:
         app = procrastinate.App(connector=connector)
         app.task(name=TASK, pass_context=True)(self._perform)
         app.task(name=READ_TASK, pass_context=True)(self._read)
+        app.task(name=MAIL_TASK, pass_context=True, retry=Patience())(self._mail)
         try:
             await app.open_async()
             if not self._stopping.is_set():
@@ -197,7 +208,7 @@ class Worker:
     async def _work_and_sweep(self, app: procrastinate.App) -> None:
         queue_worker = QueueWorker(
             app,
-            queues=[*QUEUES.values(), READ_QUEUE],
+            queues=self._queues,
             name="combine",
             concurrency=self._concurrency,
             fetch_job_polling_interval=POLL_S,
@@ -271,6 +282,12 @@ class Worker:
             )
         self._readings.pop(job_id, None)
 
+    async def _mail(self, context: procrastinate.JobContext, /, **about: str) -> None:
+        job_id, mailer = context.job.id, self._mailer
+        assert job_id is not None
+        assert mailer is not None
+        await _in_daemon_thread(lambda: mailer.deliver(job_id, **about), name=f"mail-{job_id}")
+
     def _hand_back_in_flight(self) -> None:
         for job_id, step_id in list(self._in_flight.items()):
             try:
@@ -297,7 +314,7 @@ class Worker:
             await asyncio.sleep(SWEEP_S)
 
     async def _sweep(self, app: procrastinate.App) -> None:
-        for queue in (*QUEUES.values(), READ_QUEUE):
+        for queue in self._queues:
             stalled = await app.job_manager.get_stalled_jobs(
                 queue=queue, seconds_since_heartbeat=DEAD_AFTER_S
             )
@@ -353,6 +370,12 @@ def make_worker(
         slow_query_ms=settings.slow_query_ms,
     )
     sessions = make_sessions(engine)
+    mailer = None
+    if settings.smtp_host is not None:
+        # Not at the top: what it writes about stands on runs.
+        from combine_core.mail.delivery import Mailer
+
+        mailer = Mailer(settings, sessions)
     return Worker(
         engine.url,
         sessions,
@@ -362,6 +385,7 @@ def make_worker(
         slow_provider_ms=settings.slow_provider_ms,
         limits=limits_of(settings),
         texts_kept=None if days is None else datetime.timedelta(days=days),
+        mailer=mailer,
         heartbeat=heartbeat,
     )
 

@@ -1,5 +1,6 @@
 """The settings of combine_core."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
@@ -19,6 +20,7 @@ from combine_core.settings.declaration import (
     Finding,
     Given,
     Kind,
+    Unusable,
     parsed,
     setting,
 )
@@ -47,9 +49,29 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class SmtpTls(StrEnum):
+    """How the connection to the mail server is encrypted."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
 def _keys(text: str) -> tuple[SecretStr, ...]:
     # A key may contain a comma.
     return tuple(SecretStr(key) for key in dict.fromkeys(text.split()))
+
+
+def _mail_host(text: str) -> str:
+    if not values.is_host(text):
+        raise Unusable(Finding("is no host name"))
+    return text
+
+
+def _mail_address(text: str) -> str:
+    if not re.fullmatch(r"[^\s@<>,;:\"()]+@[^\s@<>,;:\"()]+", text):
+        raise Unusable(Finding("is no mail address"))
+    return text
 
 
 ApiKey = Annotated[SecretStr | None, parsed(lambda text: SecretStr(one_word(text)))]
@@ -252,6 +274,45 @@ class CoreSettings(AddonSettings):
         shape="seconds, 1 to 86400",
         help="A database connection that is held this long is logged as a possible leak.",
     )
+    smtp_host: Annotated[str | None, parsed(_mail_host)] = setting(
+        variable="SMTP_HOST",
+        write="write the name of your mail server, such as smtp.example.com, or remove it",
+        shape="host",
+        default_shown="no mail is sent",
+        help="The mail server for mail about reviews and mentions. Web processes and workers need it; "
+        "workers send the mail.",
+    )
+    smtp_port: Annotated[int, parsed(whole(1, 65_535))] = setting(
+        587,
+        variable="SMTP_PORT",
+        shape="port",
+        help="The port of the mail server: mostly 587 with `starttls`, 465 with `tls`.",
+    )
+    smtp_tls: Annotated[SmtpTls, parsed(one_of(SmtpTls))] = setting(
+        SmtpTls.STARTTLS,
+        variable="SMTP_TLS",
+        shape="starttls, tls or none",
+        help="Encrypt after the greeting (`starttls`), from the beginning (`tls`), or not at all.",
+    )
+    smtp_user: Annotated[str | None, parsed(one_word)] = setting(
+        variable="SMTP_USER",
+        shape="name",
+        help="The name to sign in with at the mail server. Set it together with SMTP_PASSWORD.",
+    )
+    smtp_password: Annotated[SecretStr | None, parsed(SecretStr)] = setting(
+        variable="SMTP_PASSWORD",
+        secret=True,
+        write="write the password for the mail server, or remove the variable",
+        shape="a password",
+        help="The password for it.",
+    )
+    mail_from: Annotated[str, parsed(_mail_address)] = setting(
+        "",
+        variable="MAIL_FROM",
+        write="write one address, such as combine@example.com",
+        shape="mail address",
+        help="The sender of mail. Required with SMTP_HOST.",
+    )
     contact_on_call: str = setting(
         "TBD",
         variable="CONTACT_ON_CALL",
@@ -334,11 +395,25 @@ class CoreSettings(AddonSettings):
             yield "secret_key_old", Finding(what, "set SECRET_KEY to a new key", NOWHERE)
         yield from self._plain_addresses(given)
         yield from self._addresses_together(given)
+        yield from self._mail(given)
         vendor = self.default_model.partition("/")[0]
         if vendor == "anthropic" and given.lacks("anthropic_api_key"):
             yield "default_model", _lacks_key("ANTHROPIC_API_KEY")
         if vendor == "openai" and given.lacks("openai_api_key") and given.lacks("openai_base_url"):
             yield "default_model", _lacks_key("OPENAI_API_KEY")
+
+    def _mail(self, given: Given) -> Iterable[tuple[str, Finding]]:
+        if "smtp_host" in given and given.lacks("mail_from"):
+            remedy = "set both: MAIL_FROM is the address of the sender"
+            yield "smtp_host", Finding("is set, but MAIL_FROM is not", remedy)
+        for one, other in (("smtp_user", "smtp_password"), ("smtp_password", "smtp_user")):
+            if one in given and given.lacks(other):
+                what = f"is set, but {other.upper()} is not"
+                yield one, Finding(what, "set both or neither")
+        plain = self.smtp_tls is SmtpTls.NONE and not values.is_loopback(self.smtp_host or "")
+        if plain and "smtp_host" in given and "smtp_password" in given:
+            what = "is none, so the password for the mail server is sent in plain text"
+            yield "smtp_tls", Finding(what, "write starttls or tls", NOT_DEVELOPMENT)
 
     def _plain_addresses(self, given: Given) -> Iterable[tuple[str, Finding]]:
         production = frozenset({Environment.PRODUCTION})

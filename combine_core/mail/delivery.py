@@ -1,0 +1,123 @@
+"""Sends mail: the part of a worker that talks to the mail server."""
+
+from __future__ import annotations
+
+import logging
+import smtplib
+import ssl
+import uuid
+from contextlib import closing
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import formatdate
+from urllib.parse import urlsplit
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from combine_core.mail.jobs import MailNotSent, Occasion, enqueue_mail
+from combine_core.mail.letters import Letter, list_recipients, write_letter
+from combine_core.settings.core import CoreSettings, SmtpTls
+
+logger = logging.getLogger(__name__)
+
+# For each answer of the mail server.
+TIMEOUT_S = 10.0
+_FOOT = "You get this because the document is waiting for you or is yours. Do not reply to this message."
+
+
+class Mailer:
+    """Sends what the jobs in the queue of mail ask for."""
+
+    def __init__(self, settings: CoreSettings, sessions: sessionmaker[Session]) -> None:
+        self._settings = settings
+        self._sessions = sessions
+
+    def deliver(self, job_id: int, occasion: str, thing_id: str, by: str, to: str) -> None:
+        """Queue a letter for each person whom it concerns, or send the one to this person.
+
+        :raises MailNotSent: the mail server did not take it
+        """
+        about = (Occasion(occasion), uuid.UUID(thing_id))
+        actor = uuid.UUID(by)
+        with self._sessions.begin() as session:
+            if not to:
+                for person in list_recipients(session, *about, actor):
+                    enqueue_mail(session, *about, by=actor, to=person)
+                return
+            letter = write_letter(session, *about, actor, uuid.UUID(to))
+        # The connection to the database is given back: a mail server may be slow.
+        if letter is None:
+            logger.info("Mail about %s %s concerns its reader no more", occasion, thing_id)
+            return
+        failure = self._send(letter, job_id)
+        if failure is not None:
+            logger.warning(
+                "Mail about %s %s was not sent (%s). %s",
+                occasion,
+                thing_id,
+                failure,
+                "It is given up." if failure.is_final else "It is tried again a few times.",
+            )
+            raise failure
+        logger.info("Mail about %s %s was sent", occasion, thing_id)
+
+    def _send(self, letter: Letter, job_id: int) -> MailNotSent | None:
+        try:
+            message = self._message(letter, job_id)
+            with closing(self._connect()) as server:
+                server.send_message(message, to_addrs=[letter.address])
+        except (OSError, ValueError) as error:
+            return _explained(error)
+        return None
+
+    def _message(self, letter: Letter, job_id: int) -> EmailMessage:
+        settings = self._settings
+        message = EmailMessage()
+        message["From"] = Address("Combine", addr_spec=settings.mail_from)
+        message["To"] = Address(addr_spec=letter.address)
+        message["Subject"] = letter.subject
+        message["Date"] = formatdate()
+        # The same in each attempt, so that mail programs can tell that it is the same.
+        host = urlsplit(settings.public_url).hostname
+        message["Message-ID"] = f"<combine-mail-{job_id}@{host}>"
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(
+            f"{letter.text}\n\n{settings.public_url}{letter.path}\n\n-- \n{_FOOT}\n"
+        )
+        return message
+
+    def _connect(self) -> smtplib.SMTP:
+        settings = self._settings
+        assert settings.smtp_host is not None
+        place = (settings.smtp_host, settings.smtp_port)
+        if settings.smtp_tls is SmtpTls.TLS:
+            server: smtplib.SMTP = smtplib.SMTP_SSL(
+                *place, timeout=TIMEOUT_S, context=ssl.create_default_context()
+            )
+        else:
+            server = smtplib.SMTP(*place, timeout=TIMEOUT_S)
+        try:
+            if settings.smtp_tls is SmtpTls.STARTTLS:
+                server.starttls(context=ssl.create_default_context())
+            if settings.smtp_user is not None and settings.smtp_password is not None:
+                server.login(settings.smtp_user, settings.smtp_password.get_secret_value())
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+
+def _explained(error: OSError | ValueError) -> MailNotSent:
+    """The class of the error and the code of the server. Their texts may contain addresses."""
+    name = type(error).__name__
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        [(code, _)] = error.recipients.values()
+        return MailNotSent(f"{name} {code}", is_final=code >= 500)
+    if isinstance(error, smtplib.SMTPDataError):
+        return MailNotSent(f"{name} {error.smtp_code}", is_final=error.smtp_code >= 500)
+    if isinstance(error, smtplib.SMTPResponseException):
+        # The sender, the password or the greeting: an operator can mend it.
+        return MailNotSent(f"{name} {error.smtp_code}", is_final=False)
+    # An address that no message can have, or that this mail server cannot handle.
+    is_final = isinstance(error, smtplib.SMTPNotSupportedError) or not isinstance(error, OSError)
+    return MailNotSent(name, is_final=is_final)

@@ -1,0 +1,79 @@
+"""A mail server that keeps what it gets, and two people in a review."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from queue import Queue
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope
+
+from tests.conftest import free_port
+
+
+@dataclass
+class Letters:
+    """What the server does with mail.
+
+    :ivar answers: for the next letters, such as ``451 later``; then it takes them
+    :ivar kept: each with the addresses that it was for
+    """
+
+    answers: list[str] = field(default_factory=list)
+    kept: Queue[tuple[list[str], EmailMessage]] = field(default_factory=Queue)
+    signed_in: list[Any] = field(default_factory=list)
+
+    async def handle_RCPT(  # noqa: N802 - a name of aiosmtpd
+        self, server: Any, session: Any, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.answers:
+            return self.answers.pop(0)
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:  # noqa: N802
+        assert isinstance(envelope.content, bytes)
+        message = message_from_bytes(envelope.content, policy=policy.default)
+        self.kept.put((envelope.rcpt_tos, message))
+        return "250 OK"
+
+    def next(self) -> tuple[list[str], EmailMessage]:
+        return self.kept.get(timeout=60)
+
+
+@dataclass(frozen=True)
+class Sink:
+    """:ivar settings: that lead to it"""
+
+    letters: Letters
+    settings: dict[str, Any]
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    letters = Letters()
+
+    def sign_in(*given: Any) -> AuthResult:
+        letters.signed_in.append((given[-1].login, given[-1].password))
+        return AuthResult(success=True)
+
+    port = free_port()
+    server = Controller(
+        letters, hostname="127.0.0.1", port=port, authenticator=sign_in, auth_require_tls=False
+    )
+    server.start()
+    settings = {
+        "smtp_host": "127.0.0.1",
+        "smtp_port": port,
+        "smtp_tls": "none",
+        "smtp_user": "combine",
+        "smtp_password": "correct-horse-staple",
+        "mail_from": "combine@example.com",
+    }
+    yield Sink(letters, settings)
+    server.stop()
