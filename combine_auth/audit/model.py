@@ -52,10 +52,10 @@ class Action(StrEnum):
     DOCUMENT_RESTORE = "document-restore"
     DOCUMENT_DELETE = "document-delete"
     RUN_DELETE = "run-delete"
+    COMMENT_ADD = "comment-add"
     COMMENT_DELETE = "comment-delete"
     REVIEW_ASK = "review-ask"
     REVIEW_DECIDE = "review-decide"
-    COMMENT_ADD = "comment-add"
     REVIEW_WITHDRAW = "review-withdraw"
     # Deleted with every trace.
     ERASE = "erase"

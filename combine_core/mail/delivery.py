@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 # For each answer of the mail server.
 TIMEOUT_S = 10.0
-_FOOT = "You get this because the document is waiting for you or is yours. Do not reply to this message."
+_FOOT = "Combine sent this to a member of the project. Nobody reads replies."
 
 
 class Mailer:
@@ -72,6 +72,7 @@ class Mailer:
 
     def _message(self, letter: Letter, job_id: int) -> EmailMessage:
         settings = self._settings
+        assert settings.mail_from is not None
         message = EmailMessage()
         message["From"] = Address("Combine", addr_spec=settings.mail_from)
         message["To"] = Address(addr_spec=letter.address)

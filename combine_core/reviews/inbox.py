@@ -44,7 +44,8 @@ def list_waiting(
 
 def waits_for(session: Session, review_id: uuid.UUID, user_id: uuid.UUID) -> bool:
     """Whether this review is in the inbox of this person."""
-    return session.scalar(_waiting(user_id).where(Review.id == review_id)) is not None
+    this = _waiting(_USER_ID).where(Review.id == review_id)
+    return fetch(session, this, user_id=user_id).first() is not None
 
 
 def count_waiting(session: Session, user_id: uuid.UUID) -> int:

@@ -54,7 +54,7 @@ class SmtpTls(StrEnum):
 
     STARTTLS = "starttls"
     TLS = "tls"
-    NONE = "none"
+    OFF = "off"
 
 
 def _keys(text: str) -> tuple[SecretStr, ...]:
@@ -291,8 +291,8 @@ class CoreSettings(AddonSettings):
     smtp_tls: Annotated[SmtpTls, parsed(one_of(SmtpTls))] = setting(
         SmtpTls.STARTTLS,
         variable="SMTP_TLS",
-        shape="starttls, tls or none",
-        help="Encrypt after the greeting (`starttls`), from the beginning (`tls`), or not at all.",
+        shape="starttls, tls or off",
+        help="Encrypt after the greeting (`starttls`), from the beginning (`tls`), or not at all (`off`).",
     )
     smtp_user: Annotated[str | None, parsed(one_word)] = setting(
         variable="SMTP_USER",
@@ -306,8 +306,7 @@ class CoreSettings(AddonSettings):
         shape="a password",
         help="The password for it.",
     )
-    mail_from: Annotated[str, parsed(_mail_address)] = setting(
-        "",
+    mail_from: Annotated[str | None, parsed(_mail_address)] = setting(
         variable="MAIL_FROM",
         write="write one address, such as combine@example.com",
         shape="mail address",
@@ -410,9 +409,9 @@ class CoreSettings(AddonSettings):
             if one in given and given.lacks(other):
                 what = f"is set, but {other.upper()} is not"
                 yield one, Finding(what, "set both or neither")
-        plain = self.smtp_tls is SmtpTls.NONE and not values.is_loopback(self.smtp_host or "")
+        plain = self.smtp_tls is SmtpTls.OFF and not values.is_loopback(self.smtp_host or "")
         if plain and "smtp_host" in given and "smtp_password" in given:
-            what = "is none, so the password for the mail server is sent in plain text"
+            what = "is off, so the password for the mail server is sent in plain text"
             yield "smtp_tls", Finding(what, "write starttls or tls", NOT_DEVELOPMENT)
 
     def _plain_addresses(self, given: Given) -> Iterable[tuple[str, Finding]]:

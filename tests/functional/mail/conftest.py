@@ -14,6 +14,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope
 
 from tests.conftest import free_port
+from tests.functional.api.conftest import document, make_room
+
+__all__ = ["document", "make_room"]
 
 
 @dataclass
@@ -51,7 +54,7 @@ class Sink:
     """:ivar settings: that lead to it"""
 
     letters: Letters
-    settings: dict[str, Any]
+    settings: dict[str, str]
 
 
 @pytest.fixture
@@ -69,8 +72,8 @@ def sink() -> Iterator[Sink]:
     server.start()
     settings = {
         "smtp_host": "127.0.0.1",
-        "smtp_port": port,
-        "smtp_tls": "none",
+        "smtp_port": str(port),
+        "smtp_tls": "off",
         "smtp_user": "combine",
         "smtp_password": "correct-horse-staple",
         "mail_from": "combine@example.com",

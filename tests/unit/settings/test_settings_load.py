@@ -524,3 +524,40 @@ def test_no_representation_shows_a_secret():
     for text in (repr(loaded), repr(loaded.get(CoreSettings)), str(loaded.rows())):
         assert KEY not in text
         assert "in-the-vault-7" not in text
+
+
+# Mail
+
+MAIL = {**SOUND, "SMTP_HOST": "smtp.example.com", "MAIL_FROM": "combine@example.com"}
+PASSWORD = {"SMTP_USER": "combine", "SMTP_PASSWORD": "correct-horse-staple"}
+
+
+def test_mail_is_off_without_a_server():
+    assert core(SOUND).smtp_host is None
+
+
+def test_mail_is_encrypted_unless_said_otherwise():
+    assert (core(MAIL).smtp_port, core(MAIL).smtp_tls) == (587, "starttls")
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"MAIL_FROM": ""}, ("SMTP_HOST", "is set, but MAIL_FROM is not")),
+        ({"MAIL_FROM": "Combine <a@example.com>"}, ("MAIL_FROM", "is no mail address")),
+        ({"MAIL_FROM": "a@example.com, b@example.com"}, ("MAIL_FROM", "is no mail address")),
+        ({"SMTP_HOST": "smtp://mail"}, ("SMTP_HOST", "is no host name")),
+        ({"SMTP_USER": "combine"}, ("SMTP_USER", "is set, but SMTP_PASSWORD is not")),
+        ({"SMTP_PASSWORD": "x7Qp-1"}, ("SMTP_PASSWORD", "is set, but SMTP_USER is not")),
+        (
+            {**PASSWORD, "SMTP_TLS": "off"},
+            ("SMTP_TLS", "is off, so the password for the mail server is sent in plain text"),
+        ),
+    ],
+)
+def test_what_is_wrong_with_mail(given, found):
+    assert problems({**MAIL, **given}) == [found]
+
+
+def test_a_mail_server_on_this_machine_needs_no_encryption():
+    assert problems({**MAIL, **PASSWORD, "SMTP_HOST": "127.0.0.1", "SMTP_TLS": "off"}) == []
