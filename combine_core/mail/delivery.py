@@ -119,6 +119,5 @@ def _explained(error: OSError | ValueError) -> MailNotSent:
     if isinstance(error, smtplib.SMTPResponseException):
         # The sender, the password or the greeting: an operator can mend it.
         return MailNotSent(f"{name} {error.smtp_code}", is_final=False)
-    # An address that no message can have, or that this mail server cannot handle.
-    is_final = isinstance(error, smtplib.SMTPNotSupportedError) or not isinstance(error, OSError)
-    return MailNotSent(name, is_final=is_final)
+    # What is no OSError: an address that no message can have.
+    return MailNotSent(name, is_final=not isinstance(error, OSError))

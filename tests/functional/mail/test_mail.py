@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 import urllib.request
-import uuid
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from combine_core.llm import providers_of
 from combine_core.runs import worker as worker_module
 from combine_core.runs.worker import make_worker
 from combine_core.settings.core import CoreSettings
-from combine_core.users import Membership, Role, User, get_or_create_user
+from combine_core.users import Membership, Role, User
 from tests.functional.api.conftest import NOTES
 
 API = "/api/v1"
@@ -228,7 +227,16 @@ def test_a_request_that_fails_sends_nothing(bob, ask, sessions):
     assert jobs(sessions)[0] == before
 
 
-def test_a_service_a_worker_and_a_mail_server(start_service, sink, tmp_path):
+def test_a_server_that_cannot_encrypt_hears_no_password(ask, sink, working, sessions, caplog):
+    sink.settings["smtp_tls"] = "starttls"
+    ask()
+    with working():
+        wait_for(lambda: jobs(sessions)[2] == 1)
+    assert "was not sent (SMTPNotSupportedError). It is tried again" in caplog.text
+    assert not sink.letters.signed_in
+
+
+def test_a_service_a_worker_and_a_mail_server(start_service, sink, tmp_path, sign_in, add_member):
     variables = {name.upper(): value for name, value in sink.settings.items()}
     served = start_service({"COMBINE_CORE_WORKER": "false", **variables})
     log = tmp_path / "worker.log"
@@ -241,17 +249,17 @@ def test_a_service_a_worker_and_a_mail_server(start_service, sink, tmp_path):
             stderr=subprocess.STDOUT,
         )
     try:
-        tokens = [make_token(served, name) for name in ("ada@example.com", "bob@example.com")]
-        project = call(served, tokens[0], "/projects", {"name": "Harbour"})
+        token = sign_in("ada@example.com").token
+        project = call(served, token, "/projects", {"name": "Harbour"})
         path = f"/projects/{project['slug']}"
-        source = call(served, tokens[0], f"{path}/sources", {"name": "notes.md", "text": NOTES})
+        source = call(served, token, f"{path}/sources", {"name": "notes.md", "text": NOTES})
         body = {"line": "brief", "sources": [source["id"]], "model": "extract"}
-        run = call(served, tokens[0], f"{path}/runs", body)
-        ended = lambda: call(served, tokens[0], f"/runs/{run['id']}")["documents"]  # noqa: E731
+        run = call(served, token, f"{path}/runs", body)
+        ended = lambda: call(served, token, f"/runs/{run['id']}")["documents"]  # noqa: E731
         wait_for(ended)
         [document] = ended()
-        add_reviewer(served, project["id"], "bob@example.com")
-        review = call(served, tokens[0], f"/documents/{document['id']}/reviews", {"version": 1})
+        add_member(project["id"], sign_in("bob@example.com").user_id, Role.REVIEWER)
+        review = call(served, token, f"/documents/{document['id']}/reviews", {"version": 1})
         to, message = sink.letters.next()
         assert to == ["bob@example.com"]
         assert f"{served.url.replace('127.0.0.1', 'localhost')}/reviews/{review['id']}" in (
@@ -264,38 +272,6 @@ def test_a_service_a_worker_and_a_mail_server(start_service, sink, tmp_path):
     for written in (log.read_text(errors="replace"), served.log()):
         assert "correct-horse-staple" not in written
         assert "bob@example.com" not in written
-
-
-def make_token(served, email):
-    make = ["user", "create", email], ["token", "create", "--user", email]
-    for arguments in make:
-        done = subprocess.run(
-            [
-                COMBINE,
-                *arguments,
-                "-c",
-                served.ini,
-            ],
-            env=served.environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    return done.stdout.strip()
-
-
-def add_reviewer(served, project_id, email):
-    from combine_core.database import make_engine, make_sessions
-
-    engine = make_engine(
-        served.environment["DATABASE_URL"], application_name="test", pool_size=1, max_overflow=0
-    )
-    with make_sessions(engine).begin() as session:
-        user = get_or_create_user(session, email)
-        session.add(
-            Membership(project_id=uuid.UUID(project_id), user_id=user.id, role=Role.REVIEWER)
-        )
-    engine.dispose()
 
 
 def call(served, token, path, body=None):
