@@ -89,6 +89,7 @@ def test_first_document(open_page, tmp_path):
     assert len(quotes) >= 5
     assert all(each.is_visible() for each in quotes)
     assert page.get_by_role("heading", name="Made from").is_visible()
+    assert not page.get_by_role("button").filter(visible=True).count()
     page.emulate_media(media="screen")
 
     with page.expect_download() as downloading:
