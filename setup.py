@@ -180,10 +180,10 @@ setup(
                 f"{name} = combine_health.cli:main"
                 for name in ("probe", "doctor", "maintenance", "list")
             ),
-            "audit = combine_auth.cli:audit",
-            "token = combine_auth.cli:token",
-            "user = combine_auth.cli:user",
-            "client = combine_auth.cli:client",
+            "audit = combine_auth.cli.audit:audit",
+            "token = combine_auth.cli.tokens:token",
+            "user = combine_auth.cli.users:user",
+            "client = combine_auth.cli.clients:client",
             "login = combine_auth.cli.login:login",
             "logout = combine_auth.cli.login:logout",
         ],

@@ -17,7 +17,31 @@ import click
 if TYPE_CHECKING:
     from combine_core.cli.service import Service
 
+DISTRIBUTION = "pyramid-combine"
 GROUP = "combine.commands"
+# What each of our commands does, for the list of commands: loading all of them takes a second.
+SUMMARIES = {
+    "archive": "Take a project or a document out of the lists.",
+    "audit": "Show what happened to accounts and rights.",
+    "client": "API clients: programs that ask for OAuth tokens.",
+    "delete": "Delete a project, a source, a document or a run.",
+    "doctor": "Run all health checks once, without a server.",
+    "erase": "Delete a user, a project or a source with every trace.",
+    "init": "Write ini files and an .env.example to start with.",
+    "list": "List the health checks, their kinds and settings.",
+    "login": "Sign in to a remote service with a browser.",
+    "logout": "Sign out of a remote service.",
+    "maintenance": "Announce maintenance, end it, or show whether it is on.",
+    "migrate": "Bring the database to the newest revision.",
+    "probe": "Ask a running service how it is.",
+    "project": "Export a project as a ZIP file, and import one.",
+    "rename": "Give a project, a source or a document another name.",
+    "run": "Run a line on files, and print the document.",
+    "settings": "Show every setting: its name, value, source, meaning.",
+    "token": "Personal access tokens: keys for programs.",
+    "user": "Users of the service.",
+    "worker": "Work on runs, beside the web processes.",
+}
 
 
 class _Commands(click.Group):
@@ -43,6 +67,20 @@ class _Commands(click.Group):
             raise click.ClickException(hint) from error
         return command if isinstance(command, click.Command) else _passed_on(cmd_name, command)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        ours = {one.name for one in entry_points(group=GROUP) if _is_ours(one)}
+        rows = []
+        for name in self.list_commands(ctx):
+            summary = SUMMARIES.get(name) if name in ours else None
+            if summary is None:
+                command = self.get_command(ctx, name)
+                if command is None or command.hidden:
+                    continue
+                summary = command.get_short_help_str(formatter.width - 20)
+            rows.append((name, summary))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
@@ -56,6 +94,10 @@ class _Commands(click.Group):
             if message is None:
                 raise
             raise click.ClickException(message) from error
+
+
+def _is_ours(entry_point: EntryPoint) -> bool:
+    return entry_point.dist is not None and entry_point.dist.name == DISTRIBUTION
 
 
 def _passed_on(name: str, run: Callable[..., int]) -> click.Command:
@@ -76,7 +118,7 @@ def _passed_on(name: str, run: Callable[..., int]) -> click.Command:
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="pyramid-combine")
+@click.version_option(package_name=DISTRIBUTION)
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Turn source material into structured documents that quote it."""

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from combine_auth.audit import Action, record
-from combine_auth.cli import audit
+from combine_auth.cli.audit import audit
 from combine_core.cli.service import open_service
 
 
