@@ -336,7 +336,7 @@ INSERT INTO reviews
     (id, project_id, document_id, version_id, number, sha256, role, needed, author_may_decide, on_expiry)
 SELECT gen_random_uuid(), project_id, id, id, 1, '', 'reviewer', 1, true, 'nothing'
 FROM documents WHERE key LIKE 'more %';
-ANALYZE documents, document_versions, reviews;
+ANALYZE;
 """
 
 
