@@ -81,7 +81,7 @@ def test_every_command(live, shell):
     everything = "\n".join(printed)
     for said in (
         '"items"',
-        '"email": "local@localhost"',
+        '"email":"local@localhost"',
         "You are signed out",
         "Nightly",
         '"issuer"',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -58,8 +59,10 @@ class Sink:
 
 
 @pytest.fixture
-def sink() -> Iterator[Sink]:
+def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
     letters = Letters()
+    # What the mail server logs is no line of ours.
+    monkeypatch.setattr(logging.getLogger("mail.log"), "propagate", False)
 
     def sign_in(*given: Any) -> AuthResult:
         letters.signed_in.append((given[-1].login, given[-1].password))
