@@ -62,7 +62,7 @@ class Sink:
 def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
     letters = Letters()
     # What the mail server logs is no line of ours.
-    monkeypatch.setattr(logging.getLogger("mail.log"), "propagate", False)
+    monkeypatch.setattr(logging.getLogger("mail.log"), "disabled", True)
 
     def sign_in(*given: Any) -> AuthResult:
         letters.signed_in.append((given[-1].login, given[-1].password))
