@@ -102,6 +102,7 @@ TEST = [
     "openapi-python-client>=0.29,<0.30",  # a client that others would generate from it
     "webtest>=3",
     "aiosmtpd>=1.4,<2",  # a mail server that keeps what it gets
+    "pyramid_openapi3>=0.22,<0.23",  # the newest release, which the tests run beside today's code, needs it
     "beautifulsoup4>=4",
     "playwright>=1.50",
     "axe-playwright-python>=0.1.8,<0.2",  # axe-core: what people with disabilities stumble on
