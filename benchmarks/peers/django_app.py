@@ -269,6 +269,7 @@ class VersionSerializer(serializers.ModelSerializer):
     version = serializers.IntegerField(source="number")
     author = serializers.ReadOnlyField(default=None)
     authors = serializers.ReadOnlyField(default=[])
+    imported = serializers.ReadOnlyField(default=None)
     stale = serializers.SerializerMethodField()
     review = serializers.SerializerMethodField()
     inputs = InputSerializer(many=True)
@@ -278,7 +279,7 @@ class VersionSerializer(serializers.ModelSerializer):
         fields = (
             "id", "type", "title", "archived_at", "version", "origin", "model", "used_llm", "support", "flagged",
             "sha256", "run_id", "parent_number", "note", "created_at", "author", "stale", "content", "authors",
-            "inputs", "review",
+            "inputs", "review", "imported",
         )  # fmt: skip
 
     def get_stale(self, version):

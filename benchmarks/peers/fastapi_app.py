@@ -170,6 +170,7 @@ class ShownVersion(BaseModel):
     stale: list[dict[str, Any]]
     content: dict[str, Any]
     authors: list[dict[str, Any]]
+    imported: None = None
     inputs: list[ShownInput]
     review: dict[str, Any] | None
 
