@@ -143,13 +143,13 @@ def log_change(change: Event) -> None:
         return
     log.log(
         _level(change),
-        "health %s: %s -> %s, cause %s: %s. Remedy: %s",
+        "health %s: %s -> %s, cause %s: %s.%s",
         what,
         change.before,
         change.after,
         change.cause or "not named",
         (change.detail or "no detail").rstrip("."),
-        change.remedy or "none declared",
+        f" Remedy: {change.remedy}" if change.remedy else "",
     )
 
 

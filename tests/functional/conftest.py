@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import procrastinate
+import psycopg2
 import pytest
 from sqlalchemy import event
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 from webtest import TestApp
 
 from combine_auth.tokens.service import create_token
@@ -26,6 +28,7 @@ from combine_core.runs.reading import read_revision
 from combine_core.sources.jobs import QUEUE as READ_QUEUE
 from combine_core.sources.jobs import TASK as READ_TASK
 from combine_core.users import Membership, Role, User, get_or_create_user
+from tests.postgres_cluster import wait_for
 from tests.vendor_server import Exchange, Reply, VendorServer, ok
 
 MakeApp = Callable[..., object]
@@ -95,6 +98,23 @@ def dbsession(app) -> Iterator[Session]:
         yield session
 
 
+@pytest.fixture
+def wait_for_lock(database_url: str) -> Callable[[], None]:
+    """``wait_for_lock()``: returns when a session of the test's database waits for a lock."""
+
+    def waits() -> bool:
+        # Of its own connection: a transaction sees the same activity until its end.
+        with closing(psycopg2.connect(database_url)) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) > 0 FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            [(waiting,)] = cursor.fetchall()
+            return bool(waiting)
+
+    return lambda: wait_for(waits)
+
+
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for inner in plan.get("Plans", ()):
@@ -162,9 +182,20 @@ def sign_in(app) -> SignIn:
 
 
 @pytest.fixture
-def signed_in(sign_in: SignIn) -> TestApp:
-    """A client with the token of ada@example.com."""
-    return sign_in().client
+def ada(sign_in: SignIn) -> Person:
+    return sign_in("ada@example.com")
+
+
+@pytest.fixture
+def signed_in(ada: Person) -> TestApp:
+    """The client of ada@example.com."""
+    return ada.client
+
+
+@pytest.fixture
+def sessions(app) -> sessionmaker[Session]:
+    """The sessions of the application."""
+    return session_factory(app.registry)
 
 
 @pytest.fixture

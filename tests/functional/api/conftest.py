@@ -11,6 +11,7 @@ from sqlalchemy import event
 from webtest import TestApp
 
 from combine_core.database import engine_of
+from combine_core.users import Role
 
 NOTES = """# Harbour
 
@@ -54,6 +55,18 @@ def make_room():
 @pytest.fixture
 def room(make_room, signed_in) -> Room:
     return make_room(signed_in)
+
+
+@pytest.fixture
+def join(room, sign_in, add_member):
+    """``join("bob", Role.WRITER)``: bob@example.com, who is a member of the room."""
+
+    def join(name: str, role: Role):
+        person = sign_in(f"{name}@example.com")
+        add_member(room.id, person.user_id, role)
+        return person
+
+    return join
 
 
 @pytest.fixture

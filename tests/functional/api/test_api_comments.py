@@ -7,36 +7,10 @@ from sqlalchemy import select, text
 
 from combine_auth.audit import AuditEvent
 from combine_core.comments import CommentMention, list_comments, place_comments
-from combine_core.database import session_factory
 from combine_core.users import Role
 from combine_core.users.leaving import delete_user
 
 API = "/api/v1"
-
-
-@pytest.fixture
-def ada(sign_in):
-    return sign_in("ada@example.com")
-
-
-@pytest.fixture
-def room(make_room, ada):
-    return make_room(ada.client)
-
-
-@pytest.fixture
-def join(room, sign_in, add_member):
-    def join(name, role):
-        person = sign_in(f"{name}@example.com")
-        add_member(room.id, person.user_id, role)
-        return person
-
-    return join
-
-
-@pytest.fixture
-def sessions(app):
-    return session_factory(app.registry)
 
 
 @pytest.fixture

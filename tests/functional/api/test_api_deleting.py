@@ -415,7 +415,9 @@ def test_a_run_that_is_claimed_cannot_be_deleted(app, room, problem):
     problem(room.client.delete(f"/api/v1/runs/{run['id']}", status=409), 409)
 
 
-def test_a_document_that_is_deleted_while_it_is_written_is_made_again(app, room, run_jobs, run_of):
+def test_a_document_that_is_deleted_while_it_is_written_is_made_again(
+    app, room, run_jobs, run_of, wait_for_lock
+):
     """The deletion has not been committed when the worker looks for the document."""
     source = room.add()
     [written] = run_of(source)["documents"]
@@ -426,20 +428,10 @@ def test_a_document_that_is_deleted_while_it_is_written_is_made_again(app, room,
         session.flush()
         worker = threading.Thread(target=run_jobs)
         worker.start()
-        _until_somebody_waits(app)
+        wait_for_lock()
         session.commit()
         worker.join()
     shown = room.client.get(f"/api/v1/runs/{run['id']}").json
     assert shown["state"] == "succeeded"
     [anew] = shown["documents"]
     assert (anew["id"] != written["id"], anew["version"]) == (True, 1)
-
-
-def _until_somebody_waits(app):
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    with session_factory(app.registry)() as session:
-        while not session.scalar(waiting):
-            session.rollback()

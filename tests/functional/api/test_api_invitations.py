@@ -1,7 +1,6 @@
 """Links into a project: who makes them, who gets in by them, and when they end."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
@@ -11,7 +10,7 @@ from sqlalchemy import event, func, select, text, update
 from combine_auth.audit import AuditEvent
 from combine_auth.clients.service import ClientRegistration, register_client
 from combine_auth.tokens.service import create_token
-from combine_core.database import engine_of, session_factory
+from combine_core.database import engine_of
 from combine_core.projects import ProjectInvitation
 from combine_core.projects.invitations import (
     MOST_OPEN,
@@ -26,23 +25,8 @@ ACCEPT = "/api/v1/invitations/accept"
 
 
 @pytest.fixture
-def ada(sign_in):
-    return sign_in("ada@example.com")
-
-
-@pytest.fixture
 def bob(sign_in):
     return sign_in("bob@example.com")
-
-
-@pytest.fixture
-def room(make_room, ada):
-    return make_room(ada.client)
-
-
-@pytest.fixture
-def sessions(app):
-    return session_factory(app.registry)
 
 
 def invite(room, role="writer", client=None, **body):
@@ -222,7 +206,7 @@ def test_a_client_joins_in_its_own_name(app, room, ada, sessions):
     assert used["used_by"]["email"] == f"client-{client_id}@clients.invalid"
 
 
-def test_of_two_at_once_one_wins_and_the_other_is_told(room, sessions, bob, sign_in):
+def test_of_two_at_once_one_wins_and_the_other_is_told(room, sessions, bob, sign_in, wait_for_lock):
     carol = sign_in("carol@example.com")
     _, token = invite(room)
     outcomes = []
@@ -241,7 +225,7 @@ def test_of_two_at_once_one_wins_and_the_other_is_told(room, sessions, bob, sign
 
         thread = threading.Thread(target=second)
         thread.start()
-        _until_somebody_waits(first)
+        wait_for_lock()
         assert outcomes == []
         first.commit()
         thread.join(20)
@@ -254,17 +238,6 @@ def test_of_two_at_once_one_wins_and_the_other_is_told(room, sessions, bob, sign
 
 def ignore(change):
     """Nothing listens to the changes of these tests."""
-
-
-def _until_somebody_waits(session):
-    deadline = time.monotonic() + 20
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    while session.scalar(waiting) == 0:
-        session.execute(text("SELECT pg_stat_clear_snapshot()"))
-        assert time.monotonic() < deadline, "nobody waits for the first"
 
 
 def test_four_over_http_at_once(room, sign_in):

@@ -2,11 +2,10 @@
 
 import itertools
 import threading
-import time
 import uuid
 
 import pytest
-from sqlalchemy import event, select, text, update
+from sqlalchemy import event, select, update
 
 from combine_auth.audit import AuditEvent
 from combine_core.database import engine_of, session_factory
@@ -15,23 +14,13 @@ from combine_core.users import ROLE_PERMISSIONS, Membership, Permission, Role, R
 
 
 @pytest.fixture
-def ada(sign_in):
-    return sign_in("ada@example.com")
-
-
-@pytest.fixture
 def bob(sign_in):
     return sign_in("bob@example.com")
 
 
 @pytest.fixture
-def room(make_room, ada):
-    return make_room(ada.client)
-
-
-@pytest.fixture
-def join(room, add_member):
-    """``join(person, "viewer")``: the person is a member of the room."""
+def make_member(room, add_member):
+    """``make_member(person, "viewer")``: the person, who signed in before, is a member of the room."""
     return lambda person, role: add_member(room.id, person.user_id, Role(role))
 
 
@@ -47,9 +36,9 @@ def test_who_makes_a_project_owns_it(room):
     assert roles(room) == {"ada@example.com": "owner"}
 
 
-def test_a_member_is_changed_and_removed(room, bob, join):
+def test_a_member_is_changed_and_removed(room, bob, make_member):
     bob.client.get(room.path, status=404)
-    join(bob, "viewer")
+    make_member(bob, "viewer")
     bob.client.get(room.path, status=200)
     assert put(room.client, room, bob, "writer", status=200).json["role"] == "writer"
     path = f"{room.path}/members/{bob.user_id}"
@@ -93,10 +82,10 @@ def statements(app):
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.WRITER, Role.REVIEWER])
-def test_only_owners_decide_who_is_a_member(room, bob, sign_in, join, role):
+def test_only_owners_decide_who_is_a_member(room, bob, sign_in, make_member, role):
     cyd = sign_in("cyd@example.com")
-    join(bob, role)
-    join(cyd, "viewer")
+    make_member(bob, role)
+    make_member(cyd, "viewer")
     assert len(bob.client.get(f"{room.path}/members", status=200).json["items"]) == 3
     put(bob.client, room, bob, "owner", status=403)
     put(bob.client, room, cyd, "owner", status=403)
@@ -111,8 +100,8 @@ def test_only_owners_decide_who_is_a_member(room, bob, sign_in, join, role):
     bob.client.get(room.path, status=404)
 
 
-def test_the_only_owner_stays(room, ada, bob, join):
-    join(bob, "reviewer")
+def test_the_only_owner_stays(room, ada, bob, make_member):
+    make_member(bob, "reviewer")
     problem = put(ada.client, room, ada, "viewer", status=409)
     assert "only owner" in problem.json["detail"]
     ada.client.delete(f"{room.path}/members/{ada.user_id}", status=409)
@@ -123,8 +112,8 @@ def test_the_only_owner_stays(room, ada, bob, join):
 
 
 @pytest.mark.parametrize("deed", ["demote each other", "leave", "one of each", "oneself twice"])
-def test_two_owners_at_once_leave_one(app, room, ada, bob, join, deed):
-    join(bob, "owner")
+def test_two_owners_at_once_leave_one(app, room, ada, bob, make_member, deed, wait_for_lock):
+    make_member(bob, "owner")
     project_id = uuid.UUID(room.id)
     deeds = {
         "demote each other": [
@@ -164,7 +153,7 @@ def test_two_owners_at_once_leave_one(app, room, ada, bob, join, deed):
         thread = threading.Thread(target=second)
         thread.start()
         started.wait(10)
-        _until_somebody_waits(first)
+        wait_for_lock()
         assert outcomes == []
         first.commit()
         thread.join(20)
@@ -182,21 +171,10 @@ def ignore(change):
     """Nothing listens to the changes of these tests."""
 
 
-def _until_somebody_waits(session):
-    deadline = time.monotonic() + 20
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    while session.scalar(waiting) == 0:
-        session.execute(text("SELECT pg_stat_clear_snapshot()"))
-        assert time.monotonic() < deadline, "nobody waits for the first"
-
-
-def test_add_ons_hear_of_changes_alone(app, room, bob, join):
+def test_add_ons_hear_of_changes_alone(app, room, bob, make_member):
     heard = []
     app.registry.registerHandler(heard.append, (RoleChanged,))
-    join(bob, "viewer")
+    make_member(bob, "viewer")
     try:
         put(room.client, room, bob, "viewer")
         put(room.client, room, bob, "owner")
@@ -208,8 +186,8 @@ def test_add_ons_hear_of_changes_alone(app, room, bob, join):
     assert {change.user_id for change in heard} == {bob.user_id}
 
 
-def test_the_audit_has_a_line_of_each_change(app, room, ada, bob, join):
-    join(bob, "viewer")
+def test_the_audit_has_a_line_of_each_change(app, room, ada, bob, make_member):
+    make_member(bob, "viewer")
     put(room.client, room, bob, "writer")
     room.client.delete(f"{room.path}/members/{ada.user_id}", status=409)
     with session_factory(app.registry)() as session:
@@ -235,9 +213,9 @@ def test_what_is_no_role_is_refused(room, bob, body):
     room.client.get(f"{room.path}/members/me", status=404)
 
 
-def test_the_list_comes_in_pages_at_a_constant_price(room, sign_in, join, statements):
+def test_the_list_comes_in_pages_at_a_constant_price(room, sign_in, make_member, statements):
     for number in range(12):
-        join(sign_in(f"p{number}@example.com"), "viewer")
+        make_member(sign_in(f"p{number}@example.com"), "viewer")
     room.client.get("/api/v1/me")
     counts = set()
     seen, path = [], f"{room.path}/members?limit=5"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, select, text
 
 from combine_auth.audit import AuditEvent
-from combine_core.database import Model, session_factory
+from combine_core.database import Model
 from combine_core.deletion.erasure import erase_user
 from combine_core.portability.archive import InvalidArchive
 from combine_core.portability.export import export_project
@@ -24,11 +24,6 @@ from combine_core.users import Role, User
 
 API = "/api/v1"
 PAGE = b"<main><h1>Port</h1><p>We decided to hire two pilots.</p></main>"
-
-
-@pytest.fixture
-def sessions(app):
-    return session_factory(app.registry)
 
 
 @pytest.fixture
@@ -51,10 +46,8 @@ def bring(sessions):
 
 
 @pytest.fixture
-def bob(room, sign_in, add_member):
-    person = sign_in("bob@example.com")
-    add_member(room.id, person.user_id, Role.REVIEWER)
-    return person
+def bob(join):
+    return join("bob", Role.REVIEWER)
 
 
 @pytest.fixture

@@ -3,16 +3,14 @@
 import csv
 import datetime
 import io
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import icalendar
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
-from combine_core.database import session_factory
 from combine_core.deletion.erasure import erase_source
 from combine_core.register import (
     Change,
@@ -41,25 +39,10 @@ Next step: Tom paints the lighthouse by 2027-04-01.
 
 
 @pytest.fixture
-def ada(sign_in):
-    return sign_in("ada@example.com")
-
-
-@pytest.fixture
-def room(make_room, ada):
-    return make_room(ada.client)
-
-
-@pytest.fixture
 def viewer(room, sign_in, add_member):
     person = sign_in("vera@example.com")
     add_member(room.id, person.user_id, Role.VIEWER)
     return person
-
-
-@pytest.fixture
-def sessions(app):
-    return session_factory(app.registry)
 
 
 @pytest.fixture
@@ -333,21 +316,14 @@ def join(session, item, user_id):
 
 
 @pytest.fixture
-def while_joined(sessions, room, ada):
+def while_joined(sessions, room, ada, wait_for_lock):
     """``while_joined(item, act)``: puts the item into the proposed one while ``act`` waits for that."""
 
     def while_joined(item, act):
-        waiting = text(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            " AND datname = current_database()"
-        )
-        with ThreadPoolExecutor(1) as pool, sessions.begin() as first, sessions() as watch:
+        with ThreadPoolExecutor(1) as pool, sessions.begin() as first:
             left = join(first, {**item, "project_id": room.id}, ada.user_id)
             answer = pool.submit(act)
-            while not watch.scalar(waiting):
-                assert not answer.done(), answer.result()
-                watch.rollback()
-                time.sleep(0.01)
+            wait_for_lock()
             first.commit()
             return left, answer.result()
 

@@ -1,7 +1,6 @@
 """Reviews: who asks, who decides on which version, and what a newer version does."""
 
 import threading
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,6 @@ from sqlalchemy import func, select, text, update
 
 from combine_auth.audit import AuditEvent
 from combine_auth.tokens.service import create_token
-from combine_core.database import session_factory
 from combine_core.deletion.erasure import erase_source, erase_user
 from combine_core.documents import NotNewest, edit_document
 from combine_core.reviews import (
@@ -31,36 +29,8 @@ API = "/api/v1"
 
 
 @pytest.fixture
-def ada(sign_in):
-    """The owner, who ran the line."""
-    return sign_in("ada@example.com")
-
-
-@pytest.fixture
-def room(make_room, ada):
-    return make_room(ada.client)
-
-
-@pytest.fixture
-def join(room, sign_in, add_member):
-    """``join("bob", Role.REVIEWER)``: a member."""
-
-    def join(name, role):
-        person = sign_in(f"{name}@example.com")
-        add_member(room.id, person.user_id, role)
-        return person
-
-    return join
-
-
-@pytest.fixture
 def bob(join):
     return join("bob", Role.REVIEWER)
-
-
-@pytest.fixture
-def sessions(app):
-    return session_factory(app.registry)
 
 
 @pytest.fixture
@@ -558,7 +528,7 @@ def test_twenty_decisions_at_once(review, room, sessions, sign_in, add_member):
         assert session.scalar(select(func.count()).select_from(ReviewDecision)) == 1
 
 
-def test_a_new_version_during_a_decision(review, bob, sessions, document):
+def test_a_new_version_during_a_decision(review, bob, sessions, document, wait_for_lock):
     """Who writes a version holds the document; the decision waits, and then finds itself too late."""
     found = threading.Event()
 
@@ -577,23 +547,12 @@ def test_a_new_version_during_a_decision(review, bob, sessions, document):
     with ThreadPoolExecutor(1) as pool, sessions.begin() as writer:
         writer.execute(text("UPDATE documents SET head = 2 WHERE id = :id"), {"id": document["id"]})
         decision = pool.submit(decides)
-        _wait_for_a_lock(sessions)
+        wait_for_lock()
         assert not decision.done()
         writer.commit()
         with pytest.raises(ReviewConflict, match="no longer the newest"):
             decision.result()
     assert not found.is_set()
-
-
-def _wait_for_a_lock(sessions):
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        " AND datname = current_database()"
-    )
-    with sessions() as session:
-        while not session.scalar(waiting):
-            session.rollback()
-            time.sleep(0.01)
 
 
 def test_what_deleting_leaves(ada, bob, review, document, dbsession, sessions):

@@ -5,16 +5,11 @@ import uuid
 import pytest
 from sqlalchemy import event, func, select, text, update
 
-from combine_core.database import encode_cursor, session_factory
+from combine_core.database import encode_cursor
 from combine_core.deletion.erasure import erase_source
 from combine_core.search import EntryKind, SearchEntry, search
 from combine_core.search.indexing import PASSAGE_LINES, index_missing, is_indexing, passages
 from combine_core.sources.model import Source
-
-
-@pytest.fixture
-def sessions(app):
-    return session_factory(app.registry)
 
 
 @pytest.fixture

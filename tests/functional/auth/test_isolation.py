@@ -38,11 +38,6 @@ class Nothing(Things):
 
 
 @pytest.fixture
-def ada(sign_in):
-    return sign_in("ada@example.com")
-
-
-@pytest.fixture
 def bob(sign_in):
     return sign_in("bob@example.com")
 

@@ -2,7 +2,6 @@
 
 import re
 import threading
-import time
 
 import pytest
 
@@ -228,7 +227,7 @@ def test_disabled_user_is_refused(service, client):
     assert service.execute("SELECT count(*) FROM sessions") == [(0,)]
 
 
-def test_two_at_once_make_one_user(service):
+def test_two_at_once_make_one_user(service, wait_for_lock):
     other = service.engine.connect()
     begun = other.begin()
     other.exec_driver_sql(
@@ -241,12 +240,7 @@ def test_two_at_once_make_one_user(service):
     second = threading.Thread(target=lambda: answers.append(page.form.submit()))
     second.start()
     # The second is now behind the first, whose insert is not committed.
-    deadline = time.monotonic() + 10
-    while service.execute(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    ) != [(1,)]:
-        assert time.monotonic() < deadline
+    wait_for_lock()
     begun.commit()
     other.close()
     second.join()

@@ -26,11 +26,6 @@ def narrow(app):
 
 
 @pytest.fixture
-def ada(sign_in):
-    return sign_in("ada@example.com")
-
-
-@pytest.fixture
 def slug(ada):
     return ada.client.post_json("/api/v1/projects", {"name": "Harbour"}, status=201).json["slug"]
 

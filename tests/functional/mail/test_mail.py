@@ -82,11 +82,6 @@ def bob(mailing, sign_in, room, add_member):
 
 
 @pytest.fixture
-def room(make_room, ada):
-    return make_room(ada.client)
-
-
-@pytest.fixture
 def ask(ada, bob, document):
     def ask(**body):
         path = f"{API}/documents/{document['id']}/reviews"

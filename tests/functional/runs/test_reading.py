@@ -44,17 +44,6 @@ def sources(sessions) -> list[Source]:
         return list(session.scalars(select(Source).where(Source.name == "port.html")))
 
 
-def count_waiting(sessions) -> int:
-    # In a transaction of its own: a transaction sees the same activity until its end.
-    with sessions() as session:
-        return session.scalar(
-            text(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-        )
-
-
 def test_read_once(sessions, unread):
     read_revision(sessions, unread)
     [source] = sources(sessions)
@@ -122,7 +111,9 @@ def test_a_source_that_is_deleted_meanwhile(sessions, unread):
         assert not store_reading(session, reading, FileText("x", file_sha256=PAGE.sha256))
 
 
-def test_a_run_that_starts_while_the_reading_ends(sessions, place, unread, providers):
+def test_a_run_that_starts_while_the_reading_ends(
+    sessions, place, unread, providers, wait_for_lock
+):
     """The reading waits for the start to commit; else the run would wait for ever."""
     [source] = sources(sessions)
     reader = threading.Thread(target=read_revision, args=(sessions, unread))
@@ -137,8 +128,7 @@ def test_a_run_that_starts_while_the_reading_ends(sessions, place, unread, provi
             providers=providers,
         )
         reader.start()
-        while reader.is_alive() and not count_waiting(sessions):
-            pass
+        wait_for_lock()
         assert reader.is_alive()
     reader.join()
     with sessions() as session:

@@ -340,7 +340,7 @@ def test_a_log_handler_that_raises_stops_nothing(make, time, monkeypatch):
 def test_a_line_without_cause_detail_or_remedy(lines):
     log_change(change(check=None, after="degraded", cause=None, detail=None, remedy=None))
     said = "WARNING health service: healthy -> degraded, cause not named: no detail."
-    assert f"{said} Remedy: none declared" in lines.heard
+    assert said in lines.heard
 
 
 @pytest.mark.parametrize(

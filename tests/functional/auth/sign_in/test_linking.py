@@ -280,7 +280,7 @@ def test_account_page_says_who_and_where(service, google):
     assert f"{google.issuer}|{SUBJECT}" in page.text
 
 
-def test_unlinked_while_its_owner_signs_in_with_it(service, ann, google, microsoft):
+def test_unlinked_while_its_owner_signs_in_with_it(service, ann, google, microsoft, wait_for_lock):
     """Whichever is first, neither fails."""
     link(ann, microsoft)
     other = Browser(service)
@@ -290,10 +290,7 @@ def test_unlinked_while_its_owner_signs_in_with_it(service, ann, google, microso
         answers = []
         coming = threading.Thread(target=lambda: answers.append(other.come_back(back)))
         coming.start()
-        deadline = time.monotonic() + 10
-        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        while service.execute(waits) == [(0,)]:
-            assert time.monotonic() < deadline
+        wait_for_lock()
         session.execute(text("DELETE FROM identities WHERE provider = 'microsoft'"))
     coming.join(10)
     # To the provider it is the same person; to us, one who was never here.
