@@ -75,6 +75,11 @@ def ada(mailing, sign_in):
 
 
 @pytest.fixture
+def room(make_room, ada):
+    return make_room(ada.client)
+
+
+@pytest.fixture
 def bob(mailing, sign_in, room, add_member):
     bob = sign_in("bob@example.com", app=mailing)
     add_member(room.id, bob.user_id, Role.REVIEWER)
