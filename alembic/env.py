@@ -10,9 +10,9 @@ import logging.config
 from alembic import context
 from alembic.runtime.migration import MigrationContext
 
-from combine_core.database.metadata import load_models
+from combine_core.database.metadata import is_ours, load_models
 from combine_core.database.migrating import migrating, migration_engine
-from combine_core.database.migrations import include_object, is_ours
+from combine_core.database.migrations import include_object
 from combine_core.database.undo import add_unknown, follow
 
 

@@ -11,11 +11,13 @@ The assembly names it in ``pyramid.includes``. Without it, or without combine_he
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pyramid.config import Configurator
 from pyramid.registry import Registry
 from sqlalchemy.exc import SQLAlchemyError
 
-from combine_auth.openid import OidcClient, identity_providers, redirect_uri
+from combine_auth.openid import identity_providers, redirect_uri
 from combine_auth.public_url import REMEDIES as REMEDIES_OF_ADDRESS
 from combine_auth.public_url import Contradiction, is_pool_in_use, recent_contradictions
 from combine_auth.settings import AuthSettings, SignUp
@@ -24,6 +26,9 @@ from combine_core.database import session_factory
 from combine_core.settings import DEPLOYED, CoreSettings, settings_of
 from combine_core.users import colliding_emails
 from combine_health import HealthResult
+
+if TYPE_CHECKING:
+    from combine_auth.openid.client import OidcClient
 
 INTERVAL_S = 60.0
 # Older metadata is fetched again for the check; sign-ins use it, too. That is one small document per

@@ -39,9 +39,16 @@ from combine_core.database.inspection import (
     Row,
     without_index,
 )
-from combine_core.database.migrations import head_revision, heads_of_add_ons, known_revisions
 from combine_core.database.pool import CountedPool
-from combine_core.database.undo import PARENTS, TABLE_EXISTS, UnknownHistoryError, ways_back
+from combine_core.database.revisions import (
+    PARENTS,
+    TABLE_EXISTS,
+    UnknownHistoryError,
+    head_revision,
+    heads_of_add_ons,
+    known_revisions,
+    ways_back,
+)
 from combine_core.mail.jobs import QUEUE as MAIL_QUEUE
 from combine_core.postgres.diagnosis import (
     ADVICE,
@@ -52,9 +59,13 @@ from combine_core.postgres.diagnosis import (
     remedies,
 )
 from combine_core.postgres.diagnosis.watch import LIMIT_S
+from combine_core.runs.connections import (
+    DEAD_AFTER_S,
+    FINISHED_JOBS_KEPT_H,
+    connections_of_worker,
+)
 from combine_core.runs.jobs import QUEUES
 from combine_core.runs.model import SERVICE_FAULTS
-from combine_core.runs.worker import DEAD_AFTER_S, FINISHED_JOBS_KEPT_H, connections_of_worker
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
 from combine_core.sources.jobs import QUEUE as READ_QUEUE

@@ -22,7 +22,6 @@ from combine_core.database.pool import open_connections, start_leak_watch
 from combine_core.llm import providers_of
 from combine_core.observe import configure_logging
 from combine_core.observe.memory import start_memory_watch
-from combine_core.runs.worker import make_worker
 from combine_core.settings import SETTINGS_KEY, CoreSettings, LoadedSettings, settings_of
 from combine_core.web import ServiceStarted
 
@@ -54,6 +53,9 @@ def start_service(registry: Registry) -> None:
     start_leak_watch(core.connection_leak_seconds)
     registry.notify(ServiceStarted(registry))
     if core.worker:
+        # Here, because most web processes have none beside them, and it loads a queue and its driver.
+        from combine_core.runs.worker import make_worker
+
         worker = make_worker(core, providers_of(registry), grace=WORKER_GRACE_S)
         thread = worker.start()
 

@@ -29,7 +29,7 @@ from combine_auth.sessions.model import BrowserSession
 from combine_core.users import User, list_roles
 
 if TYPE_CHECKING:
-    from combine_auth.openid import Claims
+    from combine_auth.openid.id_token import Claims
 
 INVITATION_LIFETIME = timedelta(days=7)
 

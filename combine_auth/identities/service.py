@@ -32,7 +32,7 @@ from combine_core.users import (
 )
 
 if TYPE_CHECKING:
-    from combine_auth.openid import Claims
+    from combine_auth.openid.id_token import Claims
 
 logger = logging.getLogger(__name__)
 

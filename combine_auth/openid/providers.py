@@ -6,16 +6,23 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyramid.registry import Registry
 
-from combine_auth.openid.client import OidcClient
-from combine_auth.openid.client_key import UnusableKey, read_client_key
-from combine_auth.openid.identity_provider import GOOGLE, MICROSOFT, other_provider, with_settings
+from combine_auth.openid.identity_provider import (
+    GOOGLE,
+    MICROSOFT,
+    IdentityProvider,
+    other_provider,
+    with_settings,
+)
 from combine_auth.openid.plugins import load_plugins
 from combine_auth.provider_settings import IdentityProviderSettings
 from combine_auth.settings import AuthSettings
+
+if TYPE_CHECKING:
+    from combine_auth.openid.client import OidcClient
 
 log = logging.getLogger(__name__)
 
@@ -70,18 +77,23 @@ def make_identity_providers(settings: AuthSettings, ini: Mapping[str, Any]) -> I
         elif template is None:
             faulty[name] = f"{given.issuer_variable} is not set: write the issuer of {name}"
         else:
-            clients[name] = OidcClient(
-                with_settings(template, given, settings), ca_file=settings.ca_file
-            )
+            clients[name] = _client_of(with_settings(template, given, settings), settings)
     for name, template in templates.items():
         if template.client_id:
-            clients[name] = OidcClient(template, ca_file=settings.ca_file)
+            clients[name] = _client_of(template, settings)
     if "auth_providers" in settings.model_fields_set:
         # The operator has named these providers and expects to see them.
         faulty, unset = {**unset, **faulty}, {}
     _log(clients, unset, faulty)
     hidden = MappingProxyType({**unset, **faulty})
     return IdentityProviders(MappingProxyType(clients), hidden, frozenset(faulty))
+
+
+def _client_of(provider: IdentityProvider, settings: AuthSettings) -> OidcClient:
+    # Here, because it loads what takes 20 MB, and a process without a provider does not need it.
+    from combine_auth.openid.client import OidcClient
+
+    return OidcClient(provider, ca_file=settings.ca_file)
 
 
 def _lacking(given: IdentityProviderSettings) -> str:
@@ -95,6 +107,9 @@ def _key_faults(name: str, given: IdentityProviderSettings) -> list[str]:
     """Why the file with the private key cannot be used, if one is named."""
     if given.client_key_file is None:
         return []
+    # Here for the same reason.
+    from combine_auth.openid.client_key import UnusableKey, read_client_key
+
     try:
         read_client_key(given.client_key_file)
     except UnusableKey as why:

@@ -11,7 +11,7 @@ import logging
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pyramid.httpexceptions import HTTPSeeOther, HTTPServiceUnavailable
@@ -24,7 +24,7 @@ from combine_auth.failures import FailureCode, SignInFailure, provider_refused
 from combine_auth.identities.invitations import accept_invitation, account_of, invited_user
 from combine_auth.identities.service import confirm, link, sign_in
 from combine_auth.limits import check_limit
-from combine_auth.openid import Claims, OidcClient, identity_providers, redirect_uri
+from combine_auth.openid import identity_providers, redirect_uri
 from combine_auth.sessions.service import end_sessions_of, is_fresh
 from combine_auth.settings import AuthSettings
 from combine_auth.sign_in.attempts import (
@@ -42,6 +42,10 @@ from combine_core.database import session_factory
 from combine_core.settings import CoreSettings, settings_of
 from combine_core.users import User
 from combine_core.web.forms import text_of
+
+if TYPE_CHECKING:
+    from combine_auth.openid.client import OidcClient
+    from combine_auth.openid.id_token import Claims
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import yaml
 from pyramid.exceptions import ConfigurationError
-from referencing.exceptions import Unresolvable
 
 from combine_core.yaml_files import load_yaml
 
@@ -120,6 +119,7 @@ def _validate(merged: dict[str, Any], names: list[str]) -> None:
     # Here, because few processes need it: it loads slowly.
     from openapi_spec_validator import validate
     from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
+    from referencing.exceptions import Unresolvable
 
     try:
         validate(merged)

@@ -7,19 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.http import parse_options_header
-from werkzeug.sansio.multipart import (
-    Data,
-    Epilogue,
-    Event,
-    Field,
-    File,
-    MultipartDecoder,
-    NeedData,
-    State,
-)
-
 from combine_core.sources import UploadedFile
 from combine_core.text import InvalidText
 from combine_core.web.forms import file_name
@@ -27,6 +14,7 @@ from combine_core.web.problems import FieldError, ProblemError, invalid_content
 
 if TYPE_CHECKING:
     from pyramid.request import Request
+    from werkzeug.sansio.multipart import Event
 
 # In one request.
 MOST_FILES = 100
@@ -115,6 +103,11 @@ def _decode(part: _Part) -> str:
 
 
 def _read_parts(request: Request, *, most: int) -> list[_Part]:
+    # Here and below, because many processes never get a file.
+    from werkzeug.exceptions import RequestEntityTooLarge
+    from werkzeug.http import parse_options_header
+    from werkzeug.sansio.multipart import Data, Field, File
+
     _, options = parse_options_header(request.headers.get("Content-Type"))
     boundary = options.get("boundary", "")
     if not _BOUNDARY.fullmatch(boundary):
@@ -137,6 +130,8 @@ def _read_parts(request: Request, *, most: int) -> list[_Part]:
 
 
 def _events(request: Request, boundary: bytes, most: int) -> Iterator[Event]:
+    from werkzeug.sansio.multipart import Epilogue, MultipartDecoder, NeedData, State
+
     decoder = MultipartDecoder(boundary, max_parts=most)
     body = request.body_file_seekable
     body.seek(0)  # an attempt before this one may have read it

@@ -16,12 +16,8 @@ def migrate(ini: str, remove: str | None) -> None:
     """Bring the database to the newest revision, like `alembic upgrade head`, and to those of add-ons."""
     from combine_core.cli.errors import explaining
     from combine_core.cli.service import read_settings
-    from combine_core.database.migrations import (
-        current_revisions,
-        head_revision,
-        remove_add_on,
-        upgrade,
-    )
+    from combine_core.database.migrations import current_revisions, remove_add_on, upgrade
+    from combine_core.database.revisions import head_revision
 
     url = read_settings(ini).direct_url
     with explaining(url):

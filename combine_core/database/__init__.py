@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING
 import pyramid_tm
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session, sessionmaker
-from zope.sqlalchemy.datamanager import STATUS_CHANGED, ZopeTransactionEvents, join_transaction
 
 from combine_core.database.connecting import (
     CONNECT_TIMEOUT_S,
     connection_arguments,
     limit_sessions,
+)
+from combine_core.database.joining import (
+    STATUS_CHANGED,
+    ZopeTransactionEvents,
+    join_transaction,
 )
 from combine_core.database.metadata import Identified, Model, load_models, new_id
 from combine_core.database.page import (

@@ -25,7 +25,7 @@ from combine_core.database.connecting import (
     conninfo,
     cut_after,
 )
-from combine_core.database.migrations import is_ours
+from combine_core.database.metadata import is_ours
 
 Answer = TypeVar("Answer")
 

@@ -67,6 +67,11 @@ class Identified:
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now(), sort_order=-1)
 
 
+def is_ours(name: str | None, type_: str, _parents: Any) -> bool:
+    """Whether alembic handles it. It skips Procrastinate's tables, which are not in our metadata."""
+    return not (type_ == "table" and name is not None and name.startswith("procrastinate_"))
+
+
 class Undo(Model):
     """How to undo one applied revision of the schema; see :mod:`combine_core.database.undo`."""
 

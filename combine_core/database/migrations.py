@@ -1,36 +1,21 @@
-"""The revisions of the schema: those that the code knows, those of the database, and the upgrade.
-
-The revisions of an add-on are a history of their own, with a version table of their own: its name, and
-``_version``. So the head of ours stays one, and a rollback of Combine does not touch them.
-"""
+"""Migrates the schema: with alembic, which only those who migrate load."""
 
 from __future__ import annotations
 
-import functools
 from importlib import resources
-from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
+from combine_core.database.metadata import is_ours
 from combine_core.database.migrating import migration_engine
-
-# The packages of add-ons that hold revisions; the entry point has the name of the add-on.
-MIGRATIONS_GROUP = "combine.migrations"
-
-
-def migrations_folder() -> Path:
-    """The folder of the revisions. In a checkout it is a link to ``alembic/``."""
-    return Path(__file__).parent.parent / "migrations"
-
-
-def is_ours(name: str | None, type_: str, _parents: Any) -> bool:
-    """Whether alembic handles it. It skips Procrastinate's tables, which are not in our metadata."""
-    return not (type_ == "table" and name is not None and name.startswith("procrastinate_"))
+from combine_core.database.revisions import (
+    migrations_folder,
+    packages_of_add_ons,
+    version_table,
+)
 
 
 def include_object(
@@ -48,19 +33,6 @@ def _config(database_url: str | None = None) -> Config:
     return config
 
 
-@functools.cache
-def head_revision() -> str | None:
-    """The newest revision that this code knows. Cached, because the files do not change while it runs."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
-
-
-@functools.cache
-def known_revisions() -> frozenset[str]:
-    """Every revision that this code knows."""
-    script = ScriptDirectory.from_config(_config())
-    return frozenset(revision.revision for revision in script.walk_revisions())
-
-
 def current_revisions(database_url: str) -> tuple[str, ...]:
     """The revisions of the database: one, or none before the first migration."""
     with migration_engine(database_url).connect() as connection:
@@ -70,7 +42,7 @@ def current_revisions(database_url: str) -> tuple[str, ...]:
 def upgrade(database_url: str) -> None:
     """Migrate the database to the newest revision, then that of each add-on. Does nothing if it is there."""
     command.upgrade(_config(database_url), "head")
-    for name, package in _packages_of_add_ons().items():
+    for name, package in packages_of_add_ons().items():
         command.upgrade(_config_of(name, package, database_url), "head")
 
 
@@ -79,27 +51,13 @@ def remove_add_on(database_url: str, name: str) -> None:
 
     :raises KeyError: no installed add-on of this name has revisions
     """
-    package = _packages_of_add_ons()[name]
+    package = packages_of_add_ons()[name]
     command.downgrade(_config_of(name, package, database_url), "base")
-
-
-@functools.cache
-def heads_of_add_ons() -> dict[str, str | None]:
-    """The newest revision of each add-on that has some, by its version table. Cached like ours."""
-    configs = [_config_of(name, package) for name, package in _packages_of_add_ons().items()]
-    return {
-        config.attributes["version_table"]: ScriptDirectory.from_config(config).get_current_head()
-        for config in configs
-    }
-
-
-def _packages_of_add_ons() -> dict[str, str]:
-    return {point.name: point.value for point in entry_points(group=MIGRATIONS_GROUP)}
 
 
 def _config_of(name: str, package: str, database_url: str | None = None) -> Config:
     config = _config(database_url)
     config.set_main_option("path_separator", "newline")
     config.set_main_option("version_locations", str(resources.files(package)).replace("%", "%%"))
-    config.attributes["version_table"] = f"{name}_version"
+    config.attributes["version_table"] = version_table(name)
     return config

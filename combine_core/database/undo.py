@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NoReturn
@@ -28,50 +28,20 @@ from sqlalchemy import Connection, Dialect, delete, select, text
 from sqlalchemy.dialects.postgresql import insert, psycopg2
 
 from combine_core.database.metadata import Undo
+from combine_core.database.revisions import TABLE, TABLE_EXISTS, UnknownHistoryError, ways_back
 
 logger = logging.getLogger(__name__)
-
-TABLE = Undo.__tablename__
-TABLE_EXISTS = f"SELECT to_regclass('{TABLE}') IS NOT NULL"
-PARENTS = f"SELECT revision, down_revision FROM {TABLE}"  # noqa: S608 - both are constants
-
-_RESTORE = "Check out the version that the database comes from, or restore a backup that this version made."
 
 
 class CannotUndoError(CommandError):
     """The downgrade of a revision needs more than SQL. The message says what to change."""
 
 
-class UnknownHistoryError(CommandError):
-    """No known path leads from the revision of the database back to one of this code."""
-
-
-def ways_back(current: str, known: Iterable[str], parents: Mapping[str, str | None]) -> list[str]:
-    """The unknown revisions from ``current`` down to a known one, newest first; empty if it is known.
-
-    :param known: the revisions whose files exist
-    :param parents: the rows of :data:`PARENTS`: each revision and the one before it
-    :raises UnknownHistoryError: they do not lead to a known revision
-    """
-    known = frozenset(known)
-    way: list[str] = []
-    revision: str | None = current
-    while revision not in known:
-        if revision is None or revision not in parents or revision in way:
-            raise UnknownHistoryError(
-                f"The database is at revision {current}, which this code does not know, and the table"
-                f" {TABLE} does not lead from there to one it knows. {_RESTORE}"
-            )
-        way.append(revision)
-        revision = parents[revision]
-    return way
-
-
 def add_unknown(connection: Connection, script: ScriptDirectory, current: Iterable[str]) -> None:
     """Add the applied revisions without a file to alembic's map, from the stored rows.
 
     :param current: the revisions of the database
-    :raises UnknownHistoryError: they do not lead to a known revision
+    :raises CommandError: they do not lead to a known revision
     """
     known = [revision.revision for revision in script.walk_revisions()]
     unknown = [revision for revision in current if revision not in known]
@@ -80,7 +50,10 @@ def add_unknown(connection: Connection, script: ScriptDirectory, current: Iterab
     stored = {row.revision: row for row in _rows(connection)}
     parents = {row.revision: row.down_revision for row in stored.values()}
     for revision_of_database in unknown:
-        way = ways_back(revision_of_database, known, parents)
+        try:
+            way = ways_back(revision_of_database, known, parents)
+        except UnknownHistoryError as error:
+            raise CommandError(str(error)) from error
         logger.warning(
             "The database is at revision %s, ahead of this code, which knows %s; %s can be undone:"
             " alembic downgrade -1",

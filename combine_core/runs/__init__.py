@@ -25,7 +25,6 @@ from combine_core.runs.service import (
     read_run,
     start_run,
 )
-from combine_core.runs.worker import Worker
 
 __all__ = [
     "CURRENCY",
@@ -43,7 +42,6 @@ __all__ = [
     "RunState",
     "Step",
     "StepState",
-    "Worker",
     "cancel_run",
     "costs_of_project",
     "estimate_run",

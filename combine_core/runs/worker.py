@@ -23,13 +23,20 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.database import make_engine, make_sessions
 from combine_core.database.connecting import connection_arguments, conninfo
-from combine_core.heartbeat import BEAT_S, SILENT_AFTER_S, Heartbeat
+from combine_core.heartbeat import BEAT_S, Heartbeat
 from combine_core.llm import ProviderRegistry
 from combine_core.mail.jobs import QUEUE as MAIL_QUEUE
 from combine_core.mail.jobs import TASK as MAIL_TASK
-from combine_core.mail.jobs import Patience
+from combine_core.mail.patience import Patience
 from combine_core.postgres.diagnosis import is_database_fault
 from combine_core.runs.claim import adopt_orphans, hand_back
+from combine_core.runs.connections import (
+    DEAD_AFTER_S,
+    FINISHED_JOBS_KEPT_H,
+    POOL_SIZE,
+    STEPS_OVERFLOW,
+    STEPS_POOL_SIZE,
+)
 from combine_core.runs.execute import SLOW_PROVIDER_MS, StepRunner
 from combine_core.runs.jobs import QUEUES, TASK
 from combine_core.runs.journal import forget_old_texts
@@ -47,27 +54,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# A worker without a heartbeat for this long counts as dead, and other workers take its steps. If it was
-# alive, a call may be paid twice, but no document is wrong: the epoch excludes the late attempt.
 HEARTBEAT_S = 3.0
-DEAD_AFTER_S = SILENT_AFTER_S
 SWEEP_S = 5.0
 # How often to look for jobs whose time has come; new jobs are announced by LISTEN.
 POLL_S = 5.0
-FINISHED_JOBS_KEPT_H = 72
 # How long steps in flight may take when the worker stops. Then they are handed back.
 GRACE_S = 10.0
 # How long the queue's own shutdown may take after that.
 CLOSING_S = 2.0
 MAX_RESTART_DELAY_S = 5.0
-# Connections of the queue's pool: to fetch and end jobs, and for heartbeats.
-POOL_SIZE = 4
 POOL_TIMEOUT_S = 5.0
-# Procrastinate listens for new jobs on a connection outside of its pool.
-LISTENING = 1
-# Connections of the steps. A step needs one only for moments, so eight serve two hundred threads.
-STEPS_POOL_SIZE = 8
-STEPS_OVERFLOW = 2
 
 # In pg_stat_activity.
 NAME = "combine worker"
@@ -345,11 +341,6 @@ class Worker:
             total += forgotten
         if total:
             logger.info("The texts of %s calls were deleted because of their age", total)
-
-
-def connections_of_worker(concurrency: int) -> int:
-    """Return the largest number of database connections that a worker holds at once."""
-    return min(concurrency, STEPS_POOL_SIZE) + STEPS_OVERFLOW + POOL_SIZE + LISTENING
 
 
 def make_worker(

@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from procrastinate.exceptions import ConnectorException
 from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken
 from pyramid.httpexceptions import HTTPException, HTTPForbidden
 from pyramid.response import Response
@@ -186,8 +185,6 @@ def database_problem(error: Exception) -> ProblemError | None:
     """The answer while the database is busy or cannot be reached; ``None`` for any other error."""
     if isinstance(error, PoolTimeout):
         return _later("database-busy", error)
-    if isinstance(error, ConnectorException):
-        return _later("database-away", error.__cause__)
     if not isinstance(error, DBAPIError):
         return None
     code = getattr(error.orig, "pgcode", None) or ""
@@ -235,7 +232,6 @@ _SHARED: Mapping[type, Translate] = {
     InvalidText: _text_problem,
     InvalidCursor: lambda error: invalid_request(FieldError("cursor", str(error))),
     PoolTimeout: _database_problem,
-    ConnectorException: _database_problem,
     DBAPIError: _database_problem,
 }
 

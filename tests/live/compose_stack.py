@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from combine_core.database.migrations import head_revision
+from combine_core.database.revisions import head_revision
 from tests.conftest import free_port
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from combine_core.database.migrations import head_revision
+from combine_core.database.revisions import head_revision
 from tests.live.compose_stack import NEWER, Stack, engine_answers, until
 from tests.live.load import Call, Load
 

@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from combine_core.database.migrations import head_revision, upgrade
+from combine_core.database.migrations import upgrade
+from combine_core.database.revisions import head_revision
 from combine_core.postgres.embedded import EmbeddedPostgres
 from combine_core.postgres.embedded.binaries import candidates
 from combine_core.settings.database_url import parse_database_url

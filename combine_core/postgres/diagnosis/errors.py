@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
+from typing import Any
 
-import psycopg
 import psycopg2
 import sqlalchemy.exc
-from procrastinate.exceptions import ConnectorException
 
 from combine_core.postgres.diagnosis.causes import Cause, Diagnosis
 
@@ -67,12 +67,6 @@ _BY_TEXT = tuple(
         (r"timeout expired|timed out", Cause.TIMEOUT),
         (r"server closed the connection|connection reset", Cause.CLOSED),
     )
-)
-_CONNECTION_ERRORS = (
-    psycopg2.OperationalError,
-    psycopg2.InterfaceError,
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
 )
 _LONGEST_QUOTE = 300
 
@@ -139,11 +133,11 @@ def explain_error(error: BaseException) -> Diagnosis | None:
         return Diagnosis(Cause.BAD_URL, "SQLAlchemy cannot read it.")
     if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig is not None:
         return explain_error(error.orig)
-    if not isinstance(error, psycopg2.Error | psycopg.Error):
+    if not _is_of_driver(error, "Error"):
         return None
     code = _sqlstate_of(error)
     cause = cause_of(code)
-    if code is None and isinstance(error, _CONNECTION_ERRORS):
+    if code is None and _is_of_driver(error, "OperationalError", "InterfaceError"):
         cause = Cause.UNKNOWN
     if code is None or cause is Cause.UNKNOWN:
         # PgBouncer gives all its errors one SQLSTATE, of which their English text says more.
@@ -159,7 +153,10 @@ def is_database_fault(error: BaseException) -> bool:
 
     Such an error says nothing about the work that met it: the same work may succeed later.
     """
-    if isinstance(error, ConnectorException) and error.__cause__ is not None:
+    if (
+        isinstance(error, _loaded("procrastinate.exceptions", "ConnectorException"))
+        and error.__cause__ is not None
+    ):
         # Procrastinate wraps what the driver raises while it writes a job.
         return is_database_fault(error.__cause__)
     if isinstance(error, sqlalchemy.exc.TimeoutError):
@@ -168,16 +165,27 @@ def is_database_fault(error: BaseException) -> bool:
         return error.connection_invalidated or (
             error.orig is not None and is_database_fault(error.orig)
         )
-    if not isinstance(error, psycopg2.Error | psycopg.Error):
+    if not _is_of_driver(error, "Error"):
         return False
     code = _sqlstate_of(error)
     if code is None:
         # While it connects, or when the connection is cut, the driver has no code.
-        return isinstance(error, _CONNECTION_ERRORS)
+        return _is_of_driver(error, "OperationalError", "InterfaceError")
     return cause_of(code) is not None or code.startswith(_OTHER_FAULTS)
 
 
-def _sqlstate_of(error: psycopg2.Error | psycopg.Error) -> str | None:
+def _is_of_driver(error: BaseException, *names: str) -> bool:
+    """Whether it is one of these errors of psycopg2, or of psycopg 3, which Procrastinate uses."""
+    return isinstance(error, _loaded("psycopg2", *names) + _loaded("psycopg", *names))
+
+
+def _loaded(module: str, *names: str) -> tuple[type[BaseException], ...]:
+    """These classes of a module. If nobody has loaded it, there are none, and no error of them either."""
+    found = sys.modules.get(module)
+    return tuple(getattr(found, name) for name in names if hasattr(found, name))
+
+
+def _sqlstate_of(error: Any) -> str | None:
     return error.pgcode if isinstance(error, psycopg2.Error) else error.sqlstate
 
 

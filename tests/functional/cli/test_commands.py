@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from combine_core.database.migrations import head_revision
+from combine_core.database.revisions import head_revision
 from tests.conftest import MakeDatabase
 from tests.functional.cli.conftest import INI, ROOT, Combine
 

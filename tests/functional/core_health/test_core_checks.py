@@ -14,7 +14,7 @@ from webtest import TestApp
 
 from combine_core.database import engine_of, new_id
 from combine_core.database.inspection import WITHOUT_INDEX, ForeignKey, without_index
-from combine_core.database.migrations import head_revision
+from combine_core.database.revisions import head_revision
 from tests.conftest import MakeDatabase
 
 # It is alive for as long as the test takes on a busy machine: a heartbeat counts for seconds only.

@@ -18,7 +18,7 @@ from sqlalchemy import make_url, text
 
 from combine_core.database import make_engine
 from combine_core.database.connecting import SET_DIRECT_URL
-from combine_core.database.migrations import head_revision
+from combine_core.database.revisions import head_revision
 from combine_core.postgres.diagnosis import Cause, Watch, diagnose, explain_error
 from combine_core.settings.database_url import parse_database_url
 from tests.conftest import MakeDatabase, StartService, database_of_its_own

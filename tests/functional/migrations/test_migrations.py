@@ -27,7 +27,13 @@ from sqlalchemy.engine import Engine
 from combine_core.cli.errors import explain
 from combine_core.database import migrating
 from combine_core.database.migrating import ADVISORY_LOCK
-from combine_core.database.migrations import head_revision, migrations_folder
+from combine_core.database.revisions import (
+    head_revision,
+    known_revisions,
+    migrations_folder,
+    newest_of,
+    revisions_in,
+)
 from combine_core.settings.database_url import parse_database_url
 from tests.conftest import MakeDatabase
 
@@ -198,3 +204,22 @@ def _alembic(url: str, *words: str, bare: bool = False) -> subprocess.Popen[str]
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def test_revisions_are_read_as_alembic_reads_them(tmp_path):
+    script = ScriptDirectory(str(migrations_folder()))
+    assert head_revision() == script.get_current_head()
+    assert known_revisions() == {one.revision for one in script.walk_revisions()}
+    for name, before in {
+        "a": "down_revision: str | Sequence[str] | None = None  # the first",
+        "b": "down_revision = 'a'",
+        "c": 'down_revision: Union[str, None] = "a"',
+        "d": "down_revision = (\n    'b',\n    'c',\n)",
+    }.items():
+        head = f'"""Text.\n\nrevision = nothing\n"""\nrevision: str = "{name}"\n'
+        (tmp_path / f"{name}.py").write_text(f"{head}{before}\nbranch_labels = None\n")
+    found = revisions_in(tmp_path)
+    assert found == {"a": set(), "b": {"a"}, "c": {"a"}, "d": {"b", "c"}}
+    assert newest_of(found) == "d"
+    with pytest.raises(ValueError, match="b, c"):
+        newest_of({name: found[name] for name in "abc"})

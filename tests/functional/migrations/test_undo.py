@@ -22,8 +22,13 @@ from alembic.config import CommandLine, Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
-from combine_core.database.migrations import head_revision, migrations_folder
-from combine_core.database.undo import CannotUndoError, UnknownHistoryError, render, ways_back
+from combine_core.database.revisions import (
+    UnknownHistoryError,
+    head_revision,
+    migrations_folder,
+    ways_back,
+)
+from combine_core.database.undo import CannotUndoError, render
 from combine_core.settings.database_url import parse_database_url
 from tests.conftest import MakeDatabase
 

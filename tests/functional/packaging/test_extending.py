@@ -19,7 +19,7 @@ import pytest
 import requests
 from bs4 import BeautifulSoup
 
-from combine_core.database.migrations import head_revision
+from combine_core.database.revisions import head_revision
 from tests.conftest import Service, database_of_its_own, starting_services
 
 ROOT = Path(__file__).parents[3]

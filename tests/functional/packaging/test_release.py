@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from combine_core.database.migrations import head_revision
+from combine_core.database.revisions import head_revision
 from tests.conftest import MakeDatabase, StartService
 from tests.functional.migrations.test_undo import ADDED
 from tests.functional.packaging.installation import ROOT, commands_of

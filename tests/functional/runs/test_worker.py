@@ -19,9 +19,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.documents import read_version, versions_of_run
 from combine_core.llm import Completion, CompletionRequest, ProviderError, ProviderRegistry, Usage
-from combine_core.runs import Call, CallState, Run, RunState, Step, StepState, Worker
+from combine_core.runs import Call, CallState, Run, RunState, Step, StepState
 from combine_core.runs import worker as worker_module
-from combine_core.runs.worker import make_worker
+from combine_core.runs.worker import Worker, make_worker
 from combine_core.search.indexing import is_indexing
 from combine_core.settings.core import CoreSettings
 from tests.functional.runs.conftest import Place, StartRun

@@ -17,9 +17,8 @@ import pytest
 from combine_core import heartbeat
 from combine_core.heartbeat import SILENT_AFTER_S, STUCK_AFTER_S, Heartbeat, probe, read_pulses
 from combine_core.llm import ProviderRegistry
-from combine_core.runs import Worker
 from combine_core.runs import worker as worker_module
-from combine_core.runs.worker import make_worker
+from combine_core.runs.worker import Worker, make_worker
 from combine_core.settings.core import CoreSettings
 from combine_health.cli import main
 from tests.functional.runs.test_worker import wait_for

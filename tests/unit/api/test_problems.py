@@ -4,7 +4,6 @@ import functools
 
 import psycopg2
 import pytest
-from procrastinate.exceptions import ConnectorException
 from pyramid.config import Configurator
 from pyramid.exceptions import BadCSRFToken, ConfigurationConflictError
 from pyramid.httpexceptions import (
@@ -91,7 +90,6 @@ def test_problems(problem_of, error, status, kind):
             "DB_REFUSED",
         ),
         (database_error(exc.DBAPIError, invalidated=True), "database_unreachable"),
-        (ConnectorException(), "database_unreachable"),
         (database_error(exc.IntegrityError), None),
         (QueueFull("full"), None),
     ],

@@ -14,7 +14,10 @@ import pytest
 from pydantic import SecretStr
 
 from combine_auth.failures import FailureCode, SignInFailure
-from combine_auth.openid import Claims, IdentityProvider, OidcClient, Timeouts
+from combine_auth.openid import IdentityProvider
+from combine_auth.openid.client import OidcClient
+from combine_auth.openid.http import Timeouts
+from combine_auth.openid.id_token import Claims
 from combine_auth.openid.identity_provider import GOOGLE, MICROSOFT, with_issuer
 from tests.oidc_issuer import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, TENANT, LyingIssuer
 

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from combine_auth.failures import SignInFailure
-from combine_auth.openid import Claims
+from combine_auth.openid.id_token import Claims
 from tests.oidc_issuer import Fault
 from tests.unit.auth.openid.conftest import Party, running_party
 

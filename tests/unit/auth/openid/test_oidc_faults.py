@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from combine_auth.failures import FailureCode, SignInFailure, provider_refused
-from combine_auth.openid import OidcClient
+from combine_auth.openid.client import OidcClient
 from combine_auth.openid.discovery import read_metadata
 from combine_auth.openid.identity_provider import GOOGLE
 from tests.oidc_issuer import CLIENT_SECRET, Fault

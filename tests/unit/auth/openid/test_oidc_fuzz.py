@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from joserfc import jws
 
 from combine_auth.failures import SignInFailure
-from combine_auth.openid import Claims
 from combine_auth.openid.discovery import ProviderMetadata, read_metadata, read_signing_keys
-from combine_auth.openid.id_token import verify_id_token
+from combine_auth.openid.id_token import Claims, verify_id_token
 from combine_auth.openid.identity_provider import GOOGLE, MICROSOFT
 from tests.oidc_issuer import TENANT, rsa_key
 

@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from combine_auth.failures import FailureCode, SignInFailure
-from combine_auth.openid import OidcClient, Timeouts
-from combine_auth.openid.http import BoundedExchanges, configure_session
+from combine_auth.openid.client import OidcClient
+from combine_auth.openid.http import BoundedExchanges, Timeouts, configure_session
 from tests.oidc_issuer import CLIENT_SECRET, Fault
 from tests.unit.auth.openid.conftest import failure
 

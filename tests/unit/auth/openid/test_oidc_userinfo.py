@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from combine_auth.failures import FailureCode
-from combine_auth.openid import Claims
+from combine_auth.openid.id_token import Claims
 from tests.oidc_issuer import Fault
 from tests.unit.auth.openid.conftest import failure
 
