@@ -112,8 +112,23 @@ class Schemas:
         return part
 
     def compile(self, schema: Schema) -> CompiledSchema:
-        whole = {"allOf": [_rewritten(schema)], "components": self._components}
+        whole = {"allOf": [_rewritten(schema)], "components": self._components_of(schema)}
         return CompiledSchema(whole, self._reader_of(schema))
+
+    def _components_of(self, schema: Schema) -> dict[str, dict[str, Any]]:
+        """The components that a schema refers to, and those that they refer to.
+
+        jsonschema-rs keeps a copy of all that it gets: all components for each schema were 100 MB.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        todo = list(_references(schema))
+        while todo:
+            section, name = todo.pop().removeprefix("#/components/").split("/")[:2]
+            components = found.setdefault(section, {})
+            if name not in components:
+                components[name] = self._components[section][name]
+                todo += _references(components[name])
+        return found
 
     def _reader_of(self, schema: Schema) -> Read | None:
         """What reads a checked value into Python's types, with defaults; ``None``: it stays as it is."""
@@ -209,6 +224,18 @@ class CompiledSchema:
             found = found[part]
         schema: Schema = found
         return schema
+
+
+def _references(part: Any) -> Iterator[str]:
+    if isinstance(part, list):
+        for one in part:
+            yield from _references(one)
+    elif isinstance(part, Mapping):
+        for name, one in part.items():
+            if name == "$ref" and isinstance(one, str):
+                yield one
+            else:
+                yield from _references(one)
 
 
 def _rewritten(part: Any) -> Any:

@@ -15,6 +15,7 @@ from pyramid.request import Request
 
 from combine_core.api.fragments import Fragment, merge, read_fragment
 from combine_core.api.operations import RequestReader
+from combine_core.api.schemas import Schemas
 from combine_core.api.specification import DOCUMENT
 from combine_core.web.problems import ProblemError
 from tests.unit.api.openapi_core_reader import OpenApiCoreReader
@@ -343,3 +344,19 @@ def test_a_schema_may_contain_itself():
             content_type="application/json",
         )
     assert raised.value.errors[0].message == "is nested too deeply."
+
+
+def test_a_schema_holds_no_more_than_it_refers_to():
+    """The document has 100 operations, and each would keep all of it."""
+    tree = {
+        "type": "object",
+        "properties": {"parts": {"items": {"$ref": "#/components/schemas/Leaf"}}},
+    }
+    leaf = {"anyOf": [{"type": "integer"}, {"$ref": "#/components/schemas/Tree"}]}
+    schemas = {"Tree": tree, "Leaf": leaf, "Stone": {"type": "string"}}
+    compiled = Schemas({"components": {"schemas": schemas}}).compile(
+        {"$ref": "#/components/schemas/Tree"}
+    )
+    assert compiled._schema["components"]["schemas"].keys() == {"Tree", "Leaf"}
+    assert compiled.fits({"parts": [1, {"parts": []}]})
+    assert not compiled.fits({"parts": [{"parts": ["no"]}]})
