@@ -10,7 +10,6 @@ import json
 import re
 import shlex
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,18 +31,6 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.xdist_group("compose"),
 ]
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """`docker-compose up -d` on a clean checkout."""
-    stack = Stack.clone(tmp_path_factory.mktemp("compose") / "checkout")
-    try:
-        stack.sh("docker-compose up -d")
-        stack.until_ready()
-        yield stack
-    finally:
-        stack.remove()
 
 
 def test_up_ends_migrated_and_healthy(stack: Stack) -> None:

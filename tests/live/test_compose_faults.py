@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -24,18 +24,6 @@ pytestmark = [
 
 WITHIN = 2.0  # seconds
 DISCONNECTED = {"status": "unavailable", "database": "disconnected"}
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """`docker-compose up -d` on a clean checkout."""
-    stack = Stack.clone(tmp_path_factory.mktemp("compose") / "checkout")
-    try:
-        stack.sh("docker-compose up -d")
-        stack.until_ready()
-        yield stack
-    finally:
-        stack.remove()
 
 
 def seconds_until(holds: Callable[[], bool], since: float) -> float:

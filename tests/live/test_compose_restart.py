@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
@@ -32,18 +31,6 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.xdist_group("compose"),
 ]
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """`docker-compose up -d` on a clean checkout."""
-    stack = Stack.clone(tmp_path_factory.mktemp("compose") / "checkout")
-    try:
-        stack.sh("docker-compose up -d")
-        stack.until_ready()
-        yield stack
-    finally:
-        stack.remove()
 
 
 @pytest.fixture(scope="module")
