@@ -37,6 +37,8 @@ from tests.unit.readers.test_files import pdf
 ROOT = Path(__file__).resolve().parents[2]
 MB = 1024 * 1024
 POLL_S = 0.02
+# To look at the memory of all processes takes as long as a source of many kilobytes.
+MEMORY_POLL_S = 0.1
 PATIENCE_S = 300
 
 PEOPLE = ("Anna", "Ben", "Chiara", "David", "Elif", "Farid", "Greta", "Hugo")
@@ -168,11 +170,14 @@ class Bench:
         self.missed = 0
 
     def read_and_run(
-        self, *files: tuple[str, bytes], look: Callable[[], None] = lambda: None
+        self,
+        *files: tuple[str, bytes],
+        look: Callable[[], None] = lambda: None,
+        poll: float = POLL_S,
     ) -> float:
         """The seconds from the bytes of the files to the document.
 
-        :param look: called now and then meanwhile
+        :param look: called every ``poll`` seconds meanwhile
         """
         started = time.monotonic()
         with self._sessions.begin() as session:
@@ -190,7 +195,7 @@ class Bench:
             if time.monotonic() - started > PATIENCE_S:
                 raise SystemExit(f"The run is still {state} after {PATIENCE_S} seconds.")
             look()
-            time.sleep(POLL_S)
+            time.sleep(poll)
         if state == "failed":
             raise SystemExit("The run failed.")
         return time.monotonic() - started
@@ -221,7 +226,9 @@ def main() -> int:
         with worker(url) as process:
             files = [(f"text{n}.md", minutes(MB - 1, n).encode()) for n in range(20)]
             held: list[float] = []
-            seconds = bench.read_and_run(*files, look=lambda: held.append(memory_of(process)))
+            seconds = bench.read_and_run(
+                *files, look=lambda: held.append(memory_of(process)), poll=MEMORY_POLL_S
+            )
             bench.report("20 sources of 1 MB in one run", seconds, 12.0, "s")
             bench.report("the worker's memory at its peak", max(held), 250.0, "MB")
             used = sum(process.cpu_times()[:4])

@@ -13,8 +13,6 @@ from sqlalchemy.orm import Session
 from combine_core.observe.statements import COPIED
 
 _PIECE = 65_536
-# The text format of COPY.
-_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
 
 class _Row:
@@ -40,5 +38,11 @@ def _pieces(values: Iterable[object]) -> Iterator[str]:
             yield "\t"
         written = str(value)
         for start in range(0, len(written), _PIECE):
-            yield written[start : start + _PIECE].translate(_ESCAPES)
+            yield _escaped(written[start : start + _PIECE])
     yield "\n"
+
+
+def _escaped(value: str) -> str:
+    """As the text format of COPY has it. ``str.translate`` would take fifty times as long."""
+    value = value.replace("\\", "\\\\")
+    return value.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
