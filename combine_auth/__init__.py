@@ -51,6 +51,8 @@ _NEEDED = (
     "pydantic_settings",
     "pyramid_jinja2",
     "authlib",
+    "joserfc",
+    "requests",
     "limits",
 )
 

@@ -13,6 +13,7 @@ Under another server than ``pserve``, call :func:`start_service` in each process
 from __future__ import annotations
 
 import atexit
+import gc
 import logging
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,9 @@ def start_service(registry: Registry) -> None:
 
         # Exit handlers run in reverse order, so this one runs before the embedded database stops.
         atexit.register(stop)
+    # What is there by now stays. Python looks for garbage the later, the more there is to look at, so what
+    # requests leave behind would be kept for longer.
+    gc.freeze()
 
 
 def _application_created(event: ApplicationCreated) -> None:

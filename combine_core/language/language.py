@@ -7,10 +7,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property, lru_cache
 from importlib.resources import files
-
-import Stemmer  # type: ignore[import-not-found]
+from typing import TYPE_CHECKING
 
 from combine_core.yaml_files import load_yaml
+
+if TYPE_CHECKING:
+    import Stemmer  # type: ignore[import-not-found]
 
 # How much of a text is looked at to find its language, and the least share of function words in it.
 _SAMPLE = 20_000
@@ -182,4 +184,7 @@ def _read(data: dict[str, object]) -> Language:
 
 @cache
 def _stemmer(name: str) -> Stemmer.Stemmer:
+    # Here, because most web processes never compare words.
+    import Stemmer
+
     return Stemmer.Stemmer(name)

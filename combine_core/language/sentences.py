@@ -6,8 +6,6 @@ import itertools
 import re
 from collections.abc import Iterator
 
-import sentencex  # type: ignore[import-untyped]
-
 from combine_core.language.language import Language
 
 # Characters that the library gets at a time, because its time grows with their square.
@@ -158,6 +156,9 @@ def _ends(stretch: str, language: Language) -> Iterator[int]:
 
 
 def _ends_within(window: str, language: Language) -> list[int]:
+    # Here, because most web processes never look for sentences.
+    import sentencex  # type: ignore[import-untyped]
+
     boundaries = sentencex.get_sentence_boundaries(language.code or "en", window)
     ends = [boundary["end_index"] for boundary in boundaries]
     return [end for end in ends[:-1] if not _is_ordinal(window, end, language)] + [len(window)]

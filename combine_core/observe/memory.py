@@ -39,7 +39,7 @@ _SAMPLE_S = 60.0
 _FIRST_GROWTH_S = 300.0
 _MIB = 2**20
 # Of malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGE_BLOCK = 128 * 1024
 # Version 1 writes "no limit" as the largest number of whole pages in 63 bits.
 _NO_LIMIT = 2**62
@@ -222,16 +222,19 @@ def start_memory_watch(connections: Callable[[], int]) -> None:
 
 
 def _give_memory_back() -> None:
-    """Let the C library return the memory of large texts as soon as they are freed.
+    """Let the C library return the memory of large texts as soon as they are freed, and share the rest.
 
-    Otherwise glibc treats large blocks like small ones after the first is freed, and each thread keeps
-    theirs. Settings of the operator (``MALLOC_...``) take precedence.
+    Otherwise glibc treats large blocks like small ones after the first is freed, and each thread keeps a
+    heap of its own, which threads that wait for Python's lock anyway do not need. Settings of the operator
+    (``MALLOC_...``) take precedence.
     """
     if any(name.startswith("MALLOC_") for name in os.environ):
         return
     with suppress(OSError, AttributeError):  # another C library
-        for parameter in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
-            ctypes.CDLL(None).mallopt(parameter, _LARGE_BLOCK)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_TRIM_THRESHOLD, _LARGE_BLOCK)
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
+        mallopt(_M_ARENA_MAX, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
-
-from markdown_it import MarkdownIt
-from markdown_it.rules_block import StateBlock
-from markdown_it.token import Token
+from typing import TYPE_CHECKING, Any
 
 from combine_core.language import labels, plain_text
 from combine_core.readers.block import Block, BlockKind
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.token import Token
 
 _TIME = r"(?:\d{4}-\d\d-\d\d[ T])?\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d+)?(?: ?[AaPp]\.?[Mm]\b\.?)?"
 # "Anna:", "**Anna Weber** [10:31]:", "[10:31] Dr. Weber (Legal):".
@@ -317,6 +318,9 @@ def _kind_of_prose(inside: Sequence[str], content: str) -> BlockKind:
 @cache
 def _parser(indented_code: bool) -> MarkdownIt:
     """Finds blocks only: what is within a line is not looked at, which takes most of the time."""
+    # Here, because most web processes never read Markdown.
+    from markdown_it import MarkdownIt
+
     parser = MarkdownIt("commonmark").enable("table")
     if not indented_code:
         parser.disable("code")
