@@ -16,7 +16,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from combine_core.apart import last_words, run_apart
+from combine_core.apart import ProcessEnded, ProcessPool
 from combine_core.evidence import SourceText, judge_answer
 from combine_core.llm.completion import (
     Completion,
@@ -28,8 +28,7 @@ from combine_core.llm.completion import (
 
 # Fewer characters take less time than the start of a process.
 MUCH = 256 * 1024
-# The status with which the child says that it has written the provider's error.
-FAILED = 3
+_processes = ProcessPool("combine_core.llm.offline_child")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +55,15 @@ def compute(provider: Provider, request: CompletionRequest) -> Computed:
         # A plug-in that holds a lock, for example.
         return compute_here(provider, request)
     try:
-        done = run_apart("combine_core.llm.offline_child", given=given, seconds=request.timeout)
+        answer = json.loads(_processes.ask(given, request.timeout))
     except subprocess.TimeoutExpired as error:
         raise _too_slow(request) from error
-    if done.returncode == -signal.SIGXCPU:
-        raise _too_slow(request)
-    if done.returncode < 0:
-        message = (
-            f"The process that worked through the sources was killed (signal {-done.returncode}). If this"
-            " happens again, give the worker more memory, or use shorter sources."
-        )
-        raise ProviderError("server_error", message)
-    if done.returncode == FAILED:
-        raise ProviderError(**json.loads(done.stdout))
-    if done.returncode:
-        raise RuntimeError(f"the process of {provider.name} ended with {last_words(done)}")
-    answer = json.loads(done.stdout)
+    except ProcessEnded as error:
+        raise _ended(error.returncode, request) from error
+    if "code" in answer:
+        raise ProviderError(**answer)
+    if "error" in answer:
+        raise RuntimeError(f"the process of {provider.name} failed: {answer['error']}")
     completion = Completion(
         text=answer["text"],
         usage=Usage(),
@@ -107,6 +99,18 @@ def _fitting(text: str, schema: dict[str, Any]) -> dict[str, Any] | None:
         return None
     fits = isinstance(answer, dict) and jsonschema_rs.validator_for(schema).is_valid(answer)
     return answer if fits else None
+
+
+def _ended(returncode: int, request: CompletionRequest) -> Exception:
+    if returncode == -signal.SIGXCPU:
+        return _too_slow(request)
+    if returncode >= 0:
+        return RuntimeError(f"the process of an offline provider ended with {returncode}")
+    message = (
+        f"The process that worked through the sources was killed (signal {-returncode}). If this happens"
+        " again, give the worker more memory, or use shorter sources."
+    )
+    return ProviderError("server_error", message)
 
 
 def _too_slow(request: CompletionRequest) -> ProviderError:

@@ -1,7 +1,6 @@
-"""The process that computes one answer: provider and request on standard input, JSON on standard output.
+"""A process that computes answers: from provider and request, pickled, to JSON.
 
-Run by :mod:`combine_core.llm.offline` as ``python -m combine_core.llm.offline_child SECONDS``. What it
-unpickles comes from the worker.
+Run by :mod:`combine_core.llm.offline`. What it unpickles comes from the worker.
 """
 
 from __future__ import annotations
@@ -9,40 +8,45 @@ from __future__ import annotations
 import gc
 import json
 import pickle
-import sys
+import traceback
 
-from combine_core.apart import limit
+from combine_core.apart import limit_time, serve
 from combine_core.llm.completion import ProviderError
-from combine_core.llm.offline import FAILED, compute_here
+from combine_core.llm.offline import compute_here
 
 MEMORY = 1024 * 1024 * 1024
 
 
-def main() -> int:
-    limit(MEMORY)
-    # The process ends before there is enough to collect.
-    gc.disable()
-    provider, request = pickle.load(sys.stdin.buffer)  # noqa: S301
+def answer(given: bytes) -> bytes:
+    """``text``, ``stop_reason`` and ``judged``; or ``code`` and ``message`` of the provider's error."""
+    return json.dumps(_answer(given)).encode()
+
+
+def _answer(given: bytes) -> dict[str, object]:
+    provider, request = pickle.loads(given)  # noqa: S301
+    limit_time(request.timeout)
     try:
         computed = compute_here(provider, request)
     except ProviderError as error:
-        return _fail(error.code, error.message)
+        return {"code": error.code, "message": error.message}
     except MemoryError:
-        return _fail("too_large", "The sources need too much memory. Use fewer or shorter sources.")
+        message = "The sources need too much memory. Use fewer or shorter sources."
+        return {"code": "too_large", "message": message}
+    except Exception as error:  # noqa: BLE001 - a bug, which the worker reports
+        return {"error": traceback.format_exception_only(error)[-1].strip()[:300]}
     completion = computed.completion
-    answer = {
+    return {
         "text": completion.text,
         "stop_reason": completion.stop_reason,
         "judged": computed.judged,
     }
-    sys.stdout.buffer.write(json.dumps(answer).encode())
-    return 0
 
 
-def _fail(code: str, message: str) -> int:
-    sys.stdout.buffer.write(json.dumps({"code": code, "message": message}).encode())
-    return FAILED
+def main() -> None:
+    # An answer leaves almost nothing behind that would have to be collected.
+    gc.disable()
+    serve(answer, MEMORY)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -6,12 +6,15 @@ import json
 import os
 import signal
 import threading
+from contextlib import suppress
 from decimal import Decimal
 from typing import Literal
 
+import psutil
 import pytest
 
-from combine_core.llm import Completion, CompletionRequest, Material, ProviderError, Usage
+from combine_core import apart
+from combine_core.llm import Completion, CompletionRequest, Material, ProviderError, Usage, offline
 from combine_core.llm.extract import ExtractProvider
 from combine_core.llm.offline import MUCH, compute, compute_here
 
@@ -88,6 +91,11 @@ class Refusing(Double):
         raise ProviderError("bad_request", "The schema cannot be used.")
 
 
+class Leaving(Double):
+    def says(self, request: CompletionRequest) -> str:
+        os._exit(7)
+
+
 class Broken(Double):
     def says(self, request: CompletionRequest) -> str:
         raise KeyError("pump")
@@ -99,10 +107,50 @@ class Waiting(Double):
         return ""
 
 
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> apart.ProcessPool:
+    """A pool of its own, without a process yet."""
+    pool = apart.ProcessPool("combine_core.llm.offline_child")
+    monkeypatch.setattr(offline, "_processes", pool)
+    return pool
+
+
+def process_of_answer() -> int:
+    where, _ = json.loads(compute(TellsWhere(), much()).completion.text)
+    assert isinstance(where, int)
+    return where
+
+
+@pytest.mark.usefixtures("processes")
 def test_much_text_is_computed_elsewhere_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://secret")
     there, has_secret = json.loads(compute(TellsWhere(), much()).completion.text)
     assert (there != os.getpid(), has_secret) == (True, False)
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_process_computes_one_answer_after_the_other() -> None:
+    first = process_of_answer()
+    with pytest.raises(ProviderError):
+        compute(Refusing(), much())
+    assert process_of_answer() == first
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_process_that_has_ended_is_not_used_again() -> None:
+    first = process_of_answer()
+    with pytest.raises(ProviderError):
+        compute(Killed(), much())
+    assert process_of_answer() != first
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_process_without_work_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "IDLE_S", 0.0)
+    first = process_of_answer()
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(first).wait(60)
+    assert process_of_answer() != first
 
 
 @pytest.mark.parametrize(
@@ -158,5 +206,10 @@ def test_a_process_that_does_not_end_is_ended() -> None:
 
 
 def test_an_error_of_the_code_is_an_error_here() -> None:
-    with pytest.raises(RuntimeError, match="the process of double ended with 1: KeyError: 'pump'"):
+    with pytest.raises(RuntimeError, match="the process of double failed: KeyError: 'pump'"):
         compute(Broken(), much())
+
+
+def test_a_process_that_leaves_is_an_error_here() -> None:
+    with pytest.raises(RuntimeError, match="an offline provider ended with 7"):
+        compute(Leaving(), much())
