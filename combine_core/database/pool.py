@@ -7,6 +7,8 @@ and connections to it would answer every read and refuse every write.
 from __future__ import annotations
 
 import logging
+import math
+import select
 import threading
 import time
 import weakref
@@ -152,6 +154,9 @@ class CountedPool(QueuePool):
 _READ_ONLY = "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool"
 _READ_ONLY_SQLSTATE = "25006"
 _NEW = "combine_core.new"
+# When a connection was tested last, in `time.monotonic()` seconds.
+_TESTED = "combine_core.tested"
+TEST_INTERVAL_S = 1.0
 
 
 def leave_read_only_servers(engine: Engine) -> None:
@@ -160,6 +165,9 @@ def leave_read_only_servers(engine: Engine) -> None:
     A connection that fails this test is closed, with all others of the pool as they come up, and a new one
     takes its place. The new one is used whatever its server is: reads still work on a standby. A write that
     the server refuses as read-only closes its connection, too.
+
+    The test asks the server. It is left out for a connection that passed it within the last second, unless
+    something has arrived on it since: a server that ends says so, or at least its system closes the stream.
     """
 
     @event.listens_for(engine, "connect")
@@ -169,6 +177,9 @@ def leave_read_only_servers(engine: Engine) -> None:
     @event.listens_for(engine, "checkout")
     def test_kept(connection: Any, record: ConnectionPoolEntry, *_: Any) -> None:
         if record.info.pop(_NEW, False):
+            return
+        now = time.monotonic()
+        if now - record.info.get(_TESTED, -math.inf) < TEST_INTERVAL_S and is_silent(connection):
             return
         try:
             # Otherwise the query would begin a transaction, and its end would cost another round trip.
@@ -182,11 +193,19 @@ def leave_read_only_servers(engine: Engine) -> None:
             raise InvalidatePoolError("the connection is broken") from error
         if is_read_only:
             raise InvalidatePoolError("its server takes no writes")
+        record.info[_TESTED] = now
 
     @event.listens_for(engine, "handle_error")
     def close_read_only(context: ExceptionContext) -> None:
         if getattr(context.original_exception, "pgcode", None) == _READ_ONLY_SQLSTATE:
             context.is_disconnect = True
+
+
+def is_silent(connection: Any) -> bool:
+    """Whether nothing has arrived on a connection that waits for no answer: no message, and no end."""
+    arrived = select.poll()
+    arrived.register(connection.fileno(), select.POLLIN)
+    return not arrived.poll(0)
 
 
 # The pools of this process whose engines are alive.

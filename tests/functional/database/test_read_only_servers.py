@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from combine_core.database import make_engine
+from combine_core.database import make_engine, pool
 from tests.postgres_cluster import Cluster, make_cluster, wait_for
 
 
@@ -87,3 +88,25 @@ def test_a_connection_that_was_cut_is_replaced(cluster: Cluster, engine: Engine)
     with cluster.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s, 60000)", [before])
     assert backend(engine) != before
+
+
+def test_a_connection_that_was_cut_right_after_its_test_is_replaced(
+    cluster: Cluster, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "TEST_INTERVAL_S", math.inf)
+    before = backend(engine)
+    # The first one after the connection was made is tested, the next one is not.
+    assert asks_server(cluster, engine, before)
+    assert backend(engine) == before
+    assert not asks_server(cluster, engine, before)
+    with cluster.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 60000)", [before])
+    assert backend(engine) != before
+
+
+def asks_server(cluster: Cluster, engine: Engine, process: int) -> bool:
+    """Whether the pool asks the server before it gives its connection away."""
+    engine.connect().close()
+    with cluster.cursor() as cursor:
+        cursor.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", [process])
+        return "pg_is_in_recovery" in cursor.fetchone()[0]
