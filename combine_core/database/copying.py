@@ -1,44 +1,85 @@
-"""Inserts a row by COPY, which sends a large text in pieces.
+"""Inserts a row that may hold a large text.
 
-An INSERT would need four copies of the text in memory, and the connection would keep one of them.
+A large one is sent by COPY, in pieces: an INSERT would need four copies of it in memory, and the connection
+would keep one of them. A short one is sent by INSERT, which tells at once when the row was created.
 """
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 
-from sqlalchemy import Table, text
+from sqlalchemy import Table, TextClause, select, text
 from sqlalchemy.orm import Session
 
 from combine_core.observe.statements import COPIED
 
 _PIECE = 65_536
+_NULL = "\\N"
 
 
 class _Row:
     """The file that psycopg2 reads."""
 
-    def __init__(self, values: Iterable[object]) -> None:
+    def __init__(self, values: Iterable[str | None]) -> None:
         self._pieces = _pieces(values)
 
     def read(self, _size: int) -> str:
         return next(self._pieces, "")
 
 
-def copy_row(session: Session, table: Table, values: Mapping[str, object]) -> None:
-    """Insert one row. ``values`` are texts, numbers and UUIDs by the names of their columns."""
+def add_row(session: Session, table: Table, values: Mapping[str, object]) -> datetime:
+    """Insert one row, and return when it was created.
+
+    :param values: by the names of the columns; among them the key ``id``
+    """
     session.flush()
-    statement = text(f"COPY {table.name} ({', '.join(values)}) FROM STDIN")
-    session.execute(statement, execution_options={COPIED: _Row(values.values())})
+    connection = session.connection()
+    written = {name: _as_text(value) for name, value in values.items()}
+    created_at: datetime
+    if all(value is None or len(value) <= _PIECE for value in written.values()):
+        inserted = connection.execute(_insertion(table, tuple(written)), written)
+        created_at = inserted.scalar_one()
+        return created_at
+    statement = text(f"COPY {table.name} ({', '.join(written)}) FROM STDIN")
+    connection.execute(statement, execution_options={COPIED: _Row(written.values())})
+    created = select(table.c.created_at).where(table.c.id == values["id"])
+    created_at = connection.execute(created).scalar_one()
+    return created_at
 
 
-def _pieces(values: Iterable[object]) -> Iterator[str]:
+@functools.cache
+def _insertion(table: Table, names: tuple[str, ...]) -> TextClause:
+    # Each value is a text, whose type PostgreSQL takes from the column, as it does for COPY.
+    given = ", ".join(f":{name}" for name in names)
+    return text(
+        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({given}) RETURNING created_at"  # noqa: S608
+    )
+
+
+def _as_text(value: object) -> str | None:
+    match value:
+        case None:
+            return None
+        case bytes():
+            return f"\\x{value.hex()}"
+        case list():
+            return json.dumps(value, ensure_ascii=False)
+        case _:
+            return str(value)
+
+
+def _pieces(values: Iterable[str | None]) -> Iterator[str]:
     for number, value in enumerate(values):
         if number:
             yield "\t"
-        written = str(value)
-        for start in range(0, len(written), _PIECE):
-            yield _escaped(written[start : start + _PIECE])
+        if value is None:
+            yield _NULL
+            continue
+        for start in range(0, len(value), _PIECE):
+            yield _escaped(value[start : start + _PIECE])
     yield "\n"
 
 

@@ -6,7 +6,7 @@ Every attempt counts the row's ``attempts`` up, and stores its result only if no
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
@@ -80,10 +80,8 @@ def store_reading(session: Session, reading: Reading, file: FileText) -> bool:
     :returns: ``False`` if another attempt has begun or the source is gone; then nothing is stored
     :raises InvalidText: the text cannot be taken
     """
-    values, _ = content_of(reading.upload.name, file.text, file)
-    for name in ("original", "notes"):
-        # The file is stored already; the notes are not written by COPY here.
-        values.pop(name, None)
+    # The file is stored already.
+    values = content_of(reading.upload.name, file.text, replace(file, original=None))
     source = _lock(session, reading)
     if source is None:
         return False

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from combine_core.database import Page, decode_cursor, encode_cursor, new_id
-from combine_core.database.copying import copy_row
+from combine_core.database.copying import add_row
 from combine_core.readers import check_supported, is_read_at_once
 from combine_core.sources.model import Content, ReadingState, Source, SourceRevision
 from combine_core.sources.service import (
@@ -108,7 +108,7 @@ def add_text_revision(
     :returns: its number; ``None`` if it is the text of the newest revision
     :raises InvalidText: the text cannot be taken
     """
-    values, text = content_of(source.name, text, file)
+    values = content_of(source.name, text, file)
     if values["sha256"] == source.sha256 and source.revision:
         return None
     number = _next_number(session, source)
@@ -121,7 +121,7 @@ def add_text_revision(
         "created_by": created_by,
         **values,
     }
-    copy_row(session, SourceRevision.metadata.tables[SourceRevision.__tablename__], row)
+    add_row(session, SourceRevision.metadata.tables[SourceRevision.__tablename__], row)
     promote(session, source, number)
     return number
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import mimetypes
 import uuid
 from collections.abc import Sequence
@@ -15,10 +14,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
-from sqlalchemy.orm.attributes import set_committed_value
 
 from combine_core.database import NEWEST_FIRST, KeptList, Page, as_text, new_id
-from combine_core.database.copying import copy_row
+from combine_core.database.copying import add_row
 from combine_core.readers import (
     Block,
     Unreadable,
@@ -110,21 +108,21 @@ def add_source(
     """Store a text as a source. The media type follows from the name.
 
     :param file: what else is known of the text, if it was read from a file
+    :returns: the source, which the session does not know
     :raises InvalidText: the name or the text cannot be taken
     """
     name = clean_name(name)
-    values, text = content_of(name, text, file)
     values = {
         "id": new_id(),
         "project_id": project_id,
         "name": name,
+        "revision": 1,
+        "state": ReadingState.READY,
         "created_by": created_by,
-        **values,
+        **content_of(name, text, file),
     }
-    copy_row(session, Source.metadata.tables[Source.__tablename__], values)
-    source = session.get_one(Source, values["id"])
-    set_committed_value(source, "text", text)
-    return source
+    created_at = add_row(session, Source.metadata.tables[Source.__tablename__], values)
+    return Source(created_at=created_at, **values)
 
 
 def add_file(
@@ -157,8 +155,8 @@ def add_file(
     return source
 
 
-def content_of(name: str, text: str, file: FileText | None) -> tuple[dict[str, object], str]:
-    """The columns of a revision with this text, as :func:`copy_row` takes them, and the text as it is stored.
+def content_of(name: str, text: str, file: FileText | None) -> dict[str, Any]:
+    """The columns of a revision with this text.
 
     :param name: of the source
     :param file: what else is known of the text, if it was read from a file
@@ -166,7 +164,7 @@ def content_of(name: str, text: str, file: FileText | None) -> tuple[dict[str, o
     """
     written, text = text, clean_text(text, "text", max_bytes=MAX_SOURCE_BYTES)
     size, sha256 = measure_text(text)
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "media_type": _media_type_of_text(name) if file is None else file.media_type,
         "text": text,
         "sha256": sha256,
@@ -176,11 +174,11 @@ def content_of(name: str, text: str, file: FileText | None) -> tuple[dict[str, o
     if file is not None:
         values["file_sha256"] = file.file_sha256
     if file is not None and file.original is not None:
-        values["original"] = f"\\x{file.original.hex()}"
-        values["notes"] = json.dumps(file.notes, ensure_ascii=False)
+        values["original"] = file.original
+        values["notes"] = list(file.notes)
     if file is not None and file.blocks is not None and text == written:
         values["blocks"] = blocks_as_json(file.blocks)
-    return values, text
+    return values
 
 
 def content_of_unread(upload: UploadedFile) -> dict[str, Any]:

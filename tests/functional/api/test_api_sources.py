@@ -41,6 +41,15 @@ def part(disposition: str, data: bytes = b"x", boundary: str = "b") -> bytes:
     return head + data + b"\r\n"
 
 
+@pytest.mark.parametrize("times", [1, 10_000], ids=["short", "in pieces"])
+def test_the_answer_is_what_is_stored(room, listed, times):
+    text = r"C:\notes\n \\. %s :name 'it''s' {a} $1" * times + "\t\\N\n\\.\n"
+    added = room.add("it's \\ 100%.md", text)
+    assert listed() == [added]
+    found = room.client.get(f"{room.path}/sources/{added['id']}").json
+    assert found == {**added, "text": text}
+
+
 def test_a_text(room, listed):
     text = "# Notes\r\n\r\nThe harbour opens.\r"
     answer = room.client.post_json(f"{room.path}/sources", {"name": "n.md", "text": text})

@@ -59,6 +59,14 @@ def test_single_things(room, document, count):
         assert len(statements) <= most, (path, statements)
 
 
+def test_a_new_source_is_not_read_again(room, count):
+    room.client.get("/api/v1/me")
+    with count() as statements:
+        room.add("short.md", "The harbour opens.")
+    # Who asks, the project, and the source.
+    assert len(statements) == 3, statements
+
+
 def test_what_is_not_described_costs_no_statement(room, count):
     with count() as statements:
         room.client.get("/api/v1/nothing", status=404)
