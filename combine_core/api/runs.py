@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound
 from pyramid.request import Request
+from sqlalchemy.orm import Session
 
 from combine_core.access import ProjectContext, RunContext, SignedIn
 from combine_core.api.serializers import Json, show_line, show_plan, show_run
+from combine_core.database import Page
 from combine_core.deletion import delete_run, plan_run
-from combine_core.documents import versions_of_runs
+from combine_core.documents import documents_of_runs
 from combine_core.lines import UnknownLine, find_line, list_lines
 from combine_core.llm import providers_of
 from combine_core.runs import (
     CallSums,
+    ListedRun,
     RunState,
     cancel_run,
     estimate_run,
+    find_run,
+    inputs_of_runs,
     limits_of,
     list_runs,
-    read_run,
     start_run,
+    steps_of_runs,
     sums_of_runs,
 )
 from combine_core.settings import settings_of
@@ -50,12 +56,25 @@ def list_runs_of(context: ProjectContext, request: Request) -> Json:
     page = list_runs(
         request.dbsession, context.project.id, **request.openapi_validated.parameters.query
     )
-    ids = [run.id for run in page.items]
-    written = versions_of_runs(request.dbsession, ids)
-    sums = sums_of_runs(request.dbsession, ids)
-    return show_page(
-        request, page, lambda run: show_run(run, written, sums.get(run.id, CallSums()))
-    )
+    shown = show_runs(request.dbsession, page.items)
+    return show_page(request, Page(shown, page.next), lambda run: run)
+
+
+def show_runs(session: Session, runs: Sequence[ListedRun]) -> list[Json]:
+    """These runs with all that the API says of them."""
+    ids = [run.id for run in runs]
+    steps, inputs = steps_of_runs(session, ids), inputs_of_runs(session, ids)
+    written, sums = documents_of_runs(session, ids), sums_of_runs(session, ids)
+    return [
+        show_run(
+            run,
+            steps[run.id],
+            inputs[run.id],
+            written[run.id],
+            sums.get(run.id, CallSums()),
+        )
+        for run in runs
+    ]
 
 
 def estimate(context: ProjectContext, request: Request) -> Json:
@@ -114,12 +133,10 @@ def delete(context: RunContext, request: Request) -> HTTPNoContent:
 
 
 def _show(request: Request, run_id: uuid.UUID) -> Json:
-    run = read_run(request.dbsession, run_id)
+    run = find_run(request.dbsession, run_id)
     if run is None:
         raise HTTPNotFound
-    written = versions_of_runs(request.dbsession, [run_id])
-    sums = sums_of_runs(request.dbsession, [run_id])
-    return show_run(run, written, sums.get(run_id, CallSums()))
+    return show_runs(request.dbsession, [run])[0]
 
 
 def includeme(config: Configurator) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +17,7 @@ from combine_core.documents import (
     ListedDocument,
     StaleReason,
     StoredVersion,
+    WrittenDocument,
     stale_in_words,
 )
 from combine_core.lines import Line
@@ -24,7 +25,7 @@ from combine_core.portability.provenance import Provenance
 from combine_core.projects import OwnProject, Project, ProjectInvitation
 from combine_core.register import Item, Saying
 from combine_core.reviews import Review, ReviewSummary
-from combine_core.runs import CURRENCY, Call, CallSums, MonthlyCost, Run, Step
+from combine_core.runs import CURRENCY, Call, CallSums, ListedRun, ListedStep, MonthlyCost, RunInput
 from combine_core.search import Found
 from combine_core.sources import ListedSource, Revision, RevisionText, Source
 from combine_core.users import Identity, Membership, User
@@ -112,41 +113,22 @@ def show_line(line: Line) -> Json:
     }
 
 
-def show_run(run: Run, written: Iterable[DocumentVersion], sums: CallSums) -> Json:
-    """A run with its steps.
-
-    :param written: versions, each with its document; those of other runs are left out
-    :param sums: of its calls
-    """
+def show_run(
+    run: ListedRun,
+    steps: Iterable[ListedStep],
+    inputs: Sequence[RunInput],
+    written: Iterable[WrittenDocument],
+    sums: CallSums,
+) -> Json:
+    """A run with its steps, its sources, what it wrote, and the sums of its calls."""
     return {
-        "id": run.id,
-        "state": run.state,
-        "line": run.line_version.name,
-        "model": run.model,
-        "sources": [entry.source_id for entry in run.inputs],
-        "source_revisions": [entry.revision for entry in run.inputs],
-        "steps": [_show_step(step) for step in run.steps],
-        "cost": run.cost,
-        "unpriced_calls": run.unpriced_calls,
+        **run._asdict(),
+        "sources": [entry.source_id for entry in inputs],
+        "source_revisions": [entry.revision for entry in inputs],
+        "steps": [step._asdict() for step in steps],
         "usage": show_sums(sums),
-        "documents": [
-            {
-                "id": version.document_id,
-                "version": version.number,
-                "title": version.document.title,
-            }
-            for version in written
-            if version.run_id == run.id
-        ],
-        "error": run.error,
-        "error_code": run.error_code,
-        "created_at": run.created_at,
-        "ended_at": run.ended_at,
+        "documents": [document._asdict() for document in written],
     }
-
-
-def _show_step(step: Step) -> Json:
-    return _fields(step, "key", "title", "state", "started_at", "ended_at", "error", "error_code")
 
 
 def show_sums(sums: CallSums) -> Json:

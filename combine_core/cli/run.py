@@ -275,15 +275,18 @@ def _written(service: Service, run_id: uuid.UUID) -> list[DocumentVersion]:
 
 def _result(service: Service, started: _Started) -> dict[str, Any]:
     """Run, sources and documents, each as the API shows it."""
-    from combine_core.api.serializers import show_run, show_source, show_whole_document
-    from combine_core.runs import CallSums, sums_of_runs
+    from combine_core.api.runs import show_runs
+    from combine_core.api.serializers import show_source, show_whole_document
+    from combine_core.runs import find_run
 
     run = _look(service, started.run_id)
     written = _written(service, run.id)
     with service.sessions() as session:
-        sums = sums_of_runs(session, [run.id]).get(run.id, CallSums())
+        listed = find_run(session, run.id)
+        assert listed is not None
+        [shown] = show_runs(session, [listed])
     return {
-        "run": show_run(run, written, sums),
+        "run": shown,
         "sources": [
             {**show_source(entry.source), "reused": entry.source_id in started.reused}
             for entry in run.inputs

@@ -132,7 +132,9 @@ def fetch(session: Session, statement: AnySelect, **parameters: object) -> Curso
     return session.connection().execute(statement, parameters)
 
 
-def as_text(key: InstrumentedAttribute[uuid.UUID]) -> ColumnElement[str]:
+def as_text(
+    key: InstrumentedAttribute[uuid.UUID] | InstrumentedAttribute[uuid.UUID | None],
+) -> ColumnElement[str]:
     """A key as text. For a list of them, :class:`uuid.UUID` takes longer than all the rest of reading it."""
     return cast(key, Text)
 

@@ -28,16 +28,17 @@ from combine_core.documents.sections import Section, sections_of
 from combine_core.documents.service import (
     ListedDocument,
     Origin,
+    WrittenDocument,
     change_document,
     delete_documents,
     delete_versions,
+    documents_of_runs,
     list_documents,
     list_versions,
     lock_document,
     markdown_of,
     read_version,
     versions_of_run,
-    versions_of_runs,
     write_version,
 )
 from combine_core.documents.staleness import (
@@ -77,6 +78,7 @@ __all__ = [
     "StoredVersion",
     "VersionInput",
     "VersionOrigin",
+    "WrittenDocument",
     "acknowledge",
     "change_document",
     "change_in_words",
@@ -87,6 +89,7 @@ __all__ = [
     "delete_versions",
     "deleted_in_words",
     "details_of",
+    "documents_of_runs",
     "edit_document",
     "fields_at",
     "forget_acknowledgements",
@@ -116,6 +119,5 @@ __all__ = [
     "support_in_words",
     "text_of",
     "versions_of_run",
-    "versions_of_runs",
     "write_version",
 ]

@@ -8,12 +8,24 @@ import hashlib
 import json
 import re
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, delete, exists, func, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Uuid,
+    any_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import (
     Session,
@@ -23,7 +35,7 @@ from sqlalchemy.orm import (
     undefer,
 )
 
-from combine_core.database import NEWEST_FIRST, KeptList, Page, as_text, new_id, paginate
+from combine_core.database import NEWEST_FIRST, KeptList, Page, as_text, fetch, new_id, paginate
 from combine_core.documents.model import Document, DocumentVersion, VersionInput, VersionOrigin
 from combine_core.documents.render import plain, render_markdown
 from combine_core.documents.staleness import Lines, is_stale, newest_lines
@@ -294,20 +306,46 @@ def markdown_of(version: DocumentVersion, authors: Mapping[str, str] = MappingPr
     return "\n\n".join([title, *notes, rest])
 
 
-def versions_of_runs(session: Session, run_ids: Sequence[uuid.UUID]) -> Sequence[DocumentVersion]:
-    """Return the versions that these runs wrote, each with its document, oldest first."""
+class WrittenDocument(NamedTuple):
+    """A document that a run wrote, with its id as text, and the number of the version."""
+
+    id: str
+    version: int
+    title: str
+
+
+_WRITTEN = (
+    select(
+        as_text(DocumentVersion.run_id),
+        as_text(DocumentVersion.document_id),
+        DocumentVersion.number,
+        Document.title,
+    )
+    .join(DocumentVersion.document)
+    .where(DocumentVersion.run_id == any_(bindparam("run_ids", type_=ARRAY(Uuid(as_uuid=False)))))
+    .order_by(DocumentVersion.id)
+)
+
+
+def documents_of_runs(
+    session: Session, run_ids: Sequence[str]
+) -> Mapping[str, list[WrittenDocument]]:
+    """What each of these runs wrote, oldest first."""
+    found: defaultdict[str, list[WrittenDocument]] = defaultdict(list)
+    for row in fetch(session, _WRITTEN, run_ids=list(run_ids)):
+        found[row[0]].append(WrittenDocument._make(row[1:]))
+    return found
+
+
+def versions_of_run(session: Session, run_id: uuid.UUID) -> Sequence[DocumentVersion]:
+    """Return the versions that a run wrote, each with its document, oldest first."""
     return session.scalars(
         select(DocumentVersion)
         .join(DocumentVersion.document)
         .options(contains_eager(DocumentVersion.document))
-        .where(DocumentVersion.run_id.in_(run_ids))
+        .where(DocumentVersion.run_id == run_id)
         .order_by(DocumentVersion.id)
     ).all()
-
-
-def versions_of_run(session: Session, run_id: uuid.UUID) -> Sequence[DocumentVersion]:
-    """Return the versions that a run wrote, each with its document."""
-    return versions_of_runs(session, [run_id])
 
 
 def change_document(

@@ -32,7 +32,7 @@ from combine_core.exports.process import export
 from combine_core.portability.provenance import past_in_words, read_provenance
 from combine_core.projects import slugify
 from combine_core.reviews import Decision, Review, list_reviews
-from combine_core.runs import CURRENCY, CallSums, sums_of_runs
+from combine_core.runs import CURRENCY, CallSums, sums_of_run
 
 # What a writer counts for among the large requests: it takes 200 MB for 500 statements.
 WRITER_HOLDS = 24 * 1024 * 1024
@@ -78,7 +78,7 @@ def costs_of(session: Session, version: DocumentVersion) -> CallSums:
     """What the calls of the run took that wrote the version. One that a person made has none of its own."""
     if version.run_id is None:
         return CallSums()
-    return sums_of_runs(session, [version.run_id]).get(version.run_id, CallSums())
+    return sums_of_run(session, version.run_id)
 
 
 def outline_of(session: Session, version: DocumentVersion) -> Outline:

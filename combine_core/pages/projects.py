@@ -23,7 +23,7 @@ from combine_core.runs import (
     QueueFull,
     estimate_run,
     limits_of,
-    list_runs_briefly,
+    list_runs,
 )
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
@@ -239,7 +239,7 @@ def _page(
     return {
         "project": context.project,
         "sources": list_sources(session, project_id, cursor=query.get("sources"), limit=_ROWS),
-        "runs": list_runs_briefly(session, project_id, cursor=query.get("runs"), limit=_ROWS),
+        "runs": list_runs(session, project_id, cursor=query.get("runs"), limit=_ROWS),
         "documents": documents,
         "reviews": newest_reviews(session, [document.id for document in documents.items]),
         "archived": archived,

@@ -12,7 +12,6 @@ from pyramid.request import Request
 from combine_core.access import RunContext
 from combine_core.documents import versions_of_run
 from combine_core.runs import (
-    CallSums,
     Run,
     RunState,
     Step,
@@ -20,7 +19,7 @@ from combine_core.runs import (
     cancel_run,
     list_calls,
     read_run,
-    sums_of_runs,
+    sums_of_run,
     sums_of_steps,
 )
 from combine_core.users import Permission
@@ -69,7 +68,7 @@ def show_run(context: RunContext, request: Request) -> dict[str, Any]:
         "run": run,
         "calls": list_calls(session, run.id, cursor=cursor),
         "cursor": cursor,
-        "sums": sums_of_runs(session, [run.id]).get(run.id, CallSums()),
+        "sums": sums_of_run(session, run.id),
         "step_sums": sums_of_steps(session, run.id),
         "live": run.state in _LIVE,
         "done": sum(step.state == StepState.DONE for step in run.steps),

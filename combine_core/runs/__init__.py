@@ -9,19 +9,27 @@ from combine_core.runs.calls import (
     find_call,
     list_calls,
     read_texts,
+    sums_of_run,
     sums_of_runs,
     sums_of_steps,
 )
 from combine_core.runs.estimate import Estimate
 from combine_core.runs.limits import ModelLimits, limits_of
+from combine_core.runs.lists import (
+    ListedRun,
+    ListedStep,
+    RunInput,
+    find_run,
+    inputs_of_runs,
+    list_runs,
+    steps_of_runs,
+)
 from combine_core.runs.model import Call, CallState, Run, RunSource, RunState, Step, StepState
 from combine_core.runs.service import (
     InvalidRun,
     QueueFull,
     cancel_run,
     estimate_run,
-    list_runs,
-    list_runs_briefly,
     read_run,
     start_run,
 )
@@ -34,10 +42,13 @@ __all__ = [
     "Costs",
     "Estimate",
     "InvalidRun",
+    "ListedRun",
+    "ListedStep",
     "ModelLimits",
     "MonthlyCost",
     "QueueFull",
     "Run",
+    "RunInput",
     "RunSource",
     "RunState",
     "Step",
@@ -46,13 +57,16 @@ __all__ = [
     "costs_of_project",
     "estimate_run",
     "find_call",
+    "find_run",
+    "inputs_of_runs",
     "limits_of",
     "list_calls",
     "list_runs",
-    "list_runs_briefly",
     "read_run",
     "read_texts",
     "start_run",
+    "steps_of_runs",
+    "sums_of_run",
     "sums_of_runs",
     "sums_of_steps",
 ]

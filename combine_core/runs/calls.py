@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
-    Row,
     Text,
+    Uuid,
     and_,
+    any_,
+    bindparam,
     case,
     cast,
     func,
@@ -22,9 +25,9 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager
+from sqlalchemy.orm import Session, contains_eager
 
-from combine_core.database import Page, paginate
+from combine_core.database import Page, as_text, fetch, paginate
 from combine_core.runs.model import Call, CallState, Run
 
 # In which all costs are.
@@ -127,14 +130,21 @@ def read_texts(session: Session, call: Call, before_texts: Callable[[int], None]
     session.refresh(call, ["request", "response"])
 
 
-def sums_of_runs(session: Session, run_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, CallSums]:
+def sums_of_runs(session: Session, run_ids: Sequence[str]) -> dict[str, CallSums]:
     """What the calls of each of these runs took together. A run without calls is left out."""
-    return _sums_by(session, Call.run_id, Call.run_id.in_(list(run_ids)))
+    found = fetch(session, _SUMS_OF_RUNS, run_ids=list(run_ids))
+    return {row[0]: CallSums(*row[1:]) for row in found}
+
+
+def sums_of_run(session: Session, run_id: uuid.UUID) -> CallSums:
+    """What the calls of this run took together."""
+    return sums_of_runs(session, [str(run_id)]).get(str(run_id), CallSums())
 
 
 def sums_of_steps(session: Session, run_id: uuid.UUID) -> dict[uuid.UUID, CallSums]:
     """What the calls of each step of the run took together. A step without calls is left out."""
-    return _sums_by(session, Call.step_id, Call.run_id == run_id)
+    found = fetch(session, _SUMS_OF_STEPS, run_id=run_id)
+    return {row[0]: CallSums(*row[1:]) for row in found}
 
 
 def costs_of_project(
@@ -168,14 +178,14 @@ def costs_of_project(
     ).all()
     # With no calls at all, the grouping still has the total.
     total, *rest = rows[:MAX_COST_ROWS]
-    entries = [MonthlyCost(row[0], row[1], row[2], _sums(row[3:])) for row in rest]
+    entries = [MonthlyCost(row[0], row[1], row[2], CallSums(*row[3:])) for row in rest]
     return Costs(
         first,
         until,
         models=[entry for entry in entries if entry.model is not None],
         complete=len(rows) <= MAX_COST_ROWS,
         months=[entry for entry in entries if entry.model is None],
-        total=_sums(total[3:]),
+        total=CallSums(*total[3:]),
     )
 
 
@@ -225,12 +235,14 @@ def _figures() -> list[ColumnElement[Any]]:
 _FIGURES = _figures()
 
 
-def _sums_by(
-    session: Session, key: InstrumentedAttribute[uuid.UUID], condition: ColumnElement[bool]
-) -> dict[uuid.UUID, CallSums]:
-    rows = session.execute(select(key, *_FIGURES).where(condition, _IS_CALL).group_by(key))
-    return {row[0]: _sums(row[1:]) for row in rows}
-
-
-def _sums(figures: Row[Any] | Sequence[Any]) -> CallSums:
-    return CallSums(*figures)
+_OF_THESE = any_(bindparam("run_ids", type_=ARRAY(Uuid(as_uuid=False))))
+_SUMS_OF_RUNS = (
+    select(as_text(Call.run_id), *_FIGURES)
+    .where(Call.run_id == _OF_THESE, _IS_CALL)
+    .group_by(Call.run_id)
+)
+_SUMS_OF_STEPS = (
+    select(Call.step_id, *_FIGURES)
+    .where(Call.run_id == bindparam("run_id"), _IS_CALL)
+    .group_by(Call.step_id)
+)

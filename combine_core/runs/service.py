@@ -5,15 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime
-from decimal import Decimal
-from typing import NamedTuple
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, contains_eager, selectinload
 
-from combine_core.database import NEWEST_FIRST, KeptList, Page, as_text, paginate
-from combine_core.lines import Line, LineVersion, find_line, store_version
+from combine_core.lines import Line, find_line, store_version
 from combine_core.llm import ProviderRegistry
 from combine_core.runs.assignment import part_key, reading_key, split_key
 from combine_core.runs.estimate import Estimate, estimate
@@ -206,61 +202,6 @@ def cancel_run(session: Session, run_id: uuid.UUID) -> bool:
         return False
     session.execute(change(StepEvent.CANCEL, Step.run_id == run_id))
     return True
-
-
-def list_runs(
-    session: Session,
-    project_id: uuid.UUID,
-    *,
-    state: str | None = None,
-    line: str | None = None,
-    sort: str = NEWEST_FIRST,
-    cursor: str | None = None,
-    limit: int = 50,
-) -> Page[Run]:
-    """The runs of a project, each as :func:`read_run` gives it.
-
-    :param state: only those in this state
-    :param line: only those of the line with this name
-    """
-    statement = _whole_run().where(Run.project_id == project_id)
-    if state is not None:
-        statement = statement.where(Run.state == state)
-    if line is not None:
-        statement = statement.where(LineVersion.name == line)
-    return paginate(session, statement, Run.id, sort=sort, cursor=cursor, limit=limit)
-
-
-class ListedRun(NamedTuple):
-    """A run as a page lists it: some columns of :class:`Run`, with the id as text.
-
-    :ivar line: the name of its line
-    """
-
-    id: str
-    line: str
-    model: str
-    state: str
-    created_at: datetime
-    cost: Decimal
-
-
-_BRIEFLY = KeptList(
-    ListedRun,
-    select(as_text(Run.id), LineVersion.name, Run.model, Run.state, Run.created_at, Run.cost)
-    .join(Run.line_version)
-    .where(Run.project_id == bindparam("project_id")),
-    Run.id,
-)
-
-
-def list_runs_briefly(
-    session: Session, project_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
-) -> Page[ListedRun]:
-    """The runs of a project, newest first, without steps and sources."""
-    return _BRIEFLY.page(
-        session, sort=NEWEST_FIRST, cursor=cursor, limit=limit, project_id=project_id
-    )
 
 
 def read_run(session: Session, run_id: uuid.UUID) -> Run | None:

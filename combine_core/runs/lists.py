@@ -1,0 +1,130 @@
+"""Lists runs as rows of statements that are kept, with their steps and sources."""
+
+from __future__ import annotations
+
+import functools
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple, TypeVar
+
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
+from sqlalchemy.orm import Session
+
+from combine_core.database import NEWEST_FIRST, AnySelect, KeptList, Page, as_text, fetch
+from combine_core.lines import LineVersion
+from combine_core.runs.model import Run, RunSource, Step
+
+
+class ListedRun(NamedTuple):
+    """A run as lists show it: some columns of :class:`Run`, with the id as text.
+
+    :ivar line: the name of its line
+    """
+
+    id: str
+    line: str
+    model: str
+    state: str
+    cost: Decimal
+    unpriced_calls: int
+    error: str | None
+    error_code: str | None
+    created_at: datetime
+    ended_at: datetime | None
+
+
+class ListedStep(NamedTuple):
+    """A step of a run: some columns of :class:`Step`."""
+
+    key: str
+    title: str
+    state: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    error: str | None
+    error_code: str | None
+
+
+class RunInput(NamedTuple):
+    """A source that a run works on, with its id as text."""
+
+    source_id: str
+    revision: int | None
+
+
+Part = TypeVar("Part", ListedStep, RunInput)
+
+_RUNS = select(
+    as_text(Run.id), LineVersion.name, *(getattr(Run, name) for name in ListedRun._fields[2:])
+).join(Run.line_version)
+_RUN = _RUNS.where(Run.id == bindparam("id"))
+_OF_THESE = any_(bindparam("run_ids", type_=ARRAY(Uuid(as_uuid=False))))
+_STEPS = (
+    select(as_text(Step.run_id), *(getattr(Step, name) for name in ListedStep._fields))
+    .where(Step.run_id == _OF_THESE)
+    .order_by(Step.run_id, Step.position)
+)
+_INPUTS = (
+    select(as_text(RunSource.run_id), as_text(RunSource.source_id), RunSource.revision)
+    .where(RunSource.run_id == _OF_THESE)
+    .order_by(RunSource.run_id, RunSource.position)
+)
+
+
+@functools.cache
+def _runs(names: frozenset[str]) -> KeptList[ListedRun]:
+    """The list whose conditions have these names."""
+    columns = {"state": Run.state, "line": LineVersion.name}
+    conditions = [columns[name] == bindparam(name) for name in sorted(names)]
+    of_project = Run.project_id == bindparam("project_id")
+    return KeptList(ListedRun, _RUNS.where(of_project, *conditions), Run.id)
+
+
+def list_runs(
+    session: Session,
+    project_id: uuid.UUID,
+    *,
+    state: str | None = None,
+    line: str | None = None,
+    sort: str = NEWEST_FIRST,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[ListedRun]:
+    """The runs of a project.
+
+    :param state: only those in this state
+    :param line: only those of the line with this name
+    """
+    given = {"state": state, "line": line}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    return _runs(frozenset(wanted)).page(
+        session, sort=sort, cursor=cursor, limit=limit, project_id=project_id, **wanted
+    )
+
+
+def find_run(session: Session, run_id: uuid.UUID) -> ListedRun | None:
+    """One run as :func:`list_runs` gives it."""
+    row = fetch(session, _RUN, id=run_id).first()
+    return None if row is None else ListedRun._make(row)
+
+
+def steps_of_runs(session: Session, run_ids: Sequence[str]) -> Mapping[str, list[ListedStep]]:
+    """The steps of each of these runs, in their order."""
+    return _by_run(session, _STEPS, run_ids, ListedStep)
+
+
+def inputs_of_runs(session: Session, run_ids: Sequence[str]) -> Mapping[str, list[RunInput]]:
+    """The sources of each of these runs, in their order."""
+    return _by_run(session, _INPUTS, run_ids, RunInput)
+
+
+def _by_run(
+    session: Session, statement: AnySelect, run_ids: Sequence[str], part: type[Part]
+) -> Mapping[str, list[Part]]:
+    found: defaultdict[str, list[Part]] = defaultdict(list)
+    for row in fetch(session, statement, run_ids=list(run_ids)):
+        found[row[0]].append(part._make(row[1:]))
+    return found
