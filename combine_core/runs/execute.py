@@ -84,6 +84,13 @@ class StepRunner:
         self._computing = threading.BoundedSemaphore(MOST_COMPUTING)
         self._asker = Asker(self._transact, self._limits, slow_provider_ms)
 
+    def may_compute_more(self) -> bool:
+        """Whether fewer steps of offline providers run than may at once."""
+        free = self._computing.acquire(blocking=False)
+        if free:
+            self._computing.release()
+        return free
+
     def run_step(self, step_id: uuid.UUID, job_id: int) -> None:
         """Claim the step and execute it. Returns at once if this job has nothing to do."""
         # Adds the step's id to its log lines and to its SQL.

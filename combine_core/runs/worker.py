@@ -56,6 +56,8 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 3.0
 SWEEP_S = 5.0
+# Sweeps in a row that leave new texts to a later one, because steps need the processors: about a minute.
+MOST_POSTPONED = 12
 # How often to look for jobs whose time has come; new jobs are announced by LISTEN.
 POLL_S = 5.0
 # How long steps in flight may take when the worker stops. Then they are handed back.
@@ -115,6 +117,8 @@ class Worker:
             slow_provider_ms=slow_provider_ms,
             limits=limits or ModelLimits(),
         )
+        # How many sweeps have made no text findable.
+        self._postponed = 0
         # By the ids of their jobs: steps, and revisions of sources whose files are read.
         self._in_flight: dict[int, uuid.UUID] = {}
         self._readings: dict[int, uuid.UUID] = {}
@@ -328,7 +332,11 @@ class Worker:
             logger.warning("%s files to read had no job; they are queued again", unread)
         if adopted:
             logger.warning("%s steps had no job; they are queued again", adopted)
-        index_missing(self._sessions)
+        if self._runner.may_compute_more() or self._postponed >= MOST_POSTPONED:
+            self._postponed = 0
+            index_missing(self._sessions)
+        else:
+            self._postponed += 1
 
     def _forget_old_texts(self) -> None:
         if self._texts_kept is None:

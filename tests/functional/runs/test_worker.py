@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from decimal import Decimal
+from typing import Literal
 
 import procrastinate
 import pytest
@@ -553,3 +554,29 @@ def test_new_texts_become_searchable(
     assert not indexed()
     with working(settings, providers):
         wait_for(indexed)
+
+
+class Computing(Gated):
+    offline: Literal[True] = True
+
+
+def test_new_texts_wait_while_as_many_steps_are_computed_as_may_be(
+    settings: CoreSettings, start: StartRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computing = Computing("computing")
+    registry = ProviderRegistry()
+    registry.register(computing, takes_model=False)
+    did: list[str] = []
+    monkeypatch.setattr(worker_module, "adopt_unread", lambda _: did.append("sweep"))
+    monkeypatch.setattr(worker_module, "index_missing", lambda _: did.append("index"))
+    monkeypatch.setattr(worker_module, "MOST_POSTPONED", 3)
+    for _ in range(2):
+        start("computing", registry)
+    with working(settings, registry):
+        for _ in range(2):
+            assert computing.asked.acquire(timeout=PATIENCE_S)
+        before = did.count("index")
+        wait_for(lambda: did.count("index") >= before + 3)
+        computing.may_answer.set()
+    ends = [number for number, what in enumerate(did) if what == "index"][before + 1 : before + 3]
+    assert did[slice(*ends)] == ["index"] + ["sweep"] * 4
