@@ -41,9 +41,10 @@ the SHA-256 of secrets; ``identities`` maps accounts of providers to users.
 from __future__ import annotations
 
 import importlib.util
+from typing import TYPE_CHECKING
 
-from pyramid.config import Configurator
-from pyramid.exceptions import ConfigurationError
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
 
 _NEEDED = (
     "sqlalchemy",
@@ -90,6 +91,9 @@ def includeme(config: Configurator) -> None:
 def _check_installed() -> None:
     missing = [name for name in _NEEDED if not _is_installed(name)]
     if missing:
+        # Here, because commands import this package, but not Pyramid.
+        from pyramid.exceptions import ConfigurationError
+
         raise ConfigurationError(
             f"combine_auth needs {', '.join(missing)}. Install them: pip install '.[auth]' in the"
             " checkout, or pip install 'WHEEL[auth]' with the path of the wheel"

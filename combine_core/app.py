@@ -6,12 +6,12 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from pyramid.config import Configurator
-from pyramid.router import Router
+from typing import TYPE_CHECKING, Any
 
 from combine_core.extras import require_core
+
+if TYPE_CHECKING:
+    from pyramid.router import Router
 
 
 def main(global_config: dict[str, str], **settings: Any) -> Router:
@@ -21,13 +21,16 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
 
     :raises ConfigurationEnvironmentError: names every setting that is missing or wrong
     """
-    # The rest is imported below, so that a missing extra is named before an import fails.
+    # The rest is imported below: a missing extra is to be named before an import fails, and a command that
+    # reads the ini file imports this module, but needs no application.
     require_core()
     with _without_garbage_collection():
         return _assemble(global_config, settings)
 
 
 def _assemble(global_config: dict[str, str], settings: dict[str, Any]) -> Router:
+    from pyramid.config import Configurator
+
     from combine_core.observe import configure_logging
     from combine_core.settings import SETTINGS_KEY, load_all
     from combine_core.settings.core import CoreSettings

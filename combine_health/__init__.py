@@ -146,23 +146,8 @@ answers the probes even when every worker thread is busy, and drains on SIGTERM.
 
 from typing import Any
 
-from pyramid.events import ApplicationCreated
-
-from combine_health.directives import (
-    add_health_check,
-    add_health_counter,
-    add_health_secret,
-    add_health_section,
-    make_add_health_plugin,
-    use_configured,
-    use_health_check,
-)
-from combine_health.endpoints.conflicts import verify_routes
-from combine_health.endpoints.first import answer_first
-from combine_health.endpoints.views import add_views
 from combine_health.engine.check import HealthResult, Status
 from combine_health.engine.execute import current_check
-from combine_health.engine.plugins import Plugins
 from combine_health.engine.registry import HealthRegistry, IHealthRegistry, health_of
 from combine_health.engine.state import Change, CheckRun, Reading
 from combine_health.hookspecs import hookimpl
@@ -195,6 +180,23 @@ def includeme(config: Any) -> None:
     """Set up settings, directives, endpoints and plugins. Loading the plugins is its only I/O."""
     if config.registry.queryUtility(IHealthRegistry) is not None:
         return
+    # Here, because commands read the settings of this package, and need neither endpoints nor Pyramid.
+    from pyramid.events import ApplicationCreated
+
+    from combine_health.directives import (
+        add_health_check,
+        add_health_counter,
+        add_health_secret,
+        add_health_section,
+        make_add_health_plugin,
+        use_configured,
+        use_health_check,
+    )
+    from combine_health.endpoints.conflicts import verify_routes
+    from combine_health.endpoints.first import answer_first
+    from combine_health.endpoints.views import add_views
+    from combine_health.engine.plugins import Plugins
+
     settings = read_settings(config.registry.settings or {})
     health = HealthRegistry(config.registry, settings)
     prefixes = [(config.route_prefix or "").strip("/"), settings.route_prefix]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session
@@ -23,8 +23,9 @@ from combine_auth.tokens.scopes import FOR_ADMINISTRATORS
 from combine_auth.tokens.service import limit_tokens_of
 from combine_core.database import Page, paginate
 from combine_core.users import User, add_user, clean_email, find_user
-from combine_core.users.leaving import Impossible, Plan, plan_user
-from combine_core.users.leaving import delete_user as remove_user
+
+if TYPE_CHECKING:
+    from combine_core.users.leaving import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -147,6 +148,9 @@ def plan_deletion(session: Session, user: User, *, named: bool = False) -> Plan:
 
     :param named: name projects. Only the user and operators may know them
     """
+    # Here and below, because what goes with a user is known by the whole domain, and few commands need it.
+    from combine_core.users.leaving import Plan, plan_user
+
     plan = plan_user(session, user.id, named=named)
     clients = len(list_clients(session, user.id))
     takes = {**plan.takes, **({"clients": clients} if clients else {})}
@@ -160,6 +164,9 @@ def delete_user(session: Session, user: User, request: Any = None, *, named: boo
     :returns: what went along
     :raises Refused: somebody needs this user
     """
+    from combine_core.users.leaving import Impossible
+    from combine_core.users.leaving import delete_user as remove_user
+
     # Of two administrators who go at once, the second one waits and then is the only one.
     administrators = select(User.id).where(User.is_admin, User.disabled_at.is_(None))
     session.execute(administrators.order_by(User.id).with_for_update())

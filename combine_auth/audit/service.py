@@ -7,9 +7,8 @@ import logging
 import re
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyramid.config import Configurator
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -21,6 +20,9 @@ from combine_core.database.expiry import delete_expired
 from combine_core.settings import CoreSettings
 from combine_core.settings.redaction import REDACTOR
 from combine_core.users import Deed, DeedDone, RoleChanged, find_user
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
 
 logger = logging.getLogger(__name__)
 

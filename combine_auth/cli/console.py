@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Protocol
@@ -27,7 +27,13 @@ class OpenedService(Protocol):
         """Creates sessions; the caller commits and closes them."""
 
 
-OpenService = Callable[[str], AbstractContextManager[OpenedService]]
+class OpenService(Protocol):
+    """Opens the service of an ini file for the time of a command."""
+
+    def __call__(
+        self, ini: str, *, all_models: bool = True
+    ) -> AbstractContextManager[OpenedService]:
+        """:param all_models: load those of the whole domain; ``False``: of users and projects alone."""
 
 
 def shown(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:

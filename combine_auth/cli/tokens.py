@@ -73,7 +73,11 @@ def create(
     project: str | None,
 ) -> None:
     """Print a new token, once. In development, a user that does not exist is made."""
-    with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
+    with (
+        refusals_shown(),
+        open_service(ini, all_models=False) as service,
+        service.sessions.begin() as session,
+    ):
         if service.settings.get(CoreSettings).is_development:
             user = get_or_create_user(session, email)
         else:
@@ -106,7 +110,11 @@ def create(
 @click.pass_obj
 def list_(open_service: OpenService, ini: str, email: str) -> None:
     """List a user's tokens: what is known of them, never the tokens."""
-    with refusals_shown(), open_service(ini) as service, service.sessions() as session:
+    with (
+        refusals_shown(),
+        open_service(ini, all_models=False) as service,
+        service.sessions() as session,
+    ):
         rows = list_tokens(session, known_user(session, email).id)
     head = ("ID", "NAME", "TOKEN", "MAY", "CREATED", "EXPIRES", "LAST USED", "STATE")
     show_table(head, (_row(row) for row in rows))
@@ -136,7 +144,7 @@ def _row(row: PersonalAccessToken) -> tuple[str, ...]:
 @click.pass_obj
 def revoke(open_service: OpenService, ini: str, token_id: uuid.UUID) -> None:
     """Revoke a token, by the ID that the list shows."""
-    with open_service(ini) as service, service.sessions.begin() as session:
+    with open_service(ini, all_models=False) as service, service.sessions.begin() as session:
         if not revoke_token(session, token_id):
             message = f"There is no token {token_id}. To see them: combine token list"
             raise click.ClickException(message)

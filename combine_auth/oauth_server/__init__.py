@@ -14,9 +14,12 @@ credentials. No password, no implicit (RFC 9700).
 
 from __future__ import annotations
 
-from pyramid.config import Configurator
+from typing import TYPE_CHECKING
 
 from combine_auth.clients.built_in import EXPLORER
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
 
 
 def includeme(config: Configurator) -> None:

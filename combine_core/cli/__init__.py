@@ -125,8 +125,8 @@ def main(ctx: click.Context) -> None:
     ctx.obj = _open_service
 
 
-def _open_service(ini: str) -> AbstractContextManager[Service]:
+def _open_service(ini: str, *, all_models: bool = True) -> AbstractContextManager[Service]:
     # Imported when a command needs it: a probe, which runs every few seconds, does not.
     from combine_core.cli.service import open_service
 
-    return open_service(ini)
+    return open_service(ini, all_models=all_models)

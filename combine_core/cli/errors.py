@@ -10,7 +10,6 @@ from sqlalchemy.exc import ProgrammingError
 
 from combine_core.cli.ini import IniFileError
 from combine_core.postgres.diagnosis import Cause, Diagnosis, diagnose, explain_error
-from combine_core.postgres.embedded import EmbeddedPostgresError
 from combine_core.settings import ConfigurationEnvironmentError
 
 # The SQLSTATE of "undefined table".
@@ -50,6 +49,8 @@ def explaining(url: str) -> Iterator[None]:
 def explain(error: Exception) -> str | None:
     """What went wrong and what to do, for what may go wrong in operation; ``None`` for a bug."""
     from alembic.util import CommandError
+
+    from combine_core.postgres.embedded import EmbeddedPostgresError
 
     match error:
         case CommandError():

@@ -7,7 +7,7 @@ import re
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
-from pyramid.paster import get_appsettings
+import plaster
 
 # What the distribution was called before it was called pyramid-combine.
 _OLD_NAME = "combine"
@@ -29,7 +29,8 @@ def application_keys(ini: str) -> dict[str, str]:
     """
     path = path_of(ini)
     try:
-        return dict(get_appsettings(ini))
+        # As pyramid.paster does, which would load Pyramid.
+        return dict(plaster.get_loader(ini, protocols=["wsgi"]).get_wsgi_app_settings())
     except configparser.InterpolationError:
         raise IniFileError(f"{path}: write each % in a value as %%") from None
     except configparser.MissingSectionHeaderError as error:

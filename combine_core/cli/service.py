@@ -12,6 +12,7 @@ from combine_core.cli.errors import explaining
 from combine_core.cli.ini import application_keys, path_of
 from combine_core.database import make_engine, make_sessions
 from combine_core.postgres import with_database
+from combine_core.projects import model as _projects  # noqa: F401 - tables of add-ons refer to it
 from combine_core.settings import LoadedSettings, load_all
 from combine_core.settings.core import CoreSettings
 
@@ -35,9 +36,11 @@ def read_settings(ini: str) -> CoreSettings:
 
 
 @contextmanager
-def open_service(ini: str) -> Iterator[Service]:
+def open_service(ini: str, *, all_models: bool = True) -> Iterator[Service]:
     """Settings and database of this ini file, for the time of a command.
 
+    :param all_models: ``False``: the command needs those of users and projects, and those that it has loaded.
+        To load all takes half a second
     :raises IniFileError: the ini file cannot be read
     :raises ConfigurationEnvironmentError: the settings are wrong
     :raises DatabaseUnusableError: the database failed meanwhile
@@ -53,6 +56,6 @@ def open_service(ini: str) -> Iterator[Service]:
     )
     try:
         with explaining(core.direct_url):
-            yield Service(loaded, make_sessions(engine))
+            yield Service(loaded, make_sessions(engine, all_models=all_models))
     finally:
         engine.dispose()

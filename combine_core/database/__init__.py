@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyramid_tm
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -112,9 +111,14 @@ def make_engine(
     return engine
 
 
-def make_sessions(engine: Engine) -> sessionmaker[Session]:
-    """A factory of sessions on ``engine``. Loads all models first. The caller commits and closes."""
-    load_models()
+def make_sessions(engine: Engine, *, all_models: bool = True) -> sessionmaker[Session]:
+    """A factory of sessions on ``engine``. The caller commits and closes.
+
+    :param all_models: load all models first. ``False``: the caller has loaded those that it needs, and those
+        of the tables that they refer to
+    """
+    if all_models:
+        load_models()
     return sessionmaker(engine, expire_on_commit=False)
 
 
@@ -154,6 +158,9 @@ def _check_committer(session: Session) -> None:
 
 
 def _veto_commit(request: Request, response: Response) -> bool:
+    # Here, because commands use the database without Pyramid.
+    import pyramid_tm
+
     # With a veto, pyramid_tm 2.6 does not check whether an error that became an error page can be retried:
     # the client would see a serialisation failure at its first occurrence.
     exc_info = getattr(request, "exc_info", None)

@@ -16,9 +16,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyramid.interfaces import ITweens
-from pyramid.tweens import EXCVIEW, INGRESS
-
 from combine_core.observe.context import HEADER, USER_KEY, request_id
 from combine_core.observe.logs import JsonFormatter, TextFormatter, configure_logging
 from combine_core.observe.redaction import LogRedactor
@@ -51,7 +48,11 @@ def includeme(config: Configurator) -> None:
 
 
 def _add_tween(config: Configurator) -> None:
-    # Not at the top: it imports combine_core.web, which imports the database, which imports this package.
+    # Not at the top: commands need none of this, and the tween imports combine_core.web, which imports the
+    # database, which imports this package.
+    from pyramid.interfaces import ITweens
+    from pyramid.tweens import EXCVIEW, INGRESS
+
     from combine_core.observe.tween import request_tween_factory
 
     tweens = config.registry.getUtility(ITweens)

@@ -11,10 +11,12 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyramid.request import Request
 from sqlalchemy.orm import Session
+
+if TYPE_CHECKING:
+    from pyramid.request import Request
 
 LISTENERS = "combine.deeds"
 ERASERS = "combine.erasers"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from pyramid.request import Request
+if TYPE_CHECKING:
+    from pyramid.request import Request
 
 
 @dataclass(frozen=True)

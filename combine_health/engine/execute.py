@@ -13,8 +13,6 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from pyramid.threadlocal import manager
-
 from combine_health.engine.check import Check, HealthResult, Status
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.state import TIMEOUT
@@ -123,6 +121,9 @@ def current_check() -> Check:
 @contextmanager
 def application_registry(registry: Any) -> Iterator[None]:
     """Let ``pyramid.threadlocal.get_current_registry`` return ``registry`` on this thread."""
+    # Here, because commands load this module with the settings, and need nothing of Pyramid.
+    from pyramid.threadlocal import manager
+
     manager.push({"registry": registry, "request": None})
     try:
         yield

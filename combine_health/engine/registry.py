@@ -8,7 +8,6 @@ from math import inf
 from threading import Lock
 from typing import Any, NamedTuple
 
-from pyramid.exceptions import ConfigurationError
 from zope.interface import Interface, implementer
 
 from combine_health.engine.check import Check
@@ -82,6 +81,8 @@ class HealthRegistry:
     def still_open(self, what: str) -> None:
         """Raise `ConfigurationError` about ``what`` if the application has been made."""
         if self._runner is not None:
+            from pyramid.exceptions import ConfigurationError
+
             raise ConfigurationError(f"{what}: too late; declare it before make_wsgi_app()")
 
     def add_check(self, check: Check) -> None:
