@@ -20,9 +20,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from combine_core.evidence.case import clauses_of
 from combine_core.evidence.passage import Passage
 from combine_core.evidence.rules import reasons_against
-from combine_core.evidence.stitching import scraps_in, terms_of
+from combine_core.evidence.stitching import Terms, breaks_in, terms_of
 from combine_core.language import language_named, sentence_spans
 
 ENGLISH = language_named("en")
@@ -115,18 +116,22 @@ def scores(statement: Statement) -> dict[str, float]:
     reasons = set(
         reasons_against(statement.text, [Passage(text, "", "") for text in quote], ENGLISH)
     )
-    terms = terms_of(statement.text, ENGLISH)
-    scraps = scraps_in(terms, [[terms_of(sentence, ENGLISH)] for sentence in quote])
-    # A long statement has longer scraps, faithful or not.
-    density = scraps / max(1, len(terms)) ** 0.75
-    against = 0.2 * bool(reasons & ANOTHER) + 0.1 * bool(reasons & WEAKER)
+    terms = all_terms(statement.text)
+    breaks = breaks_in(terms, [all_terms(sentence) for sentence in quote])
+    broken = breaks / max(1, len(terms) - 1)
+    against = 0.1 * bool(reasons & ANOTHER) + 0.05 * bool(reasons & WEAKER)
     return {
-        "ours": 0.2 * (trigrams + bigrams) - density - against,
-        "density of scraps": -density,
+        "ours": 0.05 * (trigrams + bigrams) - broken - against,
+        "share of breaks": -broken,
         "share of trigrams": trigrams,
         "bigrams of two sentences": bigrams,
         "verdict": -float(bool(reasons)),
     }
+
+
+def all_terms(sentence: str) -> Terms:
+    clauses = clauses_of(sentence, ENGLISH)
+    return [term for clause in clauses for term in terms_of(clause.facts.text, ENGLISH)]
 
 
 def area(pairs: list[tuple[float, bool]]) -> float:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby
 
 from combine_core.evidence.case import Case, Ground, clauses_of
 from combine_core.evidence.facts import Facts, Number, Word, facts_of
 from combine_core.evidence.passage import Passage
-from combine_core.evidence.stitching import is_rephrased, own_share, scraps_in, terms_of
+from combine_core.evidence.stitching import breaks_in, is_rephrased, own_words, terms_of
 from combine_core.language import Language
 
 # The share of a clause's content words that has to stand in the passage.
@@ -19,10 +19,11 @@ MIN_COVERAGE = 0.5
 _PART = 6
 # A statement of fewer content words is not looked at for scraps.
 _STITCHABLE = 3
-# A larger share of words of its own makes a paraphrase.
-_OWN = 0.25
-# Scraps for each content word: a scrap has three of them, or a few more.
-_SCRAPS = 0.3
+# So many breaks for each two neighbouring words make scraps.
+_BREAKS = 0.14
+# A paraphrase has more words of its own than this share, or no more breaks than this beside them.
+_OWN = 0.34
+_MOVED = 0.5
 
 _QUOTED = re.compile(r"[“\"„«]([^“”\"„«»]{2,80})[”\"“»]")
 _BEFORE_NUMBER = re.compile(r"(?:\b(from|to|by|von|auf|um|zu)\s+)?$", re.IGNORECASE)
@@ -324,15 +325,16 @@ def _stitched(case: Case) -> bool:
         [term for term in terms_of(clause.facts.text, language) if term.stem not in known]
         for clause in case.clauses
     ]
-    said = [term for clause in clauses for term in clause]
-    if sum(not term.is_figure for term in said) < _STITCHABLE:
+    said = list(chain(*clauses))
+    if len(said) < _STITCHABLE:
         return False
     sentences = [
-        [terms_of(clause.facts.text, language) for clause in of_one]
+        [term for clause in of_one for term in terms_of(clause.facts.text, language)]
         for _, of_one in groupby(case.ground.clauses, key=lambda clause: clause.sentence)
     ]
-    scraps = scraps_in(said, sentences)
-    if scraps < max(2, _SCRAPS * len(said)) or own_share(said, sentences) > _OWN:
+    breaks = breaks_in(said, sentences)
+    own = own_words(said, sentences)
+    if breaks < _BREAKS * (len(said) - 1) or breaks - own <= _MOVED or own > _OWN * len(said):
         return False
     return not is_rephrased(clauses, sentences)
 
