@@ -15,6 +15,7 @@ from combine_auth.oauth_server.grants import CredentialReused, delete_expired_ro
 from combine_auth.oauth_server.model import OAuthCode, OAuthGrant, OAuthToken
 from combine_auth.tokens.format import ACCESS, CODE, REFRESH
 from combine_auth.tokens.scopes import speaks_for_administrator
+from combine_core.database import connection_of
 from combine_core.users import Identity, User
 
 
@@ -237,7 +238,7 @@ def find_access_token(session: Session, token: str) -> FoundCredential | None:
     disabled, or if its grant is revoked.
     """
     # With the connection, because there are no objects to load: it takes a third less CPU.
-    row = session.connection().execute(_FIND, {"token_sha256": sha256(token)}).first()
+    row = connection_of(session).execute(_FIND, {"token_sha256": sha256(token)}).first()
     if row is None:
         return None
     token_id, scopes, grant_id, is_due, user_id, email, name, is_admin = row

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from combine_auth.authentication import CredentialKind, FoundCredential, Proof, sha256, use_is_due
 from combine_auth.sessions.model import BrowserSession
+from combine_core.database import connection_of
 from combine_core.database.expiry import delete_expired
 from combine_core.users import Identity, User
 
@@ -83,7 +84,7 @@ def start_session(
 
 def find_session(session: Session, token: str) -> FoundCredential | None:
     """The valid session of this token, whose user is not disabled, in one statement."""
-    row = session.connection().execute(_FIND, {"token_sha256": sha256(token)}).first()
+    row = connection_of(session).execute(_FIND, {"token_sha256": sha256(token)}).first()
     if row is None:
         return None
     session_id, is_due, *identity = row

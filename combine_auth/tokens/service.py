@@ -33,6 +33,7 @@ from combine_auth.tokens.scopes import (
     known_scopes,
     speaks_for_administrator,
 )
+from combine_core.database import connection_of
 from combine_core.database.expiry import delete_expired
 from combine_core.users import Identity, Membership, User
 
@@ -144,7 +145,7 @@ def _delete_old(session: Session, user_id: uuid.UUID) -> None:
 def find_token(session: Session, token: str) -> FoundCredential | None:
     """Find the valid token of a user who is not disabled, with one statement."""
     # With the connection, because there are no objects to load: it takes a third less CPU.
-    row = session.connection().execute(_FIND, {"token_sha256": sha256(token)}).first()
+    row = connection_of(session).execute(_FIND, {"token_sha256": sha256(token)}).first()
     if row is None:
         return None
     token_id, scopes, project_id, is_due, user_id, email, name, is_admin = row

@@ -11,9 +11,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from sqlalchemy import Table, TextClause, select, text
+from sqlalchemy import Table, select, text
 from sqlalchemy.orm import Session
 
+from combine_core.database.page import connection_of
 from combine_core.observe.statements import COPIED
 
 _PIECE = 65_536
@@ -36,11 +37,11 @@ def add_row(session: Session, table: Table, values: Mapping[str, object]) -> dat
     :param values: by the names of the columns; among them the key ``id``
     """
     session.flush()
-    connection = session.connection()
+    connection = connection_of(session)
     written = {name: _as_text(value) for name, value in values.items()}
     created_at: datetime
     if all(value is None or len(value) <= _PIECE for value in written.values()):
-        inserted = connection.execute(_insertion(table, tuple(written)), written)
+        inserted = connection.exec_driver_sql(_insertion(table.name, tuple(written)), written)
         created_at = inserted.scalar_one()
         return created_at
     statement = text(f"COPY {table.name} ({', '.join(written)}) FROM STDIN")
@@ -51,12 +52,10 @@ def add_row(session: Session, table: Table, values: Mapping[str, object]) -> dat
 
 
 @functools.cache
-def _insertion(table: Table, names: tuple[str, ...]) -> TextClause:
+def _insertion(table: str, names: tuple[str, ...]) -> str:
     # Each value is a text, whose type PostgreSQL takes from the column, as it does for COPY.
-    given = ", ".join(f":{name}" for name in names)
-    return text(
-        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({given}) RETURNING created_at"  # noqa: S608
-    )
+    given = ", ".join(f"%({name})s" for name in names)
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({given}) RETURNING created_at"  # noqa: S608
 
 
 def _as_text(value: object) -> str | None:

@@ -14,6 +14,8 @@ UUID_PATTERN = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 API_PATTERN = r"/api(/|$)"
 
 _HEALTH = "/health"
+# In the registry: the paths of the probes, and what others begin with.
+_PROBES = "combine_core.web.probes"
 
 
 def path_of(request: Request) -> str:
@@ -29,10 +31,14 @@ def is_api(request: Request) -> bool:
 
 def is_probe(request: Request) -> bool:
     """Whether a machine asks for the health of the service or for its metrics."""
-    path, prefix = path_of(request), _health_prefix(request.registry)
-    return path in {f"{prefix}{_HEALTH}", f"{prefix}/metrics"} or path.startswith(
-        f"{prefix}{_HEALTH}/"
-    )
+    path, registry = path_of(request), request.registry
+    known = registry.get(_PROBES)
+    if known is None:
+        prefix = _health_prefix(registry)
+        known = {f"{prefix}{_HEALTH}", f"{prefix}/metrics"}, f"{prefix}{_HEALTH}/"
+        registry[_PROBES] = known
+    exact, beginning = known
+    return path in exact or path.startswith(beginning)
 
 
 def _health_prefix(registry: Registry) -> str:
