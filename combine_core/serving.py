@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import linecache
 import logging
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,8 @@ def start_service(registry: Registry) -> None:
 
         # Exit handlers run in reverse order, so this one runs before the embedded database stops.
         atexit.register(stop)
+    # Pyramid has read the source of all views, for messages about conflicts.
+    linecache.clearcache()
     # What is there by now stays. Python looks for garbage the later, the more there is to look at, so what
     # requests leave behind would be kept for longer.
     gc.freeze()
