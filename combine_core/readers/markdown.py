@@ -110,7 +110,9 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._names = Counter(match["name"].casefold() for match in _SPEAKER.finditer(text))
+        # To look at lines with a colon alone takes a tenth of the time.
+        named = (_SPEAKER.match(line) for line in text.split("\n") if ":" in line)
+        self._names = Counter(match["name"].casefold() for match in named if match)
         self._lone_names = Counter(match["name"] for match in _NAME_ALONE.finditer(text))
         self._path: list[tuple[int, str]] = []
         self._lead = ""

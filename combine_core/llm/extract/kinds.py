@@ -77,6 +77,8 @@ class Reading:
     figures: bool = False
 
 
+# Most sentences are one of these.
+_STATEMENTS = {figures: Reading(Kind.STATEMENT, figures=figures) for figures in (False, True)}
 _NO_PROSE = re.compile(r"`[^`]*`|https?://\S+|\[[^\]]*\]\([^)]*\)")
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 # Behind a number they make a name of it: "8037 introduces …".
@@ -215,7 +217,7 @@ def read_sentence(sentence: Sentence) -> Reading | None:
         return Reading(Kind.QUESTION)
     if (signs or section is Section.DECISION) and _is_decision(sentence, said, low, section, words):
         return Reading(Kind.DECISION)
-    return Reading(Kind.STATEMENT, figures=section is not Section.SUMMARY)
+    return _STATEMENTS[section is not Section.SUMMARY]
 
 
 def kind_of(sentence: Sentence, reading: Reading) -> Kind:

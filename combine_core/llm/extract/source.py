@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from combine_core.language import Language, language_of, plain_text, sentence_spans, silenced_at
 from combine_core.llm.completion import Material
@@ -23,6 +24,7 @@ from combine_core.llm.extract.vocabulary import vocabulary_of
 from combine_core.readers import SILENT, Block, BlockKind, read_blocks
 
 _WORD = re.compile(r"[^\W\d_]\w+")
+_first_letter = itemgetter(0)
 # To begin with a letter of its own makes a pattern fast.
 _CODE = re.compile(r"(?P<letters>[A-Z](?<!\w[A-Z])[A-Z]{1,7})[- ]?(?P<number>\d{3,6})\b")
 _DIGIT = re.compile(r"\d")
@@ -30,7 +32,7 @@ _DIGIT = re.compile(r"\d")
 _NUMBERED_TITLE = re.compile(r"\[?#\d+\]?(?:\([^()\s]*\))?\s*\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Said:
     """A sentence of a source: what it is, where it stands, and how important it is."""
 
@@ -221,7 +223,7 @@ def weight_of(sentence: Sentence) -> float:
     weight = 1.0 if 6 <= len(words) <= 40 else 0.6 if len(words) >= 3 else 0.0
     if text[-1:] not in ".!…。)":
         weight -= 0.1
-    capitals: int = 0 if text[1:].islower() else sum(word[0].isupper() for word in words[1:])
+    capitals = 0 if text[1:].islower() else sum(map(str.isupper, map(_first_letter, words[1:])))
     weight += 0.15 * min(capitals + (_DIGIT.search(text) is not None), 3)
     if sentence.spoken:
         weight -= 0.4 if block.kind is BlockKind.MESSAGE else 0.7

@@ -62,8 +62,13 @@ class Vocabulary:
 
 def vocabulary_of(language: Language) -> Vocabulary:
     """The vocabulary of a language; that of English for one without its own."""
+    return _vocabulary(language.code)
+
+
+@cache
+def _vocabulary(code: str) -> Vocabulary:
     found = _vocabularies()
-    return found.get(language.code, found["en"])
+    return found.get(code, found["en"])
 
 
 def names() -> dict[str, frozenset[str]]:
