@@ -23,7 +23,7 @@ from pathlib import Path
 from combine_core.evidence.case import clauses_of
 from combine_core.evidence.passage import Passage
 from combine_core.evidence.rules import reasons_against
-from combine_core.evidence.stitching import Terms, breaks_in, terms_of
+from combine_core.evidence.stitching import Terms, breaks_in
 from combine_core.language import language_named, sentence_spans
 
 ENGLISH = language_named("en")
@@ -130,8 +130,7 @@ def scores(statement: Statement) -> dict[str, float]:
 
 
 def all_terms(sentence: str) -> Terms:
-    clauses = clauses_of(sentence, ENGLISH)
-    return [term for clause in clauses for term in terms_of(clause.facts.text, ENGLISH)]
+    return [term for clause in clauses_of(sentence, ENGLISH) for term in clause.terms]
 
 
 def area(pairs: list[tuple[float, bool]]) -> float:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import dropwhile, islice, takewhile
+from itertools import chain, dropwhile, groupby, islice, takewhile
 
 from combine_core.evidence.facts import Facts, Word, facts_of
 from combine_core.evidence.passage import Passage
+from combine_core.evidence.stitching import Terms, terms_of
 from combine_core.language import Language, sentence_spans
 
 # The share of a clause's content words for which a clause of the source has to be looked at.
@@ -55,6 +56,10 @@ class Clause:
     def content(self) -> frozenset[str]:
         return frozenset(word.stem for word in self.facts.words if word.content)
 
+    @cached_property
+    def terms(self) -> Terms:
+        return terms_of(self.facts.text, self.language)
+
 
 def _goes_on(word: Word) -> bool:
     """Whether a phrase goes on: "ohne Zustimmung des Vorstands"."""
@@ -74,20 +79,18 @@ class Ground:
         self.speakers = facts_of(" ".join(passage.speaker for passage in passages), language).stems
 
     @cached_property
-    def sentences(self) -> list[str]:
-        return [
-            passage.text[start:end]
-            for passage in self._passages
-            for start, end in sentence_spans(passage.text, 0, len(passage.text), self.language)
-        ]
-
-    @cached_property
     def clauses(self) -> list[Clause]:
         return [
             clause
             for passage in self._passages
             for clause in clauses_of(passage.text, self.language)
         ]
+
+    @cached_property
+    def sentences(self) -> list[Terms]:
+        """The words of each sentence."""
+        grouped = groupby(self.clauses, key=lambda clause: clause.sentence)
+        return [list(chain(*(clause.terms for clause in of_one))) for _, of_one in grouped]
 
     @cached_property
     def stems(self) -> frozenset[str]:

@@ -24,6 +24,7 @@ REASONS = {
     "not_done": "The source says what is to be done, not that it was done.",
     "question": "The source asks; it does not state.",
     "attribution": "The source only reports what somebody says.",
+    "roles": "It swaps who does what, or what belongs where.",
     "stitched": "It is put together from scraps of its source.",
     "second_opinion": "A model that was asked for a second opinion says that the quotes do not carry it.",
     "not_covered": "A part of the statement has no ground in the quoted sentences.",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, groupby
+from itertools import chain
 
 from combine_core.evidence.case import Case, Ground, clauses_of
 from combine_core.evidence.facts import Facts, Number, Word, facts_of
 from combine_core.evidence.passage import Passage
-from combine_core.evidence.stitching import breaks_in, is_rephrased, own_words, terms_of
+from combine_core.evidence.roles import swaps_roles
+from combine_core.evidence.stitching import breaks_in, is_rephrased, own_words
 from combine_core.language import Language
 
 # The share of a clause's content words that has to stand in the passage.
@@ -318,20 +319,30 @@ def _uncovered(case: Case) -> bool:
     ) or not (case.ground.facts.words or case.ground.facts.numbers)
 
 
+def _roles_swapped(case: Case) -> bool:
+    """The sentences that have most of a clause say it the other way round."""
+    articles, sentences = case.language.articles, case.ground.sentences
+    for clause in case.clauses:
+        stems = {term.stem for term in clause.terms}
+        shared = [len(stems & {term.stem for term in sentence}) for sentence in sentences]
+        most = max(shared, default=0)
+        closest = [
+            sentence
+            for sentence, count in zip(sentences, shared, strict=True)
+            if most and count == most
+        ]
+        if closest and all(swaps_roles(clause.terms, one, articles) for one in closest):
+            return True
+    return False
+
+
 def _stitched(case: Case) -> bool:
     """A statement put together from scraps. One that moves the parts of a sentence is a paraphrase."""
-    language, known = case.language, case.ground.known.stems | case.ground.speakers
-    clauses = [
-        [term for term in terms_of(clause.facts.text, language) if term.stem not in known]
-        for clause in case.clauses
-    ]
+    known, sentences = case.ground.known.stems | case.ground.speakers, case.ground.sentences
+    clauses = [[term for term in clause.terms if term.stem not in known] for clause in case.clauses]
     said = list(chain(*clauses))
     if len(said) < _STITCHABLE:
         return False
-    sentences = [
-        [term for clause in of_one for term in terms_of(clause.facts.text, language)]
-        for _, of_one in groupby(case.ground.clauses, key=lambda clause: clause.sentence)
-    ]
     breaks = breaks_in(said, sentences)
     own = own_words(said, sentences)
     if breaks < _BREAKS * (len(said) - 1) or breaks - own <= _MOVED or own > _OWN * len(said):
@@ -362,4 +373,4 @@ _RULES: list[tuple[str, Rule]] = [
     ("attribution", _unattributed),
     ("not_covered", _uncovered),
 ]
-_PROSE: list[tuple[str, Rule]] = [("stitched", _stitched)]
+_PROSE: list[tuple[str, Rule]] = [("roles", _roles_swapped), ("stitched", _stitched)]

@@ -32,6 +32,7 @@ class Language:
 
     :ivar signs: frequent function words, by which the language is recognised
     :ivar labels: what stands before a colon and is no speaker, such as "Decision"
+    :ivar articles: say nothing of the role of a noun. Empty where they do, and the order of words does not
     :ivar near_negation: denies only the words right behind it, as "no" does
     :ivar exclusion: denies only the phrase right behind it, as "instead of" does
     :ivar agreement: how a proposal is accepted
@@ -46,6 +47,7 @@ class Language:
     signs: re.Pattern[str] = _NOTHING
     labels: frozenset[str] = frozenset()
     stop_words: frozenset[str] = frozenset()
+    articles: frozenset[str] = frozenset()
     negation: re.Pattern[str] = _NOTHING
     near_negation: re.Pattern[str] = _NOTHING
     exclusion: re.Pattern[str] = _NOTHING
@@ -175,7 +177,7 @@ def _read(data: dict[str, object]) -> Language:
                 values[name] = tuple(value)
             case list():
                 values[name] = re.compile(rf"(?<!\w)(?:{'|'.join(value)})(?!\w)", re.IGNORECASE)
-            case str() if name in ("stop_words", "labels"):
+            case str() if name in ("stop_words", "labels", "articles"):
                 values[name] = frozenset(value.split())
             case _:
                 values[name] = value

@@ -1,0 +1,55 @@
+"""Finds statements that swap who does what: "Weber sued Acme" where the source says "Acme sued Weber"."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from itertools import combinations, product
+
+from combine_core.evidence.stitching import Term, Terms
+
+# One word may stand between a verb and who does it.
+_NEAR = 2
+
+
+def swaps_roles(clause: Terms, sentence: Terms, articles: Collection[str]) -> bool:
+    """Whether two words of the clause have changed places, or the function words before them.
+
+    :param articles: the function words that say nothing of the role of a noun. Empty where they do, as in
+        German, and where the order of words says little
+    """
+    counts = Counter(term.stem for term in sentence)
+    places = {term.stem: place for place, term in enumerate(sentence) if counts[term.stem] == 1}
+    known = [term for term in clause if term.stem in places]
+
+    def now(term: Term) -> list[str]:
+        return [word for word in term.before if word not in articles]
+
+    def there(term: Term) -> list[str]:
+        return now(sentence[places[term.stem]])
+
+    def exchange(one: Term, other: Term) -> bool:
+        """ "From Oslo to Bergen" and "from Bergen to Oslo"."""
+        return now(one) == there(other) != now(other) == there(one)
+
+    def cross(one: Term, verb: Term, other: Term) -> bool:
+        first, middle, last = (places[term.stem] for term in (other, verb, one))
+        if not middle - _NEAR <= first < middle < last <= middle + _NEAR:
+            return False
+        if any(term.first for term in sentence[first + 1 : last + 1]) or now(verb) != there(verb):
+            return False
+        # "In March sales rose in Berlin" may be said the other way round.
+        is_plain = not any((now(one), now(other), there(one), there(other)))
+        return is_plain or exchange(one, other)
+
+    if any(
+        now(one) and now(other) and exchange(one, other) for one, other in combinations(known, 2)
+    ):
+        return True
+    return bool(articles) and any(
+        cross(one, verb, other)
+        for number, verb in enumerate(known)
+        for one, other in product(
+            known[max(0, number - _NEAR) : number], known[number + 1 : number + 1 + _NEAR]
+        )
+    )
