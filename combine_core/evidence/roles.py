@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from itertools import combinations, product
+from itertools import combinations
 
 from combine_core.evidence.stitching import Term, Terms
 
@@ -32,14 +32,17 @@ def swaps_roles(clause: Terms, sentence: Terms, articles: Collection[str]) -> bo
         """ "From Oslo to Bergen" and "from Bergen to Oslo"."""
         return now(one) == there(other) != now(other) == there(one)
 
-    def cross(one: Term, verb: Term, other: Term) -> bool:
+    def cross(before: int, at: int, behind: int) -> bool:
+        """Whether the words before and behind the verb have changed places, and nothing else has."""
+        one, verb, other = known[before], known[at], known[behind]
         first, middle, last = (places[term.stem] for term in (other, verb, one))
         if not middle - _NEAR <= first < middle < last <= middle + _NEAR:
             return False
         if any(term.first for term in sentence[first + 1 : last + 1]) or now(verb) != there(verb):
             return False
         # "In March sales rose in Berlin" may be said the other way round.
-        is_plain = not any((now(one), now(other), there(one), there(other)))
+        around = [*known[before : behind + 1], *sentence[first : last + 1]]
+        is_plain = not any(now(term) for term in around if term.stem != verb.stem)
         return is_plain or exchange(one, other)
 
     if any(
@@ -47,9 +50,8 @@ def swaps_roles(clause: Terms, sentence: Terms, articles: Collection[str]) -> bo
     ):
         return True
     return bool(articles) and any(
-        cross(one, verb, other)
-        for number, verb in enumerate(known)
-        for one, other in product(
-            known[max(0, number - _NEAR) : number], known[number + 1 : number + 1 + _NEAR]
-        )
+        cross(before, at, behind)
+        for at in range(len(known))
+        for before in range(max(0, at - _NEAR), at)
+        for behind in range(at + 1, min(len(known), at + 1 + _NEAR))
     )
