@@ -159,7 +159,9 @@ def _ends_within(window: str, language: Language) -> list[int]:
     # Here, because most web processes never look for sentences.
     import sentencex  # type: ignore[import-untyped]
 
-    boundaries = sentencex.get_sentence_boundaries(language.code or "en", window)
+    # The library takes "May." for an abbreviation, as "Jan." is one.
+    text = window.replace(" May.", " Day.")
+    boundaries = sentencex.get_sentence_boundaries(language.code or "en", text)
     ends = [boundary["end_index"] for boundary in boundaries]
     return [end for end in ends[:-1] if not _is_ordinal(window, end, language)] + [len(window)]
 

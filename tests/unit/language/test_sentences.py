@@ -76,6 +76,14 @@ def test_a_giant_line_is_one_sentence() -> None:
     assert len(texts("word " * 1000)) == 1
 
 
+def test_the_month_of_may_ends_a_sentence() -> None:
+    assert texts("The permit ends in May. Neighbours complained.") == [
+        "The permit ends in May.",
+        "Neighbours complained.",
+    ]
+    assert texts("We met on 3 May. 2026 is long.")[0] == "We met on 3 May."
+
+
 @pytest.mark.parametrize(
     ("marked", "plain"),
     [
