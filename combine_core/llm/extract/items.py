@@ -1,6 +1,5 @@
 """The items that an answer may hold: sentences of the sources, or items of earlier steps."""
 
-import heapq
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +30,7 @@ MAX_EVIDENCE = 5
 _JUDGED = frozenset({"text", "evidence", "verdict", "reasons", "repairs"})
 _MARKUP = re.compile(r"[\W_]+")
 # The same for what most texts are made of, in less time.
-_PUNCTUATION = {code: " " for code in range(128) if not chr(code).isalnum()}
+_PUNCTUATION = bytes(code if chr(code).isalnum() else 32 for code in range(256))
 _LONGEST_TITLE = 200
 
 
@@ -83,7 +82,7 @@ def _key(text: str, kind: Kind, headings: str) -> str:
     words = f"{text} / {headings}" if kind is Kind.DECISION else text
     words = words.casefold()
     if words.isascii():
-        return " ".join(words.translate(_PUNCTUATION).split())
+        return b" ".join(words.encode().translate(_PUNCTUATION).split()).decode()
     return _MARKUP.sub(" ", words).strip()
 
 
@@ -166,7 +165,7 @@ class _Sayings:
             said = saying.places[0]
             return said.reading.kind is not Kind.STATEMENT, said.weight, saying.key
 
-        most = heapq.nlargest(MAX_ITEMS, self._found.values(), key=rank)
+        most = sorted(self._found.values(), key=rank, reverse=True)[:MAX_ITEMS]
         self._found = {saying.key: saying for saying in most}
         self._least = most[-1].places[0].weight
 
