@@ -48,6 +48,7 @@ class SecretPresented:
 
 
 def includeme(config: Configurator) -> None:
+    config.include("combine_core.web.request_class")
     config.include("combine_core.web.paths")
     config.include("combine_core.web.guard")
     config.include("combine_core.web.problems")
