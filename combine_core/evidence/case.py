@@ -17,6 +17,14 @@ from combine_core.language import Language, sentence_spans
 _MAIN = 0.34
 # How many words behind it "no" and "without" deny.
 _REACH = 2
+# So many characters behind "instead of" it denies a figure.
+_NEAR = 20
+_NONE: frozenset[str] = frozenset()
+
+
+def figures_of(facts: Facts) -> frozenset[object]:
+    """The times, dates and numbers."""
+    return frozenset({*facts.times, *facts.dates, *(number.value for number in facts.numbers)})
 
 
 @dataclass(frozen=True)
@@ -27,22 +35,62 @@ class Clause:
     sentence: str
     language: Language
 
-    def negates(self, content: frozenset[str]) -> bool:
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Those of people and things; none where all nouns are written as names."""
+        if self.language.code == "de":
+            return _NONE
+        return frozenset(word.stem for word in self.facts.words if word.name)
+
+    @cached_property
+    def figures(self) -> frozenset[object]:
+        return figures_of(self.facts)
+
+    @cached_property
+    def denied_figures(self) -> frozenset[object]:
+        """The figures behind "instead of" and the like."""
+        behind = (
+            self._text[match.end() :] for match in self.language.exclusion.finditer(self._text)
+        )
+        near = (figures_of(facts_of(text[:_NEAR], self.language)) for text in behind)
+        return frozenset().union(*near)
+
+    def negates(self, content: frozenset[object]) -> bool:
         """Whether the clause denies what these words say."""
-        text = self.language.no_negation.sub(lambda match: " " * len(match[0]), self.facts.text)
-        if self.language.negation.search(text):
-            return True
+        return self.denies_all or bool(self.denied & content)
+
+    @cached_property
+    def denies_all(self) -> bool:
+        """Whether the clause denies whatever it says: "not", "rejected"."""
+        verbs = (self.language.negation, self.language.refusal)
+        return any(verb.search(self._text) for verb in verbs)
+
+    @cached_property
+    def _text(self) -> str:
+        """The clause without what only looks like a negation."""
+        return self.language.no_negation.sub(lambda match: " " * len(match[0]), self.facts.text)
+
+    @cached_property
+    def denied(self) -> frozenset[str]:
+        """The stems of the words right behind "no", "without" and the like."""
         denied: set[str] = set()
-        for match in self.language.near_negation.finditer(text):
+        for match in self.language.near_negation.finditer(self._text):
             behind = [word.stem for word in self._behind(match) if word.content]
             denied.update(behind[:_REACH])
-        for match in self.language.exclusion.finditer(text):
+        for match in self.language.exclusion.finditer(self._text):
             # "By train instead of by plane to the meeting" denies the plane, and not the meeting.
             at_noun = dropwhile(lambda word: not word.content, self._behind(match))
             phrase = takewhile(_goes_on, at_noun)
             nouns = (word.stem for word in phrase if word.content)
             denied.update(islice(nouns, _REACH))
-        return bool(denied & content)
+        return frozenset(denied)
+
+    def opposes(self, there: frozenset[str]) -> bool:
+        """Whether the clause has a word where there is only its opposite: "rose" and "fell"."""
+        return any(
+            word.stem not in there and self.language.opposites.get(word.stem, _NONE) & there
+            for word in self.facts.words
+        )
 
     def _behind(self, match: re.Match[str]) -> Iterator[Word]:
         return (word for word in self.facts.words if word.start >= match.end())
@@ -54,7 +102,12 @@ class Clause:
 
     @cached_property
     def content(self) -> frozenset[str]:
-        return frozenset(word.stem for word in self.facts.words if word.content)
+        titles = self.language.titles
+        return frozenset(
+            word.stem
+            for word in self.facts.words
+            if word.content and word.text.lower() not in titles
+        )
 
     @cached_property
     def terms(self) -> Terms:
@@ -73,6 +126,8 @@ class Ground:
         self.language = language
         self.text = " ".join(passage.text for passage in passages)
         self._passages = passages
+        # Whether all of it is a task that is not done yet.
+        self.is_open = all(passage.open_task for passage in passages)
         self.facts = facts_of(self.text, language)
         known = " ".join(passage.known for passage in passages)
         self.known = facts_of(known, language)
@@ -95,6 +150,10 @@ class Ground:
     @cached_property
     def stems(self) -> frozenset[str]:
         return self.facts.stems | self.known.stems
+
+    def clauses_with_figures_of(self, clause: Clause) -> list[Clause]:
+        """The clauses of the passages that have a time, date or number of ``clause``."""
+        return [one for one in self.clauses if clause.figures & one.figures]
 
     def clauses_for(self, content: frozenset[str]) -> list[Clause]:
         """The fewest clauses that hold most of what the passages hold of ``content``."""
@@ -154,7 +213,8 @@ def clauses_of(text: str, language: Language) -> list[Clause]:
         joined: list[str] = []
         for piece in pieces:
             facts = facts_of(piece, language)
-            if joined and not (facts.has_words or facts.has_figures):
+            says_something = facts.has_words or facts.has_figures
+            if joined and (not says_something or language.continuation.search(piece)):
                 joined[-1] += piece
             else:
                 joined.append(piece)

@@ -10,6 +10,8 @@ from combine_core.readers import SILENT, Block, BlockKind, block_at
 
 # So much is looked at on both sides of a quote.
 _WINDOW = 2000
+# What an item of a list begins with.
+_MARKERS = "-*+•"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class Passage:
 
     :ivar known: what the block says beside its words, such as its headings
     :ivar titles: the headings alone
+    :ivar open_task: whether it is a task whose box is not checked
     :ivar silent: why nothing can rest on it: a code, or empty
     """
 
@@ -26,6 +29,7 @@ class Passage:
     speaker: str
     titles: tuple[str, ...] = ()
     silent: str = ""
+    open_task: bool = False
 
 
 def passage_of(source: SourceText, place: Place) -> Passage:
@@ -47,14 +51,19 @@ def passage_of(source: SourceText, place: Place) -> Passage:
     if last is not None and last is not block and last.kind not in SILENT:
         # A quote over several blocks: each in its whole.
         text = source.text[start : _whole_sentences(source, last, place)[1]]
-    return Passage(plain_text(text), known, block.speaker, block.headings)
+    text, speaker = plain_text(text).replace("\u00ad", ""), block.speaker
+    open_task = block.done is False
+    if speaker and text[:1].islower() and source.text[block.start] in _MARKERS:
+        # "- Raj: rotate the keys" names who has to do it.
+        known, speaker, open_task = f"{speaker} — {known}", "", not block.done
+    return Passage(text, known, speaker, block.headings, open_task=open_task)
 
 
 def _whole_sentences(source: SourceText, block: Block, place: Place) -> tuple[int, int]:
-    if block.kind is BlockKind.TABLE_ROW:
-        return block.start, block.end
     begin = max(block.body, place.start - _WINDOW)
     behind = min(block.end, place.end + _WINDOW)
+    if block.kind is BlockKind.TABLE_ROW:
+        return begin, behind
     spans = [
         (start, end)
         for start, end in sentence_spans(source.text, begin, behind, source.language)

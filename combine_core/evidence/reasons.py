@@ -19,6 +19,7 @@ REASONS = {
     "name": "A name does not stand there.",
     "term": "A quoted or compound term does not stand there.",
     "negation": "The source and the statement disagree on a “not”.",
+    "opposite": "The source says the opposite.",
     "condition": "The source states a condition that the statement leaves out.",
     "hedge": "The source is less certain than the statement.",
     "not_done": "The source says what is to be done, not that it was done.",

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from combine_core.evidence.case import Case, Ground, clauses_of
-from combine_core.evidence.facts import Facts, Number, Word, facts_of
+from combine_core.evidence.case import Case, Clause, Ground, clauses_of, figures_of
+from combine_core.evidence.facts import facts_of
+from combine_core.evidence.particulars import (
+    another_date,
+    another_name,
+    another_number,
+    another_person,
+    another_rate,
+    another_role,
+    another_subject,
+    another_term,
+    another_time,
+    half_of_a_range,
+    mispaired,
+    replaced,
+)
 from combine_core.evidence.passage import Passage
 from combine_core.evidence.roles import swaps_roles
 from combine_core.evidence.stitching import breaks_in, is_rephrased, own_words
@@ -16,8 +31,8 @@ from combine_core.language import Language
 
 # The share of a clause's content words that has to stand in the passage.
 MIN_COVERAGE = 0.5
-# So many letters of a German noun tell it from others.
-_PART = 6
+# Of so few, all have to stand there.
+_FEW = 2
 # A statement of fewer content words is not looked at for scraps.
 _STITCHABLE = 3
 # So many breaks for each two neighbouring words make scraps.
@@ -25,9 +40,6 @@ _BREAKS = 0.14
 # A paraphrase has more words of its own than this share, or no more breaks than this beside them.
 _OWN = 0.34
 _MOVED = 0.5
-
-_QUOTED = re.compile(r"[“\"„«]([^“”\"„«»]{2,80})[”\"“»]")
-_BEFORE_NUMBER = re.compile(r"(?:\b(from|to|by|von|auf|um|zu)\s+)?$", re.IGNORECASE)
 
 
 # A rule returns whether the statement breaks it.
@@ -81,127 +93,98 @@ def _unmarked(statement: str) -> str:
     return re.sub(r"[*`]|~~", "", statement)
 
 
-# -- numbers, dates, times, names, quoted terms
-
-
-def _another_number(case: Case) -> bool:
-    return not all(_number_stands(number, case.claim, case.ground) for number in case.claim.numbers)
-
-
-def _number_stands(number: Number, claim: Facts, ground: Ground) -> bool:
-    years = {date.year for facts in (ground.facts, ground.known) for date in facts.dates}
-    if not number.known_unit and number.value in years:
-        return True
-    candidates = [*ground.facts.numbers, *ground.known.numbers]
-    same = [other for other in candidates if other.value == number.value]
-    return any(
-        _units_agree(number, other, candidates) and _bounds_agree(number, claim, other, ground)
-        for other in same
-    )
-
-
-def _units_agree(number: Number, other: Number, candidates: Sequence[Number]) -> bool:
-    if number.known_unit and other.known_unit:
-        return number.unit == other.unit or {number.unit[:1], other.unit[:1]} == {"°"}
-    if number.known_unit or other.known_unit:
-        return not number.unit or not other.unit
-    if number.unit == other.unit or not number.unit:
-        return True
-    # "20 designers" of "15 engineers and 20 designers".
-    return not any(number.unit == third.unit for third in candidates)
-
-
-def _bounds_agree(number: Number, claim: Facts, other: Number, ground: Ground) -> bool:
-    if other not in ground.facts.numbers:
-        return True
-    language = ground.language
-
-    def bound(text: str, start: int) -> str:
-        before = text[max(0, start - 20) : start].rstrip(" $€£-−")
-        for name, pattern in (("more", language.more_than), ("less", language.less_than)):
-            if any(match.end() == len(before) for match in pattern.finditer(before)):
-                return name
-        return ""
-
-    return bound(claim.text, number.start) == bound(ground.facts.text, other.start)
-
-
-def _another_date(case: Case) -> bool:
-    dates = case.ground.facts.dates + case.ground.known.dates
-    return not all(any(date.covers(claimed) for date in dates) for claimed in case.claim.dates)
-
-
-def _another_time(case: Case) -> bool:
-    return not set(case.claim.times) <= {*case.ground.facts.times, *case.ground.known.times}
-
-
-def _another_name(case: Case) -> bool:
-    return any(not _name_stands(word, case.claim, case.ground) for word in _names(case.claim))
-
-
-def _names(claim: Facts) -> Iterator[Word]:
-    first = True
-    for word in claim.words:
-        # The first word is what the sentence is about: a name or not, it has to stand there.
-        if word.name or (first and word.content and word.text[0].isupper()):
-            yield word
-        first = False
-
-
-def _name_stands(word: Word, claim: Facts, ground: Ground) -> bool:
-    written = word.text.lower()
-    if word.stem in ground.stems or written in ground.text.lower():
-        return True
-    if (
-        ground.language.code == "de"
-        and len(written) > _PART
-        and written[:_PART] in ground.text.lower()
-    ):
-        return True  # a noun in another form, or a part of a compound
-    if word.stem in ground.speakers:
-        # Who speaks is meant by "I" and "we", or is named as who says it.
-        return ground.facts.says(ground.language.first_person) or claim.says(
-            ground.language.attribution
-        )
-    return word.text.isupper() and _is_acronym(word.text, ground.facts)
-
-
-def _is_acronym(letters: str, facts: Facts) -> bool:
-    initials = "".join(word.text[0] for word in facts.words if word.content)
-    return len(letters) > 1 and letters in initials
-
-
-def _another_term(case: Case) -> bool:
-    text = " ".join(case.ground.text.lower().split())
-    return not all(term.lower().strip(" .,") in text for term in _QUOTED.findall(case.claim.text))
-
-
-def _another_role(case: Case) -> bool:
-    """ "From 5 to 9" is not "from 9 to 5"."""
-
-    def role(text: str, number: Number) -> str:
-        match = _BEFORE_NUMBER.search(text[: number.start].rstrip(" $€£-−") + " ")
-        return (match[1] or "").lower() if match else ""
-
-    for number in case.claim.numbers:
-        roles = {
-            role(case.ground.facts.text, other)
-            for other in case.ground.facts.numbers
-            if other.value == number.value
-        }
-        claimed = role(case.claim.text, number)
-        if claimed and roles and "" not in roles and claimed not in roles:
-            return True
-    return False
-
-
 # -- negation, condition, modality, question, attribution
 
 
 def _another_polarity(case: Case) -> bool:
+    for clause in case.clauses:
+        carriers = case.ground.clauses_for(clause.content)
+        denies = any(clause.negates(carrier.content) for carrier in carriers)
+        denied = any(carrier.negates(clause.content) for carrier in carriers)
+        if denies != denied and not any(_is_denied_opposite(clause, one) for one in carriers):
+            return True
+        # "May not be used without a guard" denies twice.
+        if any(
+            clause.denied & carrier.denied and clause.denies_all != carrier.denies_all
+            for carrier in carriers
+        ):
+            return True
+    return False
+
+
+def _opposite(case: Case) -> bool:
+    """ "Costs fell" where the source says "costs rose"."""
+    if any(clause.opposes(case.ground.facts.stems) for clause in case.clauses):
+        denied = any(_is_denied_opposite(clause, carrier) for clause, carrier in case.carried)
+        return not denied
+    for clause in case.clauses:
+        # "It ended at 10:47" of "it began at 09:12 and ended at 10:47": the figure stands in the second.
+        with_figures = case.ground.clauses_with_figures_of(clause)
+        around = with_figures or case.ground.clauses_for(clause.content)
+        texts = [
+            one.facts if with_figures else facts_of(one.sentence, case.language) for one in around
+        ]
+        if texts and all(clause.opposes(facts.stems) for facts in texts):
+            return True
+    return False
+
+
+def _is_denied_opposite(clause: Clause, carrier: Clause) -> bool:
+    """Whether the source says "costs rose" for "costs did not fall". The other way round proves nothing."""
+    return (
+        clause.opposes(carrier.facts.stems)
+        and clause.negates(carrier.content)
+        and not carrier.negates(clause.content)
+    )
+
+
+def _denied_there(case: Case) -> bool:
+    """ "The vendor built it" of "an intern built it, not the vendor": what stands in a denial alone."""
+    clauses = case.ground.clauses
+    everywhere = Counter(chain.from_iterable(clause.content | clause.figures for clause in clauses))
+    said = case.claim.stems | figures_of(case.claim)
+    for clause in clauses:
+        if case.language.contrast.match(clause.facts.text.lstrip(" ,;:-–—")):
+            denied = clause.content | clause.figures
+        else:
+            # "It has not stopped Klopp" denies what is said of Klopp, and nothing else about him.
+            words = clause.content if clause.denies_all else clause.denied
+            denied = (words - clause.names) | clause.denied_figures
+        only_here = frozenset(one for one in denied & said if everywhere[one] == 1)
+        if only_here and not any(one.negates(only_here) for one in case.clauses):
+            return True
+    return False
+
+
+def _exception_left_out(case: Case) -> bool:
+    """ "Every night" of "every night except on Sunday", or "nobody" of "most of them did not"."""
+    language = case.language
+    if not case.claim.says(language.none_or_all):
+        return False
     return any(
-        carrier.negates(clause.content) != clause.negates(carrier.content)
-        for clause, carrier in case.carried
+        case.ground.facts.says(limit) and not case.claim.says(limit)
+        for limit in (language.exception, language.partial)
+    )
+
+
+def _alternative_left_out(case: Case) -> bool:
+    """ "Lena writes it" of "either Lena or Raj writes it"."""
+    language = case.language
+    return not case.claim.says(language.choice) and any(
+        language.alternative.search(carrier.sentence) for carrier in case.carriers
+    )
+
+
+def _denied_elsewhere(case: Case) -> bool:
+    """ "Without a tender" where the source knows of no tender."""
+    return any(clause.denied and not clause.denied & case.ground.stems for clause in case.clauses)
+
+
+def _absolute(case: Case) -> bool:
+    """ "All", "only" or "unanimously" where the source does not say so."""
+    return any(
+        case.claim.says(said) and not case.ground.facts.says(there)
+        for said, there in case.language.absolutes
     )
 
 
@@ -295,11 +278,17 @@ def _done(case: Case) -> bool:
     still_to_do = (language.obligation, language.request, language.future)
     if any(map(case.claim.says, still_to_do)):
         return False
-    asked = [carrier for carrier in case.carriers if any(map(carrier.facts.says, still_to_do))]
+    asked = [
+        carrier
+        for carrier in case.carriers
+        if case.ground.is_open or any(map(carrier.facts.says, still_to_do))
+    ]
     if not asked:
         return False
     if case.claim.says(language.past):
-        return not any(carrier.facts.says(language.past) for carrier in asked)
+        # "Was asked to" is no past of what was asked for.
+        texts = [language.obligation.sub(" ", carrier.facts.text) for carrier in asked]
+        return not any(map(language.past.search, texts))
     written = {word.text.lower() for carrier in asked for word in carrier.facts.words}
     # "We have to call" carries "Call the vendor", and not "We called the vendor".
     return any(
@@ -312,11 +301,18 @@ def _done(case: Case) -> bool:
 
 
 def _uncovered(case: Case) -> bool:
-    stems = case.ground.stems | case.ground.speakers
-    return any(
-        clause.content and len(clause.content & stems) / len(clause.content) < MIN_COVERAGE
-        for clause in case.clauses
-    ) or not (case.ground.facts.words or case.ground.facts.numbers)
+    def is_covered(clause: Clause) -> bool:
+        said = clause.content - case.ground.speakers
+        facts = clause.facts
+        # Rules of their own look whether the figures stand there.
+        figures = len(facts.numbers) + len(facts.dates) + len(facts.times)
+        share = (len(said & case.ground.stems) + figures) / ((len(said) + figures) or 1)
+        few = len(case.clauses) == 1 and len(said) + figures <= _FEW
+        return not said or share >= (1 if few else MIN_COVERAGE)
+
+    return not all(map(is_covered, case.clauses)) or not (
+        case.ground.facts.words or case.ground.facts.numbers
+    )
 
 
 def _roles_swapped(case: Case) -> bool:
@@ -351,26 +347,38 @@ def _stitched(case: Case) -> bool:
 
 
 _DETAILS: list[tuple[str, Rule]] = [
-    ("number", _another_number),
-    ("date", _another_date),
-    ("time", _another_time),
-    ("name", _another_name),
+    ("number", another_number),
+    ("date", another_date),
+    ("time", another_time),
+    ("name", another_name),
     ("not_covered", _uncovered),
 ]
 _RULES: list[tuple[str, Rule]] = [
-    ("number", _another_number),
-    ("number", _another_role),
-    ("date", _another_date),
-    ("time", _another_time),
-    ("name", _another_name),
-    ("term", _another_term),
+    ("number", another_number),
+    ("number", another_role),
+    ("number", another_rate),
+    ("number", half_of_a_range),
+    ("number", mispaired),
+    ("date", another_date),
+    ("time", another_time),
+    ("name", another_name),
+    ("name", another_person),
+    ("name", another_subject),
+    ("term", another_term),
     ("negation", _another_polarity),
+    ("opposite", _opposite),
     ("negation", _opposite_word),
+    ("negation", _denied_there),
     ("condition", _condition_left_out),
+    ("condition", _exception_left_out),
     ("hedge", _hedge_left_out),
+    ("hedge", _alternative_left_out),
     ("not_done", _done),
     ("question", _question),
     ("attribution", _unattributed),
     ("not_covered", _uncovered),
+    ("not_covered", replaced),
+    ("not_covered", _denied_elsewhere),
+    ("not_covered", _absolute),
 ]
 _PROSE: list[tuple[str, Rule]] = [("roles", _roles_swapped), ("stitched", _stitched)]

@@ -41,14 +41,14 @@ Terms = list[Term]
 def terms_of(clause: str, language: Language) -> Terms:
     """The words of a clause that say something, in their order.
 
-    Figures have many spellings, and rules of their own.
+    Figures have many spellings, "%" has two, and there are rules for both.
     """
     terms: Terms = []
     before: list[str] = []
     for word in _WORD.findall(clause.lower()):
         if word in language.stop_words:
             before.append(word)
-        elif not word[0].isdigit() and word not in language.magnitudes:
+        elif not (word[0].isdigit() or word in language.magnitudes or language.unit(word) == "%"):
             terms.append(Term(language.stem(word), tuple(before), not terms))
             before.clear()
     return terms

@@ -33,11 +33,25 @@ class Language:
     :ivar signs: frequent function words, by which the language is recognised
     :ivar labels: what stands before a colon and is no speaker, such as "Decision"
     :ivar articles: say nothing of the role of a noun. Empty where they do, and the order of words does not
+    :ivar prepositions: what stands before a noun; "to" stands before a verb as well
     :ivar near_negation: denies only the words right behind it, as "no" does
     :ivar exclusion: denies only the phrase right behind it, as "instead of" does
+    :ivar refusal: a verb that denies as "not" does: "rejected", "forbidden"
+    :ivar opposites: for the stem of a word, the stems of those that exclude it: "rise" excludes "fall"
+    :ivar absolutes: words that leave no exception, such as "all", each with those by which a source says so
+    :ivar rate: a unit, or the noun, behind "per"
+    :ivar rates: words for "per year" and the like
+    :ivar exception: takes something out of "all"
+    :ivar contrast: at its beginning, a clause that says what is not meant: ", not by the vendor"
+    :ivar alternative: one of two, and which one is open
+    :ivar choice: says that there is an alternative
+    :ivar partial: says that not all are meant
+    :ivar none_or_all: says that all are meant
     :ivar agreement: how a proposal is accepted
     :ivar no_negation: looks like a negation and is none: "not only"
     :ivar conjunction: what stands between two clauses
+    :ivar continuation: a part of a sentence that belongs to the one before it
+    :ivar titles: what stands before a name and is none
     :ivar document: what a source calls itself, in "the annex says"
     :ivar numbers: number words. "One" is left out: it is an article as well
     """
@@ -48,9 +62,17 @@ class Language:
     labels: frozenset[str] = frozenset()
     stop_words: frozenset[str] = frozenset()
     articles: frozenset[str] = frozenset()
+    prepositions: frozenset[str] = frozenset()
     negation: re.Pattern[str] = _NOTHING
+    refusal: re.Pattern[str] = _NOTHING
     near_negation: re.Pattern[str] = _NOTHING
     exclusion: re.Pattern[str] = _NOTHING
+    exception: re.Pattern[str] = _NOTHING
+    contrast: re.Pattern[str] = _NOTHING
+    alternative: re.Pattern[str] = _NOTHING
+    choice: re.Pattern[str] = _NOTHING
+    partial: re.Pattern[str] = _NOTHING
+    none_or_all: re.Pattern[str] = _NOTHING
     no_negation: re.Pattern[str] = _NOTHING
     condition: re.Pattern[str] = _NOTHING
     hedge: re.Pattern[str] = _NOTHING
@@ -61,17 +83,23 @@ class Language:
     request: re.Pattern[str] = _NOTHING
     past: re.Pattern[str] = _NOTHING
     attribution: re.Pattern[str] = _NOTHING
+    continuation: re.Pattern[str] = _NOTHING
+    titles: frozenset[str] = frozenset()
     document: re.Pattern[str] = _NOTHING
+    rate: re.Pattern[str] = _NOTHING
     open_question: re.Pattern[str] = _NOTHING
     first_person: re.Pattern[str] = _NOTHING
     more_than: re.Pattern[str] = _NOTHING
     less_than: re.Pattern[str] = _NOTHING
     conjunction: re.Pattern[str] = re.compile(r"[;,]\s+")
     negating_prefixes: tuple[str, ...] = ()
+    opposites: dict[str, frozenset[str]] = field(default_factory=dict)
+    absolutes: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = ()
     months: dict[str, int] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     magnitudes: dict[str, int] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
+    rates: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def month(self) -> re.Pattern[str]:
@@ -175,13 +203,33 @@ def _read(data: dict[str, object]) -> Language:
                 )
             case list() if name == "negating_prefixes":
                 values[name] = tuple(value)
+            case list() if name == "opposites":
+                values[name] = _opposites_in(value, _stemmer(str(data["stemmer"])))
+            case list() if name == "absolutes":
+                values[name] = tuple((_any_of(said), _any_of(there)) for said, there in value)
             case list():
-                values[name] = re.compile(rf"(?<!\w)(?:{'|'.join(value)})(?!\w)", re.IGNORECASE)
-            case str() if name in ("stop_words", "labels", "articles"):
+                values[name] = _any_of(value)
+            case str() if name in ("stop_words", "labels", "articles", "prepositions", "titles"):
                 values[name] = frozenset(value.split())
             case _:
                 values[name] = value
     return Language(**values)  # type: ignore[arg-type]
+
+
+def _any_of(patterns: list[str]) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)", re.IGNORECASE)
+
+
+def _opposites_in(rows: list[str], stemmer: Stemmer.Stemmer) -> dict[str, frozenset[str]]:
+    """From rows such as "rise rose / fall fell"."""
+    opposites: dict[str, frozenset[str]] = {}
+    for row in rows:
+        groups = [frozenset(stemmer.stemWords(group.split())) for group in row.split("/")]
+        for group in groups:
+            others = frozenset().union(*groups) - group
+            for stem in group:
+                opposites[stem] = opposites.get(stem, frozenset()) | others
+    return opposites
 
 
 @cache

@@ -10,6 +10,7 @@ import yaml
 
 from combine_core.evidence import SourceText
 from combine_core.evidence.judge import Claim, judge
+from combine_core.evidence.passage import passage_of
 
 HERE = Path(__file__).parent
 
@@ -54,3 +55,33 @@ def test_the_verdict(texts: dict[str, str], claim: Claim, statement: str, verdic
         judgement.repairs if verdict != "supported" else [],
     )
     assert bool(judgement.reasons) == (verdict == "unsupported")
+
+
+def test_of_a_long_table_row_the_cells_around_the_quote_are_looked_at() -> None:
+    cells = " ".join(f"{number}% in May" for number in range(10_000))
+    source = SourceText(f"| a | b |\n| --- | --- |\n| {cells} | x |\n")
+    place = source.find("5000% in May 5001%", 3)
+    assert place is not None
+    text = passage_of(source, place).text
+    assert "5000% in May 5001% in May" in text
+    assert len(text) < 5000
+
+
+def minutes() -> list[Any]:
+    return [
+        pytest.param(data["source"], *claim, id=f"{path.stem}: {claim[0]}")
+        for path in sorted((HERE / "claims").glob("*.yaml"))
+        for data in [yaml.safe_load(path.read_text("utf-8"))]
+        for claim in data["claims"]
+    ]
+
+
+@pytest.mark.parametrize(("text", "statement", "quote", "line", "verdict"), minutes())
+def test_whether_it_is_supported(
+    text: str, statement: str, quote: str, line: int, verdict: str
+) -> None:
+    judgement = judge(statement, [Claim("S1", line, line, quote)], {"S1": SourceText(text)})
+    assert (judgement.verdict == "unsupported", judgement.reasons) == (
+        verdict == "unsupported",
+        judgement.reasons if verdict == "unsupported" else [],
+    )

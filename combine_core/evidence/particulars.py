@@ -1,0 +1,289 @@
+"""Rules on the particulars of a statement: numbers with their units, dates, times, names and quoted terms.
+
+Each returns whether the statement has one that its source does not have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import dropwhile, groupby, islice, pairwise, permutations, takewhile
+
+from combine_core.evidence.case import Case, Clause, Ground
+from combine_core.evidence.facts import Facts, Number, Word
+from combine_core.language import Language
+
+# So many letters of a German noun tell it from others.
+_PART = 6
+# What stands between the ends of a range.
+_RANGE = re.compile(r"-|–|to|and|bis|und")
+# Of fewer there is no other to take for it.
+_PAIRS = 2
+# The name of what a sentence is about is among so many words: "the tug Elva".
+_LEADING = 2
+# A sentence of more clauses is a list.
+_LIST = 30
+_QUOTED = re.compile(r"[“\"„«]([^“”\"„«»]{2,80})[”\"“»]")
+_BEFORE = re.compile(r"(?:\b(from|to|by|von|auf|um|zu|nach)\s+)?$", re.IGNORECASE)
+
+
+def another_number(case: Case) -> bool:
+    return not all(_number_stands(number, case.claim, case.ground) for number in case.claim.numbers)
+
+
+def _number_stands(number: Number, claim: Facts, ground: Ground) -> bool:
+    years = {date.year for facts in (ground.facts, ground.known) for date in facts.dates}
+    if not number.known_unit and number.value in years:
+        return True
+    candidates = [*ground.facts.numbers, *ground.known.numbers]
+    same = [other for other in candidates if other.value == number.value]
+    return any(
+        _units_agree(number, other, candidates) and _bounds_agree(number, claim, other, ground)
+        for other in same
+    )
+
+
+def _units_agree(number: Number, other: Number, candidates: Sequence[Number]) -> bool:
+    if number.known_unit and other.known_unit:
+        return number.unit == other.unit or {number.unit[:1], other.unit[:1]} == {"°"}
+    if number.known_unit or other.known_unit:
+        return not number.unit or not other.unit
+    if number.unit == other.unit or not number.unit:
+        return True
+    # "20 designers" of "15 engineers and 20 designers".
+    return not any(number.unit == third.unit for third in candidates)
+
+
+def _bounds_agree(number: Number, claim: Facts, other: Number, ground: Ground) -> bool:
+    if other not in ground.facts.numbers:
+        return True
+    language = ground.language
+
+    def bound(text: str, start: int) -> str:
+        before = text[max(0, start - 20) : start].rstrip(" $€£-−")
+        for name, pattern in (("more", language.more_than), ("less", language.less_than)):
+            if any(match.end() == len(before) for match in pattern.finditer(before)):
+                return name
+        return ""
+
+    return bound(claim.text, number.start) == bound(ground.facts.text, other.start)
+
+
+def another_date(case: Case) -> bool:
+    dates = case.ground.facts.dates + case.ground.known.dates
+    return not all(any(date.covers(claimed) for date in dates) for claimed in case.claim.dates)
+
+
+def another_time(case: Case) -> bool:
+    return not set(case.claim.times) <= {*case.ground.facts.times, *case.ground.known.times}
+
+
+def another_name(case: Case) -> bool:
+    names = _names(case.claim, case.language.titles)
+    return any(not _name_stands(word, case.claim, case.ground) for word in names)
+
+
+def _names(claim: Facts, titles: frozenset[str]) -> Iterator[Word]:
+    first = True
+    for word in claim.words:
+        # The first word is what the sentence is about: a name or not, it has to stand there.
+        if word.text.lower() in titles:
+            continue
+        if word.name or (first and word.content and word.text[0].isupper()):
+            yield word
+        first = False
+
+
+def _name_stands(word: Word, claim: Facts, ground: Ground) -> bool:
+    written = word.text.lower()
+    if word.stem in ground.stems or written in ground.text.lower():
+        return True
+    if (
+        ground.language.code == "de"
+        and len(written) > _PART
+        and written[:_PART] in ground.text.lower()
+    ):
+        return True  # a noun in another form, or a part of a compound
+    if word.stem in ground.speakers:
+        # Who speaks is meant by "I" and "we", or is named as who says it.
+        return ground.facts.says(ground.language.first_person) or claim.says(
+            ground.language.attribution
+        )
+    return word.text.isupper() and _is_acronym(word.text, ground.facts)
+
+
+def _is_acronym(letters: str, facts: Facts) -> bool:
+    initials = "".join(word.text[0] for word in facts.words if word.content)
+    return len(letters) > 1 and letters in initials
+
+
+def another_term(case: Case) -> bool:
+    text = " ".join(case.ground.text.lower().split())
+    return not all(term.lower().strip(" .,") in text for term in _QUOTED.findall(case.claim.text))
+
+
+def another_role(case: Case) -> bool:
+    """ "From 5 to 9" is not "from 9 to 5", and "to Thursday" not "to Tuesday"."""
+
+    def places(facts: Facts) -> Iterator[tuple[object, int]]:
+        yield from ((number.value, number.start) for number in facts.numbers)
+        yield from ((word.stem, word.start) for word in facts.words if word.name)
+
+    there = list(places(case.ground.facts))
+    for said, start in places(case.claim):
+        claimed = _role(case.claim.text, start)
+        roles = {_role(case.ground.facts.text, other) for one, other in there if one == said}
+        if claimed and roles and "" not in roles and claimed not in roles:
+            return True
+    return False
+
+
+def _role(text: str, start: int) -> str:
+    match = _BEFORE.search(text[:start].rstrip(" $€£-−") + " ")
+    return (match[1] or "").lower() if match else ""
+
+
+def half_of_a_range(case: Case) -> bool:
+    """ "5 days" of "between 3 and 5 days"."""
+    said = {number.value for number in case.claim.numbers}
+    language = case.language
+    if case.claim.says(language.more_than) or case.claim.says(language.less_than):
+        return False
+    for first, second in pairwise(
+        sorted(case.ground.facts.numbers, key=lambda number: number.start)
+    ):
+        text = case.ground.facts.text
+        between = text[first.end : second.start].strip(" $€£")
+        is_range = _RANGE.fullmatch(between) and not _role(text, first.start)
+        if is_range and len({first.value, second.value} & said) == 1:
+            return True
+    return False
+
+
+def mispaired(case: Case) -> bool:
+    """ "2.6% in March" of "3.1% in March and 2.6% in April"."""
+    for clause in case.clauses:
+        places = case.ground.clauses_with_figures_of(clause)
+        if not places or not clause.facts.numbers:
+            continue
+        said = clause.facts.stems
+        rivals = frozenset().union(*(place.content for place in places)) - said
+        known, sentences = set(map(id, places)), {place.sentence for place in places}
+        others = (
+            one
+            for one in case.ground.clauses
+            if one.facts.numbers and one.sentence in sentences and id(one) not in known
+        )
+        missing = said.difference(*(place.facts.stems for place in places))
+        if rivals and any(missing & other.content for other in others):
+            return True
+        if any(_crosses(clause.facts, place.facts) for place in places):
+            return True
+    return False
+
+
+def _crosses(said: Facts, there: Facts) -> bool:
+    """Whether one number and one name are said together, of a sentence that pairs each with another one."""
+    names = sorted((word.start, word.stem) for word in there.words if word.name)
+    numbers = sorted((number.start, number.value) for number in there.numbers)
+    places = [(start, True) for start, _ in names] + [(start, False) for start, _ in numbers]
+    turns = [is_name for _, is_name in sorted(places)]
+    if len(numbers) < _PAIRS or any(one == another for one, another in pairwise(turns)):
+        return False
+    pairs = {(value, stem) for (_, value), (_, stem) in zip(numbers, names, strict=False)}
+    values, stems = {value for value, _ in pairs}, {stem for _, stem in pairs}
+    claimed = {
+        (number.value, name.stem)
+        for number in said.numbers
+        for name in said.words
+        if number.value in values and name.stem in stems
+    }
+    return len(claimed) == 1 and not claimed & pairs
+
+
+def replaced(case: Case) -> bool:
+    """ "92% of calls" of "92% of tickets": the same words around another one."""
+    language = case.language
+    here, there = _in_context(case.claim, language), _in_context(case.ground.facts, language)
+    stems, said = case.ground.stems | case.ground.speakers, case.claim.stems
+    taken = {context for word, context in there if word not in said}
+    return any(word not in stems and context in taken for word, context in here)
+
+
+def _in_context(facts: Facts, language: Language) -> list[tuple[str, tuple[str, str]]]:
+    """The content words behind a preposition, each with that and with the word or number before that."""
+    tokens = [(word.start, word.stem, word.text.lower(), word.content) for word in facts.words]
+    tokens += [(number.start, str(number.value), "", False) for number in facts.numbers]
+    found: list[tuple[str, tuple[str, str]]] = []
+    function, before = "", ""
+    for _, stem, written, content in sorted(tokens):
+        if written in language.stop_words:
+            function = written
+            continue
+        if content and before and function in language.prepositions:
+            found.append((stem, (function, before)))
+        function, before = "", stem
+    return found
+
+
+def another_rate(case: Case) -> bool:
+    """ "72 euros per month" where the source says "per year"."""
+    language = case.language
+    there = {language.unit(word.text.lower()) for word in case.ground.facts.words}
+    there |= {number.unit for number in case.ground.facts.numbers}
+    there |= {language.rates.get(word.text.lower()) for word in case.ground.facts.words}
+    for match in language.rate.finditer(case.claim.text):
+        of_what = match["unit"].lower()
+        unit = language.unit(of_what)
+        if unit and unit not in there:
+            return True
+        if not unit and match["per"] and language.stem(of_what) not in case.ground.stems:
+            return True
+    return any(
+        language.rates[word.text.lower()] not in there
+        for word in case.claim.words
+        if word.text.lower() in language.rates
+    )
+
+
+def another_subject(case: Case) -> bool:
+    """ "Ben bought the house" of "Anna bought the house and Ben sold the boat"."""
+    for _, of_one in groupby(case.ground.clauses, key=lambda clause: clause.sentence):
+        subjects = [(clause, _subject_of(clause)) for clause in of_one]
+        if len(subjects) > _LIST:
+            continue
+        for (its, here), (other, there) in permutations(subjects, 2):
+            if there & case.claim.stems or not there or its.content <= here:
+                continue
+            for clause in case.clauses:
+                says, own = clause.content - here, its.content - other.content
+                if here & clause.content and says & other.content and not says & own:
+                    return True
+    return False
+
+
+def _subject_of(clause: Clause) -> frozenset[str]:
+    """The names at the beginning of a clause; none if it begins with something else."""
+    words = [word for word in clause.facts.words if word.text.lower() not in clause.language.titles]
+    leading = dropwhile(lambda word: not word.content, words)
+    if clause.language.code != "de":
+        among = islice(leading, _LEADING)
+        return frozenset(word.stem for word in among if word.text[0].isupper())
+    return frozenset(word.stem for word in takewhile(lambda word: word.text[0].isupper(), leading))
+
+
+def another_person(case: Case) -> bool:
+    """A name put together from two: "Mia Diaz" of "Mia Lund, Omar Diaz"."""
+    text = case.ground.facts.text
+    for first, second in pairwise(case.claim.words):
+        if not (first.name or (first.content and first.start == 0)) or not second.name:
+            continue
+        if case.claim.text[first.start : second.start] != f"{first.text} ":
+            continue
+        one, other = re.escape(first.text), re.escape(second.text)
+        if not (re.search(rf"\b{one}\b", text) and re.search(rf"\b{other}\b", text)):
+            continue
+        # A middle name may stand between them.
+        if not re.search(rf"\b{one}(?:\s+[\w.]+)?\s+{other}\b", text):
+            return True
+    return False
