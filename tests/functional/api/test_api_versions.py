@@ -6,7 +6,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from combine_auth.audit import AuditEvent
 from combine_core.database import session_factory
@@ -40,6 +40,26 @@ def proof(document, line, **more):
         "line_to": line,
         **more,
     }
+
+
+_MORE = """
+INSERT INTO users (id, email, name, is_admin)
+SELECT gen_random_uuid(), n || '@more.org', 'Somebody', false FROM generate_series(1, 3000) n;
+INSERT INTO document_versions
+    (id, document_id, number, origin, model, used_llm, content, markdown, sha256, flagged, author_id)
+SELECT gen_random_uuid(), document_id, 1 + n, 'edit', model, used_llm, content, markdown, sha256, flagged,
+    (SELECT id FROM users WHERE email = n % 3 + 1 || '@more.org')
+FROM document_versions, generate_series(1, 200) n WHERE document_id = :id;
+ANALYZE users, document_versions;
+"""
+
+
+def test_the_list_reads_no_other_users_than_the_authors(room, document, path, dbsession, rows_read):
+    dbsession.execute(text(_MORE), {"id": document["id"]})
+    dbsession.commit()
+    read = rows_read("users", lambda: room.client.get(f"{path}/versions", status=200))
+    # The one who asks, and three authors.
+    assert read == 4
 
 
 def test_an_edit_is_a_version_with_its_author(room, document, path, edit):
