@@ -15,14 +15,12 @@ from pyramid.request import Request
 from sqlalchemy import bindparam, select
 
 from combine_core.comments import Comment
-from combine_core.database import AnySelect
 from combine_core.documents import Document
 from combine_core.projects import (
-    OWN_PROJECT,
     SLUG_PATTERN,
     OwnProject,
     Project,
-    find_own_project,
+    own_projects,
 )
 from combine_core.projects.members import RoleChange
 from combine_core.reviews import Review
@@ -36,6 +34,7 @@ from combine_core.users import (
     RoleChanged,
     tell,
 )
+from combine_core.users.asking import KeptQuestion, ask_with_user
 from combine_core.web.paths import UUID_PATTERN
 
 # What each variable of a path may be.
@@ -53,13 +52,15 @@ PATH_VARIABLES = {
 }
 
 
-def _with(thing: type[Run | Document | Review | Comment]) -> AnySelect:
-    owning = select(thing.project_id).where(thing.id == bindparam("id"))
-    return OWN_PROJECT.where(Project.id == owning.scalar_subquery())
+def _with(thing: type[Run | Document | Review | Comment]) -> KeptQuestion:
+    owning = select(thing.project_id).where(thing.id == bindparam("id")).scalar_subquery()
+    return KeptQuestion(lambda user_id: own_projects(user_id).where(Project.id == owning))
 
 
 # How the user's project is found: by its name in the path, or by a thing in it.
-_NAMED = OWN_PROJECT.where(Project.slug == bindparam("slug"))
+_NAMED = KeptQuestion(
+    lambda user_id: own_projects(user_id).where(Project.slug == bindparam("slug"))
+)
 _WITH_RUN, _WITH_DOCUMENT, _WITH_REVIEW, _WITH_COMMENT = (
     _with(thing) for thing in (Run, Document, Review, Comment)
 )
@@ -104,13 +105,15 @@ class InProject(SignedIn):
     project: OwnProject
     role: Role
 
-    def _enter(self, statement: AnySelect, **parameters: object) -> None:
-        """Find the project with one of the statements below."""
-        session, user_id = self._request.dbsession, self.identity.user_id
-        found = find_own_project(session, statement, user_id, **parameters)
+    def __init__(self, request: Request, question: KeptQuestion, **parameters: object) -> None:
+        # Before the user is looked for: both are found by one statement then.
+        answer = ask_with_user(request, question, **parameters)
+        super().__init__(request)
+        found = answer()
         if found is None:
             raise HTTPNotFound
-        self.project, self.role = found, Role(found.role)
+        self.project = OwnProject._make(found)
+        self.role = Role(self.project.role)
         self.__acl__ = [(Allow, Authenticated, ROLE_PERMISSIONS[self.role])]
 
 
@@ -118,8 +121,7 @@ class ProjectContext(InProject):
     """The project whose slug is in the path."""
 
     def __init__(self, request: Request) -> None:
-        super().__init__(request)
-        self._enter(_NAMED, slug=request.matchdict["slug"])
+        super().__init__(request, _NAMED, slug=request.matchdict["slug"])
 
     def check_may_remove(self, user_id: uuid.UUID) -> None:
         """Every member may leave. Removing another one needs the permission to change members.
@@ -137,36 +139,32 @@ class RunContext(InProject):
     """The run whose id is in the path, and its project."""
 
     def __init__(self, request: Request) -> None:
-        super().__init__(request)
         self.run_id = uuid.UUID(request.matchdict["id"])
-        self._enter(_WITH_RUN, id=self.run_id)
+        super().__init__(request, _WITH_RUN, id=self.run_id)
 
 
 class DocumentContext(InProject):
     """The document whose id is in the path, and its project."""
 
     def __init__(self, request: Request) -> None:
-        super().__init__(request)
         self.document_id = uuid.UUID(request.matchdict["id"])
-        self._enter(_WITH_DOCUMENT, id=self.document_id)
+        super().__init__(request, _WITH_DOCUMENT, id=self.document_id)
 
 
 class ReviewContext(InProject):
     """The review whose id is in the path, and its project."""
 
     def __init__(self, request: Request) -> None:
-        super().__init__(request)
         self.review_id = uuid.UUID(request.matchdict["id"])
-        self._enter(_WITH_REVIEW, id=self.review_id)
+        super().__init__(request, _WITH_REVIEW, id=self.review_id)
 
 
 class CommentContext(InProject):
     """The comment whose id is in the path, and its project."""
 
     def __init__(self, request: Request) -> None:
-        super().__init__(request)
         self.comment_id = uuid.UUID(request.matchdict["id"])
-        self._enter(_WITH_COMMENT, id=self.comment_id)
+        super().__init__(request, _WITH_COMMENT, id=self.comment_id)
 
 
 class InboxContext(SignedIn):

@@ -2,8 +2,8 @@
 
     PYTHONPATH=. python benchmarks/peers/growth.py
 
-It calls the application without a server: 1,000 documents, then 1,000,000 with 10,000 members, 1,000 versions
-of one document, and 10,000 reviews.
+It calls the application without a server: with 1,000 documents, and with 1,000,000, 10,000 members, 1,000
+versions of one document, 10,000 reviews, mentions and items of the register. All pages are full in both.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import re
 import secrets
 import sys
 import time
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,30 +31,61 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from room import SLUG, Room, fill, postgres
 
-CALLS = 200
+CALLS = 100
+ROUNDS = 7
 INCLUDES = "combine_health combine_core combine_core.health combine_auth combine_auth.health"
 
 # Members, versions of the first document, and open reviews of the others.
 _GROW = """
 INSERT INTO users (id, email, name, is_admin)
-SELECT gen_random_uuid(), 'user' || n || '@example.org', 'User ' || n, false FROM generate_series(1, 10000) n;
+SELECT gen_random_uuid(), 'user' || n || '@example.org', 'User ' || n, false
+FROM generate_series(1, :members) n;
 INSERT INTO memberships (project_id, user_id, role)
 SELECT :project, id, 'viewer' FROM users WHERE id <> :user;
 INSERT INTO document_versions
     (id, document_id, number, origin, model, used_llm, content, markdown, sha256, flagged, support)
 SELECT gen_random_uuid(), document_id, n, origin, model, used_llm, content, markdown, sha256, flagged, support
-FROM document_versions, generate_series(2, 1000) n WHERE document_id = :document;
+FROM document_versions, generate_series(2, :versions) n WHERE document_id = :document;
 INSERT INTO version_inputs (version_id, position, kind, ref_id, name, sha256, revision)
 SELECT v.id, i.position, i.kind, i.ref_id, i.name, i.sha256, i.revision
 FROM document_versions v, document_versions f, version_inputs i
 WHERE v.document_id = :document AND v.number > 1 AND f.document_id = :document AND f.number = 1
     AND i.version_id = f.id;
-UPDATE documents SET head = 1000, last_number = 1000 WHERE id = :document;
+UPDATE documents SET head = :versions, last_number = :versions WHERE id = :document;
 INSERT INTO reviews
     (id, project_id, document_id, version_id, number, sha256, role, needed, author_may_decide, on_expiry)
 SELECT gen_random_uuid(), project_id, id, id, 1, 'x', 'reviewer', 1, true, 'nothing'
-FROM documents WHERE id <> :document ORDER BY id DESC LIMIT 10000;
+FROM documents WHERE id <> :document ORDER BY id DESC LIMIT :each;
+INSERT INTO comments
+    (id, project_id, document_id, version_id, number, pointer, statement, text, author_id)
+SELECT gen_random_uuid(), project_id, id, id, 1, '/key_points/0', 'The harbour opens.', 'Really?', :user
+FROM documents WHERE id <> :document ORDER BY id DESC LIMIT :each;
+INSERT INTO comment_mentions (comment_id, user_id)
+SELECT id, author_id FROM comments;
+INSERT INTO register_items (id, project_id, kind, text, state)
+SELECT gen_random_uuid(), :project, 'decision', 'The harbour opens on day ' || n, 'open'
+FROM generate_series(1, :each) n;
+INSERT INTO register_sayings (id, item_id, version_id, pointer, text, sources, contradicts)
+SELECT gen_random_uuid(), i.id, v.id, '/key_points/0', i.text, '{}', '{}'
+FROM register_items i, document_versions v WHERE v.document_id = :document AND v.number = 1;
 """
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is in a project.
+
+    :ivar each: how many open reviews, comments that mention the person who asks, and items of the register
+    """
+
+    documents: int
+    members: int
+    versions: int
+    each: int
+
+
+# Each page is full in both.
+SIZES = (Size(1_000, 60, 60, 60), Size(1_000_000, 10_000, 1_000, 10_000))
 
 
 def requests(room: Room) -> dict[str, tuple[str, str, bytes]]:
@@ -65,8 +99,12 @@ def requests(room: Room) -> dict[str, tuple[str, str, bytes]]:
         "one document of 20 kB": ("GET", document, b""),
         "post a source of 2 kB": ("POST", f"{project}/sources", source),
         "project page": ("GET", f"/projects/{SLUG}", b""),
+        "list of 50 runs": ("GET", f"{project}/runs?limit=50", b""),
         "50 members": ("GET", f"{project}/members?limit=50", b""),
         "50 versions": ("GET", f"{document}/versions?limit=50", b""),
+        "50 items of the register": ("GET", f"{project}/register?limit=50", b""),
+        "register (page)": ("GET", f"/projects/{SLUG}/register", b""),
+        "inbox of the API": ("GET", "/api/v1/inbox", b""),
         "inbox (page)": ("GET", "/inbox", b""),
     }
 
@@ -100,34 +138,76 @@ def call(app: Any, room: Room, method: str, address: str, body: bytes) -> None:
         raise SystemExit(f"{method} {address}: {seen[0]}\n{answer.decode()[:500]}")
 
 
-def measure(room: Room) -> tuple[dict[str, tuple[float, float]], dict[str, list[str]]]:
-    """Milliseconds of time and of our processor time for each request, and the plans of its statements."""
+@dataclass
+class Place:
+    """An application on the database of one project, and what its requests have cost.
+
+    :ivar used: for each request, milliseconds of our processor time in each round
+    :ivar calls: for each request, how many Python functions it calls
+    :ivar buffers: for each request, the pages of 8 kB that PostgreSQL looks at
+    :ivar plans: for each request, the plans of its statements
+    """
+
+    room: Room
+    app: Any
+    used: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    calls: dict[str, int] = field(default_factory=dict)
+    buffers: dict[str, int] = field(default_factory=dict)
+    plans: dict[str, list[str]] = field(default_factory=dict)
+
+
+def open_place(room: Room) -> Place:
     settings = {
         "combine_core.environment": "production",
         "combine_core.database_url": room.url,
         "combine_core.public_url": "https://localhost",
         "combine_core.secret_key": secrets.token_hex(32),
     }
-    app = main({}, **{"pyramid.includes": INCLUDES}, **settings)
-    engine = engine_of(app.registry)
-    found, plans = {}, {}
-    for title, request in requests(room).items():
-        for _ in range(CALLS // 4):
-            call(app, room, *request)
-        took, used = [], []
-        for _ in range(CALLS):
-            started, cpu = time.perf_counter(), time.thread_time()
-            call(app, room, *request)
-            used.append(time.thread_time() - cpu)
-            took.append(time.perf_counter() - started)
-        found[title] = median(took) * 1000, median(used) * 1000
-        plans[title] = explain(engine, lambda request=request: call(app, room, *request))  # type: ignore[misc]
-    engine.dispose()
-    return found, plans
+    return Place(room, main({}, **{"pyramid.includes": INCLUDES}, **settings))
 
 
-def explain(engine: Engine, send: Any) -> list[str]:
-    """The plan of each statement that reads, shortened to what it does and costs."""
+def measure(places: list[Place]) -> None:
+    """Measure each request. The places take turns, so that other work on the machine affects them alike."""
+    for title in requests(places[0].room):
+        for place in places:
+            for _ in range(CALLS):
+                call(place.app, place.room, *requests(place.room)[title])
+        for _ in range(ROUNDS):
+            for place in places:
+                request = requests(place.room)[title]
+                used = []
+                for _ in range(CALLS):
+                    cpu = time.thread_time()
+                    call(place.app, place.room, *request)
+                    used.append(time.thread_time() - cpu)
+                place.used[title].append(median(used) * 1000)
+        for place in places:
+            request = requests(place.room)[title]
+            place.calls[title] = count_calls(place, request)
+            engine = engine_of(place.app.registry)
+            place.plans[title], place.buffers[title] = explain(
+                engine,
+                lambda place=place, request=request: call(place.app, place.room, *request),  # type: ignore[misc]
+            )
+
+
+def count_calls(place: Place, request: tuple[str, str, bytes]) -> int:
+    calls = 0
+
+    def note(_frame: object, event: str, _arg: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    # The connection may be due for a test after a second without a request.
+    call(place.app, place.room, *request)
+    sys.setprofile(note)
+    call(place.app, place.room, *request)
+    sys.setprofile(None)
+    return calls
+
+
+def explain(engine: Engine, send: Any) -> tuple[list[str], int]:
+    """The plan of each statement that reads, shortened to what it does and costs, and the pages of all."""
     seen: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -136,7 +216,7 @@ def explain(engine: Engine, send: Any) -> list[str]:
     event.listen(engine, "before_cursor_execute", note)
     send()
     event.remove(engine, "before_cursor_execute", note)
-    shown = []
+    shown, buffers = [], 0
     with engine.connect() as connection:
         cursor = connection.connection.cursor()
         for statement, parameters in seen:
@@ -145,8 +225,11 @@ def explain(engine: Engine, send: Any) -> list[str]:
             for _ in range(3):
                 cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) {statement}", parameters)
                 lines = [line for (line,) in cursor.fetchall()]
+            # The first is of the whole statement.
+            pages = re.search(r"Buffers: shared hit=(\d+)(?: read=(\d+))?", "\n".join(lines))
+            buffers += sum(int(number or 0) for number in pages.groups()) if pages else 0
             shown.append("\n".join(short(line) for line in lines if is_told(line)))
-    return shown
+    return shown, buffers
 
 
 def is_told(line: str) -> bool:
@@ -171,11 +254,12 @@ def short(line: str) -> str:
     )
 
 
-def grow(room: Room) -> None:
-    """Add what makes the project large, beside its documents."""
+def grow(room: Room, size: Size) -> None:
+    """Add what there is beside the documents."""
     address = parse_database_url(room.url).get_secret_value()
     engine = make_engine(address, application_name="bench", pool_size=1, max_overflow=0)
     which = {"project": room.project_id, "user": room.user_id, "document": room.document_id}
+    which |= asdict(size)
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text(_GROW), which)
@@ -186,25 +270,29 @@ def grow(room: Room) -> None:
 
 
 def run() -> None:
-    tables, plans = [], {}
-    for documents in (1_000, 1_000_000):
-        with postgres() as url:
-            room = fill(url, documents=documents)
-            if documents > 1_000:
-                grow(room)
-            found, plans = measure(room)
-            tables.append(found)
-    sys.stdout.write(
-        "| Request | small: time, CPU | large: time, CPU | ratio: time, CPU |\n| --- | --- | --- | --- |\n"
-    )
-    for title, (took, used) in tables[0].items():
-        later, more = tables[1][title]
-        ratios = f"{later / took:.2f}, {more / used:.2f}"
-        sys.stdout.write(
-            f"| {title} | {took:.2f}, {used:.2f} ms | {later:.2f}, {more:.2f} ms | {ratios} |\n"
+    with ExitStack() as stack:
+        places = []
+        for size in SIZES:
+            room = fill(stack.enter_context(postgres()), documents=size.documents)
+            grow(room, size)
+            places.append(open_place(room))
+        measure(places)
+        for place in places:
+            engine_of(place.app.registry).dispose()
+    small, large = places
+    write = sys.stdout.write
+    write("| Request | CPU, small | CPU, large | ratio | calls | pages |\n")
+    write("| --- | --- | --- | --- | --- | --- |\n")
+    for title in small.used:
+        before, after = (min(place.used[title]) for place in places)
+        ratio = median(
+            more / less for less, more in zip(small.used[title], large.used[title], strict=True)
         )
-    for title, statements in plans.items():
-        sys.stdout.write(f"\n### {title}\n\n```\n" + "\n\n".join(statements) + "\n```\n")
+        calls = f"{small.calls[title]:,} and {large.calls[title]:,}"
+        pages = f"{small.buffers[title]:,} and {large.buffers[title]:,}"
+        write(f"| {title} | {before:.2f} ms | {after:.2f} ms | {ratio:.2f} | {calls} | {pages} |\n")
+    for title, statements in large.plans.items():
+        write(f"\n### {title}\n\n```\n" + "\n\n".join(statements) + "\n```\n")
 
 
 if __name__ == "__main__":

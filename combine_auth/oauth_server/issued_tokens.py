@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, func, select, update
 from sqlalchemy.orm import Session, aliased
@@ -15,8 +16,8 @@ from combine_auth.oauth_server.grants import CredentialReused, delete_expired_ro
 from combine_auth.oauth_server.model import OAuthCode, OAuthGrant, OAuthToken
 from combine_auth.tokens.format import ACCESS, CODE, REFRESH
 from combine_auth.tokens.scopes import speaks_for_administrator
-from combine_core.database import connection_of
 from combine_core.users import Identity, User
+from combine_core.users.asking import find_with_answer
 
 
 def use_code(
@@ -231,14 +232,13 @@ _FIND = (
 )
 
 
-def find_access_token(session: Session, token: str) -> FoundCredential | None:
+def find_access_token(request: Any, token: str) -> FoundCredential | None:
     """Find a valid access token with one statement.
 
     ``None`` if it is unknown, expired or revoked, if its user, its client or the client's owner is
     disabled, or if its grant is revoked.
     """
-    # With the connection, because there are no objects to load: it takes a third less CPU.
-    row = connection_of(session).execute(_FIND, {"token_sha256": sha256(token)}).first()
+    row = find_with_answer(request, _FIND, token_sha256=sha256(token))
     if row is None:
         return None
     token_id, scopes, grant_id, is_due, user_id, email, name, is_admin = row

@@ -28,7 +28,7 @@ class SessionCookie:
     def prove(self, request: Any, credential: str) -> Proof | None:
         if not RANDOM.fullmatch(credential):
             return None
-        found = find_session(request.dbsession, credential)
+        found = find_session(request, credential)
         return proof_of(request, found, BrowserSession.last_seen_at)
 
     def start(

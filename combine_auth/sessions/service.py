@@ -6,15 +6,16 @@ import secrets
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import CredentialKind, FoundCredential, Proof, sha256, use_is_due
 from combine_auth.sessions.model import BrowserSession
-from combine_core.database import connection_of
 from combine_core.database.expiry import delete_expired
 from combine_core.users import Identity, User
+from combine_core.users.asking import find_with_answer
 
 IDLE_LIMIT = timedelta(hours=12)
 ABSOLUTE_LIMIT = timedelta(days=7)
@@ -82,9 +83,9 @@ def start_session(
     return token
 
 
-def find_session(session: Session, token: str) -> FoundCredential | None:
+def find_session(request: Any, token: str) -> FoundCredential | None:
     """The valid session of this token, whose user is not disabled, in one statement."""
-    row = connection_of(session).execute(_FIND, {"token_sha256": sha256(token)}).first()
+    row = find_with_answer(request, _FIND, token_sha256=sha256(token))
     if row is None:
         return None
     session_id, is_due, *identity = row

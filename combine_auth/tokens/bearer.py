@@ -37,11 +37,10 @@ class BearerToken:
 
     def prove(self, request: Any, credential: str) -> Proof | None:
         """The user of the token. A wrong checksum is refused without a query."""
-        session = request.dbsession
         if PERSONAL.fits(credential):
-            found = find_token(session, credential)
+            found = find_token(request, credential)
             return proof_of(request, found, PersonalAccessToken.last_used_at)
         if ACCESS.fits(credential):
-            found = find_access_token(session, credential)
+            found = find_access_token(request, credential)
             return proof_of(request, found, OAuthGrant.last_used_at)
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import (
     Text,
@@ -33,9 +34,9 @@ from combine_auth.tokens.scopes import (
     known_scopes,
     speaks_for_administrator,
 )
-from combine_core.database import connection_of
 from combine_core.database.expiry import delete_expired
 from combine_core.users import Identity, Membership, User
+from combine_core.users.asking import find_with_answer
 
 DEFAULT_DAYS = 90
 MOST_DAYS = 365
@@ -142,10 +143,9 @@ def _delete_old(session: Session, user_id: uuid.UUID) -> None:
     )
 
 
-def find_token(session: Session, token: str) -> FoundCredential | None:
+def find_token(request: Any, token: str) -> FoundCredential | None:
     """Find the valid token of a user who is not disabled, with one statement."""
-    # With the connection, because there are no objects to load: it takes a third less CPU.
-    row = connection_of(session).execute(_FIND, {"token_sha256": sha256(token)}).first()
+    row = find_with_answer(request, _FIND, token_sha256=sha256(token))
     if row is None:
         return None
     token_id, scopes, project_id, is_due, user_id, email, name, is_admin = row

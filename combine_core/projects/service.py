@@ -9,14 +9,15 @@ import uuid
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, func, select, true
+from sqlalchemy import func, select, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from combine_core.database import NEWEST_FIRST, AnySelect, Page, fetch, new_id, paginate
+from combine_core.database import NEWEST_FIRST, AnySelect, Page, new_id, paginate
 from combine_core.projects.model import Project
 from combine_core.text import clean_name
 from combine_core.users import Membership, Role
+from combine_core.users.asking import UserId
 
 SLUG_PATTERN = "[a-z0-9]+(?:-[a-z0-9]+)*"
 _MAX_SLUG = 60
@@ -88,29 +89,20 @@ class OwnProject(NamedTuple):
     role: str
 
 
-OWN_PROJECT = (
-    select(
-        Project.id,
-        Project.slug,
-        Project.name,
-        Project.created_at,
-        Project.archived_at,
-        Membership.role,
+def own_projects(user_id: UserId) -> AnySelect:
+    """Select the projects of a user, each as :class:`OwnProject`."""
+    return (
+        select(
+            Project.id,
+            Project.slug,
+            Project.name,
+            Project.created_at,
+            Project.archived_at,
+            Membership.role,
+        )
+        .join(Membership, Membership.project_id == Project.id)
+        .where(Membership.user_id == user_id)
     )
-    .join(Membership, Membership.project_id == Project.id)
-    .where(Membership.user_id == bindparam("user_id"))
-)
-
-
-def find_own_project(
-    session: Session, statement: AnySelect, user_id: uuid.UUID, **parameters: object
-) -> OwnProject | None:
-    """The project that a statement finds, or ``None`` if the user is not a member of it.
-
-    :param statement: ``OWN_PROJECT`` with more conditions
-    """
-    row = fetch(session, statement, user_id=user_id, **parameters).first()
-    return None if row is None else OwnProject._make(row)
 
 
 def find_owned_project(

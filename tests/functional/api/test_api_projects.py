@@ -4,7 +4,8 @@ import uuid
 
 import pytest
 
-from combine_core.users import Role
+from combine_auth.security import SecurityPolicy
+from combine_core.users import Identity, Role
 
 
 def test_create(signed_in):
@@ -211,3 +212,15 @@ def test_me(sign_in):
         "name": "ada",
         "is_admin": False,
     }
+
+
+def test_a_policy_that_looks_for_the_user_alone(room, count, monkeypatch):
+    me = room.client.get("/api/v1/me").json
+    with count() as together:
+        room.client.get(room.path, status=200)
+    ada = Identity(uuid.UUID(me["id"]), me["email"], me["name"], me["is_admin"])
+    monkeypatch.setattr(SecurityPolicy, "identity", lambda _self, _request: ada)
+    with count() as apart:
+        assert room.client.get(room.path, status=200).json["slug"] == room.slug
+    assert len(apart) == len(together) + 1
+    room.client.get("/api/v1/projects/nobodys", status=404)

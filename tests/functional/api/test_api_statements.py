@@ -31,8 +31,8 @@ def test_lists(room, run_jobs, count):
         assert items >= 30, path
         assert few[path][0] <= 2
         assert statements == few[path][1], path
-        # Who asks, the project, and what is in it.
-        assert statements <= 7, path
+        # Who asks and the project, and what is in it.
+        assert statements <= 6, path
 
 
 def test_single_things(room, document, count):
@@ -41,7 +41,7 @@ def test_single_things(room, document, count):
     for path, most in [
         ("/api/v1/me", 1),
         ("/api/v1/lines", 1),
-        (room.path, 2),
+        (room.path, 1),
         # The text is read when there is memory for it.
         (f"{room.path}/sources/{source}", 4),
         (f"{room.path}/sources/{source}/statements", 4),
@@ -63,8 +63,8 @@ def test_a_new_source_is_not_read_again(room, count):
     room.client.get("/api/v1/me")
     with count() as statements:
         room.add("short.md", "The harbour opens.")
-    # Who asks, the project, and the source.
-    assert len(statements) == 3, statements
+    # Who asks and the project, and the source.
+    assert len(statements) == 2, statements
 
 
 def test_what_is_not_described_costs_no_statement(room, count):

@@ -25,8 +25,8 @@ def make_config(identity=None):
     config.include("combine_core.pages")
     # Two reviews wait for whoever is signed in.
     counted = SimpleNamespace(scalar_one=lambda: 2)
-    connection = SimpleNamespace(execute=lambda *_: counted)
-    session = SimpleNamespace(flush=lambda: None, connection=lambda: connection)
+    connection = SimpleNamespace(execute=lambda *_: counted, in_transaction=lambda: True)
+    session = SimpleNamespace(flush=lambda: None, connection=lambda: connection, info={})
     config.add_request_method(lambda _request: session, "dbsession", property=True)
     config.add_route("page", "/some/page")
     config.add_view(lambda _request: {}, route_name="page", renderer=LAYOUT)
