@@ -180,6 +180,7 @@ def test_from_an_empty_folder_to_a_document_and_back_after_kill_9(service: Servi
     assert not [line for line in said.splitlines() if " WARNING " in line or " ERROR " in line]
 
 
+@pytest.mark.soak
 def test_a_killed_database_comes_back_and_the_run_ends(service: Service) -> None:
     service.make_token()
     service.api("/projects", {"name": "First"})

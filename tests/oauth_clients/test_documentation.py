@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.soak
+
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "oauth.md"
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.oauth_clients.conftest import REDIRECT
 
+pytestmark = pytest.mark.soak
+
 FOLDER = Path(__file__).parent
 
 if shutil.which("node") is None or not (FOLDER / "node_modules" / "openid-client").is_dir():

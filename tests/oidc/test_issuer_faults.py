@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.oidc.issuer import CLIENT_SECRET, skip_without_node
+
+pytestmark = pytest.mark.soak
 
 skip_without_node()
 

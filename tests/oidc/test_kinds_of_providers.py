@@ -9,6 +9,8 @@ from joserfc.jwk import ECKey, RSAKey
 
 from tests.oidc.issuer import CLIENT_ID, CLIENT_SECRET, Issuer, skip_without_node
 
+pytestmark = pytest.mark.soak
+
 skip_without_node()
 
 

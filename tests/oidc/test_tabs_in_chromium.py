@@ -10,6 +10,8 @@ import pytest
 from tests.oidc.browsing import agree, go_to_provider, heading, sign_in
 from tests.oidc.issuer import skip_without_node
 
+pytestmark = pytest.mark.soak
+
 skip_without_node()
 if shutil.which("chromium") is None:
     pytest.skip("no Chromium here (Debian: apt-get install chromium)", allow_module_level=True)

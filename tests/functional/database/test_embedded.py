@@ -33,6 +33,8 @@ from combine_core.postgres.embedded.account import account_for
 from combine_core.postgres.embedded.locks import Deadline, FileLock, is_free
 from combine_core.postgres.embedded.startup import ServerLog, Site, settled
 
+pytestmark = pytest.mark.soak
+
 AS_ROOT = os.geteuid() == 0
 root_only = pytest.mark.skipif(not AS_ROOT, reason="needs root: it drops privileges")
 

@@ -129,6 +129,7 @@ def test_a_revision_that_fails_leaves_nothing(alembic_config: Config, empty_data
         assert cursor.fetchone() == (None,)
 
 
+@pytest.mark.soak
 def test_the_commands_of_the_runbook(empty_database: str) -> None:
     """`alembic upgrade head`, `current` and `downgrade -1`, by ALEMBIC_CONFIG and by -c."""
 

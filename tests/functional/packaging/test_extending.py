@@ -22,6 +22,8 @@ from bs4 import BeautifulSoup
 from combine_core.database.revisions import head_revision
 from tests.conftest import Service, database_of_its_own, starting_services
 
+pytestmark = pytest.mark.soak
+
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "combine-greeter"
 PAGE = (ROOT / "docs" / "extending.md").read_text()

@@ -22,7 +22,7 @@ from tests.functional.packaging.installation import ROOT, environment_with, inst
 __all__ = ["installed", "wheel"]  # the fixtures
 
 # The first to come installs for all, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
 
 PATIENCE_S = 60
 
