@@ -116,7 +116,8 @@ def whole_reviews() -> Select[Review]:
     return select(Review).options(
         joinedload(Review.document, innerjoin=True),
         joinedload(Review.project, innerjoin=True),
-        joinedload(Review.asker),
+        # By a join, PostgreSQL would read all users of the service for the few who asked.
+        selectinload(Review.asker),
         selectinload(Review.people),
         selectinload(Review.decisions).joinedload(ReviewDecision.user),
     )

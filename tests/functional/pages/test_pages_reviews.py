@@ -326,6 +326,8 @@ def test_the_inbox_costs_the_same_for_many(place, ada, bob, ask, slug):
 
 
 _MORE = """
+INSERT INTO users (id, email, name, is_admin)
+SELECT gen_random_uuid(), n || '@more.org', 'Somebody', false FROM generate_series(1, 10000) n;
 INSERT INTO documents (id, project_id, type, key, title, head, last_number)
 SELECT gen_random_uuid(), project_id, type, 'more ' || n, title, 1, 1
 FROM documents, generate_series(1, 3000) n;
@@ -344,3 +346,5 @@ def test_the_inbox_reads_no_document_again_and_again(bob, document, dbsession, r
     dbsession.execute(text(_MORE))
     dbsession.commit()
     assert 0 < rows_read("documents", lambda: bob.get("/inbox", status=200)) < 5 * 3000
+    # Nobody of the others asked for one.
+    assert 0 < rows_read("users", lambda: bob.get("/inbox", status=200)) < 100
