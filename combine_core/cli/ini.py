@@ -7,7 +7,8 @@ import re
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
-import plaster
+from plaster import parse_uri
+from plaster_pastedeploy import Loader
 
 # What the distribution was called before it was called pyramid-combine.
 _OLD_NAME = "combine"
@@ -29,8 +30,8 @@ def application_keys(ini: str) -> dict[str, str]:
     """
     path = path_of(ini)
     try:
-        # As pyramid.paster does, which would load Pyramid.
-        return dict(plaster.get_loader(ini, protocols=["wsgi"]).get_wsgi_app_settings())
+        # pyramid.paster would load Pyramid, and look through all distributions for another loader.
+        return dict(Loader(parse_uri(ini)).get_wsgi_app_settings())
     except configparser.InterpolationError:
         raise IniFileError(f"{path}: write each % in a value as %%") from None
     except configparser.MissingSectionHeaderError as error:
