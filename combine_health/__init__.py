@@ -144,20 +144,18 @@ answers the probes even when every worker thread is busy, and drains on SIGTERM.
 ``combine_health.testing`` helps to test a check.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from combine_health.engine.check import HealthResult, Status
 from combine_health.engine.execute import current_check
 from combine_health.engine.registry import HealthRegistry, IHealthRegistry, health_of
 from combine_health.engine.state import Change, CheckRun, Reading
 from combine_health.hookspecs import hookimpl
-from combine_health.settings import (
-    HealthEnvironmentError,
-    read_settings,
-    verify_checks,
-    verify_names,
-)
+from combine_health.settings import read_settings, verify_checks, verify_names
 from combine_health.version import __version__
+
+if TYPE_CHECKING:
+    from combine_health.environment_error import HealthEnvironmentError
 
 __all__ = [
     "Change",
@@ -174,6 +172,15 @@ __all__ = [
     "start_health",
     "stop_health",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Commands import this package for its settings, and need no error of Pyramid's.
+    if name == "HealthEnvironmentError":
+        from combine_health.environment_error import HealthEnvironmentError
+
+        return HealthEnvironmentError
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def includeme(config: Any) -> None:

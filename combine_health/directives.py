@@ -21,8 +21,8 @@ from combine_health.engine.check import (
 )
 from combine_health.engine.plugins import Plugins
 from combine_health.engine.registry import health_of
+from combine_health.environment_error import HealthEnvironmentError
 from combine_health.options import options_of
-from combine_health.settings import HealthEnvironmentError
 
 log = logging.getLogger("combine_health")
 

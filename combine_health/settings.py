@@ -1,13 +1,13 @@
 """Reads the add-on's settings. The environment takes precedence over the ini file."""
 
+from __future__ import annotations
+
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
-
-from pyramid.exceptions import ConfigurationError
+from typing import TYPE_CHECKING, Any
 
 from combine_health.checks import configured
 from combine_health.declarations import (
@@ -28,9 +28,11 @@ from combine_health.engine.check import NAME
 from combine_health.options import MASK
 from combine_health.plugin_settings import declared_by_installed
 
+if TYPE_CHECKING:
+    from combine_health.environment_error import HealthEnvironmentError
+
 __all__ = [
     "DeclaredSetting",
-    "HealthEnvironmentError",
     "HealthSettings",
     "ResolvedSetting",
     "declared",
@@ -46,10 +48,6 @@ __all__ = [
 # settings before it includes this add-on.
 RESOLVED = f"{PREFIX}resolved"
 ANY = "NAME"
-
-
-class HealthEnvironmentError(ConfigurationError):  # type: ignore[misc]  # Pyramid has no types
-    """Some settings of combine_health are invalid; the message names all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +136,14 @@ def verify_names(
 
 
 def _cannot_start(problems: Iterable[str]) -> HealthEnvironmentError:
-    return HealthEnvironmentError("combine_health cannot start:\n  " + "\n  ".join(problems))
+    return _error("combine_health cannot start:\n  " + "\n  ".join(problems))
+
+
+def _error(message: str) -> HealthEnvironmentError:
+    # Here, because commands that read settings need nothing else of Pyramid.
+    from combine_health.environment_error import HealthEnvironmentError
+
+    return HealthEnvironmentError(message)
 
 
 def verify_checks(settings: HealthSettings, known: Collection[str]) -> None:
@@ -158,7 +163,7 @@ def verify_checks(settings: HealthSettings, known: Collection[str]) -> None:
         if name not in known
     ]
     if unknown:
-        raise HealthEnvironmentError(
+        raise _error(
             f"{'; '.join(unknown)}: there is no such health check. Known: "
             + (", ".join(sorted(known)) or "none")
         )
@@ -173,7 +178,7 @@ def read_server(ini: Mapping[str, Any], environ: Mapping[str, str] | None = None
     rows = [resolve_one(one, ini, environ) for one in SERVER_OWN]
     problems = [row.problem for row in rows if row.problem]
     if problems:
-        raise HealthEnvironmentError("\n  ".join(problems))
+        raise _error("\n  ".join(problems))
     return {row.declared.name: row.value for row in rows}
 
 

@@ -18,8 +18,9 @@ from combine_health.engine.execute import application_registry, describe
 from combine_health.engine.listeners import Listener
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.state import Change, CheckRun
+from combine_health.environment_error import HealthEnvironmentError
 from combine_health.plugin_settings import ENTRY_POINTS, declared_by
-from combine_health.settings import HealthEnvironmentError, resolve_one
+from combine_health.settings import resolve_one
 
 log = logging.getLogger("combine_health")
 

@@ -18,7 +18,7 @@ from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Clock, Runner
 from combine_health.engine.state import KEPT, Change, Reading, remember
 from combine_health.engine.verdict import Circumstances, Saturation, ServiceStatus, judge
-from combine_health.settings import HealthEnvironmentError, HealthSettings
+from combine_health.settings import HealthSettings
 
 log = logging.getLogger("combine_health")
 
@@ -94,6 +94,8 @@ class HealthRegistry:
         try:
             check = replace(check, **self.settings.overrides_of(check.name))
         except ValueError as error:
+            from combine_health.environment_error import HealthEnvironmentError
+
             raise HealthEnvironmentError(f"{error} (by combine_health.check.*)") from None
         self.checks.pop(check.name, None)
         self.disabled.pop(check.name, None)

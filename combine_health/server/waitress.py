@@ -35,6 +35,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from combine_health.environment_error import HealthEnvironmentError
 from combine_health.server.drain import exit_on_signals
 from combine_health.server.listening import (
     StartError,
@@ -44,7 +45,7 @@ from combine_health.server.listening import (
     reserve_descriptors,
     variables,
 )
-from combine_health.settings import HealthEnvironmentError, read_server
+from combine_health.settings import read_server
 
 log = logging.getLogger("combine_health")
 

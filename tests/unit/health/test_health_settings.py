@@ -2,8 +2,8 @@
 
 import pytest
 
+from combine_health import HealthEnvironmentError
 from combine_health.settings import (
-    HealthEnvironmentError,
     declared,
     read_settings,
     resolve,

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from combine_health import HealthEnvironmentError
 from combine_health.server.proxies import (
     FRESH,
     SOON,
@@ -16,7 +17,7 @@ from combine_health.server.proxies import (
 )
 from combine_health.server.server import Server
 from combine_health.server.waitress import server_factory
-from combine_health.settings import HealthEnvironmentError, read_server
+from combine_health.settings import read_server
 
 PATIENCE = 10
 
