@@ -9,18 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.database.connecting import (
     CONNECT_TIMEOUT_S,
     connection_arguments,
     limit_sessions,
-)
-from combine_core.database.joining import (
-    STATUS_CHANGED,
-    ZopeTransactionEvents,
-    join_transaction,
 )
 from combine_core.database.metadata import Identified, Model, load_models, new_id
 from combine_core.database.page import (
@@ -44,7 +39,6 @@ if TYPE_CHECKING:
     from pyramid.config import Configurator
     from pyramid.registry import Registry
     from pyramid.request import Request
-    from pyramid.response import Response
 
 __all__ = [
     "NEWEST_FIRST",
@@ -69,8 +63,6 @@ __all__ = [
 
 _ENGINE = "combine_core.database.engine"
 _SESSIONS = "combine_core.database.sessions"
-# In the info of a request's session.
-_MANAGER = "combine_core.transaction_manager"
 
 # The defaults for engines outside an application with settings.
 RECYCLE_S = 1800
@@ -136,44 +128,11 @@ def session_factory(registry: Registry) -> sessionmaker[Session]:
     return factory
 
 
-def _request_session(request: Request) -> Session:
-    session = session_factory(request.registry)(info={_MANAGER: request.tm})
-    # pyramid_tm ends the transaction, which closes the session. If it did not begin one (an error view after
-    # the transaction), this returns the connection.
-    request.add_finished_callback(lambda _request: session.close())
-    return session
-
-
-def _join(session: Session, *_: object) -> None:
-    """Let the session of a request join its transaction with the first statement or object."""
-    manager = session.info.get(_MANAGER)
-    if manager is not None:
-        # "changed": zope.sqlalchemy notices only what the unit of work flushes, and would otherwise silently
-        # roll back text SQL and Core statements.
-        join_transaction(session, STATUS_CHANGED, manager)
-
-
-def _check_committer(session: Session) -> None:
-    manager = session.info.get(_MANAGER)
-    if manager is not None:
-        ZopeTransactionEvents(transaction_manager=manager).before_commit(session)
-
-
-def _veto_commit(request: Request, response: Response) -> bool:
-    # Here, because commands use the database without Pyramid.
-    import pyramid_tm
-
-    # With a veto, pyramid_tm 2.6 does not check whether an error that became an error page can be retried:
-    # the client would see a serialisation failure at its first occurrence.
-    exc_info = getattr(request, "exc_info", None)
-    if exc_info is not None:
-        pyramid_tm.maybe_tag_retryable(request, exc_info)
-    vetoed: bool = pyramid_tm.default_commit_veto(request, response)
-    return vetoed
-
-
 def includeme(config: Configurator) -> None:
     """Add the engine, ``request.dbsession`` and the request's transaction. Connects on first use."""
+    # Here, because commands use the database without transactions of Pyramid.
+    from combine_core.database.joining import MANAGER, join_requests, veto_commit
+
     # Before the URL is read: if there is none in development, a database is started.
     config.include("combine_core.postgres")
     settings = config.add_addon_settings(CoreSettings)
@@ -181,7 +140,7 @@ def includeme(config: Configurator) -> None:
         {
             # Thread-local managers leak between requests of one thread; this one cannot.
             "tm.manager_hook": "pyramid_tm.explicit_manager",
-            "tm.commit_veto": _veto_commit,
+            "tm.commit_veto": veto_commit,
             # Naming the user in the transaction would load the identity in every request.
             "tm.annotate_user": "false",
         }
@@ -200,8 +159,13 @@ def includeme(config: Configurator) -> None:
     )
     config.registry[_ENGINE] = engine
     sessions = config.registry[_SESSIONS] = make_sessions(engine)
-    # Once for all: zope.sqlalchemy.register takes as long for each session as two statements.
-    event.listen(sessions, "after_begin", _join)
-    event.listen(sessions, "after_attach", _join)
-    event.listen(sessions, "before_commit", _check_committer)
-    config.add_request_method(_request_session, "dbsession", reify=True)
+    join_requests(sessions)
+
+    def dbsession(request: Request) -> Session:
+        session = sessions(info={MANAGER: request.tm})
+        # pyramid_tm ends the transaction, which closes the session. If it did not begin one (an error view
+        # after the transaction), this returns the connection.
+        request.add_finished_callback(lambda _request: session.close())
+        return session
+
+    config.add_request_method(dbsession, reify=True)

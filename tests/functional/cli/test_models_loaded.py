@@ -158,11 +158,14 @@ NOT_FOR_TOKENS = {
     "combine_core.pages",
     "combine_core.runs",
     "jsonschema_rs",
+    "pkg_resources",
     "procrastinate",
     "psutil",
     "psycopg",
     "pyramid.config",
     "pyramid.request",
+    "transaction",
+    "webob",
     "yaml",
 }
 
