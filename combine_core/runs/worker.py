@@ -27,7 +27,7 @@ from combine_core.heartbeat import BEAT_S, Heartbeat
 from combine_core.llm import ProviderRegistry
 from combine_core.mail.jobs import QUEUE as MAIL_QUEUE
 from combine_core.mail.jobs import TASK as MAIL_TASK
-from combine_core.mail.patience import Patience
+from combine_core.mail.retries import MailRetries
 from combine_core.postgres.diagnosis import is_database_fault
 from combine_core.runs.claim import adopt_orphans, hand_back
 from combine_core.runs.connections import (
@@ -195,7 +195,7 @@ class Worker:
         app = procrastinate.App(connector=connector)
         app.task(name=TASK, pass_context=True)(self._perform)
         app.task(name=READ_TASK, pass_context=True)(self._read)
-        app.task(name=MAIL_TASK, pass_context=True, retry=Patience())(self._mail)
+        app.task(name=MAIL_TASK, pass_context=True, retry=MailRetries())(self._mail)
         try:
             await app.open_async()
             if not self._stopping.is_set():

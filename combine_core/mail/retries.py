@@ -12,7 +12,7 @@ MOST_ATTEMPTS = 6
 _PAUSE_S = 60
 
 
-class Patience(BaseRetryStrategy):
+class MailRetries(BaseRetryStrategy):
     """Another attempt, later and later, after those that have not failed yet."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
