@@ -78,7 +78,7 @@ def _show_person(user: User) -> Json:
     return {"user_id": user.id, **_fields(user, "email", "name")}
 
 
-def show_source(source: Source | ListedSource) -> Json:
+def show_source(source: Source | ListedSource[str] | ListedSource[uuid.UUID]) -> Json:
     """A source without its text."""
     return {
         **_fields(source, "id", "name", "revision", "state", "error", *_CONTENT, "created_at"),

@@ -19,6 +19,7 @@ from combine_core.api.serializers import (
 from combine_core.api.upload import is_upload, read_files, read_form
 from combine_core.deletion import delete_source, plan_source
 from combine_core.sources import (
+    ListedSource,
     RevisionText,
     Source,
     UnsupportedFile,
@@ -65,14 +66,14 @@ def create(context: ProjectContext, request: Request) -> Json:
     return show_source(source)
 
 
-def _add_text(context: ProjectContext, request: Request) -> Source:
+def _add_text(context: ProjectContext, request: Request) -> ListedSource[uuid.UUID]:
     body = request.openapi_validated.body
     # Taken out, because the request may live until the next garbage collection.
     name, text = body["name"], body.pop("text")
     return add_source(request.dbsession, context.project.id, name, text, context.identity.user_id)
 
 
-def _add_upload(context: ProjectContext, request: Request) -> Source:
+def _add_upload(context: ProjectContext, request: Request) -> Source | ListedSource[uuid.UUID]:
     name, upload = read_form(request)
     try:
         return add_file(

@@ -171,19 +171,20 @@ def _start(
             project = project or create_project(session, project_name, owner.id)
             source_ids = []
             for file in files:
-                source = find_same_source(session, project.id, file.file.text)
-                if source is None:
-                    source = add_source(
+                same = find_same_source(session, project.id, file.file.text)
+                if same is None:
+                    source_id = add_source(
                         session, project.id, file.name, file.file.text, owner.id, file.file
-                    )
+                    ).id
                 else:
-                    reused.add(source.id)
+                    source_id = same.id
+                    reused.add(source_id)
                     click.echo(
-                        f"{file.name}: the project has this text already, as {source.name}"
-                        f" ({source.id}). It is not stored again.",
+                        f"{file.name}: the project has this text already, as {same.name}"
+                        f" ({same.id}). It is not stored again.",
                         err=True,
                     )
-                source_ids.append(source.id)
+                source_ids.append(source_id)
             started = start_run(
                 session,
                 project.id,

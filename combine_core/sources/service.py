@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
@@ -43,6 +43,26 @@ _MEDIA_TYPES = {
     ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
+
+
+Key = TypeVar("Key", str, uuid.UUID)
+
+
+class ListedSource(NamedTuple, Generic[Key]):
+    """A source as lists show it: some columns of :class:`Source`. In lists, the id is text."""
+
+    id: Key
+    name: str
+    revision: int
+    state: str
+    error: str | None
+    media_type: str
+    size: int
+    line_count: int
+    sha256: str
+    created_at: datetime
+    revised_at: datetime | None
+    notes: list[str] | None
 
 
 @dataclass(frozen=True)
@@ -104,25 +124,33 @@ def add_source(
     text: str,
     created_by: uuid.UUID,
     file: FileText | None = None,
-) -> Source:
+) -> ListedSource[uuid.UUID]:
     """Store a text as a source. The media type follows from the name.
 
     :param file: what else is known of the text, if it was read from a file
-    :returns: the source, which the session does not know
     :raises InvalidText: the name or the text cannot be taken
     """
     name = clean_name(name)
-    values = {
-        "id": new_id(),
-        "project_id": project_id,
-        "name": name,
-        "revision": 1,
-        "state": ReadingState.READY,
-        "created_by": created_by,
-        **content_of(name, text, file),
-    }
-    created_at = add_row(session, Source.metadata.tables[Source.__tablename__], values)
-    return Source(created_at=created_at, **values)
+    content = content_of(name, text, file)
+    source_id = new_id()
+    values = {"id": source_id, "project_id": project_id, "name": name, "created_by": created_by}
+    created_at = add_row(
+        session, Source.metadata.tables[Source.__tablename__], {**values, **content}
+    )
+    return ListedSource(
+        source_id,
+        name,
+        1,
+        ReadingState.READY,
+        None,
+        content["media_type"],
+        content["size"],
+        content["line_count"],
+        content["sha256"],
+        created_at,
+        None,
+        content.get("notes"),
+    )
 
 
 def add_file(
@@ -131,7 +159,7 @@ def add_file(
     name: str,
     upload: UploadedFile,
     created_by: uuid.UUID,
-) -> Source:
+) -> Source | ListedSource[uuid.UUID]:
     """Store a file as a source. Text is read at once; a worker reads other formats, in state ``reading``.
 
     :raises UnsupportedFile: there is no reader for it
@@ -245,28 +273,11 @@ def measure_text(text: str) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-class ListedSource(NamedTuple):
-    """A source as lists show it: some columns of :class:`Source`, with the id as text."""
-
-    id: str
-    name: str
-    revision: int
-    state: str
-    error: str | None
-    media_type: str
-    size: int
-    line_count: int
-    sha256: str
-    created_at: datetime
-    revised_at: datetime | None
-    notes: list[str] | None
-
-
 _SOURCES = select(
     as_text(Source.id), *(getattr(Source, name) for name in ListedSource._fields[1:])
 ).where(Source.project_id == bindparam("project_id"))
-_ALL = KeptList(ListedSource, _SOURCES, Source.id, Source.name)
-_NAMED = KeptList(
+_ALL: KeptList[ListedSource[str]] = KeptList(ListedSource, _SOURCES, Source.id, Source.name)
+_NAMED: KeptList[ListedSource[str]] = KeptList(
     ListedSource, _SOURCES.where(Source.name == bindparam("name")), Source.id, Source.name
 )
 
@@ -279,7 +290,7 @@ def list_sources(
     sort: str = NEWEST_FIRST,
     cursor: str | None = None,
     limit: int = 50,
-) -> Page[ListedSource]:
+) -> Page[ListedSource[str]]:
     """The sources of a project, all or those with this name, without their texts."""
     kept, named = (_ALL, {}) if name is None else (_NAMED, {"name": name})
     return kept.page(session, sort=sort, cursor=cursor, limit=limit, project_id=project_id, **named)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, select
+from sqlalchemy.orm import undefer
 from webtest import TestApp, TestResponse
 from webtest.forms import Form
 
@@ -95,7 +96,8 @@ class Place:
     def source(self, slug: str, owner: Visitor, text: str = OVEN, name: str = "oven.md") -> Source:
         with self.sessions.begin() as session:
             project_id = self._project_id(session, slug)
-            return add_source(session, project_id, name, text, owner.user_id)
+            added = add_source(session, project_id, name, text, owner.user_id)
+            return session.get_one(Source, added.id, options=[undefer(Source.text)])
 
     def run(self, slug: str, owner: Visitor, *sources: Source) -> Run:
         """A run that has started and waits for a worker."""
