@@ -17,6 +17,8 @@ from combine_core.language import Language, sentence_spans
 _MAIN = 0.34
 # How many words behind it "no" and "without" deny.
 _REACH = 2
+# So many words may introduce what is said.
+_FEW = 4
 # So many characters behind "instead of" it denies a figure.
 _NEAR = 20
 _NONE: frozenset[str] = frozenset()
@@ -85,11 +87,33 @@ class Clause:
             denied.update(islice(nouns, _REACH))
         return frozenset(denied)
 
-    def opposes(self, there: frozenset[str]) -> bool:
+    def opposes(self, there: Facts) -> bool:
         """Whether the clause has a word where there is only its opposite: "rose" and "fell"."""
-        return any(
-            word.stem not in there and self.language.opposites.get(word.stem, _NONE) & there
+        stems = there.stems
+        return self._opposes_preposition(there) or any(
+            word.stem not in stems and self.language.opposites.get(word.stem, _NONE) & stems
             for word in self.facts.words
+        )
+
+    def _opposes_preposition(self, there: Facts) -> bool:
+        """ "Before the move" and "after the move"."""
+        opposed = self.language.opposed_prepositions
+        here = {
+            (term.stem, stem)
+            for term in self.terms
+            for stem in self.language.stems(term.before)
+            if stem in opposed
+        }
+        if not here:
+            return False
+        phrases = {
+            (term.stem, stem)
+            for term in terms_of(there.text, self.language)
+            for stem in self.language.stems(term.before)
+        }
+        return any(
+            (noun, stem) not in phrases and any((noun, other) in phrases for other in opposed[stem])
+            for noun, stem in here
         )
 
     def _behind(self, match: re.Match[str]) -> Iterator[Word]:
@@ -198,6 +222,17 @@ class Case:
         """The clauses of the source on which the statement rests."""
         return [carrier for _, carrier in self.carried]
 
+    @cached_property
+    def with_figures(self) -> list[Clause]:
+        """The clauses of the source that have a figure of the statement."""
+        return list(chain(*map(self.ground.clauses_with_figures_of, self.clauses)))
+
+
+def _introduces(piece: str, language: Language) -> bool:
+    """Whether a part of a sentence only says whose word the next one is, or how sure it is: "I think, "."""
+    weakens = language.hedge.search(piece) or language.attribution.search(piece)
+    return weakens is not None and len(piece.split()) <= _FEW
+
 
 def clauses_of(text: str, language: Language) -> list[Clause]:
     """The clauses of a text. One without a content word or number belongs to the one before it."""
@@ -214,7 +249,9 @@ def clauses_of(text: str, language: Language) -> list[Clause]:
         for piece in pieces:
             facts = facts_of(piece, language)
             says_something = facts.has_words or facts.has_figures
-            if joined and (not says_something or language.continuation.search(piece)):
+            belongs = not says_something or language.continuation.search(piece)
+            introduced = len(joined) == 1 and piece[0] == "," and _introduces(joined[0], language)
+            if joined and (belongs or introduced):
                 joined[-1] += piece
             else:
                 joined.append(piece)

@@ -19,6 +19,8 @@ _PART = 6
 _RANGE = re.compile(r"-|–|to|and|bis|und")
 # Of fewer there is no other to take for it.
 _PAIRS = 2
+# A number of these without a unit is a year.
+_YEARS = range(1900, 2101)
 # The name of what a sentence is about is among so many words: "the tug Elva".
 _LEADING = 2
 # A sentence of more clauses is a list.
@@ -59,14 +61,32 @@ def _bounds_agree(number: Number, claim: Facts, other: Number, ground: Ground) -
         return True
     language = ground.language
 
-    def bound(text: str, start: int) -> str:
-        before = text[max(0, start - 20) : start].rstrip(" $€£-−")
-        for name, pattern in (("more", language.more_than), ("less", language.less_than)):
-            if any(match.end() == len(before) for match in pattern.finditer(before)):
-                return name
-        return ""
+    claimed = _bound(claim.text, number.start, language)
+    there = _bound(ground.facts.text, other.start, language)
+    # The column of a table may say "maximum".
+    named = {"more": language.more_than, "less": language.less_than}
+    return claimed == there or (bool(claimed) and not there and ground.known.says(named[claimed]))
 
-    return bound(claim.text, number.start) == bound(ground.facts.text, other.start)
+
+def _bound(text: str, start: int, language: Language) -> str:
+    """Whether "more" or "less" than the number at ``start`` is said, or nothing."""
+    before = text[max(0, start - 20) : start].rstrip(" $€£-−")
+    behind = text[start : start + 30]
+    bounds: list[tuple[int, str]] = []
+    for name, pattern in (("more", language.more_than), ("less", language.less_than)):
+        # "No more than five" ends as "more than five" does, and begins before it.
+        bounds += (
+            (match.start(), name)
+            for match in pattern.finditer(before)
+            if match.end() == len(before)
+        )
+        # "Five days or more".
+        bounds += (
+            (len(text), name)
+            for match in pattern.finditer(behind)
+            if language.choice.match(match[0])
+        )
+    return min(bounds, default=(0, ""))[1]
 
 
 def another_date(case: Case) -> bool:
@@ -80,7 +100,13 @@ def another_time(case: Case) -> bool:
 
 def another_name(case: Case) -> bool:
     names = _names(case.claim, case.language.titles)
-    return any(not _name_stands(word, case.claim, case.ground) for word in names)
+    reports = [match.span() for match in case.language.attribution.finditer(case.claim.text)]
+    return any(
+        not _name_stands(word, case.claim, case.ground)
+        for word in names
+        # "Nach Ansicht von Anna" has one name.
+        if not any(start <= word.start < end for start, end in reports)
+    )
 
 
 def _names(claim: Facts, titles: frozenset[str]) -> Iterator[Word]:
@@ -105,11 +131,26 @@ def _name_stands(word: Word, claim: Facts, ground: Ground) -> bool:
     ):
         return True  # a noun in another form, or a part of a compound
     if word.stem in ground.speakers:
-        # Who speaks is meant by "I" and "we", or is named as who says it.
-        return ground.facts.says(ground.language.first_person) or claim.says(
-            ground.language.attribution
+        # Who speaks is meant by "I" and "we", owns what is "ours", or is named as who says or asks it.
+        language = ground.language
+        return (
+            ground.facts.says(language.first_person)
+            or (ground.facts.says(language.possessive) and _owns(word, claim))
+            or any(
+                map(claim.says, (language.attribution, language.open_question, language.request))
+            )
         )
     return word.text.isupper() and _is_acronym(word.text, ground.facts)
+
+
+def _owns(word: Word, claim: Facts) -> bool:
+    """Whether it is "Anna's team", "Annas Team" or "the team of Anna"."""
+    before, behind = claim.text[: word.start], claim.text[word.start + len(word.text) :]
+    return bool(
+        re.search(r"\b(?:of|by|von) +\Z", before)
+        or re.match(r"['’]", behind)
+        or word.text.endswith("s")
+    )
 
 
 def _is_acronym(letters: str, facts: Facts) -> bool:
@@ -131,6 +172,9 @@ def another_role(case: Case) -> bool:
 
     there = list(places(case.ground.facts))
     for said, start in places(case.claim):
+        # "Within 5 days" and "after 5 days at the latest" are bounds, and no roles.
+        if _bound(case.claim.text, start, case.language):
+            continue
         claimed = _role(case.claim.text, start)
         roles = {_role(case.ground.facts.text, other) for one, other in there if one == said}
         if claimed and roles and "" not in roles and claimed not in roles:
@@ -154,7 +198,9 @@ def half_of_a_range(case: Case) -> bool:
     ):
         text = case.ground.facts.text
         between = text[first.end : second.start].strip(" $€£")
-        is_range = _RANGE.fullmatch(between) and not _role(text, first.start)
+        # "2 million in 2024 and 3 million in 2025" has no range from 2024 to 3 million.
+        alike = _is_year(first) == _is_year(second)
+        is_range = alike and _RANGE.fullmatch(between) and not _role(text, first.start)
         if is_range and len({first.value, second.value} & said) == 1:
             return True
     return False
@@ -177,28 +223,69 @@ def mispaired(case: Case) -> bool:
         missing = said.difference(*(place.facts.stems for place in places))
         if rivals and any(missing & other.content for other in others):
             return True
-        if any(_crosses(clause.facts, place.facts) for place in places):
+        if any(
+            _crosses(_named(clause.facts), _named(place.facts))
+            or _crosses(_dated(clause.facts), _dated(place.facts))
+            for place in places
+        ):
+            return True
+        if _torn(clause, places):
             return True
     return False
 
 
-def _crosses(said: Facts, there: Facts) -> bool:
-    """Whether one number and one name are said together, of a sentence that pairs each with another one."""
-    names = sorted((word.start, word.stem) for word in there.words if word.name)
-    numbers = sorted((number.start, number.value) for number in there.numbers)
-    places = [(start, True) for start, _ in names] + [(start, False) for start, _ in numbers]
+# Where the values of a sentence and what they are said of stand: names, or years.
+_Places = tuple[Sequence[tuple[int, object]], Sequence[tuple[int, object]]]
+
+
+def _named(facts: Facts) -> _Places:
+    values = [(number.start, number.value) for number in facts.numbers]
+    return sorted(values), sorted((word.start, word.stem) for word in facts.words if word.name)
+
+
+def _dated(facts: Facts) -> _Places:
+    numbers = sorted(facts.numbers, key=lambda number: number.start)
+    values = [(number.start, number.value) for number in numbers if number.known_unit]
+    return values, [(number.start, number.value) for number in numbers if _is_year(number)]
+
+
+def _is_year(number: Number) -> bool:
+    return not number.unit and number.value in _YEARS
+
+
+def _crosses(said: _Places, there: _Places) -> bool:
+    """Whether one value and one name are said together, of a sentence that pairs each with another one."""
+    values, names = there
+    places = [(start, True) for start, _ in names] + [(start, False) for start, _ in values]
     turns = [is_name for _, is_name in sorted(places)]
-    if len(numbers) < _PAIRS or any(one == another for one, another in pairwise(turns)):
+    if len(values) < _PAIRS or any(one == another for one, another in pairwise(turns)):
         return False
-    pairs = {(value, stem) for (_, value), (_, stem) in zip(numbers, names, strict=False)}
-    values, stems = {value for value, _ in pairs}, {stem for _, stem in pairs}
+    pairs = {(value, name) for (_, value), (_, name) in zip(values, names, strict=False)}
+    paired_values, paired_names = {value for value, _ in pairs}, {name for _, name in pairs}
     claimed = {
-        (number.value, name.stem)
-        for number in said.numbers
-        for name in said.words
-        if number.value in values and name.stem in stems
+        (value, name)
+        for _, value in said[0]
+        for _, name in said[1]
+        if value in paired_values and name in paired_names
     }
     return len(claimed) == 1 and not claimed & pairs
+
+
+def _torn(clause: Clause, places: Sequence[Clause]) -> bool:
+    """ "9% in 2023" of "it is 9% and was 14% in 2023": beside a figure stands another value of its kind."""
+
+    def is_replaced(number: Number, place: Clause) -> bool:
+        others = place.facts.numbers
+        return number.value not in place.figures and any(
+            other.unit == number.unit and other.value not in clause.figures for other in others
+        )
+
+    for number in clause.facts.numbers:
+        for figure in clause.figures - {number.value} if number.known_unit else ():
+            beside = [place for place in places if figure in place.figures]
+            if beside and all(is_replaced(number, place) for place in beside):
+                return True
+    return False
 
 
 def replaced(case: Case) -> bool:
@@ -230,7 +317,10 @@ def another_rate(case: Case) -> bool:
     """ "72 euros per month" where the source says "per year"."""
     language = case.language
     there = {language.unit(word.text.lower()) for word in case.ground.facts.words}
-    there |= {number.unit for number in case.ground.facts.numbers}
+    numbers = case.ground.facts.numbers
+    there |= {number.unit for number in numbers}
+    # "Every two years" is not every year.
+    there -= {number.unit for number in numbers if number.value > 1 and number.known_unit}
     there |= {language.rates.get(word.text.lower()) for word in case.ground.facts.words}
     for match in language.rate.finditer(case.claim.text):
         of_what = match["unit"].lower()

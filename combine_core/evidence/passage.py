@@ -53,7 +53,8 @@ def passage_of(source: SourceText, place: Place) -> Passage:
         text = source.text[start : _whole_sentences(source, last, place)[1]]
     text, speaker = plain_text(text).replace("\u00ad", ""), block.speaker
     open_task = block.done is False
-    if speaker and text[:1].islower() and source.text[block.start] in _MARKERS:
+    is_item = source.text[block.start] in _MARKERS and text[:1].islower()
+    if speaker and (is_item or block.done is not None):
         # "- Raj: rotate the keys" names who has to do it.
         known, speaker, open_task = f"{speaker} — {known}", "", not block.done
     return Passage(text, known, speaker, block.headings, open_task=open_task)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection
 from itertools import combinations
 
-from combine_core.evidence.stitching import Term, Terms
+from combine_core.evidence.stitching import Term, Terms, terms_of
+from combine_core.language import Language
 
 # One word may stand between a verb and who does it.
 _NEAR = 2
+# The words behind "because", and all others.
+Sides = tuple[frozenset[str], frozenset[str]]
 
 
 def swaps_roles(clause: Terms, sentence: Terms, articles: Collection[str]) -> bool:
@@ -55,3 +59,22 @@ def swaps_roles(clause: Terms, sentence: Terms, articles: Collection[str]) -> bo
         for before in range(max(0, at - _NEAR), at)
         for behind in range(at + 1, min(len(known), at + 1 + _NEAR))
     )
+
+
+def sides_of(sentence: str, pivot: re.Pattern[str], language: Language) -> Sides:
+    """The words behind the last pivot, up to the next comma, and all others."""
+    *_, match = pivot.finditer(sentence)
+    end = sentence.find(",", match.end())
+    end = len(sentence) if end < 0 else end
+
+    def stems(text: str) -> frozenset[str]:
+        return frozenset(term.stem for term in terms_of(text, language))
+
+    behind = stems(sentence[match.end() : end])
+    rest = stems(sentence[: match.start()] + sentence[end:])
+    return behind - rest, rest - behind
+
+
+def swaps_sides(claim: Sides, source: Sides) -> bool:
+    """Whether words of each side stand on the other one, and none behind the pivot stays there."""
+    return bool(claim[0] & source[1] and claim[1] & source[0] and not claim[0] & source[0])

@@ -25,7 +25,7 @@ from combine_core.evidence.particulars import (
     replaced,
 )
 from combine_core.evidence.passage import Passage
-from combine_core.evidence.roles import swaps_roles
+from combine_core.evidence.roles import sides_of, swaps_roles, swaps_sides
 from combine_core.evidence.stitching import breaks_in, is_rephrased, own_words
 from combine_core.language import Language
 
@@ -99,6 +99,9 @@ def _unmarked(statement: str) -> str:
 def _another_polarity(case: Case) -> bool:
     for clause in case.clauses:
         carriers = case.ground.clauses_for(clause.content)
+        # "It is not known whether it helped" says what "it is unclear whether it helped" does.
+        if _is_open(clause) and any(map(_is_open, carriers)):
+            continue
         denies = any(clause.negates(carrier.content) for carrier in carriers)
         denied = any(carrier.negates(clause.content) for carrier in carriers)
         if denies != denied and not any(_is_denied_opposite(clause, one) for one in carriers):
@@ -112,9 +115,14 @@ def _another_polarity(case: Case) -> bool:
     return False
 
 
+def _is_open(clause: Clause) -> bool:
+    """Whether it says that something is not known or decided."""
+    return clause.language.open_question.search(clause.sentence) is not None
+
+
 def _opposite(case: Case) -> bool:
     """ "Costs fell" where the source says "costs rose"."""
-    if any(clause.opposes(case.ground.facts.stems) for clause in case.clauses):
+    if any(clause.opposes(case.ground.facts) for clause in case.clauses):
         denied = any(_is_denied_opposite(clause, carrier) for clause, carrier in case.carried)
         return not denied
     for clause in case.clauses:
@@ -124,7 +132,7 @@ def _opposite(case: Case) -> bool:
         texts = [
             one.facts if with_figures else facts_of(one.sentence, case.language) for one in around
         ]
-        if texts and all(clause.opposes(facts.stems) for facts in texts):
+        if texts and all(clause.opposes(facts) for facts in texts):
             return True
     return False
 
@@ -132,7 +140,7 @@ def _opposite(case: Case) -> bool:
 def _is_denied_opposite(clause: Clause, carrier: Clause) -> bool:
     """Whether the source says "costs rose" for "costs did not fall". The other way round proves nothing."""
     return (
-        clause.opposes(carrier.facts.stems)
+        clause.opposes(carrier.facts)
         and clause.negates(carrier.content)
         and not carrier.negates(clause.content)
     )
@@ -144,6 +152,8 @@ def _denied_there(case: Case) -> bool:
     everywhere = Counter(chain.from_iterable(clause.content | clause.figures for clause in clauses))
     said = case.claim.stems | figures_of(case.claim)
     for clause in clauses:
+        if _is_open(clause) and any(map(_is_open, case.clauses)):
+            continue
         if case.language.contrast.match(clause.facts.text.lstrip(" ,;:-–—")):
             denied = clause.content | clause.figures
         else:
@@ -151,9 +161,49 @@ def _denied_there(case: Case) -> bool:
             words = clause.content if clause.denies_all else clause.denied
             denied = (words - clause.names) | clause.denied_figures
         only_here = frozenset(one for one in denied & said if everywhere[one] == 1)
-        if only_here and not any(one.negates(only_here) for one in case.clauses):
+        # "Cancelled after six months" does not deny the six months.
+        around = [one for one in case.clauses if (one.content | one.figures) & only_here]
+        if only_here and not any(one.negates(only_here) for one in around):
             return True
     return False
+
+
+def _stricter(case: Case) -> bool:
+    """ "A screen must be provided" of "a laptop must be provided; a screen may be"."""
+    language = case.language
+    clauses = case.ground.clauses
+    everywhere = Counter(chain.from_iterable(clause.content for clause in clauses))
+    said = [one.content for one in case.clauses if one.facts.says(language.obligation)]
+    return any(
+        everywhere[stem] == 1
+        for clause in (clauses if said else ())
+        if clause.facts.says(language.permission)
+        and not clause.facts.says(language.obligation)
+        and not clause.denies_all
+        for stem in clause.content.intersection(chain(*said))
+    )
+
+
+def _sides_swapped(case: Case) -> bool:
+    """ "It broke because it was late" of "it was late because it broke"."""
+    language = case.language
+    words = {word.text.lower() for word in case.ground.facts.words}
+    # "Leeds sold less than York" may be "York sold more than Leeds".
+    if any(
+        language.comparative.fullmatch(word.text) and word.text.lower() not in words
+        for word in case.claim.words
+    ):
+        return False
+    there = {clause.sentence for clause in case.ground.clauses}
+    said = {clause.sentence for clause in case.clauses}
+    return any(
+        swaps_sides(sides_of(claimed, pivot, language), sides_of(sentence, pivot, language))
+        for pivot in language.pivots
+        for claimed in said
+        if pivot.search(claimed)
+        for sentence in there
+        if pivot.search(sentence)
+    )
 
 
 def _exception_left_out(case: Case) -> bool:
@@ -206,9 +256,13 @@ def _opposite_word(case: Case) -> bool:
 
 def _condition_left_out(case: Case) -> bool:
     condition = case.language.condition
-    return not case.claim.says(condition) and any(
-        condition.search(carrier.sentence) for carrier in case.carriers
-    )
+    if case.claim.says(condition) or case.claim.says(case.language.circumstance):
+        return False
+    matches = chain.from_iterable(condition.finditer(one.sentence) for one in case.carriers)
+    if case.claim.says(case.language.open_question):
+        # "Whether" states no condition for "it is not decided".
+        return not all(case.language.open_question.search(match[0]) for match in matches)
+    return any(matches)
 
 
 def _hedge_left_out(case: Case) -> bool:
@@ -278,11 +332,13 @@ def _done(case: Case) -> bool:
     still_to_do = (language.obligation, language.request, language.future)
     if any(map(case.claim.says, still_to_do)):
         return False
-    asked = [
-        carrier
-        for carrier in case.carriers
-        if case.ground.is_open or any(map(carrier.facts.says, still_to_do))
-    ]
+
+    def is_asked(carrier: Clause) -> bool:
+        return case.ground.is_open or any(map(carrier.facts.says, still_to_do))
+
+    # "It took 36 hours" of "it starts on Friday and will take 36 hours": the figure stands in the second.
+    places = case.with_figures if all(map(is_asked, case.with_figures)) else []
+    asked = list(filter(is_asked, case.carriers)) or places
     if not asked:
         return False
     if case.claim.says(language.past):
@@ -373,6 +429,7 @@ _RULES: list[tuple[str, Rule]] = [
     ("condition", _exception_left_out),
     ("hedge", _hedge_left_out),
     ("hedge", _alternative_left_out),
+    ("hedge", _stricter),
     ("not_done", _done),
     ("question", _question),
     ("attribution", _unattributed),
@@ -381,4 +438,8 @@ _RULES: list[tuple[str, Rule]] = [
     ("not_covered", _denied_elsewhere),
     ("not_covered", _absolute),
 ]
-_PROSE: list[tuple[str, Rule]] = [("roles", _roles_swapped), ("stitched", _stitched)]
+_PROSE: list[tuple[str, Rule]] = [
+    ("roles", _roles_swapped),
+    ("roles", _sides_swapped),
+    ("stitched", _stitched),
+]

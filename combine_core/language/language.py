@@ -38,6 +38,12 @@ class Language:
     :ivar exclusion: denies only the phrase right behind it, as "instead of" does
     :ivar refusal: a verb that denies as "not" does: "rejected", "forbidden"
     :ivar opposites: for the stem of a word, the stems of those that exclude it: "rise" excludes "fall"
+    :ivar opposed_prepositions: for one, those that say the opposite of the same noun: "before" and "after"
+    :ivar circumstance: in a statement, may stand for a condition: "in case of"
+    :ivar pivots: tell two sides apart, such as the cause and what it led to: "because", "than", "then"
+    :ivar comparative: says which way a comparison goes: "more", "cheaper"
+    :ivar permission: says what may be, and need not
+    :ivar possessive: "my" and "our": what belongs to who speaks
     :ivar absolutes: words that leave no exception, such as "all", each with those by which a source says so
     :ivar rate: a unit, or the noun, behind "per"
     :ivar rates: words for "per year" and the like
@@ -88,12 +94,18 @@ class Language:
     document: re.Pattern[str] = _NOTHING
     rate: re.Pattern[str] = _NOTHING
     open_question: re.Pattern[str] = _NOTHING
+    circumstance: re.Pattern[str] = _NOTHING
     first_person: re.Pattern[str] = _NOTHING
+    possessive: re.Pattern[str] = _NOTHING
+    comparative: re.Pattern[str] = _NOTHING
+    permission: re.Pattern[str] = _NOTHING
+    pivots: tuple[re.Pattern[str], ...] = ()
     more_than: re.Pattern[str] = _NOTHING
     less_than: re.Pattern[str] = _NOTHING
     conjunction: re.Pattern[str] = re.compile(r"[;,]\s+")
     negating_prefixes: tuple[str, ...] = ()
     opposites: dict[str, frozenset[str]] = field(default_factory=dict)
+    opposed_prepositions: dict[str, frozenset[str]] = field(default_factory=dict)
     absolutes: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = ()
     months: dict[str, int] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
@@ -201,9 +213,11 @@ def _read(data: dict[str, object]) -> Language:
                     rf"\s+(?:{between})\s+|[;:,]\s+|\s+[-–—]\s+",
                     re.IGNORECASE,
                 )
+            case list() if name == "pivots":
+                values[name] = tuple(_any_of([pivot]) for pivot in value)
             case list() if name == "negating_prefixes":
                 values[name] = tuple(value)
-            case list() if name == "opposites":
+            case list() if name in ("opposites", "opposed_prepositions"):
                 values[name] = _opposites_in(value, _stemmer(str(data["stemmer"])))
             case list() if name == "absolutes":
                 values[name] = tuple((_any_of(said), _any_of(there)) for said, there in value)

@@ -67,7 +67,7 @@ def test_of_a_long_table_row_the_cells_around_the_quote_are_looked_at() -> None:
     assert len(text) < 5000
 
 
-def minutes() -> list[Any]:
+def rounds() -> list[Any]:
     return [
         pytest.param(data["source"], *claim, id=f"{path.stem}: {claim[0]}")
         for path in sorted((HERE / "claims").glob("*.yaml"))
@@ -76,7 +76,7 @@ def minutes() -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize(("text", "statement", "quote", "line", "verdict"), minutes())
+@pytest.mark.parametrize(("text", "statement", "quote", "line", "verdict"), rounds())
 def test_whether_it_is_supported(
     text: str, statement: str, quote: str, line: int, verdict: str
 ) -> None:
