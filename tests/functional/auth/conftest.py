@@ -19,6 +19,7 @@ from combine_auth.sessions.service import start_session
 from combine_auth.settings import AuthSettings
 from combine_auth.tokens.service import create_token
 from combine_core.database import engine_of, session_factory
+from combine_core.observe.context import request_id
 from combine_core.settings import SETTINGS_KEY, CoreSettings, load_all
 from combine_core.users import User, get_or_create_user
 
@@ -71,6 +72,8 @@ class Service:
             config.include("combine_core.database")
             config.include("combine_core.pages")
             config.include("combine_auth")
+            # Of combine_core.observe, which the whole service has.
+            config.add_request_method(request_id, "request_id", reify=True)
             for path in ("/whoami", "/health/whoami", "/docs/whoami"):
                 config.add_route(path, path, factory=Shared)
                 config.add_view(_whoami, route_name=path, renderer="json")

@@ -52,4 +52,4 @@ def test_the_number_of_statements(place, ada, slug, source):
     index_missing(place.sessions)
     with place.statements() as sent:
         ada.get(f"/projects/{slug}/search?q=burn")
-    assert len(sent) == 5
+    assert len(sent) == 4

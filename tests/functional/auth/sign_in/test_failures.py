@@ -256,13 +256,7 @@ class TestErrorPage:
             browser.client.get("/auth/error", {"code": "provider_unavailable"}, status=503)
         assert sent == []
 
-    def test_shows_the_request_id_of_the_failed_request(self, make_service, google):
-        # The id is made by combine_core.observe, which the whole service has.
-        from combine_core.observe.context import request_id
-
-        service = make_service()
-        service.app.request_extensions.descriptors["request_id"] = property(request_id)
-        browser = Browser(service)
+    def test_shows_the_request_id_of_the_failed_request(self, service, browser, google):
         answer = browser.client.get(
             "/auth/google/callback", headers={"X-Request-ID": "failed-request-1"}
         )
