@@ -251,6 +251,9 @@ def clauses_of(text: str, language: Language) -> list[Clause]:
             says_something = facts.has_words or facts.has_figures
             belongs = not says_something or language.continuation.search(piece)
             introduced = len(joined) == 1 and piece[0] == "," and _introduces(joined[0], language)
+            # ", not before it" denies nothing of the clause before it.
+            if not says_something and language.contrast.match(piece.lstrip(" ,;:-–—")):
+                continue
             if joined and (belongs or introduced):
                 joined[-1] += piece
             else:
