@@ -122,6 +122,8 @@ def _is_open(clause: Clause) -> bool:
 
 def _opposite(case: Case) -> bool:
     """ "Costs fell" where the source says "costs rose"."""
+    if _is_converse(case):
+        return False
     if any(clause.opposes(case.ground.facts) for clause in case.clauses):
         denied = any(_is_denied_opposite(clause, carrier) for clause, carrier in case.carried)
         return not denied
@@ -186,14 +188,20 @@ def _stricter(case: Case) -> bool:
 
 def _sides_swapped(case: Case) -> bool:
     """ "It broke because it was late" of "it was late because it broke"."""
-    language = case.language
+    return _swaps_sides(case) and not _is_converse(case)
+
+
+def _is_converse(case: Case) -> bool:
+    """Whether the statement compares the other way round: "York sold less than Leeds"."""
     words = {word.text.lower() for word in case.ground.facts.words}
-    # "Leeds sold less than York" may be "York sold more than Leeds".
-    if any(
-        language.comparative.fullmatch(word.text) and word.text.lower() not in words
+    return _swaps_sides(case) and any(
+        case.language.comparative.fullmatch(word.text) and word.text.lower() not in words
         for word in case.claim.words
-    ):
-        return False
+    )
+
+
+def _swaps_sides(case: Case) -> bool:
+    language = case.language
     there = {clause.sentence for clause in case.ground.clauses}
     said = {clause.sentence for clause in case.clauses}
     return any(
@@ -384,7 +392,7 @@ def _roles_swapped(case: Case) -> bool:
             if most and count == most
         ]
         if closest and all(swaps_roles(clause.terms, one, articles) for one in closest):
-            return True
+            return not _is_converse(case)
     return False
 
 
