@@ -51,8 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # pytest-alembic 0.13 hangs its own tests on tests/conftest.py, and fails at that with pytest 9.
     # Tests of migrations import them from pytest_alembic.tests instead.
     config.option.pytest_alembic_tests_path = "none"
-    # A shell that runs the tests in the background ignores SIGINT for them, and so would their processes.
+    # A shell that runs the tests in the background ignores both for them, and so would their processes.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     if not hasattr(config, "workerinput"):
         folder = Path(tempfile.mkdtemp(prefix="combine-tests-"))
         # PostgreSQL refuses root; the account that it runs as then must be able to enter.

@@ -59,7 +59,7 @@ def open_page(chromium: Any, service: Service) -> Iterator[OpenPage]:
                 complaints.append(f"{page.url}: {message}")
 
         context = chromium.new_context(base_url=service.url, **options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         page = context.new_page()
         # Not what Chromium merely recommends for forms.

@@ -145,7 +145,7 @@ def open_page(chromium: Any) -> Iterator[OpenPage]:
 
     def open_page(service: Service, expected: tuple[int, ...] = (), **options: Any) -> Any:
         context = chromium.new_context(base_url=service.url, **options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         passed = tuple(f"responded with a status of {status} " for status in expected)
 
