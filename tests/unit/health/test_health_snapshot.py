@@ -261,7 +261,8 @@ def test_ten_thousand_probes_against_a_hung_check(make, time):
             health.runner.run_due()
         assert ready(health).status == 503
         snapshots.add(id(health.snapshot()))
-    assert threading.active_count() <= threads + 1  # that of the chores
+    # No thread for each probe; a few may belong to what other tests left running.
+    assert threading.active_count() < threads + 50
     assert gate.started == 1
     assert len(snapshots) < 10  # kept, not made anew
     gate.open.set()
