@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
     CursorResult,
     Integer,
     Select,
     Text,
+    Uuid,
+    any_,
     bindparam,
     cast,
     tuple_,
@@ -141,6 +144,11 @@ def connection_of(session: Session) -> Connection:
     if known is None or not known.in_transaction():
         known = session.info[_CONNECTION] = session.connection()
     return known
+
+
+def any_key(name: str) -> ColumnElement[Any]:
+    """Any of the keys, as text, that a kept statement is given under this name: ``id == any_key("ids")``."""
+    return any_(bindparam(name, type_=ARRAY(Uuid(as_uuid=False))))
 
 
 def as_text(

@@ -15,10 +15,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
-    Uuid,
-    any_,
     bindparam,
     delete,
     exists,
@@ -35,7 +32,16 @@ from sqlalchemy.orm import (
     undefer,
 )
 
-from combine_core.database import NEWEST_FIRST, KeptList, Page, as_text, fetch, new_id, paginate
+from combine_core.database import (
+    NEWEST_FIRST,
+    KeptList,
+    Page,
+    any_key,
+    as_text,
+    fetch,
+    new_id,
+    paginate,
+)
 from combine_core.documents.model import Document, DocumentVersion, VersionInput, VersionOrigin
 from combine_core.documents.render import plain, render_markdown
 from combine_core.documents.staleness import Lines, is_stale, newest_lines
@@ -323,7 +329,7 @@ _WRITTEN = (
         Document.title,
     )
     .join(DocumentVersion.document)
-    .where(DocumentVersion.run_id == any_(bindparam("run_ids", type_=ARRAY(Uuid(as_uuid=False)))))
+    .where(DocumentVersion.run_id == any_key("run_ids"))
     .order_by(DocumentVersion.id)
 )
 

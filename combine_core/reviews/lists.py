@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, Select, Uuid, any_, bindparam, func, select
-from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
-from combine_core.database import Page, as_text, fetch, paginate
+from combine_core.database import Page, any_key, as_text, fetch, paginate
 from combine_core.documents import Document
 from combine_core.reviews.model import Decision, Review, ReviewDecision
 
@@ -65,7 +65,6 @@ def _newest_reviews(number: ColumnElement[int] | InstrumentedAttribute[int]) -> 
         .scalar_subquery()
     )
     columns = (Review.id, Review.state, Review.number, Review.sha256)
-    these = any_(bindparam("document_ids", type_=ARRAY(Uuid(as_uuid=False))))
     return (
         select(
             as_text(Review.document_id),
@@ -77,7 +76,7 @@ def _newest_reviews(number: ColumnElement[int] | InstrumentedAttribute[int]) -> 
         )
         .join(Document, Document.id == Review.document_id)
         .ext(distinct_on(Review.document_id))
-        .where(Review.document_id == these, Review.number == number)
+        .where(Review.document_id == any_key("document_ids"), Review.number == number)
         .order_by(Review.document_id, Review.id.desc())
     )
 

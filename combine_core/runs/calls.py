@@ -10,12 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
     Text,
-    Uuid,
     and_,
-    any_,
     bindparam,
     case,
     cast,
@@ -27,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, contains_eager
 
-from combine_core.database import Page, as_text, fetch, paginate
+from combine_core.database import Page, any_key, as_text, fetch, paginate
 from combine_core.runs.model import Call, CallState, Run
 
 # In which all costs are.
@@ -235,10 +232,9 @@ def _figures() -> list[ColumnElement[Any]]:
 _FIGURES = _figures()
 
 
-_OF_THESE = any_(bindparam("run_ids", type_=ARRAY(Uuid(as_uuid=False))))
 _SUMS_OF_RUNS = (
     select(as_text(Call.run_id), *_FIGURES)
-    .where(Call.run_id == _OF_THESE, _IS_CALL)
+    .where(Call.run_id == any_key("run_ids"), _IS_CALL)
     .group_by(Call.run_id)
 )
 _SUMS_OF_STEPS = (

@@ -10,10 +10,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from combine_core.database import NEWEST_FIRST, AnySelect, KeptList, Page, as_text, fetch
+from combine_core.database import NEWEST_FIRST, AnySelect, KeptList, Page, any_key, as_text, fetch
 from combine_core.lines import LineVersion
 from combine_core.runs.model import Run, RunSource, Step
 
@@ -61,15 +61,14 @@ _RUNS = select(
     as_text(Run.id), LineVersion.name, *(getattr(Run, name) for name in ListedRun._fields[2:])
 ).join(Run.line_version)
 _RUN = _RUNS.where(Run.id == bindparam("id"))
-_OF_THESE = any_(bindparam("run_ids", type_=ARRAY(Uuid(as_uuid=False))))
 _STEPS = (
     select(as_text(Step.run_id), *(getattr(Step, name) for name in ListedStep._fields))
-    .where(Step.run_id == _OF_THESE)
+    .where(Step.run_id == any_key("run_ids"))
     .order_by(Step.run_id, Step.position)
 )
 _INPUTS = (
     select(as_text(RunSource.run_id), as_text(RunSource.source_id), RunSource.revision)
-    .where(RunSource.run_id == _OF_THESE)
+    .where(RunSource.run_id == any_key("run_ids"))
     .order_by(RunSource.run_id, RunSource.position)
 )
 
