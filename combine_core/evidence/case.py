@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,6 +57,11 @@ class Clause:
         )
         near = (figures_of(facts_of(text[:_NEAR], self.language)) for text in behind)
         return frozenset().union(*near)
+
+    @property
+    def is_contrast(self) -> bool:
+        """Whether the clause says what is not meant: ", not by the vendor"."""
+        return _is_contrast(self.facts.text, self.language)
 
     def negates(self, content: frozenset[object]) -> bool:
         """Whether the clause denies what these words say."""
@@ -175,6 +181,13 @@ class Ground:
     def stems(self) -> frozenset[str]:
         return self.facts.stems | self.known.stems
 
+    @cached_property
+    def occurrences(self) -> Counter[object]:
+        """In how many clauses each content word and each figure stands."""
+        return Counter(
+            chain.from_iterable(clause.content | clause.figures for clause in self.clauses)
+        )
+
     def clauses_with_figures_of(self, clause: Clause) -> list[Clause]:
         """The clauses of the passages that have a time, date or number of ``clause``."""
         return [one for one in self.clauses if clause.figures & one.figures]
@@ -209,13 +222,14 @@ class Case:
         return self.ground.language
 
     @cached_property
+    def resting(self) -> list[tuple[Clause, list[Clause]]]:
+        """Each clause of the statement with the clauses of the source on which it rests."""
+        return [(clause, self.ground.clauses_for(clause.content)) for clause in self.clauses]
+
+    @property
     def carried(self) -> list[tuple[Clause, Clause]]:
         """Each clause of the statement with each clause of the source on which it rests."""
-        return [
-            (clause, carrier)
-            for clause in self.clauses
-            for carrier in self.ground.clauses_for(clause.content)
-        ]
+        return [(clause, carrier) for clause, carriers in self.resting for carrier in carriers]
 
     @property
     def carriers(self) -> list[Clause]:
@@ -232,6 +246,10 @@ def _introduces(piece: str, language: Language) -> bool:
     """Whether a part of a sentence only says whose word the next one is, or how sure it is: "I think, "."""
     weakens = language.hedge.search(piece) or language.attribution.search(piece)
     return weakens is not None and len(piece.split()) <= _FEW
+
+
+def _is_contrast(piece: str, language: Language) -> bool:
+    return language.contrast.match(piece.lstrip(" ,;:-–—")) is not None
 
 
 def clauses_of(text: str, language: Language) -> list[Clause]:
@@ -252,7 +270,7 @@ def clauses_of(text: str, language: Language) -> list[Clause]:
             belongs = not says_something or language.continuation.search(piece)
             introduced = len(joined) == 1 and piece[0] == "," and _introduces(joined[0], language)
             # ", not before it" denies nothing of the clause before it.
-            if not says_something and language.contrast.match(piece.lstrip(" ,;:-–—")):
+            if not says_something and _is_contrast(piece, language):
                 continue
             if joined and (belongs or introduced):
                 joined[-1] += piece

@@ -112,9 +112,9 @@ def another_name(case: Case) -> bool:
 def _names(claim: Facts, titles: frozenset[str]) -> Iterator[Word]:
     first = True
     for word in claim.words:
-        # The first word is what the sentence is about: a name or not, it has to stand there.
         if word.text.lower() in titles:
             continue
+        # The first word is what the sentence is about: a name or not, it has to stand there.
         if word.name or (first and word.content and word.text[0].isupper()):
             yield word
         first = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -97,8 +96,7 @@ def _unmarked(statement: str) -> str:
 
 
 def _another_polarity(case: Case) -> bool:
-    for clause in case.clauses:
-        carriers = case.ground.clauses_for(clause.content)
+    for clause, carriers in case.resting:
         # "It is not known whether it helped" says what "it is unclear whether it helped" does.
         if _is_open(clause) and any(map(_is_open, carriers)):
             continue
@@ -127,10 +125,10 @@ def _opposite(case: Case) -> bool:
     if any(clause.opposes(case.ground.facts) for clause in case.clauses):
         denied = any(_is_denied_opposite(clause, carrier) for clause, carrier in case.carried)
         return not denied
-    for clause in case.clauses:
+    for clause, carriers in case.resting:
         # "It ended at 10:47" of "it began at 09:12 and ended at 10:47": the figure stands in the second.
         with_figures = case.ground.clauses_with_figures_of(clause)
-        around = with_figures or case.ground.clauses_for(clause.content)
+        around = with_figures or carriers
         texts = [
             one.facts if with_figures else facts_of(one.sentence, case.language) for one in around
         ]
@@ -150,19 +148,17 @@ def _is_denied_opposite(clause: Clause, carrier: Clause) -> bool:
 
 def _denied_there(case: Case) -> bool:
     """ "The vendor built it" of "an intern built it, not the vendor": what stands in a denial alone."""
-    clauses = case.ground.clauses
-    everywhere = Counter(chain.from_iterable(clause.content | clause.figures for clause in clauses))
     said = case.claim.stems | figures_of(case.claim)
-    for clause in clauses:
+    for clause in case.ground.clauses:
         if _is_open(clause) and any(map(_is_open, case.clauses)):
             continue
-        if case.language.contrast.match(clause.facts.text.lstrip(" ,;:-–—")):
+        if clause.is_contrast:
             denied = clause.content | clause.figures
         else:
             # "It has not stopped Klopp" denies what is said of Klopp, and nothing else about him.
             words = clause.content if clause.denies_all else clause.denied
             denied = (words - clause.names) | clause.denied_figures
-        only_here = frozenset(one for one in denied & said if everywhere[one] == 1)
+        only_here = frozenset(one for one in denied & said if case.ground.occurrences[one] == 1)
         # "Cancelled after six months" does not deny the six months.
         around = [one for one in case.clauses if (one.content | one.figures) & only_here]
         if only_here and not any(one.negates(only_here) for one in around):
@@ -173,12 +169,10 @@ def _denied_there(case: Case) -> bool:
 def _stricter(case: Case) -> bool:
     """ "A screen must be provided" of "a laptop must be provided; a screen may be"."""
     language = case.language
-    clauses = case.ground.clauses
-    everywhere = Counter(chain.from_iterable(clause.content for clause in clauses))
     said = [one.content for one in case.clauses if one.facts.says(language.obligation)]
     return any(
-        everywhere[stem] == 1
-        for clause in (clauses if said else ())
+        case.ground.occurrences[stem] == 1
+        for clause in (case.ground.clauses if said else ())
         if clause.facts.says(language.permission)
         and not clause.facts.says(language.obligation)
         and not clause.denies_all
