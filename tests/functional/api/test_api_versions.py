@@ -52,7 +52,8 @@ INSERT INTO document_versions
     (id, document_id, number, origin, model, used_llm, content, markdown, sha256, flagged)
 SELECT gen_random_uuid(), d.id, 1 + n, 'edit', model, used_llm, '{}', '', v.sha256, flagged
 FROM document_versions v, documents d, generate_series(1, 30000) n WHERE d.key = 'more' OR n < 200;
-ANALYZE users, documents, document_versions;
+-- All tables: without its size, that of the tokens is joined by reading users in the order of their keys.
+ANALYZE;
 """
 
 
@@ -60,8 +61,8 @@ def test_the_list_reads_no_other_users_than_the_authors(room, path, dbsession, r
     dbsession.execute(text(_MORE))
     dbsession.commit()
     read = rows_read("users", lambda: room.client.get(f"{path}/versions", status=200))
-    # The one who asks, and whoever the planner looks up for each version of the page; never 10,000.
-    assert 0 < read < 200
+    # The one who asks. A line has written these versions.
+    assert read == 1
 
 
 def test_an_edit_is_a_version_with_its_author(room, document, path, edit):
