@@ -13,7 +13,6 @@ It needs haproxy, wrk and taskset (Debian: apt-get install haproxy wrk util-linu
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import secrets
@@ -23,7 +22,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from bench import COMBINE, ROOT, Served, free_port, load, peers_python, served, works
+from bench import (
+    COMBINE,
+    ROOT,
+    Served,
+    free_port,
+    load,
+    peers_python,
+    read_arguments,
+    served,
+    works,
+)
 from room import fill, postgres
 
 INSTANCES = (1, 3)
@@ -120,13 +129,7 @@ def report(found: dict[tuple[str, str, int], list[tuple[float, float]]]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument(
-        "--peers", type=Path, default=ROOT / "var" / "peers", help="the environment of FastAPI"
-    )
-    given = parser.parse_args()
+    given = read_arguments(__doc__)
     sys.stdout.write(run(given.rounds, given.seconds, given.peers))
     return 0
 

@@ -354,14 +354,19 @@ def report(todo: list[Work], found: dict[tuple[str, str], Measured], memory: dic
     return "\n".join([*lines, ""])
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+def read_arguments(description: str | None) -> argparse.Namespace:
+    """``rounds``, ``seconds`` and ``peers``: the folder of the peers' environment."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument(
         "--peers", type=Path, default=ROOT / "var" / "peers", help="their environment"
     )
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    given = read_arguments(__doc__)
     page = run(given.rounds, given.seconds, given.peers)
     (ROOT / "docs" / "benchmarks.md").write_text(page, encoding="utf-8")
     sys.stdout.write(page)

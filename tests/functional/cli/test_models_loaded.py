@@ -170,21 +170,27 @@ NOT_FOR_TOKENS = {
 }
 
 
+def output_of(box: Path, url: str, *command: Path | str) -> str:
+    done = subprocess.run(
+        command,
+        cwd=box,
+        env=environment(box, url),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_tokens_need_few_modules(box: Path, database_url: str) -> None:
     def run(*words: str) -> str:
-        done = subprocess.run(
-            [BIN / "combine", "token", *words, "-c", ROOT / "development.ini"],
-            cwd=box,
-            env=environment(box, database_url),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-        )
-        assert done.returncode == 0, done.stderr
+        command = [BIN / "combine", "token", *words, "-c", ROOT / "development.ini"]
+        output = output_of(box, database_url, *command)
         report = json.loads((box / "report.json").read_text())
         assert report["works"]
         assert set(report["modules"]) & NOT_FOR_TOKENS == set()
-        return done.stdout
+        return output
 
     assert run("create", "--user", "ada@example.org").startswith("cmb_pat_")
     [_, row] = run("list", "--user", "ada@example.org").splitlines()
@@ -223,13 +229,5 @@ def test_the_server_has_all_models(box: Path, database_url: str) -> None:
 
 @pytest.mark.parametrize("words", [["upgrade", "head"], ["current"]], ids=" ".join)
 def test_alembic_has_all_models(words: list[str], box: Path, database_url: str) -> None:
-    done = subprocess.run(
-        [BIN / "alembic", "-c", ROOT / "development.ini", *words],
-        cwd=box,
-        env=environment(box, database_url),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-    )
-    assert done.returncode == 0, done.stderr
+    output_of(box, database_url, BIN / "alembic", "-c", ROOT / "development.ini", *words)
     assert_all_loaded(box)
