@@ -1,13 +1,14 @@
-"""The process that writes one file: an outline as JSON on standard input, the file on standard output.
+"""Writes one file: reads an outline as JSON from standard input, writes the file to standard output.
 
-Run by :mod:`combine_core.exports.process` as ``python -m combine_core.exports.child EXTENSION SECONDS``.
+The child process of :mod:`combine_core.exports.process`. It is started as
+``python -m combine_core.exports.child EXTENSION SECONDS``.
 """
 
 from __future__ import annotations
 
 import sys
 
-from combine_core.apart import limit
+from combine_core.child_process import limit
 from combine_core.exports.process import OUTLINE
 
 # A PDF of 500 statements takes 200 MB.

@@ -1,4 +1,4 @@
-"""Writes a file in a process of its own, with limits: no document holds up the service, however large."""
+"""Writes a document as a file in a child process, so that a large document cannot block the service."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ import subprocess
 
 from pydantic import TypeAdapter
 
-from combine_core.apart import last_words, run_apart
+from combine_core.child_process import describe_exit, run_module
 from combine_core.exports.outline import Outline
 
 logger = logging.getLogger(__name__)
 
-# The endings of the files, with their media types. Clients that are generated from the description know no
-# other type of binary data.
+# Media types by file extension. Generated API clients know no other type of binary data.
 FORMATS = {
     "md": "text/markdown; charset=utf-8",
     "docx": "application/octet-stream",
     "pdf": "application/octet-stream",
 }
-# The request's transaction is idle meanwhile, and the database ends it after 60 seconds.
-SECONDS = 30.0
+# Less than the 60 seconds after which the database ends the request's idle transaction.
+TIMEOUT_S = 30.0
 
 OUTLINE = TypeAdapter(Outline)
 
@@ -29,29 +28,29 @@ class NotExported(Exception):
     """The file could not be written. The message says what to do."""
 
 
-def export(outline: Outline, extension: str, seconds: float = SECONDS) -> bytes:
-    """The file.
+def export(outline: Outline, extension: str, timeout: float = TIMEOUT_S) -> bytes:
+    """Return the bytes of the file.
 
     :param extension: ``docx`` or ``pdf``
-    :param seconds: how long it may take
-    :raises NotExported: it takes too much time or memory
+    :param timeout: seconds
+    :raises NotExported: the file takes too much time or memory
     """
     try:
-        done = run_apart(
+        done = run_module(
             "combine_core.exports.child",
             extension,
-            given=OUTLINE.dump_json(outline),
-            seconds=seconds,
+            stdin=OUTLINE.dump_json(outline),
+            timeout=timeout,
         )
     except subprocess.TimeoutExpired as error:
-        raise NotExported(_in_words(extension)) from error
+        raise NotExported(_message(extension)) from error
     if done.returncode != 0:
-        logger.warning("The writer of %s files ended with %s", extension, last_words(done))
-        raise NotExported(_in_words(extension))
+        logger.warning("The writer of %s files ended with %s", extension, describe_exit(done))
+        raise NotExported(_message(extension))
     return done.stdout
 
 
-def _in_words(extension: str) -> str:
+def _message(extension: str) -> str:
     return (
         f"The document cannot be written as {extension.upper()}: it needs too much time or memory, or the"
         " writer ended by an error, which the log has. Download it as Markdown."

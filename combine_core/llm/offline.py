@@ -1,7 +1,7 @@
-"""Lets an offline provider answer, and judges its answer where the structure of the sources is known.
+"""Runs an offline provider and judges its answer while the structure of the sources is in memory.
 
-With much text that happens in a process of its own (:mod:`combine_core.llm.offline_child`): it uses another
-processor, and gives its memory back.
+Long sources are processed in a child process (:mod:`combine_core.llm.offline_child`), which uses another
+processor core and returns its memory to the system.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from combine_core.apart import ProcessEnded, ProcessPool
+from combine_core.child_process import ProcessEnded, ProcessPool
 from combine_core.evidence import SourceText, judge_answer
 from combine_core.llm.completion import (
     Completion,
@@ -26,16 +26,17 @@ from combine_core.llm.completion import (
     Usage,
 )
 
-# Fewer characters take less time than the start of a process.
-MUCH = 256 * 1024
+# In characters. Shorter sources take less time than the start of a process.
+LONG_TEXT = 256 * 1024
 _processes = ProcessPool("combine_core.llm.offline_child")
 
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """An answer of an offline provider.
+    """The answer of an offline provider.
 
-    :ivar judged: with the verdicts; ``None``: it rests on no source, or it does not fit the schema
+    :ivar judged: the answer with verdicts; ``None`` if the request has no source, or if the answer does not
+        match the schema
     """
 
     completion: Completion
@@ -43,23 +44,23 @@ class Computed:
 
 
 def compute(provider: Provider, request: CompletionRequest) -> Computed:
-    """The answer of an offline provider.
+    """Return the answer of an offline provider.
 
-    :raises ProviderError: the provider's; or there was not enough time, or the process was killed
+    :raises ProviderError: the provider raised it, the time ran out, or the process was killed
     """
-    if sum(len(material.text) for material in request.materials) < MUCH:
+    if sum(len(material.text) for material in request.materials) < LONG_TEXT:
         return compute_here(provider, request)
     try:
-        given = pickle.dumps((provider, request))
+        pickled = pickle.dumps((provider, request))
     except (pickle.PicklingError, AttributeError, TypeError):
-        # A plug-in that holds a lock, for example.
+        # The provider of a plug-in may hold a lock, for example.
         return compute_here(provider, request)
     try:
-        answer = json.loads(_processes.ask(given, request.timeout))
+        answer = json.loads(_processes.run(pickled, request.timeout))
     except subprocess.TimeoutExpired as error:
         raise _too_slow(request) from error
     except ProcessEnded as error:
-        raise _ended(error.returncode, request) from error
+        raise _failure(error.returncode, request) from error
     if "code" in answer:
         raise ProviderError(**answer)
     if "error" in answer:
@@ -77,7 +78,7 @@ def compute(provider: Provider, request: CompletionRequest) -> Computed:
 
 
 def compute_here(provider: Provider, request: CompletionRequest) -> Computed:
-    """The same in this process."""
+    """Return the answer of an offline provider, computed in this process."""
     sources = {
         material.label: SourceText(material.text, material.blocks or None)
         for material in request.materials
@@ -86,22 +87,22 @@ def compute_here(provider: Provider, request: CompletionRequest) -> Computed:
         replace(material, blocks=sources[material.label].blocks) for material in request.materials
     )
     completion = provider.complete(replace(request, materials=materials))
-    answer = _fitting(completion.text, request.schema) if materials else None
+    answer = _matching(completion.text, request.schema) if materials else None
     if answer is not None:
         judge_answer(answer, sources, request.inputs)
     return Computed(completion, answer)
 
 
-def _fitting(text: str, schema: dict[str, Any]) -> dict[str, Any] | None:
+def _matching(text: str, schema: dict[str, Any]) -> dict[str, Any] | None:
     try:
         answer: Any = json.loads(text)
     except ValueError:
         return None
-    fits = isinstance(answer, dict) and jsonschema_rs.validator_for(schema).is_valid(answer)
-    return answer if fits else None
+    matches = isinstance(answer, dict) and jsonschema_rs.validator_for(schema).is_valid(answer)
+    return answer if matches else None
 
 
-def _ended(returncode: int, request: CompletionRequest) -> Exception:
+def _failure(returncode: int, request: CompletionRequest) -> Exception:
     if returncode == -signal.SIGXCPU:
         return _too_slow(request)
     if returncode >= 0:

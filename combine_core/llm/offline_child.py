@@ -1,6 +1,6 @@
-"""A process that computes answers: from provider and request, pickled, to JSON.
+"""Computes the answers of offline providers: reads a pickled provider and request, writes JSON.
 
-Run by :mod:`combine_core.llm.offline`. What it unpickles comes from the worker.
+The child process of :mod:`combine_core.llm.offline`. It unpickles only data from the worker that started it.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ import json
 import pickle
 import traceback
 
-from combine_core.apart import limit_time, serve
+from combine_core.child_process import limit_time, serve
 from combine_core.llm.completion import ProviderError
 from combine_core.llm.offline import compute_here
 
 MEMORY = 1024 * 1024 * 1024
 
 
-def answer(given: bytes) -> bytes:
-    """``text``, ``stop_reason`` and ``judged``; or ``code`` and ``message`` of the provider's error."""
-    return json.dumps(_answer(given)).encode()
+def answer(pickled: bytes) -> bytes:
+    """Return JSON: ``text``, ``stop_reason`` and ``judged``, or ``code`` and ``message`` of an error."""
+    return json.dumps(_answer(pickled)).encode()
 
 
-def _answer(given: bytes) -> dict[str, object]:
-    provider, request = pickle.loads(given)  # noqa: S301
+def _answer(pickled: bytes) -> dict[str, object]:
+    provider, request = pickle.loads(pickled)  # noqa: S301
     limit_time(request.timeout)
     try:
         computed = compute_here(provider, request)
@@ -43,7 +43,7 @@ def _answer(given: bytes) -> dict[str, object]:
 
 
 def main() -> None:
-    # An answer leaves almost nothing behind that would have to be collected.
+    # The objects of an answer form almost no cycles, so collecting garbage only costs time.
     gc.disable()
     serve(answer, MEMORY)
 

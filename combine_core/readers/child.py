@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 
-from combine_core.apart import limit
+from combine_core.child_process import limit
 from combine_core.readers.process import UNREADABLE, load_reader
 from combine_core.readers.reading import Unreadable, blocks_as_json
 

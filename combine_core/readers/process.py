@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import PurePath
 
-from combine_core.apart import last_words, run_apart
+from combine_core.child_process import describe_exit, run_module
 from combine_core.readers.plain import is_chat
 from combine_core.readers.plain import read as read_plain
 from combine_core.readers.reading import Reading, Unreadable, blocks_from_json
@@ -85,7 +85,7 @@ def read_file(name: str, data: bytes, seconds: float = SECONDS) -> Reading:
     check_supported(name)
     suffix = _suffix(name)
     try:
-        done = run_apart("combine_core.readers.child", suffix, given=data, seconds=seconds)
+        done = run_module("combine_core.readers.child", suffix, stdin=data, timeout=seconds)
     except subprocess.TimeoutExpired as error:
         raise Unreadable(
             f"takes more than {seconds:g} seconds to read. Split it, or save its text as .txt."
@@ -93,7 +93,7 @@ def read_file(name: str, data: bytes, seconds: float = SECONDS) -> Reading:
     if done.returncode == UNREADABLE:
         raise Unreadable(done.stdout.decode("utf-8", "replace"))
     if done.returncode != 0:
-        logger.warning("The reader of %s files ended with %s", suffix, last_words(done))
+        logger.warning("The reader of %s files ended with %s", suffix, describe_exit(done))
         raise Unreadable(
             "cannot be read: it needs too much memory, or its reader ended by an error. Split it, or save"
             " its text as .txt."

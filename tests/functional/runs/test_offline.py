@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.llm import Completion, CompletionRequest, ProviderRegistry
 from combine_core.llm.extract import ExtractProvider
-from combine_core.llm.offline import MUCH
+from combine_core.llm.offline import LONG_TEXT
 from combine_core.runs import CallState, Run, RunState, Step, StepState, start_run
 from combine_core.runs import execute as execute_module
 from combine_core.settings.core import CoreSettings
@@ -50,7 +50,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def long_source(sessions: Sessions, place: Place) -> uuid.UUID:
-    text = TEXT + "\nThe oven in the north hall ran without a stop.\n" * (MUCH // 40)
+    text = TEXT + "\nThe oven in the north hall ran without a stop.\n" * (LONG_TEXT // 40)
     with sessions.begin() as session:
         return add_source(session, place.project_id, "long.md", text, place.user_id).id
 

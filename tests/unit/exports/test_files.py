@@ -170,7 +170,7 @@ def test_500_statements() -> None:
 
 def test_an_export_that_takes_too_long_says_so(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(NotExported, match=r"cannot be written as PDF.*Download it as Markdown"):
-        export(outline(), "pdf", seconds=0.01)
+        export(outline(), "pdf", timeout=0.01)
 
 
 def test_an_export_that_fails_says_so(caplog: pytest.LogCaptureFixture) -> None:

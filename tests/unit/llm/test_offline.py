@@ -13,10 +13,10 @@ from typing import Literal
 import psutil
 import pytest
 
-from combine_core import apart
+from combine_core import child_process
 from combine_core.llm import Completion, CompletionRequest, Material, ProviderError, Usage, offline
 from combine_core.llm.extract import ExtractProvider
-from combine_core.llm.offline import MUCH, compute, compute_here
+from combine_core.llm.offline import LONG_TEXT, compute, compute_here
 
 ITEM = {
     "type": "object",
@@ -40,7 +40,8 @@ def asked(text: str, schema: dict[str, object] = SCHEMA, timeout: float = 60) ->
 
 def much(timeout: float = 60) -> CompletionRequest:
     return asked(
-        TEXT + "The pump ran without a stop in the north hall.\n\n" * (MUCH // 40), timeout=timeout
+        TEXT + "The pump ran without a stop in the north hall.\n\n" * (LONG_TEXT // 40),
+        timeout=timeout,
     )
 
 
@@ -108,9 +109,9 @@ class Waiting(Double):
 
 
 @pytest.fixture
-def processes(monkeypatch: pytest.MonkeyPatch) -> apart.ProcessPool:
+def processes(monkeypatch: pytest.MonkeyPatch) -> child_process.ProcessPool:
     """A pool of its own, without a process yet."""
-    pool = apart.ProcessPool("combine_core.llm.offline_child")
+    pool = child_process.ProcessPool("combine_core.llm.offline_child")
     monkeypatch.setattr(offline, "_processes", pool)
     return pool
 
@@ -145,8 +146,17 @@ def test_a_process_that_has_ended_is_not_used_again() -> None:
 
 
 @pytest.mark.usefixtures("processes")
+def test_a_process_that_reads_nothing_is_killed() -> None:
+    # More data than the connection buffers, so that sending it blocks.
+    psutil.Process(process_of_answer()).suspend()
+    with pytest.raises(ProviderError) as raised:
+        compute(TellsWhere(), much(0.5))
+    assert raised.value.code == "timeout"
+
+
+@pytest.mark.usefixtures("processes")
 def test_a_process_without_work_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "IDLE_S", 0.0)
+    monkeypatch.setattr(child_process, "IDLE_S", 0.0)
     first = process_of_answer()
     with suppress(psutil.NoSuchProcess):
         psutil.Process(first).wait(60)

@@ -1,7 +1,7 @@
-"""Runs modules of ours in processes of their own, with limits on time and memory, and without secrets.
+"""Runs modules of Combine in child processes, with limits on time and memory and without secrets.
 
-A module for :func:`run_apart` begins with :func:`limit`, reads standard input, and writes standard output.
-One for :class:`ProcessPool` calls :func:`serve`.
+A module for :func:`run_module` calls :func:`limit` first, reads standard input and writes standard output.
+A module for :class:`ProcessPool` calls :func:`serve`.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 
-# How long a process of a pool waits for more work.
+# An idle process of a pool ends after this time.
 IDLE_S = 5.0
 
+# A parser that a hostile file has taken over must find no secret in its environment.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR", "LD_LIBRARY_PATH")
 
 
-def run_apart(
-    module: str, *arguments: str, given: bytes, seconds: float
+def run_module(
+    module: str, *arguments: str, stdin: bytes, timeout: float
 ) -> subprocess.CompletedProcess[bytes]:
     """Run ``python -m module`` until it ends.
 
-    :param given: its standard input
-    :param seconds: how long it may take
-    :raises subprocess.TimeoutExpired: it took longer, and was killed
+    :param timeout: seconds
+    :raises subprocess.TimeoutExpired: the process took longer and was killed
     """
     return subprocess.run(
-        [sys.executable, "-m", module, *arguments, str(int(seconds) + 1)],
-        input=given,
+        [sys.executable, "-m", module, *arguments, str(int(timeout) + 1)],
+        input=stdin,
         capture_output=True,
-        timeout=seconds,
+        timeout=timeout,
         check=False,
         # Ctrl-C in a terminal is for the service, which lets this work finish.
         process_group=0,
@@ -45,12 +45,11 @@ def run_apart(
 
 
 def _environment() -> dict[str, str]:
-    """What a process needs. A library that is taken over finds no secret there."""
     return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 
 
 def limit(memory: int) -> None:
-    """Limit this process, for good, to so many bytes of memory and the time that its caller gave it."""
+    """Limit this process to ``memory`` bytes, and to the processor time that its caller passed."""
     seconds = int(sys.argv[-1])
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     _limit_memory(memory)
@@ -62,8 +61,8 @@ def _limit_memory(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def last_words(done: subprocess.CompletedProcess[bytes]) -> str:
-    """How a process ended, for the log: its status, and the last line that it wrote to standard error."""
+def describe_exit(done: subprocess.CompletedProcess[bytes]) -> str:
+    """Return the exit status and the last line of standard error, for a log line."""
     line = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
     return f"{done.returncode}: {line[:300]}"
 
@@ -71,7 +70,7 @@ def last_words(done: subprocess.CompletedProcess[bytes]) -> str:
 class ProcessEnded(Exception):
     """A process of a pool ended without an answer.
 
-    :ivar returncode: as :class:`subprocess.Popen` has it
+    :ivar returncode: as in :class:`subprocess.Popen`
     """
 
     def __init__(self, returncode: int) -> None:
@@ -81,7 +80,7 @@ class ProcessEnded(Exception):
 
 @dataclass(eq=False, slots=True)
 class _Member:
-    """A process of a pool, which ends when its connection is closed."""
+    """A process of a pool. It ends when its connection is closed."""
 
     process: subprocess.Popen[bytes]
     connection: Connection
@@ -93,33 +92,47 @@ class _Member:
 
 
 class ProcessPool:
-    """Processes that run a module of ours. Each does one piece of work after the other, while there are any.
+    """A pool of processes that run one module. A process is reused while there is more work.
 
-    There are as many processes as threads that ask at once.
+    The pool has as many processes as there are threads that call :meth:`run` at the same time.
     """
 
     def __init__(self, module: str) -> None:
         self._module = module
         self._idle: list[_Member] = []
 
-    def ask(self, given: bytes, seconds: float) -> bytes:
-        """What the module makes of ``given``.
+    def run(self, data: bytes, timeout: float) -> bytes:
+        """Send ``data`` to a process and return its answer.
 
-        :param seconds: how long it may take
-        :raises subprocess.TimeoutExpired: it took longer, and the process was killed
+        :param timeout: seconds
+        :raises subprocess.TimeoutExpired: the process took longer and was killed
         :raises ProcessEnded: the process ended in another way
         """
         member = self._take()
+        timed_out = threading.Event()
+
+        def kill() -> None:
+            timed_out.set()
+            member.process.kill()
+
+        # Killing the process also ends a send or a receive that the process has blocked.
+        watchdog = threading.Timer(timeout, kill)
+        watchdog.daemon = True
+        watchdog.start()
         try:
-            member.connection.send_bytes(given)
-            if not member.connection.poll(seconds):
-                member.process.kill()
-                member.end()
-                raise subprocess.TimeoutExpired(self._module, seconds)
+            member.connection.send_bytes(data)
             answer = member.connection.recv_bytes()
         except (EOFError, OSError) as error:
-            raise ProcessEnded(member.end()) from error
-        self._keep(member)
+            returncode = member.end()
+            if timed_out.is_set():
+                raise subprocess.TimeoutExpired(self._module, timeout) from error
+            raise ProcessEnded(returncode) from error
+        finally:
+            watchdog.cancel()
+        if timed_out.is_set():
+            member.end()
+        else:
+            self._release(member)
         return answer
 
     def _take(self) -> _Member:
@@ -144,21 +157,21 @@ class ProcessPool:
             )
         return _Member(process, ours)
 
-    def _keep(self, member: _Member) -> None:
+    def _release(self, member: _Member) -> None:
         member.retirement = threading.Timer(IDLE_S, self._retire, [member])
         member.retirement.daemon = True
         self._idle.append(member)
         member.retirement.start()
 
     def _retire(self, member: _Member) -> None:
-        # It is not there if it was taken at this moment.
+        # A thread may have taken the process at this moment; then it is not in the list.
         with suppress(ValueError):
             self._idle.remove(member)
             member.end()
 
 
 def serve(work: Callable[[bytes], bytes], memory: int) -> None:
-    """Do the work that a :class:`ProcessPool` gives this process, within so many bytes of memory."""
+    """Answer the requests of a :class:`ProcessPool` in this process, within ``memory`` bytes."""
     _limit_memory(memory)
     # Both errors mean that the pool has closed the connection, or that its process has ended.
     with Connection(int(sys.argv[-1])) as connection, suppress(EOFError, OSError):
@@ -167,6 +180,6 @@ def serve(work: Callable[[bytes], bytes], memory: int) -> None:
 
 
 def limit_time(seconds: float) -> None:
-    """Limit what this process does next to so many seconds of processor time."""
+    """Limit the processor time that this process may still use."""
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + seconds) + 1, most))
