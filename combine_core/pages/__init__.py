@@ -20,7 +20,7 @@ from __future__ import annotations
 from pyramid.config import Configurator
 from pyramid.events import ContextFound
 
-from combine_core.web.forms import refuse_unreadable
+from combine_core.web.forms import reject_malformed_form
 
 
 def includeme(config: Configurator) -> None:
@@ -28,7 +28,7 @@ def includeme(config: Configurator) -> None:
     config.include("combine_core.web")
     config.include("combine_core.problems")
     config.include("combine_core.pages.layout")
-    config.add_subscriber(refuse_unreadable, ContextFound)
+    config.add_subscriber(reject_malformed_form, ContextFound)
     for subject in (
         "errors",
         "projects",

@@ -26,7 +26,13 @@ from pyramid_retry import is_error_retryable
 from combine_core.database import InvalidCursor
 from combine_core.pages.layout import path_if_routed
 from combine_core.web.forms import typed_texts
-from combine_core.web.problems import TITLES, ProblemError, log_problem, problem_of, says_why
+from combine_core.web.problems import (
+    TITLES,
+    ProblemError,
+    is_raised_by_view,
+    log_problem,
+    problem_of,
+)
 
 _TEMPLATE = "combine_core:pages/error.jinja2"
 
@@ -145,7 +151,7 @@ def _text_of(error: Exception, problem: ProblemError) -> ErrorText:
     known = _BY_STATUS.get(problem.status)
     if isinstance(error, HTTPException):
         # The detail of a 404 and of a 403 that Pyramid raises is for developers.
-        ours = says_why(error) or not isinstance(error, HTTPForbidden | HTTPNotFound)
+        ours = is_raised_by_view(error) or not isinstance(error, HTTPForbidden | HTTPNotFound)
         own = error.detail if ours else None
         title, explanation = error.title, error.explanation
     else:

@@ -1,14 +1,14 @@
-"""What the API, the pages and other add-ons share: errors, endpoints, forms, and the tweens.
+"""The web layer that the API, the pages and other add-ons share: endpoints, errors, forms and tweens.
 
-``config.include("combine_core.web")`` brings
+``config.include("combine_core.web")`` adds
 
 * ``config.add_endpoint`` and a JSON renderer for it (:mod:`combine_core.web.endpoints`);
-* ``config.add_problem``: how an error is answered (:mod:`combine_core.web.problems`). Every error below
-  ``/api/`` is answered with a problem document (RFC 9457);
-* the tweens listed below.
+* ``config.add_problem``, which maps an exception to an error response (:mod:`combine_core.web.problems`).
+  Every error below ``/api/`` becomes a problem document (RFC 9457);
+* the tweens listed in :func:`includeme`.
 
-:class:`ServiceStarted` tells subscribers that the server begins to serve, :class:`SecretPresented` that a
-secret will be looked up.
+Subscribers receive :class:`ServiceStarted` when the server starts to serve, and :class:`SecretPresented`
+before a secret is looked up.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ TRANSACTION = "pyramid_tm.tm_tween_factory"
 
 @dataclass(frozen=True)
 class ServiceStarted:
-    """A Pyramid event: a server begins to serve. A command, a shell or a test does not send it.
+    """A Pyramid event: a server starts to serve. Commands, shells and tests do not send it.
 
-    A subscriber must neither wait nor fail: the server starts when it returns.
+    A subscriber must neither block nor raise: the server starts only after all subscribers return.
     """
 
     registry: Registry
@@ -39,9 +39,9 @@ class ServiceStarted:
 
 @dataclass(frozen=True)
 class SecretPresented:
-    """A Pyramid event: a request brings a secret that somebody may be guessing, such as that of a link.
+    """A Pyramid event: a request contains a secret that a client could guess, such as an invitation token.
 
-    Sent before the secret is looked up. A subscriber refuses it by raising.
+    It is sent before the secret is looked up. A subscriber raises an exception to reject the request.
     """
 
     request: Request
@@ -55,12 +55,12 @@ def includeme(config: Configurator) -> None:
     config.include("combine_core.web.memory_budget")
     config.include("combine_core.web.endpoints")
 
-    # The tweens, outermost first. That of combine_core.observe stands around all of them, and the check of
-    # the API's answers right inside it. combine_auth adds CORS and the check of the host.
+    # The tweens, outermost first. The tween of combine_core.observe wraps all of them. The response check of
+    # the API is directly inside it. combine_auth adds the tweens for CORS and for the host.
     # Outside the transaction and the error views, so that their responses get the headers too.
     config.add_tween(SECURITY_HEADERS, under=(RESPONSE_CHECK, INGRESS), over=(TRANSACTION, EXCVIEW))
-    # Inside the error views of Pyramid: below /api/ every error becomes a problem document, whichever
-    # error views an application registers for its pages.
+    # Inside Pyramid's error views: below /api/ every error becomes a problem document, even if an
+    # application registers error views for its pages.
     config.add_tween(PROBLEMS, under=EXCVIEW, over=MAIN)
-    # Inside the problem documents, so that a refused request becomes one.
+    # Inside PROBLEMS, so that a rejected request gets a problem document.
     config.add_tween(GUARD, under=PROBLEMS, over=MAIN)

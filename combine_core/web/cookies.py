@@ -1,4 +1,4 @@
-"""How our cookies are named, protected and read."""
+"""Names, protects and reads the cookies of the service."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from combine_core.settings import CoreSettings
 
 
 def cookies_are_secure(core: CoreSettings) -> bool:
-    """Whether the service's cookies are sent over https only: always, but for a developer's own machine."""
+    """Return whether cookies are sent over https only. Only development on plain http allows http."""
     return not (core.is_development and core.public_url.startswith("http://"))
 
 
 class Cookie:
-    """A cookie that no script can read, and that no form of a foreign site sends.
+    """A cookie that scripts cannot read and that forms of other sites do not send.
 
-    :param word: what it is for; part of its name
-    :param secure: sent over https only; ``False`` only in development on http
-    :param lifetime: ``None``: until the browser is closed
+    :param purpose: the last part of the cookie's name
+    :param secure: whether the cookie is sent over https only; ``False`` only in development on http
+    :param lifetime: ``None`` means until the browser is closed
     """
 
-    def __init__(self, word: str, *, secure: bool, lifetime: timedelta | None) -> None:
+    def __init__(self, purpose: str, *, secure: bool, lifetime: timedelta | None) -> None:
         # With the prefix, a browser accepts the cookie only from this host, over https, for all paths
         # (RFC 6265bis, 4.1.3.2). Another host of the same domain can neither read nor set it.
-        self.name = f"__Host-combine_{word}" if secure else f"combine_{word}"
+        self.name = f"__Host-combine_{purpose}" if secure else f"combine_{purpose}"
         self.profile = CookieProfile(
             self.name,
             secure=secure,
@@ -39,17 +39,18 @@ class Cookie:
         )
 
     def read(self, request: Any) -> str | None:
-        """The value of the first cookie of this name; "" if it is not ASCII.
+        """Return the value of the first cookie of this name, or "" if the value is not ASCII.
 
-        ``request.cookies`` cannot be used: it raises if any cookie, even a foreign one, is not UTF-8.
+        It does not use ``request.cookies``, which raises if any cookie, even of another application, is
+        not UTF-8.
         """
-        wanted = self.name.encode()
-        for found, value in parse_cookie(request.environ.get("HTTP_COOKIE", "")):
-            if found == wanted:
+        encoded_name = self.name.encode()
+        for name, value in parse_cookie(request.environ.get("HTTP_COOKIE", "")):
+            if name == encoded_name:
                 return value.decode() if value.isascii() else ""
         return None
 
     def headers(self, value: str | None) -> list[tuple[str, str]]:
-        """The headers that set the cookie; ``None`` deletes it."""
+        """Return the headers that set the cookie, or delete it if the value is ``None``."""
         headers: list[tuple[str, str]] = self.profile.get_headers(value)
         return headers

@@ -1,4 +1,4 @@
-"""Endpoints: a path with its views, each beside the permission it needs, and the answer to other methods.
+"""Endpoints: a path, its views with the permission that each needs, and a 405 for other methods.
 
 ::
 
@@ -10,8 +10,8 @@
         factory=SignedIn,
     )
 
-An endpoint of the API says ``openapi=True``: its path stands below ``/api/v1`` and in the OpenAPI
-document, which checks its requests, and its views return JSON.
+An endpoint of the API passes ``openapi=True``. Its path is below ``/api/v1``, the OpenAPI document
+describes it, its requests are validated against that description, and its views return JSON.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ JSON_RENDERER = "combine_json"
 
 
 class View:
-    """One way to use an endpoint.
+    """One method of an endpoint.
 
     :param method: the HTTP method; ``GET`` includes ``HEAD``
     :param view: a view, or its dotted name
-    :param permission: what the context must grant, or ``NO_PERMISSION_REQUIRED``
-    :param form: the view takes only forms whose hidden field ``form`` has this value
+    :param permission: the permission that the context must grant, or ``NO_PERMISSION_REQUIRED``
+    :param form: the value of the hidden field ``form`` that selects this view
     :param options: more options of ``config.add_view``, such as ``renderer``
     """
 
@@ -67,13 +67,13 @@ def add_endpoint(
     factory: Callable[[Request], object] | None = None,
     openapi: bool = False,
 ) -> None:
-    """Directive: add a route and its views. Other methods get 405 with ``Allow``.
+    """Add a route and its views (a directive). Other methods get 405 with ``Allow``.
 
-    :param name: of the route
-    :param path: the pattern of the route; that of an endpoint of the API begins below ``/api/v1``
-    :param factory: makes the context of the views; it may refuse the request. Its attribute
-        ``path_variables`` has a regular expression for each variable; a path that does not match is a 404
-    :param openapi: the OpenAPI document describes this endpoint
+    :param name: the name of the route
+    :param path: the pattern of the route, without ``/api/v1`` for an endpoint of the API
+    :param factory: makes the context of the views, and may reject the request. Its attribute
+        ``path_variables`` maps each variable to a regular expression; a path that does not match is a 404
+    :param openapi: whether the OpenAPI document describes this endpoint
     """
     methods = {view.method for view in views}
     allowed = sorted(methods | ({"HEAD"} if "GET" in methods else set()))
@@ -86,9 +86,9 @@ def add_endpoint(
     config.add_route(name, path, factory=factory, **predicates)
     for view in views:
         config.add_view(route_name=name, request_method=view.method, **{**defaults, **view.options})
-    # No permission and no token are asked for: the answer is the same for everybody.
+    # The response is the same for all clients, so it needs neither a permission nor a CSRF token.
     config.add_view(
-        _refuse(allowed),
+        _reject_other_methods(allowed),
         route_name=name,
         permission=NO_PERMISSION_REQUIRED,
         require_csrf=False,
@@ -98,18 +98,18 @@ def add_endpoint(
     config.action(("combine endpoint", name), introspectables=(intr,))
 
 
-def _refuse(allowed: list[str]) -> Callable[[Request], None]:
-    def refuse_method(request: Request) -> None:
+def _reject_other_methods(allowed: list[str]) -> Callable[[Request], None]:
+    def reject_method(request: Request) -> None:
         if request.method in allowed:
-            # A form that no view of the endpoint takes.
+            # The value of the field "form" matches no view of the endpoint.
             raise HTTPBadRequest
         raise HTTPMethodNotAllowed(headers={"Allow": ", ".join(allowed)})
 
-    return refuse_method
+    return reject_method
 
 
 class VariablesPredicate:
-    """Route predicate ``variables={"name": pattern}``: each variable of the path matches its pattern."""
+    """The route predicate ``variables={"name": pattern}``: each path variable must match its pattern."""
 
     def __init__(self, patterns: Mapping[str, str], config: Configurator) -> None:  # noqa: ARG002
         self._patterns = patterns
@@ -127,12 +127,12 @@ class VariablesPredicate:
 
 
 def json_value(value: object) -> str:
-    """A value that JSON has no type for.
+    """Convert a value that has no JSON type to a string.
 
-    Times are RFC 3339 in UTC, such as ``2026-11-23T14:00:00.123456Z``. Money is a string in US dollars
-    with six digits after the point.
+    Times are RFC 3339 in UTC, such as ``2026-11-23T14:00:00.123456Z``. Money is in US dollars with six
+    digits after the point.
 
-    :raises TypeError: it is of another type
+    :raises TypeError: the value is not a time, a decimal number or a UUID
     """
     match value:
         case datetime.datetime():
@@ -142,15 +142,15 @@ def json_value(value: object) -> str:
         case uuid.UUID():
             return str(value)
         case _:
-            raise TypeError(f"{type(value).__name__} is not JSON")
+            raise TypeError(f"{type(value).__name__} cannot be converted to JSON")
 
 
 def json_bytes(value: Any) -> bytes:
-    """The value as JSON in UTF-8. A text that is JSON already may stand in it as ``orjson.Fragment``."""
+    """Return the value as JSON in UTF-8. It may contain serialized JSON as an ``orjson.Fragment``."""
     try:
         return orjson.dumps(value, json_value, orjson.OPT_PASSTHROUGH_DATETIME)
     except orjson.JSONEncodeError:
-        # orjson knows no integer of more than 64 bits, and no half of a surrogate pair.
+        # orjson supports neither integers of more than 64 bits nor lone surrogates.
         return json.dumps(value, default=json_value).encode()
 
 

@@ -1,4 +1,4 @@
-"""Refuses malformed and oversized requests before anything reads them. Probes are not checked."""
+"""Rejects malformed and oversized requests before any view reads them. Probes are not checked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def guard_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
-    """The tween that calls :func:`check_request`, and counts the bodies that are held at once."""
+    """Make the tween that calls :func:`check_request` and counts the memory that request bodies take."""
     limit = _body_limit(registry)
 
     def guard_tween(request: Request) -> Response:
@@ -43,20 +43,20 @@ def guard_tween_factory(
 def _body_limit(registry: Registry) -> int:
     try:
         return settings_of(registry, CoreSettings).max_request_body_size
-    except LookupError:  # the pages alone, in an application without our settings
+    except LookupError:  # an application that includes the pages without our settings
         default: int = CoreSettings.model_fields["max_request_body_size"].default
         return default
 
 
 def check_request(request: Request, limit: int) -> None:
-    """Refuse a request that cannot be handled.
+    """Reject a malformed or oversized request.
 
-    :param limit: the largest body, in bytes
-    :raises HTTPException: 400, 404, 413 or 415, with what is wrong
+    :param limit: the maximum size of the body in bytes
+    :raises HTTPException: 400, 404, 413 or 415, with the reason
     """
     try:
         path: str = request.path_info
-        # No route has these, but a "$" in a route's pattern would let a line break pass.
+        # No path has control characters, but a "$" in a route's pattern would let a line break pass.
         if _CONTROL.search(path):
             raise HTTPNotFound
     except UnicodeDecodeError as error:
@@ -64,10 +64,10 @@ def check_request(request: Request, limit: int) -> None:
         raw = request.environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
         request.environ["PATH_INFO"] = raw.encode("utf-8").decode("latin-1")
         raise HTTPNotFound from error
-    # URLs are built from the host. That would fail later and less clearly.
+    # Building a URL from an invalid host would fail later with an unclear error.
     if not _HOST.fullmatch(request.host):
-        raise HTTPBadRequest("The header Host names no host.")
-    # WebOb takes it for "&", which no standard does any more: half of a value would be lost.
+        raise HTTPBadRequest("The Host header is not a valid host name.")
+    # WebOb treats ";" like "&", unlike the current URL standard, so a value would be cut in two.
     if ";" in request.query_string:
         request.query_string = request.query_string.replace(";", "%3B")
     try:
@@ -75,7 +75,7 @@ def check_request(request: Request, limit: int) -> None:
     except UnicodeDecodeError as error:
         raise HTTPBadRequest("The query of the URL is not UTF-8.") from error
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise HTTPUnsupportedMediaType("Send the body as it is, without Content-Encoding.")
+        raise HTTPUnsupportedMediaType("Send the body uncompressed, without Content-Encoding.")
     if (request.content_length or 0) > limit:
         raise HTTPRequestEntityTooLarge(
             f"The body is larger than {limit} bytes. Send less at once."
@@ -83,12 +83,12 @@ def check_request(request: Request, limit: int) -> None:
 
 
 def keep_body(request: Request) -> None:
-    """Hook of pyramid_retry, which otherwise copies each body to read it again in a later attempt.
+    """Tell pyramid_retry that it need not copy the body for a later attempt.
 
-    waitress has received the whole body, and it can be read again. Bodies of other servers cannot be
-    and are copied.
+    waitress passes a complete body that can be read again. pyramid_retry copies the bodies of other
+    servers.
 
-    :returns: ``None``: the settings decide the number of attempts
+    :returns: ``None``, so that the settings decide the number of attempts
     """
     body = request.environ["wsgi.input"]
     if hasattr(body, "seekable") and body.seekable():
@@ -96,5 +96,5 @@ def keep_body(request: Request) -> None:
 
 
 def includeme(config: Configurator) -> None:
-    """Let requests be retried. :mod:`combine_core.web` places the tween."""
+    """Set the hook of pyramid_retry. :mod:`combine_core.web` adds the tween."""
     config.registry.settings.setdefault("retry.activate_hook", keep_body)

@@ -1,10 +1,10 @@
-"""Refuses requests for a host that is not one of this service's own (400).
+"""Rejects requests for a host name that is not one of the service's own (400).
 
-A request with a forged host could make links and redirects point to another site. A foreign site whose
-name resolves to this machine (DNS rebinding) could speak with the service from a visitor's browser. The
-hosts of PUBLIC_URL and ALLOWED_ORIGINS are accepted at any port, because a proxy may listen at another
-one. ``X-Forwarded-Host`` and ``Forwarded`` count only where the server has taken them from a trusted
-proxy. Probes and scrapes address the machine by its IP address, so they are not checked.
+A request with a forged host could make links and redirects point to another site. A site whose name
+resolves to this machine (DNS rebinding) could use the service from a visitor's browser. The hosts of
+PUBLIC_URL and ALLOWED_ORIGINS are accepted at any port, because a proxy may listen at another one.
+``X-Forwarded-Host`` and ``Forwarded`` count only if the server accepted them from a trusted proxy. Probes
+and scrapes address the machine by its IP address, so they are not checked.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Handler = Callable[["Request"], "Response"]
 
 
 def host_and_port(environ: dict[str, Any]) -> tuple[str, str]:
-    """The name and the port that a request is for; each empty if the request does not name it."""
+    """Return the host name and the port of a request. Each is empty if the request does not have it."""
     found = _HOST.fullmatch(environ.get("HTTP_HOST") or environ.get("SERVER_NAME", ""))
     if found is None:
         return "", ""
@@ -44,8 +44,8 @@ def host_and_port(environ: dict[str, Any]) -> tuple[str, str]:
 class KnownHosts:
     """The host names of this service.
 
-    :param origins: the origins under which people reach it
-    :param local: whether the names of this machine count too
+    :param origins: the origins of the service
+    :param local: whether the names of this machine are accepted too
     """
 
     def __init__(self, origins: Iterable[str], *, local: bool) -> None:
@@ -55,13 +55,13 @@ class KnownHosts:
         self._local = local
 
     def knows(self, environ: dict[str, Any]) -> bool:
-        """Whether the host of this WSGI environment is one of ours."""
+        """Return whether the host of this WSGI environment is one of the service's own."""
         name, _ = host_and_port(environ)
         if not name:
             return False
         if name in self._names or (self._loopback and is_loopback(name)):
             return True
-        # On a developer's machine, the address that the server listens at.
+        # On a developer's machine, the address on which the server listens.
         return self._local and name == environ.get("SERVER_NAME", "").lower()
 
 
@@ -76,11 +76,11 @@ def hosts_tween_factory(handler: Handler, registry: Registry) -> Handler:
     def hosts_tween(request: Request) -> Response:
         if not hosts.knows(request.environ) and not is_probe(request):
             logger.info(
-                "Refused a request for the unknown host %.200r", request.environ.get("HTTP_HOST")
+                "Rejected a request for the unknown host %.200r", request.environ.get("HTTP_HOST")
             )
             raise HTTPBadRequest(
-                "This service does not go by the name in the header Host. Open it at its own"
-                " address. If this is one, its operator adds it to ALLOWED_ORIGINS."
+                "The Host header does not name this service. Use the address of the service. If this"
+                " address is correct, ask the operator to add it to ALLOWED_ORIGINS."
             )
         return handler(request)
 
@@ -88,7 +88,7 @@ def hosts_tween_factory(handler: Handler, registry: Registry) -> Handler:
 
 
 def includeme(config: Configurator) -> None:
-    """Read the host names from the settings. The add-on that includes this places the tween."""
+    """Read the host names from the settings. The add-on that includes this module adds the tween."""
     core = config.add_addon_settings(CoreSettings)
     local = core.environment in (Environment.DEVELOPMENT, Environment.TEST)
     config.registry[_HOSTS] = KnownHosts((core.public_url, *core.allowed_origins), local=local)

@@ -1,10 +1,11 @@
-"""``Idempotency-Key``: a POST of the API that is sent again is answered again, and done only once.
+"""Handles ``Idempotency-Key``: a repeated POST of the API gets the stored response of the first one.
 
-The rules are those of draft-ietf-httpapi-idempotency-key-header. The answer is stored in the transaction of
-its request, so there is no moment in which one is there without the other. Errors are not stored: whoever
-gets one may send the request again, with the same key.
+It follows draft-ietf-httpapi-idempotency-key-header. The response is stored in the transaction of its
+request, so one is never committed without the other. Errors are not stored: a client may retry a failed
+request with the same key.
 
-A view whose answer has a secret says so: ``View("POST", create, ..., answer_is_secret=True)``.
+A view whose response contains a secret is declared with ``View("POST", create, ..., answer_is_secret=True)``.
+Its response is not stored, and a repeated request gets 409.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from combine_core.database.metadata import Model
 from combine_core.web.problems import FieldError, ProblemError, invalid_content, invalid_request
 
-KEPT = datetime.timedelta(hours=24)
+RETENTION = datetime.timedelta(hours=24)
 RETRY_S = 1
-_ROWS_AT_ONCE = 100
-_PIECE = 65_536
+_DELETE_BATCH = 100
+_CHUNK_SIZE = 65_536
 _BOUNDARY = re.compile(r'boundary="?([^";]+)')
 _KEY = re.compile(r"[!-~]{1,255}")
-_KEPT_HEADERS = ("Content-Type", "ETag", "Location")
+_STORED_HEADERS = ("Content-Type", "ETag", "Location")
 
 
 class IdempotencyKey(Model):
-    """What a request with this key was answered.
+    """The stored response to a request with an idempotency key.
 
-    :ivar project_id: the project that the answer tells about, so that it goes with it
-    :ivar body: ``None`` if it had a secret, or was erased
+    :ivar project_id: the project of the request; the row is deleted with it
+    :ivar body: ``None`` if the response contained a secret or was erased
     """
 
     __tablename__ = "idempotency_keys"
@@ -62,27 +63,27 @@ class IdempotencyKey(Model):
 
 
 def answer_once(view: Callable[..., Response], info: Any) -> Callable[..., Response]:
-    """View deriver: answers a repeated POST of a signed-in user with what the first one was answered.
+    """Answer a repeated POST of a signed-in user with the stored response (a view deriver).
 
-    It stands inside the checks of permission, so that a repetition has to pass them, too.
+    It runs after the permission check, which a repeated request must pass too.
     """
     if not info.options.get("openapi"):
         return view
-    keeps_body = not info.options.get("answer_is_secret")
+    stores_body = not info.options.get("answer_is_secret")
 
     def answer(context: Any, request: Request) -> Response:
         key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
         if key is None or request.method != "POST" or request.identity is None:
             return view(context, request)
         if not _KEY.fullmatch(key):
-            message = "must have 1 to 255 visible characters of ASCII"
+            message = "must have 1 to 255 visible ASCII characters"
             raise invalid_request(FieldError("Idempotency-Key", message))
         session, user_id, digest = request.dbsession, request.identity.user_id, _digest(request)
         _lock(session, user_id, key)
         _delete_expired(session)
-        kept = session.get(IdempotencyKey, (user_id, key))
-        if kept is not None:
-            return _repeat(kept, digest)
+        stored = session.get(IdempotencyKey, (user_id, key))
+        if stored is not None:
+            return _replay(stored, digest)
         response = view(context, request)
         if response.status_int < 400:
             session.add(
@@ -94,10 +95,10 @@ def answer_once(view: Callable[..., Response], info: Any) -> Callable[..., Respo
                     status=response.status_int,
                     headers={
                         name: response.headers[name]
-                        for name in _KEPT_HEADERS
+                        for name in _STORED_HEADERS
                         if name in response.headers
                     },
-                    body=response.body if keeps_body else None,
+                    body=response.body if stores_body else None,
                 )
             )
         return response
@@ -109,27 +110,27 @@ answer_once.options = ("answer_is_secret",)  # type: ignore[attr-defined]
 
 
 def _digest(request: Request) -> str:
-    """Of what is asked for. A form counts without its boundary, which clients choose anew each time."""
-    found = _BOUNDARY.search(request.headers.get("Content-Type", ""))
-    boundary = None if found is None else f"--{found[1]}".encode("latin-1")
+    """Return the digest of path, query and body, without the form boundary, which differs in each attempt."""
+    match = _BOUNDARY.search(request.headers.get("Content-Type", ""))
+    boundary = None if match is None else f"--{match[1]}".encode("latin-1")
     digest = hashlib.sha256(request.path_qs.encode())
     body = request.body_file_seekable
     body.seek(0)
-    for piece in iter(partial(body.readline, _PIECE), b""):
-        is_boundary = boundary is not None and piece.startswith(boundary)
-        digest.update(b"--" if is_boundary else piece)
+    for chunk in iter(partial(body.readline, _CHUNK_SIZE), b""):
+        is_boundary = boundary is not None and chunk.startswith(boundary)
+        digest.update(b"--" if is_boundary else chunk)
     body.seek(0)
     return digest.hexdigest()
 
 
 def _lock(session: Session, user_id: uuid.UUID, key: str) -> None:
-    """Keep the key for this transaction. Waiting for another one would occupy a thread and a connection."""
+    """Lock the key until the transaction ends. It fails at once, because waiting would block a thread."""
     number = func.hashtextextended(f"idempotency key {key} of {user_id}", 0)
     if not session.scalar(select(func.pg_try_advisory_xact_lock(number))):
         raise ProblemError(
             409,
-            "A request with this Idempotency-Key is still in work."
-            f" Send this one again in {RETRY_S} second to get its answer.",
+            "A request with this Idempotency-Key is still in progress."
+            f" Send the request again in {RETRY_S} second to get its response.",
             kind="idempotency-key-in-use",
             headers={"Retry-After": str(RETRY_S)},
         )
@@ -139,9 +140,9 @@ def _delete_expired(session: Session) -> None:
     key = tuple_(IdempotencyKey.user_id, IdempotencyKey.key)
     expired = (
         select(IdempotencyKey.user_id, IdempotencyKey.key)
-        .where(IdempotencyKey.created_at < func.now() - KEPT)
+        .where(IdempotencyKey.created_at < func.now() - RETENTION)
         .order_by(IdempotencyKey.created_at)
-        .limit(_ROWS_AT_ONCE)
+        .limit(_DELETE_BATCH)
         .with_for_update(skip_locked=True)
     )
     session.execute(
@@ -150,41 +151,42 @@ def _delete_expired(session: Session) -> None:
 
 
 def forget_answers(session: Session, text: str) -> int:
-    """Delete the kept answers in which this text stands. Their requests are not done again.
+    """Erase the stored response bodies that contain this text. The keys stay, so nothing is done twice.
 
-    :returns: how many
+    :returns: the number of erased bodies
     """
-    has_it = func.position(literal(text.encode()).op("IN")(IdempotencyKey.body)) > 0
-    emptied = session.execute(
+    contains_text = func.position(literal(text.encode()).op("IN")(IdempotencyKey.body)) > 0
+    erased = session.execute(
         update(IdempotencyKey)
-        .where(has_it)
+        .where(contains_text)
         .values(body=None)
         .returning(IdempotencyKey.key)
         .execution_options(synchronize_session=False)
     )
-    return len(emptied.all())
+    return len(erased.all())
 
 
-def _repeat(kept: IdempotencyKey, digest: str) -> Response:
-    if kept.request_sha256 != digest:
-        message = "has come with another request before. Choose a new key for a new request."
+def _replay(stored: IdempotencyKey, digest: str) -> Response:
+    if stored.request_sha256 != digest:
+        message = "was used for another request. Choose a new key for a new request."
         raise invalid_content(FieldError("Idempotency-Key", message))
-    if kept.body is None:
-        made = kept.headers.get("Location")
+    if stored.body is None:
+        location = stored.headers.get("Location")
         raise ProblemError(
             409,
-            "This was done before. The answer had a secret, which is shown only once, or was erased."
-            + (f" What was made is at {made}." if made else "")
-            + " If the secret is lost, make a new one.",
+            "The request was already processed. Its response contained a secret, which is shown only"
+            " once, or was erased."
+            + (f" The new resource is at {location}." if location else "")
+            + " If the secret is lost, create a new one.",
             kind="answer-was-secret",
-            headers={"Location": made} if made else {},
+            headers={"Location": location} if location else {},
         )
-    response = Response(kept.body, status=kept.status)
-    response.headers.update(kept.headers)
+    response = Response(stored.body, status=stored.status)
+    response.headers.update(stored.headers)
     response.headers["Idempotent-Replayed"] = "true"
     return response
 
 
 def includeme(config: Configurator) -> None:
-    """Add the deriver, inside the check of the request against the description."""
+    """Add the view deriver, inside the validation of the request."""
     config.add_view_deriver(answer_once, under="openapi_view", over=VIEW)

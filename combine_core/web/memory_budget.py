@@ -1,6 +1,7 @@
-"""Refuses large bodies and texts with 503 while others take the memory that is left.
+"""Rejects large bodies and texts with 503 while other requests need the remaining memory.
 
-Without this, a few large uploads at once end the process: the kernel kills it at the limit of its container.
+Without this limit, a few large uploads at once make the kernel kill the process at the memory limit of its
+container.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from combine_core.web.problems import ProblemError
 
 log = logging.getLogger(__name__)
 
-# Smaller ones are not counted, because they do not matter.
+# Smaller bodies and texts are not counted, because they do not matter.
 LARGE = 256 * 1024
-# The bytes of memory for each byte of a body or a text, at most: measured with JSON that has an emoji, whose
-# characters take four bytes each in Python.
+# The most memory that each byte of a body or a text takes, measured with JSON that contains an emoji. Python
+# then stores every character in four bytes.
 COST = 9
-# The percentage of the limit that stays free.
+# The percentage of the limit that is kept free.
 RESERVE = 5
 RETRY_S = 5
 _BUDGET = "combine_core.web.memory_budget"
 
 
 class MemoryBudget:
-    """Counts the bodies and texts that requests hold. One is always allowed, however little is left."""
+    """The memory that large bodies and texts hold. A single one is allowed even if memory is short."""
 
     def __init__(self, read: Callable[[], Reading] = read_memory) -> None:
         self._read = read
@@ -37,9 +38,9 @@ class MemoryBudget:
         self._held = 0
 
     def take(self, size: int) -> None:
-        """Count ``size`` bytes.
+        """Reserve ``size`` bytes.
 
-        :raises ProblemError: 503, the memory that is left is needed for what others hold
+        :raises ProblemError: 503 if other requests need the remaining memory
         """
         with self._lock:
             if self._held:
@@ -47,8 +48,8 @@ class MemoryBudget:
                 left = reading.limit * (100 - RESERVE) // 100 - reading.used
                 if (self._held + size) * COST > left:
                     log.warning(
-                        "memory is short: a request with %d KiB was refused, because others hold %d KiB"
-                        " and %d MiB are left (limit of the %s: %d MiB). %s if this happens often",
+                        "memory is short: rejected a request with %d KiB, because other requests hold"
+                        " %d KiB and %d MiB are left (limit of the %s: %d MiB). %s if this happens often",
                         size // 2**10,
                         self._held // 2**10,
                         left // 2**20,
@@ -58,7 +59,7 @@ class MemoryBudget:
                     )
                     raise ProblemError(
                         503,
-                        f"Too many large requests are in work. Try again in {RETRY_S} seconds.",
+                        f"Too many large requests are in progress. Try again in {RETRY_S} seconds.",
                         kind="memory-short",
                         headers={"Retry-After": str(RETRY_S)},
                     )
@@ -70,7 +71,7 @@ class MemoryBudget:
 
 
 def hold_memory(request: Request, size: int) -> None:
-    """Count ``size`` bytes as held until the request ends. See :meth:`MemoryBudget.take`."""
+    """Reserve ``size`` bytes until the request ends. See :meth:`MemoryBudget.take`."""
     if size < LARGE:
         return
     budget: MemoryBudget = request.registry[_BUDGET]
@@ -79,5 +80,5 @@ def hold_memory(request: Request, size: int) -> None:
 
 
 def includeme(config: Configurator) -> None:
-    """Make the budget of the application."""
+    """Create the memory budget of the application."""
     config.registry[_BUDGET] = MemoryBudget()

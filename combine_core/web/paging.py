@@ -1,4 +1,4 @@
-"""Pages of lists, as the API shows them."""
+"""Formats a page of a list for the API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Thing = TypeVar("Thing")
 def show_page(
     request: Request, page: Page[Thing], show: Callable[[Thing], dict[str, Any]]
 ) -> dict[str, Any]:
-    """The items and the cursor of the next page. The header ``Link`` has its URL (RFC 8288)."""
+    """Return the items and the cursor of the next page, and set the ``Link`` header (RFC 8288)."""
     if page.next is not None:
         query = urlencode({**request.GET, "cursor": page.next})
         request.response.headers["Link"] = f'<{request.path}?{query}>; rel="next"'

@@ -1,8 +1,8 @@
-"""``ETag``, ``If-None-Match`` and ``If-Match`` (RFC 9110, 8.8.3 and 13.1) for the endpoints of the API.
+"""Handles ``ETag``, ``If-None-Match`` and ``If-Match`` (RFC 9110, 8.8.3 and 13.1) for the API.
 
-Every answer to a GET has an ETag, the digest of its body. A view that changes something names the view that
-shows it: ``View("PUT", change_thing, ..., if_match=get_thing)``. A request with ``If-Match`` then changes the
-thing only if it is still as the client has seen it.
+Every response to a GET has an ETag, the digest of its body. A view that changes a resource names the view
+that shows it: ``View("PUT", change_thing, ..., if_match=get_thing)``. A request with ``If-Match`` then fails
+with 412 if the resource has changed since the client read it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ View = Callable[[Any, Request], Response]
 
 
 def compare_etags(view: View, info: Any) -> View:
-    """View deriver: gives answers their ETag, and refuses changes of what is no longer the same."""
+    """Add ETags to responses, and check ``If-Match`` before a change (a view deriver)."""
     if not info.options.get("openapi"):
         return view
     show = info.options.get("if_match")
@@ -52,21 +52,21 @@ def _etag(body: bytes) -> str:
 
 def _check_unchanged(show: Callable[..., Any], context: Any, request: Request) -> None:
     session = request.dbsession
-    # Of two requests with the same ETag, the second one waits, and finds the change of the first.
+    # The second of two requests with the same ETag waits here, and then sees the change of the first.
     number = func.hashtextextended(f"change of {request.path}", 0)
     session.execute(select(func.pg_advisory_xact_lock(number)))
-    # What was read before the lock may have changed; what is read now may be changed by the view.
+    # Rows that were loaded before the lock may be out of date. The view loads them again as well.
     session.expire_all()
     body = json_bytes(show(context, request))
     session.expire_all()
     if _etag(body) not in request.if_match:
         raise ProblemError(
             412,
-            "This has changed since you read it. Read it again, and decide anew."
-            " If-Match takes the ETag of that answer.",
+            "The resource has changed since you read it. Read it again, and send the request with the"
+            " new ETag in If-Match.",
         )
 
 
 def includeme(config: Configurator) -> None:
-    """Add the deriver, inside that of combine_core.web.idempotency."""
+    """Add the view deriver, inside the one of combine_core.web.idempotency."""
     config.add_view_deriver(compare_etags, under="answer_once", over=VIEW)

@@ -1,12 +1,12 @@
-"""How errors are answered: one registry for programs and people.
+"""Maps exceptions to error responses, for the API and for the pages.
 
-Every error is translated to a :class:`ProblemError`. Below ``/api/`` the answer is a problem document
-(RFC 9457, ``application/problem+json``); elsewhere :mod:`combine_core.pages.errors` shows a page. An
-add-on says how an exception of its own is answered::
+Every exception is translated to a :class:`ProblemError`. Below ``/api/`` the response is a problem document
+(RFC 9457, ``application/problem+json``). Elsewhere :mod:`combine_core.pages.errors` renders a page. An
+add-on registers the translation of its own exceptions::
 
     config.add_problem(MyError, lambda error: ProblemError(422, str(error)))
 
-An exception without an entry of its own is answered like its base class, in the end with 500.
+An exception without a translation uses that of its nearest base class, or becomes 500.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-# SQLSTATEs that may go well next time: conflicts, too many connections, locks, time-outs.
+# Prefixes of SQLSTATEs that a retry may resolve: conflicts, too many connections, locks, timeouts.
 _BUSY = ("40", "53300", "55P03", "57014")
 DATABASE_RETRY_S = 5
 _REGISTRY = "combine_core.web.problems"
 
-# The phrases of RFC 9110. Those of Python differ between its versions.
+# The reason phrases of RFC 9110. Python's own differ between its versions.
 TITLES = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -61,27 +61,27 @@ TITLES = {
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
-# For exceptions raised by others, whose own texts may repeat what the client sent or tell too much.
+# For exceptions of libraries, whose own texts may repeat the client's input or reveal internals.
 DETAILS = {
     400: "The request is malformed.",
     401: "Send a valid token: Authorization: Bearer TOKEN.",
     403: "Your role in this project does not allow this. Ask an owner of the project.",
-    # One text for what does not exist and for what the client may not see.
-    404: "There is nothing here that you can see.",
-    405: "This cannot be done here. The header Allow names what can.",
-    500: "Something went wrong in the service. Its log has more under the request id.",
+    # The same text for a missing resource and for one that the client may not see.
+    404: "The resource does not exist, or you may not see it.",
+    405: "The resource does not support this method. The Allow header lists the supported ones.",
+    500: "The service failed to process the request. Its log has the details under the request id.",
 }
-# Statuses whose exceptions show their own text. For the others, Pyramid's text is for developers.
-_OWN_DETAIL = {400, 409, 413, 415, 422, 429}
-KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
+# Statuses whose exceptions keep their own text. For other statuses, Pyramid's text is for developers.
+_STATUSES_WITH_OWN_DETAIL = {400, 409, 413, 415, 422, 429}
+_KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 
 
 @dataclass(frozen=True)
 class FieldError:
-    """One thing that is wrong with the input.
+    """An error in one field of the input.
 
-    :param field: where, such as ``name`` or ``sources/0``; empty for the whole
-    :param message: what is wrong and what to do
+    :param field: the path of the field, such as ``name`` or ``sources/0``; empty for the whole input
+    :param message: the error and its remedy
     """
 
     field: str
@@ -89,11 +89,11 @@ class FieldError:
 
 
 class ProblemError(Exception):
-    """An error as the client will see it.
+    """An error response.
 
-    :param detail: what is wrong and what to do; holds nothing secret
-    :param kind: the last part of the problem's type; ``None`` where the status says all
-    :param cause: why the database cannot be used, where that is known
+    :param detail: the error and its remedy, without secrets
+    :param kind: the last part of the problem's type; ``None`` if the status is specific enough
+    :param cause: the reason why the database cannot be used, if it is known
     """
 
     def __init__(
@@ -116,14 +116,14 @@ class ProblemError(Exception):
 
 
 def invalid_request(*errors: FieldError) -> ProblemError:
-    """A parameter in the URL is wrong."""
-    detail = "A parameter of the request is wrong. See errors."
+    """Return the problem of a request with invalid parameters."""
+    detail = "A parameter of the request is invalid. See errors."
     return ProblemError(400, detail, kind="invalid-request", errors=errors)
 
 
 def invalid_content(*errors: FieldError, status: int = 422) -> ProblemError:
-    """The body is well-formed, but what it says cannot be accepted."""
-    detail = "What was sent cannot be taken. See errors."
+    """Return the problem of a request whose body is well-formed but invalid."""
+    detail = "The body of the request is invalid. See errors."
     return ProblemError(status, detail, kind="invalid-content", errors=errors)
 
 
@@ -134,9 +134,9 @@ Translate = Callable[[Any], ProblemError]
 def add_problem(
     config: Configurator, error: type[Failure], translate: Callable[[Failure], ProblemError]
 ) -> None:
-    """Directive: say how exceptions of the class ``error`` are answered.
+    """Register the translation of an exception class to a problem (a directive).
 
-    :param translate: makes the answer; its texts hold nothing secret
+    :param translate: returns the problem, whose texts must not contain secrets
     """
 
     def register() -> None:
@@ -149,7 +149,7 @@ def add_problem(
 
 
 def problem_of(registry: Registry, error: Exception) -> ProblemError:
-    """The answer to ``error``, as the registry of the application says; 500 for an unexpected one."""
+    """Translate an exception with the registered translations. An unexpected one becomes 500."""
     added: Mapping[type, Translate] = registry.get(_REGISTRY, {})
     for kind in type(error).__mro__:
         translate = added.get(kind) or _SHARED.get(kind)
@@ -162,38 +162,38 @@ def _http_problem(error: HTTPException) -> ProblemError:
     status: int = error.status_int
     if status < 400:
         return ProblemError(500, DETAILS[500])
-    headers = {name: error.headers[name] for name in KEPT_HEADERS if name in error.headers}
-    own = error.detail if status in _OWN_DETAIL or says_why(error) else None
-    detail = own or DETAILS.get(status) or error.title
+    headers = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
+    keeps_detail = status in _STATUSES_WITH_OWN_DETAIL or is_raised_by_view(error)
+    detail = (keeps_detail and error.detail) or DETAILS.get(status) or error.title
     return ProblemError(status, detail, headers=headers)
 
 
-def says_why(error: HTTPException) -> bool:
-    """Whether one of our views has forbidden this in its own words. What Pyramid raises has a result."""
+def is_raised_by_view(error: HTTPException) -> bool:
+    """Return whether one of our views raised this 403. The one that Pyramid raises has a result."""
     return isinstance(error, HTTPForbidden) and error.result is None
 
 
 def _csrf_problem(error: BadCSRFToken | BadCSRFOrigin) -> ProblemError:  # noqa: ARG001
     detail = (
-        "A browser's session may change something only with the header X-CSRF-Token."
+        "A request with a session cookie needs the header X-CSRF-Token to change something."
         " Programs send Authorization: Bearer TOKEN instead of a cookie."
     )
     return ProblemError(400, detail, kind="csrf")
 
 
 def database_problem(error: Exception) -> ProblemError | None:
-    """The answer while the database is busy or cannot be reached; ``None`` for any other error."""
+    """Return the problem if the database is busy or cannot be reached, else ``None``."""
     if isinstance(error, PoolTimeout):
-        return _later("database-busy", error)
+        return _retry_later("database-busy", error)
     if not isinstance(error, DBAPIError):
         return None
     code = getattr(error.orig, "pgcode", None) or ""
     if code.startswith(_BUSY):
-        return _later("database-busy", error)
+        return _retry_later("database-busy", error)
     # The driver does not class every fault as operational: a read-only server, damaged files, missing rights.
     is_operational = isinstance(error, OperationalError | InterfaceError)
     if is_operational or error.connection_invalidated or cause_of(code) is not None:
-        return _later("database-away", error)
+        return _retry_later("database-away", error)
     return None
 
 
@@ -202,18 +202,17 @@ def _database_problem(error: Exception) -> ProblemError:
     if problem is not None:
         return problem
     if isinstance(error, IntegrityError):
-        detail = "Something that this depends on has just been changed or removed. Look again."
+        detail = "A related resource was changed or deleted. Read it again, and retry the request."
         return ProblemError(409, detail)
     return ProblemError(500, DETAILS[500])
 
 
-def _later(kind: str, error: BaseException | None) -> ProblemError:
-    what, cause = "busy", None
-    if error is not None and (diagnosis := explain_error(error)) is not None:
-        cause = diagnosis.cause
+def _retry_later(kind: str, error: Exception) -> ProblemError:
+    diagnosis = explain_error(error)
+    state, cause = "busy", None if diagnosis is None else diagnosis.cause
     if kind == "database-away":
-        what, cause = "not available at the moment", cause or Cause.UNKNOWN
-    detail = f"The database is {what}. Try again in {DATABASE_RETRY_S} seconds."
+        state, cause = "not available at the moment", cause or Cause.UNKNOWN
+    detail = f"The database is {state}. Try again in {DATABASE_RETRY_S} seconds."
     headers = {"Retry-After": str(DATABASE_RETRY_S)}
     return ProblemError(503, detail, kind=kind, cause=cause, headers=headers)
 
@@ -223,7 +222,7 @@ def _text_problem(error: InvalidText) -> ProblemError:
     return invalid_content(FieldError(error.field, error.why), status=status)
 
 
-# Errors of the libraries and of the modules below this one; each package adds those of its own.
+# Errors of libraries and of the modules below this one. Each package adds its own errors.
 _SHARED: Mapping[type, Translate] = {
     ProblemError: lambda error: error,
     HTTPException: _http_problem,
@@ -237,7 +236,7 @@ _SHARED: Mapping[type, Translate] = {
 
 
 def problem_response(request: Request, error: Exception) -> Response:
-    """The problem document for a request that failed with ``error``. Logs what the operator must know."""
+    """Return the problem document for an exception, and log the errors that concern the operator."""
     problem = problem_of(request.registry, error)
     if problem.status == 401:
         problem.headers["WWW-Authenticate"] = _challenge(request)
@@ -246,7 +245,7 @@ def problem_response(request: Request, error: Exception) -> Response:
 
 
 def problem_document(request: Request, problem: ProblemError) -> Response:
-    """The answer of RFC 9457 to ``problem``."""
+    """Return the response with the problem document (RFC 9457)."""
     body: dict[str, Any] = {
         "type": f"urn:combine:problem:{problem.kind}" if problem.kind else "about:blank",
         "title": TITLES.get(problem.status, "Error"),
@@ -267,33 +266,33 @@ def problem_document(request: Request, problem: ProblemError) -> Response:
 
 def log_problem(problem: ProblemError, error: Exception) -> None:
     """Log an error of the service or of its database. Errors of the client are not logged."""
-    # The class and the code alone: a driver's text can hold the connection string.
-    seen = type(getattr(error, "orig", None) or error).__name__
+    # Only the class and the code: a driver's message can contain the connection string.
+    reason = type(getattr(error, "orig", None) or error).__name__
     if problem.cause is not None:
-        seen = f"{problem.cause} ({seen}). Remedy: {ADVICE[problem.cause].line}"
+        reason = f"{problem.cause} ({reason}). Remedy: {ADVICE[problem.cause].line}"
     if problem.kind == "database-busy":
-        logger.warning("The database is busy (timeout or conflict): %s", seen)
+        logger.warning("The database is busy (timeout or conflict): %s", reason)
     elif problem.kind == "database-away":
-        logger.warning("The database cannot be reached (timeout or away): %s", seen)
+        logger.warning("The database cannot be reached (timeout or away): %s", reason)
     elif problem.status == 500:
-        logger.error("An internal error", exc_info=error)
+        logger.error("An unexpected exception ended the request", exc_info=error)
 
 
 def _challenge(request: Request) -> str:
     # RFC 6750, section 3: the response to a request without a token has no error code.
-    given = "Authorization" in request.headers
-    return 'Bearer realm="combine"' + (', error="invalid_token"' if given else "")
+    has_token = "Authorization" in request.headers
+    return 'Bearer realm="combine"' + (', error="invalid_token"' if has_token else "")
 
 
 def problem_tween_factory(handler: Handler, registry: Registry) -> Handler:  # noqa: ARG001
-    """Answers what is raised below ``/api/``, as Pyramid's own tween does it with error views."""
+    """Make the tween that turns exceptions below ``/api/`` into problem documents."""
 
     def problem_tween(request: Request) -> Response:
         if not is_api(request):
             return handler(request)
         try:
             return handler(request)
-        except Exception as error:  # noqa: BLE001 - each becomes an answer, and is logged there
+        except Exception as error:  # noqa: BLE001 - problem_response logs it
             # pyramid_tm and pyramid_retry look here to decide whether to try again.
             request.exception = error
             request.exc_info = sys.exc_info()
@@ -303,11 +302,11 @@ def problem_tween_factory(handler: Handler, registry: Registry) -> Handler:  # n
 
 
 def problem_view(error: Exception, request: Request) -> Response:
-    """Answers what fails at the commit: pyramid_tm looks for an error view then."""
+    """Render an error of the commit, for which pyramid_tm looks for an error view."""
     return problem_response(request, error)
 
 
 def includeme(config: Configurator) -> None:
-    """Add the directive, and answer every error below ``/api/``."""
+    """Add the directive, and a view for errors of the commit below ``/api/``."""
     config.add_directive("add_problem", add_problem)
     config.add_exception_view(problem_view, context=Exception, path_info=API_PATTERN)

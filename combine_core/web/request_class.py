@@ -1,8 +1,8 @@
-"""One class for all requests of an application.
+"""Creates one request class for each application.
 
-Pyramid makes a class for each request, to hold what ``config.add_request_method`` adds as properties. That
-takes time, defeats Python's caches of attributes, and leaves the class as garbage. Here it is made once, when
-the application is. Subrequests go Pyramid's way.
+Pyramid creates a class for every request, to hold the properties of ``config.add_request_method``. That
+takes time, defeats Python's attribute caches, and leaves the class to the garbage collector. This module
+creates the class once, when the application is created. Subrequests still use Pyramid's own way.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def _make_class(event: ApplicationCreated) -> None:
     router = event.app
     factory, added = router.request_factory, router.request_extensions
-    # The factory of a host application may be any function.
+    # A host application may use any function as request factory.
     if added is None or not isinstance(factory, type):
         return
     content = {"__module__": factory.__module__, **added.methods, **added.descriptors}

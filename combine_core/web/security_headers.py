@@ -1,4 +1,4 @@
-"""Security headers for browsers, on every response except those to probes."""
+"""Adds security headers for browsers to every response except those to probes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pyramid.response import Response
 
 from combine_core.web.paths import is_probe
 
-# Everything is served by this service, nothing is inline, and no other site may frame a page.
+# The service serves every script and style sheet itself, uses none inline, and forbids framing.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -19,11 +19,11 @@ CONTENT_SECURITY_POLICY = (
 _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
-    # "no-referrer" would make browsers send "Origin: null" with our own forms, and the check of the
-    # origin refuses that.
+    # "no-referrer" would make browsers send "Origin: null" with our own forms, which the origin check
+    # rejects.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    # What a member sees must stay neither in a shared cache nor in the browser after signing out.
+    # Content of a project must not remain in a shared cache, or in the browser after signing out.
     "Cache-Control": "no-store",
 }
 _ONE_YEAR_S = 31_536_000
@@ -33,7 +33,7 @@ def security_headers_tween_factory(
     handler: Callable[[Request], Response],
     registry: Registry,  # noqa: ARG001
 ) -> Callable[[Request], Response]:
-    """The tween that adds the headers. A header that the view has set stays as it is."""
+    """Make the tween that adds the headers. It keeps headers that the view has set."""
 
     def security_headers_tween(request: Request) -> Response:
         response = handler(request)

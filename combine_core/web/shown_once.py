@@ -1,8 +1,8 @@
-"""Secrets that a page shows once: a new token, the secret of a client, a link.
+"""Stores secrets that a page shows once: a new token, a client secret, an invitation link.
 
-A form that makes one keeps it here and redirects. The page that follows takes it. So reloading that page
-neither makes another secret nor shows this one again, and the secret is in no URL, cookie or log. Until it
-is taken it is encrypted with SECRET_KEY, and it can be taken for ten minutes.
+A form handler stores the new secret here and redirects. The next page reads and deletes it. Reloading that
+page neither creates another secret nor shows this one again, and the secret is in no URL, cookie or log. It
+is encrypted with SECRET_KEY and expires after ten minutes.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
     from pyramid.request import Request
 
-KEPT = timedelta(minutes=10)
-# The parameter of the page's URL that names what to show.
+RETENTION = timedelta(minutes=10)
+# The query parameter of the next page that contains the id of the stored secret.
 PARAMETER = "shown"
 _LABEL = b"combine shown once\0"
 
 
 class ShownOnce(Identified, Model):
-    """What a user is shown once."""
+    """An encrypted secret for the next page of a user."""
 
     __tablename__ = "shown_once"
 
@@ -47,46 +47,46 @@ class ShownOnce(Identified, Model):
 
 
 def keep_for_page(request: Request, secret: Mapping[str, str]) -> dict[str, str]:
-    """Keep what the next page of the user shows, and return the query of that page."""
+    """Store a secret for the next page of the user, and return the query of that page."""
     session = request.dbsession
-    delete_expired(session, ShownOnce, ShownOnce.created_at < func.now() - KEPT)
+    delete_expired(session, ShownOnce, ShownOnce.created_at < func.now() - RETENTION)
     text = json.dumps(dict(secret)).encode()
-    row = ShownOnce(user_id=request.identity.user_id, sealed=_seal(request).encrypt(text))
+    row = ShownOnce(user_id=request.identity.user_id, sealed=_cipher(request).encrypt(text))
     session.add(row)
     session.flush()
     return {PARAMETER: str(row.id)}
 
 
 def take_for_page(request: Request) -> dict[str, str]:
-    """What this page shows once; empty if there is nothing, or it was shown before."""
-    wanted = request.GET.get(PARAMETER, "")
-    if request.method != "GET" or not re.fullmatch(UUID_PATTERN, wanted):
+    """Read and delete the secret for this page. Return an empty dict if there is none."""
+    row_id = request.GET.get(PARAMETER, "")
+    if request.method != "GET" or not re.fullmatch(UUID_PATTERN, row_id):
         return {}
     sealed = request.dbsession.scalar(
         delete(ShownOnce)
         .where(
-            ShownOnce.id == uuid.UUID(wanted),
+            ShownOnce.id == uuid.UUID(row_id),
             ShownOnce.user_id == request.identity.user_id,
-            ShownOnce.created_at > func.now() - KEPT,
+            ShownOnce.created_at > func.now() - RETENTION,
         )
         .returning(ShownOnce.sealed)
     )
-    return {} if sealed is None else _unsealed(request, sealed)
+    return {} if sealed is None else _decrypt(request, sealed)
 
 
-def _unsealed(request: Request, sealed: bytes) -> dict[str, str]:
+def _decrypt(request: Request, sealed: bytes) -> dict[str, str]:
     from cryptography.fernet import InvalidToken
 
     try:
-        shown: dict[str, str] = json.loads(_seal(request).decrypt(sealed))
+        secret: dict[str, str] = json.loads(_cipher(request).decrypt(sealed))
     except InvalidToken:
-        # SECRET_KEY was replaced a moment ago, and SECRET_KEY_OLD does not have the previous one.
+        # SECRET_KEY was replaced a moment ago, and SECRET_KEY_OLD does not contain the previous one.
         return {}
-    return shown
+    return secret
 
 
-def _seal(request: Request) -> MultiFernet:
-    # Not at the top: it takes long to load, and most processes never use it.
+def _cipher(request: Request) -> MultiFernet:
+    # Imported on first use: it loads slowly, and most processes never use it.
     from cryptography.fernet import Fernet, MultiFernet
 
     core = settings_of(request.registry, CoreSettings)

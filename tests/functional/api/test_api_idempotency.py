@@ -156,7 +156,7 @@ def test_many_at_once(app, signed_in, problem):
     assert len(ids) == 1
     for answer in answers:
         if answer.status_int != 201:
-            assert "Send this one again" in problem(answer, 409)["detail"]
+            assert "Send the request again" in problem(answer, 409)["detail"]
             assert answer.headers["Retry-After"] == "1"
     assert len(signed_in.get(PROJECTS).json["items"]) == 1
 

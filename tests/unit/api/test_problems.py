@@ -50,7 +50,7 @@ def database_error(kind, original=None, *, invalidated=False):
         (ProblemError(418, "x", kind="teapot"), 418, "teapot"),
         (HTTPNotFound(SECRET), 404, None),
         (HTTPForbidden(SECRET, result=False), 403, None),
-        (HTTPBadRequest("The header Host names no host."), 400, None),
+        (HTTPBadRequest("The Host header is not a valid host name."), 400, None),
         (HTTPMethodNotAllowed(), 405, None),
         (HTTPFound("/elsewhere"), 500, None),
         (BadCSRFToken(), 400, "csrf"),

@@ -25,7 +25,7 @@ def test_times_are_utc_and_lose_nothing(moment):
 
 
 def test_nothing_else_is_turned_into_text():
-    with pytest.raises(TypeError, match="bytes is not JSON"):
+    with pytest.raises(TypeError, match="bytes cannot be converted to JSON"):
         json_value(b"x")
 
 
