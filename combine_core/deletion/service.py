@@ -23,7 +23,7 @@ from combine_core.projects import Project
 from combine_core.register import Item
 from combine_core.reviews.model import Review
 from combine_core.runs import Call, Run, RunSource, Step
-from combine_core.runs.journal import forget_texts
+from combine_core.runs.journal import delete_texts
 from combine_core.sources import Source, SourceRevision
 from combine_core.users import Membership
 
@@ -123,7 +123,7 @@ def remove_source(session: Session, source_id: uuid.UUID) -> None:
         .values(title=func.regexp_replace(Step.title, "^(.*?): .*$", "\\1: a deleted source"))
         .execution_options(synchronize_session=False)
     )
-    forget_texts(session, runs)
+    delete_texts(session, runs)
     forget_acknowledgements(session, source_id)
     _delete(session, Source, source_id)
 

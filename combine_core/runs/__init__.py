@@ -1,4 +1,4 @@
-"""Runs: executions of lines, step by step, by workers."""
+"""Runs: the executions of lines. Workers execute them step by step."""
 
 from combine_core.runs.calls import (
     CURRENCY,

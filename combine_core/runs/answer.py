@@ -1,12 +1,12 @@
-"""Parses a model's answer: JSON that fits the step's schema, or a list of what is wrong with it.
+"""Parses a model's answer into JSON that fits the step's schema, or into a list of problems.
 
-What can be put right for nothing is put right, because asking again costs money:
+Another call costs money, so the parser corrects what it can:
 
-- Reasoning before the answer (``<think>``), a fence of Markdown and other words are taken off.
-- A comma before a closing bracket is taken out.
-- ``mending`` changes values that miss the schema by their form alone.
+- It ignores reasoning before the answer (``<think>``), Markdown fences and other text.
+- It removes a comma before a closing bracket.
+- ``mending`` corrects values of the wrong type.
 
-Of several objects the last complete one that fits counts: models draft first.
+Models often write drafts first. The parser uses the last complete object that fits the schema.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from combine_core.runs.mending import mend, short, validator
 
 _MAX_PROBLEMS = 20
-# A text with more opening braces that begin no object holds no answer.
+# A text with more opening braces that do not start an object contains no answer.
 _MAX_FALSE_STARTS = 100
 _REASONING = "think|thinking|thought|reasoning|reflection"
 _MARK = re.compile(rf"\{{|<(?P<close>/?)(?P<tag>{_REASONING})>", re.IGNORECASE)
@@ -29,7 +29,7 @@ _STRING_OR_LAST_COMMA = re.compile(r'("(?:[^"\\]|\\.)*+")|,(?=\s*[}\]])', re.DOT
 
 
 class UnusableAnswer(ValueError):
-    """The answer does not fit the schema. ``problems`` tells a model what to correct."""
+    """An answer that does not fit the schema. ``problems`` lists the faults for the model."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -38,15 +38,15 @@ class UnusableAnswer(ValueError):
 
 @dataclass(frozen=True)
 class ParsedAnswer:
-    """An object that fits the schema, and what was put right so that it does."""
+    """An object that fits the schema, and the corrections that were made to the answer."""
 
     value: dict[str, Any]
     mends: list[str]
 
 
 @dataclass
-class _Found:
-    """An object in the answer, with what its text has that no JSON may have."""
+class _Candidate:
+    """An object in the answer, with the faults that make its text invalid JSON."""
 
     value: dict[str, Any] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
@@ -54,49 +54,49 @@ class _Found:
 
 
 def parse_answer(text: str, schema: dict[str, Any]) -> ParsedAnswer:
-    """The last object in ``text`` that fits ``schema``.
+    """Return the last object in ``text`` that fits ``schema``.
 
-    :raises UnusableAnswer: no JSON, or not the shape that was asked for
+    :raises UnusableAnswer: if the text contains no JSON object, or none that fits the schema
     """
-    objects, why_not = _objects(text)
-    if not objects:
-        raise UnusableAnswer([why_not or "/: there is no JSON object in the answer"])
+    candidates, reason = _find_objects(text)
+    if not candidates:
+        raise UnusableAnswer([reason or "/: there is no JSON object in the answer"])
     problems_of_last: list[str] = []
-    for found in reversed(objects):
-        value, mends = mend(found.value, schema)
-        problems = found.faults or _problems(value, schema)
+    for candidate in reversed(candidates):
+        value, mends = mend(candidate.value, schema)
+        problems = candidate.faults or _problems(value, schema)
         if not problems:
-            return ParsedAnswer(value, found.mends + mends)
+            return ParsedAnswer(value, candidate.mends + mends)
         problems_of_last = problems_of_last or problems
     raise UnusableAnswer(problems_of_last)
 
 
-def _objects(text: str) -> tuple[list[_Found], str]:
-    """The complete objects outside of reasoning, and why the last one is none if it is none."""
-    objects: list[_Found] = []
-    why_not = ""
+def _find_objects(text: str) -> tuple[list[_Candidate], str]:
+    """Return the complete objects outside of reasoning, and the last syntax error."""
+    candidates: list[_Candidate] = []
+    reason = ""
     false_starts = 0
     position = 0
     while mark := _MARK.search(text, position):
         position = mark.end()
         if mark["tag"] is not None:
             if mark["close"]:
-                # The chat template of some servers writes the opening tag into the prompt.
-                objects.clear()
+                # The opening tag can be missing: some chat templates put it into the prompt.
+                candidates.clear()
             else:
                 position = _end_of_reasoning(text, mark["tag"], position)
             continue
         try:
-            found, text, position = _object_at(text, mark.start())
-            objects.append(found)
+            candidate, text, position = _object_at(text, mark.start())
+            candidates.append(candidate)
         except (ValueError, RecursionError) as error:
-            why_not = f"/: the answer is no JSON ({short(str(error))})"
-            # The parts of a broken object are no answers.
+            reason = f"/: the answer is not valid JSON ({short(str(error))})"
+            # Skip the nested objects of a broken object: they are not answers.
             position = max(position, error.pos if isinstance(error, json.JSONDecodeError) else 0)
             false_starts += 1
             if false_starts > _MAX_FALSE_STARTS:
                 break
-    return objects, why_not
+    return candidates, reason
 
 
 def _end_of_reasoning(text: str, tag: str, start: int) -> int:
@@ -104,38 +104,38 @@ def _end_of_reasoning(text: str, tag: str, start: int) -> int:
     return closing.end() if closing else len(text)
 
 
-def _object_at(text: str, start: int) -> tuple[_Found, str, int]:
-    """The object, the text without the commas that were too many, and where the object ends in it."""
-    found = _Found()
+def _object_at(text: str, start: int) -> tuple[_Candidate, str, int]:
+    """Return the object, the text without superfluous commas, and the end of the object in that text."""
+    candidate = _Candidate()
     try:
-        found.value, end = _decoder(found).raw_decode(text, start)
-        return found, text, end
+        candidate.value, end = _decoder(candidate).raw_decode(text, start)
+        return candidate, text, end
     except ValueError as error:
         broken = error
     cleaned = _STRING_OR_LAST_COMMA.sub(lambda match: match[1] or "", text[start:])
-    found = _Found(mends=["/: took out a comma before a closing bracket"])
+    candidate = _Candidate(mends=["/: removed a comma before a closing bracket"])
     try:
-        found.value, end = _decoder(found).raw_decode(cleaned)
+        candidate.value, end = _decoder(candidate).raw_decode(cleaned)
     except ValueError:
         raise broken from None
-    return found, cleaned, end
+    return candidate, cleaned, end
 
 
-def _decoder(found: _Found) -> json.JSONDecoder:
-    """Reads everything that Python takes for JSON, and notes in ``found`` what is none."""
+def _decoder(candidate: _Candidate) -> json.JSONDecoder:
+    """Make a decoder that is as lenient as Python's, and records invalid JSON as faults of ``candidate``."""
 
     def from_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
         if len(made) < len(pairs):
             names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            found.faults.append(f"/: the key {short(twice)!r} stands twice in one object")
+            duplicate = next(name for name in names if names.count(name) > 1)
+            candidate.faults.append(f"/: the key {short(duplicate)!r} is repeated in one object")
         return made
 
     def from_digits(digits: str) -> float:
         number = float(digits)
         if not math.isfinite(number):
-            found.faults.append(f"/: {short(digits)} is no JSON number")
+            candidate.faults.append(f"/: {short(digits)} is not a JSON number")
         return number
 
     return json.JSONDecoder(
@@ -149,7 +149,7 @@ def _problems(value: dict[str, Any], schema: dict[str, Any]) -> list[str]:
         for error in _first(validator(schema).iter_errors(value))
     ]
     if not problems and not _storable(value):
-        problems = ["/: holds a NUL or half a surrogate pair, which no text has"]
+        problems = ["/: contains a NUL character or an unpaired surrogate"]
     return problems
 
 
@@ -167,7 +167,7 @@ def _storable(answer: dict[str, Any]) -> bool:
 
 
 def repair_prompt(prompt: str, text: str, problems: list[str]) -> str:
-    """Return the prompt again, with the rejected answer and what is wrong with it."""
+    """Return the prompt with the rejected answer and its problems."""
     faults = "\n".join(f"- {problem}" for problem in problems)
     return (
         f"{prompt}\n\n---\nYou answered:\n\n{text}\n\nThis does not fit what was asked for:\n{faults}\n\n"

@@ -1,6 +1,6 @@
-"""Asks a provider until its answer fits: every request is in the journal before it is sent.
+"""Asks a provider until its answer fits the schema, and journals each request before it is sent.
 
-No database connection is held while a call is in flight.
+No database connection is held during a call.
 """
 
 from __future__ import annotations
@@ -35,36 +35,37 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-# Reasons to stop by which vendors say that the limit of tokens has cut the answer off.
+# The stop reasons of vendors for an answer that was cut off at the token limit.
 _CUT = frozenset({"max_tokens", "length"})
 _WORD = re.compile(r"[^\W\d_]+")
-# Shorter prompts fit every server.
-_FEWEST_WORDS = 250
-# Every word takes a token at least. A few are left for what a tokenizer counts in another way.
-_SHARE_OF_WORDS = 0.9
+# Shorter prompts fit the context of every server, so they are not checked.
+_MIN_CHECKED_WORDS = 250
+# Every word has at least one token. The share allows for differences between tokenizers.
+_MIN_TOKENS_PER_WORD = 0.9
 
 
 @dataclass(frozen=True)
 class Question:
-    """A request, and the form of its prompt by which other runs find the answer.
+    """A request to a model, with the key by which other runs can find and reuse its answer.
 
-    :ivar agreed: the prompt with labels in which all runs agree; ``None``: the answer is for this run alone
-    :ivar label: of the source in this run, if ``agreed`` is given
-    :ivar sources: what it rests on, as the journal names it: label, id, first line and hash
+    :ivar shared_prompt: the prompt with a label that is the same in all runs; ``None``: other runs cannot
+        reuse the answer
+    :ivar label: the label of the source in this run, if there is a ``shared_prompt``
+    :ivar sources: the sources of the question for the journal: label, id, first line and hash
     """
 
     request: CompletionRequest
-    agreed: str | None = None
+    shared_prompt: str | None = None
     label: str = ""
     sources: tuple[dict[str, object], ...] = ()
 
 
 class ClaimLost(Exception):
-    """Another attempt took this step, or the run was cancelled and perhaps deleted."""
+    """An error: another attempt claimed this step, or the run was cancelled or deleted."""
 
 
 class Transact(Protocol):
-    """Runs a piece of work in a transaction."""
+    """A function that runs ``work`` in a transaction."""
 
     def __call__(self, work: Callable[[Session], Result]) -> Result: ...
 
@@ -74,8 +75,8 @@ class Answer:
     """An answer that fits the schema.
 
     :ivar used_llm: whether a language model wrote it
-    :ivar adopted: whether an earlier run had paid for it
-    :ivar judged: whether its statements have their verdicts already
+    :ivar adopted: whether an earlier run paid for it
+    :ivar judged: whether its statements already have verdicts
     """
 
     value: dict[str, Any]
@@ -86,22 +87,26 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Reply:
+    """The text of a completion before it is parsed.
+
+    :ivar fault: the error that the provider reported about the answer
+    :ivar label: the label of the source in the earlier run that the reply comes from, if there is one
+    :ivar judged: the answer with verdicts, from an offline provider
+    """
+
     call_id: uuid.UUID
     text: str
     used_llm: bool
     stop_reason: str | None
-    # What the provider says is wrong with it.
     fault: str | None = None
-    # The label that the source had where the reply comes from, if that was an earlier run.
     label: str | None = None
-    # The same with verdicts, of an offline provider.
     judged: dict[str, Any] | None = None
 
 
 class Asker:
-    """Asks providers for the steps of a worker, on any number of threads.
+    """A client of the providers that any number of a worker's threads can use.
 
-    :param slow_ms: calls that take as long are logged as slow
+    :param slow_ms: a call that takes at least this long is logged as slow
     """
 
     def __init__(self, transact: Transact, limits: ModelLimits, slow_ms: int) -> None:
@@ -118,16 +123,16 @@ class Asker:
         repairs: int,
         numbers: Iterator[int],
     ) -> Answer:
-        """The answer to ``question``.
+        """Return the answer to ``question``.
 
-        An answer that was cut off is asked for again with a higher limit, one that does not fit with what is
-        wrong with it.
+        If an answer is cut off, the request is repeated with a higher token limit. If an answer does not fit
+        the schema, the request is repeated with a list of the problems.
 
-        :param repairs: how often an answer that does not fit is asked for again
-        :param numbers: of the calls of this step
-        :raises UnusableAnswer: the last repair does not fit either
-        :raises ProviderError: no answer, or one that no higher limit is allowed for
-        :raises ClaimLost: the step is no longer this worker's
+        :param repairs: the maximum number of requests after answers that do not fit
+        :param numbers: the numbers for the calls of this step
+        :raises UnusableAnswer: if the answer to the last repair does not fit
+        :raises ProviderError: if the provider fails, or the answer is cut off at the highest allowed limit
+        :raises ClaimLost: if this worker no longer holds the claim on the step
         """
         asked = replace(
             question,
@@ -158,9 +163,12 @@ class Asker:
             repairs -= 1
             faults = (reply.text, problem.problems)
             prompt = repair_prompt(question.request.prompt, *faults)
-            agreed = question.agreed and repair_prompt(question.agreed, *faults)
-            asked = replace(asked, request=replace(asked.request, prompt=prompt), agreed=agreed)
-        raise AssertionError("the numbers of the calls have an end")
+            shared_prompt = question.shared_prompt and repair_prompt(
+                question.shared_prompt, *faults
+            )
+            request = replace(asked.request, prompt=prompt)
+            asked = replace(asked, request=request, shared_prompt=shared_prompt)
+        raise AssertionError("numbers must be infinite")
 
     def _read(self, reply: _Reply, asked: Question) -> Answer:
         if reply.fault is not None:
@@ -184,17 +192,17 @@ class Asker:
         higher = min(request.max_tokens * 2, self._limits.answer_tokens)
         if higher <= request.max_tokens:
             message = (
-                f"The model's answer was cut off after {request.max_tokens:,} tokens, the most that is"
-                " allowed. Use shorter sources, or let the people who run this service raise"
+                f"The model's answer was cut off after {request.max_tokens:,} tokens, the highest allowed"
+                " limit. Use shorter sources, or ask the operator of this service to raise"
                 " COMBINE_CORE_ANSWER_TOKENS."
             )
             raise ProviderError("answer_cut", message, stop_reason=reply.stop_reason)
         return replace(request, max_tokens=higher)
 
     def _send(self, claim: Claim, provider: Provider, asked: Question, sequence: int) -> _Reply:
-        """The provider's reply, from the journal if the same request was answered before."""
+        """Return the provider's reply, from the journal if the same request was answered before."""
         request = asked.request
-        sha256 = journal.request_hash(provider.name, request, asked.agreed)
+        sha256 = journal.request_hash(provider.name, request, asked.shared_prompt)
         earlier = self._transact(
             lambda session: journal.find_answer(session, claim, sequence, sha256)
         )
@@ -206,12 +214,12 @@ class Asker:
                 earlier.stop_reason,
                 earlier.error,
             )
-        if asked.agreed is not None:
+        if asked.shared_prompt is not None:
             adopted = self._transact(
                 lambda session: journal.find_earlier_answer(session, claim, sha256)
             )
             if adopted is not None:
-                # A call that has lost its request is never found.
+                # Calls whose request was deleted are never found.
                 assert adopted.request is not None
                 labels = [source["label"] for source in adopted.request["sources"]]
                 return _Reply(
@@ -222,7 +230,7 @@ class Asker:
                     label="".join(labels),
                 )
         if isinstance(provider, Preparable):
-            provider.prepare()  # here, so that the call is measured without it
+            provider.prepare()  # before the latency of the call is measured
         call_id = self._transact(
             lambda session: journal.open_call(session, claim, sequence, provider, asked, sha256)
         )
@@ -246,7 +254,7 @@ class Asker:
     def _call(
         self, claim: Claim, provider: Provider, request: CompletionRequest, call_id: uuid.UUID
     ) -> tuple[Completion, dict[str, Any] | None]:
-        """The completion, and of an offline provider the answer with verdicts."""
+        """Return the completion, and for an offline provider the answer with verdicts."""
         started = time.monotonic()
         judged = None
         try:
@@ -256,7 +264,7 @@ class Asker:
                     completion, judged = computed.completion, computed.judged
                 else:
                     completion = provider.complete(request)
-                _refuse_clipped(request, completion)
+                _reject_clipped(request, completion)
         except ProviderError as error:
             seconds = time.monotonic() - started
             failure = error
@@ -275,16 +283,16 @@ class Asker:
         return completion, judged
 
 
-def _refuse_clipped(request: CompletionRequest, completion: Completion) -> None:
-    """Raise if the server reports that it read only a part of the prompt, as some do without an error."""
+def _reject_clipped(request: CompletionRequest, completion: Completion) -> None:
+    """Raise an error if the server read only a part of the prompt. Some servers do so silently."""
     words = sum(1 for _ in _WORD.finditer(request.prompt))
     read = completion.usage.input_tokens
-    if not completion.used_llm or not read or words < _FEWEST_WORDS:
+    if not completion.used_llm or not read or words < _MIN_CHECKED_WORDS:
         return
-    if read < words * _SHARE_OF_WORDS:
+    if read < words * _MIN_TOKENS_PER_WORD:
         message = (
-            f"The server read only {read:,} tokens of a prompt of {words:,} words: it cut off what does not"
-            " fit its context. Let the people who run the server raise its context, or use shorter sources."
+            f"The server read only {read:,} tokens of a prompt of {words:,} words, because the prompt does"
+            " not fit its context. Ask the server's operator to raise the context, or use shorter sources."
         )
         raise ProviderError(
             "prompt_clipped",

@@ -1,4 +1,4 @@
-"""The input of a claimed step: its definition, the sources, and the answers of earlier steps."""
+"""Reads the input of a claimed step: its definition, its sources and the answers of earlier steps."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _OF_RUNS = join(Source, RunSource, RunSource.source_id == Source.id)
 
 @dataclass(frozen=True)
 class Assignment:
-    """Everything a worker needs for a step, but for the texts of the sources: :class:`SourceTexts`.
+    """The input of a step, except for the texts of the sources: see :class:`SourceTexts`.
 
-    :ivar sources: by label (S1, S2, ...), without their texts; one alone if the step reads each by itself
+    :ivar sources: the sources by label (S1, S2, ...); only one if the step reads each source separately
     :ivar inputs: the answers of the steps that this one needs, by key
-    :ivar inputs_by_llm: whether a language model wrote one of them
+    :ivar inputs_by_llm: whether a language model wrote any of these answers
     """
 
     project_id: uuid.UUID
@@ -39,9 +39,9 @@ class Assignment:
 
 
 class SourceTexts(Mapping[str, SourceText]):
-    """The texts of sources by label, each read when it is asked for: together they may be very large.
+    """The texts of sources by label. Each is read on first access, because together they may be very large.
 
-    :param read: reads the text of a source of the run
+    :param read: reads the text of the source with a label
     """
 
     def __init__(self, labels: Iterable[str], read: Callable[[str], SourceText]) -> None:
@@ -64,23 +64,23 @@ class SourceTexts(Mapping[str, SourceText]):
 
 
 def reading_key(label: str) -> str:
-    """What a step needs beside other steps while the source ``label`` is being read."""
+    """Return the key that a step needs while the source ``label`` has not been read."""
     return part_key("reading", label)
 
 
 def part_key(key: str, label: str) -> str:
-    """The key of the row for the source ``label``, of a step that reads each source by itself."""
+    """Return the key of the row for one source of a step that reads each source separately."""
     return f"{key}.{label}"
 
 
 def split_key(key: str) -> tuple[str, str | None]:
-    """The key of the step in its line, and the label of the source if the row is for one alone."""
+    """Return the key of the step in its line, and the label of the source if the row is for a single one."""
     step, _, label = key.partition(".")
     return step, label or None
 
 
 def read_assignment(session: Session, run_id: uuid.UUID, key: str) -> Assignment | None:
-    """Read the input of the step whose row has this key; ``None`` if the run was deleted meanwhile."""
+    """Read the input of the step whose row has this key. Return ``None`` if the run was deleted."""
     run = session.execute(
         select(Run.project_id, Run.model, Run.line_version_id).where(Run.id == run_id)
     ).one_or_none()
@@ -114,13 +114,13 @@ def read_assignment(session: Session, run_id: uuid.UUID, key: str) -> Assignment
         line_version_id=run.line_version_id,
         step=step,
         sources=dict(zip(labels or _labels(len(found)), found, strict=True)),
-        inputs={need: join_answers(given) for need, given in answers.items()},
+        inputs={need: join_answers(parts) for need, parts in answers.items()},
         inputs_by_llm=any(row.used_llm for row in needed),
     )
 
 
 def read_source_text(session: Session, run_id: uuid.UUID, label: str) -> SourceText:
-    """Read the text of a source of a run, in the form in which evidence is looked for."""
+    """Read the text of a source of a run, prepared for the search for evidence."""
     text, blocks = session.execute(
         texts_at(RunSource.revision, _OF_RUNS).where(
             RunSource.run_id == run_id, RunSource.position == _position(label)
@@ -138,7 +138,7 @@ def _labels(count: int) -> list[str]:
 
 
 def join_answers(answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Join the lists of answers to one step, in their order. A single answer stays as it is."""
+    """Concatenate the lists of several answers to one step, in order."""
     first, *others = answers
     joined = dict(first)
     for answer in others:

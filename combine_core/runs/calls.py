@@ -1,4 +1,4 @@
-"""Reads the journal of calls, and adds up what calls took: by run, by step, and by month of a project."""
+"""Reads the journal of calls and sums its tokens and costs by run, by step and by month of a project."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from sqlalchemy.orm import Session, contains_eager
 from combine_core.database import Page, any_key, as_text, fetch, paginate
 from combine_core.runs.model import Call, CallState, Run
 
-# In which all costs are.
+# The currency of all costs.
 CURRENCY = "USD"
 MAX_COST_ROWS = 1000
 
 
 @dataclass(frozen=True)
 class CallSums:
-    """What some calls took together. Answers of a provider without a language model are no calls here.
+    """The sums of some calls to language models. Answers of an offline provider are not counted.
 
     :ivar failed_calls: calls that ended without a usable answer
-    :ivar unanswered_calls: calls without any answer, or not yet one; they may have been charged
-    :ivar input_tokens: with the cached ones
-    :ivar cost: in US dollars, of the calls whose price is known; ``None`` if that is none of them
-    :ivar unpriced_calls: calls that were charged at a price that is not known
+    :ivar unanswered_calls: calls without an answer so far; they may have been charged
+    :ivar input_tokens: including cached tokens
+    :ivar cost: US dollars, for the calls with a known price; ``None`` if no call has one
+    :ivar unpriced_calls: calls that were charged at an unknown price
     """
 
     calls: int = 0
@@ -55,16 +55,16 @@ class CallSums:
 
     @property
     def uncertain_calls(self) -> int:
-        """Calls that make the cost a lower bound."""
+        """The number of calls that make the cost a lower bound."""
         return self.unpriced_calls + self.unanswered_calls
 
 
 @dataclass(frozen=True)
 class MonthlyCost:
-    """The calls of a month.
+    """The calls of a month, of one model or of all models.
 
-    :ivar month: in UTC, such as ``2026-11``
-    :ivar provider: ``None``, as the model is: the whole month
+    :ivar month: the month in UTC, such as ``2026-11``
+    :ivar provider: ``None``, like ``model``, in the sum of the whole month
     """
 
     month: str
@@ -75,12 +75,12 @@ class MonthlyCost:
 
 @dataclass(frozen=True)
 class Costs:
-    """The calls of a project from the day ``first`` to before the day ``until``.
+    """The costs of a project from the day ``first`` up to, but not including, the day ``until``.
 
-    :ivar models: by month and model, the newest month first
-    :ivar complete: whether these are all; ``False``: there are more than ``MAX_COST_ROWS``
-    :ivar months: the sums of the months, for those that ``models`` has
-    :ivar total: the sum of all, even if ``models`` is not complete
+    :ivar models: the sums by month and model, with the newest month first
+    :ivar complete: ``False`` if ``models`` was cut off after ``MAX_COST_ROWS``
+    :ivar months: the sums of the months in ``models``
+    :ivar total: the sum of all calls, even if ``models`` is not complete
     """
 
     first: datetime.date
@@ -99,7 +99,7 @@ def list_calls(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[Call]:
-    """The calls of a run, each with its step, without prompts and answers."""
+    """List the calls of a run with their steps, without prompts and answers."""
     statement = (
         select(Call).join(Call.step).options(contains_eager(Call.step)).where(Call.run_id == run_id)
     )
@@ -107,7 +107,7 @@ def list_calls(
 
 
 def find_call(session: Session, run_id: uuid.UUID, call_id: uuid.UUID) -> Call | None:
-    """One call of this run with its step, without prompt and answer."""
+    """Return a call of this run with its step, without prompt and answer."""
     return session.scalars(
         select(Call)
         .join(Call.step)
@@ -117,29 +117,29 @@ def find_call(session: Session, run_id: uuid.UUID, call_id: uuid.UUID) -> Call |
 
 
 def read_texts(session: Session, call: Call, before_texts: Callable[[int], None]) -> None:
-    """Load ``call.request`` and ``call.response``, which may have been removed since: then they are ``None``.
+    """Load ``call.request`` and ``call.response``. Both are ``None`` if the texts were deleted.
 
-    :param before_texts: called with the number of bytes before they are read; may raise
+    :param before_texts: called with the size in bytes before the texts are read; may raise
     """
-    asked, answered = func.octet_length(cast(Call.request, Text)), func.octet_length(Call.response)
-    size = func.coalesce(asked, 0) + func.coalesce(answered, 0)
+    request_size = func.octet_length(cast(Call.request, Text))
+    size = func.coalesce(request_size, 0) + func.coalesce(func.octet_length(Call.response), 0)
     before_texts(session.scalars(select(size).where(Call.id == call.id)).one())
     session.refresh(call, ["request", "response"])
 
 
 def sums_of_runs(session: Session, run_ids: Sequence[str]) -> dict[str, CallSums]:
-    """What the calls of each of these runs took together. A run without calls is left out."""
+    """Sum the calls of each of these runs. Runs without calls are omitted."""
     found = fetch(session, _SUMS_OF_RUNS, run_ids=list(run_ids))
     return {row[0]: CallSums(*row[1:]) for row in found}
 
 
 def sums_of_run(session: Session, run_id: uuid.UUID) -> CallSums:
-    """What the calls of this run took together."""
+    """Sum the calls of this run."""
     return sums_of_runs(session, [str(run_id)]).get(str(run_id), CallSums())
 
 
 def sums_of_steps(session: Session, run_id: uuid.UUID) -> dict[uuid.UUID, CallSums]:
-    """What the calls of each step of the run took together. A step without calls is left out."""
+    """Sum the calls of each step of the run. Steps without calls are omitted."""
     found = fetch(session, _SUMS_OF_STEPS, run_id=run_id)
     return {row[0]: CallSums(*row[1:]) for row in found}
 
@@ -151,9 +151,9 @@ def costs_of_project(
     first: datetime.date | None = None,
     until: datetime.date | None = None,
 ) -> Costs:
-    """The calls of a project by month and model, in UTC.
+    """Sum the calls of a project by month and model, in UTC.
 
-    :param first: the first day; by default, the first of the month eleven months ago
+    :param first: the first day; by default, the first day of the month eleven months ago
     :param until: the day after the last one
     """
     first = first or _twelve_months(datetime.datetime.now(datetime.UTC).date())
@@ -167,13 +167,13 @@ def costs_of_project(
         .join(Run, Run.id == Call.run_id)
         .where(*conditions)
         .group_by(grouped)
-        # The total, then each month: its sum, its models.
+        # The total comes first, then each month: its sum, then its models.
         .order_by(
             _MONTH.desc().nulls_first(), Call.provider.nulls_first(), Call.model.nulls_first()
         )
         .limit(MAX_COST_ROWS + 1)
     ).all()
-    # With no calls at all, the grouping still has the total.
+    # Even without calls, the result has the row of the total.
     total, *rest = rows[:MAX_COST_ROWS]
     entries = [MonthlyCost(row[0], row[1], row[2], CallSums(*row[3:])) for row in rest]
     return Costs(
@@ -187,7 +187,7 @@ def costs_of_project(
 
 
 def _twelve_months(today: datetime.date) -> datetime.date:
-    """The first day of the twelve months that end with this one."""
+    """Return the first day of the twelve months that end with the current month."""
     years, month = divmod(today.month, 12)
     return datetime.date(today.year - 1 + years, month + 1, 1)
 
@@ -197,7 +197,7 @@ def _midnight(day: datetime.date) -> datetime.datetime:
 
 
 _IS_CALL = Call.used_llm.is_not(False)
-# Literals: PostgreSQL does not know two parameters as the same expression, and would not group by it.
+# Literals, because PostgreSQL does not recognize two parameters as the same expression in GROUP BY.
 _MONTH = func.to_char(
     func.timezone(literal_column("'UTC'"), Call.created_at), literal_column("'YYYY-MM'")
 )
@@ -205,7 +205,7 @@ _MONTH = func.to_char(
 
 def _figures() -> list[ColumnElement[Any]]:
     unanswered = Call.state.in_([CallState.SENT, CallState.LOST])
-    # What has tokens was answered, and so was charged.
+    # A call with tokens was answered and therefore charged.
     unpriced = and_(Call.cost.is_(None), Call.output_tokens.is_not(None))
     uncertain = func.count().filter(or_(unanswered, unpriced))
     return [

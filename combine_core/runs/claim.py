@@ -1,7 +1,7 @@
-"""Claim a step, finish it, fail it, or give it back. The step's row decides who works on it.
+"""Claims, finishes, fails and returns steps. The step's row decides which worker may work on it.
 
-Every claim counts the row's ``epoch`` up, and every later change names the epoch of its claim. An attempt
-that was given up for dead and comes back late carries an older epoch: it changes nothing.
+Each claim increments the row's ``epoch``, and each later change names the epoch of its claim. A worker that
+was considered dead but reports late holds an older epoch, so its changes have no effect.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from combine_core.runs.transitions import CallEvent, RunEvent, StepEvent, change
 
 logger = logging.getLogger(__name__)
 
-# A killed worker reports nothing. That is normal once or twice, but a step that ends its worker every time
-# must not be retried without end.
+# A killed worker reports nothing. That may happen once or twice, but a step that kills its worker every time
+# must not be retried forever.
 MAX_UNREPORTED = 10
 MAX_ADOPTION_DELAY_S = 60
 _NEVER_REPORTED = (
-    "{attempts} attempts ended without a report: the worker was killed, perhaps by its limit on memory, or"
-    " it lost the database for long. Look for step {step} in the log of the workers, and for their restarts."
+    "{attempts} attempts ended without a report. Either the worker was killed, perhaps by its memory limit,"
+    " or it lost the database for a long time. Look for step {step} and for restarts in the workers' logs."
 )
 _ORPHANS = text(
     """
@@ -46,7 +46,7 @@ _ORPHANS = text(
 
 @dataclass(frozen=True)
 class Claim:
-    """The right of this process to work on a step, until another claim or until the run ends."""
+    """The right of this process to work on a step until the next claim or the end of the run."""
 
     step_id: uuid.UUID
     run_id: uuid.UUID
@@ -58,12 +58,12 @@ class Claim:
 
 
 def claim_step(session: Session, step_id: uuid.UUID, job_id: int) -> Claim | None:
-    """Take the step if it is ready, or if this job had it before and its worker stopped responding.
+    """Claim the step if it is ready, or if this job claimed it before and the worker stopped responding.
 
-    The claim counts as unreported until the attempt ends. After :data:`MAX_UNREPORTED` claims that never
-    ended the step fails: something about it ends its worker each time.
+    The claim counts as unreported until the attempt ends. After :data:`MAX_UNREPORTED` unreported claims the
+    step fails, because it probably kills its worker each time.
 
-    :returns: ``None`` when there is nothing to do for this job
+    :returns: ``None`` if this job has nothing to do
     """
     claimed = session.execute(
         change(
@@ -90,7 +90,7 @@ def claim_step(session: Session, step_id: uuid.UUID, job_id: int) -> Claim | Non
     ).one_or_none()
     if claimed is None:
         return None
-    # An earlier attempt sent these calls and recorded no answer: it is unknown whether one came.
+    # An earlier attempt sent these calls and recorded no answer. An answer may have arrived.
     session.execute(change(CallEvent.LOSE, Call.step_id == step_id, Call.state == CallState.SENT))
     claim = Claim(
         step_id,
@@ -110,7 +110,7 @@ def claim_step(session: Session, step_id: uuid.UUID, job_id: int) -> Claim | Non
 
 
 def holds(session: Session, claim: Claim) -> bool:
-    """Return whether the claim is still valid. Locks the run, so that it stays valid until the commit."""
+    """Check whether the claim is still valid, and lock the run so that it stays valid until the commit."""
     state = session.scalar(select(Run.state).where(Run.id == claim.run_id).with_for_update())
     held = session.scalar(
         select(Step.id).where(
@@ -123,7 +123,7 @@ def holds(session: Session, claim: Claim) -> bool:
 
 
 def _change_held(session: Session, claim: Claim, event: StepEvent, **values: Any) -> bool:
-    """Make the transition if the claim is still valid, and return whether it was."""
+    """Make the transition if the claim is still valid. Return whether it was made."""
     if not holds(session, claim):
         return False
     at_claim = (Step.id == claim.step_id, Step.epoch == claim.epoch)
@@ -141,9 +141,9 @@ def finish_step(
 ) -> bool:
     """Store the answer and the document, make the next steps ready, and end the run after the last step.
 
-    :param answer: with the verdicts of its statements
-    :param adopted: an earlier run paid for it
-    :returns: ``False`` if the claim is no longer valid; then nothing is stored
+    :param answer: the answer with the verdicts of its statements
+    :param adopted: whether an earlier run paid for the answer
+    :returns: ``False`` if the claim is no longer valid and nothing was stored
     """
     # An earlier attempt may have stored its error.
     without_error = {"error_code": None, "error": None}
@@ -173,9 +173,11 @@ def finish_step(
 
 
 def fail_step(session: Session, claim: Claim, code: str, message: str) -> bool:
-    """End the step and with it the run, unless it reads one of several sources: the others go on.
+    """Mark the step and its run as failed.
 
-    :param message: what happened and what to do; is shown to people
+    The run continues if the step reads one of several sources and another source can still succeed.
+
+    :param message: what happened and what to do, for the users
     :returns: ``False`` if the claim is no longer valid
     """
     if not _change_held(session, claim, StepEvent.FAIL, error_code=code, error=message):
@@ -197,9 +199,9 @@ def fail_step(session: Session, claim: Claim, code: str, message: str) -> bool:
 
 
 def _advance(session: Session, run_id: uuid.UUID) -> None:
-    """Make the steps ready that wait for nothing any more, and end the run after the last step.
+    """Make each step ready whose needs have ended, and end the run after the last step.
 
-    A failed step counts as ended here: it read one of several sources, or it would have ended the run.
+    A failed step counts as ended: it reads one of several sources, otherwise it would have ended the run.
     """
     of_this_run = Step.run_id == run_id
     in_order = select(Step.key, Step.state, Step.title).where(of_this_run).order_by(Step.position)
@@ -218,10 +220,10 @@ def _advance(session: Session, run_id: uuid.UUID) -> None:
     session.execute(change(RunEvent.SUCCEED, Run.id == run_id, **values))
 
 
-def release_readers(session: Session, source_id: uuid.UUID, number: int) -> None:
-    """Make the steps ready that waited until this revision of a source was read, or could not be.
+def release_waiting_steps(session: Session, source_id: uuid.UUID, number: int) -> None:
+    """Make the steps ready that wait for this revision of a source, after its reading succeeded or failed.
 
-    The caller has locked the source: a run that starts meanwhile has been seen, or sees the result.
+    The caller has locked the source, so no run can start between the reading and this function.
     """
     waiting = session.execute(
         select(RunSource.run_id, RunSource.position)
@@ -234,7 +236,7 @@ def release_readers(session: Session, source_id: uuid.UUID, number: int) -> None
         .order_by(RunSource.run_id)
     ).all()
     for run_id, position in waiting:
-        # As every change of a step does: two sources of one run may be read at the same moment.
+        # Two sources of one run may be read at the same time. Every change of a step locks its run first.
         session.execute(select(Run.id).where(Run.id == run_id).with_for_update())
         need = reading_key(f"S{position}")
         session.execute(
@@ -247,10 +249,10 @@ def release_readers(session: Session, source_id: uuid.UUID, number: int) -> None
 
 
 def retry_step(session: Session, claim: Claim, delay: float, *, error: str | None = None) -> bool:
-    """Give the step back after a failed attempt. A worker takes it after ``delay`` seconds.
+    """Return the step to the queue after a failed attempt. A worker can claim it after ``delay`` seconds.
 
-    :param error: what happened, if it was unexpected: people see it at the step until the next attempt
-        ends. Without it, the provider failed in a way that may pass.
+    :param error: the message of an unexpected error, which users see until the next attempt ends; ``None``
+        if the provider failed temporarily
     :returns: ``False`` if the claim is no longer valid
     """
     if error is None:
@@ -265,9 +267,10 @@ def retry_step(session: Session, claim: Claim, delay: float, *, error: str | Non
 
 
 def report_late_end(session: Session, claim: Claim) -> None:
-    """Record that this attempt has ended after another one took the step, or after the run was cancelled.
+    """Record the end of an attempt whose step was claimed again or whose run was cancelled.
 
-    An outage of the database can make a working worker look dead. With this record it does not count.
+    During a database outage a working worker looks dead. This record removes its attempt from the count of
+    unreported claims.
     """
     session.execute(
         update(Step)
@@ -277,7 +280,7 @@ def report_late_end(session: Session, claim: Claim) -> None:
 
 
 def hand_back(session: Session, step_id: uuid.UUID, job_id: int) -> None:
-    """Give the step of this job back at once, because its worker is stopping."""
+    """Return the step of this job to the queue at once, because its worker is stopping."""
     given = session.scalar(
         change(
             StepEvent.HAND_BACK,
@@ -294,14 +297,14 @@ def hand_back(session: Session, step_id: uuid.UUID, job_id: int) -> None:
 def adopt_orphans(session: Session, *, limit: int = 100) -> int:
     """Enqueue steps that are ready or running but have no job.
 
-    Jobs are lost when the database goes away at the wrong moment.
+    A job is lost if the database fails at the wrong moment.
 
-    :returns: how many there were
+    :returns: the number of such steps
     """
     orphans = session.execute(_ORPHANS, {"limit": limit, "formats": list(QUEUES)}).all()
     for step_id, unreported in orphans:
         session.execute(change(StepEvent.ADOPT, Step.id == step_id, epoch=Step.epoch + 1))
-        # The first time at once, because most likely its worker was killed. A step that repeatedly
+        # The first retry has no delay, because most likely the worker was killed. A step that repeatedly
         # ends without a report waits longer each time.
         delay = min(2**unreported, MAX_ADOPTION_DELAY_S) if unreported > 1 else 0
         enqueue_step(session, step_id, delay=delay)

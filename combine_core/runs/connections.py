@@ -1,25 +1,25 @@
-"""The database connections of a worker, and how long it counts as alive: what the health checks know of it.
+"""Defines the number of a worker's database connections and the timeout of its heartbeat.
 
-A module of its own, so that a web process need not load the worker.
+The health checks import these values from here, so that a web process does not load the worker.
 """
 
 from __future__ import annotations
 
 from combine_core.heartbeat import SILENT_AFTER_S
 
-# A worker without a heartbeat for this long counts as dead, and other workers take its steps. If it was
-# alive, a call may be paid twice, but no document is wrong: the epoch excludes the late attempt.
+# A worker without a heartbeat for this long counts as dead, and other workers claim its steps. If it is
+# alive, a call may be charged twice, but the documents are correct: the epoch rejects the late attempt.
 DEAD_AFTER_S = SILENT_AFTER_S
 FINISHED_JOBS_KEPT_H = 72
-# Connections of the queue's pool: to fetch and end jobs, and for heartbeats.
+# The pool of the queue, which fetches and finishes jobs and sends heartbeats.
 POOL_SIZE = 4
-# Procrastinate listens for new jobs on a connection outside of its pool.
+# Procrastinate listens for new jobs on one connection outside of its pool.
 LISTENING = 1
-# Connections of the steps. A step needs one only for moments, so eight serve two hundred threads.
+# The pool of the steps. A step needs a connection only briefly, so eight serve two hundred threads.
 STEPS_POOL_SIZE = 8
 STEPS_OVERFLOW = 2
 
 
 def connections_of_worker(concurrency: int) -> int:
-    """Return the largest number of database connections that a worker holds at once."""
+    """Return the maximum number of database connections of a worker."""
     return min(concurrency, STEPS_POOL_SIZE) + STEPS_OVERFLOW + POOL_SIZE + LISTENING

@@ -1,4 +1,4 @@
-"""What a run will take, before money is spent: calls, tokens and dollars, from the sizes of its sources."""
+"""Estimates the calls, tokens and cost of a run from the sizes of its sources, before it starts."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from sqlalchemy.orm import Session
 from combine_core.lines import Line, WriteStep
 from combine_core.llm import Offline, ProviderRegistry, Usage
 from combine_core.runs.limits import ModelLimits
-from combine_core.runs.writing import context_for, frame_tokens, room_for_source
+from combine_core.runs.questions import context_for, frame_tokens, room_for_source
 from combine_core.sources import Source
 
-# Bytes of UTF-8 to a token, for a text of which only the size is known.
+# Bytes of UTF-8 per token, for a text whose content is not loaded.
 _BYTES_PER_TOKEN = 3.6
 _TOKENS_PER_LINE = 3
-# Facts with their quotes, as a share of the text that they are collected from.
+# The size of the facts with their quotes, as a share of the text that contains them.
 _SHARE_OF_FACTS = 0.25
-_LEAST_ANSWER = 150
+_MIN_ANSWER_TOKENS = 150
 _MICRO_DOLLAR = Decimal("0.000001")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will take at most, if no answer has to be asked for again.
+    """The maximum calls, tokens and cost of a run, if no answer needs a repair.
 
-    :ivar cost: in US dollars; ``None`` if the price of the model is not known
+    :ivar cost: in US dollars; ``None`` if the price of the model is unknown
     """
 
     calls: int
@@ -48,10 +48,10 @@ def estimate(
     providers: ProviderRegistry,
     limits: ModelLimits,
 ) -> Estimate:
-    """Estimate a run. What an earlier run has read already will cost nothing, but is counted here.
+    """Estimate a run. The estimate ignores that answers of earlier runs may be reused at no cost.
 
-    :raises UnknownModel: no provider for this model
-    :raises ContextTooSmall: the line does not fit this model
+    :raises UnknownModel: if no provider has this model
+    :raises ContextTooSmall: if the line does not fit this model
     """
     provider, _ = providers.resolve(model)
     if isinstance(provider, Offline):
@@ -64,16 +64,19 @@ def estimate(
     calls = read = 0
     written: dict[str, int] = {}
     for step in line.steps:
-        asked, given = _size_of(step, texts, written, context)
-        calls += asked
-        read += given
+        step_calls, step_tokens = _size_of(step, texts, written, context)
+        calls += step_calls
+        read += step_tokens
         written[step.key] = sum(
-            min(step.max_tokens, round(given / asked * _SHARE_OF_FACTS) + _LEAST_ANSWER)
-            for _ in range(asked)
+            min(
+                step.max_tokens,
+                round(step_tokens / step_calls * _SHARE_OF_FACTS) + _MIN_ANSWER_TOKENS,
+            )
+            for _ in range(step_calls)
         )
         if step.second_opinion:
-            # Each statement goes back with its sentences; what is said of it is short.
-            calls += asked
+            # The prompt contains each statement with its sentences. The answer is short.
+            calls += step_calls
             read += written[step.key]
     usage = Usage(input_tokens=read, output_tokens=sum(written.values()))
     cost = providers.price_of(model, usage)
@@ -85,7 +88,7 @@ def estimate(
 def _size_of(
     step: WriteStep, texts: Sequence[int], written: dict[str, int], context: int
 ) -> tuple[int, int]:
-    """The calls of a step and the tokens sent in them."""
+    """Return the number of calls of a step and the tokens sent in them."""
     if step.each is None:
         inputs = sum(written[need] for need in step.needs) if step.needs else sum(texts)
         return 1, frame_tokens(step) + inputs

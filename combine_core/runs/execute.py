@@ -1,4 +1,4 @@
-"""Executes one step: asks the provider (:mod:`combine_core.runs.ask`), judges the answer, stores it."""
+"""Executes a step: asks the provider (:mod:`combine_core.runs.ask`), judges the answer and stores it."""
 
 from __future__ import annotations
 
@@ -34,37 +34,37 @@ from combine_core.runs.assignment import (
 )
 from combine_core.runs.claim import Claim
 from combine_core.runs.limits import ModelLimits
-from combine_core.runs.second_opinion import opinions_on
-from combine_core.runs.writing import Writing, context_for
+from combine_core.runs.questions import QuestionBuilder, context_for
+from combine_core.runs.second_opinion import opinion_batches
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-# How often a provider that turns requests away is asked, over about ten minutes.
+# The retries of a step whose provider rejects requests. They take about ten minutes.
 MAX_FAILURES = 8
-# A request without an answer may have been paid for, so it is sent once more, not eight times.
+# A request without an answer may have been charged, so it is retried only once.
 MAX_LOST = 1
 MAX_DELAY_S = 300.0
-# How long a paid answer is kept in memory while the database is away.
-DATABASE_PATIENCE_S = 300.0
-# An unexpected error ends a step after this many attempts, with these pauses between them.
+# During a database outage, a paid answer stays in memory and is stored again for this long.
+DATABASE_RETRY_S = 300.0
+# A step fails after this many unexpected errors, with increasing delays between the attempts.
 MAX_ERRORS = 3
 FIRST_RETRY_S = 5.0
 RETRY_FACTOR = 4.0
-# Steps of offline providers at once.
-MOST_COMPUTING = 2
-# For runners that are made without an application's settings.
+# Steps of offline providers that run at the same time.
+MAX_OFFLINE_STEPS = 2
+# The default for runners that are created without an application's settings.
 SLOW_PROVIDER_MS = 30_000
 
 
 class StepRunner:
-    """Runs steps for a worker, on any number of threads.
+    """An executor of steps that any number of a worker's threads can use.
 
-    :param sessions: makes sessions; one is open only for the moment of a transaction
-    :param stopping: set when the worker stops; ends the waiting for a database that is away
-    :param slow_provider_ms: calls of a model that take as long are logged as slow
-    :param limits: what models are allowed, whatever a line says
+    :param sessions: creates sessions; each is open only during a transaction
+    :param stopping: set when the worker stops, to end the wait for an unavailable database
+    :param slow_provider_ms: a call to a model that takes at least this long is logged as slow
+    :param limits: the operator's limits for models, which override the limits of a line
     """
 
     def __init__(
@@ -80,19 +80,19 @@ class StepRunner:
         self._providers = providers
         self._stopping = stopping
         self._limits = limits or ModelLimits()
-        # Each step of an offline provider takes a processor, and memory for the structure of its source.
-        self._computing = threading.BoundedSemaphore(MOST_COMPUTING)
+        # Each step of an offline provider uses one CPU, and memory for the structure of its source.
+        self._offline_slots = threading.BoundedSemaphore(MAX_OFFLINE_STEPS)
         self._asker = Asker(self._transact, self._limits, slow_provider_ms)
 
-    def may_compute_more(self) -> bool:
-        """Whether fewer steps of offline providers run than may at once."""
-        free = self._computing.acquire(blocking=False)
+    def has_offline_slot(self) -> bool:
+        """Check whether another step of an offline provider may start."""
+        free = self._offline_slots.acquire(blocking=False)
         if free:
-            self._computing.release()
+            self._offline_slots.release()
         return free
 
     def run_step(self, step_id: uuid.UUID, job_id: int) -> None:
-        """Claim the step and execute it. Returns at once if this job has nothing to do."""
+        """Claim the step and execute it. Return at once if this job has nothing to do."""
         # Adds the step's id to its log lines and to its SQL.
         with working_at("worker.step", str(step_id)):
             self._run_step(step_id, job_id)
@@ -103,20 +103,23 @@ class StepRunner:
             logger.debug("Job %s has nothing to do for step %s", job_id, step_id)
             return
         try:
-            self._do(claim)
+            self._execute(claim)
         except ClaimLost:
-            logger.info("Step %s was taken over or cancelled; this attempt ends", step_id)
+            logger.info(
+                "Another worker claimed step %s, or its run was cancelled; this attempt ends",
+                step_id,
+            )
             self._transact(lambda session: claims.report_late_end(session, claim))
         except ProviderError as error:
-            self._give_up_or_postpone(claim, error)
+            self._handle_provider_error(claim, error)
         except (UnknownModel, TemplateError) as error:
             self._fail(claim, "unusable", str(error))
         except Exception as error:
             if is_database_fault(error):
-                raise  # nothing can be stored now; the sweep queues the step again
-            self._give_up_or_retry(claim, error)
+                raise  # nothing can be stored now; the sweep enqueues the step again
+            self._handle_unexpected_error(claim, error)
 
-    def _do(self, claim: Claim) -> None:
+    def _execute(self, claim: Claim) -> None:
         assignment = self._transact(
             lambda session: read_assignment(session, claim.run_id, claim.key)
         )
@@ -127,8 +130,8 @@ class StepRunner:
             message = " ".join(f"{source.name} {source.error}" for source in unread)
             self._fail(claim, "source_unreadable", message)
             return
-        if _rests_on_nothing(assignment):
-            self._fail(claim, "no_evidence", _nothing_carried(assignment.inputs, assignment))
+        if _lacks_evidence(assignment):
+            self._fail(claim, "no_evidence", _no_evidence_message(assignment.inputs, assignment))
             return
         provider, model = self._providers.resolve(assignment.model)
         texts = SourceTexts(
@@ -138,17 +141,17 @@ class StepRunner:
             ),
         )
         context = context_for(assignment.model, self._providers, self._limits)
-        writing = Writing(assignment, texts, provider, model, context)
+        builder = QuestionBuilder(assignment, texts, provider, model, context)
         numbers = itertools.count(1)
         try:
-            with self._computing if isinstance(provider, Offline) else nullcontext():
-                answer = self._answer(claim, writing, provider, numbers)
+            with self._offline_slots if isinstance(provider, Offline) else nullcontext():
+                answer = self._answer(claim, builder, provider, numbers)
                 if not answer.judged:
-                    # Before the transaction: this takes time.
+                    # This takes time, so it runs outside of a transaction.
                     judge_answer(answer.value, texts, assignment.inputs)
         except UnusableAnswer as error:
             message = (
-                f"The model's answer did not fit after {assignment.step.repairs} repairs:"
+                f"The model's answer did not match the schema after {assignment.step.repairs} repairs:"
                 f" {error.problems[0]}. Try another model."
             )
             self._fail(claim, "bad_answer", message)
@@ -157,9 +160,9 @@ class StepRunner:
             self._ask_for_second_opinion(claim, assignment, texts, answer.value, numbers)
         support = count_verdicts(answer.value)
         one_of_several = split_key(claim.key)[1] is not None
-        has_to_carry = can_hold_statements(assignment.step.answer_schema) and not one_of_several
-        if answer.used_llm and has_to_carry and not support.carried:
-            self._fail(claim, "no_evidence", _nothing_carried(answer.value, assignment))
+        needs_evidence = can_hold_statements(assignment.step.answer_schema) and not one_of_several
+        if answer.used_llm and needs_evidence and not support.carried:
+            self._fail(claim, "no_evidence", _no_evidence_message(answer.value, assignment))
             return
         stored = self._transact(
             lambda session: claims.finish_step(
@@ -176,12 +179,12 @@ class StepRunner:
         logger.info("Step %s of run %s done", claim.key, claim.run_id)
 
     def _answer(
-        self, claim: Claim, writing: Writing, provider: Provider, numbers: Iterator[int]
+        self, claim: Claim, builder: QuestionBuilder, provider: Provider, numbers: Iterator[int]
     ) -> Answer:
-        """The answer to a step: of one call, or joined of one call for each portion of its source."""
-        repairs = writing.step.repairs
+        """Ask all questions of a step, one for each portion of its source, and join the answers."""
+        repairs = builder.step.repairs
         answers: list[Answer] = []
-        left = deque(writing.questions())
+        left = deque(builder.questions())
         while left:
             question = left.popleft()
             try:
@@ -189,7 +192,7 @@ class StepRunner:
                     self._asker.ask(claim, provider, question, repairs=repairs, numbers=numbers)
                 )
             except ProviderError as error:
-                if error.code != "answer_cut" or not (halves := writing.halves(question)):
+                if error.code != "answer_cut" or not (halves := builder.halves(question)):
                     raise
                 left.extendleft(reversed(halves))
         return Answer(
@@ -207,29 +210,30 @@ class StepRunner:
         answer: dict[str, Any],
         numbers: Iterator[int],
     ) -> None:
-        """Let a model lower verdicts. If it fails, those of the rules stay."""
+        """Ask the model to lower verdicts. If a call fails, the verdicts of the rules stay."""
         provider, model = self._providers.resolve(assignment.model)
         repairs = assignment.step.repairs
-        for opinions in opinions_on(answer, texts, model):
+        for batch in opinion_batches(answer, texts, model):
             try:
-                given = self._asker.ask(
-                    claim, provider, opinions.question, repairs=repairs, numbers=numbers
+                opinions = self._asker.ask(
+                    claim, provider, batch.question, repairs=repairs, numbers=numbers
                 )
             except (ProviderError, UnusableAnswer) as error:
                 logger.warning(
                     "Step %s of run %s: no second opinion on %s statements: %s",
                     claim.key,
                     claim.run_id,
-                    len(opinions.statements),
+                    len(batch.statements),
                     error,
                 )
                 continue
-            opinions.lower(given.value)
+            batch.lower(opinions.value)
 
-    def _give_up_or_postpone(self, claim: Claim, error: ProviderError) -> None:
-        most = MAX_LOST if error.lost else MAX_FAILURES
-        may_pass = error.retryable or error.lost or error.code == "server_error"
-        if not may_pass or claim.failures >= most:
+    def _handle_provider_error(self, claim: Claim, error: ProviderError) -> None:
+        """Retry the step later if the error is temporary, else mark the step as failed."""
+        max_failures = MAX_LOST if error.lost else MAX_FAILURES
+        temporary = error.retryable or error.lost or error.code == "server_error"
+        if not temporary or claim.failures >= max_failures:
             self._fail(claim, error.code, error.message)
             return
         delay = error.retry_after if error.retry_after is not None else 2.0**claim.failures
@@ -239,11 +243,11 @@ class StepRunner:
         )
         self._transact(lambda session: claims.retry_step(session, claim, delay))
 
-    def _give_up_or_retry(self, claim: Claim, error: Exception) -> None:
-        """Handle an error that the code does not know: most likely a bug, rarely a temporary failure."""
+    def _handle_unexpected_error(self, claim: Claim, error: Exception) -> None:
+        """Retry the step a few times. Unexpected errors are mostly bugs, rarely temporary failures."""
         attempt = claim.errors + 1
-        what = f"An unexpected error ({type(error).__name__}) ended this step"
-        where = f"Look for step {claim.step_id} in the log of the workers."
+        summary = f"An unexpected error ({type(error).__name__}) ended this step"
+        remedy = f"Look for step {claim.step_id} in the workers' logs."
         if attempt < MAX_ERRORS:
             delay = FIRST_RETRY_S * RETRY_FACTOR**claim.errors
             logger.warning(
@@ -256,10 +260,10 @@ class StepRunner:
                 MAX_ERRORS,
                 delay,
             )
-            message = f"{what}; it is tried again (attempt {attempt} of {MAX_ERRORS}). {where}"
+            message = f"{summary}; it will be retried (attempt {attempt} of {MAX_ERRORS}). {remedy}"
             self._transact(lambda session: claims.retry_step(session, claim, delay, error=message))
             return
-        # The only traceback: that of the error that ends the step.
+        # Only the error that ends the step is logged with its traceback.
         logger.error(
             "Step %s of run %s failed after %s unexpected errors",
             claim.key,
@@ -267,7 +271,7 @@ class StepRunner:
             attempt,
             exc_info=error,
         )
-        message = f"{what}, {attempt} times. {where}"
+        message = f"{summary}, {attempt} times. {remedy}"
         self._transact(lambda session: claims.fail_step(session, claim, "internal", message))
 
     def _fail(self, claim: Claim, code: str, message: str) -> None:
@@ -275,11 +279,11 @@ class StepRunner:
         self._transact(lambda session: claims.fail_step(session, claim, code, message))
 
     def _transact(self, work: Callable[[Session], Result]) -> Result:
-        """Run ``work`` in a transaction. While the database is away, wait and try again.
+        """Run ``work`` in a transaction. During a database outage, wait and retry.
 
-        Every such piece of work may be done twice: a commit whose answer was lost is repeated.
+        ``work`` may run twice, because a commit whose confirmation was lost is repeated. It must allow that.
         """
-        deadline = time.monotonic() + DATABASE_PATIENCE_S
+        deadline = time.monotonic() + DATABASE_RETRY_S
         delay = 0.2
         while True:
             try:
@@ -294,8 +298,8 @@ class StepRunner:
                 delay = min(delay * 2, 5.0)
 
 
-def _rests_on_nothing(assignment: Assignment) -> bool:
-    """Whether models read several sources for this step and named no statement that these support."""
+def _lacks_evidence(assignment: Assignment) -> bool:
+    """Check whether models read the sources for this step and returned no supported statement."""
     if not assignment.inputs_by_llm:
         return False
     steps = [assignment.line.step(need) for need in assignment.step.needs]
@@ -303,7 +307,7 @@ def _rests_on_nothing(assignment: Assignment) -> bool:
     return read and not count_verdicts(assignment.inputs).carried
 
 
-def _nothing_carried(answer: dict[str, Any], assignment: Assignment) -> str:
+def _no_evidence_message(answer: dict[str, Any], assignment: Assignment) -> str:
     lines = sum(source.line_count for source in assignment.sources.values())
     unsupported = count_verdicts(answer).unsupported
     named, read = _count(unsupported, "statement"), _count(lines, "line")
@@ -315,7 +319,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _place_of(error: BaseException) -> str:
-    """Return file and line of the innermost frame of our code, for the log."""
+    """Return the file and line of the innermost frame in our code, for the log."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "combine_" in frame.filename]
     frame = (ours or frames)[-1]

@@ -1,4 +1,4 @@
-"""Queues steps for the workers. The step's row decides: :mod:`combine_core.runs.claim`."""
+"""Enqueues steps for the workers. The step's row decides who runs it: see :mod:`combine_core.runs.claim`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 from combine_core.jobs import enqueue
 from combine_core.runs.model import Step
 
-# A worker takes only steps of lines that its release can read: each format of lines has a queue, by the
-# format's number. A later release adds one, and this one leaves that alone.
+# The queue for each format of lines. A worker takes only steps of lines that its release can read, so a
+# release with a new format adds a queue that older workers ignore.
 QUEUES = {1: "steps", 2: "steps.2"}
 TASK = "combine.run_step"
 
 
 def enqueue_step(session: Session, step_id: uuid.UUID, *, delay: float = 0) -> None:
-    """Queue this step. A worker takes it ``delay`` seconds after the caller's transaction commits."""
+    """Enqueue this step. A worker can claim it ``delay`` seconds after the caller's transaction commits."""
     line_format = session.execute(select(Step.line_format).where(Step.id == step_id)).scalar_one()
     enqueue(session, TASK, QUEUES[line_format], delay=delay, step_id=str(step_id))

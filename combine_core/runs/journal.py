@@ -1,4 +1,4 @@
-"""The journal of calls: a row is written before a request is sent and completed before the answer is used."""
+"""Writes the journal of calls: inserts a row before a request, and updates it before the answer is used."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def request_hash(provider: str, request: CompletionRequest, prompt: str | None = None) -> str:
-    """Return a hash of what is sent, by which a paid answer is found again.
+    """Return a hash of the request, by which a paid answer is found again.
 
-    :param prompt: a form of the prompt in which runs agree that give a source other labels. The hash then
-        takes nothing from the run.
+    :param prompt: the form of the prompt that does not depend on the labels of this run. With it, the hash
+        is the same in every run.
     """
     materials = [(material.label, material.source_id) for material in request.materials]
     sent = [
@@ -46,7 +46,7 @@ def request_hash(provider: str, request: CompletionRequest, prompt: str | None =
 def find_answer(session: Session, claim: Claim, sequence: int, sha256: str) -> Call | None:
     """Return the journaled answer to this request of this step, if there is one.
 
-    A useless answer is one too: the same request would bring it again.
+    An unusable answer is returned too, because the same request would produce it again.
     """
     answered = or_(Call.state == CallState.OK, Call.error_code == "bad_answer")
     return session.scalars(
@@ -65,7 +65,8 @@ def find_answer(session: Session, claim: Claim, sequence: int, sha256: str) -> C
 def find_earlier_answer(session: Session, claim: Claim, sha256: str) -> Call | None:
     """Return the newest answer of a model to this request in another run of the project.
 
-    Its step has to have ended well, and its run not for lack of evidence: another answer may be better.
+    Only answers of successful steps are returned. Runs that failed for lack of evidence are ignored, because
+    another answer may be better.
     """
     project = select(Run.project_id).where(Run.id == claim.run_id).scalar_subquery()
     return session.scalars(
@@ -88,7 +89,7 @@ def find_earlier_answer(session: Session, claim: Claim, sha256: str) -> Call | N
 
 
 def record_mends(session: Session, call_id: uuid.UUID, mends: list[str]) -> None:
-    """Record what was put right in the answer so that it fits the schema."""
+    """Record the corrections that made the answer fit the schema."""
     session.execute(update(Call).where(Call.id == call_id).values(mends=mends))
 
 
@@ -100,7 +101,7 @@ def open_call(
     asked: Question,
     sha256: str,
 ) -> uuid.UUID | None:
-    """Record that the request is about to be sent. Returns ``None`` if the claim is no longer valid."""
+    """Insert the row of a request before it is sent. Return ``None`` if the claim is no longer valid."""
     request = asked.request
     if not holds(session, claim):
         return None
@@ -133,9 +134,9 @@ def open_call(
 def record_answer(
     session: Session, call_id: uuid.UUID, run_id: uuid.UUID, completion: Completion, seconds: float
 ) -> None:
-    """Complete the call with its answer and add its cost to the run's, once.
+    """Complete the call with its answer, and add its cost to the cost of the run once.
 
-    An answer that comes when nobody waits for it any more is recorded all the same: it was paid.
+    A late answer to a lost call is recorded too, because it was charged.
     """
     values = _answer_values(completion, seconds)
     _close(session, call_id, run_id, CallEvent.ANSWER, values, completion)
@@ -144,7 +145,7 @@ def record_answer(
 def record_error(
     session: Session, call_id: uuid.UUID, run_id: uuid.UUID, error: ProviderError, seconds: float
 ) -> None:
-    """Complete the call with its error. A useless answer that was charged keeps its cost."""
+    """Complete the call with its error. An unusable answer that was charged keeps its cost."""
     values = _answer_values(error.completion, seconds) if error.completion else {}
     values |= {
         "http_status": error.http_status,
@@ -170,7 +171,7 @@ def _answer_values(completion: Completion, seconds: float) -> dict[str, object]:
         "output_tokens": completion.usage.output_tokens,
         "cost": completion.cost,
         "latency_ms": round(seconds * 1000),
-        # PostgreSQL stores neither NUL nor half a surrogate pair; an answer with these is not JSON.
+        # PostgreSQL stores neither NUL nor unpaired surrogates. An answer with them is not valid JSON.
         "response": completion.text.replace("\0", "\ufffd").encode(errors="replace").decode(),
     }
 
@@ -197,18 +198,18 @@ def _close(
     )
 
 
-# Calls whose texts a sweep deletes at once.
-_ROWS_AT_ONCE = 500
-# What is left of a call without its texts: figures, times, states and codes.
+# The number of calls whose texts one transaction deletes.
+_BATCH_SIZE = 500
+# Deleting the texts of a call keeps its figures, times, states and codes.
 _WITHOUT_TEXTS = {"request": null(), "response": None, "mends": None, "request_sha256": ""}
 
 
-def forget_texts(session: Session, run_ids: Sequence[uuid.UUID]) -> int:
-    """Delete what these runs sent and were answered, with the answers of their steps. Figures stay.
+def delete_texts(session: Session, run_ids: Sequence[uuid.UUID]) -> int:
+    """Delete the requests and answers of these runs, and the answers of their steps. Figures stay.
 
-    :returns: how many calls had texts
+    :returns: the number of calls that had texts
     """
-    calls = _forget(session, Call.run_id.in_(run_ids), error=None)
+    calls = _delete_texts(session, Call.run_id.in_(run_ids), error=None)
     session.execute(
         update(Step)
         .where(Step.run_id.in_(run_ids))
@@ -224,10 +225,10 @@ def forget_texts(session: Session, run_ids: Sequence[uuid.UUID]) -> int:
     return calls
 
 
-def forget_old_texts(session: Session, age: datetime.timedelta) -> int:
-    """Delete the texts of some calls that are older than this. Their runs have ended.
+def delete_old_texts(session: Session, age: datetime.timedelta) -> int:
+    """Delete the texts of a batch of calls that are older than ``age`` and whose runs have ended.
 
-    :returns: how many calls; with ``0`` nothing is left to do
+    :returns: the number of calls; ``0`` if no such call is left
     """
     old = (
         select(Call.id)
@@ -238,13 +239,13 @@ def forget_old_texts(session: Session, age: datetime.timedelta) -> int:
             Run.ended_at.is_not(None),
         )
         .order_by(Call.created_at)
-        .limit(_ROWS_AT_ONCE)
+        .limit(_BATCH_SIZE)
         .with_for_update(of=Call, skip_locked=True)
     )
-    return _forget(session, Call.id.in_(old))
+    return _delete_texts(session, Call.id.in_(old))
 
 
-def _forget(session: Session, *where: ColumnElement[bool], **more: None) -> int:
+def _delete_texts(session: Session, *where: ColumnElement[bool], **more: None) -> int:
     emptied = session.execute(
         update(Call)
         .where(Call.request.is_not(null()), *where)

@@ -1,4 +1,4 @@
-"""What the people who run the service allow models, whatever a line says."""
+"""Limits that the operator sets for models. They override the limits of a line."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from combine_core.settings.core import CoreSettings
 class ModelLimits:
     """Limits of every call.
 
-    :ivar timeout: seconds for one call; ``None``: as the step says
-    :ivar answer_tokens: the most tokens of an answer
-    :ivar context_tokens: what prompt and answer may have together; ``None``: what is known of the model
+    :ivar timeout: seconds for one call; ``None``: the timeout of the step
+    :ivar answer_tokens: maximum tokens of an answer
+    :ivar context_tokens: maximum tokens of prompt and answer together; ``None``: the context of the model
     """
 
     timeout: float | None = None

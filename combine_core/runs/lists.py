@@ -1,4 +1,4 @@
-"""Lists runs as rows of statements that are kept, with their steps and sources."""
+"""Lists runs with their steps and sources. The compiled queries are reused."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from combine_core.runs.model import Run, RunSource, Step
 
 
 class ListedRun(NamedTuple):
-    """A run as lists show it: some columns of :class:`Run`, with the id as text.
+    """A run in a list: some columns of :class:`Run`, with the id as text.
 
-    :ivar line: the name of its line
+    :ivar line: the name of the line
     """
 
     id: str
@@ -49,7 +49,7 @@ class ListedStep(NamedTuple):
 
 
 class RunInput(NamedTuple):
-    """A source that a run works on, with its id as text."""
+    """A source of a run, with its id as text."""
 
     source_id: str
     revision: int | None
@@ -74,8 +74,8 @@ _INPUTS = (
 
 
 @functools.cache
-def _runs(names: frozenset[str]) -> KeptList[ListedRun]:
-    """The list whose conditions have these names."""
+def _filtered_runs(names: frozenset[str]) -> KeptList[ListedRun]:
+    """Return the list of runs with a condition for each of these names."""
     columns = {"state": Run.state, "line": LineVersion.name}
     conditions = [columns[name] == bindparam(name) for name in sorted(names)]
     of_project = Run.project_id == bindparam("project_id")
@@ -92,31 +92,32 @@ def list_runs(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[ListedRun]:
-    """The runs of a project.
+    """List the runs of a project.
 
-    :param state: only those in this state
-    :param line: only those of the line with this name
+    :param state: list only the runs in this state
+    :param line: list only the runs of the line with this name
     """
-    given = {"state": state, "line": line}
-    wanted = {name: value for name, value in given.items() if value is not None}
-    return _runs(frozenset(wanted)).page(
-        session, sort=sort, cursor=cursor, limit=limit, project_id=project_id, **wanted
+    filters = {
+        name: value for name, value in {"state": state, "line": line}.items() if value is not None
+    }
+    return _filtered_runs(frozenset(filters)).page(
+        session, sort=sort, cursor=cursor, limit=limit, project_id=project_id, **filters
     )
 
 
 def find_run(session: Session, run_id: uuid.UUID) -> ListedRun | None:
-    """One run as :func:`list_runs` gives it."""
+    """Return one run in the form that :func:`list_runs` returns."""
     row = fetch(session, _RUN, id=run_id).first()
     return None if row is None else ListedRun._make(row)
 
 
 def steps_of_runs(session: Session, run_ids: Sequence[str]) -> Mapping[str, list[ListedStep]]:
-    """The steps of each of these runs, in their order."""
+    """Return the ordered steps of each of these runs."""
     return _by_run(session, _STEPS, run_ids, ListedStep)
 
 
 def inputs_of_runs(session: Session, run_ids: Sequence[str]) -> Mapping[str, list[RunInput]]:
-    """The sources of each of these runs, in their order."""
+    """Return the ordered sources of each of these runs."""
     return _by_run(session, _INPUTS, run_ids, RunInput)
 
 

@@ -1,6 +1,6 @@
-"""Puts right what misses a schema by its form alone: "15" for 15, a key too many, a text for an item.
+"""Corrects values that miss a schema only by their form: "15" for 15, an unknown key, a text for an object.
 
-Nothing is invented and no statement is lost. If the answer does not fit after that, it stays as it was.
+A correction never invents or drops a statement. An answer that still does not fit stays unchanged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import jsonschema_rs
 
-# Each round can uncover faults inside of what the round before has put right.
+# A correction can reveal faults in the corrected value, which the next round corrects.
 _ROUNDS = 8
 _WHOLE = re.compile(r"\s*-?(?:0|[1-9][0-9]{0,17})\s*")
 _NUMBER = re.compile(r"\s*-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?\s*")
@@ -25,7 +25,7 @@ Path = Sequence[str | int]
 
 
 def mend(value: dict[str, Any], schema: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """A copy that fits the schema, with what was changed; or ``value`` itself and nothing."""
+    """Return a copy that fits the schema, with the corrections; else return ``value`` unchanged."""
     check = validator(schema)
     if check.is_valid(value):
         return value, []
@@ -53,24 +53,26 @@ def short(message: str) -> str:
 
 
 class _Mended:
+    """An answer that is being corrected, with the list of corrections."""
+
     def __init__(self, value: dict[str, Any]) -> None:
         self.value = value
         self.changes: list[str] = []
-        # Objects that were made of a text. Their text must not go as a key too many.
+        # The paths of objects that were made from texts. Their key "text" must not be dropped as unknown.
         self._made: set[tuple[str | int, ...]] = set()
 
     def change(self, error: Any) -> bool:
-        """Put right what this error of the validator is about, and return whether that was possible."""
+        """Correct the value that caused this validation error. Return whether that was possible."""
         try:
             return self._change(error.instance_path, error.kind)
         except (KeyError, IndexError):
-            return False  # another change of this round has removed the place
+            return False  # another correction of this round removed the value
 
     def _change(self, path: Path, kind: Any) -> bool:
         if kind.name in _UNKNOWN_KEYS:
             return self._drop_keys(path, kind.unexpected)
         if kind.name == "required" and tuple(path) in self._made and kind.property == "evidence":
-            # A bare text cites nothing; its statement is judged as such.
+            # A plain text has no evidence, and its statement is judged without any.
             self._at(path)["evidence"] = []
             return True
         return kind.name == "type" and bool(path) and self._retype(path, kind.types)
@@ -78,10 +80,10 @@ class _Mended:
     def _drop_keys(self, path: Path, keys: Sequence[str]) -> bool:
         parent: dict[str, Any] = self._at(path)
         if tuple(path) in self._made or len(keys) == len(parent):
-            return False  # nothing of what was said would be left
+            return False  # the whole content would be lost
         for key in keys:
             del parent[key]
-            self._note(path, f"left out the key {key!r}, which nobody asked for")
+            self._note(path, f"dropped the unknown key {key!r}")
         return True
 
     def _retype(self, path: Path, types: Sequence[str]) -> bool:
@@ -107,7 +109,7 @@ class _Mended:
                 del parent[last]
             case _:
                 return False
-        self._note(path, f"took {short(json.dumps(value))} as {' or '.join(types)}")
+        self._note(path, f"converted {short(json.dumps(value))} to {' or '.join(types)}")
         return True
 
     def _at(self, path: Path) -> Any:
@@ -116,5 +118,5 @@ class _Mended:
             value = value[part]
         return value
 
-    def _note(self, path: Path, what: str) -> None:
-        self.changes.append(f"/{'/'.join(map(str, path))}: {what}")
+    def _note(self, path: Path, change: str) -> None:
+        self.changes.append(f"/{'/'.join(map(str, path))}: {change}")

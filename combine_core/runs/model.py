@@ -1,4 +1,4 @@
-"""Tables of runs, their steps and the journal of calls."""
+"""Defines the tables of runs, their steps and the journal of calls."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class StepState(StrEnum):
     CANCELLED = "cancelled"
 
 
-# Codes of errors that end a step although no provider is at fault: a bug, a worker that is killed each
-# time, a model or a template that this service cannot use.
+# Error codes of steps that failed without a fault of the provider: a bug, a worker that is always killed,
+# or a model or template that this service cannot use.
 SERVICE_FAULTS = ("internal", "worker_lost", "unusable")
 
 
 class CallState(StrEnum):
-    """The state of a call. ``sent``: no answer yet. ``lost``: it is unknown whether an answer came."""
+    """The state of a call. ``sent``: no answer yet. ``lost``: an answer may have arrived unrecorded."""
 
     SENT = "sent"
     OK = "ok"
@@ -82,9 +82,9 @@ class Run(Identified, Model):
     line_version_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("line_versions.id"), index=True)
     model: Mapped[str]
     state: Mapped[str] = mapped_column(default=RunState.RUNNING)
-    # Of the calls whose price is known, in US dollars.
+    # The cost in US dollars of all calls with a known price.
     cost: Mapped[Decimal] = mapped_column(Money, default=Decimal(0))
-    # Calls without a known price. If there are any, the cost above is a lower bound.
+    # The number of calls without a known price. With any, the cost above is a lower bound.
     unpriced_calls: Mapped[int] = mapped_column(default=0)
     error_code: Mapped[str | None]
     error: Mapped[str | None]
@@ -111,7 +111,7 @@ class Run(Identified, Model):
 
 
 class RunSource(Model):
-    """A source that a run works on; its position gives its label (S1, S2, ...)."""
+    """A source of a run. Its position gives its label (S1, S2, ...)."""
 
     __tablename__ = "run_sources"
 
@@ -122,14 +122,14 @@ class RunSource(Model):
     source_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("sources.id", ondelete="CASCADE"), index=True
     )
-    # Of the source; NULL: the newest, in runs from before there were revisions.
+    # The revision of the source. NULL: the newest one, in runs older than the table of revisions.
     revision: Mapped[int | None]
 
     source: Mapped[Source] = relationship(lazy="raise", viewonly=True)
 
 
 class Step(Identified, Model):
-    """A step of a run. Its row decides who may work on it: see :mod:`combine_core.runs.claim`."""
+    """A step of a run. Its row decides which worker may work on it: see :mod:`combine_core.runs.claim`."""
 
     __tablename__ = "steps"
 
@@ -139,22 +139,22 @@ class Step(Identified, Model):
     title: Mapped[str]
     needs: Mapped[list[str]] = mapped_column(ARRAY(TEXT))
     state: Mapped[str]
-    # Counts the claims. A late attempt carries an older epoch and can change nothing.
+    # Each claim adds one. A late attempt has an older epoch, so it cannot change the row.
     epoch: Mapped[int] = mapped_column(default=0)
-    # Attempts that failed temporarily at the provider.
+    # The number of temporary failures of the provider.
     failures: Mapped[int] = mapped_column(default=0)
-    # Attempts that ended with an unexpected exception.
+    # The number of attempts that ended with an unexpected exception.
     errors: Mapped[int] = mapped_column(default=0, server_default="0")
-    # Claims whose attempt has not reported its end. Each claim adds one; each report takes one back.
+    # Attempts that did not report their end. Each claim adds one, and each report subtracts one.
     unreported: Mapped[int] = mapped_column(default=0, server_default="0")
-    # Procrastinate's job of the newest claim.
+    # The Procrastinate job of the newest claim.
     job_id: Mapped[int | None] = mapped_column(BigInteger)
     answer: Mapped[dict[str, Any] | None] = mapped_column(deferred=True, deferred_raiseload=True)
     # Whether a language model wrote the answer. Known when the step is done.
     used_llm: Mapped[bool | None]
-    # Whether the answer was taken over from an earlier run, at no cost.
+    # Whether the answer was copied from an earlier run, at no cost.
     adopted: Mapped[bool | None]
-    # Of the line: decides which releases may work on the step.
+    # The format of the line. It decides which releases may work on the step.
     line_format: Mapped[int] = mapped_column(default=1, server_default="1")
     error_code: Mapped[str | None]
     error: Mapped[str | None]
@@ -172,21 +172,21 @@ class Step(Identified, Model):
 
 
 class Call(Identified, Model):
-    """The journal: one row for each request to a provider, written before it is sent."""
+    """A request to a provider. The row is written before the request is sent; all rows form the journal."""
 
     __tablename__ = "calls"
 
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
     step_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("steps.id", ondelete="CASCADE"))
-    # 1 is the first question of a step; each repair asks with the next number.
+    # The number of the call in its step, from 1. Repairs have numbers too.
     sequence: Mapped[int]
     epoch: Mapped[int]
     provider: Mapped[str]
     model: Mapped[str]
     used_llm: Mapped[bool | None]
-    # Empty when the texts are gone, so that no later run takes the answer over.
+    # Empty after the texts are deleted, so that no later run reuses the answer.
     request_sha256: Mapped[str]
-    # NULL: deleted with a source, or because of its age.
+    # NULL: deleted with a source, or because of age.
     request: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
     state: Mapped[str] = mapped_column(default=CallState.SENT)
     http_status: Mapped[int | None]
@@ -196,11 +196,11 @@ class Call(Identified, Model):
     cache_read_tokens: Mapped[int | None]
     cache_write_tokens: Mapped[int | None]
     output_tokens: Mapped[int | None]
-    # Null if the price of this model is unknown, which is not the same as zero.
+    # NULL: the price of this model is unknown. That differs from zero.
     cost: Mapped[Decimal | None] = mapped_column(Money)
     latency_ms: Mapped[int | None]
     response: Mapped[str | None] = mapped_column(deferred=True)
-    # What was put right in the answer so that it fits the schema.
+    # The corrections that made the answer fit the schema.
     mends: Mapped[list[str] | None] = mapped_column(ARRAY(TEXT))
     error_code: Mapped[str | None]
     error: Mapped[str | None]

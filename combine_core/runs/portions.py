@@ -1,4 +1,4 @@
-"""Cuts a long source into portions that fit a model: at headings, else between blocks, else between lines."""
+"""Splits a long source into portions that fit a model, at headings, between blocks or between lines."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import replace
 from combine_core.llm import Material
 from combine_core.readers import BlockKind, read_blocks
 
-# A portion ends at a heading only if it is at least half full there.
+# A portion ends at a heading only if it is at least half full.
 _HALF = 0.5
-# A line's number, its bar and its end.
+# The line number, the bar and the line break.
 _TOKENS_PER_LINE = 3
 _LETTERS_PER_TOKEN = 4.0
 _DIGITS_PER_TOKEN = 2.0
@@ -20,17 +20,17 @@ _TOKENS_PER_OTHER = 0.8
 
 
 class LineTooLong(ValueError):
-    """A single line does not fit. Evidence names lines, so it cannot be cut."""
+    """A single line that does not fit the model. Evidence names whole lines, so the line cannot be split."""
 
     def __init__(self, number: int, tokens: int) -> None:
         super().__init__(f"line {number} alone has about {tokens:,} tokens")
 
 
 def estimate_tokens(text: str) -> int:
-    """About how many tokens a model takes for a text with numbered lines; rather more than too few.
+    """Estimate the tokens of a text with numbered lines, rather too high than too low.
 
-    Letters of English and German have about four characters to a token, figures two, and a character of
-    another script is about one token.
+    A token has about four characters of English or German text or two digits. A character of another
+    script takes about one token.
     """
     plain = len(text.encode("ascii", "ignore"))
     digits = sum(text.count(digit) for digit in "0123456789")
@@ -42,13 +42,13 @@ def estimate_tokens(text: str) -> int:
     )
 
 
-def portions_of(material: Material, most_tokens: int) -> list[Material]:
-    """The source in portions of whole lines, each of at most ``most_tokens`` by estimate.
+def portions_of(material: Material, max_tokens: int) -> list[Material]:
+    """Split the source into portions of whole lines with at most ``max_tokens`` estimated tokens each.
 
-    :raises LineTooLong: one line alone has more
+    :raises LineTooLong: if a single line has more tokens
     """
     text = material.text
-    if estimate_tokens(text) <= most_tokens:
+    if estimate_tokens(text) <= max_tokens:
         return [material]
     starts = [0, *(match.end() for match in re.finditer("\n", text))]
     costs = [
@@ -57,15 +57,15 @@ def portions_of(material: Material, most_tokens: int) -> list[Material]:
     ]
     blocks = material.blocks or read_blocks(text)
     places = {bisect_right(starts, block.start) - 1: block.kind for block in reversed(blocks)}
-    firsts = list(_first_lines(costs, places, most_tokens))
+    firsts = list(_first_lines(costs, places, max_tokens))
     return [
-        _lines_of(material, starts, first, behind)
-        for first, behind in zip(firsts, [*firsts[1:], len(starts)], strict=True)
+        _lines_of(material, starts, first, end)
+        for first, end in zip(firsts, [*firsts[1:], len(starts)], strict=True)
     ]
 
 
 def halves_of(material: Material) -> list[Material]:
-    """The portion in two, cut between lines. Raises :class:`LineTooLong` if it has one line only."""
+    """Split the portion in two between lines. Raise :class:`LineTooLong` if it has only one line."""
     starts = [0, *(match.end() for match in re.finditer("\n", material.text))]
     if len(starts) == 1:
         raise LineTooLong(material.first_line, estimate_tokens(material.text))
@@ -77,40 +77,40 @@ def halves_of(material: Material) -> list[Material]:
 
 
 def _first_lines(
-    costs: Sequence[int], places: dict[int, BlockKind], most_tokens: int
+    costs: Sequence[int], places: dict[int, BlockKind], max_tokens: int
 ) -> Iterator[int]:
-    """The line with which each portion begins, counted from 0.
+    """Yield the index of the first line of each portion.
 
     :param costs: the tokens of each line
-    :param places: the kind of the block that begins in a line
+    :param places: the kind of the block that starts in a line, by the index of the line
     """
     first = 0
     while True:
         yield first
-        used, behind = 0, first
+        used, end = 0, first
         heading = block = 0
-        while behind < len(costs) and used + costs[behind] <= most_tokens:
-            if behind > first and behind in places:
-                block = behind
-                if places[behind] is BlockKind.HEADING and used >= most_tokens * _HALF:
-                    heading = behind
-            used += costs[behind]
-            behind += 1
-        if behind == len(costs):
+        while end < len(costs) and used + costs[end] <= max_tokens:
+            if end > first and end in places:
+                block = end
+                if places[end] is BlockKind.HEADING and used >= max_tokens * _HALF:
+                    heading = end
+            used += costs[end]
+            end += 1
+        if end == len(costs):
             return
-        if behind == first:
+        if end == first:
             raise LineTooLong(first + 1, costs[first])
-        if behind in places:
-            block = behind
-        first = heading or block or behind
+        if end in places:
+            block = end
+        first = heading or block or end
 
 
-def _lines_of(material: Material, starts: Sequence[int], first: int, behind: int) -> Material:
-    """The lines from ``first`` to before ``behind``, counted from 0 in this text."""
-    end = starts[behind] - 1 if behind < len(starts) else len(material.text)
+def _lines_of(material: Material, starts: Sequence[int], first: int, end: int) -> Material:
+    """Return the lines with the indexes ``first`` to ``end - 1`` of this material."""
+    end_offset = starts[end] - 1 if end < len(starts) else len(material.text)
     return replace(
         material,
-        text=material.text[starts[first] : end],
+        text=material.text[starts[first] : end_offset],
         blocks=(),
         first_line=material.first_line + first,
     )

@@ -1,6 +1,6 @@
-"""A second opinion: a model is asked whether quoted sentences carry a statement.
+"""Asks a model for a second opinion on whether quoted sentences support a statement.
 
-It can only lower a verdict.
+A second opinion can only lower a verdict.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from combine_core.evidence.passage import passage_of
 from combine_core.llm import CompletionRequest
 from combine_core.runs.ask import Question
 
-# Of statements in one question. More of them make models careless.
-_BATCH = 20
+# Statements per question. With more of them, models become careless.
+_BATCH_SIZE = 20
 _TOKENS_PER_OPINION = 40
 _TIMEOUT_S = 120.0
 _VERDICT_FIELDS = frozenset({"evidence", "verdict", "reasons", "repairs"})
@@ -50,14 +50,14 @@ _SCHEMA: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Opinions:
+class OpinionBatch:
     """A question about some statements, which are numbered from 1."""
 
     statements: Sequence[dict[str, Any]]
     question: Question
 
     def lower(self, answer: Mapping[str, Any]) -> None:
-        """Lower the verdict of each statement that the answer says is not carried."""
+        """Lower the verdict of each statement that the answer rejects."""
         for opinion in answer["opinions"]:
             number = opinion["number"]
             if not opinion["carried"] and 1 <= number <= len(self.statements):
@@ -67,28 +67,30 @@ class Opinions:
                     statement["reasons"].append("second_opinion")
 
 
-def opinions_on(
+def opinion_batches(
     answer: dict[str, Any], sources: Mapping[str, SourceText], model: str
-) -> list[Opinions]:
-    """The questions about the statements of a judged answer that rules alone do not reject.
+) -> list[OpinionBatch]:
+    """Build the questions about the statements of a judged answer that the rules did not reject.
 
-    :param sources: by label
-    :param model: without the provider's prefix
+    :param sources: the sources by label
+    :param model: the name of the model without the provider's prefix
     """
-    carried = [
+    accepted = [
         statement
         for statement in statements_of(answer)
         if statement["verdict"] != Verdict.UNSUPPORTED.value
     ]
-    batches = [carried[start : start + _BATCH] for start in range(0, len(carried), _BATCH)]
-    return [Opinions(batch, _question(batch, sources, model)) for batch in batches]
+    batches = (
+        accepted[start : start + _BATCH_SIZE] for start in range(0, len(accepted), _BATCH_SIZE)
+    )
+    return [OpinionBatch(batch, _question(batch, sources, model)) for batch in batches]
 
 
 def _question(
     statements: Sequence[dict[str, Any]], sources: Mapping[str, SourceText], model: str
 ) -> Question:
     parts = [
-        f"Number {number}\nStatement: {_words(statement)}\nSentences: {_sentences(statement, sources)}"
+        f"Number {number}\nStatement: {_text_of(statement)}\nSentences: {_sentences(statement, sources)}"
         for number, statement in enumerate(statements, 1)
     ]
     prompt = "Do the sentences carry the statement?\n\n" + "\n\n".join(parts)
@@ -100,15 +102,15 @@ def _question(
         max_tokens=_TOKENS_PER_OPINION * (len(statements) + 5),
         timeout=_TIMEOUT_S,
     )
-    # Nothing in it comes from this run, so every run agrees on the prompt.
-    return Question(request, agreed=prompt)
+    # The prompt contains nothing specific to this run, so other runs can reuse the answer.
+    return Question(request, shared_prompt=prompt)
 
 
-def _words(statement: Mapping[str, Any]) -> str:
-    said = {key: value for key, value in statement.items() if key not in _VERDICT_FIELDS}
-    text = said.get("text")
-    others = said.keys() - {"text", "kind"}
-    return text if isinstance(text, str) and not others else json.dumps(said, ensure_ascii=False)
+def _text_of(statement: Mapping[str, Any]) -> str:
+    content = {key: value for key, value in statement.items() if key not in _VERDICT_FIELDS}
+    text = content.get("text")
+    others = content.keys() - {"text", "kind"}
+    return text if isinstance(text, str) and not others else json.dumps(content, ensure_ascii=False)
 
 
 def _sentences(statement: Mapping[str, Any], sources: Mapping[str, SourceText]) -> str:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, contains_eager, selectinload
 
 from combine_core.lines import Line, find_line, store_version
@@ -16,16 +16,16 @@ from combine_core.runs.estimate import Estimate, estimate
 from combine_core.runs.jobs import enqueue_step
 from combine_core.runs.limits import ModelLimits
 from combine_core.runs.model import Run, RunSource, RunState, Step, StepState
+from combine_core.runs.questions import ContextTooSmall
 from combine_core.runs.transitions import RunEvent, StepEvent, change
-from combine_core.runs.writing import ContextTooSmall
 from combine_core.sources import ReadingState, Source, pin_revisions
 
-# With this many unfinished runs, a new run is refused instead of waiting for hours.
+# With this many unfinished runs, a new run is rejected. It would wait for hours.
 MAX_LIVE_RUNS = 1000
 
 
 class InvalidRun(ValueError):
-    """The run cannot be started as requested. ``field`` names what is wrong."""
+    """A request for a run that cannot start. ``field`` names the invalid field."""
 
     def __init__(self, field: str, why: str) -> None:
         super().__init__(why)
@@ -33,7 +33,7 @@ class InvalidRun(ValueError):
 
 
 class QueueFull(Exception):
-    """Too many runs are unfinished."""
+    """An error: too many runs are unfinished."""
 
 
 def start_run(
@@ -47,14 +47,14 @@ def start_run(
     providers: ProviderRegistry,
     limits: ModelLimits = ModelLimits(),  # noqa: B008 - frozen
 ) -> Run:
-    """Start a line on sources of the project: rows and jobs in the caller's transaction.
+    """Start a run of a line on sources of the project. The caller's transaction stores the rows and jobs.
 
     :param model: such as ``extract`` or ``anthropic/claude-sonnet-5-5``
-    :raises UnknownLine: no line of this name
-    :raises UnknownModel: no provider for this model, or one without its key
-    :raises InvalidRun: no sources, too many, one that is not in this project, or a model whose context is too
-        small for the line
-    :raises QueueFull: try again later
+    :raises UnknownLine: if no line has this name
+    :raises UnknownModel: if no provider has this model, or the provider has no API key
+    :raises InvalidRun: if there are no sources or too many, a source is not in this project, or the model's
+        context is too small for the line
+    :raises QueueFull: if too many runs are unfinished
     """
     line = find_line(line_name)
     source_ids = list(dict.fromkeys(source_ids))
@@ -105,7 +105,7 @@ def estimate_run(
     providers: ProviderRegistry,
     limits: ModelLimits,
 ) -> Estimate:
-    """What such a run would take. Raises what :func:`start_run` raises, but for a full queue."""
+    """Estimate the size and cost of a run. Raise the same errors as :func:`start_run`, except QueueFull."""
     line = find_line(line_name)
     source_ids = list(dict.fromkeys(source_ids))
     _check_sources(session, project_id, line, source_ids)
@@ -129,13 +129,15 @@ def _estimate(
 def _check_sources(
     session: Session, project_id: uuid.UUID, line: Line, source_ids: Sequence[uuid.UUID]
 ) -> list[Source]:
-    """The sources in their order; raises :class:`InvalidRun`."""
+    """Return the sources in the requested order, or raise :class:`InvalidRun`."""
     if not source_ids:
         raise InvalidRun("sources", "Name at least one source.")
-    most = line.limits.max_sources
-    if len(source_ids) > most:
-        why = f"{len(source_ids)} sources are too many: the line {line.name} takes {most}."
-        raise InvalidRun("sources", why)
+    max_sources = line.limits.max_sources
+    if len(source_ids) > max_sources:
+        message = (
+            f"{len(source_ids)} sources are too many: the line {line.name} takes {max_sources}."
+        )
+        raise InvalidRun("sources", message)
     in_project = (Source.project_id == project_id, Source.id.in_(source_ids))
     known = {found.id: found for found in session.scalars(select(Source).where(*in_project))}
     missing = [str(source_id) for source_id in source_ids if source_id not in known]
@@ -144,17 +146,19 @@ def _check_sources(
     sources = [known[source_id] for source_id in source_ids]
     unread = [source.name for source in sources if source.state == ReadingState.FAILED]
     if unread:
-        why = f"Could not be read: {', '.join(unread)}. Leave them out, or add a file that can be read."
-        raise InvalidRun("sources", why)
+        message = f"Could not be read: {', '.join(unread)}. Leave them out, or add a file that can be read."
+        raise InvalidRun("sources", message)
     return sources
 
 
 def _steps(
     run_id: uuid.UUID, line: Line, names: Sequence[str], reading: AbstractSet[str]
 ) -> list[Step]:
-    """The rows of the line's steps. One that reads each source by itself has a row for each of several.
+    """Return the rows of the line's steps.
 
-    :param reading: the labels of the sources that a worker is reading: the steps wait for them
+    A step that reads each source separately has one row for each source.
+
+    :param reading: the labels of the sources that a worker still has to read. The steps wait for them.
     """
     parts = {
         step.key: [
@@ -170,8 +174,8 @@ def _steps(
     for position, (step, key, title) in enumerate(rows, 1):
         needs = [key for need in step.needs for key, _ in parts[need]]
         label = split_key(key)[1]
-        read = reading if label is None else reading & {label}
-        needs += [] if step.needs else [reading_key(one) for one in sorted(read)]
+        if not step.needs:
+            needs += sorted(reading_key(unread) for unread in reading if label in (None, unread))
         steps.append(
             Step(
                 run_id=run_id,
@@ -193,9 +197,9 @@ def _refuse_when_full(session: Session) -> None:
 
 
 def cancel_run(session: Session, run_id: uuid.UUID) -> bool:
-    """Cancel an unfinished run. It does not wait for calls in flight; their answers are dropped.
+    """Cancel an unfinished run. Calls in flight are not awaited; their answers are dropped.
 
-    :returns: whether there was something to cancel
+    :returns: whether the run was unfinished
     """
     cancel = change(RunEvent.CANCEL, Run.id == run_id)
     if session.scalar(cancel.returning(Run.id)) is None:
@@ -205,12 +209,8 @@ def cancel_run(session: Session, run_id: uuid.UUID) -> bool:
 
 
 def read_run(session: Session, run_id: uuid.UUID) -> Run | None:
-    """One run with its line's name, its steps and its sources (without their texts)."""
-    return session.scalars(_whole_run().where(Run.id == run_id)).first()
-
-
-def _whole_run() -> Select[Run]:
-    return (
+    """Return a run with its line's name, its steps and its sources (without their texts)."""
+    return session.scalars(
         select(Run)
         .join(Run.line_version)
         .options(
@@ -218,4 +218,5 @@ def _whole_run() -> Select[Run]:
             selectinload(Run.steps),
             selectinload(Run.inputs).joinedload(RunSource.source),
         )
-    )
+        .where(Run.id == run_id)
+    ).first()

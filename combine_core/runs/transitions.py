@@ -1,8 +1,8 @@
-"""The states of runs, steps and calls: every change of a state is a transition in this module.
+"""Defines the states of runs, steps and calls, and every transition between them.
 
-`change` builds the update. It changes a row only if the row is in a state from which the transition starts,
-so two processes cannot both make it. `docs/run-states.md` is written from these tables:
-``make docs/run-states.md``.
+`change` builds the UPDATE statement of a transition. It changes a row only if the row is in a state from
+which the transition starts, so two processes cannot both make it. ``make docs/run-states.md`` generates
+`docs/run-states.md` from these tables.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from combine_core.runs.model import Call, CallState, Run, RunState, Step, StepSt
 
 @dataclass(frozen=True)
 class Transition:
-    """From any of the states ``sources`` to ``target``."""
+    """A transition from any of the states ``sources`` to the state ``target``."""
 
     sources: tuple[StrEnum, ...]
     target: StrEnum
@@ -27,7 +27,7 @@ class Transition:
 
 
 class RunEvent(Enum):
-    """What happens to a run."""
+    """The events that change the state of a run."""
 
     SUCCEED = Transition((RunState.RUNNING,), RunState.SUCCEEDED, "All steps are done.")
     FAIL = Transition((RunState.RUNNING,), RunState.FAILED, "A step failed.")
@@ -39,7 +39,7 @@ class RunEvent(Enum):
 
 
 class StepEvent(Enum):
-    """What happens to a step."""
+    """The events that change the state of a step."""
 
     UNBLOCK = Transition((StepState.PENDING,), StepState.READY, "The steps that it needs are done.")
     CLAIM = Transition(
@@ -67,7 +67,7 @@ class StepEvent(Enum):
 
 
 class CallEvent(Enum):
-    """What happens to a call. A late answer to a lost call is still recorded."""
+    """The events that change the state of a call. A late answer to a lost call is still recorded."""
 
     ANSWER = Transition(
         (CallState.SENT, CallState.LOST), CallState.OK, "The provider gave an answer."
@@ -88,7 +88,7 @@ _TABLES: dict[type[Event], type[Run | Step | Call]] = {
     StepEvent: Step,
     CallEvent: Call,
 }
-# A row in one of these states has an end.
+# A row in one of these states has an end time.
 ENDED = {
     RunState.SUCCEEDED,
     RunState.FAILED,
@@ -103,9 +103,9 @@ ENDED = {
 
 
 def change(event: Event, *where: ColumnElement[bool], **values: Any) -> Update:
-    """The update that makes this transition for the rows ``where``, with further new ``values``.
+    """Return the UPDATE statement that makes this transition and sets ``values`` in the matching rows.
 
-    A row in any other state than those that the transition starts from stays as it is.
+    A row whose state is not one of the transition's sources stays unchanged.
     """
     table, transition = _TABLES[type(event)], event.value
     if transition.target in ENDED:
@@ -133,7 +133,7 @@ Every change of a state is one of these transitions. This page is written from t
 
 
 def document() -> str:
-    """The page on the states, in Markdown: a diagram and a table for each kind of row."""
+    """Return the Markdown page on the states, with a diagram and a table for each table of the database."""
     return _HEAD + "".join(
         f"\n## {table.__tablename__.capitalize()}\n\n{_diagram(events)}\n{_table(events)}"
         for events, table in _TABLES.items()

@@ -1,4 +1,4 @@
-"""The worker: Procrastinate brings jobs, threads execute steps, a sweep finds lost steps."""
+"""The worker process: Procrastinate fetches jobs, threads execute steps, and a sweep finds lost steps."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from combine_core.runs.connections import (
 )
 from combine_core.runs.execute import SLOW_PROVIDER_MS, StepRunner
 from combine_core.runs.jobs import QUEUES, TASK
-from combine_core.runs.journal import forget_old_texts
+from combine_core.runs.journal import delete_old_texts
 from combine_core.runs.limits import ModelLimits, limits_of
 from combine_core.runs.reading import read_revision
 from combine_core.search.indexing import index_missing
@@ -56,33 +56,39 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 3.0
 SWEEP_S = 5.0
-# Sweeps in a row that leave new texts to a later one, because steps need the processors: about a minute.
-MOST_POSTPONED = 12
-# How often to look for jobs whose time has come; new jobs are announced by LISTEN.
+# Consecutive sweeps that postpone the search index because steps need the CPUs. They take about a minute.
+MAX_POSTPONED = 12
+# The interval of polling for delayed jobs. LISTEN announces new jobs.
 POLL_S = 5.0
-# How long steps in flight may take when the worker stops. Then they are handed back.
+# How long steps in flight may run after the worker was told to stop. Then they return to the queue.
 GRACE_S = 10.0
-# How long the queue's own shutdown may take after that.
+# How long the shutdown of the queue may take after that.
 CLOSING_S = 2.0
 MAX_RESTART_DELAY_S = 5.0
 POOL_TIMEOUT_S = 5.0
 
-# In pg_stat_activity.
+# The application name in pg_stat_activity.
 NAME = "combine worker"
 
-_AWAY = (ConnectorException, psycopg.Error, psycopg_pool.PoolTimeout, SQLAlchemyError, OSError)
+_DATABASE_ERRORS = (
+    ConnectorException,
+    psycopg.Error,
+    psycopg_pool.PoolTimeout,
+    SQLAlchemyError,
+    OSError,
+)
 
 
 class Worker:
-    """Takes steps from the queue and runs up to ``concurrency`` of them at once.
+    """A worker that takes jobs from the queue and runs up to ``concurrency`` of them at the same time.
 
-    :param url: for Procrastinate's own connections
-    :param sessions: sessions for the steps
-    :param grace: seconds that steps in flight may take when the worker stops
-    :param slow_provider_ms: calls of a model that take as long are logged as slow
-    :param limits: what models are allowed, whatever a line says
-    :param texts_kept: the age at which the texts of calls are deleted; ``None``: never
-    :param mailer: sends mail; ``None``: this worker leaves mail alone
+    :param url: the database URL for Procrastinate's own connections
+    :param sessions: creates the sessions of the steps
+    :param grace: seconds that steps in flight may take after the worker was told to stop
+    :param slow_provider_ms: a call to a model that takes at least this long is logged as slow
+    :param limits: the operator's limits for models, which override the limits of a line
+    :param texts_max_age: the age at which the texts of calls are deleted; ``None``: never
+    :param mailer: sends mail; ``None``: this worker takes no mail jobs
     :param heartbeat: the file for ``combine probe worker``
     """
 
@@ -96,7 +102,7 @@ class Worker:
         grace: float = GRACE_S,
         slow_provider_ms: int = SLOW_PROVIDER_MS,
         limits: ModelLimits | None = None,
-        texts_kept: datetime.timedelta | None = None,
+        texts_max_age: datetime.timedelta | None = None,
         mailer: Mailer | None = None,
         heartbeat: Heartbeat | None = None,
     ) -> None:
@@ -104,7 +110,7 @@ class Worker:
         self._sessions = sessions
         self._concurrency = concurrency
         self._grace = grace
-        self._texts_kept = texts_kept
+        self._texts_max_age = texts_max_age
         self._mailer = mailer
         self._queues = [*QUEUES.values(), READ_QUEUE, *([MAIL_QUEUE] if mailer else [])]
         self._heartbeat = heartbeat
@@ -117,26 +123,26 @@ class Worker:
             slow_provider_ms=slow_provider_ms,
             limits=limits or ModelLimits(),
         )
-        # How many sweeps have made no text findable.
+        # The number of consecutive sweeps that did not update the search index.
         self._postponed = 0
-        # By the ids of their jobs: steps, and revisions of sources whose files are read.
+        # By job id: the steps in flight, and the revisions whose files are being read.
         self._in_flight: dict[int, uuid.UUID] = {}
         self._readings: dict[int, uuid.UUID] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
 
     def run(self) -> None:
-        """Work until :meth:`stop`. An outage of the database does not end it."""
+        """Work until :meth:`stop` is called. A database outage does not end the worker."""
         asyncio.run(self._run())
 
     def start(self) -> threading.Thread:
-        """Work on a separate thread, beside a web server or a command."""
+        """Start a thread that works next to a web server or a command."""
         thread = threading.Thread(target=self.run, name="combine-worker", daemon=True)
         thread.start()
         return thread
 
     def stop(self) -> None:
-        """Take no more steps, finish those in flight or hand them back. May be called from any thread."""
+        """Stop taking steps, and finish those in flight or return them to the queue. Thread-safe."""
         if self._stopping.is_set():
             return
         self._stopping.set()
@@ -156,7 +162,7 @@ class Worker:
             logger.info("The worker has stopped")
         finally:
             await _in_daemon_thread(self._hand_back_in_flight, name="hand-back")
-            await _cancelled(beating)
+            await _cancel_and_wait(beating)
 
     async def _beat_for_ever(self) -> None:
         while self._heartbeat is not None:
@@ -165,7 +171,7 @@ class Worker:
 
     async def _serve_for_ever(self) -> None:
         delay = 0.2
-        # Check the flag each time: a library may swallow the cancellation (see _cancelled).
+        # Check the flag each time: a library may swallow the cancellation (see _cancel_and_wait).
         while not self._stopping.is_set():
             try:
                 await self._serve()
@@ -173,8 +179,8 @@ class Worker:
                     return
                 logger.warning("The worker stopped unexpectedly; restarting it")
                 delay = 0.2
-            except _AWAY as error:
-                # Only the class: a driver's message can contain the connection string.
+            except _DATABASE_ERRORS as error:
+                # Log only the class: the message of a driver can contain the connection string.
                 logger.warning(
                     "The worker lost the database (%s); retrying in %.1f s",
                     type(error).__name__,
@@ -201,8 +207,8 @@ class Worker:
             if not self._stopping.is_set():
                 await self._work_and_sweep(app)
         finally:
-            # Also when the opening was cancelled: the tasks of an unclosed pool survive their
-            # cancellation, and the process would never end.
+            # Close the app even if opening it was cancelled: the tasks of an unclosed pool survive
+            # their cancellation, and the process would never end.
             await app.close_async()
 
     async def _work_and_sweep(self, app: procrastinate.App) -> None:
@@ -221,14 +227,14 @@ class Worker:
         work = asyncio.create_task(queue_worker.run())  # type: ignore[no-untyped-call]
         sweep = asyncio.create_task(self._sweep_for_ever(app))
         try:
-            # The first one to end stops the other. Each ends only by an error or by stop().
+            # The first one to end stops the other. Each ends only with an error or after stop().
             await asyncio.wait({work, sweep}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             queue_worker.stop()  # type: ignore[no-untyped-call]
-            await _cancelled(sweep)
+            await _cancel_and_wait(sweep)
             await asyncio.wait({work}, timeout=self._grace + CLOSING_S)
-            await _cancelled(work)
-        # Of both, or asyncio would log the other error with a traceback.
+            await _cancel_and_wait(work)
+        # Retrieve both errors, or asyncio would log the other one with a traceback.
         errors = [task.exception() for task in (work, sweep) if not task.cancelled()]
         for error in errors:
             if error is not None:
@@ -243,12 +249,12 @@ class Worker:
                 lambda: self._runner.run_step(uuid.UUID(step_id), job_id), name=f"step-{step_id}"
             )
         except asyncio.CancelledError:
-            # Stopped with the step in flight: it stays in _in_flight and is handed back at the end.
+            # The worker is stopping. The step stays in _in_flight and is handed back at the end.
             raise
         except Exception as error:
             self._in_flight.pop(job_id, None)
             # End the job without an error, because Procrastinate would log another traceback. The
-            # sweep finds the step, and its claims are counted.
+            # sweep enqueues the step again, and the number of its claims is limited.
             logger.warning(
                 "Step %s could not be completed (%s); it will be queued again",
                 step_id,
@@ -271,9 +277,9 @@ class Worker:
                 name=f"reading-{revision_id}",
             )
         except asyncio.CancelledError:
-            raise  # stopped: handed back at the end
+            raise  # the worker is stopping; the file is handed back at the end
         except Exception as error:
-            # As for steps: the sweep finds the file again, and its attempts are counted.
+            # The sweep enqueues the file again, and the number of its attempts is limited.
             logger.warning(
                 "The file of revision %s could not be read (%s); it will be queued again",
                 revision_id,
@@ -305,7 +311,7 @@ class Worker:
         while True:
             await self._sweep(app)
             if rounds % 720 == 0:
-                await _in_daemon_thread(self._forget_old_texts, name="retention")
+                await _in_daemon_thread(self._delete_old_texts, name="retention")
                 await app.job_manager.delete_old_jobs(
                     nb_hours=FINISHED_JOBS_KEPT_H, include_failed=True, include_aborted=True
                 )
@@ -329,23 +335,23 @@ class Worker:
             adopted = adopt_orphans(session)
             unread = adopt_unread(session)
         if unread:
-            logger.warning("%s files to read had no job; they are queued again", unread)
+            logger.warning("%s unread files had no job; they are queued again", unread)
         if adopted:
             logger.warning("%s steps had no job; they are queued again", adopted)
-        if self._runner.may_compute_more() or self._postponed >= MOST_POSTPONED:
+        if self._runner.has_offline_slot() or self._postponed >= MAX_POSTPONED:
             self._postponed = 0
             index_missing(self._sessions)
         else:
             self._postponed += 1
 
-    def _forget_old_texts(self) -> None:
-        if self._texts_kept is None:
+    def _delete_old_texts(self) -> None:
+        if self._texts_max_age is None:
             return
         total = 0
         forgotten = 1
         while forgotten and not self._stopping.is_set():
             with self._sessions.begin() as session:
-                forgotten = forget_old_texts(session, self._texts_kept)
+                forgotten = delete_old_texts(session, self._texts_max_age)
             total += forgotten
         if total:
             logger.info("The texts of %s calls were deleted because of their age", total)
@@ -371,7 +377,7 @@ def make_worker(
     sessions = make_sessions(engine)
     mailer = None
     if settings.smtp_host is not None:
-        # Not at the top: what it writes about stands on runs.
+        # Not at the top, because combine_core.mail imports modules that import this one.
         from combine_core.mail.delivery import Mailer
 
         mailer = Mailer(settings, sessions)
@@ -383,14 +389,14 @@ def make_worker(
         grace=grace,
         slow_provider_ms=settings.slow_provider_ms,
         limits=limits_of(settings),
-        texts_kept=None if days is None else datetime.timedelta(days=days),
+        texts_max_age=None if days is None else datetime.timedelta(days=days),
         mailer=mailer,
         heartbeat=heartbeat,
     )
 
 
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    """Cancel the task until it has ended. Before Python 3.12, a wait with a timeout may swallow it."""
+async def _cancel_and_wait(task: asyncio.Task[None]) -> None:
+    """Cancel the task until it ends. Before Python 3.12, a wait with a timeout may swallow a cancellation."""
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=0.5)
@@ -399,13 +405,13 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 async def _in_daemon_thread(work: Callable[[], None], *, name: str) -> None:
     """Run ``work`` on a thread that does not keep the process alive.
 
-    An executor's threads would: the interpreter joins them, however long a provider takes to answer.
-    And when the worker is stopped at exit, executors take no more work.
+    The interpreter waits for the threads of an executor, even if a provider takes long to answer. At exit, an
+    executor also rejects new work, such as handing back steps.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()
 
-    def settle(error: BaseException | None) -> None:
+    def resolve(error: BaseException | None) -> None:
         if not done.done():
             done.set_exception(error) if error else done.set_result(None)
 
@@ -413,10 +419,10 @@ async def _in_daemon_thread(work: Callable[[], None], *, name: str) -> None:
         failure: BaseException | None = None
         try:
             work()
-        except BaseException as error:  # noqa: BLE001 - carried to the waiting task
+        except BaseException as error:  # noqa: BLE001 - raised again in the waiting task
             failure = error
         if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, failure)
+            loop.call_soon_threadsafe(resolve, failure)
 
     threading.Thread(target=body, name=name, daemon=True).start()
     await done

@@ -89,7 +89,7 @@ def test_an_unexpected_error_ends_the_step_after_three_attempts(
     assert step.state == StepState.FAILED
     assert failed.error == (
         "Collect facts: An unexpected error (KeyError) ended this step, 3 times."
-        f" Look for step {step.id} in the log of the workers."
+        f" Look for step {step.id} in the workers' logs."
     )
     # One traceback, at the end; a line for each attempt before, with the place.
     tracebacks = [record for record in caplog.records if record.exc_info]

@@ -164,9 +164,9 @@ def test_what_a_reasoning_model_writes_is_mended_for_nothing_and_recorded(
     facts, brief = calls_of(sessions, run)
     assert facts.mends is not None
     assert sorted(facts.mends) == [
-        '/facts/0/evidence/0/line_from: took "4" as integer',
-        '/facts/0/evidence/0/line_to: took "4" as integer',
-        "/facts/0: left out the key 'sure', which nobody asked for",
+        '/facts/0/evidence/0/line_from: converted "4" to integer',
+        '/facts/0/evidence/0/line_to: converted "4" to integer',
+        "/facts/0: dropped the unknown key 'sure'",
     ]
     assert brief.mends is None
 

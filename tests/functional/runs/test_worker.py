@@ -417,7 +417,7 @@ def test_a_task_that_swallows_its_cancellation_is_cancelled_again() -> None:
     async def ended_in_time() -> bool:
         task = asyncio.create_task(stubborn())
         await asyncio.sleep(0)
-        await asyncio.wait_for(worker_module._cancelled(task), PATIENCE_S)
+        await asyncio.wait_for(worker_module._cancel_and_wait(task), PATIENCE_S)
         return task.cancelled()
 
     assert asyncio.run(ended_in_time())
@@ -569,7 +569,7 @@ def test_new_texts_wait_while_as_many_steps_are_computed_as_may_be(
     did: list[str] = []
     monkeypatch.setattr(worker_module, "adopt_unread", lambda _: did.append("sweep"))
     monkeypatch.setattr(worker_module, "index_missing", lambda _: did.append("index"))
-    monkeypatch.setattr(worker_module, "MOST_POSTPONED", 3)
+    monkeypatch.setattr(worker_module, "MAX_POSTPONED", 3)
     for _ in range(2):
         start("computing", registry)
     with working(settings, registry):

@@ -45,7 +45,7 @@ def test_words_around_the_object_do_not_matter(text: str) -> None:
     [
         ("", "no JSON object"),
         ("[1, 2]", "no JSON object"),
-        ('{"a": [', "no JSON"),
+        ('{"a": [', "not valid JSON"),
         ('{"a": [[]]}', "/a/0"),
         ('{"b": []}', "/: "),
         ('{"a": [NaN]}', "NaN"),
@@ -53,11 +53,11 @@ def test_words_around_the_object_do_not_matter(text: str) -> None:
         (r'{"a": ["\u0000"]}', "NUL"),
         ('<think>Perhaps {"a": ["draft"]}.', "no JSON object"),
         ('{"a": ["draft"]}</think>I cannot say.', "no JSON object"),
-        ('{"a": ["x"], "a": ["y"]}', "the key 'a' stands twice"),
+        ('{"a": ["x"], "a": ["y"]}', "the key 'a' is repeated"),
         ('{"a": [1e999]}', "1e999"),
-        ('{"a": ["x"], "b": {"a": ["part of a broken object"]}', "no JSON"),
-        ("{" * 100_000, "no JSON"),
-        ('{"a":' * 100_000, "no JSON"),
+        ('{"a": ["x"], "b": {"a": ["part of a broken object"]}', "not valid JSON"),
+        ("{" * 100_000, "not valid JSON"),
+        ('{"a":' * 100_000, "not valid JSON"),
     ],
 )
 def test_what_does_not_fit_is_named(text: str, problem: str) -> None:
@@ -113,19 +113,19 @@ ITEMS = {
         (
             {"items": [{"text": "t", "line": "15", "evidence": []}]},
             {"items": [{"text": "t", "line": 15, "evidence": []}]},
-            '/items/0/line: took "15" as null or integer',
+            '/items/0/line: converted "15" to null or integer',
         ),
         ({"items": [], "share": "1.5"}, {"items": [], "share": 1.5}, "number"),
         ({"items": [], "final": "True"}, {"items": [], "final": True}, "boolean"),
         ({"items": [], "note": 12}, {"items": [], "note": "12"}, "string"),
-        ({"items": [], "note": None}, {"items": []}, "took null as string"),
-        ({"items": [], "sure": "yes"}, {"items": []}, "left out the key 'sure'"),
+        ({"items": [], "note": None}, {"items": []}, "converted null to string"),
+        ({"items": [], "sure": "yes"}, {"items": []}, "dropped the unknown key 'sure'"),
         (
             {"items": {"text": "t", "evidence": []}},
             {"items": [{"text": "t", "evidence": []}]},
             "array",
         ),
-        ({"items": ["t"]}, {"items": [{"text": "t", "evidence": []}]}, 'took "t" as object'),
+        ({"items": ["t"]}, {"items": [{"text": "t", "evidence": []}]}, 'converted "t" to object'),
     ],
 )
 def test_what_can_be_mended_for_nothing_is_mended_and_said(

@@ -1,4 +1,4 @@
-"""The questions of a step: its prompt filled with the sources, in portions that fit the model."""
+"""Builds the questions of a step: its prompt with the sources, in portions that fit the model."""
 
 from __future__ import annotations
 
@@ -23,59 +23,59 @@ from combine_core.runs.assignment import Assignment
 from combine_core.runs.limits import ModelLimits
 from combine_core.runs.portions import LineTooLong, estimate_tokens, halves_of, portions_of
 
-# Models miss facts in longer texts, and no answer has room for the facts of them.
-MOST_PORTION_TOKENS = 20_000
-# The context of a model of which nothing is known.
-USUAL_CONTEXT_TOKENS = 32_000
-# The estimate of tokens can be too low by this much.
+# In longer texts models miss facts, and an answer has no room for all of them.
+MAX_PORTION_TOKENS = 20_000
+# The context that is assumed for an unknown model.
+DEFAULT_CONTEXT_TOKENS = 32_000
+# The factor by which the estimate of tokens can be too low.
 _SAFETY = 0.8
-_SMALLEST_PORTION = 100
-# An answer that does not end for less than this never ends.
-_LEAST_HALVED = 2000
-# In place of a label, where runs with other labels have to agree.
-_AGREED_LABEL = "S"
+_MIN_PORTION_TOKENS = 100
+# If the answer to a shorter portion is cut off, the model never stops, and halving does not help.
+_MIN_HALVED_TOKENS = 2000
+# Replaces the label of the source in a prompt that is compared with the prompts of other runs.
+_SHARED_LABEL = "S"
 
 
 class ContextTooSmall(ValueError):
-    """The model's context leaves no room for a source. The message says what to do."""
+    """An error: the model's context leaves no room for a source."""
 
 
 def context_for(model: str, providers: ProviderRegistry, limits: ModelLimits) -> int:
-    """How many tokens prompt and answer of this model may have together."""
-    return limits.context_tokens or providers.context_of(model) or USUAL_CONTEXT_TOKENS
+    """Return the maximum tokens of prompt and answer together for this model."""
+    return limits.context_tokens or providers.context_of(model) or DEFAULT_CONTEXT_TOKENS
 
 
 def frame_tokens(step: WriteStep) -> int:
-    """About how many tokens a step sends beside the texts that it is about."""
+    """Estimate the tokens of a step's instructions and schema, without its sources."""
     return estimate_tokens(step.system + step.prompt + json.dumps(step.answer_schema))
 
 
 def room_for_source(step: WriteStep, context: int) -> int:
-    """How many tokens of a source one call of this step can take.
+    """Return the maximum tokens of a source in one call of this step.
 
-    :raises ContextTooSmall: none worth a call
+    :raises ContextTooSmall: if there is too little room for a call
     """
     room = int((context - _answer_tokens(step, context)) * _SAFETY) - frame_tokens(step)
-    if room < _SMALLEST_PORTION:
+    if room < _MIN_PORTION_TOKENS:
         message = (
             f"The step {step.key} does not fit a context of {context:,} tokens: its instructions and its"
             " answer leave no room for a source. Choose a model with a larger context."
         )
         raise ContextTooSmall(message)
-    return min(room, MOST_PORTION_TOKENS)
+    return min(room, MAX_PORTION_TOKENS)
 
 
 def _answer_tokens(step: WriteStep, context: int) -> int:
-    """What an answer may have at first. A third of a small context is left to it."""
+    """Return the first token limit of an answer, at most a third of the context."""
     return min(step.max_tokens, context // 3)
 
 
-class Writing:
-    """Makes the questions of one step for one model.
+class QuestionBuilder:
+    """A builder of the questions of one step for one model.
 
-    :param texts: of the sources; read only if the step's prompt holds them
-    :param model: without the provider's prefix
-    :param context: how many tokens prompt and answer may have together
+    :param texts: the texts of the sources; read only if the step's prompt contains them
+    :param model: the name of the model without the provider's prefix
+    :param context: the maximum tokens of prompt and answer together
     """
 
     def __init__(
@@ -94,17 +94,17 @@ class Writing:
         self._offline = isinstance(provider, Offline)
 
     def questions(self) -> list[Question]:
-        """One question, or one for each portion of the source in a step that reads each by itself.
+        """Return one question, or one for each portion if the step reads each source separately.
 
-        :raises ProviderError: ``too_large``, something does not fit the model even alone
+        :raises ProviderError: ``too_large``, if a single line does not fit the model
         """
         materials = self._materials()
         if self.step.each is None or self._offline:
-            named = (
-                _named(source.id, label, source.sha256)
+            sources = tuple(
+                _journal_source(source.id, label, source.sha256)
                 for label, source in self._assignment.sources.items()
             )
-            return [Question(self._request(materials), sources=tuple(named))]
+            return [Question(self._request(materials), sources=sources)]
         return [
             self._question(portion)
             for material in materials
@@ -112,11 +112,11 @@ class Writing:
         ]
 
     def halves(self, question: Question) -> list[Question]:
-        """The same question about each half of its portion; empty if there is none."""
-        if question.agreed is None:
+        """Return the question about each half of its portion, or nothing if the portion cannot be split."""
+        if question.shared_prompt is None:
             return []
         [material] = question.request.materials
-        if estimate_tokens(material.text) < _LEAST_HALVED:
+        if estimate_tokens(material.text) < _MIN_HALVED_TOKENS:
             return []
         try:
             return [self._question(half) for half in halves_of(material)]
@@ -126,7 +126,7 @@ class Writing:
     def _materials(self) -> tuple[Material, ...]:
         if self.step.needs and not names_sources(self.step.prompt):
             return ()
-        # An offline provider finds them itself. A model gets a long source in portions.
+        # An offline provider finds the blocks itself. A model gets a long source in portions.
         cut = self.step.each is not None and not self._offline
         materials = []
         for label, source in self._assignment.sources.items():
@@ -144,19 +144,19 @@ class Writing:
             return portions_of(material, room)
         except LineTooLong as error:
             message = (
-                f"The source {material.name} cannot be cut so that it fits the model: {error}."
+                f"The source {material.name} cannot be split so that it fits the model: {error}."
                 " Break the line, or choose a model with a larger context."
             )
             raise ProviderError("too_large", message) from error
 
     def _question(self, portion: Material) -> Question:
-        agreed = replace(portion, label=_AGREED_LABEL)
+        shared = replace(portion, label=_SHARED_LABEL)
         return Question(
             self._request((portion,)),
-            agreed=render_prompt(self.step.prompt, (agreed,), self._assignment.inputs),
+            shared_prompt=render_prompt(self.step.prompt, (shared,), self._assignment.inputs),
             label=portion.label,
             sources=(
-                _named(
+                _journal_source(
                     portion.source_id,
                     portion.label,
                     hashlib.sha256(portion.text.encode()).hexdigest(),
@@ -179,8 +179,8 @@ class Writing:
         )
 
 
-def _named(
+def _journal_source(
     source_id: uuid.UUID | str, label: str, sha256: str, first_line: int = 1
 ) -> dict[str, object]:
-    """A source, or a part of it, as the journal names it."""
+    """Describe a source or a portion of a source for the journal."""
     return {"label": label, "id": str(source_id), "first_line": first_line, "sha256": sha256}
