@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from combine_core.yaml_files import load_yaml
 from combine_health.settings import read_server
 
 ROOT = Path(__file__).parents[2]
-BASE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-STAGING = yaml.safe_load((ROOT / "docker-compose.staging.yml").read_text())
+BASE = load_yaml((ROOT / "docker-compose.yml").read_text())
+STAGING = load_yaml((ROOT / "docker-compose.staging.yml").read_text())
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import yaml
 
 from combine_core.cli import main
+from combine_core.yaml_files import load_yaml
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -92,7 +92,7 @@ def test_commands_exist() -> None:
 def test_endpoints_of_the_table_exist() -> None:
     there = set()
     for description in (one for one in OURS if one.name == "openapi.yaml"):
-        for path, operations in yaml.safe_load(description.read_text()).get("paths", {}).items():
+        for path, operations in load_yaml(description.read_text()).get("paths", {}).items():
             there |= {(method.upper(), path.removeprefix("/")) for method in operations}
     promised = set()
     for row in re.findall(

@@ -3,7 +3,6 @@
 import copy
 
 import pytest
-import yaml
 from pyramid.authorization import Allow, Everyone
 from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationConflictError, ConfigurationError
@@ -12,6 +11,7 @@ from webtest import TestApp
 from combine_core.api.fragments import Fragment, merge, read_fragment
 from combine_core.api.specification import DOCUMENT
 from combine_core.settings import SETTINGS_KEY, CoreSettings, load_all
+from combine_core.yaml_files import load_yaml
 
 FRAGMENT = """
 openapi: 3.0.3
@@ -128,9 +128,9 @@ def build(database_url):
 @pytest.mark.parametrize("commit", [False, True])
 def test_its_endpoints_are_described_and_checked(build, fragment, commit):
     app = build(fragment, commit=commit)
-    described = yaml.safe_load(app.get("/api/v1/openapi.yaml", status=200).text)
+    described = load_yaml(app.get("/api/v1/openapi.yaml", status=200).text)
     assert described == app.get("/api/v1/openapi.json", status=200).json
-    assert set(described["paths"]) == {*yaml.safe_load(DOCUMENT.read_text())["paths"], "/ships"}
+    assert set(described["paths"]) == {*load_yaml(DOCUMENT.read_text())["paths"], "/ships"}
     assert described["info"]["title"] == "Combine"
     assert "ships" in [tag["name"] for tag in described["tags"]]
 
@@ -151,8 +151,8 @@ def test_an_answer_that_is_not_as_described_is_found_in_tests(build, fragment):
 
 def test_without_the_add_on_there_is_no_word_of_it(build):
     app = build(endpoints=False)
-    described = yaml.safe_load(app.get("/api/v1/openapi.yaml", status=200).text)
-    assert described == yaml.safe_load(DOCUMENT.read_text())
+    described = load_yaml(app.get("/api/v1/openapi.yaml", status=200).text)
+    assert described == load_yaml(DOCUMENT.read_text())
     app.get("/api/v1/ships", status=404)
 
 

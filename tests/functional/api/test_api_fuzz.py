@@ -7,7 +7,6 @@ from base64 import urlsafe_b64encode
 from urllib.parse import quote, urlencode
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
@@ -15,8 +14,9 @@ from sqlalchemy import update
 from combine_core.api.specification import DOCUMENT
 from combine_core.database import session_factory
 from combine_core.users import User
+from combine_core.yaml_files import load_yaml
 
-DESCRIBED = yaml.safe_load(DOCUMENT.read_text())
+DESCRIBED = load_yaml(DOCUMENT.read_text())
 FUZZ = settings(
     max_examples=60,
     deadline=None,

@@ -4,17 +4,17 @@ import json
 import re
 
 import pytest
-import yaml
 from openapi_schema_validator import OAS30ReadValidator, OAS30WriteValidator
 from openapi_spec_validator import validate
 
 from combine_core.api.explorer import ASSETS
 from combine_core.api.specification import DOCUMENT
+from combine_core.yaml_files import load_yaml
 
 
 @pytest.fixture(scope="module")
 def described():
-    return yaml.safe_load(DOCUMENT.read_text())
+    return load_yaml(DOCUMENT.read_text())
 
 
 def operations(described):
@@ -34,7 +34,7 @@ def resolve(described, node):
 
 
 def test_it_is_served_without_sign_in(testapp, described):
-    served = yaml.safe_load(testapp.get("/api/v1/openapi.yaml", status=200).text)
+    served = load_yaml(testapp.get("/api/v1/openapi.yaml", status=200).text)
     # Ours, and what add-ons bring.
     assert {**served["paths"], **described["paths"]} == served["paths"]
     assert served["info"] == described["info"]

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyramid.exceptions import ConfigurationError
@@ -18,6 +17,7 @@ from combine_core.api.operations import RequestReader
 from combine_core.api.schemas import Schemas
 from combine_core.api.specification import DOCUMENT
 from combine_core.web.problems import ProblemError
+from combine_core.yaml_files import load_yaml
 from tests.unit.api.openapi_core_reader import OpenApiCoreReader
 
 # What none of ours has, as an add-on may have it.
@@ -80,9 +80,7 @@ def described():
         for folder in ("administration", "oauth_server", "tokens")
     ]
     ours = [read_fragment(str(path), path) for path in paths]
-    return merge(
-        yaml.safe_load(DOCUMENT.read_text()), [*ours, Fragment("ships", yaml.safe_load(SHIPS))]
-    )
+    return merge(load_yaml(DOCUMENT.read_text()), [*ours, Fragment("ships", load_yaml(SHIPS))])
 
 
 ANYTHING = st.sampled_from(

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from combine_core.evidence import SourceText
 from combine_core.evidence.judge import Claim, judge
 from combine_core.evidence.passage import passage_of
+from combine_core.yaml_files import load_yaml
 
 HERE = Path(__file__).parent
 
 
 def budget() -> list[Any]:
-    data = yaml.safe_load((HERE / "budget.yaml").read_text("utf-8"))
+    data = load_yaml((HERE / "budget.yaml").read_text("utf-8"))
     sources = {"S1": data["source"], "S2": data["other"]}
     return [
         pytest.param(
@@ -31,7 +31,7 @@ def budget() -> list[Any]:
 
 
 def kinds() -> list[Any]:
-    data = yaml.safe_load((HERE / "kinds.yaml").read_text("utf-8"))
+    data = load_yaml((HERE / "kinds.yaml").read_text("utf-8"))
     return [
         pytest.param(
             {"S1": case["source"]},
@@ -71,7 +71,7 @@ def rounds() -> list[Any]:
     return [
         pytest.param(data["source"], *claim, id=f"{path.stem}: {claim[0]}")
         for path in sorted((HERE / "claims").glob("*.yaml"))
-        for data in [yaml.safe_load(path.read_text("utf-8"))]
+        for data in [load_yaml(path.read_text("utf-8"))]
         for claim in data["claims"]
     ]
 
