@@ -37,7 +37,9 @@ from combine_core.postgres.embedded import EmbeddedPostgres
 from combine_core.settings.database_url import parse_database_url
 
 # The same examples in every run, so that no run fails by chance; `make soak` searches with new ones.
-hypothesis.settings.register_profile("suite", derandomize=True, database=None, deadline=None)
+hypothesis.settings.register_profile(
+    "suite", max_examples=50, derandomize=True, database=None, deadline=None
+)
 hypothesis.settings.register_profile("search", max_examples=1000, deadline=None)
 hypothesis.settings.load_profile("suite")
 

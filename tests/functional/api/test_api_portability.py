@@ -561,7 +561,7 @@ def test_the_api_says_why_a_file_is_refused(signed_in, make_app, sign_in, furnis
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_change_of_a_value_is_taken_or_refused(data, exported, sessions, bring, sign_in):
     """No change makes another error than a refusal, and what is taken can be exported and shown."""
     carol = sign_in("carol@example.com")

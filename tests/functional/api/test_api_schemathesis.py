@@ -18,7 +18,7 @@ from combine_core.database import session_factory
 from combine_core.users import User
 
 QUICK = settings(
-    max_examples=150,
+    max_examples=60,
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),

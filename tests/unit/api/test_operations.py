@@ -246,7 +246,7 @@ def readers():
     return RequestReader(described()), OpenApiCoreReader(described())
 
 
-@settings(max_examples=3000)
+@settings(max_examples=12 * settings().max_examples)
 @given(sent=requests())
 def test_agrees_with_openapi_core(sent):
     ours, theirs = (outcome(reader, sent) for reader in readers())

@@ -388,7 +388,7 @@ def test_small_counts_and_scraps_of_a_talk_are_no_numbers():
 @pytest.mark.parametrize("language", [ENGLISH, GERMAN], ids=lambda language: language.code)
 @pytest.mark.parametrize("name", ["decides", "opens_decision", "outcome", "open"])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_nothing_is_decided_or_open_without_a_sign(language, name, data):
     words = vocabulary_of(language)
     text = lowered(data.draw(st.from_regex(getattr(words, name))))

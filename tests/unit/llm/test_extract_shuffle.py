@@ -66,7 +66,7 @@ def facts_of(text, most=80):
     return json.loads(ExtractProvider().complete(request).text)["facts"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_the_same_facts_are_chosen_when_the_paragraphs_are_shuffled(data):
     order = data.draw(paragraphs)
@@ -80,7 +80,7 @@ def test_the_same_facts_are_chosen_when_the_paragraphs_are_shuffled(data):
     assert chosen == again
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.permutations([*KEY_FACTS, *(f"The {n} {v} there." for n in NAMES for v in VERBS)]))
 def test_key_facts_are_chosen_from_much_plain_text_in_any_order(order):
     facts = facts_of("\n\n".join(order), most=12)
@@ -88,7 +88,7 @@ def test_key_facts_are_chosen_from_much_plain_text_in_any_order(order):
     assert set(KEY_FACTS) <= {fact["text"] for fact in facts}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(paragraphs)
 def test_no_fact_is_chosen_twice(order):
     wording = [fact["text"].casefold().rstrip(".") for fact in facts_of("\n\n".join(order))]

@@ -432,7 +432,7 @@ def test_blocks_are_stored_and_read_again() -> None:
     assert blocks_from_json(json.dumps(later)) == reading.blocks
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(
     st.sampled_from(
         ["csv", "tsv", "html", "vtt", "srt", "eml", "json", "jsonl", "pdf", "docx", "xlsx"]

@@ -17,7 +17,7 @@ KEYS = [declared.ini_key for declared in DECLARED]
 SECRET = [declared for declared in DECLARED if declared.secret]
 ENVIRONMENTS = st.sampled_from(["development", "test", "staging", "production", "prod", ""])
 CANARY = "canary"
-# Each example loads all settings, so a part of what the profile says is enough: 25 in the suite.
+# Each example loads all settings, so a part of what the profile says is enough: 12 in the suite.
 EXAMPLES = settings().max_examples // 4
 
 garbage = st.text(max_size=40) | st.sampled_from(

@@ -264,7 +264,7 @@ def test_several_hosts_arrive_at_each_driver(server, hosts):
     start=st.integers(min_value=0, max_value=18).map(lambda end: "u:p@db:5432/combine"[:end]),
     tokens=st.lists(st.sampled_from(TOKENS), max_size=12),
 )
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None)
 def test_whatever_is_accepted_reads_the_same_for_sqlalchemy_and_libpq(start, tokens):
     url = f"postgresql://{start}{''.join(tokens)}"
     try:
