@@ -12,6 +12,7 @@ JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # The tests that start no processes: they take less than a minute.
 FAST := tests/functional/api tests/functional/pages tests/functional/runs tests/functional/llm tests/unit
+SUITE := not slow and not soak
 
 # Build environments get the pinned versions too; pip before 25.3 reads the first variable for them.
 export PIP_CONSTRAINT := $(abspath constraints.txt)
@@ -32,16 +33,21 @@ run: $(VENV)/.installed ## start the service with its database on http://localho
 
 .PHONY: test
 test: $(VENV)/.installed-test ## run the whole suite on a PostgreSQL of its own
-	@$(PYTEST) -m "not soak"
+	@$(PYTEST) -m "$(SUITE)"
 
 .PHONY: test-fast
 test-fast: $(VENV)/.installed-test ## run what starts no processes, in less than a minute
-	@$(PYTEST) -m "not soak" $(FAST)
+	@$(PYTEST) -m "$(SUITE)" $(FAST)
+
+# Three processes, whatever the cores: some of these tests install environments of a gigabyte.
+.PHONY: test-slow
+test-slow: $(VENV)/.installed-test ## run what takes longer: deployments, browsers, faults of the database, other clients
+	@$(BIN)/python -m pytest -n 3 -m slow
 
 .PHONY: soak
-soak: $(VENV)/.installed-test ## run what takes longer: hundreds of kills, a million rows
+soak: $(VENV)/.installed-test ## run what takes very long: hundreds of kills, a million rows, generated input
 	@$(BIN)/python -m pytest -n $(JOBS) -m soak
-	@$(BIN)/python -m pytest -n $(JOBS) -m "not soak" --hypothesis-profile=search tests/unit
+	@$(BIN)/python -m pytest -n $(JOBS) -m "$(SUITE)" --hypothesis-profile=search tests/unit
 
 .PHONY: check
 check: $(VENV)/.installed-test ## formatting, lint, types, import rules, dependencies, API specification, coverage
@@ -51,7 +57,7 @@ check: $(VENV)/.installed-test ## formatting, lint, types, import rules, depende
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pip check
 	@$(BIN)/openapi-spec-validator combine_core/api/openapi.yaml
-	@$(PYTEST) -m "not soak" -q --cov --cov-report=term:skip-covered $(FAST)
+	@$(PYTEST) -m "$(SUITE)" -q --cov --cov-report=term:skip-covered $(FAST)
 
 docs/run-states.md: combine_core/runs/transitions.py $(VENV)/.installed-test
 	@$(BIN)/python -c 'from combine_core.runs.transitions import document; print(document(), end="")' > $@

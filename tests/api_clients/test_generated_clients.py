@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 NODE_PROGRAMS = FOLDER / "node_modules" / ".bin"
 BIN = Path(sys.executable).parent
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from tests.looks import faults_of
 if shutil.which("chromium") is None:
     pytest.skip("no Chromium here (Debian: apt-get install chromium)", allow_module_level=True)
 
-pytestmark = pytest.mark.timeout(3600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 LONG = "Maximiliane von und zu Hohenstein-Weikersheim"
 UNBROKEN = "Donaudampfschifffahrtsgesellschaftskapitaenswitwenrentenauszahlungsstelle" * 2

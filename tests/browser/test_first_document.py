@@ -109,6 +109,7 @@ def test_first_document(open_page, tmp_path):
     page.get_by_role("heading", name="Sign in").wait_for()
 
 
+@pytest.mark.slow
 def test_without_scripts(open_page):
     page = open_page(viewport=NARROW, java_script_enabled=False)
     sign_in(page)

@@ -129,6 +129,7 @@ def test_consent_leads_back_to_the_client(open_page, service, callback, button):
     page.get_by_text("No program may act in your name").wait_for()
 
 
+@pytest.mark.slow
 def test_explorer_signs_in(open_page, service):
     """Swagger UI, as it is in the wheel, gets a token with PKCE and uses it."""
     sign_in(page := open_page())
@@ -149,6 +150,7 @@ def test_explorer_signs_in(open_page, service):
     assert sent.value.response().status == 200
 
 
+@pytest.mark.slow
 def test_terminal_is_let_in(open_page, service, tmp_path):
     """``combine login``, with the browser somewhere else."""
     sign_in(page := open_page())

@@ -206,6 +206,7 @@ exit 99
 """
 
 
+@pytest.mark.slow
 def test_the_commands_work_on_local_processes(tmp_path: Path, start_service: StartService) -> None:
     programs = next(folder for folder in candidates() if (folder / "pg_dump").exists())
     with EmbeddedPostgres(_opened(tmp_path) / "postgres", durable=False) as server:

@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 pytestmark = [
-    pytest.mark.soak,
+    pytest.mark.slow,
     pytest.mark.timeout(300),
     pytest.mark.skipif(
         not PROGRAMS,
@@ -133,7 +133,7 @@ def test_from_the_checkout(folder: Path, database_url: str) -> None:
         serves_and_works(deployment)
 
 
-@pytest.mark.soak  # it needs an environment with all dependencies
+@pytest.mark.slow  # it needs an environment with all dependencies
 def test_from_the_wheel(installed: Path, tmp_path: Path, database_url: str) -> None:
     with Deployment(tmp_path, installed, database_url) as deployment:
         deployment.run("combine", "init", ".")

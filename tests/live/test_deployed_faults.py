@@ -33,7 +33,7 @@ from tests.vendor_server import Exchange, VendorServer
 
 __all__ = ["database_url", "folder", "server"]
 
-pytestmark = [*deployed, pytest.mark.soak]
+pytestmark = [*deployed, pytest.mark.slow]
 
 BIN = Path(sys.executable).parent
 STEPS = ("facts", "brief")

@@ -180,7 +180,7 @@ def test_from_an_empty_folder_to_a_document_and_back_after_kill_9(service: Servi
     assert not [line for line in said.splitlines() if " WARNING " in line or " ERROR " in line]
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_a_killed_database_comes_back_and_the_run_ends(service: Service) -> None:
     service.make_token()
     service.api("/projects", {"name": "First"})
@@ -204,6 +204,7 @@ def test_a_killed_database_comes_back_and_the_run_ends(service: Service) -> None
     assert "docker" not in service.log.read_text()
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_database_is_made_ends_quietly_and_the_next_start_works(
     folder: Path, free_port: int
 ) -> None:
@@ -236,6 +237,7 @@ def test_a_taken_port_is_named_with_its_holder_and_the_way_out(
     assert service.database() is None
 
 
+@pytest.mark.slow
 def test_the_command_line_works_beside_the_service_and_alone(service: Service) -> None:
     (service.folder / "oven.md").write_text(TEXT)
     arguments = ("run", "-c", "development.ini", "brief", "oven.md")

@@ -161,6 +161,7 @@ def said_in(document: dict[str, Any]) -> list[str]:
     return [*(one["text"] for one in statements), *quotes]
 
 
+@pytest.mark.slow
 def test_from_three_sources_to_the_second_meeting(
     people: dict[str, Person], vendor: VendorServer, run: Any, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.oauth_clients.conftest import REDIRECT
 
-pytestmark = pytest.mark.soak
+pytestmark = pytest.mark.slow
 
 FOLDER = Path(__file__).parent
 

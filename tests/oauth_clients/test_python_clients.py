@@ -10,6 +10,8 @@ from requests_oauthlib import OAuth2Session
 
 from tests.oauth_clients.conftest import REDIRECT
 
+pytestmark = pytest.mark.slow
+
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.oidc.browsing import agree, combine, deny, go_to_provider, heading, sign_in, sign_out
 from tests.oidc.issuer import skip_without_node
 
-pytestmark = pytest.mark.soak
+pytestmark = pytest.mark.slow
 
 skip_without_node()
 if shutil.which("chromium") is None:

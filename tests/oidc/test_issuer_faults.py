@@ -8,7 +8,7 @@ import pytest
 
 from tests.oidc.issuer import CLIENT_SECRET, skip_without_node
 
-pytestmark = pytest.mark.soak
+pytestmark = pytest.mark.slow
 
 skip_without_node()
 

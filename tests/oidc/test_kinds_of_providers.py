@@ -9,7 +9,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from tests.oidc.issuer import CLIENT_ID, CLIENT_SECRET, Issuer, skip_without_node
 
-pytestmark = pytest.mark.soak
+pytestmark = pytest.mark.slow
 
 skip_without_node()
 

@@ -12,7 +12,7 @@ import pytest
 from tests.oidc.browsing import combine, heading, sign_in
 from tests.oidc.issuer import skip_without_node
 
-pytestmark = pytest.mark.soak
+pytestmark = pytest.mark.slow
 
 skip_without_node()
 if shutil.which("chromium") is None:

@@ -11,7 +11,7 @@ from tests.oidc.browsing import agree, combine, go_to_provider, heading, sign_ou
 from tests.oidc.issuer import skip_without_node
 from tests.oidc.tls_proxy import tls_proxy
 
-pytestmark = pytest.mark.soak
+pytestmark = pytest.mark.slow
 
 skip_without_node()
 if shutil.which("chromium") is None:

@@ -15,6 +15,7 @@ def complain(complaints, message):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+@pytest.mark.slow
 def test_a_project_is_made_by_clicking(app, sign_in):
     from playwright.sync_api import sync_playwright
 

@@ -45,6 +45,7 @@ def doctor(make_database, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_the_doctor_says_what_to_enter_in_the_consoles(doctor, issuer):
     environment = {**issuer.environment(), "PUBLIC_URL": "https://combine.example.com"}
     status, lines = doctor(environment)
@@ -63,6 +64,7 @@ def test_the_doctor_says_what_to_enter_in_the_consoles(doctor, issuer):
     assert CLIENT_SECRET not in "".join(lines)
 
 
+@pytest.mark.slow
 def test_the_doctor_names_what_is_wrong(doctor, issuer):
     issuer.faults["discovery"] = Fault(500)
     status, lines = doctor(

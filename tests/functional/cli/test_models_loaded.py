@@ -120,11 +120,12 @@ WAYS = {"worker", "migrate", "doctor"}
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[] if name in WAYS else [pytest.mark.soak])
+        pytest.param(name, marks=[] if name in WAYS else [pytest.mark.slow])
         for name, words in sorted(WORDS.items())
         if words
     ],
 )
+@pytest.mark.slow
 def test_a_command_has_all_models(name: str, box: Path, database_url: str) -> None:
     words = WORDS[name]
     assert words is not None
@@ -228,6 +229,7 @@ def test_the_server_has_all_models(box: Path, database_url: str) -> None:
 
 
 @pytest.mark.parametrize("words", [["upgrade", "head"], ["current"]], ids=" ".join)
+@pytest.mark.slow
 def test_alembic_has_all_models(words: list[str], box: Path, database_url: str) -> None:
     output_of(box, database_url, BIN / "alembic", "-c", ROOT / "development.ini", *words)
     assert_all_loaded(box)

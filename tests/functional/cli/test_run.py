@@ -159,6 +159,7 @@ def interrupt(process: subprocess.Popen[str]) -> str:
     return next(line for line in process.stderr if "goes on" in line)
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_find_the_run_and_the_second_cancels_it(
     make_database: MakeDatabase, notes: Path
 ) -> None:
@@ -181,6 +182,7 @@ def test_ctrl_c_says_how_to_find_the_run_and_the_second_cancels_it(
     assert rows(url, "SELECT state FROM runs") == ["cancelled"]
 
 
+@pytest.mark.slow
 def test_after_one_ctrl_c_the_run_ends_as_if_nothing_had_been(
     make_database: MakeDatabase, notes: Path
 ) -> None:

@@ -27,7 +27,7 @@ from combine_health.engine.registry import health_of
 from tests.failover import Forwarder, needs_pair, running_pair
 from tests.postgres_cluster import PASSWORD, Cluster, make_cluster, wait_for
 
-pytestmark = pytest.mark.soak
+pytestmark = pytest.mark.slow
 
 SETTINGS = {"combine_health.details": "always"}
 

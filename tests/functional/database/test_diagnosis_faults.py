@@ -25,7 +25,7 @@ from combine_core.postgres.embedded.binaries import candidates
 from combine_health.engine.registry import health_of
 from tests.postgres_cluster import PASSWORD, Cluster, make_cluster, wait_for
 
-pytestmark = pytest.mark.soak
+pytestmark = pytest.mark.slow
 
 WITHIN_S = 5.0
 ROOT = Path(__file__).parents[3]

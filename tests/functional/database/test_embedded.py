@@ -1,7 +1,7 @@
 """The embedded PostgreSQL: real servers, real processes, real kills.
 
 Each test makes a cluster of its own, which takes a second or more of the processor. So only the core is in
-`make test`; the rarer cases are marked `soak`, and .ci/run runs them.
+`make test`; the rarer cases are marked `slow`, and `make test-slow` runs them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from combine_core.postgres.embedded.account import account_for
 from combine_core.postgres.embedded.locks import Deadline, FileLock, is_free
 from combine_core.postgres.embedded.startup import ServerLog, Site, settled
 
-pytestmark = pytest.mark.soak
+pytestmark = pytest.mark.slow
 
 AS_ROOT = os.geteuid() == 0
 root_only = pytest.mark.skipif(not AS_ROOT, reason="needs root: it drops privileges")
@@ -222,14 +222,14 @@ def test_data_port_and_password_survive_a_restart(state: Path) -> None:
         assert rows(before) == 1000
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_not_durable_is_for_tests(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False) as server:
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
             assert query(server.start(), f"SHOW {name}") == [("off",)]
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_neither_our_secrets_nor_pg_variables_reach_the_server(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,7 +255,7 @@ def test_neither_our_secrets_nor_pg_variables_reach_the_server(
     assert not {"PGPORT", "PGHOST", "PGOPTIONS", "PGSSLMODE"} & names
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_a_dropped_database_is_made_again(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False) as server:
         url = server.start()
@@ -300,7 +300,7 @@ def test_only_the_last_holder_stops_the_server(state: Path) -> None:
     first.stop()
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_the_end_of_a_forked_child_does_not_stop_the_server(state: Path) -> None:
     script = (
         "import os, sys\n"
@@ -322,7 +322,7 @@ def test_the_end_of_a_forked_child_does_not_stop_the_server(state: Path) -> None
     assert is_gone(state)
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_ctrl_c_reaches_the_application_and_not_its_database(state: Path) -> None:
     with holder(state, start_new_session=True) as process:
         url_of(process)
@@ -373,7 +373,7 @@ def test_killed_server_comes_back_while_it_is_held(state: Path) -> None:
     assert is_gone(state)
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_a_server_that_cannot_come_back_at_once_is_tried_again(
     state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -394,7 +394,7 @@ def test_a_server_that_cannot_come_back_at_once_is_tried_again(
         assert rows(url) == 1000
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_stop_does_not_wait_for_a_server_that_is_being_brought_back(
     state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -429,8 +429,8 @@ def is_cut_off(url: str, statement: str) -> None:
     "number",
     [
         "free",
-        pytest.param("another's", marks=pytest.mark.soak),
-        pytest.param("a zombie's", marks=pytest.mark.soak),
+        pytest.param("another's", marks=pytest.mark.slow),
+        pytest.param("a zombie's", marks=pytest.mark.slow),
         "lost",
     ],
 )
@@ -464,7 +464,7 @@ def test_recovers_after_everything_was_killed(state: Path, number: str) -> None:
         assert number == "a zombie's" or stranger.poll() is None
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_a_start_killed_half_way_leaves_nothing_in_the_way(state: Path) -> None:
     with holder(state) as process:
         eventually((state / "cluster.partial" / "data" / "base").exists)
@@ -475,7 +475,7 @@ def test_a_start_killed_half_way_leaves_nothing_in_the_way(state: Path) -> None:
     assert not (state / "cluster.partial").exists()
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["cluster.partial/data/base", "port"])
 def test_ctrl_c_during_a_first_start_leaves_no_process(state: Path, moment: str) -> None:
     with holder(state, start_new_session=True, stderr=subprocess.DEVNULL) as process:
@@ -487,7 +487,7 @@ def test_ctrl_c_during_a_first_start_leaves_no_process(state: Path, moment: str)
         assert answers(server.start())
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_a_server_that_is_shutting_down_is_waited_for(state: Path) -> None:
     with holder(state) as owner:
         url = url_of(owner)
@@ -508,7 +508,7 @@ def test_a_server_that_is_shutting_down_is_waited_for(state: Path) -> None:
     server.stop()
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_a_server_that_needs_too_long_is_left_to_work_on(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -535,7 +535,7 @@ def refusal(url: str) -> str:
     return ""
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_state_folder_deleted_under_a_running_server(state: Path) -> None:
     server = EmbeddedPostgres(state, durable=False)
     server.start()
@@ -565,7 +565,7 @@ def test_moves_to_another_port_when_its_own_was_taken(state: Path) -> None:
             assert f":{(state / 'port').read_text().strip()}/" in url
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_a_copy_of_a_running_state_folder_is_a_server_of_its_own(place: Path) -> None:
     with EmbeddedPostgres(place / "one", durable=False) as one:
         make_rows(one.start())
@@ -580,7 +580,7 @@ def test_a_copy_of_a_running_state_folder_is_a_server_of_its_own(place: Path) ->
 # Paths
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -610,7 +610,7 @@ def test_a_file_in_the_place_of_the_folder_is_named(place: Path) -> None:
 # What cannot work says so
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_a_cluster_of_another_major_version_names_both(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False):
         pass
@@ -624,7 +624,7 @@ def test_a_cluster_of_another_major_version_names_both(state: Path) -> None:
     assert "DATABASE_URL" in message
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_a_cluster_is_opened_by_the_version_that_made_it(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -671,7 +671,7 @@ def test_a_server_that_does_not_start_shows_its_own_words(state: Path) -> None:
     assert is_gone(state)
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["cluster/password", "cluster/data/PG_VERSION"])
 def test_a_lost_file_is_named(state: Path, lost: str) -> None:
     with EmbeddedPostgres(state, durable=False):
@@ -682,7 +682,7 @@ def test_a_lost_file_is_named(state: Path, lost: str) -> None:
     assert is_gone(state)
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_a_changed_password_is_named_and_no_server_is_left(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False):
         pass
@@ -730,7 +730,7 @@ def test_below_a_closed_home_the_cluster_is_kept_elsewhere(closed_state: Path) -
     assert is_gone(closed_state)
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 @root_only
 def test_deleting_the_state_folder_begins_anew_and_keeps_the_old_data_once(
     closed_state: Path,
@@ -766,7 +766,7 @@ def test_a_refuge_made_by_somebody_else_is_refused(
             fallback.unlink()
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 @root_only
 def test_programs_that_the_account_cannot_reach_are_copied_once(
     closed_state: Path, monkeypatch: pytest.MonkeyPatch
@@ -794,7 +794,7 @@ def test_programs_that_the_account_cannot_reach_are_copied_once(
     assert [(copy, made)] == [(c, c.stat().st_ctime_ns) for c in copies.glob("binaries-*")]
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 @root_only
 def test_root_serves_the_cluster_of_an_ordinary_user_as_that_user(place: Path) -> None:
     state = place / "postgres"

@@ -25,7 +25,7 @@ from tests.conftest import MakeDatabase, StartService, database_of_its_own
 from tests.pgbouncer import execute, needs_pgbouncer, pgbouncer
 from tests.postgres_cluster import wait_for
 
-pytestmark = [pytest.mark.soak, needs_pgbouncer]
+pytestmark = [pytest.mark.slow, needs_pgbouncer]
 
 LIMITS = (
     "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'),"

@@ -265,6 +265,7 @@ def test_nothing_is_answered_after_close(served):
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.slow
 def test_keep_alive_for_ten_thousand_requests(served, version):
     process = psutil.Process(served.process.pid)
     data = request("/health", version=version, Connection="keep-alive")
@@ -325,6 +326,7 @@ def test_the_answer_comes_when_the_client_has_stopped_sending(served):
         assert connection.everything().endswith(b'{"status": "healthy"}')
 
 
+@pytest.mark.slow
 def test_readers_that_do_not_read(served):
     """A client that does not read its answers delays no other client."""
     data = request("/health") * 300
@@ -350,6 +352,7 @@ def test_readers_that_do_not_read(served):
     assert served.ask("/echo").status == 200
 
 
+@pytest.mark.slow
 def test_a_thousand_connections_that_wait(served):
     waiting = []
     with served.held():
@@ -369,6 +372,7 @@ def test_a_thousand_connections_that_wait(served):
         connection.close()
 
 
+@pytest.mark.slow
 def test_ten_thousand_probes_against_a_hung_check(tmp_path):
     server = Served(tmp_path, app="hang = yes")
     try:

@@ -236,6 +236,7 @@ def test_a_server_that_cannot_encrypt_hears_no_password(ask, sink, working, sess
     assert not sink.letters.signed_in
 
 
+@pytest.mark.slow
 def test_a_service_a_worker_and_a_mail_server(start_service, sink, tmp_path, sign_in, add_member):
     variables = {name.upper(): value for name, value in sink.settings.items()}
     served = start_service({"COMBINE_CORE_WORKER": "false", **variables})

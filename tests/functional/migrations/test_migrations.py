@@ -65,6 +65,7 @@ def alembic_engine(empty_database: str) -> Engine:
     return create_engine(parse_database_url(empty_database).get_secret_value())
 
 
+@pytest.mark.slow
 def test_two_at_once_migrate_one_after_the_other(
     alembic_config: Config, empty_database: str
 ) -> None:
@@ -79,6 +80,7 @@ def test_two_at_once_migrate_one_after_the_other(
         assert cursor.fetchall() == [(head_revision(),)]
 
 
+@pytest.mark.slow
 def test_the_second_says_for_whom_it_waits(alembic_config: Config, empty_database: str) -> None:
     with psycopg2.connect(empty_database, application_name="combine migrate") as first:
         pid = first.info.backend_pid
@@ -97,6 +99,7 @@ def test_the_second_says_for_whom_it_waits(alembic_config: Config, empty_databas
     assert second.returncode == 0, output
 
 
+@pytest.mark.slow
 def test_a_lock_timeout_names_who_holds_the_lock(
     alembic_config: Config, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +132,7 @@ def test_a_revision_that_fails_leaves_nothing(alembic_config: Config, empty_data
         assert cursor.fetchone() == (None,)
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_the_commands_of_the_runbook(empty_database: str) -> None:
     """`alembic upgrade head`, `current` and `downgrade -1`, by ALEMBIC_CONFIG and by -c."""
 

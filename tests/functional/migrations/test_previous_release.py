@@ -25,7 +25,7 @@ from tests.functional.migrations.installed import (
     todays,
 )
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]  # it installs the older release
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # it installs the older release
 
 PATIENCE_S = 60
 # Whom the button of development signs in.

@@ -165,6 +165,7 @@ def newer(url: str, tmp_path: Path) -> Version:
     return Version(folder, url)
 
 
+@pytest.mark.slow
 def test_the_older_version_undoes_step_by_step(url: str, older: Version, newer: Version) -> None:
     before = _schema(url)
     assert "-> new2" in newer.alembic("upgrade", "head")
@@ -190,6 +191,7 @@ def test_the_older_version_undoes_step_by_step(url: str, older: Version, newer: 
     assert _revisions(url) == ["new2"]
 
 
+@pytest.mark.slow
 def test_the_older_version_goes_back_to_a_revision_by_name(
     url: str, older: Version, newer: Version
 ) -> None:
@@ -201,6 +203,7 @@ def test_the_older_version_goes_back_to_a_revision_by_name(
     assert _revisions(url) == [HEAD]
 
 
+@pytest.mark.slow
 def test_an_undo_that_fails_leaves_everything(url: str, older: Version, newer: Version) -> None:
     newer.alembic("upgrade", "new1")
     _execute(url, "UPDATE projects SET colour = '%s:last'")
@@ -217,6 +220,7 @@ def test_an_undo_that_fails_leaves_everything(url: str, older: Version, newer: V
 
 
 @pytest.mark.parametrize("words", [("current",), ("upgrade", "head"), ("downgrade", "-1")])
+@pytest.mark.slow
 def test_an_unknown_history_is_refused(url: str, older: Version, words: tuple[str, ...]) -> None:
     _execute(url, "UPDATE alembic_version SET version_num = 'feed'")
     before = _schema(url)
@@ -229,6 +233,7 @@ def test_an_unknown_history_is_refused(url: str, older: Version, words: tuple[st
     assert _schema(url) == before
 
 
+@pytest.mark.slow
 def test_what_is_stored_is_what_is_applied(url: str, older: Version, newer: Version) -> None:
     ours = [one.revision for one in ScriptDirectory(str(migrations_folder())).walk_revisions()]
     assert _stored(url) == set(ours)

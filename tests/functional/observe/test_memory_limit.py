@@ -100,6 +100,7 @@ def token_and_path(database_url: str) -> tuple[str, str]:
     return token, path
 
 
+@pytest.mark.slow
 def test_parallel_uploads_are_refused_rather_than_fatal(
     group: Group, start_service: StartService, token_and_path: tuple[str, str]
 ) -> None:

@@ -82,9 +82,9 @@ def wait_for(url, status):
         time.sleep(0.05)
 
 
-# Both forms are written by the same handlers: each form with two of the places, and the rest as `make soak`.
+# Both forms are written by the same handlers: each form with two of the places, the rest in `make test-slow`.
 PAIRS = [
-    pytest.param(place, form, marks=[pytest.mark.soak] if (number + (form == "json")) % 2 else [])
+    pytest.param(place, form, marks=[pytest.mark.slow] if (number + (form == "json")) % 2 else [])
     for number, place in enumerate(PLACES)
     for form in ("text", "json")
 ]

@@ -28,6 +28,7 @@ def wait_for(read, pattern: str) -> str:
     pytest.fail(f"{pattern} is not in\n{read()}")
 
 
+@pytest.mark.slow
 def test_a_server(start_service):
     environment = {"COMBINE_CORE_SLOW_REQUEST_MS": "1", "COMBINE_CORE_SLOW_QUERY_MS": "1"}
     served = start_service(environment)
@@ -40,6 +41,7 @@ def test_a_server(start_service):
     assert " WARNING combine_core.observe.tween [slow-page-1] slow request: GET " in line
 
 
+@pytest.mark.slow
 def test_a_server_for_machines(start_service):
     served = start_service({"LOG_FORMAT": "json", "COMBINE_CORE_SLOW_REQUEST_MS": "1"})
     memory = json.loads(wait_for(served.log, "memory: limit"))
@@ -51,6 +53,7 @@ def test_a_server_for_machines(start_service):
     assert slow["duration"] >= 1
 
 
+@pytest.mark.slow
 def test_a_worker(database_url, tmp_path):
     ini = tmp_path / "production.ini"
     ini.write_text((ROOT / "production.ini").read_text(encoding="utf-8"), encoding="utf-8")

@@ -27,7 +27,7 @@ from tests.functional.packaging.installation import (
 __all__ = ["installed", "wheel"]  # the fixtures
 
 # The first to come installs for all, on a machine that may be busy.
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PATIENCE_S = 60
 ACTIVATE = ". venv/bin/activate"

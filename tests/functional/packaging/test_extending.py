@@ -22,7 +22,7 @@ from bs4 import BeautifulSoup
 from combine_core.database.revisions import head_revision
 from tests.conftest import Service, database_of_its_own, starting_services
 
-pytestmark = pytest.mark.soak
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "combine-greeter"

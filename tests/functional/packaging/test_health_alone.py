@@ -40,7 +40,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.soak  # about a minute and a half
+@pytest.mark.slow  # about a minute and a half
 @pytest.mark.timeout(600)
 def test_the_tests_of_health_pass_without_an_extra(wheel: Path, checkout: Path) -> None:
     binaries = environment_with(str(wheel), checkout)

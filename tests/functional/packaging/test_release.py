@@ -106,7 +106,7 @@ def clone(tmp_path: Path) -> Clone:
     return Clone(tmp_path / "clone")
 
 
-@pytest.mark.soak  # it runs the checks of the whole project
+@pytest.mark.slow  # it runs the checks of the whole project
 def test_a_release_and_the_way_back_to_it(
     clone: Clone, make_database: MakeDatabase, start_service: StartService
 ) -> None:

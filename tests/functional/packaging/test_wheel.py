@@ -22,7 +22,7 @@ from tests.functional.packaging.installation import ROOT, environment_with, inst
 __all__ = ["installed", "wheel"]  # the fixtures
 
 # The first to come installs for all, on a machine that may be busy.
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PATIENCE_S = 60
 
@@ -110,7 +110,7 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
     pytest.fail(f"The service did not get ready:\n{log.read_text()}")
 
 
-@pytest.mark.soak  # it needs an environment with all dependencies
+@pytest.mark.slow  # it needs an environment with all dependencies
 def test_the_service_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     shutil.copy(ROOT / "development.ini", tmp_path)
     (tmp_path / "notes.md").write_text("The oven runs at 180 °C.\nWe decided to keep it.\n")

@@ -94,6 +94,7 @@ def test_a_killed_process_is_another_attempt(
     assert calls[:2] == [(CallState.ERROR, "server_error"), (CallState.OK, None)]
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_each_time_ends_the_step(
     settings: CoreSettings, sessions: Sessions, place: Place, long_source: uuid.UUID, tmp_path: Path
 ) -> None:

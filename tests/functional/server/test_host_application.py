@@ -76,6 +76,7 @@ def serve(start_service: StartService, tmp_path: Path) -> Any:
     return serve
 
 
+@pytest.mark.slow
 def test_the_include_brings_worker_database_and_log(serve, run_folder: Path) -> None:
     service = serve(
         "passing_on",
@@ -110,6 +111,7 @@ def test_the_include_brings_worker_database_and_log(serve, run_folder: Path) -> 
     assert service.stop() == 0
 
 
+@pytest.mark.slow
 def test_what_the_include_cannot_do_is_named_at_the_start(serve) -> None:
     service = serve("plain", LOG_FORMAT="json")
     assert requests.get(f"{service.url}/greeting", timeout=30).text == "Hello"

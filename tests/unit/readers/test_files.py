@@ -399,6 +399,7 @@ def test_a_file_in_a_process_of_its_own() -> None:
         read_file("x.pdf", b"no pdf")
 
 
+@pytest.mark.slow
 def test_a_zip_bomb_and_an_endless_table_end() -> None:
     import zipfile
 
