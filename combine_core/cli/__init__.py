@@ -1,8 +1,8 @@
 """The command line: ``combine COMMAND -c production.ini``.
 
-Commands come from the entry-point group ``combine.commands``, so that an add-on brings its own. A click
-command finds a callable that opens the service (:func:`combine_core.cli.service.open_service`) as click's
-``obj``; any other callable gets the words of its command line and returns the exit status.
+Commands come from the entry-point group ``combine.commands``, to which an add-on can add its own. A click
+command gets :func:`combine_core.cli.service.open_service` as click's ``obj``. Any other callable gets the
+arguments of its command line and returns the exit status.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
 
 DISTRIBUTION = "pyramid-combine"
 GROUP = "combine.commands"
-# What each of our commands does, for the list of commands: loading all of them takes a second.
+# The list of commands shows these summaries, because loading all commands takes a second.
 SUMMARIES = {
-    "archive": "Take a project or a document out of the lists.",
-    "audit": "Show what happened to accounts and rights.",
-    "client": "API clients: programs that ask for OAuth tokens.",
+    "archive": "Archive a project or a document, or restore it.",
+    "audit": "Show the changes of accounts and rights.",
+    "client": "Manage API clients: programs that get OAuth tokens.",
     "delete": "Delete a project, a source, a document or a run.",
     "doctor": "Run all health checks once, without a server.",
     "erase": "Delete a user, a project or a source with every trace.",
-    "init": "Write ini files and an .env.example to start with.",
+    "init": "Write the ini files and the .env.example to start with.",
     "list": "List the health checks, their kinds and settings.",
     "login": "Sign in to a remote service with a browser.",
     "logout": "Sign out of a remote service.",
     "maintenance": "Announce maintenance, end it, or show whether it is on.",
-    "migrate": "Bring the database to the newest revision.",
-    "probe": "Ask a running service how it is.",
-    "project": "Export a project as a ZIP file, and import one.",
-    "rename": "Give a project, a source or a document another name.",
+    "migrate": "Migrate the database to the newest revision.",
+    "probe": "Check the health of a running service.",
+    "project": "Export a project as a ZIP file, or import one.",
+    "rename": "Rename a project, a source or a document.",
     "run": "Run a line on files, and print the document.",
     "settings": "Show every setting: its name, value, source, meaning.",
-    "token": "Personal access tokens: keys for programs.",
-    "user": "Users of the service.",
-    "worker": "Work on runs, beside the web processes.",
+    "token": "Manage personal access tokens: keys for programs.",
+    "user": "Manage the users of the service.",
+    "worker": "Process runs, beside the web processes.",
 }
 
 
 class _Commands(click.Group):
-    """Loads a command when it is used: most need only a part of the service."""
+    """A group that loads each command on use, because most need only a part of the service."""
 
     def _entry_points(self) -> dict[str, EntryPoint]:
         return {entry_point.name: entry_point for entry_point in entry_points(group=GROUP)}
@@ -65,7 +65,7 @@ class _Commands(click.Group):
                 " or pip install 'WHEEL[all]' with the path of the wheel"
             )
             raise click.ClickException(hint) from error
-        return command if isinstance(command, click.Command) else _passed_on(cmd_name, command)
+        return command if isinstance(command, click.Command) else _wrap(cmd_name, command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         ours = {one.name for one in entry_points(group=GROUP) if _is_ours(one)}
@@ -87,10 +87,10 @@ class _Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            # Imported now: a probe, which runs every few seconds, must not load the database.
-            from combine_core.cli.errors import explain
+            # Imported here, because a probe runs every few seconds and must not load the database.
+            from combine_core.cli.errors import message_of
 
-            message = explain(error)
+            message = message_of(error)
             if message is None:
                 raise
             raise click.ClickException(message) from error
@@ -100,8 +100,8 @@ def _is_ours(entry_point: EntryPoint) -> bool:
     return entry_point.dist is not None and entry_point.dist.name == DISTRIBUTION
 
 
-def _passed_on(name: str, run: Callable[..., int]) -> click.Command:
-    """A command of an add-on that does not know click: ``run`` gets all words, and returns the status."""
+def _wrap(name: str, run: Callable[..., int]) -> click.Command:
+    """Make a click command of a callable that takes the arguments and returns the exit status."""
 
     @click.command(
         name,
@@ -109,10 +109,10 @@ def _passed_on(name: str, run: Callable[..., int]) -> click.Command:
         add_help_option=False,
         context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     )
-    @click.argument("words", nargs=-1, type=click.UNPROCESSED)
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     @click.pass_context
-    def command(ctx: click.Context, words: tuple[str, ...]) -> None:
-        ctx.exit(run([name, *words], prog="combine"))
+    def command(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+        ctx.exit(run([name, *arguments], prog="combine"))
 
     return command
 
@@ -126,7 +126,7 @@ def main(ctx: click.Context) -> None:
 
 
 def _open_service(ini: str, *, all_models: bool = True) -> AbstractContextManager[Service]:
-    # Imported when a command needs it: a probe, which runs every few seconds, does not.
+    # Imported on use, because a probe runs every few seconds and does not need it.
     from combine_core.cli.service import open_service
 
     return open_service(ini, all_models=all_models)

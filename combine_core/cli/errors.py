@@ -1,4 +1,4 @@
-"""What a command says when the service cannot be reached: cause and remedy, not a traceback."""
+"""Turns expected errors of a command into messages with cause and remedy, instead of a traceback."""
 
 from __future__ import annotations
 
@@ -15,39 +15,41 @@ from combine_core.settings import ConfigurationEnvironmentError
 # The SQLSTATE of "undefined table".
 _NO_TABLE = "42P01"
 PROBE_S = 4.0
-# Of our own making, or what only the driver's own words can tell.
-_KNOWN = frozenset({Cause.POOL_EXHAUSTED, Cause.READ_ONLY})
+# Causes that a probe of the database cannot find.
+_ONLY_IN_ERROR = frozenset({Cause.POOL_EXHAUSTED, Cause.READ_ONLY})
 
 
 class DatabaseUnusableError(Exception):
-    """The database cannot be used; the text is the diagnosis."""
+    """An error with the diagnosis of a database that cannot be used."""
 
     def __init__(self, diagnosis: Diagnosis) -> None:
         super().__init__(str(diagnosis))
 
 
 @contextmanager
-def explaining(url: str) -> Iterator[None]:
-    """Where the database of this URL fails inside, go and find out why.
+def diagnosing(url: str) -> Iterator[None]:
+    """Diagnose the database of this URL if it fails inside the block.
 
-    A driver's text may be in any language and names no code; the probe asks step by step.
+    A driver's message may be in any language and contain no code, so the database is probed step by step.
 
-    :raises DatabaseUnusableError: instead of what the driver raised
+    :raises DatabaseUnusableError: instead of the driver's exception
     """
     try:
         yield
     except Exception as error:
-        seen = explain_error(error)
-        if seen is None:
+        diagnosis = explain_error(error)
+        if diagnosis is None:
             raise
-        found = seen if seen.cause in _KNOWN else diagnose(make_url(url), PROBE_S)
-        # It may be back already.
-        known = seen if found.cause in {Cause.REACHABLE, Cause.UNKNOWN} else found
-        raise DatabaseUnusableError(known) from error
+        if diagnosis.cause not in _ONLY_IN_ERROR:
+            probed = diagnose(make_url(url), PROBE_S)
+            # The database may be reachable again already.
+            if probed.cause not in {Cause.REACHABLE, Cause.UNKNOWN}:
+                diagnosis = probed
+        raise DatabaseUnusableError(diagnosis) from error
 
 
-def explain(error: Exception) -> str | None:
-    """What went wrong and what to do, for what may go wrong in operation; ``None`` for a bug."""
+def message_of(error: Exception) -> str | None:
+    """Return the cause and the remedy of an operational error, or ``None`` if the error is a bug."""
     from alembic.util import CommandError
 
     from combine_core.postgres.embedded import EmbeddedPostgresError

@@ -1,4 +1,4 @@
-"""The ini file, as a command reads it."""
+"""Reads the ini file of a command."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pathlib import Path
 from plaster import parse_uri
 from plaster_pastedeploy import Loader
 
-# What the distribution was called before it was called pyramid-combine.
+# The name of the distribution before pyramid-combine.
 _OLD_NAME = "combine"
 
 
 class IniFileError(Exception):
-    """The ini file cannot be read, or names a distribution that is not there; the text says where."""
+    """An error in the ini file, with its place: it is malformed, or names a missing distribution."""
 
 
 def path_of(ini: str) -> Path:
-    """The path of ``production.ini#name``."""
+    """Return the path of an ini file that is given as ``production.ini#name``."""
     return Path(ini.partition("#")[0])
 
 
 def application_keys(ini: str) -> dict[str, str]:
-    """The keys of the application's section.
+    """Return the keys of the application's section.
 
-    :raises IniFileError: it cannot be read. The text never holds a value, which may be a secret
+    :raises IniFileError: the file cannot be read. The message contains no value, which may be a secret
     """
     path = path_of(ini)
     try:
-        # pyramid.paster would load Pyramid, and look through all distributions for another loader.
+        # pyramid.paster would load Pyramid, and search all distributions for another loader.
         return dict(Loader(parse_uri(ini)).get_wsgi_app_settings())
     except configparser.InterpolationError:
         raise IniFileError(f"{path}: write each % in a value as %%") from None
@@ -46,7 +46,7 @@ def application_keys(ini: str) -> dict[str, str]:
         UnicodeDecodeError,
         PackageNotFoundError,
     ) as error:
-        # On PyPI, the old name is that of another project, which may be installed.
+        # On PyPI, the old name belongs to another project, which may be installed.
         name = error.name if isinstance(error, PackageNotFoundError) else _OLD_NAME
         reason = _wrong_distribution(path, name) or (
             f"{path} cannot be read as an ini file ({type(error).__name__})"
@@ -55,7 +55,7 @@ def application_keys(ini: str) -> dict[str, str]:
 
 
 def _wrong_distribution(path: Path, name: str) -> str:
-    """Which lines name this distribution and what to write instead; empty if none does."""
+    """Return the lines that name this distribution, with the remedy. Return "" if no line does."""
     names_it = re.compile(rf"\s*[^#;\s].*\begg:{re.escape(name)}(?![\w.-])")
     text = path.read_text(encoding="utf-8", errors="replace")
     numbers = [
@@ -63,7 +63,7 @@ def _wrong_distribution(path: Path, name: str) -> str:
     ]
     if not numbers:
         return ""
-    remedy = f"egg:{name} is not installed. Install it, or name another."
+    remedy = f"egg:{name} is not installed. Install it, or name another distribution."
     if name == _OLD_NAME:
         remedy = (
             f"write egg:pyramid-combine instead of egg:{name}; the distribution has a new name."

@@ -1,4 +1,4 @@
-"""``combine migrate``: bring the database to the newest revision."""
+"""``combine migrate``: migrates the database to the newest revision."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from combine_core.settings.config_option import config_option
 @click.command()
 @config_option
 @click.option(
-    "--remove", metavar="ADD-ON", help="Remove the tables of this add-on, before it is uninstalled."
+    "--remove", metavar="ADD-ON", help="Remove the tables of this add-on before you uninstall it."
 )
 def migrate(ini: str, remove: str | None) -> None:
-    """Bring the database to the newest revision, like `alembic upgrade head`, and to those of add-ons."""
-    from combine_core.cli.errors import explaining
+    """Migrate the database and the tables of add-ons to their newest revisions."""
+    from combine_core.cli.errors import diagnosing
     from combine_core.cli.service import read_settings
     from combine_core.database.migrations import current_revisions, remove_add_on, upgrade
     from combine_core.database.revisions import head_revision
 
     url = read_settings(ini).direct_url
-    with explaining(url):
+    with diagnosing(url):
         if remove is not None:
             try:
                 remove_add_on(url, remove)
             except KeyError as error:
                 message = f"No installed add-on named {remove} has tables."
                 raise click.ClickException(message) from error
-            click.echo(f"The tables of {remove} are gone.", err=True)
+            click.echo(f"Removed the tables of {remove}.", err=True)
             return
         upgrade(url)
         current = ", ".join(current_revisions(url))
     head = head_revision()
-    said = f"The database is at revision {current}"
+    message = f"The database is at revision {current}"
     if current != head:
-        said += f", ahead of this code, which ends at {head}. Nothing was changed"
-    click.echo(f"{said}.", err=True)
+        message += f", ahead of this code, which ends at {head}. Nothing was changed"
+    click.echo(f"{message}.", err=True)

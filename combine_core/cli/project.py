@@ -1,6 +1,6 @@
-"""``combine project``: export a project as a ZIP file, and import one.
+"""``combine project``: exports a project as a ZIP file, and imports one.
 
-The services are imported when a command runs, because they take long to load.
+The services are imported when a command runs, because they load slowly.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OpenService = Callable[[str], AbstractContextManager["Service"]]
 
 @click.group()
 def project() -> None:
-    """Export a project as a ZIP file, and import one."""
+    """Export a project as a ZIP file, or import one."""
 
 
 @project.command("export")
@@ -32,10 +32,10 @@ def project() -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.pass_obj
 def export(open_service: OpenService, ini: str, slug: str, file: Path) -> None:
-    """Write the project SLUG into the new ZIP file FILE.
+    """Write the project SLUG to the new ZIP file FILE.
 
-    The slug stands in the address of its page. The file has everything of the project, but no tokens
-    and keys.
+    The slug is the last part of the address of the project's page. The file contains the whole project,
+    without tokens and keys.
     """
     from sqlalchemy import select
 
@@ -45,15 +45,18 @@ def export(open_service: OpenService, ini: str, slug: str, file: Path) -> None:
     from combine_core.users import Deed, tell_of_command
 
     if file.exists():
-        raise click.ClickException(f"{file} exists. Choose another name, or remove it.")
+        raise click.ClickException(f"{file} already exists. Choose another name, or remove it.")
     with open_service(ini) as service:
         with service.sessions() as session:
             project_id = session.scalar(select(Project.id).where(Project.slug == slug))
         if project_id is None:
-            message = f"It is not there: {slug}. The slug stands in the address of the page."
+            message = (
+                f"There is no project {slug}."
+                " Use the slug, the last part of the address of the project's page."
+            )
             raise click.ClickException(message)
         try:
-            with _written(file) as target:
+            with _new_file(file) as target:
                 counts = export_project(service.sessions, project_id, target)
         except Impossible as error:
             raise click.ClickException(str(error)) from error
@@ -65,16 +68,16 @@ def export(open_service: OpenService, ini: str, slug: str, file: Path) -> None:
 @project.command("import")
 @config_option
 @click.argument("file", type=click.File("rb"))
-@click.option("--owner", required=True, metavar="ADDRESS", help="Who becomes its owner.")
-@click.option("--slug", help="Of the new project. The one that it had, if this is left out.")
+@click.option("--owner", required=True, metavar="ADDRESS", help="The owner of the new project.")
+@click.option("--slug", help="The slug of the new project [default: the exported one].")
 @click.pass_obj
 def import_(
     open_service: OpenService, ini: str, file: BinaryIO, owner: str, slug: str | None
 ) -> None:
-    """Make a project from FILE, which an export has made.
+    """Create a project from FILE, an exported project.
 
-    People in it are only names: they get no account and no right, and their approvals count for nothing. All
-    of it is stored, or nothing.
+    People in the file are imported as names only. They get no account and no role, and their approvals have
+    no effect. If anything fails, nothing is stored.
     """
     from combine_core.portability.archive import InvalidArchive, Limits
     from combine_core.portability.attempt import SlugTaken
@@ -93,13 +96,13 @@ def import_(
             raise click.ClickException(str(error)) from error
         details = {**imported.counts, "same_ids": imported.same_ids}
         tell_of_command(session, Deed("project-import", f"project:{imported.project.id}", details))
-    made, ids = imported.project.slug, "the ids that it had" if imported.same_ids else "new ids"
-    click.echo(f"Imported {made} with {ids}. {_in_words(imported.counts)}.", err=True)
+    slug, ids = imported.project.slug, "the original ids" if imported.same_ids else "new ids"
+    click.echo(f"Imported {slug} with {ids}. {_in_words(imported.counts)}.", err=True)
 
 
 @contextmanager
-def _written(file: Path) -> Iterator[BinaryIO]:
-    """A file that gets its name when it is complete. Others cannot read it."""
+def _new_file(file: Path) -> Iterator[BinaryIO]:
+    """Open a private temporary file, and rename it when it is complete."""
     with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f"{file.name}.", delete=False) as part:
         try:
             yield cast(BinaryIO, part)

@@ -1,4 +1,4 @@
-"""``combine run``: run a line on files and print the document."""
+"""``combine run``: runs a line on files and prints the document."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 LOCAL_USER = "local@localhost"
 PROJECT = "Command line"
 POLL_S = 0.2
-# How long the steps of other runs, which the worker may have taken too, may go on at the end.
+# The time that steps of other runs, which this worker may have claimed, get to finish at the end.
 GRACE_S = 2.0
 STDIN = Path("-")
-# Of a shell's command that ended by Ctrl-C.
+# The exit status of a shell command that Ctrl-C ended.
 INTERRUPTED = 130
 
 
@@ -41,8 +41,11 @@ class _File:
 
 
 @dataclass(frozen=True)
-class _Started:
-    """:ivar reused: the sources that the project had already"""
+class _StartedRun:
+    """A run that was started.
+
+    :ivar reused: the ids of the sources that the project had already
+    """
 
     run_id: uuid.UUID
     reused: frozenset[uuid.UUID]
@@ -57,12 +60,18 @@ class _Started:
     required=True,
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
 )
-@click.option("--name", help="Of the text from standard input; its ending says how to read it.")
-@click.option("--model", help="Such as anthropic/claude-sonnet-5-5 [default: DEFAULT_MODEL].")
-@click.option("--user", help=f"Whose run it is [default in development: {LOCAL_USER}].")
+@click.option("--name", help="File name of standard input. Its suffix selects the reader.")
+@click.option(
+    "--model", help="Model, such as anthropic/claude-sonnet-5-5 [default: DEFAULT_MODEL]."
+)
+@click.option("--user", help=f"Owner of the run [default in development: {LOCAL_USER}].")
 @click.option("--project", default=PROJECT, show_default=True, help="Name of the project.")
 @click.option(
-    "--format", "form", type=click.Choice(["md", "json"]), default="md", help="Of the document."
+    "--format",
+    "format_",
+    type=click.Choice(["md", "json"]),
+    default="md",
+    help="Format of the document.",
 )
 @click.option(
     "--json", "whole", is_flag=True, help="Print one JSON object: run, sources and documents."
@@ -77,26 +86,27 @@ def run(
     model: str | None,
     user: str | None,
     project: str,
-    form: str,
+    format_: str,
     whole: bool,
 ) -> None:
-    """Run LINE on FILES (text, PDF, DOCX, …; - is standard input) and print the document it writes.
+    """Run LINE on FILES (text, PDF, DOCX, …; - is standard input) and print the document.
 
-    The run is kept in the project like any other. A file that the project has already is not stored again.
-    Progress goes to standard error. Ctrl-C says how to find the run, and a second Ctrl-C cancels it.
+    The project keeps the run like any other. A file that the project has already is not stored again.
+    Progress is printed to standard error. Ctrl-C prints the address of the run, and a second Ctrl-C cancels
+    the run.
     """
     from combine_core.cli.service import open_service
     from combine_core.llm import provider_registry
 
     if files.count(STDIN) > 1:
-        raise click.UsageError("Standard input can be read once only: write - once.")
+        raise click.UsageError("Standard input can be read only once: pass - only once.")
     if name is not None and STDIN not in files:
-        raise click.UsageError("--name is the name of standard input: write - among the files.")
+        raise click.UsageError("--name is the name of standard input: pass - as one of the files.")
     uploads = [_read(path, name) for path in files]
     with open_service(ini) as service, _counting_interrupts() as interrupts:
         email = user or (LOCAL_USER if service.core.is_development else None)
         if email is None:
-            raise click.UsageError("Whose run is it? Name a user that exists: --user EMAIL")
+            raise click.UsageError("Name the owner of the run, an existing user: --user EMAIL")
         providers = provider_registry(service.core)
         started = _start(
             service, providers, email, project, line, uploads, model or service.core.default_model
@@ -110,12 +120,12 @@ def run(
         if ended.state != "succeeded":
             raise click.ClickException(f"The run {ended.state}: {ended.error or 'see its page'}")
         if not whole:
-            click.echo(_document(service, started.run_id, form), nl=False)
+            click.echo(_document(service, started.run_id, format_), nl=False)
 
 
 @contextmanager
 def _counting_interrupts() -> Iterator[list[int]]:
-    """Within the block, Ctrl-C only adds to the list, so that nothing is stopped half-way."""
+    """Collect Ctrl-C signals in a list inside the block, so that they interrupt nothing."""
     interrupts: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _frame: interrupts.append(number))
     try:
@@ -147,7 +157,7 @@ def _start(
     line: str,
     files: list[_File],
     model: str,
-) -> _Started:
+) -> _StartedRun:
     from combine_core.lines import UnknownLine
     from combine_core.llm import UnknownModel
     from combine_core.projects import create_project, find_owned_project
@@ -163,7 +173,7 @@ def _start(
             else find_user(session, email)
         )
         if owner is None:
-            message = f"There is no user {email}. Make one: combine user create {email}"
+            message = f"There is no user {email}. Create one: combine user create {email}"
             raise click.ClickException(message)
         reused = set()
         try:
@@ -197,13 +207,13 @@ def _start(
             )
         except (InvalidText, InvalidRun, UnknownLine, UnknownModel, QueueFull) as error:
             raise click.ClickException(str(error)) from error
-        return _Started(started.id, frozenset(reused))
+        return _StartedRun(started.id, frozenset(reused))
 
 
 def _work(
     service: Service, providers: ProviderRegistry, run_id: uuid.UUID, interrupts: list[int]
 ) -> Run:
-    """Work on the run here until it ends; a worker elsewhere may take its steps as well."""
+    """Process the run until it ends. Other workers may claim some of its steps."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -213,24 +223,24 @@ def _work(
     worker = make_worker(service.core, providers, grace=GRACE_S)
     thread = worker.start()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    told = False
+    is_address_shown = False
     try:
         with Progress(*columns, console=Console(stderr=True)) as progress:
             bar = progress.add_task("Starting", total=None)
             while True:
-                run = _look(service, run_id)
+                run = _read_run(service, run_id)
                 done = sum(step.state == "done" for step in run.steps)
-                doing = next(
+                current = next(
                     (step.title for step in run.steps if step.state == "running"), run.state
                 )
-                progress.update(bar, total=len(run.steps), completed=done, description=doing)
+                progress.update(bar, total=len(run.steps), completed=done, description=current)
                 if run.ended_at is not None:
                     return run
-                if interrupts and not told:
-                    told = True
+                if interrupts and not is_address_shown:
+                    is_address_shown = True
                     progress.console.print(
-                        f"The run {run_id} goes on. Press Ctrl-C again to cancel it, or see it and"
-                        f" cancel it at {service.core.public_url}/runs/{run_id}",
+                        f"The run {run_id} continues. Press Ctrl-C again to cancel it, or open"
+                        f" {service.core.public_url}/runs/{run_id} to see or cancel it.",
                         markup=False,
                         highlight=False,
                         soft_wrap=True,
@@ -245,7 +255,7 @@ def _work(
         thread.join(timeout=15)
 
 
-def _look(service: Service, run_id: uuid.UUID) -> Run:
+def _read_run(service: Service, run_id: uuid.UUID) -> Run:
     from combine_core.runs import read_run
 
     with service.sessions() as session:
@@ -254,16 +264,16 @@ def _look(service: Service, run_id: uuid.UUID) -> Run:
         return run
 
 
-def _document(service: Service, run_id: uuid.UUID, form: str) -> str:
-    written = _written(service, run_id)
-    if form == "md":
-        return "\n".join(version.markdown for version in written)
-    contents = [version.content for version in written]
+def _document(service: Service, run_id: uuid.UUID, format_: str) -> str:
+    versions = _read_versions(service, run_id)
+    if format_ == "md":
+        return "\n".join(version.markdown for version in versions)
+    contents = [version.content for version in versions]
     return json.dumps(contents[0] if len(contents) == 1 else contents, indent=2) + "\n"
 
 
-def _written(service: Service, run_id: uuid.UUID) -> list[DocumentVersion]:
-    """The versions of documents that the run wrote, with their contents."""
+def _read_versions(service: Service, run_id: uuid.UUID) -> list[DocumentVersion]:
+    """Return the document versions that the run wrote, with their contents."""
     from combine_core.documents import read_version, versions_of_run
 
     with service.sessions() as session:
@@ -274,14 +284,13 @@ def _written(service: Service, run_id: uuid.UUID) -> list[DocumentVersion]:
     return [version for version in versions if version is not None]
 
 
-def _result(service: Service, started: _Started) -> dict[str, Any]:
-    """Run, sources and documents, each as the API shows it."""
+def _result(service: Service, started: _StartedRun) -> dict[str, Any]:
+    """Return the run, its sources and its documents in the format of the API."""
     from combine_core.api.runs import show_runs
     from combine_core.api.serializers import show_source, show_whole_document
     from combine_core.runs import find_run
 
-    run = _look(service, started.run_id)
-    written = _written(service, run.id)
+    run = _read_run(service, started.run_id)
     with service.sessions() as session:
         listed = find_run(session, run.id)
         assert listed is not None
@@ -293,7 +302,8 @@ def _result(service: Service, started: _Started) -> dict[str, Any]:
             for entry in run.inputs
         ],
         "documents": [
-            {**show_whole_document(version), "markdown": version.markdown} for version in written
+            {**show_whole_document(version), "markdown": version.markdown}
+            for version in _read_versions(service, run.id)
         ],
     }
 

@@ -1,4 +1,4 @@
-"""What a command needs of the service: its settings and its database, without the web application."""
+"""Opens the settings and the database of the service for a command, without the web application."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from combine_core.cli.errors import explaining
+from combine_core.cli.errors import diagnosing
 from combine_core.cli.ini import application_keys, path_of
 from combine_core.database import make_engine, make_sessions
 from combine_core.postgres import with_database
@@ -19,7 +19,7 @@ from combine_core.settings.core import CoreSettings
 
 @dataclass(frozen=True)
 class Service:
-    """The service as a command sees it."""
+    """The settings and the database sessions of the service."""
 
     settings: LoadedSettings
     sessions: sessionmaker[Session]
@@ -30,20 +30,20 @@ class Service:
 
 
 def read_settings(ini: str) -> CoreSettings:
-    """The settings of the application of this ini file, with the address of a running database."""
+    """Return the application's settings, with the address of a running database."""
     loaded = load_all(application_keys(ini), path_of(ini))
     return with_database(loaded, migrate=False).get(CoreSettings)
 
 
 @contextmanager
 def open_service(ini: str, *, all_models: bool = True) -> Iterator[Service]:
-    """Settings and database of this ini file, for the time of a command.
+    """Open the settings and the database of this ini file for a command.
 
-    :param all_models: ``False``: the command needs those of users and projects, and those that it has loaded.
-        To load all takes half a second
+    :param all_models: whether to load all models, which takes half a second. With ``False``, only users,
+        projects and the models that the command has imported are available
     :raises IniFileError: the ini file cannot be read
-    :raises ConfigurationEnvironmentError: the settings are wrong
-    :raises DatabaseUnusableError: the database failed meanwhile
+    :raises ConfigurationEnvironmentError: the settings are invalid
+    :raises DatabaseUnusableError: the database failed inside the block
     """
     loaded = with_database(load_all(application_keys(ini), path_of(ini)))
     core = loaded.get(CoreSettings)
@@ -55,7 +55,7 @@ def open_service(ini: str, *, all_models: bool = True) -> Iterator[Service]:
         slow_query_ms=core.slow_query_ms,
     )
     try:
-        with explaining(core.direct_url):
+        with diagnosing(core.direct_url):
             yield Service(loaded, make_sessions(engine, all_models=all_models))
     finally:
         engine.dispose()

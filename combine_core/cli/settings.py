@@ -1,4 +1,4 @@
-"""``combine settings``: the values in force on this machine, and docs/configuration.md."""
+"""``combine settings``: shows the settings in force, and writes docs/configuration.md."""
 
 import sys
 import tempfile
@@ -22,26 +22,26 @@ DISTRIBUTION = "pyramid-combine"
 _INTRODUCTION = """\
 # Configuration
 
-This page is the output of `combine settings --markdown`. To see the values in force on a machine, and
-where each comes from, run `combine settings -c production.ini`.
+This page is the output of `combine settings --markdown`. To see the values in force on a machine and
+the source of each, run `combine settings -c production.ini`.
 
-The first value that is found counts, in this order:
+A setting is read from these sources, in this order. The first value wins:
 
 1. the environment, under the name of the variable;
 2. the file `.env` beside the ini file, under the same name;
-3. the ini file, in the section `[app:main]` unless another one is given, under the ini key;
+3. the ini file, under the ini key, in the section `[app:main]` unless the table names another one;
 4. the default.
 
-- An empty value counts as not set.
-- A variable with a name of its own is also understood under the name that follows from the ini key:
-  `DB_POOL_SIZE` and `COMBINE_CORE_DB_POOL_SIZE` are the same.
-- Write values without quotes. In the `.env` a whole value may stand in quotes; nothing in it is
-  replaced, so `$x` stays `$x`. Docker Compose and the shell read the same file and do replace it:
-  avoid `$` in values.
+- An empty value is treated as not set.
+- A variable can also be set under the name that is derived from the ini key: `DB_POOL_SIZE` and
+  `COMBINE_CORE_DB_POOL_SIZE` are the same setting.
+- Write values without quotes. In the `.env`, you may quote a whole value. Combine does not expand
+  variables there: `$x` stays `$x`. Docker Compose and the shell read the same file and do expand them,
+  so avoid `$` in values.
 - In an ini file, write a `%` as `%%`. Secrets belong in the environment or the `.env`.
-- A misspelt ini key stops the start; a misspelt variable is logged as a warning.
-- If settings are wrong, the service does not start, and names all of them at once. In development,
-  some mistakes are only warnings.
+- With a misspelt ini key, the service does not start. A misspelt variable is logged as a warning.
+- With invalid settings, the service does not start, and reports all of them at once. In development,
+  some of these errors are only warnings.
 """
 
 _HEAD = (
@@ -69,8 +69,7 @@ def _print_page(ctx: click.Context, _param: click.Parameter, wanted: bool) -> No
 def settings(ini: str) -> None:
     """Show every setting: its name, value, source and meaning.
 
-    Secrets are masked. If the service would not start with these settings, the command names the
-    problems and exits with status 1.
+    Secrets are masked. If the settings are invalid, the command lists the errors and exits with status 1.
     """
     outcome = check_all(application_keys(ini), path_of(ini))
     if sys.stdout.isatty():
@@ -124,7 +123,7 @@ def _printable(text: str) -> str:
 
 
 def configuration_page(declaring: Installed) -> str:
-    """The text of docs/configuration.md, with a section for each add-on."""
+    """Return the text of docs/configuration.md, with a section for each add-on."""
     sections = [_INTRODUCTION]
     for cls in declaring.classes:
         about = (cls.__doc__ or "").partition("\n")[0]
@@ -154,7 +153,7 @@ def _module_row(one: Any) -> str:
     if one.section != APPLICATION:
         key += f" in `[{one.section}]`"
     default = "" if one.default in (None, (), "") else f"`{shown(one.default)}`"
-    # The page is the same on every machine.
+    # The page must not depend on the machine that generates it.
     folder = tempfile.gettempdir()
     if default.startswith(f"`{folder}/"):
         default = f"`{default[len(folder) + 2 :]} in the folder for temporary files"

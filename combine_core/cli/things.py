@@ -1,6 +1,6 @@
-"""``combine rename``, ``archive``, ``delete`` and ``erase``: projects, sources, documents, runs, users.
+"""``combine rename``, ``archive``, ``delete`` and ``erase`` for projects, sources, documents, runs and users.
 
-The services are imported when a command runs, because they take long to load.
+The services are imported when a command runs, because they load slowly.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OpenService = Callable[[str], AbstractContextManager["Service"]]
 
 _id = click.argument("id_", metavar="ID")
-_yes = click.option("--yes", is_flag=True, help="Do not ask.")
+_yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 def _kind(*kinds: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -37,9 +37,9 @@ def _kind(*kinds: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 @click.argument("name")
 @click.pass_obj
 def rename(open_service: OpenService, ini: str, kind: str, id_: str, name: str) -> None:
-    """Give a project, a source or a document another name.
+    """Rename a project, a source or a document.
 
-    The ID stands in the address of its page. For a project the slug does, too.
+    The ID is part of the address of its page. For a project, use the id or the slug.
     """
     field = "title" if kind == "document" else "name"
     _change(open_service, ini, kind, id_, **{field: name})
@@ -50,15 +50,15 @@ def rename(open_service: OpenService, ini: str, kind: str, id_: str, name: str) 
 @config_option
 @_kind("project", "document")
 @_id
-@click.option("--undo", is_flag=True, help="Bring it back into the lists.")
+@click.option("--undo", is_flag=True, help="Restore it to the lists.")
 @click.pass_obj
 def archive(open_service: OpenService, ini: str, kind: str, id_: str, undo: bool) -> None:
-    """Take a project or a document out of the lists. It goes on working."""
+    """Archive a project or a document: it is no longer listed, and still works."""
     _change(open_service, ini, kind, id_, archived=not undo)
-    click.echo(f"The {kind} is {'back' if undo else 'archived'}.", err=True)
+    click.echo(f"{'Restored' if undo else 'Archived'} the {kind}.", err=True)
 
 
-def _change(open_service: OpenService, ini: str, kind: str, id_: str, **what: Any) -> None:
+def _change(open_service: OpenService, ini: str, kind: str, id_: str, **changes: Any) -> None:
     from combine_core.documents import change_document
     from combine_core.projects import change_project
     from combine_core.sources import rename_source
@@ -68,25 +68,26 @@ def _change(open_service: OpenService, ini: str, kind: str, id_: str, **what: An
         "source": rename_source,
         "document": change_document,
     }
-    with _refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
-        thing = _find(session, kind, id_)
-        services[kind](session, thing, **what)
-        _tell(session, f"{kind}-change", f"{kind}:{thing.id}", changed=list(what))
+    with _readable_errors(), open_service(ini) as service, service.sessions.begin() as session:
+        resource = _find(session, kind, id_)
+        services[kind](session, resource, **changes)
+        _record(session, f"{kind}-change", f"{kind}:{resource.id}", changed=list(changes))
 
 
 @click.command()
 @config_option
 @_kind("project", "source", "document", "run")
 @_id
-@click.option("--force", is_flag=True, help="Also a source that documents were made from.")
+@click.option("--force", is_flag=True, help="Delete a source even if documents were made from it.")
 @_yes
 @click.pass_obj
 def delete(
     open_service: OpenService, ini: str, kind: str, id_: str, force: bool, yes: bool
 ) -> None:
-    """Delete a project, a source, a document or a run. It says before what goes along, and asks.
+    """Delete a project, a source, a document or a run.
 
-    Users: combine user delete.
+    The command lists the data that is deleted with it, and asks for confirmation. To delete a user, run:
+    combine user delete.
     """
     from combine_core import deletion
 
@@ -98,15 +99,16 @@ def delete(
     }
     plan_of, delete_ = services[kind]
     options = {"force": force} if kind == "source" else {}
-    with _refusals_shown(), open_service(ini) as service:
+    with _readable_errors(), open_service(ini) as service:
         with service.sessions() as session:
-            thing = _find(session, kind, id_)
-            ids = [thing.project_id, thing.id] if kind == "source" else [thing.id]
-            _ask(f"Delete the {kind}", plan_of(session, *ids), "They stay, and say so.", yes=yes)
+            resource = _find(session, kind, id_)
+            ids = [resource.project_id, resource.id] if kind == "source" else [resource.id]
+            effect = "They stay, and show that the source was deleted."
+            _confirm(f"Delete the {kind}", plan_of(session, *ids), effect, yes=yes)
         with service.sessions.begin() as session:
-            gone = delete_(session, *ids, **options)
-            _tell(session, f"{kind}-delete", f"{kind}:{ids[-1]}", **gone.takes)
-    click.echo(f"Deleted the {kind} {deletion.in_words(gone)}.", err=True)
+            deleted = delete_(session, *ids, **options)
+            _record(session, f"{kind}-delete", f"{kind}:{ids[-1]}", **deleted.takes)
+    click.echo(f"Deleted the {kind} {deletion.in_words(deleted)}.", err=True)
 
 
 @click.command()
@@ -116,11 +118,12 @@ def delete(
 @_yes
 @click.pass_obj
 def erase(open_service: OpenService, ini: str, kind: str, id_: str, yes: bool) -> None:
-    """Delete a user, a project or a source with every trace. It says what, and asks.
+    """Delete a user, a project or a source with every trace.
 
-    More goes than by deleting: with a source, the document versions that were made from it; with a user,
-    their names and addresses in the audit. One that was deleted before can still be erased, by its id. A
-    user who is there can be named by their address.
+    The command lists the data that is erased with it, and asks for confirmation. Erasing removes more than
+    deleting: for a source, the document versions that were made from it; for a user, the names and addresses
+    in the audit. After a deletion, you can still erase by the id. You can name an existing user by the
+    address.
     """
     from combine_core.deletion import erasure, in_words
 
@@ -129,56 +132,62 @@ def erase(open_service: OpenService, ini: str, kind: str, id_: str, yes: bool) -
         "project": (erasure.plan_erasure_of_project, erasure.erase_project),
         "source": (erasure.plan_erasure_of_source, erasure.erase_source),
     }[kind]
-    with _refusals_shown(), open_service(ini) as service:
+    with _readable_errors(), open_service(ini) as service:
         with service.sessions() as session:
-            thing_id = _uuid(id_) or _find(session, kind, id_).id
-            _ask(f"Erase the {kind}", plan_of(session, thing_id), "These versions go.", yes=yes)
+            erased_id = _uuid(id_) or _find(session, kind, id_).id
+            plan = plan_of(session, erased_id)
+            _confirm(f"Erase the {kind}", plan, "These versions are erased.", yes=yes)
         with service.sessions.begin() as session:
-            gone = erase_(session, thing_id)
-    click.echo(f"Erased the {kind} {in_words(gone)}.", err=True)
+            erased = erase_(session, erased_id)
+    click.echo(f"Erased the {kind} {in_words(erased)}.", err=True)
 
 
-def _ask(what: str, plan: Plan, documents: str, *, yes: bool) -> None:
-    """Say what goes along, and ask whether it may."""
+def _confirm(question: str, plan: Plan, effect_on_documents: str, *, yes: bool) -> None:
+    """Print the effects of the plan, and ask for confirmation."""
     from combine_core.deletion import in_words
 
     plan.check_possible()
     if plan.documents:
-        click.echo(f"Document versions were made from it. {documents}", err=True)
+        click.echo(f"Document versions were made from the source. {effect_on_documents}", err=True)
     for document in plan.documents:
         click.echo(f"  {document.versions} of {document.title} ({document.id})", err=True)
     for note in plan.notes:
         click.echo(note, err=True)
     if not yes:
-        click.confirm(f"{what} {in_words(plan)}?", abort=True, err=True)
+        click.confirm(f"{question} {in_words(plan)}?", abort=True, err=True)
 
 
-def _tell(session: Session, action: str, target: str, **details: object) -> None:
+def _record(session: Session, action: str, target: str, **details: object) -> None:
     from combine_core.users import Deed, tell_of_command
 
     tell_of_command(session, Deed(action, target, details))
 
 
 @contextmanager
-def _refusals_shown() -> Iterator[None]:
-    """Print what cannot be done as one line, and exit with status 1."""
+def _readable_errors() -> Iterator[None]:
+    """Turn the expected errors of the services into messages, and exit with status 1."""
     from combine_core.deletion import Impossible, NotThere, SourceInUse
     from combine_core.text import InvalidText
 
     try:
         yield
     except NotThere as error:
-        message = "It is not there. The id stands in the address of the page."
+        message = (
+            "Nothing with this id or name was found. The id is part of the address of the page."
+        )
         raise click.ClickException(message) from error
     except SourceInUse as error:
-        message = "Documents were made from the source. To delete it all the same: --force"
+        message = "Documents were made from the source. To delete it anyway, add --force"
         raise click.ClickException(message) from error
     except (Impossible, InvalidText) as error:
         raise click.ClickException(str(error)) from error
 
 
 def _find(session: Session, kind: str, id_: str) -> Any:
-    """The thing with this id, the project with this slug, the user with this address. Raises NotThere."""
+    """Find a resource by its id, a project also by its slug, and a user also by the address.
+
+    :raises NotThere: nothing was found
+    """
     from sqlalchemy import select
 
     from combine_core.deletion import NotThere
@@ -195,9 +204,9 @@ def _find(session: Session, kind: str, id_: str) -> Any:
         "run": Run,
         "user": User,
     }
-    thing_id = _uuid(id_)
-    if thing_id is not None:
-        found = session.get(tables[kind], thing_id)
+    key = _uuid(id_)
+    if key is not None:
+        found = session.get(tables[kind], key)
     elif kind == "project":
         found = session.scalar(select(Project).where(Project.slug == id_))
     else:

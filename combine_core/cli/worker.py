@@ -1,4 +1,4 @@
-"""``combine worker``: work on runs, beside the web processes and on as many machines as needed."""
+"""``combine worker``: processes runs, beside the web processes and on as many machines as needed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from combine_core.settings.config_option import config_option
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 100),
-    help="Steps at once [default: combine_core.worker_concurrency].",
+    help="Number of concurrent steps [default: combine_core.worker_concurrency].",
 )
 def worker(ini: str, concurrency: int | None) -> None:
-    """Work on runs until stopped (Ctrl-C, SIGTERM): finishes the steps in flight or hands them back."""
+    """Process runs until stopped with Ctrl-C or SIGTERM.
+
+    It then finishes the steps in progress, or returns them to the queue.
+    """
     from pyramid.paster import setup_logging
 
     from combine_core.cli.service import open_service
@@ -46,5 +49,5 @@ def worker(ini: str, concurrency: int | None) -> None:
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
-        click.echo(f"Working on runs, {core.worker_concurrency} steps at once.", err=True)
+        click.echo(f"Processing runs with {core.worker_concurrency} concurrent steps.", err=True)
         running.run()

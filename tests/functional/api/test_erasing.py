@@ -85,9 +85,9 @@ def test_renaming_and_archiving(room, run_of, combine, events):
         ("project", room.id, room.path),
         ("document", document, f"/api/v1/documents/{document}"),
     ):
-        assert combine("archive", kind, thing_id) == (0, f"The {kind} is archived.\n")
+        assert combine("archive", kind, thing_id) == (0, f"Archived the {kind}.\n")
         assert room.client.get(path).json["archived_at"] is not None
-        assert combine("archive", kind, thing_id, "--undo") == (0, f"The {kind} is back.\n")
+        assert combine("archive", kind, thing_id, "--undo") == (0, f"Restored the {kind}.\n")
         assert room.client.get(path).json["archived_at"] is None
     told = events("project-change")
     assert [actor for _, actor, _, _ in told] == ["operator"] * 3
@@ -97,12 +97,18 @@ def test_renaming_and_archiving(room, run_of, combine, events):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("rename", "project", "nowhere", "x"), "It is not there"),
-        (("archive", "document", "nowhere"), "It is not there"),
-        (("delete", "run", str(uuid.uuid4()), "--yes"), "It is not there"),
-        (("erase", "user", "nobody@example.com", "--yes"), "It is not there"),
-        (("erase", "source", str(uuid.uuid4()), "--yes"), "It is not there"),
-        (("erase", "project", str(uuid.uuid4()), "--yes"), "It is not there"),
+        (("rename", "project", "nowhere", "x"), "Nothing with this id or name was found"),
+        (("archive", "document", "nowhere"), "Nothing with this id or name was found"),
+        (("delete", "run", str(uuid.uuid4()), "--yes"), "Nothing with this id or name was found"),
+        (
+            ("erase", "user", "nobody@example.com", "--yes"),
+            "Nothing with this id or name was found",
+        ),
+        (("erase", "source", str(uuid.uuid4()), "--yes"), "Nothing with this id or name was found"),
+        (
+            ("erase", "project", str(uuid.uuid4()), "--yes"),
+            "Nothing with this id or name was found",
+        ),
     ],
 )
 def test_what_is_not_there(combine, events, words, said):
@@ -114,7 +120,7 @@ def test_what_is_not_there(combine, events, words, said):
 
 def test_a_user_who_never_was_is_not_there(combine, events):
     status, said = combine("erase", "user", str(uuid.uuid4()), "--yes")
-    assert (status, "Error: It is not there" in said) == (1, True)
+    assert (status, "Error: Nothing with this id or name was found" in said) == (1, True)
     assert events("erase", "audit-blank") == []
 
 
@@ -138,7 +144,7 @@ def test_deleting_asks_and_says_what_goes_along(room, run_of, combine, events):
     status, said = combine("delete", "source", source["id"], "--yes")
     assert (status, said.splitlines()[-1]) == (
         1,
-        "Error: Documents were made from the source. To delete it all the same: --force",
+        "Error: Documents were made from the source. To delete it anyway, add --force",
     )
     assert "  1 of Brief: notes.md (" in said
     assert combine("delete", "source", source["id"], "--yes", "--force")[0] == 0

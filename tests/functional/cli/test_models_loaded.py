@@ -141,12 +141,12 @@ def test_a_command_has_all_models(name: str, box: Path, database_url: str) -> No
     if name == "worker":
         assert process.stdout is not None
         # It says so once it handles signals.
-        while "Working on runs" not in (line := process.stdout.readline()):
+        while "Processing runs" not in (line := process.stdout.readline()):
             assert line, "it ended before it worked"
         process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=PATIENCE_S)
     # The doctor's status says how the service is, and nothing serves here. No project is there.
-    refused = name == "doctor" or "It is not there" in output
+    refused = name == "doctor" or "Nothing with this id or name was found" in output
     assert process.returncode == 0 or refused, output
     assert_all_loaded(box)
 

@@ -89,5 +89,5 @@ def test_another_distribution_that_is_absent_is_named(tmp_path: Path) -> None:
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.endswith(
-        "old.ini, line 2: egg:shop-of-ours is not installed. Install it, or name another."
+        "old.ini, line 2: egg:shop-of-ours is not installed. Install it, or name another distribution."
     )

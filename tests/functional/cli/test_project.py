@@ -36,7 +36,7 @@ def test_a_project_moves_to_another_database(
     assert stat.S_IMODE(first.stat().st_mode) == 0o600
     again = combine("project", "export", "-c", INI, slug, str(first), database_url=here)
     assert again.exit_code == 1
-    assert "exists. Choose another name" in again.output
+    assert "already exists. Choose another name" in again.output
 
     words = ("project", "import", "-c", INI, str(first), "--owner", OWNER)
     assert combine("migrate", "-c", INI, database_url=there).exit_code == 0
@@ -46,7 +46,7 @@ def test_a_project_moves_to_another_database(
     combine("user", "create", "-c", INI, OWNER, database_url=there)
     done = combine(*words, "--slug", "moved", database_url=there)
     assert done.exit_code == 0, done.output
-    assert "Imported moved with the ids that it had" in done.output
+    assert "Imported moved with the original ids" in done.output
     taken = combine(*words, "--slug", "moved", database_url=there)
     assert taken.exit_code == 1
     assert "Another project has the slug moved." in taken.output

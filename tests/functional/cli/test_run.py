@@ -58,8 +58,8 @@ def test_standard_input(combine: Combine, make_database: MakeDatabase) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("-", "-"), "write - once"),
-        (("NOTES", "--name", "a.md"), "write - among the files"),
+        (("-", "-"), "pass - only once"),
+        (("NOTES", "--name", "a.md"), "pass - as one of the files"),
         (("-", "--name", "a.exe"), "standard input: "),
     ],
 )
@@ -156,7 +156,7 @@ def interrupt(process: subprocess.Popen[str]) -> str:
     """Ctrl-C; what the command says then."""
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    return next(line for line in process.stderr if "goes on" in line)
+    return next(line for line in process.stderr if "continues" in line)
 
 
 @pytest.mark.slow
@@ -169,7 +169,7 @@ def test_ctrl_c_says_how_to_find_the_run_and_the_second_cancels_it(
         with running(url, vendor, str(notes), "--json") as process:
             said = interrupt(process)
             [run_id] = rows(url, "SELECT id::text FROM runs")
-            assert f"The run {run_id} goes on." in said
+            assert f"The run {run_id} continues." in said
             assert "Press Ctrl-C again to cancel it" in said
             assert f"http://localhost:8000/runs/{run_id}" in said
             assert rows(url, "SELECT state FROM runs") == ["running"]

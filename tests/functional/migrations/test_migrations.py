@@ -24,7 +24,7 @@ from pytest_alembic.tests import (
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Engine
 
-from combine_core.cli.errors import explain
+from combine_core.cli.errors import message_of
 from combine_core.database import migrating
 from combine_core.database.migrating import ADVISORY_LOCK
 from combine_core.database.revisions import (
@@ -116,7 +116,7 @@ def test_a_lock_timeout_names_who_holds_the_lock(
     said = str(caught.value)
     assert re.search(rf"a report \(pid {pid}, idle in transaction, query \d+ s old\)", said)
     assert f"SELECT pg_terminate_backend({pid});" in said
-    assert explain(caught.value) == said
+    assert message_of(caught.value) == said
 
 
 def test_a_revision_that_fails_leaves_nothing(alembic_config: Config, empty_database: str) -> None:

@@ -124,7 +124,7 @@ def test_every_command_of_the_page(deployment: Deployment, make_database: MakeDa
     for command in (command for title in sections for command in commands_of(title)):
         if command in (SERVE, WORK):
             deployment.start(command)
-            deployment.until_it_says("serving on" if command == SERVE else "Working on runs")
+            deployment.until_it_says("serving on" if command == SERVE else "Processing runs")
             continue
         here = command.replace("localhost:8000", f"localhost:{deployment.port}")
         if "doctor" in command:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import URL, make_url
 
-from combine_core.cli.errors import explain
+from combine_core.cli.errors import message_of
 from combine_core.postgres.diagnosis import (
     ADVICE,
     Cause,
@@ -471,11 +471,11 @@ def test_a_dsn_that_libpq_cannot_read_is_not_quoted() -> None:
 )
 def test_other_errors_are_not_about_the_connection(other: Exception) -> None:
     assert explain_error(other) is None
-    assert explain(other) is None
+    assert message_of(other) is None
 
 
 def test_a_command_names_cause_remedy_and_commands() -> None:
-    said = explain(wrapped(psycopg2.OperationalError("connection failed: Connection refused")))
+    said = message_of(wrapped(psycopg2.OperationalError("connection failed: Connection refused")))
     assert said is not None
     first, *rest = said.splitlines()
     assert first.startswith("The database cannot be used: DB_REFUSED: ")
