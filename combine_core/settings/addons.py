@@ -269,8 +269,11 @@ def unknown_variables(
     own = [name for name, value in environ.items() if not _is_of_kubernetes(name, value)]
     for where, variables in (("", own), (f"(in {ENV_FILE_NAME}) ", env_file.keys() - environ)):
         for name in names.strangers(variables):
+            ours = names.begins_like_ours(name)
+            if not ours and not where:
+                continue
             near = names.nearest_variable(name)
-            if names.begins_like_ours(name) or (where and near):
+            if ours or near:
                 remedy = f"write {near}, or remove it" if near else "remove it"
                 yield Problem(name, f"{where}is not a setting", remedy)
 

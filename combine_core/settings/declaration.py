@@ -1,5 +1,6 @@
 """How an add-on declares its settings, and how a fault in one is described."""
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -248,6 +249,7 @@ class AddonSettings(BaseSettings):
         return (init_settings,)
 
     @classmethod
+    @functools.cache
     def declared(cls) -> tuple[Setting, ...]:
         """Its settings, in the order of their declaration."""
         fields = cls.model_fields.items()
@@ -260,7 +262,12 @@ class AddonSettings(BaseSettings):
 
     @classmethod
     def extended(cls, names: Iterable[str]) -> type[Self]:
-        """This class with the settings of these names; existing fields stay."""
+        """Return this class with the settings of these names; existing fields stay."""
+        return cls._extended(tuple(names))
+
+    @classmethod
+    @functools.cache
+    def _extended(cls, names: tuple[str, ...]) -> type[Self]:
         definitions: dict[str, Any] = {
             field: definition
             for name in names

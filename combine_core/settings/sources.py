@@ -12,7 +12,7 @@ from dotenv.parser import parse_stream
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
-from combine_core.settings.declaration import AddonSettings, Problem, Setting, declared_setting
+from combine_core.settings.declaration import AddonSettings, Problem, Setting
 from combine_core.settings.values import is_port
 
 APPLICATION = "app:main"
@@ -82,12 +82,20 @@ class IniSource(VariablesSource):
 
     source = Source.INI
 
+    def __init__(self, cls: type[AddonSettings], values: Mapping[str, Any]) -> None:
+        super().__init__(cls, values)
+        self._keys = {one.field: one.ini_keys for one in cls.declared()}
+
     def names_of(self, setting: Setting) -> tuple[str, ...]:
         return setting.ini_keys
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The value, its key, and that it is not JSON."""
-        keys = declared_setting(self.settings_cls.addon, field_name, field).ini_keys  # type: ignore[attr-defined]
+    def get_field_value(
+        self,
+        field: FieldInfo,  # noqa: ARG002
+        field_name: str,
+    ) -> tuple[Any, str, bool]:
+        """Return the value, its key, and whether the value is JSON, which it never is."""
+        keys = self._keys[field_name]
         found = next((key for key in keys if key in self.env_vars), keys[0])
         return self.env_vars.get(found), found, False
 
