@@ -1,10 +1,10 @@
 """The JSON API below ``/api/v1``, described by ``openapi.yaml``, and its explorer at ``/docs``.
 
-``config.include("combine_core.api")`` brings
+``config.include("combine_core.api")`` adds
 
-* the endpoints: each request is checked against the description before a view runs. In development and
-  test each response is checked too. A module stands for each subject, with its views and its endpoints;
-* ``/api/v1/openapi.yaml`` and ``/api/v1/openapi.json``, and the explorer: no sign-in needed;
+* the endpoints, in one module for each subject. Each request is validated against the OpenAPI document
+  before its view runs. In development and test each response is validated too;
+* ``/api/v1/openapi.yaml``, ``/api/v1/openapi.json`` and the explorer, which need no sign-in;
 * problem documents and the tweens of :mod:`combine_core.web`.
 """
 
@@ -14,10 +14,10 @@ from pyramid.config import Configurator
 
 
 def includeme(config: Configurator) -> None:
-    """Put the API together. The only I/O is reading the description."""
+    """Include the modules of the API. The only I/O is reading the OpenAPI document."""
     config.include("combine_core.web")
     config.include("combine_core.problems")
-    # The description comes before the endpoints, because it checks their requests.
+    # Before the endpoints, because it adds the view option and the view deriver that they use.
     config.include("combine_core.api.specification")
     config.include("combine_core.web.idempotency")
     config.include("combine_core.web.preconditions")

@@ -1,4 +1,4 @@
-"""The API: the calls of a run, and what the calls of a project cost."""
+"""API endpoints for the calls of a run and for the costs of a project."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def list_calls_of(context: RunContext, request: Request) -> Json:
 
 
 def get_call(context: RunContext, request: Request) -> Json:
-    # The prompt holds the text of sources, and a token may let its bearer read runs alone.
+    # The prompt contains the text of sources, and a token may have the scope runs:read without sources:read.
     allowed = request.has_permission(Permission.SOURCES_READ)
     if not allowed:
         raise HTTPForbidden(result=allowed)

@@ -1,4 +1,4 @@
-"""The API: comments on the statements of documents, and mentions in the inbox."""
+"""API endpoints for comments on statements and for mentions in the inbox."""
 
 from __future__ import annotations
 

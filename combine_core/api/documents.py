@@ -1,4 +1,4 @@
-"""The API: documents and their versions."""
+"""API endpoints for documents and their versions."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def list_versions_of(context: DocumentContext, request: Request) -> Json:
 
 
 def get_document(context: DocumentContext, request: Request) -> Json | Response:
-    """The newest version or the one in the path."""
+    """Return the version whose number is in the path, or the newest one."""
     if request.openapi_validated.parameters.query["format"] == "md":
-        # The old form of the path below. The description has JSON alone, for generated clients.
+        # Deprecated in favour of .../markdown. The OpenAPI document has only JSON, for generated clients.
         request.environ[IS_DESCRIBED] = False
         return get_markdown(context, request)
-    return _show(context, request, _asked_number(request))
+    return _show(context, request, _number_in_path(request))
 
 
 def show_newest(context: DocumentContext, request: Request) -> Json:
@@ -91,7 +91,7 @@ def _show(context: DocumentContext, request: Request, number: int | None) -> Jso
         list_stale_reasons(session, [version.id]).get(version.id, []),
         read_provenance(session, context.project.id, version),
     )
-    # It is not read, because it would only be written again.
+    # The stored JSON is sent as it is, without parsing and serializing it.
     shown["content"] = orjson.Fragment(text)
     return shown
 
@@ -104,7 +104,7 @@ def change(context: DocumentContext, request: Request) -> Json:
 
 
 def acknowledge_change(context: DocumentContext, request: Request) -> Json:
-    """Say that the document may stay as it is."""
+    """Acknowledge a changed input, so that the document may stay as it is."""
     body = request.openapi_validated.body
     acknowledge(
         request.dbsession,
@@ -126,8 +126,8 @@ def delete(context: DocumentContext, request: Request) -> HTTPNoContent:
     return HTTPNoContent()
 
 
-def _deed(what: str, context: DocumentContext, **details: object) -> Deed:
-    return Deed(f"document-{what}", f"document:{context.document_id}", details)
+def _deed(action: str, context: DocumentContext, **details: object) -> Deed:
+    return Deed(f"document-{action}", f"document:{context.document_id}", details)
 
 
 def get_markdown(context: DocumentContext, request: Request) -> Response:
@@ -143,7 +143,7 @@ def get_pdf(context: DocumentContext, request: Request) -> Response:
 
 
 def _export(context: DocumentContext, request: Request, extension: str) -> Response:
-    version = _read_asked(context, request)
+    version = _read(context, request, _number_in_path(request))
     return Response(
         export_version(request.dbsession, version, extension, partial(hold_memory, request)),
         content_type=FORMATS[extension],
@@ -151,12 +151,7 @@ def _export(context: DocumentContext, request: Request, extension: str) -> Respo
     )
 
 
-def _read_asked(context: DocumentContext, request: Request) -> DocumentVersion:
-    """The version whose number is in the path, or the newest one."""
-    return _read(context, request, _asked_number(request))
-
-
-def _asked_number(request: Request) -> int | None:
+def _number_in_path(request: Request) -> int | None:
     number = request.matchdict.get("number")
     return None if number is None else int(number)
 
@@ -189,6 +184,7 @@ def list_statements_of_source(context: ProjectContext, request: Request) -> Json
 
 def includeme(config: Configurator) -> None:
     """Add the endpoints."""
+    add = partial(config.add_endpoint, factory=DocumentContext, openapi=True)
     config.add_endpoint(
         "api.documents",
         "/projects/{slug}/documents",
@@ -196,61 +192,37 @@ def includeme(config: Configurator) -> None:
         factory=ProjectContext,
         openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.document",
         "/documents/{id}",
         View("GET", get_document, Permission.DOCUMENTS_READ),
         View("PATCH", change, Permission.DOCUMENTS_WRITE, if_match=show_newest),
         View("DELETE", delete, Permission.DOCUMENTS_WRITE, if_match=show_newest),
-        factory=DocumentContext,
-        openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.document_acknowledgements",
         "/documents/{id}/acknowledgements",
         View("POST", acknowledge_change, Permission.DOCUMENTS_WRITE),
-        factory=DocumentContext,
-        openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.document_deletion",
         "/documents/{id}/deletion",
         View("GET", get_deletion, Permission.DOCUMENTS_READ),
-        factory=DocumentContext,
-        openapi=True,
     )
-    config.add_endpoint(
-        "api.document_markdown",
-        "/documents/{id}/markdown",
-        View("GET", get_markdown, Permission.DOCUMENTS_READ),
-        factory=DocumentContext,
-        openapi=True,
-    )
-    for name, view in (("docx", get_docx), ("pdf", get_pdf)):
+    for name, view in (("markdown", get_markdown), ("docx", get_docx), ("pdf", get_pdf)):
         for route, path in (
             ("document", "/documents/{id}"),
             ("version", "/documents/{id}/versions/{number}"),
         ):
-            config.add_endpoint(
+            add(
                 f"api.{route}_{name}",
                 f"{path}/{name}",
                 View("GET", view, Permission.DOCUMENTS_READ),
-                factory=DocumentContext,
-                openapi=True,
             )
-    config.add_endpoint(
+    add(
         "api.version",
         "/documents/{id}/versions/{number}",
         View("GET", get_document, Permission.DOCUMENTS_READ),
-        factory=DocumentContext,
-        openapi=True,
-    )
-    config.add_endpoint(
-        "api.version_markdown",
-        "/documents/{id}/versions/{number}/markdown",
-        View("GET", get_markdown, Permission.DOCUMENTS_READ),
-        factory=DocumentContext,
-        openapi=True,
     )
     config.add_endpoint(
         "api.source_statements",

@@ -1,4 +1,4 @@
-"""The explorer at ``/docs``: Swagger UI for our description. It loads nothing from other sites."""
+"""Serves the API explorer at ``/docs``: Swagger UI, without resources of other sites."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BUNDLE = Path(str(swagger_ui_path))
 _MAX_AGE_S = 86_400
 _CLIENT = "combine_core.api.explorer_client"
 
-# Not the whole folder: the page in the wheel would offer the API of somebody else.
+# Only these files: the HTML page of the wheel opens the API of another service.
 ASSETS = {
     "explorer.js": _STATIC / "explorer.js",
     "explorer.css": _STATIC / "explorer.css",
@@ -49,16 +49,16 @@ def show_explorer(request: Request) -> dict[str, Any]:
 
 
 def set_explorer_client(config: Configurator, client_id: str) -> None:
-    """Directive: let the explorer sign in by OAuth with PKCE, as this public client.
+    """Let the explorer sign in by OAuth with PKCE as this public client (a directive).
 
-    Its redirect URI is ``/docs/oauth2-redirect.html``. A security scheme of the type ``oauth2`` in the
-    description names the endpoints.
+    The redirect URI of the client is ``/docs/oauth2-redirect.html``. The OpenAPI document must contain a
+    security scheme of the type ``oauth2`` with the OAuth endpoints.
     """
     config.registry[_CLIENT] = client_id
 
 
 def _csrf_token(request: Request) -> str:
-    """The token for the user of this browser; empty where the application has no CSRF tokens."""
+    """Return the CSRF token of this browser, or "" if the application has none."""
     registry = request.registry
     policy = registry.queryUtility(ICSRFStoragePolicy)
     # Pyramid's default policy needs sessions.
@@ -77,7 +77,7 @@ def send_asset(request: Request) -> Response:
 
 
 def includeme(config: Configurator) -> None:
-    """Serve the page and its files."""
+    """Add the page, its files and the directive."""
     config.add_directive("set_explorer_client", set_explorer_client)
     config.add_endpoint(
         "docs",

@@ -1,9 +1,9 @@
-"""Merges the OpenAPI descriptions of add-ons into ours.
+"""Merges the OpenAPI documents of add-ons into the one of the service.
 
-A fragment is an OpenAPI 3.0 document of its own, in YAML, with ``paths`` below the prefix of the API,
-and ``components`` and ``tags`` as it needs them. It may refer to components of ours, such as
+A fragment is a complete OpenAPI 3.0 document in YAML, with ``paths`` below the prefix of the API, and with
+``components`` and ``tags`` if it needs them. It may refer to components of the service, such as
 ``#/components/responses/Unauthorized``. A security scheme among its components becomes another way to
-authenticate for all operations that do not name their own.
+authenticate for all operations without a ``security`` of their own.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from pyramid.exceptions import ConfigurationError
 
 from combine_core.yaml_files import load_yaml
 
-# A document is not valid without these, but they are not merged.
-_ITS_OWN = frozenset({"openapi", "info"})
-_OURS = ("combine_core:", "combine_auth:")
+# Every OpenAPI document needs these sections, but they are not merged.
+_IGNORED = frozenset({"openapi", "info"})
+_TESTED_PACKAGES = ("combine_core:", "combine_auth:")
 _MERGED = frozenset({"paths", "components", "tags"})
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """A document and its name, such as ``combine_auth:openapi.yaml``."""
+    """An OpenAPI document with its asset name, such as ``combine_auth:openapi.yaml``."""
 
     name: str
     document: Mapping[str, Any]
@@ -36,7 +36,7 @@ class Fragment:
 def read_fragment(name: str, path: Path) -> Fragment:
     """Read a fragment from its file.
 
-    :raises ConfigurationError: it cannot be read, or has a part that counts for the whole API
+    :raises ConfigurationError: it cannot be read, or contains a section that would affect the whole API
     """
     try:
         document = load_yaml(path.read_text("utf-8"))
@@ -44,11 +44,11 @@ def read_fragment(name: str, path: Path) -> Fragment:
         raise ConfigurationError(f"The API description {name} cannot be read: {error}") from error
     if not isinstance(document, dict):
         raise ConfigurationError(f"The API description {name} is not an OpenAPI document.")
-    foreign = sorted(set(document) - _ITS_OWN - _MERGED)
-    if foreign:
+    forbidden = sorted(set(document) - _IGNORED - _MERGED)
+    if forbidden:
         raise ConfigurationError(
-            f"The API description {name} has {', '.join(foreign)}, which counts for the whole API."
-            f" An add-on brings {', '.join(sorted(_MERGED))}; security stands with each operation."
+            f"The API description {name} contains {', '.join(forbidden)}, which would affect the whole"
+            f" API. Use only {', '.join(sorted(_MERGED))}, and put security into each operation."
         )
     return Fragment(name, document)
 
@@ -56,7 +56,7 @@ def read_fragment(name: str, path: Path) -> Fragment:
 def merge(document: Mapping[str, Any], fragments: Iterable[Fragment]) -> dict[str, Any]:
     """Merge the fragments into a copy of ``document``.
 
-    :raises ConfigurationError: two of them define the same thing, or the result is not a valid document
+    :raises ConfigurationError: two of them define the same key, or the result is not a valid document
     """
     merged: dict[str, Any] = copy.deepcopy(dict(document))
     # The name of the fragment that defines each key of a section.
@@ -64,59 +64,57 @@ def merge(document: Mapping[str, Any], fragments: Iterable[Fragment]) -> dict[st
     names = []
     for fragment in fragments:
         names.append(fragment.name)
-        _merge_into(merged.setdefault("paths", {}), fragment, "paths", owners, same_is_fine=False)
+        _merge_section(merged.setdefault("paths", {}), fragment, "paths", owners)
         _merge_tags(merged.setdefault("tags", []), fragment)
-        sections = fragment.document.get("components") or {}
-        for section in sections:
-            mine = merged.setdefault("components", {}).setdefault(section, {})
-            _merge_into(mine, fragment, f"components/{section}", owners, same_is_fine=True)
-    _offer_schemes(merged, document)
-    # A tenth of the start. Our own descriptions are validated by the tests.
-    if not all(name.startswith(_OURS) for name in names):
+        for name in fragment.document.get("components") or {}:
+            section = merged.setdefault("components", {}).setdefault(name, {})
+            _merge_section(section, fragment, f"components/{name}", owners)
+    _allow_schemes(merged, document)
+    # Validation takes a tenth of the start-up time. The tests validate our own documents.
+    if not all(name.startswith(_TESTED_PACKAGES) for name in names):
         _validate(merged, names)
     return merged
 
 
-def _offer_schemes(merged: dict[str, Any], ours: Mapping[str, Any]) -> None:
+def _allow_schemes(merged: dict[str, Any], document: Mapping[str, Any]) -> None:
     """Let each security scheme of an add-on authenticate requests to all operations."""
-    known = ours.get("components", {}).get("securitySchemes", {})
-    brought = merged.get("components", {}).get("securitySchemes", {})
-    ways: list[dict[str, list[str]]] = [{name: []} for name in brought if name not in known]
-    if ways:
-        merged["security"] = [*merged.get("security", []), *ways]
+    own = document.get("components", {}).get("securitySchemes", {})
+    schemes = merged.get("components", {}).get("securitySchemes", {})
+    added: list[dict[str, list[str]]] = [{name: []} for name in schemes if name not in own]
+    if added:
+        merged["security"] = [*merged.get("security", []), *added]
 
 
-def _merge_into(
-    mine: dict[str, Any],
-    fragment: Fragment,
-    section: str,
-    owners: dict[tuple[str, str], str],
-    *,
-    same_is_fine: bool,
+def _merge_section(
+    target: dict[str, Any], fragment: Fragment, path: str, owners: dict[tuple[str, str], str]
 ) -> None:
-    theirs: Any = fragment.document
-    for part in section.split("/"):
-        theirs = theirs.get(part) or {}
-    for key, value in theirs.items():
-        if key in mine and not (same_is_fine and mine[key] == value):
-            owner = owners.get((section, key), "combine_core")
+    added: Any = fragment.document
+    for name in path.split("/"):
+        added = added.get(name) or {}
+    for key, value in added.items():
+        # Two documents may contain the same component, but not the same path.
+        if key in target and (path == "paths" or target[key] != value):
+            owner = owners.get((path, key), "combine_core")
             raise ConfigurationError(
-                f"Two API descriptions have {section} {key!r}: that of {owner} and"
-                f" {fragment.name}. Rename one."
+                f"Two API descriptions define {key!r} in {path}: {owner} and {fragment.name}."
+                " Rename one."
             )
-        mine[key] = copy.deepcopy(value)
-        owners.setdefault((section, key), fragment.name)
+        target[key] = copy.deepcopy(value)
+        owners.setdefault((path, key), fragment.name)
 
 
-def _merge_tags(mine: list[Any], fragment: Fragment) -> None:
-    known = {tag["name"] for tag in mine}
-    theirs = fragment.document.get("tags") or ()
-    # Operations may use a tag that exists already. The first description of a tag counts.
-    mine.extend(copy.deepcopy(tag) for tag in theirs if tag["name"] not in known)
+def _merge_tags(target: list[Any], fragment: Fragment) -> None:
+    existing = {tag["name"] for tag in target}
+    # Operations may use an existing tag. The first description of a tag wins.
+    target.extend(
+        copy.deepcopy(tag)
+        for tag in fragment.document.get("tags") or ()
+        if tag["name"] not in existing
+    )
 
 
 def _validate(merged: dict[str, Any], names: list[str]) -> None:
-    # Here, because few processes need it: it loads slowly.
+    # Imported here, because it loads slowly and few processes need it.
     from openapi_spec_validator import validate
     from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
     from referencing.exceptions import Unresolvable

@@ -1,4 +1,4 @@
-"""The API: links that invite people into a project."""
+"""API endpoints for invitation links of a project."""
 
 from __future__ import annotations
 

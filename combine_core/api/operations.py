@@ -1,11 +1,11 @@
-"""Checks requests against the operations of the OpenAPI document.
+"""Validates requests against the operations of the OpenAPI document.
 
-An operation is compiled at its first request. Compiling it for each request, as openapi-core does, takes
-longer than most views. A test compares both (``tests/functional/api/test_operations.py``).
+Each operation is compiled at its first request. openapi-core compiles it for every request, which takes
+longer than most views. A test compares the results of both (``tests/unit/api/test_operations.py``).
 
-What an operation may have: parameters in the path, the query and headers, with a schema of a string, number
-or boolean, or of an array of them; a body of any type. JSON is checked by its schema. Another body is left to
-the view.
+An operation may have parameters in the path, the query and the headers. Each is a string, a number, a boolean
+or an array of these. Its body may have any media type: JSON is validated against its schema, and any other
+body is left to the view.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Any
 from pyramid.exceptions import ConfigurationError
 from pyramid.request import Request
 
-from combine_core.api.schemas import MOST_CHARACTERS, Schemas, with_article
+from combine_core.api.schemas import MAX_NAME_LENGTH, Schemas, with_article
 from combine_core.api.strict_json import read_json
 from combine_core.web.endpoints import API_PREFIX
 from combine_core.web.problems import FieldError, ProblemError, invalid_content, invalid_request
 
-MOST_ERRORS = 20
-# The words that openapi-core takes for a boolean.
+MAX_ERRORS = 20
+# The values that openapi-core accepts as a boolean.
 _BOOLEANS = {
     **dict.fromkeys(("y", "yes", "t", "true", "on", "1"), True),
     **dict.fromkeys(("n", "no", "f", "false", "off", "0"), False),
@@ -34,7 +34,7 @@ _BOOLEANS = {
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The parameters of a request that has been checked."""
+    """The validated parameters of a request."""
 
     path: dict[str, Any] = field(default_factory=dict)
     query: dict[str, Any] = field(default_factory=dict)
@@ -43,9 +43,9 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class CheckedRequest:
-    """What fits the description, in Python's types and with its defaults.
+    """The validated content of a request, in Python's types and with the defaults of the document.
 
-    :ivar body: ``None``: there is none, or it is no JSON
+    :ivar body: the parsed JSON; ``None`` if there is no body or another media type
     """
 
     parameters: Parameters
@@ -53,10 +53,7 @@ class CheckedRequest:
 
 
 class RequestReader:
-    """Reads requests as the document describes them.
-
-    :param document: the OpenAPI document
-    """
+    """Validates and parses requests by the operations of an OpenAPI document."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
@@ -64,9 +61,9 @@ class RequestReader:
         self._operations: dict[tuple[str, str], Operation] = {}
 
     def read(self, request: Request) -> CheckedRequest:
-        """Check a request.
+        """Validate and parse a request.
 
-        :raises ProblemError: it does not fit; names each misfit
+        :raises ProblemError: the request is invalid; it lists the errors
         """
         # By the matched route, not by host and path, which the client chooses.
         key = request.matched_route.pattern, request.method
@@ -86,133 +83,132 @@ class RequestReader:
             raise ConfigurationError(f"Describe {method.upper()} {path} in the OpenAPI document.")
         try:
             return Operation(self._schemas, item, item[method])
-        except _Unsupported as error:
+        except _UnsupportedParameter as error:
             raise ConfigurationError(f"{method.upper()} {path}: {error}") from error
 
 
-class _Unsupported(ValueError):
+class _UnsupportedParameter(ValueError):
     pass
 
 
 class Operation:
-    """One operation, compiled."""
+    """A compiled operation of the OpenAPI document."""
 
     def __init__(
         self, schemas: Schemas, item: Mapping[str, Any], operation: Mapping[str, Any]
     ) -> None:
-        described: dict[tuple[str, str], Mapping[str, Any]] = {}
+        parameters: dict[tuple[str, str], Mapping[str, Any]] = {}
         for entry in (*operation.get("parameters", ()), *item.get("parameters", ())):
-            found = schemas.resolve(entry)
-            # Those of the operation replace those of its path.
-            described.setdefault((found["in"], found["name"]), found)
-        self._parameters = [Parameter(schemas, entry) for entry in described.values()]
-        self._known = [name for place, name in described if place == "query"]
-        self._schema = schemas.compile(
-            {
-                "properties": {
-                    place: {
-                        "properties": {
-                            name: entry["schema"]
-                            for (found, name), entry in described.items()
-                            if found == place
-                        }
-                    }
-                    for place in {place for place, _ in described}
-                }
-            }
-        )
+            parameter = schemas.resolve(entry)
+            # A parameter of the operation overrides the one of its path.
+            parameters.setdefault((parameter["in"], parameter["name"]), parameter)
+        self._parameters = [Parameter(schemas, parameter) for parameter in parameters.values()]
+        self._query_names = [name for location, name in parameters if location == "query"]
+        properties: dict[str, Any] = {}
+        for (location, name), parameter in parameters.items():
+            location_schema = properties.setdefault(location, {"properties": {}})
+            location_schema["properties"][name] = parameter["schema"]
+        self._schema = schemas.compile({"properties": properties})
         body = schemas.resolve(operation.get("requestBody", {}))
         self._needs_body = body.get("required", False)
-        # None: what is not JSON is left to the view.
+        # None for media types other than JSON, which are left to the view.
         self._bodies = {
             media_type: schemas.compile(entry.get("schema", {})) if _is_json(media_type) else None
             for media_type, entry in body.get("content", {}).items()
         }
 
     def read(self, request: Request) -> CheckedRequest:
-        """Check a request. Raises :class:`ProblemError`."""
+        """Validate and parse a request.
+
+        :raises ProblemError: the request is invalid
+        """
         if request.GET:
-            self._refuse_unknown(request.GET)
+            self._reject_unknown(request.GET)
         return CheckedRequest(self._read_parameters(request), self._read_body(request))
 
-    def _refuse_unknown(self, query: Mapping[str, str]) -> None:
-        unknown = [name for name in dict.fromkeys(query) if name not in self._known]
+    def _reject_unknown(self, query: Mapping[str, str]) -> None:
+        unknown = [name for name in dict.fromkeys(query) if name not in self._query_names]
         if unknown:
-            known = f"; known are: {', '.join(self._known)}" if self._known else ""
+            allowed = f"; allowed: {', '.join(self._query_names)}" if self._query_names else ""
             raise invalid_request(
                 *(
-                    FieldError(name[:MOST_CHARACTERS], f"is not known{known}")
-                    for name in unknown[:MOST_ERRORS]
+                    FieldError(name[:MAX_NAME_LENGTH], f"is unknown{allowed}")
+                    for name in unknown[:MAX_ERRORS]
                 )
             )
 
     def _read_parameters(self, request: Request) -> Parameters:
         errors: list[FieldError] = []
-        given: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
+        values: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
         for parameter in self._parameters:
             try:
-                value = parameter.given(request)
+                value = parameter.read(request)
             except ValueError as error:
                 errors.append(FieldError(parameter.name, str(error)))
             else:
                 if value is not None:
-                    given[parameter.place][parameter.name] = value
-        if not self._schema.fits(given):
+                    values[parameter.location][parameter.name] = value
+        if not self._schema.is_valid(values):
             errors += [
-                FieldError(one.field.split("/")[1], one.message)
-                for one in self._schema.misfits(given)
+                FieldError(error.field.split("/")[1], error.message)
+                for error in self._schema.errors(values)
             ]
         if errors:
-            raise invalid_request(*errors[:MOST_ERRORS])
-        return Parameters(**self._schema.read(given))
+            raise invalid_request(*errors[:MAX_ERRORS])
+        return Parameters(**self._schema.read(values))
 
     def _read_body(self, request: Request) -> Any:
         if not self._bodies:
             return None
         media_type = request.content_type.strip().lower()
-        found = next((one for one in self._bodies if fnmatchcase(media_type, one)), None)
-        schema = None if found is None else self._bodies[found]
-        if found is not None and schema is None:
+        matched = next((one for one in self._bodies if fnmatchcase(media_type, one)), None)
+        schema = None if matched is None else self._bodies[matched]
+        if matched is not None and schema is None:
             return None
-        sent = request.body
-        if not sent:
+        content = request.body
+        if not content:
             if self._needs_body:
                 raise ProblemError(400, "The request has no body.", kind="invalid-request")
             return None
         if schema is None:
             supported = " or ".join(self._bodies)
-            detail = f"Send the body as {supported}, and say so in Content-Type."
-            raise ProblemError(415, detail)
-        body = read_json(sent)
-        if not schema.fits(body):
-            raise invalid_content(*list(dict.fromkeys(schema.misfits(body)))[:MOST_ERRORS])
+            raise ProblemError(415, f"Send the body as {supported}, with this Content-Type.")
+        body = read_json(content)
+        if not schema.is_valid(body):
+            raise invalid_content(*list(dict.fromkeys(schema.errors(body)))[:MAX_ERRORS])
         return schema.read(body)
 
 
 class Parameter:
-    """Reads one parameter of a request."""
+    """A compiled parameter of an operation."""
 
     def __init__(self, schemas: Schemas, entry: Mapping[str, Any]) -> None:
         self.name: str = entry["name"]
-        self.place: str = entry["in"]
+        self.location: str = entry["in"]
         schema = schemas.resolve(entry.get("schema", {}))
         self._is_array = schema.get("type") == "array"
         item = schemas.resolve(schema.get("items", {})) if self._is_array else schema
         self._type: str = item.get("type", "")
-        style = entry.get("style", _STYLES.get(self.place))
-        is_read = self.place in _STYLES and style == _STYLES[self.place] and self._type in _CASTS
-        if "content" in entry or not is_read:
-            raise _Unsupported(f"the parameter {self.name} is of a kind that is not checked.")
+        default_style = _STYLES.get(self.location)
+        if (
+            "content" in entry
+            or default_style is None
+            or entry.get("style", default_style) != default_style
+            or self._type not in _CASTS
+        ):
+            raise _UnsupportedParameter(
+                f"the parameter {self.name} has an unsupported location, style or type."
+            )
         self._required: bool = entry.get("required", False)
         self._variable = f"HTTP_{self.name.upper().replace('-', '_')}"
-        explodes = self.place == "query" and entry.get("explode", True)
+        explodes = self.location == "query" and entry.get("explode", True)
         self._is_repeated = self._is_array and explodes
         self._has_default = "default" in schema
 
-    def given(self, request: Request) -> Any:
-        """The value that was sent, in its type; ``None``: there is none.
+    def read(self, request: Request) -> Any:
+        """Return the value in its Python type, or ``None`` if the request has none.
 
-        :raises ValueError: it is missing, or not of this type
+        :raises ValueError: the value is missing or has another type
         """
         sent = self._sent(request)
         if sent is None:
@@ -222,16 +218,16 @@ class Parameter:
         if self._is_array:
             return [self._cast(item) for item in sent]
         value = self._cast(sent)
-        if value == "" and self.place == "query":
+        if value == "" and self.location == "query":
             raise ValueError("is missing or empty")
         return value
 
     def _sent(self, request: Request) -> Any:
         if self._is_repeated:
             return request.GET.getall(self.name) or None
-        if self.place == "query":
+        if self.location == "query":
             sent = request.GET.get(self.name)
-        elif self.place == "path":
+        elif self.location == "path":
             sent = request.matchdict.get(self.name)
         else:
             sent = request.environ.get(self._variable)

@@ -1,4 +1,4 @@
-"""The API: a project as a ZIP file."""
+"""API endpoints that export and import a project as a ZIP file."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
     from combine_core.projects import Project
 
-# What a request may bring, unpacked. A command has no such limit.
+# The size limits of an unpacked upload. The command line has no limit on the content.
 _LIMITS = Limits(content=256 * 2**20, row=64 * 2**20)
 
 
 def export(context: ProjectContext, request: Request) -> Response:
-    """The whole project. It is written to the disk first, so that an error does not end a download."""
+    """Send the project as a ZIP file. It is written to the disk first, so that no download breaks off."""
     project_id, slug = context.project.id, context.project.slug
-    # The export has a connection of its own, which sees one moment. That of the request is not needed.
+    # The export opens its own connection, with a consistent snapshot. This ends the request's transaction.
     request.tm.abort()
     request.tm.begin()
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
@@ -54,10 +54,10 @@ def export(context: ProjectContext, request: Request) -> Response:
 
 
 def add(context: SignedIn, request: Request) -> Json:
-    """Make a project from the file of an export."""
+    """Create a project from the file of an export."""
     files = read_files(request)
     if len(files) > 1:
-        raise invalid_content(FieldError("file", "stands more than once. Send one file."))
+        raise invalid_content(FieldError("file", "appears more than once. Send one file."))
     project = import_upload(context, request, files[0].data)
     request.response.status_int = 201
     request.response.location = request.route_path("api.project", slug=project.slug)
@@ -65,7 +65,7 @@ def add(context: SignedIn, request: Request) -> Json:
 
 
 def import_upload(context: SignedIn, request: Request, data: bytes) -> Project:
-    """The new project of the user.
+    """Create a project of the user from an uploaded ZIP file.
 
     :raises InvalidArchive: the file cannot be imported
     """

@@ -1,8 +1,9 @@
-"""The API: the signed-in user, projects, and the members of a project."""
+"""API endpoints for the signed-in user, for projects and for their members."""
 
 from __future__ import annotations
 
 import uuid
+from functools import partial
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNoContent
@@ -51,7 +52,7 @@ def change(context: ProjectContext, request: Request) -> Json:
 
 
 def show_newest(context: ProjectContext, request: Request) -> Json:
-    """The project as it is now, and not when the request came."""
+    """Return the project from the database. ``context.project`` is its state at the start of the request."""
     return show_project(request.dbsession.get_one(Project, context.project.id))
 
 
@@ -96,6 +97,7 @@ def _user_id(request: Request) -> uuid.UUID:
 
 def includeme(config: Configurator) -> None:
     """Add the endpoints."""
+    add = partial(config.add_endpoint, factory=ProjectContext, openapi=True)
     config.add_endpoint(
         "api.me",
         "/me",
@@ -111,36 +113,28 @@ def includeme(config: Configurator) -> None:
         factory=SignedIn,
         openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.project",
         "/projects/{slug}",
         View("GET", get_project, Permission.PROJECTS_READ),
         View("PATCH", change, Permission.PROJECTS_WRITE, if_match=show_newest),
         View("DELETE", delete, Permission.PROJECTS_WRITE, if_match=show_newest),
-        factory=ProjectContext,
-        openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.project_deletion",
         "/projects/{slug}/deletion",
         View("GET", get_deletion, Permission.PROJECTS_READ),
-        factory=ProjectContext,
-        openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.members",
         "/projects/{slug}/members",
         View("GET", list_members_of, Permission.MEMBERS_READ),
-        factory=ProjectContext,
-        openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.member",
         "/projects/{slug}/members/{user_id}",
         View("GET", get_member, Permission.MEMBERS_READ),
         View("PUT", put_member, Permission.MEMBERS_WRITE, if_match=get_member),
         # The view decides whom a member may remove, because every member may leave.
         View("DELETE", delete_member, Permission.MEMBERS_LEAVE, if_match=get_member),
-        factory=ProjectContext,
-        openapi=True,
     )

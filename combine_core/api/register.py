@@ -1,8 +1,9 @@
-"""The API: the register of a project, and what people decide about its items."""
+"""API endpoints for the register of a project and for decisions about its items."""
 
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from typing import Any
 
 from pyramid.config import Configurator
@@ -43,14 +44,14 @@ def get_icalendar(context: ProjectContext, request: Request) -> Response:
 
 
 def register_file(
-    context: ProjectContext, request: Request, suffix: str, wanted: dict[str, Any]
+    context: ProjectContext, request: Request, suffix: str, filters: dict[str, Any]
 ) -> Response:
-    """The items as a file to save.
+    """Return the items as a file to download.
 
-    :param wanted: as in :func:`list_items`
+    :param filters: the filters of :func:`list_items`
     """
     project = context.project
-    items = all_items(request.dbsession, project.id, **wanted)
+    items = all_items(request.dbsession, project.id, **filters)
     disposition = attachment(f"{project.slug}-register.{suffix}")
     if suffix == "csv":
         content, kind = write_csv(items).encode(), "text/csv"
@@ -90,10 +91,10 @@ def change(context: ProjectContext, request: Request) -> Json:
 
 def decide_same(context: ProjectContext, request: Request) -> Json:
     same = request.openapi_validated.body["same"]
-    left = decide_sameness(
+    remaining_id = decide_sameness(
         request.dbsession, _lock(context, request), context.identity.user_id, same=same
     )
-    return _show(context, request, left)
+    return _show(context, request, remaining_id)
 
 
 def settle_contradiction(context: ProjectContext, request: Request) -> Json:
@@ -111,32 +112,23 @@ def settle_contradiction(context: ProjectContext, request: Request) -> Json:
 
 def includeme(config: Configurator) -> None:
     """Add the endpoints."""
+    add = partial(config.add_endpoint, factory=ProjectContext, openapi=True)
     path = "/projects/{slug}/register"
     for name, place, view in (
         ("api.register", path, list_of_project),
         ("api.register_csv", f"{path}/csv", get_csv),
         ("api.register_ics", f"{path}/ics", get_icalendar),
     ):
-        config.add_endpoint(
-            name,
-            place,
-            View("GET", view, Permission.DOCUMENTS_READ),
-            factory=ProjectContext,
-            openapi=True,
-        )
-    config.add_endpoint(
+        add(name, place, View("GET", view, Permission.DOCUMENTS_READ))
+    add(
         "api.register_item",
         f"{path}/{{item_id}}",
         View("GET", get_item, Permission.DOCUMENTS_READ),
         View("PATCH", change, Permission.DOCUMENTS_WRITE, if_match=get_item),
-        factory=ProjectContext,
-        openapi=True,
     )
     for name, post in (("same", decide_same), ("settle", settle_contradiction)):
-        config.add_endpoint(
+        add(
             f"api.register_{name}",
             f"{path}/{{item_id}}/{name}",
             View("POST", post, Permission.DOCUMENTS_WRITE, if_match=get_item),
-            factory=ProjectContext,
-            openapi=True,
         )

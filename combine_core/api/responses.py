@@ -1,11 +1,12 @@
-"""Checks the answers of the API against the OpenAPI document, in development and test.
+"""Validates the responses of the API against the OpenAPI document, in development and test.
 
-openapi-core does that. It takes long to load, and longer for an answer than most views. A service in
+It uses openapi-core, which loads slowly and takes longer for a response than most views. A service in
 production does not load it.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,64 +21,62 @@ from combine_core.settings.declaration import Environment
 from combine_core.web.problems import MEDIA_TYPE, problem_response
 
 Handler = Callable[[Request], Response]
-# Of a request: its answer has a description.
+# A key of the WSGI environment: the OpenAPI document describes the response to this request.
 IS_DESCRIBED = "combine_core.api.is_described"
-# Of a registry: the whole document.
+# A key of the registry: the merged OpenAPI document.
 DOCUMENT_KEY = "combine_core.api.document"
-# Bodies that are text, beside JSON.
-_TEXTS = ("text/calendar", "text/csv", "text/markdown")
+_TEXT_MEDIA_TYPES = ("text/calendar", "text/csv", "text/markdown")
 
 
 class InvalidResponse(ValueError):
-    """A view gives another answer than its description says."""
+    """An error for a response that violates the OpenAPI document."""
 
 
 def response_check_tween_factory(handler: Handler, registry: Registry) -> Handler:
-    """Answer 500 instead of what does not fit the document."""
+    """Make the tween that replaces a response that violates the OpenAPI document by a 500."""
     environment = settings_of(registry, CoreSettings).environment
     if environment not in (Environment.DEVELOPMENT, Environment.TEST):
         return handler
-    checkers: list[Any] = []
+    make_validator = functools.cache(lambda: _make_validator(registry[DOCUMENT_KEY]))
 
     def response_check_tween(request: Request) -> Response:
         response = handler(request)
         if not request.environ.get(IS_DESCRIBED):
             return response
-        if not checkers:
-            checkers.append(_make_checker(registry[DOCUMENT_KEY]))
-        errors = list(checkers[0].iter_errors(DescribedRequest(request), _Answer(response)))
-        if not errors:
-            return response
-        words = "; ".join(f"{error}: {error.__cause__}" for error in errors)
-        return problem_response(
-            request, InvalidResponse(f"{request.method} {request.path} does not fit: {words}")
+        errors = make_validator().iter_errors(
+            DescribedRequest(request), _DescribedResponse(response)
         )
+        reasons = "; ".join(f"{error}: {error.__cause__}" for error in errors)
+        if not reasons:
+            return response
+        message = f"The response to {request.method} {request.path} is invalid: {reasons}"
+        return problem_response(request, InvalidResponse(message))
 
     return response_check_tween
 
 
-def _make_checker(document: dict[str, Any]) -> Any:
+def _make_validator(document: dict[str, Any]) -> Any:
     from jsonschema_path import SchemaPath
     from openapi_core import V30ResponseValidator
 
-    class ResponseChecker(V30ResponseValidator):
+    class ResponseValidator(V30ResponseValidator):
         def _find_path(self, request: Any) -> Any:
             # By the matched route, not by host and path, which the client chooses.
             method = "get" if request.method == "head" else request.method
             return self.path_finder.find(method, request.request.matched_route.pattern)
 
-    return ResponseChecker(
+    return ResponseValidator(
         SchemaPath.from_dict(document),
         extra_media_type_deserializers={
             MEDIA_TYPE: json.loads,
-            **dict.fromkeys(_TEXTS, lambda body: body.decode()),
+            **dict.fromkeys(_TEXT_MEDIA_TYPES, lambda body: body.decode()),
         },
     )
 
 
 @dataclass(frozen=True)
 class DescribedRequest:
-    """A request of Pyramid's, as openapi-core asks for it."""
+    """An adapter that gives openapi-core a request of Pyramid."""
 
     request: Request
 
@@ -106,7 +105,7 @@ class DescribedRequest:
 
     @property
     def content_type(self) -> str:
-        # With the boundary of multipart forms.
+        # request.content_type would lack the boundary of a multipart form.
         return str(self.request.environ.get("CONTENT_TYPE", ""))
 
     @property
@@ -115,8 +114,8 @@ class DescribedRequest:
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """A response of Pyramid's, as openapi-core asks for it."""
+class _DescribedResponse:
+    """An adapter that gives openapi-core a response of Pyramid."""
 
     response: Response
 

@@ -1,4 +1,4 @@
-"""The API: reviews of documents, decisions, and the inbox."""
+"""API endpoints for reviews of documents, decisions and the inbox."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def edit(context: ReviewContext, request: Request) -> Json:
     return show_review(review)
 
 
-def end(context: ReviewContext, request: Request) -> Json:
+def withdraw_review(context: ReviewContext, request: Request) -> Json:
     review = withdraw(
         request.dbsession,
         context.review_id,
@@ -118,6 +118,7 @@ def show_inbox(context: InboxContext, request: Request) -> Json:
 
 def includeme(config: Configurator) -> None:
     """Add the endpoints."""
+    add = partial(config.add_endpoint, factory=ReviewContext, openapi=True)
     config.add_endpoint(
         "api.document_reviews",
         "/documents/{id}/reviews",
@@ -126,33 +127,21 @@ def includeme(config: Configurator) -> None:
         factory=DocumentContext,
         openapi=True,
     )
-    config.add_endpoint(
-        "api.review",
-        "/reviews/{id}",
-        View("GET", get_review, Permission.DOCUMENTS_READ),
-        factory=ReviewContext,
-        openapi=True,
-    )
-    config.add_endpoint(
+    add("api.review", "/reviews/{id}", View("GET", get_review, Permission.DOCUMENTS_READ))
+    add(
         "api.review_decisions",
         "/reviews/{id}/decisions",
         View("POST", add_decision, Permission.DOCUMENTS_REVIEW, if_match=get_review),
-        factory=ReviewContext,
-        openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.edit_and_approve",
         "/reviews/{id}/edit-and-approve",
         View("POST", edit, Permission.DOCUMENTS_REVIEW, if_match=get_review),
-        factory=ReviewContext,
-        openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.withdraw_review",
         "/reviews/{id}/withdraw",
-        View("POST", end, Permission.DOCUMENTS_WRITE, if_match=get_review),
-        factory=ReviewContext,
-        openapi=True,
+        View("POST", withdraw_review, Permission.DOCUMENTS_WRITE, if_match=get_review),
     )
     config.add_endpoint(
         "api.inbox",

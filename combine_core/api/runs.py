@@ -1,10 +1,11 @@
-"""The API: the lines that the service offers, and runs of them."""
+"""API endpoints for lines and their runs."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound
@@ -61,16 +62,16 @@ def list_runs_of(context: ProjectContext, request: Request) -> Json:
 
 
 def show_runs(session: Session, runs: Sequence[ListedRun]) -> list[Json]:
-    """These runs with all that the API says of them."""
+    """Return the runs in the format of the API, with the same number of queries for any number of runs."""
     ids = [run.id for run in runs]
     steps, inputs = steps_of_runs(session, ids), inputs_of_runs(session, ids)
-    written, sums = documents_of_runs(session, ids), sums_of_runs(session, ids)
+    documents, sums = documents_of_runs(session, ids), sums_of_runs(session, ids)
     return [
         show_run(
             run,
             steps[run.id],
             inputs[run.id],
-            written[run.id],
+            documents[run.id],
             sums.get(run.id, CallSums()),
         )
         for run in runs
@@ -141,6 +142,7 @@ def _show(request: Request, run_id: uuid.UUID) -> Json:
 
 def includeme(config: Configurator) -> None:
     """Add the endpoints."""
+    add = partial(config.add_endpoint, factory=RunContext, openapi=True)
     config.add_endpoint(
         "api.lines",
         "/lines",
@@ -170,25 +172,15 @@ def includeme(config: Configurator) -> None:
         factory=ProjectContext,
         openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.run",
         "/runs/{id}",
         View("GET", get_run, Permission.RUNS_READ),
         View("DELETE", delete, Permission.RUNS_WRITE, if_match=get_run),
-        factory=RunContext,
-        openapi=True,
     )
-    config.add_endpoint(
-        "api.run_deletion",
-        "/runs/{id}/deletion",
-        View("GET", get_deletion, Permission.RUNS_READ),
-        factory=RunContext,
-        openapi=True,
-    )
-    config.add_endpoint(
+    add("api.run_deletion", "/runs/{id}/deletion", View("GET", get_deletion, Permission.RUNS_READ))
+    add(
         "api.run_cancel",
         "/runs/{id}/cancel",
         View("POST", cancel, Permission.RUNS_WRITE, if_match=get_run),
-        factory=RunContext,
-        openapi=True,
     )

@@ -1,8 +1,8 @@
-"""Schemas of the OpenAPI document: compiled once, they check values, explain misfits, and read formats.
+"""Compiles the schemas of the OpenAPI document, which validate values and parse their formats.
 
-OpenAPI 3.0 writes schemas in a dialect of JSON Schema's draft 4. They are rewritten for jsonschema-rs, which
-checks a value in a few microseconds. The messages name the field. Those of the library would repeat what the
-client sent, up to megabytes of it; these do not.
+OpenAPI 3.0 uses a dialect of JSON Schema draft 4. This module translates it for jsonschema-rs, which
+validates a value in a few microseconds. It writes its own error messages, because those of the library
+repeat the client's input, which may have megabytes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from combine_core.web.problems import FieldError
 Schema = Mapping[str, Any]
 Read = Callable[[Any], Any]
 
-MOST_CHARACTERS = 100
+# Longer field names of the client are truncated in error messages.
+MAX_NAME_LENGTH = 100
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -34,17 +35,17 @@ _INTEGERS = {"int32": 1 << 31, "int64": 1 << 63}
 _COMBINED = ("allOf", "anyOf", "oneOf")
 
 
-class Check(Protocol):
-    """A compiled schema."""
+class Validator(Protocol):
+    """The part of jsonschema_rs.Draft4Validator that is used here."""
 
     def is_valid(self, instance: Any) -> bool: ...
     def iter_errors(self, instance: Any) -> Iterator[Any]: ...
 
 
 def read_time(value: str) -> datetime.datetime:
-    """A time with its offset (RFC 3339, 5.6).
+    """Parse a time with its offset (RFC 3339, 5.6).
 
-    :raises ValueError: it is none
+    :raises ValueError: the value is not such a time
     """
     if not _TIME.fullmatch(value):
         raise ValueError("not a time of RFC 3339")
@@ -52,9 +53,9 @@ def read_time(value: str) -> datetime.datetime:
 
 
 def read_date(value: str) -> datetime.date:
-    """A date such as ``2026-11-28``.
+    """Parse a date such as ``2026-11-28``.
 
-    :raises ValueError: it is none
+    :raises ValueError: the value is not such a date
     """
     if not _DATE.fullmatch(value):
         raise ValueError("not a date of RFC 3339")
@@ -67,32 +68,29 @@ def _read_uuid(value: str) -> uuid.UUID:
     return uuid.UUID(value)
 
 
-# What becomes of a string with this format.
+# Parsers of strings, by format.
 _READERS: Mapping[str, Read] = {"date": read_date, "date-time": read_time, "uuid": _read_uuid}
 
 
-def _can_be(read: Read) -> Callable[[str], bool]:
-    def check(value: str) -> bool:
+def _succeeds(read: Read) -> Callable[[str], bool]:
+    def is_valid(value: str) -> bool:
         try:
             read(value)
         except (ValueError, binascii.Error):
             return False
         return True
 
-    return check
+    return is_valid
 
 
 _FORMATS = {
-    **{name: _can_be(read) for name, read in _READERS.items()},
-    "byte": _can_be(lambda value: b64decode(value, validate=True)),
+    **{name: _succeeds(read) for name, read in _READERS.items()},
+    "byte": _succeeds(lambda value: b64decode(value, validate=True)),
 }
 
 
 class Schemas:
-    """Compiles the schemas of one document.
-
-    :param document: the OpenAPI document; its references lead to its own parts
-    """
+    """Compiles the schemas of one OpenAPI document, whose references must be local."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
@@ -100,46 +98,49 @@ class Schemas:
 
     @cached_property
     def _components(self) -> Any:
-        return _rewritten(self._document.get("components", {}))
+        return _translate(self._document.get("components", {}))
 
     def resolve(self, part: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The part itself, or what it refers to."""
+        """Follow the references of a part of the document."""
         while "$ref" in part:
-            found: Any = self._document
+            target: Any = self._document
             for name in part["$ref"].removeprefix("#/").split("/"):
-                found = found[name.replace("~1", "/").replace("~0", "~")]
-            part = found
+                target = target[name.replace("~1", "/").replace("~0", "~")]
+            part = target
         return part
 
     def compile(self, schema: Schema) -> CompiledSchema:
-        whole = {"allOf": [_rewritten(schema)], "components": self._components_of(schema)}
+        whole = {"allOf": [_translate(schema)], "components": self._components_of(schema)}
         return CompiledSchema(whole, self._reader_of(schema))
 
     def _components_of(self, schema: Schema) -> dict[str, dict[str, Any]]:
-        """The components that a schema refers to, and those that they refer to.
+        """Return the components to which a schema refers, directly or indirectly.
 
-        jsonschema-rs keeps a copy of all that it gets: all components for each schema were 100 MB.
+        jsonschema-rs copies its input. With all components in each schema, the copies took 100 MB.
         """
         found: dict[str, dict[str, Any]] = {}
-        todo = list(_references(schema))
-        while todo:
-            section, name = todo.pop().removeprefix("#/components/").split("/")[:2]
+        pending = list(_references(schema))
+        while pending:
+            section, name = pending.pop().removeprefix("#/components/").split("/")[:2]
             components = found.setdefault(section, {})
             if name not in components:
                 components[name] = self._components[section][name]
-                todo += _references(components[name])
+                pending += _references(components[name])
         return found
 
     def _reader_of(self, schema: Schema) -> Read | None:
-        """What reads a checked value into Python's types, with defaults; ``None``: it stays as it is."""
+        """Return the function that adds defaults to a valid value and parses its formats.
+
+        It is ``None`` if the schema has neither defaults nor formats.
+        """
         name = schema.get("$ref")
         if name is None:
             return self._make_reader(schema)
         if name not in self._readers:
-            # A schema may contain itself.
-            self._readers[name] = lambda value: made(value) if made else value
-            made = self._make_reader(self.resolve(schema))
-            self._readers[name] = made
+            # The schema may refer to itself while its reader is being made.
+            self._readers[name] = lambda value: reader(value) if reader else value
+            reader = self._make_reader(self.resolve(schema))
+            self._readers[name] = reader
         return self._readers[name]
 
     def _make_reader(self, schema: Schema) -> Read | None:
@@ -151,72 +152,72 @@ class Schemas:
         }
         resolved = {name: self.resolve(one) for name, one in properties.items()}
         defaults = {name: one["default"] for name, one in resolved.items() if "default" in one}
-        is_shared = any(isinstance(one, dict | list) for one in defaults.values())
-        fresh = copy.deepcopy if is_shared else dict
+        has_mutable_default = any(isinstance(one, dict | list) for one in defaults.values())
+        copy_defaults = copy.deepcopy if has_mutable_default else dict
         items = self._reader_of(schema["items"]) if "items" in schema else None
         others = schema.get("additionalProperties")
         read_other = self._reader_of(others) if isinstance(others, Mapping) else None
         read_string = _READERS.get(schema.get("format", ""))
         parts = [
             compiled
-            for word in _COMBINED
-            for part in schema.get(word, ())
+            for keyword in _COMBINED
+            for part in schema.get(keyword, ())
             if (compiled := self.compile(part)).changes
         ]
         if not (readers or defaults or items or read_other or read_string or parts):
             return None
 
-        def read_whole(value: Any) -> Any:
+        def read_value(value: Any) -> Any:
             if isinstance(value, str):
                 value = read_string(value) if read_string else value
             elif isinstance(value, list):
                 value = [items(item) for item in value] if items else value
             elif isinstance(value, dict):
-                value = {**fresh(defaults), **value}
+                value = {**copy_defaults(defaults), **value}
                 for name in value:
-                    change = readers.get(name) if name in properties else read_other
-                    if change is not None:
-                        value[name] = change(value[name])
+                    read_property = readers.get(name) if name in properties else read_other
+                    if read_property is not None:
+                        value[name] = read_property(value[name])
             for part in parts:
-                if part.fits(value):
+                if part.is_valid(value):
                     value = part.read(value)
             return value
 
-        return read_whole
+        return read_value
 
 
 class CompiledSchema:
-    """Checks values by one schema."""
+    """A schema that validates and reads values."""
 
     def __init__(self, schema: dict[str, Any], read: Read | None) -> None:
         self._schema = schema
         self._read = read
         self.changes = read is not None
-        self._check: Check = jsonschema_rs.Draft4Validator(
-            # The messages of the library are not used. With a mask they do not copy what was sent.
+        self._validator: Validator = jsonschema_rs.Draft4Validator(
+            # The messages of the library are not used. With a mask they do not copy the input.
             schema, formats=_FORMATS, validate_formats=True, mask="it"
         )  # fmt: skip
 
-    def fits(self, value: Any) -> bool:
-        return self._check.is_valid(value)
+    def is_valid(self, value: Any) -> bool:
+        return self._validator.is_valid(value)
 
     def read(self, value: Any) -> Any:
-        """A value that fits, with its defaults, and its formats in Python's types."""
+        """Add the defaults to a valid value, and parse its formats into Python's types."""
         return value if self._read is None else self._read(value)
 
-    def misfits(self, value: Any) -> Iterator[FieldError]:
-        """What is wrong with the value: the place and the message.
+    def errors(self, value: Any) -> Iterator[FieldError]:
+        """Yield the errors of a value, each with its field.
 
-        :raises RecursionError: it is nested too deeply
+        :raises RecursionError: the value is nested too deeply
         """
         try:
-            errors = list(self._check.iter_errors(value))
-        except ValueError as deep:
-            raise RecursionError from deep
+            errors = list(self._validator.iter_errors(value))
+        except ValueError as too_deep:
+            raise RecursionError from too_deep
         for error in errors:
-            where = [str(part)[:MOST_CHARACTERS] for part in error.instance_path]
+            path = [str(part)[:MAX_NAME_LENGTH] for part in error.instance_path]
             for name, message in _explain(error.kind, self._schema_at(error.schema_path)):
-                yield FieldError("/".join(filter(None, [*where, name[:MOST_CHARACTERS]])), message)
+                yield FieldError("/".join(filter(None, [*path, name[:MAX_NAME_LENGTH]])), message)
 
     def _schema_at(self, path: list[str | int]) -> Schema:
         found: Any = self._schema
@@ -238,58 +239,63 @@ def _references(part: Any) -> Iterator[str]:
                 yield from _references(one)
 
 
-def _rewritten(part: Any) -> Any:
-    """The schemas of OpenAPI 3.0 in this part, as JSON Schema's draft 4 has them."""
+def _translate(part: Any) -> Any:
+    """Translate the OpenAPI 3.0 schemas in this part to JSON Schema draft 4."""
     if isinstance(part, list):
-        return [_rewritten(one) for one in part]
+        return [_translate(one) for one in part]
     if not isinstance(part, Mapping):
         return part
-    found = {name: _rewritten(one) for name, one in part.items()}
-    kind = found.get("type")
-    if kind == "integer" and found.get("format") in _INTEGERS:
-        end = _INTEGERS[found["format"]]
-        found["minimum"] = max(found.get("minimum", -end), -end)
-        found["maximum"] = min(found.get("maximum", end - 1), end - 1)
-    if found.get("nullable") is True and isinstance(kind, str):
-        found["type"] = [kind, "null"]
-    return found
+    translated = {name: _translate(one) for name, one in part.items()}
+    kind = translated.get("type")
+    if kind == "integer" and translated.get("format") in _INTEGERS:
+        end = _INTEGERS[translated["format"]]
+        translated["minimum"] = max(translated.get("minimum", -end), -end)
+        translated["maximum"] = min(translated.get("maximum", end - 1), end - 1)
+    if translated.get("nullable") is True and isinstance(kind, str):
+        translated["type"] = [kind, "null"]
+    return translated
 
 
 def _explain(kind: Any, schema: Schema) -> Iterator[tuple[str, str]]:
-    """Yield the property that is wrong (or nothing) and the message, for one keyword of JSON Schema."""
-    wanted = kind.value
+    """Yield the invalid property (or "" for the whole value) and the message for a failed keyword."""
+    expected = kind.value
     match kind.name:
         case "required":
-            yield wanted, "is missing"
+            yield expected, "is missing"
         case "additionalProperties":
-            known = ", ".join(schema.get("properties", {}))
-            for name in wanted:
-                yield name, f"is not known; known are: {known}"
+            allowed = ", ".join(schema.get("properties", {}))
+            for name in expected:
+                yield name, f"is unknown; allowed: {allowed}"
         case "type":
-            [name] = [one for one in wanted if one != "null"]
+            [name] = [one for one in expected if one != "null"]
             yield "", f"must be {with_article(name)}"
         case "enum":
-            yield "", f"must be one of: {', '.join(map(str, wanted))}"
+            yield "", f"must be one of: {', '.join(map(str, expected))}"
         case "format":
-            yield "", f"must be {with_article(wanted)}"
+            yield "", f"must be {with_article(expected)}"
         case "minimum":
-            yield "", f"must be at least {wanted}"
+            yield "", f"must be at least {expected}"
         case "maximum":
-            yield "", f"must be at most {wanted}"
-        case "minLength" | "minItems":
-            yield "", "is empty" if wanted == 1 else f"must have at least {wanted}"
+            yield "", f"must be at most {expected}"
+        case "minLength":
+            yield "", "is empty" if expected == 1 else f"must have at least {expected} characters"
+        case "minItems":
+            yield "", "is empty" if expected == 1 else f"must have at least {expected} items"
         case "maxLength":
-            yield "", f"must have at most {wanted} characters"
+            yield "", f"must have at most {expected} characters"
         case "maxItems":
-            yield "", f"must have at most {wanted} items"
+            yield "", f"must have at most {expected} items"
         case "pattern":
-            said = schema.get("description")
-            yield "", f"does not fit. What fits: {said}" if said else f"must match {wanted}"
+            description = schema.get("description")
+            yield (
+                "",
+                f"is invalid. Valid: {description}" if description else f"must match {expected}",
+            )
         case keyword:
-            yield "", f"does not fit: {keyword}"
+            yield "", f"violates {keyword}"
 
 
-def with_article(what: str) -> str:
-    """The name of a type or a format, with its article."""
-    what = {"uuid": "UUID"}.get(what, what)
-    return f"an {what}" if what[0] in "aeio" else f"a {what}"
+def with_article(name: str) -> str:
+    """Return the name of a type or a format with its article."""
+    name = {"uuid": "UUID"}.get(name, name)
+    return f"an {name}" if name[0] in "aeio" else f"a {name}"

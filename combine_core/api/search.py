@@ -1,4 +1,4 @@
-"""The API: full-text search in a project."""
+"""API endpoint for full-text search in a project."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from combine_core.web.paging import show_page
 
 def find(context: ProjectContext, request: Request) -> Json:
     query = dict(request.openapi_validated.parameters.query)
-    asked = query.pop("kind", None)
-    kinds = list(EntryKind) if asked is None else [EntryKind(asked)]
-    # A token may let its bearer read sources and no documents.
+    kind = query.pop("kind", None)
+    kinds = list(EntryKind) if kind is None else [EntryKind(kind)]
+    # A token may have the scope sources:read without documents:read.
     allowed = request.has_permission(Permission.DOCUMENTS_READ)
     if not allowed:
-        if asked == EntryKind.STATEMENT:
+        if kind == EntryKind.STATEMENT:
             raise HTTPForbidden(result=allowed)
         kinds = [EntryKind.SOURCE]
     session, project_id = request.dbsession, context.project.id

@@ -1,4 +1,4 @@
-"""What the API shows of each thing. The JSON renderer writes times, money and UUIDs."""
+"""Converts resources to the format of the API. The JSON renderer serializes times, money and UUIDs."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def show_member(member: Membership) -> Json:
 
 
 def show_invitation(invitation: ProjectInvitation) -> Json:
-    """A link without its secret."""
+    """Return an invitation without its link, which contains a secret."""
     return {
         **_fields(
             invitation, "id", "role", "state", "created_at", "expires_at", "used_at", "revoked_at"
@@ -79,7 +79,7 @@ def _show_person(user: User) -> Json:
 
 
 def show_source(source: Source | ListedSource[str] | ListedSource[uuid.UUID]) -> Json:
-    """A source without its text."""
+    """Return a source without its text."""
     return {
         **_fields(source, "id", "name", "revision", "state", "error", *_CONTENT, "created_at"),
         "notes": source.notes or [],
@@ -87,7 +87,7 @@ def show_source(source: Source | ListedSource[str] | ListedSource[uuid.UUID]) ->
 
 
 def show_revision(revision: Revision) -> Json:
-    """A revision of a source without its text."""
+    """Return a revision of a source without its text."""
     return {
         **_fields(revision, "number", "state", "error", *_CONTENT, "created_at"),
         "notes": revision.notes or [],
@@ -95,7 +95,7 @@ def show_revision(revision: Revision) -> Json:
 
 
 def show_revision_text(text: RevisionText) -> Json:
-    """What a source with its text has of the revision that was asked for."""
+    """Return the fields of a source that depend on the requested revision, with the text."""
     return {**_fields(text, "revision", *_CONTENT, "text"), "notes": text.notes or []}
 
 
@@ -117,22 +117,22 @@ def show_run(
     run: ListedRun,
     steps: Iterable[ListedStep],
     inputs: Sequence[RunInput],
-    written: Iterable[WrittenDocument],
+    documents: Iterable[WrittenDocument],
     sums: CallSums,
 ) -> Json:
-    """A run with its steps, its sources, what it wrote, and the sums of its calls."""
+    """Return a run with its steps, its sources, its documents and the sums of its calls."""
     return {
         **run._asdict(),
         "sources": [entry.source_id for entry in inputs],
         "source_revisions": [entry.revision for entry in inputs],
         "steps": [step._asdict() for step in steps],
         "usage": show_sums(sums),
-        "documents": [document._asdict() for document in written],
+        "documents": [document._asdict() for document in documents],
     }
 
 
 def show_sums(sums: CallSums) -> Json:
-    """What calls took together."""
+    """Return the number, the tokens and the cost of calls."""
     return {
         **_fields(sums, "calls", "failed_calls", "unanswered_calls", *_TOKENS, "cost"),
         "unpriced_calls": sums.unpriced_calls,
@@ -141,12 +141,12 @@ def show_sums(sums: CallSums) -> Json:
 
 
 def show_monthly_cost(entry: MonthlyCost) -> Json:
-    """What a model took in a month."""
+    """Return the sums of the calls of a model in a month."""
     return {**_fields(entry, "month", "provider", "model"), **show_sums(entry.sums)}
 
 
 def show_call(call: Call) -> Json:
-    """A call without prompt and answer."""
+    """Return a call without prompt and answer."""
     return {
         "id": call.id,
         "step": call.step.key,
@@ -158,7 +158,7 @@ def show_call(call: Call) -> Json:
 
 
 def show_whole_call(call: Call) -> Json:
-    """A call with prompt and answer, which a run by rules does not have, and which may have been removed."""
+    """Return a call with prompt and answer, which are null for a run by rules and after their removal."""
     request = call.request or {}
     return {
         **show_call(call),
@@ -169,9 +169,9 @@ def show_whole_call(call: Call) -> Json:
 
 
 def show_document(document: ListedDocument, review: ReviewSummary | None) -> Json:
-    """A document in a list, without its content.
+    """Return an entry of a list of documents, without the content.
 
-    :param review: of its newest version
+    :param review: the review of the newest version
     """
     return {
         "id": document.id,
@@ -179,12 +179,12 @@ def show_document(document: ListedDocument, review: ReviewSummary | None) -> Jso
         "title": document.title,
         "version": document.head,
         **_fields(document, "stale", "created_at", "archived_at"),
-        "review": review and _summary_of(review),
+        "review": review and _show_summary(review),
     }
 
 
 def show_version(version: DocumentVersion | StoredVersion) -> Json:
-    """A version in a list, without its content."""
+    """Return an entry of a list of versions, without the content."""
     return {
         "version": version.number,
         **_fields(version, "origin", "model", "used_llm", "support", "flagged", "sha256"),
@@ -204,12 +204,12 @@ def show_whole_document(
     stale: Iterable[StaleReason] = (),
     provenance: Provenance | None = None,
 ) -> Json:
-    """A version of a document with content and inputs.
+    """Return a version of a document with its content and its inputs.
 
-    :param authors: the names of those whose own words are in it, by id
-    :param review: of this version
-    :param stale: why it is out of date
-    :param provenance: what it was where it was imported from
+    :param authors: the names of the people who wrote statements in it, by their ids
+    :param review: the review of this version
+    :param stale: the reasons why it is out of date
+    :param provenance: the origin of an imported version
     """
     return {
         "id": version.document_id,
@@ -224,18 +224,18 @@ def show_whole_document(
             {
                 "id": entry.ref_id,
                 **_fields(entry, "kind", "name", "sha256", "deleted"),
-                # Before there were revisions, all were the first.
+                # Versions of older releases have no revision number. They used the first revision.
                 "revision": entry.revision or (1 if entry.kind == "source" else None),
             }
             for entry in version.inputs
         ],
-        "review": review and _summary_of(review),
+        "review": review and _show_summary(review),
         "imported": provenance and asdict(provenance),
     }
 
 
-def _summary_of(review: Review | ReviewSummary) -> Json:
-    """What a document says of its review."""
+def _show_summary(review: Review | ReviewSummary) -> Json:
+    """Return the fields of a review that are shown with its document."""
     return {
         **_fields(review, "id", "state"),
         "version": review.number,
@@ -244,9 +244,9 @@ def _summary_of(review: Review | ReviewSummary) -> Json:
 
 
 def show_review(review: Review) -> Json:
-    """A review with its decisions."""
+    """Return a review with its decisions."""
     return {
-        **_summary_of(review),
+        **_show_summary(review),
         **_fields(review, "role", "author_may_decide", "on_expiry", "created_at"),
         "document": _fields(review.document, "id", "title"),
         "project": _fields(review.project, "slug", "name"),
@@ -263,7 +263,7 @@ def show_review(review: Review) -> Json:
 
 
 def show_comment(comment: Comment) -> Json:
-    """A comment with its people."""
+    """Return a comment with its author and the mentioned people."""
     return {
         **_fields(comment, "id", "pointer", "statement", "text", "created_at", "resolved_at"),
         "document_id": comment.document_id,
@@ -275,7 +275,7 @@ def show_comment(comment: Comment) -> Json:
 
 
 def show_item(item: Item) -> Json:
-    """An item of the register in a list."""
+    """Return an entry of the list of register items."""
     return {
         **_fields(item, "id", "kind", "text", "owner", "due", "state", "created_at"),
         "due_on": item.due_on and item.due_on.isoformat(),
@@ -298,7 +298,7 @@ def _show_saying(saying: Saying) -> Json:
 
 
 def show_whole_item(item: Item) -> Json:
-    """An item of the register with its history."""
+    """Return an item of the register with its history."""
     return {
         **show_item(item),
         "history": [
@@ -321,7 +321,7 @@ def _show_stale_reason(reason: StaleReason) -> Json:
 
 
 def show_comparison(comparison: DocumentComparison, old: int, new: int) -> Json:
-    """What changed between two versions, by statement."""
+    """Return the differences between two versions, by statement."""
     return {
         "from": old,
         "to": new,
@@ -340,7 +340,7 @@ def show_comparison(comparison: DocumentComparison, old: int, new: int) -> Json:
 
 
 def show_plan(plan: Plan) -> Json:
-    """What a deletion would take along."""
+    """Return the effects of a deletion."""
     return {
         "takes_along": dict(plan.takes),
         "documents": [_fields(one, "id", "title", "versions") for one in plan.documents],
@@ -349,7 +349,7 @@ def show_plan(plan: Plan) -> Json:
 
 
 def show_found(found: Found) -> Json:
-    """What a search has found."""
+    """Return a search result."""
     return {
         **_fields(found, "kind", "id", "title", "revision", "line_from", "line_to", "pointer"),
         "version": found.number,
@@ -358,7 +358,7 @@ def show_found(found: Found) -> Json:
 
 
 def show_citation(citation: Citation) -> Json:
-    """A statement with one of its quotes from a source."""
+    """Return a statement with one of its quotes from a source."""
     version = citation.version
     return {
         **_fields(citation, "line_from", "line_to", "quote", "text", "verdict", "pointer"),

@@ -1,4 +1,4 @@
-"""The API: the sources of a project and their revisions."""
+"""API endpoints for the sources of a project and their revisions."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def list_sources_of(context: ProjectContext, request: Request) -> Json:
 
 
 def create(context: ProjectContext, request: Request) -> Json:
-    """Add a text that is sent as JSON, or a file."""
+    """Add a text sent as JSON, or an uploaded file."""
     source = _add_upload(context, request) if is_upload(request) else _add_text(context, request)
     request.response.status_int = 201
     request.response.location = request.route_path(
@@ -68,7 +68,7 @@ def create(context: ProjectContext, request: Request) -> Json:
 
 def _add_text(context: ProjectContext, request: Request) -> ListedSource[uuid.UUID]:
     body = request.openapi_validated.body
-    # Taken out, because the request may live until the next garbage collection.
+    # Removed from the body, because the request may live until the next garbage collection.
     name, text = body["name"], body.pop("text")
     return add_source(request.dbsession, context.project.id, name, text, context.identity.user_id)
 
@@ -84,7 +84,7 @@ def _add_upload(context: ProjectContext, request: Request) -> Source | ListedSou
 
 
 def create_several(context: ProjectContext, request: Request) -> Json:
-    """Add a source for each file, or none."""
+    """Add each file as a source. If one is rejected, none is added."""
     sources = []
     for upload in read_files(request):
         try:
@@ -105,12 +105,12 @@ def create_several(context: ProjectContext, request: Request) -> Json:
 
 
 def _about_file(error: InvalidText) -> InvalidText:
-    """The client has sent a file, so a message about the text is about the file."""
+    """Name the field ``file`` instead of ``text``, because the client has sent a file."""
     return type(error)("file" if error.field == "text" else error.field, error.why)
 
 
 def get_source(context: ProjectContext, request: Request) -> Json:
-    """The source with its newest text, or that of ``?revision=2``."""
+    """Return the source with its newest text, or with the text of ``?revision=2``."""
     source = _find(context, request)
     number = request.openapi_validated.parameters.query.get("revision")
     return {**show_source(source), **show_revision_text(_read_text(request, source, number))}
@@ -137,7 +137,7 @@ def list_revisions_of(context: ProjectContext, request: Request) -> Json:
 
 
 def add_revision(context: ProjectContext, request: Request) -> Json:
-    """Add a corrected text or file. The same one again changes nothing."""
+    """Add a corrected text or file. An unchanged text or file adds no revision."""
     upload = read_form(request)[1] if is_upload(request) else None
     source = lock_source(request.dbsession, context.project.id, uuid.UUID(request.matchdict["id"]))
     if source is None:
@@ -164,7 +164,7 @@ def add_revision(context: ProjectContext, request: Request) -> Json:
 
 
 def compare_revisions(context: ProjectContext, request: Request) -> Json:
-    """What changed from the revision ``?from=1`` to ``?to=2``, line by line."""
+    """Return the differences between the revisions ``?from=1`` and ``?to=2``, line by line."""
     query = request.openapi_validated.parameters.query
     source = _find(context, request)
     old, new = (_read_text(request, source, query[name]) for name in ("from", "to"))
@@ -202,12 +202,12 @@ def delete(context: ProjectContext, request: Request) -> HTTPNoContent:
     return HTTPNoContent()
 
 
-def _deed(what: str, source_id: uuid.UUID, **details: object) -> Deed:
-    return Deed(f"source-{what}", f"source:{source_id}", details)
+def _deed(action: str, source_id: uuid.UUID, **details: object) -> Deed:
+    return Deed(f"source-{action}", f"source:{source_id}", details)
 
 
 def get_original(context: ProjectContext, request: Request) -> Response:
-    """The file as it was sent. A browser saves it and never shows it."""
+    """Send the original file as an attachment, so that a browser never renders it."""
     found = read_original(
         request.dbsession,
         context.project.id,
@@ -227,56 +227,43 @@ def get_original(context: ProjectContext, request: Request) -> Response:
 
 def includeme(config: Configurator) -> None:
     """Add the endpoints."""
-    config.add_endpoint(
+    add = partial(config.add_endpoint, factory=ProjectContext, openapi=True)
+    add(
         "api.sources",
         "/projects/{slug}/sources",
         View("GET", list_sources_of, Permission.SOURCES_READ),
         View("POST", create, Permission.SOURCES_WRITE),
-        factory=ProjectContext,
-        openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.source_files",
         "/projects/{slug}/sources/files",
         View("POST", create_several, Permission.SOURCES_WRITE),
-        factory=ProjectContext,
-        openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.source",
         "/projects/{slug}/sources/{id}",
         View("GET", get_source, Permission.SOURCES_READ),
         View("PATCH", rename, Permission.SOURCES_WRITE, if_match=get_source),
         View("DELETE", delete, Permission.SOURCES_WRITE, if_match=get_source),
-        factory=ProjectContext,
-        openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.source_deletion",
         "/projects/{slug}/sources/{id}/deletion",
         View("GET", get_deletion, Permission.SOURCES_READ),
-        factory=ProjectContext,
-        openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.source_revisions",
         "/projects/{slug}/sources/{id}/revisions",
         View("GET", list_revisions_of, Permission.SOURCES_READ),
         View("POST", add_revision, Permission.SOURCES_WRITE),
-        factory=ProjectContext,
-        openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.source_changes",
         "/projects/{slug}/sources/{id}/changes",
         View("GET", compare_revisions, Permission.SOURCES_READ),
-        factory=ProjectContext,
-        openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.source_original",
         "/projects/{slug}/sources/{id}/original",
         View("GET", get_original, Permission.SOURCES_READ),
-        factory=ProjectContext,
-        openapi=True,
     )

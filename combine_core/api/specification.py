@@ -1,7 +1,7 @@
-"""Checks requests against the OpenAPI document and, in development and test, the responses too.
+"""Validates requests against the OpenAPI document and, in development and test, the responses too.
 
-A view reads the checked request from ``request.openapi_validated``, with ``parameters.query`` and
-``body``. A request that does not fit raises :class:`combine_core.web.problems.ProblemError`.
+A view reads the validated request from ``request.openapi_validated``, with ``parameters.query`` and
+``body``. An invalid request raises :class:`combine_core.web.problems.ProblemError`.
 
 Add-ons describe their endpoints with ``config.add_api_spec("my_addon:openapi.yaml")``.
 """
@@ -40,14 +40,13 @@ _READER = "combine_core.api.request_reader"
 
 
 def add_api_spec(config: Configurator, asset: str) -> None:
-    """Directive: describe endpoints of an add-on in the document of the API.
+    """Merge the OpenAPI document of an add-on into the one of the service (a directive).
 
-    The description is served and shown in ``/docs`` with ours. It checks the requests and responses of
-    the add-on's endpoints that say ``openapi=True``. :mod:`combine_core.api.fragments` says what it may
-    contain.
+    The requests and responses of the add-on's endpoints with ``openapi=True`` are validated against it.
+    :mod:`combine_core.api.fragments` defines the sections that it may contain.
 
     :param asset: an OpenAPI document, such as ``combine_auth:openapi.yaml``
-    :raises ConfigurationError: at commit, if it cannot be read or conflicts with another one
+    :raises ConfigurationError: at commit, if it cannot be read or conflicts with another document
     """
     path = Path(AssetResolver(config.package).resolve(asset).abspath())
 
@@ -59,12 +58,13 @@ def add_api_spec(config: Configurator, asset: str) -> None:
     config.action(
         ("combine api spec", asset), register, order=PHASE0_CONFIG, introspectables=(intr,)
     )
-    # One action for each description; the first does the work. An application may commit in between.
+    # One action for each document. The first one merges all of them, unless the application commits
+    # between two directives.
     config.action(None, _assemble, (config,), order=PHASE1_CONFIG)
 
 
 def _assemble(config: Configurator) -> None:
-    """Merge all parts into the document, and make the reader of requests from it."""
+    """Merge the fragments into the document, and compile the reader of requests."""
     registry = config.registry
     fragments = tuple(registry[_FRAGMENTS])
     if registry.get(_ASSEMBLED) == fragments:
@@ -76,27 +76,27 @@ def _assemble(config: Configurator) -> None:
 
 
 def _check_paths(event: ApplicationCreated) -> None:
-    """Refuse to start with a description of what is not there."""
+    """Raise an error if the OpenAPI document describes a path without a route."""
     routes = {route.pattern for route in event.app.routes_mapper.get_routes()}
     described = event.app.registry[DOCUMENT_KEY]["paths"]
     missing = [path for path in described if f"{API_PREFIX}{path}" not in routes]
     if missing:
         raise ConfigurationError(
-            f"The API description has {', '.join(missing)}, and no endpoint. Add the endpoint, or take it"
-            " out of the description."
+            f"The API description contains {', '.join(missing)}, but there is no such route. Add the"
+            " endpoint, or remove the path from the description."
         )
 
 
 def _openapi_validated(request: Request) -> CheckedRequest:
-    """What the client has sent. Raises ``ProblemError``, which names each misfit."""
+    """Validate and parse the request. Raises ``ProblemError`` with the list of errors."""
     if not request.environ.get(IS_DESCRIBED):
-        raise AttributeError("No description says what this request may contain.")
+        raise AttributeError("The OpenAPI document does not describe this request.")
     checked: CheckedRequest = request.registry[_READER].read(request)
     return checked
 
 
 def _check_requests(view: Callable[..., Any], info: Any) -> Callable[..., Any]:
-    """A view deriver: views of endpoints that say ``openapi=True`` see only requests that fit."""
+    """Validate requests before views with ``openapi=True`` run (a view deriver)."""
     if not info.options.get("openapi"):
         return view
 
@@ -113,7 +113,7 @@ _check_requests.options = ("openapi",)  # type: ignore[attr-defined]
 
 def _document_as_yaml(request: Request) -> Response:
     registry = request.registry
-    # Written for the first who asks: it takes a third of the time that the application needs to start.
+    # Serialized at the first request, because this takes a third as long as the start of the application.
     if _AS_YAML not in registry:
         registry[_AS_YAML] = yaml.safe_dump(
             registry[DOCUMENT_KEY], sort_keys=False, allow_unicode=True, width=110
@@ -126,7 +126,7 @@ def _document_as_json(request: Request) -> Any:
 
 
 def includeme(config: Configurator) -> None:
-    """Read the document, serve it, and check requests against it."""
+    """Read the OpenAPI document, serve it, and validate requests against it."""
     config.add_subscriber(_check_paths, ApplicationCreated)
     config.add_tween(RESPONSE_CHECK, over=EXCVIEW)
     config.add_request_method(_openapi_validated, "openapi_validated", reify=True)

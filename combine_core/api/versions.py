@@ -1,4 +1,4 @@
-"""The API: edits of documents, and the differences between their versions."""
+"""API endpoints that edit, restore and compare versions of documents."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from combine_core.web.memory_budget import hold_memory
 
 def edit(context: DocumentContext, request: Request) -> Json:
     body = request.openapi_validated.body
-    made = edit_document(
+    version = edit_document(
         request.dbsession,
         context.document_id,
         body["content"],
@@ -38,49 +38,49 @@ def edit(context: DocumentContext, request: Request) -> Json:
         note=body.get("note"),
         before_texts=partial(hold_memory, request),
     )
-    return _show_made(context, request, made)
+    return _show_added(context, request, version)
 
 
 def restore(context: DocumentContext, request: Request) -> Json:
     number = int(request.matchdict["number"])
     try:
-        made = restore_version(
+        version = restore_version(
             request.dbsession, context.document_id, number, author_id=context.identity.user_id
         )
     except LookupError as error:
         raise HTTPNotFound from error
-    return _show_made(context, request, made)
+    return _show_added(context, request, version)
 
 
-def _show_made(context: DocumentContext, request: Request, made: DocumentVersion | None) -> Json:
-    """The newest version: the new one, or the one that there was if nothing is different."""
-    if made is not None:
-        context.tell_add_ons(deed_of(made))
+def _show_added(context: DocumentContext, request: Request, added: DocumentVersion | None) -> Json:
+    """Return the newest version, with 201 if one was added. Without a difference, none is."""
+    if added is not None:
+        context.tell_add_ons(deed_of(added))
         request.response.status_int = 201
         request.response.location = request.route_path(
-            "api.version", id=context.document_id, number=made.number
+            "api.version", id=context.document_id, number=added.number
         )
     request.dbsession.expire_all()
     return show_newest(context, request)
 
 
 def get_comparison(context: DocumentContext, request: Request) -> Json:
-    comparison, old, new = compare_asked(context, request)
+    comparison, old, new = _compare(context, request)
     return show_comparison(comparison, old.number, new.number)
 
 
 def get_comparison_markdown(context: DocumentContext, request: Request) -> Response:
-    comparison, old, new = compare_asked(context, request)
+    comparison, old, new = _compare(context, request)
     text = comparison_markdown(
         comparison, title=new.document.title, old_number=old.number, new_number=new.number
     )
     return Response(text, content_type="text/markdown", charset="utf-8")
 
 
-def compare_asked(
+def _compare(
     context: DocumentContext, request: Request
 ) -> tuple[DocumentComparison, DocumentVersion, DocumentVersion]:
-    """The comparison of the versions ``?from=1&to=2``, and the two."""
+    """Compare the versions ``?from=1`` and ``?to=2``. Return the comparison and both versions."""
     query = request.openapi_validated.parameters.query
     versions = []
     for name in ("from", "to"):
@@ -94,32 +94,25 @@ def compare_asked(
 
 def includeme(config: Configurator) -> None:
     """Add the endpoints."""
-    config.add_endpoint(
+    add = partial(config.add_endpoint, factory=DocumentContext, openapi=True)
+    add(
         "api.versions",
         "/documents/{id}/versions",
         View("GET", list_versions_of, Permission.DOCUMENTS_READ),
         View("POST", edit, Permission.DOCUMENTS_WRITE, if_match=show_newest),
-        factory=DocumentContext,
-        openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.version_restore",
         "/documents/{id}/versions/{number}/restore",
         View("POST", restore, Permission.DOCUMENTS_WRITE, if_match=show_newest),
-        factory=DocumentContext,
-        openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.comparison",
         "/documents/{id}/comparison",
         View("GET", get_comparison, Permission.DOCUMENTS_READ),
-        factory=DocumentContext,
-        openapi=True,
     )
-    config.add_endpoint(
+    add(
         "api.comparison_markdown",
         "/documents/{id}/comparison/markdown",
         View("GET", get_comparison_markdown, Permission.DOCUMENTS_READ),
-        factory=DocumentContext,
-        openapi=True,
     )

@@ -1,14 +1,14 @@
-// Starts Swagger UI. A file of its own, because the page allows no script inside itself.
+// Starts Swagger UI. It is a separate file, because the Content-Security-Policy forbids inline scripts.
 "use strict";
 
 const place = document.getElementById("explorer");
 
-// Swagger UI puts links inside buttons that do the same; for screen readers that is none of both.
+// Swagger UI nests links in buttons with the same effect, which confuses screen readers.
 const withoutNestedLinks = ({ React }) => ({
   components: { DeepLink: ({ text }) => React.createElement("span", null, text) },
 });
 
-// It leaves some fields without a name, and gives all tables of responses the same.
+// Swagger UI leaves some fields without a label, and gives all tables of responses the same label.
 const FIELDS = "select, textarea, input:not([type=hidden])";
 const nameFields = () => {
   for (const field of place.querySelectorAll(FIELDS)) {
@@ -37,11 +37,11 @@ const explorer = SwaggerUIBundle({
   url: place.dataset.description,
   deepLinking: true,
   plugins: [withoutNestedLinks],
-  // Its colours are too faint.
+  // The colours of the highlighter have too little contrast.
   syntaxHighlight: false,
   displayRequestDuration: true,
   tryItOutEnabled: true,
-  // For whoever is signed in with this browser, without a token of their own.
+  // Requests with the session cookie of a signed-in user need the CSRF token.
   requestInterceptor: (request) => {
     const url = new URL(request.url, window.location.href);
     if (place.dataset.csrfToken && url.origin === window.location.origin && request.method !== "GET") {
@@ -49,9 +49,9 @@ const explorer = SwaggerUIBundle({
     }
     return request;
   },
-  // Nothing is sent to an online validator.
+  // Do not send the document to an online validator.
   validatorUrl: null,
-  // Tokens stay out of the browser's storage.
+  // Do not store tokens in the browser.
   persistAuthorization: false,
   oauth2RedirectUrl: new URL(place.dataset.redirect, window.location.href).href,
 });

@@ -121,10 +121,10 @@ def test_unknown_parameters_are_named_with_those_that_there_are(signed_in, room,
     body = problem(signed_in.get(f"{room.path}/runs?states=failed&limit=1&sort=", status="*"), 400)
     [first, *_] = body["errors"]
     assert first["field"] == "states"
-    assert first["message"].startswith("is not known; known are: ")
+    assert first["message"].startswith("is unknown; allowed: ")
     assert "limit" in first["message"]
     body = problem(signed_in.post_json("/api/v1/projects?name=A", {"name": "B"}, status="*"), 400)
-    assert body["errors"] == [{"field": "name", "message": "is not known"}]
+    assert body["errors"] == [{"field": "name", "message": "is unknown"}]
     assert signed_in.get("/api/v1/projects").json["items"][0]["name"] == "Harbour"
 
 

@@ -306,7 +306,7 @@ def test_several_files(room, listed):
     [
         (("file", "b.exe", b"MZ"), 415, "b.exe: cannot be read"),
         (("file", "b.md", b""), 422, "b.md: is empty"),
-        (("other", "b.md", b"x"), 422, "is not known"),
+        (("other", "b.md", b"x"), 422, "is unknown"),
     ],
 )
 def test_of_several_files_all_or_none_are_stored(room, listed, problem, wrong, status, words):

@@ -96,7 +96,7 @@ def refuse_unknown(query: Iterable[str], described: Iterable[Any]) -> None:
     known = list(dict.fromkeys(one["name"] for one in described if one["in"] == "query"))
     unknown = [name for name in dict.fromkeys(query) if name not in known]
     if unknown:
-        message = f"is not known; known are: {', '.join(known)}" if known else "is not known"
+        message = f"is unknown; allowed: {', '.join(known)}" if known else "is unknown"
         raise invalid_request(
             *(FieldError(name[:_MOST_CHARACTERS], message) for name in unknown[:_MOST_ERRORS])
         )
@@ -117,7 +117,7 @@ def _body(error: Exception) -> ProblemError:
         return ProblemError(400, "The request has no body.", kind="invalid-request")
     if isinstance(cause, MediaTypeNotFound):
         supported = " or ".join(cause.availableMimetypes)
-        return ProblemError(415, f"Send the body as {supported}, and say so in Content-Type.")
+        return ProblemError(415, f"Send the body as {supported}, with this Content-Type.")
     if isinstance(cause, InvalidSchemaValue):
         found = list(dict.fromkeys(_schema_errors(cause)))
         return invalid_content(*found[:_MOST_ERRORS])
@@ -143,7 +143,7 @@ def _explain(error: Any) -> Iterator[tuple[str, str]]:
             known = error.schema.get("properties", {})
             for name in error.instance:
                 if name not in known:
-                    yield name, f"is not known; known are: {', '.join(known)}"
+                    yield name, f"is unknown; allowed: {', '.join(known)}"
         case "type":
             yield "", f"must be {with_article(str(wanted))}"
         case "enum":
@@ -154,14 +154,16 @@ def _explain(error: Any) -> Iterator[tuple[str, str]]:
             yield "", f"must be at least {wanted}"
         case "maximum":
             yield "", f"must be at most {wanted}"
-        case "minLength" | "minItems":
-            yield "", "is empty" if wanted == 1 else f"must have at least {wanted}"
+        case "minLength":
+            yield "", "is empty" if wanted == 1 else f"must have at least {wanted} characters"
+        case "minItems":
+            yield "", "is empty" if wanted == 1 else f"must have at least {wanted} items"
         case "maxLength":
             yield "", f"must have at most {wanted} characters"
         case "maxItems":
             yield "", f"must have at most {wanted} items"
         case "pattern":
             said = error.schema.get("description")
-            yield "", f"does not fit. What fits: {said}" if said else f"must match {wanted}"
+            yield "", f"is invalid. Valid: {said}" if said else f"must match {wanted}"
         case keyword:
-            yield "", f"does not fit: {keyword}"
+            yield "", f"violates {keyword}"

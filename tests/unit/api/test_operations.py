@@ -356,5 +356,5 @@ def test_a_schema_holds_no_more_than_it_refers_to():
         {"$ref": "#/components/schemas/Tree"}
     )
     assert compiled._schema["components"]["schemas"].keys() == {"Tree", "Leaf"}
-    assert compiled.fits({"parts": [1, {"parts": []}]})
-    assert not compiled.fits({"parts": [{"parts": ["no"]}]})
+    assert compiled.is_valid({"parts": [1, {"parts": []}]})
+    assert not compiled.is_valid({"parts": [{"parts": ["no"]}]})
