@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
+from typing import Any
 
 # C0 and C1 control characters other than tab and newline.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -13,6 +15,9 @@ _INVISIBLE = re.compile(
     r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     r"\U000e0000-\U000e0fff]*"
 )
+
+# The escape of NUL in JSON, not after an escaped backslash.
+_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 MAX_NAME = 200
 
@@ -77,3 +82,13 @@ def _check_encodable(value: str, field: str) -> None:
     except UnicodeEncodeError as error:
         why = "holds half of a surrogate pair, which is no character. Send text as UTF-8."
         raise InvalidText(field, why) from error
+
+
+def is_storable(value: Any) -> bool:
+    """Check whether PostgreSQL can store a JSON value: it contains no NUL and no unpaired surrogate."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return _ESCAPED_NUL.search(text) is None

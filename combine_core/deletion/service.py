@@ -14,9 +14,9 @@ from combine_core.documents import (
     Document,
     DocumentVersion,
     VersionInput,
+    delete_acknowledgements,
     delete_documents,
     delete_versions,
-    forget_acknowledgements,
     lock_document,
 )
 from combine_core.projects import Project
@@ -124,7 +124,7 @@ def remove_source(session: Session, source_id: uuid.UUID) -> None:
         .execution_options(synchronize_session=False)
     )
     delete_texts(session, runs)
-    forget_acknowledgements(session, source_id)
+    delete_acknowledgements(session, source_id)
     _delete(session, Source, source_id)
 
 

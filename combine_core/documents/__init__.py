@@ -1,4 +1,4 @@
-"""Documents: what lines write, version by version, with evidence."""
+"""Documents: the results of lines, with versions and evidence."""
 
 from combine_core.documents.citations import Citation, Citations, list_citations, read_citations
 from combine_core.documents.comparison import (
@@ -45,7 +45,7 @@ from combine_core.documents.staleness import (
     NotStale,
     StaleReason,
     acknowledge,
-    forget_acknowledgements,
+    delete_acknowledgements,
     list_stale_reasons,
     stale_in_words,
 )
@@ -85,6 +85,7 @@ __all__ = [
     "compare_contents",
     "comparison_markdown",
     "deed_of",
+    "delete_acknowledgements",
     "delete_documents",
     "delete_versions",
     "deleted_in_words",
@@ -92,7 +93,6 @@ __all__ = [
     "documents_of_runs",
     "edit_document",
     "fields_at",
-    "forget_acknowledgements",
     "is_newest_content",
     "list_citations",
     "list_documents",

@@ -1,4 +1,4 @@
-"""Which statements quote a source, and where."""
+"""Finds the statements that quote a source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from combine_core.documents.model import Document, DocumentVersion, VersionInput
 from combine_core.documents.statements import located_statements, text_of
 from combine_core.evidence import Verdict
 
-# A source that all documents of a large project use must not load all of them.
+# Limits the documents that are loaded for a source that many documents use.
 MAX_CITING_DOCUMENTS = 20
 
 
@@ -35,12 +35,12 @@ class Citation:
 
     @property
     def verdict(self) -> str | None:
-        """``None``: written before there were verdicts."""
+        """Return the verdict, or ``None`` in a version older than verdicts."""
         return self.statement.get("verdict")
 
     @property
-    def rests(self) -> bool:
-        """Whether the statement rests on the quote: an unsupported one only cites it."""
+    def supports(self) -> bool:
+        """Check whether the quote supports the statement. An unsupported statement only cites it."""
         return self.verdict != Verdict.UNSUPPORTED
 
 
@@ -49,16 +49,16 @@ class Citations:
     """The citations of a source, in the order of its lines."""
 
     items: list[Citation]
-    # False: older documents cite the source too, and were not read.
+    # False if older documents that use the source were not searched.
     complete: bool
 
 
 def list_citations(
     session: Session, project_id: uuid.UUID, source_id: uuid.UUID, revision: int
 ) -> Citations:
-    """Return what the newest versions of the project's documents quote from a revision of a source.
+    """Return the citations of a revision of a source in the newest versions of the project's documents.
 
-    Of the documents that use the source, those that were written last are read.
+    Only the most recently written documents that use the source are searched.
     """
     versions = session.scalars(
         _versions_in(project_id)
@@ -91,7 +91,7 @@ def read_citations(
     version_id: uuid.UUID,
     pointer: str,
 ) -> list[Citation]:
-    """Return what one statement of any version quotes from a source."""
+    """Return the citations of a source in one statement of any version."""
     version = session.scalars(
         _versions_in(project_id).where(DocumentVersion.id == version_id)
     ).first()

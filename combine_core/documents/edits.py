@@ -1,4 +1,4 @@
-"""People edit documents: each edit is a version. Restores earlier versions."""
+"""Edits documents and restores earlier versions. Each change adds a version."""
 
 from __future__ import annotations
 
@@ -20,45 +20,45 @@ from combine_core.documents.service import (
     lock_document,
     read_version,
 )
-from combine_core.documents.statements import ABOUT_ITSELF, located_statements, words_of
+from combine_core.documents.staleness import MAX_NOTE_BYTES
+from combine_core.documents.statements import METADATA, canonical_statement, located_statements
 from combine_core.evidence import SourceText, Verdict, judge_answer
 from combine_core.lines import WriteStep
 from combine_core.lines import read_version as read_line_version
 from combine_core.portability.model import IMPORTED, ImportedPerson
 from combine_core.readers import blocks_from_json
 from combine_core.sources import Source, sources_at, texts_at
-from combine_core.text import clean_text
+from combine_core.text import clean_text, is_storable
 from combine_core.users import Deed, User
 
-MOST_NOTE_BYTES = 2000
-_MOST_PROBLEMS = 20
-_QUOTED = join(Source, VersionInput, VersionInput.ref_id == Source.id)
+_MAX_PROBLEMS = 20
+_INPUT_SOURCES = join(Source, VersionInput, VersionInput.ref_id == Source.id)
 _EVIDENCE_KEYS = ("source_id", "line_from", "line_to", "quote")
 
 
 class NotNewest(ValueError):
-    """Somebody else was faster, or the version that was edited is not the newest one."""
+    """An error: the edited version is no longer the newest one."""
 
     def __init__(self, base: int, head: int) -> None:
         super().__init__(
-            f"Version {base} is not the newest one any more: there is version {head}."
-            " Nothing was changed. Look at that one, and edit it."
+            f"Version {base} is no longer the newest version. Nothing was changed."
+            f" Review version {head} and edit that one."
         )
 
 
 class InvalidContent(ValueError):
-    """The content does not fit its line.
+    """Content that does not fit its line.
 
-    :ivar problems: pointers into the content, each with what is wrong there
+    :ivar problems: JSON Pointers into the content, each with an error message
     """
 
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
-        super().__init__(" ".join(f"{pointer or '/'}: {why}" for pointer, why in problems))
+        super().__init__(" ".join(f"{pointer or '/'}: {message}" for pointer, message in problems))
         self.problems = problems
 
 
 def step_of(session: Session, version: DocumentVersion) -> WriteStep:
-    """The step of the line, as it was then, that writes such documents."""
+    """Return the step that writes this document, from the version of the line that wrote it."""
     line_id = next(entry.ref_id for entry in version.inputs if entry.kind == "line")
     line = read_line_version(session, line_id)
     return next(step for step in line.steps if step.document == version.document.type)
@@ -74,22 +74,22 @@ def edit_document(
     note: str | None = None,
     before_texts: Callable[[int], None] = lambda _size: None,
 ) -> DocumentVersion | None:
-    """Make ``content`` the newest version of a document. ``None``: it is the content of the newest one.
+    """Store ``content`` as the newest version of a document. Return ``None`` if the content did not change.
 
-    Statements that stay as they are keep their verdict. Others are judged by their evidence, or are their
-    author's own words if they have none.
+    Unchanged statements keep their verdict. Other statements are judged by their evidence. Without evidence,
+    they are marked as their author's own words.
 
-    :param content: as a version shows it. Verdicts in it count for nothing. Evidence without a quote quotes
-        its whole lines
+    :param content: the content in the form of a stored version. Its verdicts are ignored. Evidence without a
+        quote quotes its whole lines.
     :param base: the number of the version that was edited
-    :param before_texts: called with the size of the texts of sources before they are read; may raise
-    :raises NotNewest: ``base`` is not the newest version
-    :raises InvalidContent: it does not fit the schema of the line
-    :raises InvalidText: the note is unusable
+    :param before_texts: called with the total size of the texts of sources before they are read; may raise
+    :raises NotNewest: if ``base`` is not the newest version
+    :raises InvalidContent: if the content does not fit the schema of the line
+    :raises InvalidText: if the note is too long or cannot be stored
     """
     newest = _lock_newest(session, document_id, base)
     step = step_of(session, newest)
-    edited = _judged(session, newest, content, step, author_id, before_texts)
+    edited = _judge_edit(session, newest, content, step, author_id, before_texts)
     if hash_of(edited) == newest.sha256:
         return None
     version = _successor(newest, newest, VersionOrigin.EDIT, author_id, note)
@@ -99,7 +99,7 @@ def edit_document(
 
 
 def deed_of(version: DocumentVersion) -> Deed:
-    """What add-ons are told of a version that a person has made."""
+    """Return the deed that tells add-ons of an edited or restored version."""
     target = f"document:{version.document_id}"
     return Deed(f"document-{version.origin}", target, {"version": version.number})
 
@@ -113,14 +113,14 @@ def is_newest_content(
     author_id: uuid.UUID,
     before_texts: Callable[[int], None] = lambda _size: None,
 ) -> bool:
-    """Whether :func:`edit_document` with the same arguments would change nothing. Raises what it raises."""
+    """Check whether :func:`edit_document` would not change anything. Raise the same errors."""
     newest = _lock_newest(session, document_id, base)
     step = step_of(session, newest)
-    edited = _judged(session, newest, content, step, author_id, before_texts)
+    edited = _judge_edit(session, newest, content, step, author_id, before_texts)
     return hash_of(edited) == newest.sha256
 
 
-def _judged(
+def _judge_edit(
     session: Session,
     newest: DocumentVersion,
     content: dict[str, Any],
@@ -128,9 +128,12 @@ def _judged(
     author_id: uuid.UUID,
     before_texts: Callable[[int], None],
 ) -> dict[str, Any]:
-    """The content with the verdict on each statement."""
+    """Return a copy of the content with a verdict on each statement."""
     edited = copy.deepcopy(content)
-    _check_storable(edited)
+    if not is_storable(edited):
+        raise InvalidContent(
+            [("", "It contains a NUL character or an unpaired surrogate. Remove it.")]
+        )
     new = list(_statements_to_judge(edited, newest.content))
     _check_shape(new)
     texts = _read_texts(session, newest, new, before_texts)
@@ -150,12 +153,12 @@ def restore_version(
     base: int | None = None,
     note: str | None = None,
 ) -> DocumentVersion | None:
-    """Make the content of an earlier version the newest one. ``None``: it is already.
+    """Store the content of an earlier version as the newest one. Return ``None`` if it did not change.
 
-    :param base: the number of the version that the author takes for the newest
-    :raises LookupError: there is no such version
-    :raises NotNewest: ``base`` is not the newest version
-    :raises InvalidText: the note is unusable
+    :param base: the number of the newest version that the author has seen
+    :raises LookupError: if the version does not exist
+    :raises NotNewest: if ``base`` is not the newest version
+    :raises InvalidText: if the note is too long or cannot be stored
     """
     newest = _lock_newest(session, document_id, base)
     earlier = read_version(session, document_id, number)
@@ -187,7 +190,7 @@ def _successor(
     author_id: uuid.UUID,
     note: str | None,
 ) -> DocumentVersion:
-    """A new version that is made from what ``parent`` was made from."""
+    """Create a new version with the inputs of ``parent``."""
     inputs = [
         VersionInput(
             position=entry.position,
@@ -204,29 +207,17 @@ def _successor(
         origin=origin,
         author_id=author_id,
         parent_number=parent.number,
-        note=clean_text(note, "note", max_bytes=MOST_NOTE_BYTES) if note else None,
+        note=clean_text(note, "note", max_bytes=MAX_NOTE_BYTES) if note else None,
         model=parent.model,
         used_llm=parent.used_llm,
         inputs=inputs,
     )
 
 
-def _check_storable(content: dict[str, Any]) -> None:
-    try:
-        if (
-            "\\u0000" not in json.dumps(content)
-            and json.dumps(content, ensure_ascii=False).encode()
-        ):
-            return
-    except UnicodeEncodeError:
-        pass
-    raise InvalidContent([("", "It holds a NUL or half a surrogate pair, which no text has.")])
-
-
 def _statements_to_judge(
     content: dict[str, Any], before: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the statements that are not in the version before. The others get what is said of them there."""
+    """Yield each new or changed statement. Copy the verdicts of the others from the version before."""
     judged = {
         _key_of(statement): statement
         for _, statement in located_statements(before)
@@ -238,39 +229,40 @@ def _statements_to_judge(
             statement.clear()
             statement.update(copy.deepcopy(same))
         else:
-            for name in ABOUT_ITSELF - {"evidence"}:
+            for name in METADATA - {"evidence"}:
                 statement.pop(name, None)
             yield statement
 
 
 def _key_of(statement: dict[str, Any]) -> str:
-    return words_of(statement) + json.dumps(statement["evidence"], sort_keys=True)
+    return canonical_statement(statement) + json.dumps(statement["evidence"], sort_keys=True)
 
 
 def _check_shape(statements: Sequence[dict[str, Any]]) -> None:
-    """Check what the schema of the line cannot: it describes evidence by the label of its source."""
+    """Check the evidence. The schema of the line cannot, because its evidence names a source by label."""
     problems: list[tuple[str, str]] = []
     for statement in statements:
         for entry in statement["evidence"]:
-            why = _fault_of(entry)
-            if why:
-                problems.append(("", f"{why} The statement begins “{words_of(statement)[:60]}”."))
+            problem = _evidence_problem(entry)
+            if problem:
+                excerpt = canonical_statement(statement)[:60]
+                problems.append(("", f"{problem} The statement starts with “{excerpt}”."))
     if problems:
-        raise InvalidContent(problems[:_MOST_PROBLEMS])
+        raise InvalidContent(problems[:_MAX_PROBLEMS])
 
 
-def _fault_of(entry: Any) -> str:
+def _evidence_problem(entry: Any) -> str:
     if not isinstance(entry, dict) or not entry.keys() <= set(_EVIDENCE_KEYS):
-        return f"Evidence is an object with {', '.join(_EVIDENCE_KEYS)}."
+        return f"Evidence must be an object with {', '.join(_EVIDENCE_KEYS)}."
     try:
         uuid.UUID(entry["source_id"])
     except (KeyError, ValueError, AttributeError, TypeError):
-        return "Evidence names its source in source_id."
+        return "Evidence must name its source in source_id."
     lines: list[Any] = [entry.get("line_from"), entry.get("line_to")]
     if not all(isinstance(line, int) and not isinstance(line, bool) for line in lines):
-        return "Evidence has the numbers of its lines in line_from and line_to."
+        return "Evidence must have line numbers in line_from and line_to."
     if not 1 <= lines[0] <= lines[1]:
-        return "line_from is at least 1, and line_to is not before it."
+        return "line_from must be at least 1, and line_to must not be less than line_from."
     return ""
 
 
@@ -280,19 +272,23 @@ def _read_texts(
     statements: Sequence[dict[str, Any]],
     before_texts: Callable[[int], None],
 ) -> dict[str, SourceText]:
-    """The texts of the sources that the statements cite, at the revisions of the version, by id."""
+    """Read the texts of the cited sources at the revisions of the version, by source id."""
     cited = {uuid.UUID(entry["source_id"]) for one in statements for entry in one["evidence"]}
     if not cited:
         return {}
     known = {entry.ref_id for entry in version.inputs if entry.kind == "source"}
     if cited - known:
-        why = "Evidence names a source that the document was not made from."
-        raise InvalidContent([("", why)])
-    which = VersionInput.version_id == version.id, VersionInput.ref_id.in_(cited)
-    pinned = session.execute(sources_at(VersionInput.revision, _QUOTED).where(*which)).all()
+        message = "Evidence names a source that the document was not made from."
+        raise InvalidContent([("", message)])
+    conditions = VersionInput.version_id == version.id, VersionInput.ref_id.in_(cited)
+    pinned = session.execute(
+        sources_at(VersionInput.revision, _INPUT_SOURCES).where(*conditions)
+    ).all()
     before_texts(sum(row.size for row in pinned))
     rows = session.execute(
-        texts_at(VersionInput.revision, _QUOTED).add_columns(VersionInput.ref_id).where(*which)
+        texts_at(VersionInput.revision, _INPUT_SOURCES)
+        .add_columns(VersionInput.ref_id)
+        .where(*conditions)
     )
     return {
         str(ref_id): SourceText(text, None if blocks is None else blocks_from_json(blocks))
@@ -301,7 +297,7 @@ def _read_texts(
 
 
 def _quote_lines(statements: Sequence[dict[str, Any]], texts: dict[str, SourceText]) -> None:
-    """Give evidence that names only lines the words that stand there."""
+    """Add the text of the lines as the quote to evidence without a quote."""
     for statement in statements:
         for entry in statement["evidence"]:
             if "quote" in entry:
@@ -314,36 +310,36 @@ def _quote_lines(statements: Sequence[dict[str, Any]], texts: dict[str, SourceTe
             lines = source.text.split("\n")[entry["line_from"] - 1 : entry["line_to"]]
             quote = "\n".join(lines).strip()
             if not quote:
-                why = f"There is no text in line {entry['line_from']} to {entry['line_to']}."
-                raise InvalidContent([("", why)])
+                message = f"There is no text in line {entry['line_from']} to {entry['line_to']}."
+                raise InvalidContent([("", message)])
             entry["quote"] = quote
 
 
 def _check_schema(content: dict[str, Any], step: WriteStep) -> None:
-    """Check the content as the answer of a model is checked. Only evidence may be absent."""
+    """Validate the content like the answer of a model, except that evidence may be missing."""
     answer = copy.deepcopy(content)
     for _, statement in located_statements(answer):
-        for name in ABOUT_ITSELF - {"evidence"}:
+        for name in METADATA - {"evidence"}:
             statement.pop(name, None)
         for entry in statement["evidence"]:
             entry["source"] = entry.pop("source_id")
-    validator = jsonschema_rs.validator_for(_without_least_evidence(step.answer_schema))
+    validator = jsonschema_rs.validator_for(_without_min_evidence(step.answer_schema))
     problems = [
         ("".join(f"/{part}" for part in error.instance_path), _short(error.message))
-        for error, _ in zip(validator.iter_errors(answer), range(_MOST_PROBLEMS), strict=False)
+        for error, _ in zip(validator.iter_errors(answer), range(_MAX_PROBLEMS), strict=False)
     ]
     if problems:
         raise InvalidContent(problems)
 
 
 def check_judged(content: dict[str, Any], step: WriteStep) -> None:
-    """Check the content of a version, with what is said of its statements.
+    """Validate the content of an imported version, including the verdicts of its statements.
 
-    :raises InvalidContent: it is not one that this line writes and people edit
+    :raises InvalidContent: if neither the line nor an edit could have produced the content
     """
     for pointer, statement in located_statements(content):
         if not _is_judged(statement):
-            raise InvalidContent([(pointer, "It is no statement with evidence and a verdict.")])
+            raise InvalidContent([(pointer, "It is not a statement with evidence and a verdict.")])
     _check_schema(content, step)
 
 
@@ -369,12 +365,13 @@ def _is_judged(statement: dict[str, Any]) -> bool:
     )
 
 
-def _without_least_evidence(schema: Any) -> Any:
+def _without_min_evidence(schema: Any) -> Any:
+    """Return a copy of the schema that allows statements without evidence."""
     if isinstance(schema, list):
-        return [_without_least_evidence(value) for value in schema]
+        return [_without_min_evidence(value) for value in schema]
     if not isinstance(schema, dict):
         return schema
-    loosened = {key: _without_least_evidence(value) for key, value in schema.items()}
+    loosened = {key: _without_min_evidence(value) for key, value in schema.items()}
     evidence = loosened.get("properties", {}).get("evidence")
     if isinstance(evidence, dict):
         evidence.pop("minItems", None)
@@ -387,8 +384,7 @@ def _short(message: str) -> str:
 
 def _judge(statement: dict[str, Any], texts: dict[str, SourceText], author_id: uuid.UUID) -> None:
     if not statement["evidence"]:
-        own = {"verdict": Verdict.OWN.value, "reasons": [], "author_id": str(author_id)}
-        statement.update(own)
+        statement |= {"verdict": Verdict.OWN.value, "reasons": [], "author_id": str(author_id)}
         return
     for entry in statement["evidence"]:
         entry["source"] = str(uuid.UUID(entry.pop("source_id")))
@@ -400,7 +396,7 @@ def _judge(statement: dict[str, Any], texts: dict[str, SourceText], author_id: u
 def read_authors(
     session: Session, project_id: uuid.UUID, content: Mapping[str, Any]
 ) -> dict[str, str]:
-    """The names of those whose own words are in a version, by id. Users who were deleted are left out."""
+    """Return the names of the authors of statements without evidence, by id. Deleted users are omitted."""
     found = {
         uuid.UUID(statement["author_id"])
         for _, statement in located_statements(content)
@@ -408,7 +404,7 @@ def read_authors(
     }
     if not found:
         return {}
-    # An id of an imported project is that of no user.
+    # The author ids of an imported project do not belong to users.
     users = select(User.id, User.name).where(User.id.in_(found))
     imported = select(ImportedPerson.id, func.concat(ImportedPerson.name, IMPORTED)).where(
         ImportedPerson.project_id == project_id,
@@ -419,9 +415,9 @@ def read_authors(
 
 
 def statement_at(content: dict[str, Any], pointer: str) -> dict[str, Any]:
-    """A copy of the statement at this JSON Pointer. ``/decisions/-`` is a new one of a section.
+    """Return a copy of the statement at this JSON Pointer. ``/decisions/-`` returns a new, empty statement.
 
-    :raises LookupError: there is none
+    :raises LookupError: if the pointer does not lead to a statement
     """
     if pointer.endswith("/-"):
         _items_at(content, pointer)
@@ -432,7 +428,7 @@ def statement_at(content: dict[str, Any], pointer: str) -> dict[str, Any]:
 def put_statement(
     content: dict[str, Any], pointer: str, statement: dict[str, Any]
 ) -> dict[str, Any]:
-    """The content with another statement in this place. ``/decisions/-`` is the end of a section."""
+    """Return the content with the statement at the pointer replaced. ``/decisions/-`` appends a statement."""
     changed = copy.deepcopy(content)
     if pointer.endswith("/-"):
         _items_at(changed, pointer).append(statement)
@@ -444,9 +440,9 @@ def put_statement(
 
 
 def move_statement(content: dict[str, Any], pointer: str, by: int | None) -> dict[str, Any]:
-    """The content with the statement so many places further on in its list; ``None``: without it.
+    """Return the content with the statement moved by an offset in its list, or removed if ``by`` is ``None``.
 
-    :raises LookupError: it stands in no list
+    :raises LookupError: if the statement is not in a list
     """
     changed = copy.deepcopy(content)
     items = _items_at(changed, pointer)
@@ -458,7 +454,7 @@ def move_statement(content: dict[str, Any], pointer: str, by: int | None) -> dic
 
 
 def fields_at(schema: dict[str, Any], pointer: str) -> dict[str, Any]:
-    """The schemas of the fields that a statement in this place may have, by name."""
+    """Return the schemas of the fields of a statement at this pointer, by name."""
     place: Any = schema
     for part in pointer.strip("/").split("/"):
         is_item = part == "-" or part.isdigit()
@@ -469,7 +465,7 @@ def fields_at(schema: dict[str, Any], pointer: str) -> dict[str, Any]:
 
 
 def _items_at(content: dict[str, Any], pointer: str) -> list[Any]:
-    """The list that a pointer leads into."""
+    """Return the list that contains the target of the pointer."""
     place: Any = content
     for part in pointer.strip("/").split("/")[:-1]:
         place = place[int(part)] if isinstance(place, list) else place[part]

@@ -1,4 +1,4 @@
-"""Tables of documents, their versions and what each version was made from."""
+"""Defines the tables of documents, their versions and the inputs of each version."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from combine_core.users.model import User
 
 
 class VersionOrigin(StrEnum):
-    """How a version came to be."""
+    """The way in which a version was made."""
 
     LINE = "line"
     EDIT = "edit"
@@ -41,16 +41,16 @@ class Document(Identified, Model):
 
     project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     type: Mapped[str]
-    # A hash of its sources: the same line on the same sources gives the same document.
+    # A hash of the sources, so that the same line on the same sources updates the same document.
     key: Mapped[str]
     title: Mapped[str]
-    # Number of the newest version. It is 0 only inside the transaction that makes the document.
+    # The number of the newest version. It is 0 only in the transaction that inserts the document.
     head: Mapped[int] = mapped_column(default=0)
-    # The highest number that a version has had. It is not given again when that version is deleted.
+    # The highest version number so far. Numbers of deleted versions are not reused.
     last_number: Mapped[int] = mapped_column(default=0, server_default="0")
-    # The version whose statements a search finds; 0: none. See combine_core.search.indexing.
+    # The number of the version in the search index; 0: none. See combine_core.search.indexing.
     indexed_version: Mapped[int] = mapped_column(default=0, server_default="0")
-    # Archived things are left out of lists.
+    # Lists omit archived documents.
     archived_at: Mapped[datetime.datetime | None]
 
     __table_args__ = (
@@ -73,27 +73,27 @@ class DocumentVersion(Identified, Model):
     document_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"))
     number: Mapped[int]
     origin: Mapped[str] = mapped_column(default=VersionOrigin.LINE, server_default="line")
-    # NULL: no run wrote it.
+    # NULL: not written by a run.
     run_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("runs.id", ondelete="CASCADE"), index=True
     )
-    # Who edited or restored it. NULL: nobody did, or the user was deleted.
+    # The user who edited or restored the version. NULL: written by a run, or the user was deleted.
     author_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="SET NULL"), index=True
     )
     # The number of the version that was edited or restored.
     parent_number: Mapped[int | None]
-    # What the author says about it.
+    # The author's note.
     note: Mapped[str | None]
-    # Of a version that no run wrote: the model of the version that it goes back to.
+    # An edited or restored version has the model of its parent.
     model: Mapped[str]
     used_llm: Mapped[bool]
     content: Mapped[dict[str, Any]] = mapped_column(deferred=True, deferred_raiseload=True)
     markdown: Mapped[str] = mapped_column(deferred=True, deferred_raiseload=True)
     sha256: Mapped[str]
-    # Number of unsupported statements.
+    # The number of unsupported statements.
     flagged: Mapped[int]
-    # How many statements have each verdict. NULL: written before there were verdicts, so not judged.
+    # The number of statements with each verdict. NULL: the version is older than verdicts.
     support: Mapped[dict[str, int] | None] = mapped_column(JSON)
 
     document: Mapped[Document] = relationship(lazy="raise")
@@ -109,7 +109,7 @@ class DocumentVersion(Identified, Model):
 
 
 class VersionInput(Model):
-    """One input of a version: its key and the hash of its content."""
+    """An input of a version: its key and the hash of its content."""
 
     __tablename__ = "version_inputs"
 
@@ -121,22 +121,22 @@ class VersionInput(Model):
     ref_id: Mapped[uuid.UUID] = mapped_column()
     name: Mapped[str]
     sha256: Mapped[str]
-    # Whether it was a source that does not exist any more.
+    # Whether the input is a source that was deleted.
     deleted: Mapped[bool] = column_property(
         and_(kind == "source", ~exists().where(Source.id == ref_id))
     )
-    # Of a source; NULL: the first, in versions from before there were revisions.
+    # The revision of the source. NULL: the first one, in versions older than the table of revisions.
     revision: Mapped[int | None]
 
     __table_args__ = (
         CheckConstraint("kind IN ('source', 'line')", name="kind"),
-        # "Which documents rest on this source?"
+        # Finds the documents that were made from a source.
         Index("ix_version_inputs_kind_ref_id", "kind", "ref_id"),
     )
 
 
 class StaleAcknowledgement(Model):
-    """Somebody has seen that an input has changed, and leaves the document as it is."""
+    """The confirmation of a user that a document needs no update after an input changed."""
 
     __tablename__ = "stale_acknowledgements"
 
@@ -145,7 +145,7 @@ class StaleAcknowledgement(Model):
     )
     # VersionInput.ref_id
     input_id: Mapped[uuid.UUID] = mapped_column(primary_key=True, index=True)
-    # The content that the document was made from, and the one that was seen.
+    # The hash of the content that the document was made from, and of the content that was acknowledged.
     from_sha256: Mapped[str] = mapped_column(primary_key=True)
     to_sha256: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())

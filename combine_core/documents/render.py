@@ -1,4 +1,4 @@
-"""Documents as Markdown, by the template that the line names."""
+"""Renders documents as Markdown with the template of their line."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from combine_core.documents.statements import details_of, nothing_in_words, supp
 from combine_core.evidence import Verdict, count_verdicts, reason_in_words, repair_in_words
 from combine_core.lines import line_packages
 
-# What begins a block of CommonMark at the start of a line: heading, quotation, fence, list, rule, link
-# definition. A number is told from the others: its dot is what must be escaped.
+# The start of a CommonMark block: heading, quotation, fence, list, rule or link definition. For a number, the
+# dot after it must be escaped; otherwise the first character.
 _BLOCK_START = re.compile(
     r"#{1,6}(?= |$)|>|`{3}|~{3}|[-+*](?= |$)|(?:[-*_] ?){3,}$|\[[^]]+\]:|\d{1,9}(?=[.)](?: |$))"
 )
-# HTML or a link in angle brackets. A backslash before it would undo ours, unless it is escaped as well.
+# HTML or a link in angle brackets. Backslashes before it are escaped too, or they would undo the escape.
 _ANGLE = re.compile(r"(\\*)<(?=[a-zA-Z/!?])")
 
 
 def plain(text: str) -> str:
-    """``text`` to the letter, on one line that begins no block and holds no HTML, link or image."""
+    """Escape ``text`` for Markdown, as one line of plain text without blocks, HTML, links or images."""
     line = _inline(text)
     match = _BLOCK_START.match(line)
     if match is None:
@@ -56,11 +56,11 @@ def render_markdown(
     colophon: str,
     used_llm: bool,
 ) -> str:
-    """The document as Markdown: the template's text, then the evidence by number, then how it was made.
+    """Render the document as Markdown: the template, the numbered evidence and the colophon.
 
-    :param content: its statements are judged
-    :param source_names: by source id
-    :param colophon: how it was made, in one paragraph
+    :param content: judged content
+    :param source_names: the names of the sources by id
+    :param colophon: a paragraph on the line and model that made the document
     """
     evidence: list[str] = []
 
@@ -78,7 +78,7 @@ def render_markdown(
             reasons = " ".join(reason_in_words(code) for code in item["reasons"])
             marks += f" **(unsupported: {reasons})**"
         elif item.get("verdict") == Verdict.OWN:
-            # The name is put in when it is read, so that it goes with its user.
+            # markdown_of replaces the id by the name, so that the name disappears with the user.
             marks += f" **(own words of {item['author_id']})**"
         elif item.get("repairs"):
             marks += f" (repaired: {', '.join(map(repair_in_words, item['repairs']))})"
@@ -106,5 +106,5 @@ def render_markdown(
 
 def _inline(text: str) -> str:
     line = _ANGLE.sub(r"\1\1\\<", " ".join(text.split()))
-    # Without definitions of links, the target in parentheses is what makes a link or an image.
+    # Link definitions are escaped, so only a target in parentheses can make a link or an image.
     return line.replace("](", "]\\(")

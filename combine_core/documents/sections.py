@@ -1,4 +1,4 @@
-"""The parts of a document, in the order of its line."""
+"""Splits a document into sections, in the order of its line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from combine_core.lines import WriteStep
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a document, by a key of its schema."""
+    """A part of a document, under one key of its schema."""
 
     key: str
     title: str
@@ -20,9 +20,9 @@ class Section:
 
 
 def sections_of(version: DocumentVersion, step: WriteStep) -> Iterator[Section]:
-    """The sections in the order of ``required`` in the schema. JSON in the database keeps no order.
+    """Yield the sections in the order of ``required`` in the schema, because stored JSON has no order.
 
-    :param step: that writes such documents
+    :param step: the step that writes this document
     """
     schema = step.answer_schema
     keys = dict.fromkeys([*schema.get("required", ()), *version.content])

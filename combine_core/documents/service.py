@@ -1,4 +1,4 @@
-"""Writes versions of documents; lists and reads documents."""
+"""Writes versions of documents, and lists and reads documents."""
 
 from __future__ import annotations
 
@@ -71,16 +71,16 @@ def write_version(
     sources: dict[str, PinnedSource],
     origin: Origin,
 ) -> DocumentVersion:
-    """Store ``answer`` as the newest version of the document of these sources. Makes it if absent.
+    """Store ``answer`` as the newest version of the document of these sources. Create the document if needed.
 
-    :param answer: fits the step's schema; its statements are judged
-    :param sources: by label
+    :param answer: a judged answer that fits the step's schema
+    :param sources: the sources by label
     """
     assert origin.step.document is not None
     content: dict[str, Any] = json.loads(json.dumps(answer))
     for statement in statements_of(content):
         for evidence in statement["evidence"]:
-            # A label names a source within one run only.
+            # A label identifies a source only within a run.
             evidence["source_id"] = str(sources[evidence.pop("source")].id)
     document = _lock_document(
         session, project_id, origin.step.document, list(sources.values()), origin.line.title
@@ -116,11 +116,11 @@ def write_version(
 
 
 def fill_version(version: DocumentVersion, content: dict[str, Any], step: WriteStep) -> None:
-    """Set the content of a new version, and what follows from it.
+    """Set the content of a new version and the columns that are computed from it.
 
-    :param version: with document, inputs and model
-    :param content: its statements are judged
-    :param step: the step of the line that writes such documents
+    :param version: a version with document, inputs and model
+    :param content: judged content
+    :param step: the step of the line that writes this document
     """
     assert step.template is not None
     support = count_verdicts(content)
@@ -144,10 +144,10 @@ def hash_of(content: dict[str, Any]) -> str:
 
 
 def add_version(session: Session, version: DocumentVersion) -> None:
-    """Store a version as the newest one of its document, which is locked."""
+    """Store a version as the newest one of its document, which the caller has locked."""
     document = version.document
     document.head = document.last_number = max(document.head, document.last_number) + 1
-    # Whoever has it written again wants to see it.
+    # A new version makes an archived document active again.
     document.archived_at = None
     version.number = document.head
     session.add(version)
@@ -155,7 +155,7 @@ def add_version(session: Session, version: DocumentVersion) -> None:
 
 
 def key_of_sources(source_ids: Iterable[uuid.UUID]) -> str:
-    """By which the document of these sources is found again."""
+    """Return a hash that identifies the document of these sources."""
     ids = "\n".join(sorted(map(str, source_ids)))
     return hashlib.sha256(ids.encode()).hexdigest()
 
@@ -169,8 +169,8 @@ def _lock_document(
 ) -> Document:
     key = key_of_sources(source.id for source in sources)
     more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
-    # The update changes nothing. It locks the row, so that two runs that end at the same time give
-    # consecutive numbers, and so that a document that is being deleted is made again.
+    # The update changes nothing, but locks the row. Two runs that end at the same time get consecutive
+    # numbers, and a document that another transaction deletes is inserted again.
     return session.scalars(
         insert(Document)
         .values(
@@ -193,20 +193,20 @@ def _lock_document(
 
 def _colophon(version: DocumentVersion) -> str:
     line = next(one for one in version.inputs if one.kind == "line")
-    made = f"Made by the line {line.name} ({line.sha256[:12]}) with {version.model}"
-    made += (
+    origin = f"Made by the line {line.name} ({line.sha256[:12]}) with {version.model}"
+    origin += (
         "."
         if version.used_llm
         else ": sentences were selected from the sources by rules. No language model was used."
     )
-    return f"{made} Edited by people." if version.origin == VersionOrigin.EDIT else made
+    return f"{origin} Edited by people." if version.origin == VersionOrigin.EDIT else origin
 
 
 class ListedDocument(NamedTuple):
-    """A document as lists show it: some columns of :class:`Document`.
+    """A document in a list: some columns of :class:`Document`.
 
-    :ivar id: as text, which takes a tenth of the time to read
-    :ivar stale: whether its newest version is out of date
+    :ivar id: the id as text, which is ten times faster to read
+    :ivar stale: whether the newest version is out of date
     """
 
     id: str
@@ -229,15 +229,16 @@ def list_documents(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[ListedDocument]:
-    """The documents of a project, all or those with this title.
+    """List the documents of a project.
 
-    :param archived: list the archived ones instead of the others
-    :param stale: only those that are out of date, or only the others
+    :param archived: list only archived documents instead of only active ones
+    :param title: list only documents with this title
+    :param stale: list only documents that are out of date, or only up-to-date ones
     """
-    titled = {} if title is None else {"title": title}
-    kept = _documents(newest_lines(), archived=archived, stale=stale, titled=bool(titled))
-    return kept.page(
-        session, sort=sort, cursor=cursor, limit=limit, project_id=project_id, **titled
+    filters = {} if title is None else {"title": title}
+    documents = _documents(newest_lines(), archived=archived, stale=stale, titled=bool(filters))
+    return documents.page(
+        session, sort=sort, cursor=cursor, limit=limit, project_id=project_id, **filters
     )
 
 
@@ -266,10 +267,10 @@ def list_versions(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[DocumentVersion]:
-    """The versions of a document, without their contents."""
+    """List the versions of a document, without their contents."""
     statement = (
         select(DocumentVersion)
-        # By a join, PostgreSQL would read all users of the service for the few who wrote these versions.
+        # Not a join: PostgreSQL would read all users to find the few authors.
         .options(selectinload(DocumentVersion.author))
         .where(DocumentVersion.document_id == document_id)
     )
@@ -279,7 +280,7 @@ def list_versions(
 def read_version(
     session: Session, document_id: uuid.UUID, number: int | None = None
 ) -> DocumentVersion | None:
-    """One version with document, content, Markdown and inputs; the newest if ``number`` is ``None``."""
+    """Return a version with document, content, Markdown and inputs. Without ``number``, return the newest."""
     return session.scalars(
         select(DocumentVersion)
         .join(DocumentVersion.document)
@@ -301,9 +302,9 @@ _OWN_WORDS = re.compile(r"\*\*\(own words of ([0-9a-f-]{36})\)\*\*")
 
 
 def markdown_of(version: DocumentVersion, authors: Mapping[str, str] = MappingProxyType({})) -> str:
-    """The Markdown of a version. It says what has to be known of it beside its text.
+    """Return the Markdown of a version, with notes about deleted sources and missing verdicts.
 
-    :param authors: the names of those whose own words are in it, by id
+    :param authors: the names of the authors of statements without evidence, by id
     """
     notes = [plain(deleted_in_words(entry.name)) for entry in version.inputs if entry.deleted]
     if version.support is None:
@@ -314,7 +315,7 @@ def markdown_of(version: DocumentVersion, authors: Mapping[str, str] = MappingPr
 
 
 class WrittenDocument(NamedTuple):
-    """A document that a run wrote, with its id as text, and the number of the version."""
+    """A document that a run wrote: its id as text, its title and the number of the version."""
 
     id: str
     version: int
@@ -337,7 +338,7 @@ _WRITTEN = (
 def documents_of_runs(
     session: Session, run_ids: Sequence[str]
 ) -> Mapping[str, list[WrittenDocument]]:
-    """What each of these runs wrote, oldest first."""
+    """Return the documents that each of these runs wrote, oldest first."""
     found: defaultdict[str, list[WrittenDocument]] = defaultdict(list)
     for row in fetch(session, _WRITTEN, run_ids=list(run_ids)):
         found[row[0]].append(WrittenDocument._make(row[1:]))
@@ -345,7 +346,7 @@ def documents_of_runs(
 
 
 def versions_of_run(session: Session, run_id: uuid.UUID) -> Sequence[DocumentVersion]:
-    """Return the versions that a run wrote, each with its document, oldest first."""
+    """Return the versions that a run wrote, with their documents, oldest first."""
     return session.scalars(
         select(DocumentVersion)
         .join(DocumentVersion.document)
@@ -358,9 +359,9 @@ def versions_of_run(session: Session, run_id: uuid.UUID) -> Sequence[DocumentVer
 def change_document(
     session: Session, document: Document, *, title: str | None = None, archived: bool | None = None
 ) -> None:
-    """Change what is given. The versions that there are keep the title that they were written with.
+    """Change the title or the archived state of a document. Existing versions keep the old title.
 
-    :raises InvalidText: the title is unusable
+    :raises InvalidText: if the title is invalid
     """
     if title is not None:
         document.title = clean_name(title, "title")
@@ -371,7 +372,7 @@ def change_document(
 
 
 def lock_document(session: Session, document_id: uuid.UUID) -> Document | None:
-    """The document, locked until the transaction ends."""
+    """Return the document and lock it until the transaction ends."""
     return session.get(Document, document_id, with_for_update=True, populate_existing=True)
 
 
@@ -384,19 +385,19 @@ def delete_documents(session: Session, document_ids: Sequence[uuid.UUID]) -> Non
     )
 
 
-def delete_versions(session: Session, which: ColumnElement[bool]) -> None:
-    """Delete versions. The newest one that is left is the head; a document without versions goes, too.
+def delete_versions(session: Session, condition: ColumnElement[bool]) -> None:
+    """Delete versions, and documents without remaining versions. The newest remaining version is the head.
 
-    :param which: a condition on :class:`DocumentVersion`
+    :param condition: a condition on :class:`DocumentVersion`
     """
     documents = select(Document.id).where(
-        Document.id.in_(select(DocumentVersion.document_id).where(which))
+        Document.id.in_(select(DocumentVersion.document_id).where(condition))
     )
     touched = session.scalars(documents.order_by(Document.id).with_for_update()).all()
     versions = DocumentVersion.document_id == Document.id
     newest = select(func.max(DocumentVersion.number)).where(versions).scalar_subquery()
     for statement in (
-        delete(DocumentVersion).where(which),
+        delete(DocumentVersion).where(condition),
         delete(Document).where(Document.id.in_(touched), ~exists().where(versions)),
         update(Document).where(Document.id.in_(touched)).values(head=newest),
     ):

@@ -1,7 +1,7 @@
-"""Which documents are out of date, and why. Computed from the inputs of their versions, never stored.
+"""Finds documents that are out of date, and the reasons. The result is computed on demand, never stored.
 
-A version is stale if a source that it was made from has a newer revision with another text, or if its line is
-another one now. It is fresh again if the text is the same again, or if somebody has acknowledged the change.
+A version is stale if one of its sources has a newer revision with another text, or if its line has changed.
+It is up to date again if the text is the same again, or if a user has acknowledged the change.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ from combine_core.sources import Source
 from combine_core.text import clean_text
 from combine_core.users.model import User
 
-MOST_NOTE_BYTES = 2000
+MAX_NOTE_BYTES = 2000
 
 
 @dataclass(frozen=True)
 class StaleReason:
-    """An input that has changed since a version was made from it.
+    """An input that changed after a version was made from it.
 
-    :ivar input_id: of the source, or of the version of the line that the document was made by
-    :ivar revision: of the source that the document was made from; ``None`` for a line
-    :ivar newest_revision: of the source now; ``None`` for a line
-    :ivar acknowledged_at: when somebody has said that the document may stay as it is
-    :ivar acknowledged_by: the name; ``None`` also if the user was deleted
+    :ivar input_id: the id of the source, or of the version of the line that wrote the document
+    :ivar revision: the revision of the source that the document was made from; ``None`` for a line
+    :ivar newest_revision: the newest revision of the source; ``None`` for a line
+    :ivar acknowledged_at: the time at which a user acknowledged the change
+    :ivar acknowledged_by: the name of that user; also ``None`` if the user was deleted
     """
 
     kind: str
@@ -69,7 +69,7 @@ class StaleReason:
 
 
 class NotStale(ValueError):
-    """There is nothing to acknowledge."""
+    """An error: the input has not changed, so there is nothing to acknowledge."""
 
     def __init__(self) -> None:
         super().__init__("This input has not changed since the document was written from it.")
@@ -79,12 +79,12 @@ Lines = tuple[tuple[str, str], ...]
 
 
 def newest_lines() -> Lines:
-    """The name and the hash of each line."""
+    """Return the name and the hash of each installed line."""
     return tuple((name, line.sha256) for name, line in shipped_lines().items())
 
 
 def _changed(lines: Lines) -> Select[Any]:
-    """Select each input of a version that is not the newest of its kind any more."""
+    """Select each input of a version whose content has changed."""
     of_line = case(dict(lines), value=VersionInput.name)
     newest = case((VersionInput.kind == "source", Source.sha256), else_=of_line)
     return (
@@ -99,7 +99,7 @@ def _changed(lines: Lines) -> Select[Any]:
             Source.revision.label("newest_revision"),
         )
         .outerjoin(Source, and_(VersionInput.kind == "source", Source.id == VersionInput.ref_id))
-        # A source that was deleted, or a line that this release does not have, has no newer content.
+        # A deleted source and a line that is not installed have no newer content.
         .where(newest != VersionInput.sha256, or_(VersionInput.kind == "line", Source.revision > 0))
     )
 
@@ -107,7 +107,7 @@ def _changed(lines: Lines) -> Select[Any]:
 def list_stale_reasons(
     session: Session, version_ids: Sequence[uuid.UUID]
 ) -> Mapping[uuid.UUID, list[StaleReason]]:
-    """Why each of these versions is stale, by its id; also what was acknowledged. One statement."""
+    """Return the reasons, including acknowledged ones, why these versions are stale, by version id."""
     rows = fetch(session, _stale_reasons(newest_lines()), version_ids=list(version_ids)).mappings()
     found: defaultdict[uuid.UUID, list[StaleReason]] = defaultdict(list)
     for row in rows:
@@ -135,9 +135,9 @@ def _stale_reasons(lines: Lines) -> Select[Any]:
 
 
 def is_stale(lines: Lines) -> ColumnElement[bool]:
-    """Whether the newest version of a :class:`Document` is stale for a reason that nobody acknowledged.
+    """Return the condition that a :class:`Document`'s newest version is stale and not acknowledged.
 
-    :param lines: :func:`newest_lines`
+    :param lines: the result of :func:`newest_lines`
     """
     changed = _changed(lines).subquery()
     reason = select(changed.c.version_id).where(
@@ -146,7 +146,7 @@ def is_stale(lines: Lines) -> ColumnElement[bool]:
         changed.c.version_id == DocumentVersion.id,
         ~exists().where(_acknowledges(changed.c)),
     )
-    # PostgreSQL would answer EXISTS for all documents of all projects at once, to list a page of them.
+    # Not EXISTS: PostgreSQL would evaluate it for the documents of all projects to list one page.
     return reason.correlate(Document).limit(1).scalar_subquery().is_not(None)
 
 
@@ -167,13 +167,13 @@ def acknowledge(
     user_id: uuid.UUID,
     note: str,
 ) -> None:
-    """Say that a document may stay as it is although this input has changed. The first note stays.
+    """Record that a document needs no update after this input changed. A repeated call keeps the first note.
 
-    :param version: the newest one
-    :raises NotStale: it has not changed
-    :raises InvalidText: the note is empty or too long
+    :param version: the newest version
+    :raises NotStale: if the input has not changed
+    :raises InvalidText: if the note is empty or too long
     """
-    said = clean_text(note, "note", max_bytes=MOST_NOTE_BYTES)
+    cleaned = clean_text(note, "note", max_bytes=MAX_NOTE_BYTES)
     reasons = list_stale_reasons(session, [version.id]).get(version.id, [])
     reason = next((one for one in reasons if one.input_id == input_id), None)
     if reason is None:
@@ -186,14 +186,14 @@ def acknowledge(
             from_sha256=reason.from_sha256,
             to_sha256=reason.to_sha256,
             user_id=user_id,
-            note=said,
+            note=cleaned,
         )
         .on_conflict_do_nothing()
     )
 
 
-def forget_acknowledgements(session: Session, input_id: uuid.UUID) -> None:
-    """Delete what people have said of the changes of an input that goes."""
+def delete_acknowledgements(session: Session, input_id: uuid.UUID) -> None:
+    """Delete the acknowledgements for an input that is being deleted."""
     session.execute(
         delete(StaleAcknowledgement)
         .where(StaleAcknowledgement.input_id == input_id)
@@ -202,9 +202,9 @@ def forget_acknowledgements(session: Session, input_id: uuid.UUID) -> None:
 
 
 def stale_in_words(reason: StaleReason) -> str:
-    """Why a document is out of date, in one sentence."""
+    """Describe in a sentence why a document is out of date."""
     if reason.kind == "line":
-        return f"The line {reason.name} is another one now."
+        return f"The line {reason.name} has changed."
     return (
         f"The source {reason.name} has revision {reason.newest_revision}. This was written from"
         f" revision {reason.revision or 1}."

@@ -1,4 +1,4 @@
-"""Statements of a document, in words: where they stand, what they say beside their text, how many hold."""
+"""Finds the statements of a document and describes them, their verdicts and their origin in words."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from combine_core.documents.model import DocumentVersion
 
-# What a statement says of itself. `flags` is from versions before there were verdicts.
-ABOUT_ITSELF = frozenset({"evidence", "verdict", "reasons", "repairs", "flags", "author_id"})
+# The fields of a statement that are not its content. Versions older than verdicts have `flags`.
+METADATA = frozenset({"evidence", "verdict", "reasons", "repairs", "flags", "author_id"})
 _FIRST = ("speaker", "owner", "due", "heading")
 
 
@@ -30,9 +30,9 @@ def located_statements(content: Any, pointer: str = "") -> Iterator[tuple[str, d
 
 
 def details_of(statement: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """What a statement says beside its text, such as ``("Owner", "Tom")``."""
+    """Return the labels and values of the other fields of a statement, such as ``("Owner", "Tom")``."""
     keys = [key for key in _FIRST if key in statement]
-    keys += sorted(statement.keys() - ABOUT_ITSELF - {"text", *_FIRST})
+    keys += sorted(statement.keys() - METADATA - {"text", *_FIRST})
     return [
         (key.replace("_", " ").capitalize(), statement[key])
         for key in keys
@@ -41,31 +41,29 @@ def details_of(statement: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def text_of(statement: Mapping[str, Any]) -> str:
-    """The statement in one line, whatever its fields are called."""
+    """Return the statement as one line: its text, or else all its fields."""
     text = statement.get("text")
     if isinstance(text, str):
         return text
     return ", ".join(f"{label}: {value}" for label, value in details_of(statement))
 
 
-def words_of(statement: Mapping[str, Any]) -> str:
-    """All that a statement says, as JSON. What it does not say and what it says of itself are left out."""
-    said = {
-        key: value
-        for key, value in statement.items()
-        if key not in ABOUT_ITSELF and value is not None
+def canonical_statement(statement: Mapping[str, Any]) -> str:
+    """Return the content of a statement as canonical JSON, without metadata and empty fields."""
+    content = {
+        key: value for key, value in statement.items() if key not in METADATA and value is not None
     }
-    return json.dumps(said, sort_keys=True, ensure_ascii=False)
+    return json.dumps(content, sort_keys=True, ensure_ascii=False)
 
 
 def support_in_words(support: Mapping[str, int] | None, used_llm: bool) -> str:
-    """How many statements are supported, in one paragraph.
+    """Return a paragraph on the number of supported statements.
 
-    :param support: how many statements have each verdict; ``None`` if they were not judged
+    :param support: the number of statements with each verdict; ``None`` if they were not judged
     """
     if support is None:
         return (
-            "Not judged. This version was written before statements got verdicts. Check its quotes."
+            "Not judged. This version was written before statements had verdicts. Check its quotes."
         )
     total = sum(support.values())
     if not total:
@@ -80,35 +78,35 @@ def support_in_words(support: Mapping[str, int] | None, used_llm: bool) -> str:
         words += f", {repaired} of them after a harmless difference in the quote was repaired"
     words += "."
     if own:
-        words += f" {own} {'is' if own == 1 else 'are'} the own words of people, without a quote."
+        words += f" {own} {'was' if own == 1 else 'were'} written by people, without a quote."
     if unsupported:
         words += " Do not rely on what is marked as unsupported."
     return words
 
 
 def own_in_words(author: str | None) -> str:
-    """What stands beside a statement that a person wrote without evidence.
+    """Return the label of a statement that a person wrote without evidence.
 
-    :param author: the name; ``None``: the user was deleted
+    :param author: the name; ``None`` if the user was deleted
     """
     return f"Own words of {author or 'a person who was deleted'}."
 
 
 def made_in_words(version: DocumentVersion) -> str:
-    """How a version came to be that no run wrote, such as ``edited by Ada, from version 1``."""
+    """Describe the origin of a version that no run wrote, such as ``edited by Ada, from version 1``."""
     if version.origin == "import":
         return "imported"
     verb = {"edit": "edited", "restore": "restored"}[version.origin]
-    who = f" by {version.author.name}" if version.author else ""
+    author = f" by {version.author.name}" if version.author else ""
     parent = f", from version {version.parent_number}" if version.parent_number else ""
-    return f"{verb}{who}{parent}"
+    return f"{verb}{author}{parent}"
 
 
 def deleted_in_words(name: str) -> str:
-    """What a document says of a source that does not exist any more."""
-    return f"The source {name} was deleted. The quotes from it stay as they were checked."
+    """Return the note of a document on a deleted source."""
+    return f"The source {name} was deleted. The quotes from it keep their verdicts."
 
 
 def nothing_in_words(used_llm: bool) -> str:
-    """What stands in a section without a statement. It says nothing of the sources."""
+    """Return the text of a section without statements. It makes no claim about the sources."""
     return "The model named nothing here." if used_llm else "The rules found nothing here."

@@ -1,6 +1,6 @@
-"""Reads a version of a document as it is stored, for an answer: as named tuples, with the content as text.
+"""Reads a version of a document for an API response, as named tuples with the content as JSON text.
 
-The names are those of :class:`DocumentVersion` and of what belongs to it.
+The fields have the names of the columns of :class:`DocumentVersion` and its related models.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class StoredDocument(NamedTuple):
 
 
 class StoredAuthor(NamedTuple):
-    """Who wrote a version."""
+    """The author of a version."""
 
     id: uuid.UUID
     name: str
 
 
 class StoredInput(NamedTuple):
-    """What a version was made from."""
+    """An input of a version."""
 
     ref_id: str
     kind: str
@@ -46,7 +46,7 @@ class StoredInput(NamedTuple):
 class StoredVersion(NamedTuple):
     """A version with its document, author and inputs.
 
-    :ivar content: JSON, as text
+    :ivar content: the content as JSON text
     """
 
     id: uuid.UUID
@@ -81,7 +81,7 @@ _COLUMNS = (
 
 def _version(number: ColumnElement[int] | InstrumentedAttribute[int]) -> AnySelect:
     document = (Document.type, Document.title, Document.archived_at)
-    # Not joined: PostgreSQL would read all users for it.
+    # Not a join: PostgreSQL would read all users.
     name = select(User.name).where(User.id == DocumentVersion.author_id).scalar_subquery()
     return (
         select(*_COLUMNS, *document, DocumentVersion.author_id, name)
@@ -108,12 +108,11 @@ _INPUTS = (
 def read_stored(
     session: Session, document_id: uuid.UUID, number: int | None = None
 ) -> StoredVersion | None:
-    """One version; the newest if ``number`` is ``None``."""
-    which: dict[str, Any] = {"document_id": document_id}
-    statement = _NEWEST
-    if number is not None:
-        statement, which = _NUMBERED, {**which, "number": number}
-    row: Any = fetch(session, statement, **which).first()
+    """Return a version, or the newest one if ``number`` is ``None``."""
+    if number is None:
+        row: Any = fetch(session, _NEWEST, document_id=document_id).first()
+    else:
+        row = fetch(session, _NUMBERED, document_id=document_id, number=number).first()
     if row is None:
         return None
     *values, type_, title, archived_at, author_id, author = row

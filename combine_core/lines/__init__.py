@@ -1,4 +1,4 @@
-"""Lines: declared graphs of steps."""
+"""Lines: the declared graphs of steps that produce documents."""
 
 from combine_core.lines.definition import InvalidLine, Line, WriteStep, parse_line
 from combine_core.lines.model import LineVersion

@@ -1,4 +1,4 @@
-"""The declared graph of a line: read from YAML, checked, immutable."""
+"""Parses and validates the definition of a line from YAML. A definition is immutable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
 class InvalidLine(ValueError):
-    """The definition of a line is wrong. The message names the place."""
+    """An invalid definition of a line. The message names the location of the error."""
 
 
 class _Strict(BaseModel):
@@ -24,7 +24,7 @@ class _Strict(BaseModel):
 
 
 class Limits(_Strict):
-    """Bounds of a run that no step can widen."""
+    """The limits of a run, which no step can raise."""
 
     max_sources: int = Field(default=20, ge=1, le=200)
 
@@ -44,15 +44,15 @@ class WriteStep(_Strict):
     max_tokens: int = Field(default=4000, ge=1, le=64_000)
     # Seconds for one call to the provider.
     timeout: float = Field(default=120, gt=0, le=900)
-    # How often the provider is asked again when its answer does not fit the schema.
+    # The maximum number of further calls after an answer that does not fit the schema.
     repairs: int = Field(default=2, ge=0, le=5)
-    # One call for each source, or for each part of a long one; the lists of the answers are joined.
+    # With "source", one call for each source or portion of a source. The lists of the answers are joined.
     each: Literal["source"] | None = None
-    # Whether a model is asked if the quoted sentences carry each statement. It can only lower a verdict.
+    # Whether a model checks that the quoted sentences support each statement. It can only lower a verdict.
     second_opinion: bool = False
 
 
-# Stored only where a line uses them, so that other lines keep their hash, and older releases read them.
+# Stored only if a line uses them, so that other lines keep their hash and older releases can read them.
 _SINCE_0_2: dict[str, Any] = {"each": None, "second_opinion": False}
 
 
@@ -73,7 +73,9 @@ class Line(_Strict):
         for step in self.steps:
             for need in step.needs:
                 if need not in keys:
-                    raise ValueError(f"step {step.key} needs {need}, which is no step of this line")
+                    raise ValueError(
+                        f"step {step.key} needs {need}, which is not a step of this line"
+                    )
             _check_each(step)
             if (step.document is None) != (step.template is None):
                 message = f"step {step.key} must name both document and template, or neither"
@@ -81,18 +83,18 @@ class Line(_Strict):
             try:
                 jsonschema_rs.meta.validate(step.answer_schema)
             except jsonschema_rs.ValidationError as error:
-                message = f"the schema of step {step.key} is no JSON Schema: {error.message}"
+                message = f"the schema of step {step.key} is not a JSON Schema: {error.message}"
                 raise ValueError(message) from error
         try:
             graphlib.TopologicalSorter({step.key: step.needs for step in self.steps}).prepare()
         except graphlib.CycleError as error:
-            message = f"the steps need each other in a circle: {' -> '.join(error.args[1])}"
+            message = f"the steps form a cycle: {' -> '.join(error.args[1])}"
             raise ValueError(message) from error
         return self
 
     @cached_property
     def definition(self) -> dict[str, Any]:
-        """The line as JSON, as it is stored."""
+        """Return the stored form of the line as JSON."""
         stored = self.model_dump(mode="json", by_alias=True)
         for step in stored["steps"]:
             for name, default in _SINCE_0_2.items():
@@ -102,18 +104,20 @@ class Line(_Strict):
 
     @property
     def format(self) -> int:
-        """Which releases can read this line: 1 for all, 2 for those that know what was added in 0.2."""
-        stored = any(name in step for step in self.definition["steps"] for name in _SINCE_0_2)
-        return 2 if stored else 1
+        """Return the version of the format: 1, or 2 if the line uses a field from release 0.2."""
+        uses_new_field = any(
+            name in step for step in self.definition["steps"] for name in _SINCE_0_2
+        )
+        return 2 if uses_new_field else 1
 
     @cached_property
     def sha256(self) -> str:
-        """A hash of the definition that does not depend on the order of keys."""
+        """Return a hash of the definition that does not depend on the order of keys."""
         canonical = json.dumps(self.definition, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def step(self, key: str) -> WriteStep:
-        """The step of this key; raises :class:`KeyError`."""
+        """Return the step with this key, or raise :class:`KeyError`."""
         for step in self.steps:
             if step.key == key:
                 return step
@@ -125,32 +129,32 @@ def _check_each(step: WriteStep) -> None:
         return
     if step.needs or step.document is not None:
         message = (
-            f"step {step.key} reads each source by itself, so it can have no needs and no document"
+            f"step {step.key} reads each source separately, so it can have no needs and no document"
         )
         raise ValueError(message)
     fields = step.answer_schema.get("properties", {})
     if not fields or any(field.get("type") != "array" for field in fields.values()):
         message = (
-            f"step {step.key} reads each source by itself, so its schema may have lists only:"
-            " those of all sources are joined"
+            f"step {step.key} reads each source separately, so its schema may contain only lists,"
+            " which are joined for all sources"
         )
         raise ValueError(message)
 
 
 def parse_line(text: str) -> Line:
-    """Read a line from YAML.
+    """Parse a line from YAML.
 
-    :raises InvalidLine: no YAML, or not the shape of a line; the message names each fault
+    :raises InvalidLine: if the text is not valid YAML or not a valid line; the message names each error
     """
     try:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InvalidLine(f"The line is no YAML: {error}") from error
+        raise InvalidLine(f"The line is not valid YAML: {error}") from error
     return line_from_definition(data)
 
 
 def line_from_definition(data: Any) -> Line:
-    """Read a line from its stored form; raises :class:`InvalidLine`."""
+    """Parse a line from its stored form, or raise :class:`InvalidLine`."""
     try:
         return Line.model_validate(data)
     except ValidationError as error:
@@ -158,4 +162,4 @@ def line_from_definition(data: Any) -> Line:
             f"{'.'.join(str(part) for part in fault['loc']) or 'line'}: {fault['msg']}"
             for fault in error.errors()
         )
-        raise InvalidLine(f"The line is wrong: {faults}") from error
+        raise InvalidLine(f"The line is invalid: {faults}") from error

@@ -1,4 +1,4 @@
-"""The table of line versions."""
+"""Defines the table of line versions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from combine_core.database.metadata import Identified, Model
 
 
 class LineVersion(Identified, Model):
-    """A definition as a run used it. It never changes, so that the run can be understood later."""
+    """The immutable definition of a line that a run used."""
 
     __tablename__ = "line_versions"
 

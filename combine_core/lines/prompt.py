@@ -1,4 +1,4 @@
-"""Prompts are templates over the pinned inputs of a step: the same inputs give the same prompt."""
+"""Renders the prompt of a step from a template. The same inputs always give the same prompt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from combine_core.llm import Material
 
-# Sandboxed: a line is data, and data must not reach Python.
+# Sandboxed, because a line is data and must not execute Python code.
 _ENVIRONMENT = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
 )
@@ -38,17 +38,17 @@ def _compile(template: str) -> Template:
 
 @functools.lru_cache(maxsize=64)
 def names_sources(template: str) -> bool:
-    """Whether a prompt holds the sources themselves, and not only the answers of earlier steps."""
+    """Check whether a prompt contains the sources, not only the answers of earlier steps."""
     return "sources" in find_undeclared_variables(_ENVIRONMENT.parse(template))
 
 
 def render_prompt(template: str, materials: Sequence[Material], inputs: Mapping[str, Any]) -> str:
-    """Fill a step's prompt.
+    """Render the prompt of a step.
 
-    :param materials: the sources; the template sees them as ``sources`` with label, name, lines, and the
-        number of the first of these, first_line
+    :param materials: the sources, which the template gets as ``sources`` with label, name, lines and
+        first_line, the number of the first line
     :param inputs: the answers of the needed steps, by step key
-    :raises jinja2.TemplateError: the template asks for what is not there
+    :raises jinja2.TemplateError: if the template is invalid or uses an unknown name
     """
     sources = [
         _NumberedSource(material.label, material.name, material.first_line, material.text)

@@ -1,4 +1,4 @@
-"""The lines that may be run, and their versions in the database."""
+"""Finds the installed lines and stores their versions in the database."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from combine_core.database.page import Page
 from combine_core.lines.definition import InvalidLine, Line, line_from_definition, parse_line
 from combine_core.lines.model import LineVersion
 
-# The packages of add-ons that hold lines, as YAML files, and the templates of their documents.
+# The entry-point group for packages with lines, as YAML files, and the templates of their documents.
 LINES_GROUP = "combine.lines"
 
 
 class UnknownLine(LookupError):
-    """There is no line of this name."""
+    """An error: no line has this name."""
 
 
 def line_packages() -> list[str]:
-    """The packages that hold lines: ours, and those of the installed add-ons."""
+    """Return the packages that contain lines: this one and those of the installed add-ons."""
     return [
         "combine_core.lines",
         *sorted({point.value for point in entry_points(group=LINES_GROUP)}),
@@ -34,9 +34,9 @@ def line_packages() -> list[str]:
 
 @functools.cache
 def shipped_lines() -> dict[str, Line]:
-    """The lines that come with the packages, by name. Read once, on first use.
+    """Return the lines of all packages by name. They are read once, on first use.
 
-    :raises InvalidLine: a line is wrong, or two have the same name
+    :raises InvalidLine: if a line is invalid or two lines have the same name
     """
     lines: dict[str, Line] = {}
     for package in line_packages():
@@ -44,16 +44,18 @@ def shipped_lines() -> dict[str, Line]:
             if entry.name.endswith(".yaml"):
                 line = parse_line(entry.read_text(encoding="utf-8"))
                 if line.name in lines:
-                    message = f"{package} brings a line named {line.name}, which exists. Rename it."
+                    message = (
+                        f"Two packages have a line named {line.name}. Rename the one in {package}."
+                    )
                     raise InvalidLine(message)
                 lines[line.name] = line
     return dict(sorted(lines.items()))
 
 
 def list_lines(*, cursor: str | None = None, limit: int = 50) -> Page[Line]:
-    """The lines in the order of their names.
+    """List the lines in the order of their names.
 
-    :param cursor: ``Page.next`` of the page before
+    :param cursor: ``Page.next`` of the previous page
     """
     lines = [line for name, line in shipped_lines().items() if cursor is None or name > cursor]
     shown = lines[:limit]
@@ -61,19 +63,19 @@ def list_lines(*, cursor: str | None = None, limit: int = 50) -> Page[Line]:
 
 
 def find_line(name: str) -> Line:
-    """The line of this name.
+    """Return the line with this name.
 
-    :raises UnknownLine: there is none; the message names those there are
+    :raises UnknownLine: if it does not exist; the message names the existing lines
     """
     try:
         return shipped_lines()[name]
     except KeyError as error:
-        message = f"There is no line of this name. There are: {', '.join(shipped_lines())}."
+        message = f"No line has this name. There are: {', '.join(shipped_lines())}."
         raise UnknownLine(message) from error
 
 
 def store_version(session: Session, line: Line) -> uuid.UUID:
-    """Return the key of the stored version of ``line``. Stores a new version first."""
+    """Return the id of the stored version of ``line``. Store the version if it is new."""
     find = select(LineVersion.id).where(
         LineVersion.name == line.name, LineVersion.sha256 == line.sha256
     )
@@ -89,7 +91,7 @@ def store_version(session: Session, line: Line) -> uuid.UUID:
 
 
 def read_version(session: Session, version_id: uuid.UUID) -> Line:
-    """The line as it was when this version was stored."""
+    """Return the line as this version defines it."""
     definition = session.execute(
         select(LineVersion.definition).where(LineVersion.id == version_id)
     ).scalar_one()

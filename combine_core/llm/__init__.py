@@ -1,12 +1,12 @@
-"""Providers answer completion requests: `extract` by rules and offline, the others by a model.
+"""Providers answer completion requests: `extract` uses rules and works offline, the others call a model.
 
     registry = provider_registry(settings)
     provider, model = registry.resolve("anthropic/claude-sonnet-5-5")
     completion = provider.complete(CompletionRequest(model=model, ...))
 
-A call is one HTTP request at most, without retries. A failure is a `ProviderError` with a code.
-All providers are plugins, found by the entry-point group "combine.llm"; see
-`combine_core.llm.hookspecs`.
+A call sends at most one HTTP request and does not retry. A failure raises `ProviderError` with a code.
+
+All providers are plugins in the entry-point group "combine.llm"; see `combine_core.llm.hookspecs`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def providers_of(registry: Registry) -> ProviderRegistry:
 
 
 def includeme(config: Configurator) -> None:
-    """Find the providers. This loads plugins, but no SDK, and does not use the network."""
+    """Load the provider plugins, without their SDKs and without using the network."""
     from combine_core.settings.core import CoreSettings
 
     settings = config.add_addon_settings(CoreSettings)

@@ -1,4 +1,4 @@
-"""Claude models by Anthropic's Messages API, with the official SDK."""
+"""Provides Claude models through Anthropic's Messages API, with the official SDK."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from combine_core.llm.completion import Completion, CompletionRequest, Usage
 from combine_core.llm.hookspecs import ProviderSettings, Register, Unconfigured, hookimpl
 from combine_core.llm.lowering import for_anthropic
-from combine_core.llm.vendor import OnFirstUse, Vendor, is_sendable, read_key
+from combine_core.llm.vendor import LazyProvider, Vendor, is_sendable, read_key
 
 if TYPE_CHECKING:
     import httpx2
@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 
 URL = "https://api.anthropic.com"
 
-# With any other reason to stop the answer is incomplete or missing.
-_WHOLE = frozenset({"end_turn", "stop_sequence"})
+# With any other stop reason, the answer is incomplete or missing.
+_COMPLETE = frozenset({"end_turn", "stop_sequence"})
 
 
 @hookimpl
@@ -29,10 +29,10 @@ def combine_core_register_providers(register: Register, settings: ProviderSettin
     if not key:
         register(Unconfigured("anthropic", "set ANTHROPIC_API_KEY"))
     elif not is_sendable(key):
-        remedy = "correct ANTHROPIC_API_KEY: it contains characters that no key has"
+        remedy = "correct ANTHROPIC_API_KEY: it contains spaces or special characters"
         register(Unconfigured("anthropic", remedy))
     else:
-        register(OnFirstUse("anthropic", URL, lambda: AnthropicProvider(key)))
+        register(LazyProvider("anthropic", URL, lambda: AnthropicProvider(key)))
 
 
 class _Tokens(BaseModel):
@@ -55,7 +55,7 @@ class _Message(BaseModel):
 
 
 class AnthropicProvider:
-    """Sends each request as one message to `POST /v1/messages`."""
+    """A provider that sends each request to `POST /v1/messages`."""
 
     name = "anthropic"
     api_url = URL
@@ -98,14 +98,15 @@ class AnthropicProvider:
             models=[message.model, request.model],
             api_url=URL,
         )
-        if message.stop_reason not in _WHOLE:
-            raise self._client.unusable(response, completion, _why(message.stop_reason, request))
+        if message.stop_reason not in _COMPLETE:
+            problem = _stop_problem(message.stop_reason, request)
+            raise self._client.unusable(response, completion, problem)
         if not completion.text:
             raise self._client.unusable(response, completion, "the answer contains no text.")
         return completion
 
     def _warn_of_retirement(self, model: str) -> None:
-        """Log once if the SDK knows on which day Anthropic retires this model."""
+        """Log a warning once if the SDK knows the day on which Anthropic retires this model."""
         from anthropic.resources.messages import DEPRECATED_MODELS
 
         if model in DEPRECATED_MODELS and model not in self._warned:
@@ -118,13 +119,13 @@ class AnthropicProvider:
 
 
 def _usage(tokens: _Tokens) -> Usage:
-    # The API counts tokens that are read from and written to the cache separately.
+    # The API does not include cached tokens in the input tokens.
     read = tokens.cache_read_input_tokens or 0
     write = tokens.cache_creation_input_tokens or 0
     return Usage(tokens.input_tokens + read + write, read, write, tokens.output_tokens)
 
 
-def _why(stop_reason: str | None, request: CompletionRequest) -> str:
+def _stop_problem(stop_reason: str | None, request: CompletionRequest) -> str:
     match stop_reason:
         case "max_tokens":
             return f"the answer was cut off after {request.max_tokens} tokens. Raise max_tokens."

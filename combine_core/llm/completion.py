@@ -1,4 +1,4 @@
-"""The request to a provider, its completion, and the error with a code."""
+"""Defines requests to providers, their completions and their errors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,17 +24,17 @@ ErrorCode = Literal[
 
 ERROR_CODES: frozenset[str] = frozenset(get_args(ErrorCode))
 
-# A retry of these costs nothing, because the provider did not accept the request.
+# Retries of these errors are free, because the provider did not accept the request.
 FREE_TO_RETRY: frozenset[str] = frozenset({"rate_limited", "overloaded", "unreachable"})
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """A source as the provider sees it.
+    """A source, or a portion of a long source, in a request to a provider.
 
-    Evidence refers to it by `label` ("S1"). Lines of `text` end at "\\n". They are counted from
-    `first_line`, which is not 1 in a part of a long source.
-    `blocks` is the structure of `text`; empty if nobody has read it yet.
+    Evidence refers to it by `label` ("S1"). Lines of `text` end with "\\n". `first_line` is the number of the
+    first line, which is greater than 1 in later portions. `blocks` is the structure of `text`, or empty if it
+    has not been read.
     """
 
     label: str
@@ -47,12 +47,12 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """One question to a model.
+    """One request to a provider.
 
-    `model` has no provider prefix. `prompt` includes the materials: a provider with a model sends
-    `system` and `prompt` unchanged. `materials` and `inputs` (outputs of earlier steps, by step
-    key) have the same content in parts, for a provider without a model. `schema` is the JSON
-    Schema (2020-12) of the answer, `timeout` the seconds until the whole answer must be here.
+    `model` has no provider prefix. A provider with a model sends `system` and `prompt` unchanged; `prompt`
+    includes the materials. `materials` and `inputs` (answers of earlier steps, by step key) are the same
+    content in parts, for a provider without a model. `schema` is the JSON Schema (2020-12) of the answer.
+    `timeout` is the maximum time for the whole call in seconds.
     """
 
     model: str
@@ -67,7 +67,7 @@ class CompletionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call. `input_tokens` includes the cached ones."""
+    """The tokens of one call. `input_tokens` includes cached tokens."""
 
     input_tokens: int = 0
     cache_read_tokens: int = 0
@@ -79,8 +79,7 @@ class Usage:
 class Completion:
     """The answer to one request.
 
-    `text` should be JSON; nobody has checked it yet. `cost` is in US dollars, None if the price is
-    unknown.
+    `text` should be JSON, but it has not been validated. `cost` is in US dollars, or None if it is unknown.
     """
 
     text: str
@@ -95,11 +94,10 @@ class Completion:
 class ProviderError(Exception):
     """A call without a usable answer.
 
-    `message` says what happened and what to do; it contains neither the key nor the prompt.
-    `retryable`: a retry costs nothing, because the provider did not accept the request. `lost`:
-    the request was sent, there is no answer, and the vendor may have charged it. `retry_after` is
-    in seconds. `completion` is set when the vendor charged an answer that is of no use
-    (`bad_answer`), for its usage and cost.
+    `message` describes the failure and the remedy. It contains neither the key nor the prompt.
+    `retryable` means that a retry is free, because the provider did not accept the request. `lost` means that
+    the request was sent without an answer and may have been charged. `retry_after` is in seconds.
+    `completion` contains the usage and cost of an unusable answer (`bad_answer`) that was charged.
     """
 
     def __init__(
@@ -128,34 +126,34 @@ class ProviderError(Exception):
 
 
 class Provider(Protocol):
-    """Answers completion requests. Many threads use one provider at once."""
+    """A provider of completions. It must be thread-safe."""
 
     @property
     def name(self) -> str:
-        """The prefix of its model strings."""
+        """Return the prefix of the provider's model strings."""
 
     def complete(self, request: CompletionRequest) -> Completion:
-        """Answer `request` with exactly one HTTP request (an offline provider: none).
+        """Answer `request` with exactly one HTTP request, or without any in an offline provider.
 
         Raises:
-            ProviderError: every failure, with its code.
+            ProviderError: For every failure, with its code.
         """
 
 
 @runtime_checkable
-class Listed(Protocol):
+class PriceListed(Protocol):
     """A provider whose prices and models are in the lists of genai-prices."""
 
     @property
     def api_url(self) -> str:
-        """The address of its API, by which the lists know the vendor."""
+        """Return the address of the API, which identifies the vendor in the lists."""
 
 
 @runtime_checkable
 class Offline(Protocol):
-    """A provider that answers from `materials` and `inputs`, and sends nothing anywhere.
+    """A provider that answers from `materials` and `inputs` and sends no data.
 
-    Its requests have no prompt, and the journal has no copy of one.
+    Its requests have no prompt, so the journal stores none.
     """
 
     offline: Literal[True]
@@ -165,9 +163,8 @@ class Offline(Protocol):
 class Preparable(Protocol):
     """A provider that loads something before its first call, such as an SDK.
 
-    The worker prepares a provider before it measures a call, so the journal has the time of the
-    request alone.
+    The worker prepares a provider before it measures a call, so the latency in the journal excludes loading.
     """
 
     def prepare(self) -> None:
-        """Load what `complete` needs. Many threads may call this, before every request."""
+        """Load the dependencies of `complete`. Each thread may call this before each request."""

@@ -1,7 +1,7 @@
-"""Turns the failures of a vendor's HTTP API into a `ProviderError`.
+"""Converts failures of a vendor's HTTP API to a `ProviderError`.
 
-Messages say what happened and what to do. They never contain the key or the prompt: they quote
-only the start of the vendor's own message, with the key cut out.
+A message explains the failure and how to fix it. It quotes only the start of the vendor's own message, with
+the key and the prompt redacted.
 """
 
 import json
@@ -17,25 +17,31 @@ import httpx2
 from combine_core.llm.completion import CompletionRequest, ErrorCode, ProviderError
 from combine_core.llm.vendor import Vendor
 
-_MAX_WORDS = 200
-# Shorter texts are ordinary words, which a message may contain by chance.
-_MIN_HIDDEN = 8
+_MAX_QUOTED_CHARS = 200
+# Shorter texts can be ordinary words, so they are not redacted.
+_MIN_REDACTED_CHARS = 8
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
-# The form of a key: ours, or one that a vendor repeats, masked or not.
+# An API key in a vendor's message, masked or not.
 _KEY = re.compile(r"\b(?:sk|key|pk)-[\w*.\-]{4,}|\bBearer\s+\S+", re.IGNORECASE)
 
-# A vendor that refuses structured output names one of these.
-_STRUCTURED = ("response_format", "json_schema", "output_config", "output_format", "structured")
+# A vendor that rejects structured output names one of these parameters.
+_STRUCTURED_OUTPUT = (
+    "response_format",
+    "json_schema",
+    "output_config",
+    "output_format",
+    "structured",
+)
 
 
 def connection_failed(vendor: Vendor, host: str, cause: BaseException | None) -> ProviderError:
-    """There is no answer: `cause` is the error of the HTTP client."""
+    """Return the error for a request without a response. `cause` is the error of the HTTP client."""
     if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
         return ProviderError("unreachable", f"{vendor.title}: {_why_unreachable(host, cause)}")
     if isinstance(cause, httpx2.TimeoutException):
         message = (
             f"{vendor.title} did not answer in time. The request was sent and may have been "
-            "charged. Allow more time or ask for less."
+            "charged. Raise the timeout or use shorter sources."
         )
         return ProviderError("timeout", message, lost=True)
     if isinstance(cause, httpx2.NetworkError | httpx2.RemoteProtocolError | httpx2.DecodingError):
@@ -44,7 +50,7 @@ def connection_failed(vendor: Vendor, host: str, cause: BaseException | None) ->
             "was sent and may have been charged."
         )
         return ProviderError("server_error", message, lost=True)
-    # The text of this error may contain a header, and so the key.
+    # The message of this error may contain a header with the key.
     kind = type(cause).__name__
     return ProviderError(
         "bad_request",
@@ -56,18 +62,18 @@ def connection_failed(vendor: Vendor, host: str, cause: BaseException | None) ->
 def status_failed(
     vendor: Vendor, request: CompletionRequest, response: httpx2.Response
 ) -> ProviderError:
-    """The status of the answer is not a success."""
+    """Return the error for a response with an error status."""
     status = response.status_code
     code, explanation = _explain(vendor, request.model, status)
-    words = "" if code == "auth" else vendor_words(vendor, response, request)
-    if status in {400, 422} and any(hint in words for hint in _STRUCTURED):
+    quoted = "" if code == "auth" else vendor_message(vendor, response, request)
+    if status in {400, 422} and any(name in quoted for name in _STRUCTURED_OUTPUT):
         explanation = "the model does not accept a JSON Schema for its answer. Use another model"
     no_money = status == 429 and _error_code(response) in {"insufficient_quota", "billing_error"}
     if no_money:
         explanation = "the account's quota is used up. Add credit at the vendor"
     return ProviderError(
         code,
-        f"{vendor.title}: {explanation} (HTTP {status}{words}).",
+        f"{vendor.title}: {explanation} (HTTP {status}{quoted}).",
         http_status=status,
         retryable=False if no_money else None,
         retry_after=retry_after(response.headers),
@@ -79,13 +85,16 @@ def _explain(vendor: Vendor, model: str, status: int) -> tuple[ErrorCode, str]:
     address = f" and {vendor.url_variable}" if vendor.url_variable else ""
     match status:
         case 401 | 403:
-            return "auth", f"the key was refused. Check {vendor.key_variable}{address}"
+            return "auth", f"the key was rejected. Check {vendor.key_variable}{address}"
         case 402:
             return "auth", "the account cannot pay. Add credit at the vendor"
         case 404:
-            return "unknown_model", f"no model {_cut(model)} there. Check the model{address}"
+            return (
+                "unknown_model",
+                f"the model {_cut(model)} does not exist. Check the model{address}",
+            )
         case 408 | 504:
-            return "server_error", "the vendor gave up waiting for its model. Try again"
+            return "server_error", "the model did not answer the vendor in time. Try again"
         case 413:
             return "bad_request", "the request is too large. Use fewer or shorter sources"
         case 429:
@@ -93,37 +102,40 @@ def _explain(vendor: Vendor, model: str, status: int) -> tuple[ErrorCode, str]:
         case 503 | 529:
             return "overloaded", "the vendor is overloaded. Wait and try again"
         case _ if status >= 500:
-            return "server_error", "an error on the vendor's side. Try again"
+            return "server_error", "the vendor's server failed. Try again"
         case _ if 300 <= status < 400:
-            return "bad_request", f"the address only redirects. Check the address{address}"
+            return (
+                "bad_request",
+                f"the server redirects to another address. Check the address{address}",
+            )
         case _:
-            return "bad_request", "the request was refused. Try another model or fewer sources"
+            return "bad_request", "the request was rejected. Try another model or fewer sources"
 
 
-def vendor_words(vendor: Vendor, response: httpx2.Response, request: CompletionRequest) -> str:
-    """The start of the vendor's own message, without secrets; empty if there is none."""
+def vendor_message(vendor: Vendor, response: httpx2.Response, request: CompletionRequest) -> str:
+    """Return the start of the vendor's own message, without secrets, or an empty string."""
     body = _json(response)
     error = body.get("error", body)
-    words = error.get("message", "") if isinstance(error, dict) else error
-    if not isinstance(words, str) or not words:
+    message = error.get("message", "") if isinstance(error, dict) else error
+    if not isinstance(message, str) or not message:
         return ""
-    words = _CONTROL.sub(" ", words)
+    message = _CONTROL.sub(" ", message)
     secrets = {"key": vendor.key, "prompt": request.prompt, "system": request.system}
     for name, secret in secrets.items():
         plain = _CONTROL.sub(" ", secret).strip()
-        if len(plain) >= _MIN_HIDDEN:
-            words = words.replace(plain, f"[{name}]")
-    return f": {_cut(_KEY.sub('[key]', words), _MAX_WORDS)}"
+        if len(plain) >= _MIN_REDACTED_CHARS:
+            message = message.replace(plain, f"[{name}]")
+    return f": {_cut(_KEY.sub('[key]', message), _MAX_QUOTED_CHARS)}"
 
 
 def request_id(vendor: Vendor, response: httpx2.Response) -> str | None:
-    """The vendor's id of the request, which its support asks for."""
+    """Return the vendor's id of the request. Its support needs this id."""
     value = response.headers.get(vendor.request_id_header)
     return value[:200] if value else None
 
 
 def retry_after(headers: httpx2.Headers) -> float | None:
-    """Seconds to wait, by `retry-after-ms` or `Retry-After` (RFC 9110 10.2.3: seconds or a date)."""
+    """Parse the seconds to wait from `retry-after-ms` or `Retry-After` (RFC 9110, 10.2.3)."""
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
@@ -149,16 +161,16 @@ def _number(value: str | None) -> float | None:
 def _why_unreachable(host: str, cause: BaseException) -> str:
     for error in _chain(cause):
         if isinstance(error, socket.gaierror):
-            return f"the name {host} cannot be found. Check the address and the DNS."
+            return f"the host name {host} cannot be resolved. Check the address and the DNS."
         if isinstance(error, ssl.SSLCertVerificationError):
             return f"the certificate of {host} is not trusted ({error.verify_message})."
         if isinstance(error, ssl.SSLError):
-            return f"no TLS connection to {host}. Check the address: https or http?"
+            return f"the TLS connection to {host} failed. Check whether the address needs https or http."
         if isinstance(error, ConnectionRefusedError):
-            return f"{host} refuses connections. Is the server running at this address?"
+            return f"{host} refuses connections. Check that the server runs at this address."
     if isinstance(cause, httpx2.TimeoutException):
-        return f"{host} does not answer to connections. Check network and firewall."
-    return f"no connection to {host}. Check network and firewall."
+        return f"the connection to {host} timed out. Check the network and the firewall."
+    return f"the connection to {host} failed. Check the network and the firewall."
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

@@ -1,4 +1,4 @@
-"""The hook by which an installed package adds a provider.
+"""Defines the hook with which an installed package adds a provider.
 
 In the package:
 
@@ -8,12 +8,12 @@ In the package:
     def combine_core_register_providers(register, settings):
         register(MyProvider(...))             # model strings "myprovider/<model>"
 
-and in its metadata, the module of this function in the entry-point group "combine.llm":
+The metadata of the package names the module of this function in the entry-point group "combine.llm":
 
     [project.entry-points."combine.llm"]
     myprovider = "my_package.provider"
 
-A provider with a slow import may have a method `prepare`; see `combine_core.llm.Preparable`.
+A provider with slow imports can have a method `prepare`; see `combine_core.llm.Preparable`.
 """
 
 from __future__ import annotations
@@ -52,25 +52,25 @@ class ProviderSettings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unconfigured:
-    """A provider without a setting that it needs. `remedy`: "set ANTHROPIC_API_KEY"."""
+    """A provider that lacks a required setting. Example of a `remedy`: "set ANTHROPIC_API_KEY"."""
 
     name: str
     remedy: str
 
 
 class Register(Protocol):
-    """The function that adds a provider."""
+    """The function that a plugin calls to add a provider."""
 
     def __call__(self, provider: Provider | Unconfigured, *, takes_model: bool = True) -> None:
         """Register `provider` under its name.
 
-        With `takes_model` its model strings are "name/model", otherwise the bare "name".
+        With `takes_model`, its model strings are "name/model", otherwise only "name".
 
         Raises:
-            ProviderConflict: the name is taken or malformed.
+            ProviderConflict: If the name is already used or malformed.
         """
 
 
 @hookspec
 def combine_core_register_providers(register: Register, settings: ProviderSettings) -> None:
-    """Register providers. Called once, when the service starts; do not use the network here."""
+    """Register providers. The service calls this once at start. Do not use the network here."""

@@ -1,13 +1,12 @@
-"""The HTTP client under the vendors' SDKs: one request per call, with one deadline for all of it.
+"""The HTTP client of the vendors' SDKs, which limits the total time and size of each call.
 
-HTTP libraries limit each read from the socket, so a server that sends a byte now and then keeps a
-call alive for ever. Here every connect, write and read gets the remaining time of the call. Two
-things are not limited: a DNS lookup takes as long as the system's resolver does, and a name with
-several addresses has the connect time-out for each.
+HTTP libraries limit the time of each read, so a server that sends single bytes slowly can keep a call open
+forever. Here every connect, write and read gets the remaining time of the call. Two times are not limited: a
+DNS lookup takes as long as the system's resolver needs, and the connect timeout applies to each address of a
+name separately.
 
-The environment does not change where requests go or what they contain: proxy variables are
-ignored, and only the key and the headers in `_HEADERS` are sent. SSL_CERT_FILE and SSL_CERT_DIR
-are respected.
+Environment variables do not change the target or the content of requests. Proxy variables are ignored, and
+only the key and the headers in `_HEADERS` are sent. SSL_CERT_FILE and SSL_CERT_DIR are respected.
 """
 
 import logging
@@ -21,7 +20,7 @@ from typing import Any
 import httpcore2
 import httpx2
 
-# At INFO these log the whole address of each request, at DEBUG much more.
+# At INFO level these log the full address of each request, at DEBUG level much more.
 for _name in ("httpx2", "httpcore2"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
@@ -36,17 +35,17 @@ _HEADERS = frozenset(
 
 
 class _Allowance:
-    """The time and the bytes that one call may still use."""
+    """The remaining time and size of one call."""
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
         self._bytes = MAX_ANSWER_BYTES
 
     def cap(self, timeout: float | None, expired: type[Exception]) -> float:
-        """Limit `timeout` to the remaining time; raise `expired` when there is none."""
+        """Limit `timeout` to the remaining time. Raise `expired` if no time is left."""
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise expired("the time for the whole call is up")
+            raise expired("the call exceeded its total time limit")
         return left if timeout is None else min(timeout, left)
 
     def take(self, count: int) -> None:
@@ -55,13 +54,13 @@ class _Allowance:
             raise httpcore2.ReadError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
 
 
-# The client works in the calling thread, so its sockets see the allowance of that call.
+# The client runs in the calling thread, so its sockets can read the allowance of that call.
 _allowance: ContextVar[_Allowance] = ContextVar("allowance")
 
 
 @contextmanager
 def call_within(seconds: float) -> Iterator[httpx2.Timeout]:
-    """Limit the request in the block to `seconds`; yield the time-outs for the client."""
+    """Limit the request in the block to `seconds`. Yield the timeouts for the client."""
     token = _allowance.set(_Allowance(seconds))
     try:
         yield httpx2.Timeout(seconds, connect=min(CONNECT_TIMEOUT, seconds))
@@ -70,7 +69,7 @@ def call_within(seconds: float) -> Iterator[httpx2.Timeout]:
 
 
 def make_client(authorization: tuple[str, str] | None) -> httpx2.Client:
-    """A client for many threads. `authorization` is the header with the key: name and value."""
+    """Create a thread-safe client. `authorization` is the name and value of the header with the key."""
 
     def clean(request: httpx2.Request) -> None:
         for name in set(request.headers) - _HEADERS:
@@ -90,7 +89,7 @@ class _Transport(httpx2.HTTPTransport):
     def __init__(self) -> None:
         context = httpx2.create_ssl_context()
         super().__init__(verify=context)
-        # The class cannot pass a backend to its pool, so this replaces the pool.
+        # The base class cannot pass a backend to its pool, so the pool is replaced.
         self._pool = httpcore2.ConnectionPool(
             ssl_context=context,
             max_connections=1000,

@@ -1,7 +1,7 @@
 """Reduces a JSON Schema to what a vendor's structured output accepts.
 
-Other keywords move into the description, so that the model may follow them. The answer is validated
-against the full schema later.
+Unsupported keywords move into the description, where the model can read them. The answer is validated against
+the full schema later.
 """
 
 import json
@@ -20,15 +20,15 @@ _OPENAI_KEYWORDS = frozenset(
         "maximum", "exclusiveMinimum", "exclusiveMaximum", "minItems", "maxItems",
     }
 )  # fmt: skip
-_SAYS_TYPE = frozenset({"type", "enum", "const", "anyOf", "$ref"})
-_ADDRESSES = frozenset({"$schema", "$id", "$comment"})
+_TYPE_KEYWORDS = frozenset({"type", "enum", "const", "anyOf", "$ref"})
+_DROPPED_KEYWORDS = frozenset({"$schema", "$id", "$comment"})
 
 
 def for_anthropic(schema: Mapping[str, Any]) -> Schema:
-    """The schema as reduced by the SDK's `transform_schema`.
+    """Reduce the schema with the SDK's `transform_schema`.
 
     Raises:
-        ProviderError: `bad_request`, a part of it has no type.
+        ProviderError: `bad_request`, if a part of the schema has no type.
     """
     from anthropic import transform_schema
 
@@ -41,24 +41,24 @@ def for_anthropic(schema: Mapping[str, Any]) -> Schema:
 
 
 def for_openai(schema: Mapping[str, Any]) -> tuple[Schema, bool]:
-    """The reduced schema, and whether strict mode accepts it.
+    """Return the reduced schema, and whether strict mode accepts it.
 
-    Strict mode requires every property. An optional one that may be null becomes a required one. With any
-    other, which the model would have to invent, the schema is sent without strict mode.
+    In strict mode every property is required. An optional property that may be null becomes required. For any
+    other optional property, the model would have to invent a value, so strict mode is not used.
     """
     lowered = _lower(_normalise(schema))
     return lowered, lowered.get("type") == "object" and _is_strict(lowered)
 
 
 def _normalise(node: Any) -> Any:
-    """Use `$defs`, `anyOf` and one type per node, and remove addresses."""
+    """Rewrite the schema with `$defs`, `anyOf` and one type per node, and drop `$schema` and `$id`."""
     if isinstance(node, list):
         return [_normalise(part) for part in node]
     if not isinstance(node, Mapping):
         return node
     result: Schema = {}
     for key, value in node.items():
-        if key in _ADDRESSES:
+        if key in _DROPPED_KEYWORDS:
             continue
         if key in {"properties", "$defs", "definitions"} and isinstance(value, Mapping):
             # These keys are names, not keywords.
@@ -77,7 +77,7 @@ def _normalise(node: Any) -> Any:
 
 
 def _split(node: Schema, types: list[str]) -> Schema:
-    """A node of several types as an `anyOf` of its types. An enum needs no type."""
+    """Convert a node with several types to an `anyOf` of its types. An enum needs no type."""
     rest = {key: value for key, value in node.items() if key != "type"}
     if "enum" in rest:
         return rest
@@ -92,7 +92,7 @@ def _lower(node: Any) -> Any:
     if not isinstance(node, Mapping):
         return node
     lowered: Schema = {}
-    unsaid: Schema = {}
+    dropped: Schema = {}
     for key, value in node.items():
         if key in {"properties", "$defs"}:
             lowered[key] = {name: _lower(part) for name, part in value.items()}
@@ -103,16 +103,16 @@ def _lower(node: Any) -> Any:
         elif key in _OPENAI_KEYWORDS:
             lowered[key] = value
         else:
-            unsaid[key] = value
+            dropped[key] = value
     if lowered.get("type") == "object" or "properties" in lowered:
         lowered.setdefault("properties", {})
         lowered["additionalProperties"] = False
         required = lowered.get("required", [])
         may_be_null = [name for name, part in lowered["properties"].items() if _may_be_null(part)]
         lowered["required"] = [*required, *(name for name in may_be_null if name not in required)]
-    if unsaid:
-        said = json.dumps(unsaid, ensure_ascii=False, default=str)
-        lowered["description"] = f"{lowered.get('description', '')} {said}".strip()
+    if dropped:
+        note = json.dumps(dropped, ensure_ascii=False, default=str)
+        lowered["description"] = f"{lowered.get('description', '')} {note}".strip()
     return lowered
 
 
@@ -123,7 +123,7 @@ def _may_be_null(node: Any) -> bool:
 
 
 def _is_strict(node: Any) -> bool:
-    """Whether each part of a reduced schema has a type and requires all of its properties."""
+    """Check whether each part of a reduced schema has a type and requires all of its properties."""
     if not isinstance(node, Mapping):
         return False
     properties = node.get("properties", {})
@@ -133,7 +133,7 @@ def _is_strict(node: Any) -> bool:
     elif node.get("type") == "array":
         return False
     return (
-        not _SAYS_TYPE.isdisjoint(node)
+        not _TYPE_KEYWORDS.isdisjoint(node)
         and set(properties) == set(node.get("required", ()))
         and all(map(_is_strict, parts))
     )

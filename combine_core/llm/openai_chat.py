@@ -1,4 +1,4 @@
-"""Models by OpenAI's Chat Completions API, at OpenAI or a compatible server, with its SDK."""
+"""Provides models through the Chat Completions API of OpenAI or a compatible server, with OpenAI's SDK."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from combine_core.llm.completion import Completion, CompletionRequest, Usage
 from combine_core.llm.hookspecs import ProviderSettings, Register, Unconfigured, hookimpl
 from combine_core.llm.lowering import for_openai
-from combine_core.llm.vendor import OnFirstUse, Vendor, is_sendable, read_key
+from combine_core.llm.vendor import LazyProvider, Vendor, is_sendable, read_key
 
 if TYPE_CHECKING:
     import httpx2
@@ -24,10 +24,12 @@ def combine_core_register_providers(register: Register, settings: ProviderSettin
         remedy = "set OPENAI_API_KEY, or OPENAI_BASE_URL to a server that needs no key"
         register(Unconfigured("openai", remedy))
     elif not is_sendable(key):
-        remedy = "correct OPENAI_API_KEY: it contains characters that no key has"
+        remedy = "correct OPENAI_API_KEY: it contains spaces or special characters"
         register(Unconfigured("openai", remedy))
     else:
-        register(OnFirstUse("openai", url or URL, lambda: OpenAIProvider(key or None, url or None)))
+        register(
+            LazyProvider("openai", url or URL, lambda: OpenAIProvider(key or None, url or None))
+        )
 
 
 class _Cached(BaseModel):
@@ -58,7 +60,7 @@ class _ChatCompletion(BaseModel):
 
 
 class OpenAIProvider:
-    """Sends each request as one chat to `POST {base_url}/chat/completions`.
+    """A provider that sends each request to `POST {base_url}/chat/completions`.
 
     The default `base_url` is OpenAI's. A compatible server may need no key.
     """
@@ -72,7 +74,7 @@ class OpenAIProvider:
 
         def build(sdk: Any, http_client: httpx2.Client) -> Any:
             return sdk.OpenAI(
-                # The SDK requires a key; the HTTP client does not send this one.
+                # The SDK requires a key. The HTTP client does not send it.
                 api_key=api_key or "none",
                 base_url=url,
                 max_retries=0,
@@ -94,7 +96,7 @@ class OpenAIProvider:
         messages = [{"role": "user", "content": request.prompt}]
         if request.system:
             messages.insert(0, {"role": "system", "content": request.system})
-        # OpenAI's reasoning models accept only the newer name, many servers only the older one.
+        # OpenAI's reasoning models accept only the newer name. Many other servers accept only the older one.
         limit = "max_completion_tokens" if self.api_url == URL else "max_tokens"
         body = {
             "model": request.model,
@@ -116,8 +118,8 @@ class OpenAIProvider:
             models=[model for model in (chat.model, request.model) if model],
             api_url=self.api_url,
         )
-        if why := _why(chat, choice, request):
-            raise self._client.unusable(response, completion, why)
+        if problem := _problem(chat, choice, request):
+            raise self._client.unusable(response, completion, problem)
         return completion
 
 
@@ -125,7 +127,7 @@ def _usage(tokens: _Tokens | None) -> Usage | None:
     if tokens is None:
         return None
     cached = tokens.prompt_tokens_details or _Cached()
-    # The API includes the cached tokens in those of the prompt.
+    # The API includes cached tokens in the tokens of the prompt.
     return Usage(
         tokens.prompt_tokens,
         cached.cached_tokens or 0,
@@ -134,8 +136,8 @@ def _usage(tokens: _Tokens | None) -> Usage | None:
     )
 
 
-def _why(chat: _ChatCompletion, choice: _Choice, request: CompletionRequest) -> str:
-    """What is wrong with the answer; empty if nothing is."""
+def _problem(chat: _ChatCompletion, choice: _Choice, request: CompletionRequest) -> str:
+    """Return the problem with the answer, or an empty string."""
     if not chat.choices:
         return "the answer contains no choice. Try another model."
     if choice.message.refusal or choice.finish_reason == "content_filter":

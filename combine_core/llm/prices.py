@@ -1,4 +1,4 @@
-"""Prices and sizes of models, by the lists of genai-prices. They are part of it, so this needs no network."""
+"""Looks up prices and context sizes of models in the lists of genai-prices, without using the network."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from combine_core.llm.completion import Usage
 
 
 def price_of(usage: Usage, models: list[str], *, api_url: str) -> Decimal | None:
-    """The price in US dollars by the list of the vendor at `api_url`, None if it is not known.
+    """Return the price in US dollars by the list of the vendor at `api_url`, or None if it is unknown.
 
-    `models` are names of the model, the most exact one first.
+    `models` are names of the model, the most specific one first.
     """
     counted = genai_prices.Usage(
         input_tokens=usage.input_tokens,
@@ -30,7 +30,7 @@ def price_of(usage: Usage, models: list[str], *, api_url: str) -> Decimal | None
 
 
 def context_of(model: str, *, api_url: str) -> int | None:
-    """How many tokens prompt and answer may have together, None if it is not known."""
+    """Return the maximum tokens of prompt and answer together, or None if it is unknown."""
     try:
         _, found = get_snapshot().find_provider_model(model, None, None, api_url)
     except LookupError:

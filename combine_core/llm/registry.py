@@ -1,4 +1,4 @@
-"""The providers by name, and the lookup of a model string ("anthropic/claude-sonnet-5-5")."""
+"""Registers providers by name and resolves model strings such as "anthropic/claude-sonnet-5-5"."""
 
 import logging
 import re
@@ -11,18 +11,18 @@ from importlib.metadata import entry_points
 import pluggy
 
 from combine_core.llm import hookspecs
-from combine_core.llm.completion import Listed, Provider, Usage
+from combine_core.llm.completion import PriceListed, Provider, Usage
 from combine_core.llm.hookspecs import PROJECT, ProviderSettings, Unconfigured
 
 log = logging.getLogger(__name__)
 
-# Plugins for versions before 0.2 use the second name.
+# Plugins for versions before 0.2 use the second group.
 ENTRY_POINT_GROUPS = ("combine.llm", "combine.providers")
 _NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 
 
 class UnknownModel(LookupError):
-    """The model string names no usable provider; `remedy` says what to write or to set."""
+    """A model string without a usable provider. `remedy` names valid model strings or the missing setting."""
 
     def __init__(self, model: str, problem: str, remedy: str) -> None:
         super().__init__(f"{problem} {remedy}")
@@ -31,12 +31,12 @@ class UnknownModel(LookupError):
 
 
 class ProviderConflict(ValueError):
-    """A provider's name is malformed or registered twice."""
+    """A provider name that is malformed or registered twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderStatus:
-    """A provider for display. `why` is empty if it is configured."""
+    """The state of a provider, for display. `why` is empty if the provider is configured."""
 
     name: str
     configured: bool
@@ -66,7 +66,7 @@ class ProviderRegistry:
         name = provider.name
         if not _NAME.fullmatch(name):
             raise ProviderConflict(
-                f"{name!r} cannot be a provider's name: write lower-case letters, digits, . _ -"
+                f"{name!r} is not a valid provider name. Use lower-case letters, digits and . _ -"
             )
         if name in self._entries:
             raise ProviderConflict(
@@ -75,10 +75,10 @@ class ProviderRegistry:
         self._entries[name] = _Entry(provider, takes_model)
 
     def resolve(self, model: str) -> tuple[Provider, str]:
-        """The provider that `model` names, and the model without the provider's prefix.
+        """Return the provider of a model string, and the model without the provider's prefix.
 
         Raises:
-            UnknownModel: there is no such provider, it is not configured, or the string is malformed.
+            UnknownModel: If the provider does not exist or is not configured, or the string is malformed.
         """
         name, _, rest = model.partition("/")
         entry = self._entries.get(name)
@@ -99,20 +99,20 @@ class ProviderRegistry:
         return entry.provider, rest or name
 
     def price_of(self, model: str, usage: Usage) -> Decimal | None:
-        """What `usage` costs in US dollars, None if it is not known. Raises UnknownModel."""
+        """Return the price of `usage` in US dollars, or None if it is unknown. Raise UnknownModel."""
         from combine_core.llm.prices import price_of
 
         provider, name = self.resolve(model)
-        if not isinstance(provider, Listed):
+        if not isinstance(provider, PriceListed):
             return None
         return price_of(usage, [name], api_url=provider.api_url)
 
     def context_of(self, model: str) -> int | None:
-        """How many tokens prompt and answer may have, None if it is not known. Raises UnknownModel."""
+        """Return the context size of the model in tokens, or None if it is unknown. Raise UnknownModel."""
         from combine_core.llm.prices import context_of
 
         provider, name = self.resolve(model)
-        if not isinstance(provider, Listed):
+        if not isinstance(provider, PriceListed):
             return None
         return context_of(name, api_url=provider.api_url)
 
@@ -133,26 +133,26 @@ class ProviderRegistry:
         configured = [s.model_string for s in self.describe() if s.configured]
         return (
             " or ".join(configured)
-            or "a model, but first install the package again: it has no plugins"
+            or "a model after you reinstall the package, because its plugins are missing"
         )
 
 
 def provider_registry(
     settings: ProviderSettings, plugins: Iterable[object] = ()
 ) -> ProviderRegistry:
-    """The providers of all installed plugins (entry-point group "combine.llm") and of `plugins`.
+    """Register the providers of all installed plugins (entry-point group "combine.llm") and of `plugins`.
 
     A plugin that cannot be imported is logged and listed as not configured. The others still work.
 
     Raises:
-        ProviderConflict: two providers have the same name.
-        pluggy.PluginValidationError: a hook is misspelt or has a wrong signature.
+        ProviderConflict: If two providers have the same name.
+        pluggy.PluginValidationError: If a hook is misspelled or has a wrong signature.
     """
     registry = ProviderRegistry(settings.default_model)
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
     broken: list[Unconfigured] = []
-    # A plugin may name its module in both groups, for older releases.
+    # A plugin that also supports older releases names its module in both groups.
     points = {
         (p.name, p.value): p for group in ENTRY_POINT_GROUPS for p in entry_points(group=group)
     }
@@ -161,10 +161,10 @@ def provider_registry(
             plugin = point.load()
         except Exception as error:
             log.exception("provider plugin %s (%s) cannot be loaded", name, value)
-            why = (
+            remedy = (
                 f"correct or uninstall the plugin {value} ({type(error).__name__} when loading it)"
             )
-            broken.append(Unconfigured(name, why))
+            broken.append(Unconfigured(name, remedy))
         else:
             manager.register(plugin, f"{name} = {value}")
     for plugin in plugins:

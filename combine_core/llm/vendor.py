@@ -1,4 +1,4 @@
-"""What the plugins of vendors share. It imports nothing large, since every start loads them."""
+"""Shared code of the vendor plugins. Each start of the service loads it, so it imports no large modules."""
 
 import threading
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from combine_core.llm.completion import Completion, CompletionRequest, Provider
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """Names a vendor in messages. `key_variable` and `url_variable` are the settings to check."""
+    """A vendor as error messages name it. `key_variable` and `url_variable` are the settings to check."""
 
     title: str
     key_variable: str
@@ -20,34 +20,34 @@ class Vendor:
     request_id_header: str
 
 
-class OnFirstUse:
-    """Makes the provider at its first call, because the vendors' SDKs take seconds to import."""
+class LazyProvider:
+    """A provider that is created on its first call, because the vendors' SDKs take seconds to import."""
 
     def __init__(self, name: str, api_url: str, make: Callable[[], Provider]) -> None:
         self.name = name
         self.api_url = api_url
         self._make = make
-        self._made: Provider | None = None
+        self._provider: Provider | None = None
         self._lock = threading.Lock()
 
     def prepare(self) -> None:
-        self._provider()
+        self._get_provider()
 
     def complete(self, request: CompletionRequest) -> Completion:
-        return self._provider().complete(request)
+        return self._get_provider().complete(request)
 
-    def _provider(self) -> Provider:
+    def _get_provider(self) -> Provider:
         with self._lock:
-            if self._made is None:
-                self._made = self._make()
-            return self._made
+            if self._provider is None:
+                self._provider = self._make()
+            return self._provider
 
 
 def read_key(secret: SecretStr | None) -> str:
-    """The key without spaces around it; empty if it is not set."""
+    """Return the key without surrounding spaces, or an empty string if it is not set."""
     return secret.get_secret_value().strip() if secret is not None else ""
 
 
 def is_sendable(key: str) -> bool:
-    """Whether an HTTP header can carry the key: ASCII without spaces or control characters."""
+    """Check whether an HTTP header can contain the key: ASCII without spaces or control characters."""
     return key.isascii() and key.isprintable() and " " not in key

@@ -1,4 +1,4 @@
-"""Sends one request to a vendor through its SDK, checks the answer and prices it."""
+"""Sends one request to a vendor through its SDK, and validates and prices the answer."""
 
 import importlib
 import logging
@@ -10,7 +10,7 @@ import httpx2
 from pydantic import BaseModel, ValidationError
 
 from combine_core.llm.completion import Completion, CompletionRequest, ProviderError, Usage
-from combine_core.llm.failures import connection_failed, request_id, status_failed, vendor_words
+from combine_core.llm.failures import connection_failed, request_id, status_failed, vendor_message
 from combine_core.llm.http_client import call_within, make_client
 from combine_core.llm.prices import price_of
 from combine_core.llm.vendor import Vendor
@@ -19,10 +19,9 @@ Answer = TypeVar("Answer", bound=BaseModel)
 
 
 class VendorClient:
-    """The SDK's client of one vendor, shared by any number of threads.
+    """A client of one vendor's SDK that any number of threads can share.
 
-    `sdk` is the name of the SDK's module; `build` makes its client from this module and an HTTP
-    client.
+    `sdk` is the name of the SDK's module. `build` creates its client from this module and an HTTP client.
     """
 
     def __init__(
@@ -34,9 +33,9 @@ class VendorClient:
     ) -> None:
         self._vendor = vendor
         self._sdk = importlib.import_module(sdk)
-        # At DEBUG the SDK logs every request in full, with the texts of users.
+        # At DEBUG level, the SDK logs every request with the texts of users.
         logging.getLogger(sdk).setLevel(logging.INFO)
-        price_of(Usage(), ["none"], api_url="none")  # loads the price lists before the first call
+        price_of(Usage(), ["none"], api_url="none")  # load the price lists before the first call
         http_client = make_client(authorization)
         weakref.finalize(self, http_client.close)
         try:
@@ -45,10 +44,10 @@ class VendorClient:
             raise connection_failed(vendor, "", error) from None
 
     def post(self, path: str, body: dict[str, Any], request: CompletionRequest) -> httpx2.Response:
-        """Send exactly one request and return the answer.
+        """Send exactly one request and return the response.
 
         Raises:
-            ProviderError: there is no answer, or its status is not a success.
+            ProviderError: If there is no response or its status is an error.
         """
         try:
             with call_within(request.timeout) as timeout:
@@ -61,30 +60,30 @@ class VendorClient:
             failure = connection_failed(self._vendor, error.request.url.host, error.__cause__)
         except UnicodeEncodeError:
             failure = ProviderError(
-                "bad_request", "The request contains half of a surrogate pair. Remove it."
+                "bad_request", "The request contains an unpaired surrogate. Remove it."
             )
         else:
             return response
-        # Raised here, so that the SDK's error, which contains the whole request, is not attached.
+        # Raised outside of the handlers, so that the SDK's error, which contains the request, is not chained.
         raise failure
 
     def read(
         self, response: httpx2.Response, shape: type[Answer], request: CompletionRequest
     ) -> Answer:
-        """Parse the body.
+        """Parse the body of the response.
 
         Raises:
-            ProviderError: `bad_answer`, the body does not have this shape.
+            ProviderError: `bad_answer`, if the body does not match the model `shape`.
         """
         try:
             return shape.model_validate_json(response.content)
         except ValidationError:
             pass
         kind = response.headers.get("content-type", "nothing").partition(";")[0][:40]
-        words = vendor_words(self._vendor, response, request)
+        message = vendor_message(self._vendor, response, request)
         hint = f" Check {self._vendor.url_variable}." if self._vendor.url_variable else ""
-        what = f"the answer ({kind}{words}) is not what the API describes.{hint}"
-        raise self.unusable(response, None, what)
+        problem = f"the answer ({kind}{message}) does not match the API.{hint}"
+        raise self.unusable(response, None, problem)
 
     def completion(
         self,
@@ -95,7 +94,7 @@ class VendorClient:
         models: list[str],
         api_url: str,
     ) -> Completion:
-        """The answer with its price. Without `usage` the price is unknown."""
+        """Return the answer with its price. Without `usage`, the price is unknown."""
         return Completion(
             text=text,
             usage=usage or Usage(),
@@ -107,12 +106,12 @@ class VendorClient:
         )
 
     def unusable(
-        self, response: httpx2.Response, completion: Completion | None, what: str
+        self, response: httpx2.Response, completion: Completion | None, problem: str
     ) -> ProviderError:
-        """The error for an answer that is a success but of no use. A `completion` was charged."""
+        """Return the error for an unusable answer. A `completion` was charged."""
         return ProviderError(
             "bad_answer",
-            f"{self._vendor.title}: {what}",
+            f"{self._vendor.title}: {problem}",
             http_status=response.status_code,
             provider_request_id=request_id(self._vendor, response),
             stop_reason=completion.stop_reason if completion else None,

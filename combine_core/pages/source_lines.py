@@ -86,7 +86,7 @@ def _carrying_lines(citations: Iterable[Citation]) -> set[int]:
     return {
         number
         for citation in citations
-        if citation.rests
+        if citation.supports
         for number in range(citation.line_from, citation.line_to + 1)
     }
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from combine_core.runs.mending import mend, short, validator
+from combine_core.text import is_storable
 
 _MAX_PROBLEMS = 20
 # A text with more opening braces that do not start an object contains no answer.
@@ -148,22 +149,13 @@ def _problems(value: dict[str, Any], schema: dict[str, Any]) -> list[str]:
         f"/{'/'.join(str(part) for part in error.instance_path)}: {short(error.message)}"
         for error in _first(validator(schema).iter_errors(value))
     ]
-    if not problems and not _storable(value):
+    if not problems and not is_storable(value):
         problems = ["/: contains a NUL character or an unpaired surrogate"]
     return problems
 
 
 def _first(errors: Iterator[Any]) -> Iterator[Any]:
     return (error for error, _ in zip(errors, range(_MAX_PROBLEMS), strict=False))
-
-
-def _storable(answer: dict[str, Any]) -> bool:
-    try:
-        return b"\0" not in json.dumps(answer, ensure_ascii=False).encode() and (
-            "\\u0000" not in json.dumps(answer)
-        )
-    except UnicodeEncodeError:
-        return False
 
 
 def repair_prompt(prompt: str, text: str, problems: list[str]) -> str:

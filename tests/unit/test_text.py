@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from combine_core.projects.service import SLUG_PATTERN, slugify
 from combine_core.sources import UnsupportedFile, read_upload
-from combine_core.text import InvalidText, clean_name, clean_text
+from combine_core.text import InvalidText, clean_name, clean_text, is_storable
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,20 @@ def test_files_that_cannot_be_read_say_why(filename: str, data: bytes, why: str)
 def test_other_files_are_refused(filename: str) -> None:
     with pytest.raises(UnsupportedFile):
         read_upload(filename, b"text")
+
+
+@pytest.mark.parametrize(
+    ("value", "storable"),
+    [
+        ({"a": ["a\\u0000b", "\\"]}, True),
+        ({"a": "\0"}, False),
+        ({"a": "\\\0"}, False),
+        ({"\0": 1}, False),
+        (["\ud800"], False),
+    ],
+)
+def test_json_without_nul_and_surrogates_is_storable(value: object, storable: bool) -> None:
+    assert is_storable(value) is storable
 
 
 @given(st.text())

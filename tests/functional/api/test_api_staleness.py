@@ -80,7 +80,7 @@ def test_another_version_of_the_line(room, document, path, monkeypatch):
     monkeypatch.setattr("combine_core.documents.staleness.shipped_lines", lambda: {"brief": other})
     [reason] = stale_of(room, path)
     assert (reason["kind"], reason["revision"], reason["newest_revision"]) == ("line", None, None)
-    assert reason["reason"] == "The line brief is another one now."
+    assert reason["reason"] == "The line brief has changed."
     assert listed(room) == [True]
 
 

@@ -177,7 +177,7 @@ def test_who_is_slower_is_told(room, document, path, edit, problem):
     assert edit(content, headers={"If-Match": etag}).status_int == 201
     problem(edit(wrong(document), headers={"If-Match": etag}), 412)
     late = problem(edit(document["content"]), 409)
-    assert late["detail"].startswith("Version 1 is not the newest one any more: there is version 2")
+    assert late["detail"].startswith("Version 1 is no longer the newest version.")
     assert room.client.get(path).json["version"] == 2
 
 
@@ -294,5 +294,5 @@ def test_of_edits_at_once_one_wins(app, room, document, path):
         said = sorted(pool.map(edit, range(6)))
     assert said[-1] == "made"
     assert len(said) == 6
-    assert all(why.startswith("Version 1 is not the newest one any more") for why in said[:-1])
+    assert all(why.startswith("Version 1 is no longer the newest version") for why in said[:-1])
     assert room.client.get(path).json["version"] == 2

@@ -307,7 +307,7 @@ def test_the_time_holds_in_total(provider, vendor, reply):
     [
         ("http://127.0.0.1:{port}", "refuses connections"),
         ("https://127.0.0.1:{port}", "refuses connections"),
-        ("http://no-such-host.invalid", "cannot be found"),
+        ("http://no-such-host.invalid", "cannot be resolved"),
     ],
 )
 @pytest.mark.parametrize("kind", [AnthropicProvider, OpenAIProvider])

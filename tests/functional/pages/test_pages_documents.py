@@ -250,7 +250,7 @@ def test_own_words_are_shown_with_their_author(place, ada, run, oven):
         edit_document(session, version.document_id, content, base=1, author_id=ada.user_id)
     page = ada.get(f"/documents/{version.document_id}")
     assert page.html.select_one(".own-mark").text.startswith("Own words of ")
-    assert "1 is the own words of people" in page.html.select_one(".support").text
+    assert "1 was written by people" in page.html.select_one(".support").text
     assert "Own words of " in ada.get(f"/documents/{version.document_id}.md").text
     assert ada.get(f"/documents/{version.document_id}.json").json["authors"]
     file = docx.Document(BytesIO(page.click("DOCX").body))

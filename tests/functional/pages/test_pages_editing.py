@@ -108,7 +108,7 @@ def test_mistakes_are_named_and_what_was_typed_stays(place, ada, path, version, 
         session.flush()
         edit_document(session, version.document_id, version.content, base=2, author_id=ada.user_id)
     late = form.submit(status=409)
-    assert "there is version 3" in late.html.select_one(".field-error").text
+    assert "Review version 3" in late.html.select_one(".field-error").text
     assert form_of(late, "save")["field-text"].value == form["field-text"].value
 
 

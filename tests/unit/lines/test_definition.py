@@ -63,21 +63,21 @@ def test_an_unknown_line_names_those_there_are() -> None:
 
 def test_two_packages_cannot_bring_the_same_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "line_packages", lambda: ["combine_core.lines"] * 2)
-    with pytest.raises(InvalidLine, match=r"a line named brief, which exists\. Rename it"):
+    with pytest.raises(InvalidLine, match=r"Two packages have a line named brief\. Rename the one"):
         shipped_lines.__wrapped__()
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("a: [", "no YAML"),
+        ("a: [", "not valid YAML"),
         ("just text", "line"),
         (line(step("a") + step("a")), "same key"),
-        (line(step("a", "[b]")), "needs b, which is no step"),
-        (line(step("a", "[b]") + step("b", "[a]")), "circle"),
+        (line(step("a", "[b]")), "needs b, which is not a step"),
+        (line(step("a", "[b]") + step("b", "[a]")), "form a cycle"),
         (line(step("A")), "steps.0.key"),
         (line(step("a") + "  typo: 1\n"), "typo"),
-        (line(step("a").replace("{type: object}", "{type: nonsense}")), "no JSON Schema"),
+        (line(step("a").replace("{type: object}", "{type: nonsense}")), "not a JSON Schema"),
         (line(step("a") + "  document: d\n"), "both document and template"),
         (line(step("a"), "limits: {max_sources: 0}\n"), "limits.max_sources"),
     ],
@@ -141,8 +141,8 @@ def test_a_line_without_later_features_is_stored_as_earlier_releases_stored_it()
 @pytest.mark.parametrize(
     ("definition", "problem"),
     [
-        (each("{type: object}"), "lists only"),
-        (each("{type: object, properties: {title: {type: string}}}"), "lists only"),
+        (each("{type: object}"), "only lists"),
+        (each("{type: object, properties: {title: {type: string}}}"), "only lists"),
         (each(needs="[first]"), "no needs"),
     ],
 )

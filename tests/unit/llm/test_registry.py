@@ -262,7 +262,7 @@ def test_a_plugin_that_takes_the_name_of_ours_stops_the_start(monkeypatch):
 def test_without_any_plugin_the_remedy_is_to_install_the_package_again(monkeypatch):
     monkeypatch.setattr(registry, "entry_points", lambda group: [])
 
-    with pytest.raises(UnknownModel, match="install the package again"):
+    with pytest.raises(UnknownModel, match="reinstall the package"):
         provider_registry(Settings()).resolve("extract")
 
 
