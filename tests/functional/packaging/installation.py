@@ -44,7 +44,7 @@ def installed(wheel: Path, run_folder: Path) -> Path:
         if not (folder / "complete").exists():
             folder.mkdir(exist_ok=True)
             shutil.copy(wheel, folder)
-            for command in commands_of("Installing"):
+            for command in commands_of("Install"):
                 here = re.sub(r"pyramid_combine-[^[]+\.whl", wheel.name, command)
                 run("sh", "-c", here, cwd=folder, PATH=_PATH, PIP_QUIET="1", PIP_NO_COMPILE="1")
             (folder / "complete").touch()

@@ -120,7 +120,7 @@ def deployment(tmp_path: Path, installed: Path) -> Iterator[Deployment]:
 def test_every_command_of_the_page(deployment: Deployment, make_database: MakeDatabase) -> None:
     database = make_database(migrated=False)
     said: dict[str, str] = {}
-    sections = ("Setting up", "Running", "Updating, and going back")
+    sections = ("Set up", "Run", "Update and roll back")
     for command in (command for title in sections for command in commands_of(title)):
         if command in (SERVE, WORK):
             deployment.start(command)

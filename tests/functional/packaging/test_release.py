@@ -111,7 +111,7 @@ def test_a_release_and_the_way_back_to_it(
     clone: Clone, make_database: MakeDatabase, start_service: StartService
 ) -> None:
     version = f"{clone.newest}.0"
-    page_release, page_push = commands_of("Making a release")
+    page_release, page_push = commands_of("Make a release")
     status, said = clone.release(page_release.replace("0.2.0", version))
     assert status == 0, said
     assert f"Tagged v{version}. Push: {page_push}" in said
