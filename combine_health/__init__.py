@@ -26,7 +26,7 @@ A check
     config.add_health_check("redis", redis, remedies={"exception": "Start Redis."})
 
 A check is ``check(registry) -> HealthResult | bool | None``, plain or ``async def``. ``None`` and
-``True`` are healthy, ``False`` and exceptions are failing; a `HealthResult` tells more::
+``True`` are healthy, ``False`` and exceptions are failing; a `HealthResult` carries more::
 
     from combine_health import HealthResult
 
@@ -54,8 +54,8 @@ connection with its own timeout, a little below `current_check`'s ``timeout``.
 ``rise``      1: passes in a row that make a failing check healthy again
 ``words``     the pair of public words in the body of /health/ready, under the check's name:
               ``("connected", "disconnected")``; before the first result it is ``"unknown"``
-``remedy``    what to do when the check says so; ``remedies={cause: what to do}`` where that depends.
-              Causes of the framework (``exception``, ``timeout``, ...) have remedies of their own
+``remedy``    the action to take when the check fails; ``remedies={cause: action}`` if it depends on
+              the cause. Causes of the framework (``exception``, ``timeout``, ...) have their own
 ``runbook``   a link
 ``groups``    names of groups: the check decides /health/ready/GROUP
 ``endpoints`` URIs of the application (RFC 6570 templates) that a failure affects
@@ -67,25 +67,25 @@ The check may be a dotted name. Two declarations of one name are a configuration
 the start; the application itself may override the checks of add-ons and plugins. Declaring a check
 after the application has been made is an error.
 
-What the endpoints answer
-=========================
+Responses
+=========
 
-/health/ready answers 503 with ``Retry-After`` and the first of these words that is true:
-``draining`` (the server is shutting down), ``maintenance`` (an operator ordered it),
+/health/ready returns 503 with ``Retry-After`` and the first of these words that is true:
+``draining`` (the server is shutting down), ``maintenance`` (an operator switched it on),
 ``unavailable`` (a critical check fails or is unknown, or the worker threads of the server have been
 saturated for a minute) and ``starting`` (a critical check has no result yet). The body also has the
 public words of the checks that declare them. A degraded service is ready.
 
-/health answers 503 ``{"status": "unhealthy"}`` while a critical ``live`` check fails, or after
-requests have waited for ten minutes without any being finished.
+/health returns 503 ``{"status": "unhealthy"}`` while a critical ``live`` check fails, or after
+requests have waited for ten minutes and none has finished.
 
-``?check=NAME`` (repeated, or with commas) limits the answer to these checks, /health/ready/GROUP to
-those of a group; then each counts, critical or not, whatever its kind. An unknown name gets a 404,
-which lists the known names for clients that may see details.
+``?check=NAME`` (repeated, or with commas) limits the response to these checks, and
+/health/ready/GROUP to the checks of a group. Each of them then counts, critical or not, whatever its
+kind. An unknown name returns 404, which lists the known names for clients that may see details.
 
 /health/detailed follows the JSON Schema at /health/detailed/schema. With ``Accept:
 application/health+json`` the probes and the full status use the format of
-draft-inadarei-api-health-check; in that format a failing full status is a 503 too. /metrics needs
+draft-inadarei-api-health-check; in that format a failing full status returns 503 too. /metrics needs
 prometheus-client (the extra ``metrics`` of the distribution pyramid-combine) and runs no check.
 
 ``config.add_health_section(name, section)`` adds what ``section(registry)`` returns to
@@ -175,7 +175,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Commands import this package for its settings, and need no error of Pyramid's.
+    # Imported late because the error loads Pyramid, which commands that only read settings do not need.
     if name == "HealthEnvironmentError":
         from combine_health.environment_error import HealthEnvironmentError
 
@@ -184,10 +184,10 @@ def __getattr__(name: str) -> Any:
 
 
 def includeme(config: Any) -> None:
-    """Set up settings, directives, endpoints and plugins. Loading the plugins is its only I/O."""
+    """Add the settings, directives, endpoints and plugins. Loading the plugins is the only I/O."""
     if config.registry.queryUtility(IHealthRegistry) is not None:
         return
-    # Here, because commands read the settings of this package, and need neither endpoints nor Pyramid.
+    # Imported here because commands that only read settings need neither the endpoints nor Pyramid.
     from pyramid.events import ApplicationCreated
 
     from combine_health.directives import (
@@ -200,7 +200,7 @@ def includeme(config: Any) -> None:
         use_health_check,
     )
     from combine_health.endpoints.conflicts import verify_routes
-    from combine_health.endpoints.first import answer_first
+    from combine_health.endpoints.execution_policy import install_execution_policy
     from combine_health.endpoints.views import add_views
     from combine_health.engine.plugins import Plugins
 
@@ -240,14 +240,14 @@ def includeme(config: Any) -> None:
         verify_checks(settings, {*health.checks, *health.disabled})
         for listener in plugins.listeners(config.registry):
             health.outboxes.add(listener)
-        _ = health.runner  # makes it, which fixes the checks
-        answer_first(event.app)
+        _ = health.runner  # creates the runner, after which no check can be added
+        install_execution_policy(event.app)
 
     config.add_subscriber(finish, ApplicationCreated)
 
 
 def start_health(registry: Any, wait: float = 0.0) -> None:
-    """Start the checks of an application; for servers, before they accept requests.
+    """Start the checks of an application. Servers call this before they accept requests.
 
     Waits at most ``wait`` seconds for the first results: without them the service is not ready.
     Raises `zope.interface.interfaces.ComponentLookupError` if the add-on is not included.
@@ -256,10 +256,10 @@ def start_health(registry: Any, wait: float = 0.0) -> None:
 
 
 def stop_health(registry: Any) -> None:
-    """Report *draining*: alive but not ready; for servers that go on serving before they end."""
+    """Report *draining* (alive but not ready). Servers call this when they begin to shut down."""
     health_of(registry).draining = True
 
 
 def read_check(registry: Any, name: str) -> Reading | None:
-    """Return the current reading of the check ``name``; ``None`` if there is no such check."""
+    """Return the current reading of the check ``name``, or ``None`` if there is no such check."""
     return health_of(registry).runner.reading(name)

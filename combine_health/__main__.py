@@ -1,4 +1,4 @@
-"""``python -m combine_health``: see `combine_health.cli`."""
+"""Runs the command line of `combine_health.cli` for ``python -m combine_health``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Every setting of the add-on: its name, its reader, its default, and what it is for."""
+"""Declares every setting of the add-on: its name, parser, default and help."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ SERVER = "server:main"
 
 @dataclass(frozen=True, slots=True)
 class DeclaredSetting:
-    """One setting: where it is written, what it takes, and why one would set it."""
+    """A setting: its names in the ini file and the environment, its parser and its help."""
 
     name: str  # the ini key
     variable: str
@@ -46,7 +46,7 @@ class DeclaredSetting:
     help: str
     read: Callable[[str], Any]
     section: str = "app:main"  # of the ini file
-    also: tuple[str, ...] = ()  # further variables, asked after ``variable``
+    also: tuple[str, ...] = ()  # further variables, read if ``variable`` is not set
     secret: bool = False
 
 
@@ -57,7 +57,7 @@ class HealthSettings:
     route_prefix: str = option(
         "path",
         path_prefix,
-        "The path below which the endpoints are, such as internal for /internal/health.",
+        "The path prefix of the endpoints, such as internal for /internal/health.",
         "",
     )
     details: str = option(
@@ -70,15 +70,15 @@ class HealthSettings:
     details_principals: tuple[str, ...] = option(
         "names",
         names,
-        "Principals or user ids, one of which a client needs where details is authorized. Without it"
-        " the permission is asked for, in the root context of the application.",
+        "Principals or user ids, one of which a client needs if details is authorized. Without it, the"
+        " client needs the permission health:details in the root context of the application.",
         (),
     )
     token: Secret | None = option(  # noqa: RUF009 - makes a field
         "secret",
         token,
-        "A client that sends it, as Authorization: Bearer or X-Health-Token, sees the details and"
-        " the metrics, unless that is never.",
+        "A client that sends this token, as Authorization: Bearer or X-Health-Token, sees the details"
+        " and the metrics, unless their setting is never.",
         None,
         secret=True,
     )
@@ -100,13 +100,13 @@ class HealthSettings:
     home: str | None = option(
         "path or URL",
         address,
-        "Where the page at /status leads back to, such as / for the front page of the application.",
+        "The target of the link back on the page /status, such as / for the application's home page.",
         None,
     )
     background: bool = option(
         "bool",
         flag,
-        "Run the checks in the background. false runs them at the request, for tests and tiny"
+        "Run the checks in the background. false runs them during each request, for tests and tiny"
         " applications.",
         True,
     )
@@ -115,34 +115,33 @@ class HealthSettings:
     load_entry_points: bool = option(
         "bool", flag, "Load the installed plugins of the entry-point group combine_health.", True
     )
-    version: str | None = option(
-        "str", str.strip, "What /health/detailed shows as the version.", None
-    )
+    version: str | None = option("str", str.strip, "The version that /health/detailed shows.", None)
     environment: str | None = option(
-        "str", str.strip, "What /health/detailed shows as the environment.", None
+        "str", str.strip, "The environment that /health/detailed shows.", None
     )
     maintenance_file: Path | None = option(  # noqa: RUF009 - makes a field
         "path",
         file,
-        "The file that puts the service into maintenance: all processes that share it obey it."
-        " Without it combine-health-maintenance.json in the temporary folder; two applications on"
-        " one machine need one each.",
+        "The file that puts the service into maintenance, for all processes that can read it. The"
+        " default is combine-health-maintenance.json in the temporary folder; two applications on one"
+        " machine need a file each.",
         None,
     )
     saturated_after: float = option(
         "seconds",
         wait,
-        "Not ready after all worker threads have been busy, with requests waiting, for this time.",
+        "The service is not ready after all worker threads have been busy, with requests waiting, for"
+        " this time.",
         60.0,
     )
     stuck_after: float = option(
         "seconds",
         wait,
-        "Not alive after requests have waited for this time without any being finished.",
+        "The process is not alive after requests have waited for this time and none has finished.",
         600.0,
     )
     overrides: Mapping[tuple[str, str], Any] = field(default_factory=dict)
-    """The values of ``combine_health.check.NAME.timeout`` etc., by ``(NAME, "timeout")``."""
+    """The values of ``combine_health.check.NAME.timeout`` and others, by ``(NAME, "timeout")``."""
     built_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The values of ``combine_health.check.NAME.use`` and its options, by ``NAME``."""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -163,10 +162,10 @@ class HealthSettings:
 
 @dataclass(frozen=True, slots=True)
 class CheckOverrides:
-    """What an operator may change in any check: ``combine_health.check.NAME.timeout``, ..."""
+    """The settings of a check that an operator may override: ``combine_health.check.NAME.timeout``, ..."""
 
     timeout: float = option("seconds", seconds, "Time after which a run counts as failed.")
-    interval: float = option("seconds", seconds, "Time from one run to the next.")
+    interval: float = option("seconds", seconds, "Time from the start of one run to the next.")
     fall: int = option("int", count, "Failures in a row that make the check failing.")
     rise: int = option("int", count, "Passes in a row that make a failing check healthy.")
     critical: bool = option("bool", flag, "Whether the check decides readiness.")
@@ -207,7 +206,7 @@ SERVER_OWN = (
         "PORT",
         "int",
         8000,
-        "Port that the server listens on if LISTEN names none.",
+        "Port that the server listens on if LISTEN contains no port.",
         str.strip,
         SERVER,
     ),
@@ -216,7 +215,8 @@ SERVER_OWN = (
         VARIABLE_PREFIX + "DRAIN_SECONDS",
         "seconds",
         5.0,
-        "After SIGTERM, the server stays up but not ready for this time, so that balancers notice.",
+        "After SIGTERM, the server keeps serving for this time but reports that it is not ready, so that"
+        " load balancers notice.",
         wait_or_none,
         SERVER,
     ),
@@ -225,7 +225,7 @@ SERVER_OWN = (
         VARIABLE_PREFIX + "STOP_TIMEOUT",
         "seconds",
         30.0,
-        "After that, the longest time that requests in progress may take.",
+        "The time that requests in progress may take after drain_seconds.",
         wait_or_none,
         SERVER,
     ),
@@ -234,7 +234,8 @@ SERVER_OWN = (
         VARIABLE_PREFIX + "QUEUE_LIMIT",
         "int",
         None,
-        "Requests that may wait for a worker thread (default: 100 per thread); further ones get 503.",
+        "Requests that may wait for a worker thread (default: 100 per thread); the server rejects further"
+        " requests with 503.",
         positive,
         SERVER,
     ),
@@ -244,7 +245,7 @@ SERVER_OWN = (
         "bytes",
         None,
         "The bytes of request bodies that the server may hold at once (default: a quarter of the memory of"
-        " the container or machine); a request beyond them gets 503.",
+        " the container or machine); the server rejects a request that exceeds them with 503.",
         size,
         SERVER,
     ),
@@ -269,7 +270,5 @@ def of_check(name: str, one: Option) -> DeclaredSetting:
 
 def of_group(name: str) -> DeclaredSetting:
     variable = f"{VARIABLE_PREFIX}GROUP_{in_variable(name)}"
-    help_ = (
-        "Checks that decide /health/ready/NAME; instead of those that name the group themselves."
-    )
+    help_ = "Checks that decide /health/ready/NAME; they replace the checks that declare the group."
     return DeclaredSetting(f"{GROUP}{name}", variable, "names", None, help_, names)

@@ -1,4 +1,4 @@
-"""The directives of ``config`` with which an application and its add-ons declare checks."""
+"""Defines the directives of ``config`` with which an application and its add-ons declare checks."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +26,7 @@ from combine_health.options import options_of
 
 log = logging.getLogger("combine_health")
 
-TAKEN_SECTIONS = frozenset(
+RESERVED_SECTIONS = frozenset(
     {"status", "cause", "detail", "remedy", "uptime_seconds", "time", "maintenance", "server"}
     | {"history", "monitor", "groups", "checks"}
 )
@@ -53,11 +53,11 @@ def add_health_check(
     """Declare a check; `combine_health` and `combine_health.engine.check.Check` explain the arguments.
 
     ``check`` is ``check(registry) -> HealthResult | bool | None``, plain or ``async``, or its
-    dotted name. Raises `ConfigurationError` that names every fault of the declaration, or if the
-    application has been made.
+    dotted name. Raises `ConfigurationError` with every error of the declaration, or if the
+    application has been created.
     """
     health = health_of(config.registry)
-    health.still_open(f"health check {name!r}")
+    health.require_open(f"health check {name!r}")
     try:
         function = config.maybe_dotted(check)
     except (ImportError, AttributeError, ValueError) as error:
@@ -68,7 +68,7 @@ def add_health_check(
         declared = Check(
             name,
             function,
-            CheckKind(kind) if kind in set(CheckKind) else kind,  # type: ignore[arg-type]  # Check refuses it
+            CheckKind(kind) if kind in set(CheckKind) else kind,  # type: ignore[arg-type]  # Check rejects it
             critical,
             timeout,
             interval,
@@ -78,8 +78,8 @@ def add_health_check(
             remedy,
             {**own_remedies(function), **(remedies or {})},
             runbook,
-            _listed(groups),
-            _listed(endpoints),
+            _as_tuple(groups),
+            _as_tuple(endpoints),
         )
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
@@ -98,9 +98,9 @@ def add_health_check(
     )
 
 
-def _listed(given: Iterable[str]) -> tuple[str, ...]:
-    """Treat a single string as one name, not as a sequence of letters."""
-    return (given,) if isinstance(given, str) else tuple(given)
+def _as_tuple(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names as a tuple. A single string is one name, not a sequence of letters."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def add_health_section(config: Any, name: str, section: Callable[[Any], Any] | str) -> None:
@@ -110,11 +110,11 @@ def add_health_section(config: Any, name: str, section: Callable[[Any], Any] | s
     read memory. ``version`` and ``environment`` may be defined this way too.
     """
     health = health_of(config.registry)
-    health.still_open(f"health section {name!r}")
+    health.require_open(f"health section {name!r}")
     function = config.maybe_dotted(section)
-    if not NAME.fullmatch(str(name)) or name in TAKEN_SECTIONS:
+    if not NAME.fullmatch(str(name)) or name in RESERVED_SECTIONS:
         raise ConfigurationError(
-            f"health section {name!r}: the name is taken, or not one of a-z, 0-9, _ and -"
+            f"health section {name!r}: the name is taken, or has characters other than a-z, 0-9, _ and -"
         )
     if not callable(function):
         raise ConfigurationError(f"health section {name!r}: {function!r} is not callable")
@@ -142,7 +142,7 @@ def add_health_counter(
     so it must only read memory, and the values of the labels must be few.
     """
     health = health_of(config.registry)
-    health.still_open(f"health counter {name!r}")
+    health.require_open(f"health counter {name!r}")
     config.action(
         ("combine_health counter", name),
         lambda: health.counters.append((name, help_, labels, read)),
@@ -152,13 +152,15 @@ def add_health_counter(
 def add_health_secret(config: Any, value: str | None) -> None:
     """Mask ``value`` in the results of all checks. Empty values are ignored."""
     if value and not health_of(config.registry).redactor.add(value):
-        log.warning("a secret of fewer than 4 characters cannot be masked in health results")
+        log.warning(
+            "health results cannot mask a secret of fewer than 4 characters; use a longer one"
+        )
 
 
 def make_add_health_plugin(plugins: Plugins) -> Callable[..., None]:
     def add_health_plugin(config: Any, plugin: Any, name: str | None = None) -> None:
         """Add a pluggy plugin (module, object or dotted name) that has no entry point."""
-        health_of(config.registry).still_open(f"health plugin {name or plugin!r}")
+        health_of(config.registry).require_open(f"health plugin {name or plugin!r}")
         plugins.add(config.maybe_dotted(plugin), name)
 
     return add_health_plugin
@@ -171,8 +173,8 @@ def use_health_check(config: Any, name: str, use: str, /, **options: Any) -> Non
     """Declare the built-in check ``use`` under ``name``.
 
     ``options`` are the arguments of its class (see `combine_health.checks`) and of
-    ``config.add_health_check``. ``timeout`` is the deadline of a run; the check's own timeout
-    follows from it. Raises `ConfigurationError` that names every fault.
+    ``config.add_health_check``. ``timeout`` is the deadline of a run; the check derives its own
+    timeout from it. Raises `ConfigurationError` with every error.
     """
     check = BUILT_IN.get(use)
     if check is None:
@@ -180,7 +182,7 @@ def use_health_check(config: Any, name: str, use: str, /, **options: Any) -> Non
             f"health check {name!r}: {use!r} is not a built-in check; use {', '.join(BUILT_IN)}"
         )
     own = {option.name: option for option in options_of(check)}
-    _refuse_strangers(name, use, options, own.keys() | DECLARED)
+    _reject_unknown_options(name, use, options, own.keys() | DECLARED)
     missing = [key for key, option in own.items() if option.required and key not in options]
     if missing:
         raise ConfigurationError(
@@ -198,19 +200,19 @@ def use_health_check(config: Any, name: str, use: str, /, **options: Any) -> Non
 
 
 def use_configured(config: Any, configured: Mapping[str, Mapping[str, Any]]) -> None:
-    """Declare the built-in checks of the settings. Raises `HealthEnvironmentError` with all faults."""
+    """Declare the built-in checks of the settings. Raises `HealthEnvironmentError` with all errors."""
     problems = []
-    for name, said in configured.items():
-        options = {key: value for key, value in said.items() if key != USE}
+    for name, values in configured.items():
+        options = {key: value for key, value in values.items() if key != USE}
         try:
-            config.use_health_check(name, said[USE], **options)
+            config.use_health_check(name, values[USE], **options)
         except ConfigurationError as error:
             problems.append(str(error))
     if problems:
         raise HealthEnvironmentError("combine_health cannot start:\n  " + "\n  ".join(problems))
 
 
-def _refuse_strangers(
+def _reject_unknown_options(
     name: str, use: str, options: Mapping[str, Any], known: AbstractSet[str]
 ) -> None:
     problems = []

@@ -1,4 +1,4 @@
-"""The error of wrong settings. It has a module of its own, because errors of Pyramid load most of Pyramid."""
+"""Defines the error for invalid settings, in its own module because it imports most of Pyramid."""
 
 from pyramid.exceptions import ConfigurationError
 

@@ -1,4 +1,4 @@
-"""The hooks of gunicorn that let probes be right from a worker's first request to its last.
+"""Defines hooks for gunicorn that start the checks of each worker and drain it before it ends.
 
 In ``gunicorn.conf.py``::
 
@@ -6,7 +6,7 @@ In ``gunicorn.conf.py``::
 
 A worker then accepts requests only after the checks have their first results. On SIGTERM, the
 service reports *draining* and goes on serving for ``COMBINE_HEALTH_DRAIN_SECONDS`` (5) before gunicorn
-ends its workers; a second SIGTERM ends them at once. If you have hooks of your own, call these in them.
+ends its workers. A second SIGTERM ends them at once. If you have your own hooks, call these from them.
 """
 
 import logging
@@ -22,14 +22,14 @@ from combine_health.settings import read_server
 
 log = logging.getLogger("combine_health")
 
-LONGEST_WAIT = 10.0  # seconds until a worker starts without the first results
-LONGEST_DELIVERY = 1.0  # seconds for the last events
+LONGEST_WAIT = 10.0  # seconds that a worker waits for the first results
+LONGEST_DELIVERY = 1.0  # seconds to deliver the last events
 
 _draining = mmap(-1, 1)  # memory that the master shares with its workers
 
 
 def when_ready(_master: Any) -> None:
-    """Report draining before SIGTERM ends the workers; on the master."""
+    """Make the master report draining before it ends the workers on SIGTERM."""
     seconds: float = read_server({})["drain_seconds"]
     end = signal.getsignal(signal.SIGTERM)
     if not seconds or not callable(end):
@@ -40,21 +40,19 @@ def when_ready(_master: Any) -> None:
             end(number, frame)
             return
         _draining[0] = 1
-        again = Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
-        again.daemon = True
-        again.start()
+        second_signal = Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
+        second_signal.daemon = True
+        second_signal.start()
 
     signal.signal(signal.SIGTERM, drain)
 
 
 def post_worker_init(worker: Any) -> None:
-    """Start the checks and wait for their first results; on a worker that has its application."""
+    """Start the checks in a worker that has loaded its application, and wait for the first results."""
     found = _health_of(worker)
     if not found:
-        log.warning(
-            "no health add-on is found in the application: write combine_health in pyramid.includes"
-        )
-    # The master kills a worker that gives no sign of life for this time, unless it is 0.
+        log.warning("the application does not include combine_health: add it to pyramid.includes")
+    # The master kills a worker that sends no heartbeat for `timeout` seconds, unless it is 0.
     wait = min(LONGEST_WAIT, worker.timeout or LONGEST_WAIT)
     for health in found:
         health.read_draining = lambda: bool(_draining[0])
@@ -62,7 +60,7 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(_master: Any, worker: Any) -> None:
-    """Report draining to listeners and the log; on a worker that ends."""
+    """Report draining to the listeners and the log when a worker ends."""
     for health in _health_of(worker):
         health.draining = True
     for health in _health_of(worker):
@@ -70,5 +68,5 @@ def worker_exit(_master: Any, worker: Any) -> None:
 
 
 def _health_of(worker: Any) -> list[HealthRegistry]:
-    application = getattr(worker, "wsgi", None)  # it has none if it could not be loaded
+    application = getattr(worker, "wsgi", None)  # absent if the application could not be loaded
     return [mount.health for mount in mounts_of(application) if mount.health is not None]

@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement, each decorated with `combine_health.hookimpl`."""
+"""Declares the hooks that a plugin may implement, each decorated with `combine_health.hookimpl`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,10 +15,12 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def combine_health_declare_settings(declare: Callable[..., None]) -> None:
-    """Declare the settings of the plugin; called before the checks are registered, and for tables.
+    """Declare the settings of the plugin.
+
+    Called before the checks are registered, and when a command lists the settings.
 
     :param declare: ``declare(name, kind, help, default=None, secret=False)``. ``kind`` is ``str``,
-        ``int``, ``float``, ``bool``, ``tuple`` (names) or a function that reads a text and raises
+        ``int``, ``float``, ``bool``, ``tuple`` (names) or a function that parses a string and raises
         `ValueError`. The setting ``smtp_host`` is ``combine_health.smtp_host`` in the ini and
         ``COMBINE_HEALTH_SMTP_HOST`` in the environment. Begin the name with that of the plugin.
     """
@@ -28,7 +30,7 @@ def combine_health_declare_settings(declare: Callable[..., None]) -> None:
 def combine_health_register_checks(
     register: Callable[..., None], settings: Mapping[str, Any]
 ) -> None:
-    """Register checks; called once per application during its configuration.
+    """Register checks. Called once per application, during its configuration.
 
     :param register: takes what the directive ``config.add_health_check`` takes.
     :param settings: the application's settings, from its ini file, and those that the plugins
@@ -38,11 +40,11 @@ def combine_health_register_checks(
 
 @hookspec
 def combine_health_status_changed(change: Change) -> None:
-    """The service or one check changed from one status to another.
+    """Handle a change of the status of the service or of one check.
 
-    Called afterwards and in order, on a thread of its own for each plugin: it may take its time, and
-    an exception is logged and has no other effect. When 1,000 events wait, further ones are dropped
-    and counted at /health/detailed.
+    Each plugin is called in the order of the changes on its own thread, so it may block. An exception
+    is logged and has no other effect. While 1,000 events wait, further events are dropped and counted
+    at /health/detailed.
 
     :param change: ``check`` (``None``: the service), ``before``, ``after``, ``cause``, ``detail``,
         ``remedy``, ``at``; see `combine_health.Change`.
@@ -51,7 +53,9 @@ def combine_health_status_changed(change: Change) -> None:
 
 @hookspec
 def combine_health_result(result: CheckRun) -> None:
-    """A check ran or passed its deadline; called in the same way.
+    """Handle a run of a check that ended or passed its deadline.
+
+    Called in the same way as `combine_health_status_changed`.
 
     :param result: ``check``, ``status``, ``cause``, ``detail``, ``data``, ``duration``, ``at``; see
         `combine_health.CheckRun`.

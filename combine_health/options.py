@@ -1,7 +1,6 @@
-"""Options: declared as fields of a dataclass, given as text in the ini file and the environment.
+"""Declares options as fields of a dataclass, and parses their text in the ini file and the environment.
 
-The readers in this module turn that text into a value. Each raises `ValueError` whose message tells
-the operator what to write.
+Each parser raises `ValueError` with a message that tells the operator what to write.
 """
 
 import hmac
@@ -22,7 +21,7 @@ _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: ``type`` is for tables, ``read`` is its reader, ``help`` says what it is for."""
+    """An option: ``type`` is its type in tables, ``read`` its parser, and ``help`` its purpose."""
 
     name: str
     type: str
@@ -47,7 +46,7 @@ def option(
 
 
 def options_of(declaring: Any) -> Iterator[Option]:
-    """The options of a dataclass, in the order of its fields; other fields are skipped."""
+    """Yield the options of a dataclass in the order of its fields. Other fields are skipped."""
     for one in fields(declaring):
         if one.metadata:
             required = one.default is MISSING
@@ -66,9 +65,9 @@ class Secret:
     def reveal(self) -> str:
         return self._value
 
-    def matches(self, given: str) -> bool:
-        """Whether ``given`` is the secret; compared in constant time."""
-        return hmac.compare_digest(given.encode(errors="replace"), self._value.encode())
+    def matches(self, value: str) -> bool:
+        """Compare ``value`` with the secret in constant time."""
+        return hmac.compare_digest(value.encode(errors="replace"), self._value.encode())
 
     def __repr__(self) -> str:
         return MASK
@@ -89,12 +88,12 @@ def text(value: str) -> str:
 
 
 def names(value: str) -> tuple[str, ...]:
-    """Read names separated by spaces or commas; duplicates are dropped."""
+    """Parse names separated by spaces or commas, without duplicates."""
     return tuple(dict.fromkeys(value.replace(",", " ").split()))
 
 
 def one_of(*words: str) -> Callable[[str], str]:
-    """Make the reader of an option that is one of ``words``."""
+    """Return the parser of an option whose value is one of ``words``."""
 
     def read(value: str) -> str:
         word = value.strip().lower()
@@ -106,18 +105,18 @@ def one_of(*words: str) -> Callable[[str], str]:
 
 
 def file(value: str) -> Path:
-    """Read an absolute path; ``~`` is the user's home."""
+    """Parse an absolute path; ``~`` is the user's home."""
     try:
         path = Path(value.strip()).expanduser()
     except RuntimeError:
-        raise ValueError("write an absolute path; this user has no home") from None
+        raise ValueError("write an absolute path without ~; this user has no home") from None
     if not path.is_absolute() or "\0" in value:
         raise ValueError("write an absolute path")
     return path
 
 
 def path_prefix(value: str) -> str:
-    """Read the beginning of a path, without slashes around it."""
+    """Parse a path prefix, and remove the slashes around it."""
     word = value.strip().strip("/")
     if not re.fullmatch(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*|", word):
         raise ValueError("write a path of letters, digits and ._~- , such as internal")
@@ -125,7 +124,7 @@ def path_prefix(value: str) -> str:
 
 
 def address(value: str) -> str:
-    """Read where a link leads: a path of the application, or a URL elsewhere."""
+    """Parse the target of a link: a path of the application, or a URL."""
     word = value.strip()
     if not re.fullmatch(r"(/(?!/)|https?://)[^\s\\]*", word):
         raise ValueError("write a path that begins with /, or a URL that begins with https://")
@@ -133,12 +132,12 @@ def address(value: str) -> str:
 
 
 def token(value: str) -> Secret:
-    """Read a secret that fits into a header."""
+    """Parse a secret that is valid in an HTTP header."""
     value = value.strip()
     if len(value) < SHORTEST_TOKEN or not value.isascii() or not value.isprintable():
         raise ValueError(
-            f"write at least {SHORTEST_TOKEN} random letters and digits, such as what"
-            " python -c 'import secrets; print(secrets.token_urlsafe())' prints"
+            f"write at least {SHORTEST_TOKEN} random letters and digits; to make them:"
+            " python -c 'import secrets; print(secrets.token_urlsafe())'"
         )
     if " " in value:
         raise ValueError("write it without spaces")
@@ -181,7 +180,7 @@ def seconds(value: str) -> float:
 
 
 def wait(value: str) -> float:
-    """Read a number of seconds above 0."""
+    """Parse a number of seconds above 0."""
     number = seconds(value)
     if not (isfinite(number) and number > 0):
         raise ValueError("write a number of seconds above 0")
@@ -189,7 +188,7 @@ def wait(value: str) -> float:
 
 
 def wait_or_none(value: str) -> float:
-    """Read a number of seconds; 0 means no waiting."""
+    """Parse a number of seconds; 0 means no wait."""
     return _at_least_0(value, "write a number of seconds, 0 for none")
 
 
@@ -198,7 +197,7 @@ def days(value: str) -> float:
 
 
 def size(value: str) -> int:
-    """Read a number of bytes; K, M, G and T are powers of 1024."""
+    """Parse a number of bytes; K, M, G and T are powers of 1024."""
     word = value.strip().lower().removesuffix("b").removesuffix("i")
     unit = word[-1:] if word[-1:] in _UNITS else ""
     number = _at_least_0(word.removesuffix(unit), "write bytes, such as 500M or 2G")
@@ -206,7 +205,7 @@ def size(value: str) -> int:
 
 
 def percent(value: str) -> float:
-    """Read a number from 0 to 100, with or without the sign."""
+    """Parse a number from 0 to 100, with or without a percent sign."""
     number = _at_least_0(value.strip().removesuffix("%"), "write a percentage, such as 5")
     if number > 100:
         raise ValueError("write a percentage from 0 to 100")

@@ -1,4 +1,4 @@
-"""The settings of plugins: ``combine_health.smtp_host`` or ``COMBINE_HEALTH_SMTP_HOST``."""
+"""Collects the settings that plugins declare, such as ``combine_health.smtp_host``."""
 
 import logging
 import re
@@ -36,13 +36,13 @@ _TAKEN = {one.variable for one in (*OWN, *SERVER_OWN)}
 
 
 def declared_by(plugin: Any, name: str | None = None) -> list[DeclaredSetting]:
-    """Return the settings that ``plugin`` declares in its hook. Raises what the hook raises."""
+    """Return the settings that ``plugin`` declares in its hook. Exceptions of the hook propagate."""
     found: list[DeclaredSetting] = []
 
     def declare(
         name: str,
         kind: Any,
-        help: str,  # noqa: A002 - the author writes it
+        help: str,  # noqa: A002 - plugins pass it by this name
         default: Any = None,
         *,
         secret: bool = False,
@@ -59,34 +59,34 @@ def declared_by(plugin: Any, name: str | None = None) -> list[DeclaredSetting]:
 def declared_by_installed(
     disabled: Collection[str], *, load_entry_points: bool
 ) -> Iterator[DeclaredSetting]:
-    """Yield the settings of all installed plugins; those that do not load have none.
+    """Yield the settings of all installed plugins, except of those that fail to load.
 
-    Plugins that are not to be loaded may keep their settings: for each there is one with NAME in
-    place of the rest of the name, which begins with that of the plugin.
+    The settings of a disabled plugin are unknown but stay allowed. One setting stands for all of
+    them: its name is the name of the plugin followed by the placeholder NAME.
     """
     for point in entry_points(group=ENTRY_POINTS):
         if not load_entry_points or point.name in disabled:
             name, variable = point.name, in_variable(point.name)
-            help_ = f"A setting of the plugin {name}, which is not loaded."
+            help_ = f"A setting of the plugin {name}, which is disabled."
             key = f"{PREFIX}{variable.lower()}_NAME"
             yield DeclaredSetting(key, f"{VARIABLE_PREFIX}{variable}_NAME", "", None, help_, str)
             continue
         try:
             yield from declared_by(point.load(), point.name)
         except (Exception, SystemExit):
-            log.debug("the settings of the plugin %s are not known", point.name, exc_info=True)
+            log.debug("the plugin %s failed to declare its settings", point.name, exc_info=True)
 
 
 def _declaration(name: str, kind: Any, help_: str, default: Any, secret: bool) -> DeclaredSetting:
     key, variable = f"{PREFIX}{name}", VARIABLE_PREFIX + in_variable(name)
     if not _NAME.fullmatch(name) or f"{key}.".startswith((CHECK, GROUP)) or variable in _TAKEN:
         raise ValueError(
-            f"setting {name!r}: the name is taken, or has other signs than a-z, 0-9, _ and ."
+            f"setting {name!r}: the name is taken, or has characters other than a-z, 0-9, _ and ."
         )
     if not callable(kind):
         raise ValueError(
             f"setting {name!r}: {kind!r} must be str, int, float, bool, tuple or a function"
         )
     read = READERS.get(kind, kind)
-    shown = getattr(kind, "__name__", "value")
-    return DeclaredSetting(key, variable, shown, default, help_, read, secret=secret)
+    type_name = getattr(kind, "__name__", "value")
+    return DeclaredSetting(key, variable, type_name, default, help_, read, secret=secret)

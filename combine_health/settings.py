@@ -44,8 +44,8 @@ __all__ = [
 ]
 
 
-# In the application's settings: what `resolve` has returned already, if the application shows its
-# settings before it includes this add-on.
+# The key in the application's settings under which an application that has already called `resolve`
+# passes on the result.
 RESOLVED = f"{PREFIX}resolved"
 ANY = "NAME"
 
@@ -61,7 +61,7 @@ class ResolvedSetting:
 
 
 def declared() -> list[DeclaredSetting]:
-    """Return every setting of the add-on; NAME stands for the name of a check or group."""
+    """Return every setting of the add-on. NAME is a placeholder for the name of a check or group."""
     checks = [of_check("NAME", one) for one in PER_CHECK.values()]
     return [*OWN, *checks, *configured.examples(), of_group("NAME"), *SERVER_OWN]
 
@@ -69,7 +69,7 @@ def declared() -> list[DeclaredSetting]:
 def declared_by_plugins(
     ini: Mapping[str, Any], environ: Mapping[str, str]
 ) -> list[DeclaredSetting]:
-    """Return the settings of the installed plugins; NAME stands for the rest of a name."""
+    """Return the settings of the installed plugins; see `declared_by_installed`."""
     values = {one.name.removeprefix(PREFIX): resolve_one(one, ini, environ).value for one in OWN}
     load = values["load_entry_points"]
     return list(declared_by_installed(values["disabled_plugins"], load_entry_points=load))
@@ -80,9 +80,9 @@ def resolve(
     environ: Mapping[str, str] | None = None,
     server: Mapping[str, Any] | None = None,
 ) -> list[ResolvedSetting]:
-    """Return every setting with its value and source; those of single checks and groups only if set.
+    """Return every setting with its value and source. Settings of single checks and groups need a value.
 
-    ``ini`` is the application's section, ``server`` is the section ``[server:main]``.
+    ``ini`` is the application's section, and ``server`` is the section ``[server:main]``.
     """
     environ = os.environ if environ is None else environ
     plugins = [one for one in declared_by_plugins(ini, environ) if not one.name.endswith(ANY)]
@@ -95,8 +95,8 @@ def read_settings(
 ) -> HealthSettings:
     """Return the settings as one frozen object.
 
-    Raises `HealthEnvironmentError` that names every invalid value, and then every unknown name too.
-    Unknown names alone are for `verify_names`, because further plugins may declare them.
+    Raises `HealthEnvironmentError` with every invalid value and, if there is one, every unknown name.
+    Unknown names alone are left to `verify_names`, because plugins added later may declare them.
     """
     environ = os.environ if environ is None else environ
     rows = ini.get(RESOLVED) or resolve(ini, environ)
@@ -129,7 +129,7 @@ def verify_names(
     of_plugins: Iterable[DeclaredSetting],
     environ: Mapping[str, str] | None = None,
 ) -> None:
-    """Raise `HealthEnvironmentError` about names ``combine_health.*`` that nothing reads."""
+    """Raise `HealthEnvironmentError` if a name ``combine_health.*`` is not a setting."""
     environ = os.environ if environ is None else environ
     if problems := _unknown(ini, environ, of_plugins):
         raise _cannot_start(problems)
@@ -140,7 +140,7 @@ def _cannot_start(problems: Iterable[str]) -> HealthEnvironmentError:
 
 
 def _error(message: str) -> HealthEnvironmentError:
-    # Here, because commands that read settings need nothing else of Pyramid.
+    # Imported late because the error loads Pyramid, which commands that only read settings do not need.
     from combine_health.environment_error import HealthEnvironmentError
 
     return HealthEnvironmentError(message)
@@ -172,7 +172,7 @@ def verify_checks(settings: HealthSettings, known: Collection[str]) -> None:
 def read_server(ini: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return the settings of the section ``[server:main]`` by name.
 
-    Raises `HealthEnvironmentError` that names every invalid value.
+    Raises `HealthEnvironmentError` with every invalid value.
     """
     environ = os.environ if environ is None else environ
     rows = [resolve_one(one, ini, environ) for one in SERVER_OWN]
@@ -198,16 +198,16 @@ def resolve_one(
     try:
         value = one.read(_as_text(given))
     except ValueError as error:
-        # A reader of a plugin may repeat the value in its message.
+        # The parser of a plugin may repeat the value in its message.
         if one.secret and _as_text(given).strip() in str(error):
-            error = ValueError("this value cannot be used")
+            error = ValueError("this value is invalid")
         shown = MASK if one.secret else repr(_as_text(given))
         return ResolvedSetting(one, one.default, source, f"{where} is {shown}: {error}")
     return ResolvedSetting(one, value, source)
 
 
 def _as_text(given: Any) -> str:
-    """Return a setting that was given in Python as the text that an ini file would contain."""
+    """Convert a setting that was set in Python into the text that an ini file would contain."""
     return " ".join(map(str, given)) if isinstance(given, list | tuple) else str(given)
 
 
@@ -216,7 +216,7 @@ _VARIABLE_OF_CHECK = re.compile(
 )
 
 
-# Kubernetes sets such variables in every pod if a service is called combine-health.
+# Kubernetes sets these variables in every pod if a service is called combine-health.
 _OF_KUBERNETES = re.compile(rf"{VARIABLE_PREFIX}(SERVICE_(HOST|PORT)|PORT$|PORT_\d)")
 
 
@@ -224,7 +224,7 @@ _VARIABLE_OF_GROUP = re.compile(rf"{VARIABLE_PREFIX}GROUP_(?P<name>[A-Z0-9_]+)")
 
 
 def _named(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[DeclaredSetting]:
-    """The settings of single checks and groups that are set in either place."""
+    """Return the settings of single checks and groups that the ini file or the environment contains."""
     found: dict[str, DeclaredSetting] = {}  # by variable, where a-b and a_b are the same
     for key in map(str, ini):
         name, _, setting = key.removeprefix(CHECK).rpartition(".")
@@ -278,9 +278,9 @@ def _unknown(
 
 
 def _misspelt(name: str, known: Collection[str], prefix: str) -> str:
-    # Without the prefix, which would make all names alike.
+    # Compared without the prefix, which would make all names similar.
     rests = [one.removeprefix(prefix) for one in known if one.startswith(prefix)]
     near = get_close_matches(name.removeprefix(prefix), rests, 1, cutoff=0.7)
     if near:
         return f"{name} is not a setting; did you mean {prefix}{near[0]}?"
-    return f"{name} is not a setting of combine_health or of a plugin that is installed"
+    return f"{name} is not a setting of combine_health or of an installed plugin; remove it"

@@ -1,4 +1,4 @@
-"""Helps authors of checks to test them as the service runs them, against real faults.
+"""Helps authors of checks to test them in the way the service runs them, against real failures.
 
 ::
 
@@ -41,7 +41,7 @@ from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Clock, Runner
 from combine_health.engine.state import Reading
 
-# One for all runs, as in an application: a check may keep a client that is bound to its loop.
+# All runs share one loop, as in an application: a check may keep a client that is bound to its loop.
 _LOOP = CheckLoop()
 
 
@@ -85,8 +85,8 @@ class HealthApp:
     """A Pyramid application with only this add-on and the plugins or checks under test.
 
     ``plugins`` are modules, objects or dotted names with hook implementations; ``setup(config)``
-    may declare checks. Unless ``settings`` say otherwise, installed plugins are not
-    loaded and checks run at the request. Raises what the start of an application raises.
+    may declare checks. By default, installed plugins are not loaded and checks run during the request;
+    ``settings`` may change both. Errors in the configuration propagate.
     """
 
     def __init__(
@@ -97,12 +97,12 @@ class HealthApp:
     ) -> None:
         from pyramid.config import Configurator
 
-        given = {
+        merged = {
             "combine_health.background": "false",
             "combine_health.load_entry_points": "false",
             **(settings or {}),
         }
-        with Configurator(settings=given) as config:
+        with Configurator(settings=merged) as config:
             config.include("combine_health")
             for plugin in plugins:
                 config.add_health_plugin(plugin)
@@ -112,15 +112,15 @@ class HealthApp:
             """The WSGI application."""
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
-        """Send a GET request from loopback; return the status code and the JSON body."""
+        """Send a GET request from loopback, and return the status code and the JSON body."""
         from pyramid.request import Request
 
         request = Request.blank(path, headers=dict(headers or {}), remote_addr="127.0.0.1")
-        answer = request.get_response(self.wsgi)
-        return answer.status_code, json.loads(answer.body)
+        response = request.get_response(self.wsgi)
+        return response.status_code, json.loads(response.body)
 
     def run(self, name: str) -> Reading:
-        """Run the check ``name`` now and return its reading. Raises `LookupError`."""
+        """Run the check ``name`` now and return its reading. Raises `LookupError` if there is none."""
         from combine_health.engine.registry import health_of
 
         runner = health_of(self.wsgi.registry).runner
@@ -132,13 +132,14 @@ class HealthApp:
 
 
 def leaks(reading: Reading, secrets: Iterable[str]) -> list[str]:
+    """Return the secrets that the reading contains."""
     shown = f"{reading.cause} {reading.detail} {reading.remedy} {json.dumps(dict(reading.data))}"
     return [secret for secret in secrets if secret in shown]
 
 
 @contextmanager
 def closed_port() -> Iterator[tuple[str, int]]:
-    """Reserve a port that refuses connections; yields host and port."""
+    """Reserve a port that refuses connections, and yield host and port."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()
@@ -146,16 +147,16 @@ def closed_port() -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def silent_server() -> Iterator[tuple[str, int]]:
-    """Run a server that accepts connections and never answers; yields host and port."""
+    """Run a server that accepts connections and never responds, and yield host and port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()
 
 
 @contextmanager
 def talking_server(talk: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
-    """Run a server that passes each connection to ``talk`` and then closes it; yields host and port.
+    """Run a server that passes each connection to ``talk`` and then closes it; yield host and port.
 
-    ``talk`` runs on one thread, for one connection at a time, and ends when the client disconnects.
+    ``talk`` runs on one thread, for one connection at a time, and returns when the client disconnects.
     """
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -168,7 +169,7 @@ def talking_server(talk: Callable[[socket.socket], None]) -> Iterator[tuple[str,
                 with connection:
                     try:
                         talk(connection)
-                    except OSError:  # the client has gone
+                    except OSError:  # the client has disconnected
                         continue
 
         thread = Thread(target=serve, name="talking server", daemon=True)
@@ -185,7 +186,7 @@ def talking_server(talk: Callable[[socket.socket], None]) -> Iterator[tuple[str,
 
 @dataclass
 class FakeClock:
-    """A clock that stands still until `advance` is called; a runner takes ``clock()``."""
+    """A clock that moves only when `advance` is called. Pass ``clock()`` to a runner."""
 
     now: float = 1000.0
     began: datetime = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,3 +1,3 @@
-"""The one place where the version stands; setup.py reads it, `make release` writes it."""
+"""Defines the version of the distribution. setup.py reads it and `make release` writes it."""
 
 __version__ = "0.1.1.dev0"

@@ -1,6 +1,6 @@
-"""The built-in checks, which need only the standard library.
+"""Provides the built-in checks, which need only the standard library.
 
-From code, and the same from the ini::
+Declare one in code, or the same one in the ini file::
 
     config.use_health_check("uploads", "disk", path="/srv/uploads", min_free_percent=10)
 
@@ -9,8 +9,9 @@ From code, and the same from the ini::
     combine_health.check.uploads.min_free_percent = 10
 
 ``config.use_health_check`` also takes the arguments of ``config.add_health_check``. By default these
-checks are not critical: a disk or a service that all instances share would otherwise take all of
-them out of rotation at once. Each class lists its cause codes; ``remedies`` maps them to remedies.
+checks are not critical: otherwise the failure of a disk or a service that all instances share would
+take all instances out of rotation at once. Each class lists its cause codes, and ``remedies`` maps
+them to remedies.
 """
 
 from collections.abc import Mapping
@@ -44,4 +45,4 @@ BUILT_IN: Mapping[str, type[BuiltIn]] = {
     "http": HttpUrl,
     "dns": DnsName,
 }
-"""The classes by the names that the ini uses."""
+"""The classes by their names in ``combine_health.check.NAME.use``."""

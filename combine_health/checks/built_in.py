@@ -1,4 +1,4 @@
-"""What the built-in checks share."""
+"""Defines the base class of the built-in checks."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -7,14 +7,14 @@ from combine_health.engine.check import HealthResult
 
 
 class BuiltIn:
-    """A dataclass whose fields are the options of a check. Raises `ValueError` with all problems."""
+    """A dataclass whose fields are the options of a check. Raises `ValueError` with all errors."""
 
     __slots__ = ()
 
     remedies: ClassVar[Mapping[str, str]] = {}
-    """What to do, by cause."""
+    """The action to take for each cause."""
     defaults: ClassVar[Mapping[str, Any]] = {}
-    """Arguments of ``config.add_health_check`` that suit the check."""
+    """Default arguments of ``config.add_health_check`` for this check."""
 
     def __post_init__(self) -> None:
         if found := list(self.problems()):

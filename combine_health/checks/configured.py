@@ -1,4 +1,4 @@
-"""Built-in checks in the ini and the environment: ``combine_health.check.NAME.use = disk``."""
+"""Finds the built-in checks in the settings: ``combine_health.check.NAME.use = disk``."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,27 +20,27 @@ USE = "use"
 
 
 @dataclass(frozen=True, slots=True)
-class _Shared:
-    """What a built-in check takes besides its own options and the settings of every check."""
+class _SharedOptions:
+    """The options that every built-in check has besides its own and those of `CheckOverrides`."""
 
     use: str = option(
         "|".join(BUILT_IN),
         one_of(*BUILT_IN),
-        "Makes a check NAME of this built-in check. Its options follow, in the same way.",
+        "Declares a check NAME that uses this built-in check. Set its options in the same way.",
     )
     kind: str | None = option(
         "|".join(CheckKind),
         one_of(*CheckKind),
-        "What a built-in check decides; ready if not set.",
+        "The probe that a built-in check decides; ready if not set.",
         None,
     )
     remedy: str | None = option(
         "str",
         text,
-        "What to do when a built-in check fails, for causes that it has no remedy for.",
+        "The action to take when a built-in check fails, for causes without a remedy of their own.",
         None,
     )
-    runbook: str | None = option("str", text, "A link for when a built-in check fails.", None)
+    runbook: str | None = option("str", text, "A link to show when a built-in check fails.", None)
 
 
 def uses(ini: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
@@ -60,17 +60,17 @@ def uses(ini: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def accepted(ini: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[DeclaredSetting]:
-    """Yield every setting of the built-in checks in use, whether it is set or not."""
+    """Yield every setting of the built-in checks in use, set or not."""
     for name, use in uses(ini, environ).items():
         own = options_of(BUILT_IN[use]) if use in BUILT_IN else ()
-        for one in (*options_of(_Shared), *own):
+        for one in (*options_of(_SharedOptions), *own):
             if one.name not in PER_CHECK:
                 yield of_check(name, one)
 
 
 def examples() -> Iterator[DeclaredSetting]:
-    """Yield every setting of every built-in check, with NAME in place of the check's name."""
-    for shared in options_of(_Shared):
+    """Yield every setting of every built-in check, with NAME as a placeholder for the check's name."""
+    for shared in options_of(_SharedOptions):
         yield of_check("NAME", shared)
     by_name: dict[str, list[tuple[str, Option]]] = {}
     for use, check in BUILT_IN.items():
@@ -85,5 +85,5 @@ def examples() -> Iterator[DeclaredSetting]:
 def _with_default(one: Option) -> str:
     if one.default in (None, "", (), 0):
         return one.help
-    shown = str(one.default).lower() if one.default is True else one.default
-    return f"{one.help.removesuffix('.')} ({shown})."
+    default = str(one.default).lower() if one.default is True else one.default
+    return f"{one.help.removesuffix('.')} ({default})."

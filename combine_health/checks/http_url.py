@@ -1,4 +1,4 @@
-"""A URL that answers as it should, asked by one GET request within a deadline."""
+"""Checks the response of a URL with one GET request within a deadline."""
 
 import re
 import ssl
@@ -29,7 +29,7 @@ _HOST = re.compile(r"[A-Za-z0-9._:%~-]+")  # names, and IPv6 addresses with thei
 
 @dataclass(frozen=True, slots=True)
 class HttpTarget:
-    """A parsed URL. ``shown`` omits the user part and the query because they may hold secrets."""
+    """A parsed URL. ``shown`` omits the user part and the query because they may contain secrets."""
 
     scheme: str
     host: str
@@ -47,40 +47,40 @@ class HttpTarget:
 
 
 def parse(url: str) -> HttpTarget:
-    """Parse ``url``. Raises `ValueError`, whose text does not repeat the URL."""
-    if any(sign.isspace() or not sign.isprintable() for sign in url):
-        raise ValueError("the URL has white space in it")
+    """Parse ``url``. Raises `ValueError`, whose message does not repeat the URL."""
+    if any(char.isspace() or not char.isprintable() for char in url):
+        raise ValueError("the URL must not contain white space or control characters")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError("this is not a URL: check its host and port") from None
+        raise ValueError("the URL is invalid: check its host and port") from None
     if parts.scheme not in _PORTS:
         raise ValueError("the URL must begin with http:// or https://")
     if not parts.hostname or port == 0:
-        raise ValueError("the URL names no host, or no port that can be used")
+        raise ValueError("the URL must contain a host, and a port other than 0 if it has one")
     try:
         host = parts.hostname.encode("idna").decode()
         path = (parts.path or "/").encode("ascii").decode()
         query = parts.query.encode("ascii").decode()
     except UnicodeError:
-        raise ValueError("the URL must be percent-encoded ASCII, and its host a name") from None
+        raise ValueError("the URL must be percent-encoded ASCII with a valid host name") from None
     if not _HOST.fullmatch(host):  # IDNA turns some letters into a space
-        raise ValueError("the URL names no host that there can be")
+        raise ValueError("the host of the URL is not a valid host name")
     authorization = password = None
     if parts.username is not None:
         password = unquote(parts.password or "")
         user = f"{unquote(parts.username)}:{password}"
         authorization = "Basic " + b64encode(user.encode()).decode()
     port = port or _PORTS[parts.scheme]
-    asked = f"{path}?{query}" if query else path
-    target = HttpTarget(parts.scheme, host, port, asked, "", authorization, password)
+    request_path = f"{path}?{query}" if query else path
+    target = HttpTarget(parts.scheme, host, port, request_path, "", authorization, password)
     return replace(target, shown=f"{target.scheme}://{target.authority}{path}")
 
 
 @dataclass(frozen=True, slots=True)
 class HttpExchange:
-    """An HTTP response; ``body`` is its beginning, ``seconds`` is how long it took."""
+    """An HTTP response. ``body`` is its beginning, and ``seconds`` is the time until it was read."""
 
     status: int
     headers: Mapping[str, str]
@@ -98,9 +98,8 @@ def get(
 ) -> HttpExchange:
     """Send one GET request and read at most ``most`` bytes of the body.
 
-    Follows no redirect and uses no proxy.
-
-    Raises `OSError` (`ssl.SSLError` among it) and `http.client.HTTPException`.
+    It follows no redirects and uses no proxy. Raises `OSError`, of which `ssl.SSLError` is a subclass,
+    and `http.client.HTTPException`.
     """
     began = perf_counter()
     with ExitStack() as stack:
@@ -117,19 +116,19 @@ def get(
         if target.authorization:
             sent["Authorization"] = target.authorization
         client.request("GET", target.path, headers={**sent, **(headers or {})})
-        answer = client.getresponse()
-        with answer:
-            body = answer.read(most)
-        # Field names are compared without case.
-        found = {name.lower(): value for name, value in answer.getheaders()}
-    return HttpExchange(answer.status, found, body, perf_counter() - began)
+        response = client.getresponse()
+        with response:
+            body = response.read(most)
+        # Header names are case-insensitive.
+        received = {name.lower(): value for name, value in response.getheaders()}
+    return HttpExchange(response.status, received, body, perf_counter() - began)
 
 
 _STATUSES = re.compile(r"\d{3}(-\d{3})?")
 
 
 def statuses(value: str) -> str:
-    """Status codes and ranges, by spaces or commas."""
+    """Parse status codes and ranges separated by spaces or commas."""
     words = value.replace(",", " ").split()
     if not words or not all(map(_STATUSES.fullmatch, words)):
         raise ValueError("write status codes, such as 200 or 200-299")
@@ -138,7 +137,7 @@ def statuses(value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HttpUrl(BuiltIn):
-    """Failing unless a GET is answered in time with the right status and text.
+    """Failing unless a GET request returns the expected status and text in time.
 
     The check follows no redirects and uses no proxy. It sends the user part of the URL as Basic
     authentication, and never shows the user part or the query. Causes:
@@ -149,17 +148,17 @@ class HttpUrl(BuiltIn):
     url: str = option("url", text, "An http or https URL.", secret=True)
     status: str = option("statuses", statuses, "The expected status codes.", "200-299")
     contains: str = option("text", text, "Text that the body must contain.", "")
-    max_bytes: int = option("bytes", size, "How much of the body is read.", 64 * 1024)
+    max_bytes: int = option("bytes", size, "The number of bytes of the body to read.", 64 * 1024)
     ca_file: str = option("path", text, "PEM file of the authorities to trust.", "")
     timeout: float | None = None
-    """Longest time for the whole check, if it is to be less than that of a run."""
+    """The time limit of the whole check, if it is shorter than that of a run."""
 
     remedies: ClassVar[Mapping[str, str]] = {
         **REMEDIES,
-        "wrong_status": "Ask for the URL by hand, and look into the log of that service.",
-        "redirected": "Name the URL that it points to; redirects are not followed.",
-        "wrong_body": "Ask for the URL by hand: its body lacks what the check looks for.",
-        "bad_answer": "What listens there does not speak HTTP: check the port.",
+        "wrong_status": "Request the URL with curl, and read the log of that service.",
+        "redirected": "Set the URL that it redirects to; the check follows no redirects.",
+        "wrong_body": "Request the URL with curl: its body lacks the text that the check expects.",
+        "bad_answer": "The server on this port does not speak HTTP: check the port.",
         "tls": "Check the certificate and the name: openssl s_client -connect HOST:PORT.",
     }
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 10.0, "timeout": 3.0}
@@ -187,33 +186,34 @@ class HttpUrl(BuiltIn):
         target = parse(self.url)
         try:
             deadline = deadline_of_run(self.timeout)
-            answer = get(target, deadline, most=self.max_bytes, ca_file=self.ca_file)
+            response = get(target, deadline, most=self.max_bytes, ca_file=self.ca_file)
         except ssl.SSLError as error:
             cause = explain(error, otherwise="tls")
             return HealthResult.failing(cause, f"{target.shown}: {error.reason or 'TLS failed'}")
         except OSError as error:  # before HTTPException: RemoteDisconnected is both
             return HealthResult.failing(explain(error), f"{target.shown}: {error}")
         except (HTTPException, ValueError) as error:
-            said = type(error).__name__
-            return HealthResult.failing("bad_answer", f"{target.shown}: {said}")
-        return self._judge(answer, target.shown)
+            return HealthResult.failing("bad_answer", f"{target.shown}: {type(error).__name__}")
+        return self._evaluate(response, target.shown)
 
-    def _judge(self, answer: HttpExchange, shown: str) -> HealthResult:
+    def _evaluate(self, response: HttpExchange, shown: str) -> HealthResult:
         data: dict[str, object] = {
             "url": shown,
-            "http_status": answer.status,
-            "latency_ms": round(1000 * answer.seconds, 3),
+            "http_status": response.status,
+            "latency_ms": round(1000 * response.seconds, 3),
         }
-        if not self._is_right(answer.status):
-            cause = "redirected" if 300 <= answer.status < 400 else "wrong_status"
-            return HealthResult.failing(cause, f"{shown} answered {answer.status}", **data)
-        if self.contains and self.contains.encode() not in answer.body:
+        if not self._is_expected(response.status):
+            cause = "redirected" if 300 <= response.status < 400 else "wrong_status"
+            return HealthResult.failing(cause, f"{shown} answered {response.status}", **data)
+        if self.contains and self.contains.encode() not in response.body:
             return HealthResult.failing(
-                "wrong_body", f"the first {len(answer.body)} bytes of {shown} lack the text", **data
+                "wrong_body",
+                f"the first {len(response.body)} bytes of {shown} lack the text",
+                **data,
             )
         return HealthResult(Status.HEALTHY, data=data)
 
-    def _is_right(self, status: int) -> bool:
+    def _is_expected(self, status: int) -> bool:
         for word in statuses(self.status).split():
             first, _, last = word.partition("-")
             if int(first) <= status <= int(last or first):

@@ -1,7 +1,7 @@
-"""Checks of the machine and of this process: disk space, open files, the wall clock.
+"""Checks the machine and this process: disk space, open files and the wall clock.
 
-`ClockJumps` cannot tell whether the wall clock is right; only another clock could. It can prove that
-the wall clock moved by a different amount than the monotonic clock, which cannot be set.
+`ClockJumps` cannot detect that the wall clock is wrong, because it has no other clock to compare with.
+It detects that the wall clock moved by a different amount than the monotonic clock, which cannot be set.
 """
 
 import os
@@ -22,7 +22,7 @@ from combine_health.options import option, percent, size, text, wait
 class DiskSpace(BuiltIn):
     """Failing below the minimum of free bytes, percent or inodes; degraded below the warning.
 
-    Free space is what an unprivileged user may still write, as ``df`` counts it. Causes: ``disk_full``,
+    Free space is the space that an unprivileged user can write, as in ``df``. Causes: ``disk_full``,
     ``disk_low``, ``inodes_full``, ``path_missing``, ``unreadable``.
     """
 
@@ -39,7 +39,7 @@ class DiskSpace(BuiltIn):
         "disk_low": "Free space soon, or enlarge the volume: df -h.",
         "inodes_full": "Too many small files: df -i, then remove old ones.",
         "path_missing": "Create the folder, mount its volume, or correct the check's path.",
-        "unreadable": "Let the service's user enter the folders above the path.",
+        "unreadable": "Give the service's user execute permission on the folders above the path.",
     }
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 30.0, "timeout": 2.0}
 
@@ -71,25 +71,25 @@ class DiskSpace(BuiltIn):
             "free_percent": space,
             "free_inodes_percent": inodes,
         }
-        said = f"{self.path} has {space:g} % free ({free / 2**20:.0f} MiB)"
+        detail = f"{self.path} has {space:g} % free ({free / 2**20:.0f} MiB)"
         if free < self.min_free_bytes or space < self.min_free_percent:
-            return HealthResult.failing("disk_full", said, **data)
+            return HealthResult.failing("disk_full", detail, **data)
         if inodes < self.min_free_inodes_percent:
             return HealthResult.failing(
                 "inodes_full", f"{self.path} has {inodes:g} % of its inodes free", **data
             )
         if space < self.warn_free_percent:
-            return HealthResult.degraded("disk_low", said, **data)
-        return HealthResult.healthy(said, **data)
+            return HealthResult.degraded("disk_low", detail, **data)
+        return HealthResult.healthy(detail, **data)
 
 
 def _share(part: int, whole: int) -> float:
-    """Percent. File systems that do not count inodes (btrfs, some network ones) report 0 of 0."""
+    """Return a percentage. File systems that do not count inodes, such as btrfs, report 0 of 0."""
     return round(100 * part / whole, 1) if whole > 0 else 100.0
 
 
 def read_open_files() -> tuple[int, float] | None:
-    """The number of open files and its limit; ``None`` where the system does not tell."""
+    """Return the number of open files and its limit, or ``None`` if the system reports neither."""
     try:
         import resource  # not on Windows
     except ImportError:
@@ -106,7 +106,7 @@ def read_open_files() -> tuple[int, float] | None:
 
 @dataclass(frozen=True, slots=True)
 class OpenFiles(BuiltIn):
-    """Degraded and failing above shares of the soft limit (``ulimit -n``).
+    """Degraded or failing when the open files exceed a share of the soft limit (``ulimit -n``).
 
     Causes: ``files_high``, ``files_exhausted``, ``not_measurable``.
     """
@@ -119,7 +119,7 @@ class OpenFiles(BuiltIn):
         "files_high": "Look for connections that are never closed: ls -l /proc/PID/fd.",
         "files_exhausted": "Restart the process, raise ulimit -n, and look for connections that are"
         " never closed: ls -l /proc/PID/fd.",
-        "not_measurable": "This system does not count open files; disable the check.",
+        "not_measurable": "This system does not report the number of open files; disable the check.",
     }
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 10.0}
 
@@ -129,31 +129,31 @@ class OpenFiles(BuiltIn):
     def __call__(self, _registry: Any) -> HealthResult:
         found = self.read()
         if found is None:
-            return HealthResult.degraded("not_measurable", "open files cannot be counted here")
+            return HealthResult.degraded("not_measurable", "the system does not report open files")
         count, limit = found
         share = round(100 * count / limit, 1) if limit else 100.0
         data = {"open": count, "limit": None if limit == inf else int(limit), "percent": share}
-        said = f"{count} files open of {limit:g} ({share:g} %)"
+        detail = f"{count} files open of {limit:g} ({share:g} %)"
         if share >= self.max_percent:
-            return HealthResult.failing("files_exhausted", said, **data)
+            return HealthResult.failing("files_exhausted", detail, **data)
         if share >= self.warn_percent:
-            return HealthResult.degraded("files_high", said, **data)
-        return HealthResult.healthy(said, **data)
+            return HealthResult.degraded("files_high", detail, **data)
+        return HealthResult.healthy(detail, **data)
 
 
-# This code is younger, so a clock that shows an earlier time was never set.
+# This code was written later, so a clock that shows an earlier time was never set.
 EARLIEST = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
 
 
 def steady() -> float:
-    """Seconds of a monotonic clock that also runs while the machine sleeps, where there is one."""
+    """Return the seconds of a monotonic clock, one that runs while the machine sleeps if available."""
     boottime = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boottime is None else time.clock_gettime(boottime)
 
 
 @dataclass(slots=True)
 class ClockJumps(BuiltIn):
-    """Degraded for a while after the wall clock jumped, and while it shows a time long past.
+    """Degraded for a while after a jump of the wall clock, and while the clock has never been set.
 
     Sign-in, certificates and schedules depend on the wall clock. Causes: ``clock_jumped``,
     ``clock_not_set``.
@@ -167,7 +167,7 @@ class ClockJumps(BuiltIn):
     _jump: tuple[float, float] | None = field(default=None, init=False, repr=False)
 
     remedies: ClassVar[Mapping[str, str]] = {
-        "clock_jumped": "Look at the time service of the machine: timedatectl, chronyc tracking.",
+        "clock_jumped": "Check the time service of the machine: timedatectl, chronyc tracking.",
         "clock_not_set": "Set the clock of the machine: timedatectl set-ntp true.",
     }
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 10.0}

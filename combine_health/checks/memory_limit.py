@@ -1,4 +1,4 @@
-"""Memory in use, compared with the limit of the container or of the machine (Linux).
+"""Compares the memory in use with the limit of the container or of the machine (Linux).
 
 Sources: the kernel's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst, proc(5).
 """
@@ -12,13 +12,13 @@ from combine_health.checks.built_in import BuiltIn
 from combine_health.engine.check import HealthResult
 from combine_health.options import option, percent
 
-# Version 1 writes "no limit" as the largest number of whole pages in 63 bits.
+# Without a limit, version 1 shows the largest number of whole pages in 63 bits.
 _NO_LIMIT = 2**62
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Memory use and limit in bytes. ``of`` says whose limit it is: ``cgroup`` or ``machine``."""
+    """Memory use and limit in bytes. ``of`` is the source of the limit: ``cgroup`` or ``machine``."""
 
     used: int
     limit: int
@@ -50,8 +50,8 @@ def tightest(root: Path = Path("/")) -> Memory | None:
     """Return the control group of this process that is nearest to its limit.
 
     A limit applies to a group and to all groups below it, so the group of a pod can be full while
-    that of the container is not. Without any limit, the machine's memory counts. Returns ``None``
-    where the system shows neither. ``root`` is the folder that holds ``/proc`` and ``/sys``.
+    the group of the container is not. Without any limit, return the machine's memory, or ``None`` if
+    the system reports neither. ``root`` is the folder that contains ``/proc`` and ``/sys``.
     """
     limited = list(_groups(root))
     if limited:
@@ -117,8 +117,8 @@ def _mounts(root: Path) -> Iterator[_Mount]:
 
 
 def _unescaped(path: str) -> PurePosixPath:
-    for octal, sign in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        path = path.replace(octal, sign)
+    for octal, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        path = path.replace(octal, char)
     return PurePosixPath(path)
 
 
@@ -165,10 +165,11 @@ def _pairs(path: Path) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class MemoryLimit(BuiltIn):
-    """Degraded and failing above a share of the limit, counted as the kernel does before an OOM kill.
+    """Degraded or failing when memory use exceeds a share of the limit that the OOM killer enforces.
 
-    The limit is that of the control group (version 1 or 2) that is nearest to it; where no group has
-    a limit, the memory of the machine. Causes: ``memory_high``, ``memory_full``, ``not_measurable``.
+    Of the control groups (version 1 or 2) of this process, the one nearest to its limit counts. If no
+    group has a limit, the memory of the machine counts. Causes: ``memory_high``, ``memory_full``,
+    ``not_measurable``.
     """
 
     warn_percent: float = option("percent", percent, "Degraded from this share in use.", 85.0)
@@ -180,7 +181,7 @@ class MemoryLimit(BuiltIn):
         " or increase the memory limit.",
         "memory_full": "An OOM kill is near. Increase the memory limit in docker-compose, check for"
         " connection leaks, review recent code changes.",
-        "not_measurable": "This system shows no memory limits; disable the check.",
+        "not_measurable": "This system does not report memory limits; disable the check.",
     }
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 10.0}
 
@@ -190,7 +191,7 @@ class MemoryLimit(BuiltIn):
     def __call__(self, _registry: Any) -> HealthResult:
         memory = tightest(self.root)
         if memory is None:
-            return HealthResult.degraded("not_measurable", "no memory limit can be read here")
+            return HealthResult.degraded("not_measurable", "the system reports no memory limit")
         share = round(memory.percent, 1)
         data = {
             "used_bytes": memory.used,
@@ -200,9 +201,9 @@ class MemoryLimit(BuiltIn):
             "oom_kills": memory.oom_kills,
         }
         mib = 2**20
-        said = f"{share:g} % of {memory.limit / mib:.0f} MiB in use (limit of the {memory.of})"
+        detail = f"{share:g} % of {memory.limit / mib:.0f} MiB in use (limit of the {memory.of})"
         if share >= self.max_percent:
-            return HealthResult.failing("memory_full", said, **data)
+            return HealthResult.failing("memory_full", detail, **data)
         if share >= self.warn_percent:
-            return HealthResult.degraded("memory_high", said, **data)
-        return HealthResult.healthy(said, **data)
+            return HealthResult.degraded("memory_high", detail, **data)
+        return HealthResult.healthy(detail, **data)

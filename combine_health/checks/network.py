@@ -1,4 +1,4 @@
-"""Connections within a deadline: a TCP port that accepts them, a name that resolves."""
+"""Checks within a deadline that a TCP port accepts connections and that a host name resolves."""
 
 import errno
 import io
@@ -17,10 +17,10 @@ from combine_health.options import names, option, port, text
 
 REMEDIES: Mapping[str, str] = {
     "unknown_host": "Check the name and the DNS server: getent hosts NAME.",
-    "refused": "Nothing listens there. Start the service, or check host and port.",
-    "unreachable": "Check the network, the routes and the firewall between here and there.",
+    "refused": "No process listens on this port. Start the service, or check host and port.",
+    "unreachable": "Check the network, the routes and the firewall between this machine and the host.",
     "timeout": "It does not answer in time. Check its load, and whether a firewall drops packets.",
-    "closed": "It closed the connection. Look into its log.",
+    "closed": "The server closed the connection. Read its log.",
     "no_sockets": "This process has no file descriptors or ports left: ls /proc/PID/fd, ss -s.",
 }
 
@@ -28,8 +28,8 @@ _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHO
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
 
 
-# The check ends shortly before the deadline of the run, because the check knows what it waited for,
-# and the runner could only report that there was no answer.
+# The check ends shortly before the deadline of the run. The check can report the operation that it
+# waited for; the runner could only report a timeout.
 OWN_SHARE = 0.9
 WITHOUT_RUN = 5.0  # seconds
 
@@ -59,7 +59,7 @@ def deadline_of_run(timeout: float | None) -> Deadline:
 def resolve(host: str, port: int) -> list[tuple[Any, ...]]:
     """Return the TCP addresses of ``host`` in the form of `socket.getaddrinfo`.
 
-    The system's resolver has its own timeout; only the deadline of the whole check limits it.
+    The system's resolver has its own timeout, so only the deadline of the whole run limits it.
     """
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -68,7 +68,7 @@ def resolve(host: str, port: int) -> list[tuple[Any, ...]]:
 
 
 def connect(host: str, port: int, deadline: Deadline) -> socket.socket:
-    """Connect to the first address that accepts. Raises the `OSError` of the last one tried."""
+    """Connect to the first address that accepts. Raises the `OSError` of the last address tried."""
     failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
     for family, kind, protocol, _, address in resolve(host, port):
         try:
@@ -88,7 +88,7 @@ def connect(host: str, port: int, deadline: Deadline) -> socket.socket:
 
 
 def explain(error: Exception, otherwise: str = "failed") -> str:
-    """Return the cause code for a connection error; ``otherwise`` if no other code fits."""
+    """Return the cause code for a connection error, or ``otherwise`` if no other code fits."""
     if isinstance(error, socket.gaierror):
         return "unknown_host"
     if isinstance(error, TimeoutError):
@@ -104,10 +104,10 @@ def explain(error: Exception, otherwise: str = "failed") -> str:
 
 
 class Stream:
-    """A connected socket for `http.client` whose every read ends at one deadline.
+    """A connected socket for `http.client` whose reads share one deadline.
 
-    The timeout of a socket starts again with each byte, so a server that sends single bytes slowly
-    could hold a reader forever.
+    The timeout of a socket restarts with each byte, so a server that sends single bytes slowly could
+    block a reader forever.
     """
 
     def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
@@ -119,13 +119,13 @@ class Stream:
         self._connection.sendall(data)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Arriving(self._connection, self._deadline))
+        return io.BufferedReader(_RawReader(self._connection, self._deadline))
 
     def close(self) -> None:
         """Do nothing: the caller that opened the socket closes it."""
 
 
-class _Arriving(io.RawIOBase):
+class _RawReader(io.RawIOBase):
     def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
         self._connection = connection
         self._deadline = deadline
@@ -140,7 +140,7 @@ class _Arriving(io.RawIOBase):
 
 @dataclass(frozen=True, slots=True)
 class TcpPort(BuiltIn):
-    """Failing unless a connection is accepted in time; nothing is sent.
+    """Failing unless the port accepts a connection in time. The check sends no data.
 
     Causes: ``unknown_host``, ``refused``, ``unreachable``, ``timeout``, ``closed``,
     ``no_sockets``, ``failed``.
@@ -149,7 +149,7 @@ class TcpPort(BuiltIn):
     host: str = option("host", text, "Name or address.")
     port: int = option("port", port, "The port.")
     timeout: float | None = None
-    """Longest time for the whole check, if it is to be less than that of a run."""
+    """The time limit of the whole check, if it is shorter than that of a run."""
 
     remedies: ClassVar[Mapping[str, str]] = REMEDIES
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 5.0}
@@ -167,7 +167,7 @@ class TcpPort(BuiltIn):
 
 
 def problems_of(host: str, number: int, timeout: float | None) -> Iterator[str]:
-    if not host or any(sign.isspace() or sign in "/@\0" for sign in host):
+    if not host or any(char.isspace() or char in "/@\0" for char in host):
         yield "host must be a name or an address"
     if not 1 <= number <= 65535:
         yield "port must be from 1 to 65535"
@@ -177,28 +177,28 @@ def problems_of(host: str, number: int, timeout: float | None) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class DnsName(BuiltIn):
-    """Failing unless the system's resolver (hosts file, DNS) knows the name.
+    """Failing unless the system's resolver (hosts file, DNS) resolves the name.
 
-    Client libraries ask the same resolver. Causes: ``unknown_name``, ``dns_unavailable`` (no
-    server answers: try again), ``unexpected_address``, ``failed``.
+    Client libraries use the same resolver. Causes: ``unknown_name``, ``dns_unavailable`` (no DNS
+    server answers), ``unexpected_address``, ``failed``.
     """
 
     name: str = option("host", text, "The name to resolve.")
     expect: tuple[str, ...] = option(
-        "names", names, "Addresses, at least one of which must be among the answers.", ()
+        "names", names, "Addresses, one of which the name must resolve to.", ()
     )
 
     remedies: ClassVar[Mapping[str, str]] = {
         "unknown_name": "Check the spelling and the zone: getent hosts NAME.",
         "dns_unavailable": "No DNS server answers: check /etc/resolv.conf and the network.",
-        "unexpected_address": "The name points elsewhere: check the zone, or correct the check.",
+        "unexpected_address": "The name resolves to another address: check the zone, or correct the check.",
     }
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 30.0, "timeout": 5.0}
 
     def problems(self) -> Iterator[str]:
-        if not self.name or any(sign.isspace() or sign in "/@:\0" for sign in self.name):
+        if not self.name or any(char.isspace() or char in "/@:\0" for char in self.name):
             yield "name must be a host name"
-        expect: object = self.expect  # given in code that no type checker may have seen
+        expect: object = self.expect  # set by code that may not be type-checked
         if not isinstance(expect, tuple):
             yield "expect must be a tuple of addresses"
 

@@ -1,4 +1,4 @@
-"""The time until a TLS certificate expires: the certificate of a server, or one in a file.
+"""Checks how soon the TLS certificate of a server or in a file expires.
 
 The dates are read from the DER bytes (X.690, RFC 5280) because the standard library decodes only
 certificates that it has verified, and an expired certificate fails that verification.
@@ -88,15 +88,15 @@ def _now() -> datetime:
 class TlsExpiry(BuiltIn):
     """Degraded when a certificate expires soon, failing when it has expired or is about to.
 
-    Set either ``host`` or ``file`` (PEM; the certificate that expires first counts). The check
-    verifies a server's certificate as any client would, unless ``verify`` is false. Causes:
+    Set either ``host`` or ``file`` (PEM; the certificate that expires first counts). Unless ``verify``
+    is false, the check verifies a server's certificate as a client does. Causes:
     ``expires_soon``, ``expired``, ``not_yet_valid``, ``wrong_name``, ``untrusted``,
     ``no_certificate``, ``not_tls``, and those of a TCP port.
     """
 
-    host: str = option("host", text, "Server whose certificate is examined.", "")
+    host: str = option("host", text, "The server whose certificate to examine.", "")
     port: int = option("port", port, "Its port.", 443)
-    file: str = option("path", text, "PEM file to examine instead of a server.", "")
+    file: str = option("path", text, "A PEM file to examine instead of a server.", "")
     warn_days: float = option("days", days, "Degraded with fewer days left.", 21.0)
     min_days: float = option("days", days, "Failing with fewer days left.", 3.0)
     server_name: str = option(
@@ -105,24 +105,24 @@ class TlsExpiry(BuiltIn):
     ca_file: str = option("path", text, "PEM file of the authorities to trust.", "")
     verify: bool = option("bool", flag, "Whether to verify name and authority too.", True)
     timeout: float | None = None
-    """Longest time for the whole check, if it is to be less than that of a run."""
+    """The time limit of the whole check, if it is shorter than that of a run."""
     now: Callable[[], datetime] = _now
 
     remedies: ClassVar[Mapping[str, str]] = {
         **REMEDIES,
-        "expires_soon": "Renew the certificate, and check why that did not happen by itself.",
-        "expired": "Renew the certificate and reload the server that shows it.",
+        "expires_soon": "Renew the certificate, and find out why the automatic renewal failed.",
+        "expired": "Renew the certificate and reload the server that uses it.",
         "not_yet_valid": "Check the clock of this machine, then the certificate's dates.",
-        "wrong_name": "The certificate is for another name: check host, or the server's setup.",
-        "untrusted": "Install the whole chain on the server, or name the authority in ca_file.",
-        "no_certificate": "The file holds no certificate, or cannot be read: check the path.",
-        "not_tls": "What listens there does not speak TLS: check the port.",
+        "wrong_name": "The certificate is for another name: check host, or the server's configuration.",
+        "untrusted": "Install the whole chain on the server, or set ca_file to the authority's certificate.",
+        "no_certificate": "The file contains no certificate, or cannot be read: check the path.",
+        "not_tls": "The server on this port does not speak TLS: check the port.",
     }
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 3600.0, "timeout": 5.0}
 
     def problems(self) -> Iterator[str]:
         if bool(self.host) == bool(self.file):
-            yield "give either host or file"
+            yield "set either host or file"
         yield from problems_of(self.host or "file", self.port, self.timeout)
         if not 0 <= self.min_days <= self.warn_days:
             yield "min_days must be at least 0 and at most warn_days"
@@ -140,13 +140,13 @@ class TlsExpiry(BuiltIn):
             return HealthResult.failing(cause, f"{self._place}: {error.reason or error}")
         except OSError as error:
             return HealthResult.failing(explain(error), f"{self._place}: {error}")
-        return self._judge(*found)
+        return self._evaluate(*found)
 
     @property
     def _place(self) -> str:
         return self.file or f"{self.host}:{self.port}"
 
-    def _judge(self, begins: datetime, ends: datetime) -> HealthResult:
+    def _evaluate(self, begins: datetime, ends: datetime) -> HealthResult:
         now = self.now()
         left = (ends - now) / timedelta(days=1)
         data = {
@@ -154,17 +154,17 @@ class TlsExpiry(BuiltIn):
             "not_after": ends.isoformat(),
             "days_left": round(left, 1),
         }
-        said = f"{self._place}: the certificate ends on {ends:%Y-%m-%d}"
+        detail = f"{self._place}: the certificate expires on {ends:%Y-%m-%d}"
         if left <= 0:
-            return HealthResult.failing("expired", said, **data)
+            return HealthResult.failing("expired", detail, **data)
         if now < begins:
-            said = f"{self._place}: the certificate begins on {begins:%Y-%m-%d}"
-            return HealthResult.failing("not_yet_valid", said, **data)
+            detail = f"{self._place}: the certificate is not valid before {begins:%Y-%m-%d}"
+            return HealthResult.failing("not_yet_valid", detail, **data)
         if left < self.min_days:
-            return HealthResult.failing("expires_soon", said, **data)
+            return HealthResult.failing("expires_soon", detail, **data)
         if left < self.warn_days:
-            return HealthResult.degraded("expires_soon", said, **data)
-        return HealthResult.healthy(said, **data)
+            return HealthResult.degraded("expires_soon", detail, **data)
+        return HealthResult.healthy(detail, **data)
 
     def _of_file(self) -> tuple[datetime, datetime]:
         try:
@@ -174,7 +174,7 @@ class TlsExpiry(BuiltIn):
             raise _NoCertificateError(error.strerror or "unreadable") from error
         found = [validity(der) for der in certificates(pem)]
         if not found:
-            raise _NoCertificateError("it contains no certificate")
+            raise _NoCertificateError("the file contains no certificate")
         return min(found, key=lambda times: times[1])
 
     def _of_server(self) -> tuple[datetime, datetime]:
@@ -189,9 +189,9 @@ class TlsExpiry(BuiltIn):
             with context.wrap_socket(connection, server_hostname=name) as secured:
                 der = secured.getpeercert(binary_form=True)
         if der is None:
-            raise _NoCertificateError("it shows none")
+            raise _NoCertificateError("the server sends no certificate")
         return validity(der)
 
 
 class _NoCertificateError(Exception):
-    """There is no certificate to examine; the text says why."""
+    """There is no certificate to examine; the message gives the reason."""

@@ -1,4 +1,4 @@
-"""The command line ``python -m combine_health``, whose commands ``combine`` offers too.
+"""Implements the command line ``python -m combine_health``; ``combine`` has the same commands.
 
 ::
 
@@ -7,11 +7,11 @@
     maintenance on|off|show
     list [-c INI]        checks, kinds, settings
 
-Without ``-c`` they use ``COMBINE_INI``, else ``development.ini`` in the folder (unless ``ENVIRONMENT`` is
-``production`` or ``staging``), else ``production.ini``, and report their choice on stderr.
+Without ``-c``, the commands use ``COMBINE_INI``, else ``development.ini`` in the current folder (unless
+``ENVIRONMENT`` is ``production`` or ``staging``), else ``production.ini``. They report the file on stderr.
 
-The exit status is 0 or 1 (Docker reserves 2). The output is plain text of at most 4,096 bytes, the
-amount that Docker keeps of a probe's output. Its first line states cause and remedy.
+The exit status is 0 or 1 (Docker reserves 2). The output is plain text of at most 4,096 bytes, because
+Docker keeps that much of a probe's output. The first line states cause and remedy.
 """
 
 import argparse
@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m combine_healt
         arguments = parser.parse_args(argv)
         result = COMMANDS[arguments.command].run(arguments)
     except InputError as error:
-        said = str(error)
-        result = CommandResult(ok=False, headline=said, more=said.splitlines()[1:])
+        message = str(error)
+        result = CommandResult(ok=False, headline=message, more=message.splitlines()[1:])
     text = render(result)
     # In a container the locale is often ASCII; escaped characters are better than a traceback.
     reconfigure = getattr(sys.stdout, "reconfigure", None)

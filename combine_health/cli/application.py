@@ -1,4 +1,4 @@
-"""Finds the ini file of the service, and loads its application for a command."""
+"""Finds the ini file of the service and loads its application for a command."""
 
 import argparse
 import logging
@@ -21,7 +21,7 @@ from combine_health.engine.registry import HealthRegistry, IHealthRegistry
 
 VARIABLE = "COMBINE_INI"
 DEVELOPMENT, PRODUCTION = "development.ini", "production.ini"
-NO_INI = "no ini file (there is none here): only the environment and the defaults count"
+NO_INI = "no ini file (this folder has none): only the environment and the defaults"
 _DEPLOYED = frozenset({"production", "staging"})  # values of ENVIRONMENT
 
 _SECRET = re.compile(r"(?i)secret|password|passwd|token|api[_-]?key|credential|database_url$|dsn$")
@@ -38,10 +38,10 @@ def add_ini_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_ini(given: str | None, *, required: bool = False) -> str | None:
-    """Return the ini file to use; ``None`` if none is named and none is in the folder.
+    """Return the ini file to use, or ``None`` if none is given and the current folder has none.
 
-    Reports a choice that the command line does not make on stderr: stdout belongs to the answer.
-    Raises `InputError` if one is ``required`` and there is none.
+    A file that the command line does not name is reported on stderr, because stdout is for the result.
+    Raises `InputError` if a file is ``required`` and there is none.
     """
     if given:
         return given
@@ -51,8 +51,8 @@ def chosen_ini(given: str | None, *, required: bool = False) -> str | None:
     chosen = os.environ.get(VARIABLE) or next(found, None)
     if chosen is None and required:
         raise InputError(
-            f"there is no ini file here: name the one of the service with -c or ${VARIABLE}, or run"
-            f" the command in the folder of {PRODUCTION}"
+            f"this folder has no ini file: set the ini file of the service with -c or ${VARIABLE}, or"
+            f" run the command in the folder of {PRODUCTION}"
         )
     sys.stderr.write(f"Using {chosen or NO_INI}\n")
     return chosen
@@ -66,47 +66,49 @@ def read_ini(ini: str) -> dict[str, Any]:
     try:
         return dict(get_appsettings(ini))
     except Exception as error:
-        raise InputError(f"{ini} cannot be read: {_why(error, ini)}") from error
+        raise InputError(f"{ini} cannot be read: {_reason(error, ini)}") from error
 
 
 def application(ini: str) -> HealthRegistry:
-    """Make the application and return its health, not started. Raises `InputError`."""
+    """Create the application and return its health, not started. Raises `InputError`."""
     from pyramid.config import global_registries
     from pyramid.paster import get_app
 
     _require(ini)
-    # Without a handler the application would log to stderr, which probers print too, and the command
-    # prints all that matters. The handler stays, because threads may log until the process ends.
+    # Without a handler the application would log to stderr, which probers also print. The command prints
+    # everything relevant itself. The handler stays, because threads may log until the process ends.
     logging.getLogger().addHandler(logging.NullHandler())
-    known = global_registries.last
+    previous = global_registries.last
     try:
         get_app(ini)
     except Exception as error:
-        raise InputError(f"the application cannot be made: {_why(error, ini)}") from error
-    # The application itself may be wrapped in WSGI middleware, so its registry is looked up here.
+        raise InputError(f"the application cannot start: {_reason(error, ini)}") from error
+    # The application may be wrapped in WSGI middleware, so its registry is not an attribute of the result.
     registry = global_registries.last
     health: HealthRegistry | None = registry and registry.queryUtility(IHealthRegistry)
-    if registry is known or health is None:
-        raise InputError(f'the application of {ini} does not say config.include("combine_health")')
+    if registry is previous or health is None:
+        raise InputError(
+            f"the application of {ini} does not include combine_health: add it to pyramid.includes"
+        )
     return health
 
 
 def _require(ini: str) -> None:
     if not Path(ini.partition("#")[0]).is_file():
-        raise InputError(f"{ini} does not exist: name the ini file of the service with -c")
+        raise InputError(f"{ini} does not exist: set the ini file of the service with -c")
 
 
-def _why(error: Exception, ini: str) -> str:
-    """Describe the error. Without an application, secrets are recognised by the names of settings."""
+def _reason(error: Exception, ini: str) -> str:
+    """Describe the error, and mask the values of settings whose names look like secrets."""
     if isinstance(error, PackageNotFoundError) and (where := _lines_that_name(error.name, ini)):
-        new = "write egg:pyramid-combine" if error.name == "combine" else "install it"
-        return f"egg:{error.name} in {where} is not installed: {new}"
-    # An error about settings already names all of them.
-    said = str(error) if "EnvironmentError" in type(error).__name__ else describe(error)
+        action = "write egg:pyramid-combine" if error.name == "combine" else "install it"
+        return f"egg:{error.name} in {where} is not installed: {action}"
+    # An error about settings needs no location in the code.
+    message = str(error) if "EnvironmentError" in type(error).__name__ else describe(error)
     redactor = Redactor()
     for secret in _secrets(ini):
         redactor.add(secret)
-    return "\n".join(redactor.text(line) for line in said.splitlines())
+    return "\n".join(redactor.text(line) for line in message.splitlines())
 
 
 def _lines_that_name(distribution: str, ini: str) -> str:
@@ -119,7 +121,7 @@ def _lines_that_name(distribution: str, ini: str) -> str:
 
 def _secrets(ini: str) -> list[str]:
     parser = RawConfigParser(strict=False, allow_no_value=True)
-    with suppress(IniError, UnicodeDecodeError):  # keeps what was read before the error
+    with suppress(IniError, UnicodeDecodeError):  # the parser keeps the lines before the error
         parser.read(ini.partition("#")[0], encoding="utf-8")
     sections = (parser.items(section) for section in parser.sections())
     named = chain(os.environ.items(), parser.defaults().items(), *sections)
@@ -127,15 +129,15 @@ def _secrets(ini: str) -> list[str]:
 
 
 def _secrets_in(name: str, value: str) -> list[str]:
-    """The value, if its name says that it is a secret. Of a URL, only the secrets in it: it is an address."""
+    """Return the value if its name looks like that of a secret; for a URL, the secrets in the URL."""
     if "://" not in value:
         return [value] if _SECRET.search(name) else []
     try:
         parts = urlsplit(value)
     except ValueError:
-        # The redactor masks the user part of what looks like a URL, whether it can be read or not.
+        # The redactor masks the user part of every URL, even of one that cannot be parsed.
         return []
-    # A user name alone is a key.
+    # A user name without a password is an API key.
     in_user_part = parts.password or parts.username
     query = [text for key, text in parse_qsl(parts.query) if _SECRET.search(key)]
     return [unquote(in_user_part), *query] if in_user_part else query

@@ -1,7 +1,7 @@
 """Run all checks of an application once, without a server.
 
 The worst result comes first. The exit status is 1 if a critical check fails. Checks of the kind
-``info`` decide nothing in a running service, but they count here, and their data is printed even if
+``info`` affect no probe of a running service, but they count here, and their data is printed even if
 they pass.
 """
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ready",
         action="store_true",
-        help="only what decides whether the service is ready, such as before its first request",
+        help="run only the checks that decide readiness, such as before the first request",
     )
 
 
@@ -37,9 +37,9 @@ def run(arguments: argparse.Namespace) -> CommandResult:
     readings = sorted(filter(None, found), key=_severity)
     bad = [one for one in readings if _status(one) is not Status.HEALTHY]
     more = [line for one in bad for line in _lines(one)]
-    well = [one for one in readings if one not in bad]
-    more += [f"  healthy: {', '.join(one.check.name for one in well)}"] if well else []
-    more += [line for one in well for line in _facts_of(one)]
+    passing = [one for one in readings if one not in bad]
+    more += [f"  healthy: {', '.join(one.check.name for one in passing)}"] if passing else []
+    more += [line for one in passing for line in _lines_of_passing(one)]
     more += [f"  not run (disabled): {', '.join(health.disabled)}"] if health.disabled else []
     headline = _headline(bad[0]) if bad else f"healthy: {len(readings)} checks pass"
     ok = not any(_is_down(one) for one in bad)
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> CommandResult:
 
 
 def _status(one: Reading) -> Status:
-    """The status of this single run: ``fall`` and ``rise`` apply to repeated runs only."""
+    """Return the status of this single run; ``fall`` and ``rise`` apply only to repeated runs."""
     latest = one.state.latest if one.state else None
     return one.status if latest is None else latest.status
 
@@ -57,7 +57,7 @@ def _is_down(one: Reading) -> bool:
 
 
 def _severity(one: Reading) -> tuple[bool, bool, bool, bool]:
-    """Sort key: first what makes the exit status 1, then what decides readiness, then failures."""
+    """Return a sort key: first the checks that make the exit status 1, then those that decide readiness."""
     status = _status(one)
     return (
         status is Status.HEALTHY,
@@ -81,8 +81,8 @@ def _lines(one: Reading) -> list[str]:
     return lines + _facts(one)
 
 
-def _facts_of(one: Reading) -> list[str]:
-    """The lines of a passing check whose purpose is to inform."""
+def _lines_of_passing(one: Reading) -> list[str]:
+    """Return the lines of a passing check: none unless its kind is ``info``."""
     facts = ([f"    {one.detail}"] if one.detail else []) + _facts(one)
     return [f"  {one.check.name}:", *facts] if one.check.kind is CheckKind.INFO and facts else []
 

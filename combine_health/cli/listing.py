@@ -1,4 +1,4 @@
-"""List the checks and settings of an application, or those that the installation offers."""
+"""List the checks and settings of an application, or without one, those of the installation."""
 
 import argparse
 from importlib.metadata import entry_points
@@ -27,7 +27,9 @@ def run(arguments: argparse.Namespace) -> CommandResult:
         headline = f"{len(checks)} checks"
         more = [_check(check, health) for check in checks]
     else:
-        headline = "built-in checks (combine_health.check.NAME.use = ...); -c INI lists a service's"
+        headline = (
+            "built-in checks (combine_health.check.NAME.use = ...); -c INI lists those of a service"
+        )
         summaries = {use: (each.__doc__ or "").partition(".")[0] for use, each in BUILT_IN.items()}
         more = [f"  {use:<12}{summary}" for use, summary in summaries.items()]
     plugins = [f"  {point.name} ({point.value})" for point in entry_points(group=ENTRY_POINTS)]

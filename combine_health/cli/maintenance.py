@@ -1,6 +1,6 @@
 """Take a service out of rotation, or put it back, without a restart.
 
-Every process that reads the maintenance file obeys it: it is not ready until the order ends.
+Every process that reads the maintenance file reports not ready until the maintenance ends.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from combine_health.engine import maintenance
 from combine_health.engine.maintenance import Maintenance, MaintenanceFileError
 from combine_health.settings import resolve
 
-HELP = "not ready, with reason, owner and automatic end: on, off, show"
+HELP = "take a service out of rotation, with reason, owner and automatic end: on, off, show"
 LONGEST = timedelta(days=30)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
 _PART = re.compile(r"(\d{1,9})([smhd])")
@@ -27,17 +27,19 @@ LONGEST_TEXT = 300  # characters
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("on", "off", "show"))
-    parser.add_argument("--reason", help="why, for those who look at the status")
-    parser.add_argument("--for", dest="duration", metavar="30m", help="how long: 90s, 30m, 2h, 1d")
-    parser.add_argument("--owner", help="who to ask (default: the user who calls)")
+    parser.add_argument("--reason", help="the reason, shown with the status")
+    parser.add_argument(
+        "--for", dest="duration", metavar="30m", help="the duration: 90s, 30m, 2h, 1d"
+    )
+    parser.add_argument("--owner", help="the person to contact (default: the current user)")
     add_ini_argument(parser)
-    parser.add_argument("--file", help="the maintenance file, if it is not what the settings say")
+    parser.add_argument("--file", help="the maintenance file, if it is not the one in the settings")
 
 
 def run(arguments: argparse.Namespace) -> CommandResult:
     path = _path(arguments)
     if arguments.action != "on" and (arguments.reason or arguments.duration or arguments.owner):
-        raise InputError("--reason, --for and --owner belong to: maintenance on")
+        raise InputError("--reason, --for and --owner are options of: maintenance on")
     try:
         if arguments.action == "on":
             return _on(path, arguments)
@@ -47,8 +49,8 @@ def run(arguments: argparse.Namespace) -> CommandResult:
     except OSError as error:
         return CommandResult(
             ok=False,
-            headline=f"{path}: {error.strerror or error}. Run it as the user of the service, or"
-            " set combine_health.maintenance_file to a file in a folder that this user may write.",
+            headline=f"{path}: {error.strerror or error}. Run the command as the user of the service,"
+            " or set combine_health.maintenance_file to a file in a folder that this user may write.",
         )
 
 
@@ -58,7 +60,7 @@ def duration(text: str) -> timedelta:
     parts = _PART.findall(word)
     total = sum(int(number) * _UNITS[unit] for number, unit in parts)
     if "".join(number + unit for number, unit in parts) != word or not total:
-        raise InputError(f"--for {text!r}: write how long, such as 90s, 30m, 2h or 1d")
+        raise InputError(f"--for {text!r}: write a duration, such as 90s, 30m, 2h or 1d")
     if total > LONGEST.total_seconds():
         raise InputError(f"--for {text[:40]!r}: at most {LONGEST.days} days")
     return timedelta(seconds=total)
@@ -87,12 +89,12 @@ def _on(path: Path, arguments: argparse.Namespace) -> CommandResult:
     until = datetime.now(UTC) + duration(arguments.duration)
     order = Maintenance(reason, owner, until)
     maintenance.write_file(path, order)
-    return CommandResult(ok=True, headline=_described(order), more=[f"  file: {path}"])
+    return CommandResult(ok=True, headline=_describe(order), more=[f"  file: {path}"])
 
 
 def _off(path: Path) -> CommandResult:
     if maintenance.remove_file(path):
-        return CommandResult(ok=True, headline=f"maintenance is over ({path} removed)")
+        return CommandResult(ok=True, headline=f"maintenance has ended ({path} removed)")
     return CommandResult(ok=True, headline=f"there was no maintenance ({path} does not exist)")
 
 
@@ -100,17 +102,17 @@ def _show(path: Path) -> CommandResult:
     try:
         order = maintenance.read_file(path)
     except MaintenanceFileError as error:
-        return CommandResult(ok=False, headline=f"{error}. Remove it: maintenance off")
+        return CommandResult(ok=False, headline=f"{error}. To remove the file: maintenance off")
     if order is None:
         return CommandResult(ok=True, headline=f"no maintenance ({path} does not exist)")
     if order.until <= datetime.now(UTC):
         return CommandResult(
-            ok=True, headline=f"no maintenance any more; it was: {_described(order)}"
+            ok=True, headline=f"no maintenance; the last one has ended: {_describe(order)}"
         )
-    return CommandResult(ok=True, headline=_described(order), more=[f"  file: {path}"])
+    return CommandResult(ok=True, headline=_describe(order), more=[f"  file: {path}"])
 
 
-def _described(order: Maintenance) -> str:
+def _describe(order: Maintenance) -> str:
     until = order.until.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return f"maintenance until {until}: {order.reason} ({order.owner})"
 

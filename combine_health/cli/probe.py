@@ -1,4 +1,4 @@
-"""Query a health endpoint of a running service; print what is wrong and what to do."""
+"""Query a health endpoint of a running service, and print the cause and remedy of a failure."""
 
 import argparse
 import json
@@ -16,11 +16,11 @@ from combine_health.checks.network import Deadline, explain
 from combine_health.cli.result import CommandResult, InputError, sentence
 from combine_health.options import wait
 
-HELP = "ask a running service (exit 0 or 1), for Docker and Kubernetes"
+HELP = "query a running service (exit 0 or 1), for Docker and Kubernetes"
 TOKEN = "COMBINE_HEALTH_TOKEN"  # noqa: S105 - the variable's name
-LARGEST = 4 * 1024 * 1024  # bytes of an answer
+LARGEST = 4 * 1024 * 1024  # bytes of a response
 DETAILS = "/health/detailed"
-# Each is a function that returns whether all is well, and a line about it.
+# An entry-point group of functions that return the success of a probe and its line of output.
 NAMED_PROBES = "combine.probes"
 
 
@@ -34,7 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " or the name of a probe without a URL, such as worker",
     )
     parser.add_argument(
-        "--timeout", default="3", metavar="SECONDS", help="for the whole command (default: 3)"
+        "--timeout",
+        default="3",
+        metavar="SECONDS",
+        help="the limit for the whole command (default: 3)",
     )
 
 
@@ -51,52 +54,52 @@ def run(arguments: argparse.Namespace) -> CommandResult:
 
 
 def _own_url() -> str:
-    """The URL of the server that starts in this environment."""
+    """Return the URL of the server that the environment configures."""
     if not os.environ.get("LISTEN", "").strip() and not Path(".env").is_file():
         return f"http://127.0.0.1:{os.environ.get('PORT') or '8000'}"
-    # Loaded late: a probe runs every few seconds, and seldom needs it.
+    # Imported late because a probe runs every few seconds and rarely needs it.
     from combine_health.server.listening import StartError, addresses, variables
 
     try:
         host, _, port = addresses({}, variables(Path()))[0].rpartition(":")
     except StartError as error:
         raise InputError(str(error)) from None
-    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - asked, not bound
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - a client address, not one to bind
     return f"http://{host}:{port}"
 
 
 def probe(url: str, deadline: Deadline) -> CommandResult:
-    """Query ``url``, and after a bad answer also the full status. Raises `InputError` for a bad URL."""
+    """Query ``url`` and, after a failure, the full status. Raises `InputError` for an invalid URL."""
     try:
         target = parse(url)
     except ValueError as error:
         raise InputError(str(error)) from None
     try:
-        answer = get(target, deadline, most=LARGEST)
+        response = get(target, deadline, most=LARGEST)
     except (OSError, HTTPException, ValueError) as error:
         return _failed(_cause(error), target.shown)
-    body = _json(answer)
+    body = _json(response)
     status = body.get("status")
-    said = status if isinstance(status, str) else f"HTTP {answer.status}"
-    if 200 <= answer.status < 300:
-        took = f" ({1000 * answer.seconds:.0f} ms)"
-        return CommandResult(ok=True, headline=", ".join([said, *_words(body)]) + took)
-    if 300 <= answer.status < 400:
+    word = status if isinstance(status, str) else f"HTTP {response.status}"
+    if 200 <= response.status < 300:
+        latency = f" ({1000 * response.seconds:.0f} ms)"
+        return CommandResult(ok=True, headline=", ".join([word, *_words(body)]) + latency)
+    if 300 <= response.status < 400:
         return _failed("redirected", target.shown)
     if not isinstance(status, str):
-        return _failed("wrong_status", f"{target.shown} answered HTTP {answer.status}")
+        return _failed("wrong_status", f"{target.shown} answered HTTP {response.status}")
     details = _details(url, deadline)
     if details is None:
-        public = ", ".join([said, *_words(body)])
+        public = ", ".join([word, *_words(body)])
         headline = sentence(public, f"See {DETAILS} of the service, or its log.")
         return CommandResult(ok=False, headline=headline)
-    what = [said, *(_text(details.get(key)) for key in ("cause", "detail"))]
-    headline = sentence(": ".join(filter(None, what)), _text(details.get("remedy")))
+    parts = [word, *(_text(details.get(key)) for key in ("cause", "detail"))]
+    headline = sentence(": ".join(filter(None, parts)), _text(details.get("remedy")))
     return CommandResult(ok=False, headline=headline, more=_checks(details))
 
 
-def _failed(cause: str, what: str) -> CommandResult:
-    headline = sentence(f"{cause}: {what}", HttpUrl.remedies.get(cause))
+def _failed(cause: str, detail: str) -> CommandResult:
+    headline = sentence(f"{cause}: {detail}", HttpUrl.remedies.get(cause))
     return CommandResult(ok=False, headline=headline)
 
 
@@ -109,9 +112,9 @@ def _cause(error: Exception) -> str:
     return "bad_answer" if isinstance(error, HTTPException | ValueError) else "failed"
 
 
-def _json(answer: HttpExchange) -> Mapping[str, Any]:
+def _json(response: HttpExchange) -> Mapping[str, Any]:
     try:
-        body = json.loads(answer.body)
+        body = json.loads(response.body)
     except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
@@ -122,18 +125,18 @@ def _words(body: Mapping[str, Any]) -> list[str]:
 
 
 def _details(url: str, deadline: Deadline) -> Mapping[str, Any] | None:
-    """Fetch the full status from the same service, if it exists and may be seen."""
+    """Fetch the full status of the same service; return ``None`` without access to it."""
     parts = urlsplit(url)
     base, separator, _ = parts.path.rpartition("/health")
     if not separator:
         return None
-    beside = urlunsplit((parts.scheme, parts.netloc, base + DETAILS, "", ""))
+    details_url = urlunsplit((parts.scheme, parts.netloc, base + DETAILS, "", ""))
     token = os.environ.get(TOKEN, "").strip()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        body = _json(get(parse(beside), deadline, most=LARGEST, headers=headers))
+        body = _json(get(parse(details_url), deadline, most=LARGEST, headers=headers))
     except (OSError, HTTPException, ValueError):
-        return None  # the probe's answer is known; the full status would only have explained it
+        return None  # the result of the probe is known; the full status would only explain it
     checks = body.get("checks")
     return body if isinstance(checks, dict) and "cause" in body else None
 
@@ -142,8 +145,8 @@ def _checks(details: Mapping[str, Any]) -> list[str]:
     lines = []
     for name, check in details["checks"].items():
         if isinstance(check, dict) and check.get("status") != "healthy":
-            what = [_text(check.get(key)) for key in ("status", "cause", "detail")]
-            lines.append(sentence(f"  {name}: " + ", ".join(filter(None, what)), None))
+            parts = [_text(check.get(key)) for key in ("status", "cause", "detail")]
+            lines.append(f"  {name}: " + ", ".join(filter(None, parts)))
             more = (_text(check.get(key)) for key in ("remedy", "runbook"))
             lines += [f"    {text}" for text in more if text]
     return lines

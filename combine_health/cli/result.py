@@ -1,4 +1,4 @@
-"""The result of a command, and the text that is printed for it."""
+"""Defines the result of a command, and renders it as text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,15 +10,14 @@ LINE = 400  # characters
 
 
 class InputError(Exception):
-    """The command cannot be carried out; the text says why and what to write."""
+    """The input of a command is invalid; the message gives the reason and the correction."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
     """The exit status (0 if ``ok``), the first line and the further lines of output.
 
-    ``redactor`` knows the application's secrets. Output that a prober reads must not be
-    ``unlimited``.
+    ``redactor`` masks the application's secrets. Output for a prober must not be ``unlimited``.
     """
 
     ok: bool
@@ -28,9 +27,9 @@ class CommandResult:
     unlimited: bool = False
 
 
-def sentence(what: str, remedy: str | None) -> str:
+def sentence(cause: str, remedy: str | None) -> str:
     """Join a cause and its remedy in one line."""
-    return f"{what.rstrip('. ')}. {remedy}" if remedy else what
+    return f"{cause.rstrip('. ')}. {remedy}" if remedy else cause
 
 
 def render(result: CommandResult) -> str:
@@ -44,7 +43,7 @@ def render(result: CommandResult) -> str:
     ]
     kept, size = [], len("(cut)\n")
     for line in lines:
-        # Escaped, a character can take up to ten bytes.
+        # An escaped character takes up to ten bytes.
         size += len(line.encode("ascii", "backslashreplace")) + 1
         if size > MOST_BYTES and not result.unlimited:
             kept.append("(cut)")

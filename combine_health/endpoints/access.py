@@ -1,4 +1,4 @@
-"""Which clients may see the details of the full status, and the metrics."""
+"""Decides which clients may see the details of the full status and the metrics."""
 
 import logging
 import re
@@ -19,8 +19,8 @@ TOKEN_HEADER = "X-Health-Token"  # noqa: S105 - the header's name
 
 _FORWARDED_FOR = re.compile(r'(?i)\bfor\s*=\s*"?(\[[^\]]*\]|[^;,"\s]*)')  # RFC 7239
 
-# Headers that proxies add. waitress removes X-Forwarded-For of a proxy that it does not trust, but
-# leaves these. Those in the first group hold the client's address.
+# Headers that proxies add. waitress removes the X-Forwarded-For of an untrusted proxy but keeps these.
+# The headers in the first group contain the client's address.
 _CLIENT = ("X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP", "X-Cluster-Client-IP")
 _PROXY_SIGNS = (*_CLIENT, "Via", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port")
 
@@ -30,9 +30,9 @@ _LOCAL = [ip_network(text) for text in f"{_LOCAL_V4} {_LOCAL_V6}".split()]
 
 
 class EarlyRequest(Request):  # type: ignore[misc]  # Pyramid has no types
-    """A request that the application has not seen: only Pyramid and the WSGI server made it.
+    """A request from Pyramid and the WSGI server, before any code of the application has run.
 
-    :ivar may_see_details: the decision of the application; ``None`` while it has not been asked
+    :ivar may_see_details: the decision of the application, or ``None`` before it has decided
     """
 
     may_see_details: bool | None = None
@@ -43,9 +43,9 @@ class MustAskApplication(Exception):
 
 
 def may_see_details(request: Any, health: HealthRegistry) -> bool:
-    """Whether the setting ``combine_health.details`` or the token allows details.
+    """Check whether the setting ``combine_health.details`` or the token allows details.
 
-    Raises `MustAskApplication` if the application decides and has not been asked.
+    Raises `MustAskApplication` if the application decides and has not decided yet.
     """
     policy = health.settings.details
     if policy == "never":
@@ -58,7 +58,7 @@ def may_see_details(request: Any, health: HealthRegistry) -> bool:
 
 
 def may_read_metrics(request: Any, health: HealthRegistry) -> bool:
-    """Whether the setting ``combine_health.metrics`` or the token allows the metrics."""
+    """Check whether the setting ``combine_health.metrics`` or the token allows the metrics."""
     policy = health.settings.metrics
     if policy == "never":
         return False
@@ -71,18 +71,17 @@ def _has_token(request: Any, health: HealthRegistry) -> bool:
         return False
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     bearer = value.strip() if scheme.lower() == "bearer" else ""
-    # Both are always compared, so that the time it takes reveals nothing.
+    # Always compare both, so that the response time reveals nothing.
     return token.matches(bearer) | token.matches(request.headers.get(TOKEN_HEADER, "").strip())
 
 
 def _is_local(request: Any, health: HealthRegistry) -> bool:
-    """Whether the client has a loopback or private address.
+    """Check whether the client has a loopback or private address.
 
-    The address of the client is ``REMOTE_ADDR``; a server that trusts a proxy sets it from the
-    proxy's headers. A proxy that the server does not trust usually has a private address itself.
-    The addresses in its headers may be forged, but here they can only deny access. Without any
-    address, other headers reveal the proxy. A proxy that adds no header goes unnoticed, which is
-    what the setting ``combine_health.behind_proxy`` is for.
+    The client's address is ``REMOTE_ADDR``, which a server sets from the headers of a trusted proxy.
+    An untrusted proxy usually has a private address itself. The addresses in its headers may be
+    forged, but here they can only deny access. Without any address, other headers reveal the proxy.
+    The setting ``combine_health.behind_proxy`` is for proxies that add no headers.
     """
     headers = request.headers
     hops = [hop.strip() for hop in headers.get("X-Forwarded-For", "").split(",")]
@@ -94,17 +93,17 @@ def _is_local(request: Any, health: HealthRegistry) -> bool:
     if hops:
         return True
     if health.settings.behind_proxy:
-        health.say_once(
+        health.warn_once(
             "behind_proxy",
-            "health details are withheld from requests without X-Forwarded-For, because"
+            "health details are hidden from requests without X-Forwarded-For, because"
             " combine_health.behind_proxy is true: set trusted_proxy of the server, or send the"
             " token",
         )
         return False
     if any(headers.get(name) for name in _PROXY_SIGNS):
-        health.say_once(
+        health.warn_once(
             "proxy",
-            "health details are withheld from requests through a proxy that the server does not"
+            "health details are hidden from requests through a proxy that the server does not"
             " trust: set trusted_proxy of the server, and combine_health.behind_proxy = true",
         )
         return False
@@ -112,7 +111,7 @@ def _is_local(request: Any, health: HealthRegistry) -> bool:
 
 
 def _is_local_address(text: str) -> bool:
-    if text == "localhost":  # waitress' name for a client on a Unix socket
+    if text == "localhost":  # in waitress, a client on a Unix socket
         return True
     if text.count(":") == 1:
         text = text.partition(":")[0]  # IPv4 with a port
@@ -127,10 +126,10 @@ def _is_local_address(text: str) -> bool:
 def _is_authorized(request: Any, health: HealthRegistry) -> bool:
     if request.registry.queryUtility(ISecurityPolicy) is None:
         # Without a policy Pyramid permits everything.
-        health.say_once(
+        health.warn_once(
             "policy",
-            "health details are withheld: combine_health.details is authorized, and the application"
-            " has no security policy. Set one, or send the token",
+            "health details are hidden: combine_health.details is authorized, but the application has"
+            " no security policy. Set one, or send the token",
         )
         return False
     if isinstance(request, EarlyRequest):
@@ -148,25 +147,24 @@ def _is_authorized(request: Any, health: HealthRegistry) -> bool:
 
 
 def log_undecided(health: HealthRegistry, error: Exception) -> None:
-    """Log why the application could not decide about details, which need its database, for example."""
-    # Without the traceback, which may hold secrets.
-    said = health.redactor.text(describe(error))
+    """Log the error that kept the application from deciding, such as one of its database."""
+    # Without the traceback, which may contain secrets.
     log.error(
-        "health details are withheld: the application cannot decide about %s: %s. To decide by a"
+        "health details are hidden: the application cannot check the permission %s: %s. To decide by a"
         " principal, set combine_health.details_principals",
         PERMISSION,
-        said,
+        health.redactor.text(describe(error)),
     )
 
 
 def _root_of(request: Any) -> Any:
-    """Return the application's root, whose ACL applies; the context here is that of the endpoint."""
+    """Return the application's root, whose ACL applies instead of that of the endpoint's context."""
     factory = request.registry.queryUtility(IRootFactory, default=DefaultRootFactory)
     return factory(request)
 
 
 def _principals_of(request: Any) -> set[str]:
-    # Kinto has several policies: "account:admin", where "admin" could be anybody's name at another.
+    # Kinto has several policies and prefixes user ids with the policy's name: "account:admin".
     prefixed = getattr(request, "prefixed_principals", None)
     if prefixed is not None:
         return set(prefixed)

@@ -1,4 +1,4 @@
-"""Finds routes of the application that have the path of an endpoint."""
+"""Finds routes of the application with the same path as an endpoint."""
 
 import logging
 import re
@@ -11,7 +11,7 @@ from combine_health.endpoints.views import HealthContext
 
 log = logging.getLogger("combine_health")
 
-GIVES_WAY = {
+OPTIONAL = {
     "combine_health_metrics": "combine_health.metrics = never",
     "combine_health_status": "combine_health.status_page = false",
 }
@@ -21,8 +21,8 @@ MOVES = "combine_health.route_prefix = internal, which moves the endpoints below
 def verify_routes(registry: Any) -> None:
     """Raise `ConfigurationError` if the application has a route with the path of an endpoint.
 
-    /metrics and /status give way to a route that was added before. A view without a route may be
-    meant for other resources than the root, so it gets a warning only.
+    A route that was added before /metrics or /status replaces that endpoint. A view without a route
+    may be for other resources than the root, so it causes only a warning.
     """
     routes = registry.getUtility(IRoutesMapper).get_routes()
     problems = []
@@ -30,11 +30,11 @@ def verify_routes(registry: Any) -> None:
         if ours.factory is not HealthContext:
             continue
         for position, theirs in enumerate(routes):
-            if theirs.factory is HealthContext or not _have_a_path_in_common(ours, theirs):
+            if theirs.factory is HealthContext or not _overlap(ours, theirs):
                 continue
-            if position < at and ours.name in GIVES_WAY:
+            if position < at and ours.name in OPTIONAL:
                 log.info(
-                    "%s is the route %r of the application; the health endpoint %s gives way",
+                    "%s is the route %r of the application, which replaces the health endpoint %s",
                     theirs.pattern,
                     theirs.name,
                     ours.name,
@@ -43,7 +43,7 @@ def verify_routes(registry: Any) -> None:
                 problems.append(
                     f"the route {theirs.name!r} of the application ({theirs.pattern}) and the health"
                     f" endpoint {ours.name!r} ({ours.pattern}) have the same path. Change your route,"
-                    f" or set {GIVES_WAY.get(ours.name, MOVES)}"
+                    f" or set {OPTIONAL.get(ours.name, MOVES)}"
                 )
     _warn_of_views(
         registry,
@@ -59,17 +59,17 @@ def _warn_of_views(registry: Any, ours: dict[str, str]) -> None:
         name = ours.get(f"/{view['name']}")
         if name and view["route_name"] is None and view["context"] is None:
             log.warning(
-                "the view %r of the application (%s) is not reached at /%s: the health endpoint %r"
+                "the view %r of the application (%s) gets no requests at /%s: the health endpoint %r"
                 " has this path. To free the path, set %s",
                 view["name"],
                 view.title,
                 view["name"],
                 name,
-                GIVES_WAY.get(name, MOVES),
+                OPTIONAL.get(name, MOVES),
             )
 
 
-def _have_a_path_in_common(ours: Any, theirs: Any) -> bool:
+def _overlap(ours: Any, theirs: Any) -> bool:
     pattern = "/" + theirs.pattern.lstrip("/")
     if _shape(pattern) == _shape("/" + ours.pattern.lstrip("/")):
         return True

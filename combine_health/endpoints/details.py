@@ -1,4 +1,4 @@
-"""The body of /health/detailed; `detailed.schema.json` beside this file describes it."""
+"""Builds the body of /health/detailed, which `detailed.schema.json` describes."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,7 +54,7 @@ def names_and_statuses(
 def read_sections(
     sections: Mapping[str, Any], registry: Any, redactor: Redactor
 ) -> dict[str, Json]:
-    """Return the current values of the sections; for one that raises, the name of its error."""
+    """Return the current values of the sections. The value of a section that raises is its error's name."""
     values: dict[str, Json] = {}
     for name, section in sections.items():
         try:
@@ -70,7 +70,7 @@ def uptime(health: HealthRegistry) -> float:
 
 
 def hung(readings: Iterable[Reading]) -> list[str]:
-    """Return the checks that still run although their deadline has passed."""
+    """Return the checks that are still running after their deadline."""
     return [one.check.name for one in readings if one.running_for and one.cause == TIMEOUT]
 
 
@@ -94,7 +94,7 @@ def _server(saturation: Saturation | None, now: float) -> Json:
 
 
 def _monitor(health: HealthRegistry, readings: Sequence[Reading]) -> Json:
-    """Return the state of the health checking itself."""
+    """Return the state of the runner and the listeners."""
     ages = [one.age for one in readings if one.age is not None]
     return {
         "background": health.settings.background,
@@ -124,7 +124,7 @@ def _check(one: Reading) -> Json:
         "remedy": one.remedy,
         "runbook": one.check.runbook,
         "detail": one.detail,
-        "data": dict(one.data),  # type: ignore[arg-type]  # JSON already: the redactor made it
+        "data": dict(one.data),  # type: ignore[arg-type]  # the redactor has converted it to JSON
         "age_seconds": _rounded(one.age, 1),
         "duration_ms": _rounded(one.duration, 3, 1000),
         "running_seconds": _rounded(one.running_for, 1),

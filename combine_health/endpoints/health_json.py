@@ -1,4 +1,4 @@
-"""The answers in the format application/health+json (draft-inadarei-api-health-check-06)."""
+"""Renders responses as application/health+json (draft-inadarei-api-health-check-06)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -51,7 +51,7 @@ def detailed(
     circumstances: Circumstances,
     sections: Mapping[str, Json],
 ) -> ProbeAnswer:
-    """Return the full status; 503 if the service fails, as the draft demands."""
+    """Return the full status, with 503 if the service fails, as the draft requires."""
     verdict = judge(readings, circumstances)
     grade = grade_of(verdict.status)
     time = health.clock.wall().isoformat(timespec="seconds")

@@ -1,6 +1,6 @@
-"""The metrics for Prometheus at /metrics. A scrape reads the last results and runs no check.
+"""Exports the metrics at /metrics for Prometheus. A scrape reads the last results and runs no check.
 
-Labels are names of checks and statuses, never texts. prometheus-client is optional (the extra
+Labels are names of checks and statuses, never free text. prometheus-client is optional (the extra
 ``metrics``) and is imported at the first scrape.
 """
 
@@ -39,7 +39,7 @@ def answer(request: Any, health: HealthRegistry) -> ProbeAnswer:
     registry.register(_Collector(health, request.registry))
     try:
         text, content_type = choose_encoder(request.headers.get("Accept", ""))
-    except (TypeError, ValueError):  # a version in the header that is no version
+    except (TypeError, ValueError):  # the header contains an invalid version
         text, content_type = choose_encoder("")
     return ProbeAnswer(200, text(registry), None, content_type)
 
@@ -50,7 +50,7 @@ class _Collector:
         self._registry = registry
 
     def describe(self) -> list["Metric"]:
-        """Return nothing: the registration would run `collect` otherwise."""
+        """Return nothing. Without this method, the registration would call `collect`."""
         return []
 
     def collect(self) -> Iterator["Metric"]:
@@ -66,7 +66,7 @@ def _service(health: HealthRegistry, readings: list[Reading]) -> Iterator["Metri
     circumstances = health.circumstances()
     status = judge(readings, circumstances).status
     version = health.settings.version or __version__
-    yield InfoMetricFamily(f"{PREFIX}_build", "What is running.", {"version": version})
+    yield InfoMetricFamily(f"{PREFIX}_build", "The version of the service.", {"version": version})
     statuses = GaugeMetricFamily(
         f"{PREFIX}_status", "1 for the status of the service, 0 for the others.", labels=["status"]
     )
@@ -74,9 +74,13 @@ def _service(health: HealthRegistry, readings: list[Reading]) -> Iterator["Metri
         statuses.add_metric([one], float(one is status))
     yield statuses
     gauges = [
-        ("ready", "1 while requests should come here, else 0.", float(status.ready)),
-        ("uptime_seconds", "Time since the application was made.", uptime(health)),
-        ("abandoned_checks", "Checks that run past their deadline.", len(hung(readings))),
+        ("ready", "1 while the service is ready, else 0.", float(status.ready)),
+        ("uptime_seconds", "Time since the application was created.", uptime(health)),
+        (
+            "abandoned_checks",
+            "Checks that are still running after their deadline.",
+            len(hung(readings)),
+        ),
     ]
     if server := circumstances.saturation:
         gauges += [
@@ -90,7 +94,7 @@ def _service(health: HealthRegistry, readings: list[Reading]) -> Iterator["Metri
     for name, help_, count in (
         ("transitions", "Changes of the service's status.", health.transitions),
         ("listener_errors", "Calls of listeners that raised.", outboxes.errors),
-        ("events_dropped", "Events that a listener was too slow for.", outboxes.dropped),
+        ("events_dropped", "Events dropped because a listener was too slow.", outboxes.dropped),
     ):
         yield CounterMetricFamily(f"{PREFIX}_{name}", help_, count)
 
@@ -108,9 +112,9 @@ def _checks(health: HealthRegistry, readings: list[Reading]) -> Iterator["Metric
         for name, help_ in (
             ("up", "1 while the check passes (healthy or degraded), else 0."),
             ("critical", "1 if the check decides readiness, else 0."),
-            ("duration_seconds", "How long the last run took."),
+            ("duration_seconds", "Duration of the last run."),
             ("age_seconds", "Time since the last run ended."),
-            ("last_success_timestamp_seconds", "When the check passed last."),
+            ("last_success_timestamp_seconds", "Time of the last run that passed."),
         )
     }
     counters = {
@@ -118,11 +122,11 @@ def _checks(health: HealthRegistry, readings: list[Reading]) -> Iterator["Metric
         for name, help_ in (
             ("runs", "Runs that ended or passed their deadline."),
             ("timeouts", "Runs that passed their deadline."),
-            ("skipped_runs", "Runs that did not take place because the one before hung."),
+            ("skipped_runs", "Runs that were skipped because an earlier run hung."),
             ("transitions", "Changes of the check's status."),
         )
     }
-    # Computed from the current wall clock, so that setting the clock moves all times alike.
+    # Computed from the current wall clock, so that a change of the clock shifts all times equally.
     zero = health.clock.wall().timestamp() - health.clock.monotonic()
     for one in readings:
         name, state = one.check.name, one.state or State(one.since)

@@ -1,4 +1,4 @@
-"""The page at /status: plain HTML without a script. The browser reloads it if the reader asks for that."""
+"""Renders the page /status as HTML without scripts. The browser refreshes it if the reader chooses so."""
 
 import hashlib
 from base64 import b64encode
@@ -44,7 +44,7 @@ _SENTENCES = {
     ServiceStatus.STARTING: "The service is starting: some checks have no result yet.",
     ServiceStatus.UNAVAILABLE: "Something critical fails.",
     ServiceStatus.MAINTENANCE: "An operator has taken the service out of rotation.",
-    ServiceStatus.DRAINING: "The server finishes its requests and ends.",
+    ServiceStatus.DRAINING: "The server finishes its requests and shuts down.",
 }
 _CLASSES = {  # of CSS
     "healthy": "good",
@@ -70,7 +70,7 @@ def respond(request: Any, health: HealthRegistry, readings: Sequence[Reading]) -
             _facts("Contacts", sections.pop("contacts", None)),
             *(_facts(name.replace("_", " ").capitalize(), sections[name]) for name in sections),
         ]
-    # Not request.GET, which raises on a query that is not UTF-8.
+    # request.GET would raise on a query that is not UTF-8.
     refreshing = REFRESHING in parse_qs(request.query_string, True, errors="replace")
     footer = _refreshing(health, on=refreshing) + _footer(health, full=full)
     body = _page(verdict, _back(request, health), "".join(parts), footer, refreshing=refreshing)
@@ -78,7 +78,7 @@ def respond(request: Any, health: HealthRegistry, readings: Sequence[Reading]) -
 
 
 def _page(verdict: Verdict, back: str, main: str, footer: str, *, refreshing: bool) -> str:
-    # Not unasked: who reads slowly, or listens, would lose the place.
+    # Off by default: slow readers and users of screen readers would lose their place.
     refresh = f'<meta http-equiv="refresh" content="{REFRESH}">' if refreshing else ""
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
@@ -100,28 +100,28 @@ def _back(request: Any, health: HealthRegistry) -> str:
 
 
 def _refreshing(health: HealthRegistry, *, on: bool) -> str:
-    said = f"As of {_time(health.clock.wall())}."
+    time = f"As of {_time(health.clock.wall())}."
     if on:
-        return f'<p class="quiet">{said} Refreshed every {REFRESH} s. <a href="?">Stop</a></p>'
+        return f'<p class="quiet">{time} Refreshed every {REFRESH} s. <a href="?">Stop</a></p>'
     link = f'<a href="?{REFRESHING}">Refresh every {REFRESH} s</a>'
-    return f'<p class="quiet">{said} {link}</p>'
+    return f'<p class="quiet">{time} {link}</p>'
 
 
 def _banner(verdict: Verdict, circumstances: Circumstances, *, full: bool) -> str:
-    said = [f"<p>{_SENTENCES[verdict.status]}</p>"]
+    parts = [f"<p>{_SENTENCES[verdict.status]}</p>"]
     order = circumstances.maintenance
     if full and order is not None:
-        said.append(
+        parts.append(
             f"<p>Reason: {escape(order.reason)}. By {escape(order.owner)},"
             f" until {_time(order.until)}.</p>"
         )
     elif full and verdict.status is not ServiceStatus.HEALTHY:
-        said.append(_cause(verdict.cause, verdict.detail))
+        parts.append(_cause(verdict.cause, verdict.detail))
     if full and verdict.remedy:
-        said.append(f"<p>What to do: {escape(verdict.remedy)}</p>")
+        parts.append(f"<p>What to do: {escape(verdict.remedy)}</p>")
     return (
         f'<div class="banner {_css_class(verdict.status)}" role="status">'
-        f"<strong>{escape(str(verdict.status).capitalize())}</strong>{''.join(said)}</div>"
+        f"<strong>{escape(str(verdict.status).capitalize())}</strong>{''.join(parts)}</div>"
     )
 
 
@@ -162,8 +162,10 @@ def _server(circumstances: Circumstances) -> str:
     server = circumstances.saturation
     if server is None:
         return ""
-    said = f"{server.busy} of {server.threads} worker threads busy, {server.queue} requests wait."
-    return f'<h2>Server</h2><div class="card"><p>{said}</p></div>'
+    load = (
+        f"{server.busy} of {server.threads} worker threads busy, {server.queue} requests waiting."
+    )
+    return f'<h2>Server</h2><div class="card"><p>{load}</p></div>'
 
 
 def _history(changes: Iterable[Change]) -> str:
@@ -194,16 +196,16 @@ def _facts(title: str, facts: Json) -> str:
 
 
 def _footer(health: HealthRegistry, *, full: bool) -> str:
-    said = "Causes and remedies are shown only to clients that may see details."
+    text = "Only clients that may see details can read causes and remedies."
     if full:
         version = health.settings.version or __version__
-        said = f"Version {escape(version)}, up for {uptime(health):.0f} s."
-    return f'<p class="quiet">{said}</p>'
+        text = f"Version {escape(version)}, up for {uptime(health):.0f} s."
+    return f'<p class="quiet">{text}</p>'
 
 
 def _cause(cause: str | None, detail: str | None) -> str:
-    said = ": ".join(text for text in (cause, detail) if text)
-    return f"<p>{escape(said)}</p>" if said else ""
+    sentence = ": ".join(text for text in (cause, detail) if text)
+    return f"<p>{escape(sentence)}</p>" if sentence else ""
 
 
 def _link(target: str | None, text: str) -> str:

@@ -1,4 +1,4 @@
-"""The routes of the endpoints, and the views. They use no session and wait for no check."""
+"""Defines the routes and views of the endpoints. They use no session and wait for no check."""
 
 from collections.abc import Callable, Collection, Mapping
 from importlib.resources import files
@@ -11,15 +11,15 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 
 from combine_health.endpoints import details, health_json, metrics, status_page
 from combine_health.endpoints.access import may_see_details
-from combine_health.endpoints.questions import (
+from combine_health.endpoints.probe_request import (
     DECIDING,
     EVERY,
     UnknownNameError,
     answer,
     checks_named,
-    checks_of,
     names_in,
-    read_question,
+    parse_request,
+    selected_checks,
     wants_health_json,
 )
 from combine_health.engine.check import CheckKind, Json
@@ -31,14 +31,16 @@ from combine_health.settings import HealthSettings
 SCHEMA = files("combine_health.endpoints").joinpath("detailed.schema.json")
 SCHEMA_PATH = "/health/detailed/schema"
 METHODS = frozenset({"GET", "HEAD"})
-ANSWERED = "combine_health.answered"  # in the environ: a list that is filled when a view answers
+ANSWERED = (
+    "combine_health.answered"  # a key of the environ: a list that a view fills when it responds
+)
 
 
 class HealthContext:
     """The context of the endpoints, because the application's own root factory may do I/O."""
 
     def __init__(self, request: Any) -> None:
-        """Take nothing from the request."""
+        """Accept the argument of a root factory, without using it."""
 
 
 class _Endpoint(NamedTuple):
@@ -47,14 +49,13 @@ class _Endpoint(NamedTuple):
 
 
 def add_views(config: Any, settings: HealthSettings) -> None:
-    """Register the routes and their view."""
-    off = set()  # the path of an endpoint that is switched off stays free for the application
+    disabled = set()  # the application may use the path of a disabled endpoint
     if settings.metrics == "never":
-        off.add("combine_health_metrics")
+        disabled.add("combine_health_metrics")
     if not settings.status_page:
-        off.add("combine_health_status")
+        disabled.add("combine_health_status")
     for name, endpoint in ENDPOINTS.items():
-        if name not in off:
+        if name not in disabled:
             config.add_route(name, endpoint.pattern, factory=HealthContext)
             config.add_view(
                 respond, route_name=name, permission=NO_PERMISSION_REQUIRED, require_csrf=False
@@ -62,14 +63,14 @@ def add_views(config: Any, settings: HealthSettings) -> None:
 
 
 class RouteMatch(NamedTuple):
-    """One of our routes, and the values of its pattern."""
+    """The route of an endpoint, and the values of its pattern."""
 
     route: Any
     values: Mapping[str, str]
 
 
 def find_route(registry: Any, path: str) -> RouteMatch | None:
-    """Return our route for ``path``; ``None`` if it is not ours or the application has an earlier one."""
+    """Return the endpoint's route for ``path``, or ``None`` if another route or no route matches first."""
     mapper = registry.queryUtility(IRoutesMapper)
     for route in mapper.get_routes() if mapper is not None else ():
         values = route.match(path)
@@ -83,7 +84,7 @@ def not_found() -> Response:
 
 
 def respond(request: Any) -> Response:
-    """Answer a request whose route is one of ours."""
+    """Respond to a request whose route is that of an endpoint."""
     request.environ.get(ANSWERED, []).append(True)
     if request.method not in METHODS:
         response = _respond(_error(405, "method not allowed; use GET or HEAD"))
@@ -97,19 +98,19 @@ def respond(request: Any) -> Response:
 
 
 def _probe(request: Any, health: HealthRegistry) -> Response:
-    question = read_question(
+    parsed = parse_request(
         request.matched_route.name,
         request.matchdict.get("group"),
         _query(request),
         _accept(request),
     )
-    chosen = checks_of(question, health)
-    readings = _readings(health, question.kinds, chosen)
-    return _respond(answer(question, chosen, readings, health.circumstances()))
+    selected = selected_checks(parsed, health)
+    readings = _readings(health, parsed.kinds, selected)
+    return _respond(answer(parsed, selected, readings, health.circumstances()))
 
 
 def _detailed(request: Any, health: HealthRegistry) -> Response:
-    """Return the full status; 200 even if checks fail."""
+    """Return the full status, with 200 even if checks fail."""
     names = checks_named(names_in(_query(request)), EVERY, health)
     readings = _readings(health, EVERY, names)
     circumstances = health.circumstances()
@@ -181,12 +182,12 @@ def _accept(request: Any) -> str:
 
 
 def _unknown_name(request: Any, health: HealthRegistry, error: UnknownNameError) -> ProbeAnswer:
-    # The full status shows these names anyway to those who may see details.
+    # Clients that may see details can read these names in the full status anyway.
     if not may_see_details(request, health):
-        return _error(404, f"there is no such {error.what} here")
-    shown = health.redactor.text(error.name, 64)
+        return _error(404, f"there is no such {error.kind} here")
+    name = health.redactor.text(error.name, 64)
     known: list[Json] = [*error.known]
-    return _error(404, f"there is no {error.what} {shown!r} here", **{f"{error.what}s": known})
+    return _error(404, f"there is no {error.kind} {name!r} here", **{f"{error.kind}s": known})
 
 
 def _error(status: int, error: str, **more: Json) -> ProbeAnswer:

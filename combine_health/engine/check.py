@@ -1,4 +1,4 @@
-"""The declaration of a check, and the result that a check returns."""
+"""Defines the declaration of a check, and the result that a check returns."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,17 +9,16 @@ from typing import Any, Literal, TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
-# What to do about the causes that the framework itself reports. A check's `remedies` may replace
-# them; its `remedy` does not apply, because it is about what the check examines.
+# Remedies for the causes that the framework itself reports. A check's `remedies` may override them.
+# A check's `remedy` does not: it is for failures of the dependency, not of the check.
 FRAMEWORK_REMEDIES: Mapping[str, str] = {
-    "exception": "The check {name} raised an error that it does not handle: read the detail. Correct"
-    " what the error names, or report it to the author of the check.",
-    "timeout": "The check {name} had no answer within {timeout:g} s. What it asks is slow, overloaded"
-    " or cut off from here. If it is only slow, raise combine_health.check.{name}.timeout.",
-    "no_thread": "The process cannot start another thread. Raise its limits (ulimit -u, the limit of"
-    " PIDs of the container), or look for threads that are never ended.",
-    "bad_result": "The check {name} returned something that is not a result. Report it to the author"
-    " of the check.",
+    "exception": "The check {name} raised an unhandled exception: read the detail. Correct the cause that"
+    " it names, or report it to the author of the check.",
+    "timeout": "The check {name} did not finish within {timeout:g} s. The dependency is slow, overloaded"
+    " or unreachable. If it is only slow, raise combine_health.check.{name}.timeout.",
+    "no_thread": "The process cannot start another thread. Raise its limits (ulimit -u, the PID limit of"
+    " the container), or look for threads that never end.",
+    "bad_result": "The check {name} returned an invalid result. Report it to the author of the check.",
     "stale": "The check {name} has not run for too long. Look for an overloaded or suspended machine;"
     " if there is none, restart the process.",
     "masked": "The cause of the check {name} contains a secret. Report it to the author of the check.",
@@ -33,18 +32,18 @@ class Status(StrEnum):
     HEALTHY = "healthy"
     DEGRADED = "degraded"  # works with reduced capacity; still ready
     FAILING = "failing"
-    UNKNOWN = "unknown"  # the last result is too old to be trusted
-    STARTING = "starting"  # no settled result yet
+    UNKNOWN = "unknown"  # the last result is too old
+    STARTING = "starting"  # no result yet, or fewer failures than ``fall``
 
 
 @dataclass(frozen=True, slots=True)
 class HealthResult:
     """The result of one run of a check.
 
-    ``status`` is ``healthy``, ``degraded`` or ``failing``. ``cause`` is a stable code by which
-    remedies are found (letters, digits, ``_.-``; at most 64 characters). ``detail`` is one sentence
-    for people and ``data`` holds typed fields; both are shortened and redacted before they are
-    shown. Raises `ValueError` for any other status or an invalid cause.
+    ``status`` is ``healthy``, ``degraded`` or ``failing``. ``cause`` is a stable code that selects the
+    remedy (letters, digits, ``_.-``; at most 64 characters). ``detail`` is one sentence for people, and
+    ``data`` contains typed fields; both are truncated and redacted before they are shown. Raises
+    `ValueError` for any other status or an invalid cause.
     """
 
     status: Status | Literal["healthy", "degraded", "failing"]
@@ -58,24 +57,24 @@ class HealthResult:
         cause: object = self.cause
         if cause is not None and not (isinstance(cause, str) and CAUSE.fullmatch(cause)):
             raise ValueError(
-                "cause must be a code: letters, digits and _.- , at most 64 characters"
+                "cause must be a code of letters, digits and _.- with at most 64 characters"
             )
         if not isinstance(self.data, Mapping):
             raise ValueError("data must be a mapping")
 
     @classmethod
     def healthy(cls, detail: str | None = None, **data: object) -> "HealthResult":
-        """Everything works; ``data`` becomes the typed fields."""
+        """Report that everything works. ``data`` are the typed fields."""
         return cls(Status.HEALTHY, None, detail, data)
 
     @classmethod
     def degraded(cls, cause: str, detail: str | None = None, **data: object) -> "HealthResult":
-        """It works with reduced capacity or reserves."""
+        """Report that the dependency works with reduced capacity or reserves."""
         return cls(Status.DEGRADED, cause, detail, data)
 
     @classmethod
     def failing(cls, cause: str, detail: str | None = None, **data: object) -> "HealthResult":
-        """It does not work."""
+        """Report that the dependency does not work."""
         return cls(Status.FAILING, cause, detail, data)
 
 
@@ -88,21 +87,21 @@ LONGEST = 24 * 3600.0
 
 
 class CheckKind(StrEnum):
-    """What the result of a check decides."""
+    """The probe that a check decides."""
 
-    LIVE = "live"  # /health: only a restart of the process would help
-    READY = "ready"  # /health/ready: whether requests should come here
+    LIVE = "live"  # /health, for failures that only a restart of the process fixes
+    READY = "ready"  # /health/ready
     STARTUP = "startup"  # like ready until it has passed once; then it is not run again
-    INFO = "info"  # shown, decides nothing
+    INFO = "info"  # none; the result is only shown
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One declared check; times are in seconds.
+    """A declared check. Times are in seconds.
 
-    ``fall`` failures in a row make a healthy check failing, ``rise`` passes in a row make a failing
-    check healthy again. ``words`` are the public words (good, bad) under the check's name in the
-    readiness body. Raises `ValueError` naming every problem of the declaration.
+    ``fall`` failures in a row make a healthy check failing, and ``rise`` passes in a row make a failing
+    check healthy again. ``words`` are the public words (good, bad) under the check's name in the body
+    of /health/ready. Raises `ValueError` with every error of the declaration.
     """
 
     name: str
@@ -127,10 +126,9 @@ class Check:
 
     @property
     def expiry(self) -> float:
-        """Seconds after which a result is no longer trusted.
+        """The age in seconds at which a result expires: three intervals, or three timeouts if longer.
 
-        Three intervals; three timeouts if these are longer, because otherwise a slow but healthy
-        check would alternate between healthy and unknown.
+        Without the timeouts, a slow but healthy check would alternate between healthy and unknown.
         """
         return 3 * max(self.interval, self.timeout)
 
@@ -141,12 +139,12 @@ class Check:
         return self.remedies.get(cause, self.remedy)
 
     def _problems(self) -> list[str]:
-        given: Any = self  # declared by code that may not be type-checked
+        given: Any = self  # the arguments may come from code that is not type-checked
         found: list[str] = []
         if not (isinstance(given.name, str) and NAME.fullmatch(given.name)):
-            found.append("the name must be 1 to 64 of a-z, 0-9, _ and -, beginning with a letter")
+            found.append("the name must be 1 to 64 of a-z, 0-9, _ and -, starting with a letter")
         if given.name in TAKEN:
-            found.append(f"the name {given.name!r} is taken by the readiness body itself")
+            found.append(f"the name {given.name!r} is a key of the body of /health/ready")
         if not callable(given.function):
             found.append(f"the check must be callable, not {type(given.function).__name__}")
         if given.kind not in set(CheckKind):
@@ -167,15 +165,15 @@ class Check:
             found.append("words must be a pair, such as ('connected', 'disconnected')")
         for name, text in (("remedy", given.remedy), ("runbook", given.runbook)):
             if not (text is None or isinstance(text, str)):
-                found.append(f"{name} must be a text")
-        if not _are_texts(given.groups) or not all(map(NAME.fullmatch, given.groups)):
+                found.append(f"{name} must be a string")
+        if not _are_strings(given.groups) or not all(map(NAME.fullmatch, given.groups)):
             found.append("groups must be a tuple of names such as 'web'")
-        if not _are_texts(given.endpoints):
+        if not _are_strings(given.endpoints):
             found.append("endpoints must be a tuple of URIs such as '/api/v1/runs'")
-        if not _are_texts(tuple(given.remedies.values())):
-            found.append("remedies must be texts")
+        if not _are_strings(tuple(given.remedies.values())):
+            found.append("remedies must be strings")
         found.extend(
-            f"the remedy's cause {cause!r} is not a code"
+            f"the cause {cause!r} of a remedy is not a code of letters, digits and _.-"
             for cause in given.remedies
             if not (isinstance(cause, str) and CAUSE.fullmatch(cause))
         )
@@ -183,19 +181,19 @@ class Check:
 
 
 def own_remedies(function: object) -> Mapping[str, str]:
-    """Return the remedies that a check brings as an attribute, as the built-in ones do."""
+    """Return the remedies in the attribute ``remedies`` of a check, as built-in checks have it."""
     own = getattr(function, "remedies", None)
     return own if isinstance(own, Mapping) else {}
 
 
 def own_secrets(function: object) -> tuple[str, ...]:
-    """Return the values that a check wants masked, such as the password in its URL."""
+    """Return the secrets in the attribute ``secrets`` of a check, such as the password in its URL."""
     own = getattr(function, "secrets", None)
     return own if isinstance(own, tuple) else ()
 
 
-def _are_texts(given: Any) -> bool:
-    return isinstance(given, tuple) and all(isinstance(one, str) and one for one in given)
+def _are_strings(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(item, str) and item for item in value)
 
 
 def _is_seconds(number: Any) -> bool:

@@ -1,7 +1,7 @@
-"""The event loop of an application's ``async`` checks, on a thread of its own.
+"""Runs the ``async`` checks of an application on one event loop in its own thread.
 
-There is one loop for all runs, because the clients that a check keeps (connection pools, HTTP
-sessions) work only on the loop on which they were first used.
+All runs share the loop, because the clients that a check keeps (connection pools, HTTP sessions) work
+only on the loop on which they were first used.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ log = logging.getLogger("combine_health")
 
 PATIENCE = 5.0  # seconds that a loop may be busy after a deadline before it counts as blocked
 
-# A loop shares its selector with the parent of a fork, so the child must not close it, which its
-# finalizer would do.
+# After a fork, parent and child share the selector of a loop. A reference keeps the finalizer of the
+# loop from closing the selector in the child.
 _INHERITED: list[asyncio.AbstractEventLoop] = []
 
 
 class CheckLoop:
-    """Awaits what checks return. The thread starts with the first run, and again after `stop`."""
+    """An event loop for the awaitables of checks. A run starts its thread if it does not run."""
 
     def __init__(self) -> None:
         self._thread: _LoopThread | None = None
@@ -48,13 +48,13 @@ class CheckLoop:
         self._stopping = False
 
     def stop(self) -> None:
-        """End the thread as soon as no run is under way. Waits for nothing."""
+        """End the thread after the last current run, without waiting for it."""
         with self._lock:
             self._stopping = True
             self._end_if_idle()
 
     def run(self, answer: Awaitable[Any]) -> Any:
-        """Return what ``answer`` returns. It is cancelled when the timeout of the check ends."""
+        """Return the result of ``answer``, which is cancelled at the timeout of the check."""
         context = RUN.get()
         with self._lock:
             self._runs += 1
@@ -65,8 +65,8 @@ class CheckLoop:
         try:
             return self._result(thread, answer, context)
         finally:
-            # Wait for them, or a check that hangs in to_thread would leave one more thread behind
-            # at each interval.
+            # Wait for these threads. Otherwise a check that hangs in to_thread would leak one thread
+            # per interval.
             for helper in context.threads:
                 helper.join()
             with self._lock:
@@ -82,7 +82,7 @@ class CheckLoop:
                 self._replace(thread, blocking)
                 future.cancel()
                 if iscoroutine(answer) and getcoroutinestate(answer) == CORO_CREATED:
-                    answer.close()  # else Python warns that it was never awaited
+                    answer.close()  # or Python warns that the coroutine was never awaited
                 raise TimeoutError(f"the check {blocking.name} blocks the event loop of the checks")
         value, error = future.result()
         if error is not None:
@@ -96,8 +96,8 @@ class CheckLoop:
             self._thread = None
         thread.end()
         log.warning(
-            "the health check %s blocks the event loop: it calls something that waits without await."
-            " The other async checks go on with a new loop, and need new clients",
+            "the health check %s blocks the event loop with a blocking call: await the call, or run it in"
+            " asyncio.to_thread. The other async checks continue on a new loop and need new clients",
             blocking.name,
         )
 
@@ -123,7 +123,7 @@ class _LoopThread(Thread):
         while not self._ending:
             try:
                 self.loop.run_forever()
-            except BaseException as error:  # noqa: BLE001 - SystemExit of a task; the loop goes on
+            except BaseException as error:  # noqa: BLE001 - SystemExit of a task; the loop continues
                 report(error)
         try:
             tasks = asyncio.all_tasks(self.loop)
@@ -142,13 +142,13 @@ class _LoopThread(Thread):
         return asyncio.run_coroutine_threadsafe(self._bounded(answer, context), self.loop)
 
     def answers(self, seconds: float) -> bool:
-        """Whether the loop does anything within these seconds."""
-        seen = Event()
-        self.loop.call_soon_threadsafe(seen.set)
-        return seen.wait(seconds)
+        """Check whether the loop runs a callback within ``seconds``."""
+        called = Event()
+        self.loop.call_soon_threadsafe(called.set)
+        return called.wait(seconds)
 
     def running(self) -> Check | None:
-        """Return the check whose coroutine runs at this moment, if it is one."""
+        """Return the check whose coroutine runs at this moment, if any."""
         return self._checks.get(asyncio.current_task(self.loop))
 
     async def _bounded(self, answer: Awaitable[Any], context: CheckContext) -> _Outcome:
@@ -156,7 +156,7 @@ class _LoopThread(Thread):
         self._checks[task] = context.check
         process = os.getpid()
         try:
-            # All runs on this loop push the same registry, so it does not matter that they overlap.
+            # Runs on this loop overlap, but all of them push the same registry.
             with application_registry(context.registry):
                 async with asyncio.timeout(context.check.timeout):
                     return await answer, None
@@ -167,13 +167,13 @@ class _LoopThread(Thread):
         except BaseException as error:  # noqa: BLE001 - raised again on the thread of the check
             return None, error
         finally:
-            if os.getpid() != process:  # the check forked, and this is a second copy of the service
+            if os.getpid() != process:  # the check forked, and this is the child
                 os._exit(1)
             del self._checks[task]
 
 
 class _DaemonExecutor(ThreadPoolExecutor):
-    """An executor for asyncio on daemon threads; the default one is joined at process exit."""
+    """An executor for asyncio on daemon threads; the default executor is joined at process exit."""
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
         future: Future[Any] = Future()
@@ -185,7 +185,7 @@ class _DaemonExecutor(ThreadPoolExecutor):
             try:
                 with application_registry(context and context.registry):
                     future.set_result(fn(*args, **kwargs))
-            except BaseException as error:  # noqa: BLE001 - passed on through the future
+            except BaseException as error:  # noqa: BLE001 - set on the future
                 future.set_exception(error)
 
         thread = Thread(target=work, name="health check (to_thread)", daemon=True)

@@ -1,4 +1,4 @@
-"""Run a check function on a daemon thread and turn whatever it does into a result."""
+"""Runs a check function on a daemon thread and converts its outcome into a result."""
 
 import inspect
 import os
@@ -24,13 +24,13 @@ IDLE_SECONDS = 60.0
 
 
 def report(error: BaseException) -> None:
-    """Print ``error`` like an uncaught error of a thread; logging itself may be what failed."""
+    """Print ``error`` like an uncaught exception of a thread, because logging itself may have failed."""
     args = (type(error), error, error.__traceback__, threading.current_thread())
     threading.excepthook(threading.ExceptHookArgs(args))
 
 
 class DaemonPool(Generic[Result]):
-    """A pool of as many threads as there are concurrent jobs; idle threads end after a minute.
+    """A pool with one thread per concurrent job. Idle threads end after a minute.
 
     ``concurrent.futures`` is unsuitable: it joins its threads at exit, so a hung job would keep the
     process from exiting.
@@ -61,23 +61,23 @@ class DaemonPool(Generic[Result]):
                     if inbox in self._idle:
                         self._idle.remove(inbox)
                         return
-                continue  # `submit` has just taken this inbox: a job is about to arrive
+                continue  # `submit` has just taken this inbox and is about to add a job
             result = work()
-            # Idle before `done`, or the next job of the same check would start a second thread.
+            # List it as idle before `done`, or the next job of the same check would start a new thread.
             with self._lock:
                 self._idle.append(inbox)
             try:
                 done(result)
-            except Exception as error:  # noqa: BLE001 - reported; this thread is listed as idle
+            except Exception as error:  # noqa: BLE001 - reported; this thread must serve the next job
                 report(error)
             del work, done, result
 
 
 class Resettable(Protocol):
-    """An object with threads or locks of its own, which are void in the child of a fork."""
+    """An object with threads or locks, which are unusable in the child of a fork."""
 
     def reset(self) -> None:
-        """Start again without touching the locks of the parent."""
+        """Replace the threads and locks without using those of the parent."""
 
 
 _RESETTABLES: "weakref.WeakSet[Resettable]" = weakref.WeakSet()
@@ -99,29 +99,30 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
-    """One run of a check."""
+    """The context of one run of a check."""
 
     check: Check
     registry: Any
     threads: list[Thread] = field(default_factory=list)
-    """The threads that it started by ``asyncio.to_thread``."""
+    """The threads that the check started with ``asyncio.to_thread``."""
 
 
 RUN: ContextVar[CheckContext] = ContextVar("combine_health run")
 
 
 def current_check() -> Check:
-    """Return the declaration of the check that runs here, with the operator's settings for it.
+    """Return the declaration of the running check, with the operator's settings applied.
 
-    So a check learns its own timeout: ``current_check().timeout``. Raises `LookupError` elsewhere.
+    A check uses it to read its own timeout: ``current_check().timeout``. Raises `LookupError` outside
+    of a check.
     """
     return RUN.get().check
 
 
 @contextmanager
 def application_registry(registry: Any) -> Iterator[None]:
-    """Let ``pyramid.threadlocal.get_current_registry`` return ``registry`` on this thread."""
-    # Here, because commands load this module with the settings, and need nothing of Pyramid.
+    """Make ``pyramid.threadlocal.get_current_registry`` return ``registry`` on this thread."""
+    # Imported late because commands that only read settings load this module and do not need Pyramid.
     from pyramid.threadlocal import manager
 
     manager.push({"registry": registry, "request": None})
@@ -147,21 +148,21 @@ def run(check: Check, registry: Any, redactor: Redactor, wait_for: Await) -> Hea
     finally:
         RUN.reset(token)
     if os.getpid() != process:
-        # The check forked and returned in the child, which is a second copy of the service with its
-        # sockets. Only the parent may continue.
+        # The check forked, and this is the child: a second copy of the service with the same sockets.
+        # Only the parent may continue.
         os._exit(1)
     try:
         return redactor.result(result)
-    except Exception as error:  # noqa: BLE001 - reported: texts or data that cannot be read
-        detail = f"the result cannot be read: {type(error).__name__}"
+    except Exception as error:  # noqa: BLE001 - reported: the texts or data raise when read
+        detail = f"reading the result raised {type(error).__name__}"
         return HealthResult(Status.FAILING, "bad_result", detail)
 
 
 def execute(check: Check, registry: Any, wait_for: Await) -> HealthResult:
     """Call the check on this thread. Never raises: an exception becomes a failing result.
 
-    ``None`` and ``True`` are healthy and ``False`` is failing. An awaitable is awaited. Any other
-    value is a fault of the check itself.
+    ``None`` and ``True`` are healthy, and ``False`` is failing. An awaitable is awaited. Any other
+    value is a failing result with the cause ``bad_result``.
     """
     try:
         answer = check.function(registry)
@@ -178,7 +179,7 @@ def _interpret(answer: object) -> HealthResult:
     if answer is None or answer is True:
         return HealthResult(Status.HEALTHY)
     if answer is False:
-        return HealthResult(Status.FAILING, "failed", "the check answered False")
+        return HealthResult(Status.FAILING, "failed", "the check returned False")
     return HealthResult(
         Status.FAILING,
         "bad_result",
@@ -187,11 +188,11 @@ def _interpret(answer: object) -> HealthResult:
 
 
 def describe(error: BaseException) -> str:
-    """Describe the error in one line with file and line number. The text is not redacted."""
+    """Describe the error in one line with file and line number, without redaction."""
     try:
         text = f"{type(error).__name__}: {error}".removesuffix(": ")
     except Exception as broken:  # noqa: BLE001 - reported in the text
-        text = f"{type(error).__name__} (its text cannot be read: {type(broken).__name__})"
+        text = f"{type(error).__name__} (its message raises {type(broken).__name__})"
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,7 +1,7 @@
-"""Delivers events to the log and the plugins, to each on a thread of its own.
+"""Delivers events to the log and the plugins, with one thread per listener.
 
-The sender never waits. A listener that hangs, or a log handler that blocks, delays only its own
-events, and an exception affects only the call that raised it.
+The sender never blocks. A listener that hangs or a log handler that blocks delays only its own events,
+and an exception affects only the call that raised it.
 """
 
 import logging
@@ -10,17 +10,14 @@ from dataclasses import dataclass
 from queue import Empty, Queue
 from threading import Lock, Thread
 from time import monotonic
-from typing import TypeAlias
 
 from combine_health.engine.execute import IDLE_SECONDS, describe, report, reset_after_fork
 from combine_health.engine.redaction import Redactor
-from combine_health.engine.state import Change, CheckRun
+from combine_health.engine.state import Change, CheckRun, Event
 
 log = logging.getLogger("combine_health")
 
-Event: TypeAlias = Change | CheckRun
-
-LIMIT = 1000  # events queued for one listener; further ones are dropped and counted
+LIMIT = 1000  # events queued for one listener; further events are dropped and counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ class Outbox:
                 self.listener.call(event)
             except BaseException as error:  # noqa: BLE001 - logged; the next event is delivered
                 self.errors += 1
-                self._say(error)
+                self._log(error)
             finally:
                 self._waiting.task_done()
 
@@ -92,7 +89,7 @@ class Outbox:
                 lambda: not self._waiting.unfinished_tasks, timeout
             )
 
-    def _say(self, error: BaseException) -> None:
+    def _log(self, error: BaseException) -> None:
         text = self._redactor.text(describe(error))
         try:
             log.error("health listener %s: %s", self.listener.name, text)
@@ -110,8 +107,8 @@ class Outboxes:
     def add(self, listener: Listener) -> None:
         self._all.append(Outbox(listener, self._redactor))
 
-    def tell(self, events: Sequence[Event]) -> None:
-        """Queue ``events`` for all listeners; never blocks."""
+    def send(self, events: Sequence[Event]) -> None:
+        """Queue ``events`` for all listeners. Never blocks."""
         for outbox in self._all:
             for event in events:
                 outbox.put(event)
@@ -135,16 +132,16 @@ class Outboxes:
 
 
 def log_change(change: Event) -> None:
-    """Log one line per transition: what changed, why, and what to do."""
+    """Log one line per transition, with its cause and remedy."""
     assert isinstance(change, Change)
-    what = "service" if change.check is None else f"check {change.check}"
+    subject = "service" if change.check is None else f"check {change.check}"
     if change.after == "healthy":
-        log.info("health %s: %s -> %s", what, change.before, change.after)
+        log.info("health %s: %s -> %s", subject, change.before, change.after)
         return
     log.log(
         _level(change),
         "health %s: %s -> %s, cause %s: %s.%s",
-        what,
+        subject,
         change.before,
         change.after,
         change.cause or "not named",
@@ -156,6 +153,6 @@ def log_change(change: Event) -> None:
 def _level(change: Change) -> int:
     if change.after == "draining":  # an operator or the platform ordered it
         return logging.INFO
-    # An unavailable service rejects requests; a failing check or a degraded service need not.
+    # An unavailable service gets no requests. A failing check may leave the service ready.
     down = change.check is None and change.after == "unavailable"
     return logging.ERROR if down else logging.WARNING

@@ -1,4 +1,4 @@
-"""Throttles log lines that a failure could repeat by the thousand: one of a kind in ten seconds."""
+"""Throttles log lines that a failure could repeat thousands of times: one of a kind in ten seconds."""
 
 import logging
 import threading
@@ -10,9 +10,9 @@ EVERY = 10.0  # seconds
 
 
 class ThrottledLog:
-    """Logs the first line of each kind at once; the next one tells how many were left out.
+    """A logger that drops repeated lines; the next line it logs contains the number of dropped lines.
 
-    The kind of a line is its text before the arguments are inserted.
+    Lines are of one kind if they have the same text before formatting.
     """
 
     def __init__(
@@ -22,7 +22,9 @@ class ThrottledLog:
         self._every = every
         self._clock = clock
         self._lock = threading.Lock()
-        self._said: dict[str, tuple[float, int]] = {}  # when last, and how many left out since
+        self._kinds: dict[
+            str, tuple[float, int]
+        ] = {}  # the time of the last line, and the lines dropped since
 
     def warning(self, text: str, *args: Any) -> None:
         self._log(logging.WARNING, text, args)
@@ -33,11 +35,11 @@ class ThrottledLog:
     def _log(self, level: int, text: str, args: tuple[Any, ...], *, exc_info: bool = False) -> None:
         now = self._clock()
         with self._lock:
-            last, left_out = self._said.get(text, (None, 0))
+            last, dropped = self._kinds.get(text, (None, 0))
             if last is not None and now - last < self._every:
-                self._said[text] = (last, left_out + 1)
+                self._kinds[text] = (last, dropped + 1)
                 return
-            self._said[text] = (now, 0)
-        if left_out and last is not None:
-            text = f"{text} (and {left_out} more such lines in {now - last:.0f} s)"
+            self._kinds[text] = (now, 0)
+        if dropped and last is not None:
+            text = f"{text} (and {dropped} more such lines in {now - last:.0f} s)"
         self._logger.log(level, text, *args, exc_info=exc_info, stacklevel=3)

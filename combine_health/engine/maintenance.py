@@ -1,8 +1,8 @@
-"""The maintenance file, with which an operator takes the service out of rotation.
+"""Reads and writes the maintenance file, with which an operator takes the service out of rotation.
 
-It holds ``{"reason": text, "owner": text, "until": time}``, the time in ISO 8601 with its offset.
-Every process that can read the file obeys it, so it applies to a whole machine, or to all machines
-that share the volume. Maintenance ends at ``until`` even if the file is still there.
+The file contains ``{"reason": text, "owner": text, "until": time}``, with the time in ISO 8601 and its
+offset. It applies to every process that can read it, so to a whole machine, or to all machines that
+share the volume. Maintenance ends at ``until`` even if the file still exists.
 """
 
 import json
@@ -25,12 +25,12 @@ LARGEST = 64 * 1024  # bytes
 
 
 class MaintenanceFileError(Exception):
-    """The file exists but cannot be used, so it is ignored; the message says why."""
+    """The file is invalid and is ignored; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Maintenance:
-    """The reason, the person who ordered it, and the end (with time zone)."""
+    """A maintenance: its reason, its owner, and its end (with time zone)."""
 
     reason: str
     owner: str
@@ -38,55 +38,55 @@ class Maintenance:
 
 
 def default_file() -> Path:
-    """The path without the setting: in the system's temporary folder."""
+    """Return the default path, in the system's temporary folder."""
     return Path(tempfile.gettempdir()) / FILE_NAME
 
 
 def read_file(path: Path) -> Maintenance | None:
-    """Read the file; returns ``None`` if there is none. The order may be over already.
+    """Read the file, or return ``None`` if it does not exist. The maintenance may have ended.
 
-    Raises `MaintenanceFileError` if the content is invalid, or if it is not a regular file of this
-    process's user or root: everybody can write to the temporary folder.
+    Raises `MaintenanceFileError` if the content is invalid, or if the path is not a regular file of
+    this process's user or root: every user can write to the temporary folder.
     """
-    # A symbolic link could lead anywhere, and the opening of a named pipe waits for a writer.
+    # A symbolic link could point to any file, and opening a named pipe waits for a writer.
     guarded = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | guarded)) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise MaintenanceFileError(f"{path} is not a regular file; it is not obeyed")
+                raise MaintenanceFileError(f"{path} is ignored: it is not a regular file")
             if hasattr(os, "geteuid") and status.st_uid not in {0, os.geteuid()}:
-                raise MaintenanceFileError(f"{path} belongs to another user; it is not obeyed")
+                raise MaintenanceFileError(f"{path} is ignored: it belongs to another user")
             text = file.read(LARGEST + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         if path.is_symlink():
             raise MaintenanceFileError(
-                f"{path} is a symbolic link; it is not obeyed. Name the file itself in"
-                " combine_health.maintenance_file"
+                f"{path} is ignored: it is a symbolic link. Set combine_health.maintenance_file to the"
+                " target of the link"
             ) from error
         raise MaintenanceFileError(f"{path} cannot be read: {error.strerror or error}") from error
     try:
-        said = json.loads(text)
-        until = datetime.fromisoformat(said["until"])
-        reason, owner = said["reason"], said["owner"]
+        content = json.loads(text)
+        until = datetime.fromisoformat(content["until"])
+        reason, owner = content["reason"], content["owner"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MaintenanceFileError(
-            f"{path} is not a maintenance file: {type(error).__name__}. It must hold"
+            f"{path} is not a maintenance file: {type(error).__name__}. It must contain"
             ' {"reason": "...", "owner": "...", "until": "2026-01-31T12:00:00+00:00"}'
         ) from error
     if until.tzinfo is None or not isinstance(reason, str) or not isinstance(owner, str):
         raise MaintenanceFileError(
-            f"{path} is not a maintenance file: reason and owner must be texts, and until must have"
-            " its offset, such as +00:00"
+            f"{path} is not a maintenance file: reason and owner must be strings, and until must have"
+            " an offset, such as +00:00"
         )
     return Maintenance(reason, owner, until)
 
 
 def write_file(path: Path, maintenance: Maintenance) -> None:
-    """Write the file atomically; a reader never sees half of it. Raises `OSError`."""
-    said = {
+    """Write the file atomically. Raises `OSError`."""
+    content = {
         "reason": maintenance.reason,
         "owner": maintenance.owner,
         "until": maintenance.until.isoformat(timespec="seconds"),
@@ -95,10 +95,10 @@ def write_file(path: Path, maintenance: Maintenance) -> None:
     written = Path(name)
     try:
         with os.fdopen(descriptor, "w") as file:
-            json.dump(said, file)
+            json.dump(content, file)
             file.flush()
             os.fsync(file.fileno())
-        written.chmod(0o644)  # root may write it for a service that runs as another user
+        written.chmod(0o644)  # readable for the service if root writes the file
         written.replace(path)
     except BaseException:
         written.unlink(missing_ok=True)
@@ -106,7 +106,7 @@ def write_file(path: Path, maintenance: Maintenance) -> None:
 
 
 def remove_file(path: Path) -> bool:
-    """Remove the file; returns whether there was one. Raises `OSError`."""
+    """Remove the file, and return whether it existed. Raises `OSError`."""
     try:
         path.unlink()
     except FileNotFoundError:
@@ -116,7 +116,7 @@ def remove_file(path: Path) -> bool:
 
 log = logging.getLogger("combine_health")
 
-INTERVAL = 1.0  # seconds between two looks
+INTERVAL = 1.0  # seconds between two checks of the file
 TIMEOUT = 1.0
 
 _Signature = tuple[int, int, int]
@@ -129,7 +129,7 @@ class _Order:
 
 
 class MaintenanceWatch:
-    """Reads the file in the background, so that reading the state of the service needs no I/O."""
+    """A background reader of the file, so that reading the state of the service needs no I/O."""
 
     def __init__(
         self, path: Path, clock: Clock, redactor: Redactor, changed: Callable[[], None]
@@ -141,7 +141,7 @@ class MaintenanceWatch:
         self._seen: _Signature | None = None
         self._order: _Order | None = None
         self.problem: str | None = None
-        """Why the existing file is ignored."""
+        """The reason for which the existing file is ignored."""
 
     def order(self, now: float) -> Maintenance | None:
         order = self._order
@@ -149,11 +149,11 @@ class MaintenanceWatch:
 
     @property
     def ends(self) -> float:
-        """The monotonic time at which the maintenance in force ends; infinite if there is none."""
+        """The monotonic time at which the current maintenance ends, infinite if there is none."""
         return self._order.ends if self._order is not None else inf
 
-    def look(self, _registry: object = None) -> HealthResult:
-        """Read the file if it has changed since the last look."""
+    def update(self, _registry: object = None) -> HealthResult:
+        """Read the file if it has changed since the last call."""
         signature = self._signature()
         if signature != self._seen:
             self._read()

@@ -33,8 +33,8 @@ LISTENED: tuple[tuple[str, type[Change] | type[CheckRun], str], ...] = (
 class Plugins:
     """The plugins of one application.
 
-    ``register`` is the directive ``add_health_check``. It gives plugins conflict detection, lets the
-    application override their checks, and makes these introspectable.
+    ``register`` is the directive ``add_health_check``. With it, the checks of plugins have conflict
+    detection and are introspectable, and the application can override them.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Plugins:
         self._manager.add_hookspecs(hookspecs)
         for name in blocked:
             self._manager.set_blocked(name)
-        # Historic: a plugin that is added later is called at that moment, and only that plugin.
+        # The hook is historic: pluggy calls it for each plugin that is added later.
         self._manager.hook.combine_health_register_checks.call_historic(
             kwargs={"register": register, "settings": ChainMap(self._own_settings, settings)}
         )
@@ -75,12 +75,11 @@ class Plugins:
     def add(self, plugin: Any, name: str | None = None) -> None:
         """Add one plugin: a module or an object with hook implementations.
 
-        Raises `ConfigurationError` if a hook takes arguments that do not exist, or if the plugin is
-        added twice.
+        Raises `ConfigurationError` if a hook has unknown arguments, or if the name is already added.
         """
         name = name or self._manager.get_canonical_name(plugin)
         if self._manager.has_plugin(name):
-            raise ConfigurationError(f"health plugin {name}: there are two of this name")
+            raise ConfigurationError(f"health plugin {name}: there are two plugins of this name")
         try:
             declared = declared_by(plugin, name)
         except pluggy.PluginValidationError as error:
@@ -92,7 +91,7 @@ class Plugins:
         try:
             self._manager.register(plugin, name)
         except (Exception, SystemExit) as error:
-            if not self._manager.has_plugin(name):  # refused, before any hook was called
+            if not self._manager.has_plugin(name):  # pluggy rejected it before it called a hook
                 raise ConfigurationError(f"health plugin {name}: {error}") from error
             self._report_broken(name, error)
 
@@ -101,8 +100,8 @@ class Plugins:
         for one in declared:
             if one.variable in taken:
                 raise ConfigurationError(
-                    f"health plugin {name}: another plugin has a setting {one.name} too; name one of"
-                    " them in combine_health.disabled_plugins"
+                    f"health plugin {name}: another plugin also declares the setting {one.name}; add one"
+                    " of them to combine_health.disabled_plugins"
                 )
         rows = [resolve_one(one, self._settings, os.environ) for one in declared]
         if problems := [row.problem for row in rows if row.problem]:
@@ -114,18 +113,18 @@ class Plugins:
                 self._redactor.add(row.value)
 
     def verify(self) -> None:
-        """Raise `ConfigurationError` when a plugin implements a hook that does not exist."""
+        """Raise `ConfigurationError` if a plugin implements a hook that does not exist."""
         try:
             self._manager.check_pending()
         except pluggy.PluginValidationError as error:
             name = self._manager.get_name(error.plugin)
             raise ConfigurationError(
                 f"health plugin {name}: {error}. The hooks are: {', '.join(_hooks())}."
-                " To do without the plugin, name it in combine_health.disabled_plugins"
+                " To disable the plugin, add it to combine_health.disabled_plugins"
             ) from error
 
     def listeners(self, registry: Any) -> list[Listener]:
-        """One listener per plugin and hook, because a slow plugin must not delay the others."""
+        """Return one listener per plugin and hook, because a slow plugin must not delay the others."""
         found = []
         for hook, event, argument in LISTENED:
             implementations = getattr(self._manager.hook, hook).get_hookimpls()
@@ -142,13 +141,13 @@ class Plugins:
             name = f"{stem}-{len(self._broken) + 1}"
         self._broken.add(name)
         detail = self._redactor.text(describe(error))
-        log.error("health plugin %s does not load or register: %s", plugin, detail)
+        log.error("health plugin %s failed to load or register: %s", plugin, detail)
         result = HealthResult.failing("plugin_broken", detail)
         self._register(
             name,
             lambda _registry: result,
             critical=False,  # the service works; only a part of its monitoring is missing
-            remedy=f"Repair or uninstall the plugin {plugin}, or name it in"
+            remedy=f"Repair or uninstall the plugin {plugin}, or add it to"
             " combine_health.disabled_plugins.",
         )
 

@@ -1,6 +1,6 @@
-"""Decides the answers of the probes /health, /health/ready and /health/startup.
+"""Decides the responses of the probes /health, /health/ready and /health/startup.
 
-A `Probe` is the content of an answer. `plain` renders it in the words of the runbook, and
+A `Probe` is the content of a response. `plain` renders it with the words of the runbook, and
 `combine_health.endpoints.health_json` renders it as application/health+json.
 """
 
@@ -29,7 +29,7 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProbeAnswer:
-    """An HTTP answer in full: status code, body, and Retry-After in seconds where there is one."""
+    """A complete HTTP response: status code, body, and the optional Retry-After in seconds."""
 
     status: int
     body: bytes
@@ -38,7 +38,7 @@ class ProbeAnswer:
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """All headers except Content-Length, Date and those of the connection."""
+        """All headers except Content-Length, Date and the connection headers."""
         headers = [
             ("Content-Type", self.content_type),
             ("Cache-Control", "no-store"),
@@ -51,7 +51,7 @@ class ProbeAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The content of an answer: a word, its grade, and the checks that it shows."""
+    """The content of a response: a word, its grade, and the checks to show."""
 
     status: str
     grade: Grade
@@ -59,7 +59,7 @@ class Probe:
     spoken: tuple[Reading, ...] = ()
     """Checks with public words."""
     named: tuple[Reading, ...] = ()
-    """Checks that were asked for, by name or by group."""
+    """Checks that the client selected by name or by group."""
 
     @property
     def code(self) -> int:
@@ -70,7 +70,7 @@ class Probe:
 
 
 def live(readings: Iterable[Reading], circumstances: Circumstances) -> Probe:
-    """``/health``: 503 while a critical ``live`` check fails or no worker thread makes progress."""
+    """Decide /health: 503 while a critical ``live`` check fails or no worker thread makes progress."""
     dead = [
         one.check
         for one in readings
@@ -82,7 +82,7 @@ def live(readings: Iterable[Reading], circumstances: Circumstances) -> Probe:
 
 
 def ready(readings: Iterable[Reading], circumstances: Circumstances) -> Probe:
-    """``/health/ready``: 503 unless requests should come here."""
+    """Decide /health/ready: 503 unless the service should get requests."""
     readings = tuple(readings)
     verdict = judge(readings, circumstances)
     spoken = tuple(one for one in readings if one.check.words)
@@ -93,7 +93,7 @@ def ready(readings: Iterable[Reading], circumstances: Circumstances) -> Probe:
 
 
 def startup(readings: Iterable[Reading]) -> Probe:
-    """``/health/startup``: 503 until each critical ``startup`` check has passed."""
+    """Decide /health/startup: 503 until each critical ``startup`` check has passed."""
     waiting = [
         one.check
         for one in readings
@@ -104,8 +104,8 @@ def startup(readings: Iterable[Reading]) -> Probe:
     return Probe("started", Grade.PASS)
 
 
-def asked(reading: Reading) -> Reading:
-    """Make the check of ``reading`` critical, because the client chose it by name or by group."""
+def make_critical(reading: Reading) -> Reading:
+    """Make the check of ``reading`` critical, because the client selected it by name or by group."""
     kind = CheckKind.READY if reading.check.kind is CheckKind.INFO else reading.check.kind
     return replace(reading, check=replace(reading.check, critical=True, kind=kind))
 

@@ -1,7 +1,7 @@
-"""Shortens the texts of checks and keeps secrets out of them, before anything else sees them.
+"""Truncates the texts of checks and masks the secrets in them, before they are stored or shown.
 
-It masks registered secret *values*, the user part of URLs, and ``password=`` and the like in
-connection strings. Only the first is reliable; the other two catch what was not registered.
+It masks registered secret values, the user part of URLs, and the values of ``password=`` and similar
+keys in connection strings. Only the first is reliable; the other two find unregistered secrets.
 """
 
 import re
@@ -17,10 +17,10 @@ MASKED_CAUSE = "masked"
 TEXT_LIMIT = 500  # characters of a detail
 PROSE_LIMIT = 4000
 DATA_TEXT_LIMIT = 200  # characters of one text in data
-ITEMS_LIMIT = 200  # entries of data, at all depths together
+ITEMS_LIMIT = 200  # entries of data, over all depths
 DEPTH_LIMIT = 4
-SHORTEST_SECRET = 4  # anything shorter would mask half of every sentence
-_SCAN_LIMIT = 8 * 1024  # characters; the rest is dropped unread
+SHORTEST_SECRET = 4  # a shorter secret would mask parts of many words
+_SCAN_LIMIT = 8 * 1024  # characters; the rest is dropped
 
 _PAIR = re.compile(
     r"""(?ix)
@@ -34,7 +34,7 @@ _WORD = re.compile(r"\S+")
 
 
 class Redactor:
-    """Masks secrets in the texts and data of checks: registered values, and what looks like one."""
+    """A mask for the secrets in the texts and data of checks: registered values and likely secrets."""
 
     def __init__(self) -> None:
         self._forms: set[str] = set()
@@ -42,10 +42,10 @@ class Redactor:
         self._longest = 0
 
     def add(self, secret: str) -> bool:
-        """Register a secret value, with the forms in which it may appear (URL-quoted, ``repr``).
+        """Register a secret value with its URL-quoted and ``repr`` forms.
 
-        The password inside a URL is registered too. Returns whether the value is long enough
-        (4 characters) to be masked without masking everything.
+        If it is a URL, its password is registered too. Returns ``False`` if the value is too short to
+        be masked (fewer than 4 characters).
         """
         known = False
         for value in (secret, _password_of(secret)):
@@ -65,17 +65,17 @@ class Redactor:
         text = value[:_SCAN_LIMIT]
         if self._values is not None:
             text = self._values.sub(MASK, text)
-            if cut:  # a secret cut in half at the end would match no form
+            if cut:  # a secret that is cut at the end would not match
                 text = text[: -self._longest]
         text = _WORD.sub(_mask_user_part, text)
         text = _PAIR.sub(rf"\g<key>{MASK}", text)
         text = _AUTHORIZATION.sub(rf"\1 {MASK}", text)
         text = " ".join(text.split())
-        text = "".join(sign if sign.isprintable() else "?" for sign in text[: limit + 1])
+        text = "".join(char if char.isprintable() else "?" for char in text[: limit + 1])
         return text if len(text) <= limit else text[: limit - 1] + "…"
 
     def prose(self, value: str | None) -> str | None:
-        """Return a developer's longer text, such as a remedy, unchanged unless it holds a secret."""
+        """Return a developer's longer text, such as a remedy, unchanged unless it contains a secret."""
         if value is None:
             return None
         clean = self.text(value, PROSE_LIMIT)
@@ -89,7 +89,7 @@ class Redactor:
         return HealthResult(result.status, cause, detail, self.data(result.data))
 
     def data(self, value: Mapping[str, object]) -> dict[str, Json]:
-        """Return ``value`` as JSON, masked and shortened; other types become the type's name."""
+        """Return ``value`` as JSON, masked and truncated. Values of other types become their type's name."""
         walked = self._walk(value, 0, count())
         return walked if isinstance(walked, dict) else {}
 

@@ -1,4 +1,4 @@
-"""The health of one application. It is kept in Pyramid's registry, never in a module global."""
+"""Holds the health of one application, in Pyramid's registry instead of a module global."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -12,31 +12,31 @@ from zope.interface import Interface, implementer
 
 from combine_health.engine.check import Check
 from combine_health.engine.execute import reset_after_fork
-from combine_health.engine.listeners import Event, Outboxes
+from combine_health.engine.listeners import Outboxes
 from combine_health.engine.maintenance import INTERVAL, TIMEOUT, MaintenanceWatch
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Clock, Runner
-from combine_health.engine.state import KEPT, Change, Reading, remember
+from combine_health.engine.state import KEPT, Change, Event, Reading, remember
 from combine_health.engine.verdict import Circumstances, Saturation, ServiceStatus, judge
 from combine_health.settings import HealthSettings
 
 log = logging.getLogger("combine_health")
 
 OBSERVED_EVERY = 1.0  # seconds
-LONGEST = 1.0  # seconds that a snapshot is valid where the worker threads are watched
+LONGEST = 1.0  # seconds that a snapshot is valid if the server reports its worker threads
 
 
 class IHealthRegistry(Interface):  # type: ignore[misc]  # zope.interface has no types
-    """The utility under which the `HealthRegistry` is found."""
+    """The interface under which the `HealthRegistry` is registered."""
 
 
 class Snapshot(NamedTuple):
-    """The state of the service at one moment; every probe can be answered from it."""
+    """The state of the service at one moment, sufficient to answer every probe."""
 
     readings: Sequence[Reading]
     circumstances: Circumstances
     version: tuple[int, int]
-    until: float  # monotonic; it holds until then, unless `version` changes
+    until: float  # the monotonic time at which it expires, unless `version` changes before
 
 
 @implementer(IHealthRegistry)
@@ -49,27 +49,27 @@ class HealthRegistry:
         self.checks: dict[str, Check] = {}
         self.disabled: dict[str, Check] = {}
         self.sections: dict[str, Callable[[Any], Any]] = {}
-        # Name, help, labels, and what reads the counts.
+        # Name, help, labels, and the function that returns the counts.
         self.counters: list[tuple[str, str, tuple[str, ...], Callable[[Any], Any]]] = []
         self.clock = Clock()
         self.prefix = ""
         """The route prefix of the endpoints, such as ``/internal``."""
         self.read_saturation: Callable[[], Saturation] | None = None
-        """Set by a server that knows its worker threads. It is called often and must not block."""
+        """Set by a server that reports its worker threads. It is called often and must not block."""
         self.read_draining: Callable[[], bool] = lambda: False
-        """Set by a server whose master process decides. It must not block."""
+        """Set by a server whose master process decides when to drain. It must not block."""
         self.outboxes = Outboxes(self.redactor)
         self.recent: tuple[Change, ...] = ()
         """The latest transitions of the service, the newest last."""
         self.transitions = 0
         self._snapshot: Snapshot | None = None
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
         self._registry = registry
         self._scheduled = scheduled
         self._runner: Runner | None = None
         self.started = self.clock.monotonic()
         self._draining = False
-        self._turns = 0
+        self._changes = 0
         self.reset()
         reset_after_fork(self)
 
@@ -78,25 +78,25 @@ class HealthRegistry:
         self._observing = Lock()
         self._status = ServiceStatus.STARTING
 
-    def still_open(self, what: str) -> None:
-        """Raise `ConfigurationError` about ``what`` if the application has been made."""
+    def require_open(self, declaration: str) -> None:
+        """Raise `ConfigurationError` about ``declaration`` if the application has been created."""
         if self._runner is not None:
             from pyramid.exceptions import ConfigurationError
 
-            raise ConfigurationError(f"{what}: too late; declare it before make_wsgi_app()")
+            raise ConfigurationError(f"{declaration}: too late; declare it before make_wsgi_app()")
 
     def add_check(self, check: Check) -> None:
-        """Add ``check``, changed by the operator's settings for it.
+        """Add ``check`` with the operator's settings applied.
 
-        Raises `ConfigurationError` if the application has been made.
+        Raises `ConfigurationError` if the application has been created.
         """
-        self.still_open(f"health check {check.name!r}")
+        self.require_open(f"health check {check.name!r}")
         try:
             check = replace(check, **self.settings.overrides_of(check.name))
         except ValueError as error:
             from combine_health.environment_error import HealthEnvironmentError
 
-            raise HealthEnvironmentError(f"{error} (by combine_health.check.*)") from None
+            raise HealthEnvironmentError(f"{error} (set in combine_health.check.*)") from None
         self.checks.pop(check.name, None)
         self.disabled.pop(check.name, None)
         disabled = check.name in self.settings.disabled
@@ -104,7 +104,7 @@ class HealthRegistry:
 
     @property
     def runner(self) -> Runner:
-        """The runner; the first access makes it, and fixes the checks."""
+        """The runner. The first access creates it; after that, no check can be added."""
         if self._runner is None:
             with self._building:
                 if self._runner is None:
@@ -113,15 +113,16 @@ class HealthRegistry:
 
     def _make_runner(self) -> Runner:
         self.maintenance = MaintenanceWatch(
-            self.settings.maintenance_path, self.clock, self.redactor, self._turned
+            self.settings.maintenance_path, self.clock, self.redactor, self._count_change
         )
-        self.maintenance.look()  # now: a process that starts during maintenance must not report ready first
+        # Read now: a process that starts during maintenance must not report ready first.
+        self.maintenance.update()
         background = self.settings.background
-        chores = [Check("maintenance", self.maintenance.look, interval=INTERVAL, timeout=TIMEOUT)]
+        chores = [Check("maintenance", self.maintenance.update, interval=INTERVAL, timeout=TIMEOUT)]
         if background:
-            # Nothing else notices a change that is due to the passing of time.
+            # Detects changes that only the passing of time causes.
             chores.append(Check("observe", lambda _: self.observe(), interval=OBSERVED_EVERY))
-        # Only now are all secrets known.
+        # The redactor knows all secrets only now.
         for checks in (self.checks, self.disabled):
             checks.update({name: self._clean(check) for name, check in checks.items()})
         return Runner(
@@ -132,7 +133,7 @@ class HealthRegistry:
             scheduled=self._scheduled,
             clock=self.clock,
             chores=chores,
-            tell=partial(self._tell, judging=background),
+            notify=partial(self._send_events, judging=background),
         )
 
     def _clean(self, check: Check) -> Check:
@@ -150,11 +151,11 @@ class HealthRegistry:
         for check in (*self.checks.values(), *self.disabled.values()):
             for group in check.groups:
                 declared[group] = declared.get(group, frozenset()) | {check.name}
-        declared.update({name: frozenset(ones) for name, ones in self.settings.groups.items()})
+        declared.update({name: frozenset(names) for name, names in self.settings.groups.items()})
         return {name: names & self.checks.keys() for name, names in declared.items()}
 
     def start(self, wait: float = 0.0) -> None:
-        """Start the checks, and wait at most ``wait`` seconds for the first results that decide."""
+        """Start the checks, and wait at most ``wait`` seconds for the first results of critical checks."""
         self.runner.start()
         if wait and self.settings.background:
             self.runner.wait_until(lambda: not self._is_starting(), wait)
@@ -165,26 +166,26 @@ class HealthRegistry:
 
     @property
     def draining(self) -> bool:
-        """Whether the server is shutting down: alive but not ready. The server sets it."""
+        """True while the server is shutting down: alive but not ready. The server sets it."""
         return self._draining or self.read_draining()
 
     @draining.setter
     def draining(self, draining: bool) -> None:
         self._draining = draining
-        self._turned()
+        self._count_change()
         self.observe()
 
-    def _turned(self) -> None:
-        self._turns += 1
+    def _count_change(self) -> None:
+        self._changes += 1
 
     @property
     def version(self) -> tuple[int, int]:
-        """Changes whenever a status may have changed for any reason except the passing of time."""
-        return self.runner.moved, self._turns
+        """A value that changes whenever a status may have changed, except by the passing of time."""
+        return self.runner.changes, self._changes
 
     def circumstances(self) -> Circumstances:
-        """Return what decides besides the checks. Takes no lock and does no I/O."""
-        _ = self.runner  # makes the maintenance watch too
+        """Return the facts that decide besides the checks. Takes no lock and does no I/O."""
+        _ = self.runner  # creates the maintenance watch too
         now = self.clock.monotonic()
         return Circumstances(
             now,
@@ -197,11 +198,11 @@ class HealthRegistry:
         )
 
     def snapshot(self) -> Snapshot | None:
-        """The present state; the same object is returned until something changes.
+        """Return the current state, as the same object until the state changes.
 
-        A server may call this on its I/O thread: it takes no lock and does no I/O. Returns ``None``
-        where checks run at the request (``combine_health.background = false``): then only the views
-        can answer.
+        A server may call this on its I/O thread: it takes no lock and does no I/O. Returns ``None`` if
+        checks run during requests (``combine_health.background = false``): then only the views can
+        respond.
         """
         held = self._snapshot
         now = self.clock.monotonic()
@@ -217,33 +218,33 @@ class HealthRegistry:
             until = min(until, self.maintenance.ends)
         if self.read_saturation is not None:
             until = min(until, now + LONGEST)
-        # Replaced as a whole: a reader on another thread never combines old and new.
+        # Replaced as a whole, so that a reader on another thread never combines old and new state.
         self._snapshot = held = Snapshot(readings, circumstances, version, until)
         return held
 
-    def say_once(self, key: str, warning: str) -> None:
-        if key not in self._said:
-            self._said.add(key)
+    def warn_once(self, key: str, warning: str) -> None:
+        if key not in self._warned:
+            self._warned.add(key)
             log.warning("%s", warning)
 
     def observe(self) -> None:
         """Report events and a change of the service's status to the log and the listeners.
 
-        Where checks run at the request, call it only after all of them ran: the results of other
-        checks may be too old to judge the service.
+        If checks run during requests, call this only after all of them have run: older results could be
+        too old to judge the service.
         """
-        self._tell(judging=True)
+        self._send_events(judging=True)
 
-    def _tell(self, *, judging: bool) -> None:
+    def _send_events(self, *, judging: bool) -> None:
         # Serialised, or a status could be reported before the change of the check that caused it.
         with self._observing:
             events: list[Event]
             events, readings = self.runner.take()
-            if judging and (change := self._turn(readings)):
+            if judging and (change := self._update_status(readings)):
                 events.append(change)
-            self.outboxes.tell(events)
+            self.outboxes.send(events)
 
-    def _turn(self, readings: Sequence[Reading]) -> Change | None:
+    def _update_status(self, readings: Sequence[Reading]) -> Change | None:
         verdict = judge(readings, self.circumstances())
         if verdict.status is self._status:
             return None

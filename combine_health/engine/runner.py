@@ -2,7 +2,7 @@
 
 One scheduler thread sleeps until the next check is due or the next deadline passes. A check that
 ignores its deadline keeps its thread, is reported as timed out, and is not started again until it
-returns. Readers only copy known results: a probe never waits for a check, except in
+returns. Readers only copy known results, so a probe never waits for a check, except in
 `Runner.refresh`.
 """
 
@@ -24,8 +24,8 @@ from combine_health.engine.check import Check, CheckKind, HealthResult, Status
 from combine_health.engine.event_loop import CheckLoop
 from combine_health.engine.execute import DaemonPool, report, reset_after_fork, run
 from combine_health.engine.redaction import Redactor
-from combine_health.engine.slot import Attempt, Happened, Slot
-from combine_health.engine.state import Change, Reading, State
+from combine_health.engine.slot import Attempt, Slot
+from combine_health.engine.state import Change, Event, Reading, State
 
 log = logging.getLogger("combine_health")
 
@@ -36,19 +36,19 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The source of time. Ages and deadlines are monotonic; the wall clock is only displayed."""
+    """The source of time. Ages and deadlines use the monotonic clock; the wall clock is only displayed."""
 
     monotonic: Callable[[], float] = monotonic
     wall: Callable[[], datetime] = _utc_now
 
 
 class Runner:
-    """Runs ``checks`` with ``registry`` and keeps their results.
+    """A runner of ``checks`` that calls them with ``registry`` and keeps their results.
 
-    ``chores`` run like checks but are not shown. The runner calls ``tell`` after an event, on the
-    thread where it happened, so ``tell`` must neither block nor raise; `take` returns the events.
-    A runner that is not ``scheduled`` starts no thread of its own for the schedule: its owner calls
-    `run_due`, as tests with a fake clock do.
+    ``chores`` run like checks but are not shown. After an event, the runner calls ``notify`` on the
+    thread of the event, so ``notify`` must neither block nor raise; `take` returns the events. A runner
+    that is not ``scheduled`` starts no scheduler thread: its owner calls `run_due`, as tests with a fake
+    clock do.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Runner:
         clock: Clock | None = None,
         chores: Iterable[Check] = (),
         loop: CheckLoop | None = None,
-        tell: Callable[[], None] = lambda: None,
+        notify: Callable[[], None] = lambda: None,
     ) -> None:
         self._checks = tuple(checks)
         self._chores = tuple(chores)
@@ -71,19 +71,19 @@ class Runner:
         self._background = background
         self._scheduled = scheduled
         self._clock = clock or Clock()
-        self._tell_that = tell
+        self._notify = notify
         self._loop = loop or CheckLoop()
         if loop is None:
             weakref.finalize(self, self._loop.stop).atexit = False
-        self.moved = 0
-        """The number of status changes; readers compare it to detect news."""
+        self.changes = 0
+        """The number of status changes; readers compare it to detect a change."""
         self.reset()
         _RUNNERS.add(self)
         reset_after_fork(self)
 
     def reset(self) -> None:
-        """Start afresh, also in the child of a fork: the parent's threads and locks are void there."""
-        self.moved += 1
+        """Discard all state, also in the child of a fork, which cannot use the parent's threads and locks."""
+        self.changes += 1
         self._changed = Condition()
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._started = False
@@ -91,22 +91,22 @@ class Runner:
         self._pool: DaemonPool[tuple[HealthResult, float]] = DaemonPool()
         since = self._clock.wall()
         self._slots = {check.name: Slot(check, State(since)) for check in self._checks}
-        for chore in self._chores:  # in parentheses, which no check's name can contain
+        for chore in self._chores:  # the name of a check cannot contain parentheses
             self._slots[f"({chore.name})"] = Slot(chore, State(since), chore=True)
-        self._events: list[Happened] = []
+        self._events: list[Event] = []
 
     # Starting and stopping
 
     def start(self) -> None:
-        if self._begun() or not self._background:
+        if self._has_begun() or not self._background:
             return
         with self._changed:
-            if self._begun():
+            if self._has_begun():
                 return
             self._started = True
             now = self._clock.monotonic()
             for slot in self._slots.values():
-                if slot.attempt is None:  # a current run keeps its deadline and plans the next one
+                if slot.attempt is None:  # a current run keeps its deadline and plans the next run
                     slot.due = now
         if not self._scheduled:
             return
@@ -114,17 +114,17 @@ class Runner:
             Thread(
                 target=_schedule, args=(weakref.ref(self), self._wake), name="health", daemon=True
             ).start()
-        except RuntimeError:  # no thread could be started; the next probe tries again
-            log.exception("the health checks cannot start")
+        except RuntimeError:  # no thread could be started
+            log.exception("the health checks cannot start; the next probe tries again")
             self._started = False
             return
         weakref.finalize(self, self._wake.put, None).atexit = False
 
-    def _begun(self) -> bool:
+    def _has_begun(self) -> bool:
         return self._started or self._stopped
 
     def stop(self) -> None:
-        """Start no further run. Current runs continue; nothing waits for them or hears of them."""
+        """Start no further run. Current runs continue, but their results are not reported."""
         with self._changed:
             self._stopped = True
         self._wake.put(None)
@@ -133,7 +133,7 @@ class Runner:
     # Reading
 
     def readings(self) -> list[Reading]:
-        """Return a reading of each check in the order of declaration; start the background runs.
+        """Start the background runs, and return a reading of each check in the order of declaration.
 
         It takes no lock, because the state of a check is replaced as a whole, never modified.
         """
@@ -145,10 +145,10 @@ class Runner:
         slot = self._slots.get(name)
         return None if slot is None else slot.reading(self._clock.monotonic())
 
-    def take(self) -> tuple[list[Happened], list[Reading]]:
+    def take(self) -> tuple[list[Event], list[Reading]]:
         """Return the events since the last call, in order, and a reading of each check.
 
-        Both belong to the same moment: the readings reflect exactly the events so far.
+        Both are consistent: the readings reflect exactly the events so far.
         """
         self.start()
         with self._changed:
@@ -156,9 +156,9 @@ class Runner:
             return events, self.readings()
 
     def wait_until(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """Wait until ``condition`` holds, at most ``timeout`` real seconds; returns whether it does.
+        """Wait at most ``timeout`` real seconds until ``condition`` is true, and return its value.
 
-        The condition is evaluated after each run, while no other can be recorded.
+        The condition is evaluated after each run, while the runner is locked.
         """
         with self._changed:
             return self._changed.wait_for(condition, timeout)
@@ -169,10 +169,9 @@ class Runner:
         )
 
     def refresh(self, kinds: Collection[CheckKind], names: Collection[str] | None = None) -> None:
-        """Run the checks of ``kinds`` now and wait for each at most until its deadline.
+        """Run the checks of ``kinds``, or only those in ``names``, and wait at most until their deadlines.
 
-        With ``names``, run only these. For ``combine_health.background = false``. Concurrent
-        requests share one run.
+        For ``combine_health.background = false``. Concurrent requests share one run.
         """
         self._launch_due()
         wanted = [slot for slot in self._slots.values() if self._is_wanted(slot, kinds, names)]
@@ -189,7 +188,7 @@ class Runner:
                 if not ends:
                     break
                 self._changed.wait(max(0.0, min(ends) - now))
-        self._tell()
+        self._report_events()
 
     def _is_wanted(
         self, slot: Slot, kinds: Collection[CheckKind], names: Collection[str] | None
@@ -214,13 +213,13 @@ class Runner:
     def run_due(self) -> float | None:
         """Start every run and record every timeout that is due.
 
-        Returns the seconds until something is due again, or ``None`` if nothing is planned.
+        Returns the seconds until the next run or timeout, or ``None`` if nothing is planned.
         """
         self._launch_due()
         with self._changed:
             now = self._clock.monotonic()
             due = min((slot.due for slot in self._slots.values()), default=inf)
-        self._tell()
+        self._report_events()
         return None if due == inf else max(0.0, due - now)
 
     @property
@@ -237,12 +236,12 @@ class Runner:
             self._launch(slot, attempt)
 
     def _next_due(self, now: float) -> Slot | None:
-        """Record the deadlines that have passed; return a check whose run is due, if any."""
+        """Record the deadlines that have passed, and return a check whose run is due, if any."""
         for slot in self._slots.values():
             if slot.due > now:
                 continue
             if slot.attempt is not None:
-                self._note(slot.expire(slot.attempt, now, self._clock.wall()))
+                self._add_events(slot.expire(slot.attempt, now, self._clock.wall()))
             elif not self._stopped:
                 return slot
             else:
@@ -250,7 +249,7 @@ class Runner:
         return None
 
     def _launch(self, slot: Slot, attempt: Attempt) -> None:
-        """Start the run. Called without the lock, so that other runs can end meanwhile."""
+        """Start the run. Call it without the lock, so that other runs can end in the meantime."""
         try:
             self._pool.submit(partial(self._run, slot.check), partial(self._finish, slot, attempt))
         except RuntimeError as error:  # no thread could be started
@@ -261,39 +260,39 @@ class Runner:
         result = run(check, self._registry, self._redactor, self._loop.run)
         return result, self._clock.monotonic()  # measured before waiting for the lock
 
-    def _finish(self, slot: Slot, attempt: Attempt, found: tuple[HealthResult, float]) -> None:
-        result, now = found
+    def _finish(self, slot: Slot, attempt: Attempt, outcome: tuple[HealthResult, float]) -> None:
+        result, now = outcome
         with self._changed:
             if slot.attempt is not attempt:
                 return  # started before a fork
-            self._note(slot.finish(attempt, result, now, self._clock.wall()))
+            self._add_events(slot.finish(attempt, result, now, self._clock.wall()))
             if self._stopped or not self._started:
                 slot.due = inf
         if self._wake.empty():
             self._wake.put(None)
-        self._tell()
+        self._report_events()
 
-    def _note(self, happened: Sequence[Happened]) -> None:
-        self._events += happened
-        self.moved += sum(isinstance(one, Change) for one in happened)
+    def _add_events(self, events: Sequence[Event]) -> None:
+        self._events += events
+        self.changes += sum(isinstance(event, Change) for event in events)
         self._changed.notify_all()
 
-    def _tell(self) -> None:
-        """Report new events. Called without the lock."""
+    def _report_events(self) -> None:
+        """Call ``notify`` if there are new events. Call it without the lock."""
         if not self._events or self._stopped:
             return
         try:
-            self._tell_that()
-        except Exception as error:  # noqa: BLE001 - reported; the checks go on
+            self._notify()
+        except Exception as error:  # noqa: BLE001 - reported; the checks continue
             report(error)
 
 
 def _schedule(runner_ref: "weakref.ref[Runner]", wake: "SimpleQueue[None]") -> None:
-    """The scheduler thread. It holds no reference while it sleeps, so unused runners are freed."""
+    """Run the scheduler thread, which keeps no reference while it sleeps, so that runners can be freed."""
     while (runner := runner_ref()) is not None and not runner.stopped:
         try:
             delay = runner.run_due()
-        except Exception as error:  # noqa: BLE001 - reported, and it goes on
+        except Exception as error:  # noqa: BLE001 - reported; the scheduler continues
             report(error)
             delay = 1.0
         del runner
@@ -304,8 +303,7 @@ def _schedule(runner_ref: "weakref.ref[Runner]", wake: "SimpleQueue[None]") -> N
                 wake.get_nowait()
 
 
-# How long a thread may take to write its current line to the log at the end of the process.
-_LAST_LINE_S = 1.0
+_LAST_LINE_S = 1.0  # seconds that a thread has at process exit to finish its current log line
 
 _RUNNERS: "weakref.WeakSet[Runner]" = weakref.WeakSet()
 
@@ -318,7 +316,7 @@ def _at_exit() -> None:
 
 
 def _silence_other_threads() -> None:
-    """Keep the log for the thread that ends the process.
+    """Lock the log handlers for the thread that ends the process.
 
     The interpreter aborts if a daemon thread is writing to stderr while it shuts down ("could not acquire
     lock for <_io.BufferedWriter name='<stderr>'>").

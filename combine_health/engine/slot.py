@@ -1,19 +1,16 @@
-"""One check of a runner: when it is due, the run under way, and what is known. No threads, no locks."""
+"""Tracks the schedule, the current run and the state of one check, without threads and locks."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import inf
-from typing import TypeAlias
 
 from combine_health.engine.check import Check, CheckKind, HealthResult, Status
-from combine_health.engine.state import TIMEOUT, Change, CheckRun, Reading, RunOutcome, State, read
-
-Happened: TypeAlias = Change | CheckRun
+from combine_health.engine.state import TIMEOUT, CheckRun, Event, Reading, RunOutcome, State, read
 
 
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """A run under way. ``overdue``: its deadline has passed, and that is recorded."""
+    """A current run. ``overdue`` is set when the run has been recorded as timed out."""
 
     started: float
     overdue: bool = False
@@ -23,8 +20,8 @@ class Attempt:
 class Slot:
     """A check and its schedule. Times are monotonic seconds.
 
-    ``due`` is when the next run starts or, during a run, when its deadline passes. ``skipped`` counts
-    runs that were left out because an earlier one hung. A ``chore`` is not shown.
+    ``due`` is the start of the next run or, during a run, its deadline. ``skipped`` counts the runs
+    that were skipped because an earlier run hung. A ``chore`` is not shown.
     """
 
     check: Check
@@ -36,7 +33,7 @@ class Slot:
 
     @property
     def is_done(self) -> bool:
-        """Whether it never runs again."""
+        """True if the check never runs again."""
         return self.check.kind is CheckKind.STARTUP and self.state.ever_healthy
 
     def begin(self, now: float) -> Attempt:
@@ -44,33 +41,33 @@ class Slot:
         self.due = now + self.check.timeout
         return self.attempt
 
-    def expire(self, attempt: Attempt, now: float, wall: datetime) -> list[Happened]:
+    def expire(self, attempt: Attempt, now: float, wall: datetime) -> list[Event]:
         """Record that the deadline of the run has passed."""
         attempt.overdue = True
         detail = f"no answer within {self.check.timeout:g} s"
         result = HealthResult(Status.FAILING, TIMEOUT, detail)
-        happened = self._record(result, attempt.started, now, wall)
+        events = self._record(result, attempt.started, now, wall)
         # Each further interval counts as a failure, or a hung check would never reach `fall`.
-        falls = self.state.failures < self.check.fall
-        self.due = now + self.check.interval if falls else inf
-        return happened
+        below_fall = self.state.failures < self.check.fall
+        self.due = now + self.check.interval if below_fall else inf
+        return events
 
     def finish(
         self, attempt: Attempt, result: HealthResult, now: float, wall: datetime
-    ) -> list[Happened]:
-        """Record the result of the run, and plan the next one."""
+    ) -> list[Event]:
+        """Record the result of the run, and plan the next run."""
         self.attempt = None
-        took = now - attempt.started
-        if attempt.overdue or took >= self.check.timeout:
-            result = HealthResult(Status.FAILING, TIMEOUT, f"answered after {took:.1f} s")
-        happened = []
+        duration = now - attempt.started
+        if attempt.overdue or duration >= self.check.timeout:
+            result = HealthResult(Status.FAILING, TIMEOUT, f"answered after {duration:.1f} s")
+        events = []
         if attempt.overdue:  # counted already; only its result is new
-            self.skipped += int(took / self.check.interval)
+            self.skipped += int(duration / self.check.interval)
             self.state = replace(self.state, latest=_outcome(result, attempt.started, now))
         else:
-            happened = self._record(result, attempt.started, now, wall)
+            events = self._record(result, attempt.started, now, wall)
         self.due = inf if self.is_done else max(now, attempt.started + self.check.interval)
-        return happened
+        return events
 
     def reading(self, now: float) -> Reading:
         attempt = self.attempt
@@ -78,19 +75,19 @@ class Slot:
 
     def _record(
         self, result: HealthResult, started: float, now: float, wall: datetime
-    ) -> list[Happened]:
+    ) -> list[Event]:
         outcome = _outcome(result, started, now)
         before = self.state
         self.state = before.after(outcome, self.check, wall)
         if self.chore:
             return []
-        name, took = self.check.name, now - started
+        name, duration = self.check.name, now - started
         status, cause, detail, data = outcome.status, outcome.cause, outcome.detail, outcome.data
-        happened: list[Happened] = [CheckRun(name, status, cause, detail, data, took, wall)]
+        events: list[Event] = [CheckRun(name, status, cause, detail, data, duration, wall)]
         if before.settled is not self.state.settled:
-            happened.append(self.state.recent[-1])
-        return happened
+            events.append(self.state.recent[-1])
+        return events
 
 
-def _outcome(found: HealthResult, started: float, now: float) -> RunOutcome:
-    return RunOutcome(Status(found.status), found.cause, found.detail, found.data, started, now)
+def _outcome(result: HealthResult, started: float, now: float) -> RunOutcome:
+    return RunOutcome(Status(result.status), result.cause, result.detail, result.data, started, now)

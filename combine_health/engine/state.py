@@ -1,9 +1,10 @@
-"""Turns results into the status of a check: thresholds, expiry, readings. Pure, no threads."""
+"""Derives the status of a check from its results with thresholds and expiry, without threads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import inf
+from typing import TypeAlias
 
 from combine_health.engine.check import Check, CheckKind, Status
 
@@ -13,13 +14,13 @@ KEPT = 50  # transitions of the service
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The service or one check changed from one status to another.
+    """A change of the status of the service or of one check.
 
-    ``check`` is the check's name, and ``None`` for the service as a whole. The statuses of a check
-    are those of `combine_health.Status`, those of the service ``healthy``, ``degraded``,
-    ``starting``, ``unavailable``, ``maintenance`` and ``draining``. ``cause`` is a code (of the
-    service: the check that decided and its cause, ``database.refused``), ``detail`` a sentence,
-    redacted, ``remedy`` what to do, ``at`` the time with its zone.
+    ``check`` is the check's name, or ``None`` for the service as a whole. A check has the statuses of
+    `combine_health.Status`. The service has ``healthy``, ``degraded``, ``starting``, ``unavailable``,
+    ``maintenance`` and ``draining``. ``cause`` is a code; for the service, it is the deciding check and
+    its cause, such as ``database.refused``. ``detail`` is a redacted sentence, ``remedy`` is the action
+    to take, and ``at`` is the time with its zone.
     """
 
     check: str | None
@@ -33,10 +34,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class CheckRun:
-    """One run of a check ended or passed its deadline (cause ``timeout``).
+    """A run of a check that ended or passed its deadline (cause ``timeout``).
 
     ``status`` is the result of this run: ``healthy``, ``degraded`` or ``failing``. The status of the
-    check follows from its thresholds. ``detail`` and ``data`` are redacted, ``duration`` is seconds.
+    check also depends on its thresholds. ``detail`` and ``data`` are redacted, and ``duration`` is in
+    seconds.
     """
 
     check: str
@@ -46,6 +48,9 @@ class CheckRun:
     data: Mapping[str, object]
     duration: float
     at: datetime
+
+
+Event: TypeAlias = Change | CheckRun
 
 
 def remember(kept: tuple[Change, ...], change: Change, most: int) -> tuple[Change, ...]:
@@ -66,7 +71,7 @@ class RunOutcome:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is known about one check from its runs so far."""
+    """The state of one check after its runs so far."""
 
     since: datetime
     settled: Status = Status.STARTING
@@ -79,7 +84,7 @@ class State:
     runs: int = 0
     timeouts: int = 0
     transitions: int = 0
-    recent: tuple[Change, ...] = ()  # the latest transitions, the newest last
+    recent: tuple[Change, ...] = ()  # the latest transitions, newest last
 
     def after(self, outcome: RunOutcome, check: Check, wall: datetime) -> "State":
         """Return the state after one more outcome.
@@ -126,7 +131,7 @@ TIMEOUT = "timeout"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The state of one check at the moment of reading. Ages and durations are seconds."""
+    """The state of one check at the moment of reading. Ages and durations are in seconds."""
 
     check: Check
     status: Status
@@ -141,7 +146,7 @@ class Reading:
     good_until: float = inf
     """The monotonic time at which this reading expires even if no run ends before."""
     skipped: int = 0
-    """The number of runs that were left out because an earlier one hung."""
+    """The number of runs that were skipped because an earlier run hung."""
 
     @property
     def passing(self) -> bool:
@@ -149,14 +154,14 @@ class Reading:
 
     @property
     def remedy(self) -> str | None:
-        """What to do, unless the check is healthy."""
+        """The action to take, or ``None`` if the check is healthy."""
         return None if self.status is Status.HEALTHY else self.check.remedy_for(self.cause)
 
 
 def read(
     check: Check, state: State, running_since: float | None, now: float, skipped: int = 0
 ) -> Reading:
-    """Return the reading at ``now``; a check whose result is too old is unknown."""
+    """Return the reading at ``now``. A check whose result has expired is unknown."""
     running_for = None if running_since is None else now - running_since
     latest = state.latest
     deadline = inf if running_since is None else running_since + check.timeout
@@ -182,11 +187,13 @@ def read(
         expires = inf  # it keeps failing while it hangs
     if now > expires:
         status, cause = Status.UNKNOWN, "stale"
-        detail = f"the last result is {age:.0f} s old, one is due every {check.interval:g} s"
+        detail = (
+            f"the last result is {age:.0f} s old; the check should run every {check.interval:g} s"
+        )
     elif hung:
         cause, detail = TIMEOUT, f"running for {running_for:.0f} s"
     elif status is Status.FAILING and latest.status is not Status.FAILING and state.last_failure:
-        # It passes again, but not often enough yet, so show the cause of the failure.
+        # The check passes again, but fewer than `rise` times, so show the cause of the failure.
         cause = state.last_failure.cause
         detail = f"passed {state.passes} of {check.rise} times since"
     return Reading(

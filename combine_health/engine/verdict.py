@@ -39,14 +39,14 @@ class Saturation:
     busy: int
     queue: int  # requests that wait for a thread
     since: float | None = None
-    """Since when all threads have been busy while requests wait; ``None`` if they are not."""
+    """The time since which all threads have been busy with requests waiting, or ``None``."""
     stuck_since: float | None = None
-    """Since when requests wait without any being finished; ``None`` if none waits."""
+    """The time since which requests have waited and none has finished, or ``None`` if none waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """The facts that decide besides the checks. ``now`` is monotonic; limits are seconds."""
+    """The facts that decide besides the checks. ``now`` is monotonic, and limits are in seconds."""
 
     now: float = 0.0
     draining: bool = False
@@ -58,13 +58,13 @@ class Circumstances:
 
     @property
     def saturated(self) -> bool:
-        """Whether the worker threads have been saturated for too long to be ready."""
+        """True if the worker threads have been saturated for too long to be ready."""
         since = self.saturation.since if self.saturation else None
         return since is not None and self.now - since >= self.saturated_after
 
     @property
     def stuck(self) -> bool:
-        """Whether the worker threads have finished nothing for too long to be alive."""
+        """True if the worker threads have finished no request for too long to be alive."""
         since = self.saturation.stuck_since if self.saturation else None
         return since is not None and self.now - since >= self.stuck_after
 
@@ -82,10 +82,10 @@ class Verdict:
 
 
 def judge(readings: Iterable[Reading], circumstances: Circumstances) -> Verdict:
-    """Decide the status of the service: orders of the operator first, then the checks."""
+    """Decide the status of the service: first by draining and maintenance, then by the checks."""
     if circumstances.draining:
         return Verdict(
-            ServiceStatus.DRAINING, "draining", "the server finishes its requests and ends"
+            ServiceStatus.DRAINING, "draining", "the server finishes its requests and shuts down"
         )
     order = circumstances.maintenance
     if order is not None:
@@ -94,20 +94,20 @@ def judge(readings: Iterable[Reading], circumstances: Circumstances) -> Verdict:
             ServiceStatus.MAINTENANCE,
             "maintenance",
             f"{order.reason} ({order.owner}, until {until})",
-            "It ends by itself; to end it now: python -m combine_health maintenance off",
+            "It ends automatically; to end it now: python -m combine_health maintenance off",
         )
     deciding = [one for one in readings if one.check.kind is not CheckKind.INFO]
     down = [one for one in deciding if one.check.critical and one.status in _DOWN]
     if down:
-        return _because_of(ServiceStatus.UNAVAILABLE, down)
+        return _verdict_of(ServiceStatus.UNAVAILABLE, down)
     if circumstances.saturated:
         return Verdict(ServiceStatus.UNAVAILABLE, SATURATED, None, SATURATED_REMEDY)
     starting = [one for one in deciding if one.check.critical and one.status is Status.STARTING]
     if starting:
-        return _because_of(ServiceStatus.STARTING, starting)
-    worse = [one for one in deciding if one.status not in _FINE]
-    if worse:
-        return _because_of(ServiceStatus.DEGRADED, worse)
+        return _verdict_of(ServiceStatus.STARTING, starting)
+    impaired = [one for one in deciding if one.status not in _FINE]
+    if impaired:
+        return _verdict_of(ServiceStatus.DEGRADED, impaired)
     return Verdict(ServiceStatus.HEALTHY)
 
 
@@ -115,7 +115,7 @@ _DOWN = frozenset({Status.FAILING, Status.UNKNOWN})
 _FINE = frozenset({Status.HEALTHY, Status.STARTING})
 
 
-def _because_of(status: ServiceStatus, readings: list[Reading]) -> Verdict:
+def _verdict_of(status: ServiceStatus, readings: list[Reading]) -> Verdict:
     first = readings[0]
     return Verdict(
         status,

@@ -1,1 +1,1 @@
-"""The server for ini files: waitress with a health lane, a bounded queue and a graceful end."""
+"""Serves an application from an ini file: waitress with a health lane, a queue limit and graceful drain."""

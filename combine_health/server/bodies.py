@@ -1,7 +1,7 @@
-"""Bounds the request bodies that the server holds at once.
+"""Limits the bytes of request bodies that the server holds at once.
 
-The server receives each body completely before the application sees it. A large one is in a file of
-the temporary folder, which in a container is often memory, too.
+The server receives each body completely before the application sees it. It keeps a large body in a
+file in the temporary folder, which in a container is often in memory too.
 """
 
 import logging
@@ -22,20 +22,20 @@ RETRY = 5  # seconds
 
 
 class TooManyBodies(Error):  # type: ignore[misc]  # waitress has no types
-    """The request is refused, because other requests hold too many bytes."""
+    """The request is rejected because other requests hold too many bytes."""
 
     code = 503
     reason = "Service Unavailable"
 
 
 def default_limit() -> int | None:
-    """A quarter of the memory of the container or the machine; ``None`` if it is not known."""
+    """Return a quarter of the memory of the container or the machine, or ``None`` if it is unknown."""
     memory = tightest()
     return None if memory is None else memory.limit // 4
 
 
 class HeldBodies:
-    """Counts the bytes of the bodies that are being received, waiting, or in work."""
+    """A counter of the bytes of all bodies that are received, queued or processed."""
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
@@ -46,8 +46,8 @@ class HeldBodies:
         with self._lock:
             if self._limit is not None and self._held + size > self._limit:
                 log.warning(
-                    "memory is short: request bodies of %d KiB are held, and one with %d KiB more was"
-                    " refused with 503 (bodies_limit)",
+                    "memory is short: the server holds request bodies of %d KiB and rejected a request"
+                    " with %d KiB more with 503 (bodies_limit)",
                     self._held // 1024,
                     size // 1024,
                 )
@@ -61,14 +61,14 @@ class HeldBodies:
 
 
 class Share:
-    """The bytes that one request has taken."""
+    """The bytes that one request holds."""
 
     def __init__(self, bodies: HeldBodies) -> None:
         self._bodies = bodies
         self._size = 0
 
     def grow(self, size: int) -> bool:
-        """Take the difference to ``size``; return whether that was possible."""
+        """Increase the share to ``size`` bytes, and return whether the limit allows it."""
         more = size - self._size
         if more > 0:
             if not self._bodies.take(more):
@@ -83,9 +83,9 @@ class Share:
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]
-    """Sends no ``100 Continue`` for a complete request: waitress would wait for a body forever.
+    """A parser that sends no ``100 Continue`` for a complete request, which would never get a body.
 
-    With ``bodies``, a request beyond their limit is complete at once, with the error `TooManyBodies`.
+    With ``bodies``, a request that exceeds the limit is complete at once, with the error `TooManyBodies`.
     """
 
     error: Any
@@ -115,6 +115,6 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             return True
         if self.share is None:
             self.share = Share(self._bodies)
-            # waitress does not close a request that is half received when its connection ends.
+            # waitress does not close a partially received request when its connection ends.
             weakref.finalize(self, self.share.give_back)
         return self.share.grow(size)

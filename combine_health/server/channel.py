@@ -1,4 +1,4 @@
-"""A connection of the server: how its requests arrive and how their answers leave."""
+"""Handles a connection of the server: receives its requests and sends the responses."""
 
 from functools import partial
 from typing import Any
@@ -11,11 +11,11 @@ from combine_health.server.lane import Lane, RawAnswer
 from combine_health.server.loop import Loop
 
 IDLE = 0.5  # seconds without a byte after which a draining server closes an idle connection
-HALF_READ = 2.0  # the same for a connection with half a request
+HALF_READ = 2.0  # the same for a connection with a partial request
 
 
 class Task(WSGITask):  # type: ignore[misc]  # waitress has no types
-    """A request on a worker thread. While the server drains, it ends its connection."""
+    """A request on a worker thread. While the server drains, its response closes the connection."""
 
     wrote_header: bool
 
@@ -26,16 +26,16 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress has no types
         return header
 
     def write(self, data: bytes) -> None:
-        """Write a part of the body; the headers leave with the first part, in one send.
+        """Write a part of the body. The headers are sent with the first part, in one call.
 
-        waitress sends the headers by themselves. A process that is killed between the two sends
-        leaves half an answer, and then a load balancer cannot ask another instance.
+        waitress sends the headers separately. If the process is killed between the two sends, the load
+        balancer has received half a response and cannot retry the request on another instance.
         """
         if data and self.complete and self.has_body and not self.wrote_header:
             self.channel.head = self.build_response_header()
             self.wrote_header = True
         super().write(data)
-        if self.channel.head:  # all of `data` was beyond the announced length
+        if self.channel.head:  # waitress dropped all of `data`, which exceeds the Content-Length
             self.channel.write_soon(b"")
 
 
@@ -45,7 +45,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     parser_class: Any = Parser
     task_class = Task
     requests: list[Any]
-    head = b""  # of an answer whose body comes next
+    head = b""  # the headers of a response whose body follows
 
     def __init__(
         self,
@@ -69,41 +69,41 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         super().del_channel(map)
 
     def received(self, data: bytes) -> bool:
-        """Take bytes; on the I/O thread."""
+        """Handle received bytes, on the I/O thread."""
         idle = self.request is None and not self.requests
         answer = self.lane.recognise(data) if idle else None
         if answer is None:
-            taken: bool = super().received(data)
-            return taken
+            accepted: bool = super().received(data)
+            return accepted
         with self.requests_lock:
             if self.will_close or self.close_when_flushed:
                 return False
-            self.give(answer)
+            self.send_answer(answer)
         return True
 
     def write_soon(self, data: Any) -> int:
-        """Send from a worker thread; return how many bytes were taken."""
+        """Send from a worker thread, and return the number of bytes accepted."""
         if self.head:
             data, self.head = self.head + data, b""
-        taken: int = super().write_soon(data)
-        return taken
+        accepted: int = super().write_soon(data)
+        return accepted
 
     def _flush_some(self, do_close: bool = True) -> bool:
-        """Send what is buffered; return whether anything was sent.
+        """Send buffered bytes, and return whether any were sent.
 
-        waitress takes no lock here on the I/O thread when no request is left. But a worker thread
-        that has finished the last one may still be sending ``100 Continue``: without the lock, the
-        client gets the same bytes twice.
+        On the I/O thread, waitress takes no lock here if no request is left. But a worker thread that
+        has finished the last request may still be sending ``100 Continue``: without the lock, the client
+        receives the same bytes twice.
         """
         with self.outbuf_lock:
             sent: bool = super()._flush_some(do_close=do_close)
             return sent
 
-    def give(self, answer: RawAnswer) -> None:
-        """Answer the request whose turn it is. The caller, on any thread, holds ``requests_lock``.
+    def send_answer(self, answer: RawAnswer) -> None:
+        """Answer the next request. The caller, on any thread, holds ``requests_lock``.
 
-        ``write_soon`` would not do: it may wait for the I/O thread, which can be the caller, and it
-        wakes that thread through a pipe that the caller could fill up.
+        ``write_soon`` is unsuitable: it may wait for the I/O thread, which can be the caller, and it
+        wakes that thread through a pipe that the caller could fill.
         """
         with self.outbuf_lock:
             if not self.connected:
@@ -117,20 +117,24 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.discard_requests()
 
     def discard_requests(self) -> None:
-        """Drop all requests: the connection has ended before them."""
+        """Drop all requests, because the connection ends before them."""
         for request in self.requests:
             request.close()
         self.requests = []
 
-    def continue_half_read(self) -> None:
-        """Ask for the body of a half-read request, as ``service`` does when nothing else waits."""
-        half = self.request
-        if half is None or not half.expect_continue or not half.headers_finished:
+    def continue_partial_request(self) -> None:
+        """Send ``100 Continue`` for a partial request, as ``service`` does if no other request waits."""
+        partial_request = self.request
+        if (
+            partial_request is None
+            or not partial_request.expect_continue
+            or not partial_request.headers_finished
+        ):
             return
         if self.connected and not self.sent_continue and not self.close_when_flushed:
             self.send_continue()
 
     def is_idle(self, now: float) -> bool:
-        """Whether closing the connection at ``now`` (seconds since the epoch) loses no request."""
+        """Check whether the connection can close at ``now`` (epoch seconds) without losing a request."""
         pause = IDLE if self.request is None else HALF_READ
         return not self.requests and now - self.last_activity >= pause

@@ -1,6 +1,6 @@
-"""How the server ends: it reports not ready, keeps serving for a while, and finishes its requests.
+"""Shuts the server down gracefully: it reports not ready, keeps serving for a while, then finishes.
 
-A signal starts this. A second signal ends the server at once.
+A signal starts the shutdown. A second signal ends the server at once.
 """
 
 import signal
@@ -12,20 +12,20 @@ from math import inf
 from time import monotonic
 from typing import Any, NoReturn
 
-INTERRUPTED = 5.0  # seconds for the requests in flight after Ctrl-C: a person is waiting
+INTERRUPTED = 5.0  # seconds for the requests in progress after Ctrl-C, because a person waits
 
 
 class Phase(Enum):
-    """The phases in the life of a server."""
+    """The phases of a server."""
 
     SERVING = 0
     DRAINING = 1  # not ready, but still serving
-    FINISHING = 2  # accepts nothing new, finishes what has begun
+    FINISHING = 2  # accepts no new connections, finishes its requests
     OVER = 3
 
 
 class Drain:
-    """Tells the phase by the clock: it drains for ``wait`` seconds, then finishes for ``stop``."""
+    """The clock of a shutdown: draining for ``wait`` seconds, then finishing for at most ``stop`` seconds."""
 
     def __init__(self, *, wait: float, stop: float, clock: Callable[[], float] = monotonic) -> None:
         self._wait = wait
@@ -62,7 +62,7 @@ class Drain:
 
     @property
     def left(self) -> float:
-        """Seconds until the next phase; infinite while the server serves."""
+        """The seconds until the next phase, infinite while the server serves."""
         now = self._clock()
         return min((at - now for at in (self._finishing_at, self._over_at) if at > now), default=0)
 
@@ -73,21 +73,21 @@ def _signals(*names: str) -> list[signal.Signals]:
 
 # Windows has only the first of these.
 TERMINATING = _signals("SIGTERM", "SIGHUP", "SIGQUIT")
-IGNORED = _signals("SIGUSR1", "SIGUSR2")  # the system would end the process
+IGNORED = _signals("SIGUSR1", "SIGUSR2")  # by default, they end the process
 
 
 @contextmanager
 def on_signals(terminate: Callable[[], None], interrupt: Callable[[], None]) -> Iterator[None]:
     """Call ``terminate`` on SIGTERM, SIGHUP and SIGQUIT, and ``interrupt`` on SIGINT.
 
-    SIGUSR1 and SIGUSR2 have no effect. Only the main thread may handle signals; on another thread
-    this changes nothing.
+    SIGUSR1 and SIGUSR2 are ignored. Only the main thread may handle signals; on another thread, this
+    does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     handlers = dict.fromkeys(TERMINATING, terminate)
-    # Not SIG_IGN, which child processes would inherit.
+    # A handler instead of SIG_IGN, which child processes would inherit.
     handlers |= dict.fromkeys(IGNORED, lambda: None)
     handlers[signal.SIGINT] = interrupt
     before = {number: signal.getsignal(number) for number in handlers}
@@ -103,7 +103,7 @@ def on_signals(terminate: Callable[[], None], interrupt: Callable[[], None]) -> 
 
 
 def exit_on_signals() -> None:
-    """Make SIGINT and the signals of `TERMINATING` end the process quietly, until a server handles them."""
+    """Make SIGINT and `TERMINATING` signals end the process without a traceback, before a server runs."""
     if threading.current_thread() is not threading.main_thread():
         return
 

@@ -1,7 +1,7 @@
-"""The health lane: probes that are answered on the I/O thread, before a worker thread sees them.
+"""Answers probes on the server's I/O thread (the health lane), without a worker thread.
 
-The lane takes the usual probes: ``GET`` or ``HEAD`` of a probe's path, without a body. Every other
-request goes to the views, which give the same answer.
+The lane answers common probes: ``GET`` or ``HEAD`` of a probe's path, without a body. The views
+answer all other requests, with the same responses.
 """
 
 import json
@@ -12,7 +12,7 @@ from http import HTTPStatus
 from time import time
 from typing import Any, NamedTuple
 
-from combine_health.endpoints.questions import Question
+from combine_health.endpoints.probe_request import ProbeRequest
 from combine_health.engine.log_throttle import ThrottledLog
 from combine_health.engine.probes import ProbeAnswer
 from combine_health.server.bodies import Parser
@@ -27,30 +27,30 @@ PERSISTENCE = frozenset({"", "close", "keep-alive"})  # the values of the header
 UNUSUAL = frozenset({"EXPECT", "TRANSFER_ENCODING", "UPGRADE"})
 
 END = b"\r\n\r\n"
-LONGEST_REQUEST = 2048  # bytes of a request that the lane remembers
-MOST_REMEMBERED = 64  # requests, and answers
+LONGEST_REQUEST = 2048  # bytes of a request that the lane caches
+MOST_REMEMBERED = 64  # cached requests, and cached answers
 LONGEST_RETRY = 30  # seconds
 
 
 class RawAnswer(NamedTuple):
-    """An answer as the bytes to send, and whether the connection ends with it."""
+    """The bytes of a response, and whether it closes the connection."""
 
     data: bytes
     close: bool
 
 
 class ProbeKey(NamedTuple):
-    """The parts of a probe that decide its answer."""
+    """The parts of a request that determine the response."""
 
     mount: Mount
-    question: Question
+    probe: ProbeRequest
     command: str
     version: str
     connection: str
 
 
-class _Made(NamedTuple):
-    """An answer, and the second and the snapshot that it belongs to."""
+class _CachedAnswer(NamedTuple):
+    """An answer with the second and the snapshot for which it is valid."""
 
     second: int
     snapshot: object
@@ -58,34 +58,34 @@ class _Made(NamedTuple):
 
 
 class Lane:
-    """Answers probes from snapshots. Takes no lock and does no I/O.
+    """The health lane, which answers probes from snapshots. It takes no lock and does no I/O.
 
-    :ivar draining: every answer ends its connection
+    :ivar draining: every answer closes its connection
     """
 
     def __init__(
         self, mounts: Sequence[Mount], adj: Any, clock: Callable[[], float] = time
     ) -> None:
-        """``mounts`` as `mounts_of` returns them; ``adj`` are the adjustments of waitress."""
+        """Take ``mounts`` from `mounts_of`, and the adjustments ``adj`` of waitress."""
         self.draining = False
         self._mounts = mounts
         self._starts = tuple(
             f"{method} {mount.prefix}/health".encode() for mount in mounts for method in METHODS
         )
         self._adj = adj
-        # waitress may refuse the headers of a trusted proxy, so odd ones must go to it.
+        # waitress may reject headers of a trusted proxy, so it must handle unusual ones.
         self._trusts_proxy = bool(adj.trusted_proxy)
         self._clock = clock
-        self._remembered: dict[bytes, ProbeKey] = {}
-        self._made: dict[tuple[ProbeKey, bool], _Made] = {}
+        self._keys: dict[bytes, ProbeKey] = {}
+        self._answers: dict[tuple[ProbeKey, bool], _CachedAnswer] = {}
 
     def recognise(self, data: bytes) -> RawAnswer | None:
-        """Answer bytes that are exactly one probe; return ``None`` for all others.
+        """Answer bytes that are exactly one probe, or return ``None``.
 
-        Parsing costs more than everything else here, and a prober sends the same bytes every time,
-        so the lane remembers what it has parsed. To be called on the I/O thread only.
+        Parsing is the most expensive part, and a prober always sends the same bytes, so the lane caches
+        parsed requests. Call it only on the I/O thread.
         """
-        key = self._remembered.get(data)
+        key = self._keys.get(data)
         if key is None:
             if (
                 len(data) > LONGEST_REQUEST
@@ -98,13 +98,13 @@ class Lane:
             key = self._key(request)
             if key is None:
                 return None
-            if len(self._remembered) >= MOST_REMEMBERED:
-                del self._remembered[next(iter(self._remembered))]
-            self._remembered[data] = key
+            if len(self._keys) >= MOST_REMEMBERED:
+                del self._keys[next(iter(self._keys))]
+            self._keys[data] = key
         return self._answer_to(key)
 
     def answer(self, request: Any) -> RawAnswer | None:
-        """Answer a parsed request; return ``None`` if the views have to."""
+        """Answer a parsed request, or return ``None`` if the views must answer it."""
         key = self._key(request)
         return None if key is None else self._answer_to(key)
 
@@ -126,10 +126,10 @@ class Lane:
         path = uri.partition("?")[0]
         for mount in self._mounts:
             if path.startswith(f"{mount.path}/"):
-                question = mount.question(uri[len(mount.path) :], headers.get("ACCEPT", ""))
-                if question is None:
+                probe = mount.parse_probe(uri[len(mount.path) :], headers.get("ACCEPT", ""))
+                if probe is None:
                     return None
-                return ProbeKey(mount, question, request.command, request.version, connection)
+                return ProbeKey(mount, probe, request.command, request.version, connection)
         return None
 
     def _answer_to(self, key: ProbeKey) -> RawAnswer | None:
@@ -137,18 +137,18 @@ class Lane:
             snapshot = key.mount.snapshot()
             if snapshot is None:
                 return None
-            now, found = int(self._clock()), self._made.get((key, self.draining))
-            if found is not None and found.second == now and found.snapshot is snapshot:
-                return found.answer
-            answer = key.mount.answer(key.question, snapshot)
+            now, cached = int(self._clock()), self._answers.get((key, self.draining))
+            if cached is not None and cached.second == now and cached.snapshot is snapshot:
+                return cached.answer
+            answer = key.mount.answer(key.probe, snapshot)
             if answer is None:
                 return None
-            if len(self._made) >= MOST_REMEMBERED:
-                self._made.clear()
+            if len(self._answers) >= MOST_REMEMBERED:
+                self._answers.clear()
             raw = self._build(answer, key, now)
-            self._made[key, self.draining] = _Made(now, snapshot, raw)
+            self._answers[key, self.draining] = _CachedAnswer(now, snapshot, raw)
         except Exception:
-            # The views may still be able to answer.
+            # The views may still be able to respond.
             log.exception("the health lane cannot answer; the probe waits for a worker thread")
             return None
         return raw
@@ -166,19 +166,19 @@ class Lane:
 
 
 def queue_is_full(request: Any, *, ident: str | None, waiting: int, oldest: float) -> RawAnswer:
-    """Refuse a request while ``waiting`` are queued, the first of them for ``oldest`` seconds."""
+    """Return a 503 for a request while ``waiting`` are queued, the first for ``oldest`` seconds."""
     retry = max(1, min(LONGEST_RETRY, round(oldest)))
-    why = f"Every worker thread is busy and {waiting} requests wait."
-    return refusal(request, why, ident=ident, retry=retry)
+    reason = f"Every worker thread is busy and {waiting} requests wait."
+    return refusal(request, reason, ident=ident, retry=retry)
 
 
-def refusal(request: Any, why: str, *, ident: str | None, retry: int) -> RawAnswer:
-    """Return a 503 (RFC 9457 problem document) for a parsed request; it ends the connection."""
+def refusal(request: Any, reason: str, *, ident: str | None, retry: int) -> RawAnswer:
+    """Return a 503 (RFC 9457 problem document) for a parsed request. It closes the connection."""
     problem = {
         "type": "about:blank",
         "title": "Service Unavailable",
         "status": 503,
-        "detail": f"{why} Try again in {retry} s.",
+        "detail": f"{reason} Try again in {retry} s.",
     }
     headers = [
         ("Cache-Control", "no-store"),
@@ -198,7 +198,7 @@ def _raw(
     body: bytes,
     now: float,
 ) -> bytes:
-    """Return an answer as waitress writes it: its headers sorted by name."""
+    """Return a response in the format of waitress, with the headers sorted by name."""
     headers = [*headers, ("Content-Length", str(len(body))), ("Date", formatdate(now, usegmt=True))]
     if ident:
         headers.append(("Server", ident))

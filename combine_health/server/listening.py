@@ -1,6 +1,6 @@
-"""Where the server listens: the addresses, binding them early, and what the operator is told.
+"""Determines the addresses of the server, binds them, and prints them for the operator.
 
-The ports are bound before the application is loaded, so that a taken port is reported at once.
+The ports are bound before the application is loaded, so that a port in use is reported at once.
 """
 
 import errno
@@ -27,13 +27,13 @@ FEWEST_CONNECTIONS = 64
 
 
 class StartError(Exception):
-    """The server cannot start; the message says why and what to do."""
+    """The server cannot start; the message gives the reason and the remedy."""
 
 
 def variables(folder: Path) -> dict[str, str]:
-    """Return the environment, and behind it the variables of the ``.env`` in ``folder``.
+    """Return the environment, completed with the variables of the ``.env`` in ``folder``.
 
-    The ``.env`` counts only where python-dotenv is installed. What is wrong with it, the application says.
+    Without python-dotenv, the ``.env`` is ignored. The application reports errors in it.
     """
     found: dict[str, str | None] = {}
     path = folder / ".env"
@@ -50,9 +50,9 @@ def variables(folder: Path) -> dict[str, str]:
 def addresses(ini: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:
     """Return the ``host:port`` pairs to listen on.
 
-    ``LISTEN`` wins over the ini's ``listen`` or ``host``. ``PORT`` wins over every port of the ini
-    and completes the entries of ``LISTEN`` that have no port. Raises `StartError` for an unusable
-    value.
+    ``LISTEN`` takes precedence over ``listen`` or ``host`` of the ini file. ``PORT`` takes precedence
+    over every port of the ini file and completes the entries of ``LISTEN`` without a port. Raises
+    `StartError` for an invalid value.
     """
     fallback = _port(str(ini.get("port", DEFAULT_PORT)), "port")
     forced = None
@@ -100,8 +100,8 @@ def listen_on(
 ) -> list[socket.socket]:
     """Bind and listen on every place (family, type, protocol, address).
 
-    ``command_for(port)`` is the command that starts the server on another port; the message for a
-    taken port shows it. Raises `StartError` for the first place that fails, and closes the others.
+    ``command_for(port)`` returns the command that starts the server on another port, for the message
+    about a port in use. Raises `StartError` for the first place that fails, and closes the others.
     """
     sockets: list[socket.socket] = []
     try:
@@ -142,12 +142,14 @@ def _explain(error: OSError, host: str, port: int, command_for: Callable[[int], 
             f" For another port: {command}"
         )
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"{host} is no address of this machine: correct listen in the ini file, or LISTEN"
+        return (
+            f"{host} is not an address of this machine: correct listen in the ini file, or LISTEN"
+        )
     return f"cannot listen on {host}:{port}: {error.strerror or error}"
 
 
 def free_port(host: str, taken: int) -> int:
-    """Return a free port on ``host``, close to ``taken`` if possible; 0 if there is none."""
+    """Return a free port on ``host``, close to ``taken`` if possible, or 0 if there is none."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in [*range(taken + 1, min(taken + 50, 65536)), 0]:
         with socket.socket(family, socket.SOCK_STREAM) as attempt:
@@ -163,11 +165,11 @@ def free_port(host: str, taken: int) -> int:
 
 
 def holder(port: int) -> str:
-    """Describe the process that listens on the TCP port: command and process id if readable."""
+    """Describe the process that listens on the TCP port, with command and process id if available."""
     with suppress(ImportError, OSError):
         import psutil
 
-        with suppress(psutil.Error):  # without the right to look, or the process has just ended
+        with suppress(psutil.Error):  # no permission, or the process has just ended
             for one in psutil.net_connections("tcp"):
                 if one.pid and one.status == psutil.CONN_LISTEN and one.laddr[1:] == (port,):
                     command = " ".join(psutil.Process(one.pid).cmdline())
@@ -177,10 +179,9 @@ def holder(port: int) -> str:
 
 
 def reserve_descriptors(connections: int) -> int:
-    """Raise the soft limit of open files for ``connections``; return how many of them fit.
+    """Raise the soft limit of open files for ``connections``, and return the number that it allows.
 
-    A server that accepts more than the limit allows fails at every accept, and its log files fail
-    with it.
+    A server at the limit cannot accept connections or open log files.
     """
     try:
         import resource
@@ -192,20 +193,20 @@ def reserve_descriptors(connections: int) -> int:
     wanted = connections + RESERVED_FILES
     if soft < wanted:
         raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        with suppress(ValueError, OSError):  # a sandbox may forbid it: the soft limit stays
+        with suppress(ValueError, OSError):  # a sandbox may forbid it; then the soft limit stays
             resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
             soft = raised
     if soft >= wanted:
         return connections
     fitting = max(FEWEST_CONNECTIONS, soft - RESERVED_FILES)
-    log.info("at most %d connections: the limit of open files is %d", fitting, soft)
+    log.info("the server accepts %d connections: the limit of open files is %d", fitting, soft)
     return fitting
 
 
 def announce(listening: Iterable[tuple[str, str]], banner: str, mounts: Sequence[Mount]) -> None:
     """Print the addresses (host, port), the health endpoints, and the lines of ``banner``.
 
-    ``{url}`` in the banner stands for the URL of the first application in ``mounts``.
+    ``{url}`` in the banner is replaced by the URL of the first application in ``mounts``.
     """
     urls = list(dict.fromkeys(_url(host, port) for host, port in listening))
     lines = [f"Serving on {url}" for url in urls]
@@ -217,14 +218,14 @@ def announce(listening: Iterable[tuple[str, str]], banner: str, mounts: Sequence
         if sys.stdout is not None:  # None if it was closed before the start
             sys.stdout.write("\n".join(lines) + "\n")
             sys.stdout.flush()
-    except OSError as error:  # a full disk must not keep the server from serving
-        log.warning("cannot print where the service listens: %s", error)
+    except OSError as error:  # a full disk must not stop the server
+        log.warning("cannot print the addresses of the service: %s", error)
     log.info("serving on %s", ", ".join(urls))
 
 
 def _url(host: str, port: str) -> str:
-    if host == "unix":  # waitress gives the path as the port
+    if host == "unix":  # waitress passes the path as the port
         return f"unix:{port}"
-    # "localhost" may be 127.0.0.1 alone, where nothing listens with LISTEN=[::].
+    # "localhost" may resolve to 127.0.0.1 alone, which is unreachable with LISTEN=[::].
     host = {"0.0.0.0": "localhost", "127.0.0.1": "localhost", "::": "::1"}.get(host, host)  # noqa: S104
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,8 +1,8 @@
-"""The server's I/O loop: it polls only connections with pending events instead of scanning all.
+"""Runs the server's I/O loop, which queries only connections whose wanted events may have changed.
 
-waitress' own loop asks every open connection before every turn which events it waits for; with
-1,000 connections that takes half a millisecond per probe. The answer changes only after an event on
-the connection or work on it by a worker thread, so this loop asks only those.
+The loop of waitress queries every open connection in every turn for the events that it waits for. With
+1,000 connections, that takes half a millisecond per probe. The result changes only after an event on
+the connection or work on it by a worker thread, so this loop queries only those connections.
 """
 
 import sys
@@ -12,15 +12,15 @@ from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from time import monotonic
 from typing import Any
 
-SWEEP = 5.0  # seconds between two looks at all: waitress marks abandoned connections for closing
+SWEEP = 5.0  # seconds between two queries of all: waitress marks abandoned connections for closing
 SWITCH_INTERVAL = 0.001  # seconds
-MOST_ACCEPTED = 64  # per turn, so that a burst of clients cannot keep the others waiting
+MOST_ACCEPTED = 64  # per turn, so that a burst of new clients does not delay the others
 
 
 class Loop:
-    """Watches the sockets of waitress' map, descriptor -> dispatcher.
+    """An I/O loop over the sockets of waitress' map, descriptor -> dispatcher.
 
-    ``read`` and ``write`` are waitress' functions that let a dispatcher handle an event.
+    ``read`` and ``write`` are the functions of waitress that make a dispatcher handle an event.
     """
 
     def __init__(
@@ -38,20 +38,19 @@ class Loop:
         self._sweep_at = 0.0
 
     def recheck(self, dispatcher: Any) -> None:
-        """Ask ``dispatcher`` before the next turn which events it waits for. Loop thread only."""
+        """Query the events of ``dispatcher`` before the next turn. Call it only on the loop thread."""
         self._changed.append(dispatcher)
 
     def forget(self, descriptor: int | None) -> None:
-        """Stop watching a descriptor; to be called before it is closed."""
+        """Stop watching a descriptor. Call it before the descriptor is closed."""
         if descriptor is not None and self._watched.pop(descriptor, 0):
             with suppress(KeyError):  # two threads may close it at once
                 self._selector.unregister(descriptor)
 
     def turn(self, timeout: float, worked_on: Iterable[Any]) -> None:
-        """Wait for events, at most ``timeout`` seconds, and have them handled.
+        """Wait at most ``timeout`` seconds for events, and handle them.
 
-        ``worked_on`` are the connections on which worker threads work or have worked since the last
-        turn.
+        ``worked_on`` are the connections that worker threads use or have used since the last turn.
         """
         if monotonic() >= self._sweep_at:
             self._sweep_at = monotonic() + SWEEP
@@ -96,7 +95,7 @@ class Loop:
             return
         self._watched[descriptor] = wanted
         if not wanted:
-            # A registered descriptor would report its end again and again.
+            # A registered descriptor would report the end of its connection in every turn.
             self._selector.unregister(descriptor)
         elif watched:
             self._selector.modify(descriptor, wanted, dispatcher)
@@ -106,9 +105,9 @@ class Loop:
 
 @contextmanager
 def short_switch_interval() -> Iterator[None]:
-    """Make busy threads yield after 1 ms instead of Python's 5 ms.
+    """Make busy threads yield after 1 ms instead of Python's default of 5 ms.
 
-    An answer needs the interpreter several times: with four busy threads a probe took 24 ms.
+    A response acquires the GIL several times. With four busy threads and the default, a probe took 24 ms.
     """
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(before, SWITCH_INTERVAL))

@@ -1,34 +1,39 @@
-"""The applications that a server serves, and the paths below which each of them answers.
+"""Finds the applications that a server serves, and their path prefixes.
 
-An ini file may wrap an application in filters, and put several of them side by side with Paste's
-urlmap. All of these are followed to the applications in them.
+An ini file may wrap an application in filters, and combine several applications with Paste's urlmap.
+This module unwraps them.
 """
 
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from combine_health.endpoints.questions import (
+from combine_health.endpoints.probe_request import (
     PROBES,
-    Question,
+    ProbeRequest,
     UnknownNameError,
     answer,
-    checks_of,
-    read_question,
+    parse_request,
+    selected_checks,
 )
 from combine_health.endpoints.views import find_route
 from combine_health.engine.probes import ProbeAnswer
 from combine_health.engine.registry import HealthRegistry, IHealthRegistry, Snapshot
 
 DEEPEST = 20  # filters and compositions around an application
-WRAPPED = ("app", "application", "wsgi_app", "_app")  # where WSGI filters keep what they wrap
+WRAPPED = (
+    "app",
+    "application",
+    "wsgi_app",
+    "_app",
+)  # attributes of WSGI filters for the inner application
 
 
 class Mount:
     """An application below ``path``.
 
-    :ivar health: ``None`` if the application lacks the health add-on
-    :ivar lane: whether the path alone decides that a request is for this application
+    :ivar health: ``None`` if the application does not include the health add-on
+    :ivar lane: ``True`` if the path alone decides that a request is for this application
     """
 
     def __init__(self, path: str, registry: Any | None, *, lane: bool = True) -> None:
@@ -39,11 +44,11 @@ class Mount:
 
     @property
     def prefix(self) -> str:
-        """What stands before the paths of the health endpoints."""
+        """The prefix of the paths of the health endpoints."""
         return self.path + (self.health.prefix if self.health else "")
 
-    def question(self, uri: str, accept: str) -> Question | None:
-        """Return what ``uri``, without `path` and not decoded, asks; ``None`` if it is no probe."""
+    def parse_probe(self, uri: str, accept: str) -> ProbeRequest | None:
+        """Parse ``uri``, relative to `path` and percent-encoded; return ``None`` if it is not a probe."""
         path, _, query = uri.partition("?")
         if self.health is None or not self.lane or "#" in uri or not uri.isascii():
             return None
@@ -53,25 +58,28 @@ class Mount:
             return None
         if found is None or found.route.name not in PROBES:
             return None
-        return read_question(found.route.name, found.values.get("group"), query, accept)
+        return parse_request(found.route.name, found.values.get("group"), query, accept)
 
     def snapshot(self) -> Snapshot | None:
         return None if self.health is None else self.health.snapshot()
 
-    def answer(self, question: Question, snapshot: Snapshot) -> ProbeAnswer | None:
-        """Answer from ``snapshot``; ``None`` for an unknown name, as the client may not see the known."""
+    def answer(self, request: ProbeRequest, snapshot: Snapshot) -> ProbeAnswer | None:
+        """Answer from ``snapshot``, or return ``None`` for an unknown name.
+
+        The views answer that request, because only they can decide whether to list the known names.
+        """
         assert self.health is not None
         try:
-            chosen = checks_of(question, self.health)
+            selected = selected_checks(request, self.health)
         except UnknownNameError:
             return None
-        return answer(question, chosen, snapshot.readings, snapshot.circumstances)
+        return answer(request, selected, snapshot.readings, snapshot.circumstances)
 
 
 def mounts_of(app: Any, url_prefix: str = "") -> list[Mount]:
-    """Return the applications in ``app``, in the order in which a path is compared with theirs.
+    """Return the applications in ``app`` in the order in which their paths are matched.
 
-    waitress removes ``url_prefix`` from a path, and takes paths without it too.
+    waitress removes ``url_prefix`` from a path, and accepts paths without it too.
     """
     found = list(_mounts(app, "", DEEPEST))
     if not url_prefix:
@@ -86,17 +94,19 @@ def _mounts(app: Any, path: str, deepest: int, *, lane: bool = True) -> Iterator
         return
     for below, part, decides in _parts(app) if deepest else ():
         yield from _mounts(part, path + below, deepest - 1, lane=lane and decides)
-    yield Mount(path, None)  # what no part takes
+    yield Mount(path, None)  # for paths that match no part
 
 
 def _parts(app: Any) -> Iterator[tuple[str, Any, bool]]:
-    """Yield the parts of ``app``: the path below it, the part, and whether the path alone decides."""
+    """Yield the relative path, the part, and whether the path alone decides, for each part of ``app``."""
     kinds = {f"{kind.__module__}.{kind.__name__}" for kind in type(app).__mro__}
     if "paste.urlmap.URLMap" in kinds:
         named = any(host for (host, _), _ in app.applications)
         for (_, below), part in app.applications:
             yield below, part, not named
-    elif "paste.cascade.Cascade" in kinds:  # each part gets what those before it do not find
+    elif (
+        "paste.cascade.Cascade" in kinds
+    ):  # each part gets the requests that the previous parts answer with 404
         for number, part in enumerate(app.apps):
             yield "", part, number == 0
     else:
@@ -106,7 +116,7 @@ def _parts(app: Any) -> Iterator[tuple[str, Any, bool]]:
         wrapped = (getattr(app, name, None) for name in WRAPPED)
         inner = next((one for one in wrapped if callable(one)), None)
         if "paste.deploy.config.PrefixMiddleware" in kinds:
-            # It removes the prefix, and takes paths without it too.
+            # It removes the prefix, and accepts paths without it too.
             yield app.prefix, inner, True
         if inner is not None:
             yield "", inner, True

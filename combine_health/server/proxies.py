@@ -1,4 +1,4 @@
-"""The reverse proxies that the server trusts, and the headers that it accepts from them."""
+"""Decides which reverse proxies the server trusts, and which of their headers it accepts."""
 
 import logging
 import re
@@ -14,16 +14,16 @@ from combine_health.engine.log_throttle import ThrottledLog
 log = logging.getLogger("combine_health")
 
 FRESH = 30.0  # seconds that a resolved name stays valid
-SOON = 1.0  # the shortest time between two look-ups, in seconds
+SOON = 1.0  # seconds between two look-ups for unknown addresses
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,255}(:\d{1,5})?")
 _PORT = re.compile(r"\d{1,5}")
 
 
 def parse_proxies(text: str) -> tuple[str, ...]:
-    """Split ``text`` into addresses, networks and names (by spaces or commas), or ``*``.
+    """Split ``text`` at spaces or commas into addresses, networks and names, or ``*``.
 
-    Raises `ValueError`, whose message says what to write.
+    Raises `ValueError` for an invalid entry.
     """
     found = tuple(dict.fromkeys(text.replace(",", " ").split()))
     for entry in found:
@@ -31,8 +31,8 @@ def parse_proxies(text: str) -> tuple[str, ...]:
             continue
         if not _NAME.fullmatch(entry) or _is_number(entry):
             raise ValueError(
-                f"{entry!r} is none of 10.0.0.5 (an address), 10.0.0.0/24 (a network), lb (a name),"
-                " *"
+                f"{entry!r} is invalid: write an address (10.0.0.5), a network (10.0.0.0/24), a name"
+                " (lb), or *"
             )
     return found
 
@@ -44,11 +44,11 @@ def resolve_host(name: str) -> set[str]:
 
 
 class TrustedProxies:
-    """``address in proxies`` says whether a connection from this address is a trusted proxy's.
+    """The trusted proxies: ``address in proxies`` is true for the address of a trusted proxy.
 
     A name is resolved when an unknown address connects, and again after `FRESH` seconds: a
     recreated container has a new address, and another container may get the old one. If the name
-    does not resolve, its last known addresses stay trusted. Any thread may ask.
+    does not resolve, its last known addresses stay trusted. Thread-safe.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class TrustedProxies:
         resolve: Callable[[str], set[str]] = resolve_host,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """``entries`` as `parse_proxies` returns them."""
+        """Take ``entries`` from `parse_proxies`."""
         self._all = False
         self._networks: list[IPv4Network | IPv6Network] = []
         self._names: dict[str, set[str]] = {}
@@ -76,14 +76,14 @@ class TrustedProxies:
         self._log = ThrottledLog(log)
 
     def __contains__(self, address: str) -> bool:
-        # An address can be a name: waitress calls clients on a Unix socket `localhost`.
+        # An address can be a name: for a client on a Unix socket, waitress sets `localhost`.
         if self._all or address in self._names or self._in_a_network(address):
             return True
         if not self._names:
             return False
         if self._is_known(address) and self._clock() - self._resolved_at < FRESH:
             return True
-        # Many threads may ask at once when the proxy has a new address: one resolves for all.
+        # When the proxy has a new address, many threads need it at once: one resolves it for all.
         with self._lock:
             wait = FRESH if self._is_known(address) else SOON
             if self._clock() - self._resolved_at >= wait:
@@ -107,7 +107,7 @@ class TrustedProxies:
             try:
                 self._names[name] = self._resolve(name)
             except OSError as error:
-                self._log.warning("the trusted proxy %s is not found: %s", name, error)
+                self._log.warning("the trusted proxy %s does not resolve: %s", name, error)
         self._resolved_at = self._clock()
 
 
@@ -119,7 +119,7 @@ def _network(text: str) -> IPv4Network | IPv6Network | None:
 
 
 def _is_number(text: str) -> bool:
-    """Whether ``text`` is a mistyped address such as 10.0.0.500, which is no name."""
+    """Check whether ``text`` is a mistyped address such as 10.0.0.500, which is not a name."""
     return not text.strip("0123456789.")
 
 
@@ -137,16 +137,16 @@ _WELL_FORMED: Mapping[str, Callable[[str], object]] = {
     "X_FORWARDED_HOST": _HOST.fullmatch,
     "X_FORWARDED_PORT": _PORT.fullmatch,
     "X_FORWARDED_PROTO": {"http", "https"}.__contains__,
-    # Only waitress judges these two.
+    # Only waitress validates these two.
     "X_FORWARDED_BY": lambda _: False,
     "FORWARDED": lambda _: False,
 }
 
 
 def are_well_formed(headers: Mapping[str, str]) -> bool:
-    """Whether waitress accepts all proxy headers among ``headers`` for certain.
+    """Check whether waitress certainly accepts all proxy headers among ``headers``.
 
-    The names are in waitress' form (``X_FORWARDED_FOR``). waitress answers some values with 400,
-    but never those that are well formed here.
+    The names are in the form of waitress (``X_FORWARDED_FOR``). waitress rejects some values with 400,
+    but never values that are well formed here.
     """
     return all(check(headers[name]) for name, check in _WELL_FORMED.items() if name in headers)

@@ -1,6 +1,6 @@
-"""waitress with a health lane, a bounded queue and a graceful end.
+"""Runs waitress with a health lane, a queue limit and graceful drain.
 
-It uses private parts of waitress; ``tests/unit/health/server/test_server_contract.py`` names them.
+It uses private parts of waitress, which ``tests/unit/health/server/test_server_contract.py`` lists.
 """
 
 import logging
@@ -34,7 +34,7 @@ QUEUE_PER_THREAD = 100
 
 
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress has no types
-    """Gives requests to the worker threads, except those for the lane or beyond a full queue."""
+    """A dispatcher that passes requests to worker threads, unless the lane answers or the queue is full."""
 
     def __init__(self, lane: Lane, workers: Workers) -> None:
         super().__init__()
@@ -45,10 +45,9 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress has 
         self.set_thread_count(workers.threads)
 
     def add_task(self, task: Channel) -> None:
-        """Take over a channel with requests. The caller holds its ``requests_lock``.
+        """Handle the requests of a channel. The caller holds its ``requests_lock``.
 
         The caller is the I/O thread, or a worker thread that passes on the next pipelined request.
-        In both cases it is that request's turn.
         """
         if task.close_when_flushed:
             task.discard_requests()
@@ -57,18 +56,18 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress has 
             if answer is None:
                 super().add_task(self.workers.job(task))
                 return
-            task.give(answer)
+            task.send_answer(answer)
             if task.requests:
                 task.requests.pop(0).close()
-        task.continue_half_read()
+        task.continue_partial_request()
 
     def _refusal(self, channel: Channel) -> RawAnswer | None:
         if isinstance(channel.requests[0].error, TooManyBodies):
-            why = "Other requests hold the memory for this body."
-            return refusal(channel.requests[0], why, ident=channel.adj.ident, retry=RETRY)
+            reason = "Other requests use the memory for request bodies."
+            return refusal(channel.requests[0], reason, ident=channel.adj.ident, retry=RETRY)
         if not self.workers.full:
             return None
-        self._log.warning("Task queue is full: a request was refused with 503")
+        self._log.warning("Task queue is full: a request was rejected with 503")
         return queue_is_full(
             channel.requests[0],
             ident=channel.adj.ident,
@@ -78,9 +77,9 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress has 
 
 
 class Server:
-    """The servers of waitress (one per address), run by a loop that can end them gracefully.
+    """The servers of waitress, one per address, in a loop that can shut them down gracefully.
 
-    ``passed`` are the keys of waitress, ``own`` those of `read_server`.
+    ``passed`` are the settings for waitress, and ``own`` the settings from `read_server`.
     """
 
     def __init__(self, app: Any, passed: Mapping[str, Any], own: Mapping[str, Any]) -> None:
@@ -88,7 +87,7 @@ class Server:
         mounts = mounts_of(app, adj.url_prefix)
         self._healths: list[HealthRegistry] = []
         self.mounts: list[Mount] = []
-        """The applications that have the health add-on, each once."""
+        """The applications that include the health add-on, without duplicates."""
         for mount in mounts:
             if mount.health is not None and mount.health not in self._healths:
                 self._healths.append(mount.health)
@@ -105,18 +104,21 @@ class Server:
         self._drain = Drain(wait=own["drain_seconds"], stop=own["stop_timeout"])
         self._map: dict[int, Any] = {}
         self._wake = trigger.trigger(self._map)
-        # A signal handler may interrupt the thread that holds it, hence reentrant.
+        # Reentrant, because a signal handler may interrupt the thread that holds the lock.
         self._waking = RLock()
         self._closed = False
         self._loop = Loop(self._map, wasyncore.read, wasyncore.write)
         self._dispatcher = Dispatcher(self._lane, self._workers)
-        behind_proxies = _behind(TrustedProxies(parse_proxies(adj.trusted_proxy or "")), app, adj)
+        proxies = TrustedProxies(parse_proxies(adj.trusted_proxy or ""))
+        behind_proxies = _with_proxy_headers(proxies, app, adj)
         passed = {key: value for key, value in passed.items() if "proxy" not in key}
         passed["clear_untrusted_proxy_headers"] = False  # `behind_proxies` clears them
-        made = create_server(behind_proxies, map=self._map, _dispatcher=self._dispatcher, **passed)
-        self.adj = made.adj
-        self.listening: list[tuple[str, str]] = getattr(made, "effective_listen", None) or [
-            (made.effective_host, made.effective_port)
+        server = create_server(
+            behind_proxies, map=self._map, _dispatcher=self._dispatcher, **passed
+        )
+        self.adj = server.adj
+        self.listening: list[tuple[str, str]] = getattr(server, "effective_listen", None) or [
+            (server.effective_host, server.effective_port)
         ]
         bodies = HeldBodies(own.get("bodies_limit") or default_limit())
         self._servers = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
@@ -145,7 +147,7 @@ class Server:
             self._close()
 
     def terminate(self) -> None:
-        """Start to end, as SIGTERM does. Any thread may call it, even after the end."""
+        """Start the shutdown, as SIGTERM does. Any thread may call it, even after the shutdown."""
         self._drain.terminate()
         self._wake_up()
 
@@ -154,8 +156,7 @@ class Server:
         self._wake_up()
 
     def _wake_up(self) -> None:
-        # The loop may have seen the new phase and closed already. Then the trigger's descriptor is
-        # invalid, or belongs to something else.
+        # The loop may have closed the trigger already. Then its descriptor is invalid, or reused.
         with self._waking:
             if not self._closed:
                 self._wake.pull_trigger()
@@ -163,7 +164,7 @@ class Server:
     def _step(self, finishing: bool) -> None:
         pause = min(self.adj.asyncore_loop_timeout, self._workers.every, self._drain.left)
         for server in self._servers:
-            self._loop.recheck(server)  # it counts connections and closes abandoned ones
+            self._loop.recheck(server)  # waitress then counts connections and closes abandoned ones
         self._loop.turn(min(pause, IDLE / 5) if finishing else pause, self._workers.worked_on())
         self._workers.observe()
 
@@ -180,7 +181,7 @@ class Server:
         for server in self._servers:
             self._loop.forget(server.socket.fileno())
             self._loop.accept(server, self.adj.backlog)
-            # Its own close() would also close the trigger, with which workers wake the loop.
+            # server.close() would also close the trigger, with which workers wake the loop.
             wasyncore.dispatcher.close(server)
 
     def _is_finished(self) -> bool:
@@ -199,10 +200,10 @@ class Server:
         unfinished = [str(job) for job in (*self._workers.running(), *self._workers.queue)]
         if unfinished:
             shown = ", ".join(unfinished[:10])
-            log.warning("ending with %d requests unfinished: %s", len(unfinished), shown)
+            log.warning("shutting down with %d requests unfinished: %s", len(unfinished), shown)
         for channel in self._channels():
             channel.handle_close()
-        # What the checks look at ends with the process, and is no fault then.
+        # The dependencies of the checks may end with the process, which is not a failure.
         for health in self._healths:
             health.runner.stop()
         self._dispatcher.shutdown(timeout=IDLE)
@@ -214,10 +215,12 @@ class Server:
         self._loop.close()
 
 
-def _behind(trusted: TrustedProxies, app: Any, adj: Any) -> Callable[[dict[str, Any], Any], Any]:
-    """Return ``app`` such that it sees the forwarded client address, but only from ``trusted``."""
+def _with_proxy_headers(
+    trusted: TrustedProxies, app: Any, adj: Any
+) -> Callable[[dict[str, Any], Any], Any]:
+    """Wrap ``app`` so that the proxy headers of ``trusted``, and of no other client, apply."""
 
-    def with_headers_of(peer: str | None) -> Any:
+    def wrap(peer: str | None) -> Any:
         return proxy_headers_middleware(
             app,
             trusted_proxy=peer,
@@ -227,7 +230,7 @@ def _behind(trusted: TrustedProxies, app: Any, adj: Any) -> Callable[[dict[str, 
             log_untrusted=adj.log_untrusted_proxy_headers,
         )
 
-    trusting, plain = with_headers_of("*"), with_headers_of(None)
+    trusting, plain = wrap("*"), wrap(None)
 
     def choose(environ: dict[str, Any], start_response: Any) -> Any:
         chosen = trusting if environ["REMOTE_ADDR"] in trusted else plain

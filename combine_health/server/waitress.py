@@ -1,4 +1,4 @@
-"""The server for ini files: waitress with a health lane, a bounded queue and a graceful end.
+"""Defines the server for ini files: waitress with a health lane, a queue limit and graceful drain.
 
 ::
 
@@ -6,27 +6,27 @@
     use = egg:pyramid-combine#waitress
     listen = 127.0.0.1:8000
 
-It answers the probes on its I/O thread, so they are answered even while every worker thread is busy
-or stuck. On SIGTERM, SIGHUP or SIGQUIT it reports that it is draining, keeps serving for a while,
-finishes the requests that have begun, and ends. It ignores SIGUSR1 and SIGUSR2.
+The server answers probes on its I/O thread, even while every worker thread is busy or stuck. On
+SIGTERM, SIGHUP or SIGQUIT it reports that it is draining, keeps serving for a while, finishes its
+requests, and shuts down. It ignores SIGUSR1 and SIGUSR2.
 
-It takes every key of waitress (``threads``, ``channel_timeout``, ``trusted_proxy``, ...) and these:
+It accepts every setting of waitress (``threads``, ``channel_timeout``, ``trusted_proxy``, ...) and these:
 
-``drain_seconds``  5: how long it keeps serving, not ready, after SIGTERM
-``stop_timeout``   30: how long requests in flight may take after that
-``queue_limit``    how many requests may wait for a worker thread (default: 100 per thread); the
-                   server answers further ones with 503 at once
-``bodies_limit``   how many bytes of request bodies it may hold at once (default: a quarter of the
-                   memory); a request beyond them gets 503
-``port_hint``      the command that starts it on another port; ``{port}`` stands for the port
-``banner``         further lines to print at the start; ``{url}`` stands for the application's URL
+``drain_seconds``  5: the time that it keeps serving, not ready, after SIGTERM
+``stop_timeout``   30: the time that requests in progress may take after that
+``queue_limit``    the number of requests that may wait for a worker thread (default: 100 per
+                   thread); the server rejects further requests with 503 at once
+``bodies_limit``   the bytes of request bodies that it may hold at once (default: a quarter of the
+                   memory); it rejects a request that exceeds them with 503
+``port_hint``      the command that starts it on another port; ``{port}`` is replaced by the port
+``banner``         further lines to print at the start; ``{url}`` is replaced by the application's URL
 ``trusted_proxy``  as in waitress, but it may list several addresses, networks and names. Without
                    ``trusted_proxy_headers`` it accepts X-Forwarded-For, -Host and -Proto
 
 Pyramid's ini files have no interpolation. Therefore the variables ``PORT`` and ``LISTEN`` (``host``
-or ``host:port``, several separated by spaces) override the ini, as do
-``COMBINE_HEALTH_DRAIN_SECONDS`` and its like. They are looked for in the environment, then in the
-``.env`` beside the ini file.
+or ``host:port``, several separated by spaces) override the ini file, as do
+``COMBINE_HEALTH_DRAIN_SECONDS`` and the other variables. The server reads them from the environment,
+then from the ``.env`` next to the ini file.
 """
 
 import logging
@@ -57,20 +57,20 @@ OWN_KEYS = (
     "queue_limit",
     "bodies_limit",
 )
-CONNECTIONS = 20_000  # with waitress' own limit of 100, probes would be refused
+CONNECTIONS = 20_000  # at the default limit of waitress, 100, the server would reject probes
 NO_HEALTH = (
-    "no health add-on is found in the application: this server answers no probes, and at its end"
-    " nothing reports that it drains. Write combine_health in pyramid.includes. Around the"
-    " application, only filters that keep it as .app or .application are followed, and Paste's urlmap."
+    "no health add-on is found in the application: this server answers no probes and cannot report"
+    " that it is draining. Add combine_health to pyramid.includes. The server looks for the application"
+    " only in filters that have it as .app or .application, and in Paste's urlmap."
 )
 PROXY_HEADERS = "x-forwarded-for x-forwarded-host x-forwarded-proto"
 
 
 def server_factory(global_conf: Mapping[str, str], **ini: str) -> Callable[[Any], None]:
-    """A ``paste.server_factory``. It binds the port before the application is loaded.
+    """Bind the port, and return a function that serves an application until SIGTERM or SIGINT.
 
-    So a taken port is reported at once, and a SIGTERM during a slow start ends the process cleanly.
-    Returns the function that serves an application until SIGTERM or SIGINT. Raises `SystemExit`.
+    This is a ``paste.server_factory``. It runs before the application is loaded, so that a port in use
+    is reported at once, and a SIGTERM during a slow start ends the process cleanly. Raises `SystemExit`.
     """
     try:
         return _prepare(global_conf, ini)
@@ -115,7 +115,7 @@ def _prepare(global_conf: Mapping[str, str], ini: Mapping[str, str]) -> Callable
         server = Server(app, passed, own)
         if not server.mounts:
             log.warning("%s", NO_HEALTH)
-        # The running server handles both signals; one may come just before.
+        # The running server handles both signals, but one may arrive before it runs.
         with suppress(SystemExit, KeyboardInterrupt):
             announce(server.listening, ini.get("banner", ""), server.mounts)
             server.run()
@@ -131,5 +131,5 @@ def _adjust(**passed: Any) -> Any:
     except ValueError as error:
         reason = str(error)
         if reason == "Invalid host/port specified.":
-            reason = f"cannot listen on {passed.get('listen')!r}: no such host"
+            reason = f"cannot listen on {passed.get('listen')!r}: the host does not resolve"
         raise StartError(f"{reason} (section [server:main] of the ini file)") from None

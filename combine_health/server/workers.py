@@ -1,9 +1,9 @@
-"""What is known of the server's worker threads: busy, waiting requests, saturated, stuck.
+"""Watches the server's worker threads and their queue, and detects saturated and stuck threads.
 
 The threads are *saturated* after they have all been busy, with requests waiting, for a given time in
-which the queue grew, was full, or no request finished. A long queue that does not grow means a busy
-server, not a saturated one. Saturation lasts until the queue has been empty once, because otherwise
-a small decrease in load would end it and the load would come back at once.
+which the queue grew, was full, or no request finished. A long queue that does not grow is a sign of a
+busy server, not of a saturated one. Saturation lasts until the queue is empty: if a small decrease in
+load ended it, the load balancer would send the load back at once.
 """
 
 import logging
@@ -18,8 +18,8 @@ from combine_health.engine.verdict import Saturation
 
 log = logging.getLogger("combine_health")
 
-SAMPLES = 60  # of the queue length, in the time after which the threads are saturated
-GROWTH = 2  # requests; a smaller growth is chance
+SAMPLES = 60  # samples of the queue length in the time after which the threads are saturated
+GROWTH = 2  # requests; a smaller growth is noise
 SHOWN = 3  # requests named in the log
 LONGEST_PATH = 100  # characters in the log
 
@@ -46,16 +46,18 @@ class RequestJob:
         self.channel.cancel()
 
     def __str__(self) -> str:
-        """Method and path. The query is left out, as it may hold secrets."""
-        request = next(iter(self.channel.requests), None)  # a worker thread may remove it any time
+        """Return method and path, without the query, which may contain secrets."""
+        request = next(
+            iter(self.channel.requests), None
+        )  # a worker thread may remove it at any time
         command, path = getattr(request, "command", "-"), getattr(request, "path", "-")
         return f"{command} {quote(path[:LONGEST_PATH].encode('latin-1', 'replace'))}"
 
 
 class RequestQueue(deque[RequestJob]):
-    """The waiting jobs. waitress adds and takes them under its own lock.
+    """The queue of waiting jobs. waitress changes it under its own lock.
 
-    :ivar since: when the queue was last empty, in seconds of the clock; ``None`` while it is empty
+    :ivar since: the clock's time at which the queue was last empty, or ``None`` while it is empty
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -69,7 +71,7 @@ class RequestQueue(deque[RequestJob]):
         super().append(job)
 
     def popleft(self) -> RequestJob:
-        """Take the job that has waited longest. Raises `IndexError` if there is none."""
+        """Remove and return the job that has waited longest. Raises `IndexError` if there is none."""
         job = super().popleft()
         if not self:
             self.since = None
@@ -77,10 +79,10 @@ class RequestQueue(deque[RequestJob]):
 
 
 class Workers:
-    """Watches the worker threads and their queue.
+    """The state of the worker threads and their queue.
 
-    ``limit`` is the length of a full queue. ``after`` is how many seconds of pressure make
-    saturation. Worker threads call `begin` and `finish`; only the server's loop calls `observe`.
+    ``limit`` is the length of a full queue. ``after`` is the time in seconds after which busy threads
+    count as saturated. Worker threads call `begin` and `finish`; only the server's loop calls `observe`.
     """
 
     def __init__(
@@ -90,7 +92,7 @@ class Workers:
         self.limit = limit
         self.queue = RequestQueue(clock)
         self.every = max(0.02, min(1.0, after / SAMPLES))
-        """Seconds between two observations."""
+        """The seconds between two observations."""
         self._after = after
         self._clock = clock
         self._running: set[RequestJob] = set()
@@ -107,10 +109,10 @@ class Workers:
 
     @property
     def oldest(self) -> float:
-        """Seconds that the first request in the queue has waited."""
+        """The seconds that the first request in the queue has waited."""
         try:
             return self._clock() - self.queue[0].since
-        except IndexError:  # taken in the meantime
+        except IndexError:  # a thread has taken it in the meantime
             return 0.0
 
     @property
@@ -140,18 +142,18 @@ class Workers:
         )
 
     def running(self) -> list[RequestJob]:
-        """Return the jobs on the threads, the longest first."""
+        """Return the jobs on the threads, longest first."""
         return sorted(self._running.copy(), key=lambda job: job.started or 0.0)
 
     def worked_on(self) -> list[Any]:
-        """Return the channels of the jobs that run, or have run since the last call."""
+        """Return the channels of the jobs that are running or have run since the last call."""
         channels = [job.channel for job in self._running.copy()]
         while self._finished_channels:
             channels.append(self._finished_channels.popleft())
         return channels
 
     def observe(self) -> None:
-        """Sample the queue; to be called every `every` seconds or more often."""
+        """Sample the queue. Call it at least every `every` seconds."""
         now, since = self._clock(), self.queue.since
         if now < self._observe_at:
             return
@@ -172,7 +174,7 @@ class Workers:
         self._samples.clear()
         if self._saturated:
             self._saturated = False
-            log.info("the worker threads have caught up: no request waits")
+            log.info("the worker threads have caught up: the queue is empty")
 
     def _is_losing(self, now: float, since: float) -> bool:
         if self.full or now - max(since, self._finished_at) >= self._after:

@@ -108,7 +108,7 @@ def test_names_and_statuses_remain(make_app, make_switch, caplog):
     app = make_app(setup, details="authorized")
     answer = app.get("/health/detailed", extra_environ=LOCAL)
     assert answer.json == {"status": "healthy", "checks": {"database": {"status": "healthy"}}}
-    assert "the application cannot decide about health:details: DatabaseAway" in caplog.text
+    assert "the application cannot check the permission health:details: DatabaseAway" in caplog.text
     answer = app.get("/health/ready?check=nobody", extra_environ=LOCAL, status=404)
     assert answer.json == {"error": "there is no such check here"}
 

@@ -168,7 +168,7 @@ def test_bodies_headers_metrics_page_and_log(make_app, tmp_path, log, details, c
             tmp_path / "maintenance.json",
             Maintenance(f"because {CANARY}", f"{PASSWORD} of Bearer {NEVER_REGISTERED}", tomorrow),
         )
-        health_of(app.app.registry).maintenance.look()
+        health_of(app.app.registry).maintenance.update()
         assert turn == 0 or app.get("/health/ready", status=503).json["status"] == "maintenance"
     for _ in range(13):
         assert listener.heard.acquire(timeout=PATIENCE)

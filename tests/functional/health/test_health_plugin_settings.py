@@ -154,11 +154,13 @@ def test_a_misspelt_name_stops_the_start(monkeypatch):
 def test_odd_and_taken_names_break_the_plugin(name):
     seen = app(plugin("smtp", name)).run("plugin-smtp")
     assert seen.cause == "plugin_broken"
-    assert "the name is taken, or has other signs" in seen.detail
+    assert "the name is taken, or has characters other" in seen.detail
 
 
 def test_two_plugins_with_one_setting_stop_the_start():
-    with pytest.raises(ConfigurationError, match=r"another plugin has a setting .*\.port too"):
+    with pytest.raises(
+        ConfigurationError, match=r"another plugin also declares the setting .*\.port"
+    ):
         app(plugin("one", "port"), plugin("two", "port"))
 
 
@@ -178,5 +180,7 @@ def test_a_setting_of_a_plugin_that_is_not_there(monkeypatch):
     monkeypatch.setenv("COMBINE_HEALTH_SMTP_HOST", "mail.example")
     with pytest.raises(HealthEnvironmentError) as caught:
         app()
-    assert "SMTP_HOST is not a setting of combine_health or of a plugin" in str(caught.value)
+    assert "SMTP_HOST is not a setting of combine_health or of an installed plugin" in str(
+        caught.value
+    )
     assert "did you mean" not in str(caught.value)

@@ -152,6 +152,6 @@ def test_a_view_of_the_root_that_is_hidden_is_named(name, caplog):
         config.add_view(lambda request: None, name=f"my-{name}", renderer="json")
         config.add_view(lambda request: None, name=name, context=Resource, renderer="json")
         config.make_wsgi_app()
-    (line,) = [line for line in caplog.messages if "is not reached" in line]
+    (line,) = [line for line in caplog.messages if "gets no requests" in line]
     assert f"the view '{name}' of the application" in line
     assert "set combine_health." in line

@@ -239,7 +239,7 @@ def test_all_addresses_of_ipv6(serve):
         ({"PORT": "eighty"}, "PORT is 'eighty': write a number from 1 to 65535"),
         ({"PORT": '"8000"'}, "PORT is '\"8000\"'"),
         ({"LISTEN": "no-such-host.invalid:80"}, "no-such-host.invalid:80"),
-        ({"LISTEN": "192.0.2.1:8000"}, "192.0.2.1 is no address of this machine"),
+        ({"LISTEN": "192.0.2.1:8000"}, "192.0.2.1 is not an address of this machine"),
     ],
 )
 def test_an_unusable_address(serve, environ, named):

@@ -58,7 +58,7 @@ def refused(server):
     assert int(answer.headers["Retry-After"]) > 0
     assert answer.headers["Connection"] == "close"
     assert "memory" in answer.json["detail"]
-    assert "memory is short: request bodies of" in server.log
+    assert "memory is short: the server holds request bodies of" in server.log
     return True
 
 
@@ -74,7 +74,7 @@ def test_chunks_count_as_they_arrive(server):
             for _ in range(4):
                 connection.send(chunk)
             assert connection.answer().status == 503
-        until(lambda: "memory is short: request bodies of" in server.log)
+        until(lambda: "memory is short: the server holds request bodies of" in server.log)
     until(lambda: not refused(server))
 
 

@@ -80,7 +80,7 @@ def test_a_second_signal_ends_it_at_once(serve, second):
         waiting.send(request("/health"))
         assert waiting.answer().status == 200
         server.end(second)
-        assert "ending with 1 requests unfinished: GET /hold" in server.log
+        assert "shutting down with 1 requests unfinished: GET /hold" in server.log
 
 
 def test_requests_that_have_begun_are_finished(serve):
@@ -163,7 +163,7 @@ def test_a_stuck_request_delays_the_end_only_until_stop_timeout(serve):
     server = serve(server="stop_timeout = 1\n")
     with server.held():
         assert server.end() == 0
-    assert "ending with 2 requests unfinished: GET /hold, GET /hold" in server.log
+    assert "shutting down with 2 requests unfinished: GET /hold, GET /hold" in server.log
 
 
 def test_a_hung_check_does_not_delay_the_end(serve):

@@ -30,7 +30,7 @@ def test_odd_names(name):
         ({"words": "up"}, "words"),
         ({"words": ("up", "")}, "words"),
         ({"words": ("up", "down", "odd")}, "words"),
-        ({"remedies": {"two words": "x"}}, "remedy's cause 'two words'"),
+        ({"remedies": {"two words": "x"}}, "the cause 'two words' of a remedy"),
     ],
 )
 def test_bad_declarations(declared, said):

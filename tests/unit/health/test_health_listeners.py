@@ -120,9 +120,9 @@ def test_transitions_are_logged_once_with_cause_and_remedy(make, time, lines):
     assert lines.wait(4, about="only-here") == [
         "INFO health check only-here: starting -> healthy",
         "WARNING health check only-here: healthy -> failing, cause failed:"
-        " the check answered False. Remedy: Start it.",
+        " the check returned False. Remedy: Start it.",
         "ERROR health service: healthy -> unavailable, cause only-here.failed:"
-        " the check answered False. Remedy: Start it.",
+        " the check returned False. Remedy: Start it.",
         "INFO health check only-here: failing -> healthy",
     ]
     assert "INFO health service: unavailable -> healthy" in lines.wait(1, "unavailable -> healthy")
@@ -163,7 +163,7 @@ def test_what_decided_is_told_before_what_it_decided(make, time, monkeypatch):
     health = make(Check("a", lambda _: True))
     ear = Ear()
     health.outboxes.add(ear.listener)
-    tell = health.outboxes.tell
+    tell = health.outboxes.send
     others = []
 
     def look_meanwhile(events):
@@ -173,7 +173,7 @@ def test_what_decided_is_told_before_what_it_decided(make, time, monkeypatch):
             others[0].join(0.5)
         tell(events)
 
-    monkeypatch.setattr(health.outboxes, "tell", look_meanwhile)
+    monkeypatch.setattr(health.outboxes, "send", look_meanwhile)
     step(health)
     others[0].join(PATIENCE)
     assert [event.check for event in ear.wait(2)] == ["a", None]
@@ -185,7 +185,7 @@ def test_what_two_threads_tell_keeps_its_order(make, time, monkeypatch):
     health = make(*(Check(name, answer, timeout=PATIENCE) for name, answer in answers.items()))
     ear = Ear()
     health.outboxes.add(ear.listener)
-    tell = health.outboxes.tell
+    tell = health.outboxes.send
     held_up = []
 
     def hold_up(events):
@@ -195,7 +195,7 @@ def test_what_two_threads_tell_keeps_its_order(make, time, monkeypatch):
             threading.Event().wait(0.5)
         tell(events)
 
-    monkeypatch.setattr(health.outboxes, "tell", hold_up)
+    monkeypatch.setattr(health.outboxes, "send", hold_up)
     step(health)
     assert [event.check for event in ear.wait(3)] == ["a", "b", None]
 
@@ -229,7 +229,7 @@ def test_a_listener_that_raises_is_logged_and_called_again(lines, error):
     boxes.add(Listener("broken", Change, broken))
     good = Ear()
     boxes.add(good.listener)
-    boxes.tell([change(detail=f"d{n}") for n in range(3)])
+    boxes.send([change(detail=f"d{n}") for n in range(3)])
     assert [event.detail for event in good.wait(3)] == ["d0", "d1", "d2"]
     said = lines.wait(3, about="listener broken")
     assert len(said) == len(heard) == 3
@@ -265,7 +265,7 @@ def test_one_can_wait_until_all_is_delivered():
     boxes = Outboxes(Redactor())
     boxes.wait_until_delivered(PATIENCE)
     boxes.add(Listener("slow", Change, lambda event: gate.wait(PATIENCE) and heard.append(event)))
-    boxes.tell([change(), change()])
+    boxes.send([change(), change()])
     boxes.wait_until_delivered(0)
     assert heard == []
     gate.set()
@@ -292,7 +292,7 @@ def test_a_listener_hears_only_its_kind_of_event():
     boxes = Outboxes(Redactor())
     boxes.add(runs.listener)
     run = CheckRun("a", "healthy", None, None, {}, 0.1, datetime.now(UTC))
-    boxes.tell([change(), run, change()])
+    boxes.send([change(), run, change()])
     assert runs.wait(1) == [run]
 
 

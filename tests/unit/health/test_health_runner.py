@@ -415,7 +415,7 @@ def test_no_thread_to_be_had_is_a_failing_check(make, monkeypatch):
 def test_nobody_hears_of_a_run_that_ends_after_the_stop(make, time):
     """What it looked at may have ended with the process, which is no fault."""
     gate, told = Gate(answer=False), []
-    runner = make(Check("a", gate), tell=lambda: told.append(runner.take()))
+    runner = make(Check("a", gate), notify=lambda: told.append(runner.take()))
     runner.run_due()
     gate.wait_entered()
     runner.stop()

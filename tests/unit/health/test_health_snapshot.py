@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from combine_health.endpoints.questions import Question, answer
+from combine_health.endpoints.probe_request import ProbeRequest, answer
 from combine_health.engine.check import Check, CheckKind
 from combine_health.engine.maintenance import Maintenance, write_file
 from combine_health.engine.registry import LONGEST, HealthRegistry
@@ -63,7 +63,7 @@ def step(health):
 
 def answer_of(health, probe):
     found = health.snapshot()
-    return answer(Question(probe, None, None, False), None, found.readings, found.circumstances)
+    return answer(ProbeRequest(probe, None, None, False), None, found.readings, found.circumstances)
 
 
 def ready(health):
@@ -164,7 +164,7 @@ def test_maintenance_begins_with_the_look_and_ends_on_time(make, time):
     assert ready(health).status == 200
     until = time.clock().wall() + timedelta(seconds=30)
     write_file(health.settings.maintenance_path, Maintenance("r", "o", until))
-    health.maintenance.look()
+    health.maintenance.update()
     assert ready(health).body == b'{"status": "maintenance"}'
     time.advance(29.9)
     assert ready(health).status == 503

@@ -13,7 +13,7 @@ from waitress.adjustments import Adjustments
 from waitress.proxy_headers import parse_proxy_headers
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from combine_health.endpoints.questions import Question
+from combine_health.endpoints.probe_request import ProbeRequest
 from combine_health.engine.probes import ProbeAnswer
 from combine_health.server.bodies import Parser
 from combine_health.server.lane import Lane
@@ -46,9 +46,9 @@ class Source:
     def __init__(self):
         self.answers = {"/health": UP, "/health/ready": DOWN}
 
-    def question(self, uri, accept):
+    def parse_probe(self, uri, accept):
         known = uri in {"/health", "/health/ready"}
-        return Question(uri, None, None, "health+json" in accept) if known else None
+        return ProbeRequest(uri, None, None, "health+json" in accept) if known else None
 
     def snapshot(self):
         if isinstance(self.answers, Exception):
@@ -245,7 +245,7 @@ def test_only_one_whole_probe_is_recognised(lane):
 def test_the_lane_remembers_a_bounded_number_of_requests(lane):
     for number in range(1_000):
         assert lane.recognise(plain(User_Agent=str(number))) is not None
-    assert len(lane._remembered) <= 64
+    assert len(lane._keys) <= 64
     assert lane.recognise(plain()) is not None
 
 

@@ -85,7 +85,7 @@ def test_no_socket_stays_bound_when_one_place_fails(taken):
 
 
 def test_an_address_of_another_machine():
-    with pytest.raises(StartError, match=r"^192\.0\.2\.1 is no address of this machine"):
+    with pytest.raises(StartError, match=r"^192\.0\.2\.1 is not an address of this machine"):
         listen_on([place(8000, "192.0.2.1")], 5, str)
 
 
@@ -169,5 +169,5 @@ def test_a_full_disk_does_not_stop_the_server():
             [sys.executable, "-c", PROGRAM], stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert done.returncode == 0, done.stderr
-    assert "cannot print where the service listens: [Errno 28]" in done.stderr
+    assert "cannot print the addresses of the service: [Errno 28]" in done.stderr
     assert "serving on http://localhost:8000" in done.stderr

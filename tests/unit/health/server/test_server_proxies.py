@@ -56,7 +56,9 @@ def test_valid_values(text, found):
 
 @pytest.mark.parametrize("text", ["10.0.0.500", "10.0.0.0/40", "http://lb", "lb:80", "-x", "a/8"])
 def test_invalid_values(text):
-    with pytest.raises(HealthEnvironmentError, match=r"COMBINE_HEALTH_TRUSTED_PROXY is .* none of"):
+    with pytest.raises(
+        HealthEnvironmentError, match=r"COMBINE_HEALTH_TRUSTED_PROXY is .* is invalid"
+    ):
         read_server({}, {"COMBINE_HEALTH_TRUSTED_PROXY": text})
 
 
@@ -105,7 +107,7 @@ def test_an_address_expires_unless_the_name_no_longer_resolves():
 def test_a_name_that_does_not_resolve_is_logged(caplog):
     found = Names().proxies("lb-that-is-nowhere")
     assert "172.18.0.7" not in found
-    assert "the trusted proxy lb-that-is-nowhere is not found" in caplog.text
+    assert "the trusted proxy lb-that-is-nowhere does not resolve" in caplog.text
 
 
 def test_localhost_resolves():

@@ -139,7 +139,7 @@ def test_saturation_lasts_until_the_queue_has_been_empty(server, caplog):
     assert len(lines) == 2
     assert lines[0].startswith("slow: all 2 worker threads have been busy for 60 s and ")
     assert "longest: GET /slow (" in lines[0]
-    assert lines[1] == "the worker threads have caught up: no request waits"
+    assert lines[1] == "the worker threads have caught up: the queue is empty"
     server.pass_time(10, come=6, go=5)
     assert server.now.since is None  # the time starts again
 

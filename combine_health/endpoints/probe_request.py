@@ -1,4 +1,4 @@
-"""What a probe asks, and the answer. The views and the server's health lane share both."""
+"""Parses the requests of probes and answers them, for the views and the server's health lane."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
@@ -38,50 +38,50 @@ PROBES = {
 
 
 class UnknownNameError(Exception):
-    """A request names a check or a group (``what``) that does not exist."""
+    """A request names a check or a group (``kind``) that does not exist."""
 
-    def __init__(self, what: str, name: str, known: Sequence[str]) -> None:
-        super().__init__(f"there is no {what} {name!r}")
-        self.what = what
+    def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"there is no {kind} {name!r}")
+        self.kind = kind
         self.name = name
         self.known = known
 
 
-class Question(NamedTuple):
-    """A probe, the group or the checks that the answer is limited to, and the format."""
+class ProbeRequest(NamedTuple):
+    """A parsed request of a probe, with the group or checks that limit the response, and its format."""
 
-    probe: str  # the name of its route
+    probe: str  # the name of the route
     group: str | None
     names: tuple[str, ...] | None
     as_health_json: bool
 
     @property
     def kinds(self) -> Collection[CheckKind]:
-        """The kinds of checks that decide the answer."""
+        """The kinds of checks that decide the response."""
         endpoint = PROBES[self.probe]
-        return endpoint.nameable if self.chooses else endpoint.deciding
+        return endpoint.nameable if self.is_selective else endpoint.deciding
 
     @property
-    def chooses(self) -> bool:
-        """Whether it chooses checks by name or by group. Each of them counts, critical or not."""
+    def is_selective(self) -> bool:
+        """True if it selects checks by name or by group. Each selected check counts, critical or not."""
         return self.names is not None or self.group is not None
 
 
-def read_question(probe: str, group: str | None, query: str, accept: str) -> Question:
-    """Read what a request asks from its query string and its header Accept."""
-    return Question(probe, group, names_in(query), wants_health_json(accept))
+def parse_request(probe: str, group: str | None, query: str, accept: str) -> ProbeRequest:
+    """Parse the query string and the header Accept of a request."""
+    return ProbeRequest(probe, group, names_in(query), wants_health_json(accept))
 
 
 def names_in(query: str) -> tuple[str, ...] | None:
-    """Return the checks in ``?check=a&check=b`` or ``?check=a,b``; ``None`` without any."""
-    given = parse_qs(query, True, errors="replace").get("check")
-    if given is None:
+    """Return the checks in ``?check=a&check=b`` or ``?check=a,b``, or ``None`` without the parameter."""
+    values = parse_qs(query, True, errors="replace").get("check")
+    if values is None:
         return None
-    return tuple(dict.fromkeys(name.strip() for text in given for name in text.split(",")))
+    return tuple(dict.fromkeys(name.strip() for value in values for name in value.split(",")))
 
 
 def wants_health_json(accept: str) -> bool:
-    """Whether the header Accept names application/health+json and prefers no other offer."""
+    """Check whether the header Accept contains application/health+json and prefers it."""
     if HEALTH_JSON not in accept.lower():
         return False
     parsed = create_accept_header(accept)
@@ -91,27 +91,27 @@ def wants_health_json(accept: str) -> bool:
     return bool(offers) and offers[0][0] == HEALTH_JSON
 
 
-def checks_of(question: Question, health: HealthRegistry) -> frozenset[str] | None:
-    """Return the checks that the answer is limited to, ``None`` without a limit.
+def selected_checks(request: ProbeRequest, health: HealthRegistry) -> frozenset[str] | None:
+    """Return the checks that limit the response, or ``None`` without a limit.
 
     Raises `UnknownNameError`.
     """
-    chosen = None
-    if question.group is not None:
+    selected = None
+    if request.group is not None:
         groups = health.groups()
-        if question.group not in groups:
-            raise UnknownNameError("group", question.group, sorted(groups))
-        chosen = groups[question.group]
-    named = checks_named(question.names, PROBES[question.probe].nameable, health)
-    if chosen is None or named is None:
-        return named if chosen is None else chosen
-    return chosen & named
+        if request.group not in groups:
+            raise UnknownNameError("group", request.group, sorted(groups))
+        selected = groups[request.group]
+    named = checks_named(request.names, PROBES[request.probe].nameable, health)
+    if selected is None or named is None:
+        return named if selected is None else selected
+    return selected & named
 
 
 def checks_named(
     names: Sequence[str] | None, kinds: Collection[CheckKind], health: HealthRegistry
 ) -> frozenset[str] | None:
-    """Return ``names`` as a set. Raises `UnknownNameError` if one is no check of ``kinds``."""
+    """Return ``names`` as a set. Raises `UnknownNameError` if one is not a check of ``kinds``."""
     if names is None:
         return None
     known = [check.name for check in health.checks.values() if check.kind in kinds]
@@ -122,15 +122,15 @@ def checks_named(
 
 
 def answer(
-    question: Question,
-    chosen: Collection[str] | None,
+    request: ProbeRequest,
+    selected: Collection[str] | None,
     readings: Iterable[Reading],
     circumstances: Circumstances,
 ) -> ProbeAnswer:
-    """Answer ``question``. ``chosen`` are its checks, as `checks_of` returns them."""
-    shown = [one for one in readings if chosen is None or one.check.name in chosen]
-    judged = map(probes.asked, shown) if question.chooses else shown
-    probe = PROBES[question.probe].judge(judged, circumstances)
-    if chosen is not None:
+    """Answer ``request``. ``selected`` is the result of `selected_checks`."""
+    shown = [one for one in readings if selected is None or one.check.name in selected]
+    judged = map(probes.make_critical, shown) if request.is_selective else shown
+    probe = PROBES[request.probe].judge(judged, circumstances)
+    if selected is not None:
         probe = probe.naming(shown)
-    return (health_json.probe_answer if question.as_health_json else probes.plain)(probe)
+    return (health_json.probe_answer if request.as_health_json else probes.plain)(probe)

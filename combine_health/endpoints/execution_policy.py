@@ -1,7 +1,7 @@
-"""Answers the endpoints before the application's own code sees the request.
+"""Installs an execution policy that answers the endpoints before any code of the application runs.
 
 A subscriber, a tween or a request factory of the application may raise or hang, for example while
-its database is away. If the probes failed too, every instance would be restarted.
+its database is down. If the probes failed too, the platform would restart every instance.
 """
 
 from typing import Any
@@ -13,10 +13,10 @@ from combine_health.endpoints.views import ANSWERED, find_route, not_found, resp
 from combine_health.engine.registry import health_of
 
 
-def answer_first(router: Any) -> None:
-    """Let ``router``, the WSGI application that Pyramid has made, answer our routes first.
+def install_execution_policy(router: Any) -> None:
+    """Make ``router``, the WSGI application of Pyramid, answer the endpoints itself.
 
-    Its execution policy is the outermost code that it runs, whatever the WSGI server.
+    The execution policy is the outermost code of the router, independent of the WSGI server.
     """
     application = router.execution_policy
     registry = router.registry
@@ -30,7 +30,7 @@ def answer_first(router: Any) -> None:
             return application(environ, router)
         found = find_route(registry, path)
         if found is None:
-            # Pyramid would raise for a path that is not UTF-8.
+            # Pyramid raises for a path that is not UTF-8.
             return application(environ, router) if path.encode() == raw else not_found()
         request = EarlyRequest(environ.copy())
         request.registry = registry
@@ -45,7 +45,7 @@ def answer_first(router: Any) -> None:
             response = application(environ, router)
             if answered:
                 return response
-        except Exception as error:  # noqa: BLE001 - logged; the client gets an answer
+        except Exception as error:  # noqa: BLE001 - logged; the client gets a response
             log_undecided(health, error)
         request.may_see_details = False
         with RequestContext(request):
