@@ -10,7 +10,7 @@ WRITE = "greetings:write"
 
 
 class Greetings(SignedIn):
-    """The context of the endpoint. Everybody who is signed in may greet."""
+    """The context of the endpoint. Every signed-in user can send greetings."""
 
     def __init__(self, request):
         super().__init__(request)

@@ -7,11 +7,11 @@ from combine_core.database import Identified, Model
 
 
 class Greeting(Identified, Model):
-    """A greeting that somebody has sent."""
+    """A greeting that a user sent."""
 
     __tablename__ = "greetings"
 
-    # What a user has made goes with the user.
+    # Greetings are deleted with their user.
     user_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), index=True
     )
