@@ -42,13 +42,13 @@ PATIENCE_S = 60
 SOURCE = {"name": "notes.md", "text": "We decided to open the harbour. " * 64}
 
 _ABOUT = """\
-Combine beside FastAPI with asynchronous SQLAlchemy on uvicorn, Django REST framework on gunicorn (3 workers),
-and a bare WSGI function on waitress. `make bench` has written this page; see `benchmarks/peers/`.
+This page compares Combine with FastAPI and asynchronous SQLAlchemy on uvicorn, Django REST framework on
+gunicorn (3 workers), and a bare WSGI function on waitress. `make bench` generates it.
 
-All use one PostgreSQL with the same tables and 1,000 documents, check a bearer token, and answer the same
-JSON. A server has one core, and wrk with {connections} connections another one, which PostgreSQL shares. The
-servers take turns; the figures are medians. The rates depend on the machine and on what else it does, the
-ratios less so, and the processor time of a request (of the server, without PostgreSQL) least."""
+All servers use one PostgreSQL with the same tables and 1,000 documents, check a bearer token, and return the
+same JSON. A server has one core. wrk with {connections} connections shares the other core with PostgreSQL.
+The servers take turns, and all values are medians. CPU time is that of the server, without PostgreSQL. It is
+the most stable value. The request rates depend on the machine and its load."""
 
 COMBINE = """\
 [app:main]
@@ -333,7 +333,7 @@ def report(todo: list[Work], found: dict[tuple[str, str], Measured], memory: dic
         "",
         *_ABOUT.format(connections=CONNECTIONS).splitlines(),
         "",
-        "| Work | Server | requests/s | CPU of a request | Combine's rate to it | wanted |",
+        "| Work | Server | requests/s | CPU per request | Combine's rate relative to it | goal |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for work in todo:
@@ -350,7 +350,7 @@ def report(todo: list[Work], found: dict[tuple[str, str], Measured], memory: dic
             cpu = median(measured.cpu_ms)
             lines.append(f"| {title} | {name} | {rate:,.0f} | {cpu:.3g} ms | {ratio} | {wanted} |")
     shown = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in memory.items())
-    lines += ["", f"Resident memory afterwards, with all processes of a server: {shown}."]
+    lines += ["", f"Resident memory after the benchmark, of all processes of a server: {shown}."]
     return "\n".join([*lines, ""])
 
 
