@@ -110,8 +110,12 @@ def judge_details(detail: str, judgement: Judgement) -> None:
 
 
 def _language(statement: str, judgement: Judgement) -> Language:
-    around = judgement.found[0].source.text[:_SAMPLE]
-    return language_of(statement, judgement.passages[0].text, around)
+    """The language of the statement and its sentence. If these are too short to tell, that of the source."""
+    texts = (statement, judgement.passages[0].text)
+    language = language_of(*texts)
+    return (
+        language if language.code else language_of(*texts, judgement.found[0].source.text[:_SAMPLE])
+    )
 
 
 def _missing(reasons: Sequence[str]) -> bool:
