@@ -1,18 +1,17 @@
-"""The pages that people see in a browser. They hold no rules; the services do.
+"""The HTML pages. They contain no rules, which belong to the services.
 
-``config.include("combine_core.pages")`` brings
+``config.include("combine_core.pages")`` adds
 
-* the layout ``combine_core:pages/layout.jinja2`` with the blocks ``title`` and ``content``: the
-  template of an add-on extends it and looks like the rest. It shows ``request.identity``. A view
-  that must not ask for the user (an error page while the database is away) passes
-  ``identity=None`` to the template;
-* ``config.add_nav_item("Title", "route.name", order=50)``, a link in the head of every page;
-* ``/static/``: the style sheets and the script. Nothing is loaded from other sites;
-* error pages, and the tweens of :mod:`combine_core.web`. A ``Content-Security-Policy`` that a view
-  sets itself stays.
+* the layout ``combine_core:pages/layout.jinja2`` with the blocks ``title``, ``head`` and ``content``. The
+  templates of add-ons extend it. It shows ``request.identity``. A view that must not load the user (an
+  error page while the database is unavailable) passes ``identity=None`` to the template;
+* ``config.add_nav_item("Title", "route.name", order=50)``, which adds a link to the head of every page;
+* ``/static/`` with the style sheets and the script. Nothing is loaded from other sites;
+* error pages, and the tweens of :mod:`combine_core.web`. They keep a ``Content-Security-Policy`` that a view
+  has set.
 
-Forms carry ``get_csrf_token()``: the application needs a CSRF storage policy (``combine_auth``
-brings one) or a session factory.
+Forms contain ``get_csrf_token()``, so the application needs a CSRF storage policy (``combine_auth`` has one)
+or a session factory.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from combine_core.web.forms import reject_malformed_form
 
 
 def includeme(config: Configurator) -> None:
-    """Put the pages together. Does no I/O."""
+    """Include the modules of the pages. It does no I/O."""
     config.include("combine_core.web")
     config.include("combine_core.problems")
     config.include("combine_core.pages.layout")

@@ -1,4 +1,4 @@
-"""The pages of a call, with its prompt and its answer, and of what the calls of a project cost."""
+"""The page of a call with its prompt and answer, and the page of a project's costs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from combine_core.web.memory_budget import hold_memory
 
 
 def show_call(context: RunContext, request: Request) -> dict[str, Any]:
-    """The call. Its texts hold those of sources, which not every token may read."""
+    """Show a call. Its texts contain the text of sources, which not every token may read."""
     call = find_call(request.dbsession, context.run_id, uuid.UUID(request.matchdict["call_id"]))
     if call is None:
         raise HTTPNotFound
@@ -28,11 +28,11 @@ def show_call(context: RunContext, request: Request) -> dict[str, Any]:
     texts: dict[str, str | None] = {}
     if may_read:
         read_texts(request.dbsession, call, partial(hold_memory, request))
-        # Rules get no instructions, even if the journal has those of the line.
-        asked = {} if call.used_llm is False else call.request or {}
+        # Rules do not use the instructions of the line, even if the journal contains them.
+        sent = {} if call.used_llm is False else call.request or {}
         texts = {
-            "Instructions": asked.get("system"),
-            "Prompt": asked.get("prompt"),
+            "Instructions": sent.get("system"),
+            "Prompt": sent.get("prompt"),
             "Answer": call.response,
         }
     return {
@@ -44,7 +44,7 @@ def show_call(context: RunContext, request: Request) -> dict[str, Any]:
 
 
 def show_costs(context: ProjectContext, request: Request) -> dict[str, Any]:
-    """The costs by month and model, from the day ``?from=`` to before the day ``?until=``."""
+    """Show the costs by month and model, from the day ``?from=`` to the day before ``?until=``."""
     form = Form({name: request.GET.get(name, "").strip() for name in ("from", "until")})
     days: dict[str, datetime.date | None] = {}
     for name in ("from", "until"):
@@ -52,7 +52,7 @@ def show_costs(context: ProjectContext, request: Request) -> dict[str, Any]:
         try:
             days[name] = datetime.date.fromisoformat(text) if text else None
         except ValueError:
-            form = form.with_error(name, "Write a day such as 2026-11-01.")
+            form = form.with_error(name, "Enter a date such as 2026-11-01.")
     if form.errors:
         request.response.status_int = 400
         days = {"from": None, "until": None}

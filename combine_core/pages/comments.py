@@ -1,4 +1,4 @@
-"""The page with the comments on a document, and the mentions in the inbox."""
+"""The page of the comments on a document, and the handling of mentions in the inbox."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TEMPLATE = "combine_core:pages/comments.jinja2"
 def show_comments(
     context: DocumentContext, request: Request, form: Form | None = None
 ) -> dict[str, Any]:
-    """The comments on a document, and with ``?statement=/decisions/0`` the form for another one."""
+    """Show the comments on a document. ``?statement=/decisions/0`` adds a form for a new comment."""
     version = read_version(request.dbsession, context.document_id)
     if version is None:
         raise HTTPNotFound
@@ -53,7 +53,7 @@ def show_comments(
 
 
 def add(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Say something about the statement, and show it there."""
+    """Add a comment on the statement."""
     form = Form({"text": text_of(request, "text")})
     pointer, number = request.GET.get("statement", ""), text_of(request, "version")
     if not re.fullmatch("[1-9][0-9]{0,8}", number):
@@ -99,7 +99,7 @@ def delete(context: CommentContext, request: Request) -> HTTPSeeOther:
 
 
 def read(context: InboxContext, request: Request) -> HTTPSeeOther:
-    """Take a mention out of the inbox."""
+    """Remove a mention from the inbox."""
     try:
         comment_id = uuid.UUID(text_of(request, "comment"))
     except ValueError as error:

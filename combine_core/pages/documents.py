@@ -44,14 +44,14 @@ _TEMPLATE = "combine_core:pages/document.jinja2"
 
 
 def show_document(context: DocumentContext, request: Request) -> dict[str, Any]:
-    """The newest version, or the one in the path."""
+    """Show the version whose number is in the path, or the newest one."""
     return document_page(context.project, _read(context, request), request)
 
 
 def document_page(
     project: OwnProject, version: DocumentVersion, request: Request, form: Form | None = None
 ) -> dict[str, Any]:
-    """What the template needs to show this version."""
+    """Return the variables with which the template shows this version."""
     cursor = request.GET.get("versions")
     pointers = {id(each): pointer for pointer, each in located_statements(version.content)}
     return {
@@ -78,7 +78,7 @@ def document_page(
 
 
 def download(context: DocumentContext, request: Request) -> Response:
-    """The version as a file."""
+    """Send the version as a file."""
     version = _read(context, request)
     extension = request.matchdict["format"]
     if extension == "json":
@@ -94,7 +94,7 @@ def download(context: DocumentContext, request: Request) -> Response:
 
 
 def acknowledge_change(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Say that the document may stay as it is although an input has changed."""
+    """Acknowledge a changed input, so that the document may stay as it is."""
     form = Form({name: text_of(request, name) for name in ("input", "note")})
     input_ids = ids_of(request, "input")
     if len(input_ids) != 1:
@@ -107,10 +107,10 @@ def acknowledge_change(context: DocumentContext, request: Request) -> dict[str, 
         )
     except InvalidText as error:
         request.response.status_int = 400
-        wrong = form.with_error("note", sentence(error))
-        return document_page(context.project, version, request, wrong)
+        form = form.with_error("note", sentence(error))
+        return document_page(context.project, version, request, form)
     except NotStale:
-        # Somebody has run the line again meanwhile, which the page shows.
+        # Another user has run the line again in the meantime, as the page shows.
         pass
     return HTTPSeeOther(request.route_path("pages.document", id=context.document_id))
 
@@ -119,13 +119,13 @@ def restore(context: DocumentContext, request: Request) -> HTTPSeeOther:
     """Make the version in the path the newest one."""
     number = int(request.matchdict["number"])
     try:
-        made = restore_version(
+        version = restore_version(
             request.dbsession, context.document_id, number, author_id=context.identity.user_id
         )
     except LookupError as error:
         raise HTTPNotFound from error
-    if made is not None:
-        context.tell_add_ons(deed_of(made))
+    if version is not None:
+        context.tell_add_ons(deed_of(version))
     return HTTPSeeOther(request.route_path("pages.document", id=context.document_id))
 
 
@@ -144,7 +144,7 @@ def _review_of(request: Request, version: DocumentVersion) -> ReviewSummary | No
 
 
 def _as_json(request: Request, version: DocumentVersion) -> bytes:
-    """The document as the API shows it, with the sections in their order, its reviews and what it cost."""
+    """Return the document in the format of the API, with sorted sections, its reviews and its costs."""
     step = step_of(request.dbsession, version)
     authors = read_authors(request.dbsession, version.document.project_id, version.content)
     provenance = read_provenance(request.dbsession, version.document.project_id, version)
@@ -162,21 +162,21 @@ def _as_json(request: Request, version: DocumentVersion) -> bytes:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the pages and the downloads, each for the newest version and for any."""
+    """Add the pages and the downloads, each for the newest version and for a numbered one."""
     show = View("GET", show_document, Permission.DOCUMENTS_READ, renderer=_TEMPLATE)
-    accept = View(
+    acknowledge_view = View(
         "POST",
         acknowledge_change,
         Permission.DOCUMENTS_WRITE,
         form="acknowledge",
         renderer=_TEMPLATE,
     )
-    bring_back = View("POST", restore, Permission.DOCUMENTS_WRITE, form="restore")
-    send = View("GET", download, Permission.DOCUMENTS_READ)
+    restore_view = View("POST", restore, Permission.DOCUMENTS_WRITE, form="restore")
+    download_view = View("GET", download, Permission.DOCUMENTS_READ)
     for name, path, views in (
-        ("pages.document", "/documents/{id}", [show, accept]),
-        ("pages.version", "/documents/{id}/versions/{number}", [show, bring_back]),
-        ("pages.download", "/documents/{id}.{format}", [send]),
-        ("pages.version_download", "/documents/{id}/versions/{number}.{format}", [send]),
+        ("pages.document", "/documents/{id}", [show, acknowledge_view]),
+        ("pages.version", "/documents/{id}/versions/{number}", [show, restore_view]),
+        ("pages.download", "/documents/{id}.{format}", [download_view]),
+        ("pages.version_download", "/documents/{id}/versions/{number}.{format}", [download_view]),
     ):
         config.add_endpoint(name, path, *views, factory=DocumentContext)

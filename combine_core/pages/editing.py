@@ -1,4 +1,4 @@
-"""The page where a person edits one statement of a document. Each edit is a version."""
+"""The page on which a person edits one statement of a document. Each edit adds a version."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _PLACES = {"up": -1, "down": 1, "remove": None}
 def show_statement(
     context: DocumentContext, request: Request, form: Form | None = None
 ) -> dict[str, Any]:
-    """The form for the statement ``?statement=/decisions/0``. ``/decisions/-`` is a new one."""
+    """Show the form for ``?statement=/decisions/0``, or for a new statement at ``/decisions/-``."""
     version = _read(context, request)
     pointer = request.GET.get("statement", "")
     try:
@@ -67,16 +67,16 @@ def show_statement(
         "sources": [one for one in version.inputs if one.kind == "source" and not one.deleted],
         "names": {str(one.ref_id): one.name for one in version.inputs},
         "may_approve": _may_approve(context, _open_review(context, request)),
-        "form": form or Form({**values, "keep": _all_of(statement), "base": str(version.number)}),
+        "form": form or Form({**values, "keep": _indexes(statement), "base": str(version.number)}),
     }
 
 
 def _open_review(context: DocumentContext, request: Request) -> Review | None:
-    """The review of the newest version, if authors may decide on it."""
-    found = newest_review(request.dbsession, context.document_id)
-    if found is None or found.state != ReviewState.OPEN or not found.author_may_decide:
+    """Return the open review of the newest version if authors may decide on it."""
+    review = newest_review(request.dbsession, context.document_id)
+    if review is None or review.state != ReviewState.OPEN or not review.author_may_decide:
         return None
-    return read_review(request.dbsession, found.id)
+    return read_review(request.dbsession, review.id)
 
 
 def _may_approve(context: DocumentContext, review: Review | None) -> bool:
@@ -90,24 +90,24 @@ def _is_text(field: dict[str, Any]) -> bool:
     return "string" in field.get("type", ()) or "enum" in field
 
 
-def _all_of(statement: dict[str, Any]) -> list[str]:
+def _indexes(statement: dict[str, Any]) -> list[str]:
     return [str(index) for index in range(len(statement["evidence"]))]
 
 
 def save(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Make a version with the statement as it was written, and approve it if the button says so."""
-    return _edit(context, request, _written, approve=text_of(request, "approve") == "yes")
+    """Add a version with the edited statement. The second button also approves it."""
+    return _edit(context, request, _put_edited, approve=text_of(request, "approve") == "yes")
 
 
 def move(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Make a version with the statement in another place, or without it."""
+    """Add a version with the statement at another position, or without the statement."""
     if text_of(request, "to") not in _PLACES:
         raise HTTPBadRequest
-    by = _PLACES[text_of(request, "to")]
-    return _edit(context, request, lambda content, at, _: move_statement(content, at, by))
+    offset = _PLACES[text_of(request, "to")]
+    return _edit(context, request, lambda content, at, _: move_statement(content, at, offset))
 
 
-def _written(content: dict[str, Any], pointer: str, request: Request) -> dict[str, Any]:
+def _put_edited(content: dict[str, Any], pointer: str, request: Request) -> dict[str, Any]:
     statement = statement_at(content, pointer)
     for key in request.POST:
         if key.startswith("field-"):
@@ -123,7 +123,7 @@ def _written(content: dict[str, Any], pointer: str, request: Request) -> dict[st
         first = text_of(request, "line_from").strip()
         last = text_of(request, "line_to").strip() or first
         if not (first.isdecimal() and last.isdecimal()):
-            raise InvalidContent([("", "The first and the last line are numbers.")])
+            raise InvalidContent([("", "Enter numbers as the first and the last line.")])
         lines = {"line_from": int(first), "line_to": int(last)}
         statement["evidence"].append({"source_id": text_of(request, "source"), **lines})
     return put_statement(content, pointer, statement)
@@ -152,7 +152,7 @@ def _edit(
             return _approve(
                 context, request, version, content, note=note, before_texts=before_texts
             )
-        made = edit_document(
+        edited = edit_document(
             request.dbsession,
             context.document_id,
             content,
@@ -164,15 +164,15 @@ def _edit(
     except (NotNewest, ReviewConflict) as error:
         return _refuse(context, request, 409, form.with_error("statement", str(error)))
     except InvalidContent as error:
-        why = " ".join(why for _, why in error.problems)
-        return _refuse(context, request, 400, form.with_error("statement", why))
+        message = " ".join(message for _, message in error.problems)
+        return _refuse(context, request, 400, form.with_error("statement", message))
     except InvalidText as error:
         return _refuse(context, request, 400, form.with_error("note", sentence(error)))
     except (LookupError, ValueError, TypeError) as error:
         raise HTTPNotFound from error
-    if made is not None:
-        context.tell_add_ons(deed_of(made))
-    anchor = pointer if made is not None and not pointer.endswith("/-") else None
+    if edited is not None:
+        context.tell_add_ons(deed_of(edited))
+    anchor = pointer if edited is not None and not pointer.endswith("/-") else None
     return HTTPSeeOther(
         request.route_path("pages.document", id=context.document_id, _anchor=anchor)
     )
@@ -183,13 +183,13 @@ def _approve(
     request: Request,
     version: DocumentVersion,
     content: dict[str, Any],
-    **how: Any,
+    **options: Any,
 ) -> HTTPSeeOther:
     review = _open_review(context, request)
     if review is None:
         raise ReviewConflict(
-            "There is no open review of this version that lets authors decide. Nothing was changed."
-            " Save it as a new version, and ask for its review."
+            "This version has no open review in which authors may decide. Nothing was changed."
+            " Save the statement as a new version, and ask for a review of that version."
         )
     approved = edit_and_approve(
         request.dbsession,
@@ -199,7 +199,7 @@ def _approve(
         content,
         sha256=version.sha256,
         notify=context.tell_add_ons,
-        **how,
+        **options,
     )
     return HTTPSeeOther(request.route_path("pages.review", id=approved.id))
 

@@ -1,7 +1,7 @@
-"""Error pages. They ask neither the database nor for the user, because either may be what failed.
+"""Renders error pages, without the database and without loading the user, because either may have failed.
 
-:mod:`combine_core.web.problems` says how an error is answered; here that becomes a page. Below ``/api/``
-errors are answered before they come here.
+:mod:`combine_core.web.problems` translates the exception to a status and a text. Errors below ``/api/`` do
+not reach these views.
 """
 
 from __future__ import annotations
@@ -39,49 +39,49 @@ _TEMPLATE = "combine_core:pages/error.jinja2"
 
 @dataclass(frozen=True)
 class ErrorText:
-    """The text of an error page: what happened, and what to do."""
+    """The text of an error page: the error and its remedy.
+
+    :ivar steps: the remedy for the operators of the service
+    """
 
     title: str
     text: str
-    # For the people who run the service.
     steps: tuple[str, ...] = ()
 
 
 _BY_STATUS = {
-    400: ErrorText(
-        "This request cannot be understood", "Go back, reload the page, and send it again."
-    ),
+    400: ErrorText("This request is invalid", "Go back, reload the page, and send the form again."),
     401: ErrorText(
         "You are not signed in",
-        "This service has no sign-in page. Ask the people who run it how to get in.",
+        "This service has no sign-in page. Ask its operators how to sign in.",
     ),
     403: ErrorText(
         "You may not do this",
-        "Your role in this project does not allow it. An owner of the project can change it.",
+        "Your role in this project does not allow it. An owner of the project can change your role.",
     ),
     404: ErrorText(
-        "There is nothing here",
-        "The address may be mistyped, or the thing is in a project that you are no member of.",
+        "Page not found",
+        "The address may be mistyped, or it belongs to a project of which you are not a member.",
     ),
     405: ErrorText(
-        "This address does not work that way",
-        "It was probably opened from a form that was sent before. Go back and start from there.",
+        "This address cannot be opened directly",
+        "It is probably the target of a form. Go back, and send the form again.",
     ),
     413: ErrorText(
-        "That is too large", "Send a smaller file, or split the text into several sources."
+        "The upload is too large", "Send a smaller file, or split the text into several sources."
     ),
     500: ErrorText(
-        "Something went wrong here",
-        "It is the service's fault, not yours, and nothing was changed. Try again. If it happens"
-        " again, tell the people who run the service, with the request id below.",
+        "Something went wrong",
+        "This is a fault of the service, and nothing was changed. Try again. If it happens again, tell"
+        " the operators of the service, with the request id below.",
     ),
 }
-# For problems of a kind that tells more than their status.
+# Texts for problem kinds that are more specific than their status.
 _BY_KIND = {
     "csrf": ErrorText(
-        "This form is too old",
+        "This form has expired",
         "The page was open for too long, or the form came from another site. Nothing was changed."
-        " Open the page anew, and send it again.",
+        " Open the page again, and send the form again.",
     ),
     # The steps are the Resolution of "Database Connection Failed" in the runbook.
     "database-away": ErrorText(
@@ -96,24 +96,23 @@ _BY_KIND = {
     ),
     "database-busy": ErrorText(
         "The database is busy",
-        "It did not get to this in time, and nothing was changed. Try again in a few seconds.",
+        "It did not respond in time, and nothing was changed. Try again in a few seconds.",
     ),
 }
 _SIGNED_OUT = ErrorText(
-    "You were signed out meanwhile",
-    "What you sent was not stored. It stands below: sign in again in a new tab, copy it, and send it"
-    " again.",
+    "You were signed out",
+    "Your text was not stored. You can copy it below. Sign in again in a new tab, and send it again.",
 )
 _UNKNOWN_CURSOR = ErrorText(
-    "This part of the list is not known",
+    "This page of the list does not exist",
     "The address was changed or cut off. Open the list from its beginning.",
 )
 
 
 def ask_to_sign_in(_error: HTTPException, request: Request) -> Response:
-    """Redirect to the sign-in page, which leads back; without such a page, 401.
+    """Redirect to the sign-in page, which leads back. If there is no such page, return 401.
 
-    Whoever has written something meanwhile gets it back first.
+    If the request contains a longer text, return a 401 page with the text, so that it is not lost.
     """
     back = request.path_qs if request.method in {"GET", "HEAD"} else request.path
     sign_in = path_if_routed(request, "auth.sign_in", _query={"next": back})
@@ -127,16 +126,16 @@ def ask_to_sign_in(_error: HTTPException, request: Request) -> Response:
 
 
 def forbid(error: HTTPForbidden, request: Request) -> Response:
-    """403, or the sign-in page if a view of another add-on has left that to us."""
+    """Show a 403, or the sign-in page if the user is not signed in."""
     if request.identity is None:
         return ask_to_sign_in(error, request)
     return show_error(error, request)
 
 
 def show_error(error: Exception, request: Request) -> Response:
-    """Any other error."""
+    """Show any other error."""
     problem = problem_of(request.registry, error)
-    # An error of a request that is tried again is not logged yet.
+    # An error is not logged if pyramid_retry will repeat the request.
     if not is_error_retryable(request, error):
         log_problem(problem, error)
     typed = typed_texts(request) if problem.kind == "csrf" else ()
@@ -150,7 +149,7 @@ def _text_of(error: Exception, problem: ProblemError) -> ErrorText:
         return _BY_KIND[problem.kind]
     known = _BY_STATUS.get(problem.status)
     if isinstance(error, HTTPException):
-        # The detail of a 404 and of a 403 that Pyramid raises is for developers.
+        # Pyramid's own details of a 404 and a 403 are for developers.
         ours = is_raised_by_view(error) or not isinstance(error, HTTPForbidden | HTTPNotFound)
         own = error.detail if ours else None
         title, explanation = error.title, error.explanation
@@ -190,6 +189,6 @@ def includeme(config: Configurator) -> None:
     """Add the error views."""
     config.add_exception_view(ask_to_sign_in, context=HTTPUnauthorized)
     config.add_exception_view(forbid, context=HTTPForbidden)
-    # HTTPError too: the view that Pyramid has for HTTP exceptions is narrower than ours for Exception.
+    # HTTPError too, because Pyramid's view for HTTP exceptions is more specific than ours for Exception.
     for context in (HTTPError, Exception):
         config.add_exception_view(show_error, context=context)

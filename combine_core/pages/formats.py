@@ -1,4 +1,4 @@
-"""Formats values for people, as filters of the templates."""
+"""Template filters that format values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _STEPS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def moment(value: datetime) -> Markup:
-    """A time as a ``<time>`` element, in UTC, to the minute."""
+    """Return a time as a ``<time>`` element, in UTC and to the minute."""
     utc = value.astimezone(UTC)
     shown = f"{utc.day} {utc:%b %Y, %H:%M}"
     return Markup('<time datetime="{}">{}&nbsp;UTC</time>').format(
@@ -37,7 +37,7 @@ def moment(value: datetime) -> Markup:
 
 
 def duration(seconds: float) -> str:
-    """A duration in its two largest units, such as ``3 min 20 s``."""
+    """Return a duration in its two largest units, such as ``3 min 20 s``."""
     left = max(0, round(seconds))
     parts = []
     for unit, size in _STEPS:
@@ -50,7 +50,7 @@ def duration(seconds: float) -> str:
 
 
 def file_size(size: int) -> str:
-    """A number of bytes, such as ``512 bytes``, ``3.4 kB`` or ``1.2 MB``."""
+    """Return a number of bytes, such as ``512 bytes``, ``3.4 kB`` or ``1.2 MB``."""
     if size < 1000:
         return f"{size}\N{NO-BREAK SPACE}{'byte' if size == 1 else 'bytes'}"
     if size < 1_000_000:
@@ -59,7 +59,7 @@ def file_size(size: int) -> str:
 
 
 def dollars(amount: Decimal) -> str:
-    """US dollars, with cents. A small amount gets as many digits as it needs to show."""
+    """Return an amount in US dollars with cents, and with more digits for an amount below one cent."""
     if amount == 0 or amount >= 1:
         return f"${amount:,.2f}"
     digits = max(2, 1 - amount.adjusted())
@@ -67,27 +67,27 @@ def dollars(amount: Decimal) -> str:
 
 
 def count(number: int, singular: str, plural: str | None = None) -> str:
-    """A number with its noun, such as ``1 line`` or ``2,000 lines``."""
+    """Return a number with its noun, such as ``1 line`` or ``2,000 lines``."""
     noun = singular if number == 1 else plural or f"{singular}s"
     return f"{number:,}\N{NO-BREAK SPACE}{noun}"
 
 
 def line_range(first: int, last: int) -> str:
-    """``line 3``, or ``lines 3-7`` with an en dash."""
+    """Return a range such as ``line 3``, or ``lines 3-7`` with an en dash."""
     if first == last:
         return f"line {first:,}"
     return f"lines {first:,}\N{EN DASH}{last:,}"
 
 
 def milliseconds(value: int) -> str:
-    """A short time, such as ``840 ms`` or ``1.2 s``, and longer ones as :func:`duration`."""
+    """Return a time such as ``840 ms`` or ``1.2 s``, and a longer one like :func:`duration`."""
     if value < 1000:
         return f"{value}\N{NO-BREAK SPACE}ms"
     return f"{value / 1000:.1f}\N{NO-BREAK SPACE}s" if value < 60_000 else duration(value / 1000)
 
 
 def tokens_in_words(usage: Call | CallSums) -> str:
-    """Such as ``1,200 tokens in (1,000 of them cached), 56 out``; empty if there are none."""
+    """Return text such as ``1,200 tokens in (1,000 of them cached), 56 out``, or "" without tokens."""
     if not usage.input_tokens and not usage.output_tokens:
         return ""
     cached = usage.cache_read_tokens or 0
@@ -96,16 +96,16 @@ def tokens_in_words(usage: Call | CallSums) -> str:
 
 
 def cost_of_call(call: Call) -> str:
-    """What one call cost. What is not known is never zero."""
+    """Return the cost of a call. An unknown cost is never shown as zero."""
     if call.cost is not None:
         return dollars(call.cost) if call.used_llm else "no cost"
-    # What has tokens was answered, and so was charged. An error without them is a refusal.
-    refused = call.state == CallState.ERROR and call.output_tokens is None
-    return "not charged" if refused else "cost unknown"
+    # A call with tokens was answered, and so was charged. An error without tokens is a rejection.
+    rejected = call.state == CallState.ERROR and call.output_tokens is None
+    return "not charged" if rejected else "cost unknown"
 
 
 def cost_in_words(sums: CallSums) -> str:
-    """What some calls cost together. What is not known is never zero."""
+    """Return the total cost of calls. An unknown cost is never shown as zero."""
     unknown = [
         text
         for number, text in (
@@ -122,20 +122,20 @@ def cost_in_words(sums: CallSums) -> str:
 
 
 def usage_in_words(sums: CallSums) -> str:
-    """The calls and their tokens, such as ``3 calls, 1 failed, 1,200 tokens in, 56 out``."""
+    """Return the number of calls and tokens: ``3 calls, 1 failed, 1,200 tokens in, 56 out``."""
     failed = f"{sums.failed_calls:,} failed" if sums.failed_calls else ""
     parts = (count(sums.calls, "call"), failed, tokens_in_words(sums))
     return ", ".join(part for part in parts if part)
 
 
 def month_name(month: str) -> str:
-    """``November 2026`` for ``2026-11``."""
+    """Return ``November 2026`` for ``2026-11``."""
     year, number = month.split("-")
     return f"{calendar.month_name[int(number)]} {year}"
 
 
 def capitalize_first(text: str) -> str:
-    """The text with a capital letter at its beginning; the rest stays."""
+    """Capitalize the first letter, and keep the case of the others."""
     return text[:1].upper() + text[1:]
 
 

@@ -1,8 +1,8 @@
-"""The pages of links into projects: the owner's list of them, and what somebody sees who opens one.
+"""The owner's page of invitation links, and the page that an invited person opens.
 
-A link has its token in the query. Opening it moves the token to a cookie and redirects, so that it is
-neither in the address that the page is left from nor in what is stored for a sign-in, and is still there
-after that.
+A link contains its token in the query. Opening the link moves the token to a cookie and redirects. So the
+token is neither in the Referer nor in the stored return address of a sign-in, and is available after the
+sign-in.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ _LIST_TEMPLATE = "combine_core:pages/invitation_list.jinja2"
 _TEMPLATE = "combine_core:pages/invitation.jinja2"
 _LIST, _LINK = "pages.invitations", "pages.invitation"
 _DAYS = {"1": 1, "7": DEFAULT_DAYS, "14": 14, "30": 30}
-# How long somebody has for signing in.
-_REMEMBERED_FOR = timedelta(hours=1)
+# The time that an invited person has to sign in.
+_COOKIE_LIFETIME = timedelta(hours=1)
 
 
 def link_of(request: Request, token: str) -> str:
-    """The address to send. Made of PUBLIC_URL, never of the request."""
+    """Return the invitation link. It is built from PUBLIC_URL, never from the request."""
     public_url = settings_of(request.registry, CoreSettings).public_url
     return f"{public_url}{request.route_path(_LINK, _query={'token': token})}"
 
@@ -64,11 +64,11 @@ def show_invitations(context: ProjectContext, request: Request) -> dict[str, Any
     return _list_page(context, request)
 
 
-def make(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Make a link; the page shows it once."""
+def create(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
+    """Create a link, which the page shows once."""
     role, days = role_of(request), _DAYS.get(text_of(request, "days"))
     if days is None:
-        raise HTTPBadRequest("There is no such choice of days. Reload the page, choose again.")
+        raise HTTPBadRequest("This number of days is unknown. Reload the page, and choose again.")
     try:
         token, _ = create_invitation(
             request.dbsession,
@@ -84,13 +84,15 @@ def make(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeO
 
 
 def revoke(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """End a link that nobody has used."""
-    chosen = text_of(request, "invitation_id")
-    if not re.fullmatch(UUID_PATTERN, chosen):
-        raise HTTPBadRequest("There is no such invitation. Reload the page, choose again.")
+    """Revoke a link that is not used yet."""
+    invitation_id = text_of(request, "invitation_id")
+    if not re.fullmatch(UUID_PATTERN, invitation_id):
+        raise HTTPBadRequest("This invitation is unknown. Reload the page, and choose again.")
     session, project_id = request.dbsession, context.project.id
     try:
-        revoke_invitation(session, project_id, uuid.UUID(chosen), notify=context.tell_add_ons)
+        revoke_invitation(
+            session, project_id, uuid.UUID(invitation_id), notify=context.tell_add_ons
+        )
     except InvitationEnded as error:
         return _refuse(context, request, error)
     return _back(context, request)
@@ -122,11 +124,11 @@ def _list_page(
     }
 
 
-# For whoever opens a link.
+# For the invited person.
 
 
 def open_link(context: Visitor, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """What the link is for, and a button to accept it or to sign in first."""
+    """Show the invitation, with a button to accept it or to sign in first."""
     cookie = _cookie(request)
     token = request.GET.get("token")
     if token is not None:
@@ -137,7 +139,7 @@ def open_link(context: Visitor, request: Request) -> dict[str, Any] | HTTPSeeOth
 
 
 def accept(context: Visitor, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Become a member, and go to the project."""
+    """Make the user a member, and redirect to the project."""
     assert context.identity is not None
     token = text_of(request, "token")
     request.registry.notify(SecretPresented(request))
@@ -146,8 +148,8 @@ def accept(context: Visitor, request: Request) -> dict[str, Any] | HTTPSeeOther:
         project, _ = accept_invitation(session, token, user_id, notify=context.tell_add_ons)
     except (UnknownInvitation, InvitationEnded):
         return _link_page(context, request, token)
-    forgotten = _cookie(request).headers(None)
-    return HTTPSeeOther(request.route_path("pages.project", slug=project.slug), headers=forgotten)
+    headers = _cookie(request).headers(None)
+    return HTTPSeeOther(request.route_path("pages.project", slug=project.slug), headers=headers)
 
 
 def _link_page(context: Visitor, request: Request, token: str) -> dict[str, Any]:
@@ -171,7 +173,7 @@ def _link_page(context: Visitor, request: Request, token: str) -> dict[str, Any]
 
 def _cookie(request: Request) -> Cookie:
     secure = cookies_are_secure(settings_of(request.registry, CoreSettings))
-    return Cookie("invitation", secure=secure, lifetime=_REMEMBERED_FOR)
+    return Cookie("invitation", secure=secure, lifetime=_COOKIE_LIFETIME)
 
 
 def includeme(config: Configurator) -> None:
@@ -180,7 +182,7 @@ def includeme(config: Configurator) -> None:
         _LIST,
         "/projects/{slug}/invitations",
         View("GET", show_invitations, Permission.MEMBERS_WRITE, renderer=_LIST_TEMPLATE),
-        View("POST", make, Permission.MEMBERS_WRITE, form="invite", renderer=_LIST_TEMPLATE),
+        View("POST", create, Permission.MEMBERS_WRITE, form="invite", renderer=_LIST_TEMPLATE),
         View("POST", revoke, Permission.MEMBERS_WRITE, form="revoke", renderer=_LIST_TEMPLATE),
         factory=ProjectContext,
     )

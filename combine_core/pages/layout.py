@@ -1,4 +1,4 @@
-"""What the layout of all pages needs: the links in the head, static files, the names in templates."""
+"""Sets up the layout of all pages: navigation links, static files, and template filters and functions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ITEMS = "combine_core.pages.nav_items"
 
 @dataclass(frozen=True)
 class NavItem:
-    """A link in the page head."""
+    """A registered navigation link."""
 
     title: str
     route_name: str
@@ -35,10 +35,10 @@ class NavItem:
 
 @dataclass(frozen=True)
 class NavLink:
-    """An item for one request.
+    """A navigation link of one request.
 
-    :ivar current: the request is for that page or one below it
-    :ivar count: how many things wait there; 0 is not shown
+    :ivar current: whether the request is for that page or one below it
+    :ivar count: the number of waiting items; 0 is not shown
     """
 
     title: str
@@ -55,11 +55,12 @@ def add_nav_item(
     order: int = 100,
     count: Callable[[Request], int] | None = None,
 ) -> None:
-    """Directive: show ``title`` in the head of every page of a signed-in user.
+    """Add a link to the head of every page of a signed-in user (a directive).
 
     :param route_name: a route without parameters
-    :param order: smaller numbers stand further left; Projects is 10
-    :param count: how many things wait there for the user. Every page asks it, so it must be quick
+    :param order: the position; smaller numbers are further left, and Projects has 10
+    :param count: returns the number of items that wait for the user. Every page calls it, so it must be
+        fast
     """
     item = NavItem(title, route_name, order, count)
 
@@ -72,7 +73,7 @@ def add_nav_item(
 
 
 def nav_links(request: Request) -> list[NavLink]:
-    """The links in their order."""
+    """Return the links in their order."""
     items: list[NavItem] = request.registry.get(_ITEMS, [])
     links = []
     for item in sorted(items, key=lambda item: (item.order, item.title)):
@@ -84,7 +85,7 @@ def nav_links(request: Request) -> list[NavLink]:
 
 
 def path_if_routed(request: Request, route_name: str, **options: Any) -> str | None:
-    """The path of a route that another add-on may bring; ``None`` if there is no such route."""
+    """Return the path of a route, or ``None`` if no add-on has added the route."""
     routes = request.registry.queryUtility(IRoutesMapper)
     if routes is None or routes.get_route(route_name) is None:
         return None
@@ -93,13 +94,13 @@ def path_if_routed(request: Request, route_name: str, **options: Any) -> str | N
 
 
 class ContentHash(QueryStringCacheBuster):  # type: ignore[misc]
-    """Adds ``?v=<hash of the content>`` to the URL of a file, so that browsers may keep it for a day."""
+    """A cache buster that adds ``?v=HASH`` to the URL of a file, so that browsers may cache it for a day."""
 
     def __init__(self) -> None:
         super().__init__(param="v")
 
     def tokenize(self, request: Request, subpath: str, kw: dict[str, Any]) -> str:  # noqa: ARG002
-        """The hash of the file that ``kw["rawspec"]`` names, after overrides."""
+        """Return the hash of the file that ``kw["rawspec"]`` names, after overrides."""
         path = Path(AssetResolver().resolve(kw["rawspec"]).abspath())
         return _hash(path, path.stat().st_mtime_ns)
 
@@ -123,7 +124,7 @@ def _set_up_templates(config: Configurator) -> None:
 
 def includeme(config: Configurator) -> None:
     """Set up the templates, serve the static files, and add the directive."""
-    # A misspelt name in a template fails instead of showing nothing.
+    # A misspelt name in a template raises an error instead of rendering as empty.
     config.registry.settings.setdefault("jinja2.undefined", "strict")
     config.include("pyramid_jinja2")
     config.action(None, _set_up_templates, args=(config,), order=999)

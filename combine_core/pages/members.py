@@ -1,4 +1,4 @@
-"""The page of a project's members, with forms for owners to change their roles."""
+"""The page of a project's members, on which owners change roles."""
 
 from __future__ import annotations
 
@@ -30,41 +30,40 @@ def show_members(context: ProjectContext, request: Request) -> dict[str, Any]:
     return _page(context, request)
 
 
-def give_role(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Change the role of a member."""
+def set_role(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
     session, project_id, user_id = request.dbsession, context.project.id, _user_id(request)
     try:
         change_role(session, project_id, user_id, role_of(request), notify=context.tell_add_ons)
     except LastOwner as error:
-        return _refuse(context, request, Form().with_error("members", str(error)), status=409)
+        return _refuse(context, request, error)
     return _back(context, request)
 
 
 def remove(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Remove a member, or leave."""
+    """Remove a member, who may be the user."""
     session, project_id, user_id = request.dbsession, context.project.id, _user_id(request)
     context.check_may_remove(user_id)
     try:
         remove_member(session, project_id, user_id, notify=context.tell_add_ons)
     except LastOwner as error:
-        return _refuse(context, request, Form().with_error("members", str(error)), status=409)
+        return _refuse(context, request, error)
     if user_id == context.identity.user_id:
         return HTTPSeeOther(request.route_path("pages.projects"))
     return _back(context, request)
 
 
 def role_of(request: Request) -> Role:
-    """The role that the form names."""
+    """Return the role that was chosen in the form."""
     try:
         return Role(text_of(request, "role"))
     except ValueError as error:
-        raise HTTPBadRequest("There is no such role. Reload the page, choose again.") from error
+        raise HTTPBadRequest("This role is unknown. Reload the page, and choose again.") from error
 
 
 def _user_id(request: Request) -> uuid.UUID:
     text = text_of(request, "user_id")
     if not re.fullmatch(UUID_PATTERN, text):
-        raise HTTPBadRequest("There is no such member. Reload the page, choose again.")
+        raise HTTPBadRequest("This member is unknown. Reload the page, and choose again.")
     return uuid.UUID(text)
 
 
@@ -72,11 +71,9 @@ def _back(context: ProjectContext, request: Request) -> HTTPSeeOther:
     return HTTPSeeOther(request.route_path(_ROUTE, slug=context.project.slug))
 
 
-def _refuse(
-    context: ProjectContext, request: Request, form: Form, status: int = 400
-) -> dict[str, Any]:
-    request.response.status_int = status
-    return _page(context, request, form)
+def _refuse(context: ProjectContext, request: Request, error: LastOwner) -> dict[str, Any]:
+    request.response.status_int = 409
+    return _page(context, request, Form().with_error("members", str(error)))
 
 
 def _page(context: ProjectContext, request: Request, form: Form | None = None) -> dict[str, Any]:
@@ -98,7 +95,7 @@ def includeme(config: Configurator) -> None:
         _ROUTE,
         "/projects/{slug}/members",
         View("GET", show_members, Permission.MEMBERS_READ, renderer=_TEMPLATE),
-        View("POST", give_role, Permission.MEMBERS_WRITE, form="role", renderer=_TEMPLATE),
+        View("POST", set_role, Permission.MEMBERS_WRITE, form="role", renderer=_TEMPLATE),
         # The view decides whom a member may remove, because every member may leave.
         View("POST", remove, Permission.MEMBERS_LEAVE, form="remove", renderer=_TEMPLATE),
         factory=ProjectContext,

@@ -1,4 +1,4 @@
-"""The pages of projects: the list of the user's projects, and one project with its lists and forms."""
+"""The page of the user's projects, and the page of a project with its lists and forms."""
 
 from __future__ import annotations
 
@@ -47,22 +47,20 @@ from combine_core.web.forms import Form, ids_of, sentence, text_of, uploads_of
 
 _LIST_TEMPLATE = "combine_core:pages/project_list.jinja2"
 _TEMPLATE = "combine_core:pages/project.jinja2"
-# Rows of each list on the page of a project; older ones are a link away.
+# The number of rows in each list on the page of a project.
 _ROWS = 20
 
 
-def go_to_projects(request: Request) -> HTTPSeeOther:
-    """The first page is the list of projects."""
+def redirect_to_projects(request: Request) -> HTTPSeeOther:
     return HTTPSeeOther(request.route_path("pages.projects"))
 
 
 def show_projects(context: SignedIn, request: Request) -> dict[str, Any]:
-    """The projects of the user, newest first."""
     return _list_page(context, request, Form())
 
 
 def add_project(context: SignedIn, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Create a project and go to its page."""
+    """Create a project, and redirect to its page."""
     form = Form({"name": text_of(request, "name")})
     user_id = context.identity.user_id
     try:
@@ -75,7 +73,7 @@ def add_project(context: SignedIn, request: Request) -> dict[str, Any] | HTTPSee
 
 
 def import_project(context: SignedIn, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Make a project from the file of an export and go to its page."""
+    """Create a project from the file of an export, and redirect to its page."""
     uploads = list(uploads_of(request, "file"))
     try:
         if len(uploads) != 1:
@@ -101,18 +99,18 @@ def _list_page(context: SignedIn, request: Request, form: Form) -> dict[str, Any
 
 
 def show_project(context: ProjectContext, request: Request) -> dict[str, Any]:
-    """The page; the query may ask for older parts of the lists."""
     return _page(context, request)
 
 
-def paste_source(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Add a text as a source."""
+def add_text(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
+    """Add a pasted text as a source."""
     form = Form({name: text_of(request, name) for name in ("name", "text", "same_name")})
     try:
-        name, text = _cleaned(form.value("name"), form.value("text"))
+        name = clean_name(form.value("name"))
+        text = clean_text(form.value("text"), "text", max_bytes=MAX_SOURCE_BYTES)
     except InvalidText as error:
-        wrong = form.with_error(error.field, sentence(error))
-        return _refuse(context, request, status=_status_of(error), paste=wrong)
+        form = form.with_error(error.field, sentence(error))
+        return _refuse(context, request, status=_status_of(error), paste=form)
     try:
         add_source_once(
             request.dbsession,
@@ -123,18 +121,18 @@ def paste_source(context: ProjectContext, request: Request) -> dict[str, Any] | 
             revise=_revises(request),
         )
     except InvalidText as error:
-        wrong = form.with_error("name", sentence(error))
-        return _refuse(context, request, status=409, paste=wrong)
-    return _back(context, request, "sources")
+        form = form.with_error("name", sentence(error))
+        return _refuse(context, request, status=409, paste=form)
+    return _back(context, request)
 
 
-def upload_sources(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Add files as sources: all of them, or none if one is refused."""
+def add_files(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
+    """Add uploaded files as sources. If one is rejected, none is added."""
     session, user_id = request.dbsession, context.identity.user_id
     errors: list[str] = []
     status = 400
     count = 0
-    adding = session.begin_nested()
+    savepoint = session.begin_nested()
     for upload in uploads_of(request, "file"):
         count += 1
         file = UploadedFile(upload.name, upload.data)
@@ -146,20 +144,19 @@ def upload_sources(context: ProjectContext, request: Request) -> dict[str, Any] 
         except UnsupportedFile as error:
             errors.append(f"{upload.name}: {error}")
     if errors or not count:
-        adding.rollback()
-        why = " ".join(errors) or "Choose a file."
-        wrong = Form().with_error("file", why)
-        return _refuse(context, request, status=status, upload=wrong)
-    return _back(context, request, "sources")
+        savepoint.rollback()
+        form = Form().with_error("file", " ".join(errors) or "Choose a file.")
+        return _refuse(context, request, status=status, upload=form)
+    return _back(context, request)
 
 
 def _revises(request: Request) -> bool:
-    """Whether what is added corrects the source of the same name, if there is one."""
+    """Return whether the text or file is a new revision of the source with the same name."""
     return text_of(request, "same_name") != "another"
 
 
 def start(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Start a run and go to it, or say what it would take."""
+    """Start a run and redirect to it, or estimate its cost."""
     providers = providers_of(request.registry)
     line = text_of(request, "line")
     source_ids = ids_of(request, "source")
@@ -197,22 +194,17 @@ def start(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSee
         return _refuse(context, request, run=form.with_error("model", str(error)))
     except QueueFull as error:
         request.response.headers["Retry-After"] = str(QUEUE_RETRY_S)
-        full = form.with_error("line", str(error))
-        return _refuse(context, request, status=503, run=full)
+        form = form.with_error("line", str(error))
+        return _refuse(context, request, status=503, run=form)
     return HTTPSeeOther(request.route_path("pages.run", id=run_id))
-
-
-def _cleaned(name: str, text: str) -> tuple[str, str]:
-    """Name and text as they will be stored; raises :class:`InvalidText`."""
-    return clean_name(name), clean_text(text, "text", max_bytes=MAX_SOURCE_BYTES)
 
 
 def _status_of(error: InvalidText) -> int:
     return 413 if isinstance(error, TextTooLarge) else 400
 
 
-def _back(context: ProjectContext, request: Request, part: str) -> HTTPSeeOther:
-    path = request.route_path("pages.project", slug=context.project.slug, _anchor=part)
+def _back(context: ProjectContext, request: Request) -> HTTPSeeOther:
+    path = request.route_path("pages.project", slug=context.project.slug, _anchor="sources")
     return HTTPSeeOther(path)
 
 
@@ -258,11 +250,11 @@ def _page(
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """A provider of models as the form offers it.
+    """A model provider in the form.
 
     :ivar value: the value of the radio button, which is the name of the provider
-    :ivar takes_model: whether a field beside the button names the model
-    :ivar model: the first value of that field
+    :ivar takes_model: whether the form has a field for the name of the model
+    :ivar model: the initial value of that field
     """
 
     value: str
@@ -272,7 +264,7 @@ class ModelChoice:
 
 
 def model_choices(registry: ProviderRegistry) -> list[ModelChoice]:
-    """The configured providers, those without a model name first. The default model is checked."""
+    """Return the configured providers, those without a model name first. The default is checked."""
     default, _, default_name = registry.default_model.partition("/")
     choices = [
         ModelChoice(
@@ -288,7 +280,7 @@ def model_choices(registry: ProviderRegistry) -> list[ModelChoice]:
 
 
 def chosen_model(request: Request, registry: ProviderRegistry) -> str:
-    """The model that the form asks for; the default if it names none."""
+    """Return the model that was chosen in the form, or the default model."""
     provider = text_of(request, "model").strip()
     name = text_of(request, f"{provider}-model").strip()
     return f"{provider}/{name}" if name else provider or registry.default_model
@@ -299,7 +291,7 @@ def includeme(config: Configurator) -> None:
     config.add_endpoint(
         "pages.home",
         "/",
-        View("GET", go_to_projects, Permission.PROJECTS_READ),
+        View("GET", redirect_to_projects, Permission.PROJECTS_READ),
         factory=SignedIn,
     )
     config.add_endpoint(
@@ -326,8 +318,8 @@ def includeme(config: Configurator) -> None:
         "pages.project",
         "/projects/{slug}",
         View("GET", show_project, Permission.PROJECTS_READ, renderer=_TEMPLATE),
-        View("POST", paste_source, Permission.SOURCES_WRITE, form="paste", renderer=_TEMPLATE),
-        View("POST", upload_sources, Permission.SOURCES_WRITE, form="upload", renderer=_TEMPLATE),
+        View("POST", add_text, Permission.SOURCES_WRITE, form="paste", renderer=_TEMPLATE),
+        View("POST", add_files, Permission.SOURCES_WRITE, form="upload", renderer=_TEMPLATE),
         View("POST", start, Permission.RUNS_WRITE, form="run", renderer=_TEMPLATE),
         factory=ProjectContext,
     )

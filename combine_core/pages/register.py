@@ -1,4 +1,4 @@
-"""The pages of the register: the list with its filters, and an item with what people decide about it."""
+"""The page of the register with its filters, and the page of an item with the decisions about it."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ _FILTERS = ("kind", "state", "owner", "due_after", "due_before", "undecided")
 
 
 def show_register(context: ProjectContext, request: Request) -> dict[str, Any]:
-    sent = {name: request.GET.get(name, "").strip() for name in _FILTERS}
-    asked = {name: value for name, value in sent.items() if value}
+    values = {name: request.GET.get(name, "").strip() for name in _FILTERS}
+    values = {name: value for name, value in values.items() if value}
     cursor = request.GET.get("cursor")
-    form = Form(asked)
-    wanted = {}
-    for name, value in asked.items():
+    form = Form(values)
+    filters = {}
+    for name, value in values.items():
         try:
-            wanted[name] = _filter(name, value)
+            filters[name] = _filter(name, value)
         except ValueError:
             request.response.status_int = 400
-            form = form.with_error(name, "There is no such choice. Choose another one.")
+            form = form.with_error(name, "This value is invalid. Choose another one.")
     if form.errors:
-        wanted = {}
-    items = list_items(request.dbsession, context.project.id, cursor=cursor, **wanted)
+        filters = {}
+    items = list_items(request.dbsession, context.project.id, cursor=cursor, **filters)
     return {
         "project": context.project,
         "items": items,
         "form": form,
-        "filters": {} if form.errors else asked,
+        "filters": {} if form.errors else values,
         "kinds": list(ItemKind),
         "states": list(ItemState),
         "may_change": bool(request.has_permission(Permission.DOCUMENTS_WRITE)),
@@ -62,7 +62,7 @@ def show_register(context: ProjectContext, request: Request) -> dict[str, Any]:
 
 
 def _filter(name: str, value: str) -> Any:
-    """The value of a filter for the service; raises ValueError."""
+    """Parse the value of a filter. Raise ValueError if it is invalid."""
     match name:
         case "kind":
             return ItemKind(value)
@@ -102,7 +102,7 @@ def change(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSe
     item = _lock(context, request)
     sent = {name: text_of(request, name) for name in _FIELDS}
     if sent["state"] not in list(ItemState):
-        raise HTTPBadRequest("There is no such state. Reload the page, and choose again.")
+        raise HTTPBadRequest("This state is unknown. Reload the page, and choose again.")
     try:
         change_item(request.dbsession, item, context.identity.user_id, sent)
     except InvalidText as error:
@@ -112,20 +112,20 @@ def change(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSe
 
 
 def decide_same(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Say whether the item is the same as the proposed one."""
+    """Decide whether the item is the same as the proposed one."""
     item = _lock(context, request)
     same = text_of(request, "same") == "yes"
     try:
-        left = decide_sameness(request.dbsession, item, context.identity.user_id, same=same)
+        remaining_id = decide_sameness(request.dbsession, item, context.identity.user_id, same=same)
     except NothingProposed as error:
         return _refuse(context, request, error)
-    return _back(context, request, left)
+    return _back(context, request, remaining_id)
 
 
 def settle_contradiction(
     context: ProjectContext, request: Request
 ) -> dict[str, Any] | HTTPSeeOther:
-    """Say whether what a later statement says counts."""
+    """Accept or reject a later statement that contradicts the item."""
     item = _lock(context, request)
     accept = text_of(request, "accept") == "yes"
     try:

@@ -1,4 +1,4 @@
-"""The pages of reviews: asking for one, reading and deciding, and the inbox."""
+"""The pages on which people ask for reviews and decide, and the inbox."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def show_reviews(context: DocumentContext, request: Request) -> dict[str, Any]:
 
 
 def ask(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    """Ask for a review, and show it."""
+    """Create a review, and redirect to it."""
     form = Form(
         {
             **{name: text_of(request, name) for name in ("who", "needed", "due", "reject")},
@@ -63,7 +63,7 @@ def ask(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeO
     )
     number = text_of(request, "version")
     if not re.fullmatch("[1-9][0-9]{0,8}", number):
-        raise HTTPBadRequest("There is no such version. Reload the page, and ask again.")
+        raise HTTPBadRequest("This version is unknown. Reload the page, and ask again.")
     try:
         review = ask_for_review(
             request.dbsession,
@@ -82,12 +82,12 @@ def _terms(request: Request) -> Terms:
     who = text_of(request, "who")
     people = ids_of(request, "person") if who == "people" else []
     if who == "people" and not people:
-        raise InvalidReview("people", "Tick the people who decide.")
+        raise InvalidReview("people", "Select the people who decide.")
     if who not in ("people", Role.REVIEWER, Role.OWNER):
-        raise HTTPBadRequest("There is no such choice. Reload the page, and ask again.")
+        raise HTTPBadRequest("This choice is unknown. Reload the page, and ask again.")
     needed = text_of(request, "needed").strip()
     if not re.fullmatch("[0-9]{1,3}", needed) or not 1 <= int(needed) <= MOST_NEEDED:
-        raise InvalidReview("needed", f"Give a number from 1 to {MOST_NEEDED}.")
+        raise InvalidReview("needed", f"Enter a number from 1 to {MOST_NEEDED}.")
     return Terms(
         role=Role.REVIEWER if who == "people" else Role(who),
         people=people,
@@ -102,7 +102,7 @@ def _end_of_day(day: str) -> datetime | None:
     try:
         return datetime.combine(date.fromisoformat(day), time.max, UTC) if day else None
     except ValueError as error:
-        raise InvalidReview("due_at", "Give a day, such as 2027-01-31, or none.") from error
+        raise InvalidReview("due_at", "Enter a date such as 2027-01-31, or none.") from error
 
 
 def _list_page(
@@ -141,7 +141,8 @@ def add_decision(context: ReviewContext, request: Request) -> dict[str, Any] | H
     try:
         decision = Decision(text_of(request, "decision"))
     except ValueError as error:
-        raise HTTPBadRequest("There is no such decision. Reload the page, decide again.") from error
+        message = "This decision is unknown. Reload the page, and decide again."
+        raise HTTPBadRequest(message) from error
     return _act(
         context,
         request,
@@ -154,7 +155,7 @@ def add_decision(context: ReviewContext, request: Request) -> dict[str, Any] | H
     )
 
 
-def end(context: ReviewContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
+def withdraw_review(context: ReviewContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
     return _act(context, request, withdraw)
 
 
@@ -178,13 +179,13 @@ def _act(
 def _refused(
     request: Request, form: Form, error: InvalidReview | InvalidText | ReviewConflict
 ) -> Form:
-    """The form with what is wrong. Sets the status of the response."""
+    """Return the form with the error, and set the status of the response."""
     if isinstance(error, ReviewConflict):
         request.response.status_int = 409
         return form.with_error("review", str(error))
     request.response.status_int = 400
-    why = sentence(error) if isinstance(error, InvalidText) else str(error)
-    return form.with_error(error.field, why)
+    message = sentence(error) if isinstance(error, InvalidText) else str(error)
+    return form.with_error(error.field, message)
 
 
 def _page(context: ReviewContext, request: Request, form: Form | None = None) -> dict[str, Any]:
@@ -194,7 +195,7 @@ def _page(context: ReviewContext, request: Request, form: Form | None = None) ->
     assert version is not None
     return {
         **document_page(context.project, version, request),
-        "asked": review,
+        "current_review": review,
         "overdue": review.state == ReviewState.OPEN
         and review.due_at is not None
         and review.due_at < datetime.now(UTC),
@@ -221,7 +222,7 @@ def _waiting(request: Request) -> int:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the pages, and the inbox to the head of every page."""
+    """Add the pages, and the link to the inbox."""
     config.add_endpoint(
         "pages.document_reviews",
         "/documents/{id}/reviews",
@@ -234,7 +235,13 @@ def includeme(config: Configurator) -> None:
         "/reviews/{id}",
         View("GET", show_review, Permission.DOCUMENTS_READ, renderer=_TEMPLATE),
         View("POST", add_decision, Permission.DOCUMENTS_REVIEW, form="decide", renderer=_TEMPLATE),
-        View("POST", end, Permission.DOCUMENTS_WRITE, form="withdraw", renderer=_TEMPLATE),
+        View(
+            "POST",
+            withdraw_review,
+            Permission.DOCUMENTS_WRITE,
+            form="withdraw",
+            renderer=_TEMPLATE,
+        ),
         factory=ReviewContext,
     )
     config.add_endpoint(

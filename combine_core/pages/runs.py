@@ -25,40 +25,40 @@ from combine_core.runs import (
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
 
-# How often the page polls while the run is going on.
+# The interval at which the page polls until the run ends.
 POLL_MS = 1_500
 
 _LIVE = {RunState.RUNNING, RunState.WAITING, RunState.PAUSED}
 
-# What to do about a failed step, for the codes whose message does not say it.
-_ASK = "the people who run this service"
+# Remedies for the error codes whose message does not contain one.
+_OPERATORS = "the operators of this service"
 _REMEDIES = {
-    "auth": f"The provider refuses the service's API key. Ask {_ASK} to check it, or run again with"
-    " another model.",
-    "rate_limited": "The provider turned the requests away for too long. Run again later, or with"
-    " another model.",
+    "auth": f"The provider rejects the service's API key. Ask {_OPERATORS} to check it, or run again"
+    " with another model.",
+    "rate_limited": "The provider rejected requests for too long, because there were too many. Run"
+    " again later, or with another model.",
     "overloaded": "The provider was overloaded for too long. Run again later, or with another"
     " model.",
     "timeout": "The provider did not answer in time. Run again, with fewer sources or with another"
     " model.",
-    "unreachable": "The provider could not be reached. Run again later. If it lasts, ask"
-    f" {_ASK} to check its network.",
+    "unreachable": "The provider could not be reached. Run again later. If it fails again, ask"
+    f" {_OPERATORS} to check the network.",
     "server_error": "The provider failed. Run again later, or with another model.",
-    "bad_request": "The provider refused the request. Run again with fewer or shorter sources, or"
+    "bad_request": "The provider rejected the request. Run again with fewer or shorter sources, or"
     " with another model.",
-    "incomplete": "The documents do not rest on these sources. Run again: what has been read already"
-    " costs nothing.",
+    "incomplete": "The documents lack these sources. Run again: sources that were read already cost"
+    " nothing.",
     "source_unreadable": "Open the source, add a file that can be read, and run again.",
     "unknown_model": "Run again with a model that the provider has.",
-    "internal": f"It is a fault of the service. Run again. If it fails again, give {_ASK} the number"
-    " of the step above.",
+    "internal": "This is a fault of the service. Run again. If it fails again, give"
+    f" {_OPERATORS} the number of the step above.",
     "worker_lost": "Run again with fewer or shorter sources. If it fails again, give"
-    f" {_ASK} the number of the step above.",
+    f" {_OPERATORS} the number of the step above.",
 }
 
 
 def show_run(context: RunContext, request: Request) -> dict[str, Any]:
-    """The run. The route ``pages.run_live`` shows only the part that changes while it is going on."""
+    """Show a run. The route ``pages.run_live`` renders only the part that changes until the run ends."""
     run = read_run(request.dbsession, context.run_id)
     if run is None:
         raise HTTPNotFound
@@ -83,13 +83,13 @@ def show_run(context: RunContext, request: Request) -> dict[str, Any]:
 
 
 def cancel(context: RunContext, request: Request) -> HTTPSeeOther:
-    """Cancel the run. A run that has ended stays as it is."""
+    """Cancel the run, unless it has ended."""
     cancel_run(request.dbsession, context.run_id)
     return HTTPSeeOther(request.route_path("pages.run", id=context.run_id))
 
 
 def _seconds(timed: Run | Step) -> float | None:
-    """How long it took or has taken so far; ``None`` if it has not begun."""
+    """Return the duration so far or in total, or ``None`` if it has not started."""
     begin = timed.created_at if isinstance(timed, Run) else timed.started_at
     if begin is None:
         return None

@@ -17,14 +17,14 @@ from combine_core.web.forms import Form, sentence
 
 
 def show_search(context: ProjectContext, request: Request) -> dict[str, Any]:
-    """The form, and what is found for ``?q=harbour``; ``&kind=source`` searches in sources alone."""
+    """Show the form and the results of ``?q=harbour``. ``&kind=source`` searches only the sources."""
     session, project_id = request.dbsession, context.project.id
-    # A token may let its bearer read sources and no documents.
+    # A token may have the scope sources:read without documents:read.
     kinds = [EntryKind.SOURCE]
     if request.has_permission(Permission.DOCUMENTS_READ):
         kinds.append(EntryKind.STATEMENT)
-    asked = request.GET.get("kind", "")
-    form = Form({"q": request.GET.get("q", ""), "kind": asked if asked in kinds else ""})
+    kind = request.GET.get("kind", "")
+    form = Form({"q": request.GET.get("q", ""), "kind": kind if kind in kinds else ""})
     page = None
     if "q" in request.GET:
         try:

@@ -1,6 +1,6 @@
-"""The pages where a project, a source, a document or a run is renamed, archived and deleted.
+"""The pages on which a project, a source, a document or a run is renamed, archived and deleted.
 
-Each says what deleting takes along before there is a button for it.
+Each page lists the data that is deleted with the resource, above the button that deletes it.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _TEMPLATE = "combine_core:pages/settings.jinja2"
 
 @dataclass(frozen=True)
 class Thing:
-    """What a page is about, with the services for it.
+    """The resource of a page, with the services that change it.
 
-    :ivar name: ``None``: it has none
-    :ivar page: the path of its own page
-    :ivar after: the path of the page to see when it is gone
-    :ivar rename: takes the new name
-    :ivar archive: takes whether it is to be archived; ``None``: it cannot be
+    :ivar name: ``None`` for a run
+    :ivar page: the path of the resource's own page
+    :ivar after: the path to redirect to after the deletion
+    :ivar rename: takes the new name; ``None`` if the resource has no name
+    :ivar archive: takes whether to archive or to restore; ``None`` if the resource cannot be archived
     """
 
     kind: str
@@ -79,7 +79,7 @@ def the_source(context: ProjectContext, request: Request) -> Thing:
     source = find_source(session, project.id, uuid.UUID(request.matchdict["source_id"]))
     if source is None:
         raise HTTPNotFound
-    # The page that sends it has named the documents.
+    # The page sends this field only after it has listed the documents.
     force = text_of(request, "force") == "yes"
     return Thing(
         "source",
@@ -144,7 +144,7 @@ def rename(find: Find, context: InProject, request: Request) -> dict[str, Any] |
 
 
 def archive(find: Find, context: InProject, request: Request) -> HTTPSeeOther:
-    """Archive it, or bring it back."""
+    """Archive the resource, or restore it."""
     thing, wanted = find(context, request), text_of(request, "archived")
     assert thing.archive is not None
     if wanted not in ("yes", "no"):
@@ -165,8 +165,8 @@ def delete(find: Find, context: InProject, request: Request) -> dict[str, Any] |
     return HTTPSeeOther(thing.after)
 
 
-def _tell(request: Request, thing: Thing, what: str, **details: object) -> None:
-    tell(request, Deed(f"{thing.kind}-{what}", f"{thing.kind}:{thing.id}", details))
+def _tell(request: Request, thing: Thing, action: str, **details: object) -> None:
+    tell(request, Deed(f"{thing.kind}-{action}", f"{thing.kind}:{thing.id}", details))
 
 
 def _page(thing: Thing, context: InProject, form: Form | None = None) -> dict[str, Any]:
@@ -175,13 +175,13 @@ def _page(thing: Thing, context: InProject, form: Form | None = None) -> dict[st
         "project": context.project,
         "thing": thing,
         "plan": plan,
-        "goes": in_words(plan),
+        "deleted_data": in_words(plan),
         "form": form or Form({"name": thing.name}),
     }
 
 
 def _about(find: Find, view: Callable[..., Any]) -> Callable[[InProject, Request], Any]:
-    """The view for the thing that ``find`` finds. Pyramid would call a partial without the context."""
+    """Bind ``find`` to a view. It is not a partial, which Pyramid would call without the context."""
 
     def view_about(context: InProject, request: Request) -> Any:
         return view(find, context, request)

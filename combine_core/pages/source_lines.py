@@ -1,4 +1,4 @@
-"""The lines of a source as its page shows them: quoted words marked, statements at the lines they quote."""
+"""Prepares the lines of a source for its page: marked quotes, and the statements that quote each line."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from dataclasses import dataclass, field
 
 from combine_core.documents import Citation
 
-# So much is split at once, which is faster than line by line.
-_PIECE = 65_536
+# Texts are split in chunks of this size, which is faster than line by line.
+_CHUNK_SIZE = 65_536
 
 
 @dataclass
 class Line:
-    """One line. ``parts`` is its text in pieces, each with whether it is quoted by what led here."""
+    """A line of a source.
+
+    :ivar parts: the text in parts, each with whether it is marked as part of the followed quote
+    :ivar citations: the citations whose quote begins in this line
+    :ivar carries: whether a statement rests on this line
+    """
 
     number: int
     parts: list[tuple[str, bool]]
-    # What has its quote begin in this line.
     citations: list[Citation] = field(default_factory=list)
     carries: bool = False
 
@@ -30,16 +34,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many of the lines that have text carry a statement."""
+    """The number of lines with text, and of those on which a statement rests."""
 
     carrying: int
     lines: int
 
 
 def each_line(text: str) -> Iterator[str]:
-    """The lines of a text, one after the other. To split all of it would take many times its memory."""
+    """Yield the lines of a text. Splitting the whole text at once would take many times its memory."""
     start = 0
-    while (end := text.find("\n", start + _PIECE)) >= 0:
+    while (end := text.find("\n", start + _CHUNK_SIZE)) >= 0:
         yield from text[start:end].split("\n")
         start = end + 1
     yield from text[start:].split("\n")
@@ -48,10 +52,10 @@ def each_line(text: str) -> Iterator[str]:
 def show_lines(
     text: str, first: int, count: int, *, followed: list[Citation], citations: Iterable[Citation]
 ) -> list[Line]:
-    """Some lines of a source, from line ``first``.
+    """Return ``count`` lines of a source, from line ``first``.
 
-    :param followed: whose words are marked
-    :param citations: all of the source
+    :param followed: the citations whose quotes are marked
+    :param citations: all citations of the source
     """
     spans = _spans(text, followed)
     carrying = _carrying_lines(citations)
@@ -72,13 +76,13 @@ def show_lines(
 
 
 def measure_coverage(text: str, citations: Iterable[Citation]) -> Coverage:
-    """Count over the whole source."""
-    quoted = _carrying_lines(citations)
+    """Count the lines with text of the whole source, and those on which a statement rests."""
+    carrying_lines = _carrying_lines(citations)
     carrying = lines = 0
     for number, line in enumerate(each_line(text), 1):
         if line.strip():
             lines += 1
-            carrying += number in quoted
+            carrying += number in carrying_lines
     return Coverage(carrying, lines)
 
 
@@ -92,7 +96,7 @@ def _carrying_lines(citations: Iterable[Citation]) -> set[int]:
 
 
 def _spans(text: str, followed: Iterable[Citation]) -> dict[int, list[tuple[int, int]]]:
-    """By line number, where quoted words begin and end in it. A quote that does not stand there has none."""
+    """Return the start and end of the quoted words by line number. Missing quotes have no entry."""
     spans = defaultdict(list)
     for citation in followed:
         lines = list(itertools.islice(each_line(text), citation.line_from - 1, citation.line_to))

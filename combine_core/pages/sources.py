@@ -1,4 +1,4 @@
-"""The page of a source: its numbered lines, which evidence points to, and the statements that quote them."""
+"""The page of a source: its numbered lines, and the statements that quote them."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from combine_core.web.forms import Form, sentence, text_of, uploads_of
 from combine_core.web.memory_budget import hold_memory
 from combine_core.web.paths import UUID_PATTERN
 
-# Bounds the cost of one page. Browsers cannot show a million lines anyway.
+# Limits the cost of one page. Browsers cannot show a million lines anyway.
 LINES_ON_PAGE = 2_000
 REVISIONS_ON_PAGE = 10
-# Seconds after which the page of a source that is being read looks again.
+# Seconds after which the page reloads while a worker reads the source.
 REFRESH_S = 2
 
 _LINES = re.compile(r"([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8}))?")
@@ -48,10 +48,10 @@ _LINES = re.compile(r"([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8}))?")
 def evidence_path(
     request: Request, slug: str, version: DocumentVersion, pointer: str, entry: dict[str, Any]
 ) -> str:
-    """The path of the page that marks the words of this quote in its source.
+    """Return the path of the page that marks a quote in its source.
 
-    :param pointer: where the statement stands in the version
-    :param entry: of the evidence of the statement
+    :param pointer: the JSON Pointer of the statement in the content of the version
+    :param entry: an entry of the evidence of the statement
     """
     path: str = request.route_path(
         "pages.source",
@@ -69,13 +69,13 @@ def evidence_path(
 
 
 def _revision_in(version: DocumentVersion, source_id: str) -> int:
-    """The revision of the source that the version was made from."""
+    """Return the revision of the source from which the version was made."""
     revisions = (entry.revision for entry in version.inputs if str(entry.ref_id) == source_id)
     return next(revisions, None) or 1
 
 
 def statement_path(request: Request, citation: Citation) -> str:
-    """The path of the statement in its version of the document."""
+    """Return the path of a statement in its version of the document."""
     path: str = request.route_path(
         "pages.version",
         id=citation.version.document_id,
@@ -88,10 +88,10 @@ def statement_path(request: Request, citation: Citation) -> str:
 def show_source(
     context: ProjectContext, request: Request, form: Form | None = None
 ) -> dict[str, Any]:
-    """The part of the source with the lines ``?lines=3-7``, marked, or with the line ``?from=2001``.
+    """Show the page of lines that contains the marked lines ``?lines=3-7`` or the line ``?from=2001``.
 
-    ``?revision=2`` shows another revision than the newest one.
-    ``?version=ID&statement=/decisions/0`` beside ``lines`` marks the very words that this statement quotes.
+    ``?revision=2`` selects another revision than the newest one. Together with ``lines``,
+    ``?version=ID&statement=/decisions/0`` marks the exact words that this statement quotes.
     """
     source_id = _source_id(request)
     source = _source(context, request)
@@ -104,7 +104,7 @@ def show_source(
     if text is None:
         raise HTTPNotFound
     if source.state == ReadingState.READING and not request.GET:
-        # Shows the text as soon as it is there, also without JavaScript.
+        # Reloads the page until the text is available, without JavaScript.
         request.response.headers["Refresh"] = str(REFRESH_S)
     cited = _range(request.GET.get("lines", ""))
     start = cited.start if cited else _range(request.GET.get("from", "")).start
@@ -113,7 +113,7 @@ def show_source(
     following = first + LINES_ON_PAGE
     followed: list[Citation] = []
     citations = None
-    # A token may let its bearer read sources and no documents.
+    # A token may have the scope sources:read without documents:read.
     if request.has_permission(Permission.DOCUMENTS_READ):
         followed = _followed(context, request, source_id, cited)
         citations = list_citations(request.dbsession, context.project.id, source_id, text.revision)
@@ -144,7 +144,7 @@ def show_source(
 def _followed(
     context: ProjectContext, request: Request, source_id: uuid.UUID, cited: range
 ) -> list[Citation]:
-    """The quotes in the cited lines of the statement from which a link led here."""
+    """Return the quotes in the cited lines, of the statement whose link the user has followed."""
     version_id = request.GET.get("version", "")
     if not re.fullmatch(UUID_PATTERN, version_id):
         return []
@@ -179,7 +179,7 @@ def add_revision(context: ProjectContext, request: Request) -> dict[str, Any] | 
 
 
 def show_changes(context: ProjectContext, request: Request) -> dict[str, Any]:
-    """What changed from the revision ``?from=1`` to ``?to=2``."""
+    """Show the differences between the revisions ``?from=1`` and ``?to=2``."""
     source = _source(context, request)
     texts = []
     for name in ("from", "to"):
@@ -212,12 +212,12 @@ def _source(context: ProjectContext, request: Request) -> Source:
 
 
 def _number(text: str) -> int | None:
-    """The number of a revision; ``None`` for anything else."""
+    """Parse the number of a revision. Return ``None`` for anything else."""
     return int(text) if re.fullmatch(r"[1-9][0-9]{0,8}", text) else None
 
 
 def _range(text: str) -> range:
-    """The line numbers of ``3-7`` or ``3``; empty for anything else."""
+    """Parse line numbers such as ``3-7`` or ``3``. Return an empty range for anything else."""
     match = _LINES.fullmatch(text)
     return range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
 

@@ -1,4 +1,4 @@
-"""The page of what changed between two versions of a document."""
+"""The page of the differences between two versions of a document."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from combine_core.web.endpoints import View
 
 
 def show_comparison(context: DocumentContext, request: Request) -> dict[str, Any]:
-    """What changed from the version ``?from=1`` to ``?to=2``."""
+    """Show the differences between the versions ``?from=1`` and ``?to=2``."""
     versions = []
     for name in ("from", "to"):
         number = request.GET.get(name, "")

@@ -179,7 +179,7 @@ def furnished(service: Service) -> Iterator[Furnished]:
         # A mistake, secrets that are shown once, a consent.
         ("/projects", {"name": " "}, "Create project"),
         ("/account/tokens", {"name": UNBROKEN[:100]}, "Create token"),
-        (f"/projects/{project['slug']}/invitations", {}, "Make a link"),
+        (f"/projects/{project['slug']}/invitations", {}, "Create link"),
         ("/device?user_code=WDJB-MJHT", {}, "Go on"),
     ]
     yield Furnished(cookies, addresses, forms)

@@ -43,12 +43,12 @@ def test_from_the_link_to_the_project(owner, open_page):
     owner.get_by_role("link", name="Members").click()
     owner.get_by_role("link", name="Invite people").click()
     owner.get_by_label("Role").select_option("writer")
-    owner.get_by_role("button", name="Make a link").click()
-    link = owner.get_by_label("This is the new link").input_value()
+    owner.get_by_role("button", name="Create link").click()
+    link = owner.get_by_label("New link").input_value()
     assert_fits(owner)
     owner.reload()
     owner.get_by_text("Writer: open").wait_for()
-    assert owner.get_by_label("This is the new link").count() == 0
+    assert owner.get_by_label("New link").count() == 0
 
     guest = open_page()
     guest.goto(link)

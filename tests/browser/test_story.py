@@ -107,7 +107,7 @@ def open_what_was_written(page):
 
 def ask_for_review(page, needed):
     page.get_by_role("link", name="Ask for a review").click()
-    page.get_by_label("How many must approve").fill(str(needed))
+    page.get_by_label("Number of approvals needed").fill(str(needed))
     page.get_by_role("button", name="Ask for the review").click()
     page.get_by_text(f"0 of {needed} approval").first.wait_for()
 
@@ -197,14 +197,14 @@ def test_from_three_sources_to_the_second_meeting(people, vendor, tmp_path):
     bob.get_by_role("link", name="Register").click()
     rows = bob.get_by_role("table", name="Items").locator("tbody tr")
     expect(rows).to_have_count(8)
-    bob.get_by_label("To decide").check()
+    bob.get_by_label("Needs a decision").check()
     bob.get_by_role("button", name="Show").click()
     bob.wait_for_url("**undecided=true*")
     expect(rows).to_have_count(2)
     dates = rows.filter(has_text="3 May 2027").filter(has_text="9 June 2027")
     expect(dates).to_have_count(1)
-    rows.filter(has_text="2027-03-15").get_by_role("button", name="It is the same").click()
-    bob.get_by_role("button", name="This counts from now on").click()
+    rows.filter(has_text="2027-03-15").get_by_role("button", name="Same item").click()
+    bob.get_by_role("button", name="Accept the change").click()
     bob.get_by_text("Due: 2027-02-01 → 2027-03-15").wait_for()
     assert bob.get_by_text("owner Ada · due 2027-03-15").first.is_visible()
     bob.goto("/projects/harbour/register")

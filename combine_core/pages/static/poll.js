@@ -1,5 +1,5 @@
-// Replaces the live part of a page until it no longer asks for that.
-// The part is the element with data-poll (its address) and data-poll-ms (how often).
+// Reloads the live part of a page until its data-poll attribute is gone.
+// The part is the element with data-poll (its address) and data-poll-ms (the interval).
 "use strict";
 
 (function () {
@@ -7,27 +7,27 @@
 
   function start(part) {
     let wait = Number(part.dataset.pollMs);
-    setTimeout(() => look(part, wait), wait);
+    setTimeout(() => poll(part, wait), wait);
   }
 
-  async function look(part, wait) {
+  async function poll(part, wait) {
     if (document.hidden) {
-      document.addEventListener("visibilitychange", () => look(part, wait), { once: true });
+      document.addEventListener("visibilitychange", () => poll(part, wait), { once: true });
       return;
     }
-    let answer;
+    let response;
     try {
-      answer = await fetch(part.dataset.poll, { headers: { Accept: "text/html" } });
+      response = await fetch(part.dataset.poll, { headers: { Accept: "text/html" } });
     } catch {
-      answer = null; // no network: try again, ever more slowly
+      response = null; // no network: retry with a longer interval
     }
-    if (answer && answer.ok && !answer.redirected) {
-      replace(part, await answer.text());
-    } else if (answer && (answer.redirected || (answer.status >= 400 && answer.status < 500))) {
-      location.reload(); // signed out, or gone: let the page say so
+    if (response && response.ok && !response.redirected) {
+      replace(part, await response.text());
+    } else if (response && (response.redirected || (response.status >= 400 && response.status < 500))) {
+      location.reload(); // signed out or deleted: the reloaded page shows it
     } else {
       const longer = Math.min(wait * 2, SLOWEST_MS);
-      setTimeout(() => look(part, longer), longer);
+      setTimeout(() => poll(part, longer), longer);
     }
   }
 
@@ -39,7 +39,7 @@
     }
     const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
     if (fresh.outerHTML !== part.outerHTML) {
-      // The element stays, so that screen readers hear what changes in it.
+      // Keep the element, so that screen readers announce the changes in it.
       part.innerHTML = fresh.innerHTML;
       for (const name of ["data-poll", "data-poll-ms"]) {
         if (fresh.hasAttribute(name)) {

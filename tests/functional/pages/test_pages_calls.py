@@ -74,7 +74,7 @@ def test_texts_that_were_removed(place, ada, run_with, writes):
     with place.sessions.begin() as session:
         session.execute(update(Call).values(request={}, response=None))
     page = ada.get(page.request.path)
-    assert "it was removed" in words(page.html.main)
+    assert "it was deleted" in words(page.html.main)
     assert "1,000 tokens in" in words(page.html.main)
 
 
@@ -89,7 +89,7 @@ def test_rules_cost_nothing(ada, run_with):
 def test_a_run_that_took_all_answers_over(ada, run_with, writes):
     run_with(SONNET)
     page = ada.get(f"/runs/{run_with(SONNET).id}")
-    assert "taken over from an earlier run" in page
+    assert "reused from an earlier run" in page
     assert "no language model" not in page
 
 
@@ -144,7 +144,7 @@ def test_the_costs_of_a_project(place, ada, slug, run_with, writes):
 
 def test_a_day_that_is_none(ada, slug):
     page = ada.get(f"/projects/{slug}/costs?from=yesterday", status=400)
-    assert "Write a day such as 2026-11-01." in page.html.find(id="from-error").text
+    assert "Enter a date such as 2026-11-01." in page.html.find(id="from-error").text
 
 
 def test_many_calls_have_pages(place, ada, slug):

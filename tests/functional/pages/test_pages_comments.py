@@ -33,7 +33,7 @@ def test_a_comment_reaches_whom_it_mentions(place, ada, slug, document, form_of)
     assert "Does it" in page
     page = form_of(page, "read").submit(status=303).follow()
     assert page.html.select_one(".nav-count") is None
-    assert "Nothing waits for you" in page
+    assert "Your inbox is empty" in page
     # Resolved, it is in the list alone.
     page = ada.get(f"{document}/comments")
     form = next(form for form in page.forms.values() if "resolved" in form.fields)

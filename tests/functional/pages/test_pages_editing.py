@@ -100,7 +100,7 @@ def test_mistakes_are_named_and_what_was_typed_stays(place, ada, path, version, 
     assert page.html.select_one(".field-error").text == "There is no text in line 99 to 99."
     assert form_of(page, "save")["field-text"].value == form["field-text"].value
     form["line_from"] = "two"
-    assert "are numbers" in form.submit(status=400).html.select_one(".field-error").text
+    assert "Enter numbers" in form.submit(status=400).html.select_one(".field-error").text
     form["line_from"] = ""
     content = {**version.content, "decisions": []}
     with place.sessions.begin() as session:

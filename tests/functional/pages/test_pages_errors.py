@@ -27,7 +27,7 @@ def test_nothing_there(place, ada):
     for path in ("/nowhere", "/projects/", "/static/nothing.css", "/projects/NO", "/a%0Ab"):
         with place.statements() as sent:
             answer = ada.get(path, status=404)
-        assert_error_page(answer, 404, "There is nothing here")
+        assert_error_page(answer, 404, "Page not found")
         assert sent == []
 
 
@@ -35,12 +35,12 @@ def test_a_path_that_is_not_utf8(app):
     request = Request.blank("/projects", environ={"PATH_INFO": "/\xff"})
     answer = request.get_response(app)
     assert answer.status_int == 404
-    assert "There is nothing here" in answer.text
+    assert "Page not found" in answer.text
 
 
 def test_other_methods(ada, slug):
     answer = ada.client.delete("/projects", expect_errors=True)
-    assert_error_page(answer, 405, "This address does not work that way")
+    assert_error_page(answer, 405, "This address cannot be opened directly")
     assert answer.headers["Allow"] == "GET, HEAD, POST"
     answer = ada.client.put(f"/projects/{slug}", expect_errors=True)
     assert answer.status_int == 405
@@ -51,14 +51,14 @@ def test_a_form_without_its_token(ada, slug):
     for fields in ({}, {"csrf_token": "wrong"}):
         fields = {"form": "paste", "name": "a", "text": "b", **fields}
         answer = ada.client.post(path, fields, expect_errors=True)
-        assert_error_page(answer, 400, "This form is too old")
+        assert_error_page(answer, 400, "This form has expired")
     assert "No sources yet" in ada.get(path)
 
 
 def test_an_unknown_form(ada, slug, form_of):
     form = form_of(ada.get(f"/projects/{slug}"), "paste")
     form["form"] = "nonsense"
-    assert_error_page(form.submit(expect_errors=True), 400, "This request cannot be understood")
+    assert_error_page(form.submit(expect_errors=True), 400, "This request is invalid")
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_an_unreadable_form(ada, slug, content_type, body):
         headers={"Content-Type": content_type},
         expect_errors=True,
     )
-    assert_error_page(answer, 400, "This request cannot be understood")
+    assert_error_page(answer, 400, "This request is invalid")
     assert "The form cannot be read." in answer
 
 
 def test_an_unreadable_query(ada):
     answer = ada.get("/projects?cursor=%ff", expect_errors=True)
-    assert_error_page(answer, 400, "This request cannot be understood")
+    assert_error_page(answer, 400, "This request is invalid")
 
 
 def test_too_large_a_body(make_place):
@@ -92,7 +92,7 @@ def test_too_large_a_body(make_place):
     ada = place.visitor()
     slug = place.project(ada)
     answer = ada.client.post(f"/projects/{slug}", {"text": "x" * 3000}, expect_errors=True)
-    assert_error_page(answer, 413, "That is too large")
+    assert_error_page(answer, 413, "The upload is too large")
 
 
 def test_a_fault_of_ours(ada, monkeypatch, caplog):
@@ -101,7 +101,7 @@ def test_a_fault_of_ours(ada, monkeypatch, caplog):
 
     monkeypatch.setattr(projects, "list_projects", fail)
     answer = ada.get("/projects", expect_errors=True)
-    assert_error_page(answer, 500, "Something went wrong here")
+    assert_error_page(answer, 500, "Something went wrong")
     assert "secret" not in answer
     logged = [record for record in caplog.records if record.name == "combine_core.web.problems"]
     assert len(logged) == 1

@@ -65,7 +65,7 @@ def test_the_link_survives_the_sign_in(place, ada, slug, form_of):
     link = invite(ada, slug, form_of)
     browser = place.stranger()
     page = browser.get(link).follow()
-    assert "does not give you an account" in page
+    assert "does not create an account" in page
     assert "Accept" not in page
     sign_in = page.click("Sign in")
     assert "token" not in sign_in.request.url
@@ -133,7 +133,7 @@ def test_the_link_of_a_former_owner_says_so_in_the_list(place, ada, bob, slug, f
     form.submit(status=303)
     page = ada.get(f"/projects/{slug}/invitations")
     assert rows(page) == ["Writer: revoked"]
-    assert "no owner any more" in page
+    assert "no longer an owner" in page
 
 
 def test_only_owners_see_the_links(place, ada, bob, slug):

@@ -59,7 +59,7 @@ def test_an_owner_exports_and_somebody_else_imports(ada, bob, slug, approved, fo
     document = project.click(href="^/documents/")
     note = " ".join(document.html.select_one("section:has(#imported-heading)").text.split())
     assert "A run of a line wrote it there." in note
-    assert "Review there: approved. bob approved it on" in note
+    assert "Review at the origin: approved. bob approved it on" in note
     assert "“Fine.” This counts for nothing here." in note
     assert not bob.get("/inbox").html.select(".row-item")
 

@@ -82,4 +82,4 @@ def test_older_projects_are_a_link_away(place, ada):
 
 def test_a_list_that_starts_nowhere(ada):
     page = ada.get("/projects?cursor=nonsense", status=400)
-    assert "This part of the list is not known" in page
+    assert "This page of the list does not exist" in page

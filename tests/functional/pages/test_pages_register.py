@@ -54,7 +54,7 @@ def path(slug):
 def test_an_empty_register(ada, slug, path):
     page = ada.get(f"/projects/{slug}").click("Register")
     assert page.request.path == path
-    assert "Nothing yet" in page
+    assert "No items yet" in page
 
 
 def test_the_list_and_its_filters(ada, two_meetings, path):
@@ -64,7 +64,7 @@ def test_the_list_and_its_filters(ada, two_meetings, path):
     form["kind"], form["owner"], form["due_before"] = "action", "anna", "2027-05-31"
     [row] = rows(form.submit())
     assert "3 May 2027" in row
-    assert "Nothing fits this choice" in ada.get(path, params={"state": "done"})
+    assert "No item matches these filters" in ada.get(path, params={"state": "done"})
     links = [link["href"] for link in ada.get(path, params={"kind": "action"}).html.select("a")]
     [table] = [link for link in links if "/csv" in link]
     assert table.endswith("/register/csv?kind=action")
@@ -74,15 +74,15 @@ def test_the_list_and_its_filters(ada, two_meetings, path):
     "query", [{"kind": "nonsense"}, {"due_after": "soon"}, {"owner": "x" * 300}]
 )
 def test_a_filter_that_does_not_exist(ada, path, query):
-    assert "There is no such choice" in ada.get(path, params=query, status=400)
+    assert "This value is invalid" in ada.get(path, params=query, status=400)
 
 
 def test_one_click_joins_and_one_settles(ada, two_meetings, path, form_of):
     page = ada.get(path, params={"undecided": "true"})
     [row] = rows(page)
-    assert "May be the same as Anna orders the door seal by 3 May 2027." in row
+    assert "This may be the same item as Anna orders the door seal by 3 May 2027." in row
     page = form_of(page, "same").submit("same", value="yes", status=303).follow()
-    assert "says otherwise in the text and the due date" in page
+    assert "contradicts the text and the due date" in page
     page = form_of(page, "settle").submit("accept", value="yes", status=303).follow()
     assert "says otherwise" not in page
     assert "Due: 3 May 2027 → 9 June 2027" in " ".join(page.html.text.split())
@@ -109,7 +109,7 @@ def test_a_person_changes_an_item(ada, two_meetings, path, form_of):
 def test_a_viewer_sees_no_forms(vera, two_meetings, path):
     page = vera.get(path)
     assert len(rows(page)) == 3
-    assert "It is the same" not in page
+    assert "Same item" not in page
     page = page.click("Who pays for the seal")
     assert not page.html.select(".panel")
     vera.client.post(page.request.path, {"form": "change"}, status="4*")

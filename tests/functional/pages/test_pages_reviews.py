@@ -65,7 +65,7 @@ def count_in_head(page):
 
 def test_from_asking_to_approval(ada, bob, ask, document, slug, form_of):
     page = ada.get(document)
-    assert "Nobody has asked" in words(page)
+    assert "This version has no review" in words(page)
     page.click("Ask for a review")
     page = ask(ada).follow()
     assert "In review · 0 of 1 approval" in words(page)
@@ -82,7 +82,7 @@ def test_from_asking_to_approval(ada, bob, ask, document, slug, form_of):
     assert "Approved · 1 of 1 approval" in words(page)
     assert "As I heard it." in words(page, ".decisions")
     assert count_in_head(page) is None
-    assert "Nothing waits for you" in bob.get("/inbox")
+    assert "Your inbox is empty" in bob.get("/inbox")
     assert "Approved" in words(ada.get(document))
     assert "Approved" in words(ada.get(f"/projects/{slug}"), "#documents")
     assert "Approved" in words(ada.get(f"{document}/reviews"), "ul.rows")
@@ -125,7 +125,7 @@ def test_a_decision_on_what_has_changed(ada, bob, ask, write, form_of, document)
     assert "version 2 has replaced it" in refused.html.select_one(".field-error").text
     assert "Dismissed" in words(refused)
     # The newest version has none.
-    assert "Nobody has asked" in words(ada.get(document))
+    assert "This version has no review" in words(ada.get(document))
 
 
 def test_editing_and_approving_in_one_act(ada, bob, ask, document, form_of):

@@ -29,7 +29,7 @@ def test_what_is_not_searchable_yet_is_said(ada, slug, source):
 def test_nothing_found(place, ada, slug, source):
     index_missing(place.sessions)
     page = ada.get(f"/projects/{slug}/search?q=fridge&kind=source")
-    assert "Nothing was found" in page
+    assert "No results" in page
 
 
 @pytest.mark.parametrize("q", ["", "%00", "!!!", "x" * 10_000])

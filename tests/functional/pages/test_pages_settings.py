@@ -91,9 +91,10 @@ def test_archiving_and_bringing_back(ada, paths, form_of, kind):
 
 def test_what_goes_along_is_said_before(place, ada, paths, form_of):
     said = {
-        "document": "The document goes with 1 document version.",
-        "run": "The run goes with 1 document version and 1 document.",
-        "project": "The project goes with 1 source, 1 document, 1 document version, 1 run and 1 member.",
+        "document": "The document is deleted with 1 document version.",
+        "run": "The run is deleted with 1 document version and 1 document.",
+        "project": "The project is deleted with 1 source, 1 document, 1 document version, 1 run"
+        " and 1 member.",
     }
     for kind, words in said.items():
         assert words in open_settings(ada, paths, kind).html.select_one("main").text

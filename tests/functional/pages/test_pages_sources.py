@@ -319,7 +319,7 @@ def test_a_link_of_a_statement_marks_the_very_words(place, ada, slug):
     # And back to the statement.
     note = page.html.select_one("aside.followed")
     assert note.a.text == "The pump failed at noon."
-    assert "Marked are the words that this statement quotes." in note.text
+    assert "The words that this statement quotes are marked." in note.text
     assert note.a["href"].endswith(f"{version.document_id}/versions/1#/summary/0")
     assert document.html.find(id="/summary/0")
 
@@ -363,7 +363,7 @@ def test_without_the_words_the_lines_are_marked(place, ada, slug):
     page = ada.get(f"/documents/{version.document_id}").click(href="lines=3-3")
     assert not page.html.select("mark")
     assert page.html.select_one("#quote").find_parent("li")["id"] == "L3"
-    assert "Marked are the lines" in page.html.select_one(".note").text
+    assert "The lines that this statement quotes are marked" in page.html.select_one(".note").text
     path = f"/projects/{slug}/sources/{source.id}?lines=3-3"
     for query in ("version=x", f"version={source.id}", f"version={version.id}&statement=/no/9"):
         page = ada.get(f"{path}&{query}")
@@ -392,7 +392,9 @@ def test_lines_name_the_statements_that_rest_on_them(place, ada, slug):
     states = [line.get("class") for line in page.html.select(".source-lines > li")]
     assert states == [["bare"], None, ["bare"], ["carries"], ["carries"], ["bare"]]
     counted = page.html.select_one(".coverage p").text
-    assert counted == "Statements rest on 2 of 5\xa0lines with text. On 3\xa0lines none rests."
+    assert (
+        counted == "Statements rest on 2 of 5\xa0lines with text, and not on the other 3\xa0lines."
+    )
     labels = [link["aria-label"] for link in page.html.select(".line-number")]
     assert labels[2:4] == ["Line 3, no statement rests on it", "Line 4"]
     assert "unsupported" in page.html.select_one("#L3 .citing").text
@@ -425,4 +427,4 @@ def test_only_so_many_documents_are_read(place, ada, slug, monkeypatch):
     place.write(run, {"summary": [newest]}, {"S1": source, "S2": more})
     page = ada.get(f"/projects/{slug}/sources/{source.id}")
     assert [each.find_parent("li")["id"] for each in page.html.select(".citing")] == ["L5"]
-    assert "that were written last are counted" in page.html.select_one(".coverage").text
+    assert "most recent documents are counted" in page.html.select_one(".coverage").text
