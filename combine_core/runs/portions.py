@@ -32,13 +32,17 @@ def estimate_tokens(text: str) -> int:
     A token has about four characters of English or German text or two digits. A character of another
     script takes about one token.
     """
+    return round(_tokens(text, lines=text.count("\n") + 1))
+
+
+def _tokens(text: str, *, lines: int) -> float:
     plain = len(text.encode("ascii", "ignore"))
     digits = sum(text.count(digit) for digit in "0123456789")
-    return round(
+    return (
         (plain - digits) / _LETTERS_PER_TOKEN
         + digits / _DIGITS_PER_TOKEN
         + (len(text) - plain) * _TOKENS_PER_OTHER
-        + (text.count("\n") + 1) * _TOKENS_PER_LINE
+        + lines * _TOKENS_PER_LINE
     )
 
 
@@ -52,8 +56,8 @@ def portions_of(material: Material, max_tokens: int) -> list[Material]:
         return [material]
     starts = [0, *(match.end() for match in re.finditer("\n", text))]
     costs = [
-        estimate_tokens(text[start : end - 1])
-        for start, end in zip(starts, [*starts[1:], len(text) + 1], strict=True)
+        _tokens(text[start:end], lines=1)
+        for start, end in zip(starts, [*starts[1:], len(text)], strict=True)
     ]
     blocks = material.blocks or read_blocks(text)
     places = {bisect_right(starts, block.start) - 1: block.kind for block in reversed(blocks)}
@@ -77,7 +81,7 @@ def halves_of(material: Material) -> list[Material]:
 
 
 def _first_lines(
-    costs: Sequence[int], places: dict[int, BlockKind], max_tokens: int
+    costs: Sequence[float], places: dict[int, BlockKind], max_tokens: int
 ) -> Iterator[int]:
     """Yield the index of the first line of each portion.
 
@@ -87,7 +91,7 @@ def _first_lines(
     first = 0
     while True:
         yield first
-        used, end = 0, first
+        used, end = 0.0, first
         heading = block = 0
         while end < len(costs) and used + costs[end] <= max_tokens:
             if end > first and end in places:
@@ -99,7 +103,7 @@ def _first_lines(
         if end == len(costs):
             return
         if end == first:
-            raise LineTooLong(first + 1, costs[first])
+            raise LineTooLong(first + 1, round(costs[first]))
         if end in places:
             block = end
         first = heading or block or end
