@@ -34,7 +34,7 @@ from combine_core.users import (
     RoleChanged,
     tell,
 )
-from combine_core.users.asking import KeptQuestion, ask_with_user
+from combine_core.users.user_query import UserQuery, add_user_query
 from combine_core.web.paths import UUID_PATTERN
 
 # What each variable of a path may be.
@@ -52,15 +52,13 @@ PATH_VARIABLES = {
 }
 
 
-def _with(thing: type[Run | Document | Review | Comment]) -> KeptQuestion:
+def _with(thing: type[Run | Document | Review | Comment]) -> UserQuery:
     owning = select(thing.project_id).where(thing.id == bindparam("id")).scalar_subquery()
-    return KeptQuestion(lambda user_id: own_projects(user_id).where(Project.id == owning))
+    return UserQuery(lambda user_id: own_projects(user_id).where(Project.id == owning))
 
 
 # How the user's project is found: by its name in the path, or by a thing in it.
-_NAMED = KeptQuestion(
-    lambda user_id: own_projects(user_id).where(Project.slug == bindparam("slug"))
-)
+_NAMED = UserQuery(lambda user_id: own_projects(user_id).where(Project.slug == bindparam("slug")))
 _WITH_RUN, _WITH_DOCUMENT, _WITH_REVIEW, _WITH_COMMENT = (
     _with(thing) for thing in (Run, Document, Review, Comment)
 )
@@ -105,9 +103,9 @@ class InProject(SignedIn):
     project: OwnProject
     role: Role
 
-    def __init__(self, request: Request, question: KeptQuestion, **parameters: object) -> None:
+    def __init__(self, request: Request, question: UserQuery, **parameters: object) -> None:
         # Before the user is looked for: both are found by one statement then.
-        answer = ask_with_user(request, question, **parameters)
+        answer = add_user_query(request, question, **parameters)
         super().__init__(request)
         found = answer()
         if found is None:

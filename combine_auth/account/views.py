@@ -34,7 +34,7 @@ from combine_auth.sign_in.flow import prepare_buttons
 from combine_auth.tokens.service import list_tokens, revoke_token
 from combine_core.settings import settings_of
 from combine_core.users import User
-from combine_core.users.leaving import in_words
+from combine_core.users.deletion import in_words
 
 _PAGE = "combine_auth:account/account.jinja2"
 _DELETE_PAGE = "combine_auth:account/delete.jinja2"

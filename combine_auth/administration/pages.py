@@ -11,7 +11,7 @@ from combine_auth.administration import AdminPermission, service
 from combine_auth.administration.views import Administration
 from combine_auth.refused import Refused
 from combine_core.users import User
-from combine_core.users.leaving import in_words
+from combine_core.users.deletion import in_words
 from combine_core.web.endpoints import View
 from combine_core.web.paths import UUID_PATTERN
 

@@ -25,7 +25,7 @@ from combine_core.database import Page, paginate
 from combine_core.users import User, add_user, clean_email, find_user
 
 if TYPE_CHECKING:
-    from combine_core.users.leaving import Plan
+    from combine_core.users.deletion import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ def plan_deletion(session: Session, user: User, *, named: bool = False) -> Plan:
     :param named: name projects. Only the user and operators may know them
     """
     # Here and below, because what goes with a user is known by the whole domain, and few commands need it.
-    from combine_core.users.leaving import Plan, plan_user
+    from combine_core.users.deletion import Plan, plan_user
 
     plan = plan_user(session, user.id, named=named)
     clients = len(list_clients(session, user.id))
@@ -164,8 +164,8 @@ def delete_user(session: Session, user: User, request: Any = None, *, named: boo
     :returns: what went along
     :raises Refused: somebody needs this user
     """
-    from combine_core.users.leaving import Impossible
-    from combine_core.users.leaving import delete_user as remove_user
+    from combine_core.users.deletion import Impossible
+    from combine_core.users.deletion import delete_user as remove_user
 
     # Of two administrators who go at once, the second one waits and then is the only one.
     administrators = select(User.id).where(User.is_admin, User.disabled_at.is_(None))

@@ -35,7 +35,7 @@ from combine_auth.settings import AuthSettings
 from combine_core.settings import CoreSettings
 from combine_core.settings.config_option import config_option
 from combine_core.users import User
-from combine_core.users.leaving import in_words
+from combine_core.users.deletion import in_words
 
 _email = click.argument("email", callback=shown)
 

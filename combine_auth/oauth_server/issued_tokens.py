@@ -17,7 +17,7 @@ from combine_auth.oauth_server.model import OAuthCode, OAuthGrant, OAuthToken
 from combine_auth.tokens.format import ACCESS, CODE, REFRESH
 from combine_auth.tokens.scopes import speaks_for_administrator
 from combine_core.users import Identity, User
-from combine_core.users.asking import find_with_answer
+from combine_core.users.user_query import find_user_row
 
 
 def use_code(
@@ -238,7 +238,7 @@ def find_access_token(request: Any, token: str) -> FoundCredential | None:
     ``None`` if it is unknown, expired or revoked, if its user, its client or the client's owner is
     disabled, or if its grant is revoked.
     """
-    row = find_with_answer(request, _FIND, token_sha256=sha256(token))
+    row = find_user_row(request, _FIND, token_sha256=sha256(token))
     if row is None:
         return None
     token_id, scopes, grant_id, is_due, user_id, email, name, is_admin = row

@@ -15,7 +15,7 @@ from combine_auth.authentication import CredentialKind, FoundCredential, Proof, 
 from combine_auth.sessions.model import BrowserSession
 from combine_core.database.expiry import delete_expired
 from combine_core.users import Identity, User
-from combine_core.users.asking import find_with_answer
+from combine_core.users.user_query import find_user_row
 
 IDLE_LIMIT = timedelta(hours=12)
 ABSOLUTE_LIMIT = timedelta(days=7)
@@ -85,7 +85,7 @@ def start_session(
 
 def find_session(request: Any, token: str) -> FoundCredential | None:
     """The valid session of this token, whose user is not disabled, in one statement."""
-    row = find_with_answer(request, _FIND, token_sha256=sha256(token))
+    row = find_user_row(request, _FIND, token_sha256=sha256(token))
     if row is None:
         return None
     session_id, is_due, *identity = row

@@ -36,7 +36,7 @@ from combine_auth.tokens.scopes import (
 )
 from combine_core.database.expiry import delete_expired
 from combine_core.users import Identity, Membership, User
-from combine_core.users.asking import find_with_answer
+from combine_core.users.user_query import find_user_row
 
 DEFAULT_DAYS = 90
 MOST_DAYS = 365
@@ -145,7 +145,7 @@ def _delete_old(session: Session, user_id: uuid.UUID) -> None:
 
 def find_token(request: Any, token: str) -> FoundCredential | None:
     """Find the valid token of a user who is not disabled, with one statement."""
-    row = find_with_answer(request, _FIND, token_sha256=sha256(token))
+    row = find_user_row(request, _FIND, token_sha256=sha256(token))
     if row is None:
         return None
     token_id, scopes, project_id, is_due, user_id, email, name, is_admin = row

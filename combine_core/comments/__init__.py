@@ -1,4 +1,4 @@
-"""Comments: what people say about a statement of a document, and whom they mention."""
+"""Comments of people on the statements of a document, and the people that they mention."""
 
 from combine_core.comments.model import Comment, CommentMention
 from combine_core.comments.service import (

@@ -1,4 +1,4 @@
-"""The tables of comments on statements, and of the people that they mention."""
+"""Defines the tables of comments on statements and of mentions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from combine_core.users import User
 
 
 class CommentMention(Model):
-    """A person that a comment mentions."""
+    """A mention of a person in a comment."""
 
     __tablename__ = "comment_mentions"
 
@@ -24,7 +24,7 @@ class CommentMention(Model):
     user_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
     )
-    # NULL: it is in the inbox of the person.
+    # NULL: unread, so the mention is in the inbox of the person.
     read_at: Mapped[datetime.datetime | None] = mapped_column()
 
     __table_args__ = (
@@ -34,7 +34,7 @@ class CommentMention(Model):
 
 
 class Comment(Identified, Model):
-    """What somebody says about one statement of a version."""
+    """A comment on one statement of a version."""
 
     __tablename__ = "comments"
 
@@ -42,21 +42,21 @@ class Comment(Identified, Model):
         ForeignKey("projects.id", ondelete="CASCADE"), index=True
     )
     document_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"))
-    # A comment quotes its statement, so it goes with the version.
+    # A comment quotes its statement, so it is deleted with the version.
     version_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("document_versions.id", ondelete="CASCADE"), index=True
     )
-    # Of the version.
+    # The number of the version.
     number: Mapped[int] = mapped_column()
     pointer: Mapped[str]
-    # The statement as it was then, in one line.
+    # The text of the statement when the comment was written, in one line.
     statement: Mapped[str]
     text: Mapped[str]
-    # NULL: the person has no account any more.
+    # NULL: the user was deleted.
     author_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="SET NULL"), index=True
     )
-    # NULL: it is open.
+    # NULL: open.
     resolved_at: Mapped[datetime.datetime | None] = mapped_column()
     resolved_by: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="SET NULL"), index=True
@@ -73,5 +73,5 @@ class Comment(Identified, Model):
         lazy="raise", viewonly=True, secondary="comment_mentions", order_by=User.name
     )
 
-    # The comments of a document, newest first.
+    # Lists the comments of a document, newest first.
     __table_args__ = (Index("ix_comments_document_id_id", "document_id", "id"),)

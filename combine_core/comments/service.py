@@ -1,7 +1,7 @@
 """Adds, lists, resolves and deletes comments on statements.
 
-A comment names a version and the place of its statement there, and keeps the words of the statement. It is
-shown at the statement of the newest version that has the same words.
+A comment stores the version, the pointer to its statement and the text of the statement. It is shown at the
+statement with the same text in the newest version.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from combine_core.documents import located_statements, read_version, text_of
 from combine_core.text import clean_text
 from combine_core.users import Deed, Membership, User
 
-MOST_COMMENT_BYTES = 10_000
-# More addresses in one comment are not looked at.
-MOST_MENTIONS = 20
+MAX_COMMENT_BYTES = 10_000
+# Further addresses in a comment are ignored.
+MAX_MENTIONS = 20
 _MENTION = re.compile(r"(?<!\S)@([^\s@]+@[^\s@]*[^\s@.,;:!?)\]}>])")
 
 
 class InvalidComment(ValueError):
-    """The comment lacks something. The text says what."""
+    """An invalid comment. ``field`` names the invalid field."""
 
-    def __init__(self, field: str, why: str) -> None:
-        super().__init__(why)
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
         self.field = field
 
 
 class MayNotDelete(PermissionError):
-    """The comment is somebody else's."""
+    """An error: the comment was written by somebody else."""
 
 
 def add_comment(
@@ -49,23 +49,23 @@ def add_comment(
     text: str,
     notify: Callable[[Deed], object],
 ) -> Comment:
-    """Say something about a statement. Members whose address follows an ``@`` find it in their inbox.
+    """Add a comment to a statement. Members whose address follows an ``@`` get it in their inbox.
 
-    :param number: of the version that the author has seen
-    :param pointer: to the statement in it
-    :param notify: takes what was done, within its transaction
-    :raises InvalidComment: there is no such version or statement, or the text is empty
-    :raises InvalidText: the text cannot be stored
+    :param number: the number of the version that the author has read
+    :param pointer: the JSON Pointer to the statement in that version
+    :param notify: called with the deed in its transaction
+    :raises InvalidComment: if the version or the statement does not exist, or the text is empty
+    :raises InvalidText: if the text cannot be stored
     """
     if not text.strip():
         raise InvalidComment("text", "Write what you want to say about the statement.")
-    cleaned = clean_text(text, "text", max_bytes=MOST_COMMENT_BYTES).strip()
+    cleaned = clean_text(text, "text", max_bytes=MAX_COMMENT_BYTES).strip()
     version = read_version(session, document_id, number)
     if version is None:
         raise InvalidComment("version", f"This document has no version {number}.")
     statement = dict(located_statements(version.content)).get(pointer)
     if statement is None:
-        raise InvalidComment("pointer", f"Version {number} has no statement in this place.")
+        raise InvalidComment("pointer", f"Version {number} has no statement at this pointer.")
     comment = Comment(
         project_id=version.document.project_id,
         document_id=document_id,
@@ -80,17 +80,21 @@ def add_comment(
     session.flush()
     mentioned = _mentioned(session, version.document.project_id, cleaned)
     session.add_all(
-        CommentMention(comment_id=comment.id, user_id=one) for one in mentioned if one != author_id
+        CommentMention(comment_id=comment.id, user_id=user_id)
+        for user_id in mentioned
+        if user_id != author_id
     )
     session.flush()
-    of_version = {"document": str(document_id), "version": number}
-    notify(Deed("comment-add", f"comment:{comment.id}", of_version))
+    details = {"document": str(document_id), "version": number}
+    notify(Deed("comment-add", f"comment:{comment.id}", details))
     return read_comment(session, comment.id)
 
 
 def _mentioned(session: Session, project_id: uuid.UUID, text: str) -> Sequence[uuid.UUID]:
-    """The members of the project whose address stands in the text."""
-    addresses = list(dict.fromkeys(one.lower() for one in _MENTION.findall(text)))[:MOST_MENTIONS]
+    """Return the members of the project whose address is in the text."""
+    addresses = list(dict.fromkeys(address.lower() for address in _MENTION.findall(text)))[
+        :MAX_MENTIONS
+    ]
     if not addresses:
         return []
     return session.scalars(
@@ -108,24 +112,26 @@ def list_comments(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[Comment]:
-    """The comments on a document, newest first."""
-    of_document = _whole().where(Comment.document_id == document_id)
+    """List the comments on a document, newest first."""
+    of_document = _complete_comments().where(Comment.document_id == document_id)
     if only_open:
         of_document = of_document.where(Comment.resolved_at.is_(None))
     return paginate(session, of_document, Comment.id, cursor=cursor, limit=limit)
 
 
 def read_comment(session: Session, comment_id: uuid.UUID) -> Comment:
-    """A comment with all that belongs to it, as it is now."""
+    """Return the current state of a comment with its related objects."""
     return session.scalars(
-        _whole().where(Comment.id == comment_id).execution_options(populate_existing=True)
+        _complete_comments()
+        .where(Comment.id == comment_id)
+        .execution_options(populate_existing=True)
     ).one()
 
 
 def set_resolved(
     session: Session, comment_id: uuid.UUID, user_id: uuid.UUID, *, resolved: bool
 ) -> Comment:
-    """Resolve a comment, or open it again. One that is so already stays as it is."""
+    """Resolve a comment or open it again. Repeating this has no effect."""
     comment = session.get_one(Comment, comment_id, with_for_update=True)
     if resolved != (comment.resolved_at is not None):
         comment.resolved_at = func.now() if resolved else None
@@ -141,22 +147,22 @@ def delete_comment(
     *,
     notify: Callable[[Deed], object],
 ) -> None:
-    """Delete a comment of the user's own.
+    """Delete a comment of this user.
 
-    :param notify: takes what was done, within its transaction
-    :raises MayNotDelete: it is somebody else's
+    :param notify: called with the deed in its transaction
+    :raises MayNotDelete: if somebody else wrote the comment
     """
     comment = session.get_one(Comment, comment_id, with_for_update=True)
     if comment.author_id != user_id:
-        raise MayNotDelete("Only its author deletes a comment. You may resolve it.")
+        raise MayNotDelete("Only its author can delete a comment. You can resolve it instead.")
     session.delete(comment)
     session.flush()
-    of_version = {"document": str(comment.document_id), "version": comment.number}
-    notify(Deed("comment-delete", f"comment:{comment_id}", of_version))
+    details = {"document": str(comment.document_id), "version": comment.number}
+    notify(Deed("comment-delete", f"comment:{comment_id}", details))
 
 
 def unread_mentions(user_id: uuid.UUID | BindParameter[uuid.UUID]) -> Select[uuid.UUID]:
-    """The ids of the comments that mention a person who has not read them, in projects of theirs."""
+    """Select the ids of comments with unread mentions of a user, in projects that the user is a member of."""
     return (
         select(Comment.id)
         .join(CommentMention, CommentMention.comment_id == Comment.id)
@@ -172,17 +178,17 @@ def unread_mentions(user_id: uuid.UUID | BindParameter[uuid.UUID]) -> Select[uui
 def list_mentions(
     session: Session, user_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
 ) -> Page[Comment]:
-    """The comments that :func:`unread_mentions` names, newest first."""
-    waiting = (
-        _whole()
+    """List the comments of :func:`unread_mentions`, newest first."""
+    unread = (
+        _complete_comments()
         .options(joinedload(Comment.document, innerjoin=True))
         .where(Comment.id.in_(unread_mentions(user_id)))
     )
-    return paginate(session, waiting, Comment.id, cursor=cursor, limit=limit)
+    return paginate(session, unread, Comment.id, cursor=cursor, limit=limit)
 
 
 def mark_read(session: Session, comment_id: uuid.UUID, user_id: uuid.UUID) -> None:
-    """Take a mention out of the inbox of a person, if it is there."""
+    """Remove a mention from the inbox of a user."""
     session.execute(
         update(CommentMention)
         .where(
@@ -196,10 +202,10 @@ def mark_read(session: Session, comment_id: uuid.UUID, user_id: uuid.UUID) -> No
 
 @dataclass(frozen=True)
 class Placed:
-    """Comments beside the statements of a version.
+    """The comments on the statements of a version.
 
-    :ivar at: by the pointer of the statement
-    :ivar on_earlier: those whose statement is not in the version any more
+    :ivar at: the comments by the pointer of their statement
+    :ivar on_earlier: the comments whose statement is no longer in the version
     """
 
     at: Mapping[str, Sequence[Comment]]
@@ -207,15 +213,15 @@ class Placed:
 
 
 def place_comments(content: dict[str, Any], comments: Iterable[Comment]) -> Placed:
-    """Where comments stand in a version: at the statement with the same words, in the same place first."""
-    words = {pointer: text_of(statement) for pointer, statement in located_statements(content)}
+    """Assign comments to the statements with the same text, preferably at the same pointer."""
+    texts = {pointer: text_of(statement) for pointer, statement in located_statements(content)}
     first: dict[str, str] = {}
-    for pointer, text in words.items():
+    for pointer, text in texts.items():
         first.setdefault(text, pointer)
     at: dict[str, list[Comment]] = {}
     on_earlier: list[Comment] = []
     for comment in comments:
-        if words.get(comment.pointer) == comment.statement:
+        if texts.get(comment.pointer) == comment.statement:
             at.setdefault(comment.pointer, []).append(comment)
         elif comment.statement in first:
             at.setdefault(first[comment.statement], []).append(comment)
@@ -224,7 +230,7 @@ def place_comments(content: dict[str, Any], comments: Iterable[Comment]) -> Plac
     return Placed(at, on_earlier)
 
 
-def _whole() -> Select[Comment]:
+def _complete_comments() -> Select[Comment]:
     return select(Comment).options(
         joinedload(Comment.author),
         joinedload(Comment.resolver),

@@ -27,12 +27,12 @@ from combine_core.deletion.service import (
 from combine_core.documents import Document, DocumentVersion, VersionInput, delete_versions
 from combine_core.portability.model import ImportedPerson
 from combine_core.projects import Project
-from combine_core.register import forget_source, is_quoted, items_quoting_only
+from combine_core.register import delete_quotes_of, is_quoted, items_quoting_only
 from combine_core.reviews.model import Review
 from combine_core.runs import Run
 from combine_core.sources import Source, SourceRevision
 from combine_core.users import Deed, User, erase_in_add_ons, tell_of_command
-from combine_core.users.leaving import delete_user, plan_user
+from combine_core.users.deletion import delete_user, plan_user
 from combine_core.web.idempotency import forget_answers
 
 _TEXTS_OF_OTHERS = "Texts that others have written, and log files, may still name this person."
@@ -94,7 +94,7 @@ def erase_source(session: Session, source_id: uuid.UUID) -> Plan:
     plan.check_possible()
     # Who approves one of the versions has it locked, and waits for the register: so first the versions.
     delete_versions(session, _made_from(source_id))
-    forget_source(session, source_id)
+    delete_quotes_of(session, source_id)
     remove_source(session, source_id)
     return _erased(
         session, "source", source_id, plan, answers=forget_answers(session, str(source_id))

@@ -17,7 +17,7 @@ from combine_core.comments import list_mentions
 from combine_core.documents import read_version
 from combine_core.pages.documents import document_page
 from combine_core.reviews import (
-    MOST_NEEDED,
+    MAX_NEEDED,
     Decision,
     InvalidReview,
     OnExpiry,
@@ -86,8 +86,8 @@ def _terms(request: Request) -> Terms:
     if who not in ("people", Role.REVIEWER, Role.OWNER):
         raise HTTPBadRequest("This choice is unknown. Reload the page, and ask again.")
     needed = text_of(request, "needed").strip()
-    if not re.fullmatch("[0-9]{1,3}", needed) or not 1 <= int(needed) <= MOST_NEEDED:
-        raise InvalidReview("needed", f"Enter a number from 1 to {MOST_NEEDED}.")
+    if not re.fullmatch("[0-9]{1,3}", needed) or not 1 <= int(needed) <= MAX_NEEDED:
+        raise InvalidReview("needed", f"Enter a number from 1 to {MAX_NEEDED}.")
     return Terms(
         role=Role.REVIEWER if who == "people" else Role(who),
         people=people,
@@ -124,7 +124,7 @@ def _list_page(
         "may_change": may_change,
         "may_ask": may_ask,
         "deciders": list_deciders(session, context.project.id) if may_ask else [],
-        "most_needed": MOST_NEEDED,
+        "most_needed": MAX_NEEDED,
         "form": form or Form(),
     }
 

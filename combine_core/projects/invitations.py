@@ -1,8 +1,8 @@
-"""Links that invite people into a project.
+"""Creates, revokes and accepts links that invite people to a project.
 
-An owner makes a link and sends it to somebody. Whoever accepts it, while signed in, becomes a member. A
-link works once and for some days, and no longer when it is revoked, or when the person who made it owns
-the project no more. All times are those of the database's clock.
+An owner creates a link and sends it to a person. A signed-in person who accepts it becomes a member. A link
+can be used once and expires after some days. It also becomes invalid if it is revoked, or if its creator no
+longer owns the project. All times are times of the database's clock.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ from combine_core.projects.model import InvitationState, Project, ProjectInvitat
 from combine_core.users import Deed, Membership, Role
 
 DEFAULT_DAYS = 7
-MOST_DAYS = 30
-MOST_OPEN = 100
-# How long a link that has ended stays in the list.
-KEPT_AFTERWARDS = timedelta(days=90)
+MAX_DAYS = 30
+MAX_OPEN = 100
+# Invalid links stay in the list for this long.
+ENDED_LINKS_KEPT = timedelta(days=90)
 # 256 random bits in base64url, as `secrets.token_urlsafe(32)` makes them.
 TOKEN_PATTERN = "[A-Za-z0-9_-]{43}"  # noqa: S105 - a pattern
 
-_WHY_ENDED = {
-    InvitationState.USED: "This link has been used, and a link works once.",
+_END_MESSAGES = {
+    InvitationState.USED: "This link has been used already, and a link works only once.",
     InvitationState.EXPIRED: "This link has expired.",
     InvitationState.REVOKED: "This link was revoked.",
 }
 
 
 class UnknownInvitation(LookupError):
-    """There is no such link."""
+    """An error: the link does not exist."""
 
 
 class InvitationEnded(ValueError):
-    """The link is not open any more."""
+    """An error: the link is no longer open."""
 
     def __init__(self, state: InvitationState) -> None:
-        super().__init__(f"{_WHY_ENDED[state]} Ask the person who sent it for another one.")
+        super().__init__(f"{_END_MESSAGES[state]} Ask the person who sent it for a new one.")
 
 
 class TooManyInvitations(ValueError):
-    """The project has ``MOST_OPEN`` open links."""
+    """An error: the project already has ``MAX_OPEN`` open links."""
 
     def __init__(self) -> None:
         super().__init__(
-            f"There are {MOST_OPEN} open links, and no more are allowed. Revoke one first."
+            f"The project has {MAX_OPEN} open links, and no more are allowed. Revoke one first."
         )
 
 
@@ -68,20 +68,20 @@ def create_invitation(
     days: int = DEFAULT_DAYS,
     notify: Callable[[Deed], object],
 ) -> tuple[str, ProjectInvitation]:
-    """A new link: its token, to show once, and its row.
+    """Create a link. Return its token, which is shown only once, and its row.
 
-    :param days: how long it works, 1 to ``MOST_DAYS``
-    :raises TooManyInvitations: revoke one first
+    :param days: the lifetime of the link, 1 to ``MAX_DAYS``
+    :raises TooManyInvitations: if the project already has ``MAX_OPEN`` open links
     """
     delete_expired(
         session,
         ProjectInvitation,
         ProjectInvitation.project_id == project_id,
-        ProjectInvitation.expires_at < func.now() - KEPT_AFTERWARDS,
+        ProjectInvitation.expires_at < func.now() - ENDED_LINKS_KEPT,
     )
     is_open = ProjectInvitation.state == InvitationState.OPEN
     of_project = select(func.count()).where(ProjectInvitation.project_id == project_id, is_open)
-    if (session.scalar(of_project) or 0) >= MOST_OPEN:
+    if (session.scalar(of_project) or 0) >= MAX_OPEN:
         raise TooManyInvitations
     token = secrets.token_urlsafe(32)
     invitation = ProjectInvitation(
@@ -89,7 +89,7 @@ def create_invitation(
         role=role,
         token_sha256=_sha256(token),
         created_by=maker_id,
-        expires_at=func.now() + timedelta(days=max(1, min(days, MOST_DAYS))),
+        expires_at=func.now() + timedelta(days=max(1, min(days, MAX_DAYS))),
     )
     session.add(invitation)
     session.flush()
@@ -104,7 +104,7 @@ def _deed(action: str, project_id: uuid.UUID, invitation_id: uuid.UUID, role: st
 def list_invitations(
     session: Session, project_id: uuid.UUID, *, cursor: str | None = None, limit: int = 50
 ) -> Page[ProjectInvitation]:
-    """The links of a project, with who made and who used them, newest first."""
+    """List the links of a project with their creators and users, newest first."""
     statement = _with_people().where(ProjectInvitation.project_id == project_id)
     return paginate(session, statement, ProjectInvitation.id, cursor=cursor, limit=limit)
 
@@ -112,9 +112,9 @@ def list_invitations(
 def read_invitation(
     session: Session, project_id: uuid.UUID, invitation_id: uuid.UUID
 ) -> ProjectInvitation:
-    """A link of the project, with who made and who used it.
+    """Return a link of the project with its creator and user.
 
-    :raises UnknownInvitation: the project has no such link
+    :raises UnknownInvitation: if the project does not have this link
     """
     found = session.scalar(
         _with_people()
@@ -133,10 +133,10 @@ def revoke_invitation(
     *,
     notify: Callable[[Deed], object],
 ) -> None:
-    """Revoke a link. That of one that is revoked has no effect.
+    """Revoke a link. Repeating this has no effect.
 
-    :raises UnknownInvitation: the project has no such link
-    :raises InvitationEnded: the link was used
+    :raises UnknownInvitation: if the project does not have this link
+    :raises InvitationEnded: if the link was used
     """
     role = session.scalar(
         update(ProjectInvitation)
@@ -157,26 +157,26 @@ def revoke_invitation(
 
 
 def find_invitation(session: Session, token: str) -> ProjectInvitation:
-    """The link of this token, in whatever state, with its project and who made it.
+    """Return the link with this token, in any state, with its project and creator.
 
-    :raises UnknownInvitation: there is no such link
+    :raises UnknownInvitation: if the link does not exist
     """
-    return _found(session, token, select(ProjectInvitation))
+    return _find(session, token, select(ProjectInvitation))
 
 
 def accept_invitation(
     session: Session, token: str, user_id: uuid.UUID, *, notify: Notify
 ) -> tuple[Project, Role]:
-    """Make the user a member by this link, and return the project and the user's role in it.
+    """Make the user a member with this link, and return the project and the user's role in it.
 
-    Of two who accept one link at once, the second waits for the first. A member stays what they are, and
-    the link stays open.
+    If two users accept a link at the same time, the second waits for the first. An existing member keeps the
+    current role, and the link stays open.
 
-    :raises UnknownInvitation: there is no such link
-    :raises InvitationEnded: the link is not open any more
+    :raises UnknownInvitation: if the link does not exist
+    :raises InvitationEnded: if the link is no longer open
     """
     locked = select(ProjectInvitation).with_for_update(of=ProjectInvitation)
-    invitation = _found(session, token, locked)
+    invitation = _find(session, token, locked)
     project_id = invitation.project_id
     if invitation.state == InvitationState.OPEN and _join(session, invitation, user_id):
         invitation.used_at = func.now()
@@ -191,7 +191,7 @@ def accept_invitation(
 
 
 def _join(session: Session, invitation: ProjectInvitation, user_id: uuid.UUID) -> bool:
-    """Whether the user has become a member, and was none before."""
+    """Add the user as a member. Return whether the user was not a member before."""
     joined = session.scalar(
         insert(Membership)
         .values(project_id=invitation.project_id, user_id=user_id, role=invitation.role)
@@ -201,7 +201,7 @@ def _join(session: Session, invitation: ProjectInvitation, user_id: uuid.UUID) -
     return joined is not None
 
 
-def _found(session: Session, token: str, statement: Select[ProjectInvitation]) -> ProjectInvitation:
+def _find(session: Session, token: str, statement: Select[ProjectInvitation]) -> ProjectInvitation:
     found = None
     if re.fullmatch(TOKEN_PATTERN, token):
         found = session.scalar(

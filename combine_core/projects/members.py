@@ -1,4 +1,4 @@
-"""Members of a project and their roles. A project always keeps an owner.
+"""Lists, changes and removes the members of a project. A project always keeps an owner.
 
 People become members by accepting a link: :mod:`combine_core.projects.invitations`.
 """
@@ -17,11 +17,11 @@ from combine_core.users import Membership, Role
 
 
 class NoMember(LookupError):
-    """The user is not a member of the project."""
+    """An error: the user is not a member of the project."""
 
 
 class LastOwner(ValueError):
-    """The change would leave the project without an owner, which nobody could repair."""
+    """An error: the change would leave the project without an owner, which cannot be undone."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -31,9 +31,9 @@ class LastOwner(ValueError):
 
 @dataclass(frozen=True)
 class RoleChange:
-    """A role in a project that was given, changed or taken. ``None``: not a member.
+    """A change of a user's role in a project. A role of ``None`` means that the user is not a member.
 
-    :ivar invitation_id: the link by which somebody has become a member
+    :ivar invitation_id: the link with which the user became a member
     """
 
     project_id: uuid.UUID
@@ -43,7 +43,7 @@ class RoleChange:
     invitation_id: uuid.UUID | None = None
 
 
-# Takes each change within its transaction. A face passes it on to the add-ons.
+# Is called in the transaction of each change. The API and the pages pass the change on to the add-ons.
 Notify = Callable[[RoleChange], object]
 
 
@@ -62,7 +62,7 @@ def list_members(
 def read_member(session: Session, project_id: uuid.UUID, user_id: uuid.UUID) -> Membership:
     """Return a member with its user.
 
-    :raises NoMember: the user is not a member
+    :raises NoMember: if the user is not a member
     """
     found = session.scalar(
         select(Membership)
@@ -80,10 +80,10 @@ def change_role(
 ) -> None:
     """Change the role of a member.
 
-    :raises NoMember: the user is not a member
-    :raises LastOwner: the project would have no owner left
+    :raises NoMember: if the user is not a member
+    :raises LastOwner: if the project would have no owner
     """
-    locked, may_lose = _owners_and(project_id, user_id)
+    locked, may_lose = _lock_owners_and(project_id, user_id)
     before = session.scalar(
         update(Membership)
         .where(
@@ -97,7 +97,7 @@ def change_role(
         .execution_options(synchronize_session=False)
     )
     if before is None:
-        raise _why_not(session, project_id, user_id)
+        raise _role_change_error(session, project_id, user_id)
     if before != role:
         notify(RoleChange(project_id, user_id, Role(before), role))
 
@@ -107,10 +107,10 @@ def remove_member(
 ) -> None:
     """Remove a member.
 
-    :raises NoMember: the user is not a member
-    :raises LastOwner: the project would have no owner left
+    :raises NoMember: if the user is not a member
+    :raises LastOwner: if the project would have no owner
     """
-    locked, may_lose = _owners_and(project_id, user_id)
+    locked, may_lose = _lock_owners_and(project_id, user_id)
     before = session.scalar(
         delete(Membership)
         .where(
@@ -123,15 +123,15 @@ def remove_member(
         .execution_options(synchronize_session=False)
     )
     if before is None:
-        raise _why_not(session, project_id, user_id)
+        raise _role_change_error(session, project_id, user_id)
     notify(RoleChange(project_id, user_id, Role(before), None))
 
 
-def _owners_and(project_id: uuid.UUID, user_id: uuid.UUID) -> tuple[CTE, ColumnElement[bool]]:
-    """Lock this member and all owners, in one order. Also return the condition that an owner remains.
+def _lock_owners_and(project_id: uuid.UUID, user_id: uuid.UUID) -> tuple[CTE, ColumnElement[bool]]:
+    """Lock this member and all owners in a fixed order. Also return the condition that an owner remains.
 
-    Without the locks, two owners could remove each other at the same moment. With them, the second
-    statement waits here and then counts one owner less.
+    Without the locks, two owners could remove each other at the same time. With them, the second statement
+    waits and then counts one owner less.
     """
     locked = (
         select(Membership.user_id, Membership.role)
@@ -147,7 +147,7 @@ def _owners_and(project_id: uuid.UUID, user_id: uuid.UUID) -> tuple[CTE, ColumnE
     return locked, or_(locked.c.role != Role.OWNER, owners.scalar_subquery() > 1)
 
 
-def _why_not(session: Session, project_id: uuid.UUID, user_id: uuid.UUID) -> Exception:
+def _role_change_error(session: Session, project_id: uuid.UUID, user_id: uuid.UUID) -> Exception:
     try:
         read_member(session, project_id, user_id)
     except NoMember as error:

@@ -1,4 +1,4 @@
-"""The tables of projects and of the links that invite people into them."""
+"""Defines the tables of projects and of invitation links."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from combine_core.users import Membership, Role, User
 
 
 class Project(Identified, Model):
-    """A project. Only its members see its sources, runs and documents."""
+    """A project. Only its members can see its sources, runs and documents."""
 
     __tablename__ = "projects"
 
     slug: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
-    # Archived things are left out of lists.
+    # Lists omit archived projects.
     archived_at: Mapped[datetime | None]
 
 
 class InvitationState(StrEnum):
-    """Whether a link still makes somebody a member."""
+    """The state of an invitation link."""
 
     OPEN = "open"
     USED = "used"
     EXPIRED = "expired"
-    # By an owner, or because the person who made it owns the project no more.
+    # Revoked by an owner, or invalid because its creator no longer owns the project.
     REVOKED = "revoked"
 
 
 class ProjectInvitation(Identified, Model):
-    """A link that makes one person a member. The table has the hash of its token, not the token."""
+    """A link that makes one person a member. The table stores only the hash of its token."""
 
     __tablename__ = "project_invitations"
 
@@ -54,7 +54,7 @@ class ProjectInvitation(Identified, Model):
     )
     revoked_at: Mapped[datetime | None] = mapped_column()
 
-    # Asked for where they are needed, never by accident.
+    # lazy="raise": queries load these explicitly where they are needed.
     project: Mapped[Project] = relationship(lazy="raise", viewonly=True)
     maker: Mapped[User] = relationship(lazy="raise", viewonly=True, foreign_keys=[created_by])
     user: Mapped[User | None] = relationship(lazy="raise", viewonly=True, foreign_keys=[used_by])
@@ -66,7 +66,7 @@ class ProjectInvitation(Identified, Model):
         CheckConstraint("octet_length(token_sha256) = 32", name="token_sha256"),
     )
 
-    # Selected with the columns.
+    # Computed in SQL and loaded with the columns.
     state: Mapped[str] = column_property(
         case(
             (used_at.is_not(None), InvitationState.USED),

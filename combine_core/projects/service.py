@@ -1,4 +1,4 @@
-"""Creates, lists and finds projects."""
+"""Creates, lists, finds and changes projects."""
 
 from __future__ import annotations
 
@@ -17,30 +17,29 @@ from combine_core.database import NEWEST_FIRST, AnySelect, Page, new_id, paginat
 from combine_core.projects.model import Project
 from combine_core.text import clean_name
 from combine_core.users import Membership, Role
-from combine_core.users.asking import UserId
+from combine_core.users.user_query import UserId
 
 SLUG_PATTERN = "[a-z0-9]+(?:-[a-z0-9]+)*"
 _MAX_SLUG = 60
 
 
 def slugify(name: str) -> str:
-    """Return ``name`` as a word for a URL, or ``project`` if none of its letters can be used."""
+    """Convert a name to a word for a URL, or to ``project`` if it has no usable letter."""
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub("[^a-z0-9]+", "-", ascii_name).strip("-")[:_MAX_SLUG].strip("-")
     return slug or "project"
 
 
 def create_project(session: Session, name: str, owner_id: uuid.UUID) -> Project:
-    """A new project; ``owner_id`` becomes its owner. Equal names get different slugs.
+    """Create a project with this owner. Projects with equal names get different slugs.
 
-    :raises InvalidText: the name is unusable
+    :raises InvalidText: if the name is invalid
     """
     name = clean_name(name)
     slug = slugify(name)
     candidate = slug
     while True:
-        # A slug that is taken gets a random end rather than the next number: a number would tell how
-        # many projects of that name others have.
+        # A taken slug gets a random suffix. A number would reveal how many projects of this name exist.
         inserted = session.scalar(
             insert(Project)
             .values(id=new_id(), slug=candidate, name=name)
@@ -64,9 +63,9 @@ def list_projects(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[Project]:
-    """The projects that ``user_id`` is a member of.
+    """List the projects that a user is a member of.
 
-    :param archived: list the archived ones instead of the others
+    :param archived: list only archived projects instead of only active ones
     """
     statement = (
         select(Project)
@@ -79,7 +78,7 @@ def list_projects(
 
 
 class OwnProject(NamedTuple):
-    """A project of the user who asks: the columns of :class:`Project`, and the role."""
+    """A project of the user of a request: the columns of :class:`Project`, and the user's role."""
 
     id: uuid.UUID
     slug: str
@@ -90,7 +89,7 @@ class OwnProject(NamedTuple):
 
 
 def own_projects(user_id: UserId) -> AnySelect:
-    """Select the projects of a user, each as :class:`OwnProject`."""
+    """Select the projects of a user with the columns of :class:`OwnProject`."""
     return (
         select(
             Project.id,
@@ -108,9 +107,9 @@ def own_projects(user_id: UserId) -> AnySelect:
 def find_owned_project(
     session: Session, name: str, owner_id: uuid.UUID, *, within: timedelta | None = None
 ) -> Project | None:
-    """Return a project of this name that ``owner_id`` owns, or ``None``.
+    """Return a project with this name and owner, or ``None``.
 
-    :param within: consider only projects that were created in this time
+    :param within: find only projects that were created within this time
     """
     recent = true() if within is None else Project.created_at > func.now() - within
     return session.scalar(
@@ -129,9 +128,9 @@ def find_owned_project(
 def change_project(
     session: Session, project: Project, *, name: str | None = None, archived: bool | None = None
 ) -> None:
-    """Change what is given. The slug stays, so that links go on working.
+    """Change the name or the archived state of a project. The slug stays, so that links keep working.
 
-    :raises InvalidText: the name is unusable
+    :raises InvalidText: if the name is invalid
     """
     if name is not None:
         project.name = clean_name(name)

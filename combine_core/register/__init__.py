@@ -1,4 +1,4 @@
-"""The register: decisions, actions and open questions of approved documents, which outlives each document."""
+"""The register of the decisions, actions and open questions of approved documents."""
 
 from combine_core.register.model import Change, Event, Item, ItemKind, ItemState, Saying
 from combine_core.register.service import (
@@ -6,9 +6,9 @@ from combine_core.register.service import (
     all_items,
     change_item,
     decide_sameness,
+    delete_quotes_of,
     enter_version,
     find_item,
-    forget_source,
     is_quoted,
     items_quoting_only,
     list_items,
@@ -27,9 +27,9 @@ __all__ = [
     "all_items",
     "change_item",
     "decide_sameness",
+    "delete_quotes_of",
     "enter_version",
     "find_item",
-    "forget_source",
     "is_quoted",
     "items_quoting_only",
     "list_items",

@@ -1,4 +1,4 @@
-"""The register as a table (CSV) and as dates for calendars (iCalendar, RFC 5545)."""
+"""Exports the register as a table (CSV) and as calendar events (iCalendar, RFC 5545)."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from collections.abc import Iterable
 from combine_core.register.model import Item, ItemKind, Saying
 
 _COLUMNS = ("Kind", "Text", "Owner", "Due", "Day", "State", "First said in", "Last said in", "Id")
-# What a spreadsheet program would take for a formula begins with these.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet program interprets cells that start with these characters as formulas.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_csv(items: Iterable[Item]) -> str:
-    """A row for each item, with a head. The byte order mark tells Excel that it is UTF-8."""
+    """Write a header and a row for each item. The byte order mark tells Excel that the file is UTF-8."""
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(_COLUMNS)
     for item in items:
-        first, last = (_place(item.sayings[at : at + 1 or None]) for at in (0, -1))
+        first, last = (_location(item.sayings[index : index + 1 or None]) for index in (0, -1))
         day = item.due_on.isoformat() if item.due_on else ""
         row = [item.kind, item.text, item.owner, item.due, day, item.state, first, last, item.id]
-        writer.writerow([_harmless(str(value or "")) for value in row])
+        writer.writerow([_escape_formula(str(value or "")) for value in row])
     return f"\ufeff{file.getvalue()}"
 
 
-def _place(sayings: Iterable[Saying]) -> str:
-    """Where a statement stands, such as ``Brief, version 2``."""
+def _location(sayings: Iterable[Saying]) -> str:
+    """Return the document and version of the first statement, such as ``Brief, version 2``."""
     for saying in sayings:
         if saying.version is None:
             return "a deleted document"
@@ -36,16 +36,16 @@ def _place(sayings: Iterable[Saying]) -> str:
     return ""
 
 
-def _harmless(value: str) -> str:
-    return f"'{value}" if value.startswith(_FORMULA) else value
+def _escape_formula(value: str) -> str:
+    return f"'{value}" if value.startswith(_FORMULA_STARTS) else value
 
 
 def write_icalendar(items: Iterable[Item], name: str) -> bytes:
-    """A whole-day event for each action with a day.
+    """Write an all-day event for each action with a due day.
 
-    :param name: of the calendar
+    :param name: the name of the calendar
     """
-    # Loaded when it is needed: it brings the time zones of the world.
+    # Imported on first use, because the library loads all time zones.
     from icalendar import Calendar, Event
 
     calendar = Calendar()

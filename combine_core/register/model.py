@@ -1,4 +1,4 @@
-"""The tables of the register: its items, where each was said, and its history."""
+"""Defines the tables of the register: its items, the statements that mention them, and their history."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from combine_core.users import User
 
 
 class ItemKind(StrEnum):
-    """What sort of thing an item is."""
+    """The kind of an item."""
 
     DECISION = "decision"
     ACTION = "action"
@@ -27,7 +27,7 @@ class ItemKind(StrEnum):
 
 
 class ItemState(StrEnum):
-    """Whether an item is dealt with."""
+    """The state of an item."""
 
     OPEN = "open"
     DONE = "done"
@@ -35,14 +35,14 @@ class ItemState(StrEnum):
 
 
 class Event(StrEnum):
-    """What happened to an item."""
+    """A kind of change in the history of an item."""
 
     ENTERED = "entered"
     CHANGED = "changed"
-    # Another item turned out to be the same, and was put into this one; or it is another thing.
+    # A person decided that another item is the same, and it was merged into this one; or that it differs.
     JOINED = "joined"
     KEPT_APART = "kept_apart"
-    # What a later statement says was taken over, or not.
+    # A person accepted or declined the contradicting values of a later statement.
     ACCEPTED = "accepted"
     DECLINED = "declined"
 
@@ -53,7 +53,7 @@ def _one_of(column: str, values: Iterable[StrEnum]) -> CheckConstraint:
 
 
 class Saying(Identified, Model):
-    """A statement of an approved version that says an item."""
+    """A statement of an approved version that mentions an item."""
 
     __tablename__ = "register_sayings"
 
@@ -64,16 +64,16 @@ class Saying(Identified, Model):
     version_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("document_versions.id", ondelete="SET NULL"), index=True
     )
-    # Of the statement in the version (RFC 6901).
+    # The JSON Pointer to the statement in the version (RFC 6901).
     pointer: Mapped[str]
     text: Mapped[str]
     owner: Mapped[str | None]
     due: Mapped[str | None]
-    # The day that `due` means, if it means one.
+    # The day that `due` names, if there is one.
     due_on: Mapped[datetime.date | None]
-    # The ids of the sources that it quotes.
+    # The ids of the sources that the statement quotes.
     sources: Mapped[list[uuid.UUID]] = mapped_column(ARRAY(Uuid))
-    # The fields in which it contradicts its item, or the one that this may be the same as. Empty: settled.
+    # The fields that contradict the item or its possible duplicate. Empty: settled.
     contradicts: Mapped[list[str]] = mapped_column(ARRAY(Text))
 
     version: Mapped[DocumentVersion | None] = relationship(lazy="raise", viewonly=True)
@@ -89,19 +89,19 @@ class Saying(Identified, Model):
 
 
 class Change(Identified, Model):
-    """A line in the history of an item. Rows are only ever added."""
+    """A change in the history of an item. Rows are never changed."""
 
     __tablename__ = "register_changes"
 
     item_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("register_items.id", ondelete="CASCADE"), index=True
     )
-    # NULL: the person has no account any more.
+    # NULL: the user was deleted.
     user_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="SET NULL"), index=True
     )
     event: Mapped[str]
-    # What each changed field was before and is since then.
+    # The old and the new value of each changed field.
     changes: Mapped[dict[str, Any]]
 
     user: Mapped[User | None] = relationship(lazy="raise", viewonly=True)
@@ -118,11 +118,11 @@ class Item(Identified, Model):
     kind: Mapped[str]
     text: Mapped[str]
     owner: Mapped[str | None]
-    # Until when, in words or as a date, and the day that this means.
+    # The due date in words or as a date, and the day that it names.
     due: Mapped[str | None]
     due_on: Mapped[datetime.date | None]
     state: Mapped[str] = mapped_column(default=ItemState.OPEN)
-    # The item that this one may be the same as, until a person says whether it is.
+    # The item that this one may duplicate, until a person has decided.
     same_as_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("register_items.id", ondelete="SET NULL"), index=True
     )

@@ -1,6 +1,6 @@
-"""Compares what is said: whether two items may be the same, where they contradict, which day is meant.
+"""Compares items and statements by rules: possible duplicates, contradictions and due days.
 
-All by rules, so that a proposal costs nothing. A person decides on it.
+The rules only make proposals, at no cost. A person decides on each proposal.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Protocol
 from combine_core.evidence.facts import Date, facts_of
 from combine_core.language import Language, language_of
 
-# Of the content words of the longer text, both have more than this share. More is asked for where figures
-# or owners differ.
-_SHARED = 0.5
-_SHARED_OTHERWISE = 0.75
+# Possible duplicates share more than this part of the content words of the longer text. The second value
+# applies if figures or owners differ.
+_MIN_SHARE = 0.5
+_MIN_SHARE_IF_DIFFERENT = 0.75
 
 
-class Said(Protocol):
-    """What an item says, or a statement about it."""
+class Claim(Protocol):
+    """The content of an item or of a statement about it."""
 
     text: str
     owner: str | None
@@ -30,17 +30,17 @@ class Said(Protocol):
 
 @dataclass(frozen=True)
 class Gist:
-    """What of a text is compared: its content words, and its figures as they are written down alike."""
+    """The parts of a text that are compared: its content words, its normalized figures and its owner."""
 
     words: frozenset[str]
     figures: frozenset[str]
     owner: str | None
 
 
-def gist_of(said: Said, language: Language) -> Gist:
-    facts = facts_of(said.text, language)
-    owner = said.owner.casefold() if said.owner else None
-    names = {word.stem for word in facts_of(said.owner or "", language).words}
+def gist_of(claim: Claim, language: Language) -> Gist:
+    facts = facts_of(claim.text, language)
+    owner = claim.owner.casefold() if claim.owner else None
+    names = {word.stem for word in facts_of(claim.owner or "", language).words}
     words = frozenset(
         word.stem
         for word in facts.words
@@ -51,42 +51,42 @@ def gist_of(said: Said, language: Language) -> Gist:
 
 
 def may_be_same(one: Gist, other: Gist) -> bool:
-    """Whether both share most of their content words."""
+    """Check whether both share most of their content words."""
     shared = len(one.words & other.words)
     if not shared:
         return False
     share = shared / max(len(one.words), len(other.words))
     same_owner = one.owner is None or other.owner is None or one.owner == other.owner
     if same_owner and not _differ(one.figures, other.figures):
-        return share > _SHARED
-    return share > _SHARED_OTHERWISE
+        return share > _MIN_SHARE
+    return share > _MIN_SHARE_IF_DIFFERENT
 
 
 def _differ(one: frozenset[str], other: frozenset[str]) -> bool:
     return bool(one and other and one != other)
 
 
-def contradictions(said: Said, known: Said) -> list[str]:
-    """The fields in which ``said`` contradicts what is ``known``. What is not said contradicts nothing."""
+def contradictions(claim: Claim, known: Claim) -> list[str]:
+    """Return the fields in which ``claim`` contradicts ``known``. A missing value contradicts nothing."""
     found = []
-    language = language_of(said.text, known.text)
-    if _differ(gist_of(said, language).figures, gist_of(known, language).figures):
+    language = language_of(claim.text, known.text)
+    if _differ(gist_of(claim, language).figures, gist_of(known, language).figures):
         found.append("text")
-    if said.owner and known.owner and said.owner.casefold() != known.owner.casefold():
+    if claim.owner and known.owner and claim.owner.casefold() != known.owner.casefold():
         found.append("owner")
-    if said.due_on and known.due_on:
-        other_due = said.due_on != known.due_on
+    if claim.due_on and known.due_on:
+        other_due = claim.due_on != known.due_on
     else:
-        other_due = bool(said.due and known.due and said.due.casefold() != known.due.casefold())
+        other_due = bool(claim.due and known.due and claim.due.casefold() != known.due.casefold())
     return [*found, "due"] if other_due else found
 
 
-def day_meant(
+def find_day(
     texts: Iterable[str | None], language: Language, today: datetime.date
 ) -> datetime.date | None:
-    """The first day that one of the texts names. Without a year, it is the next such day.
+    """Return the first day that one of the texts names. Without a year, use the next such day.
 
-    :param texts: the later ones count if the earlier ones name no day
+    :param texts: the texts in the order in which they are searched
     """
     for text in filter(None, texts):
         for date in facts_of(text, language).dates:
@@ -98,7 +98,7 @@ def day_meant(
 def _day(date: Date, today: datetime.date) -> datetime.date | None:
     if date.day is None:
         return None
-    # In eight years there is a 29 February.
+    # Eight years always include a 29 February.
     years = [date.year] if date.year is not None else range(today.year, today.year + 9)
     for year in years:
         try:

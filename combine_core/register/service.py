@@ -1,4 +1,4 @@
-"""Enters what approved documents say, and keeps it: people change items, join and settle them."""
+"""Enters statements of approved documents into the register, and changes, merges and settles its items."""
 
 from __future__ import annotations
 
@@ -18,90 +18,90 @@ from combine_core.register.model import Change, Event, Item, ItemKind, ItemState
 from combine_core.register.proposals import (
     Gist,
     contradictions,
-    day_meant,
+    find_day,
     gist_of,
     may_be_same,
 )
 from combine_core.text import clean_name, clean_text
 
-MOST_TEXT_BYTES = 4000
-# With how many open items of its kind, the newest, a new one is compared.
-_MOST_COMPARED = 300
+MAX_TEXT_BYTES = 4000
+# A new item is compared with at most this many of the newest open items of its kind.
+_MAX_COMPARED = 300
 _KINDS = {
     "decisions": ItemKind.DECISION,
     "next_steps": ItemKind.ACTION,
     "open_questions": ItemKind.QUESTION,
 }
-_SAID = ("text", "owner", "due", "due_on")
+_CONTENT_FIELDS = ("text", "owner", "due", "due_on")
 
 
 class NothingProposed(ValueError):
-    """Nobody has to decide on this: it was decided, or it was never a question."""
+    """An error: there is no open proposal to decide on."""
 
 
 def enter_version(
     session: Session, project_id: uuid.UUID, version: DocumentVersion, user_id: uuid.UUID
 ) -> None:
-    """Enter the decisions, actions and questions of a version that was approved just now.
+    """Enter the decisions, actions and questions of a newly approved version.
 
-    What the document has said before in the same words is carried on. What is new may be proposed as the same
-    as an open item.
+    A statement with the same text as in an earlier version of the document updates the existing item. A new
+    item can be proposed as a duplicate of an open item.
 
-    :param version: with its content
-    :param user_id: who approved it
+    :param version: the version with its content
+    :param user_id: the user who approved the version
     """
     texts = [text_of(statement) for _, statement in located_statements(version.content)]
     language = language_of(*texts)
-    said = list(_said_in(version, language))
-    if not said:
+    sayings = list(_sayings_in(version, language))
+    if not sayings:
         return
     _lock(session, project_id)
-    known = _said_before(session, version.document_id, said)
+    known = _earlier_sayings(session, version.document_id, sayings)
     gists: dict[ItemKind, list[tuple[Item, Gist]]] = {}
-    about_new: list[Saying | Change] = []
-    for kind, saying in said:
+    new_rows: list[Saying | Change] = []
+    for kind, saying in sayings:
         before = known.get((kind, saying.text))
         if before:
-            _carry_on(session, before, saying)
+            _repeat(session, before, saying)
             continue
         if kind not in gists:
             candidates = session.scalars(_open_items(project_id, kind)).all()
-            gists[kind] = [(one, gist_of(one, language)) for one in candidates]
+            gists[kind] = [(item, gist_of(item, language)) for item in candidates]
         gist = gist_of(saying, language)
-        same = next((one for one, other in gists[kind] if may_be_same(gist, other)), None)
+        same = next((item for item, other in gists[kind] if may_be_same(gist, other)), None)
         item = Item(id=new_id(), project_id=project_id, kind=kind, same_as_id=same and same.id)
-        _take_over(item, saying, _SAID)
+        _copy_content(item, saying)
         saying.item_id = item.id
         saying.contradicts = [] if same is None else contradictions(saying, same)
         session.add(item)
         entered = Change(item_id=item.id, user_id=user_id, event=Event.ENTERED, changes={})
-        about_new += [saying, entered]
+        new_rows += [saying, entered]
         gists[kind].append((item, gist))
-    # All together, so that the number of SQL statements does not grow with the document.
+    # Insert all rows at once, so that the number of SQL statements does not grow with the document.
     session.flush()
-    session.add_all(about_new)
+    session.add_all(new_rows)
     session.flush()
 
 
 def _lock(session: Session, project_id: uuid.UUID) -> None:
-    """Let others wait who change the register of this project, until the transaction ends.
+    """Lock the register of a project against other changes until the transaction ends.
 
-    An item may be put into another one, so the lock of a row is not enough for who refers to it.
+    Row locks are not enough, because an item can be merged into another one.
     """
     key = func.hashtextextended(f"register of {project_id}", 0)
     session.execute(select(func.pg_advisory_xact_lock(key)))
 
 
-def _said_in(version: DocumentVersion, language: Language) -> Iterator[tuple[ItemKind, Saying]]:
+def _sayings_in(version: DocumentVersion, language: Language) -> Iterator[tuple[ItemKind, Saying]]:
     today = datetime.datetime.now(datetime.UTC).date()
     for section, kind in _KINDS.items():
         for pointer, statement in located_statements(version.content.get(section), f"/{section}"):
             text = text_of(statement).strip()
             if not text:
                 continue
-            owner, due = (_words(statement.get(name)) for name in ("owner", "due"))
+            owner, due = (_text_or_none(statement.get(name)) for name in ("owner", "due"))
             texts = (due, text) if kind is ItemKind.ACTION else (due,)
-            sources = {uuid.UUID(one["source_id"]) for one in statement["evidence"]}
+            sources = {uuid.UUID(entry["source_id"]) for entry in statement["evidence"]}
             yield (
                 kind,
                 Saying(
@@ -110,28 +110,28 @@ def _said_in(version: DocumentVersion, language: Language) -> Iterator[tuple[Ite
                     text=text,
                     owner=owner,
                     due=due,
-                    due_on=day_meant(texts, language, today),
+                    due_on=find_day(texts, language, today),
                     sources=sorted(sources),
                     contradicts=[],
                 ),
             )
 
 
-def _words(value: Any) -> str | None:
+def _text_or_none(value: Any) -> str | None:
     return value.strip() or None if isinstance(value, str) else None
 
 
-def _said_before(
-    session: Session, document_id: uuid.UUID, said: Sequence[tuple[ItemKind, Saying]]
+def _earlier_sayings(
+    session: Session, document_id: uuid.UUID, sayings: Sequence[tuple[ItemKind, Saying]]
 ) -> dict[tuple[str, str], list[tuple[Item, Saying]]]:
-    """What versions of this document have said in these words, oldest first."""
+    """Return the statements with these texts in earlier versions of the document, oldest first."""
     rows = session.execute(
         select(Item, Saying)
         .join(Saying, Saying.item_id == Item.id)
         .join(DocumentVersion, DocumentVersion.id == Saying.version_id)
         .where(
             DocumentVersion.document_id == document_id,
-            tuple_(Item.kind, Saying.text).in_([(kind, saying.text) for kind, saying in said]),
+            tuple_(Item.kind, Saying.text).in_([(kind, saying.text) for kind, saying in sayings]),
         )
         .order_by(Saying.id)
     )
@@ -141,10 +141,10 @@ def _said_before(
     return found
 
 
-def _carry_on(session: Session, before: Sequence[tuple[Item, Saying]], saying: Saying) -> None:
-    """Note that the item was said again. The first statement and the last one are kept."""
+def _repeat(session: Session, before: Sequence[tuple[Item, Saying]], saying: Saying) -> None:
+    """Add a repeated statement to its item. Only the first and the last statement are kept."""
     item, last = before[-1]
-    if sum(one is item for one, _ in before) > 1:
+    if sum(other is item for other, _ in before) > 1:
         session.delete(last)
     saying.item_id = item.id
     changed = any(getattr(last, name) != getattr(saying, name) for name in ("owner", "due"))
@@ -157,13 +157,13 @@ def _open_items(project_id: uuid.UUID, kind: ItemKind) -> Select[Item]:
         select(Item)
         .where(Item.project_id == project_id, Item.kind == kind, Item.state == ItemState.OPEN)
         .order_by(Item.id.desc())
-        .limit(_MOST_COMPARED)
+        .limit(_MAX_COMPARED)
     )
 
 
-def _take_over(item: Item, said: Saying, fields: Sequence[str]) -> None:
-    for name in fields:
-        setattr(item, name, getattr(said, name))
+def _copy_content(item: Item, saying: Saying) -> None:
+    for name in _CONTENT_FIELDS:
+        setattr(item, name, getattr(saying, name))
 
 
 # Reading.
@@ -175,26 +175,28 @@ def list_items(
     *,
     cursor: str | None = None,
     limit: int = 50,
-    **wanted: Any,
+    **filters: Any,
 ) -> Page[Item]:
-    """The items of a project, newest first, each with where it was said.
+    """List the items of a project with their statements, newest first.
 
-    :param wanted: as in :func:`_which`
+    :param filters: see :func:`_conditions`
     """
-    listed = _whole().where(*_which(project_id, **wanted))
-    return paginate(session, listed, Item.id, cursor=cursor, limit=limit)
+    items = _complete_items().where(*_conditions(project_id, **filters))
+    return paginate(session, items, Item.id, cursor=cursor, limit=limit)
 
 
-def all_items(session: Session, project_id: uuid.UUID, **wanted: Any) -> Iterator[Item]:
-    """All items that :func:`list_items` has pages of, read page by page."""
-    cursor, begun = None, False
-    while cursor is not None or not begun:
-        page = list_items(session, project_id, cursor=cursor, limit=MAX_LIMIT, **wanted)
+def all_items(session: Session, project_id: uuid.UUID, **filters: Any) -> Iterator[Item]:
+    """Yield all items of :func:`list_items`, read page by page."""
+    cursor = None
+    while True:
+        page = list_items(session, project_id, cursor=cursor, limit=MAX_LIMIT, **filters)
         yield from page.items
-        cursor, begun = page.next, True
+        cursor = page.next
+        if cursor is None:
+            return
 
 
-def _which(
+def _conditions(
     project_id: uuid.UUID,
     *,
     kind: str | None = None,
@@ -204,12 +206,12 @@ def _which(
     due_before: datetime.date | None = None,
     undecided: bool = False,
 ) -> Iterator[ColumnElement[bool]]:
-    """The conditions of a list.
+    """Yield the conditions of a list.
 
-    :param owner: in any case
-    :param due_after: the first day
-    :param due_before: the last day
-    :param undecided: only those that may be the same as another one, or that statements contradict
+    :param owner: list only items of this owner, ignoring case
+    :param due_after: the first due day
+    :param due_before: the last due day
+    :param undecided: list only possible duplicates and items that a statement contradicts
     """
     yield Item.project_id == project_id
     if kind is not None:
@@ -230,16 +232,16 @@ def _which(
 
 
 def find_item(session: Session, project_id: uuid.UUID, item_id: uuid.UUID) -> Item | None:
-    """An item with where it was said and its history."""
+    """Return an item with its statements and its history."""
     return session.scalars(
-        _whole()
+        _complete_items()
         .options(selectinload(Item.history).joinedload(Change.user))
         .where(Item.id == item_id, Item.project_id == project_id)
         .execution_options(populate_existing=True)
     ).first()
 
 
-def _whole() -> Select[Item]:
+def _complete_items() -> Select[Item]:
     versions = selectinload(Item.sayings).joinedload(Saying.version)
     return select(Item).options(
         versions.joinedload(DocumentVersion.document), joinedload(Item.same_as)
@@ -255,33 +257,33 @@ def change_item(
     user_id: uuid.UUID,
     changes: Mapping[str, Any],
 ) -> None:
-    """Set some of ``text``, ``owner``, ``due`` and ``state``. What stays as it is leaves no history.
+    """Set some of ``text``, ``owner``, ``due`` and ``state``. Unchanged values are not added to the history.
 
-    :param item: locked by :func:`lock_item`
-    :raises InvalidText: a value is unusable
+    :param item: an item that :func:`lock_item` locked
+    :raises InvalidText: if a value is invalid
     """
     cleaned: dict[str, Any] = {name: _clean(name, value) for name, value in changes.items()}
     if cleaned.get("due", item.due) != item.due:
         today = datetime.datetime.now(datetime.UTC).date()
         language = language_of(item.text, cleaned["due"] or "")
-        cleaned["due_on"] = day_meant([cleaned["due"]], language, today)
+        cleaned["due_on"] = find_day([cleaned["due"]], language, today)
     changed = _set(item, cleaned)
     if changed:
-        _note(session, item, user_id, Event.CHANGED, changed)
+        _add_change(session, item, user_id, Event.CHANGED, changed)
 
 
 def _clean(name: str, value: str | None) -> str | None:
     if name == "state":
         return ItemState(value or "")
     if name == "text":
-        return clean_text(value or "", name, max_bytes=MOST_TEXT_BYTES).strip()
+        return clean_text(value or "", name, max_bytes=MAX_TEXT_BYTES).strip()
     return clean_name(value, name) if value and value.strip() else None
 
 
 def _set(item: Item, values: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Set the values, and return what each was and is, for the history."""
+    """Set the values. Return the old and the new value of each changed field for the history."""
     changed = {
-        name: [_plain(getattr(item, name)), _plain(value)]
+        name: [_as_json(getattr(item, name)), _as_json(value)]
         for name, value in values.items()
         if getattr(item, name) != value
     }
@@ -290,11 +292,11 @@ def _set(item: Item, values: Mapping[str, Any]) -> dict[str, list[Any]]:
     return changed
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime.date) else value
 
 
-def _note(
+def _add_change(
     session: Session, item: Item, user_id: uuid.UUID, event: Event, changes: dict[str, Any]
 ) -> None:
     session.add(Change(item_id=item.id, user_id=user_id, event=event, changes=changes))
@@ -302,7 +304,7 @@ def _note(
 
 
 def lock_item(session: Session, project_id: uuid.UUID, item_id: uuid.UUID) -> Item | None:
-    """An item with where it was said. Its register is locked until the transaction ends."""
+    """Return an item with its statements, and lock its register until the transaction ends."""
     _lock(session, project_id)
     return session.scalars(
         select(Item)
@@ -313,25 +315,25 @@ def lock_item(session: Session, project_id: uuid.UUID, item_id: uuid.UUID) -> It
 
 
 def decide_sameness(session: Session, item: Item, user_id: uuid.UUID, *, same: bool) -> uuid.UUID:
-    """Say whether an item is the same as the one that was proposed.
+    """Record whether an item duplicates the proposed one.
 
-    If it is, its statements become those of the other one, and it goes. Where they contradict the other one,
-    this has to be settled.
+    A duplicate is deleted, and its statements move to the other item. Contradictions between them and the
+    other item must be settled later.
 
-    :param item: locked by :func:`lock_item`
-    :returns: the id of the item that is left
-    :raises NothingProposed: there is no proposal
+    :param item: an item that :func:`lock_item` locked
+    :returns: the id of the remaining item
+    :raises NothingProposed: if there is no proposal
     """
     other = item.same_as_id and lock_item(session, item.project_id, item.same_as_id)
     if not other:
         raise NothingProposed(
-            "Nothing is proposed as the same as this item any more. Reload it, and look at it again."
+            "The proposal for this item no longer exists. Reload the item and check it again."
         )
     if not same:
         item.same_as_id = None
         for saying in item.sayings:
             saying.contradicts = []
-        _note(session, item, user_id, Event.KEPT_APART, {})
+        _add_change(session, item, user_id, Event.KEPT_APART, {})
         return item.id
     for saying in item.sayings:
         saying.item_id, saying.contradicts = other.id, contradictions(saying, other)
@@ -343,40 +345,41 @@ def decide_sameness(session: Session, item: Item, user_id: uuid.UUID, *, same: b
     other.same_as_id = None if other.same_as_id == other.id else other.same_as_id
     session.execute(delete(Item).where(Item.id == item.id))
     session.expunge(item)
-    _note(session, other, user_id, Event.JOINED, {"text": [item.text, other.text]})
+    _add_change(session, other, user_id, Event.JOINED, {"text": [item.text, other.text]})
     return other.id
 
 
 def settle(
     session: Session, item: Item, saying_id: uuid.UUID, user_id: uuid.UUID, *, accept: bool
 ) -> None:
-    """Say whether what a statement says otherwise counts from now on.
+    """Accept or decline the contradicting values of a statement.
 
-    :param item: locked by :func:`lock_item`
-    :raises NothingProposed: the statement contradicts nothing
+    :param item: an item that :func:`lock_item` locked
+    :raises NothingProposed: if the statement contradicts nothing
     """
-    saying = next((one for one in item.sayings if one.id == saying_id and one.contradicts), None)
-    if saying is None or item.same_as_id is not None:
+    saying = next((each for each in item.sayings if each.id == saying_id), None)
+    if saying is None or not saying.contradicts or item.same_as_id is not None:
         raise NothingProposed(
-            "There is nothing to settle here any more. Reload the item, and look at it again."
+            "This contradiction no longer exists. Reload the item and check it again."
         )
     fields = [*saying.contradicts, *(["due_on"] if "due" in saying.contradicts else [])]
     saying.contradicts = []
     changed = _set(item, {name: getattr(saying, name) for name in fields}) if accept else {}
-    _note(session, item, user_id, Event.ACCEPTED if accept else Event.DECLINED, changed)
+    event = Event.ACCEPTED if accept else Event.DECLINED
+    _add_change(session, item, user_id, event, changed)
 
 
-# Forgetting.
+# Deleting.
 
 
 def is_quoted(session: Session, source_id: uuid.UUID) -> bool:
-    """Whether something in the register quotes the source, which may be deleted."""
+    """Check whether a statement in the register quotes the source, which may be deleted."""
     quoting = exists().where(Saying.sources.contains([source_id]))
     return bool(session.scalar(select(quoting)))
 
 
 def items_quoting_only(source_id: uuid.UUID) -> Select[uuid.UUID]:
-    """The ids of the items of which nothing is left without the statements that quote the source."""
+    """Select the ids of the items whose statements all quote the source."""
     quoting, other = aliased(Saying), aliased(Saying)
     return select(Item.id).where(
         exists().where(quoting.item_id == Item.id, quoting.sources.contains([source_id])),
@@ -384,8 +387,8 @@ def items_quoting_only(source_id: uuid.UUID) -> Select[uuid.UUID]:
     )
 
 
-def forget_source(session: Session, source_id: uuid.UUID) -> None:
-    """Remove what quotes the source. Items that something else says too keep only that."""
+def delete_quotes_of(session: Session, source_id: uuid.UUID) -> None:
+    """Delete the statements that quote the source, and the items without other statements."""
     quoting = select(Item.project_id).join(Saying, Saying.item_id == Item.id)
     for project_id in session.scalars(
         quoting.where(Saying.sources.contains([source_id])).distinct()
@@ -395,9 +398,9 @@ def forget_source(session: Session, source_id: uuid.UUID) -> None:
     touched = session.scalars(
         delete(Saying).where(Saying.sources.contains([source_id])).returning(Saying.item_id)
     ).all()
-    # Their history holds words of the source.
+    # The history of these items can contain text of the source.
     session.execute(update(Change).where(Change.item_id.in_(touched)).values(changes={}))
-    left = select(Item).options(selectinload(Item.sayings)).where(Item.id.in_(touched))
-    for item in session.scalars(left.execution_options(populate_existing=True)):
-        _take_over(item, item.sayings[-1], _SAID)
+    remaining = select(Item).options(selectinload(Item.sayings)).where(Item.id.in_(touched))
+    for item in session.scalars(remaining.execution_options(populate_existing=True)):
+        _copy_content(item, item.sayings[-1])
     session.flush()

@@ -1,4 +1,4 @@
-"""Reviews: people decide on an exact version of a document."""
+"""Reviews: decisions of people on an exact version of a document."""
 
 from combine_core.reviews.inbox import count_waiting, list_waiting, waits_for
 from combine_core.reviews.lists import (
@@ -17,7 +17,7 @@ from combine_core.reviews.model import (
     ReviewState,
 )
 from combine_core.reviews.service import (
-    MOST_NEEDED,
+    MAX_NEEDED,
     InvalidReview,
     MayNotDecide,
     ReviewConflict,
@@ -31,7 +31,7 @@ from combine_core.reviews.service import (
 )
 
 __all__ = [
-    "MOST_NEEDED",
+    "MAX_NEEDED",
     "Decision",
     "InvalidReview",
     "MayNotDecide",

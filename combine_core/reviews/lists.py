@@ -1,4 +1,4 @@
-"""Reads reviews: one, those of a document, and the newest ones of documents."""
+"""Reads single reviews, the reviews of a document and the newest reviews of several documents."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from combine_core.reviews.model import Decision, Review, ReviewDecision
 
 
 def read_review(session: Session, review_id: uuid.UUID) -> Review:
-    """A review with all that belongs to it, as it is now."""
+    """Return the current state of a review with its related objects."""
     return session.scalars(
-        whole_reviews().where(Review.id == review_id).execution_options(populate_existing=True)
+        complete_reviews().where(Review.id == review_id).execution_options(populate_existing=True)
     ).one()
 
 
@@ -31,20 +31,20 @@ def list_reviews(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[Review]:
-    """The reviews of a document, newest first.
+    """List the reviews of a document, newest first.
 
-    :param number: of this version alone
+    :param number: list only the reviews of this version
     """
-    of_document = whole_reviews().where(Review.document_id == document_id)
+    of_document = complete_reviews().where(Review.document_id == document_id)
     if number is not None:
         of_document = of_document.where(Review.number == number)
     return paginate(session, of_document, Review.id, cursor=cursor, limit=limit)
 
 
 class ReviewSummary(NamedTuple):
-    """What a document says of its review: some columns of :class:`Review`.
+    """A review for display in its document: some columns of :class:`Review`.
 
-    :ivar approvals: how many people have approved
+    :ivar approvals: the number of people who approved
     """
 
     document_id: str
@@ -88,34 +88,33 @@ _OF_NUMBER = _newest_reviews(bindparam("number", type_=Integer))
 def newest_reviews(
     session: Session, document_ids: Sequence[str], number: int | None = None
 ) -> dict[str, ReviewSummary]:
-    """The newest review of each of these documents that has one, of its newest version. All ids are text.
+    """Return the newest review of the newest version of each document, by document id. Ids are text.
 
-    :param number: of this version instead
+    :param number: use this version instead of the newest one
     """
-    which = {"document_ids": list(document_ids)}
-    found = (
-        fetch(session, _OF_NEWEST, **which)
-        if number is None
-        else fetch(session, _OF_NUMBER, **which, number=number)
-    )
-    reviews = (ReviewSummary._make(row) for row in found)
+    ids = list(document_ids)
+    if number is None:
+        rows = fetch(session, _OF_NEWEST, document_ids=ids)
+    else:
+        rows = fetch(session, _OF_NUMBER, document_ids=ids, number=number)
+    reviews = (ReviewSummary._make(row) for row in rows)
     return {review.document_id: review for review in reviews}
 
 
 def newest_review(
     session: Session, document_id: uuid.UUID, number: int | None = None
 ) -> ReviewSummary | None:
-    """The same for one document."""
+    """Return the newest review of one document, like :func:`newest_reviews`."""
     key = str(document_id)
     return newest_reviews(session, [key], number).get(key)
 
 
-def whole_reviews() -> Select[Review]:
-    """Reviews with all that is shown of them."""
+def complete_reviews() -> Select[Review]:
+    """Select reviews with their related objects."""
     return select(Review).options(
         joinedload(Review.document, innerjoin=True),
         joinedload(Review.project, innerjoin=True),
-        # By a join, PostgreSQL would read all users of the service for the few who asked.
+        # Not a join: PostgreSQL would read all users to find the few askers.
         selectinload(Review.asker),
         selectinload(Review.people),
         selectinload(Review.decisions).joinedload(ReviewDecision.user),

@@ -1,4 +1,4 @@
-"""The tables of reviews, of the people that they name, and of their decisions."""
+"""Defines the tables of reviews, of the people named in them, and of decisions."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from combine_core.users import Role, User
 
 
 class ReviewState(StrEnum):
-    """How far a review has come."""
+    """The state of a review."""
 
     OPEN = "open"
     APPROVED = "approved"
     REJECTED = "rejected"
     CHANGES_REQUESTED = "changes_requested"
-    # Nobody has decided in time, and the review says that this is a rejection.
+    # The review ended without enough decisions, and its terms count that as a rejection.
     EXPIRED = "expired"
-    # It was open or approved, and its document has a newer version now.
+    # The review was open or approved, and its document has a newer version.
     DISMISSED = "dismissed"
     WITHDRAWN = "withdrawn"
 
 
 class Decision(StrEnum):
-    """What a person decides on a version."""
+    """A decision of a person on a version."""
 
     APPROVE = "approve"
     REJECT = "reject"
@@ -49,14 +49,14 @@ class Decision(StrEnum):
 
 
 class OnExpiry(StrEnum):
-    """What happens to an open review at its date."""
+    """The action on an open review at its due date."""
 
-    # It stays open, and is shown as overdue.
+    # The review stays open and is shown as overdue.
     NOTHING = "nothing"
     REJECT = "reject"
 
 
-# The states that are stored. The others follow from the clock and from the versions of the document.
+# The stored states. The others are computed from the clock and the versions of the document.
 _OUTCOMES = (
     ReviewState.APPROVED,
     ReviewState.REJECTED,
@@ -71,12 +71,12 @@ def _one_of(column: str, values: Iterable[StrEnum]) -> CheckConstraint:
 
 
 class ReviewDecision(Identified, Model):
-    """What one person has decided. Rows are only ever added."""
+    """The decision of one person. Rows are never changed."""
 
     __tablename__ = "review_decisions"
 
     review_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("reviews.id", ondelete="CASCADE"))
-    # NULL: the person has no account any more.
+    # NULL: the user was deleted.
     user_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="SET NULL"), index=True
     )
@@ -92,7 +92,7 @@ class ReviewDecision(Identified, Model):
 
 
 class ReviewPerson(Model):
-    """A person that a review names: only these decide."""
+    """A person who is named in a review. Only named people decide on it."""
 
     __tablename__ = "review_people"
 
@@ -105,7 +105,7 @@ class ReviewPerson(Model):
 
 
 class Review(Identified, Model):
-    """The question whether people approve one version of a document."""
+    """A request to people to approve one version of a document."""
 
     __tablename__ = "reviews"
 
@@ -116,26 +116,26 @@ class Review(Identified, Model):
     version_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("document_versions.id", ondelete="CASCADE"), index=True
     )
-    # Of the version.
+    # The number of the version.
     number: Mapped[int] = mapped_column()
     sha256: Mapped[str]
-    # Who asked for the review, and who wrote the version; NULL: somebody without an account.
+    # The users who asked for the review and who wrote the version. NULL: the user was deleted.
     asked_by: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="SET NULL"), index=True
     )
     written_by: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="SET NULL"), index=True
     )
-    # Who decides has this role at least. NULL: the review names people.
+    # The minimum role of the people who decide. NULL: the review names people.
     role: Mapped[str | None]
     needed: Mapped[int]
     author_may_decide: Mapped[bool]
     due_at: Mapped[datetime.datetime | None] = mapped_column()
     on_expiry: Mapped[str] = mapped_column()
-    # NULL: nobody has ended it.
+    # NULL: the review was not ended by a person.
     outcome: Mapped[str | None] = mapped_column()
 
-    # Asked for where they are needed, never by accident.
+    # lazy="raise": queries load these explicitly where they are needed.
     project: Mapped[Project] = relationship(lazy="raise", viewonly=True)
     document: Mapped[Document] = relationship(lazy="raise", viewonly=True)
     asker: Mapped[User | None] = relationship(lazy="raise", viewonly=True, foreign_keys=[asked_by])
@@ -151,13 +151,13 @@ class Review(Identified, Model):
         _one_of("on_expiry", OnExpiry),
         _one_of("outcome", _OUTCOMES),
         CheckConstraint("needed > 0", name="needed"),
-        # The reviews of a document, newest first.
+        # Lists the reviews of a document, newest first.
         Index("ix_reviews_document_id_id", "document_id", "id"),
-        # The inbox.
+        # Finds the open reviews for the inbox.
         Index("ix_reviews_open", "project_id", "id", postgresql_where=text("outcome IS NULL")),
     )
 
-    # Selected with the columns.
+    # Computed in SQL and loaded with the columns.
     state: Mapped[str] = column_property(
         case(
             (outcome.in_(_OUTCOMES[1:]), outcome),
@@ -175,5 +175,5 @@ class Review(Identified, Model):
 
     @property
     def approvals(self) -> int:
-        """How many people have approved."""
-        return sum(each.decision == Decision.APPROVE for each in self.decisions)
+        """Return the number of people who approved."""
+        return sum(decision.decision == Decision.APPROVE for decision in self.decisions)

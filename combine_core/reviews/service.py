@@ -1,8 +1,8 @@
-"""Asks for reviews and takes decisions.
+"""Requests reviews and records decisions.
 
-A review names one version of a document. Its state is computed when it is read: a newer version of the
-document dismisses it, however that version was made, and the clock of the database ends it. Whoever asks
-or decides holds the lock on the document, which also writers of versions hold.
+A review belongs to one version of a document. Its state is computed on reading: any newer version of the
+document dismisses it, and it expires by the clock of the database. Requests and decisions lock the document,
+as writing a version does.
 """
 
 from __future__ import annotations
@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import (
-    func,
-    select,
-)
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from combine_core.documents import (
@@ -41,39 +38,38 @@ from combine_core.runs import Run
 from combine_core.text import clean_text
 from combine_core.users import ROLE_PERMISSIONS, Deed, Membership, Permission, Role, User
 
-MOST_NEEDED = 20
-MOST_PEOPLE = 50
-MOST_COMMENT_BYTES = 10_000
-# Takes what was done, within its transaction. A face passes it on to the add-ons.
+MAX_NEEDED = 20
+MAX_COMMENT_BYTES = 10_000
+# Is called in the transaction of each deed. The API and the pages pass the deed on to the add-ons.
 Notify = Callable[[Deed], object]
-# The roles that decide.
+# The roles that may decide.
 DECIDING = [role for role in Role if Permission.DOCUMENTS_REVIEW in ROLE_PERMISSIONS[role]]
 
 
 class InvalidReview(ValueError):
-    """The review or the decision lacks something. The text says what."""
+    """An invalid review or decision. ``field`` names the invalid field."""
 
-    def __init__(self, field: str, why: str) -> None:
-        super().__init__(why)
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
         self.field = field
 
 
 class MayNotDecide(PermissionError):
-    """The rule of the review leaves this person out. The text says why."""
+    """An error: the terms of the review do not allow this person to decide."""
 
 
 class ReviewConflict(ValueError):
-    """What the person has seen has changed. The text says how and what to do."""
+    """An error: the review has changed since the person read it."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Who decides, and until when.
+    """The terms of a review: the people who decide, and the due date.
 
-    :ivar role: who decides has this role at least; not used if there are people
-    :ivar people: members who decide
-    :ivar needed: how many must approve
-    :ivar author_may_decide: whether those who asked or wrote the version are among them
+    :ivar role: the minimum role of the people who decide; ignored if ``people`` is not empty
+    :ivar people: the members who decide
+    :ivar needed: the number of required approvals
+    :ivar author_may_decide: whether the person who asks and the author of the version may decide
     """
 
     role: Role = Role.REVIEWER
@@ -95,15 +91,15 @@ def ask_for_review(
 ) -> Review:
     """Ask people to decide on the newest version of a document.
 
-    :param number: of the version that the user has seen
-    :raises ReviewConflict: there is a newer version, or this one is in review or approved
-    :raises InvalidReview: nobody could decide, or not enough people
+    :param number: the number of the version that the user has read
+    :raises ReviewConflict: if there is a newer version, or this one is in review or approved
+    :raises InvalidReview: if too few people may decide
     """
     document = lock_document(session, document_id)
     if document is None or document.head != number:
         raise ReviewConflict(
-            f"Version {number} is not the newest one of this document."
-            " Open the newest one, and ask for its review."
+            f"Version {number} is not the newest version of this document."
+            " Open the newest version and ask for its review."
         )
     version_id, sha256, written_by = session.execute(
         select(
@@ -114,7 +110,7 @@ def ask_for_review(
         .outerjoin(Run, Run.id == DocumentVersion.run_id)
         .where(DocumentVersion.document_id == document_id, DocumentVersion.number == number)
     ).one()
-    _check_no_other(session, document_id)
+    _check_not_reviewed(session, document_id)
     authors = () if terms.author_may_decide else (user_id, written_by)
     people = _check_terms(session, document.project_id, terms, authors)
     review = Review(
@@ -133,25 +129,25 @@ def ask_for_review(
     )
     session.add(review)
     session.flush()
-    session.add_all(ReviewPerson(review_id=review.id, user_id=one) for one in people)
+    session.add_all(ReviewPerson(review_id=review.id, user_id=person) for person in people)
     session.flush()
     notify(_deed("ask", review, needed=terms.needed))
     return read_review(session, review.id)
 
 
-def _deed(what: str, review: Review, **details: object) -> Deed:
-    of_version = {"document": str(review.document_id), "version": review.number}
-    return Deed(f"review-{what}", f"review:{review.id}", {**of_version, **details})
+def _deed(action: str, review: Review, **details: object) -> Deed:
+    version = {"document": str(review.document_id), "version": review.number}
+    return Deed(f"review-{action}", f"review:{review.id}", {**version, **details})
 
 
-def _check_no_other(session: Session, document_id: uuid.UUID) -> None:
+def _check_not_reviewed(session: Session, document_id: uuid.UUID) -> None:
     current = newest_review(session, document_id)
     if current is not None and current.state == ReviewState.OPEN:
         raise ReviewConflict(
-            f"Version {current.number} is in review already. Withdraw that review first."
+            f"Version {current.number} is already in review. Withdraw that review first."
         )
     if current is not None and current.state == ReviewState.APPROVED:
-        raise ReviewConflict(f"Version {current.number} is approved already.")
+        raise ReviewConflict(f"Version {current.number} is already approved.")
 
 
 def _check_terms(
@@ -160,28 +156,28 @@ def _check_terms(
     terms: Terms,
     excluded: Iterable[uuid.UUID | None],
 ) -> Sequence[uuid.UUID]:
-    """The people that the review names, each once."""
+    """Check the terms, and return the named people without duplicates."""
     if terms.due_at is not None and terms.due_at <= datetime.now(UTC):
-        raise InvalidReview("due_at", "This time is over. Choose one that is to come.")
+        raise InvalidReview("due_at", "This time is in the past. Choose a time in the future.")
     if terms.on_expiry is OnExpiry.REJECT and terms.due_at is None:
-        raise InvalidReview("due_at", "Say when the review ends: it is rejected then.")
+        raise InvalidReview("due_at", "Choose the time at which the review is rejected.")
     people = list(dict.fromkeys(terms.people))
-    can = {
-        one.user_id
-        for one in list_deciders(session, project_id, terms.role if not people else None)
+    reviewers = {
+        member.user_id
+        for member in list_deciders(session, project_id, terms.role if not people else None)
     }
-    if unable := [one for one in people if one not in can]:
+    if unable := [person for person in people if person not in reviewers]:
         raise InvalidReview(
             "people",
-            f"{len(unable)} of these people cannot decide: they are no reviewers of the project.",
+            f"{len(unable)} of these people cannot decide, because they are not reviewers of the project.",
         )
-    able = (set(people) or can) - set(excluded)
-    if len(able) < terms.needed:
+    deciders = (set(people) or reviewers) - set(excluded)
+    if len(deciders) < terms.needed:
         raise InvalidReview(
             "needed",
-            f"People who must approve: {terms.needed}. People who may decide: {len(able)}. Whoever asks"
-            " and whoever wrote the version do not count, unless authors may decide. Invite reviewers,"
-            " ask for fewer approvals, or let authors decide.",
+            f"{terms.needed} people must approve, but only {len(deciders)} may decide. You and the author of"
+            " the version do not count, unless authors may decide. Invite reviewers, ask for fewer approvals,"
+            " or let authors decide.",
         )
     return people
 
@@ -189,11 +185,11 @@ def _check_terms(
 def list_deciders(
     session: Session, project_id: uuid.UUID, role: Role | None = None
 ) -> Sequence[Membership]:
-    """The members who may decide, by name, each with its user.
+    """List the members who may decide with their users, by name.
 
-    :param role: who have at least this one
+    :param role: the minimum role
     """
-    roles = DECIDING if role is None else [one for one in DECIDING if _reaches(one, role)]
+    roles = DECIDING if role is None else [each for each in DECIDING if _includes(each, role)]
     return session.scalars(
         select(Membership)
         .join(Membership.user)
@@ -208,8 +204,8 @@ def list_deciders(
     ).all()
 
 
-def _reaches(role: Role, wanted: Role) -> bool:
-    return list(Role).index(role) >= list(Role).index(wanted)
+def _includes(role: Role, minimum: Role) -> bool:
+    return list(Role).index(role) >= list(Role).index(minimum)
 
 
 def decide(
@@ -223,25 +219,27 @@ def decide(
     comment: str | None = None,
     notify: Notify,
 ) -> Review:
-    """Take the decision of a person. The same one again changes nothing.
+    """Record the decision of a person. Repeating a decision has no effect.
 
-    Who has approved may still reject or ask for changes, as long as the review is open.
+    A person who has approved may still reject or request changes while the review is open.
 
-    :param role: of the person in the project
-    :param sha256: of the content that the person has seen
-    :raises InvalidReview: the comment is missing
-    :raises MayNotDecide: the rule of the review leaves this person out
-    :raises ReviewConflict: the review is over, or the person has seen another version
+    :param role: the role of the person in the project
+    :param sha256: the hash of the content that the person has read
+    :raises InvalidReview: if the comment is missing
+    :raises MayNotDecide: if the terms of the review do not allow this person to decide
+    :raises ReviewConflict: if the review has ended, or the person has read another version
     """
     comment = _clean_comment(comment, decision)
-    review = _locked_for(session, review_id, user_id, role)
-    mine = {each.decision: each for each in review.decisions if each.user_id == user_id}
-    known = mine.get(decision)
-    if known is not None and (known.comment, review.sha256) == (comment, sha256):
+    review = _lock_for_decision(session, review_id, user_id, role)
+    earlier = next(
+        (each for each in review.decisions if (each.user_id, each.decision) == (user_id, decision)),
+        None,
+    )
+    if earlier is not None and (earlier.comment, review.sha256) == (comment, sha256):
         return review
     _check_open(review, sha256)
-    if known is not None:
-        raise ReviewConflict("You have approved this version already, with another comment.")
+    if earlier is not None:
+        raise ReviewConflict("You have already approved this version with another comment.")
     session.add(
         ReviewDecision(review_id=review.id, user_id=user_id, decision=decision, comment=comment)
     )
@@ -272,43 +270,43 @@ def edit_and_approve(
     before_texts: Callable[[int], None] = lambda _size: None,
     notify: Notify,
 ) -> Review:
-    """Make a version with this content, and approve it. The same request again changes nothing.
+    """Store this content as a new version and approve it. Repeating the request has no effect.
 
-    A content without a difference is approved as it is.
+    If the content did not change, the existing version is approved.
 
-    The review of the version before is dismissed, with the approvals that it has. The new version gets a
-    review on the same terms, which begins with the approval of its author.
+    The review of the previous version is dismissed with its approvals. The new version gets a review on the
+    same terms, which starts with the approval of its author.
 
-    :param sha256: of the content that the person has seen
-    :param note: of the new version
-    :param before_texts: as :func:`combine_core.documents.edit_document` has it
-    :raises MayNotDecide: the rule of the review leaves this person out, or authors
-    :raises ReviewConflict: the review is over, or the person has seen another version
-    :raises InvalidContent: it does not fit the schema of the line
+    :param sha256: the hash of the content that the person has read
+    :param note: the note of the new version
+    :param before_texts: see :func:`combine_core.documents.edit_document`
+    :raises MayNotDecide: if the terms of the review do not allow this person or authors to decide
+    :raises ReviewConflict: if the review has ended, or the person has read another version
+    :raises InvalidContent: if the content does not fit the schema of the line
     """
     comment = _clean_comment(comment, Decision.APPROVE)
-    review = _locked_for(session, review_id, user_id, role)
+    review = _lock_for_decision(session, review_id, user_id, role)
     if not review.author_may_decide:
         raise MayNotDecide(
-            "Who edits a version is its author, and the rule of this review is that somebody else decides."
-            " Ask for changes, or edit the document and ask for a review of the new version."
+            "The authors of a version may not decide on this review, and editing makes you an author."
+            " Request changes, or edit the document and ask for a review of the new version."
         )
-    following = _followed_by_approval(session, review, user_id, comment)
+    approved = _find_own_approval(session, review, user_id, comment)
     if (
-        following is not None
+        approved is not None
         and sha256 == review.sha256
         and is_newest_content(
             session,
             review.document_id,
             content,
-            base=following.number,
+            base=approved.number,
             author_id=user_id,
             before_texts=before_texts,
         )
     ):
-        return following
+        return approved
     _check_open(review, sha256)
-    made = edit_document(
+    version = edit_document(
         session,
         review.document_id,
         content,
@@ -317,9 +315,9 @@ def edit_and_approve(
         note=note,
         before_texts=before_texts,
     )
-    if made is not None:
-        notify(deed_of(made))
-        review = _ask_again(session, review, made, notify)
+    if version is not None:
+        notify(deed_of(version))
+        review = _ask_again(session, review, version, notify)
     return decide(
         session,
         review.id,
@@ -332,25 +330,25 @@ def edit_and_approve(
     )
 
 
-def _followed_by_approval(
+def _find_own_approval(
     session: Session, review: Review, user_id: uuid.UUID, comment: str | None
 ) -> Review | None:
-    """The newest review, if this person's edit and approval of the version in ``review`` has led to it."""
+    """Return the newest review if this person approved it, after editing the version in ``review`` or not."""
     newest = newest_review(session, review.document_id)
     if newest is None or not (newest.id == review.id or newest.number == review.number + 1):
         return None
-    following = read_review(session, newest.id)
+    current = read_review(session, newest.id)
     approved = any(
         (each.user_id, each.decision, each.comment) == (user_id, Decision.APPROVE, comment)
-        for each in following.decisions
+        for each in current.decisions
     )
-    return following if approved else None
+    return current if approved else None
 
 
 def _ask_again(
     session: Session, before: Review, version: DocumentVersion, notify: Notify
 ) -> Review:
-    """A review of a newer version on the terms of the one before."""
+    """Create a review of a newer version on the terms of the previous review."""
     review = Review(
         project_id=before.project_id,
         document_id=before.document_id,
@@ -367,7 +365,7 @@ def _ask_again(
     )
     session.add(review)
     session.flush()
-    session.add_all(ReviewPerson(review_id=review.id, user_id=one.id) for one in before.people)
+    session.add_all(ReviewPerson(review_id=review.id, user_id=user.id) for user in before.people)
     session.flush()
     notify(_deed("ask", review, needed=review.needed, follows=str(before.id)))
     return review
@@ -375,39 +373,41 @@ def _ask_again(
 
 def _clean_comment(comment: str | None, decision: Decision) -> str | None:
     if comment and comment.strip():
-        return clean_text(comment, "comment", max_bytes=MOST_COMMENT_BYTES).strip()
+        return clean_text(comment, "comment", max_bytes=MAX_COMMENT_BYTES).strip()
     if decision is not Decision.APPROVE:
-        raise InvalidReview("comment", "Say what is wrong, so that somebody can mend it.")
+        raise InvalidReview("comment", "Describe the problem, so that somebody can fix it.")
     return None
 
 
 def obstacle_to_decide(review: Review, user_id: uuid.UUID, role: Role) -> str | None:
-    """Why a member with this role does not decide on this review; ``None`` if they may.
+    """Return the reason why a member with this role may not decide on this review, or ``None`` if they may.
 
-    :param review: with its people
+    :param review: the review with its people
     """
     if role not in DECIDING:
-        return "Only reviewers and owners of the project decide."
-    if review.role is None and user_id not in {one.id for one in review.people}:
-        return "This review names the people who decide, and you are not one of them."
-    if review.role is not None and not _reaches(role, Role(review.role)):
-        return "Only owners of the project decide on this review."
+        return "Only reviewers and owners of the project can decide."
+    if review.role is None and user_id not in {person.id for person in review.people}:
+        return "Only the people named in this review can decide, and you are not one of them."
+    if review.role is not None and not _includes(role, Role(review.role)):
+        return "Only owners of the project can decide on this review."
     if not review.author_may_decide and user_id in (review.asked_by, review.written_by):
-        return "You asked for this review or wrote this version. Its rule is that somebody else decides."
+        return "You asked for this review or wrote this version, so somebody else must decide."
     return None
 
 
 def withdraw(
     session: Session, review_id: uuid.UUID, user_id: uuid.UUID, role: Role, *, notify: Notify
 ) -> Review:
-    """End an open review without a decision. That of a withdrawn one has no effect.
+    """End an open review without a decision. Repeating this has no effect.
 
-    :raises MayNotDecide: somebody else has asked for it, and the user is no owner
-    :raises ReviewConflict: the review is over
+    :raises MayNotDecide: if the user neither asked for the review nor owns the project
+    :raises ReviewConflict: if the review has ended
     """
-    review = _locked(session, review_id)
+    review = _lock(session, review_id)
     if user_id != review.asked_by and role is not Role.OWNER:
-        raise MayNotDecide("Only the person who asked for a review and owners withdraw it.")
+        raise MayNotDecide(
+            "Only the person who asked for a review and owners of the project can withdraw it."
+        )
     if review.state == ReviewState.WITHDRAWN:
         return review
     _check_open(review)
@@ -417,15 +417,17 @@ def withdraw(
     return read_review(session, review_id)
 
 
-def _locked(session: Session, review_id: uuid.UUID) -> Review:
-    """The review, whose document is locked: neither a decision nor a new version comes in between."""
+def _lock(session: Session, review_id: uuid.UUID) -> Review:
+    """Lock the document of a review against new decisions and versions, and return the review."""
     lock_document(session, read_review(session, review_id).document_id)
     return read_review(session, review_id)
 
 
-def _locked_for(session: Session, review_id: uuid.UUID, user_id: uuid.UUID, role: Role) -> Review:
-    """The same, for a person who decides."""
-    review = _locked(session, review_id)
+def _lock_for_decision(
+    session: Session, review_id: uuid.UUID, user_id: uuid.UUID, role: Role
+) -> Review:
+    """Lock a review and check that this person may decide on it."""
+    review = _lock(session, review_id)
     obstacle = obstacle_to_decide(review, user_id, role)
     if obstacle is not None:
         raise MayNotDecide(obstacle)
@@ -433,26 +435,26 @@ def _locked_for(session: Session, review_id: uuid.UUID, user_id: uuid.UUID, role
 
 
 def _check_open(review: Review, sha256: str | None = None) -> None:
-    """Refuse what comes too late, or from somebody who has seen another content than ``sha256``."""
+    """Raise an error if the review has ended or its content does not have this hash."""
     if review.state == ReviewState.OPEN:
         if sha256 in (None, review.sha256):
             return
         raise ReviewConflict(
-            f"You have seen another version than the one in review, which is version {review.number}"
-            f" ({review.sha256[:12]}). Read that one, and decide again."
+            f"You have read another version than the one in review, which is version {review.number}"
+            f" ({review.sha256[:12]}). Read that version and decide again."
         )
     last = review.decisions[-1].user if review.decisions else None
     by = f"by {last.name}" if last else "by somebody else"
     number = review.number
-    why = {
-        ReviewState.APPROVED: f"Version {number} was approved {by}. The review is over.",
-        ReviewState.REJECTED: f"Version {number} was rejected {by}. The review is over.",
-        ReviewState.CHANGES_REQUESTED: f"Changes were asked for {by}. The review is over.",
-        ReviewState.EXPIRED: "The time for this review is over. Ask for another one.",
-        ReviewState.WITHDRAWN: "This review was withdrawn. Ask for another one.",
+    messages = {
+        ReviewState.APPROVED: f"Version {number} was approved {by}. The review has ended.",
+        ReviewState.REJECTED: f"Version {number} was rejected {by}. The review has ended.",
+        ReviewState.CHANGES_REQUESTED: f"Changes were requested {by}. The review has ended.",
+        ReviewState.EXPIRED: "This review has expired. Ask for a new one.",
+        ReviewState.WITHDRAWN: "This review was withdrawn. Ask for a new one.",
         ReviewState.DISMISSED: (
-            f"Version {number} is no longer the newest: version {review.document.head} has replaced"
-            " it. Read that one, and ask for a review of it."
+            f"Version {review.document.head} has replaced version {number}."
+            " Read it and ask for a review of it."
         ),
     }
-    raise ReviewConflict(why[ReviewState(review.state)])
+    raise ReviewConflict(messages[ReviewState(review.state)])

@@ -1,7 +1,7 @@
 """Full-text search in the sources and documents of a project.
 
-A worker cuts texts into entries (:mod:`combine_core.search.indexing`); a search finds entries of the newest
-revision of each source and of the newest version of each document.
+A worker splits texts into entries (:mod:`combine_core.search.indexing`). A search finds the entries of the
+newest revision of each source and of the newest version of each document.
 """
 
 from combine_core.search.model import EntryKind, SearchEntry

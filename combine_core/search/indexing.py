@@ -1,6 +1,6 @@
-"""Makes texts findable: cuts them into entries. A worker does it, soon after a text was stored.
+"""Indexes texts for the search: a worker splits each new text into entries.
 
-Uploads do not wait for it, and what an earlier release has written is found as well.
+Uploads do not wait for the index, and texts of earlier releases are indexed too.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ from combine_core.projects import Project
 from combine_core.search.model import SearchEntry
 from combine_core.sources.model import Source
 
-# A passage ends at the line that reaches either. A hit shows the whole passage.
+# A passage ends at the line that reaches either limit. A hit shows the whole passage.
 PASSAGE_LINES = 5
 PASSAGE_CHARACTERS = 400
-# A tsvector holds up to one megabyte, so longer lines are cut.
+# A tsvector is limited to one megabyte, so longer lines are split.
 MAX_CHARACTERS = 2000
-TEXTS_AT_ONCE = 20
-# A worker that is busy for long seems to hang, so a turn ends after this many characters.
-CHARACTERS_AT_ONCE = 500_000
-_ROWS_AT_ONCE = 100
+MAX_TEXTS = 20
+# A worker that indexes for a long time seems to hang, so a batch ends after this many characters.
+BATCH_CHARACTERS = 500_000
+_BATCH_ROWS = 100
 
 
-def index_missing(sessions: sessionmaker[Session], most: int = TEXTS_AT_ONCE) -> int:
-    """Make up to ``most`` sources and as many documents findable, each in its own transaction.
+def index_missing(sessions: sessionmaker[Session], max_texts: int = MAX_TEXTS) -> int:
+    """Index up to ``max_texts`` sources and as many documents, each in its own transaction.
 
-    :returns: how many there were
+    :returns: the number of indexed texts
     """
     done = 0
     for index_one in (_index_source, _index_document):
         size = 0
-        for _ in range(most):
+        for _ in range(max_texts):
             with sessions.begin() as session:
                 indexed = index_one(session)
             if indexed is None:
                 break
             done += 1
             size += indexed
-            if size >= CHARACTERS_AT_ONCE:
+            if size >= BATCH_CHARACTERS:
                 break
     return done
 
 
 def is_indexing(session: Session, project_id: uuid.UUID) -> bool:
-    """Whether a new text of this project cannot be found yet."""
+    """Check whether a text of this project is not indexed yet."""
     return bool(
         session.scalar(
             select(
@@ -72,7 +72,7 @@ def is_indexing(session: Session, project_id: uuid.UUID) -> bool:
 
 
 def _index_source(session: Session) -> int | None:
-    # The project is locked first, as its deletion does. What is locked elsewhere has its turn later.
+    # Lock the project too, as its deletion does. Rows that are locked elsewhere are indexed later.
     source = session.execute(
         select(Source.id, Source.project_id, Source.revision, Source.text)
         .join(Project)
@@ -123,7 +123,10 @@ def _index_document(session: Session) -> int | None:
     ).first()
     size = 0
     if version is not None:
-        found = [(where, text_of(each)) for where, each in located_statements(version.content)]
+        found = [
+            (pointer, text_of(statement))
+            for pointer, statement in located_statements(version.content)
+        ]
         size = sum(len(text) for _, text in found)
         configuration = _configuration_of("\n".join(text for _, text in found))
         _store(
@@ -146,7 +149,7 @@ def _index_document(session: Session) -> int | None:
 
 
 def passages(text: str) -> Iterator[tuple[int, str]]:
-    """Cut a text into passages of a few lines, each with the number of its first line."""
+    """Split a text into passages of a few lines. Yield each with the number of its first line."""
     lines: list[str] = []
     size = first = 0
     for number, line in enumerate(text.split("\n"), 1):
@@ -183,11 +186,11 @@ def _store(session: Session, rows: Iterable[dict[str, Any]]) -> None:
     batch: list[dict[str, Any]] = []
     for row in rows:
         row["id"] = new_id()
-        # A letter with a mark may be written as one character or as two.
+        # A letter with a diacritic can be written as one character or as two.
         row["text"] = unicodedata.normalize("NFC", row["text"])
         row |= {"searched": row["text"], "stemmed_by": row["configuration"]}
         batch.append(row)
-        if len(batch) == _ROWS_AT_ONCE:
+        if len(batch) == _BATCH_ROWS:
             session.execute(statement, batch)
             batch = []
     if batch:

@@ -1,4 +1,4 @@
-"""Searches in a project."""
+"""Searches the sources and documents of a project."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from combine_core.search.model import EntryKind, SearchEntry
 from combine_core.sources.model import Source
 from combine_core.text import InvalidText, clean_name
 
-# Of a word that is in very many entries, the newest ones are ranked.
-MOST_RANKED = 10_000
+# If more entries match, only the newest ones are ranked.
+MAX_RANKED = 10_000
 MAX_HITS = 50
 _CONFIGURATIONS = ("simple", "english", "german")
-# Private characters: what comes from a text is at worst marked too much.
+# Private-use characters. If a text contains them itself, at worst too much of it is highlighted.
 _START, _END = "\ue000", "\ue001"
 _MARKED = re.compile(f"{_START}([^{_START}{_END}]*){_END}")
 
 
 @dataclass(frozen=True)
 class Found:
-    """An entry that was found.
+    """An entry that matches a search.
 
-    :ivar title: of the source or the document
-    :ivar parts: the text in pieces, each with whether the search found it
-    :ivar revision: of the source; ``None`` for a statement
-    :ivar line_from: the first line with a word that was found
-    :ivar number: of the version of the document; ``None`` for a source
+    :ivar title: the name of the source or the title of the document
+    :ivar parts: the pieces of the text, each with whether it is a match
+    :ivar revision: the revision of the source; ``None`` for a statement
+    :ivar line_from: the first line with a match
+    :ivar number: the number of the version of the document; ``None`` for a source
     """
 
     kind: EntryKind
@@ -67,21 +67,21 @@ def search(
     cursor: str | None = None,
     limit: int = 20,
 ) -> Page[Found]:
-    """Find words in the newest texts of a project, best first, in one SQL statement.
+    """Find words in the newest texts of a project, best matches first.
 
-    :param q: words, "a phrase", ``or``, and ``-word`` for what must not be there
-    :raises InvalidText: ``q`` cannot be searched for
-    :raises InvalidCursor: the cursor is not from this service
+    :param q: words, "a phrase", ``or``, and ``-word`` for words to exclude
+    :raises InvalidText: if ``q`` has no word or cannot be used in a query
+    :raises InvalidCursor: if the cursor is not from this service
     """
     q = clean_name(q, "q")
     if not any(map(str.isalnum, q)):
-        raise InvalidText("q", "has no word. Give it at least one letter or digit.")
+        raise InvalidText("q", "has no word. Enter at least one letter or digit.")
     limit = max(1, min(limit, MAX_HITS))
     query: ColumnElement[str] = func.websearch_to_tsquery(cast(_CONFIGURATIONS[0], REGCONFIG), q)
     for configuration in _CONFIGURATIONS[1:]:
         query = query.op("||")(func.websearch_to_tsquery(cast(configuration, REGCONFIG), q))
-    asked = select(query.label("query")).cte("asked")
-    wanted = {
+    parsed = select(query.label("query")).cte("parsed")
+    newest = {
         EntryKind.SOURCE: SearchEntry.revision == Source.revision,
         EntryKind.STATEMENT: DocumentVersion.number == Document.head,
     }
@@ -103,60 +103,58 @@ def search(
         .outerjoin(Document, Document.id == DocumentVersion.document_id)
         .where(
             SearchEntry.project_id == project_id,
-            SearchEntry.words.op("@@")(select(asked.c.query).scalar_subquery()),
-            or_(*(wanted[kind] for kind in kinds)),
+            SearchEntry.words.op("@@")(select(parsed.c.query).scalar_subquery()),
+            or_(*(newest[kind] for kind in kinds)),
         )
         .order_by(SearchEntry.id.desc())
-        .limit(MOST_RANKED)
+        .limit(MAX_RANKED)
         .subquery()
     )
     ranked = select(
         matching,
-        # In double precision, because Python's numbers are: a cursor gives back exactly this rank.
+        # In double precision like Python's floats, so that the cursor contains exactly this rank.
         cast(
-            func.ts_rank_cd(matching.c.words, select(asked.c.query).scalar_subquery()), Double
+            func.ts_rank_cd(matching.c.words, select(parsed.c.query).scalar_subquery()), Double
         ).label("rank"),
     ).subquery()
     best = select(ranked)
-    place = None if cursor is None else _place_of(cursor)
-    if place is not None:
-        reached, rank = place
+    position = None if cursor is None else _parse_cursor(cursor)
+    if position is not None:
+        entry_id, rank = position
         best = best.where(
-            tuple_(ranked.c.rank, ranked.c.entry_id) < tuple_(literal(rank), literal(reached))
+            tuple_(ranked.c.rank, ranked.c.entry_id) < tuple_(literal(rank), literal(entry_id))
         )
-    shown = (
-        best.order_by(ranked.c.rank.desc(), ranked.c.entry_id.desc()).limit(limit + 1).subquery()
-    )
+    page = best.order_by(ranked.c.rank.desc(), ranked.c.entry_id.desc()).limit(limit + 1).subquery()
     rows = (
         session.execute(
             select(
-                shown,
+                page,
                 func.ts_headline(
-                    cast(shown.c.configuration, REGCONFIG),
-                    shown.c.text,
-                    select(asked.c.query).scalar_subquery(),
+                    cast(page.c.configuration, REGCONFIG),
+                    page.c.text,
+                    select(parsed.c.query).scalar_subquery(),
                     f"HighlightAll=true, StartSel={_START}, StopSel={_END}",
                 ).label("headline"),
-            ).order_by(shown.c.rank.desc(), shown.c.entry_id.desc())
+            ).order_by(page.c.rank.desc(), page.c.entry_id.desc())
         )
         .mappings()
         .all()
     )
-    following = None
+    next_cursor = None
     if len(rows) > limit:
         last = rows[limit - 1]
-        following = encode_cursor(last["entry_id"], repr(last["rank"]))
-    return Page([_found(row) for row in rows[:limit]], following)
+        next_cursor = encode_cursor(last["entry_id"], repr(last["rank"]))
+    return Page([_found(row) for row in rows[:limit]], next_cursor)
 
 
-def _place_of(cursor: str) -> tuple[uuid.UUID, float] | None:
-    # A cursor from another list has no rank: the list begins again, as in combine_core.database.
-    reached, written = decode_cursor(cursor)
+def _parse_cursor(cursor: str) -> tuple[uuid.UUID, float] | None:
+    # A cursor from another list has no rank. The list then starts again, as in combine_core.database.
+    entry_id, text = decode_cursor(cursor)
     try:
-        rank = float(written)
+        rank = float(text)
     except ValueError:
         return None
-    return (reached, rank) if 0 <= rank < 1e9 else None
+    return (entry_id, rank) if 0 <= rank < 1e9 else None
 
 
 def _found(values: RowMapping) -> Found:

@@ -1,4 +1,4 @@
-"""People, their roles in projects, and what a role may do."""
+"""Users, their roles in projects, and the permissions of each role."""
 
 from combine_core.users.deeds import Deed, DeedDone, erase_in_add_ons, tell, tell_of_command
 from combine_core.users.model import Membership, User

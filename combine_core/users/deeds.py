@@ -1,8 +1,8 @@
-"""What people have done to things, for add-ons such as the audit.
+"""Reports the deeds of people to add-ons such as the audit.
 
-Views tell it with :func:`tell`, and add-ons subscribe to :class:`DeedDone`. Commands have no application;
-they tell it to the functions in the entry-point group ``combine.deeds``. Those in ``combine.erasers`` remove
-what an add-on has of a person.
+Views call :func:`tell`, and add-ons subscribe to :class:`DeedDone`. Commands have no application, so
+:func:`tell_of_command` calls the functions in the entry-point group ``combine.deeds``. The functions in
+``combine.erasers`` delete the data that an add-on stores about a user.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ ERASERS = "combine.erasers"
 
 @dataclass(frozen=True)
 class Deed:
-    """Something was renamed, archived, deleted or erased, or somebody was invited.
+    """An action of a person, such as a deletion or an invitation.
 
-    :ivar action: such as ``project-delete``
-    :ivar target: such as ``project:ID``
-    :ivar details: what else matters: numbers and ids, no names and texts, which could not be erased
+    :ivar action: the name of the action, such as ``project-delete``
+    :ivar target: the object of the action, such as ``project:ID``
+    :ivar details: further numbers and ids. Names and texts are not allowed, because they cannot be erased.
     """
 
     action: str
@@ -38,25 +38,25 @@ class Deed:
 
 @dataclass(frozen=True)
 class DeedDone:
-    """A Pyramid event, sent within the transaction of the deed."""
+    """A Pyramid event that is sent in the transaction of the deed."""
 
     request: Request
     deed: Deed
 
 
 def tell(request: Request, deed: Deed) -> None:
-    """Tell the add-ons of the application."""
+    """Report a deed to the add-ons of the application."""
     request.registry.notify(DeedDone(request, deed))
 
 
 def tell_of_command(session: Session, deed: Deed) -> None:
-    """Tell the installed add-ons, in the transaction of the session."""
+    """Report a deed to the installed add-ons in the transaction of the session."""
     for entry_point in entry_points(group=LISTENERS):
         entry_point.load()(session, deed)
 
 
 def erase_in_add_ons(session: Session, user_id: uuid.UUID) -> dict[str, int]:
-    """Let the installed add-ons remove what they have of a person; how many things of each kind."""
+    """Delete the data of a user in the installed add-ons. Return the number of rows of each kind."""
     removed: dict[str, int] = {}
     for entry_point in entry_points(group=ERASERS):
         removed |= entry_point.load()(session, user_id)

@@ -1,4 +1,4 @@
-"""Tables of people and of what they may do in a project."""
+"""Defines the tables of users and their memberships in projects."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from combine_core.users.permission import Role
 
 
 class User(Identified, Model):
-    """A person or a service account. Other tables store how they sign in."""
+    """A person or a service account. Other tables store the sign-in methods."""
 
     __tablename__ = "users"
 
     email: Mapped[str]
     name: Mapped[str]
     is_admin: Mapped[bool] = mapped_column(default=False)
-    # Made an administrator by a setting, which takes the rights away again.
+    # Whether a setting made the user an administrator. Removing the setting revokes that.
     admin_by_setting: Mapped[bool] = mapped_column(default=False, server_default=false())
     disabled_at: Mapped[datetime.datetime | None]
 
@@ -41,7 +41,7 @@ class Membership(Model):
     role: Mapped[str]
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
 
-    # Asked for where it is needed, never by accident.
+    # lazy="raise": queries load the user explicitly where it is needed.
     user: Mapped[User] = relationship(lazy="raise", viewonly=True)
 
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Who is asking, what roles there are in projects, and what each may do."""
+"""Defines the identity of a request, the roles in projects and the permissions of each role."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Identity:
-    """What ``request.identity`` returns: plain values, so that it outlives the session it was read with."""
+    """The value of ``request.identity``. It has plain values, so it stays valid after its session ends."""
 
     user_id: uuid.UUID
     email: str
@@ -39,7 +39,7 @@ class Permission(StrEnum):
 
 
 class Role(StrEnum):
-    """The role of a member in a project. Each role includes the permissions of the one before it."""
+    """The role of a member in a project. Each role includes the permissions of the previous one."""
 
     VIEWER = "viewer"
     WRITER = "writer"
@@ -71,14 +71,14 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
 
 @dataclass(frozen=True)
 class RoleChanged:
-    """A Pyramid event: somebody has become a member, has another role, or is a member no longer.
+    """A Pyramid event: a user became a member, got another role, or stopped being a member.
 
-    Sent within the transaction of the change: what a subscriber writes with ``request.dbsession`` is
-    stored with it or not at all.
+    It is sent in the transaction of the change. Rows that a subscriber writes with ``request.dbsession`` are
+    committed together with the change.
 
-    :ivar before: ``None``: was no member
-    :ivar after: ``None``: is no member any more
-    :ivar invitation_id: the link by which somebody has become a member
+    :ivar before: the old role; ``None`` if the user was not a member
+    :ivar after: the new role; ``None`` if the user is no longer a member
+    :ivar invitation_id: the link with which the user became a member
     """
 
     request: Request

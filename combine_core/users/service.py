@@ -1,4 +1,4 @@
-"""Finds and makes users."""
+"""Finds and creates users, and normalizes e-mail addresses."""
 
 from __future__ import annotations
 
@@ -16,103 +16,105 @@ from sqlalchemy.orm import Session
 from combine_core.database.metadata import new_id
 from combine_core.users.model import Membership, User
 
-# Not the grammar of RFC 5322: one @, something on both sides, nothing that breaks a header or a line.
+# Not the grammar of RFC 5322, only one @ with text on both sides and no character that breaks a header.
 _EMAIL = re.compile(
     r"[^@\s\x00-\x1f\x7f\ud800-\udfff]{1,64}@[^@\s\x00-\x1f\x7f\ud800-\udfff]{1,190}"
 )
 
 
-# combine_core.projects declares the table, and imports this package.
+# combine_core.projects declares this table, but imports this package.
 _projects = table("projects", column("id"), column("name"))
 MAX_ROLES_LISTED = 100
 
 
-# Top-level domains that never lead to anybody.
+# Top-level domains that never receive mail.
 _RESERVED = frozenset({"example", "invalid", "localhost", "test", "local", "onion"})
-# Only such an address has a second spelling, apart from its case.
-_MAY_HAVE_SPELLINGS = or_(
+# Only such addresses can have several spellings that differ in more than case.
+_CAN_HAVE_VARIANTS = or_(
     User.email.op("~")("[^ -~]"), User.email.ilike("%xn--%"), User.email.like("%.")
 )
 
 
 class InvalidEmail(ValueError):
-    """The text is not an e-mail address."""
+    """An error: the text is not an e-mail address."""
 
 
 def clean_email(text: str) -> str:
-    """The address in its one spelling: NFC, the domain in lower case, without a final dot, in Unicode.
+    """Return the normalized address: NFC, with the domain in lower case, without a final dot, in Unicode.
 
-    Two spellings of an internationalised domain (RFC 5891) become one. The case of what stands before
-    the @ is kept if it is ASCII, and does not count when addresses are compared.
+    The spellings of an internationalized domain (RFC 5891) become the same. The case of the part before the @
+    is kept if it is ASCII, but comparisons of addresses ignore it.
 
-    :raises InvalidEmail: the text is no address
+    :raises InvalidEmail: if the text is not an e-mail address
     """
     name, _, domain = unicodedata.normalize("NFC", text.strip()).rpartition("@")
-    # PostgreSQL compares lower-case forms, and knows only those of ASCII in some locales.
+    # PostgreSQL compares in lower case, which covers only ASCII in some locales.
     email = f"{name if name.isascii() else name.lower()}@{clean_domain(domain)}"
     if not _EMAIL.fullmatch(email):
-        raise InvalidEmail(f"{text.strip()!r} is no e-mail address. Write it as name@domain.")
+        raise InvalidEmail(f"{text.strip()!r} is not an e-mail address. Enter it as name@domain.")
     return email
 
 
 def clean_domain(domain: str) -> str:
-    """The domain in its one spelling: lower case, without a final dot, in Unicode."""
+    """Return the normalized domain: in lower case, without a final dot, in Unicode."""
     lower = domain.lower().removesuffix(".")
     try:
         return idna.decode(lower)
     except (idna.IDNAError, UnicodeError):
-        # A name of this machine, or one that no registry would take: it is compared as it is written.
+        # A local name, or an invalid domain. It is compared as it is.
         return lower
 
 
 def is_reserved(email: str) -> bool:
-    """Whether nobody can receive mail at this address (RFC 2606, RFC 6761)."""
+    """Check whether the domain is reserved and cannot receive mail (RFC 2606, RFC 6761)."""
     return email.rpartition("@")[2].rpartition(".")[2].lower() in _RESERVED
 
 
 def find_user(session: Session, email: str) -> User | None:
-    """Return the user of this address, in any spelling."""
+    """Return the user with this address, in any spelling."""
     if "\0" in email:
         return None
-    written = email.strip().lower()
+    exact = email.strip().lower()
     stored = func.lower(User.email)
-    # An account from before addresses had one spelling is found by any.
-    found = select(User).where(stored.in_({written, *_spellings(email)}))
-    return session.scalars(found.order_by((stored == written).desc(), User.id)).first()
+    # Accounts that are older than normalization can be stored in another spelling.
+    matching = select(User).where(stored.in_({exact, *_spellings(email)}))
+    return session.scalars(matching.order_by((stored == exact).desc(), User.id)).first()
 
 
 def _spellings(email: str) -> set[str]:
-    """How the address may be stored since before addresses had one spelling; all in lower case."""
+    """Return the lower-case spellings in which the address may be stored without normalization."""
     try:
         clean = clean_email(email).lower()
     except InvalidEmail:
         return set()
     spellings = {clean, unicodedata.normalize("NFD", clean)}
     name, _, domain = clean.rpartition("@")
-    # A domain that IDNA does not know has no second spelling.
+    # A domain that IDNA rejects has no second spelling.
     with contextlib.suppress(idna.IDNAError, UnicodeError):
         spellings.add(f"{name}@{idna.encode(domain).decode()}")
     return {spelling + dot for spelling in spellings for dot in ("", ".")}
 
 
 def colliding_emails(session: Session) -> list[tuple[str, str]]:
-    """Pairs of stored addresses that are one address in two spellings."""
-    odd = session.scalars(select(User.email).where(_MAY_HAVE_SPELLINGS).order_by(User.id)).all()
+    """Return the pairs of stored addresses that are spellings of the same address."""
+    candidates = session.scalars(
+        select(User.email).where(_CAN_HAVE_VARIANTS).order_by(User.id)
+    ).all()
     pairs = set()
-    for email in odd:
+    for email in candidates:
         stored = func.lower(User.email)
         same = session.scalars(select(User.email).where(stored.in_(_spellings(email))))
-        pairs |= {(min(email, one), max(email, one)) for one in same if one != email}
+        pairs |= {(min(email, other), max(email, other)) for other in same if other != email}
     return sorted(pairs)
 
 
 def add_user(
     session: Session, email: str, name: str | None = None, *, is_admin: bool = False
 ) -> User | None:
-    """A new user; ``None`` if somebody has this address, also when two ask at once.
+    """Create a user. Return ``None`` if the address is taken, even by a concurrent request.
 
-    :param name: default: what stands before the @
-    :raises InvalidEmail: the text is no address
+    :param name: the name; by default, the part of the address before the @
+    :raises InvalidEmail: if the text is not an e-mail address
     """
     if find_user(session, email) is not None:
         return None
@@ -126,9 +128,9 @@ def add_user(
 
 
 def get_or_create_user(session: Session, email: str, name: str | None = None) -> User:
-    """The user of this address; made if absent, also when two ask at once.
+    """Return the user with this address, or create it. Concurrent requests return the same user.
 
-    :raises InvalidEmail: the text is no address
+    :raises InvalidEmail: if the text is not an e-mail address
     """
     user = add_user(session, email, name) or find_user(session, email.strip())
     assert user is not None
@@ -136,7 +138,7 @@ def get_or_create_user(session: Session, email: str, name: str | None = None) ->
 
 
 def list_roles(session: Session, user_id: uuid.UUID) -> Sequence[Row[str, str]]:
-    """The projects of this user, by name, each with their role; at most ``MAX_ROLES_LISTED``."""
+    """Return up to ``MAX_ROLES_LISTED`` projects of a user with the user's role, by name."""
     return session.execute(
         select(_projects.c.name, Membership.role)
         .join(_projects, _projects.c.id == Membership.project_id)

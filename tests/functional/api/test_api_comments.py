@@ -8,7 +8,7 @@ from sqlalchemy import select, text
 from combine_auth.audit import AuditEvent
 from combine_core.comments import CommentMention, list_comments, place_comments
 from combine_core.users import Role
-from combine_core.users.leaving import delete_user
+from combine_core.users.deletion import delete_user
 
 API = "/api/v1"
 

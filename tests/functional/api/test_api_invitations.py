@@ -13,7 +13,7 @@ from combine_auth.tokens.service import create_token
 from combine_core.database import engine_of
 from combine_core.projects import ProjectInvitation
 from combine_core.projects.invitations import (
-    MOST_OPEN,
+    MAX_OPEN,
     InvitationEnded,
     accept_invitation,
     create_invitation,
@@ -289,7 +289,7 @@ def test_add_ons_hear_who_has_joined(app, room, bob):
 
 def test_too_many_open_links(room, ada, sessions):
     with sessions.begin() as session:
-        for _ in range(MOST_OPEN):
+        for _ in range(MAX_OPEN):
             create_invitation(session, room.id, ada.user_id, Role.VIEWER, notify=ignore)
     path, body = f"{room.path}/invitations", {"role": "viewer"}
     assert "Revoke one first" in room.client.post_json(path, body, status=409).json["detail"]

@@ -22,7 +22,7 @@ from combine_core.reviews import (
 )
 from combine_core.reviews import edit_and_approve as service_edit_and_approve
 from combine_core.users import Membership, Role
-from combine_core.users.leaving import delete_user
+from combine_core.users.deletion import delete_user
 from tests.functional.conftest import make_client
 
 API = "/api/v1"
@@ -110,7 +110,7 @@ def test_what_is_not_approved_needs_a_comment(ask, ada, bob, review, decision, e
     ended = answer(bob, review, decision, comment="The second date is wrong.").json
     assert ended["state"] == ends_as
     told = problem(answer(ada, review, status="*"), 403)
-    assert "somebody else decides" in told["detail"]
+    assert "somebody else must decide" in told["detail"]
     # It may be asked for again.
     assert ask(ada).json["state"] == "open"
 
@@ -174,16 +174,16 @@ def test_authors_decide_only_if_the_review_says_so(ask, ada, bob, document, prob
 
 
 def test_one_review_at_a_time(ask, ada, bob, review):
-    assert "in review already" in ask(ada, status=409).json["detail"]
+    assert "already in review" in ask(ada, status=409).json["detail"]
     answer(bob, review)
-    assert "approved already" in ask(ada, status=409).json["detail"]
+    assert "already approved" in ask(ada, status=409).json["detail"]
 
 
 def test_a_newer_version_dismisses(ask, ada, bob, review, rewrite, document, room):
     rewrite()
     assert state(ada, review) == "dismissed"
     told = answer(bob, review, status=409).json["detail"]
-    assert "version 2 has replaced it" in told
+    assert "Version 2 has replaced version 1" in told
     assert "not the newest" in ask(ada, status=409).json["detail"]
     assert ada.client.get(f"{API}/documents/{document['id']}").json["review"] is None
     second = ask(ada, version=2).json
@@ -208,7 +208,7 @@ def test_an_edit_dismisses_and_its_author_does_not_decide(ask, ada, bob, join, d
         bob.client.post_json(path, edited)
         assert state(ada, approved) == ends_as
     review = ask(ada, version=2).json
-    assert "somebody else decides" in answer(bob, review, status=403).json["detail"]
+    assert "somebody else must decide" in answer(bob, review, status=403).json["detail"]
     assert answer(carol, review).json["state"] == "approved"
 
 
@@ -313,7 +313,7 @@ def test_who_edits_and_approves_too_late(ask, ada, bob, join, document, problem)
     review = ask(ada, author_may_decide=True).json
     edit_and_approve(bob, review, edited(document))
     told = problem(edit_and_approve(carol, review, document["content"], status="*"), 409)
-    assert "version 2 has replaced it" in told["detail"]
+    assert "Version 2 has replaced version 1" in told["detail"]
     assert ada.client.get(f"{API}/documents/{document['id']}").json["review"]["state"] == "approved"
 
 
@@ -375,7 +375,7 @@ def test_a_time_limit(ask, ada, bob, sessions, problem):
     assert review["state"] == "open"
     _pass_time(sessions)
     assert state(ada, review) == "expired"
-    assert "time for this review is over" in answer(bob, review, status=409).json["detail"]
+    assert "review has expired" in answer(bob, review, status=409).json["detail"]
     # Without a consequence it stays open.
     review = ask(ada, due_at=due).json
     _pass_time(sessions)
@@ -390,7 +390,9 @@ def _pass_time(sessions):
 def test_withdrawing(ask, ada, bob, join, review):
     carol = join("carol", Role.WRITER)
     path = f"{path_of(review)}/withdraw"
-    assert "owners withdraw" in carol.client.post(path, status=403).json["detail"]
+    assert (
+        "owners of the project can withdraw" in carol.client.post(path, status=403).json["detail"]
+    )
     etag = ada.client.get(path_of(review)).headers["ETag"]
     ada.client.post(path, headers={"If-Match": '"old"'}, status=412)
     ended = ada.client.post(path, headers={"If-Match": etag}, status=200).json
@@ -550,7 +552,7 @@ def test_a_new_version_during_a_decision(review, bob, sessions, document, wait_f
         wait_for_lock()
         assert not decision.done()
         writer.commit()
-        with pytest.raises(ReviewConflict, match="no longer the newest"):
+        with pytest.raises(ReviewConflict, match="has replaced version"):
             decision.result()
     assert not found.is_set()
 

@@ -12,7 +12,7 @@ from combine_auth.audit import AuditEvent
 from combine_core.database import session_factory
 from combine_core.documents import NotNewest, edit_document
 from combine_core.users import Role
-from combine_core.users.leaving import delete_user
+from combine_core.users.deletion import delete_user
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_token_days_out_of_range(combine, days):
 @pytest.mark.parametrize("email", ["nobody", "a@", "@b", "a@b@c", ""])
 def test_token_of_no_address(service, combine, email):
     result = combine(f"token create --user={email}")
-    assert "is no e-mail address" in failed(result)
+    assert "is not an e-mail address" in failed(result)
     assert service.execute("SELECT count(*) FROM users") == [(0,)]
 
 

@@ -92,7 +92,7 @@ def test_one_click_joins_and_one_settles(ada, two_meetings, path, form_of):
 def test_the_first_of_two_people_decides(ada, two_meetings, path, form_of):
     form = form_of(ada.get(path, params={"undecided": "true"}), "same")
     form.submit("same", value="no", status=303)
-    assert "Nothing is proposed" in form.submit("same", value="yes", status=409)
+    assert "no longer exists" in form.submit("same", value="yes", status=409)
 
 
 def test_a_person_changes_an_item(ada, two_meetings, path, form_of):

@@ -108,7 +108,7 @@ def test_a_decision_without_a_comment(ada, bob, ask, form_of):
     address = ask(ada).location
     page = bob.get(address)
     refused = form_of(page, "decide").submit("decision", value="reject", status=400)
-    assert "Say what is wrong" in refused.html.select_one("#comment-error").text
+    assert "Describe the problem" in refused.html.select_one("#comment-error").text
     assert refused.html.title.text.startswith("Error")
     form = form_of(refused, "decide")
     form["comment"] = "The number is wrong."
@@ -122,7 +122,7 @@ def test_a_decision_on_what_has_changed(ada, bob, ask, write, form_of, document)
     form = form_of(page, "decide")
     form["comment"] = "I have read every line of it."
     refused = form.submit("decision", value="approve", status=409)
-    assert "version 2 has replaced it" in refused.html.select_one(".field-error").text
+    assert "Version 2 has replaced version 1" in refused.html.select_one(".field-error").text
     assert "Dismissed" in words(refused)
     # The newest version has none.
     assert "This version has no review" in words(ada.get(document))
@@ -141,7 +141,7 @@ def test_editing_and_approving_in_one_act(ada, bob, ask, document, form_of):
     assert "The oven runs." in page.html.select_one(".statement").text
     # The same form again, and one of a version that nobody has in review.
     refused = late.submit("approve", status=409)
-    assert "there is version 2" in refused.html.select_one(".field-error").text
+    assert "Review version 2" in refused.html.select_one(".field-error").text
     form = form_of(bob.get(f"{document}/edit?statement=/summary/0"), "save")
     assert "approve" not in form.fields
     sent = {**dict(form.submit_fields()), "approve": "yes"}

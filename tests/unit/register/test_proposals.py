@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from combine_core.language import language_named
-from combine_core.register.proposals import contradictions, day_meant, gist_of, may_be_same
+from combine_core.register.proposals import contradictions, find_day, gist_of, may_be_same
 
 TODAY = datetime.date(2026, 11, 28)
 
@@ -90,5 +90,5 @@ def test_what_contradicts(said, known, fields):
     ],
 )
 def test_the_day_that_is_meant(texts, day):
-    found = day_meant(texts, language_named("en"), TODAY)
+    found = find_day(texts, language_named("en"), TODAY)
     assert (found and found.isoformat()) == day
