@@ -273,7 +273,9 @@ def _read_texts(
     before_texts: Callable[[int], None],
 ) -> dict[str, SourceText]:
     """Read the texts of the cited sources at the revisions of the version, by source id."""
-    cited = {uuid.UUID(entry["source_id"]) for one in statements for entry in one["evidence"]}
+    cited = {
+        uuid.UUID(entry["source_id"]) for statement in statements for entry in statement["evidence"]
+    }
     if not cited:
         return {}
     known = {entry.ref_id for entry in version.inputs if entry.kind == "source"}
@@ -433,9 +435,9 @@ def put_statement(
     if pointer.endswith("/-"):
         _items_at(changed, pointer).append(statement)
     else:
-        place = dict(located_statements(changed))[pointer]
-        place.clear()
-        place.update(statement)
+        target = dict(located_statements(changed))[pointer]
+        target.clear()
+        target.update(statement)
     return changed
 
 
@@ -455,20 +457,20 @@ def move_statement(content: dict[str, Any], pointer: str, by: int | None) -> dic
 
 def fields_at(schema: dict[str, Any], pointer: str) -> dict[str, Any]:
     """Return the schemas of the fields of a statement at this pointer, by name."""
-    place: Any = schema
+    node: Any = schema
     for part in pointer.strip("/").split("/"):
         is_item = part == "-" or part.isdigit()
-        place = place.get("items", {}) if is_item else place.get("properties", {}).get(part, {})
-    fields = dict(place.get("properties", {}))
+        node = node.get("items", {}) if is_item else node.get("properties", {}).get(part, {})
+    fields = dict(node.get("properties", {}))
     fields.pop("evidence", None)
     return fields
 
 
 def _items_at(content: dict[str, Any], pointer: str) -> list[Any]:
     """Return the list that contains the target of the pointer."""
-    place: Any = content
+    node: Any = content
     for part in pointer.strip("/").split("/")[:-1]:
-        place = place[int(part)] if isinstance(place, list) else place[part]
-    if not isinstance(place, list):
+        node = node[int(part)] if isinstance(node, list) else node[part]
+    if not isinstance(node, list):
         raise LookupError
-    return place
+    return node

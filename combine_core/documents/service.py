@@ -132,7 +132,9 @@ def fill_version(version: DocumentVersion, content: dict[str, Any], step: WriteS
         step.template,
         title=version.document.title,
         content=content,
-        source_names={str(one.ref_id): one.name for one in version.inputs if one.kind == "source"},
+        source_names={
+            str(entry.ref_id): entry.name for entry in version.inputs if entry.kind == "source"
+        },
         colophon=_colophon(version),
         used_llm=version.used_llm,
     )
@@ -192,7 +194,7 @@ def _lock_document(
 
 
 def _colophon(version: DocumentVersion) -> str:
-    line = next(one for one in version.inputs if one.kind == "line")
+    line = next(entry for entry in version.inputs if entry.kind == "line")
     origin = f"Made by the line {line.name} ({line.sha256[:12]}) with {version.model}"
     origin += (
         "."

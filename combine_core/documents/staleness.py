@@ -107,7 +107,7 @@ def _changed(lines: Lines) -> Select[Any]:
 def list_stale_reasons(
     session: Session, version_ids: Sequence[uuid.UUID]
 ) -> Mapping[uuid.UUID, list[StaleReason]]:
-    """Return the reasons, including acknowledged ones, why these versions are stale, by version id."""
+    """Return the reasons, including acknowledged ones, why requested versions are stale, by version id."""
     rows = fetch(session, _stale_reasons(newest_lines()), version_ids=list(version_ids)).mappings()
     found: defaultdict[uuid.UUID, list[StaleReason]] = defaultdict(list)
     for row in rows:
@@ -118,8 +118,8 @@ def list_stale_reasons(
 
 @functools.cache
 def _stale_reasons(lines: Lines) -> Select[Any]:
-    these = any_(bindparam("version_ids", type_=ARRAY(Uuid)))
-    changed = _changed(lines).where(VersionInput.version_id == these).subquery()
+    requested = any_(bindparam("version_ids", type_=ARRAY(Uuid)))
+    changed = _changed(lines).where(VersionInput.version_id == requested).subquery()
     return (
         select(
             changed,
@@ -175,7 +175,7 @@ def acknowledge(
     """
     cleaned = clean_text(note, "note", max_bytes=MAX_NOTE_BYTES)
     reasons = list_stale_reasons(session, [version.id]).get(version.id, [])
-    reason = next((one for one in reasons if one.input_id == input_id), None)
+    reason = next((each for each in reasons if each.input_id == input_id), None)
     if reason is None:
         raise NotStale
     session.execute(

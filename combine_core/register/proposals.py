@@ -50,20 +50,20 @@ def gist_of(claim: Claim, language: Language) -> Gist:
     return Gist(words, frozenset(map(str, figures)), owner)
 
 
-def may_be_same(one: Gist, other: Gist) -> bool:
+def may_be_same(gist: Gist, other: Gist) -> bool:
     """Check whether both share most of their content words."""
-    shared = len(one.words & other.words)
+    shared = len(gist.words & other.words)
     if not shared:
         return False
-    share = shared / max(len(one.words), len(other.words))
-    same_owner = one.owner is None or other.owner is None or one.owner == other.owner
-    if same_owner and not _differ(one.figures, other.figures):
+    share = shared / max(len(gist.words), len(other.words))
+    same_owner = gist.owner is None or other.owner is None or gist.owner == other.owner
+    if same_owner and not _differ(gist.figures, other.figures):
         return share > _MIN_SHARE
     return share > _MIN_SHARE_IF_DIFFERENT
 
 
-def _differ(one: frozenset[str], other: frozenset[str]) -> bool:
-    return bool(one and other and one != other)
+def _differ(figures: frozenset[str], others: frozenset[str]) -> bool:
+    return bool(figures and others and figures != others)
 
 
 def contradictions(claim: Claim, known: Claim) -> list[str]:

@@ -175,9 +175,9 @@ def _check_terms(
     if len(deciders) < terms.needed:
         raise InvalidReview(
             "needed",
-            f"{terms.needed} people must approve, but only {len(deciders)} may decide. You and the author of"
-            " the version do not count, unless authors may decide. Invite reviewers, ask for fewer approvals,"
-            " or let authors decide.",
+            f"Required approvals: {terms.needed}. People who may decide: {len(deciders)}. You and the author"
+            " of the version do not count, unless authors may decide. Invite reviewers, ask for fewer"
+            " approvals, or let authors decide.",
         )
     return people
 
@@ -453,8 +453,8 @@ def _check_open(review: Review, sha256: str | None = None) -> None:
         ReviewState.EXPIRED: "This review has expired. Ask for a new one.",
         ReviewState.WITHDRAWN: "This review was withdrawn. Ask for a new one.",
         ReviewState.DISMISSED: (
-            f"Version {review.document.head} has replaced version {number}."
-            " Read it and ask for a review of it."
+            f"Version {number} was replaced by version {review.document.head}."
+            " Read the new version and ask for a review of it."
         ),
     }
     raise ReviewConflict(messages[ReviewState(review.state)])

@@ -126,12 +126,12 @@ def _decoder(candidate: _Candidate) -> json.JSONDecoder:
     """Make a decoder that is as lenient as Python's, and records invalid JSON as faults of ``candidate``."""
 
     def from_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) < len(pairs):
+        built = dict(pairs)
+        if len(built) < len(pairs):
             names = [name for name, _ in pairs]
             duplicate = next(name for name in names if names.count(name) > 1)
             candidate.faults.append(f"/: the key {short(duplicate)!r} is repeated in one object")
-        return made
+        return built
 
     def from_digits(digits: str) -> float:
         number = float(digits)

@@ -134,7 +134,7 @@ class Asker:
         :raises ProviderError: if the provider fails, or the answer is cut off at the highest allowed limit
         :raises ClaimLost: if this worker no longer holds the claim on the step
         """
-        asked = replace(
+        current = replace(
             question,
             request=replace(
                 question.request,
@@ -143,13 +143,13 @@ class Asker:
             ),
         )
         for sequence in numbers:
-            reply = self._send(claim, provider, asked, sequence)
+            reply = self._send(claim, provider, current, sequence)
             try:
-                return self._read(reply, asked)
+                return self._read(reply, current)
             except UnusableAnswer as error:
                 problem = error
             if reply.stop_reason in _CUT:
-                asked = replace(asked, request=self._with_higher_limit(asked.request, reply))
+                current = replace(current, request=self._with_higher_limit(current.request, reply))
                 continue
             logger.warning(
                 "Step %s of run %s: answer %s does not match the schema: %s",
@@ -166,19 +166,19 @@ class Asker:
             shared_prompt = question.shared_prompt and repair_prompt(
                 question.shared_prompt, *faults
             )
-            request = replace(asked.request, prompt=prompt)
-            asked = replace(asked, request=request, shared_prompt=shared_prompt)
+            request = replace(current.request, prompt=prompt)
+            current = replace(current, request=request, shared_prompt=shared_prompt)
         raise AssertionError("numbers must be infinite")
 
-    def _read(self, reply: _Reply, asked: Question) -> Answer:
+    def _read(self, reply: _Reply, current: Question) -> Answer:
         if reply.fault is not None:
             raise UnusableAnswer([reply.fault])
-        parsed = parse_answer(reply.text, asked.request.schema)
+        parsed = parse_answer(reply.text, current.request.schema)
         if reply.label is not None:
             for statement in statements_of(parsed.value):
                 for evidence in statement["evidence"]:
                     if isinstance(evidence, dict) and evidence.get("source") == reply.label:
-                        evidence["source"] = asked.label
+                        evidence["source"] = current.label
             return Answer(parsed.value, reply.used_llm, adopted=True)
         if reply.judged is not None:
             return Answer(reply.judged, reply.used_llm, judged=True)
@@ -199,10 +199,10 @@ class Asker:
             raise ProviderError("answer_cut", message, stop_reason=reply.stop_reason)
         return replace(request, max_tokens=higher)
 
-    def _send(self, claim: Claim, provider: Provider, asked: Question, sequence: int) -> _Reply:
+    def _send(self, claim: Claim, provider: Provider, current: Question, sequence: int) -> _Reply:
         """Return the provider's reply, from the journal if the same request was answered before."""
-        request = asked.request
-        sha256 = journal.request_hash(provider.name, request, asked.shared_prompt)
+        request = current.request
+        sha256 = journal.request_hash(provider.name, request, current.shared_prompt)
         earlier = self._transact(
             lambda session: journal.find_answer(session, claim, sequence, sha256)
         )
@@ -214,7 +214,7 @@ class Asker:
                 earlier.stop_reason,
                 earlier.error,
             )
-        if asked.shared_prompt is not None:
+        if current.shared_prompt is not None:
             adopted = self._transact(
                 lambda session: journal.find_earlier_answer(session, claim, sha256)
             )
@@ -232,7 +232,7 @@ class Asker:
         if isinstance(provider, Preparable):
             provider.prepare()  # before the latency of the call is measured
         call_id = self._transact(
-            lambda session: journal.open_call(session, claim, sequence, provider, asked, sha256)
+            lambda session: journal.open_call(session, claim, sequence, provider, current, sha256)
         )
         if call_id is None:
             raise ClaimLost

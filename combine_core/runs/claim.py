@@ -281,7 +281,7 @@ def report_late_end(session: Session, claim: Claim) -> None:
 
 def hand_back(session: Session, step_id: uuid.UUID, job_id: int) -> None:
     """Return the step of this job to the queue at once, because its worker is stopping."""
-    given = session.scalar(
+    returned = session.scalar(
         change(
             StepEvent.HAND_BACK,
             Step.id == step_id,
@@ -290,7 +290,7 @@ def hand_back(session: Session, step_id: uuid.UUID, job_id: int) -> None:
             unreported=Step.unreported - 1,
         ).returning(Step.id)
     )
-    if given is not None:
+    if returned is not None:
         enqueue_step(session, step_id)
 
 

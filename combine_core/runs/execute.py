@@ -184,9 +184,9 @@ class StepRunner:
         """Ask all questions of a step, one for each portion of its source, and join the answers."""
         repairs = builder.step.repairs
         answers: list[Answer] = []
-        left = deque(builder.questions())
-        while left:
-            question = left.popleft()
+        pending = deque(builder.questions())
+        while pending:
+            question = pending.popleft()
             try:
                 answers.append(
                     self._asker.ask(claim, provider, question, repairs=repairs, numbers=numbers)
@@ -194,7 +194,7 @@ class StepRunner:
             except ProviderError as error:
                 if error.code != "answer_cut" or not (halves := builder.halves(question)):
                     raise
-                left.extendleft(reversed(halves))
+                pending.extendleft(reversed(halves))
         return Answer(
             join_answers(answer.value for answer in answers),
             used_llm=any(answer.used_llm for answer in answers),

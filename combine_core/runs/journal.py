@@ -98,11 +98,11 @@ def open_call(
     claim: Claim,
     sequence: int,
     provider: Provider,
-    asked: Question,
+    question: Question,
     sha256: str,
 ) -> uuid.UUID | None:
     """Insert the row of a request before it is sent. Return ``None`` if the claim is no longer valid."""
-    request = asked.request
+    request = question.request
     if not holds(session, claim):
         return None
     call_id = new_id()
@@ -123,7 +123,7 @@ def open_call(
                 "schema": request.schema,
                 "max_tokens": request.max_tokens,
                 "timeout": request.timeout,
-                "sources": asked.sources,
+                "sources": question.sources,
             },
             state=CallState.SENT,
         )

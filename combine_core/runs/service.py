@@ -27,8 +27,8 @@ MAX_LIVE_RUNS = 1000
 class InvalidRun(ValueError):
     """A request for a run that cannot start. ``field`` names the invalid field."""
 
-    def __init__(self, field: str, why: str) -> None:
-        super().__init__(why)
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
         self.field = field
 
 

@@ -117,7 +117,7 @@ def change(event: Event, *where: ColumnElement[bool], **values: Any) -> Update:
     )
 
 
-_FIRST = {
+_INITIAL = {
     RunEvent: ((RunState.RUNNING, "started"),),
     StepEvent: (
         (StepState.PENDING, "needs other steps"),
@@ -125,7 +125,7 @@ _FIRST = {
     ),
     CallEvent: ((CallState.SENT, "about to be sent"),),
 }
-_HEAD = """# The states of runs, steps and calls
+_HEADER = """# The states of runs, steps and calls
 
 Every change of a state is one of these transitions. This page is written from the tables in
 `combine_core/runs/transitions.py`: `make docs/run-states.md`.
@@ -134,14 +134,14 @@ Every change of a state is one of these transitions. This page is written from t
 
 def document() -> str:
     """Return the Markdown page on the states, with a diagram and a table for each table of the database."""
-    return _HEAD + "".join(
+    return _HEADER + "".join(
         f"\n## {table.__tablename__.capitalize()}\n\n{_diagram(events)}\n{_table(events)}"
         for events, table in _TABLES.items()
     )
 
 
 def _diagram(events: type[Event]) -> str:
-    arrows = [f"    [*] --> {state}: {why}" for state, why in _FIRST[events]]
+    arrows = [f"    [*] --> {state}: {reason}" for state, reason in _INITIAL[events]]
     arrows += [
         f"    {source} --> {event.value.target}: {_name(event)}"
         for event in events

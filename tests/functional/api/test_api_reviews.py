@@ -183,7 +183,7 @@ def test_a_newer_version_dismisses(ask, ada, bob, review, rewrite, document, roo
     rewrite()
     assert state(ada, review) == "dismissed"
     told = answer(bob, review, status=409).json["detail"]
-    assert "Version 2 has replaced version 1" in told
+    assert "was replaced by version 2" in told
     assert "not the newest" in ask(ada, status=409).json["detail"]
     assert ada.client.get(f"{API}/documents/{document['id']}").json["review"] is None
     second = ask(ada, version=2).json
@@ -266,7 +266,7 @@ def test_edits_that_are_not_approved_are_not_made(
 ):
     # Authors do not decide on this review, and a writer decides on none.
     refused = problem(edit_and_approve(bob, review, edited(document), status="*"), 403)
-    assert "is its author" in refused["detail"]
+    assert "makes you an author" in refused["detail"]
     will = join("will", Role.WRITER)
     edit_and_approve(will, review, edited(document), status=403)
     ada.client.post(f"{path_of(review)}/withdraw")
@@ -313,7 +313,7 @@ def test_who_edits_and_approves_too_late(ask, ada, bob, join, document, problem)
     review = ask(ada, author_may_decide=True).json
     edit_and_approve(bob, review, edited(document))
     told = problem(edit_and_approve(carol, review, document["content"], status="*"), 409)
-    assert "Version 2 has replaced version 1" in told["detail"]
+    assert "was replaced by version 2" in told["detail"]
     assert ada.client.get(f"{API}/documents/{document['id']}").json["review"]["state"] == "approved"
 
 
@@ -552,7 +552,7 @@ def test_a_new_version_during_a_decision(review, bob, sessions, document, wait_f
         wait_for_lock()
         assert not decision.done()
         writer.commit()
-        with pytest.raises(ReviewConflict, match="has replaced version"):
+        with pytest.raises(ReviewConflict, match="was replaced by"):
             decision.result()
     assert not found.is_set()
 

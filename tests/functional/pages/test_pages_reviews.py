@@ -122,7 +122,7 @@ def test_a_decision_on_what_has_changed(ada, bob, ask, write, form_of, document)
     form = form_of(page, "decide")
     form["comment"] = "I have read every line of it."
     refused = form.submit("decision", value="approve", status=409)
-    assert "Version 2 has replaced version 1" in refused.html.select_one(".field-error").text
+    assert "was replaced by version 2" in refused.html.select_one(".field-error").text
     assert "Dismissed" in words(refused)
     # The newest version has none.
     assert "This version has no review" in words(ada.get(document))
