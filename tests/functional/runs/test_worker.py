@@ -28,7 +28,7 @@ from combine_core.settings.core import CoreSettings
 from tests.functional.runs.conftest import Place, StartRun
 
 Sessions = sessionmaker[Session]
-PATIENCE_S = 30
+PATIENCE_S = 90
 
 
 class Gated:
