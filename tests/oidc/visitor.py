@@ -9,7 +9,7 @@ import requests
 
 from tests.oidc.form import Form, form_to, forms_of, submits_itself
 
-_TIMEOUT_S = 30
+_TIMEOUT_S = 60
 _MOST_STEPS = 10
 
 

@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE = 30
+PATIENCE = 60
 ROOT = Path(__file__).resolve().parents[3]
 END = b"\r\n\r\n"
 

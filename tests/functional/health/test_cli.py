@@ -20,7 +20,7 @@ from combine_health.testing import HealthApp, closed_port, silent_server, talkin
 
 ROOT = Path(__file__).parents[3]
 CANARY = "c4n4ry-s3cr3t"
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 class Quiet(WSGIRequestHandler):

@@ -10,7 +10,7 @@ from pyramid.threadlocal import get_current_registry
 import combine_health
 from combine_health import Change, CheckRun, HealthResult, hookimpl
 
-PATIENCE = 10
+PATIENCE = 60
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 
 

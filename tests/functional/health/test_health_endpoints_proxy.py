@@ -12,7 +12,7 @@ create_server = pytest.importorskip(
     "waitress.server", reason="waitress is not installed"
 ).create_server
 
-PATIENCE = 10
+PATIENCE = 60
 
 
 @contextmanager

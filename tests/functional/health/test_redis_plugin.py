@@ -19,7 +19,7 @@ if shutil.which("redis-server") is None:
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "combine-health-redis"
-PATIENCE_S = 20
+PATIENCE_S = 60
 PASSWORD = "c4n4ry-redis-pw"
 
 

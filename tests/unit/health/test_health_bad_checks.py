@@ -12,7 +12,7 @@ from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Runner
 from combine_health.testing import FakeClock, run_check
 
-PATIENCE = 10
+PATIENCE = 60
 
 
 def test_one_that_prints_megabytes(capfd):

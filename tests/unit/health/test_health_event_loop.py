@@ -17,7 +17,7 @@ from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Runner
 from combine_health.testing import HealthApp, run_check
 
-PATIENCE = 10
+PATIENCE = 60
 ASYNC = "health check (async)"
 
 

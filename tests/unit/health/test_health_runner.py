@@ -20,7 +20,7 @@ from combine_health.engine.runner import Clock, Runner
 from combine_health.engine.state import Change, CheckRun
 from combine_health.testing import FakeClock, run_check
 
-PATIENCE = 10  # real seconds until a test gives up on a thread
+PATIENCE = 60  # real seconds until a test gives up on a thread
 
 
 class Gate:

@@ -13,7 +13,7 @@ from combine_health.engine.verdict import Saturation
 from combine_health.settings import HealthSettings
 from combine_health.testing import FakeClock
 
-PATIENCE = 10
+PATIENCE = 60
 WORDS = ("connected", "disconnected")
 
 

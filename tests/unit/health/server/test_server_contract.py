@@ -20,7 +20,7 @@ from combine_health.server.channel import Channel, Task
 from combine_health.server.loop import Loop
 from combine_health.server.server import Server
 
-PATIENCE = 10
+PATIENCE = 60
 OWN = {"drain_seconds": 0.0, "stop_timeout": 1.0, "queue_limit": None}
 
 

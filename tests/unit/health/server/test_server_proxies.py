@@ -19,7 +19,7 @@ from combine_health.server.server import Server
 from combine_health.server.waitress import server_factory
 from combine_health.settings import read_server
 
-PATIENCE = 10
+PATIENCE = 60
 
 
 class Names:
