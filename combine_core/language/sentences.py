@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import re
 from collections.abc import Iterator
@@ -53,13 +54,25 @@ _MARKER = re.compile(
     r"^[ \t]*(?:>[ \t]?)*(?:(?:[-*+]|\d{1,9}[.)])(?=[ \t]|$))?[ \t]*(?:\[[ xX]\][ \t]+)?",
     re.MULTILINE,
 )
-_LINK = re.compile(r"!?\[(?P<text>[^\[\]]{0,200})\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)")
+_LINK = re.compile(
+    r"!?\[(?P<text>[^\[\]]{0,200})\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)"
+    r"|(?<!\w)\[(?P<words>[^\[\]\n]{1,200})\]\[[^\[\]\n]{0,100}\]"
+)
 # Most sentences have no marks; to look once is faster than to look for each.
-_MARKED = re.compile(r"[~<*_`\[|\n]")
+_MARKED = re.compile(r"[~<*_`\[|\n\\&]")
 _MARKED_LINE = re.compile(r"[ \t]*[-+>\d]")
 # A break within a paragraph.
 _BREAK = re.compile(r"\\$", re.MULTILINE)
-_EMPHASIS = re.compile(r"\*+|~~|`|(?<![^\W_])_+(?=\w)|(?<=[^\W_])_+(?![^\W_])")
+_TAG = re.compile(
+    r"</?(?P<tag>br|p|div|b|i|u|em|strong|span|a|sub|sup|small|code|kbd|details|summary|center|font|img)"
+    r"\b[^<>]{0,300}>",
+    re.IGNORECASE,
+)
+# Code keeps its letters, and so does what a backslash escapes. "a * b" is a product.
+_INLINE = re.compile(
+    r"(?P<fence>`+)(?P<code>[^`]+)(?P=fence)|\\(?P<escaped>[!-/:-@\[-`{-~])|(?P<cell>(?<!\|)\|(?!\|))"
+    r"|(?<!\s)\*+|\*+(?!\s)|~~|`|(?<![^\W_])_+(?=\w)|(?<=[^\W_])_+(?![^\W_])"
+)
 
 
 def sentence_spans(
@@ -86,10 +99,17 @@ def plain_text(text: str) -> str:
     if not _MARKED.search(text) and not _MARKED_LINE.match(text):
         return " ".join(text.split())
     text = _STRUCK.sub(" ", _COMMENT.sub(" ", text))
-    text = _LINK.sub(lambda match: match["text"], text)
-    text = _MARKER.sub("", text)
-    text = _BREAK.sub("", _EMPHASIS.sub("", text.replace("|", " ; ")))
-    return " ".join(text.split())
+    text = _LINK.sub(lambda match: match["text"] or match["words"] or "", text)
+    text = _BREAK.sub("", _MARKER.sub("", text))
+    if "<" in text:
+        text = _TAG.sub(lambda tag: " " if tag["tag"].lower() in ("br", "p", "div") else "", text)
+    text = _INLINE.sub(_written, text)
+    return " ".join((html.unescape(text) if "&" in text else text).split())
+
+
+def _written(mark: re.Match[str]) -> str:
+    """Return the letters that a mark of Markdown stands for."""
+    return " ; " if mark["cell"] else mark["code"] or mark["escaped"] or ""
 
 
 def silenced_at(text: str, start: int, end: int, within: tuple[int, int]) -> str:

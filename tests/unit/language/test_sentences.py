@@ -94,6 +94,12 @@ def test_the_month_of_may_ends_a_sentence() -> None:
         ("- [x] done", "done"),
         ("snake_case stays", "snake_case stays"),
         ("a | b", "a ; b"),
+        ("run `a_b | c * d` on `*.log`", "run a_b | c * d on *.log"),
+        ("above 14.4 * 0.01, or a || b", "above 14.4 * 0.01, or a || b"),
+        (r"Kassenprüfer\*innen zahlen \[15%\] in 2025\.", "Kassenprüfer*innen zahlen [15%] in 2025."),
+        ("Haus&nbsp;e.V. &amp; Co<br />in <b>Ulm</b>", "Haus e.V. & Co in Ulm"),
+        ("ask the [build team][] or the [vendor][1]", "ask the build team or the vendor"),
+        ("the list<T> of x[0][1]", "the list<T> of x[0][1]"),
     ],
 )
 def test_plain_text(marked: str, plain: str) -> None:
