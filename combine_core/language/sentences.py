@@ -36,7 +36,7 @@ _STOPS = str.maketrans(".?!", "___")
 _DAY = re.compile(r"(?:^|\s)\d{1,2}\.\s*$")
 # "Der 1. Vorsitzende" goes on.
 _GERMAN_ORDINAL = re.compile(
-    r"(?<!\w)(?:de[rmns]|die|das|zu[mr]|vom|im|beim)\s\d{1,2}\.\s*$", re.IGNORECASE
+    r"(?<!\w)(?:de[rmns]|die|das|zu[mr]|vom|[ai]m|beim)\s\d{1,2}\.\s*$", re.IGNORECASE
 )
 _MONTH = re.compile(
     r"(?:Jan|Feb|Mär|Mar|Apr|Mai|May|Jun|Jul|Aug|Sep|Okt|Oct|Nov|De[zc])\w*", re.IGNORECASE
@@ -71,7 +71,7 @@ _TAG = re.compile(
 # Code keeps its letters, and so does what a backslash escapes. "a * b" is a product.
 _INLINE = re.compile(
     r"(?P<fence>`+)(?P<code>[^`]+)(?P=fence)|\\(?P<escaped>[!-/:-@\[-`{-~])|(?P<cell>(?<!\|)\|(?!\|))"
-    r"|(?<!\s)\*+|\*+(?!\s)|~~|`|(?<![^\W_])_+(?=\w)|(?<=[^\W_])_+(?![^\W_])"
+    r"|(?!\*in(?:nen)?\b)(?:(?<!\s)\*+|\*+(?!\s))|~~|`|(?<![^\W_])_+(?=\w)|(?<=[^\W_])_+(?![^\W_])"
 )
 
 

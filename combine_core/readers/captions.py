@@ -71,8 +71,12 @@ def _cues(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _is_name(words: str, names: Counter[str]) -> bool:
-    """Whether somebody is called so: it stands before several cues, or is one to three capitalised words."""
+    """Check for a name: it stands before several cues, or is up to three capitalised words.
+
+    With something in brackets at its end, such as "Ann Lee (she/her)", it may have more.
+    """
     written = words.split()
     return names[words] > 1 or (
-        len(written) <= 3 and all(word[:1].isupper() or word[:1] == "(" for word in written)
+        len(written) <= (5 if words.endswith(")") else 3)
+        and all(word[:1].isupper() or word[:1] == "(" for word in written)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ _PAGE_NUMBER = re.compile(
     r"^\W*(?:(?:page|seite|p\.|s\.)\s*)?\d{1,4}(?:\s*(?:of|von|/)\s*\d{1,4})?\W*$|^\d{1,4}\s+(?=\D*$)|(?<=\D)\s+\d{1,4}$",
     re.IGNORECASE,
 )
-_BULLET = re.compile(r"(?:[•‣▪●○–*-]|\(?\d{1,3}[.)]|[a-z]\))\s+\S")
+_TITLE = re.compile(r"[^\W_a-z](?:[^\n:;,|€$]{2,60}[^\n.:;,!?…|€$]|[^\n:]{2,60}:)")
+# "o" is the mark of Word's second level.
+_BULLET = re.compile(r"(?:[•‣▪●○◦–*-]|o(?=\s+[A-Z])|\(?\d{1,3}[.)]|[a-z]\))\s+\S")
 _SENTENCE_END = re.compile(r"[.!?:…][\"'”’)\]]*\Z")
 # A line that stands at the top or the end of so large a share of the pages is no part of the text.
 _RUNNING = 0.6
@@ -55,10 +58,24 @@ def read_pdf(data: bytes, name: str) -> Reading:
             for index, line in enumerate(lines)
             if not (index in edges and _without_page(line) in running)
         ]
-        for paragraph in _paragraphs(kept):
-            kind = BlockKind.LIST_ITEM if _BULLET.match(paragraph) else BlockKind.PARAGRAPH
-            builder.add(kind, paragraph, page=number)
+        paragraphs = list(_paragraphs(kept))
+        for paragraph, following in itertools.zip_longest(paragraphs, paragraphs[1:], fillvalue=""):
+            marker = _BULLET.match(paragraph)
+            if marker is not None:
+                at = marker.end() - 1
+                words, prefix = paragraph[at:], paragraph[:at]
+                builder.add(BlockKind.LIST_ITEM, words, prefix=prefix, page=number)
+            elif _is_heading(paragraph, following):
+                builder.heading(1, paragraph, page=number)
+            else:
+                builder.add(BlockKind.PARAGRAPH, paragraph, page=number)
     return builder.reading()
+
+
+def _is_heading(paragraph: str, following: str) -> bool:
+    """Check for a short line without a full stop above a list or a paragraph of several lines."""
+    title = _TITLE.fullmatch(paragraph) is not None
+    return title and (_BULLET.match(following) is not None or "\n" in following)
 
 
 def _running_lines(pages: list[list[str]]) -> set[str]:
@@ -79,7 +96,8 @@ def _without_page(line: str) -> str:
 
 def _paragraphs(lines: list[str]) -> Iterator[str]:
     """Lines that belong together, with words that are divided at the end of a line made whole."""
-    width = max(map(len, lines), default=0)
+    # One long address must not make all other lines look short.
+    width = sorted(map(len, lines))[len(lines) * 9 // 10] if lines else 0
     paragraph = ""
     previous = ""
     for line in lines:

@@ -266,7 +266,7 @@ class _Reader:
         if match is None:
             return False
         words = match["name"].split()
-        if words[-1].rstrip(".").lower() in labels():
+        if words[-1].rpartition("-")[2].rstrip(".").lower() in labels():
             return False
         times = self._names[match["name"].casefold()]
         if listed and match["bold"] and times == 1:

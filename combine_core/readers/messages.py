@@ -18,7 +18,19 @@ from combine_core.readers.plain import decoded
 from combine_core.readers.reading import Builder, Reading, Unreadable, one_line
 
 _SIGNATURE = re.compile(r"(?m)^-- $")
-_ANNOUNCES = re.compile(r"(?:On|Am) .{4,200}(?:wrote|schrieb.*):", re.IGNORECASE)
+_ANNOUNCES = re.compile(r"(?:-+ ?)?(?:On|Am) .{4,200}(?:wrote|schrieb.*):", re.IGNORECASE)
+# Everything below such a line is somebody else's, though no line has a mark.
+_REST_IS_QUOTED = re.compile(
+    r"^(?:-{2,} ?(?:(?:Original|Forwarded|Ursprüngliche|Weitergeleitete)\b.*"
+    r"|(?:On|Am) .{4,200}(?:wrote|schrieb.*):)"
+    r"|_{10,}(?=\n+(?:From|Von):)"
+    r"|Begin forwarded message:"
+    r"|(?:From|Von): .+(?=\n(?:Sent|Date|Gesendet|Datum|To|An|Subject|Betreff): ))",
+    re.IGNORECASE | re.MULTILINE,
+)
+_QUOTED_HEADERS = re.compile(
+    r"\s*(?:-{2,}.*\n+)?(?:(?:From|To|Subject|Von|An|Betreff): |-{2,}|_{10,})"
+)
 # How Slack writes people, channels, groups and addresses: "<@U2>", "<#C1|general>", "<https://…|label>".
 _REFERENCE = re.compile(
     r"<(?P<mark>@|#|!subteam\^|!)?(?P<target>[^<>|\n]+)(?:\|(?P<label>[^<>\n]*))?>"
@@ -60,11 +72,16 @@ def read_mail(data: bytes, name: str) -> Reading:
         return builder.reading()
     sender = str(message.get("From") or "")
     text = _SIGNATURE.split(content.replace("\r\n", "\n"))[0]
-    for paragraph in text.split("\n\n"):
+    rest = _REST_IS_QUOTED.search(text)
+    own, foreign = (text[: rest.start()], text[rest.start() :]) if rest else (text, "")
+    for paragraph in own.split("\n\n"):
         for quoted, lines in itertools.groupby(paragraph.split("\n"), key=_is_quoted):
             kind = BlockKind.QUOTATION if quoted else BlockKind.PARAGRAPH
             speaker = "" if quoted else one_line(sender.split("<", maxsplit=1)[0])
             builder.add(kind, "\n".join(lines), speaker=speaker)
+    for paragraph in foreign.split("\n\n"):
+        headers = _QUOTED_HEADERS.match(paragraph)
+        builder.add(BlockKind.FRONT_MATTER if headers else BlockKind.QUOTATION, paragraph)
     return builder.reading()
 
 

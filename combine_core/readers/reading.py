@@ -50,14 +50,14 @@ class Builder:
     _blocks: list[Block] = field(default_factory=list)
     _path: list[tuple[int, str]] = field(default_factory=list)
 
-    def heading(self, level: int, title: str) -> None:
+    def heading(self, level: int, title: str, **known: Any) -> None:
         """Add a title, which stands above what follows."""
         while self._path and self._path[-1][0] >= level:
             self._path.pop()
         title = one_line(title)
         if title:
-            self.add(BlockKind.HEADING, f"{'#' * min(level, 6)} {title}")
-            self._path.append((level, title))
+            self.add(BlockKind.HEADING, f"{'#' * min(level, 6)} {title}", **known)
+            self._path.append((level, title.rstrip(":")))
 
     def add(self, kind: BlockKind, words: str, *, prefix: str = "", **known: Any) -> None:
         """Add a block; lines of white space alone are left out.

@@ -108,7 +108,14 @@ _BEGINNING = re.compile(r"[^\W_](?!\d?[:)] )|\"[^\"]+\"|'[^']+'(?!\w)|“[^”]+
 _ANSWERED = re.compile(r"\?\W* \w")
 _TWO_WORDS = re.compile(r"\W*\w++(?:[-'’]\w++)*+\W+\w")
 _LETTER = re.compile(r"[^\W\d_]")
+# "The plan should", above a list.
+_UNFINISHED = re.compile(
+    r"\b(?:should|shall|must|will|to|the|an?|of|for|and|or|with|that|is|are|from|by|ergibt sich|soll|und)\Z"
+)
+_NAMING = re.compile(r"[^\W\d_]{3,}")
 _DIGIT = re.compile(r"\d")
+# "Self-serve model [#1747](...)" is the title of a discussion.
+NUMBERED_TITLE = re.compile(r"\[?#\d+\]?(?:\([^()\s]*\))?\s*\Z")
 # Scripts without spaces between words.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
 _LABEL = re.compile(
@@ -139,8 +146,11 @@ _NONE = re.compile(
 # What a figure behind one of these is: an identifier.
 _EXAMPLE = re.compile(r"(?:for example|for instance|e\.g\.|zum beispiel|z\. ?b\.)")
 _TODO = re.compile(r"\bTODO\b")
-# How an agenda begins an entry: "10 min - Discussion of the draft".
-_SLOT = re.compile(r"[\d+–-]+ ?min\w*(?: [-–]|(?: total| left)?\W*\Z)")
+# How an agenda begins or ends an entry: "10 min - Discussion of the draft", "Accessibility (10 minutes)".
+_SLOT = re.compile(
+    r"[\d+–-]+ ?min\w*(?: [-–]|(?: total| left)?\W*\Z)|expected time\b|.*\([^()]*\d+ ?min\w*\)\W*\Z",
+    re.IGNORECASE,
+)
 # The last line of minutes: "Rodenbach, den 20. Juni 2020".
 _SIGNED = re.compile(r"[^\W\d][\w -]{1,40}, (?:de[nr] |am )?\d{1,2}\. ?[\w]{1,9}\.? ?\d{4}")
 _IDENTIFIER = re.compile(
@@ -159,6 +169,8 @@ _SUBORDINATE = re.compile(
 _LEAD_IN = re.compile(r"(?<!\w)(?:the )?(?:\w+[- ]){0,3}\Z", re.IGNORECASE)
 _RANGE = re.compile(r"[\d.,]+\s?[-–]?\s?$")
 _PRONOUN = re.compile(r"\s+(?:that|it|this|them|das|dies|es)\W*", re.IGNORECASE)
+# In a requirement, "is open" is a state.
+_SHALL = re.compile(r"\bshall\b")
 _PROPOSAL = re.compile(r"\bproposals?\b|\A\W*(?:the )?proposed\b", re.IGNORECASE)
 _DENIED_CONTENT = re.compile(r"\b(?:not to|no longer|that no\w*)\s*$", re.IGNORECASE)
 
@@ -170,7 +182,7 @@ def section_of(headings: tuple[str, ...], language: Language) -> Section:
         title = _NUMBERING.sub("", heading, count=1).strip(" :*_.!–-").casefold()
         for name, pattern in sections.items():
             if pattern.fullmatch(title) and not (name == "silent" and distance):
-                return Section(name)
+                return Section.SILENT if name == "attendance" else Section(name)
     return Section.OTHER
 
 
@@ -189,9 +201,11 @@ def read_sentence(sentence: Sentence) -> Reading | None:
     text = sentence.text
     if sentence.section is Section.SILENT or not _says_something(text):
         return None
-    if _SLOT.match(text) or _SIGNED.fullmatch(text):
+    if ("min" in sentence.low or "time" in sentence.low) and _SLOT.match(text):
         return None
     words = vocabulary_of(sentence.language)
+    if _SIGNED.fullmatch(text) or words.formality.search(sentence.low):
+        return None
     label = _LABEL.match(text) if ":" in text else None
     labelled = _section_of_label(label, words)
     if labelled is Section.SILENT:
@@ -205,7 +219,7 @@ def read_sentence(sentence: Sentence) -> Reading | None:
         return Reading(Kind.ACTION, owner, _due(said, low, words))
     if _is_question(text):
         return Reading(Kind.QUESTION) if _is_open_question(sentence, section) else None
-    if section is Section.QUESTION and not _NONE.fullmatch(said):
+    if section is Section.QUESTION and sentence.first and not _NONE.fullmatch(said):
         return Reading(Kind.QUESTION)
     signs = any(map(sentence.low.__contains__, words.signs))
     if (
@@ -213,6 +227,7 @@ def read_sentence(sentence: Sentence) -> Reading | None:
         and not sentence.spoken
         and words.open.search(sentence.low)
         and not _restricted(text, sentence.language)
+        and not _SHALL.search(sentence.low)
     ):
         return Reading(Kind.QUESTION)
     if (signs or section is Section.DECISION) and _is_decision(sentence, said, low, section, words):
@@ -234,11 +249,43 @@ def kind_of(sentence: Sentence, reading: Reading) -> Kind:
 def stands_alone(sentence: Sentence) -> bool:
     """Whether a reader understands the sentence without the one before."""
     words = vocabulary_of(sentence.language)
-    if "? " in sentence.text and _ANSWERED.search(sentence.text):
+    if "? " in sentence.text and not sentence.spoken and _ANSWERED.search(sentence.text):
         return True
     if words.depends.match(sentence.low) or not _BEGINNING.match(sentence.text):
         return False
+    if sentence.text.startswith("http") or ends_in_number(sentence) or is_title(sentence):
+        return False
     return not (sentence.spoken and words.speech.search(sentence.low))
+
+
+def is_title(sentence: Sentence) -> bool:
+    """Check whether a line names something and states nothing: "Michael Guzman, District C"."""
+    if sentence.block.kind is BlockKind.TABLE_ROW or _UNSPACED.search(sentence.text):
+        return False
+    for word in _WORD.findall(sentence.text):
+        if word[0].islower():
+            linking = word not in sentence.language.stop_words
+            if linking or vocabulary_of(sentence.language).states.fullmatch(word):
+                return False
+    return True
+
+
+def ends_in_number(sentence: Sentence) -> bool:
+    """Check whether a line is the title of an issue: "Subpath patterns #535"."""
+    return "#" in sentence.text and NUMBERED_TITLE.search(sentence.text) is not None
+
+
+def moves(sentence: Sentence) -> bool:
+    """Check whether the sentence puts a motion, which the next ones may settle."""
+    words = vocabulary_of(sentence.language)
+    return any(map(sentence.low.__contains__, words.motion_signs)) and (
+        words.moves.search(sentence.low) is not None
+    )
+
+
+def seconds(sentence: Sentence) -> bool:
+    """Check whether the sentence supports a motion and does not settle it yet."""
+    return vocabulary_of(sentence.language).seconds.search(sentence.low) is not None
 
 
 def records_more(sentence: Sentence) -> bool:
@@ -256,7 +303,7 @@ def settles(sentence: Sentence) -> Kind | None:
     """What the sentence makes of the question right before it: a decision, or a statement with the votes."""
     words = vocabulary_of(sentence.language)
     answer = sentence.low.strip(" .!*")
-    if words.settles.fullmatch(answer):
+    if words.settles.fullmatch(answer) or words.carries.search(answer):
         return Kind.DECISION
     return Kind.STATEMENT if words.tally.fullmatch(answer) else None
 
@@ -277,9 +324,12 @@ def has_quantity(sentence: Sentence) -> bool:
     if _EXAMPLE.match(sentence.low):
         return False
     plain = _NO_PROSE.sub(" ", text)
+    numbers = list(numbers_of(plain, language))
+    if len(numbers) > 2 and len(numbers) > len(_NAMING.findall(plain)):
+        return False  # a row of figures whose columns have no names
     return any(
         _is_quantity(plain, number, language) and not _is_beside_the_matter(sentence, plain, number)
-        for number in numbers_of(plain, language)
+        for number in numbers
     )
 
 
@@ -331,7 +381,7 @@ def _is_plural(noun: str, language: Language) -> bool:
 
 
 def _says_something(text: str) -> bool:
-    if text.rstrip("*_ ").endswith(":"):
+    if text.rstrip("*_ ").endswith(":") or _UNFINISHED.search(text):
         return False  # it announces what follows
     if " " not in text and not _UNSPACED.search(text):
         return False  # a name
@@ -340,13 +390,16 @@ def _says_something(text: str) -> bool:
     return len(text) >= 4 and _UNSPACED.search(text) is not None
 
 
+_LABELLED = frozenset({"decision", "action", "question", "silent", "attendance"})
+
+
 def _section_of_label(label: re.Match[str] | None, words: Vocabulary) -> Section | None:
     if label is None:
         return None
     title = label["label"].strip().casefold()
     for name, pattern in words.sections.items():
-        if name in ("decision", "action", "question", "silent") and pattern.fullmatch(title):
-            return Section(name)
+        if name in _LABELLED and pattern.fullmatch(title):
+            return Section.SILENT if name == "attendance" else Section(name)
     return None
 
 
@@ -355,8 +408,13 @@ def _is_question(text: str) -> bool:
 
 
 def _is_open_question(sentence: Sentence, section: Section) -> bool:
+    words = vocabulary_of(sentence.language)
+    if words.vague.search(sentence.low):
+        return False  # it means nothing without the sentence before
     if section is Section.QUESTION:
         return True
+    if sentence.block.number or sentence.text[0] == "(" or not words.asks.search(sentence.low):
+        return False  # an instruction that asks the reader, or a fragment
     # What follows may answer it.
     return (
         sentence.last
@@ -387,7 +445,7 @@ def _is_decision(
         )
     found = _performative(sentence, low, words)
     if found is None:
-        return False
+        return moves(sentence) and words.carries.search(low) is not None
     start, end = found
     if _PRONOUN.fullmatch(said[end:]):
         return False  # "we adopted that": long ago, or what was said before
@@ -436,7 +494,9 @@ def _is_action(
         return True
     if _is_question(said) or block.kind in (BlockKind.QUOTATION, BlockKind.CUE):
         return False
-    if section is Section.ACTION:
+    if ends_in_number(sentence):
+        return False
+    if section is Section.ACTION and sentence.first:
         return not _NONE.fullmatch(said)
     if words.action.match(low) or ("TODO" in said and _TODO.search(said)):
         return True
@@ -450,6 +510,8 @@ def _calls_for_action(
 ) -> bool:
     block = sentence.block
     imperative = words.imperative.match(low) is not None
+    if section is Section.ACTION and imperative:
+        return True
     if ((block.number and sentence.first) or section is Section.OUTCOME) and imperative:
         return not (block.headings and words.options.fullmatch(lowered(block.headings[-1])))
     if sentence.spoken:

@@ -5,17 +5,27 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
-from combine_core.language import Language, language_of, plain_text, sentence_spans, silenced_at
+from combine_core.language import (
+    Language,
+    language_of,
+    lowered,
+    plain_text,
+    sentence_spans,
+    silenced_at,
+)
 from combine_core.llm.completion import Material
 from combine_core.llm.extract.kinds import (
+    NUMBERED_TITLE,
     Kind,
     Reading,
     Section,
     Sentence,
     is_labelled_decision,
+    moves,
     needs_more,
     read_sentence,
     records_more,
+    seconds,
     section_of,
     settles,
     stands_alone,
@@ -28,8 +38,7 @@ _first_letter = itemgetter(0)
 # To begin with a letter of its own makes a pattern fast.
 _CODE = re.compile(r"(?P<letters>[A-Z](?<!\w[A-Z])[A-Z]{1,7})[- ]?(?P<number>\d{3,6})\b")
 _DIGIT = re.compile(r"\d")
-# "Self-serve model [#1747](...)" is the title of a discussion.
-_NUMBERED_TITLE = re.compile(r"\[?#\d+\]?(?:\([^()\s]*\))?\s*\Z")
+_OBLIGES = re.compile(r"\w (?:shall|must|muss|müssen) |\A\W*(?:Verify|Ensure) that ")
 
 
 @dataclass(slots=True)
@@ -63,6 +72,7 @@ class SourceReader:
         self._sections: dict[tuple[str, ...], Section] = {}
         self._asked: tuple[int, int] | None = None
         self._held: list[Said] = []
+        self._decided: set[tuple[str, ...]] = set()
 
     def said(self, check_time: Callable[[], None]) -> Iterator[Said]:
         """The sentences that say something, in their order."""
@@ -96,10 +106,14 @@ class SourceReader:
                 continue
             if self._settled(sentence, end, found):
                 continue
+            if self._explains(block, index, sentence):
+                sentence = replace(sentence, section=Section.OTHER)
             if sentence.text.endswith("?"):
                 # A mark of its own belongs to the sentence before.
                 alone = len(sentence.text) == 1 and index
                 self._asked = spans[index - 1][0] if alone else start, end
+            elif moves(sentence):
+                self._asked = start, end
             if index == 0:
                 decided = is_labelled_decision(sentence)
             elif decided and records_more(sentence):
@@ -117,6 +131,17 @@ class SourceReader:
                     found.pop()
             found.append(Said(sentence, reading, first, end, weight_of(sentence) / discount))
         return found
+
+    def _explains(self, block: Block, index: int, sentence: Sentence) -> bool:
+        """Check whether the sentence gives reasons below "Decision", the title of one decision."""
+        words = vocabulary_of(self._language)
+        if block.kind is not BlockKind.PARAGRAPH or not block.headings:
+            return False
+        if not words.one_decision.fullmatch(lowered(block.headings[-1])):
+            return False
+        opens = index == 0 and block.headings not in self._decided
+        self._decided.add(block.headings)
+        return not opens and not words.commits.match(sentence.low)
 
     def _sentence(
         self, block: Block, following: Block | None, spans: list[tuple[int, int]], index: int
@@ -148,9 +173,11 @@ class SourceReader:
         question, self._asked = self._asked, None
         kind = settles(sentence) if question else None
         if question is None or kind is None:
+            if question and seconds(sentence):
+                self._asked = question
             return False
         before = found or self._held
-        if before and (before[-1].start, before[-1].end) == question:
+        while before and before[-1].start >= question[0]:
             before.pop()
         both = replace(sentence, text=plain_text(self._text[question[0] : end]))
         found.append(Said(both, Reading(kind), question[0], end, weight_of(both)))
@@ -170,7 +197,7 @@ def _discount(text: str, block: Block, following: Block | None) -> int:
         below = following.kind in (BlockKind.LIST_ITEM, BlockKind.HEADING)
         title = below and words[-1:] not in ".!?:…" and len(words) < 80
         return 3 if title or words[:1].islower() else 1
-    if "#" in words and _NUMBERED_TITLE.search(words):
+    if "#" in words and NUMBERED_TITLE.search(words):
         return 3
     named = len(following.headings) > len(block.headings) and (
         following.headings[-1] == plain_text(words).rstrip(":")
@@ -182,9 +209,11 @@ def _spans(text: str, block: Block, language: Language) -> Iterator[tuple[int, i
     if block.kind is not BlockKind.TABLE_ROW:
         yield from sentence_spans(text, block.body, block.end, language)
         return
-    # A row is its longest cell if that holds a sentence, else the whole row.
+    # A row is its longest cell if that holds a sentence, else the whole row. A requirement comes before the
+    # reasons for it, which are often longer.
     cells = list(re.finditer(r"[^|\n]+", text[block.start : block.end]))
-    longest = max(cells, key=lambda cell: len(cell[0].strip()), default=None)
+    obliging = [cell for cell in cells if _OBLIGES.search(cell[0])]
+    longest = max(obliging[:1] or cells, key=lambda cell: len(cell[0].strip()), default=None)
     if longest is None:
         return
     words = longest[0].strip()
@@ -221,6 +250,8 @@ def weight_of(sentence: Sentence) -> float:
         return 0.0
     words = _WORD.findall(text)
     weight = 1.0 if 6 <= len(words) <= 40 else 0.6 if len(words) >= 3 else 0.0
+    if not sentence.spoken and vocabulary_of(sentence.language).speaks.search(sentence.low):
+        weight -= 0.5  # "I": nobody knows who
     if text[-1:] not in ".!…。)":
         weight -= 0.1
     capitals = 0 if text[1:].islower() else sum(map(str.isupper, map(_first_letter, words[1:])))

@@ -29,6 +29,17 @@ class Vocabulary:
     :ivar settles: a whole answer that makes a decision of what was asked
     :ivar procedure: a title that says how something is decided, and not what
     :ivar tally: a whole answer that counts votes
+    :ivar motion_signs: parts of words; without one, a sentence puts no motion
+    :ivar moves: how a motion is put
+    :ivar seconds: how a motion is supported
+    :ivar carries: says that a motion is approved
+    :ivar formality: stands in sentences about the meeting itself: who opened it, who was there
+    :ivar states: verbs that are stop words, and make a sentence of names
+    :ivar asks: begins a question, or a clause that asks
+    :ivar vague: a question with it means nothing without the sentence before
+    :ivar one_decision: a title above one decision and its reasons
+    :ivar speaks: by which somebody speaks of himself
+    :ivar commits: how a sentence that decides begins among reasons
     :ivar gist: stands in sentences that say what a thing is or is for
     """
 
@@ -57,6 +68,17 @@ class Vocabulary:
     settles: re.Pattern[str]
     procedure: re.Pattern[str]
     tally: re.Pattern[str]
+    motion_signs: tuple[str, ...]
+    moves: re.Pattern[str]
+    seconds: re.Pattern[str]
+    carries: re.Pattern[str]
+    formality: re.Pattern[str]
+    states: re.Pattern[str]
+    asks: re.Pattern[str]
+    vague: re.Pattern[str]
+    one_decision: re.Pattern[str]
+    speaks: re.Pattern[str]
+    commits: re.Pattern[str]
     gist: re.Pattern[str]
 
 
@@ -89,6 +111,7 @@ def _vocabularies() -> dict[str, Vocabulary]:
     return {
         code: Vocabulary(
             signs=tuple(words["signs"]),
+            motion_signs=tuple(words["motion_signs"]),
             sections={
                 kind: re.compile(rf"(?:{'|'.join(titles)})", re.IGNORECASE)
                 for kind, titles in words["sections"].items()
@@ -96,7 +119,7 @@ def _vocabularies() -> dict[str, Vocabulary]:
             **{
                 name: re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)")
                 for name, patterns in words.items()
-                if name not in ("signs", "sections")
+                if name not in ("signs", "motion_signs", "sections")
             },
         )
         for code, words in _file().items()

@@ -49,6 +49,7 @@ def test_notes_of_one_thought_a_line_stay_apart() -> None:
         "Dr. Smith pays approx. 3.5 Mio. EUR, e.g. for hosting.",
         "Am 3. Mai 2026 und bis zum 1. Oktober wird z. B. die Fa. Bosch nicht liefern.",
         "Der stellv. Vorsitzende kauft einen Tresor.",
+        "Wir treffen uns am 3. Donnerstag im Monat.",
         "Der 1. Vorsitzende kauft einen Tresor, und die Wahl war am 3. Mai.",
         "See `a. B? c!` and ../x/README.md at https://a.example/b.c?d here.",
         "Zu den Wahlen bzgl. der Satzung wurde nichts gesagt.",
@@ -96,10 +97,14 @@ def test_the_month_of_may_ends_a_sentence() -> None:
         ("a | b", "a ; b"),
         ("run `a_b | c * d` on `*.log`", "run a_b | c * d on *.log"),
         ("above 14.4 * 0.01, or a || b", "above 14.4 * 0.01, or a || b"),
-        (r"Kassenprüfer\*innen zahlen \[15%\] in 2025\.", "Kassenprüfer*innen zahlen [15%] in 2025."),
+        (
+            r"Kassenprüfer\*innen zahlen \[15%\] in 2025\.",
+            "Kassenprüfer*innen zahlen [15%] in 2025.",
+        ),
         ("Haus&nbsp;e.V. &amp; Co<br />in <b>Ulm</b>", "Haus e.V. & Co in Ulm"),
         ("ask the [build team][] or the [vendor][1]", "ask the build team or the vendor"),
         ("the list<T> of x[0][1]", "the list<T> of x[0][1]"),
+        ("die **Schatzmeister*in** geht", "die Schatzmeister*in geht"),
     ],
 )
 def test_plain_text(marked: str, plain: str) -> None:

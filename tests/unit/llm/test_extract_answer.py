@@ -515,3 +515,41 @@ def test_titles_with_the_number_of_an_issue_and_lone_names_say_nothing():
 """
     answer = extract(schema_of(key_points=list_of()), text)
     assert wording(answer["key_points"]) == ["The board pays for the pumps of the northern hall."]
+
+
+def decisions_in(text):
+    return wording(extract(schema_of(decisions=list_of()), text)["decisions"])
+
+
+def test_a_motion_stands_with_its_approval():
+    assert decisions_in(
+        "Karen moved that we use the thicker magnets. Kelly seconded it. It was approved by the Board."
+    ) == [
+        "Karen moved that we use the thicker magnets. Kelly seconded it. It was approved by the Board."
+    ]
+    assert decisions_in("Karen moved that we use the thicker magnets. Nobody seconded it.") == []
+    assert decisions_in(
+        "# Entlastung\n\nFelix beantragte, den Vorstand zu entlasten.\n\n- Ja: 7 Stimmen\n- Nein: 0 Stimmen\n"
+    ) == ["Felix beantragte, den Vorstand zu entlasten. Ja: 7 Stimmen Nein: 0 Stimmen"]
+
+
+def test_reasons_below_the_title_of_one_decision_are_no_decisions():
+    assert decisions_in(
+        "## Decision\n\nUse the gatekeeper for policies of the cluster.\n\n"
+        "Its language is a strength. The team knows it well.\n\nWe will run it in all clusters.\n"
+    ) == ["Use the gatekeeper for policies of the cluster.", "We will run it in all clusters."]
+
+
+def test_of_a_row_the_requirement_counts_and_not_its_longer_reasons():
+    rows = "".join(
+        f"| R{n} | The pump shall stop within {n} seconds. | "
+        "A pump that must not stop at once may harm people, so the time has to be bounded. |\n"
+        for n in (3, 4)
+    )
+    answer = extract(
+        schema_of(numbers=list_of()), f"| ID | Text | Reasons |\n|---|---|---|\n{rows}"
+    )
+    assert wording(answer["numbers"]) == [
+        "The pump shall stop within 3 seconds.",
+        "The pump shall stop within 4 seconds.",
+    ]

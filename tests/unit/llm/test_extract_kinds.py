@@ -76,6 +76,7 @@ QUESTIONS = [
     "Es ist noch nicht entschieden, wer zahlt.",
     "Offen: Farbe der Tür",
     "Der Termin ist noch offen.",
+    "Soll der Raum reserviert werden?",
     "Zu klären ist die Haftung.",
 ]
 NO_QUESTIONS = [
@@ -85,6 +86,10 @@ NO_QUESTIONS = [
     "See http://x.example/a?b=c for details.",
     "An open source licence applies.",
     "Six open issues.",
+    "Question: should these work?",
+    "(With a new name for the header?)",
+    "Beginn / Ende, Themen / Materialbedarf?",
+    "If the next file is open, the pump shall skip it.",
 ]
 DECISIONS = [
     "Proposed changes to PEP 649 accepted.",
@@ -96,11 +101,15 @@ DECISIONS = [
     "Decision to defer PEPs 2026 and 661 to next steering council",
     "The second bid was rejected.",
     "The motion carried.",
+    "Ann moved to accept the report, Ben seconded it, and it was passed.",
+    "The chair declared the motion PASSED unanimously.",
     "We go with the blue one.",
     "The Steering Council unanimously accepts the community vote to promote Matt Page",
     "The proposal advanced to Stage 1",
     "Der Vorstand hat den Plan beschlossen.",
     "Beschluss: Wir nehmen das Angebot an.",
+    "Dieser Punkt wurde auf die nächste Versammlung am 28. April verschoben.",
+    "Der Vorstand wurde für das Jahr 2025 entlastet.",
     "Es wurde vereinbart, dass Bosch liefert.",
     "Der Antrag wird von der Mitgliederversammlung bei Enthaltung des Vorstandes angenommen.",
 ]
@@ -124,6 +133,11 @@ NO_DECISIONS = [
     "The plan that the board approved is on the wall.",
     "They wrote “we agreed to move” on the wall.",
     "The house is old.",
+    "Ann moved to accept the report.",
+    "Tabled for now, it will come back.",
+    "Tabled from the May meeting due to time constraints",
+    "Deferred work: how to handle changes of the list",
+    "The group have agreed that the plan should",
     "Es ist noch nicht entschieden.",
     "Der Antrag wird nicht angenommen.",
 ]
@@ -153,6 +167,8 @@ NO_ACTIONS = [
     "Users will see a message.",
     "Needs to be an agreement between client and server.",
     "Welcome to the meeting.",
+    "Import maps and the loader #544",
+    "Please notify the office of the help that you need by calling it.",
 ]
 NUMBERS = [
     "The budget is 3.5 million EUR.",
@@ -278,6 +294,8 @@ def test_the_section_counts(text, section, kind):
         (("1. Call to order",), Section.SILENT),
         (("Speaker's Summary of Key Points",), Section.SUMMARY),
         (("Decision theory",), Section.OTHER),
+        (("Attendees", "Council members"), Section.SILENT),
+        (("Time", "UTC Thu, Jul 02"), Section.SILENT),
     ],
 )
 def test_sections_of_english_titles(headings, section):
@@ -319,6 +337,14 @@ def test_a_discussion_holds_no_open_question_and_few_decisions():
         ("“Dry run” is what the crew calls it.", True),
         ("It is recommended to close the gate.", True),
         ("If not, the river floods the hall.", False),
+        ("If that fails, the river floods the hall.", False),
+        ("See also the plan of the hall.", False),
+        ("https://example.org/a holds two blocks of code.", False),
+        ("Michael Guzman, District C", False),
+        ("Executive Directors Written Report", False),
+        ("Matt Page Is Chair", False),
+        ("Matt Page is Chair", True),
+        ("Subpath extension patterns and wildcard expansions #535", False),
         ("Any objections to closing the gate? No objections", True),
     ],
 )
@@ -364,6 +390,14 @@ def test_a_row_that_explains_a_need_is_no_action():
         "Rodenbach-Udert, der 20. Juni 2020",
         "Ransbach, am 05. Dezember 2019",
         "5 min total",
+        "Expected time: 3 minutes.",
+        "First results of the test (Frank, Daniel, 10 minutes)",
+        "The chair called the meeting to order at 4:30 p.m.",
+        "Ann Lee adjourned the meeting at 4:49 p.m.",
+        "Vice Chair: Ann Lee is there",
+        "The meeting was held at the house of Ann in Ulm.",
+        "Die Versammlung wurde um 14:13 Uhr geschlossen.",
+        "Die Leitung stellte fest, dass die Versammlung beschlussfähig ist.",
     ],
 )
 def test_a_label_of_what_is_no_content(text):
@@ -394,3 +428,28 @@ def test_nothing_is_decided_or_open_without_a_sign(language, name, data):
     text = lowered(data.draw(st.from_regex(getattr(words, name))))
     found = getattr(words, name).search(text)
     assert found is None or any(sign in found[0] for sign in words.signs)
+
+
+def test_below_a_title_only_the_first_sentence_of_an_entry_counts():
+    def later(text, section):
+        sentence = sentence_of(text)
+        return read_sentence(
+            Sentence(text, sentence.block, section, ENGLISH, first=False, last=True)
+        ).kind
+
+    assert later("The result should be better.", Section.ACTION) is Kind.STATEMENT
+    assert later("Add a link to the page.", Section.ACTION) is Kind.ACTION
+    assert later("The vendor has two offices.", Section.QUESTION) is Kind.STATEMENT
+    assert later("Who pays for it then?", Section.QUESTION) is Kind.QUESTION
+
+
+def test_a_row_of_figures_without_names_is_no_number():
+    assert (
+        kind_of("0,00 € -88,16 € Sonstiges -88,16 €", kind=BlockKind.PARAGRAPH) is not Kind.NUMBER
+    )
+    assert kind_of("Miete -4.365,60 €", kind=BlockKind.PARAGRAPH) is Kind.NUMBER
+
+
+def test_a_question_in_numbered_instructions_is_not_open():
+    assert kind_of("Do you see many slow requests?", number="2") is None
+    assert kind_of("Do we see many slow requests?") is Kind.QUESTION

@@ -82,6 +82,33 @@ def test_pdf_pages_paragraphs_and_running_titles() -> None:
     assert "Annual report" not in reading.text
 
 
+def test_pdf_titles_and_marks_of_lists() -> None:
+    long = "The board talked about the budget of the harbour for a long time on that day, and"
+    page = [
+        "Budget",
+        "- Ann works on the plan.",
+        "o Ben reads it.",
+        "Elections",
+        long,
+        "agreed on nothing. See https://example.org/a/very/long/address/that/is/longer/than/all/lines",
+        "The Learning Institute met the board in New Orleans on the first day of March 2018, in",
+        "Sydney and elsewhere.",
+    ]
+    reading = read("pdf", pdf(page))
+    assert reading.blocks is not None
+    found = [(kind, words.replace("\n", " ")) for kind, words in shown(reading)]
+    assert found[:4] == [
+        ("heading", "# Budget"),
+        ("list_item", "Ann works on the plan."),
+        ("list_item", "Ben reads it."),
+        ("heading", "# Elections"),
+    ]
+    assert len(found) == 5
+    assert reading.blocks[1].headings == ("Budget",)
+    assert reading.blocks[-1].headings == ("Elections",)
+    assert {block.page for block in reading.blocks} == {1}
+
+
 def test_pdf_without_text() -> None:
     with pytest.raises(Unreadable, match="OCR"):
         read("pdf", pdf([]))
@@ -157,6 +184,13 @@ def test_csv_with_semicolons_in_windows_1252() -> None:
     reading = read("csv", "Nr;Maßnahme\n1;Tür ölen\n2;Größe prüfen\n".encode("cp1252"))
     assert shown(reading)[1:] == [("table_row", "1 | Tür ölen"), ("table_row", "2 | Größe prüfen")]
     assert reading.notes == ("It was converted from Windows-1252.",)
+
+
+def test_a_speaker_in_captions_may_have_something_in_brackets() -> None:
+    captions = "WEBVTT\n\n00:01.000 --> 00:04.000\nMarius Van Der Berg (Blue): Happy to lead.\n"
+    reading = read("vtt", captions.encode())
+    assert reading.blocks is not None
+    assert reading.blocks[0].speaker == "Marius Van Der Berg (Blue)"
 
 
 def test_captions_of_one_speaker_belong_together() -> None:
@@ -332,6 +366,25 @@ def test_mail() -> None:
     assert reading.blocks is not None
     assert [block.speaker for block in reading.blocks[-2:]] == ["Ann", ""]
     assert reading.blocks[-2].headings == ("Roof",)
+
+
+@pytest.mark.parametrize(
+    "announcement",
+    [
+        "-----Original Message-----\nFrom: Ben <ben@x.org>\nSubject: Roof",
+        "--- On Wed, 4/4/12, ben@x.org <ben@x.org> wrote:",
+        "________________________________\nVon: Ben\nGesendet: Montag",
+        "From: Ben\nSent: Monday",
+        "Begin forwarded message:",
+    ],
+)
+def test_below_an_announcement_a_mail_quotes(announcement: str) -> None:
+    message = EmailMessage()
+    message["From"], message["Subject"] = "Ann <ann@example.com>", "Roof"
+    message.set_content(f"The roof leaks.\n\n{announcement}\n\nIs it dry?\n\nBen\n")
+    found = shown(read("eml", bytes(message)))
+    assert [words for kind, words in found if kind == "paragraph"] == ["The roof leaks."]
+    assert found[-2:] == [("quotation", "Is it dry?"), ("quotation", "Ben")]
 
 
 def test_chats() -> None:
