@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, dropwhile, groupby, islice, takewhile
+from itertools import chain, dropwhile, groupby, islice, pairwise, takewhile
 
 from combine_core.evidence.facts import Facts, Word, facts_of
 from combine_core.evidence.passage import Passage
@@ -65,13 +65,33 @@ class Clause:
 
     def negates(self, content: frozenset[object]) -> bool:
         """Whether the clause denies what these words say."""
-        return self.denies_all or bool(self.denied & content)
+        return self.denies_all or self._begins_with_no or bool(self.denied & content)
 
     @cached_property
     def denies_all(self) -> bool:
         """Whether the clause denies whatever it says: "not", "rejected"."""
-        verbs = (self.language.negation, self.language.refusal)
-        return any(verb.search(self._text) for verb in verbs)
+        return self.refuses or self._says_not
+
+    @cached_property
+    def refuses(self) -> bool:
+        """Whether a verb of the clause is a denial: "rejected"."""
+        return self.language.refusal.search(self._text) is not None
+
+    @property
+    def denies_refusal(self) -> bool:
+        """ "Was not rejected", "neither approved nor rejected"."""
+        return self.refuses and self._says_not
+
+    @cached_property
+    def _says_not(self) -> bool:
+        return self.language.negation.search(self._text) is not None
+
+    @cached_property
+    def _begins_with_no(self) -> bool:
+        """ "No decision was taken" denies all that it says."""
+        match = self.language.near_negation.search(self._text)
+        before = self._text[: match.start()].split() if match else ["none"]
+        return all(self.language.conjunction.fullmatch(f" {word} ") for word in before)
 
     @cached_property
     def _text(self) -> str:
@@ -97,8 +117,20 @@ class Clause:
         """Whether the clause has a word where there is only its opposite: "rose" and "fell"."""
         stems = there.stems
         return self._opposes_preposition(there) or any(
-            word.stem not in stems and self.language.opposites.get(word.stem, _NONE) & stems
+            others & stems and not own & stems
             for word in self.facts.words
+            for own, others in self.language.opposites.get(word.stem, ())
+        )
+
+    def opposes_attribute(self, there: Facts) -> bool:
+        """ "The second van" and "the first van"."""
+        opposites = self.language.opposites
+        here = [pair for pair in _neighbours(self.facts) if pair[0] in opposites]
+        pairs = set(_neighbours(there)) if here else set()
+        return any(
+            (attribute, noun) not in pairs and any((other, noun) in pairs for other in others)
+            for attribute, noun in here
+            for _, others in opposites[attribute]
         )
 
     def _opposes_preposition(self, there: Facts) -> bool:
@@ -118,8 +150,9 @@ class Clause:
             for stem in self.language.stems(term.before)
         }
         return any(
-            (noun, stem) not in phrases and any((noun, other) in phrases for other in opposed[stem])
+            (noun, stem) not in phrases and any((noun, other) in phrases for other in others)
             for noun, stem in here
+            for _, others in opposed[stem]
         )
 
     def _behind(self, match: re.Match[str]) -> Iterator[Word]:
@@ -142,6 +175,11 @@ class Clause:
     @cached_property
     def terms(self) -> Terms:
         return terms_of(self.facts.text, self.language)
+
+
+def _neighbours(facts: Facts) -> list[tuple[str, str]]:
+    """Each content word with the word right before it."""
+    return [(one.stem, other.stem) for one, other in pairwise(facts.words) if other.content]
 
 
 def _goes_on(word: Word) -> bool:

@@ -78,8 +78,9 @@ class Facts:
 
 _DIGITS = r"\d{1,3}(?:[,.'’   ]\d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)?"
 _UNIT = r"°\s?[CF]?|%|€|£|\$|[^\W\d_]+"
+# The number of "broker-3" is a part of its name; that of "mid-2025" is a year.
 _NUMBER = re.compile(
-    rf"(?<![\w.,])(?P<sign>[-+−–](?=[$€£¥\d]))?(?P<before>(?:US)?\$|€|£|¥|USD |EUR |GBP |CHF )?\s?"
+    rf"(?<![\w.,])(?:(?<![^\W\d_][-‐‑])|(?=\d{{4}}(?!\d)))(?P<sign>[-+−–](?=[$€£¥\d]))?(?P<before>(?:US)?\$|€|£|¥|USD |EUR |GBP |CHF )?\s?"
     rf"(?P<digits>{_DIGITS})(?P<ordinal>st|nd|rd|th)?"
     rf"(?!\d|[.,]\d)(?:[ \u00a0\u202f-]?(?P<unit>{_UNIT}))?",
 )
@@ -264,5 +265,6 @@ def _is_name(written: str, begins_sentence: bool) -> bool:
     if len(written) > 1 and written.isupper():
         return True
     if not written[0].isupper():
-        return any(character.isdigit() for character in written)
+        # "iOS" and "v2" are names wherever they stand.
+        return any(character.isdigit() or character.isupper() for character in written)
     return not begins_sentence

@@ -210,15 +210,17 @@ def mispaired(case: Case) -> bool:
     """ "2.6% in March" of "3.1% in March and 2.6% in April"."""
     for clause in case.clauses:
         places = case.ground.clauses_with_figures_of(clause)
-        if not places or not clause.facts.numbers:
+        if not places or not clause.figures:
             continue
-        said = clause.facts.stems
+        said, kinds = clause.facts.stems, _kinds_of_figures(clause.facts)
         rivals = frozenset().union(*(place.content for place in places)) - said
         known, sentences = set(map(id, places)), {place.sentence for place in places}
         others = (
             one
             for one in case.ground.clauses
-            if one.facts.numbers and one.sentence in sentences and id(one) not in known
+            if _kinds_of_figures(one.facts) & kinds
+            and one.sentence in sentences
+            and id(one) not in known
         )
         missing = said.difference(*(place.facts.stems for place in places))
         if rivals and any(missing & other.content for other in others):
@@ -232,6 +234,10 @@ def mispaired(case: Case) -> bool:
         if _torn(clause, places):
             return True
     return False
+
+
+def _kinds_of_figures(facts: Facts) -> set[str]:
+    return {kind for kind in ("numbers", "dates", "times") if getattr(facts, kind)}
 
 
 # Where the values of a sentence and what they are said of stand: names, or years.
@@ -342,7 +348,9 @@ def another_subject(case: Case) -> bool:
         subjects = [(clause, _subject_of(clause)) for clause in of_one]
         if len(subjects) > _LIST:
             continue
-        for (its, here), (other, there) in permutations(subjects, 2):
+        for (its, all_here), (other, all_there) in permutations(subjects, 2):
+            # Both may be called "the firm".
+            here, there = all_here - all_there, all_there - all_here
             if there & case.claim.stems or not there or its.content <= here:
                 continue
             for clause in case.clauses:

@@ -110,6 +110,12 @@ def _another_polarity(case: Case) -> bool:
             for carrier in carriers
         ):
             return True
+        # "Was neither approved nor rejected" does not refuse.
+        if any(
+            clause.refuses and carrier.refuses and clause.denies_refusal != carrier.denies_refusal
+            for carrier in carriers
+        ):
+            return True
     return False
 
 
@@ -122,6 +128,8 @@ def _opposite(case: Case) -> bool:
     """ "Costs fell" where the source says "costs rose"."""
     if _is_converse(case):
         return False
+    if any(clause.opposes_attribute(carrier.facts) for clause, carrier in case.carried):
+        return True
     if any(clause.opposes(case.ground.facts) for clause in case.clauses):
         denied = any(_is_denied_opposite(clause, carrier) for clause, carrier in case.carried)
         return not denied
@@ -351,8 +359,8 @@ def _done(case: Case) -> bool:
     # "We have to call" carries "Call the vendor", and not "We called the vendor".
     return any(
         word.content
-        and word.text.lower().endswith(("ed", "te", "ten"))
-        and word.text.lower() not in written
+        and (written_as := word.text.lower()) not in written
+        and (written_as.endswith(("ed", "te", "ten")) or written_as in language.irregular)
         and any(word.stem == other.stem for carrier in asked for other in carrier.facts.words)
         for word in case.claim.words
     )

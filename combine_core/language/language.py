@@ -25,6 +25,10 @@ _SYMBOLS = {"$": "USD", "us$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"} | 
     unit.lower(): unit for unit in _AS_WRITTEN.split()
 }
 
+# For the stem of a word, those that mean the same and those that exclude it; several pairs if it has
+# several meanings.
+Opposites = dict[str, tuple[tuple[frozenset[str], frozenset[str]], ...]]
+
 
 @dataclass(frozen=True)
 class Language:
@@ -37,8 +41,9 @@ class Language:
     :ivar near_negation: denies only the words right behind it, as "no" does
     :ivar exclusion: denies only the phrase right behind it, as "instead of" does
     :ivar refusal: a verb that denies as "not" does: "rejected", "forbidden"
-    :ivar opposites: for the stem of a word, the stems of those that exclude it: "rise" excludes "fall"
-    :ivar opposed_prepositions: for one, those that say the opposite of the same noun: "before" and "after"
+    :ivar irregular: for a form of a verb that no ending shows, its first form: "buy" for "bought"
+    :ivar opposites: words that exclude each other: "rise" and "fall"
+    :ivar opposed_prepositions: say the opposite of the same noun: "before" and "after"
     :ivar circumstance: in a statement, may stand for a condition: "in case of"
     :ivar pivots: tell two sides apart, such as the cause and what it led to: "because", "than", "then"
     :ivar comparative: says which way a comparison goes: "more", "cheaper"
@@ -104,8 +109,9 @@ class Language:
     less_than: re.Pattern[str] = _NOTHING
     conjunction: re.Pattern[str] = re.compile(r"[;,]\s+")
     negating_prefixes: tuple[str, ...] = ()
-    opposites: dict[str, frozenset[str]] = field(default_factory=dict)
-    opposed_prepositions: dict[str, frozenset[str]] = field(default_factory=dict)
+    irregular: dict[str, str] = field(default_factory=dict)
+    opposites: Opposites = field(default_factory=dict)
+    opposed_prepositions: Opposites = field(default_factory=dict)
     absolutes: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = ()
     months: dict[str, int] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
@@ -141,10 +147,12 @@ class Language:
         return re.compile(rf"(?<!\w)({names})(?:[\s-]+([^\W\d_]+))?(?!\w)")
 
     def stem(self, word: str) -> str:
-        return str(_stemmer(self.stemmer).stemWord(word)) if self.stemmer else word
+        if not self.stemmer:
+            return word
+        return str(_stemmer(self.stemmer).stemWord(self.irregular.get(word, word)))
 
     def stems(self, words: Collection[str]) -> frozenset[str]:
-        return frozenset(_stemmer(self.stemmer).stemWords(words) if self.stemmer else words)
+        return frozenset(map(self.stem, words))
 
     def unit(self, written: str) -> str | None:
         """The canonical unit of a symbol or a word, or ``None``."""
@@ -217,8 +225,13 @@ def _read(data: dict[str, object]) -> Language:
                 values[name] = tuple(_any_of([pivot]) for pivot in value)
             case list() if name == "negating_prefixes":
                 values[name] = tuple(value)
+            case list() if name == "irregular":
+                values[name] = {
+                    form: first for first, *forms in map(str.split, value) for form in forms
+                }
             case list() if name in ("opposites", "opposed_prepositions"):
-                values[name] = _opposites_in(value, _stemmer(str(data["stemmer"])))
+                forms = Language(stemmer=str(data["stemmer"]), irregular=values["irregular"])  # type: ignore[arg-type]
+                values[name] = _opposites_in(value, forms)
             case list() if name == "absolutes":
                 values[name] = tuple((_any_of(said), _any_of(there)) for said, there in value)
             case list():
@@ -234,15 +247,15 @@ def _any_of(patterns: list[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)", re.IGNORECASE)
 
 
-def _opposites_in(rows: list[str], stemmer: Stemmer.Stemmer) -> dict[str, frozenset[str]]:
-    """From rows such as "rise rose / fall fell"."""
-    opposites: dict[str, frozenset[str]] = {}
+def _opposites_in(rows: list[str], language: Language) -> Opposites:
+    """Return for each word of rows such as "rise rose / fall fell" its group and those opposed to it."""
+    opposites: Opposites = {}
     for row in rows:
-        groups = [frozenset(stemmer.stemWords(group.split())) for group in row.split("/")]
+        groups = [language.stems(group.split()) for group in row.split("/")]
         for group in groups:
             others = frozenset().union(*groups) - group
             for stem in group:
-                opposites[stem] = opposites.get(stem, frozenset()) | others
+                opposites[stem] = (*opposites.get(stem, ()), (group, others))
     return opposites
 
 
