@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property, lru_cache
 from importlib.resources import files
@@ -146,10 +146,15 @@ class Language:
         names = "|".join(self.numbers)
         return re.compile(rf"(?<!\w)({names})(?:[\s-]+([^\W\d_]+))?(?!\w)")
 
-    def stem(self, word: str) -> str:
+    @cached_property
+    def stem(self) -> Callable[[str], str]:
+        """Returns the stem of a word in lower case."""
         if not self.stemmer:
-            return word
-        return str(_stemmer(self.stemmer).stemWord(self.irregular.get(word, word)))
+            return str
+        # A source and the statements about it share most of their words.
+        return lru_cache(maxsize=10_000)(
+            lambda word: str(_stemmer(self.stemmer).stemWord(self.irregular.get(word, word)))
+        )
 
     def stems(self, words: Collection[str]) -> frozenset[str]:
         return frozenset(map(self.stem, words))
