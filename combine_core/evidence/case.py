@@ -22,6 +22,8 @@ _REACH = 2
 _FEW = 4
 # So many characters behind "instead of" it denies a figure.
 _NEAR = 20
+# A part of a compound has so many letters.
+_PART = 4
 _NONE: frozenset[str] = frozenset()
 
 
@@ -218,6 +220,25 @@ class Ground:
     @cached_property
     def stems(self) -> frozenset[str]:
         return self.facts.stems | self.known.stems
+
+    def holds_parts(self, stem: str) -> bool:
+        """Whether the parts of a compound stand there, or a compound with this word."""
+        return self.language.compounds and (self._holds_each(stem) or self._holds_compound(stem))
+
+    def _holds_each(self, compound: str) -> bool:
+        """ "Architektenvertrag" of "der Vertrag mit dem Architekten"."""
+        stem = self.language.stem
+        return any(
+            compound[cut:] in self.stems and stem(compound[:cut].removesuffix("s")) in self.stems
+            for cut in range(_PART, len(compound) - _PART + 1)
+        )
+
+    def _holds_compound(self, part: str) -> bool:
+        """ "Der Vertrag mit dem Architekten" of "Architektenvertrag"."""
+        return len(part) >= _PART and any(
+            len(stem) >= len(part) + _PART and (stem.startswith(part) or stem.endswith(part))
+            for stem in self.stems
+        )
 
     @cached_property
     def occurrences(self) -> Counter[object]:

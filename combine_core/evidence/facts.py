@@ -80,7 +80,8 @@ _DIGITS = r"\d{1,3}(?:[,.'’   ]\d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)?"
 _UNIT = r"°\s?[CF]?|%|€|£|\$|[^\W\d_]+"
 # The number of "broker-3" is a part of its name; that of "mid-2025" is a year.
 _NUMBER = re.compile(
-    rf"(?<![\w.,])(?:(?<![^\W\d_][-‐‑])|(?=\d{{4}}(?!\d)))(?P<sign>[-+−–](?=[$€£¥\d]))?(?P<before>(?:US)?\$|€|£|¥|USD |EUR |GBP |CHF )?\s?"
+    rf"(?<![\w.,])(?:(?<![^\W\d_][-‐‑])|(?=\d{{4}}(?!\d)))"
+    rf"(?P<sign>[-+−–](?=[$€£¥\d]))?(?P<before>(?:US)?\$|€|£|¥|USD |EUR |GBP |CHF )?\s?"
     rf"(?P<digits>{_DIGITS})(?P<ordinal>st|nd|rd|th)?"
     rf"(?!\d|[.,]\d)(?:[ \u00a0\u202f-]?(?P<unit>{_UNIT}))?",
 )

@@ -6,17 +6,33 @@ Each returns whether the statement has one that its source does not have.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
 from itertools import dropwhile, groupby, islice, pairwise, permutations, takewhile
 
 from combine_core.evidence.case import Case, Clause, Ground
-from combine_core.evidence.facts import Facts, Number, Word
+from combine_core.evidence.facts import Date, Facts, Number, Word
 from combine_core.language import Language
 
 # So many letters of a German noun tell it from others.
 _PART = 6
 # What stands between the ends of a range.
 _RANGE = re.compile(r"-|–|to|and|bis|und")
+# How many of a smaller unit a unit is. Months have no fixed number of days.
+_SCALES = {
+    unit: (Decimal(count), smallest)
+    for smallest, units in {
+        "s": {"s": 1, "min": 60, "h": 3600, "day": 86_400, "week": 604_800},
+        "month": {"month": 1, "quarter": 3, "year": 12},
+        "mm": {"mm": 1, "cm": 10, "m": 1000, "km": 1_000_000},
+        "g": {"g": 1, "kg": 1000, "t": 1_000_000},
+    }.items()
+    for unit, count in units.items()
+}
 # Of fewer there is no other to take for it.
 _PAIRS = 2
 # A number of these without a unit is a year.
@@ -38,16 +54,42 @@ def _number_stands(number: Number, claim: Facts, ground: Ground) -> bool:
     if not number.known_unit and number.value in years:
         return True
     candidates = [*ground.facts.numbers, *ground.known.numbers]
-    same = [other for other in candidates if other.value == number.value]
+    same = [
+        other for other in candidates if other.value == number.value or _same_amount(other, number)
+    ]
     return any(
-        _units_agree(number, other, candidates) and _bounds_agree(number, claim, other, ground)
+        _units_agree(number, other, candidates)
+        and _bounds_agree(number, claim, other, ground)
+        and not _in_another_cell(number, other, ground)
         for other in same
+    )
+
+
+def _same_amount(one: Number, other: Number) -> bool:
+    """Whether two units name the same amount: "2 weeks" and "14 days"."""
+    scale, other_scale = _SCALES.get(one.unit), _SCALES.get(other.unit)
+    if scale is None or other_scale is None or scale[1] != other_scale[1]:
+        return False
+    return one.value * scale[0] == other.value * other_scale[0]
+
+
+def _in_another_cell(number: Number, other: Number, ground: Ground) -> bool:
+    """Whether a number without a unit stands beside another cell of its row that has the claimed one."""
+    if not number.known_unit or other.unit or other not in ground.facts.numbers:
+        return False
+    if any(ground.language.unit(word.text.lower()) == number.unit for word in ground.known.words):
+        return False
+    return any(
+        third.unit == number.unit
+        and ";" in ground.text[min(other.end, third.end) : max(other.start, third.start)]
+        for third in ground.facts.numbers
     )
 
 
 def _units_agree(number: Number, other: Number, candidates: Sequence[Number]) -> bool:
     if number.known_unit and other.known_unit:
-        return number.unit == other.unit or {number.unit[:1], other.unit[:1]} == {"°"}
+        same = number.unit == other.unit or {number.unit[:1], other.unit[:1]} == {"°"}
+        return same or _same_amount(number, other)
     if number.known_unit or other.known_unit:
         return not number.unit or not other.unit
     if number.unit == other.unit or not number.unit:
@@ -90,8 +132,43 @@ def _bound(text: str, start: int, language: Language) -> str:
 
 
 def another_date(case: Case) -> bool:
-    dates = case.ground.facts.dates + case.ground.known.dates
-    return not all(any(date.covers(claimed) for date in dates) for claimed in case.claim.dates)
+    if not case.claim.dates:
+        return False
+    known, written = case.ground.known.dates, case.ground.facts.dates
+    years = {one.year for one in known if one.year}
+    # "On 4 May" in minutes of 2026 is 4 May 2026.
+    dates = [
+        *written,
+        *(replace(one, year=year) for one in written if not one.year for year in years),
+    ]
+    relative = _relative_days(case)
+    # What minutes of 5 March call "yesterday" was not on 5 March.
+    dates += relative or known
+    return not all(any(one.covers(claimed) for one in dates) for claimed in case.claim.dates)
+
+
+def _relative_days(case: Case) -> list[Date]:
+    """The days that the passages name by "yesterday" or "Monday" alone, if the day of the source is known."""
+    language = case.language
+    said = {word.text.lower() for word in case.claim.words}
+    named = {word.text.lower() for word in case.ground.facts.words} - said
+    distances = [language.relative_days[word] for word in named if word in language.relative_days]
+    weekdays = [language.weekdays[word] for word in named if word in language.weekdays]
+    days: list[Date] = []
+    for one in case.ground.known.dates if distances or weekdays else ():
+        with suppress(ValueError, OverflowError):  # 31 February, or a day before the year 1
+            today = date(one.year or 0, one.month, one.day or 0)
+            all_distances = [*distances, *_distances_to(weekdays, today)]
+            near = [today + timedelta(days=distance) for distance in all_distances]
+            days += (Date(day.day, day.month, day.year) for day in near)
+    return days
+
+
+def _distances_to(weekdays: Sequence[int], today: date) -> Iterator[int]:
+    """The distances in days to the last and the next one of each day of the week."""
+    for weekday in weekdays:
+        ahead = (weekday - today.weekday()) % 7
+        yield from (ahead, ahead - 7)
 
 
 def another_time(case: Case) -> bool:
@@ -99,7 +176,7 @@ def another_time(case: Case) -> bool:
 
 
 def another_name(case: Case) -> bool:
-    names = _names(case.claim, case.language.titles)
+    names = _names(case.claim, case.language)
     reports = [match.span() for match in case.language.attribution.finditer(case.claim.text)]
     return any(
         not _name_stands(word, case.claim, case.ground)
@@ -109,10 +186,13 @@ def another_name(case: Case) -> bool:
     )
 
 
-def _names(claim: Facts, titles: frozenset[str]) -> Iterator[Word]:
+def _names(claim: Facts, language: Language) -> Iterator[Word]:
     first = True
+    months = {one.month for one in claim.dates}
     for word in claim.words:
-        if word.text.lower() in titles:
+        written = word.text.lower()
+        # There is a rule for the months of dates.
+        if written in language.titles or language.months.get(written) in months:
             continue
         # The first word is what the sentence is about: a name or not, it has to stand there.
         if word.name or (first and word.content and word.text[0].isupper()):
@@ -180,6 +260,32 @@ def another_role(case: Case) -> bool:
         if claimed and roles and "" not in roles and claimed not in roles:
             return True
     return False
+
+
+def swapped_figures(case: Case) -> bool:
+    """ "10 minutes for over 5 minutes" of "5 minutes for over 10 minutes": two figures change places."""
+    here = _words_before_figures(case.claim)
+    if len(here) < _PAIRS:
+        return False
+    there = _words_before_figures(case.ground.facts)
+    moved = {(here[one], there[one]) for one in here.keys() & there.keys()}
+    return any(before != now and (now, before) in moved for before, now in moved)
+
+
+def _words_before_figures(facts: Facts) -> dict[object, str]:
+    """The word right before each number and each name with a digit, such as a version, that is there once."""
+    tokens: list[tuple[int, object, str]] = [
+        (number.start, number.value, "") for number in facts.numbers
+    ]
+    tokens += ((word.start, word.stem, word.text.lower()) for word in facts.words)
+    counts = Counter(figure for _, figure, _ in tokens)
+    found: dict[object, str] = {}
+    before = ""
+    for _, figure, written in sorted(tokens, key=lambda token: token[0]):
+        if counts[figure] == 1 and before and not written.isalpha():
+            found[figure] = before
+        before = written or before
+    return found
 
 
 def _role(text: str, start: int) -> str:
@@ -322,12 +428,17 @@ def _in_context(facts: Facts, language: Language) -> list[tuple[str, tuple[str, 
 def another_rate(case: Case) -> bool:
     """ "72 euros per month" where the source says "per year"."""
     language = case.language
-    there = {language.unit(word.text.lower()) for word in case.ground.facts.words}
+    words = [
+        word.text.lower()
+        for facts in (case.ground.facts, case.ground.known)
+        for word in facts.words
+    ]
+    there = set(map(language.unit, words))
     numbers = case.ground.facts.numbers
     there |= {number.unit for number in numbers}
     # "Every two years" is not every year.
     there -= {number.unit for number in numbers if number.value > 1 and number.known_unit}
-    there |= {language.rates.get(word.text.lower()) for word in case.ground.facts.words}
+    there.update(map(language.rates.get, words))
     for match in language.rate.finditer(case.claim.text):
         of_what = match["unit"].lower()
         unit = language.unit(of_what)

@@ -22,6 +22,7 @@ from combine_core.evidence.particulars import (
     half_of_a_range,
     mispaired,
     replaced,
+    swapped_figures,
 )
 from combine_core.evidence.passage import Passage
 from combine_core.evidence.roles import sides_of, swaps_roles, swaps_sides
@@ -372,7 +373,9 @@ def _uncovered(case: Case) -> bool:
         facts = clause.facts
         # Rules of their own look whether the figures stand there.
         figures = len(facts.numbers) + len(facts.dates) + len(facts.times)
-        share = (len(said & case.ground.stems) + figures) / ((len(said) + figures) or 1)
+        missing = said - case.ground.stems
+        covered = len(said) - len(missing) + sum(map(case.ground.holds_parts, missing)) + figures
+        share = covered / ((len(said) + figures) or 1)
         few = len(case.clauses) == 1 and len(said) + figures <= _FEW
         return not said or share >= (1 if few else MIN_COVERAGE)
 
@@ -423,6 +426,7 @@ _RULES: list[tuple[str, Rule]] = [
     ("number", another_number),
     ("number", another_role),
     ("number", another_rate),
+    ("number", swapped_figures),
     ("number", half_of_a_range),
     ("number", mispaired),
     ("date", another_date),

@@ -62,6 +62,9 @@ class Language:
     :ivar no_negation: looks like a negation and is none: "not only"
     :ivar conjunction: what stands between two clauses
     :ivar continuation: a part of a sentence that belongs to the one before it
+    :ivar compounds: whether nouns are joined to one word
+    :ivar relative_days: "yesterday" and the like, as the distance to today
+    :ivar weekdays: from Monday, which is 0
     :ivar titles: what stands before a name and is none
     :ivar document: what a source calls itself, in "the annex says"
     :ivar numbers: number words. "One" is left out: it is an article as well
@@ -113,6 +116,9 @@ class Language:
     opposites: Opposites = field(default_factory=dict)
     opposed_prepositions: Opposites = field(default_factory=dict)
     absolutes: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = ()
+    compounds: bool = False
+    relative_days: dict[str, int] = field(default_factory=dict)
+    weekdays: dict[str, int] = field(default_factory=dict)
     months: dict[str, int] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     magnitudes: dict[str, int] = field(default_factory=dict)
