@@ -1,20 +1,21 @@
-# The service as an image: `docker-compose up -d` builds it from this checkout.
+# The image of the service. `docker-compose up -d` builds it from this checkout.
 #
-# No image name other than the one below is needed, and no compiler anywhere: everything but a font, which is
-# Debian's, comes as wheels in the versions of constraints.txt. An unchanged checkout gives the same image.
+# The build needs only the base image below, and no compiler: all dependencies are wheels in the versions of
+# constraints.txt, except for a font from Debian. An unchanged checkout produces the same image.
 
 ARG PYTHON=python:3.12-slim-bookworm
 
 
-# What git calls this checkout. Only the answer is taken over, so that other branches change nothing.
+# Determines the git commit of this checkout. Only the result is copied, so that changes of other branches do
+# not invalidate the build cache.
 FROM ${PYTHON} AS revision
-# Where there is no .git, as in a downloaded archive: docker build --build-arg REVISION=...
+# Without .git, as in a downloaded archive: docker build --build-arg REVISION=...
 ARG REVISION=""
 COPY deploy/revision.py .gi[t] /git/
 RUN python /git/revision.py /git "${REVISION}" > /revision
 
 
-# What builds the service.
+# Installs the build tools.
 FROM ${PYTHON} AS tools
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
@@ -23,7 +24,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --quiet "$(grep ^setuptools== constraints.txt)"
 
 
-# What it requires. Only the answer is taken over, so that no other change of setup.py matters.
+# Determines the dependencies. Only the result is copied, so that other changes of setup.py do not invalidate
+# the build cache.
 FROM tools AS requirements
 COPY setup.py ./
 COPY deploy/requirements.py deploy/
@@ -31,7 +33,7 @@ COPY combine_health/version.py combine_health/
 RUN python deploy/requirements.py all > /requirements.txt
 
 
-# Dependencies and the service, in a virtual environment of their own.
+# Installs the dependencies and the service in a virtual environment.
 FROM tools AS build
 RUN python -m venv --without-pip /opt/combine
 COPY --from=requirements /requirements.txt /
@@ -40,13 +42,13 @@ RUN --mount=type=cache,target=/root/.cache/pip \
         --constraint constraints.txt --requirement /requirements.txt
 COPY . .
 COPY --from=revision /revision /revision
-# The version that /health/detailed shows names the revision: 0.1.0+g1a2b3c4d5e6f.
+# The version in /health/detailed includes the commit: 0.1.0+g1a2b3c4d5e6f.
 RUN sed -i "s/^__version__ = \"\(.*\)\"/__version__ = \"\1$(cat /revision)\"/" combine_health/version.py \
     && pip --python /opt/combine/bin/python install --quiet --no-index --no-deps --no-build-isolation .
 
 
 FROM ${PYTHON}
-# PDF files show Chinese, Japanese and Korean text with this small font; typst brings none for it.
+# The font for Chinese, Japanese and Korean text in PDF files; typst includes none.
 RUN apt-get update --quiet=2 \
     && apt-get install --quiet=2 --yes --no-install-recommends fonts-wqy-microhei \
     && rm -rf /var/lib/apt/lists/*
@@ -54,9 +56,9 @@ RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sb
 COPY --from=build /opt/combine /opt/combine
 WORKDIR /app
 COPY production.ini ./
-# For ini files of before 0.2, which say script_location = %(here)s/alembic.
+# For ini files from before 0.2, which contain script_location = %(here)s/alembic.
 COPY alembic ./alembic
-# PYTHONFAULTHANDLER: a crash in a library's C code says where.
+# PYTHONFAULTHANDLER prints a traceback if the C code of a library crashes.
 ENV PATH=/opt/combine/bin:${PATH} \
     ALEMBIC_CONFIG=/app/production.ini \
     COMBINE_INI=/app/production.ini \
@@ -65,7 +67,7 @@ ENV PATH=/opt/combine/bin:${PATH} \
     PYTHONFAULTHANDLER=1
 USER combine
 EXPOSE 8000
-# Patient: on a busy machine, Python alone takes seconds to start.
+# The timeout is long because Python takes seconds to start on a busy machine.
 HEALTHCHECK --interval=15s --timeout=10s --start-period=30s --retries=3 \
     CMD ["combine", "probe", "http://127.0.0.1:8000/health"]
 CMD ["pserve", "production.ini"]

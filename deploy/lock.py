@@ -1,9 +1,9 @@
-"""Write constraints.txt: the newest versions that setup.py allows, for every Python we support.
+"""Writes constraints.txt with the newest versions that setup.py allows, for every supported Python.
 
     python deploy/lock.py python3.11 python3.12 python3.13
 
-asks pip of each interpreter named what it would install, and joins the answers. A version that only some of
-them get carries a marker.
+It resolves the requirements with pip of each interpreter, and merges the results. A version that applies
+only to some interpreters gets an environment marker.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HEAD = """\
 
 
 def resolve(interpreter: str) -> tuple[str, dict[str, str]]:
-    """The Python version of ``interpreter``, and what it would install, by normalised name."""
+    """Return the Python version of ``interpreter``, and the versions to install by normalised name."""
     # setuptools 80.9 and later make Pyramid print a warning at each start.
     with tempfile.TemporaryDirectory() as scratch:
         subprocess.run([interpreter, "-m", "venv", scratch], check=True)
@@ -36,15 +36,14 @@ def resolve(interpreter: str) -> tuple[str, dict[str, str]]:
             stdout=subprocess.PIPE,
             text=True,
         ).stdout
-        answer = json.loads(report)
-    found = {item["metadata"]["name"]: item["metadata"]["version"] for item in answer["install"]}
-    found.pop("pyramid-combine", None)
-    version = ".".join(answer["environment"]["python_version"].split(".")[:2])
-    return version, {name.lower().replace("_", "-"): pin for name, pin in found.items()}
+        resolved = json.loads(report)
+    pins = {item["metadata"]["name"]: item["metadata"]["version"] for item in resolved["install"]}
+    pins.pop("pyramid-combine", None)
+    version = ".".join(resolved["environment"]["python_version"].split(".")[:2])
+    return version, {name.lower().replace("_", "-"): pin for name, pin in pins.items()}
 
 
 def main(interpreters: list[str]) -> None:
-    """Write the file."""
     resolved = dict(resolve(interpreter) for interpreter in interpreters)
     lines = []
     for name in sorted({name for pins in resolved.values() for name in pins}):

@@ -1,9 +1,9 @@
-"""Make a release: check, set the version, date the changes, commit, tag.
+"""Makes a release: runs the checks, sets the version, dates the changes, commits and tags.
 
     python deploy/release.py 0.1.0
 
-The version stands in combine_health/version.py alone. Afterwards the tree is at the next development version,
-and the tests of rolling back take the release for the previous one.
+Only combine_health/version.py contains the version. Afterwards the tree is at the next development version,
+and the rollback tests use the new release as the previous one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VERSION_FILE = ROOT / "combine_health" / "version.py"
 CHANGES = ROOT / "CHANGES.md"
 UNRELEASED = "## Unreleased\n"
-# What the tests of rolling back run beside today's code.
+# Names the commit of the release that the rollback tests run next to the current code.
 PREVIOUS_RELEASE = ROOT / "tests" / "functional" / "migrations" / "previous_release"
 
 NUMBER = "(0|[1-9][0-9]*)"
@@ -27,24 +27,23 @@ VERSION = re.compile(rf"{NUMBER}\.{NUMBER}\.{NUMBER}")
 
 
 def git(*arguments: str) -> str:
-    """What git says."""
+    """Run git and return its output."""
     return subprocess.run(
         ["git", *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
     ).stdout.strip()
 
 
-def refuse(why: str) -> NoReturn:
-    """End with the reason."""
-    raise SystemExit(f"No release: {why}")
+def refuse(reason: str) -> NoReturn:
+    raise SystemExit(f"No release: {reason}")
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """The version as numbers, to compare: 0.10.0 is newer than 0.9.0."""
+    """Return the version as numbers to compare: 0.10.0 is newer than 0.9.0."""
     return tuple(map(int, version.split(".")))
 
 
 def check(version: str) -> None:
-    """Refuse what cannot become a release."""
+    """Refuse the release if the version, the checkout or `make check` is not in order."""
     if not VERSION.fullmatch(version):
         refuse(f"VERSION must look like 0.1.0, not {version!r}. Write: make release VERSION=0.1.0")
     if git("status", "--porcelain"):
@@ -61,16 +60,15 @@ def check(version: str) -> None:
     begun = VERSION.search(VERSION_FILE.read_text())
     # Tags may be absent, as in a shallow clone.
     if begun is not None and numbers(version) < numbers(begun.group()):
-        refuse(f"{version} is older than {begun.group()}, which {VERSION_FILE.name} has begun.")
+        refuse(f"{version} is older than {begun.group()}, the version in {VERSION_FILE.name}.")
     changes = CHANGES.read_text().partition(UNRELEASED)[2].partition("\n## ")[0]
     if not changes.strip():
-        refuse("CHANGES.md says nothing under Unreleased. Say there what is new.")
+        refuse("CHANGES.md is empty under Unreleased. Describe the changes there.")
     if subprocess.run(["make", "check"], cwd=ROOT, check=False).returncode != 0:
-        refuse("`make check` failed; what it says above must be mended first.")
+        refuse("`make check` failed. Fix the errors above first.")
 
 
 def write_version(version: str) -> None:
-    """Set the version in its one place."""
     text = re.sub(r'__version__ = ".+"', f'__version__ = "{version}"', VERSION_FILE.read_text())
     VERSION_FILE.write_text(text)
 
@@ -96,11 +94,11 @@ def main(version: str) -> None:
     try:
         commit_and_tag(version)
     except subprocess.CalledProcessError as error:
-        # The tree was clean, so that nothing is lost.
+        # The tree was clean before, so the reset loses nothing.
         git("reset", "--quiet", "--hard", before)
         if f"v{version}" in git("tag").split():
             git("tag", "--delete", f"v{version}")
-        refuse(f"`git {error.cmd[1]}` failed, as it says above. Everything is as before.")
+        refuse(f"`git {error.cmd[1]}` failed; see its output above. The checkout is unchanged.")
     sys.stdout.write(f"Tagged v{version}. Push: git push --follow-tags\n")
 
 

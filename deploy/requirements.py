@@ -1,8 +1,8 @@
-"""Print what an extra of setup.py requires, one requirement in a line.
+"""Prints the requirements of an extra of setup.py, one per line.
 
     python deploy/requirements.py all
 
-So that the image's dependencies can be installed before the code is there, and cached.
+With it, the Dockerfile installs and caches the dependencies before it copies the code.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from distutils.core import run_setup
 
 
 def main(extra: str) -> None:
-    """Print them."""
     distribution = run_setup("setup.py", stop_after="init")
-    wanted = {*distribution.install_requires, *distribution.extras_require[extra]}
-    sys.stdout.write("".join(f"{requirement}\n" for requirement in sorted(wanted)))
+    requirements = {*distribution.install_requires, *distribution.extras_require[extra]}
+    sys.stdout.write("".join(f"{requirement}\n" for requirement in sorted(requirements)))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Print what git calls a checkout, as the local part of a version (PEP 440): ``+g1a2b3c4d5e6f``.
+"""Prints the commit of a checkout as the local part of a version (PEP 440): ``+g1a2b3c4d5e6f``.
 
     python deploy/revision.py GIT_FOLDER [REVISION]
 
-Reads the files of the folder, so that it works in an image without git. Prints nothing where the
-revision cannot be known: the version then stands alone.
+It reads the files of the folder, so that it works in an image without git. It prints nothing if the
+commit is unknown; the version then has no local part.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import re
 import sys
 from pathlib import Path
 
-# As many digits as git itself shows of a large repository.
-DIGITS = 12
+DIGITS = 12  # the length of abbreviated commits in large repositories
 
 
 def revision(git: Path) -> str:
-    """The commit that is checked out, in hexadecimal; "" where that cannot be known."""
+    """Return the commit that is checked out, in hexadecimal, or "" if it is unknown."""
     head = _text(git / "HEAD")
     if not head.startswith("ref: "):
         return head
@@ -36,15 +35,12 @@ def _text(path: Path) -> str:
     return path.read_text().strip() if path.is_file() else ""
 
 
-def main(git: str, given: str = "") -> None:
-    """Print the local part, or nothing."""
-    commit = given.strip() or revision(Path(git))
+def main(git: str, override: str = "") -> None:
+    commit = override.strip() or revision(Path(git))
     if not commit:
         return
     if not re.fullmatch(r"[0-9a-f]{7,64}", commit):
-        raise SystemExit(
-            f"{commit[:80]!r} is no revision of git: write 7 to 64 hexadecimal digits."
-        )
+        raise SystemExit(f"{commit[:80]!r} is not a git commit: write 7 to 64 hexadecimal digits.")
     sys.stdout.write(f"+g{commit[:DIGITS]}")
 
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 # Update the running stack to this checkout without losing a request: `make rolling`.
 #
-# Each replica of `app` gets a successor first. When the balancer counts that as ready, the old one is
-# stopped: it says that it is draining, and ends when the balancer has looked away and all is answered.
-# Where a successor does not become ready, it is removed, and what ran before goes on running.
+# For each replica of `app`, the script first starts a successor. When the balancer reports the successor as
+# ready, the script stops the old replica, which drains: it reports not ready, finishes its requests and ends.
+# If a successor does not become ready, the script removes it and leaves the old replicas running.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATIENCE=${PATIENCE:-120}  # seconds for a successor to become ready
@@ -11,8 +11,8 @@ after=()
 
 app() { docker-compose ps --quiet app | sort; }
 
-# What the balancer says of each replica it knows, as CSV: `ready,app1,...,UP,...,172.18.0.4:8000,...`.
-# To be read to its end: `grep --quiet` would break the pipe, and that counts as a failure.
+# Prints the balancer's state of each replica as CSV: `ready,app1,...,UP,...,172.18.0.4:8000,...`.
+# Read the output to its end: `grep --quiet` would break the pipe, which pipefail treats as a failure.
 replicas() {
   docker-compose exec -T lb bash -c \
     'exec 3<>/dev/tcp/127.0.0.1/8001 && printf "GET /replicas;csv HTTP/1.0\r\n\r\n" >&3 && cat <&3'
@@ -38,12 +38,12 @@ if [ ${#before[@]} -eq 0 ]; then
   exec docker-compose up -d
 fi
 if ! replicas | grep '^# pxname' >/dev/null; then
-  echo "The balancer does not say whom it uses. Start it anew, which cuts who is connected: docker-compose restart lb" >&2
+  echo "The balancer does not report its replicas. Restart it, which closes open connections: docker-compose restart lb" >&2
   exit 1
 fi
-docker-compose rm --force app  # those that have ended: else Compose starts them, in the place of new ones
+docker-compose rm --force app  # stopped containers, which Compose would start instead of new ones
 
-# First the schema: the older code runs on a newer one, but not the other way round.
+# Migrate first: the previous release runs on the new schema, but not the new release on the old schema.
 docker-compose run --rm --no-deps -T migrate
 
 for old in "${before[@]}"; do
@@ -52,8 +52,8 @@ for old in "${before[@]}"; do
   if ! wait_for "$successor"; then
     docker logs --tail 20 "$successor"
     docker rm --force "$successor" >/dev/null
-    echo "The new version did not become ready within $PATIENCE s (its last lines are above) and is removed." \
-      "${#after[@]} of ${#before[@]} replicas run it; the others run on as before." >&2
+    echo "The new version did not become ready within $PATIENCE s and was removed; see its last log lines above." \
+      "${#after[@]} of ${#before[@]} replicas run it; the others are unchanged." >&2
     exit 1
   fi
   after+=("$successor")

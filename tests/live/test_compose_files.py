@@ -52,7 +52,7 @@ def test_no_revision_is_none_and_a_wrong_one_is_refused(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (0, "")
     done = _revision(str(tmp_path), "main; rm")
     assert done.returncode != 0
-    assert "no revision of git" in done.stderr
+    assert "is not a git commit" in done.stderr
 
 
 def test_the_requirements_are_those_of_setup_py() -> None:

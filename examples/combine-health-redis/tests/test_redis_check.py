@@ -1,4 +1,4 @@
-"""The check against servers that behave as Redis does, and as it should not."""
+"""Tests the check against servers that behave like Redis, and against faulty servers."""
 
 import combine_health_redis
 import pytest
@@ -17,7 +17,7 @@ CANARY = "c4n4ry-pw"
 
 
 def answering(answer):
-    """A server that gives the same answer (RESP) to every command."""
+    """Run a server that sends the same response (RESP) to every command."""
 
     def talk(connection):
         connection.settimeout(10)
@@ -45,14 +45,14 @@ def test_redis_answers():
         (b"HTTP/1.0 400 Bad Request\r\n\r\n", "bad_answer"),
     ],
 )
-def test_redis_refuses(answer, cause):
+def test_error_response(answer, cause):
     with answering(answer) as (host, port):
         seen = run_check(RedisCheck(f"redis://{host}:{port}/?protocol=2"))
     assert (seen.status, seen.cause) == ("failing", cause)
     assert seen.remedy == RedisCheck.remedies[cause]
 
 
-def test_nobody_listens():
+def test_no_process_listens():
     with closed_port() as (host, port):
         assert run_check(RedisCheck(f"redis://{host}:{port}/")).cause == "refused"
     assert run_check(RedisCheck("unix:///no/such.sock")).cause == "refused"

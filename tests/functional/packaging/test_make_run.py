@@ -43,7 +43,7 @@ def test_it_says_what_it_does_while_it_installs(checkout: Path) -> None:
     assert failed.returncode != 0
     assert "pserve" not in failed.stdout
     first = make_run(checkout).stdout.splitlines()
-    assert first[0].startswith("Installing Combine and the packages that it needs into .venv")
+    assert first[0].startswith("Installing Combine and its dependencies into .venv")
     # pip shows its progress.
     assert first[1:] == [
         "pip: -m pip install --editable .[all]",

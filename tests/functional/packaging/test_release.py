@@ -167,7 +167,7 @@ def test_a_release_and_the_way_back_to_it(
     for refused, why in (
         (version, f"the tag {tag} exists"),
         (f"{clone.newest.partition('.')[0]}.0.1", f"is not newer than {tag}"),
-        (f"{clone.newest}.1", "CHANGES.md says nothing under Unreleased"),
+        (f"{clone.newest}.1", "CHANGES.md is empty under Unreleased"),
     ):
         status, said = clone.release(f"make release VERSION={refused}")
         assert status != 0
@@ -225,7 +225,7 @@ def test_a_commit_that_fails_leaves_nothing(clone: Clone) -> None:
         "#!/bin/sh\ngrep -q dev combine_health/version.py || exit 0\necho no >&2; exit 1\n"
     )
     hook.chmod(0o755)
-    refuses(clone, "`git commit` failed, as it says above. Everything is as before.")
+    refuses(clone, "`git commit` failed; see its output above. The checkout is unchanged.")
 
 
 def refuses(clone: Clone, why: str, version: str | None = None) -> None:

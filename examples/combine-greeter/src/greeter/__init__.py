@@ -1,4 +1,4 @@
-"""Greets people."""
+"""An add-on that stores and shows greetings."""
 
 
 def includeme(config):

@@ -16,5 +16,5 @@ def includeme(config):
         "greeter",
         polite,
         critical=False,
-        remedies={"shouting": "Set GREETER_WORD to a word with small letters."},
+        remedies={"shouting": "Set GREETER_WORD to a word with lower-case letters."},
     )

@@ -4,7 +4,7 @@ from combine_core.llm import Completion, Usage, hookimpl
 
 
 class Polite:
-    """Finds nothing in any source, politely."""
+    """A provider that returns an empty document for every source."""
 
     name = "polite"
 

@@ -1,4 +1,4 @@
-"""A health check for Redis.
+"""Adds a health check for Redis.
 
 Install this distribution and set in the ini file of the application::
 
@@ -25,7 +25,7 @@ __all__ = ["combine_health_declare_settings", "combine_health_register_checks"]
 
 @hookimpl
 def combine_health_declare_settings(declare: Callable[..., None]) -> None:
-    """Declare the settings, which are then read from the ini file and the environment."""
+    """Declare the settings, which combine_health reads from the ini file and the environment."""
     declare("redis_url", str, "The server: redis://host:6379/0.", secret=True)
     declare("redis_critical", bool, "Whether the service is not ready without Redis.", False)
 
@@ -38,7 +38,7 @@ def combine_health_register_checks(
 
     Raises `ValueError` without a URL; combine_health then shows the plugin as a failing check.
     """
-    # combine_health_redis.* are the names of the first version, which may still be in an ini file.
+    # combine_health_redis.* are the names of the first version, which an ini file may still contain.
     old_critical = settings.get("combine_health_redis.critical", "").strip().lower() == "true"
     url = (
         os.environ.get("REDIS_URL")
@@ -46,7 +46,9 @@ def combine_health_register_checks(
         or settings.get("combine_health_redis.url")
     )
     if not url:
-        raise ValueError("combine_health.redis_url is not set: write redis://host:6379/0")
+        raise ValueError(
+            "combine_health.redis_url is not set: write a URL such as redis://host:6379/0"
+        )
     register(
         "redis",
         RedisCheck(url),

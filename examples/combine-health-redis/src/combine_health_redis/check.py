@@ -1,4 +1,4 @@
-"""The check: one short connection, one PING, and a cause code for each kind of failure."""
+"""Checks Redis with one short connection and one PING, and reports a cause code for each failure."""
 
 import errno
 import socket
@@ -14,17 +14,17 @@ from redis.retry import Retry
 
 from combine_health import HealthResult, current_check
 
-# Connecting, signing in and PING each get a share of the timeout. One share is left over, so that the
-# check ends before its deadline and can report what it was waiting for.
+# Connecting, signing in and PING each get a share of the timeout. One share is unused, so that the check
+# ends before its deadline and can report the operation that it waited for.
 SHARES = 4
 
 
 @dataclass(frozen=True)
 class RedisCheck:
-    """Healthy when Redis answers PING.
+    """A check that is healthy if Redis responds to PING.
 
     Causes: ``refused``, ``unknown_host``, ``timeout``, ``wrong_password``, ``loading``,
-    ``no_permission``, ``bad_answer``, ``unreachable``. Raises `ValueError` for an unusable URL.
+    ``no_permission``, ``bad_answer``, ``unreachable``. Raises `ValueError` for an invalid URL.
     """
 
     url: str = field(repr=False)
@@ -34,9 +34,9 @@ class RedisCheck:
         "unknown_host": "Check the host in combine_health.redis_url.",
         "timeout": "Redis hangs, or a firewall drops packets: redis-cli --latency, SLOWLOG GET.",
         "wrong_password": "Check user and password in combine_health.redis_url.",
-        "loading": "Redis reads its data after a start; wait. redis-cli INFO persistence tells how"
-        " far it is.",
-        "no_permission": "Let this user PING: ACL SETUSER NAME +ping.",
+        "loading": "Redis loads its data after a start; wait. redis-cli INFO persistence shows the"
+        " progress.",
+        "no_permission": "Allow PING for this user: ACL SETUSER NAME +ping.",
         "bad_answer": "The server at this address is not Redis: check the port.",
         "unreachable": "Check the network between here and Redis.",
     }
@@ -52,7 +52,7 @@ class RedisCheck:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Values that combine_health masks in every result."""
+        """The values that combine_health masks in every result."""
         password = urlsplit(self.url).password
         return (unquote(password),) if password else ()
 
@@ -98,7 +98,7 @@ def _cause(error: BaseException) -> str:
         if isinstance(one, ConnectionRefusedError) or (
             isinstance(one, FileNotFoundError) and one.errno == errno.ENOENT
         ):
-            return "refused"  # or the Unix socket is not there
+            return "refused"  # or the Unix socket does not exist
     return "unreachable"
 
 

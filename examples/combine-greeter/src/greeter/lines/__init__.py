@@ -1,1 +1,1 @@
-"""The lines of the add-on, and the templates of their documents."""
+"""Contains the lines of the add-on and the templates of their documents."""

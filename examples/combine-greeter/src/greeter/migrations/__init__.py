@@ -1,1 +1,1 @@
-"""The revisions of the add-on's tables."""
+"""Contains the migrations of the add-on's tables."""
