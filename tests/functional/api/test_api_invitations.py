@@ -228,7 +228,7 @@ def test_of_two_at_once_one_wins_and_the_other_is_told(room, sessions, bob, sign
         wait_for_lock()
         assert outcomes == []
         first.commit()
-        thread.join(20)
+        thread.join(60)
     assert ["has been used" in outcome for outcome in outcomes] == [True]
     with sessions() as session:
         members = session.scalars(select(Membership.user_id)).all()

@@ -152,11 +152,11 @@ def test_two_owners_at_once_leave_one(app, room, ada, bob, make_member, deed, wa
         started = threading.Event()
         thread = threading.Thread(target=second)
         thread.start()
-        started.wait(10)
+        started.wait(60)
         wait_for_lock()
         assert outcomes == []
         first.commit()
-        thread.join(20)
+        thread.join(60)
     assert outcomes == ["done" if deed == "oneself twice" else "last owner"]
     with sessions() as session:
         owners = session.scalars(

@@ -104,7 +104,7 @@ def redis_server(port):
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             storage = make_storage(f"redis://127.0.0.1:{port}/0")
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while not storage.check():
                 assert time.monotonic() < deadline, "redis-server does not answer"
             yield

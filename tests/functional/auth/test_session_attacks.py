@@ -54,7 +54,7 @@ class Application:
     def slow(self, request):
         before = self.who(request)
         self.inside.set()
-        assert self.go_on.wait(30)
+        assert self.go_on.wait(60)
         # A request that has begun goes on as whoever it was; the next one asks again.
         assert self.who(request) == before
         return before
@@ -130,7 +130,7 @@ def test_out_while_a_request_runs_means_out_at_the_next(application, how):
     answers = []
     thread = threading.Thread(target=lambda: answers.append(browsers[0].get("/slow").json))
     thread.start()
-    assert application.inside.wait(30)
+    assert application.inside.wait(60)
     with application.sessions.begin() as session:
         user = session.query(User).one()
         if how == "everywhere":
@@ -140,7 +140,7 @@ def test_out_while_a_request_runs_means_out_at_the_next(application, how):
     for browser in browsers:
         assert who(browser) is None
     application.go_on.set()
-    thread.join(30)
+    thread.join(60)
     assert answers == [{"email": "ann@example.com", "admin": False}]
     # What the running request wrote down afterwards has brought nothing back.
     for browser in browsers:
@@ -154,11 +154,11 @@ def test_noting_a_use_never_brings_a_session_back(application):
         session.execute(text("UPDATE sessions SET last_seen_at = now() - interval '1 hour'"))
     thread = threading.Thread(target=lambda: browser.get("/slow"))
     thread.start()
-    assert application.inside.wait(30)
+    assert application.inside.wait(60)
     with application.sessions.begin() as session:
         end_sessions_of(session, session.query(User).one().id)
     application.go_on.set()
-    thread.join(30)
+    thread.join(60)
     with application.sessions() as session:
         assert session.scalar(text("SELECT count(*) FROM sessions")) == 0
 

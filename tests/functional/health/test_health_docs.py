@@ -179,7 +179,7 @@ def test_the_plugin_of_the_page(files):
     myplugin.seen = Listening()
     app = HealthApp("myplugin", settings={"myplugin.answer": "42"})
     assert app.run("answer").status == "healthy"
-    assert heard.wait(10), myplugin.seen
+    assert heard.wait(60), myplugin.seen
 
 
 @pytest.mark.parametrize("one", of(PLUGINS, "ini"), ids=str)

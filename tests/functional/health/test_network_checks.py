@@ -165,14 +165,14 @@ def test_no_more_is_read_than_asked_for():
             raise
 
     with talking_server(talk) as (host, port):
-        seen = run_check(HttpUrl(f"http://{host}:{port}/", max_bytes=1000), timeout=10)
+        seen = run_check(HttpUrl(f"http://{host}:{port}/", max_bytes=1000), timeout=60)
         assert seen.status == "healthy"
-        assert stopped.wait(10)
+        assert stopped.wait(60)
 
 
 def test_a_url_that_never_answers():
     with silent_server() as (host, port):
-        seen = run_check(HttpUrl(f"http://{host}:{port}/", timeout=0.2), timeout=10)
+        seen = run_check(HttpUrl(f"http://{host}:{port}/", timeout=0.2), timeout=60)
     assert (seen.cause, seen.running_for) == ("timeout", None)
     assert "timed out" in seen.detail
 
@@ -191,8 +191,8 @@ def test_a_url_that_drips():
             gone.set()
 
     with talking_server(talk) as (host, port):
-        seen = run_check(HttpUrl(f"http://{host}:{port}/", timeout=0.3), timeout=10)
-        assert gone.wait(10)
+        seen = run_check(HttpUrl(f"http://{host}:{port}/", timeout=0.3), timeout=60)
+        assert gone.wait(60)
     assert seen.cause == "timeout"
     assert seen.running_for is None
 
@@ -244,7 +244,7 @@ def test_https_is_verified():
 
 def check_tls(name, **options):
     with tls_server(name) as port:
-        return run_check(TlsExpiry("localhost", port, ca_file=AUTHORITY, **options), timeout=10)
+        return run_check(TlsExpiry("localhost", port, ca_file=AUTHORITY, **options), timeout=60)
 
 
 def test_a_certificate_that_holds():
@@ -284,7 +284,7 @@ def test_name_and_authority_matter_only_if_verified():
     assert check_tls("elsewhere", verify=False).status == "healthy"
     assert check_tls("elsewhere", server_name="elsewhere.example").status == "healthy"
     with tls_server("good") as port:
-        assert run_check(TlsExpiry("localhost", port), timeout=10).cause == "untrusted"
+        assert run_check(TlsExpiry("localhost", port), timeout=60).cause == "untrusted"
 
 
 def test_a_server_without_tls():
@@ -293,13 +293,13 @@ def test_a_server_without_tls():
         connection.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")
 
     with talking_server(talk) as (host, port):
-        seen = run_check(TlsExpiry(host, port), timeout=10)
+        seen = run_check(TlsExpiry(host, port), timeout=60)
     assert (seen.status, seen.cause) == ("failing", "not_tls")
 
 
 def test_a_server_that_never_shakes_hands():
     with silent_server() as (host, port):
-        seen = run_check(TlsExpiry(host, port, timeout=0.2), timeout=10)
+        seen = run_check(TlsExpiry(host, port, timeout=0.2), timeout=60)
     assert (seen.cause, seen.running_for) == ("timeout", None)
 
 

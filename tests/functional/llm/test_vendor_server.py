@@ -142,7 +142,7 @@ def test_a_gate_holds_an_answer_back(vendor):
     vendor.wait_for(1)
     assert answers == []
     gate.set()
-    thread.join(30)
+    thread.join(60)
 
     assert answers == [200]
 
@@ -165,7 +165,7 @@ def test_stopping_ends_what_hangs():
     vendor.wait_for(1)
     port = vendor.port
     vendor.stop()
-    thread.join(30)
+    thread.join(60)
 
     assert len(errors) == 1
     with pytest.raises(ConnectionRefusedError):

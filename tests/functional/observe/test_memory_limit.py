@@ -55,7 +55,7 @@ class Group:
 
     def remove(self) -> None:
         """Remove the group, whose processes have ended."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while self.folder.exists() and time.monotonic() < deadline:
             with suppress(OSError):  # the kernel has not cleaned up after the last process yet
                 self.folder.rmdir()

@@ -43,7 +43,7 @@ def test_a_long_statement_of_a_request(serve, lines, database_url):
             cursor.execute("SELECT pg_cancel_backend(%s)", (pid,))
     finally:
         operator.close()
-        request.join(30)
+        request.join(60)
     assert query.startswith("/* route=api.v1.view request_id=long-one-1 */ SELECT pg_sleep(25)")
     assert duration.total_seconds() > 5
     # What the operator cancelled is in the log, under the same request.

@@ -125,14 +125,14 @@ def test_requests_hold_one_connection(provider, client_):
     answers = []
 
     def refresh(refresh_token):
-        gate.wait(10)
+        gate.wait(60)
         answers.append(provider.refresh(client_, refresh_token).status_int)
 
     threads = [threading.Thread(target=refresh, args=(t["refresh_token"],)) for t in tokens]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert answers == [200] * 4
 
 

@@ -14,7 +14,7 @@ def at_once(number, call):
     results = []
 
     def run():
-        gate.wait(20)
+        gate.wait(60)
         results.append(call())
 
     threads = [threading.Thread(target=run) for _ in range(number)]

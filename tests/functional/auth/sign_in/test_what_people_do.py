@@ -135,7 +135,7 @@ def test_a_double_click_at_the_provider(service, browser, google):
     page = second.failure(second.come_back(back), "state_used", 400)
     assert "Start again if you are not signed in" in page.text
     fault.release.set()
-    thread.join(30)
+    thread.join(60)
     assert not thread.is_alive()
 
 
