@@ -89,7 +89,7 @@ def test_other_stale_forms_get_the_general_page(browser, google, purpose):
     browser.sign_in(google)
     fields = {"csrf_token": "1" * 32, "purpose": purpose}
     page = browser.client.post("/auth/google/start", fields, status=400)
-    assert "too old" in page.html.find("h1").text
+    assert page.html.find("h1").text == "This form has expired"
 
 
 @pytest.mark.parametrize(
