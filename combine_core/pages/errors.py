@@ -147,19 +147,19 @@ def _text_of(error: Exception, problem: ProblemError) -> ErrorText:
         return _UNKNOWN_CURSOR
     if problem.kind in _BY_KIND:
         return _BY_KIND[problem.kind]
-    known = _BY_STATUS.get(problem.status)
     if isinstance(error, HTTPException):
         # Pyramid's own details of a 404 and a 403 are for developers.
-        ours = is_raised_by_view(error) or not isinstance(error, HTTPForbidden | HTTPNotFound)
-        own = error.detail if ours else None
-        title, explanation = error.title, error.explanation
+        shows_detail = is_raised_by_view(error) or not isinstance(
+            error, HTTPForbidden | HTTPNotFound
+        )
+        detail = error.detail if shows_detail else None
+        default = ErrorText(error.title, error.explanation)
     else:
-        found = " ".join(found.message for found in problem.errors) or problem.detail
-        own = None if problem.status == 500 else found
-        title, explanation = TITLES.get(problem.status, "Error"), problem.detail
-    if known is None:
-        return ErrorText(title, own or explanation)
-    return ErrorText(known.title, own or known.text, known.steps)
+        messages = " ".join(field_error.message for field_error in problem.errors)
+        detail = None if problem.status == 500 else messages or problem.detail
+        default = ErrorText(TITLES.get(problem.status, "Error"), problem.detail)
+    default = _BY_STATUS.get(problem.status, default)
+    return ErrorText(default.title, detail or default.text)
 
 
 def _page(

@@ -31,7 +31,7 @@ _TEMPLATE = "combine_core:pages/settings.jinja2"
 
 
 @dataclass(frozen=True)
-class Thing:
+class Resource:
     """The resource of a page, with the services that change it.
 
     :ivar name: ``None`` for a run
@@ -53,14 +53,14 @@ class Thing:
     archived_at: datetime | None = None
 
 
-Find = Callable[[Any, Request], Thing]
+Find = Callable[[Any, Request], Resource]
 
 
-def the_project(context: ProjectContext, request: Request) -> Thing:
+def project_resource(context: ProjectContext, request: Request) -> Resource:
     session = request.dbsession
     project = session.get_one(Project, context.project.id)
     change = partial(change_project, session, project)
-    return Thing(
+    return Resource(
         "project",
         project.id,
         project.name,
@@ -74,14 +74,14 @@ def the_project(context: ProjectContext, request: Request) -> Thing:
     )
 
 
-def the_source(context: ProjectContext, request: Request) -> Thing:
+def source_resource(context: ProjectContext, request: Request) -> Resource:
     session, project = request.dbsession, context.project
     source = find_source(session, project.id, uuid.UUID(request.matchdict["source_id"]))
     if source is None:
         raise HTTPNotFound
     # The page sends this field only after it has listed the documents.
     force = text_of(request, "force") == "yes"
-    return Thing(
+    return Resource(
         "source",
         source.id,
         source.name,
@@ -93,14 +93,14 @@ def the_source(context: ProjectContext, request: Request) -> Thing:
     )
 
 
-def the_document(context: DocumentContext, request: Request) -> Thing:
+def document_resource(context: DocumentContext, request: Request) -> Resource:
     session = request.dbsession
     version = read_version(session, context.document_id)
     if version is None:
         raise HTTPNotFound
     document = version.document
     change = partial(change_document, session, document)
-    return Thing(
+    return Resource(
         "document",
         document.id,
         document.title,
@@ -114,9 +114,9 @@ def the_document(context: DocumentContext, request: Request) -> Thing:
     )
 
 
-def the_run(context: RunContext, request: Request) -> Thing:
+def run_resource(context: RunContext, request: Request) -> Resource:
     session = request.dbsession
-    return Thing(
+    return Resource(
         "run",
         context.run_id,
         None,
@@ -132,51 +132,51 @@ def show(find: Find, context: InProject, request: Request) -> dict[str, Any]:
 
 
 def rename(find: Find, context: InProject, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    thing, name = find(context, request), text_of(request, "name")
-    assert thing.rename is not None
+    resource, name = find(context, request), text_of(request, "name")
+    assert resource.rename is not None
     try:
-        thing.rename(name)
+        resource.rename(name)
     except InvalidText as error:
         request.response.status_int = 400
-        return _page(thing, context, Form({"name": name}).with_error("name", sentence(error)))
-    _tell(request, thing, "change", changed=["name"])
-    return HTTPSeeOther(thing.page)
+        return _page(resource, context, Form({"name": name}).with_error("name", sentence(error)))
+    _tell(request, resource, "change", changed=["name"])
+    return HTTPSeeOther(resource.page)
 
 
 def archive(find: Find, context: InProject, request: Request) -> HTTPSeeOther:
     """Archive the resource, or restore it."""
-    thing, wanted = find(context, request), text_of(request, "archived")
-    assert thing.archive is not None
-    if wanted not in ("yes", "no"):
+    resource, archived = find(context, request), text_of(request, "archived")
+    assert resource.archive is not None
+    if archived not in ("yes", "no"):
         raise HTTPBadRequest
-    thing.archive(wanted == "yes")
-    _tell(request, thing, "change", changed=["archived"])
-    return HTTPSeeOther(thing.page)
+    resource.archive(archived == "yes")
+    _tell(request, resource, "change", changed=["archived"])
+    return HTTPSeeOther(resource.page)
 
 
 def delete(find: Find, context: InProject, request: Request) -> dict[str, Any] | HTTPSeeOther:
-    thing = find(context, request)
+    resource = find(context, request)
     try:
-        plan = thing.delete()
+        plan = resource.delete()
     except (Impossible, SourceInUse):
         request.response.status_int = 409
-        return _page(thing, context)
-    _tell(request, thing, "delete", **plan.takes)
-    return HTTPSeeOther(thing.after)
+        return _page(resource, context)
+    _tell(request, resource, "delete", **plan.takes)
+    return HTTPSeeOther(resource.after)
 
 
-def _tell(request: Request, thing: Thing, action: str, **details: object) -> None:
-    tell(request, Deed(f"{thing.kind}-{action}", f"{thing.kind}:{thing.id}", details))
+def _tell(request: Request, resource: Resource, action: str, **details: object) -> None:
+    tell(request, Deed(f"{resource.kind}-{action}", f"{resource.kind}:{resource.id}", details))
 
 
-def _page(thing: Thing, context: InProject, form: Form | None = None) -> dict[str, Any]:
-    plan = thing.plan()
+def _page(resource: Resource, context: InProject, form: Form | None = None) -> dict[str, Any]:
+    plan = resource.plan()
     return {
         "project": context.project,
-        "thing": thing,
+        "resource": resource,
         "plan": plan,
         "deleted_data": in_words(plan),
-        "form": form or Form({"name": thing.name}),
+        "form": form or Form({"name": resource.name}),
     }
 
 
@@ -192,16 +192,28 @@ def _about(find: Find, view: Callable[..., Any]) -> Callable[[InProject, Request
 def includeme(config: Configurator) -> None:
     """Add the pages."""
     for kind, path, factory, find, permission in (
-        ("project", "/projects/{slug}", ProjectContext, the_project, Permission.PROJECTS_WRITE),
+        (
+            "project",
+            "/projects/{slug}",
+            ProjectContext,
+            project_resource,
+            Permission.PROJECTS_WRITE,
+        ),
         (
             "source",
             "/projects/{slug}/sources/{source_id}",
             ProjectContext,
-            the_source,
+            source_resource,
             Permission.SOURCES_WRITE,
         ),
-        ("document", "/documents/{id}", DocumentContext, the_document, Permission.DOCUMENTS_WRITE),
-        ("run", "/runs/{id}", RunContext, the_run, Permission.RUNS_WRITE),
+        (
+            "document",
+            "/documents/{id}",
+            DocumentContext,
+            document_resource,
+            Permission.DOCUMENTS_WRITE,
+        ),
+        ("run", "/runs/{id}", RunContext, run_resource, Permission.RUNS_WRITE),
     ):
         forms = {"delete": delete}
         if kind != "run":
