@@ -95,6 +95,7 @@ def authorization_url(client_id, callback, **more):
 
 
 @pytest.mark.parametrize("button", ["Allow", "Deny"])
+@pytest.mark.slow
 def test_consent_leads_back_to_the_client(open_page, service, callback, button):
     """The policy of the page lets the answer to its form lead to the client, and nowhere else."""
     sign_in(page := open_page())

@@ -123,6 +123,7 @@ def decide(page, button, then):
     page.locator(".review-panel", has_text=then).wait_for()
 
 
+@pytest.mark.slow
 def test_from_three_sources_to_the_second_meeting(people, vendor, tmp_path):
     ada, bob, carol, dave = people
 

@@ -7,16 +7,27 @@ import socket
 import pytest
 from webtest.http import StopableWSGIServer
 
+from combine_core.database import engine_of
+from tests.functional.conftest import build_application
+
 LIMIT = 20_000
 
 
-@pytest.fixture
-def server(make_app):
-    made = StopableWSGIServer.create(
-        make_app({"combine_core.max_request_body_size": str(LIMIT)}), host="127.0.0.1"
+@pytest.fixture(scope="module")
+def listening(worker_database):
+    application = build_application(
+        worker_database, {"combine_core.max_request_body_size": str(LIMIT)}
     )
+    made = StopableWSGIServer.create(application, host="127.0.0.1")
     yield made
     made.shutdown()
+    engine_of(application.registry).dispose()
+
+
+@pytest.fixture
+def server(listening, database_url):
+    """A server that listens, over an empty database."""
+    return listening
 
 
 @pytest.fixture

@@ -87,6 +87,7 @@ def test_a_worker_is_ready_from_its_first_probe(serve, conf):
     until(lambda: server.ask("/health/ready").status == 503)
 
 
+@pytest.mark.slow
 def test_it_drains(serve):
     server = serve("")
     assert server.ask("/health/ready").status == 200

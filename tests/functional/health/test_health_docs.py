@@ -244,6 +244,7 @@ def run(*words, cwd, **environment):
     )
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_page_pass(files):
     (files / "pytest.ini").write_text("[pytest]\n")
     done = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=files)

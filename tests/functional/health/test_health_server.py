@@ -147,6 +147,7 @@ def test_it_serves_and_ends_cleanly(serve):
     assert (code, err) == (0, "")
 
 
+@pytest.mark.slow
 def test_sigint_ends_it_as_well(serve):
     server = serve().wait_for_banner()
     code, _, err = server.end(signal.SIGINT)
@@ -175,6 +176,7 @@ def test_a_unix_socket(serve, tmp_path):
     assert server.end()[0] == 0
 
 
+@pytest.mark.slow
 def test_keys_of_waitress_pass_through(serve):
     server = serve("max_request_body_size = 100").wait_for_banner()
     assert server.request("POST", "/size", b"x" * 99)[:2] == (200, "99")
@@ -212,6 +214,7 @@ def test_the_env_file_beside_the_ini_counts_and_the_environment_wins(serve, tmp_
     assert server.end()[0] == 0
 
 
+@pytest.mark.slow
 def test_all_addresses_of_ipv6(serve):
     """`localhost` may be an address of IPv4 alone, where nothing listens."""
     try:
@@ -242,6 +245,7 @@ def test_all_addresses_of_ipv6(serve):
         ({"LISTEN": "192.0.2.1:8000"}, "192.0.2.1 is not an address of this machine"),
     ],
 )
+@pytest.mark.slow
 def test_an_unusable_address(serve, environ, named):
     assert named in refused(serve, **environ)
 
@@ -261,6 +265,7 @@ def test_an_invalid_key_of_the_ini(serve, line, named):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.slow
 def test_a_signal_while_the_application_loads(serve, tmp_path, number):
     app = textwrap.dedent(APP).replace(
         "with Conf", "import threading\n    threading.Event().wait(60)\n    with Conf"

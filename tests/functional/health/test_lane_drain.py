@@ -55,6 +55,7 @@ def test_draining_is_reported_at_once_while_requests_are_served(serve):
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
+@pytest.mark.slow
 def test_other_signals_drain_too(serve, number):
     """Kludex/uvicorn#2596, #1559: a request in progress is cut."""
     server = serve(server=LONG)
@@ -72,6 +73,7 @@ def test_other_signals_drain_too(serve, number):
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.slow
 def test_a_second_signal_ends_it_at_once(serve, second):
     server = serve(server=LONG)
     with server.held(1), server.connect() as waiting:
@@ -159,6 +161,7 @@ def test_idle_connections_do_not_delay_the_end(serve):
         connection.close()
 
 
+@pytest.mark.slow
 def test_a_stuck_request_delays_the_end_only_until_stop_timeout(serve):
     server = serve(server="stop_timeout = 1\n")
     with server.held():
@@ -166,6 +169,7 @@ def test_a_stuck_request_delays_the_end_only_until_stop_timeout(serve):
     assert "shutting down with 2 requests unfinished: GET /hold, GET /hold" in server.log
 
 
+@pytest.mark.slow
 def test_a_hung_check_does_not_delay_the_end(serve):
     server = serve(app="hang = yes", server="drain_seconds = 1\n")
     until(lambda: server.ask("/health/ready").json["status"] == "unavailable")
@@ -180,6 +184,7 @@ def test_ctrl_c_skips_the_drain(serve):
     assert server.process.wait(PATIENCE) == 0
 
 
+@pytest.mark.slow
 def test_several_addresses(serve):
     server = serve(server="listen = 127.0.0.1:0 127.0.0.2:0\ndrain_seconds = 0\n")
     assert server.end() == 0

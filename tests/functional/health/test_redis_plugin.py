@@ -111,6 +111,7 @@ def make(url, **settings):
     )
 
 
+@pytest.mark.slow
 def test_connected_stopped_and_connected_again(plugin, server):
     server.start()
     app = make(server.url)
@@ -159,6 +160,7 @@ def test_loading(plugin, server):
     assert "wait" in seen.remedy
 
 
+@pytest.mark.slow
 def test_hung_and_back(plugin, server):
     server.start()
     app = make(server.url)
@@ -210,6 +212,7 @@ def test_it_can_be_left_out(plugin):
         app.run("plugin-redis")
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(installed, tmp_path):
     tests = shutil.copytree(EXAMPLE / "tests", tmp_path / "tests")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")

@@ -68,6 +68,7 @@ def lines(ini: str, tmp_path: Path, **environ: str) -> list[str]:
 
 
 @pytest.mark.parametrize("ini", ["development.ini", "production.ini"])
+@pytest.mark.slow
 def test_lines_for_people(tmp_path, ini):
     said = lines(ini, tmp_path)
     heads = [line for line in said if not line.startswith("    ")]

@@ -24,7 +24,7 @@ from tests.functional.packaging.installation import ROOT, commands_of
 
 BIN = Path(sys.executable).parent
 # `make check` takes longer on a machine that is busy.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 class Clone:

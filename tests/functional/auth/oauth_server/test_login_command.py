@@ -17,19 +17,16 @@ from tests.functional.auth.conftest import DEVELOPMENT, Service
 from tests.functional.auth.oauth_server.conftest import Provider
 
 
-@pytest.fixture
-def live(database_url, tmp_path, monkeypatch):
-    """A service on a port of this machine; nothing is kept yet."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("COMBINE_URL", raising=False)
+@pytest.fixture(scope="module")
+def listening(worker_database):
+    """A service on a port of this machine."""
     port = free_port()
     url = f"http://localhost:{port}"
     service = Service(
         {
             **DEVELOPMENT,
             "combine_core.public_url": url,
-            "combine_core.database_url": database_url,
+            "combine_core.database_url": worker_database,
         }
     )
     server = StopableWSGIServer.create(service.app, host="localhost", port=port)
@@ -38,6 +35,15 @@ def live(database_url, tmp_path, monkeypatch):
     yield provider
     server.shutdown()
     service.engine.dispose()
+
+
+@pytest.fixture
+def live(listening, database_url, tmp_path, monkeypatch):
+    """The service with an empty database, and no stored credentials."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("COMBINE_URL", raising=False)
+    return listening
 
 
 class Clock:
