@@ -10,8 +10,10 @@ JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 # All tests of a file, or of some folders (see tests/conftest.py), run in one process, because they share a
 # service, a browser or a database. The slowest files run first.
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
-# The tests that start no processes, which take less than a minute.
-FAST := tests/functional/api tests/functional/pages tests/functional/runs tests/functional/llm tests/unit
+# The tests to run while you work.
+FAST := tests/functional/pages tests/functional/runs tests/functional/llm tests/unit
+# The tests of which `make check` measures the coverage.
+COVERING := tests/functional/api $(FAST)
 SUITE := not slow and not soak
 
 # Pin the versions in build environments too. For them, pip before 25.3 reads the first variable.
@@ -36,7 +38,7 @@ test: $(VENV)/.installed-test ## run the whole suite with its own PostgreSQL ser
 	@$(PYTEST) -m "$(SUITE)"
 
 .PHONY: test-fast
-test-fast: $(VENV)/.installed-test ## run the tests that start no processes, in less than a minute
+test-fast: $(VENV)/.installed-test ## run the unit tests and those of pages, runs and providers, in about a minute
 	@$(PYTEST) -m "$(SUITE)" $(FAST)
 
 # Three processes, whatever the cores: some of these tests install environments of a gigabyte.
@@ -57,7 +59,7 @@ check: $(VENV)/.installed-test ## check formatting, lint, types, import rules, d
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pip check
 	@$(BIN)/openapi-spec-validator combine_core/api/openapi.yaml
-	@$(PYTEST) -m "$(SUITE)" -q --cov --cov-report=term:skip-covered $(FAST)
+	@$(PYTEST) -m "$(SUITE)" -q --cov --cov-report=term:skip-covered $(COVERING)
 
 docs/run-states.md: combine_core/runs/transitions.py $(VENV)/.installed-test
 	@$(BIN)/python -c 'from combine_core.runs.transitions import document; print(document(), end="")' > $@
