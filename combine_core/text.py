@@ -92,3 +92,8 @@ def is_storable(value: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return _ESCAPED_NUL.search(text) is None
+
+
+def shorten(text: str, max_length: int) -> str:
+    """Return ``text`` with at most ``max_length`` characters, and ``...`` at the end if it was cut."""
+    return text if len(text) <= max_length else f"{text[: max_length - 3]}..."

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime
 import functools
 import uuid
+from collections.abc import Iterable
+from enum import StrEnum
 from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
 import uuid_utils.compat
-from sqlalchemy import JSON, Column, DateTime, MetaData, Table, Text, func
+from sqlalchemy import JSON, CheckConstraint, Column, DateTime, MetaData, Table, Text, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, configure_mappers, mapped_column
 
 # Without this, PostgreSQL chooses the names, and a later migration cannot drop what it cannot name.
@@ -46,6 +48,12 @@ def load_models() -> MetaData:
 def new_id() -> uuid.UUID:
     """A key that sorts by time and does not reveal the number of rows (UUID version 7, RFC 9562)."""
     return uuid_utils.compat.uuid7()
+
+
+def one_of(column: str, values: Iterable[StrEnum]) -> CheckConstraint:
+    """Return the constraint that a column contains one of these values."""
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
 class Model(DeclarativeBase):

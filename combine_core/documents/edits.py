@@ -6,6 +6,7 @@ import copy
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
@@ -28,7 +29,7 @@ from combine_core.lines import read_version as read_line_version
 from combine_core.portability.model import IMPORTED, ImportedPerson
 from combine_core.readers import blocks_from_json
 from combine_core.sources import Source, sources_at, texts_at
-from combine_core.text import clean_text, is_storable
+from combine_core.text import clean_text, is_storable, shorten
 from combine_core.users import Deed, User
 
 _MAX_PROBLEMS = 20
@@ -327,8 +328,8 @@ def _check_schema(content: dict[str, Any], step: WriteStep) -> None:
             entry["source"] = entry.pop("source_id")
     validator = jsonschema_rs.validator_for(_without_min_evidence(step.answer_schema))
     problems = [
-        ("".join(f"/{part}" for part in error.instance_path), _short(error.message))
-        for error, _ in zip(validator.iter_errors(answer), range(_MAX_PROBLEMS), strict=False)
+        ("".join(f"/{part}" for part in error.instance_path), shorten(error.message, 200))
+        for error in islice(validator.iter_errors(answer), _MAX_PROBLEMS)
     ]
     if problems:
         raise InvalidContent(problems)
@@ -378,10 +379,6 @@ def _without_min_evidence(schema: Any) -> Any:
     if isinstance(evidence, dict):
         evidence.pop("minItems", None)
     return loosened
-
-
-def _short(message: str) -> str:
-    return message if len(message) <= 200 else f"{message[:200]}..."
 
 
 def _judge(statement: dict[str, Any], texts: dict[str, SourceText], author_id: uuid.UUID) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
-from combine_core.database.metadata import Identified, Model
+from combine_core.database.metadata import Identified, Model, one_of
 from combine_core.sources.model import Source
 from combine_core.users.model import User
 
@@ -104,7 +104,7 @@ class DocumentVersion(Identified, Model):
 
     __table_args__ = (
         UniqueConstraint("document_id", "number"),
-        CheckConstraint("origin IN ('line', 'edit', 'restore', 'import')", name="origin"),
+        one_of("origin", VersionOrigin),
     )
 
 

@@ -16,6 +16,7 @@ import httpx2
 
 from combine_core.llm.completion import CompletionRequest, ErrorCode, ProviderError
 from combine_core.llm.vendor import Vendor
+from combine_core.text import shorten
 
 _MAX_QUOTED_CHARS = 200
 # Shorter texts can be ordinary words, so they are not redacted.
@@ -91,7 +92,7 @@ def _explain(vendor: Vendor, model: str, status: int) -> tuple[ErrorCode, str]:
         case 404:
             return (
                 "unknown_model",
-                f"the model {_cut(model)} does not exist. Check the model{address}",
+                f"the model {shorten(model, 80)} does not exist. Check the model{address}",
             )
         case 408 | 504:
             return "server_error", "the model did not answer the vendor in time. Try again"
@@ -125,7 +126,7 @@ def vendor_message(vendor: Vendor, response: httpx2.Response, request: Completio
         plain = _CONTROL.sub(" ", secret).strip()
         if len(plain) >= _MIN_REDACTED_CHARS:
             message = message.replace(plain, f"[{name}]")
-    return f": {_cut(_KEY.sub('[key]', message), _MAX_QUOTED_CHARS)}"
+    return f": {shorten(_KEY.sub('[key]', message), _MAX_QUOTED_CHARS)}"
 
 
 def request_id(vendor: Vendor, response: httpx2.Response) -> str | None:
@@ -192,7 +193,3 @@ def _json(response: httpx2.Response) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
-
-
-def _cut(text: str, longest: int = 80) -> str:
-    return text if len(text) <= longest else text[: longest - 3] + "..."

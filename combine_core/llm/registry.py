@@ -13,6 +13,7 @@ import pluggy
 from combine_core.llm import hookspecs
 from combine_core.llm.completion import PriceListed, Provider, Usage
 from combine_core.llm.hookspecs import PROJECT, ProviderSettings, Unconfigured
+from combine_core.text import shorten
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class ProviderRegistry:
         entry = self._entries.get(name)
         if entry is None:
             raise UnknownModel(
-                model, f"There is no provider {_short(name)}.", f"Write {self._choices()}."
+                model, f"There is no provider {shorten(name, 80)!r}.", f"Write {self._choices()}."
             )
         if isinstance(entry.provider, Unconfigured):
             raise UnknownModel(
@@ -94,7 +95,9 @@ class ProviderRegistry:
             )
         if entry.takes_model != bool(rest) or model.endswith("/") or rest != rest.strip():
             raise UnknownModel(
-                model, f"{_short(model)} is not a model string.", f"Write {entry.model_string}."
+                model,
+                f"{shorten(model, 80)!r} is not a model string.",
+                f"Write {entry.model_string}.",
             )
         return entry.provider, rest or name
 
@@ -175,7 +178,3 @@ def provider_registry(
         with suppress(ProviderConflict):
             registry.register(unloaded)
     return registry
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 80 else text[:77] + "...")

@@ -9,7 +9,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, ForeignKey, case, exists, func
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
-from combine_core.database.metadata import Identified, Model
+from combine_core.database.metadata import Identified, Model, one_of
 from combine_core.users import Membership, Role, User
 
 
@@ -60,9 +60,7 @@ class ProjectInvitation(Identified, Model):
     user: Mapped[User | None] = relationship(lazy="raise", viewonly=True, foreign_keys=[used_by])
 
     __table_args__ = (
-        CheckConstraint(
-            "role IN ({})".format(", ".join(f"'{role}'" for role in Role)), name="role"
-        ),
+        one_of("role", Role),
         CheckConstraint("octet_length(token_sha256) = 32", name="token_sha256"),
     )
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, Uuid
+from sqlalchemy import ForeignKey, Index, Text, Uuid
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from combine_core.database.metadata import Identified, Model
+from combine_core.database.metadata import Identified, Model, one_of
 from combine_core.documents.model import DocumentVersion
 from combine_core.users import User
 
@@ -45,11 +44,6 @@ class Event(StrEnum):
     # A person accepted or declined the contradicting values of a later statement.
     ACCEPTED = "accepted"
     DECLINED = "declined"
-
-
-def _one_of(column: str, values: Iterable[StrEnum]) -> CheckConstraint:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
 class Saying(Identified, Model):
@@ -106,7 +100,7 @@ class Change(Identified, Model):
 
     user: Mapped[User | None] = relationship(lazy="raise", viewonly=True)
 
-    __table_args__ = (_one_of("event", Event),)
+    __table_args__ = (one_of("event", Event),)
 
 
 class Item(Identified, Model):
@@ -134,7 +128,7 @@ class Item(Identified, Model):
     history: Mapped[list[Change]] = relationship(lazy="raise", viewonly=True, order_by=Change.id)
 
     __table_args__ = (
-        _one_of("kind", ItemKind),
-        _one_of("state", ItemState),
+        one_of("kind", ItemKind),
+        one_of("state", ItemState),
         Index("ix_register_items_project_id_id", "project_id", "id"),
     )

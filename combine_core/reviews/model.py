@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Iterable
 from enum import StrEnum
 
 from sqlalchemy import (
@@ -20,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
-from combine_core.database.metadata import Identified, Model
+from combine_core.database.metadata import Identified, Model, one_of
 from combine_core.documents.model import Document
 from combine_core.projects.model import Project
 from combine_core.users import Role, User
@@ -65,11 +64,6 @@ _OUTCOMES = (
 )
 
 
-def _one_of(column: str, values: Iterable[StrEnum]) -> CheckConstraint:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=column)
-
-
 class ReviewDecision(Identified, Model):
     """The decision of one person. Rows are never changed."""
 
@@ -87,7 +81,7 @@ class ReviewDecision(Identified, Model):
 
     __table_args__ = (
         UniqueConstraint("review_id", "user_id", "decision"),
-        _one_of("decision", Decision),
+        one_of("decision", Decision),
     )
 
 
@@ -147,9 +141,9 @@ class Review(Identified, Model):
     )
 
     __table_args__ = (
-        _one_of("role", (Role.REVIEWER, Role.OWNER)),
-        _one_of("on_expiry", OnExpiry),
-        _one_of("outcome", _OUTCOMES),
+        one_of("role", (Role.REVIEWER, Role.OWNER)),
+        one_of("on_expiry", OnExpiry),
+        one_of("outcome", _OUTCOMES),
         CheckConstraint("needed > 0", name="needed"),
         # Lists the reviews of a document, newest first.
         Index("ix_reviews_document_id_id", "document_id", "id"),

@@ -127,12 +127,22 @@ def ask_for_review(
         due_at=terms.due_at,
         on_expiry=terms.on_expiry,
     )
+    _add_review(session, review, people, notify)
+    return read_review(session, review.id)
+
+
+def _add_review(
+    session: Session,
+    review: Review,
+    people: Iterable[uuid.UUID],
+    notify: Notify,
+    **details: object,
+) -> None:
     session.add(review)
     session.flush()
     session.add_all(ReviewPerson(review_id=review.id, user_id=person) for person in people)
     session.flush()
-    notify(_deed("ask", review, needed=terms.needed))
-    return read_review(session, review.id)
+    notify(_deed("ask", review, needed=review.needed, **details))
 
 
 def _deed(action: str, review: Review, **details: object) -> Deed:
@@ -363,11 +373,8 @@ def _ask_again(
         due_at=before.due_at,
         on_expiry=before.on_expiry,
     )
-    session.add(review)
-    session.flush()
-    session.add_all(ReviewPerson(review_id=review.id, user_id=user.id) for user in before.people)
-    session.flush()
-    notify(_deed("ask", review, needed=review.needed, follows=str(before.id)))
+    people = [user.id for user in before.people]
+    _add_review(session, review, people, notify, follows=str(before.id))
     return review
 
 

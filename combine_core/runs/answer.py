@@ -14,14 +14,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from combine_core.runs.mending import mend, short, validator
-from combine_core.text import is_storable
+from combine_core.runs.mending import mend, validator
+from combine_core.text import is_storable, shorten
 
 _MAX_PROBLEMS = 20
+_MAX_QUOTED_CHARS = 200
 # A text with more opening braces that do not start an object contains no answer.
 _MAX_FALSE_STARTS = 100
 _REASONING = "think|thinking|thought|reasoning|reflection"
@@ -91,7 +92,7 @@ def _find_objects(text: str) -> tuple[list[_Candidate], str]:
             candidate, text, position = _object_at(text, mark.start())
             candidates.append(candidate)
         except (ValueError, RecursionError) as error:
-            reason = f"/: the answer is not valid JSON ({short(str(error))})"
+            reason = f"/: the answer is not valid JSON ({shorten(str(error), _MAX_QUOTED_CHARS)})"
             # Skip the nested objects of a broken object: they are not answers.
             position = max(position, error.pos if isinstance(error, json.JSONDecodeError) else 0)
             false_starts += 1
@@ -130,13 +131,15 @@ def _decoder(candidate: _Candidate) -> json.JSONDecoder:
         if len(built) < len(pairs):
             names = [name for name, _ in pairs]
             duplicate = next(name for name in names if names.count(name) > 1)
-            candidate.faults.append(f"/: the key {short(duplicate)!r} is repeated in one object")
+            candidate.faults.append(
+                f"/: the key {shorten(duplicate, _MAX_QUOTED_CHARS)!r} is repeated in one object"
+            )
         return built
 
     def from_digits(digits: str) -> float:
         number = float(digits)
         if not math.isfinite(number):
-            candidate.faults.append(f"/: {short(digits)} is not a JSON number")
+            candidate.faults.append(f"/: {shorten(digits, _MAX_QUOTED_CHARS)} is not a JSON number")
         return number
 
     return json.JSONDecoder(
@@ -146,16 +149,12 @@ def _decoder(candidate: _Candidate) -> json.JSONDecoder:
 
 def _problems(value: dict[str, Any], schema: dict[str, Any]) -> list[str]:
     problems = [
-        f"/{'/'.join(str(part) for part in error.instance_path)}: {short(error.message)}"
-        for error in _first(validator(schema).iter_errors(value))
+        f"/{'/'.join(str(part) for part in error.instance_path)}: {shorten(error.message, _MAX_QUOTED_CHARS)}"
+        for error in islice(validator(schema).iter_errors(value), _MAX_PROBLEMS)
     ]
     if not problems and not is_storable(value):
         problems = ["/: contains a NUL character or an unpaired surrogate"]
     return problems
-
-
-def _first(errors: Iterator[Any]) -> Iterator[Any]:
-    return (error for error, _ in zip(errors, range(_MAX_PROBLEMS), strict=False))
 
 
 def repair_prompt(prompt: str, text: str, problems: list[str]) -> str:

@@ -92,15 +92,7 @@ def claim_step(session: Session, step_id: uuid.UUID, job_id: int) -> Claim | Non
         return None
     # An earlier attempt sent these calls and recorded no answer. An answer may have arrived.
     session.execute(change(CallEvent.LOSE, Call.step_id == step_id, Call.state == CallState.SENT))
-    claim = Claim(
-        step_id,
-        claimed.run_id,
-        key=claimed.key,
-        title=claimed.title,
-        epoch=claimed.epoch,
-        failures=claimed.failures,
-        errors=claimed.errors,
-    )
+    claim = Claim(step_id, *claimed[:-1])
     if claimed.unreported > MAX_UNREPORTED:
         message = _NEVER_REPORTED.format(attempts=MAX_UNREPORTED, step=step_id)
         logger.error("Step %s of run %s failed: %s", claim.key, claim.run_id, message)

@@ -14,6 +14,8 @@ from typing import Any
 
 import jsonschema_rs
 
+from combine_core.text import shorten
+
 # A correction can reveal faults in the corrected value, which the next round corrects.
 _ROUNDS = 8
 _WHOLE = re.compile(r"\s*-?(?:0|[1-9][0-9]{0,17})\s*")
@@ -46,10 +48,6 @@ def validator(schema: dict[str, Any]) -> Any:
 @functools.lru_cache(maxsize=64)
 def _validator(schema: str) -> Any:
     return jsonschema_rs.validator_for(json.loads(schema))
-
-
-def short(message: str) -> str:
-    return message if len(message) <= 200 else f"{message[:200]}..."
 
 
 class _Mended:
@@ -109,7 +107,7 @@ class _Mended:
                 del parent[last]
             case _:
                 return False
-        self._note(path, f"converted {short(json.dumps(value))} to {' or '.join(types)}")
+        self._note(path, f"converted {shorten(json.dumps(value), 200)} to {' or '.join(types)}")
         return True
 
     def _at(self, path: Path) -> Any:

@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    CheckConstraint,
     ForeignKey,
     Index,
     Numeric,
@@ -20,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from combine_core.database.metadata import Identified, Model
+from combine_core.database.metadata import Identified, Model, one_of
 from combine_core.lines import LineVersion
 from combine_core.sources import Source
 
@@ -68,11 +67,6 @@ class CallState(StrEnum):
     LOST = "lost"
 
 
-def _one_of(states: type[StrEnum]) -> CheckConstraint:
-    allowed = ", ".join(f"'{state}'" for state in states)
-    return CheckConstraint(f"state IN ({allowed})", name="state")
-
-
 class Run(Identified, Model):
     """One execution of a line on sources."""
 
@@ -103,7 +97,7 @@ class Run(Identified, Model):
     )
 
     __table_args__ = (
-        _one_of(RunState),
+        one_of("state", RunState),
         Index("ix_runs_project_id_id", "project_id", "id"),
         Index("ix_runs_project_id_state_id", "project_id", "state", "id"),
         Index("ix_runs_live", "id", postgresql_where=text("state = 'running'")),
@@ -165,7 +159,7 @@ class Step(Identified, Model):
 
     __table_args__ = (
         UniqueConstraint("run_id", "key"),
-        _one_of(StepState),
+        one_of("state", StepState),
         Index("ix_steps_live", "state", postgresql_where=text("state IN ('ready', 'running')")),
         Index("ix_steps_failed", "ended_at", postgresql_where=text("state = 'failed'")),
     )
@@ -209,7 +203,7 @@ class Call(Identified, Model):
     step: Mapped[Step] = relationship(lazy="raise")
 
     __table_args__ = (
-        _one_of(CallState),
+        one_of("state", CallState),
         Index("ix_calls_step_id_sequence", "step_id", "sequence"),
         Index("ix_calls_answered", "request_sha256", postgresql_where=text("state = 'ok'")),
         Index("ix_calls_with_texts", "created_at", postgresql_where=text("request IS NOT NULL")),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime
 import uuid
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, false, func, text
+from sqlalchemy import ForeignKey, Index, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from combine_core.database.metadata import Identified, Model
+from combine_core.database.metadata import Identified, Model, one_of
 from combine_core.users.permission import Role
 
 
@@ -44,8 +44,4 @@ class Membership(Model):
     # lazy="raise": queries load the user explicitly where it is needed.
     user: Mapped[User] = relationship(lazy="raise", viewonly=True)
 
-    __table_args__ = (
-        CheckConstraint(
-            "role IN ({})".format(", ".join(f"'{role}'" for role in Role)), name="role"
-        ),
-    )
+    __table_args__ = (one_of("role", Role),)
