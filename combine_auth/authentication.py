@@ -1,4 +1,4 @@
-"""Who is asking, and what shows it: the types that sessions, tokens and the security policy share."""
+"""Credentials of a request: the types that sessions, tokens and the security policy share."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from combine_core.users import Identity
 
 logger = logging.getLogger(__name__)
 
-# 256 random bits in base64url, as `secrets.token_urlsafe(32)` makes them.
+# 256 random bits in base64url, as returned by `secrets.token_urlsafe(32)`.
 RANDOM = re.compile(r"[A-Za-z0-9_-]{43}")
 USE_RECORDED_EVERY = timedelta(minutes=1)
 
 
 class CredentialKind(StrEnum):
-    """What the request was authenticated with."""
+    """The kind of credential that authenticated the request."""
 
     SESSION = "session"
     TOKEN = "token"  # noqa: S105 - the name of a kind
@@ -34,11 +34,11 @@ class CredentialKind(StrEnum):
 
 @dataclass(frozen=True)
 class Proof:
-    """An authenticated request: the user, and the credential that shows it.
+    """The authenticated user of a request and the credential that proves it.
 
-    :ivar id: the row of the session or of the token
-    :ivar scopes: the only permissions that the credential is good for; ``None``: all of its user's
-    :ivar project_id: the only project that the credential is good for; ``None``: all of its user's
+    :ivar id: id of the session or token row
+    :ivar scopes: the permissions that the credential is limited to; ``None`` for all of the user's
+    :ivar project_id: the project that the credential is limited to; ``None`` for all of the user's
     """
 
     identity: Identity
@@ -48,7 +48,7 @@ class Proof:
     project_id: uuid.UUID | None = None
 
     def reaches(self, context: Any) -> bool:
-        """Whether it is good for this context, which names its project if it is in one."""
+        """Check whether the credential is valid for the project of this context, if it has one."""
         project = getattr(context, "project", None)
         return self.project_id is None or (project is not None and project.id == self.project_id)
 
@@ -57,7 +57,7 @@ class Proof:
 
 
 class FoundCredential(NamedTuple):
-    """A valid credential; ``used_id`` is the row whose use is recorded."""
+    """A valid credential; ``used_id`` is the id of the row that records its last use."""
 
     proof: Proof
     used_id: uuid.UUID
@@ -65,37 +65,38 @@ class FoundCredential(NamedTuple):
 
 
 class Authenticator(Protocol):
-    """One way to authenticate a request. The security policy tries one after the other."""
+    """A method of authenticating a request. The security policy tries each in turn."""
 
-    def presented(self, request: Any) -> str | None:
-        """The credential that the request brings, unchecked; ``None`` if it brings none of this kind."""
+    def read_credential(self, request: Any) -> str | None:
+        """Return the request's credential of this kind, not yet verified; ``None`` if it has none."""
 
     def prove(self, request: Any, credential: str) -> Proof | None:
-        """Check it. ``None`` if it is forged, expired or revoked, or its user is disabled."""
+        """Verify the credential. Return ``None`` if it is invalid, or if its user is disabled."""
 
 
 def sha256(token: str) -> bytes:
-    """The hash that is stored instead of a token. With its 256 random bits, a slow hash would add nothing."""
+    """Return the hash to store in place of a token. 256 random bits make a slow hash unnecessary."""
     return hashlib.sha256(token.encode()).digest()
 
 
 def use_is_due(
     last_used_at: ColumnElement[Any] | InstrumentedAttribute[Any],
 ) -> ColumnElement[bool]:
-    """Whether the last use was recorded longer ago than ``USE_RECORDED_EVERY``."""
+    """Return the condition that the last use was recorded more than ``USE_RECORDED_EVERY`` ago."""
     return or_(last_used_at.is_(None), last_used_at < func.now() - USE_RECORDED_EVERY)
 
 
-def proof_of(
+def use_credential(
     request: Any, found: FoundCredential | None, last_used_at: InstrumentedAttribute[Any]
 ) -> Proof | None:
-    """The proof, if the credential is valid; its use is recorded where that is due.
+    """Return the proof of a valid credential, and record its use if that is due.
 
-    In the request's own transaction, the write would be lost with every 4xx, would lock the row while
-    the view works, and could fail the request. So it gets a transaction of its own, after the request
-    has returned its connection to the pool. If it fails, the next request tries again.
+    The use is written in a transaction of its own, after the request has returned its connection to the
+    pool. In the request's transaction, a 4xx response would roll the write back, the row would stay
+    locked while the view runs, and the write could fail the request. If the write fails, the next
+    request retries it.
 
-    :param last_used_at: the column in which the use is recorded
+    :param last_used_at: the column that records the use
     """
     if found is None:
         return None
@@ -105,8 +106,8 @@ def proof_of(
             with session_factory(request.registry).begin() as session:
                 _record_use(session, last_used_at, found.used_id)
         except SQLAlchemyError as error:
-            # The type only: the error's text may quote the parameters of the statement.
-            logger.warning("could not record a use: %s", type(error).__name__)
+            # Log the type only: the error's text may quote the parameters of the statement.
+            logger.warning("could not record the use of a credential: %s", type(error).__name__)
 
     if found.use_is_due:
         request.add_finished_callback(write)
@@ -117,7 +118,7 @@ def _record_use(
     session: Session, last_used_at: InstrumentedAttribute[Any], row_id: uuid.UUID
 ) -> None:
     table: Any = last_used_at.class_
-    # Never waits for a lock: whoever holds it writes the same, or revokes the credential.
+    # Skip a locked row: another request is recording the same use, or revoking the credential.
     due = (
         select(table.id)
         .where(table.id == row_id, use_is_due(last_used_at))

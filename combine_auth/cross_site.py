@@ -1,9 +1,8 @@
-"""What pages of other sites may do here: CORS, and the protection against forged forms (CSRF).
+"""CORS for the API, and CSRF protection for the pages.
 
-CORS: pages of the origins in ALLOWED_ORIGINS may call the API from a browser, and pages of other
-origins may not (Fetch, 3.2). An origin is compared as a whole and is reflected only if it is one of
-them. Cookies do not take part: such pages send a token. So a foreign page can never act as the visitor
-who happens to be signed in here.
+Pages of the origins in ALLOWED_ORIGINS may call the API from a browser; pages of other origins may not
+(Fetch, 3.2). The whole origin is compared, and only an allowed origin is reflected. CORS requests
+carry a token, never cookies, so a page of another site cannot act as the user who is signed in here.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _CSRF_TOKEN = re.compile("[0-9a-f]{32}")
 
 
 def cors_tween_factory(handler: Handler, registry: Registry) -> Handler:
-    """The tween that answers preflight requests, and marks the responses to allowed origins."""
+    """Return the tween that answers preflight requests and adds CORS headers for allowed origins."""
     allowed = frozenset(settings_of(registry, CoreSettings).allowed_origins)
     known_hosts = hosts.hosts_of(registry)
 
@@ -53,7 +52,7 @@ def cors_tween_factory(handler: Handler, registry: Registry) -> Handler:
             return handler(request)
         origin = environ.get("HTTP_ORIGIN")
         if _is_preflight(environ) and known_hosts.knows(environ):
-            # A preflight carries no credentials, so it is answered before anything asks for them.
+            # A preflight carries no credentials, so it must be answered before authentication.
             response = Response(status=204)
             response.vary = ["Access-Control-Request-Method", "Access-Control-Request-Headers"]
             if origin in allowed:
@@ -62,7 +61,7 @@ def cors_tween_factory(handler: Handler, registry: Registry) -> Handler:
                 response.headers["Access-Control-Max-Age"] = _PREFLIGHT_MAX_AGE_S
         else:
             response = handler(request)
-        # On responses to other origins too: a shared cache must not hand them to an allowed one.
+        # Responses to other origins vary too: a shared cache must not serve them to an allowed one.
         response.vary = [*(response.vary or ()), "Origin"]
         if origin in allowed:
             response.headers["Access-Control-Allow-Origin"] = origin
@@ -81,51 +80,53 @@ def _is_preflight(environ: dict[str, Any]) -> bool:
 
 
 class CsrfTokens(CookieCSRFStoragePolicy):  # type: ignore[misc]
-    """Makes and checks CSRF tokens by double submit: a form repeats the token of a cookie.
+    """A store of CSRF tokens that uses the double-submit pattern: a form repeats the token of a cookie.
 
-    It repairs three faults of Pyramid's own storage. That one fails (500) if any cookie is not UTF-8,
-    and if a file is sent in the place of the token. And it does not check ``Origin`` over http, which a
-    service behind a proxy that ends TLS seems to be reached by.
+    It corrects three faults of Pyramid's class, which fails with a 500 if any cookie is not UTF-8 or if
+    a file is sent in place of the token, and which does not check ``Origin`` over http. Behind a proxy
+    that terminates TLS, requests arrive over http.
 
     :param secure: whether the cookie is sent over https only
-    :param origins: whose pages may send forms here, besides the host that the request names
+    :param origins: origins whose pages may send forms, in addition to the request's own host
     """
 
     def __init__(self, *, secure: bool, origins: Iterable[str]) -> None:
         self._cookie = Cookie("csrf", secure=secure, lifetime=None)
-        # Pyramid's class uses these two.
+        # Pyramid's class reads these two attributes.
         self.cookie_name, self.cookie_profile = self._cookie.name, self._cookie.profile
         self._origins = frozenset(origins)
 
     def get_csrf_token(self, request: Any) -> str:
-        """The token that forms of this browser repeat. It is made at the first use."""
+        """Return the token for the forms of this browser. The first call creates it."""
         token = self._cookie.read(request)
         if token is not None and _CSRF_TOKEN.fullmatch(token):
             return token
-        made: str = self.new_csrf_token(request)
-        return made
+        new_token: str = self.new_csrf_token(request)
+        return new_token
 
     def check_csrf_token(self, request: Any, supplied_token: Any) -> bool:
-        """Whether the request comes from one of our pages."""
+        """Check that the request was sent by a page of this service."""
         origin: str | None = request.environ.get("HTTP_ORIGIN")
-        # Curl and old browsers send no Origin. Then the token alone decides.
+        # curl and old browsers send no Origin; the token alone decides for them.
         if origin is not None and origin != request.host_url and origin not in self._origins:
             logger.warning(
-                "A form came from the origin %.200r. Is PUBLIC_URL among ALLOWED_ORIGINS?", origin
+                "rejected a form sent from the origin %.200r. If that is this service's own address,"
+                " set PUBLIC_URL to it, and add it to ALLOWED_ORIGINS",
+                origin,
             )
             return False
         if not isinstance(supplied_token, str):
             return False
-        right: bool = super().check_csrf_token(request, supplied_token)
-        return right
+        is_valid: bool = super().check_csrf_token(request, supplied_token)
+        return is_valid
 
 
 def includeme(config: Configurator) -> None:
-    """Place the tweens of this add-on among those of :mod:`combine_core.web`."""
+    """Add the tweens, in their order relative to those of :mod:`combine_core.web`."""
     config.include(hosts)
-    # Outside the error views too: they also redirect.
+    # Outside the error views, which also redirect.
     config.add_tween(public_url.TWEEN, over=(web.TRANSACTION, EXCVIEW))
-    # Outside the transaction and the error views: refusals and failures get the CORS headers too.
+    # Outside the transaction and the error views, so that error responses get the CORS headers too.
     config.add_tween(f"{__name__}.cors_tween_factory", over=(web.TRANSACTION, EXCVIEW))
-    # Inside the problem documents, where combine_core brings them: a program gets its own kind of answer.
+    # Inside the tween that turns errors into problem documents, so that API clients get JSON.
     config.add_tween(hosts.TWEEN, under=(web.PROBLEMS, EXCVIEW), over=(web.GUARD, MAIN))

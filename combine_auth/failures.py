@@ -1,6 +1,6 @@
-"""Why a sign-in fails: the codes, which the error page, the log and the audit share.
+"""The exception of a failed sign-in, and the codes that the error page, the log and the audit share.
 
-The texts of the codes are in :mod:`combine_auth.sign_in.failures`.
+:mod:`combine_auth.sign_in.failures` has the text for each code.
 """
 
 from __future__ import annotations
@@ -9,32 +9,32 @@ import re
 from enum import StrEnum
 from typing import Final
 
-# Seconds that somebody is asked to wait where the provider did not say how long.
+# Seconds to wait if the provider sends no Retry-After.
 RETRY_AFTER_S: Final = 30
-_LONGEST_LINE: Final = 200
+_MAX_LINE: Final = 200
 
 
 class FailureCode(StrEnum):
-    """The reasons. Each appears in the URL of the error page, and has its own text there."""
+    """The reason for a failed sign-in. It appears in the URL of the error page."""
 
-    # The browser did not come back with what it left with.
+    # The browser returned without a valid state.
     STATE_MISSING = "state_missing"
     STATE_MISMATCH = "state_mismatch"
     STATE_USED = "state_used"
     STATE_EXPIRED = "state_expired"
     ISSUER_MISMATCH = "issuer_mismatch"
-    # The provider did not let the person in, or no longer accepts the code.
+    # The provider denied access, or rejected the code.
     ACCESS_DENIED = "access_denied"
     LOGIN_EXPIRED = "login_expired"
     # The service's registration with the provider is wrong.
     PROVIDER_NOT_CONFIGURED = "provider_not_configured"
     INVALID_CLIENT = "invalid_client"
     REDIRECT_URI_MISMATCH = "redirect_uri_mismatch"
-    # The provider does not work.
+    # The provider failed.
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     PROVIDER_ERROR = "provider_error"
     ID_TOKEN_INVALID = "id_token_invalid"  # noqa: S105 - a code
-    # The service does not let this person in, or not in this way.
+    # The service rejects this person or this sign-in.
     TENANT_NOT_ALLOWED = "tenant_not_allowed"
     DOMAIN_NOT_ALLOWED = "domain_not_allowed"
     ACCOUNT_DISABLED = "account_disabled"
@@ -50,11 +50,11 @@ class FailureCode(StrEnum):
 
 
 class SignInFailure(Exception):
-    """A sign-in that ends here.
+    """A sign-in failed.
 
-    :param code: why
-    :param detail: one line for the operator's log and the audit, without secrets and tokens
-    :param retry_after: seconds after which another try may succeed
+    :param code: the reason
+    :param detail: one line for the log and the audit, without secrets and tokens
+    :param retry_after: seconds after which a retry may succeed
     """
 
     def __init__(self, code: FailureCode, detail: str = "", retry_after: int | None = None) -> None:
@@ -65,7 +65,7 @@ class SignInFailure(Exception):
 
 
 def provider_unavailable(detail: str, retry_after: int = RETRY_AFTER_S) -> SignInFailure:
-    """The failure of a provider that gives no usable answer at the moment."""
+    """Return the failure for a provider that sends no usable response."""
     return SignInFailure(FailureCode.PROVIDER_UNAVAILABLE, detail, retry_after)
 
 
@@ -89,24 +89,24 @@ _OAUTH_ERRORS: Final = {
     "slow_down": FailureCode.PROVIDER_UNAVAILABLE,
 }
 # AADSTS50011 is Microsoft's error for an unregistered redirect URI. Others name the parameter.
-_REDIRECT_URI_REFUSED = re.compile(r"AADSTS50011\b|redirect_uri", re.IGNORECASE)
+_REDIRECT_URI_ERROR = re.compile(r"AADSTS50011\b|redirect_uri", re.IGNORECASE)
 # Microsoft: a wrong or expired secret, an unknown application.
-_CLIENT_REFUSED = re.compile(r"AADSTS(7000215|7000222|700016|7000218)\b")
+_CLIENT_ERROR = re.compile(r"AADSTS(7000215|7000222|700016|7000218)\b")
 
 
 def provider_refused(error: object, description: object = None) -> SignInFailure:
-    """The failure for an error that the provider sent, to the callback or from its token endpoint.
+    """Return the failure for an error that the callback or the token endpoint reported.
 
-    :param error: its error code, not validated
-    :param description: its error description, not validated; for the log only
+    :param error: the error code, not validated
+    :param description: the error description, not validated; for the log only
     """
     name = error if isinstance(error, str) else ""
     text = description if isinstance(description, str) else ""
     code = _OAUTH_ERRORS.get(name, FailureCode.PROVIDER_ERROR)
     if code in {FailureCode.LOGIN_EXPIRED, FailureCode.PROVIDER_ERROR}:
-        if _REDIRECT_URI_REFUSED.search(text):
+        if _REDIRECT_URI_ERROR.search(text):
             code = FailureCode.REDIRECT_URI_MISMATCH
-        elif _CLIENT_REFUSED.search(text):
+        elif _CLIENT_ERROR.search(text):
             code = FailureCode.INVALID_CLIENT
     detail = f"the provider answered {one_line(name) or 'an error without a code'}"
     if text:
@@ -117,7 +117,7 @@ def provider_refused(error: object, description: object = None) -> SignInFailure
 
 
 def one_line(text: str) -> str:
-    """Foreign text for the log: one line, shortened, without invisible characters."""
-    shown = "".join(sign if sign.isprintable() else " " for sign in text[: 2 * _LONGEST_LINE])
-    shown = " ".join(shown.split())
-    return shown if len(shown) <= _LONGEST_LINE else f"{shown[: _LONGEST_LINE - 3]}..."
+    """Return untrusted text as one truncated line of printable characters, for the log."""
+    line = "".join(char if char.isprintable() else " " for char in text[: 2 * _MAX_LINE])
+    line = " ".join(line.split())
+    return line if len(line) <= _MAX_LINE else f"{line[: _MAX_LINE - 3]}..."

@@ -1,12 +1,11 @@
-"""The health check of combine_auth; the only module of it that knows combine_health.
+"""The health check ``sign_in``. This is the only module of combine_auth that imports combine_health.
 
-The assembly names it in ``pyramid.includes``. Without it, or without combine_health, the rest works.
+The ini file includes it with ``pyramid.includes``. combine_auth works without it.
 
-``sign_in``  for people to read: the providers, what to enter in their consoles, and whether they
-             answer, and which sign-ins failed. It does not affect readiness: users stay signed in
-             while a provider is away
+The check reports the providers, the values to enter in their consoles, whether they respond, and which
+sign-ins failed. It does not affect readiness, because users stay signed in during a provider's outage.
 
-``combine doctor -c production.ini`` prints it (runbook: *OAuth Login Fails*).
+``combine doctor -c production.ini`` prints the result (runbook: *OAuth Login Fails*).
 """
 
 from __future__ import annotations
@@ -31,10 +30,9 @@ if TYPE_CHECKING:
     from combine_auth.openid.client import OidcClient
 
 INTERVAL_S = 60.0
-# Older metadata is fetched again for the check; sign-ins use it, too. That is one small document per
-# provider every five minutes.
+# The check fetches metadata older than this again. Sign-ins use the same cache.
 MAX_AGE_S = 300.0
-# Per provider; a little longer than the timeout of its client.
+# Per provider; slightly longer than the timeout of its client.
 _TIMEOUT_S = 9.0
 
 REGISTRATION = (
@@ -48,13 +46,13 @@ REMEDIES = {
     ),
     "provider_hidden": REGISTRATION,
     "no_provider": (
-        "Set GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET, or those of another provider, or nobody can"
-        " sign in."
+        "Set GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET, or the same settings of another provider."
+        " Until then nobody can sign in."
     ),
     "scheme_contradicts": REMEDIES_OF_ADDRESS[Contradiction.SCHEME],
     "one_address_twice": (
-        "These pairs of accounts have one address in two spellings. Find out whose each is with combine"
-        " user show, and give one of them another address: combine user set-email"
+        "These pairs of accounts share an address in two spellings. Find the owner of each with combine"
+        " user show, and change the address of one: combine user set-email"
     ),
     "wrong_secret": (
         "The provider refuses NAME_CLIENT_SECRET: it expired, was deleted, or belongs to another client ID."
@@ -62,7 +60,7 @@ REMEDIES = {
     ),
     "origin_missing": "Verify ALLOWED_ORIGINS includes your domain: the address in PUBLIC_URL.",
 }
-# What people see at the provider, which does not send them back.
+# The error page that the provider shows instead of redirecting back.
 _IF_WRONG = {
     "google": (
         "Google shows “Error 401: invalid_client” for a wrong client ID, “Error 400: redirect_uri_mismatch”"
@@ -76,7 +74,7 @@ _IF_WRONG_ELSEWHERE = "the provider shows its own error page for a wrong client 
 
 
 def sign_in(registry: Registry) -> HealthResult:
-    """The providers that users can sign in with, and whether they answer."""
+    """Check the providers, the settings of sign-in, and the sign-ins that failed."""
     core = settings_of(registry, CoreSettings)
     sign_up = settings_of(registry, AuthSettings).sign_up
     providers = identity_providers(registry)
@@ -91,12 +89,12 @@ def sign_in(registry: Registry) -> HealthResult:
         failed.setdefault(provider, {})[code] = count
     if failed:
         facts["failed_sign_ins"] = failed
-    away: list[str] = []
+    unreachable: list[str] = []
     for name, client in providers.clients.items():
         failure = client.check(MAX_AGE_S)
         facts[name] = _facts(client, core.public_url, failure.detail if failure else "answers")
         if failure is not None:
-            away.append(f"{name}: {failure.detail}")
+            unreachable.append(f"{name}: {failure.detail}")
     for name, why in providers.hidden.items():
         facts[name] = {"offered": False, "why": why}
     if collisions := _collisions(registry):
@@ -109,35 +107,35 @@ def sign_in(registry: Registry) -> HealthResult:
         facts[f"contradicts_{kind}"] = {"request": address, "remedy": REMEDIES_OF_ADDRESS[kind]}
 
     if core.public_url not in core.allowed_origins:
-        detail = f"{core.public_url} is not among ALLOWED_ORIGINS, so that its pages are refused"
+        detail = f"ALLOWED_ORIGINS lacks {core.public_url}, so forms of its pages are rejected"
         return HealthResult.degraded("origin_missing", detail, **facts)
-    refused = counts.refusing_the_secret()
-    if refused:
+    refusals = counts.secret_refusals()
+    if refusals:
         detail = "; ".join(
             f"{name} refused {name.upper()}_CLIENT_SECRET in the last {count} sign-ins"
-            for name, count in sorted(refused.items())
+            for name, count in sorted(refusals.items())
         )
         return HealthResult.degraded("wrong_secret", detail, **facts)
-    if away:
-        return HealthResult.degraded("provider_unreachable", "; ".join(away), **facts)
+    if unreachable:
+        return HealthResult.degraded("provider_unreachable", "; ".join(unreachable), **facts)
     if providers.faulty:
         hidden = "; ".join(f"{name}: {providers.hidden[name]}" for name in providers.faulty)
         return HealthResult.degraded("provider_hidden", hidden, **facts)
     if not providers.clients and core.environment in DEPLOYED:
-        detail = "no provider is set up to sign in with"
+        detail = "no identity provider is configured"
         return HealthResult.degraded("no_provider", detail, **facts)
     if Contradiction.SCHEME in contradictions:
         detail = f"a request came for {contradictions[Contradiction.SCHEME]}, not {core.public_url}"
         return HealthResult.degraded("scheme_contradicts", detail, **facts)
     titles = [client.provider.title for client in providers.clients.values()]
-    with_whom = f"people sign in with {' or '.join(titles)}" if titles else "no provider is set up"
+    detail = f"people sign in with {' or '.join(titles)}" if titles else "no provider is set up"
     if titles and sign_up is SignUp.ANYONE and core.environment in DEPLOYED:
-        with_whom += "; anyone gets an account (SIGN_UP=anyone)"
-    return HealthResult.healthy(with_whom, **facts)
+        detail += "; anyone gets an account (SIGN_UP=anyone)"
+    return HealthResult.healthy(detail, **facts)
 
 
 def _contradictions(registry: Registry) -> dict[Contradiction, str]:
-    """Requests that contradict PUBLIC_URL; none without a database, whose faults other checks report."""
+    """Return the requests that contradict PUBLIC_URL; empty without a database, which other checks report."""
     try:
         return recent_contradictions(registry)
     except (LookupError, SQLAlchemyError):
@@ -145,7 +143,7 @@ def _contradictions(registry: Registry) -> dict[Contradiction, str]:
 
 
 def _collisions(registry: Registry) -> list[str]:
-    """Accounts whose addresses are one in two spellings; none without a database or a free connection."""
+    """Return the pairs of accounts that share an address; empty without a database or a free connection."""
     try:
         if is_pool_in_use(registry):
             return []
@@ -156,7 +154,7 @@ def _collisions(registry: Registry) -> list[str]:
 
 
 def _facts(client: OidcClient, public_url: str, state: str) -> dict[str, object]:
-    """What the operator compares with the console of the provider."""
+    """Return the values that the operator compares with the provider's console."""
     provider = client.provider
     return {
         "offered": True,
@@ -171,7 +169,7 @@ def _facts(client: OidcClient, public_url: str, state: str) -> dict[str, object]
 
 
 def includeme(config: Configurator) -> None:
-    """Add the check to the health add-on, and the secrets that it must never show."""
+    """Register the health check, the failure counter, and the secrets to redact."""
     config.include("combine_health")
     config.include("combine_auth")
     settings = config.add_addon_settings(AuthSettings)
@@ -187,12 +185,12 @@ def includeme(config: Configurator) -> None:
     )
     config.add_health_counter(
         "combine_auth_sign_in_failures",
-        "Sign-ins that failed, since the process started.",
+        "Failed sign-ins since the process started.",
         ("provider", "code"),
         lambda registry: failure_counts(registry).by_provider_and_code(),
     )
     for secret in settings.secrets():
         config.add_health_secret(secret)
     for client in clients:
-        # A plugin may bring its own.
+        # A plugin may have a secret that is not in the settings.
         config.add_health_secret(client.provider.client_secret.get_secret_value())

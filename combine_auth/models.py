@@ -1,4 +1,4 @@
-"""Imports every module of this add-on that declares tables; alembic compares their metadata."""
+"""Imports every module of this add-on that declares tables, for alembic."""
 
 from combine_auth import public_url
 from combine_auth.audit import model as audit

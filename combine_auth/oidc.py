@@ -1,4 +1,4 @@
-"""For packages that add an identity provider: the names to import. See :mod:`combine_auth.openid.plugins`."""
+"""The public names for packages that add an identity provider (:mod:`combine_auth.openid.plugins`)."""
 
 from combine_auth.openid import IdentityProvider as Provider
 from combine_auth.openid import hookimpl

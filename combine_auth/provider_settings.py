@@ -1,4 +1,4 @@
-"""The settings of one identity provider, whatever its name."""
+"""Declares the settings that every identity provider has."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ Domains = Annotated[tuple[str, ...], parsed(values.domains)]
 
 @dataclass(frozen=True, slots=True)
 class IdentityProviderSettings:
-    """What is set for one provider.
+    """The settings of one provider.
 
-    :ivar client_id_variable: its name, for messages, as are the other two
-    :ivar faults: why an id, a secret or a key that was given is not used
+    :ivar client_id_variable: the name of the variable, for messages
+    :ivar faults: the reasons why a configured client ID, secret or key is not used
     """
 
     client_id: str | None
@@ -48,7 +48,7 @@ def client_id(name: str, write: str) -> Any:
         tolerated=True,
         write=f"{write}, or remove the variable",
         shape="client ID",
-        help=f"The service's registration with {_called(name)}. Set it together with "
+        help=f"The client ID of the service's registration with {_display_name(name)}. Set it together with "
         f"{name.upper()}_CLIENT_SECRET; without both, people cannot sign in there.",
     )
 
@@ -62,7 +62,7 @@ def client_secret(name: str, write: str) -> Any:
         kind=Kind.KEY,
         write=f"{write}, or remove the variable",
         shape="client secret",
-        help="The secret of that registration.",
+        help="The client secret of that registration.",
     )
 
 
@@ -85,17 +85,17 @@ def email_domains(name: str) -> Any:
         shape="domains, separated by commas or spaces",
         default_shown="any domain",
         help=f"Only people with a verified e-mail address in these domains may sign in with "
-        f"{_called(name)}.",
+        f"{_display_name(name)}.",
     )
 
 
 def settings_of_name(name: str) -> Mapping[str, tuple[Any, Any]]:
-    """The settings of one provider: annotation and declaration, by field."""
-    called = _called(name)
+    """Return the annotation and declaration of each setting of a provider, by field."""
+    title = _display_name(name)
     return {
         f"{name}_client_id": (
             ClientId,
-            client_id(name, f"write the client ID of the registration with {called}"),
+            client_id(name, f"write the client ID of the registration with {title}"),
         ),
         f"{name}_client_secret": (
             ClientSecret,
@@ -103,7 +103,7 @@ def settings_of_name(name: str) -> Mapping[str, tuple[Any, Any]]:
         ),
         f"{name}_issuer": (
             Issuer,
-            issuer(name, f"The issuer of {called}, exactly as its discovery document has it."),
+            issuer(name, f"The issuer of {title}, exactly as its discovery document has it."),
         ),
         f"{name}_client_key_file": (
             Annotated[Path | None, parsed(Path)],
@@ -113,9 +113,9 @@ def settings_of_name(name: str) -> Mapping[str, tuple[Any, Any]]:
                 tolerated=True,
                 kind=Kind.PROSE,
                 shape="file",
-                help="A private key, as JWK or PEM, that takes the place of "
-                f"{name.upper()}_CLIENT_SECRET (private_key_jwt). PEM may hold the certificate, too, "
-                "which Microsoft needs. A relative path starts at the ini file.",
+                help="A private key, as JWK or PEM, that replaces "
+                f"{name.upper()}_CLIENT_SECRET (private_key_jwt). A PEM file may include the certificate, "
+                "which Microsoft requires. A relative path starts at the directory of the ini file.",
             ),
         ),
         f"{name}_discovery_url": (
@@ -125,8 +125,8 @@ def settings_of_name(name: str) -> Mapping[str, tuple[Any, Any]]:
                 key=f"{name}.discovery_url",
                 shape="http(s) URL",
                 default_shown="the issuer, with /.well-known/openid-configuration",
-                help="Where the discovery document is, if that does not follow from the issuer. "
-                "Azure B2C needs it.",
+                help="The address of the discovery document, if it does not follow from the issuer. "
+                "Azure B2C requires it.",
             ),
         ),
         f"{name}_title": (
@@ -135,7 +135,7 @@ def settings_of_name(name: str) -> Mapping[str, tuple[Any, Any]]:
                 variable=f"{name.upper()}_TITLE",
                 key=f"{name}.title",
                 kind=Kind.PROSE,
-                default_shown="the name, with a capital letter",
+                default_shown="the name, capitalized",
                 help="The name on its button.",
             ),
         ),
@@ -147,7 +147,7 @@ def settings_of_name(name: str) -> Mapping[str, tuple[Any, Any]]:
                 key=f"{name}.scopes",
                 shape="scopes, openid among them",
                 default_shown="openid email profile",
-                help="The scopes that are requested.",
+                help="The scopes to request.",
             ),
         ),
         f"{name}_algorithms": (
@@ -158,8 +158,8 @@ def settings_of_name(name: str) -> Mapping[str, tuple[Any, Any]]:
                 key=f"{name}.algorithms",
                 shape=" ".join(values.ALGORITHMS),
                 default_shown="RS256",
-                help="The algorithms with which ID tokens may be signed, if the provider does not "
-                "use RS256. A token with any other algorithm is refused.",
+                help="The algorithms accepted for the signature of ID tokens, if the provider does not "
+                "use RS256. A token with any other algorithm is rejected.",
             ),
         ),
         f"{name}_email_domains": (Domains, email_domains(name)),
@@ -170,12 +170,12 @@ def settings_of_name(name: str) -> Mapping[str, tuple[Any, Any]]:
                 key=f"{name}.recognise_by_oid",
                 shape="true or false",
                 default_shown="true for microsoft, false for others",
-                help="Recognises a person by Microsoft's tenant and object id (`tid`, `oid`) if the "
-                "subject is new, as it is after a new registration of the service at Entra.",
+                help="Identifies a person by Microsoft's tenant and object id (`tid`, `oid`) if the "
+                "subject is unknown, as it is after the service is registered anew at Entra.",
             ),
         ),
     }
 
 
-def _called(name: str) -> str:
+def _display_name(name: str) -> str:
     return "the provider NAME" if name == ANY_NAME else name.replace("_", " ").title()

@@ -1,11 +1,11 @@
-"""Redirects begin with PUBLIC_URL, and requests that contradict it are reported.
+"""Builds redirects from PUBLIC_URL, and reports requests that contradict it.
 
-A proxy that ends TLS and does not say so makes every request look like http. A redirect that followed the
-request would lead to http, and browsers refuse that after a form (``form-action`` of the
-Content-Security-Policy). So redirects are built from PUBLIC_URL, as redirect URIs are.
+Behind a proxy that terminates TLS without X-Forwarded-Proto, every request looks like http. A redirect
+built from such a request would lead to http, which browsers block after a form (``form-action`` of the
+Content-Security-Policy).
 
-Contradictions are logged once per process, with what to do, and stored for an hour, so that the health
-check of every process and ``combine doctor`` show them.
+Each process logs the first contradiction of a kind with its remedy. The latest of each kind is stored, and
+shown for an hour by the health check of every process and by ``combine doctor``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Handler = Callable[[Any], Any]
 
 
 class Contradiction(StrEnum):
-    """What of a request contradicts PUBLIC_URL."""
+    """The part of a request's address that contradicts PUBLIC_URL."""
 
     SCHEME = "scheme"
     HOST = "host"
@@ -51,11 +51,11 @@ class Contradiction(StrEnum):
 
 REMEDIES: Final = {
     Contradiction.SCHEME: (
-        "Let the proxy send X-Forwarded-Proto, and name the proxy in trusted_proxy of [server:main]"
+        "Make the proxy send X-Forwarded-Proto, and name the proxy in trusted_proxy of [server:main]"
         " (COMBINE_HEALTH_TRUSTED_PROXY). If people do open the service that way, correct PUBLIC_URL."
     ),
     Contradiction.HOST: (
-        "Let the proxy pass the header Host on. If people do open the service under this name, correct"
+        "Make the proxy pass the header Host on. If people do open the service under this name, correct"
         " PUBLIC_URL, or add the name to ALLOWED_ORIGINS."
     ),
 }
@@ -73,26 +73,26 @@ class SeenContradiction(Model):
 
 
 def public_url_tween_factory(handler: Handler, registry: Registry) -> Handler:
-    """The tween that builds redirects, and looks for contradictions."""
+    """Return the tween that completes redirects and reports contradictions."""
     public_url = settings_of(registry, CoreSettings).public_url
     scheme = urlsplit(public_url).scheme
     hosts = hosts_of(registry)
     stored_at: dict[Contradiction, float] = {}
 
-    def notice(request: Any, kind: Contradiction) -> None:
+    def report(request: Any, kind: Contradiction) -> None:
         environ = request.environ
         address = one_line(f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}")
-        known = stored_at.get(kind)
-        if known is None:
+        last_stored = stored_at.get(kind)
+        if last_stored is None:
             logger.warning(
                 "A request came for %s, but PUBLIC_URL is %s. %s",
                 address,
                 public_url,
                 REMEDIES[kind],
             )
-        if known is None or monotonic() - known > _STORED_EVERY_S:
+        if last_stored is None or monotonic() - last_stored > _STORED_EVERY_S:
             stored_at[kind] = monotonic()
-            # After the request has returned its own connection.
+            # Store it after the request has returned its connection to the pool.
             request.add_finished_callback(lambda _: _store(registry, kind, address))
 
     def public_url_tween(request: Any) -> Any:
@@ -100,10 +100,10 @@ def public_url_tween_factory(handler: Handler, registry: Registry) -> Handler:
             return handler(request)
         if not _is_for(public_url, request.environ):
             if not hosts.knows(request.environ):
-                notice(request, Contradiction.HOST)
+                report(request, Contradiction.HOST)
             return handler(request)
         if request.environ["wsgi.url_scheme"] != scheme:
-            notice(request, Contradiction.SCHEME)
+            report(request, Contradiction.SCHEME)
         response = handler(request)
         location = response.headers.get("Location", "")
         if location.startswith("/") and not location.startswith("//"):
@@ -114,10 +114,10 @@ def public_url_tween_factory(handler: Handler, registry: Registry) -> Handler:
 
 
 def _is_for(public_url: str, environ: dict[str, Any]) -> bool:
-    """Whether the request is for the host of PUBLIC_URL.
+    """Check whether the request is for the host of PUBLIC_URL.
 
-    A port that differs is that of a proxy. But at a developer's machine it is a forwarded port, which
-    PUBLIC_URL does not know, and the browser has to stay there.
+    The port may differ: it may be the one between proxy and service. On loopback it must match, because
+    another port there is a forwarded one, and a redirect must keep it.
     """
     parts = urlsplit(public_url)
     name, port = host_and_port(environ)
@@ -132,7 +132,7 @@ def _store(registry: Registry, kind: Contradiction, address: str) -> None:
         with session_factory(registry).begin() as session:
             session.execute(seen.on_conflict_do_update(index_elements=["kind"], set_=newer))
     except SQLAlchemyError as error:
-        logger.warning("could not store a contradiction: %s", type(error).__name__)
+        logger.warning("could not store a contradiction of PUBLIC_URL: %s", type(error).__name__)
 
 
 def is_pool_in_use(registry: Registry) -> bool:
@@ -143,9 +143,9 @@ def is_pool_in_use(registry: Registry) -> bool:
 
 
 def recent_contradictions(registry: Registry) -> dict[Contradiction, str]:
-    """The contradictions of the last hour that any process has seen, each with the request's address.
+    """Return the contradictions of the last hour in any process, each with the request's address.
 
-    None while all connections of the pool are in use: requests need them more.
+    The result is empty while all connections of the pool are in use, because requests need them.
     """
     if is_pool_in_use(registry):
         return {}

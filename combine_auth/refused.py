@@ -1,15 +1,15 @@
-"""A change that cannot be made, in words for the person who asked for it, and the check of a name."""
+"""The exception for a change that a rule forbids, and the validation of names."""
 
 from __future__ import annotations
 
 
 class Refused(ValueError):
-    """The change is not possible. The text says why and what to do."""
+    """A rule forbids the change. The text gives the user the reason and the remedy."""
 
 
-def clean_name(name: str, what: str, most: int) -> str:
-    """The name without the space around it. Raises Refused, with a text that begins with ``what``."""
+def clean_name(name: str, label: str, max_length: int) -> str:
+    """Strip and validate a name. Raises Refused, with a text that begins with ``label``."""
     name = name.strip()
-    if not (name and name.isprintable() and len(name) <= most):
-        raise Refused(f"{what} has 1 to {most} characters that can be shown.")
+    if not (name and name.isprintable() and len(name) <= max_length):
+        raise Refused(f"{label} must have 1 to {max_length} printable characters.")
     return name

@@ -1,4 +1,4 @@
-"""The security policy: who is asking, what they may do, and which forms are accepted."""
+"""The security policy: authentication, permissions and CSRF protection."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ View = Callable[[Any, Any], Any]
 class SecurityPolicy:
     """Pyramid's security policy (``pyramid.interfaces.ISecurityPolicy``).
 
-    The first kind of credential that a request brings decides alone. A bad bearer token never falls
-    back to the cookie: a program would work by accident, with somebody else's rights.
+    Only the first credential of a request counts. An invalid bearer token never falls back to the
+    cookie: a program would then run by accident with the rights of another user.
 
-    The result is cached for the request. If the database is unreachable, its exception propagates, so
-    that nobody is mistaken for signed out.
+    The result is cached for the request. If the database is unreachable, its exception propagates,
+    because the user must not seem to be signed out.
     """
 
     def __init__(self, bearer: Authenticator, cookie: SessionCookie) -> None:
@@ -45,18 +45,18 @@ class SecurityPolicy:
         self._acl = ACLHelper()
 
     def _find_proof(self, request: Any) -> Proof | None:
-        # Probes and static files have no transaction, and need no user.
+        # Probes and static files have no transaction and need no user.
         if needs_no_database(request):
             return None
         authenticators: tuple[Authenticator, ...] = (self._bearer, self._cookie)
         for authenticator in authenticators:
-            credential = authenticator.presented(request)
+            credential = authenticator.read_credential(request)
             if credential is not None:
                 return authenticator.prove(request, credential)
         return None
 
     def proof(self, request: Any) -> Proof | None:
-        """The user who is asking and the credential; ``None`` for an anonymous request."""
+        """Return the user and the credential of the request; ``None`` if it is anonymous."""
         found: Proof | None = self._proofs.get_or_create(request)
         return found
 
@@ -69,7 +69,7 @@ class SecurityPolicy:
         return None if identity is None else str(identity.user_id)
 
     def permits(self, request: Any, context: Any, permission: str) -> Any:
-        """Whether the context's ``__acl__`` allows it at this moment, and the token's scopes do, too."""
+        """Check that the context's ``__acl__`` and the token's scopes allow the permission."""
         principals = [Everyone]
         proof = self.proof(request)
         if proof is not None:
@@ -84,10 +84,10 @@ class SecurityPolicy:
     def remember(
         self, request: Any, userid: str | uuid.UUID, *, provider: str | None = None
     ) -> list[tuple[str, str]]:
-        """Sign this user in: start a session, and return the headers that set its cookie.
+        """Sign the user in: start a session, and return the headers that set its cookie.
 
-        A session that the browser came with ends, and its CSRF token is renewed: nothing that
-        somebody planted in the browser before the sign-in is of use after it.
+        The browser's previous session ends and its CSRF token is renewed, so that nothing that
+        somebody planted in the browser before the sign-in has an effect after it.
 
         :param provider: the name of the provider that the user signed in with
         """
@@ -102,15 +102,15 @@ class SecurityPolicy:
         return headers
 
     def needs_csrf_token(self, request: Any) -> bool:
-        """Whether a change must bring the CSRF token: no browser sends a valid bearer token by itself."""
-        if self._bearer.presented(request) is None:
+        """Check whether a change needs a CSRF token. No browser sends a bearer token by itself."""
+        if self._bearer.read_credential(request) is None:
             return True
         proof = self.proof(request)
         return proof is None or proof.kind is not CredentialKind.TOKEN
 
 
 class MissingScope(Denied):  # type: ignore[misc]
-    """The policy's refusal where the user has the permission and the token does not. It is false."""
+    """A false result of the policy: the user has the permission, and the token lacks the scope."""
 
     @property
     def scope(self) -> str:
@@ -118,11 +118,11 @@ class MissingScope(Denied):  # type: ignore[misc]
 
 
 class InsufficientScope(HTTPForbidden):  # type: ignore[misc]
-    """403, with the scope to ask for (RFC 6750, 3.1)."""
+    """A 403 response that names the missing scope (RFC 6750, 3.1)."""
 
     def __init__(self, scope: str) -> None:
         super().__init__(
-            f"The token is not good for this: it lacks the scope {scope}.",
+            f"The token lacks the scope {scope}. Use a token that has it.",
             headers={
                 "WWW-Authenticate": (
                     f'Bearer realm="combine", error="insufficient_scope", scope="{scope}"'
@@ -132,7 +132,7 @@ class InsufficientScope(HTTPForbidden):  # type: ignore[misc]
 
 
 def name_missing_scope(view: View, info: Any) -> View:  # noqa: ARG001
-    """View deriver around the permission check: turns a refusal for a missing scope into its own 403."""
+    """Wrap the permission check (a view deriver): raise InsufficientScope for a missing scope."""
 
     def checked(context: Any, request: Any) -> Any:
         try:
@@ -147,19 +147,19 @@ def name_missing_scope(view: View, info: Any) -> View:  # noqa: ARG001
 
 
 def includeme(config: Configurator) -> None:
-    """Set the policy, ``request.proof``, and CSRF protection as the default of every view."""
+    """Set the policy, add ``request.proof``, and turn on CSRF protection for every view."""
     core = config.add_addon_settings(CoreSettings)
     secure = cookies_are_secure(core)
 
     policy = SecurityPolicy(BearerToken(), SessionCookie(secure=secure))
     config.set_security_policy(policy)
-    # Not reified: the policy caches the result, and drops it at sign-in and sign-out.
+    # Not reified: the policy caches the result, and clears it at sign-in and sign-out.
     config.add_request_method(policy.proof, "proof", property=True)
     config.add_view_deriver(name_missing_scope, over="secured_view", under=INGRESS)
 
     origins = {core.public_url, *core.allowed_origins}
     settings = config.registry.settings
-    # Pyramid's own check, which it makes over https.
+    # For Pyramid's own check, which applies over https.
     settings["pyramid.csrf_trusted_origins"] = [
         *aslist(settings.get("pyramid.csrf_trusted_origins", [])),
         *(urlsplit(origin).netloc for origin in sorted(origins)),

@@ -1,4 +1,4 @@
-"""The settings of combine_auth."""
+"""Declares the settings of combine_auth."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -25,7 +25,7 @@ from combine_core.settings.values import one_of, switch, words
 from combine_core.users import clean_domain
 
 SHIPPED = ("google", "microsoft")
-# Here a provider may be a program on the same machine.
+# In these environments a provider may run on the same machine.
 _LOOPBACK_IN = (Environment.DEVELOPMENT, Environment.TEST)
 
 CaFile = Annotated[Path | None, parsed(Path)]
@@ -44,7 +44,7 @@ def _ca_file(variable: str, help_: str) -> Any:
         variable=variable,
         kind=Kind.PROSE,
         shape="PEM file",
-        default_shown="those that come with certifi",
+        default_shown="those of certifi",
         help=help_,
     )
 
@@ -61,8 +61,8 @@ class AuthSettings(AddonSettings):
         key="providers",
         write="write names such as google microsoft okta",
         shape="names, separated by commas or spaces",
-        help="The identity providers, in the order of their buttons. Any name but google and "
-        "microsoft is an OpenID Connect provider of yours, and needs NAME_ISSUER.",
+        help="The identity providers, in the order of their buttons. Any name except google and "
+        "microsoft is an OpenID Connect provider of your own, and needs NAME_ISSUER.",
     )
     google_client_id: provider_settings.ClientId = provider_settings.client_id(
         "google", "write the client ID that Google's console shows"
@@ -107,11 +107,11 @@ class AuthSettings(AddonSettings):
     )
     requests_ca_bundle: CaFile = _ca_file(
         "REQUESTS_CA_BUNDLE",
-        "The authorities whose certificates are accepted of identity providers.",
+        "The certificate authorities that are trusted for identity providers.",
     )
     ssl_cert_file: CaFile = _ca_file(
         "SSL_CERT_FILE",
-        "The same, if REQUESTS_CA_BUNDLE is not set. In the environment it also counts for models.",
+        "The same, if REQUESTS_CA_BUNDLE is not set. As an environment variable it also applies to models.",
     )
     sign_up: Annotated[SignUp, parsed(one_of(SignUp))] = setting(
         SignUp.ANYONE,
@@ -119,7 +119,7 @@ class AuthSettings(AddonSettings):
         write="write invited, domains or anyone",
         shape="invited, domains or anyone",
         default_shown="invited; anyone in development and test",
-        help="Who gets an account by signing in for the first time: nobody who was not invited "
+        help="Who gets an account at the first sign-in: only people who were invited "
         "(`combine user create`), people in SIGN_UP_DOMAINS, or anyone whom a provider lets in.",
     )
     sign_up_domains: provider_settings.Domains = setting(
@@ -133,13 +133,13 @@ class AuthSettings(AddonSettings):
         (),
         variable="ADMIN_SUBJECTS",
         shape="issuer|subject, separated by commas or spaces",
-        help="The identities that become administrators when they sign in, and are none any more when "
-        "they are not named here. The page /account shows issuer and subject.",
+        help="The identities that become administrators when they sign in. An identity that is removed "
+        "from the list loses these rights. The page /account shows issuer and subject.",
     )
     rate_limits: Annotated[bool, parsed(switch)] = setting(
         True,
         shape="true or false",
-        help="Limits how often one client may try to sign in or ask for tokens.",
+        help="Limits how often one client may try to sign in or request tokens.",
     )
     address_limits: Annotated[tuple[str, ...], parsed(values.address_limits)] = setting(
         (),
@@ -156,34 +156,34 @@ class AuthSettings(AddonSettings):
         write="write memory:// or redis://HOST:6379/0",
         shape="memory:// or redis://HOST:PORT/NUMBER",
         default_shown="memory://",
-        help="Where these attempts are counted: in the memory of each process, or in a Redis server "
-        "that all processes share.",
+        help="Where requests are counted for the rate limits: in the memory of each process, or in a Redis "
+        "server that all processes share.",
     )
     disabled_provider_plugins: Annotated[tuple[str, ...], parsed(words)] = setting(
         (),
         shape="names, separated by commas or spaces",
-        help="The installed packages whose identity providers are not loaded (entry-point group "
+        help="Installed packages whose identity providers are not loaded (entry-point group "
         "`combine.auth_providers`).",
     )
     local_sign_in: Annotated[bool, parsed(switch)] = setting(
         False,
         shape="true or false",
-        help="Adds a button that signs in as a local user, on loopback only. It is for development: "
-        "in any other environment the service refuses to start with it.",
+        help="Adds a button that signs in as a local user, on loopback only, for development. "
+        "In any other environment the service refuses to start with it.",
     )
 
     @property
     def ca_file(self) -> Path | None:
-        """The authorities whose certificates are accepted of providers; ``None`` for the usual ones."""
+        """The CA certificates to verify providers with; ``None`` for the default ones."""
         return self.requests_ca_bundle or self.ssl_cert_file
 
     @classmethod
     def of_name(cls, name: str) -> Mapping[str, tuple[Any, Any]]:
-        """The settings of one provider. Google and Microsoft keep the fields that they have."""
+        """Return the settings of one provider. Google and Microsoft keep the fields of this class."""
         return provider_settings.settings_of_name(name)
 
     def of_provider(self, name: str) -> provider_settings.IdentityProviderSettings:
-        """What is set for a provider that `auth_providers` names. Raises LookupError for others."""
+        """Return the settings of a provider in `auth_providers`. Raises LookupError for others."""
         fields = {d.field: d for d in self.declared()}
         try:
             client_id, secret, issuer = (
@@ -214,7 +214,7 @@ class AuthSettings(AddonSettings):
 
     @classmethod
     def worked_out(cls, given: Given) -> Mapping[str, Any]:
-        """Paths, which start at the ini file; who may sign up, which depends on the environment."""
+        """Resolve paths from the ini file, and the default of `sign_up` from the environment."""
         found = {
             field: given.place.here / value
             for field, value in given.usable.items()
@@ -225,9 +225,9 @@ class AuthSettings(AddonSettings):
         return found
 
     def may_sign_up(self, email: str | None) -> bool:
-        """Whether somebody who was not invited gets an account.
+        """Check whether a person without an invitation may get an account.
 
-        :param email: their address, if a provider has verified it
+        :param email: the person's address, if a provider has verified it
         """
         if self.sign_up is SignUp.DOMAINS:
             domain = clean_domain((email or "").rpartition("@")[2])
@@ -237,41 +237,41 @@ class AuthSettings(AddonSettings):
     def findings(self, given: Given) -> Iterable[tuple[str, Finding]]:
         environment = given.place.environment
         if self.local_sign_in and environment in NOT_DEVELOPMENT:
-            what = f"is on, so anyone could sign in, and this is {environment}"
+            problem = f"is on, so anyone could sign in, and this is {environment}"
             remedy = "write combine_auth.local_sign_in = false, or ENVIRONMENT=development"
-            yield "local_sign_in", Finding(what, remedy, NOT_DEVELOPMENT)
+            yield "local_sign_in", Finding(problem, remedy, NOT_DEVELOPMENT)
         if self.sign_up is SignUp.DOMAINS and not self.sign_up_domains:
             yield "sign_up_domains", Finding("is not set, although SIGN_UP is domains")
         if self.sign_up is SignUp.ANYONE and environment in DEPLOYED:
-            what = "is anyone: whoever has an account with a provider gets in and causes costs"
-            yield "sign_up", Finding(what, "write invited or domains, or ignore this", NOWHERE)
+            problem = "is anyone: every person with a provider account gets in and causes costs"
+            yield "sign_up", Finding(problem, "write invited or domains, or ignore this", NOWHERE)
         for field in ("requests_ca_bundle", "ssl_cert_file"):
             if field in given:
                 yield from ((field, one) for one in values.examine_authorities(given.usable[field]))
         for name in dict.fromkeys((*SHIPPED, *self.auth_providers)):
-            yield from self._halves(name, given)
+            yield from self._incomplete_registration(name, given)
             for field in (f"{name}_issuer", f"{name}_discovery_url"):
-                what = _why_not_plain(getattr(self, field, None), environment)
-                if what:
-                    yield field, Finding(what, "write the provider's https address")
+                problem = _http_problem(getattr(self, field, None), environment)
+                if problem:
+                    yield field, Finding(problem, "write the provider's https address")
 
-    def _halves(self, name: str, given: Given) -> Iterable[tuple[str, Finding]]:
+    def _incomplete_registration(self, name: str, given: Given) -> Iterable[tuple[str, Finding]]:
         client_id, secret, key = (
             f"{name}_{one}" for one in ("client_id", "client_secret", "client_key_file")
         )
         if key in given:
             if not given.lacks(secret):
-                what = f"is set, and so is {secret.upper()}"
-                yield key, Finding(what, "remove one of them")
+                problem = f"is set, and so is {secret.upper()}"
+                yield key, Finding(problem, "remove one of them")
             secret = key
         for one, other in ((client_id, secret), (secret, client_id)):
             if given.lacks(one) and not given.lacks(other):
-                what = f"is not set, although {other.upper()} is"
-                yield one, Finding(what, f"set {one.upper()}, or remove {other.upper()}")
+                problem = f"is not set, although {other.upper()} is"
+                yield one, Finding(problem, f"set {one.upper()}, or remove {other.upper()}")
 
 
-def _why_not_plain(address: str | None, environment: Environment) -> str:
-    """Why this address cannot have http; empty if it can, or has https."""
+def _http_problem(address: str | None, environment: Environment) -> str:
+    """Return the reason why this address must not use http; empty if it uses https, or may use http."""
     if not address or not values.is_plain(address):
         return ""
     if not values.is_on_loopback(address):

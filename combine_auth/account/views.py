@@ -69,7 +69,7 @@ class SessionViews(AccountViews):
         return self.back()
 
     def end_others(self) -> HTTPSeeOther:
-        self._end_sessions(but=self.context.session_id)
+        self._end_sessions(keep=self.context.session_id)
         return self.back()
 
     def end_all(self) -> HTTPSeeOther:
@@ -98,8 +98,8 @@ class SessionViews(AccountViews):
             raise HTTPNotFound
         return found
 
-    def _end_sessions(self, but: uuid.UUID | None = None) -> None:
-        ended = end_sessions_of(self.dbsession, self.me.user_id, but)
+    def _end_sessions(self, keep: uuid.UUID | None = None) -> None:
+        ended = end_sessions_of(self.dbsession, self.me.user_id, keep)
         self.note(Action.SESSIONS_END_ALL, f"user:{self.me.user_id}", ended=ended)
 
     def _revoke_programs(self) -> None:

@@ -1,1 +1,1 @@
-"""Identities: the accounts at providers that sign users in, known by issuer and subject."""
+"""The provider accounts that users sign in with, identified by issuer and subject."""

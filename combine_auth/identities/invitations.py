@@ -1,6 +1,6 @@
-"""Invitations: links that let a person add an identity to a user, and what such a link opens.
+"""Creates and accepts invitations: links that let a person add an identity to a user.
 
-All times are those of the database's clock.
+All times are from the database's clock.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ INVITATION_LIFETIME = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Account:
-    """What somebody gets who signs in as this user.
+    """A user with the identities, projects and last use of the account.
 
-    :ivar address_verified: whether a provider has verified the user's address at the last sign-in
-    :ivar roles: names of projects, each with the user's role
-    :ivar last_here: when the person was last seen; ``None``: never
+    :ivar address_verified: whether a provider verified the user's address at the last sign-in
+    :ivar roles: the names of the user's projects, each with the role
+    :ivar last_here: the time of the last use; ``None`` if there was none
     """
 
     user: User
@@ -51,7 +51,7 @@ class Account:
 
     @property
     def in_use(self) -> bool:
-        """Whether it belongs to somebody already, or opens a project."""
+        """Check whether somebody has used the account, or it is a member of a project."""
         return bool(self.identities or self.roles or self.last_here)
 
 
@@ -71,7 +71,7 @@ def account_of(session: Session, user: User) -> Account:
 
 
 def create_invitation(session: Session, user_id: uuid.UUID) -> str:
-    """Make a link for this user and return its token, 256 bits. Earlier links of the user end."""
+    """Create a link for this user, and return its token of 256 bits. Earlier links become invalid."""
     end_invitations(session, user_id)
     token = secrets.token_urlsafe(32)
     session.add(
@@ -86,7 +86,7 @@ def create_invitation(session: Session, user_id: uuid.UUID) -> str:
 
 
 def invited_user(session: Session, token: str) -> User | None:
-    """The user whom the link invites; ``None`` if it is unknown, used, expired or withdrawn."""
+    """Return the invited user; ``None`` if the link is unknown, used, expired or withdrawn."""
     if not RANDOM.fullmatch(token):
         return None
     return session.scalars(
@@ -104,9 +104,9 @@ def invited_user(session: Session, token: str) -> User | None:
 def accept_invitation(
     session: Session, user_id: uuid.UUID, begun_at: datetime, provider: str, claims: Claims
 ) -> User:
-    """Use the user's invitation up, add this identity to the user, and return the user.
+    """Mark the user's invitation as used, add this identity to the user, and return the user.
 
-    :param begun_at: when the person came with the link; a newer link is not used up
+    :param begun_at: when the person opened the link; newer links are not affected
     :raises SignInFailure: the link was used meanwhile, or the identity belongs to another user
     """
     used = session.execute(

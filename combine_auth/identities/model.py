@@ -12,11 +12,11 @@ from combine_core.database import Identified, Model
 
 
 class LinkedIdentity(Identified, Model):
-    """A person's account at a provider, and the user whom it signs in.
+    """A person's account at a provider, linked to a user.
 
-    Issuer and subject identify it (OpenID Connect Core 1.0, 5.7). Where the settings say so, tenant and
-    object id find it again if the provider has changed the subject. The other claims of the last sign-in
-    are stored only to be shown.
+    Issuer and subject identify it (OpenID Connect Core 1.0, 5.7). If the settings allow it, tenant and
+    object id identify it after the provider has changed the subject. The other claims of the last sign-in
+    are stored for display only.
     """
 
     __tablename__ = "identities"
@@ -43,9 +43,9 @@ class LinkedIdentity(Identified, Model):
 
 
 class Invitation(Identified, Model):
-    """A link with which a person adds an identity to a user that an operator made.
+    """A link with which a person adds an identity to a user that an operator created.
 
-    The link has the token; the table stores its SHA-256.
+    The link contains the token; the table stores its SHA-256.
     """
 
     __tablename__ = "invitations"

@@ -1,9 +1,8 @@
-"""Which user an identity signs in, and how a user gets another identity.
+"""Finds or creates the user of an identity, and links identities to users.
 
-Issuer and subject decide (OpenID Connect Core 1.0, 5.7), and Microsoft's object id where all subjects
-have changed. An e-mail address never finds an
-account: whoever gains control of an address, or of a provider that does not verify addresses, would
-gain control of the account too.
+Issuer and subject identify the user (OpenID Connect Core 1.0, 5.7), or Microsoft's object id after all
+subjects have changed. An e-mail address never does: whoever gains control of an address, or of a provider
+that does not verify addresses, would gain control of the account too.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# The domain of users without a verified address. Project members are invited by users.email, so a
-# merely claimed address must not be stored there.
+# The domain of users without a verified address. Project members are invited by users.email, so an
+# unverified address must not be stored there.
 UNVERIFIED_DOMAIN = "unverified.invalid"
-# How far the provider's clock may be behind ours.
+# The tolerated lag of the provider's clock.
 CLOCK_LEEWAY = timedelta(seconds=60)
 MAX_LISTED = 100
 MAX_NAME = 200
@@ -49,20 +48,20 @@ MAX_SUBJECT = 255
 
 
 class LastIdentity(ValueError):
-    """Without this identity its user could not sign in any more."""
+    """The user's last identity cannot be removed, because the user could no longer sign in."""
 
 
-# Signing in.
+# Sign-in.
 
 
 def sign_in(
     session: Session, provider: str, claims: Claims, may_sign_up: Callable[[str | None], bool]
 ) -> tuple[User, bool]:
-    """Return the user of this identity, creating one if it is new, and whether it was created.
+    """Return the user of this identity, and whether this call created the user.
 
     Two concurrent sign-ins with the same new identity get the same user.
 
-    :param may_sign_up: whether a new user may be created with this address, or without one
+    :param may_sign_up: checks whether a user may be created with this address, or without one
     :raises SignInFailure: the user is disabled, may not sign up, or has the address of another user
     """
     identity = _find_or_lock(session, claims)
@@ -74,26 +73,29 @@ def sign_in(
 
 
 def confirm(session: Session, user_id: uuid.UUID, claims: Claims, begun_at: datetime) -> User:
-    """Return the user, who has signed in again to confirm an action.
+    """Verify that the user has signed in again to confirm an action, and return the user.
 
-    :param begun_at: a provider that says when it last authenticated the person must name a later time
-    :raises SignInFailure: it was somebody else, or the provider did not authenticate the person again
+    :param begun_at: the claim ``auth_time``, if the provider sends it, must be later than this
+    :raises SignInFailure: another user signed in, or the provider did not authenticate the person again
     """
     identity = _find(session, claims)
     if identity is None or identity.user_id != user_id:
         raise SignInFailure(FailureCode.WRONG_USER, f"the identity is not one of user {user_id}")
     if claims.auth_time is not None and claims.auth_time < begun_at - CLOCK_LEEWAY:
-        detail = f"the provider last asked at {claims.auth_time.isoformat()}, before it was told to"
+        detail = (
+            f"the provider last authenticated the person at {claims.auth_time.isoformat()}, before"
+            " this attempt"
+        )
         raise SignInFailure(FailureCode.NOT_FRESH, detail)
     return _sign_in_again(session, identity, claims)
 
 
 def _sign_in_again(session: Session, identity: LinkedIdentity, claims: Claims) -> User:
     user = enabled_user(session, identity.user_id)
-    vouched = identity.email_verified and (identity.email or "").lower() == user.email.lower()
+    owned = identity.email_verified and (identity.email or "").lower() == user.email.lower()
     _update(identity, claims)
     session.flush()
-    _follow_provider(session, user, identity, claims, vouched=vouched)
+    _update_profile(session, user, identity, claims, owns_email=owned)
     return user
 
 
@@ -109,42 +111,46 @@ def _new_user(
     if email is not None:
         user = None if other else add_user(session, email, name)
         if user is None:
-            if other is not None and _only_invited(session, other):
-                detail = f"{email} was invited, and has not opened the link"
+            if other is not None and _has_unopened_invitation(session, other):
+                detail = f"{email} was invited, but has not opened the link"
                 raise SignInFailure(FailureCode.INVITATION_UNOPENED, detail)
-            detail = f"a user has the address {email:.200} already"
+            detail = f"another user already has the address {email:.200}"
             raise SignInFailure(FailureCode.EMAIL_IN_USE, detail)
         return user
     claimed = _storable((claims.email or "").partition("@")[0], MAX_NAME)
-    user = add_user(session, _placeholder(claims), name or claimed or f"Somebody from {provider}")
+    user = add_user(
+        session, _placeholder_email(claims), name or claimed or f"Somebody from {provider}"
+    )
     if user is None:
         # The identity was unlinked earlier, and the user that it created still exists.
-        detail = "the identity signed in a user before, from whom it was unlinked"
+        detail = "the identity was unlinked from the user that it created"
         raise SignInFailure(FailureCode.EMAIL_IN_USE, detail)
     return user
 
 
-def _only_invited(session: Session, user: User) -> bool:
-    """Whether the user was sent a link, and nobody has signed in as them yet."""
-    waits = select(Invitation.id).where(Invitation.user_id == user.id, Invitation.used_at.is_(None))
-    return session.scalar(waits) is not None and not list_identities(session, user.id)
+def _has_unopened_invitation(session: Session, user: User) -> bool:
+    """Check whether the user has an unused invitation and no identity."""
+    unused = select(Invitation.id).where(
+        Invitation.user_id == user.id, Invitation.used_at.is_(None)
+    )
+    return session.scalar(unused) is not None and not list_identities(session, user.id)
 
 
-def _placeholder(claims: Claims) -> str:
+def _placeholder_email(claims: Claims) -> str:
     return f"{_digest(claims).hex()[:20]}@{UNVERIFIED_DOMAIN}"
 
 
-def _follow_provider(
-    session: Session, user: User, identity: LinkedIdentity, claims: Claims, *, vouched: bool
+def _update_profile(
+    session: Session, user: User, identity: LinkedIdentity, claims: Claims, *, owns_email: bool
 ) -> None:
-    """Give the user the name and the verified address that the provider has for them now.
+    """Update the user's name and verified address from the provider.
 
-    An address that another identity of the user vouches for stays, and so does one that an operator chose.
+    An address that another identity verifies, or that an operator has set, does not change.
 
-    :param vouched: whether the user's address was that of this identity until now
+    :param owns_email: whether the user's address was the verified one of this identity until now
     """
-    # A user who was made by this identity's first sign-in has name and address from there.
-    if not (vouched or identity.created_at == user.created_at):
+    # The first sign-in with this identity may have created the user, with the provider's name and address.
+    if not (owns_email or identity.created_at == user.created_at):
         return
     before = {"email": user.email, "name": user.name}
     user.name = _storable(claims.name, MAX_NAME) or user.name
@@ -156,8 +162,8 @@ def _follow_provider(
         except IntegrityError:
             session.refresh(user)
             logger.warning(
-                "The provider's address of user %s is that of another user. %s keeps an address that"
-                " no provider verifies: combine user show %s",
+                "The provider's address for user %s belongs to another user. %s keeps an address that"
+                " no provider verifies. To see both accounts: combine user show %s",
                 user.id,
                 user.name,
                 user.email,
@@ -179,25 +185,25 @@ def _follow_provider(
 
 
 def end_invitations(session: Session, user_id: uuid.UUID) -> None:
-    """Make the links of this user worthless: they may lie in a mailbox that is not theirs any more."""
+    """Delete the invitations of this user: the links may be in a mailbox that they no longer own."""
     session.execute(delete(Invitation).where(Invitation.user_id == user_id))
 
 
 def _verified_email(claims: Claims) -> str | None:
-    """The address, if the provider has verified it and people could be invited by it."""
+    """Return the address if the provider has verified it and it is well-formed."""
     if claims.email is None or not claims.email_verified:
         return None
     try:
         email = clean_email(claims.email)
     except InvalidEmail:
         return None
-    # Nobody has an address there. A provider that says so cannot be believed.
+    # Nobody can have an address in a reserved domain, whatever the provider claims.
     return None if is_reserved(email) else email
 
 
 def verified_addresses(session: Session, user_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of these users whose address is one that a provider verified at the last sign-in there."""
-    vouching = (
+    """Return those of the users whose address a provider verified at the last sign-in with it."""
+    is_verified = (
         select(LinkedIdentity.id)
         .where(
             LinkedIdentity.user_id == User.id,
@@ -206,7 +212,7 @@ def verified_addresses(session: Session, user_ids: Sequence[uuid.UUID]) -> set[u
         )
         .exists()
     )
-    return set(session.scalars(select(User.id).where(User.id.in_(user_ids), vouching)))
+    return set(session.scalars(select(User.id).where(User.id.in_(user_ids), is_verified)))
 
 
 def enabled_user(session: Session, user_id: uuid.UUID) -> User:
@@ -223,7 +229,10 @@ def enabled_user(session: Session, user_id: uuid.UUID) -> User:
 
 
 def link(session: Session, user_id: uuid.UUID, provider: str, claims: Claims) -> bool:
-    """Add this identity to this user; ``False`` if they have it. Raises SignInFailure if it is another's."""
+    """Add the identity to the user; ``False`` if they have it already.
+
+    :raises SignInFailure: the identity belongs to another user
+    """
     identity = _find_or_lock(session, claims)
     if identity is None:
         _add(session, user_id, provider, claims)
@@ -236,7 +245,7 @@ def link(session: Session, user_id: uuid.UUID, provider: str, claims: Claims) ->
 
 
 def list_identities(session: Session, user_id: uuid.UUID) -> Sequence[LinkedIdentity]:
-    """The identities of this user, the oldest first; at most ``MAX_LISTED``."""
+    """Return at most ``MAX_LISTED`` identities of this user, oldest first."""
     return session.scalars(
         select(LinkedIdentity)
         .where(LinkedIdentity.user_id == user_id)
@@ -246,7 +255,7 @@ def list_identities(session: Session, user_id: uuid.UUID) -> Sequence[LinkedIden
 
 
 def unlink(session: Session, user_id: uuid.UUID, identity_id: uuid.UUID) -> LinkedIdentity | None:
-    """Remove this identity from this user and return it, if they have it. Raises LastIdentity."""
+    """Remove the identity from the user, and return it; ``None`` if they lack it. Raises LastIdentity."""
     # Locked, so that two requests cannot each remove the other's last identity.
     held = session.scalars(
         select(LinkedIdentity).where(LinkedIdentity.user_id == user_id).with_for_update()
@@ -276,7 +285,7 @@ def _find(session: Session, claims: Claims) -> LinkedIdentity | None:
         )
     ).all()
     if len(same_person) != 1:
-        # Nobody; or several accounts, between which nothing here can choose.
+        # No account, or several that match equally.
         return None
     (identity,) = same_person
     # Another sign-in may have changed it while this one waited for the lock.
@@ -296,7 +305,7 @@ def _find(session: Session, claims: Claims) -> LinkedIdentity | None:
 
 
 def _find_or_lock(session: Session, claims: Claims) -> LinkedIdentity | None:
-    """The identity. If it does not exist, no other transaction can create it before this one ends."""
+    """Return the identity; if it does not exist, lock it, so that no other transaction creates it."""
     if len(claims.subject) > MAX_SUBJECT or not claims.subject.isprintable():
         raise SignInFailure(FailureCode.ID_TOKEN_INVALID, "sub is too long or cannot be stored")
     identity = _find(session, claims)
@@ -335,6 +344,6 @@ def _update(identity: LinkedIdentity, claims: Claims) -> None:
 
 
 def _storable(text: str | None, max_length: int) -> str | None:
-    """The text if it can be stored and shown; otherwise ``None``."""
+    """Return the stripped text if it can be stored and shown; otherwise ``None``."""
     text = (text or "").strip()
     return text if text and text.isprintable() and len(text) <= max_length else None

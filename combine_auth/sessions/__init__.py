@@ -1,1 +1,1 @@
-"""Sessions: the browsers in which users are signed in, as rows of the database."""
+"""The browser sessions of signed-in users, stored in the database."""

@@ -1,10 +1,10 @@
-"""Authentication by the session cookie."""
+"""Authenticates requests by the session cookie."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from combine_auth.authentication import RANDOM, Proof, proof_of
+from combine_auth.authentication import RANDOM, Proof, use_credential
 from combine_auth.sessions.model import BrowserSession
 from combine_auth.sessions.service import (
     ABSOLUTE_LIMIT,
@@ -16,20 +16,20 @@ from combine_core.web.cookies import Cookie
 
 
 class SessionCookie:
-    """The cookie that holds a session's token."""
+    """The cookie that contains a session's token."""
 
     def __init__(self, *, secure: bool) -> None:
         self._cookie = Cookie("session", secure=secure, lifetime=ABSOLUTE_LIMIT)
 
-    def presented(self, request: Any) -> str | None:
-        """The cookie's value, unchecked; ``None`` without the cookie."""
+    def read_credential(self, request: Any) -> str | None:
+        """Return the cookie's value, not yet verified; ``None`` without the cookie."""
         return self._cookie.read(request)
 
     def prove(self, request: Any, credential: str) -> Proof | None:
         if not RANDOM.fullmatch(credential):
             return None
         found = find_session(request, credential)
-        return proof_of(request, found, BrowserSession.last_seen_at)
+        return use_credential(request, found, BrowserSession.last_seen_at)
 
     def start(
         self, request: Any, user_id: Any, provider: str | None = None
@@ -39,8 +39,8 @@ class SessionCookie:
             request.dbsession,
             user_id,
             user_agent=request.user_agent or "",
-            # Not client_addr, which a client can forge. The server has replaced this address with
-            # the one that its trusted proxy gave.
+            # Not client_addr, which a client can forge. The server has already replaced this address
+            # with the one from its trusted proxy.
             ip=request.remote_addr,
             provider=provider,
         )
@@ -48,7 +48,7 @@ class SessionCookie:
 
     def end(self, request: Any) -> list[tuple[str, str]]:
         """End the session of the request, and return the headers that delete the cookie."""
-        token = self.presented(request)
+        token = self.read_credential(request)
         if token is not None and RANDOM.fullmatch(token):
             end_session_of_token(request.dbsession, token)
         return self._cookie.headers(None)

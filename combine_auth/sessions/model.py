@@ -14,7 +14,7 @@ from combine_core.database import Identified, Model
 class BrowserSession(Identified, Model):
     """A browser in which a user is signed in.
 
-    The cookie has the token. The table stores its SHA-256, so that a copy of the table opens no session.
+    The cookie contains the token. The table stores its SHA-256, so a copy of the table opens no session.
     """
 
     __tablename__ = "sessions"
@@ -26,10 +26,10 @@ class BrowserSession(Identified, Model):
     last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
     # The absolute limit. The idle limit follows from last_seen_at.
     expires_at: Mapped[datetime] = mapped_column(index=True)
-    # For the user to recognise the browser.
+    # Shown to the user, to identify the browser.
     user_agent: Mapped[str]
     ip: Mapped[str | None]
-    # The name of the provider that the user signed in with; none for the local sign-in.
+    # The name of the provider that the user signed in with; null for the local sign-in.
     provider: Mapped[str | None]
 
     __table_args__ = (CheckConstraint("octet_length(token_sha256) = 32", name="token_sha256"),)

@@ -1,4 +1,4 @@
-"""Starts, finds and ends sessions. All times are those of the database's clock."""
+"""Starts, finds and ends sessions. All times are from the database's clock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from combine_core.users.user_query import find_user_row
 
 IDLE_LIMIT = timedelta(hours=12)
 ABSOLUTE_LIMIT = timedelta(days=7)
-# Actions for which a session would be worth stealing need one that is younger than this.
+# Sensitive actions need a session that is younger than this.
 FRESH_FOR = timedelta(minutes=10)
 MAX_LISTED = 100
 MAX_USER_AGENT = 300
@@ -32,7 +32,7 @@ def _alive() -> tuple[ColumnElement[bool], ...]:
     )
 
 
-# Selects from the tables instead of the classes. This runs in every request, and takes half the time.
+# Selects from the tables instead of the classes: it runs in every request, and this halves its time.
 _SESSIONS, _USERS = BrowserSession.__table__.c, User.__table__.c
 _FIND = (
     select(
@@ -61,9 +61,9 @@ def start_session(
     ip: str | None = None,
     provider: str | None = None,
 ) -> str:
-    """Start a session of this user, and return its token for the cookie: 256 bits, base64url.
+    """Start a session for this user, and return its token for the cookie: 256 bits in base64url.
 
-    :param user_agent: the header; characters that cannot be shown are left out
+    :param user_agent: the header; characters that are not printable are removed
     :param provider: the name of the provider that the user signed in with
     """
     delete_expired(session, BrowserSession, BrowserSession.expires_at < func.now())
@@ -84,7 +84,7 @@ def start_session(
 
 
 def find_session(request: Any, token: str) -> FoundCredential | None:
-    """The valid session of this token, whose user is not disabled, in one statement."""
+    """Find the valid session with this token, of an enabled user, in one statement."""
     row = find_user_row(request, _FIND, token_sha256=sha256(token))
     if row is None:
         return None
@@ -94,7 +94,7 @@ def find_session(request: Any, token: str) -> FoundCredential | None:
 
 
 def is_fresh(session: Session, session_id: uuid.UUID) -> bool:
-    """Whether this session was started within the last ``FRESH_FOR``."""
+    """Check whether this session was started within the last ``FRESH_FOR``."""
     found = session.scalar(
         select(BrowserSession.id).where(
             BrowserSession.id == session_id, BrowserSession.created_at > func.now() - FRESH_FOR
@@ -104,7 +104,7 @@ def is_fresh(session: Session, session_id: uuid.UUID) -> bool:
 
 
 def list_sessions(session: Session, user_id: uuid.UUID) -> Sequence[BrowserSession]:
-    """The valid sessions of this user, the newest first; at most ``MAX_LISTED``."""
+    """Return at most ``MAX_LISTED`` valid sessions of this user, newest first."""
     return session.scalars(
         select(BrowserSession)
         .where(BrowserSession.user_id == user_id, *_alive())
@@ -118,7 +118,7 @@ def end_session_of_token(session: Session, token: str) -> None:
 
 
 def end_session(session: Session, user_id: uuid.UUID, session_id: uuid.UUID) -> bool:
-    """End this session of this user; ``False`` if the user has no such session."""
+    """End a session of this user; ``False`` if the user has no such session."""
     ended = session.execute(
         delete(BrowserSession)
         .where(BrowserSession.id == session_id, BrowserSession.user_id == user_id)
@@ -127,9 +127,9 @@ def end_session(session: Session, user_id: uuid.UUID, session_id: uuid.UUID) -> 
     return ended.first() is not None
 
 
-def end_sessions_of(session: Session, user_id: uuid.UUID, but: uuid.UUID | None = None) -> int:
-    """End all sessions of this user but one, and return how many there were."""
-    except_one = () if but is None else (BrowserSession.id != but,)
+def end_sessions_of(session: Session, user_id: uuid.UUID, keep: uuid.UUID | None = None) -> int:
+    """End all sessions of this user, except the one to keep, and return their number."""
+    except_one = () if keep is None else (BrowserSession.id != keep,)
     ended = session.execute(
         delete(BrowserSession)
         .where(BrowserSession.user_id == user_id, *except_one)

@@ -1,6 +1,6 @@
-"""Sign-ins under way: an attempt begins when the browser leaves for a provider, and ends at the callback.
+"""Stores sign-in attempts. An attempt begins at the redirect to the provider and ends at the callback.
 
-All times are those of the database's clock.
+All times are from the database's clock.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from combine_core.settings import CoreSettings
 from combine_core.web.cookies import Cookie, cookies_are_secure
 
 LIFETIME = timedelta(minutes=10)
-# For so long, a browser and the row can tell a finished sign-in from one that never was.
+# How long a finished attempt is kept, so that a repeated callback is recognised.
 REMEMBERED_FOR = timedelta(hours=1)
-# Tabs of one browser that may be on their way at once.
+# Open attempts per browser: each tab may have one.
 MAX_PER_BROWSER = 10
 
 _REGISTRY_KEY = "combine_auth.sign_in"
@@ -41,10 +41,10 @@ _FINGERPRINT_BYTES = 8
 
 @dataclass(frozen=True)
 class AttemptSecrets:
-    """The secrets of one attempt; each has 43 characters of base64url, 256 bits.
+    """The secrets of one attempt: 256 bits each, as 43 characters of base64url.
 
-    :ivar nonce: must come back in the ID token (OpenID Connect Core 1.0, 3.1.2.1)
-    :ivar verifier: shows that the code is redeemed by whoever asked for it (PKCE, RFC 7636)
+    :ivar nonce: the ID token must contain it (OpenID Connect Core 1.0, 3.1.2.1)
+    :ivar verifier: proves that the client that redeems the code requested it (PKCE, RFC 7636)
     """
 
     nonce: str
@@ -52,13 +52,13 @@ class AttemptSecrets:
 
 
 class AttemptKeys:
-    """Derives the secrets of attempts from the state and the service's secret key.
+    """The keys that derive the secrets of an attempt from its state.
 
-    So the table of attempts holds nothing worth stealing: a copy of it, even together with the state
-    that went through the browser, is useless without the key.
+    The table stores no secrets: a copy of it, even together with the states that browsers have seen, is
+    useless without the key.
 
     :param current: the service's secret key, for new attempts
-    :param old: keys that were replaced recently: attempts that began with them can still end
+    :param old: recently replaced keys, for attempts that began with them
     """
 
     def __init__(self, current: str, old: Iterable[str] = ()) -> None:
@@ -66,7 +66,7 @@ class AttemptKeys:
         self._keys = {_fingerprint(key): key.encode() for key in (*old, current)}
 
     def secrets_of(self, state: str, key_id: str) -> AttemptSecrets:
-        """The secrets of the attempt with this state. Raises KeyError if the key is known no more."""
+        """Return the secrets of the attempt with this state. Raises KeyError for an unknown key."""
         key = self._keys[key_id]
         return AttemptSecrets(
             nonce=_derive(key, _NONCE, state.encode()),
@@ -75,7 +75,7 @@ class AttemptKeys:
 
 
 def new_state() -> str:
-    """256 random bits, 43 characters of base64url."""
+    """Return 256 random bits as 43 characters of base64url."""
     return secrets.token_urlsafe(32)
 
 
@@ -89,45 +89,45 @@ def _fingerprint(key: str) -> str:
 
 
 class BrowserCookie:
-    """The cookie that recognises the browser which left for a provider when it comes back.
+    """The cookie that binds an attempt to the browser that began it.
 
-    It is not the session's cookie, which a sign-in replaces while another tab may be on its way. All
-    tabs share this one. Its value is 256 random bits.
+    It is not the session cookie, because a sign-in in one tab replaces that one while another tab may be
+    at a provider. All tabs share this cookie. Its value is 256 random bits.
     """
 
     def __init__(self, *, secure: bool) -> None:
         self._cookie = Cookie("browser", secure=secure, lifetime=REMEMBERED_FOR)
 
     def read(self, request: Any) -> str | None:
-        """The cookie's value; ``None`` if it is missing or malformed."""
+        """Return the cookie's value; ``None`` if it is missing or malformed."""
         value = self._cookie.read(request)
         return value if value is not None and RANDOM.fullmatch(value) else None
 
-    def give(self, request: Any) -> None:
-        """Set the cookie with the page that has the buttons, if the browser has none.
+    def ensure(self, request: Any) -> None:
+        """Set the cookie in the response of the sign-in page, if the browser has none.
 
-        Two tabs of a browser that is here for the first time may both leave before the provider has
-        answered the first. If each got the cookie on its way, the second would replace the first.
+        Otherwise two tabs of a new browser, which leave for the provider at the same time, would each get
+        a cookie, and the second one would replace the first.
         """
         if self.read(request) is None:
             _, headers = self.renew(request)
             request.response.headers.extend(headers)
 
     def renew(self, request: Any) -> tuple[str, list[tuple[str, str]]]:
-        """The cookie's value, a new one if there is none, and the headers that set it."""
+        """Return the cookie's value, new if there is none, and the headers that set it."""
         value = self.read(request) or secrets.token_urlsafe(32)
         return value, self._cookie.headers(value)
 
 
 class AttemptConfig(NamedTuple):
-    """What attempts need of the settings."""
+    """The keys and the browser cookie of one application."""
 
     keys: AttemptKeys
     cookie: BrowserCookie
 
 
 def set_attempt_config(registry: Registry, core: CoreSettings) -> None:
-    """Make the keys and the cookie of this application."""
+    """Store the keys and the cookie of this application in its registry."""
     keys = AttemptKeys(
         core.secret_key.get_secret_value(), (key.get_secret_value() for key in core.secret_key_old)
     )
@@ -141,11 +141,11 @@ def attempt_config(registry: Registry) -> AttemptConfig:
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt that came back from the provider for the first time, and in time.
+    """An attempt whose callback arrived for the first time and in time.
 
-    :ivar user_id: the user whose account it concerns; ``None`` for a plain sign-in
-    :ivar next_path: where to go afterwards
-    :ivar begun_at: when the browser left
+    :ivar user_id: the user whose account the attempt changes; ``None`` for a plain sign-in
+    :ivar next_path: the path to redirect to after the sign-in
+    :ivar begun_at: the time of the redirect to the provider
     """
 
     purpose: Purpose
@@ -156,7 +156,7 @@ class Attempt:
 
 
 class LateCallback(SignInFailure):
-    """A callback that comes again or too late, which does no harm to somebody who is signed in."""
+    """A repeated or late callback. It is harmless if the user is signed in."""
 
     def __init__(self, code: FailureCode, detail: str, next_path: str = HOME) -> None:
         super().__init__(code, detail)
@@ -174,9 +174,9 @@ def begin_attempt(
     user_id: uuid.UUID | None,
     next_path: str,
 ) -> None:
-    """Store that this browser leaves for the provider with this state.
+    """Store the attempt of this browser with this provider.
 
-    Deletes the browser's oldest attempts if more than ``MAX_PER_BROWSER`` are under way.
+    Deletes the browser's oldest open attempts beyond ``MAX_PER_BROWSER``.
 
     :param browser: the value of the browser's cookie
     """
@@ -200,17 +200,17 @@ def begin_attempt(
 def take_attempt(
     session: Session, keys: AttemptKeys, *, state: str | None, browser: str | None, provider: str
 ) -> Attempt:
-    """End the attempt of this callback, and return it. An attempt can be taken once.
+    """End the attempt of this callback, and return it. An attempt can be taken only once.
 
-    :param state: of the callback, not validated
-    :param browser: the value of the browser's cookie, if it sent one
+    :param state: the state of the callback, not validated
+    :param browser: the value of the browser's cookie, if there is one
     :raises LateCallback: the state is missing, was used before, or is too old
     :raises SignInFailure: this browser has no such attempt with this provider
     """
     if not state:
-        raise LateCallback(FailureCode.STATE_MISSING, "the callback brought no state")
+        raise LateCallback(FailureCode.STATE_MISSING, "the callback has no state")
     if not RANDOM.fullmatch(state):
-        raise SignInFailure(FailureCode.STATE_MISMATCH, "the state is none of ours")
+        raise SignInFailure(FailureCode.STATE_MISMATCH, "the state is malformed")
     if browser is None:
         detail = "the browser sent no sign-in cookie: it blocks cookies, or began at another host"
         raise SignInFailure(FailureCode.STATE_MISMATCH, detail)
@@ -234,18 +234,18 @@ def take_attempt(
         .execution_options(synchronize_session=False)
     ).first()
     if row is None:
-        _refuse(session, state, browser, provider)
+        _raise_failure(session, state, browser, provider)
     try:
         attempt_secrets = keys.secrets_of(state, row.key_id)
     except KeyError:
-        detail = "SECRET_KEY was replaced meanwhile: put the former one into SECRET_KEY_OLD"
+        detail = "SECRET_KEY was replaced meanwhile: add the former key to SECRET_KEY_OLD"
         raise LateCallback(FailureCode.STATE_EXPIRED, detail, row.next_path) from None
     return Attempt(
         Purpose(row.purpose), row.user_id, row.next_path, row.created_at, attempt_secrets
     )
 
 
-def _refuse(session: Session, state: str, browser: str, provider: str) -> NoReturn:
+def _raise_failure(session: Session, state: str, browser: str, provider: str) -> NoReturn:
     row = session.execute(
         select(
             SignInAttempt.browser_sha256,
@@ -254,19 +254,19 @@ def _refuse(session: Session, state: str, browser: str, provider: str) -> NoRetu
             SignInAttempt.next_path,
         ).where(SignInAttempt.state_sha256 == sha256(state))
     ).first()
-    # A foreign browser must not learn more than this.
+    # Another browser must not learn more than this.
     if row is None:
-        raise SignInFailure(FailureCode.STATE_MISMATCH, "the state is unknown, or long over")
+        raise SignInFailure(FailureCode.STATE_MISMATCH, "the state is unknown or was deleted")
     if row.browser_sha256 != sha256(browser):
-        raise SignInFailure(FailureCode.STATE_MISMATCH, "the state is that of another browser")
+        raise SignInFailure(FailureCode.STATE_MISMATCH, "the state belongs to another browser")
     if row.provider != provider:
-        detail = f"the state was sent to {row.provider}, and came back from {provider}"
+        detail = f"the state was sent to {row.provider}, but returned from {provider}"
         raise SignInFailure(FailureCode.STATE_MISMATCH, detail)
     if row.used_at is not None:
-        detail = "this callback was answered before"
+        detail = "this callback was already handled"
         raise LateCallback(FailureCode.STATE_USED, detail, row.next_path)
     minutes = LIFETIME.total_seconds() / 60
-    detail = f"the callback came after more than {minutes:.0f} minutes"
+    detail = f"the callback arrived after more than {minutes:.0f} minutes"
     raise LateCallback(FailureCode.STATE_EXPIRED, detail, row.next_path)
 
 

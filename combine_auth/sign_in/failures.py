@@ -1,4 +1,4 @@
-"""A failed sign-in: its texts, its line in the log and in the audit, and its page."""
+"""Logs and records a failed sign-in, and renders its error page."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _SECONDS = re.compile(r"[1-9][0-9]{0,3}")
 _MAX_DETAIL = 500
-# A provider vouched for the person. Anybody can cause the other failures, again and again.
-_OF_A_PERSON = frozenset(
+# The provider has authenticated the person. Anybody can cause the other failures any number of times.
+_OF_AUTHENTICATED_PERSON = frozenset(
     {
         FailureCode.TENANT_NOT_ALLOWED,
         FailureCode.DOMAIN_NOT_ALLOWED,
@@ -42,17 +42,17 @@ _OF_A_PERSON = frozenset(
 
 @dataclass(frozen=True)
 class FailurePage:
-    """The texts of one failure.
+    """The error page of one failure code.
 
-    In ``text`` and ``steps``, ``{provider}`` is the provider's title, and ``{NAME}`` the beginning of
-    its variables' names.
+    In ``text`` and ``steps``, ``{provider}`` is the provider's title, and ``{NAME}`` is the prefix of its
+    variables.
 
     :ivar status: the page's HTTP status
-    :ivar steps: what the operator can do; a part between backticks is code
-    :ivar registration: whether the operator should compare the settings with the provider's console
-    :ivar level: of the line in the log
-    :ivar to_account: whether the button leads to the account page, not to the sign-in page
-    :ivar retry_after: seconds, if another try may succeed
+    :ivar steps: steps for the operator; text between backticks is code
+    :ivar registration: whether to tell the operator to compare the settings with the provider's console
+    :ivar level: the log level
+    :ivar to_account: whether the button leads to the account page instead of the sign-in page
+    :ivar retry_after: seconds after which a retry may succeed
     """
 
     status: int
@@ -75,10 +75,10 @@ FAILURE_PAGES = _read_pages()
 
 
 def refuse(failure: SignInFailure, request: Any) -> Any:
-    """Exception view: log and record the failure, and redirect to its page. Rolls the transaction back.
+    """Log and record the failure, roll the transaction back, and redirect to the error page.
 
-    The page has an address of its own, so that it can be reloaded, and so that the browser no longer
-    shows the address with the code and the state. Nothing that the provider wrote is part of it.
+    The page has an address of its own, so that it can be reloaded, and so that the address with the code
+    and the state leaves the address bar. The address contains no text of the provider.
     """
     request.tm.doom()
     name = request.matchdict.get("provider", "") if request.matchdict else ""
@@ -95,13 +95,13 @@ def refuse(failure: SignInFailure, request: Any) -> Any:
     failure_counts(request.registry).failed(
         name if _is_known(request, name) else "unknown",
         failure.code,
-        told_by_browser=bool(request.GET.get("error")),
+        from_browser=bool(request.GET.get("error")),
     )
     record_apart(
         request,
         Action.SIGN_IN,
         outcome=failure.code,
-        once_an_hour=failure.code not in _OF_A_PERSON,
+        once_an_hour=failure.code not in _OF_AUTHENTICATED_PERSON,
         provider=name,
         detail=detail,
     )
@@ -111,12 +111,12 @@ def refuse(failure: SignInFailure, request: Any) -> Any:
         "after": str(failure.retry_after or page.retry_after or ""),
         "request": getattr(request, "request_id", None) or "",
     }
-    given = {key: value for key, value in query.items() if value}
-    return HTTPSeeOther(location=request.route_path("auth.error", _query=given))
+    query = {key: value for key, value in query.items() if value}
+    return HTTPSeeOther(location=request.route_path("auth.error", _query=query))
 
 
 def show_failure(request: Any) -> Any:
-    """The page of a failure. Anybody can write its query, so nothing of it is shown unchecked."""
+    """Render the error page. Anybody can write its query string, so each value is validated."""
     code = request.GET.get("code", "")
     page = FAILURE_PAGES[FailureCode(code)] if code in list(FailureCode) else _UNKNOWN
     name = request.GET.get("provider", "")
@@ -128,7 +128,7 @@ def show_failure(request: Any) -> Any:
         seconds = after if _SECONDS.fullmatch(after) else str(page.retry_after)
         request.response.headers["Retry-After"] = seconds
     return {
-        # The session is not looked up, because the database may be what failed.
+        # The session is not looked up, because the database may have caused the failure.
         "identity": None,
         "status": page.status,
         "title": page.title.format(provider=title),
@@ -153,8 +153,8 @@ def _provider_title(request: Any, name: str) -> str:
 
 
 def _operator_steps(request: Any, page: FailurePage, name: str) -> list[str]:
-    """What the operator can do, with the exact values (runbook: OAuth Login Fails)."""
-    # An unknown name may be made up, and must appear neither on the page nor in the log.
+    """Return the steps for the operator, with the exact values (runbook: OAuth Login Fails)."""
+    # An unknown name may be made up. It must appear neither on the page nor in the log.
     is_known = _is_known(request, name)
     variables = name.upper() if is_known else "NAME"
     values = {"provider": _provider_title(request, name), "NAME": variables}
@@ -180,7 +180,7 @@ def _operator_steps(request: Any, page: FailurePage, name: str) -> list[str]:
 
 
 def _with_code(step: str) -> Markup:
-    """The step as HTML: text between backticks becomes code."""
+    """Return the step as HTML, with the text between backticks as code."""
     parts = step.split("`")
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if index % 2 else escape(part)

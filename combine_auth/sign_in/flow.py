@@ -1,8 +1,8 @@
-"""To a provider and back: what the buttons of the sign-in pages do, and the callback.
+"""The redirect to a provider, and the callback.
 
-No database connection is held while a provider is asked. ``start`` asks it before its first statement.
-``callback`` takes the attempt in a transaction of its own, asks the provider, and only then begins the
-request's own transaction.
+No database connection is held during a request to a provider. ``start`` sends it before the first SQL
+statement. ``callback`` takes the attempt in a transaction of its own, calls the provider, and only then
+begins the request's transaction.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _GOOGLE = "https://accounts.google.com"
-_RETURN = "combine_auth.provider_return"
+_VERIFIED = "combine_auth.verified_callback"
 _MAX_PARAMETER = 4096
 
 
 def client_of_path(request: Any) -> OidcClient:
-    """The client of the provider that the path names. Raises SignInFailure if it is not set up."""
+    """Return the client of the provider in the path. Raises SignInFailure if it is not set up."""
     providers = identity_providers(request.registry)
     name = request.matchdict["provider"]
     client = providers.clients.get(name)
@@ -65,36 +65,36 @@ def client_of_path(request: Any) -> OidcClient:
     return client
 
 
-def _callback_address(request: Any, client: OidcClient) -> str:
-    """Where the provider sends the browser. Made of PUBLIC_URL, never of the request."""
+def _callback_url(request: Any, client: OidcClient) -> str:
+    """Return the redirect URI. It is built from PUBLIC_URL, never from the request."""
     public_url = settings_of(request.registry, CoreSettings).public_url
     return redirect_uri(public_url, client.provider.name)
 
 
 def _session_proof(request: Any) -> Proof:
-    """The session that the request is authenticated with. Raises SignInFailure without one."""
+    """Return the session that authenticates the request. Raises SignInFailure if there is none."""
     proof: Proof | None = request.proof
     if proof is None or proof.kind is not CredentialKind.SESSION:
         raise SignInFailure(FailureCode.SIGNED_OUT, "nobody is signed in with this browser")
     return proof
 
 
-# To the provider.
+# The redirect to the provider.
 
 
 def prepare_buttons(request: Any) -> None:
-    """What a page with the buttons of providers needs besides: a policy, and the browser's cookie."""
+    """Set the Content-Security-Policy and the browser's cookie for a page with provider buttons."""
     allow_forms_to_providers(request)
     if identity_providers(request.registry).clients:
-        attempt_config(request.registry).cookie.give(request)
+        attempt_config(request.registry).cookie.ensure(request)
 
 
 def allow_forms_to_providers(request: Any) -> None:
-    """Let the Content-Security-Policy of this page allow forms that lead to a provider.
+    """Allow forms that lead to a provider in the Content-Security-Policy of this page.
 
-    Chromium applies a page's ``form-action`` to every redirect of a form's answer, even to the one back
-    to us, and only the provider knows what redirects it makes
-    (https://github.com/w3c/webappsec-csp/issues/8). The rest of the policy stays as it is.
+    Chromium applies a page's ``form-action`` to every redirect after a form, even to the one back to this
+    service, and only the provider knows its redirects
+    (https://github.com/w3c/webappsec-csp/issues/8). The rest of the policy does not change.
     """
     clients = identity_providers(request.registry).clients.values()
     origins = sorted(_http_origins(client.provider.issuer for client in clients))
@@ -112,7 +112,7 @@ def allow_forms_to_providers(request: Any) -> None:
 
 
 def _http_origins(issuers: Iterable[str]) -> set[str]:
-    """The origins of the issuers with http, which run on this machine."""
+    """Return the origins of the issuers with http, which run on this machine."""
     parts = [urlsplit(issuer) for issuer in issuers]
     return {f"http://{part.netloc}" for part in parts if part.scheme == "http"}
 
@@ -121,13 +121,13 @@ def start(request: Any) -> Any:
     """Redirect the browser to the provider. The form has ``purpose``, ``next`` and ``invitation``."""
     check_limit(request, "sign-in")
     client = client_of_path(request)
-    wanted = text_of(request, "purpose")
-    purpose = Purpose(wanted) if wanted in list(Purpose) else Purpose.SIGN_IN
+    purpose_text = text_of(request, "purpose")
+    purpose = Purpose(purpose_text) if purpose_text in list(Purpose) else Purpose.SIGN_IN
     keys, cookie = attempt_config(request.registry)
     state = new_state()
     secrets = keys.secrets_of(state, keys.current_id)
     url = client.authorization_url(
-        redirect_uri=_callback_address(request, client),
+        redirect_uri=_callback_url(request, client),
         state=state,
         nonce=secrets.nonce,
         verifier=secrets.verifier,
@@ -141,16 +141,16 @@ def start(request: Any) -> Any:
         browser=browser,
         provider=client.provider.name,
         purpose=purpose,
-        user_id=_concerned_user(request, purpose),
+        user_id=_target_user(request, purpose),
         next_path=safe_next(text_of(request, "next")),
     )
     return HTTPSeeOther(location=url, headers=headers)
 
 
 def _reauthentication(purpose: Purpose, client: OidcClient) -> dict[str, Any]:
-    """The parameters that make the provider authenticate the person again.
+    """Return the parameters that make the provider authenticate the person again.
 
-    That is ``prompt=login`` (OpenID Connect Core 1.0, 3.1.2.1). Google does not support it and refuses
+    That is ``prompt=login`` (OpenID Connect Core 1.0, 3.1.2.1). Google does not support it and rejects
     unknown values, so the person chooses an account there instead.
     """
     if purpose is not Purpose.CONFIRM:
@@ -159,45 +159,45 @@ def _reauthentication(purpose: Purpose, client: OidcClient) -> dict[str, Any]:
     return {"prompt": prompt, "max_age": 0}
 
 
-def _concerned_user(request: Any, purpose: Purpose) -> uuid.UUID | None:
-    """The user whose account the attempt concerns."""
+def _target_user(request: Any, purpose: Purpose) -> uuid.UUID | None:
+    """Return the user whose account the attempt changes; ``None`` for a plain sign-in."""
     if purpose is Purpose.SIGN_IN:
         return None
     if purpose is Purpose.INVITATION:
         token = text_of(request, "invitation")
         user = invited_user(request.dbsession, token)
         if user is None:
-            raise SignInFailure(FailureCode.INVITATION_INVALID, "the link is not good")
+            raise SignInFailure(FailureCode.INVITATION_INVALID, "the link is not valid")
         confirmed = text_of(request, "confirmed") == "yes"
         if not confirmed and account_of(request.dbsession, user).in_use:
-            # The page is older than the account's first use. The new one shows whose it is.
+            # The account was first used after the page was rendered. The new page shows its owner.
             path = request.route_path("auth.invitation", _query={"token": token})
             raise HTTPSeeOther(location=path)
         return user.id
     proof = _session_proof(request)
     if purpose is Purpose.LINK and not is_fresh(request.dbsession, proof.id):
-        raise SignInFailure(FailureCode.NOT_FRESH, "to add an identity, the session is too old")
+        raise SignInFailure(FailureCode.NOT_FRESH, "the session is too old to add an identity")
     return proof.identity.user_id
 
 
-# Back from the provider.
+# The callback.
 
 
 def _callback_query(request: Any) -> dict[str, str | None]:
-    """The parameters of the callback, not validated, each at most once (RFC 6749, 3.1)."""
+    """Return the parameters of the callback, not validated. Each may occur only once (RFC 6749, 3.1)."""
     values: dict[str, str | None] = {}
     for name in ("state", "code", "error", "error_description", "iss"):
-        given = [value for value in request.GET.getall(name) if value]
-        if len(given) > 1 or any(len(value) > _MAX_PARAMETER for value in given):
-            detail = f"the callback brought {name} twice, or one that is too long"
+        sent = [value for value in request.GET.getall(name) if value]
+        if len(sent) > 1 or any(len(value) > _MAX_PARAMETER for value in sent):
+            detail = f"the callback has {name} twice, or its {name} is too long"
             raise SignInFailure(FailureCode.STATE_MISMATCH, detail)
-        values[name] = given[0] if given else None
+        values[name] = sent[0] if sent else None
     return values
 
 
 @dataclass(frozen=True)
-class ProviderReturn:
-    """A person who came back from the provider, with a verified ID token."""
+class VerifiedCallback:
+    """A callback whose attempt and ID token are verified."""
 
     provider: str
     attempt: Attempt
@@ -205,36 +205,37 @@ class ProviderReturn:
 
 
 def callback(request: Any) -> Any:
-    """Finish the attempt that the browser brings back."""
+    """Finish the attempt, and sign the user in."""
     if _is_prefetch(request):
-        # The person may never go there, and a state works once. The browser asks again if they do.
-        return HTTPServiceUnavailable("This address is not for fetching in advance.")
+        # The person may never open the page, and a state works only once. If they do, the browser sends
+        # the request again.
+        return HTTPServiceUnavailable("This address cannot be prefetched.")
     check_limit(request, "callback")
     client = client_of_path(request)
     try:
-        back = _provider_return(request, client)
+        verified = _verify_callback(request, client)
     except LateCallback as late:
-        # The back button, or a second tab: no reason to show an error to somebody who is signed in.
+        # The back button, or a second tab. A signed-in user needs no error page.
         if request.identity is None:
             raise
         return HTTPSeeOther(location=late.next_path)
-    user = _FINISH[back.attempt.purpose](request, back)
-    failure_counts(request.registry).succeeded(back.provider)
-    headers = remember(request, user.id, provider=back.provider)
-    return HTTPSeeOther(location=back.attempt.next_path, headers=headers)
+    user = _FINISH[verified.attempt.purpose](request, verified)
+    failure_counts(request.registry).succeeded(verified.provider)
+    headers = remember(request, user.id, provider=verified.provider)
+    return HTTPSeeOther(location=verified.attempt.next_path, headers=headers)
 
 
 def _is_prefetch(request: Any) -> bool:
-    """Whether a browser fetches the page before anybody has asked for it."""
-    said = (request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz"))
-    return any("prefetch" in one.lower() for one in said)
+    """Check whether the browser prefetches the page."""
+    values = (request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz"))
+    return any("prefetch" in value.lower() for value in values)
 
 
-def _provider_return(request: Any, client: OidcClient) -> ProviderReturn:
-    # Attempt and code can be used once. pyramid_retry may repeat what comes after, with the same environ.
-    known: ProviderReturn | None = request.environ.get(_RETURN)
-    if known is not None:
-        return known
+def _verify_callback(request: Any, client: OidcClient) -> VerifiedCallback:
+    # Attempt and code work only once. pyramid_retry may run the view again, with the same environ.
+    earlier: VerifiedCallback | None = request.environ.get(_VERIFIED)
+    if earlier is not None:
+        return earlier
     query = _callback_query(request)
     keys, cookie = attempt_config(request.registry)
     name = client.provider.name
@@ -245,59 +246,61 @@ def _provider_return(request: Any, client: OidcClient) -> ProviderReturn:
     if query["error"] is not None:
         raise provider_refused(query["error"], query["error_description"])
     if query["code"] is None:
-        raise SignInFailure(FailureCode.PROVIDER_ERROR, "neither a code nor an error came back")
+        raise SignInFailure(
+            FailureCode.PROVIDER_ERROR, "the callback has neither a code nor an error"
+        )
     claims = client.claims_of(
         code=query["code"],
         callback_issuer=query["iss"],
-        redirect_uri=_callback_address(request, client),
+        redirect_uri=_callback_url(request, client),
         nonce=attempt.secrets.nonce,
         verifier=attempt.secrets.verifier,
     )
-    back = ProviderReturn(name, attempt, claims)
-    request.environ[_RETURN] = back
-    return back
+    verified = VerifiedCallback(name, attempt, claims)
+    request.environ[_VERIFIED] = verified
+    return verified
 
 
-def _finish_sign_in(request: Any, back: ProviderReturn) -> User:
+def _finish_sign_in(request: Any, verified: VerifiedCallback) -> User:
     may_sign_up = settings_of(request.registry, AuthSettings).may_sign_up
-    user, is_new = sign_in(request.dbsession, back.provider, back.claims, may_sign_up)
+    user, is_new = sign_in(request.dbsession, verified.provider, verified.claims, may_sign_up)
     if is_new:
-        _record(request, Action.USER_CREATE, user, back)
-    _record_sign_in(request, user, back)
+        _record(request, Action.USER_CREATE, user, verified)
+    _record_sign_in(request, user, verified)
     return user
 
 
-def _finish_invitation(request: Any, back: ProviderReturn) -> User:
-    attempt = back.attempt
+def _finish_invitation(request: Any, verified: VerifiedCallback) -> User:
+    attempt = verified.attempt
     assert attempt.user_id is not None
     user = accept_invitation(
-        request.dbsession, attempt.user_id, attempt.begun_at, back.provider, back.claims
+        request.dbsession, attempt.user_id, attempt.begun_at, verified.provider, verified.claims
     )
-    # Whoever used the account until now notices, and a thief does not stay.
+    # The previous user of the account notices the change, and a thief loses access.
     ended = end_sessions_of(request.dbsession, user.id)
-    _record(request, Action.INVITATION, user, back, ended=ended)
-    _record_sign_in(request, user, back)
+    _record(request, Action.INVITATION, user, verified, ended=ended)
+    _record_sign_in(request, user, verified)
     return user
 
 
-def _finish_confirm(request: Any, back: ProviderReturn) -> User:
-    attempt = back.attempt
+def _finish_confirm(request: Any, verified: VerifiedCallback) -> User:
+    attempt = verified.attempt
     assert attempt.user_id is not None
-    user = confirm(request.dbsession, attempt.user_id, back.claims, attempt.begun_at)
-    _record_sign_in(request, user, back)
+    user = confirm(request.dbsession, attempt.user_id, verified.claims, attempt.begun_at)
+    _record_sign_in(request, user, verified)
     return user
 
 
-def _finish_link(request: Any, back: ProviderReturn) -> User:
-    # The session is replaced afterwards, like at a sign-in: an id that was known before the account
-    # got another identity must be worth nothing.
+def _finish_link(request: Any, verified: VerifiedCallback) -> User:
+    # The callback replaces the session, as at a sign-in: a session id from before the account got
+    # another identity must not stay valid.
     user_id = _session_proof(request).identity.user_id
-    if user_id != back.attempt.user_id:
-        raise SignInFailure(FailureCode.WRONG_USER, "somebody else has signed in meanwhile")
-    is_new = link(request.dbsession, user_id, back.provider, back.claims)
+    if user_id != verified.attempt.user_id:
+        raise SignInFailure(FailureCode.WRONG_USER, "another user has signed in meanwhile")
+    is_new = link(request.dbsession, user_id, verified.provider, verified.claims)
     user: User = request.dbsession.get(User, user_id)
     if is_new:
-        _record(request, Action.IDENTITY_LINK, user, back)
+        _record(request, Action.IDENTITY_LINK, user, verified)
     return user
 
 
@@ -309,24 +312,26 @@ _FINISH = {
 }
 
 
-def _record_sign_in(request: Any, user: User, back: ProviderReturn) -> None:
-    """Record the sign-in, and make the user an administrator if ADMIN_SUBJECTS says so."""
+def _record_sign_in(request: Any, user: User, verified: VerifiedCallback) -> None:
+    """Record the sign-in, and make the user an administrator if ADMIN_SUBJECTS names the identity."""
     admins = settings_of(request.registry, AuthSettings).admin_subjects
-    if f"{back.claims.issuer}|{back.claims.subject}" in admins and not user.is_admin:
+    if f"{verified.claims.issuer}|{verified.claims.subject}" in admins and not user.is_admin:
         set_administrator(request.dbsession, user, True, setting=ADMIN_SUBJECTS)
-    _record(request, Action.SIGN_IN, user, back, purpose=back.attempt.purpose)
-    logger.info("%s signed in with %s", user.email, back.provider)
+    _record(request, Action.SIGN_IN, user, verified, purpose=verified.attempt.purpose)
+    logger.info("%s signed in with %s", user.email, verified.provider)
 
 
-def _record(request: Any, action: Action, user: User, back: ProviderReturn, **details: Any) -> None:
+def _record(
+    request: Any, action: Action, user: User, verified: VerifiedCallback, **details: Any
+) -> None:
     record_request(
         request,
         action,
         actor_id=user.id,
         actor=user.email,
         target=f"user:{user.id}",
-        provider=back.provider,
-        issuer=back.claims.issuer,
-        subject=back.claims.subject,
+        provider=verified.provider,
+        issuer=verified.claims.issuer,
+        subject=verified.claims.subject,
         **details,
     )

@@ -1,4 +1,4 @@
-"""The local sign-in for development: one button, only for requests from this machine."""
+"""The local sign-in for development, which accepts only requests from this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from combine_core.users import User, get_or_create_user
 EMAIL = "local@localhost"
 NAME = "Local developer"
 
-# Any of these headers says that a proxy has forwarded the request.
+# Each of these headers shows that a proxy forwarded the request.
 _PROXY_HEADERS = re.compile(
     "HTTP_(FORWARDED|X_FORWARDED_.*|X_REAL_IP|X_CLIENT_IP|X_CLUSTER_CLIENT_IP|TRUE_CLIENT_IP"
     "|CF_CONNECTING_IP|VIA)"
@@ -23,7 +23,7 @@ _PROXY_HEADERS = re.compile(
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:[0-9]*)?")
 
 
-def is_switched_on(request: Any) -> bool:
+def is_enabled(request: Any) -> bool:
     registry = request.registry
     return (
         settings_of(registry, AuthSettings).local_sign_in
@@ -31,18 +31,18 @@ def is_switched_on(request: Any) -> bool:
     )
 
 
-def why_not_local(request: Any) -> str | None:
-    """Why this request does not count as local; ``None`` if it comes from this machine."""
+def not_local_reason(request: Any) -> str | None:
+    """Return the reason why the request is not local; ``None`` if it comes from this machine."""
     environ = request.environ
     if not _is_loopback(environ.get("REMOTE_ADDR", "")):
-        return "It came from another machine."
+        return "This request came from another machine."
     if any(_PROXY_HEADERS.fullmatch(name) for name in environ):
-        return "It came through a proxy."
-    # A foreign site may resolve its own name to 127.0.0.1 and make the browser send requests here
-    # (DNS rebinding). The header Host then still names that site.
+        return "This request came through a proxy."
+    # Another site may resolve its own name to 127.0.0.1 and make the browser send requests here
+    # (DNS rebinding). The Host header then contains the name of that site.
     host = _HOST.fullmatch(environ.get("HTTP_HOST", ""))
     if host is None or not (host["host"].lower() == "localhost" or _is_loopback(host["host"])):
-        return "It did not ask for localhost."
+        return "This request was not for localhost."
     return None
 
 
@@ -57,5 +57,5 @@ def _is_loopback(host: str) -> bool:
 
 
 def local_user(session: Session) -> User:
-    """The user whom the button signs in, created at first use. It is not an administrator."""
+    """Return the local user, who is not an administrator. The first call creates it."""
     return get_or_create_user(session, EMAIL, NAME)

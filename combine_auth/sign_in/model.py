@@ -20,14 +20,14 @@ class Purpose(StrEnum):
     LINK = "link"
     # A signed-in user signs in again, because an action needs a fresh session.
     CONFIRM = "confirm"
-    # An invited person adds an identity to the user that an operator made.
+    # An invited person adds an identity to the user that an operator created.
     INVITATION = "invitation"
 
 
 class SignInAttempt(Identified, Model):
-    """One attempt to sign in with a provider, from the button to the callback.
+    """An attempt to sign in with a provider, from the button to the callback.
 
-    Nothing here is worth stealing. State and browser cookie are stored as hashes. Nonce and PKCE verifier
+    The row contains no secrets. State and browser cookie are stored as hashes. Nonce and PKCE verifier
     are derived from the state with the secret key that ``key_id`` names. ``used_at`` limits the attempt
     to one callback.
     """
@@ -39,11 +39,11 @@ class SignInAttempt(Identified, Model):
     key_id: Mapped[str]
     provider: Mapped[str]
     purpose: Mapped[str]
-    # The user whose account it concerns; null for a plain sign-in.
+    # The user whose account the attempt changes; null for a plain sign-in.
     user_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), index=True
     )
-    # The path to go to afterwards.
+    # The path to redirect to after the sign-in.
     next_path: Mapped[str]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]

@@ -1,4 +1,4 @@
-"""Where to go after a sign-in: only to a path of this service."""
+"""Validates the path to redirect to after a sign-in."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from urllib.parse import unquote
 
 HOME = "/"
 _MAX_LENGTH = 2000
-# The characters of a path and its query (RFC 3986, 3.3 and 3.4). Above all there is no backslash, which
-# browsers read as a slash, and no control character or space, which they drop.
+# The characters of a path and its query (RFC 3986, 3.3 and 3.4). They exclude the backslash, which
+# browsers treat as a slash, and control characters and spaces, which browsers remove.
 _PATH = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*")
 _QUERY = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*")
-# An address may have been percent-encoded this often on its way.
+# Proxies may decode an address more than once.
 _MAX_DECODINGS = 5
 
 
 def safe_next(text: str) -> str:
-    """``text`` if it is a path of this service, perhaps with a query; otherwise ``/``.
+    """Return the text if it is a path of this service, with an optional query; otherwise ``/``.
 
-    Refuses whatever a browser, or a proxy that decodes once more, could take for another host, and the
-    pages of the sign-in itself. Cuts off a fragment.
+    Rejects every path that a browser, or a proxy that decodes once more, could read as another host, and
+    the sign-in pages. Removes a fragment.
     """
     address = text.partition("#")[0]
     path, _, query = address.partition("?")

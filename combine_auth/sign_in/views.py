@@ -1,4 +1,4 @@
-"""The sign-in page, the local sign-in, the page of an invitation, and signing out."""
+"""The views for the sign-in page, the local sign-in, invitations, and sign-out."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from combine_auth.openid import identity_providers
 from combine_auth.sessions.model import BrowserSession
 from combine_auth.settings import AuthSettings, SignUp
 from combine_auth.sign_in.flow import client_of_path, prepare_buttons
-from combine_auth.sign_in.local import is_switched_on, local_user, why_not_local
+from combine_auth.sign_in.local import is_enabled, local_user, not_local_reason
 from combine_auth.sign_in.next_path import HOME, safe_next
 from combine_core.settings import CoreSettings, settings_of
 from combine_core.web.forms import text_of
 
 logger = logging.getLogger(__name__)
 
-_OUTDATED = "Nothing was done, because this page was older than another tab of yours. Press the button again."
+_OUTDATED = "Nothing was done, because you signed in or out in another tab. Press the button again."
 
 
 def sign_in(request: Any) -> Any:
-    """The page with a button for each way to sign in. A signed-in user is redirected at once."""
+    """Render the sign-in page. A signed-in user is redirected."""
     target = safe_next(request.GET.get("next", HOME))
     if request.identity is not None:
         return HTTPSeeOther(location=target)
@@ -36,33 +36,33 @@ def sign_in(request: Any) -> Any:
 
 
 def outdated_button(request: Any) -> Any:
-    """Exception view: a button was pressed on a page from before somebody signed in or out in another tab.
+    """Render the sign-in page again, with a new CSRF token (an exception view).
 
-    That renews the CSRF token. The person gets the page again, with the new one.
+    A sign-in or sign-out in another tab has replaced the token of this page.
     """
     request.response.status_int = 400
     target = safe_next(text_of(request, "next"))
-    return {**_sign_in_page(request, target, _OUTDATED), "inside": request.identity}
+    return {**_sign_in_page(request, target, _OUTDATED), "signed_in": request.identity}
 
 
-def _sign_in_page(request: Any, target: str, refused: str | None = None) -> dict[str, Any]:
+def _sign_in_page(request: Any, target: str, error: str | None = None) -> dict[str, Any]:
     prepare_buttons(request)
     providers = identity_providers(request.registry)
     return {
         "next": target,
-        "local": is_switched_on(request),
-        "why_not": why_not_local(request),
-        "refused": refused,
+        "local": is_enabled(request),
+        "not_local_reason": not_local_reason(request),
+        "error": error,
         "providers": [client.provider for client in providers.clients.values()],
         "invited_only": settings_of(request.registry, AuthSettings).sign_up is SignUp.INVITED,
         "hidden": providers.hidden,
-        "signed_in_at": _signed_in_at(request),
-        "inside": None,
+        "provider_sign_out": _provider_sign_out(request),
+        "signed_in": None,
     }
 
 
-def _signed_in_at(request: Any) -> tuple[str, str] | None:
-    """After a sign-out: the title of the provider, and the address to sign out there too."""
+def _provider_sign_out(request: Any) -> tuple[str, str] | None:
+    """Return the title and the sign-out address of the provider that the user was signed in with."""
     name = request.GET.get("signed_out", "")
     client = identity_providers(request.registry).clients.get(name)
     if client is None:
@@ -73,16 +73,16 @@ def _signed_in_at(request: Any) -> tuple[str, str] | None:
 
 
 def provider_page(request: Any) -> Any:
-    """The bare address of a provider: redirects to the sign-in page, which has its button."""
+    """Redirect the address of a provider to the sign-in page."""
     client_of_path(request)
     return HTTPSeeOther(location=request.route_path("auth.sign_in"))
 
 
 def local(request: Any) -> Any:
-    if not is_switched_on(request):
+    if not is_enabled(request):
         raise HTTPNotFound
     target = safe_next(text_of(request, "next"))
-    if why_not_local(request) is not None:
+    if not_local_reason(request) is not None:
         request.response.status_int = 403
         return _sign_in_page(request, target)
     user = local_user(request.dbsession)
@@ -99,12 +99,12 @@ def local(request: Any) -> Any:
 
 
 def invitation(request: Any) -> Any:
-    """The page of a link that an operator has sent: the invited user, and the buttons."""
+    """Render the page of an invitation link: the invited user, and a button for each provider."""
     check_limit(request, "invitation")
     token = request.GET.get("token", "")
     user = invited_user(request.dbsession, token)
     if user is None:
-        raise SignInFailure(FailureCode.INVITATION_INVALID, "the link is not good")
+        raise SignInFailure(FailureCode.INVITATION_INVALID, "the link is not valid")
     prepare_buttons(request)
     clients = identity_providers(request.registry).clients.values()
     account = account_of(request.dbsession, user)

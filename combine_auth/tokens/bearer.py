@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from combine_auth.authentication import Proof, proof_of
+from combine_auth.authentication import Proof, use_credential
 from combine_auth.oauth_server.issued_tokens import find_access_token
 from combine_auth.oauth_server.model import OAuthGrant
 from combine_auth.tokens.format import ACCESS, PERSONAL
@@ -19,7 +19,7 @@ _BEARER = re.compile(r"(?:^|,)\s*bearer(?![^\s,])", re.IGNORECASE)
 class BearerToken:
     """The token in the header ``Authorization: Bearer``; tokens elsewhere are ignored."""
 
-    def presented(self, request: Any) -> str | None:
+    def read_credential(self, request: Any) -> str | None:
         """The unchecked text after ``Bearer``; ``None`` without such a header.
 
         Other schemes are ignored: a proxy with Basic authentication passes its header on. But a
@@ -39,8 +39,8 @@ class BearerToken:
         """The user of the token. A wrong checksum is refused without a query."""
         if PERSONAL.fits(credential):
             found = find_token(request, credential)
-            return proof_of(request, found, PersonalAccessToken.last_used_at)
+            return use_credential(request, found, PersonalAccessToken.last_used_at)
         if ACCESS.fits(credential):
             found = find_access_token(request, credential)
-            return proof_of(request, found, OAuthGrant.last_used_at)
+            return use_credential(request, found, OAuthGrant.last_used_at)
         return None

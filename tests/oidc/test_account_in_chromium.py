@@ -71,7 +71,7 @@ def test_an_old_session_confirms_first(service, open_page, google):
     # Somebody else at the same keyboard does not get through.
     page.get_by_role("button", name="Confirm with Google").click()
     agree(page, "eve")
-    heading(page, "That was somebody else")
+    heading(page, "That was another user's account")
     page.get_by_role("link", name="Go to your account").click()
     page.get_by_role("link", name="Add a way to sign in").click()
     page.get_by_role("button", name="Confirm with Google").click()

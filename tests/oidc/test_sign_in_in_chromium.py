@@ -64,7 +64,7 @@ def test_a_browser_that_lost_its_cookies_is_told_so(service, open_page):
     go_to_provider(page, "Google")
     page.context.clear_cookies(domain="127.0.0.1")
     agree(page, "anna")
-    heading(page, "This sign-in was not begun here")
+    heading(page, "This sign-in was not started here")
     sign_in(page, "Google", "anna")
 
 

@@ -81,7 +81,7 @@ def test_a_scheme_that_contradicts_is_logged_once_and_shown(service, caplog):
     (line,) = warnings(caplog)
     assert line.startswith(
         "A request came for http://combine.example.com, but PUBLIC_URL is"
-        " https://combine.example.com. Let the proxy send X-Forwarded-Proto"
+        " https://combine.example.com. Make the proxy send X-Forwarded-Proto"
     )
     assert recent_contradictions(service.registry) == {
         Contradiction.SCHEME: "http://combine.example.com"
@@ -93,7 +93,7 @@ def test_a_host_that_contradicts_is_logged_once_and_shown(service, caplog):
         browser(service, "app:8000", "https").get("/account", status=400)
     (line,) = warnings(caplog)
     assert "https://app:8000" in line
-    assert "Let the proxy pass the header Host on" in line
+    assert "Make the proxy pass the header Host on" in line
     assert recent_contradictions(service.registry) == {Contradiction.HOST: "https://app:8000"}
 
 
@@ -131,4 +131,4 @@ def test_a_database_that_is_away_changes_no_answer(database_url, caplog):
     service = Service({**ORIGINS, "combine_core.database_url": absent})
     caplog.set_level(logging.INFO)
     browser(service, "evil.example").get("/account", status=400)
-    assert "could not store a contradiction: OperationalError" in caplog.text
+    assert "could not store a contradiction of PUBLIC_URL: OperationalError" in caplog.text

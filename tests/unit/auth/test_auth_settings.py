@@ -332,5 +332,5 @@ def test_start_says_that_anyone_gets_in():
     assert outcome.problems == ()
     [warning] = outcome.warnings
     assert warning.variable == "SIGN_UP"
-    assert "whoever has an account with a provider gets in" in warning.what
+    assert "every person with a provider account gets in" in warning.what
     assert checked({"SIGN_UP": "anyone", "ENVIRONMENT": "development"}).warnings == ()

@@ -29,4 +29,4 @@ from combine_auth.tokens.bearer import BearerToken
 def test_presented(header, presented):
     request = DummyRequest()
     request.environ = {} if header is None else {"HTTP_AUTHORIZATION": header}
-    assert BearerToken().presented(request) == presented
+    assert BearerToken().read_credential(request) == presented

@@ -3,7 +3,7 @@
 import pytest
 from pyramid.testing import DummyRequest
 
-from combine_auth.sign_in.local import why_not_local
+from combine_auth.sign_in.local import not_local_reason
 
 HERE = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost:8000"}
 
@@ -11,7 +11,7 @@ HERE = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost:8000"}
 def why_not(**environ):
     request = DummyRequest()
     request.environ = {**HERE, **environ}
-    return why_not_local(request)
+    return not_local_reason(request)
 
 
 def test_here():
@@ -22,11 +22,11 @@ def test_here():
 def test_not_said(key):
     request = DummyRequest()
     request.environ = {name: value for name, value in HERE.items() if name != key}
-    assert why_not_local(request) is not None
+    assert not_local_reason(request) is not None
 
 
 def test_empty_host():
-    assert why_not(HTTP_HOST="") == "It did not ask for localhost."
+    assert why_not(HTTP_HOST="") == "This request was not for localhost."
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,4 @@ def test_empty_host():
     ],
 )
 def test_headers_of_proxies(name):
-    assert why_not(**{f"HTTP_{name}": ""}) == "It came through a proxy."
+    assert why_not(**{f"HTTP_{name}": ""}) == "This request came through a proxy."

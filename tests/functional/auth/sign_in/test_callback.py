@@ -110,7 +110,7 @@ class TestT01LoginCsrf:
         trap = google.callback_url(mallory.start(), sub="mallory")
         browser.start()
         page = browser.failure(browser.come_back(trap), "state_mismatch", 400)
-        assert "not begun here" in page
+        assert "not started here" in page
         assert google.counts["token"] == 0
         assert count(service, "sessions") == 0
         assert audit(service) == ["state_mismatch"]

@@ -195,7 +195,7 @@ class TestCounts:
             query = {"state": state, "error": "invalid_client"}
             browser.client.get("/auth/google/callback", query, status=303)
         assert counts.by_provider_and_code() == {("google", "invalid_client"): 10}
-        assert counts.refusing_the_secret() == {}
+        assert counts.secret_refusals() == {}
 
     def test_a_name_that_somebody_made_up_is_not_counted_as_such(self, browser, counts):
         browser.client.get("/auth/made_up/callback", status=303)

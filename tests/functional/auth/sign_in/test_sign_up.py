@@ -23,7 +23,7 @@ def test_stranger(invited, google, claims):
     browser = Browser(invited)
     assert "Open its link first" in browser.client.get("/auth/sign-in")
     page = browser.failure(browser.sign_in(google, **claims), "not_invited", 403)
-    assert "an invitation to a project opens none" in page
+    assert "an invitation to a project does not open one" in page
     assert "combine user create EMAIL" in page
     assert [count(invited, table) for table in ("users", "identities", "sessions")] == [0, 0, 0]
     assert audit(invited) == ["not_invited"]
