@@ -1,1 +1,1 @@
-"""The page on which users see who they are, how they sign in, and where they are signed in."""
+"""The account page: a user's identities and sessions."""

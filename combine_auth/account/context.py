@@ -1,4 +1,4 @@
-"""What the pages of one's own account share: the context, the views, and how they are added."""
+"""The context and the base class of the views of a user's own account."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ MANAGE_ACCOUNT = "account:manage"
 
 
 class OwnAccount:
-    """Route factory: the account of the user who is signed in with a browser.
+    """The account of the user who is signed in with a browser (a route factory).
 
-    A token is not enough: a stolen one could create others, which would outlive it.
+    A token is not accepted: a stolen token could create others, which would outlive it.
     """
 
     path_variables: ClassVar = {"id": UUID_PATTERN, "client_id": CLIENT_ID_PATTERN}
@@ -37,8 +37,8 @@ class OwnAccount:
     def __init__(self, request: Any) -> None:
         proof = request.proof
         if proof is None:
-            back = {"next": request.path_qs if request.method == "GET" else "/account"}
-            raise HTTPSeeOther(location=request.route_path("auth.sign_in", _query=back))
+            query = {"next": request.path_qs if request.method == "GET" else "/account"}
+            raise HTTPSeeOther(location=request.route_path("auth.sign_in", _query=query))
         if proof.kind is not CredentialKind.SESSION:
             message = "A token cannot manage tokens and sessions. Sign in with a browser."
             raise HTTPForbidden(message)
@@ -48,7 +48,7 @@ class OwnAccount:
 
 
 class AccountViews:
-    """What the views on :class:`OwnAccount` share; ``route`` is the page to go to after a change."""
+    """The base class of the views on :class:`OwnAccount`. A change redirects to ``route``."""
 
     route = "auth.account"
 
@@ -67,26 +67,26 @@ class AccountViews:
         logger.info("%s: %s %s", self.me.email, action, target or "")
 
     def back(self, **shown_once: str) -> HTTPSeeOther:
-        """Redirect to the page, which shows these secrets once."""
+        """Redirect to the page of ``route``, which shows these values once."""
         query = keep_for_page(self.request, shown_once) if shown_once else None
         return HTTPSeeOther(location=self.request.route_path(self.route, _query=query))
 
     def checked_scopes(self) -> list[str]:
-        """The scopes that are ticked in the form."""
+        """Return the scopes that are checked in the form."""
         return [scope for scope in self.request.POST.getall("scope") if isinstance(scope, str)]
 
     def offered_scopes(self) -> list[tuple[str, str]]:
-        """The scopes that the user may choose from, each with its meaning."""
+        """Return the scopes that the user may choose from, each with its description."""
         return [(scope, in_words(scope)) for scope in (SCOPES if self.me.is_admin else PLAIN)]
 
 
 def account_view(
     method: str, views: type[AccountViews], attr: str, page: str | None = None
 ) -> View:
-    """A view of :class:`OwnAccount`: a method of ``views``, with a template unless it returns a response."""
+    """Return a view of :class:`OwnAccount` for a method of ``views``."""
     return View(method, views, MANAGE_ACCOUNT, attr=attr, renderer=page, http_cache=0)
 
 
 def add_account_page(config: Configurator, name: str, path: str, *views: View) -> None:
-    """Add an endpoint of the signed-in user. ``{id}`` and ``{client_id}`` in the path are checked."""
+    """Add an endpoint of the signed-in user. The path may contain ``{id}`` and ``{client_id}``."""
     config.add_endpoint(f"auth.{name}", path, *views, factory=OwnAccount)

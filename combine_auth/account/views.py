@@ -1,4 +1,4 @@
-"""``/account``: who the user is, how they sign in, and where they are signed in."""
+"""The pages below ``/account``: identities, sessions, and the deletion of the account."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _ADD_IDENTITY_PAGE = "combine_auth:account/add_identity.jinja2"
 
 
 class SessionViews(AccountViews):
-    """The page of the account, and its buttons that end sessions."""
+    """The account page, the end of sessions, and the deletion of the account."""
 
     def show(self) -> dict[str, Any]:
         clients = identity_providers(self.request.registry).clients
@@ -58,11 +58,11 @@ class SessionViews(AccountViews):
         }
 
     def end_session(self) -> HTTPSeeOther:
-        """Sign out one of the user's browsers, which may be this one."""
+        """End one of the user's sessions, which may be the current one."""
         session_id = self.id_of_path()
         if session_id == self.context.session_id:
             self.note(Action.SIGN_OUT, f"session:{session_id}")
-            return self._outside()
+            return self._signed_out()
         if not end_session(self.dbsession, self.me.user_id, session_id):
             raise HTTPNotFound
         self.note(Action.SESSION_END, f"session:{session_id}")
@@ -73,14 +73,14 @@ class SessionViews(AccountViews):
         return self.back()
 
     def end_all(self) -> HTTPSeeOther:
-        """Sign out everywhere, and, if the form says so, revoke the tokens of all programs."""
+        """End all sessions and, if the form requests it, revoke the tokens of all programs."""
         self._end_sessions()
         if self.request.POST.get("programs") == "too":
             self._revoke_programs()
-        return self._outside()
+        return self._signed_out()
 
     def plan_deletion(self) -> dict[str, Any]:
-        """What goes along if the user deletes the account, and what stands in the way."""
+        """Render the data that is deleted with the account, and the obstacle to its deletion."""
         plan = plan_deletion(self.dbsession, self._myself(), named=True)
         return {"me": self.me, "goes": in_words(plan), "obstacle": plan.obstacle}
 
@@ -90,7 +90,7 @@ class SessionViews(AccountViews):
         except Refused:
             self.request.response.status_int = 409
             return self.plan_deletion()
-        return self._outside()
+        return self._signed_out()
 
     def _myself(self) -> User:
         found = user_of_id(self.dbsession, self.me.user_id)
@@ -111,16 +111,16 @@ class SessionViews(AccountViews):
         if revoked:
             self.note(Action.CONSENT_REVOKE, f"user:{self.me.user_id}", revoked=revoked)
 
-    def _outside(self) -> HTTPSeeOther:
+    def _signed_out(self) -> HTTPSeeOther:
         location = self.request.route_path("auth.sign_in")
         return HTTPSeeOther(location=location, headers=forget(self.request))
 
 
 class IdentityViews(AccountViews):
-    """The page that adds an identity, and the button that removes one."""
+    """The page that adds an identity, and the removal of one."""
 
     def add(self) -> dict[str, Any]:
-        """The providers to choose from; if the sign-in is old, those to confirm it with first."""
+        """Render the providers to add; after an old sign-in, the providers to confirm it with."""
         prepare_buttons(self.request)
         fresh = is_fresh(self.dbsession, self.context.session_id)
         identities = list_identities(self.dbsession, self.me.user_id)
@@ -156,7 +156,7 @@ class IdentityViews(AccountViews):
         return self.back()
 
 
-# The first match counts, because most browsers also claim to be others.
+# In this order, because most browsers also claim to be others.
 _BROWSERS = (
     ("Edge", r"\bEdg(e|A|iOS)?/"),
     ("Opera", r"\bOPR/|\bOpera\b"),
@@ -176,16 +176,16 @@ _SYSTEMS = (
     ("macOS", r"\bMacintosh\b|\bMac OS X\b"),
     ("Linux", r"\bLinux\b|\bX11\b"),
 )
-_LONGEST = 60
+_MAX_LENGTH = 60
 
 
 def device_of(user_agent: str) -> str:
-    """Browser and system, such as "Firefox on Windows", or the first word sent; for users to recognise."""
+    """Return browser and system, such as "Firefox on Windows", or the first word of the header."""
     browser = _first(_BROWSERS, user_agent)
     system = _first(_SYSTEMS, user_agent)
     if browser and system:
         return f"{browser} on {system}"
-    own = user_agent.split(maxsplit=1)[0][:_LONGEST] if user_agent.strip() else None
+    own = user_agent.split(maxsplit=1)[0][:_MAX_LENGTH] if user_agent.strip() else None
     return browser or (system and f"A browser on {system}") or own or "Unknown browser"
 
 

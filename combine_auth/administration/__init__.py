@@ -1,6 +1,6 @@
-"""What administrators of the site see and change: users, their sessions, the audit.
+"""The administration of the site: users, their sessions, and the audit.
 
-It gives them no rights in projects: only its members see what is in a project.
+Administrators have no rights in projects: only the members of a project see its content.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class AdminPermission(StrEnum):
-    """What an administrator may do, and may let a token do."""
+    """A permission of administrators, which is also a scope of tokens."""
 
     AUDIT_READ = "audit:read"
     USERS_READ = "users:read"

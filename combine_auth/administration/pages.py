@@ -1,4 +1,4 @@
-"""The pages for administrators: the users, and one user, who can be disabled, enabled and deleted there."""
+"""The pages for administrators: the list of users, and the page that disables, enables and deletes one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _ROWS = 50
 
 
 class AdministrationPage(Administration):
-    """Route factory of the pages."""
+    """The administration as a route factory of pages."""
 
     path_variables: ClassVar = {"user_id": UUID_PATTERN}
 
 
 def show_users(request: Any) -> dict[str, Any]:
-    """The users, the newest first, or the one with the address ``?email=``."""
+    """Render the users, newest first, or the one with the address ``?email=``."""
     email, cursor = request.GET.get("email", "").strip(), request.GET.get("cursor")
     page = service.page_of_users(request.dbsession, email=email or None, cursor=cursor, limit=_ROWS)
     return {"page": page, "email": email, "cursor": cursor}
@@ -78,7 +78,6 @@ def _user(request: Any) -> User:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the pages."""
     read, write = AdminPermission.USERS_READ, AdminPermission.USERS_WRITE
     config.add_endpoint(
         "auth.users",

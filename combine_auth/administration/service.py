@@ -1,4 +1,4 @@
-"""Create, invite, promote, disable, enable and delete users, and end their sessions. The audit records it."""
+"""Creates, invites, promotes, disables, enables and deletes users, and records this in the audit."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ MAX_NAME_LENGTH = 200
 
 
 def create_user(session: Session, email: str, name: str | None, *, is_admin: bool) -> User:
-    """A new user. They cannot sign in before :func:`invite_user`. Raises Refused and InvalidEmail."""
+    """Create a user, who can sign in after :func:`invite_user`. Raises Refused and InvalidEmail."""
     if name is not None:
         name = clean_name(name, "A name", MAX_NAME_LENGTH)
     user = add_user(session, email, name, is_admin=is_admin)
     if user is None:
-        raise Refused(f"There is a user {email.strip()} already.")
+        raise Refused(f"A user with the address {email.strip()} already exists.")
     _record(session, Action.USER_CREATE, user, is_admin=is_admin)
     return user
 
 
 def invite_user(session: Session, user: User, public_url: str) -> str:
-    """A link that lets the first person who opens it sign in as this user. Earlier links end."""
+    """Create a link that lets the first person who opens it sign in as this user. Earlier links end."""
     if user.disabled_at is not None:
         message = f"{user.email} is disabled. To enable it: combine user enable {user.email}"
         raise Refused(message)
@@ -56,15 +56,15 @@ def invite_user(session: Session, user: User, public_url: str) -> str:
 
 
 def set_email(session: Session, user: User, email: str) -> None:
-    """Give the user another address. Their links end: they may have been sent to the one from before.
+    """Change the user's address. Invitations end, because they may have been sent to the old address.
 
-    :raises Refused: it is another user's
-    :raises InvalidEmail: it is no address
+    :raises Refused: the address belongs to another user
+    :raises InvalidEmail: the address is not valid
     """
     email = clean_email(email)
     other = find_user(session, email)
     if other is not None and other.id != user.id:
-        raise Refused(f"There is a user {other.email} already.")
+        raise Refused(f"A user with the address {other.email} already exists.")
     before, user.email = user.email, email
     end_invitations(session, user.id)
     session.flush()
@@ -80,12 +80,12 @@ def revoke_admin(session: Session, user: User) -> None:
 
 
 def set_administrator(session: Session, user: User, wanted: bool, *, setting: str = "") -> None:
-    """Give a user the rights of an administrator or take them away, whatever asks for it.
+    """Grant or revoke the rights of an administrator.
 
-    Nothing from before gets or keeps these rights: sessions end, tokens are limited to what any user may
-    do, and consents that cover more are withdrawn.
+    Existing credentials neither get nor keep these rights: sessions end, tokens are limited to the scopes
+    of any user, and consents with further scopes are revoked.
 
-    :param setting: the variable that asks for it; without one, an operator does
+    :param setting: the variable that causes the change; empty if an operator does
     """
     if user.is_admin != wanted:
         user.is_admin = wanted
@@ -94,21 +94,21 @@ def set_administrator(session: Session, user: User, wanted: bool, *, setting: st
         revoke_grants_of(session, user.id, covering=FOR_ADMINISTRATORS)
         action = Action.ADMIN_GRANT if wanted else Action.ADMIN_REVOKE
         _record(session, action, user, **({"by": setting} if setting else {}))
-    # What an operator grants stays, whatever the setting says later.
+    # The setting never revokes rights that an operator has granted.
     user.admin_by_setting = wanted and bool(setting)
 
 
 def follow_admin_subjects(session: Session, subjects: Collection[str]) -> None:
-    """Take the rights from administrators of ADMIN_SUBJECTS whom it does not name any more."""
+    """Revoke the rights of administrators whom ADMIN_SUBJECTS no longer names."""
     named = _users_of(subjects)
-    gone = select(User).where(User.admin_by_setting, User.id.not_in(named)).with_for_update()
-    for user in session.scalars(gone).all():
+    unnamed = select(User).where(User.admin_by_setting, User.id.not_in(named)).with_for_update()
+    for user in session.scalars(unnamed).all():
         set_administrator(session, user, False, setting=ADMIN_SUBJECTS)
-        logger.warning("%s is no administrator any more: not in %s", user.email, ADMIN_SUBJECTS)
+        logger.warning("%s is no longer an administrator: not in %s", user.email, ADMIN_SUBJECTS)
 
 
 def is_named(session: Session, user: User, subjects: Collection[str]) -> bool:
-    """Whether ADMIN_SUBJECTS names an identity of the user, so that a sign-in makes them administrator."""
+    """Check whether ADMIN_SUBJECTS names an identity of the user."""
     return session.scalar(_users_of(subjects).where(LinkedIdentity.user_id == user.id)) is not None
 
 
@@ -118,13 +118,13 @@ def _users_of(subjects: Collection[str]) -> Select[uuid.UUID]:
 
 
 def disable_user(session: Session, user: User, request: Any = None) -> None:
-    """Lock the user out from their next request on: sessions end, tokens stop until it is enabled.
+    """Lock the user out. Sessions end, and tokens are rejected until the user is enabled.
 
-    :param request: of the administrator; ``None``: the operator runs a command
+    :param request: the administrator's request; ``None`` for a command of the operator
     :raises Refused: administrators cannot disable themselves
     """
     if request is not None and request.identity.user_id == user.id:
-        raise Refused("You cannot disable yourself. Another administrator can.")
+        raise Refused("You cannot disable yourself. Ask another administrator.")
     if user.disabled_at is None:
         user.disabled_at = func.now()
         _record(session, Action.USER_DISABLE, user, request)
@@ -132,7 +132,7 @@ def disable_user(session: Session, user: User, request: Any = None) -> None:
 
 
 def enable_user(session: Session, user: User, request: Any = None) -> None:
-    """Let the user sign in again. Their tokens work again."""
+    """Let the user sign in again. Unexpired tokens work again."""
     if user.disabled_at is not None:
         user.disabled_at = None
         _record(session, Action.USER_ENABLE, user, request)
@@ -144,30 +144,30 @@ def end_sessions(session: Session, user: User, request: Any) -> None:
 
 
 def plan_deletion(session: Session, user: User, *, named: bool = False) -> Plan:
-    """What goes with this user, and what stands in the way.
+    """Return the data that would be deleted with the user, and the obstacle to the deletion.
 
-    :param named: name projects. Only the user and operators may know them
+    :param named: name the user's projects, which only the user and operators may see
     """
-    # Here and below, because what goes with a user is known by the whole domain, and few commands need it.
+    # Imported here and below because it imports the whole domain, which few commands need.
     from combine_core.users.deletion import Plan, plan_user
 
     plan = plan_user(session, user.id, named=named)
     clients = len(list_clients(session, user.id))
     takes = {**plan.takes, **({"clients": clients} if clients else {})}
-    return Plan(takes, obstacle=_why_needed(session, user) or plan.obstacle)
+    return Plan(takes, obstacle=_obstacle(session, user) or plan.obstacle)
 
 
 def delete_user(session: Session, user: User, request: Any = None, *, named: bool = False) -> Plan:
-    """Delete a user. Their sessions, tokens and consents go along, and what :func:`plan_deletion` says.
+    """Delete a user with all sessions, tokens and consents, and the data of :func:`plan_deletion`.
 
-    :param request: of the user or an administrator; ``None``: the operator runs a command
-    :returns: what went along
-    :raises Refused: somebody needs this user
+    :param request: the request of the user or an administrator; ``None`` for a command of the operator
+    :returns: the plan that was carried out
+    :raises Refused: there is an obstacle to the deletion
     """
     from combine_core.users.deletion import Impossible
     from combine_core.users.deletion import delete_user as remove_user
 
-    # Of two administrators who go at once, the second one waits and then is the only one.
+    # If the last two administrators are deleted at once, the second deletion waits, and is refused.
     administrators = select(User.id).where(User.is_admin, User.disabled_at.is_(None))
     session.execute(administrators.order_by(User.id).with_for_update())
     plan = plan_deletion(session, user, named=named)
@@ -183,15 +183,15 @@ def delete_user(session: Session, user: User, request: Any = None, *, named: boo
     return plan
 
 
-def _why_needed(session: Session, user: User) -> str | None:
+def _obstacle(session: Session, user: User) -> str | None:
     others = exists().where(User.is_admin, User.disabled_at.is_(None), User.id != user.id)
     if user.is_admin and user.disabled_at is None and not session.scalar(select(others)):
         return (
-            "This is the only administrator. Make another user one first:"
+            "This is the only administrator. Make another user an administrator first:"
             " combine user grant-admin EMAIL"
         )
-    acting = select(OAuthClient.client_id).where(OAuthClient.service_user_id == user.id)
-    client_id = session.scalar(acting)
+    client_of_user = select(OAuthClient.client_id).where(OAuthClient.service_user_id == user.id)
+    client_id = session.scalar(client_of_user)
     if client_id is not None:
         return f"The client {client_id} acts as this user. Delete the client first."
     return None
@@ -208,28 +208,28 @@ def _record(
 
 
 def user_of_id(session: Session, user_id: uuid.UUID) -> User | None:
-    """The user with this id, locked until the transaction ends."""
+    """Return the user with this id, locked until the transaction ends."""
     return session.get(User, user_id, with_for_update=True)
 
 
 def known_user(session: Session, email: str) -> User:
-    """The user with this address. Raises Refused if there is none."""
+    """Return the user with this address. Raises Refused if there is none."""
     user = find_user(session, email.strip())
     if user is None:
-        message = f"There is no user {email.strip()}. To make one: combine user create EMAIL"
+        message = f"There is no user {email.strip()}. To create one: combine user create EMAIL"
         raise Refused(message)
     return user
 
 
 def list_users(session: Session) -> Sequence[User]:
-    """All users, the oldest first; at most ``MAX_USERS_LISTED``."""
+    """Return at most ``MAX_USERS_LISTED`` users, oldest first."""
     return session.scalars(select(User).order_by(User.id).limit(MAX_USERS_LISTED)).all()
 
 
 def page_of_users(
     session: Session, *, email: str | None, cursor: str | None, limit: int
 ) -> Page[User]:
-    """A page of users, the newest first. Raises InvalidCursor."""
+    """Return a page of users, newest first. Raises InvalidCursor."""
     statement = select(User)
     if email is not None:
         address = email.strip().replace("\0", "").lower()

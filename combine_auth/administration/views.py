@@ -1,4 +1,4 @@
-"""The endpoints for administrators."""
+"""The API endpoints for administrators."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 
 class Administration:
-    """Route factory: only administrators may enter."""
+    """The context of the endpoints, which only administrators may use (a route factory)."""
 
     identity: Identity
 
@@ -37,7 +37,7 @@ class Administration:
         if identity is None:
             raise HTTPUnauthorized
         if not identity.is_admin:
-            message = "This is for administrators. An operator makes one: combine user grant-admin"
+            message = "Only administrators may do this. To make one: combine user grant-admin EMAIL"
             raise HTTPForbidden(message)
         self.identity = identity
         self.__acl__ = [(Allow, Authenticated, list(AdminPermission))]
@@ -45,21 +45,24 @@ class Administration:
 
 def list_audit(request: Any) -> Json:
     query = request.openapi_validated.parameters.query
-    wanted = AuditFilter(
+    audit_filter = AuditFilter(
         query.get("user"),
         query.get("action"),
         query.get("outcome"),
-        _comparable(query.get("since")),
-        _comparable(query.get("until")),
+        _storable_time(query.get("since")),
+        _storable_time(query.get("until")),
     )
-    page = list_events(request.dbsession, wanted, cursor=query.get("cursor"), limit=query["limit"])
+    page = list_events(
+        request.dbsession, audit_filter, cursor=query.get("cursor"), limit=query["limit"]
+    )
     return show_page(request, page, show_event)
 
 
-def _comparable(moment: datetime.datetime | None) -> datetime.datetime | None:
-    """The moment in UTC: PostgreSQL refuses offsets of 16 hours and more.
+def _storable_time(moment: datetime.datetime | None) -> datetime.datetime | None:
+    """Convert the time to UTC, because PostgreSQL rejects offsets of 16 hours and more.
 
-    No event is as old or as young as the bounds. They are leap years, which have every day.
+    Years beyond the bounds, which no event reaches, are clamped. The bounds are leap years, which have
+    every day.
     """
     if moment is None:
         return None
@@ -139,7 +142,7 @@ def _show(user: User, *, address_verified: bool) -> Json:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the endpoints, if the application includes the API of combine_core."""
+    """Add the endpoints if the application includes the API of combine_core."""
     if not hasattr(config, "add_api_spec"):
         return
     config.add_api_spec("combine_auth:administration/openapi.yaml")

@@ -1,8 +1,8 @@
-"""OpenID Connect: identity providers as data, a client for each, and verified ID tokens.
+"""OpenID Connect: identity providers, a client for each, and the verification of ID tokens.
 
-Uses neither sessions nor tables. :func:`identity_providers` returns the clients of an application;
-:mod:`combine_auth.openid.plugins` says how a package adds a provider. The client
-(:mod:`combine_auth.openid.client`) is loaded if there is a provider: without one, a process saves 20 MB.
+It uses neither sessions nor tables. :func:`identity_providers` returns the clients of an application.
+:mod:`combine_auth.openid.plugins` explains how a package adds a provider. The client
+(:mod:`combine_auth.openid.client`) takes 20 MB, so it is imported only if a provider is configured.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def includeme(config: Configurator) -> None:
-    """Make the clients of the application's identity providers. Asks no provider."""
+    """Create the clients of the application's identity providers, without network access."""
     settings = config.add_addon_settings(AuthSettings)
     providers = make_identity_providers(settings, config.registry.settings)
     config.registry[REGISTRY_KEY] = providers

@@ -1,7 +1,7 @@
-"""A cache of one document of a provider: its metadata, or its keys.
+"""Caches a provider's metadata or keys.
 
-One thread fetches at a time. The others use the cached document, or wait for the new one. A document
-stays in use while the provider cannot give a newer one.
+Only one thread fetches a document at a time. The others use the cached document, or wait for the new
+one. An expired document stays in use while the provider is unavailable.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from combine_auth.failures import SignInFailure, provider_unavailable
 log = logging.getLogger(__name__)
 
 TTL_S: Final = 3600.0
-# Between two fetches that tokens with unknown keys have caused, and after a failed fetch.
+# Minimum time between two refreshes for an unknown key, and after a failed fetch.
 COOL_DOWN_S: Final = 30.0
-# After a failed fetch without a cached document. People are waiting, so the next try comes sooner.
+# After a failed fetch without a cached document. People are waiting, so the retry comes sooner.
 COLD_COOL_DOWN_S: Final = 5.0
 _BUSY_RETRY_AFTER_S: Final = 5
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class CachedDocument(Generic[T]):
-    """A document, and when it was fetched, in seconds of the cache's clock."""
+    """A document and the time of its fetch, in seconds of the cache's clock."""
 
     value: T
     fetched_at: float
@@ -37,20 +37,20 @@ class CachedDocument(Generic[T]):
 
 @dataclass
 class _Fetch:
-    """A fetch that is under way."""
+    """A fetch in progress."""
 
     done: threading.Event = field(default_factory=threading.Event)
     failure: SignInFailure | None = None
 
 
 class DocumentCache(Generic[T]):
-    """See the module.
+    """A cache of one document.
 
-    :param name: what the document is, for the log
-    :param fetch: gets the document; takes a deadline of the monotonic clock, raises only SignInFailure
-    :param stale_s: how long, in seconds, an expired document is used when no newer one can be fetched;
-        ``None``: without limit
-    :param clock: seconds, monotonic
+    :param name: the description of the document, for the log
+    :param fetch: fetches the document; takes a deadline of the monotonic clock, raises only SignInFailure
+    :param stale_s: seconds for which an expired document is used when no newer one can be fetched;
+        ``None`` for no limit
+    :param clock: returns monotonic seconds
     """
 
     def __init__(
@@ -74,17 +74,17 @@ class DocumentCache(Generic[T]):
 
     @property
     def cached(self) -> T | None:
-        """The cached document, however old; no I/O."""
+        """The cached document, however old. Reading it does no I/O."""
         cached = self._cached
         return cached.value if cached else None
 
     @property
     def failure(self) -> SignInFailure | None:
-        """Why the last fetch failed; ``None`` if it succeeded."""
+        """The failure of the last fetch; ``None`` if it succeeded."""
         return self._failure
 
     def get(self, deadline: float, max_age_s: float = TTL_S) -> CachedDocument[T]:
-        """The document, fetched again if it is older than `max_age_s`. Raises SignInFailure."""
+        """Return the document, and fetch it if it is older than `max_age_s`. Raises SignInFailure."""
         with self._lock:
             cached, now = self._cached, self._clock()
             if cached and now - cached.fetched_at < max_age_s:
@@ -101,7 +101,7 @@ class DocumentCache(Generic[T]):
         return self._wait_for(fetch, deadline, is_mine=is_mine)
 
     def refresh(self, outdated: CachedDocument[T], deadline: float) -> CachedDocument[T]:
-        """A newer document than `outdated`, or `outdated` itself soon after the last refresh."""
+        """Return a newer document than `outdated`, or `outdated` itself soon after the last refresh."""
         with self._lock:
             cached, now = self._cached, self._clock()
             if cached is None or cached is not outdated:
@@ -151,12 +151,12 @@ class DocumentCache(Generic[T]):
             with self._lock:
                 self._cached, self._failure = CachedDocument(value, self._clock()), None
         finally:
-            # Also after an unforeseen exception: the next thread tries again.
+            # Also after an unexpected exception, so that the next thread fetches again.
             with self._lock:
                 self._under_way = None
             fetch.done.set()
 
 
 def _copy(failure: SignInFailure) -> SignInFailure:
-    """The same failure for another thread: each raises an exception of its own."""
+    """Copy the failure for another thread: each must raise an exception of its own."""
     return SignInFailure(failure.code, failure.detail, failure.retry_after)

@@ -1,4 +1,4 @@
-"""The client of one provider: the authorization request, the token request, and the sign-out address."""
+"""The client of a provider: the authorization request, the token request, and the sign-out URL."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ _CODE: Final = re.compile(r"[\x20-\x7e]{1,4096}")
 
 
 class OidcClient:
-    """Talks to one provider. All threads of the process share it. Creating it does no I/O.
+    """A client of one provider, shared by all threads of the process. Creating it does no I/O.
 
-    Metadata and keys are fetched when they are first needed, and cached.
+    It fetches metadata and keys on first use, and caches them.
 
-    :param timeouts: of each exchange, and of all that one call waits for
-    :param ca_file: the authorities whose certificates are accepted, if not the usual ones
-    :param wall: seconds since the epoch
-    :param clock: seconds, monotonic; for the age of cached documents
+    :param timeouts: the timeouts of each exchange, and of each call in total
+    :param ca_file: the CA certificates to verify the provider with, if not the default ones
+    :param wall: returns seconds since the epoch
+    :param clock: returns monotonic seconds, for the age of cached documents
     """
 
     def __init__(
@@ -83,13 +83,13 @@ class OidcClient:
         prompt: str | None = None,
         max_age: int | None = None,
     ) -> str:
-        """The address at the provider to send the browser to.
+        """Return the provider's URL to redirect the browser to.
 
-        Fetches the provider's metadata if they are not cached, which may take seconds.
+        Fetches the provider's metadata if it is not cached, which may take seconds.
 
-        :param verifier: of PKCE (RFC 7636), 43 to 128 characters; only its hash is sent
-        :param prompt: replaces the provider's own ``prompt``: ``login``, for example
-        :param max_age: in seconds; the provider asks again for an older authentication
+        :param verifier: the PKCE verifier (RFC 7636), 43 to 128 characters; only its hash is sent
+        :param prompt: the value of ``prompt``, such as ``login``, in place of the provider's default
+        :param max_age: seconds after which the provider must authenticate the person again
         :raises SignInFailure: the provider cannot be reached
         """
         metadata = self._metadata.get(self._deadline()).value
@@ -119,10 +119,10 @@ class OidcClient:
     ) -> Claims:
         """Exchange the code of a callback, verify the ID token, and return its claims.
 
-        Ends within the total time-out.
+        Takes at most the total timeout.
 
         :param callback_issuer: the parameter ``iss`` of the callback (RFC 9207)
-        :raises SignInFailure: the provider does not answer, or the person is not let in
+        :raises SignInFailure: the provider does not respond, or the person may not sign in
         """
         deadline = self._deadline()
         self._check_callback_issuer(callback_issuer)
@@ -139,12 +139,12 @@ class OidcClient:
             claims.issuer,
             *self.provider.other_issuers,
         ):
-            detail = "callback and ID token are of different issuers"
+            detail = "callback and ID token have different issuers"
             raise SignInFailure(FailureCode.ISSUER_MISMATCH, detail)
         return claims
 
     def end_session_url(self, *, return_to: str | None = None) -> str | None:
-        """The address to sign out of the provider and come back; ``None`` if not known. No I/O."""
+        """Return the URL that signs out of the provider; ``None`` if it is unknown. Does no I/O."""
         metadata = self._metadata.cached
         if metadata is None or metadata.end_session_endpoint is None:
             return None
@@ -155,9 +155,9 @@ class OidcClient:
         return f"{metadata.end_session_endpoint}{separator}{urlencode(parameters)}"
 
     def check(self, max_age_s: float) -> SignInFailure | None:
-        """Whether the provider's metadata can be fetched: ``None``, or why not.
+        """Check that the provider's metadata can be fetched. Return the failure, or ``None``.
 
-        Fetches them if they are older than `max_age_s`. Otherwise reports the result of the last fetch.
+        Fetches the metadata if it is older than `max_age_s`. Otherwise returns the result of the last fetch.
         """
         try:
             self._metadata.get(self._deadline(), max_age_s)
@@ -169,7 +169,7 @@ class OidcClient:
         return monotonic() + self._timeouts.total
 
     def _check_callback_issuer(self, named: str | None) -> None:
-        """Refuse a callback of another provider before anything is sent (mix-up, RFC 9700 2.1)."""
+        """Reject a callback of another provider before any request (mix-up attack, RFC 9700, 2.1)."""
         issuer = self.provider.issuer
         if named is None or named in self.provider.other_issuers:
             return
@@ -179,7 +179,7 @@ class OidcClient:
                 return
         elif named == issuer:
             return
-        detail = f"the callback is of another issuer: {one_line(named)}"
+        detail = f"the callback names another issuer: {one_line(named)}"
         raise SignInFailure(FailureCode.ISSUER_MISMATCH, detail)
 
     def _verify(
@@ -206,7 +206,7 @@ class OidcClient:
         verifier: str,
         deadline: float,
     ) -> Mapping[str, object]:
-        """The answer of the token endpoint to the code, not validated."""
+        """Return the response of the token endpoint to the code, not validated."""
         endpoint = f"the token endpoint of {self.provider.name}"
 
         def check(response: requests.Response) -> requests.Response:
@@ -250,17 +250,17 @@ class OidcClient:
         except requests.HTTPError as error:
             status = error.response.status_code if error.response is not None else 0
             problem = FailureCode.INVALID_CLIENT if status == 401 else FailureCode.PROVIDER_ERROR
-            failure = SignInFailure(problem, f"{endpoint} answered {status} and no error of OAuth")
+            failure = SignInFailure(problem, f"{endpoint} answered {status} without an OAuth error")
         except Exception as error:  # noqa: BLE001 - see exchange_failure
             failure = exchange_failure(error, endpoint)
-        # Raised outside of the block: exceptions of requests hold the request, with the secret in it.
+        # Raised outside of the block: exceptions of requests contain the request with the client secret.
         raise failure
 
     def _session(self, metadata: ProviderMetadata, redirect_uri: str) -> OAuth2Session:
         session = OAuth2Session(
             client_id=self.provider.client_id,
             client_secret=self.provider.client_secret.get_secret_value(),
-            # With a key, the assertion authenticates, and the parameter client_id stays.
+            # With a key, the assertion authenticates the client, and the parameter client_id remains.
             token_endpoint_auth_method="none"
             if self.provider.client_key_file
             else metadata.client_auth,
@@ -285,7 +285,7 @@ class OidcClient:
     def _userinfo(
         self, metadata: ProviderMetadata, access_token: object, deadline: float
     ) -> Callable[[], object] | None:
-        """Asks the userinfo endpoint; ``None`` if the provider has none. The answer is not validated."""
+        """Return a function that calls the userinfo endpoint; ``None`` if the provider has none."""
         endpoint = metadata.userinfo_endpoint
         if endpoint is None or not isinstance(access_token, str):
             return None
@@ -309,7 +309,7 @@ class OidcClient:
 def _basic(
     client: Any, _method: str, uri: str, headers: dict[str, str], body: str
 ) -> tuple[str, dict[str, str], str]:
-    """HTTP Basic as OAuth defines it: both parts are form-encoded first (RFC 6749, 2.3.1)."""
+    """Authenticate by HTTP Basic as OAuth defines it: both parts are form-encoded (RFC 6749, 2.3.1)."""
     pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
     headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
     return uri, headers, body

@@ -1,7 +1,8 @@
-"""A private key in place of a client secret: ``private_key_jwt`` (OpenID Connect Core 1.0, 9).
+"""Authenticates with a private key in place of a client secret (``private_key_jwt``).
 
-The file holds a JSON Web Key, or PEM. If a certificate stands beside the key in PEM, the assertion names
-it, which Microsoft asks for. The file is read for each exchange, so a new key needs no restart.
+OpenID Connect Core 1.0, 9. The file contains a JSON Web Key, or PEM. If the PEM includes a certificate,
+the assertion names it, which Microsoft requires. The file is read for each exchange, so a new key needs
+no restart.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ from combine_auth.setting_values import ALGORITHMS
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _LIFETIME_S: Final = 300
 _MIN_RSA_BITS: Final = 2048
-_OF_CURVE: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
+_ALGORITHM_OF_CURVE: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 
 
 class UnusableKey(Exception):
-    """The file holds no key that can be used. The text continues a sentence about the setting."""
+    """The file has no usable key. The message continues a sentence that begins with the setting's name."""
 
 
 def client_assertion(path: Path, client_id: str, audience: str, now: float) -> dict[str, str]:
-    """The parameters of a token request that authenticate the client. Raises UnusableKey.
+    """Return the parameters of a token request that authenticate the client. Raises UnusableKey.
 
     :param audience: the token endpoint
     :param now: seconds since the epoch
@@ -55,7 +56,7 @@ def client_assertion(path: Path, client_id: str, audience: str, now: float) -> d
 
 
 def read_client_key(path: Path) -> tuple[RSAKey | ECKey, dict[str, str]]:
-    """The private key, and the header of what it signs. Raises UnusableKey."""
+    """Return the private key, and the JWS header for its signatures. Raises UnusableKey."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -66,15 +67,15 @@ def read_client_key(path: Path) -> tuple[RSAKey | ECKey, dict[str, str]]:
         )
         bits = key.raw_value.key_size
         algorithm = header.pop("alg", "") or _algorithm(key)
-    except Exception as error:  # noqa: BLE001 - joserfc and cryptography do not say what they raise
-        what = f"names a file without a private RSA or EC key ({type(error).__name__})"
-        raise UnusableKey(what) from None
+    except Exception as error:  # noqa: BLE001 - joserfc and cryptography do not document what they raise
+        problem = f"names a file without a private RSA or EC key ({type(error).__name__})"
+        raise UnusableKey(problem) from None
     if not key.is_private:
-        raise UnusableKey("names a file that holds a public key, not the private one")
+        raise UnusableKey("names a file that contains a public key, not the private one")
     if isinstance(key, RSAKey) and bits < _MIN_RSA_BITS:
         raise UnusableKey(f"names an RSA key with fewer than {_MIN_RSA_BITS} bits")
     if algorithm not in ALGORITHMS:
-        raise UnusableKey("names a key for another algorithm than the usual ones")
+        raise UnusableKey("names a key for an unsupported algorithm")
     return key, {"typ": "JWT", "alg": algorithm, **header}
 
 
@@ -97,4 +98,4 @@ def _from_pem(content: bytes) -> tuple[RSAKey | ECKey, dict[str, str]]:
 
 
 def _algorithm(key: RSAKey | ECKey) -> str:
-    return "RS256" if isinstance(key, RSAKey) else _OF_CURVE[key.curve_name]
+    return "RS256" if isinstance(key, RSAKey) else _ALGORITHM_OF_CURVE[key.curve_name]

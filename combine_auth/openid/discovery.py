@@ -1,7 +1,7 @@
-"""The two documents that a provider publishes: its metadata, and its keys.
+"""Parses the two documents that a provider publishes: its metadata and its keys.
 
-Of the metadata only the addresses and the way of client authentication are used. Algorithms and
-issuers are the service's own choice.
+Only the endpoints and the method of client authentication come from the metadata. Algorithms and issuers
+come from the settings.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LONGEST_URL: Final = 2000
 _CLIENT_AUTHENTICATION: Final = ("client_secret_basic", "client_secret_post")
 _MAX_KEYS: Final = 100
 _RSA_BITS: Final = range(2048, 8192 + 1)
-# By the first two letters of an algorithm: the type of its keys, and the members of a key.
+# Key class, key type and members of a key, by the first two letters of the algorithm.
 _KEY_TYPES: Final[dict[str, tuple[type[PublicKey], str, tuple[str, ...]]]] = {
     "RS": (RSAKey, "RSA", ("n", "e")),
     "PS": (RSAKey, "RSA", ("n", "e")),
@@ -42,9 +42,9 @@ _CURVES: Final = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 class ProviderMetadata:
     """The part of the metadata that is used.
 
-    :ivar userinfo_endpoint: for claims that the ID token lacks; not every provider has one
-    :ivar sends_issuer: it sends its issuer to the callback (RFC 9207), so the callback must have one
-    :ivar client_auth: how the service authenticates at the token endpoint
+    :ivar userinfo_endpoint: the source of claims that the ID token lacks; not every provider has one
+    :ivar sends_issuer: whether the callback must contain the issuer (RFC 9207)
+    :ivar client_auth: the method of client authentication at the token endpoint
     """
 
     authorization_endpoint: str
@@ -60,7 +60,7 @@ class ProviderMetadata:
 class SigningKey:
     """A public key that ID tokens may be signed with (RFC 7517).
 
-    :ivar issuer: the only issuer whose tokens it signs, with ``{tenantid}``; Microsoft's keys say so
+    :ivar issuer: the only issuer whose tokens it may sign, with ``{tenantid}``; only Microsoft sets it
     """
 
     kid: str | None
@@ -70,9 +70,9 @@ class SigningKey:
 
 
 def read_metadata(document: object, provider: IdentityProvider) -> ProviderMetadata:
-    """Read a discovery document. Raises SignInFailure if it cannot be used."""
+    """Parse a discovery document. Raises SignInFailure if it is not usable."""
     if not isinstance(document, dict) or not document:
-        raise provider_unavailable("the discovery document is no JSON object")
+        raise provider_unavailable("the discovery document is not a JSON object")
     _check_issuer(document.get("issuer"), provider)
     supported = document.get("token_endpoint_auth_methods_supported")
     methods = supported if isinstance(supported, list) else []
@@ -80,7 +80,7 @@ def read_metadata(document: object, provider: IdentityProvider) -> ProviderMetad
         authorization_endpoint=_endpoint(document, "authorization_endpoint", provider),
         token_endpoint=_endpoint(document, "token_endpoint", provider),
         jwks_uri=_endpoint(document, "jwks_uri", provider),
-        # Signing in works without these two.
+        # Sign-in works without these two.
         userinfo_endpoint=_optional(document, "userinfo_endpoint", provider),
         end_session_endpoint=_optional(document, "end_session_endpoint", provider),
         sends_issuer=document.get("authorization_response_iss_parameter_supported") is True,
@@ -118,7 +118,7 @@ def _optional(document: dict[str, Any], name: str, provider: IdentityProvider) -
 
 
 def _is_usable_url(address: object, provider: IdentityProvider) -> bool:
-    """Whether it is a URL with https, or with http on loopback if the issuer has that too."""
+    """Check for a URL with https, or with http on loopback if the issuer uses http too."""
     if not isinstance(address, str) or len(address) > _LONGEST_URL or not address.isprintable():
         return False
     try:
@@ -133,12 +133,12 @@ def _is_usable_url(address: object, provider: IdentityProvider) -> bool:
 
 
 def read_signing_keys(document: object, algorithms: Sequence[str]) -> tuple[SigningKey, ...]:
-    """The keys of a key set for these algorithms. Raises SignInFailure if there is none."""
+    """Return the keys of a key set for these algorithms. Raises SignInFailure if there is none."""
     members = document.get("keys") if isinstance(document, dict) else None
     listed = members[:_MAX_KEYS] if isinstance(members, list) else []
     keys = tuple(key for member in listed for key in _usable_keys(member, algorithms))
     if not keys:
-        raise provider_unavailable("the key set holds no key that ID tokens could be signed with")
+        raise provider_unavailable("the key set has no usable key for ID tokens")
     return keys
 
 
@@ -160,9 +160,9 @@ def _usable_keys(member: object, algorithms: Sequence[str]) -> Iterator[SigningK
 
 
 def _public_key(member: dict[str, Any], algorithm: str) -> PublicKey | None:
-    key_class, kind, needed = _KEY_TYPES[algorithm[:2]]
+    key_class, kind, required = _KEY_TYPES[algorithm[:2]]
     parts: dict[str, str | list[str]] = {"kty": kind}
-    for name in needed:
+    for name in required:
         part = member.get(name)
         if member.get("kty") != kind or not isinstance(part, str):
             return None
@@ -172,7 +172,7 @@ def _public_key(member: dict[str, Any], algorithm: str) -> PublicKey | None:
             return None
         key = key_class.import_key(parts)
         key.public_key  # noqa: B018 - raises for a point that is not on the curve
-    except Exception:  # noqa: BLE001 - joserfc and cryptography do not say what they raise for a bad key
+    except Exception:  # noqa: BLE001 - joserfc and cryptography do not document what they raise
         return None
     return key
 

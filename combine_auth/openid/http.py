@@ -1,12 +1,12 @@
-"""HTTP to a provider: no redirects, small answers, and a deadline for every exchange.
+"""Sends HTTP requests to a provider, without redirects, with a maximum response size and a deadline.
 
-The limits hold whatever the server does. Socket time-outs end a silence. A server that sends its
-handshake or a header byte by byte is cut off at the deadline. An answer is read up to a maximum size,
-which also holds for the decompressed body.
+The limits hold for any behaviour of the server. Socket timeouts handle silence. A server that sends its
+handshake or a header byte by byte is disconnected at the deadline. The maximum size applies to the body
+before and after decompression.
 
-Proxies (HTTPS_PROXY, NO_PROXY) are taken from the environment, and so are authorities
-(REQUESTS_CA_BUNDLE, SSL_CERT_FILE, CURL_CA_BUNDLE), if the settings name none: many networks have no
-other way out. A ``.netrc`` is ignored, because it could send somebody's password to the provider.
+Proxies (HTTPS_PROXY, NO_PROXY) come from the environment, because many networks need them, and so do CA
+certificates (REQUESTS_CA_BUNDLE, SSL_CERT_FILE, CURL_CA_BUNDLE) unless the settings name some. A
+``.netrc`` is ignored, because it could send a password to the provider.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from combine_auth.failures import (
 )
 from combine_auth.setting_values import is_on_loopback
 
-# The first that is set counts.
+# In order of precedence.
 CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
-MAX_ANSWER_BYTES: Final = 200_000
-# Per provider. More requests wait for their turn.
+MAX_RESPONSE_BYTES: Final = 200_000
+# Per provider. Further requests wait.
 MAX_CONCURRENT: Final = 32
-_LONGEST_RETRY_AFTER_S: Final = 3600
+_MAX_RETRY_AFTER_S: Final = 3600
 _BUSY_RETRY_AFTER_S: Final = 5
 
 T = TypeVar("T")
@@ -53,11 +53,11 @@ _thread = threading.local()
 
 @dataclass(frozen=True)
 class Timeouts:
-    """How long a provider is waited for, in seconds.
+    """The timeouts for requests to a provider, in seconds.
 
-    :ivar connect: for a connection
-    :ivar read: for each piece of an answer
-    :ivar total: for everything that one person waits for: metadata, token, keys
+    :ivar connect: to open a connection
+    :ivar read: to receive each part of a response
+    :ivar total: for all requests of one sign-in: metadata, token, keys
     """
 
     connect: float = 3.0
@@ -69,20 +69,20 @@ class Timeouts:
         return {"timeout": (self.connect, self.read), "allow_redirects": False}
 
 
-class AnswerTooLarge(requests.RequestException):
-    """The answer is larger than any that a provider should give."""
+class ResponseTooLarge(requests.RequestException):
+    """The response exceeds the maximum size."""
 
 
 class BoundedExchanges:
-    """Runs the HTTP exchanges with one provider, each on its own thread, which is cut off at a deadline."""
+    """The HTTP exchanges with one provider. Each runs on its own thread and is cut off at its deadline."""
 
     def __init__(self, max_concurrent: int = MAX_CONCURRENT) -> None:
         self._slots = threading.BoundedSemaphore(max_concurrent)
 
     def run(self, work: Callable[[], T], deadline: float) -> T:
-        """Return or raise what `work` does. Raises SignInFailure at the deadline (monotonic clock)."""
+        """Return the result of `work`, or raise its exception. Raises SignInFailure at the deadline."""
         if not self._slots.acquire(timeout=max(0.0, deadline - monotonic())):
-            detail = "too many requests to the provider are under way"
+            detail = "too many requests to the provider are in progress"
             raise provider_unavailable(detail, _BUSY_RETRY_AFTER_S)
         sockets = _OpenSockets()
         result: Future[T] = Future()
@@ -101,12 +101,12 @@ class BoundedExchanges:
         wait([result], max(0.0, deadline - monotonic()))
         if not result.done():
             sockets.cut()
-            raise provider_unavailable("the provider did not finish its answer in time")
+            raise provider_unavailable("the provider did not finish its response in time")
         return result.result()
 
 
 class _OpenSockets:
-    """The sockets that an exchange has opened, to be cut off."""
+    """The open sockets of an exchange, which can be shut down from another thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -114,7 +114,7 @@ class _OpenSockets:
         self._is_cut = False
 
     def add(self, connection: socket.socket) -> None:
-        # A duplicate, because TLS detaches the original.
+        # Duplicated, because TLS detaches the original.
         duplicate = connection.dup()
         with self._lock:
             self._sockets.append(duplicate)
@@ -134,7 +134,7 @@ class _OpenSockets:
 
 
 def configure_session(session: requests.Session, url: str, ca_file: Path | None = None) -> None:
-    """Make a session keep to the limits of this module. It serves one exchange with the server of `url`."""
+    """Apply the limits of this module to a session, for one exchange with the server of `url`."""
     session.trust_env = False
     named = (os.environ.get(variable) for variable in CA_VARIABLES)
     session.verify = str(ca_file) if ca_file else next(filter(None, named), True)
@@ -154,7 +154,7 @@ def get_json(
     ca_file: Path | None = None,
     access_token: str | None = None,
 ) -> object:
-    """The JSON at an address; ``document`` names it in messages. Raises SignInFailure."""
+    """Fetch and parse JSON. Raises SignInFailure, with ``document`` as its name in the message."""
     try:
         with requests.Session() as session:
             configure_session(session, url, ca_file)
@@ -166,7 +166,9 @@ def get_json(
         raise exchange_failure(error, document) from None
     failure = status_failure(response, document)
     if failure is None and response.status_code != 200:
-        failure = provider_unavailable(f"{document}: the answer is {response.status_code}")
+        failure = provider_unavailable(
+            f"{document}: the response has status {response.status_code}"
+        )
     if failure is not None:
         raise failure
     try:
@@ -177,7 +179,7 @@ def get_json(
 
 
 def status_failure(response: requests.Response, endpoint: str) -> SignInFailure | None:
-    """The failure for an answer whose status is neither success nor an OAuth error."""
+    """Return the failure for a status that is neither success nor an OAuth error."""
     status = response.status_code
     if status == 429 or status >= 500:
         return provider_unavailable(f"{endpoint} answered {status}", _retry_after(response))
@@ -188,14 +190,14 @@ def status_failure(response: requests.Response, endpoint: str) -> SignInFailure 
 
 
 def exchange_failure(error: Exception, endpoint: str) -> SignInFailure:
-    """The failure for an exchange without an answer, or with one that cannot be read.
+    """Return the failure for an exchange without a response, or with an unreadable one.
 
-    Takes any exception. For some answers and addresses, requests, urllib3 and Authlib raise what they do
-    not document: ``OverflowError`` for a number, ``ValueError`` for a ``Location``. Names the type of the
-    exception, not its text, which may hold the answer.
+    Takes any exception, because requests, urllib3 and Authlib raise undocumented ones for some responses:
+    ``OverflowError`` for a number, ``ValueError`` for a ``Location``. The failure contains the type of the
+    exception, but not its text, which may quote the response.
     """
-    if isinstance(error, AnswerTooLarge):
-        return provider_unavailable(f"{endpoint} answered too much: {error}")
+    if isinstance(error, ResponseTooLarge):
+        return provider_unavailable(f"the response of {endpoint} is too large: {error}")
     if isinstance(error, requests.Timeout):
         return provider_unavailable(f"{endpoint} did not answer in time")
     if isinstance(error, requests.exceptions.SSLError):
@@ -204,25 +206,26 @@ def exchange_failure(error: Exception, endpoint: str) -> SignInFailure:
     if isinstance(error, requests.RequestException):
         return provider_unavailable(f"{endpoint} cannot be reached ({type(error).__name__})")
     if isinstance(error, OSError):
-        which = " or ".join(CA_VARIABLES)
+        variables = " or ".join(CA_VARIABLES)
         detail = (
-            f"{endpoint} cannot be asked ({type(error).__name__}): can the file of {which} be read?"
+            f"the request to {endpoint} failed ({type(error).__name__}): check that the file of"
+            f" {variables} is readable"
         )
         return provider_unavailable(detail)
-    detail = f"{endpoint} gave an answer that cannot be read ({type(error).__name__})"
+    detail = f"{endpoint} sent an invalid response ({type(error).__name__})"
     return SignInFailure(FailureCode.PROVIDER_ERROR, detail)
 
 
 def _retry_after(response: requests.Response) -> int:
-    """Seconds from the header, if it holds a number (RFC 9110, 10.2.3). Dates are not supported."""
-    given: Any = response.headers.get("Retry-After", "")
-    if re.fullmatch(r"[0-9]{1,9}", given):
-        return max(1, min(int(given), _LONGEST_RETRY_AFTER_S))
+    """Return the seconds of the Retry-After header (RFC 9110, 10.2.3). Dates are not supported."""
+    value: Any = response.headers.get("Retry-After", "")
+    if re.fullmatch(r"[0-9]{1,9}", value):
+        return max(1, min(int(value), _MAX_RETRY_AFTER_S))
     return RETRY_AFTER_S
 
 
 class _Adapter(HTTPAdapter):
-    """Reads answers whole, up to the maximum size, on connections that can be cut off."""
+    """An adapter that reads whole responses up to the maximum size, on connections that can be cut off."""
 
     def init_poolmanager(self, *args: Any, **more: Any) -> None:
         super().init_poolmanager(*args, **more)
@@ -243,7 +246,7 @@ class _Adapter(HTTPAdapter):
             raise requests.ConnectionError from error
         finally:
             response.close()
-        # Set, because requests would guess it from the bytes, which is slow.
+        # Otherwise requests would guess the encoding from the bytes, which is slow.
         response.encoding = "utf-8"
         response._content = _decompressed(body, response.headers.get("Content-Encoding", ""))  # noqa: SLF001
         return response
@@ -251,9 +254,9 @@ class _Adapter(HTTPAdapter):
 
 def _read(response: requests.Response) -> bytes:
     body = b""
-    # Until an empty read: only then does urllib3 notice an answer that was cut short.
-    while len(body) <= MAX_ANSWER_BYTES:
-        more = response.raw.read(MAX_ANSWER_BYTES + 1 - len(body), decode_content=False)
+    # Read until an empty read, because urllib3 detects a truncated response only then.
+    while len(body) <= MAX_RESPONSE_BYTES:
+        more = response.raw.read(MAX_RESPONSE_BYTES + 1 - len(body), decode_content=False)
         if not more:
             break
         body += more
@@ -263,11 +266,11 @@ def _read(response: requests.Response) -> bytes:
 def _decompressed(body: bytes, encoding: str) -> bytes:
     if encoding.strip().lower() in {"gzip", "deflate"}:
         try:
-            body = zlib.decompressobj(wbits=47).decompress(body, MAX_ANSWER_BYTES + 1)
+            body = zlib.decompressobj(wbits=47).decompress(body, MAX_RESPONSE_BYTES + 1)
         except zlib.error as error:
             raise requests.ConnectionError("cannot be decompressed") from error
-    if len(body) > MAX_ANSWER_BYTES:
-        raise AnswerTooLarge(f"more than {MAX_ANSWER_BYTES} bytes")
+    if len(body) > MAX_RESPONSE_BYTES:
+        raise ResponseTooLarge(f"more than {MAX_RESPONSE_BYTES} bytes")
     return body
 
 

@@ -1,7 +1,7 @@
-"""Verify an ID token (OpenID Connect Core 1.0, 3.1.3.7), and read its claims.
+"""Verifies an ID token (OpenID Connect Core 1.0, 3.1.3.7), and reads its claims.
 
-Only the configured provider counts. Neither the token's header nor the provider's metadata can add an
-algorithm, a key or an issuer.
+Only the configured algorithms and issuers are accepted. Neither the token's header nor the provider's
+metadata can add one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from combine_auth.openid.identity_provider import PERSONAL_TENANT, TENANT, Ident
 from combine_auth.setting_values import GUID, ORGANIZATIONS
 
 LEEWAY_S: Final = 60
-# A token is made when the code is exchanged, so it is only moments old.
+# The provider issues the token when the code is exchanged, so it is only moments old.
 MAX_AGE_S: Final = 600
 MAX_LENGTH: Final = 32_000
 _MAX_HEADER: Final = 512
@@ -34,26 +34,26 @@ _MAX_SUBJECT: Final = 255
 _MAX_NAME: Final = 200
 _MAX_DOMAIN: Final = 253
 _MAX_TIMESTAMP: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
-# Roughly an address. Only the provider can say whether it belongs to the person.
+# A rough check of the syntax. Only the provider knows whether the address belongs to the person.
 _EMAIL: Final = re.compile(r"[^\s@\x00-\x1f]{1,64}@[^\s@\x00-\x1f]{1,190}")
 
 
 class UnknownKey(SignInFailure):
-    """None of the known keys verifies the token: the provider may have published new ones."""
+    """No known key verifies the token. The provider may have published new ones."""
 
 
 @dataclass(frozen=True)
 class Claims:
     """The claims of a verified ID token.
 
-    :ivar issuer: in its canonical form; Microsoft's with the token's own tenant. Together with `subject`
-        it identifies the person for good
+    :ivar issuer: in its canonical form; Microsoft's contains the token's tenant. Issuer and `subject`
+        identify the person permanently
     :ivar email: a well-formed address, or ``None``; it belongs to the person only if `email_verified`
     :ivar tenant: Microsoft's ``tid``
-    :ivar object_id: Microsoft's ``oid``, which stays when the service is registered anew; `subject` does not
-    :ivar recognise_by_oid: whether tenant and object id may find the person whose subject is not known
+    :ivar object_id: Microsoft's ``oid``. Unlike `subject`, it survives a new registration of the service
+    :ivar recognise_by_oid: whether tenant and object id may identify a person whose subject is unknown
     :ivar hosted_domain: Google's ``hd``
-    :ivar auth_time: when the person last authenticated at the provider, if the token says so
+    :ivar auth_time: when the person last authenticated at the provider, if the token contains it
     """
 
     issuer: str
@@ -77,11 +77,11 @@ def verify_id_token(
     now: float,
     userinfo: Callable[[], object] | None = None,
 ) -> Claims:
-    """Verify the token, check that the service lets the person in, and return the claims.
+    """Verify the token, check that the person may sign in, and return the claims.
 
-    :param token: as the token endpoint gave it, not validated
-    :param userinfo: asks the userinfo endpoint; called if the token lacks a name or an address that the
-        scopes ask for
+    :param token: the ID token from the token endpoint, not validated
+    :param userinfo: calls the userinfo endpoint; used if the token lacks a name or an address that the
+        scopes request
     :param nonce: the nonce of the authorization request
     :param now: seconds since the epoch
     :raises UnknownKey: none of the keys verifies the signature
@@ -95,9 +95,9 @@ def verify_id_token(
     _check_times(claims, now)
     _check_nonce(claims, nonce)
     subject = _subject(claims)
-    lacking = _lacking(claims, provider)
-    if lacking and userinfo is not None:
-        claims |= _of_userinfo(userinfo(), subject, lacking)
+    missing = _missing_claims(claims, provider)
+    if missing and userinfo is not None:
+        claims |= _userinfo_claims(userinfo(), subject, missing)
     email = _email(claims.get("email"))
     found = Claims(
         issuer=issuer,
@@ -125,20 +125,20 @@ def _invalid(why: str) -> SignInFailure:
 def _verify_signature(
     token: object, keys: Sequence[SigningKey], provider: IdentityProvider
 ) -> tuple[dict[str, Any], SigningKey]:
-    """The signed claims, and the key that verifies them."""
+    """Return the signed claims, and the key that verified them."""
     if not isinstance(token, str) or not token.isascii():
-        raise _invalid("is missing" if token is None else "is no text")
+        raise _invalid("is missing" if token is None else "is not ASCII text")
     if len(token) > MAX_LENGTH:
         raise _invalid(f"is larger than {MAX_LENGTH} characters")
     algorithm, kid = _header(token)
     if algorithm not in provider.algorithms:
         accepted = " or ".join(provider.algorithms)
         raise _invalid(f"is signed with {one_line(algorithm)}, not {accepted}")
-    fitting = [key for key in keys if key.algorithm == algorithm]
-    matching = [key for key in fitting if kid in (None, key.kid)]
-    if len(fitting) == 1 and fitting[0].kid is None:
-        # A key set may leave out the id of its only key (OpenID Connect Core 1.0, 10.1).
-        matching = fitting
+    usable = [key for key in keys if key.algorithm == algorithm]
+    matching = [key for key in usable if kid in (None, key.kid)]
+    if len(usable) == 1 and usable[0].kid is None:
+        # A key set may omit the id of its only key (OpenID Connect Core 1.0, 10.1).
+        matching = usable
     if not matching:
         raise UnknownKey(FailureCode.ID_TOKEN_INVALID, f"no key has the id {one_line(str(kid))}")
     registry = JWSRegistry(algorithms=[algorithm], strict_check_header=False)
@@ -147,7 +147,7 @@ def _verify_signature(
             claims = jwt.decode(token, key.key, registry=registry).claims
         except BadSignatureError:
             continue
-        except Exception as error:  # noqa: BLE001 - joserfc does not say what it raises for a bad token
+        except Exception as error:  # noqa: BLE001 - joserfc does not document what it raises
             why = f"cannot be read ({type(error).__name__})"
         else:
             return claims, key
@@ -156,10 +156,10 @@ def _verify_signature(
 
 
 def _header(token: str) -> tuple[str, str | None]:
-    """Algorithm and key id."""
+    """Return the algorithm and the key id of the token's header."""
     encoded = token.partition(".")[0]
     if len(encoded) > 2 * _MAX_HEADER or token.count(".") != 2:
-        raise _invalid("is no signed token")
+        raise _invalid("is not a signed token")
     try:
         header = json.loads(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
     except (ValueError, RecursionError):
@@ -173,15 +173,15 @@ def _header(token: str) -> tuple[str, str | None]:
 
 
 def _check_key(key: SigningKey, claims: dict[str, Any], provider: IdentityProvider) -> None:
-    # Microsoft has keys that sign for a single tenant, or for personal accounts only.
+    # Some of Microsoft's keys sign only for a single tenant, or for personal accounts.
     if key.issuer is not None and TENANT in provider.issuer:
         tenant = claims.get("tid")
-        wanted = key.issuer.replace(TENANT, tenant) if isinstance(tenant, str) else None
-        if claims.get("iss") != wanted:
+        expected = key.issuer.replace(TENANT, tenant) if isinstance(tenant, str) else None
+        if claims.get("iss") != expected:
             raise _invalid("is signed with a key of another issuer")
 
 
-# Who made the token, for whom, and when.
+# Issuer, audience, times, nonce and subject.
 
 
 def _tenant(claims: dict[str, Any], provider: IdentityProvider) -> str | None:
@@ -201,7 +201,7 @@ def _guid(value: object) -> str | None:
 
 
 def _issuer(claims: dict[str, Any], provider: IdentityProvider, tenant: str | None) -> str:
-    """The issuer in its canonical form."""
+    """Return the issuer in its canonical form."""
     if TENANT in provider.issuer:
         return provider.issuer.replace(TENANT, str(tenant))
     named = claims.get("iss")
@@ -209,7 +209,7 @@ def _issuer(claims: dict[str, Any], provider: IdentityProvider, tenant: str | No
         isinstance(named, str) and named in provider.other_issuers
     ):
         shown = one_line(named) if isinstance(named, str) else "none"
-        raise _invalid(f"is of another issuer: {shown}")
+        raise _invalid(f"has another issuer: {shown}")
     return provider.issuer
 
 
@@ -223,29 +223,29 @@ def _check_audience(claims: dict[str, Any], client_id: str) -> None:
     if not is_ours:
         raise _invalid("is for another client")
     if party is None and has_several:
-        raise _invalid("is for several clients, and does not say for which of them it was made")
+        raise _invalid("is for several clients, and has no azp claim")
     if party is not None and party != client_id:
-        raise _invalid("was made for another client")
+        raise _invalid("was issued to another client")
 
 
 def _check_times(claims: dict[str, Any], now: float) -> None:
     expires, issued = _timestamp(claims, "exp"), _timestamp(claims, "iat")
     if expires is None or issued is None:
-        raise _invalid("does not say when it was made and when it expires")
+        raise _invalid("lacks iat or exp")
     if now - expires > LEEWAY_S:
-        raise _invalid(f"expired {now - expires:.0f} s ago; is the clock of this machine right?")
+        raise _invalid(f"expired {now - expires:.0f} s ago: check the clock of this machine")
     if now - issued > MAX_AGE_S:
-        raise _invalid(f"was made {now - issued:.0f} s ago; is the clock of this machine right?")
+        raise _invalid(f"was issued {now - issued:.0f} s ago: check the clock of this machine")
     for name, moment in (("iat", issued), ("nbf", _timestamp(claims, "nbf"))):
         if moment is not None and moment - now > LEEWAY_S:
             raise _invalid(
-                f"is of the future: its {name} is {moment - now:.0f} s ahead; is the clock of this"
-                " machine right?"
+                f"is from the future: its {name} is {moment - now:.0f} s ahead: check the clock of this"
+                " machine"
             )
 
 
 def _timestamp(claims: dict[str, Any], name: str) -> float | None:
-    """Seconds since the epoch."""
+    """Return the claim as seconds since the epoch; ``None`` if it is missing."""
     value = claims.get(name)
     if value is None:
         return None
@@ -256,54 +256,54 @@ def _timestamp(claims: dict[str, Any], name: str) -> float | None:
 
 
 def _check_nonce(claims: dict[str, Any], nonce: str) -> None:
-    given = claims.get("nonce")
-    if not isinstance(given, str) or not given or not nonce:
-        raise _invalid("lacks the nonce that was asked for")
-    if not hmac.compare_digest(given.encode(errors="replace"), nonce.encode(errors="replace")):
-        raise _invalid("was made for another sign-in: its nonce differs")
+    received = claims.get("nonce")
+    if not isinstance(received, str) or not received or not nonce:
+        raise _invalid("lacks the nonce of the request")
+    if not hmac.compare_digest(received.encode(errors="replace"), nonce.encode(errors="replace")):
+        raise _invalid("belongs to another sign-in: its nonce differs")
 
 
 def _subject(claims: dict[str, Any]) -> str:
     subject = claims.get("sub")
     if not isinstance(subject, str) or not subject:
-        raise _invalid("does not say who it is about")
+        raise _invalid("lacks sub")
     if len(subject) > _MAX_SUBJECT or not subject.isprintable() or not subject.isascii():
         raise _invalid(f"has a subject that is not at most {_MAX_SUBJECT} ASCII characters")
     return subject
 
 
-# What it says about the person. A malformed claim counts as missing.
+# The claims about the person. A malformed claim counts as missing.
 
 
-def _lacking(claims: dict[str, Any], provider: IdentityProvider) -> tuple[str, ...]:
-    """The claims to take from the userinfo endpoint.
+def _missing_claims(claims: dict[str, Any], provider: IdentityProvider) -> tuple[str, ...]:
+    """Return the names of the claims to take from the userinfo endpoint.
 
-    A provider that gives an access token, too, may leave them out of the ID token (OpenID Connect Core
-    1.0, 5.4). Okta's organization server does.
+    A provider that also issues an access token may omit them from the ID token (OpenID Connect Core 1.0,
+    5.4). Okta's organization server does so.
     """
-    lacking: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     if provider.asks_userinfo:
         if "email" in provider.scopes and "email" not in claims:
-            # Together: whether an address is verified is said by whoever names it.
-            lacking += ("email", provider.email_verified_claim)
+            # Taken together, because the verified flag applies to the address of the same source.
+            missing += ("email", provider.email_verified_claim)
         if "profile" in provider.scopes and "name" not in claims:
-            lacking += ("name",)
-    return lacking
+            missing += ("name",)
+    return missing
 
 
-def _of_userinfo(about: object, subject: str, wanted: Sequence[str]) -> dict[str, Any]:
-    """These claims of the userinfo, which is of the person of the ID token (Core 1.0, 5.3.2)."""
-    if not isinstance(about, dict) or about.get("sub") != subject:
-        detail = "the userinfo is not about the person of the ID token: its sub differs"
+def _userinfo_claims(content: object, subject: str, names: Sequence[str]) -> dict[str, Any]:
+    """Return these claims of the userinfo, which must have the ID token's subject (Core 1.0, 5.3.2)."""
+    if not isinstance(content, dict) or content.get("sub") != subject:
+        detail = "the userinfo is about another person than the ID token: its sub differs"
         raise SignInFailure(FailureCode.ID_TOKEN_INVALID, detail)
-    return {name: about.get(name) for name in wanted}
+    return {name: content.get(name) for name in names}
 
 
 def _is_verified(claims: dict[str, Any], provider: IdentityProvider) -> bool:
-    given = claims.get(provider.email_verified_claim)
-    # The type is compared as well, because 1 == True in Python.
+    claim = claims.get(provider.email_verified_claim)
+    # The type is compared too, because 1 == True in Python.
     return any(
-        type(given) is type(value) and given == value for value in provider.email_verified_values
+        type(claim) is type(value) and claim == value for value in provider.email_verified_values
     )
 
 
@@ -316,8 +316,8 @@ def _email(value: object) -> str | None:
 def _name(value: object) -> str | None:
     if not isinstance(value, str):
         return None
-    shown = "".join(sign if sign.isprintable() else " " for sign in value[: 2 * _MAX_NAME])
-    return " ".join(shown.split())[:_MAX_NAME] or None
+    printable = "".join(char if char.isprintable() else " " for char in value[: 2 * _MAX_NAME])
+    return " ".join(printable.split())[:_MAX_NAME] or None
 
 
 def _domain(value: object) -> str | None:
@@ -333,12 +333,12 @@ def _auth_time(value: object) -> datetime | None:
 
 
 def _check_allowed(claims: Claims, provider: IdentityProvider) -> None:
-    """Apply the operator's restrictions on who may sign in."""
+    """Apply the operator's restrictions on tenants and domains."""
     tenants = provider.allowed_tenants
     if tenants and claims.tenant not in tenants:
         is_organization = claims.tenant not in (None, PERSONAL_TENANT)
         if not (is_organization and ORGANIZATIONS in tenants):
-            detail = f"the tenant {claims.tenant or 'without a name'} is not among those allowed"
+            detail = f"the tenant {claims.tenant or '(none)'} is not allowed"
             raise SignInFailure(FailureCode.TENANT_NOT_ALLOWED, detail)
     hosted = provider.allowed_hosted_domains
     if hosted and claims.hosted_domain not in hosted:
@@ -347,9 +347,9 @@ def _check_allowed(claims: Claims, provider: IdentityProvider) -> None:
     domains = provider.allowed_email_domains
     if domains:
         if claims.email is None or not claims.email_verified:
-            detail = "the provider does not vouch for an e-mail address"
+            detail = "the account has no verified e-mail address"
             raise SignInFailure(FailureCode.DOMAIN_NOT_ALLOWED, detail)
         domain = claims.email.rpartition("@")[2].lower()
         if domain not in domains:
-            detail = f"addresses of {one_line(domain)} are not let in"
+            detail = f"the domain {one_line(domain)} is not allowed"
             raise SignInFailure(FailureCode.DOMAIN_NOT_ALLOWED, detail)

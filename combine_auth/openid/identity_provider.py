@@ -1,4 +1,4 @@
-"""An identity provider as data: its issuer, our registration with it, and who may sign in."""
+"""Describes identity providers: issuer, registration of the service, and restrictions on users."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from combine_auth.provider_settings import IdentityProviderSettings
 from combine_auth.setting_values import ALGORITHMS, ORGANIZATIONS, PROVIDER_NAME
 from combine_auth.settings import AuthSettings
 
-# Microsoft publishes its issuer with this in place of the tenant's id.
+# Microsoft's metadata has this placeholder for the tenant's id in the issuer.
 TENANT: Final = "{tenantid}"
 # Microsoft's tenant of personal accounts.
 PERSONAL_TENANT: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
 _WELL_KNOWN: Final = "/.well-known/openid-configuration"
 _NO_PARAMETERS: Final[Mapping[str, str]] = MappingProxyType({})
-# Many people have several accounts in one browser. Without this, the provider may choose one itself.
+# Many people have several accounts in one browser. Without this, the provider may choose one for them.
 _CHOOSE_ACCOUNT: Final = {"prompt": "select_account"}
 
 
 @dataclass(frozen=True)
 class IdentityProvider:
-    """One OpenID provider and the service's registration with it.
+    """An OpenID provider and the service's registration with it.
 
-    :ivar name: in paths and variables: ``google``
-    :ivar title: on buttons: ``Google``
+    :ivar name: the name in paths and variables: ``google``
+    :ivar title: the name on buttons: ``Google``
     :ivar issuer: exactly as the provider writes it, with ``{tenantid}`` in place of a tenant
     :ivar discovery_url: the address of its metadata (OpenID Connect Discovery 1.0, 4)
-    :ivar client_id: empty in a plugin's provider: then the settings of that name are read
-    :ivar client_key_file: the private key that takes the place of `client_secret`
-    :ivar algorithms: accepted for ID tokens; neither token nor metadata can add to them
-    :ivar extra_parameters: of the authorization request
+    :ivar client_id: if a plugin leaves it empty, it comes from the settings of that name
+    :ivar client_key_file: the private key that replaces `client_secret`
+    :ivar algorithms: the algorithms accepted for ID tokens; neither token nor metadata can add one
+    :ivar extra_parameters: additional parameters of the authorization request
     :ivar other_issuers: other spellings of the issuer in ID tokens
-    :ivar allowed_tenants: ids, or ``organizations``; empty: any
-    :ivar allowed_hosted_domains: of Google Workspace (the claim ``hd``); empty: any
-    :ivar allowed_email_domains: of verified addresses; empty: any
-    :ivar email_verified_claim: the claim which says that the address belongs to the person
-    :ivar email_verified_values: the values of that claim which say so
-    :ivar recognise_by_oid: whether the claims ``tid`` and ``oid`` find the person if the subject is unknown
-    :ivar asks_userinfo: whether the userinfo endpoint is asked for a name or an e-mail address that the ID
-        token lacks
-    :ivar console: where the service is registered, in words for the operator
+    :ivar allowed_tenants: ids, or ``organizations``; empty for any
+    :ivar allowed_hosted_domains: Google Workspace domains (the claim ``hd``); empty for any
+    :ivar allowed_email_domains: domains of verified addresses; empty for any
+    :ivar email_verified_claim: the claim that confirms that the address belongs to the person
+    :ivar email_verified_values: the values of that claim that confirm it
+    :ivar recognise_by_oid: whether ``tid`` and ``oid`` identify a person whose subject is unknown
+    :ivar asks_userinfo: whether to request a name or an address that the ID token lacks from the userinfo
+        endpoint
+    :ivar console: the page where the service is registered, for the operator
     """
 
     name: str
@@ -71,17 +71,17 @@ class IdentityProvider:
     console: str = "the provider's console"
 
     def __post_init__(self) -> None:
-        """Refuse what could never work or would be unsafe. Raises ValueError."""
+        """Validate the fields. Raises ValueError for values that cannot work or are unsafe."""
         if not PROVIDER_NAME.fullmatch(self.name):
-            raise ValueError(f"{self.name!r} is no valid provider name: write a-z, 0-9 and _")
+            raise ValueError(f"{self.name!r} is not a valid provider name: use a-z, 0-9 and _")
         if not self.algorithms or not set(self.algorithms) <= set(ALGORITHMS):
-            raise ValueError(f"{self.name}: algorithms are some of {', '.join(ALGORITHMS)}")
+            raise ValueError(f"{self.name}: use algorithms from {', '.join(ALGORITHMS)}")
         if "openid" not in self.scopes:
-            raise ValueError(f"{self.name}: the scopes lack openid")
+            raise ValueError(f"{self.name}: add openid to the scopes")
 
 
 def redirect_uri(public_url: str, provider_name: str) -> str:
-    """Where the provider sends the browser back to; to be registered in the provider's console."""
+    """Return the redirect URI, which must be registered in the provider's console."""
     return f"{public_url}/auth/{provider_name}/callback"
 
 
@@ -100,20 +100,20 @@ MICROSOFT: Final = IdentityProvider(
     issuer=f"https://login.microsoftonline.com/{TENANT}/v2.0",
     discovery_url=f"https://login.microsoftonline.com/common/v2.0{_WELL_KNOWN}",
     extra_parameters=_CHOOSE_ACCOUNT,
-    # A tenant's administrator can write any address into `email`. Only this optional claim says that
+    # A tenant's administrator can set `email` to any address. Only this optional claim confirms that
     # the address was verified.
     email_verified_claim="xms_edov",
     email_verified_values=(True, 1, "1", "true"),
-    # Its subjects are made for one registration of the service. With another, all of them change.
+    # Its subjects depend on the registration of the service. All of them change with a new one.
     recognise_by_oid=True,
-    # It says no more than the ID token, does not know xms_edov, and calls the person by another `sub`.
+    # Its userinfo adds nothing to the ID token, lacks xms_edov, and has another `sub`.
     asks_userinfo=False,
     console="Azure portal, Microsoft Entra ID, App registrations, Authentication",
 )
 
 
 def other_provider(name: str, issuer: str) -> IdentityProvider:
-    """An OpenID provider of which the settings name only the issuer."""
+    """Return an OpenID provider of which only the issuer is known."""
     return IdentityProvider(
         name=name,
         title=name.replace("_", " ").title(),
@@ -125,7 +125,7 @@ def other_provider(name: str, issuer: str) -> IdentityProvider:
 def with_settings(
     template: IdentityProvider, given: IdentityProviderSettings, settings: AuthSettings
 ) -> IdentityProvider:
-    """The provider with the service's registration and the restrictions that the settings name."""
+    """Return the provider with the registration and the restrictions from the settings."""
     provider = replace(
         template,
         title=given.title or template.title,
@@ -141,7 +141,7 @@ def with_settings(
     )
     if template.name == GOOGLE.name:
         hosted = frozenset(settings.google_hosted_domains)
-        # Only a hint for Google's page. The check is of the claim in the ID token.
+        # Only a hint for Google's page. The claim in the ID token is what is checked.
         hint = {"hd": next(iter(hosted))} if len(hosted) == 1 else {}
         provider = replace(
             provider,
@@ -164,7 +164,7 @@ def with_settings(
 
 def with_issuer(template: IdentityProvider, issuer: str) -> IdentityProvider:
     if template.name == MICROSOFT.name:
-        # Microsoft's documentation writes these addresses, but no token names them as its issuer.
+        # Microsoft documents these addresses, but no token has one as its issuer.
         issuer = re.sub("/(common|organizations|consumers)/", f"/{TENANT}/", issuer, count=1)
     return replace(
         template,
@@ -175,7 +175,7 @@ def with_issuer(template: IdentityProvider, issuer: str) -> IdentityProvider:
 
 
 def discovery_url(issuer: str, tenants: frozenset[str] = frozenset()) -> str:
-    """The address of an issuer's metadata (OpenID Connect Discovery 1.0, 4)."""
+    """Return the address of an issuer's metadata (OpenID Connect Discovery 1.0, 4)."""
     if len(tenants) == 1:
         (chosen,) = tenants
     else:

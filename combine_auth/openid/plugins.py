@@ -1,6 +1,6 @@
-"""The hook by which an installed package adds an identity provider, and the loading of such packages.
+"""Loads identity providers from installed packages.
 
-In the package::
+A package adds a provider with a hook::
 
     from combine_auth.oidc import Provider, hookimpl
 
@@ -15,13 +15,13 @@ In the package::
             )
         )
 
-and in its metadata, the module that holds the function::
+and names the module of the hook in its metadata::
 
     [project.entry-points."combine.auth_providers"]
     acme = "my_package.provider"
 
-Such a provider is offered if ``AUTH_PROVIDERS`` names it, with ``ACME_CLIENT_ID`` and
-``ACME_CLIENT_SECRET``. A provider that brings its own client ID and secret is always offered.
+The provider is offered if ``AUTH_PROVIDERS`` names it, and ``ACME_CLIENT_ID`` and ``ACME_CLIENT_SECRET``
+are set. A provider with a client ID and secret of its own is always offered.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 PROJECT: Final = "combine_auth_providers"
 ENTRY_POINT_GROUP: Final = "combine.auth_providers"
 _BROKEN: Final = (
-    "sign-in plugin %s does not load or register: mend or uninstall it, or name it in"
+    "sign-in plugin %s does not load or register: fix or uninstall it, or name it in"
     " combine_auth.disabled_provider_plugins"
 )
 
@@ -55,9 +55,9 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 def combine_auth_register_providers(
     register: Callable[[IdentityProvider], None], settings: Mapping[str, Any]
 ) -> None:
-    """Register providers. Called once per application, while it is configured: do no I/O here.
+    """Register providers. Called once per application during its configuration: do no I/O here.
 
-    :param register: takes an `IdentityProvider`
+    :param register: registers an `IdentityProvider`
     :param settings: the application's settings, from its ini file
     """
 
@@ -65,7 +65,7 @@ def combine_auth_register_providers(
 def load_plugins(
     settings: Mapping[str, Any], disabled: Iterable[str] = ()
 ) -> dict[str, IdentityProvider]:
-    """The providers of all installed plugins, by name. A broken plugin is logged and skipped.
+    """Return the providers of all installed plugins, by name. A broken plugin is logged and skipped.
 
     :param settings: the application's settings, from its ini file
     :param disabled: names of plugins that are not loaded
@@ -85,7 +85,7 @@ def load_plugins(
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise ConfigurationError(
-            f"sign-in plugin {manager.get_name(error.plugin)}: {error}. To do without it, name it in"
+            f"sign-in plugin {manager.get_name(error.plugin)}: {error}. To disable it, name it in"
             " combine_auth.disabled_provider_plugins"
         ) from error
     return _call_plugins(manager, settings)
@@ -98,9 +98,9 @@ def _call_plugins(
 
     def register(provider: IdentityProvider) -> None:
         if not isinstance(provider, IdentityProvider):
-            raise TypeError(f"a plugin registers a Provider, not {type(provider).__name__}")
+            raise TypeError(f"a plugin must register a Provider, not {type(provider).__name__}")
         if provider.name in found or provider.name in SHIPPED:
-            raise ValueError(f"two providers are called {provider.name}")
+            raise ValueError(f"two providers have the name {provider.name}: rename one")
         found[provider.name] = provider
 
     # One plugin at a time: pluggy ends a call at the first exception.

@@ -1,4 +1,4 @@
-"""The identity providers of one application: which are offered, and why others are not."""
+"""Creates the clients of the configured identity providers, and explains why others are hidden."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ REGISTRY_KEY = "combine_auth.providers"
 class IdentityProviders:
     """The identity providers of an application.
 
-    :ivar clients: by name, in the order of their buttons
-    :ivar hidden: by name, why a provider is not offered, with the variable to set
-    :ivar faulty: the hidden providers that somebody has tried to set up
+    :ivar clients: the clients by name, in the order of their buttons
+    :ivar hidden: the reason why a provider is not offered, by name, with the variable to set
+    :ivar faulty: the hidden providers with wrong settings, or that the operator has named
     """
 
     clients: Mapping[str, OidcClient]
@@ -49,11 +49,10 @@ def identity_providers(registry: Registry) -> IdentityProviders:
 
 
 def make_identity_providers(settings: AuthSettings, ini: Mapping[str, Any]) -> IdentityProviders:
-    """Make the clients of all providers that the settings and the plugins name.
+    """Create the clients of all providers that the settings and the plugins name.
 
-    Reads the files of private keys. Asks no provider.
-
-    A provider that lacks a setting is hidden, and one warning names them all.
+    Reads the files of private keys, but does not use the network. A provider that lacks a setting is
+    hidden and logged.
 
     :param ini: the application's settings, for plugins
     """
@@ -68,12 +67,12 @@ def make_identity_providers(settings: AuthSettings, ini: Mapping[str, Any]) -> I
         if template is None and given.issuer is not None:
             template = other_provider(name, given.issuer)
         # A plugin's provider with a client ID of its own needs no variables.
-        lacking = "" if template and template.client_id else _lacking(given)
+        missing = "" if template and template.client_id else _missing_variables(given)
         faults = "; ".join([*map(str, given.faults), *_key_faults(name, given)])
         if faults:
             faulty[name] = faults
-        elif lacking:
-            unset[name] = lacking
+        elif missing:
+            unset[name] = missing
         elif template is None:
             faulty[name] = f"{given.issuer_variable} is not set: write the issuer of {name}"
         else:
@@ -82,7 +81,7 @@ def make_identity_providers(settings: AuthSettings, ini: Mapping[str, Any]) -> I
         if template.client_id:
             clients[name] = _client_of(template, settings)
     if "auth_providers" in settings.model_fields_set:
-        # The operator has named these providers and expects to see them.
+        # The operator has named these providers, so a missing setting is a fault.
         faulty, unset = {**unset, **faulty}, {}
     _log(clients, unset, faulty)
     hidden = MappingProxyType({**unset, **faulty})
@@ -90,33 +89,33 @@ def make_identity_providers(settings: AuthSettings, ini: Mapping[str, Any]) -> I
 
 
 def _client_of(provider: IdentityProvider, settings: AuthSettings) -> OidcClient:
-    # Here, because it loads what takes 20 MB, and a process without a provider does not need it.
+    # Imported here because it takes 20 MB, which a process without a provider does not need.
     from combine_auth.openid.client import OidcClient
 
     return OidcClient(provider, ca_file=settings.ca_file)
 
 
-def _lacking(given: IdentityProviderSettings) -> str:
-    """The variables to set if the client ID or the secret is missing; otherwise empty."""
+def _missing_variables(given: IdentityProviderSettings) -> str:
+    """Return the variables to set if the client ID or the secret is missing; otherwise empty."""
     if given.client_id and (given.client_secret or given.client_key_file):
         return ""
     return f"{given.client_id_variable} and {given.client_secret_variable} are not set: set both"
 
 
 def _key_faults(name: str, given: IdentityProviderSettings) -> list[str]:
-    """Why the file with the private key cannot be used, if one is named."""
+    """Return the reason why the file with the private key is not usable, if there is one."""
     if given.client_key_file is None:
         return []
-    # Here for the same reason.
+    # Imported here for the same reason.
     from combine_auth.openid.client_key import UnusableKey, read_client_key
 
     try:
         read_client_key(given.client_key_file)
-    except UnusableKey as why:
+    except UnusableKey as problem:
         remedy = (
             "write the path of a JWK or PEM file with the private key, readable by this service"
         )
-        return [f"{name.upper()}_CLIENT_KEY_FILE {why}: {remedy}"]
+        return [f"{name.upper()}_CLIENT_KEY_FILE {problem}: {remedy}"]
     return []
 
 
@@ -125,7 +124,7 @@ def _log(
 ) -> None:
     if faulty:
         listed = "; ".join(f"{name} ({why})" for name, why in faulty.items())
-        log.warning("sign-in: hidden until its settings are mended: %s", listed)
+        log.warning("sign-in: hidden until its settings are corrected: %s", listed)
     if unset:
         listed = "; ".join(f"{name} ({why})" for name, why in unset.items())
         log.info("sign-in: not configured: %s", listed)

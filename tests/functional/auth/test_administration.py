@@ -46,7 +46,9 @@ def test_others_are_refused_whether_there_is_such_a_user_or_not(testapp, ann, ro
         assert ask(testapp, method, target, status=401).content_type == "application/problem+json"
         problem = ask(ann.client, method, target, status=403).json
         bodies.add(problem["detail"])
-    assert bodies == {"This is for administrators. An operator makes one: combine user grant-admin"}
+    assert bodies == {
+        "Only administrators may do this. To make one: combine user grant-admin EMAIL"
+    }
 
 
 def test_the_audit_comes_in_pages_and_by_filter(app, root, ann):

@@ -95,12 +95,12 @@ def test_with_another_secret_key_it_is_lost(service, signed_in):
 @pytest.mark.parametrize(
     ("name", "days", "why"),
     [
-        ("", "90", "1 to 100 characters"),
-        ("   ", "90", "1 to 100 characters"),
-        ("x" * 101, "90", "1 to 100 characters"),
-        ("a\nb", "90", "can be shown"),
-        ("a\x00b", "90", "can be shown"),
-        ("a\u202eb", "90", "can be shown"),
+        ("", "90", "1 to 100 printable"),
+        ("   ", "90", "1 to 100 printable"),
+        ("x" * 101, "90", "1 to 100 printable"),
+        ("a\nb", "90", "printable characters"),
+        ("a\x00b", "90", "printable characters"),
+        ("a\u202eb", "90", "printable characters"),
         ("ok", "0", "1 to 365 days"),
         ("ok", "366", "1 to 365 days"),
         ("ok", "-1", "1 to 365 days"),

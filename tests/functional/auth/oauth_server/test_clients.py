@@ -91,7 +91,7 @@ def test_a_deleted_client_takes_its_tokens_along(provider):
     ("fields", "why"),
     [
         ({}, "could ask for nothing"),
-        ({"service": True, "name": " "}, "name has 1 to 100"),
+        ({"service": True, "name": " "}, "name must have 1 to 100"),
         ({"service": True, "kind": "public"}, "cannot be public"),
         ({"redirect_uris": "http://evil.example/"}, "is no redirect URI"),
         ({"redirect_uris": "https://a.example/#x"}, "is no redirect URI"),

@@ -44,7 +44,7 @@ class TestT20UnverifiedAddress:
     def test_verified_address_of_another_account(self, service, browser, google):
         service.user("Ann@Example.com")
         page = browser.failure(browser.sign_in(google), "email_in_use", 409)
-        assert "account already" in page
+        assert "already has an account" in page
         assert count(service, "identities") == 0
 
     def test_no_address_at_all(self, service, browser, google):

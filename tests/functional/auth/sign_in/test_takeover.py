@@ -169,7 +169,7 @@ def test_set_email_to_an_address_in_use(service, combine):
     service.user("bob@example.com")
     result = combine("user set-email ann@example.com Bob@example.com")
     assert result.exit_code == 1
-    assert "There is a user bob@example.com already" in result.stderr
+    assert "A user with the address bob@example.com already exists" in result.stderr
     assert "not an e-mail address" in combine("user set-email ann@example.com x").stderr
     assert combine("user set-email ann@example.com Ann@example.com").exit_code == 0
 

@@ -72,7 +72,7 @@ def test_a_stale_second_tab_says_who_is_signed_in(newcomer, google):
     assert page.status_int == 400
     main = page.html.find("main")
     assert "You are signed in as ann@example.com" in main.text
-    assert main.find("a", string="Go on")["href"] == "/whoami"
+    assert main.find("a", string="Continue")["href"] == "/whoami"
 
 
 def test_a_stale_tab_leads_nowhere_else(newcomer, google):

@@ -140,7 +140,7 @@ def test_a_file_that_went_away_ends_on_the_error_page(make_party, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authorities.pem")
     found = failure(party)
     assert found.code is UNAVAILABLE
-    assert "can the file of REQUESTS_CA_BUNDLE or SSL_CERT_FILE" in found.detail
+    assert "check that the file of REQUESTS_CA_BUNDLE or SSL_CERT_FILE" in found.detail
 
 
 @pytest.mark.parametrize("name", ["expired", "future", "elsewhere"])
