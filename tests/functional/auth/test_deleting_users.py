@@ -233,7 +233,7 @@ def test_administrators_disable_enable_and_delete_on_pages(root, ann, join, brow
     page = form_named(page, "disable").submit(status=303).follow()
     ann.client.get("/api/v1/me", status=401)
     page = form_named(page, "enable").submit(status=303).follow()
-    assert "The user goes with 1 project and 1 source." in page.text
+    assert "The user is deleted with 1 project and 1 source." in page.text
     form = form_named(page, "delete")
     assert form.submit(status=303).location.endswith("/administration/users")
     assert execute("SELECT email FROM users") == [("root@example.com",)]

@@ -118,9 +118,9 @@ UNUSABLE = {
     "an empty JWK": ("{}", NO_KEY),
     "an odd JWK": ('{"kty": "RSA", "n": 7}', NO_KEY),
     "a shared key": (private_jwk(OctKey.generate_key(256)), NO_KEY),
-    "a public JWK": (json.dumps(PLAIN.as_dict(private=False)), "holds a public key"),
+    "a public JWK": (json.dumps(PLAIN.as_dict(private=False)), "contains a public key"),
     "a public PEM": (PLAIN.as_pem(private=False).decode(), NO_KEY),
-    "another algorithm": (private_jwk(PLAIN, alg="HS256"), "another algorithm"),
+    "another algorithm": (private_jwk(PLAIN, alg="HS256"), "unsupported algorithm"),
     "an encrypted key": (
         PLAIN.private_key.private_bytes(
             Encoding.PEM, Format.PKCS8, BestAvailableEncryption(b"word")
