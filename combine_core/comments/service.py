@@ -36,7 +36,7 @@ class InvalidComment(ValueError):
 
 
 class MayNotDelete(PermissionError):
-    """An error: the comment was written by somebody else."""
+    """Raised when the comment was written by somebody else."""
 
 
 def add_comment(

@@ -24,7 +24,6 @@ from combine_core.documents.edits import (
     step_of,
 )
 from combine_core.documents.model import Document, DocumentVersion, VersionInput, VersionOrigin
-from combine_core.documents.sections import Section, sections_of
 from combine_core.documents.service import (
     ListedDocument,
     Origin,
@@ -50,12 +49,14 @@ from combine_core.documents.staleness import (
     stale_in_words,
 )
 from combine_core.documents.statements import (
+    Section,
     deleted_in_words,
     details_of,
     located_statements,
     made_in_words,
     nothing_in_words,
     own_in_words,
+    sections_of,
     support_in_words,
     text_of,
 )

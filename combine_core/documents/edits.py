@@ -38,7 +38,7 @@ _EVIDENCE_KEYS = ("source_id", "line_from", "line_to", "quote")
 
 
 class NotNewest(ValueError):
-    """An error: the edited version is no longer the newest one."""
+    """Raised when the edited version is no longer the newest one."""
 
     def __init__(self, base: int, head: int) -> None:
         super().__init__(

@@ -69,7 +69,7 @@ class StaleReason:
 
 
 class NotStale(ValueError):
-    """An error: the input has not changed, so there is nothing to acknowledge."""
+    """Raised when the input has not changed, so there is nothing to acknowledge."""
 
     def __init__(self) -> None:
         super().__init__("This input has not changed since the document was written from it.")

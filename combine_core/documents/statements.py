@@ -1,17 +1,41 @@
-"""Finds the statements of a document and describes them, their verdicts and their origin in words."""
+"""Finds the sections and statements of a document, and describes verdicts and origins in words."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from combine_core.documents.model import DocumentVersion
+    from combine_core.lines import WriteStep
 
 # The fields of a statement that are not its content. Versions older than verdicts have `flags`.
 METADATA = frozenset({"evidence", "verdict", "reasons", "repairs", "flags", "author_id"})
 _FIRST = ("speaker", "owner", "due", "heading")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a document, under one key of its schema."""
+
+    key: str
+    title: str
+    value: Any
+
+
+def sections_of(version: DocumentVersion, step: WriteStep) -> Iterator[Section]:
+    """Yield the sections in the order of ``required`` in the schema, because stored JSON has no order.
+
+    :param step: the step that writes this document
+    """
+    schema = step.answer_schema
+    keys = dict.fromkeys([*schema.get("required", ()), *version.content])
+    for key in keys:
+        if key in version.content:
+            title = schema.get("properties", {}).get(key, {}).get("title")
+            yield Section(key, title or key.replace("_", " ").capitalize(), version.content[key])
 
 
 def located_statements(content: Any, pointer: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -21,7 +21,7 @@ LINES_GROUP = "combine.lines"
 
 
 class UnknownLine(LookupError):
-    """An error: no line has this name."""
+    """Raised when no line has this name."""
 
 
 def line_packages() -> list[str]:

@@ -40,18 +40,18 @@ _END_MESSAGES = {
 
 
 class UnknownInvitation(LookupError):
-    """An error: the link does not exist."""
+    """Raised when the link does not exist."""
 
 
 class InvitationEnded(ValueError):
-    """An error: the link is no longer open."""
+    """Raised when the link is no longer open."""
 
     def __init__(self, state: InvitationState) -> None:
         super().__init__(f"{_END_MESSAGES[state]} Ask the person who sent it for a new one.")
 
 
 class TooManyInvitations(ValueError):
-    """An error: the project already has ``MAX_OPEN`` open links."""
+    """Raised when the project already has ``MAX_OPEN`` open links."""
 
     def __init__(self) -> None:
         super().__init__(

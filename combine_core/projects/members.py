@@ -17,11 +17,11 @@ from combine_core.users import Membership, Role
 
 
 class NoMember(LookupError):
-    """An error: the user is not a member of the project."""
+    """Raised when the user is not a member of the project."""
 
 
 class LastOwner(ValueError):
-    """An error: the change would leave the project without an owner, which cannot be undone."""
+    """Raised when the change would leave the project without an owner, which cannot be undone."""
 
     def __init__(self) -> None:
         super().__init__(

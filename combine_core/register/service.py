@@ -36,7 +36,7 @@ _CONTENT_FIELDS = ("text", "owner", "due", "due_on")
 
 
 class NothingProposed(ValueError):
-    """An error: there is no open proposal to decide on."""
+    """Raised when there is no open proposal to decide on."""
 
 
 def enter_version(

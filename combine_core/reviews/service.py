@@ -55,11 +55,11 @@ class InvalidReview(ValueError):
 
 
 class MayNotDecide(PermissionError):
-    """An error: the terms of the review do not allow this person to decide."""
+    """Raised when the terms of the review do not allow this person to decide."""
 
 
 class ReviewConflict(ValueError):
-    """An error: the review has changed since the person read it."""
+    """Raised when the review has changed since the person read it."""
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class Question:
 
 
 class ClaimLost(Exception):
-    """An error: another attempt claimed this step, or the run was cancelled or deleted."""
+    """Raised when another attempt claimed this step, or the run was cancelled or deleted."""
 
 
 class Transact(Protocol):

@@ -37,7 +37,7 @@ _SHARED_LABEL = "S"
 
 
 class ContextTooSmall(ValueError):
-    """An error: the model's context leaves no room for a source."""
+    """Raised when the model's context leaves no room for a source."""
 
 
 def context_for(model: str, providers: ProviderRegistry, limits: ModelLimits) -> int:

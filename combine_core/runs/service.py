@@ -33,7 +33,7 @@ class InvalidRun(ValueError):
 
 
 class QueueFull(Exception):
-    """An error: too many runs are unfinished."""
+    """Raised when too many runs are unfinished."""
 
 
 def start_run(

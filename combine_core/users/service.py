@@ -36,7 +36,7 @@ _CAN_HAVE_VARIANTS = or_(
 
 
 class InvalidEmail(ValueError):
-    """An error: the text is not an e-mail address."""
+    """Raised when the text is not an e-mail address."""
 
 
 def clean_email(text: str) -> str:
