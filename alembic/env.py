@@ -1,6 +1,6 @@
-"""Run migrations with the settings of the application, one process at a time.
+"""Runs migrations with the settings of the application, one process at a time.
 
-The database is that of the ini file and of the environment, exactly as the service reads them.
+The database is the one that the service uses: alembic reads the same ini file and environment.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from alembic.runtime.migration import MigrationContext
 from combine_core.database.metadata import is_ours, load_models
 from combine_core.database.migrating import migrating, migration_engine
 from combine_core.database.migrations import include_object
-from combine_core.database.undo import add_unknown, follow
+from combine_core.database.undo import add_unknown, record_undo
 
 
 def database_url() -> str:
-    """The URL that a caller has put there, else that of the ini file's application."""
-    given = context.config.attributes.get("database_url")
-    if given is not None:
-        return str(given)
+    """Return the URL that the caller has set, else the URL of the application in the ini file."""
+    url_of_caller = context.config.attributes.get("database_url")
+    if url_of_caller is not None:
+        return str(url_of_caller)
     from combine_core.cli.service import read_settings
 
     assert context.config.config_file_name is not None
@@ -28,7 +28,7 @@ def database_url() -> str:
 
 
 def run() -> None:
-    """Migrate in one transaction, so that a revision that fails leaves nothing behind."""
+    """Run each revision in a transaction of its own, so that a failed revision changes nothing."""
     ini = context.config.config_file_name
     if ini is not None and context.config.get_section("loggers"):
         logging.config.fileConfig(ini, disable_existing_loggers=False)
@@ -36,14 +36,14 @@ def run() -> None:
     with migrating(engine) as connection:
         version_table = context.config.attributes.get("version_table")
         on_version_apply = None
-        if version_table is None:  # else they are an add-on's
-            # A newer release may have been here; what it left says how to go back.
+        if version_table is None:  # these are not the revisions of an add-on
+            # A newer release may have migrated the database and stored how to undo its revisions.
             add_unknown(
                 connection,
                 context.script,
                 MigrationContext.configure(connection).get_current_heads(),
             )
-            on_version_apply = follow(connection, context.script)
+            on_version_apply = record_undo(connection, context.script)
         connection.commit()
         context.configure(
             connection=connection,

@@ -8,16 +8,17 @@ Include it in a Pyramid application with ``config.include("combine_core")``. It 
 * the JSON API below ``/api/v1`` with its explorer at ``/docs`` (:mod:`combine_core.api`),
 * the pages (:mod:`combine_core.pages`),
 * mail about reviews and mentions (:mod:`combine_core.mail`), if a mail server is set,
-* what runs beside the requests while the process serves (:mod:`combine_core.serving`): the worker of
-  ``combine_core.worker``, the format and the masks of the log, watches over memory and connections.
+* background work of a serving process (:mod:`combine_core.serving`): the worker of ``combine_core.worker``,
+  log format and masking, and watches over memory and connections.
 
-The last one needs to know that the process serves. An application of its own passes on what ``pserve``
-tells its ``main``, as ``Configurator(settings={**global_config, **settings})``; without that, a warning at
-the start says what does not run.
+Background work starts only in a process that serves. To tell the add-on that the process serves, an
+application with its own ``main`` passes on what it gets from ``pserve``:
+``Configurator(settings={**global_config, **settings})``. Without that, a warning at start-up lists what does
+not run.
 
-It knows the user only by ``request.identity`` (a :class:`combine_core.users.Identity` or ``None``) and
-``request.has_permission``. Without a security policy (``combine_auth``, or the application's own)
-everything except ``/docs`` answers 401.
+The add-on knows the user only by ``request.identity`` (a :class:`combine_core.users.Identity` or ``None``)
+and ``request.has_permission``. Without a security policy (``combine_auth``, or the application's own),
+everything except ``/docs`` responds with 401.
 """
 
 from __future__ import annotations
@@ -31,24 +32,24 @@ if TYPE_CHECKING:
 
 
 def includeme(config: Configurator) -> None:
-    """Put the add-on together. Does no I/O, unless the database of development is to be started."""
+    """Assemble the add-on. Does no I/O, except to start the embedded database in development."""
     # First, because everything below would fail with a less helpful message.
     require_core()
-    # Settings first: every line below reads them.
+    # Before the rest, because every line below reads the settings.
     config.include("combine_core.settings")
     # The request id and the access line wrap everything else, so their tween comes before all others.
     config.include("combine_core.observe")
     # Templates before the views that name them.
     config.include("pyramid_jinja2")
     config.include("combine_core.database")
-    # Providers are plugins; their registry stands on the settings.
+    # The registry of LLM providers, which are plugins, needs the settings.
     config.include("combine_core.llm")
-    # What both faces share: errors, endpoints, and the list of the tweens.
+    # The errors, endpoints and tweens that both faces share.
     config.include("combine_core.web")
     # The two faces.
     config.include("combine_core.api")
     config.include("combine_core.pages")
-    # Listens to what the faces do.
+    # Subscribes to the events that the faces send.
     config.include("combine_core.mail")
-    # What runs beside the requests, once the application is made and if this process serves.
+    # Starts background work when the application is created, if this process serves.
     config.include("combine_core.serving")

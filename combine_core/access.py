@@ -1,7 +1,7 @@
-"""Route factories: they decide who may use a route before its view runs.
+"""Route factories, which authorize a request before its view runs.
 
-Each is the context of its routes. An unauthenticated request gets 401. A project that the user is not a
-member of is 404, exactly like one that does not exist, so that nobody can find out that it exists.
+Each factory is the context class of its routes. An unauthenticated request gets 401. A project that the user
+is not a member of gets 404, like a project that does not exist, so that its existence is not disclosed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from combine_core.users import (
 from combine_core.users.user_query import UserQuery, add_user_query
 from combine_core.web.paths import UUID_PATTERN
 
-# What each variable of a path may be.
+# The pattern of each path variable.
 PATH_VARIABLES = {
     "slug": SLUG_PATTERN,
     "id": UUID_PATTERN,
@@ -52,20 +52,20 @@ PATH_VARIABLES = {
 }
 
 
-def _with(thing: type[Run | Document | Review | Comment]) -> UserQuery:
-    owning = select(thing.project_id).where(thing.id == bindparam("id")).scalar_subquery()
-    return UserQuery(lambda user_id: own_projects(user_id).where(Project.id == owning))
+def _project_of(model: type[Run | Document | Review | Comment]) -> UserQuery:
+    project_id = select(model.project_id).where(model.id == bindparam("id")).scalar_subquery()
+    return UserQuery(lambda user_id: own_projects(user_id).where(Project.id == project_id))
 
 
-# How the user's project is found: by its name in the path, or by a thing in it.
-_NAMED = UserQuery(lambda user_id: own_projects(user_id).where(Project.slug == bindparam("slug")))
-_WITH_RUN, _WITH_DOCUMENT, _WITH_REVIEW, _WITH_COMMENT = (
-    _with(thing) for thing in (Run, Document, Review, Comment)
+# The queries that find the user's project: by its slug, or by the id of one of its objects.
+_BY_SLUG = UserQuery(lambda user_id: own_projects(user_id).where(Project.slug == bindparam("slug")))
+_BY_RUN, _BY_DOCUMENT, _BY_REVIEW, _BY_COMMENT = (
+    _project_of(model) for model in (Run, Document, Review, Comment)
 )
 
 
 class Visitor:
-    """Anybody, signed in or not."""
+    """A user who may or may not be signed in."""
 
     path_variables = PATH_VARIABLES
     identity: Identity | None
@@ -79,7 +79,7 @@ class Visitor:
         ]
 
     def tell_add_ons(self, change: RoleChange | Deed) -> None:
-        """Send the event of this change, within the transaction."""
+        """Notify the subscribers of this change, within the transaction."""
         if isinstance(change, Deed):
             tell(self._request, change)
         else:
@@ -87,7 +87,7 @@ class Visitor:
 
 
 class SignedIn(Visitor):
-    """Any user of the service."""
+    """A signed-in user."""
 
     identity: Identity
 
@@ -98,19 +98,19 @@ class SignedIn(Visitor):
 
 
 class InProject(SignedIn):
-    """A member in a project. ``role`` decides what ``request.has_permission`` grants."""
+    """A member of a project. ``role`` determines the permissions."""
 
     project: OwnProject
     role: Role
 
-    def __init__(self, request: Request, question: UserQuery, **parameters: object) -> None:
-        # Before the user is looked for: both are found by one statement then.
-        answer = add_user_query(request, question, **parameters)
+    def __init__(self, request: Request, query: UserQuery, **parameters: object) -> None:
+        # Before the identity is read, so that one statement finds both the user and the project.
+        result = add_user_query(request, query, **parameters)
         super().__init__(request)
-        found = answer()
-        if found is None:
+        row = result()
+        if row is None:
             raise HTTPNotFound
-        self.project = OwnProject._make(found)
+        self.project = OwnProject._make(row)
         self.role = Role(self.project.role)
         self.__acl__ = [(Allow, Authenticated, ROLE_PERMISSIONS[self.role])]
 
@@ -119,12 +119,12 @@ class ProjectContext(InProject):
     """The project whose slug is in the path."""
 
     def __init__(self, request: Request) -> None:
-        super().__init__(request, _NAMED, slug=request.matchdict["slug"])
+        super().__init__(request, _BY_SLUG, slug=request.matchdict["slug"])
 
     def check_may_remove(self, user_id: uuid.UUID) -> None:
-        """Every member may leave. Removing another one needs the permission to change members.
+        """Check that the user may remove this member. Every member may leave the project.
 
-        :raises HTTPForbidden: the user is another one, and the permission is missing
+        :raises HTTPForbidden: the member is another user, and the permission to change members is missing
         """
         if user_id == self.identity.user_id:
             return
@@ -138,7 +138,7 @@ class RunContext(InProject):
 
     def __init__(self, request: Request) -> None:
         self.run_id = uuid.UUID(request.matchdict["id"])
-        super().__init__(request, _WITH_RUN, id=self.run_id)
+        super().__init__(request, _BY_RUN, id=self.run_id)
 
 
 class DocumentContext(InProject):
@@ -146,7 +146,7 @@ class DocumentContext(InProject):
 
     def __init__(self, request: Request) -> None:
         self.document_id = uuid.UUID(request.matchdict["id"])
-        super().__init__(request, _WITH_DOCUMENT, id=self.document_id)
+        super().__init__(request, _BY_DOCUMENT, id=self.document_id)
 
 
 class ReviewContext(InProject):
@@ -154,7 +154,7 @@ class ReviewContext(InProject):
 
     def __init__(self, request: Request) -> None:
         self.review_id = uuid.UUID(request.matchdict["id"])
-        super().__init__(request, _WITH_REVIEW, id=self.review_id)
+        super().__init__(request, _BY_REVIEW, id=self.review_id)
 
 
 class CommentContext(InProject):
@@ -162,11 +162,11 @@ class CommentContext(InProject):
 
     def __init__(self, request: Request) -> None:
         self.comment_id = uuid.UUID(request.matchdict["id"])
-        super().__init__(request, _WITH_COMMENT, id=self.comment_id)
+        super().__init__(request, _BY_COMMENT, id=self.comment_id)
 
 
 class InboxContext(SignedIn):
-    """What waits for the user, in all their projects."""
+    """The user's inbox, which covers all their projects."""
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)

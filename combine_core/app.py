@@ -21,8 +21,8 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
 
     :raises ConfigurationEnvironmentError: names every setting that is missing or wrong
     """
-    # The rest is imported below: a missing extra is to be named before an import fails, and a command that
-    # reads the ini file imports this module, but needs no application.
+    # Other modules are imported inside the functions: a missing extra has to be reported before an import
+    # fails, and a command that reads the ini file imports this module without building an application.
     require_core()
     with _without_garbage_collection():
         return _assemble(global_config, settings)
@@ -39,18 +39,18 @@ def _assemble(global_config: dict[str, str], settings: dict[str, Any]) -> Router
     # All settings are checked together, before any add-on is included.
     loaded = load_all(settings, Path(ini) if ini else None)
     if global_config.get("__script__") == "pserve":
-        # Now, so that the lines of the start have the format and the masks too.
+        # Now, so that format and masking apply to the log lines of the start, too.
         configure_logging(loaded.get(CoreSettings), loaded.secrets())
-    # What combine_core.serving asks for.
-    known = {name: global_config.get(name) for name in ("__file__", "__script__")}
-    assembled = {**known, **settings, **loaded.overlay, SETTINGS_KEY: loaded}
+    # combine_core.serving reads these.
+    paste = {name: global_config.get(name) for name in ("__file__", "__script__")}
+    assembled = {**paste, **settings, **loaded.overlay, SETTINGS_KEY: loaded}
     with Configurator(settings=assembled) as config:
         return config.make_wsgi_app()
 
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """What is made at the start stays. Looking for garbage in it takes a fifth of the start."""
+    """Pause garbage collection, which takes a fifth of the start and finds nothing to free."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,10 +1,10 @@
-"""Says what to install where the add-on's extra is not."""
+"""Checks that the dependencies of the extra ``core`` are installed."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
-# One module of each distribution without which nothing of combine_core works.
+# One module of each required distribution.
 NEEDED = (
     "alembic",
     "jsonschema_rs",
@@ -29,18 +29,18 @@ NEEDED = (
 def _missing(module: str) -> bool:
     try:
         return find_spec(module) is None
-    except ModuleNotFoundError:  # of the package that holds it
+    except ModuleNotFoundError:  # raised when the parent package is missing
         return True
 
 
 def require_core() -> None:
-    """Refuse to go on without the distributions of the extra ``core``.
+    """Check that the distributions of the extra ``core`` are installed.
 
-    :raises ConfigurationError: names those that are missing, and the command that installs them
+    :raises ConfigurationError: lists the missing modules and the command that installs them
     """
     missing = [module for module in NEEDED if _missing(module)]
     if missing:
-        # A process of its own imports this package, but not Pyramid.
+        # Imported here because child processes import this package without Pyramid.
         from pyramid.exceptions import ConfigurationError
 
         raise ConfigurationError(

@@ -2,17 +2,17 @@
 
 The application includes it by name in ``pyramid.includes``. The rest of combine_core works without it.
 
-``database``    critical: the database takes connections, reads and writes. Decides readiness, twice a second
-``migrations``  critical: the schema is at the revision that this code knows, or ahead of it
+``database``    critical: the database accepts connections, reads and writes. Runs twice a second
+``migrations``  critical: the schema is at the newest revision of this code, or ahead of it
 ``pool``        the web process has connections left
 ``worker``      a worker is alive, no step waits for long, and no step failed by a fault of the service
-``providers``   recent calls to models succeeded; read from the journal, without a call of its own
-``connections`` informs: the server has the connections that all processes may need
-``indexes``     informs: every foreign key has an index
-``mail``        informs: the mail server takes what is sent; only if one is set
+``providers``   recent calls to models succeeded; read from the journal, without a call to the provider
+``connections`` info: the server has the connections that all processes may need
+``indexes``     info: every foreign key has an index
+``mail``        info: the mail server accepts mail; only if a mail server is set
 
-`pool`, `worker` and `providers` make the service degraded at worst, because it still answers. The checks
-that inform decide nothing but the exit status of ``combine doctor``.
+`pool`, `worker` and `providers` make the service degraded at worst, because it still responds. The info
+checks affect only the exit status of ``combine doctor``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from combine_core.database.revisions import (
     head_revision,
     heads_of_add_ons,
     known_revisions,
-    ways_back,
+    unknown_ancestry,
 )
 from combine_core.mail.jobs import QUEUE as MAIL_QUEUE
 from combine_core.postgres.diagnosis import (
@@ -76,8 +76,8 @@ if TYPE_CHECKING:
     from pyramid.registry import Registry
     from sqlalchemy import URL, ExceptionContext
 
-    Ask = Callable[..., list[tuple[Any, ...]]]
-    Question = Callable[["Checks", Ask], HealthResult]
+    Query = Callable[..., list[tuple[Any, ...]]]
+    QueryingCheck = Callable[["Checks", Query], HealthResult]
     Check = Callable[["Checks", Registry], HealthResult]
 
 OTHER_DATABASE = (
@@ -98,22 +98,22 @@ MEND_MAIL = (
 )
 # If a step waits longer while workers are alive, there are too few workers.
 LONGEST_WAIT_S = 120
-# Calls of providers and failed steps count for this long.
+# Provider calls and failed steps count for this long.
 RECENT_S = 15 * 60
-# A query that reads nothing takes a millisecond or two. From here on pages feel slow.
+# A query that reads nothing takes a millisecond or two. Beyond this latency, pages feel slow.
 SLOW_S = 0.25
-# Faults that may concern one table or one big row. The check itself does not meet them, but requests do.
-MET_BY_REQUESTS = (
+# Faults that may affect only one table or one large row, so that requests see them and the check does not.
+SEEN_BY_REQUESTS = (
     Cause.DISK_FULL,
     Cause.STORAGE_FAILED,
     Cause.CORRUPTED,
     Cause.OUT_OF_RESOURCES,
     Cause.REJECTED,
 )
-MET_S = 30
-# The time that questions over the shared connection have, and the part of it that their statements may use.
-QUESTIONS_S = 5.0
-_OF_LIMIT = 0.9
+SEEN_S = 30
+# The timeout of checks that use the shared connection, and the part of it that their statements may use.
+QUERIES_S = 5.0
+_STATEMENTS_SHARE = 0.9
 # With fewer calls, failures may be chance.
 FEWEST_CALLS = 3
 
@@ -153,41 +153,42 @@ _MAIL = """
       count(*) FILTER (WHERE status = 'failed')
     FROM procrastinate_jobs WHERE queue_name = %(queue)s
 """
-# A table of ours and one of Procrastinate's: one migration makes both.
+# A table of Combine and one of Procrastinate. Two migrations create them.
 _HAS_TABLES = (
     "SELECT to_regclass('calls') IS NOT NULL AND to_regclass('procrastinate_workers') IS NOT NULL"
 )
 _NO_TABLES = "The database has no tables yet."
 
 
-def _querying(question: Question) -> Check:
-    """Make a check of a question to the database: report a failure with its cause if it cannot be asked.
+def _querying(querying_check: QueryingCheck) -> Check:
+    """Turn a method that queries the database into a check that reports database errors with their cause.
 
-    The question gets a function that returns the rows of a statement. All its statements together have a
+    The method gets a function that returns the rows of a statement. All its statements together have a
     little less time than the check, so that the cause is known before the check counts as hung.
     """
 
-    @wraps(question)
+    @wraps(querying_check)
     def check(checks: Checks, registry: Registry) -> HealthResult:
-        deadline = time.monotonic() + _limit(registry, question.__name__) * _OF_LIMIT
+        timeout = _timeout(registry, querying_check.__name__)
+        deadline = time.monotonic() + timeout * _STATEMENTS_SHARE
 
-        def ask(statement: str, parameters: dict[str, Any] | None = None) -> list[Row]:
+        def query(statement: str, parameters: dict[str, Any] | None = None) -> list[Row]:
             return checks.rows(statement, parameters, seconds=deadline - time.monotonic())
 
         try:
-            return question(checks, ask)
+            return querying_check(checks, query)
         except psycopg2.Error as error:
-            seen = explain_error(error)
-            if seen is None:
+            fault = explain_error(error)
+            if fault is None:
                 raise
-            detail = f"The database cannot be asked. {seen.advice.meaning}"
-            return HealthResult.failing(seen.cause.value, detail)
+            detail = f"The database cannot be queried. {fault.advice.meaning}"
+            return HealthResult.failing(fault.cause.value, detail)
 
     return check
 
 
-def _limit(registry: Registry, name: str) -> float:
-    """The timeout of this check, as declared below or as the operator has set it."""
+def _timeout(registry: Registry, name: str) -> float:
+    """Return the timeout of this check, as declared below or as the operator has set it."""
     reading = read_check(registry, name)
     assert reading is not None
     return reading.check.timeout
@@ -196,22 +197,22 @@ def _limit(registry: Registry, name: str) -> float:
 class Checks:
     """The checks of one application. ``database`` has its own connection; the others share a second one.
 
-    A third one is open for moments, when ``database`` tries whether there are new ones.
+    A third connection is open briefly when ``database`` tests whether the server accepts new connections.
     """
 
-    KEPT = 2
+    PERMANENT_CONNECTIONS = 2
 
     def __init__(self, url: URL, pool: CountedPool, settings: CoreSettings) -> None:
         self._watch = Watch(url)
-        self._questions = ProbeConnection(url)
-        # One slow answer is no slow database.
-        self._latest: deque[float] = deque(maxlen=3)
-        self._met: deque[tuple[float, Cause]] = deque(maxlen=100)
+        self._shared_connection = ProbeConnection(url)
+        # A single slow response does not mean that the database is slow.
+        self._latencies: deque[float] = deque(maxlen=3)
+        self._seen_by_requests: deque[tuple[float, Cause]] = deque(maxlen=100)
         self._pool = pool
         self._limit = settings.db_pool_size + settings.db_max_overflow
         self._needs = ConnectionNeeds(
-            web=self._limit + self.KEPT + 1,
-            probes=self.KEPT,
+            web=self._limit + self.PERMANENT_CONNECTIONS + 1,
+            probes=self.PERMANENT_CONNECTIONS,
             worker=connections_of_worker(settings.worker_concurrency),
             worker_inside=settings.worker,
         )
@@ -219,29 +220,29 @@ class Checks:
     def rows(
         self, statement: str, parameters: dict[str, Any] | None, *, seconds: float
     ) -> list[Row]:
-        """The rows of ``statement``, over the connection that all checks but ``database`` share."""
-        return self._questions.rows(statement, parameters, seconds=seconds)
+        """Return the rows of a statement, over the connection that all checks except ``database`` share."""
+        return self._shared_connection.rows(statement, parameters, seconds=seconds)
 
     def note_fault(self, context: ExceptionContext) -> None:
-        """Look soon and thoroughly: a request has met a fault of the database."""
-        found = explain_error(context.original_exception)
-        if found is None or found.cause is Cause.TIMEOUT:
+        """Make ``database`` check soon and thoroughly after a request has run into a database fault."""
+        fault = explain_error(context.original_exception)
+        if fault is None or fault.cause is Cause.TIMEOUT:
             return
         self._watch.suspect()
-        if found.cause in MET_BY_REQUESTS:
-            self._met.append((time.monotonic(), found.cause))
+        if fault.cause in SEEN_BY_REQUESTS:
+            self._seen_by_requests.append((time.monotonic(), fault.cause))
 
     def database(self, registry: Registry) -> HealthResult:
-        """The database takes connections, reads and writes."""
-        fault = self._watch.look(_limit(registry, "database"))
+        """Check that the database accepts connections, reads and writes."""
+        fault = self._watch.look(_timeout(registry, "database"))
         seconds = self._watch.seconds
         if fault is not None:
-            # A full server serves the connections that it has, so they are kept.
+            # A full server still serves its open connections, so they are kept.
             is_full = fault.cause is Cause.TOO_MANY_CONNECTIONS and seconds is not None
             report = HealthResult.degraded if is_full else HealthResult.failing
             if not is_full:
                 # The address may lead to another server from now on.
-                self._questions.retire()
+                self._shared_connection.retire()
             return report(
                 fault.cause.value,
                 f"{fault.advice.meaning} {fault.detail}",
@@ -249,24 +250,26 @@ class Checks:
                 contact=fault.advice.contact.value,
             )
         assert seconds is not None
-        met = [cause for at, cause in self._met.copy() if time.monotonic() - at < MET_S]
-        if met:
+        now = time.monotonic()
+        seen = [cause for at, cause in self._seen_by_requests.copy() if now - at < SEEN_S]
+        if seen:
             detail = (
-                f"{len(met)} requests met this in the last {MET_S} s. {ADVICE[met[-1]].meaning}"
+                f"{len(seen)} requests had this fault in the last {SEEN_S} s."
+                f" {ADVICE[seen[-1]].meaning}"
             )
-            return HealthResult.degraded(met[-1].value, detail)
-        self._latest.append(seconds)
+            return HealthResult.degraded(seen[-1].value, detail)
+        self._latencies.append(seconds)
         latency_ms = round(seconds * 1000, 2)
-        if len(self._latest) == self._latest.maxlen and min(self._latest) > SLOW_S:
-            detail = f"The last answers took {min(self._latest):.1f} s and more."
+        if len(self._latencies) == self._latencies.maxlen and min(self._latencies) > SLOW_S:
+            detail = f"The last responses took {min(self._latencies):.1f} s or more."
             return HealthResult.degraded(Cause.SLOW.value, detail, latency_ms=latency_ms)
         return HealthResult.healthy(latency_ms=latency_ms)
 
     @_querying
-    def migrations(self, ask: Ask) -> HealthResult:
-        """The schema is at the newest revision of this code, or ahead of it."""
+    def migrations(self, query: Query) -> HealthResult:
+        """Check that the schema is at the newest revision of this code, or ahead of it."""
         try:
-            rows = ask(_REVISIONS)
+            rows = query(_REVISIONS)
         except psycopg2.errors.UndefinedTable:
             rows = []
         current, head = [revision for (revision,) in rows], head_revision()
@@ -277,45 +280,49 @@ class Checks:
             return HealthResult.failing("migrations_several_heads", detail, current=current)
         if current == [head]:
             behind = [
-                table for table, newest in heads_of_add_ons().items() if _at(ask, table) != newest
+                table
+                for table, newest in heads_of_add_ons().items()
+                if _revision_in(query, table) != newest
             ]
             if behind:
-                detail = f"The tables of an add-on are not as its code needs them; see {behind[0]}."
+                detail = (
+                    f"The tables of an add-on are not at the revision of its code; see {behind[0]}."
+                )
                 return HealthResult.degraded("migrations_of_add_on", detail, head=head)
             return HealthResult.healthy(current=current[0], head=head, position="at head")
         if current[0] not in known_revisions():
-            ((has_parents,),) = ask(TABLE_EXISTS)
-            parents: dict[str, str | None] = dict(ask(PARENTS)) if has_parents else {}
+            ((has_parents,),) = query(TABLE_EXISTS)
+            parents: dict[str, str | None] = dict(query(PARENTS)) if has_parents else {}
             try:
-                ways_back(current[0], known_revisions(), parents)
+                unknown_ancestry(current[0], known_revisions(), parents)
             except UnknownHistoryError as error:
                 return HealthResult.failing(
                     "migrations_unknown", str(error), current=current[0], head=head
                 )
-            # A newer release has migrated it; the release before it must run on that schema.
+            # A newer release has migrated the database. This release has to run on that schema.
             return HealthResult.healthy(current=current[0], head=head, position="ahead")
         detail = f"The database is at revision {current[0]}; this code needs {head}."
         return HealthResult.failing("migrations_behind", detail, current=current[0], head=head)
 
     def pool(self, _registry: Registry) -> HealthResult:
-        """No request waits for a connection."""
+        """Check that no request waits for a connection."""
         facts = self.pool_usage()
         if facts["waiting"]:
             detail = (
-                f"{facts['checked_out']} of {self._limit} connections are out, {facts['waiting']} wait;"
-                f" the oldest is out for {facts['oldest_seconds']:.0f} s."
+                f"{facts['checked_out']} of {self._limit} connections are in use, the longest for"
+                f" {facts['oldest_seconds']:.0f} s, and {facts['waiting']} requests wait for one."
             )
             return HealthResult.degraded("pool_exhausted", detail, **facts)
         return HealthResult.healthy(**facts)
 
     @_querying
-    def worker(self, ask: Ask) -> HealthResult:
-        """Workers are alive, and they keep up with the queue."""
-        if not _has_tables(ask):
+    def worker(self, query: Query) -> HealthResult:
+        """Check that workers are alive and keep up with the queue."""
+        if not _has_tables(query):
             return HealthResult.failing("migrations_none", _NO_TABLES)
-        workers = _live_workers(ask)
-        ((waiting, oldest),) = ask(_QUEUE, {"queues": [*QUEUES.values(), READ_QUEUE]})
-        ((failed, last_failed, code),) = ask(
+        workers = _live_workers(query)
+        ((waiting, oldest),) = query(_QUEUE, {"queues": [*QUEUES.values(), READ_QUEUE]})
+        ((failed, last_failed, code),) = query(
             _FAILED_STEPS, {"recent": RECENT_S, "codes": list(SERVICE_FAULTS)}
         )
         facts = {
@@ -332,39 +339,39 @@ class Checks:
             return HealthResult.degraded("worker_behind", detail, **facts)
         if failed:
             detail = (
-                f"{failed} steps failed in the last {RECENT_S // 60} minutes, and no provider was at"
-                f" fault. The last was step {last_failed} ({code})."
+                f"{failed} steps failed in the last {RECENT_S // 60} minutes by a fault of the service."
+                f" The last was step {last_failed} ({code})."
             )
             return HealthResult.degraded("steps_failing", detail, **facts)
         return HealthResult.healthy(**facts)
 
     @_querying
-    def providers(self, ask: Ask) -> HealthResult:
-        """Most of the recent calls to each provider succeeded."""
-        if not _has_tables(ask):
-            return HealthResult.healthy("No model was ever asked.")
+    def providers(self, query: Query) -> HealthResult:
+        """Check that most of the recent calls to each provider succeeded."""
+        if not _has_tables(query):
+            return HealthResult.healthy("No model has been called yet.")
         # Keys begin with the time in milliseconds (RFC 9562), so the primary key finds recent calls.
         since = UUID(int=int((time.time() - RECENT_S) * 1000) << 80)
-        rows = ask(_CALLS, {"since": str(since)})
+        rows = query(_CALLS, {"since": str(since)})
         facts: dict[str, dict[str, Any]] = {}
         bad: list[str] = []
         for provider, model, calls, errors, median_ms, p95_ms, code in rows:
-            found = {"calls": calls, "errors": errors, "median_ms": median_ms, "p95_ms": p95_ms}
+            counts = {"calls": calls, "errors": errors, "median_ms": median_ms, "p95_ms": p95_ms}
             if model is not None:
-                facts[provider]["models"][model] = found
+                facts[provider]["models"][model] = counts
                 continue
-            facts[provider] = {**found, "models": {}}
+            facts[provider] = {**counts, "models": {}}
             if calls >= FEWEST_CALLS and errors * 2 > calls:
-                bad.append(f"{provider}: {errors} of {calls} calls failed, last with {code}")
+                bad.append(f"{provider}: {errors} of {calls} calls failed, the last with {code}")
         if bad:
             return HealthResult.degraded("provider_errors", "; ".join(bad), **facts)
         return HealthResult.healthy(None, **facts)
 
     @_querying
-    def connections(self, ask: Ask) -> HealthResult:
-        """The server has the connections that all processes may need."""
-        workers = _live_workers(ask) if _has_tables(ask) else 0
-        (room,) = ask(ROOM)
+    def connections(self, query: Query) -> HealthResult:
+        """Check that the server has the connections that all processes may need."""
+        workers = _live_workers(query) if _has_tables(query) else 0
+        (room,) = query(ROOM)
         budget = ConnectionBudget.of(self._needs, room, workers)
         facts = {
             "needed": budget.needed,
@@ -380,9 +387,9 @@ class Checks:
         return HealthResult.healthy(budget.sentence, **facts)
 
     @_querying
-    def indexes(self, ask: Ask) -> HealthResult:
-        """Every foreign key has an index."""
-        missing = without_index(ask(WITHOUT_INDEX))
+    def indexes(self, query: Query) -> HealthResult:
+        """Check that every foreign key has an index."""
+        missing = without_index(query(WITHOUT_INDEX))
         if not missing:
             return HealthResult.healthy()
         named = ", ".join(f"{key.table}.{key.name}" for key in missing)
@@ -393,51 +400,51 @@ class Checks:
         )
 
     @_querying
-    def mail(self, ask: Ask) -> HealthResult:
-        """The mail server takes what is sent."""
-        if not _has_tables(ask):
-            return HealthResult.healthy("No mail was ever sent.")
-        ((waiting, retried, failed),) = ask(_MAIL, {"queue": MAIL_QUEUE})
+    def mail(self, query: Query) -> HealthResult:
+        """Check that the mail server accepts mail."""
+        if not _has_tables(query):
+            return HealthResult.healthy("No mail has been sent yet.")
+        ((waiting, retried, failed),) = query(_MAIL, {"queue": MAIL_QUEUE})
         facts = {"waiting": waiting, "retried": retried, "failed": failed}
         if retried or failed:
             detail = (
-                f"{retried} letters wait for another attempt. {failed} were given up in the last"
-                f" {FINISHED_JOBS_KEPT_H // 24} days."
+                f"{retried} messages wait for another attempt. {failed} messages failed for good in the"
+                f" last {FINISHED_JOBS_KEPT_H // 24} days."
             )
             return HealthResult.degraded("mail_failing", detail, **facts)
         return HealthResult.healthy(**facts)
 
     def pool_usage(self) -> dict[str, Any]:
-        """The counts of the pool, and the most connections that it may open."""
+        """Return the counts of the pool and its maximum number of connections."""
         return {**asdict(self._pool.reading()), "limit": self._limit}
 
 
-def _has_tables(ask: Ask) -> bool:
-    ((has_tables,),) = ask(_HAS_TABLES)
+def _has_tables(query: Query) -> bool:
+    ((has_tables,),) = query(_HAS_TABLES)
     return bool(has_tables)
 
 
-def _live_workers(ask: Ask) -> int:
-    ((workers,),) = ask(_WORKERS, {"dead_after": DEAD_AFTER_S})
+def _live_workers(query: Query) -> int:
+    ((workers,),) = query(_WORKERS, {"dead_after": DEAD_AFTER_S})
     return int(workers)
 
 
-def _at(ask: Ask, version_table: str) -> str | None:
+def _revision_in(query: Query, version_table: str) -> str | None:
     try:
-        rows = ask(f'SELECT version_num FROM "{version_table}"')  # noqa: S608 - of our entry points
+        rows = query(f'SELECT version_num FROM "{version_table}"')  # noqa: S608 - from an entry point
     except psycopg2.errors.UndefinedTable:
         return None
     return rows[0][0] if rows else None
 
 
 def migrations(registry: Registry) -> dict[str, Any]:
-    """The revision of the database at the last check, and the newest one that this code knows."""
+    """Return the revision of the database at the last check, and the newest revision of this code."""
     reading = read_check(registry, "migrations")
     return {"current": reading.data.get("current") if reading else None, "head": head_revision()}
 
 
 def contacts(registry: Registry) -> dict[str, str]:
-    """The contacts in the last table of the runbook."""
+    """Return the contacts in the last table of the runbook."""
     settings = settings_of(registry, CoreSettings)
     return {
         "on_call": settings.contact_on_call,
@@ -447,23 +454,23 @@ def contacts(registry: Registry) -> dict[str, str]:
 
 
 def _declarations() -> dict[str, dict[str, Any]]:
-    """How each check is registered; its method in `Checks` has the same name."""
-    of_database = remedies()
+    """Return the options of each check. The method of `Checks` has the same name."""
+    database_remedies = remedies()
     return {
         "database": {
             "interval": 0.5,
             "timeout": LIMIT_S,
             "words": ("connected", "disconnected"),
             "remedy": ADVICE[Cause.UNKNOWN].remedy,
-            "remedies": of_database,
+            "remedies": database_remedies,
         },
         "migrations": {
-            # Soon after the database is back, so that the service is ready again.
+            # Short, so that the service is ready again soon after the database is back.
             "interval": 1,
-            "timeout": QUESTIONS_S,
+            "timeout": QUERIES_S,
             "remedy": TASKS["migrate"],
             "remedies": {
-                **of_database,
+                **database_remedies,
                 "migrations_unknown": OTHER_DATABASE,
                 "migrations_of_add_on": MIGRATE_ADD_ONS,
             },
@@ -476,11 +483,11 @@ def _declarations() -> dict[str, dict[str, Any]]:
         "worker": {
             "critical": False,
             "interval": 5,
-            "timeout": QUESTIONS_S,
-            # At start, and while workers are replaced, there is none for a moment.
+            "timeout": QUERIES_S,
+            # At start, and while workers are replaced, no worker is alive for a moment.
             "fall": 2,
             "remedies": {
-                **of_database,
+                **database_remedies,
                 "worker_absent": TASKS["workers"],
                 "worker_behind": TASKS["workers"],
                 "steps_failing": TASKS["failed_step"],
@@ -490,16 +497,16 @@ def _declarations() -> dict[str, dict[str, Any]]:
         "providers": {
             "critical": False,
             "interval": 15,
-            "timeout": QUESTIONS_S,
+            "timeout": QUERIES_S,
             "remedy": "Check LLM API latency and the provider's status page; check the API key.",
-            "remedies": of_database,
+            "remedies": database_remedies,
         },
         "connections": {
             "kind": "info",
             "interval": 60,
-            "timeout": QUESTIONS_S,
+            "timeout": QUERIES_S,
             "remedies": {
-                **of_database,
+                **database_remedies,
                 "connections_over_budget": FEWER_CONNECTIONS,
                 "connections_shared": f"{SEE_CONNECTIONS} {FEWER_CONNECTIONS}",
             },
@@ -507,16 +514,16 @@ def _declarations() -> dict[str, dict[str, Any]]:
         "indexes": {
             "kind": "info",
             "interval": 300,
-            "timeout": QUESTIONS_S,
+            "timeout": QUERIES_S,
             "remedy": TASKS["indexes"],
-            "remedies": of_database,
+            "remedies": database_remedies,
         },
         "mail": {
             "kind": "info",
             "interval": 60,
-            "timeout": QUESTIONS_S,
+            "timeout": QUERIES_S,
             "remedy": MEND_MAIL,
-            "remedies": of_database,
+            "remedies": database_remedies,
         },
     }
 

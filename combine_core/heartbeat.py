@@ -1,10 +1,10 @@
 """The heartbeat of a worker: a file that ``combine worker`` writes and ``combine probe worker`` reads.
 
-The file is in a folder of the user in the temporary folder. The worker holds a lock on it while it
-lives, so a file that is not locked is from a dead worker. Times are monotonic: a change of the clock does
-not matter, and the processes of a machine share them.
+The file is in a folder of the user below the temporary folder. A worker locks its file while it lives, so an
+unlocked file is left over from a dead worker. Times are monotonic: they do not depend on changes of the
+clock, and all processes of a machine share them.
 
-This module imports nothing large, because a probe runs every few seconds.
+This module imports only small modules, because a probe runs every few seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 BEAT_S = 1.0
 # After this long without a heartbeat, other workers take the steps of the worker.
 SILENT_AFTER_S = 15.0
-# A worker looks for lost steps every few seconds, and tries again soon while the database is away.
+# A worker looks for lost steps every few seconds, and retries soon while the database is unavailable.
 STUCK_AFTER_S = 60.0
 
 _LENGTH = 64
@@ -33,19 +33,19 @@ _RESTART = "Read its log, then restart it: docker-compose restart worker"
 
 
 class UnsafeFolder(Exception):
-    """Someone else can write to the folder."""
+    """A folder that another user owns or can write to."""
 
 
 def default_folder() -> Path:
-    """The folder for small files of this user's processes, which nobody else can write to."""
+    """Return the private folder for small files of this user's processes."""
     return Path(tempfile.gettempdir()) / f"combine-{os.geteuid()}"
 
 
 def make_private(folder: Path) -> Path:
-    """Make the folder if it does not exist.
+    """Create the folder if it does not exist.
 
     :raises UnsafeFolder: the folder belongs to another user, or others can write to it
-    :raises OSError: the folder cannot be made
+    :raises OSError: the folder cannot be created
     """
     folder.mkdir(mode=0o700, exist_ok=True)
     _check_private(folder)
@@ -62,21 +62,21 @@ class Heartbeat:
     def __init__(self, folder: Path | None = None) -> None:
         folder = make_private(folder or default_folder())
         read_pulses(folder)  # removes the files of dead workers
-        # A probe removes files without a lock, so the file gets its name when it is locked.
+        # A probe removes unlocked heartbeat files, so the file gets its name after it is locked.
         self._file, unnamed = tempfile.mkstemp(prefix="new-", dir=folder)
         self._path = Path(unnamed)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             now = time.monotonic()
             self.beat(now, now)
-            # The name is never used again, unlike the process id.
+            # With the time, because process ids are reused.
             self._path = self._path.rename(folder / f"worker-{os.getpid()}-{time.monotonic_ns()}")
         except OSError:
             self.close()
             raise
 
     def beat(self, now: float, active: float) -> None:
-        """Record that the loop of the worker runs ``now`` and last looked for work at ``active``."""
+        """Record that the loop of the worker runs at ``now`` and last polled for work at ``active``."""
         os.pwrite(self._file, f"{now:.3f} {active:.3f}".ljust(_LENGTH).encode(), 0)
 
     def close(self) -> None:
@@ -87,7 +87,10 @@ class Heartbeat:
 
 @contextmanager
 def open_heartbeat(folder: Path | None = None) -> Iterator[Heartbeat | None]:
-    """The heartbeat file of this process. Without one the worker works too, so a problem is only logged."""
+    """Open the heartbeat file of this process.
+
+    A worker can run without the file, so an error is only logged.
+    """
     try:
         heartbeat = Heartbeat(folder)
     except (UnsafeFolder, OSError) as error:
@@ -110,7 +113,7 @@ class Pulse:
 
 
 def read_pulses(folder: Path) -> list[Pulse]:
-    """The heartbeats of the living workers of this user. Removes the files of dead ones.
+    """Return the heartbeats of this user's living workers, and remove the files of dead workers.
 
     :raises UnsafeFolder: the folder belongs to another user, or others can write to it
     """
@@ -126,7 +129,7 @@ def _pulses(folder: Path) -> Iterator[Pulse]:
         try:
             file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
-            continue  # the worker has just ended, or this is no heartbeat
+            continue  # the worker has just ended, or the file is no heartbeat
         try:
             if _is_free(file):
                 path.unlink(missing_ok=True)
@@ -134,7 +137,7 @@ def _pulses(folder: Path) -> Iterator[Pulse]:
             beat, active = os.pread(file, _LENGTH, 0).split()
             yield Pulse(int(path.name.split("-")[1]), float(beat), float(active))
         except ValueError:
-            continue  # this is no heartbeat
+            continue  # the file is no heartbeat
         finally:
             os.close(file)
 
@@ -148,7 +151,7 @@ def _is_free(file: int) -> bool:
 
 
 def probe(folder: Path | None = None, now: float | None = None) -> tuple[bool, str]:
-    """Whether every worker of this user on this machine works, and a line about it."""
+    """Check every worker of this user on this machine. Return whether all of them work, and a message."""
     folder = folder or default_folder()
     try:
         pulses = read_pulses(folder)
@@ -160,11 +163,11 @@ def probe(folder: Path | None = None, now: float | None = None) -> tuple[bool, s
     for pulse in pulses:
         silent, idle = now - pulse.beat, now - pulse.active
         if silent > SILENT_AFTER_S:
-            what = f"has had no heartbeat for {silent:.0f} s: it is frozen, or its loop hangs"
-            return False, f"worker {pulse.pid} {what}. {_RESTART}"
+            fault = f"has had no heartbeat for {silent:.0f} s: it is frozen, or its loop hangs"
+            return False, f"worker {pulse.pid} {fault}. {_RESTART}"
         if idle > STUCK_AFTER_S:
-            what = f"has not looked for work for {idle:.0f} s: its queue or its database hangs"
-            return False, f"worker {pulse.pid} {what}. {_RESTART}"
+            fault = f"has not looked for work for {idle:.0f} s: its queue or its database hangs"
+            return False, f"worker {pulse.pid} {fault}. {_RESTART}"
     names = ", ".join(str(pid) for pid in sorted(pulse.pid for pulse in pulses))
     return True, f"working: worker {names} (last heartbeat {now - pulses[0].beat:.1f} s ago)"
 

@@ -1,4 +1,4 @@
-"""How the errors of the domain are answered, by the API and by the pages."""
+"""Maps the errors of the domain to HTTP problems, for the API and the pages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _invalid_content_of_document(error: InvalidContent) -> ProblemError:
 
 
 def includeme(config: Configurator) -> None:
-    """Add an entry for each error."""
+    """Register a problem for each error."""
     config.add_problem(
         UnsupportedFile,
         lambda error: invalid_content(FieldError("file", str(error)), status=415),

@@ -1,4 +1,4 @@
-"""The public names of :mod:`combine_core.llm`, for plugins that were written before it had that name."""
+"""The public names of :mod:`combine_core.llm`, for plugins that import this module's former name."""
 
 from combine_core.llm import (
     Completion,

@@ -1,13 +1,14 @@
-"""What a process does while it serves: a worker beside it, its log, watches over memory and connections.
+"""Starts the background work of a serving process: a worker, logging, watches over memory and connections.
 
-``config.include("combine_core")`` includes it. It knows from ``__script__``, which ``pserve`` gives to the
-application's ``main`` in its first argument, whether the process serves; a shell, alembic or a command
-builds the same application and starts nothing. An application of its own passes it on::
+``config.include("combine_core")`` includes this module. A shell, alembic or a command builds the same
+application without serving it, so nothing starts there. ``pserve`` passes ``__script__`` to the application's
+``main`` in its first argument, which shows that the process serves. An application with its own ``main``
+passes it on::
 
     def main(global_config, **settings):
         with Configurator(settings={**global_config, **settings}) as config:
 
-Under another server than ``pserve``, call :func:`start_service` in each process that serves.
+Under a server other than ``pserve``, call :func:`start_service` in each process that serves.
 """
 
 from __future__ import annotations
@@ -33,21 +34,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# How long Ctrl-C waits for running steps of the worker inside the web process.
+# Ctrl-C waits this long for running steps of the worker inside the web process.
 WORKER_GRACE_S = 2.0
 _NOT_STARTED = (
-    "Nobody has said that this process serves. Until combine_core.serving.start_service(app.registry) is"
-    " called, it runs no worker%s, does not apply LOG_LEVEL and LOG_FORMAT, masks no secrets in its log, does"
-    " not watch memory and connections, and does not record changed settings.%s"
+    "combine_core does not know whether this process serves. Until"
+    " combine_core.serving.start_service(app.registry) is called, this process runs no worker%s, ignores"
+    " LOG_LEVEL and LOG_FORMAT, masks no secrets in its log, does not watch memory and connections, and does"
+    " not record changed settings.%s"
 )
 _IN_MAIN = (
-    " With pserve, write Configurator(settings={**global_config, **settings}) in main: that calls it, and"
-    " finds the .env beside the ini file."
+    " With pserve, write Configurator(settings={**global_config, **settings}) in main: then start_service is"
+    " called for you, and the .env beside the ini file is read."
 )
 
 
 def start_service(registry: Registry) -> None:
-    """Start what a serving process of this application needs, and tell ``ServiceStarted`` to subscribers."""
+    """Start the background work of a serving process, and send ``ServiceStarted`` to subscribers."""
     loaded: LoadedSettings = registry[SETTINGS_KEY]
     core = loaded.get(CoreSettings)
     configure_logging(core, loaded.secrets())
@@ -55,7 +57,7 @@ def start_service(registry: Registry) -> None:
     start_leak_watch(core.connection_leak_seconds)
     registry.notify(ServiceStarted(registry))
     if core.worker:
-        # Here, because most web processes have none beside them, and it loads a queue and its driver.
+        # Imported here because most web processes run no worker, and the import loads Procrastinate.
         from combine_core.runs.worker import make_worker
 
         worker = make_worker(core, providers_of(registry), grace=WORKER_GRACE_S)
@@ -67,10 +69,10 @@ def start_service(registry: Registry) -> None:
 
         # Exit handlers run in reverse order, so this one runs before the embedded database stops.
         atexit.register(stop)
-    # Pyramid has read the source of all views, for messages about conflicts.
+    # Free the source code of all views, which Pyramid has read for messages about conflicts.
     linecache.clearcache()
-    # What is there by now stays. Python looks for garbage the later, the more there is to look at, so what
-    # requests leave behind would be kept for longer.
+    # The objects that exist by now stay. The more objects Python tracks, the later it collects garbage, so
+    # the garbage of requests would be kept for longer.
     gc.freeze()
 
 
@@ -80,14 +82,14 @@ def _application_created(event: ApplicationCreated) -> None:
     if script == "pserve":
         start_service(registry)
     elif script is None:
-        asked = settings_of(registry, CoreSettings).worker
+        wants_worker = settings_of(registry, CoreSettings).worker
         log.warning(
             _NOT_STARTED,
-            " although combine_core.worker is true" if asked else "",
+            " although combine_core.worker is true" if wants_worker else "",
             "" if registry.settings.get("__file__") else _IN_MAIN,
         )
 
 
 def includeme(config: Configurator) -> None:
-    """Start what serving needs as soon as the application is made."""
+    """Start the background work when the application is created."""
     config.add_subscriber(_application_created, ApplicationCreated)

@@ -1,6 +1,6 @@
-"""Creates projects, sources and runs once, even if their form is sent twice by a double click or a reload.
+"""Creates projects, sources and runs only once if a double click or a reload submits their form twice.
 
-If the same user has created an equal thing within ``WINDOW``, the second form gets that one. Only one
+If the same user has created an equal object within ``WINDOW``, the second form gets that object. Only one
 form of a user is handled at a time, also across processes.
 """
 
@@ -31,13 +31,12 @@ from combine_core.sources import (
 from combine_core.text import InvalidText, clean_name
 
 WINDOW = timedelta(seconds=30)
-# A run that has ended is repeated on purpose, unless it ended so quickly that the double click was still
-# on its way.
+# A run that has ended is repeated on purpose, unless it ended before the second click arrived.
 ENDED_RUN_WINDOW = timedelta(seconds=5)
 
 
 def create_project_once(session: Session, name: str, user_id: uuid.UUID) -> Project:
-    """The project of this name that the user has just created, or a new one."""
+    """Return the project of this name that the user has just created, or create one."""
     _take_turns(session, user_id)
     just_created = find_owned_project(session, name, user_id, within=WINDOW)
     return just_created or create_project(session, name, user_id)
@@ -54,7 +53,7 @@ def add_source_once(
 ) -> None:
     """Add a text as a source, unless the user has just added it under this name.
 
-    :param revise: whether it becomes a revision of the source of this name, if there is one
+    :param revise: whether the text becomes a revision of the source of this name, if there is one
     :raises InvalidText: as :func:`combine_core.sources.add_source`
     """
     _take_turns(session, user_id)
@@ -62,8 +61,8 @@ def add_source_once(
     if known is not None:
         add_text_revision(session, known, text, user_id)
         return
-    of_text = Source.sha256 == measure_text(text)[1]
-    if not _is_repeated_source(session, project_id, name, of_text, user_id):
+    same_text = Source.sha256 == measure_text(text)[1]
+    if not _is_repeated_source(session, project_id, name, same_text, user_id):
         add_source(session, project_id, name, text, user_id)
 
 
@@ -77,7 +76,7 @@ def add_file_once(
 ) -> None:
     """Add a file as a source, unless the user has just added it under this name.
 
-    :param revise: whether it becomes a revision of the source that has its name, if there is one
+    :param revise: whether the file becomes a revision of the source of its name, if there is one
     :raises UnsupportedFile, InvalidText: as :func:`combine_core.sources.add_file`
     """
     _take_turns(session, user_id)
@@ -86,19 +85,22 @@ def add_file_once(
     if known is not None:
         add_file_revision(session, known, upload, user_id)
         return
-    of_file = Source.file_sha256 == upload.sha256
-    if not _is_repeated_source(session, project_id, name, of_file, user_id):
+    same_file = Source.file_sha256 == upload.sha256
+    if not _is_repeated_source(session, project_id, name, same_file, user_id):
         add_file(session, project_id, name, upload, user_id)
 
 
 def _named(session: Session, project_id: uuid.UUID, name: str) -> Source | None:
-    """The source of this name, locked, or ``None``. Raises :class:`InvalidText` if there are several."""
+    """Lock and return the source of this name, or return ``None`` if there is none.
+
+    :raises InvalidText: several sources have this name
+    """
     named = select(Source.id).where(Source.project_id == project_id, Source.name == name).limit(2)
     found = session.scalars(named).all()
     if len(found) > 1:
         why = (
-            "is that of several sources. Open the one that is corrected and add it there, or add another"
-            " source."
+            "is that of several sources. Open the source that you want to correct and add the revision"
+            " there, or add another source."
         )
         raise InvalidText("name", why)
     return lock_source(session, project_id, found[0]) if found else None
@@ -115,7 +117,7 @@ def start_run_once(
     providers: ProviderRegistry,
     limits: ModelLimits,
 ) -> uuid.UUID:
-    """The id of the same run that the user has just started, or of a new one.
+    """Return the id of the equal run that the user has just started, or start one.
 
     :raises InvalidRun, UnknownLine, UnknownModel, QueueFull: as :func:`combine_core.runs.start_run`
     """
@@ -137,7 +139,7 @@ def start_run_once(
 
 
 def _take_turns(session: Session, user_id: uuid.UUID) -> None:
-    """Wait for the other forms of the user. Later forms wait until this transaction ends."""
+    """Wait until no other form of the user is being handled. The lock lasts until the transaction ends."""
     session.execute(
         select(func.pg_advisory_xact_lock(func.hashtextextended(f"form of {user_id}", 0)))
     )

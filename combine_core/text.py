@@ -1,4 +1,4 @@
-"""Checks texts: Combine takes what PostgreSQL can store and a person can read."""
+"""Validates text: PostgreSQL has to be able to store it, and a person to read it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 # C0 and C1 control characters other than tab and newline.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-# Spaces, and what is not drawn (the property Default_Ignorable_Code_Point of Unicode).
+# White space and invisible characters (the Unicode property Default_Ignorable_Code_Point).
 _INVISIBLE = re.compile(
     r"[\s\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     r"\U000e0000-\U000e0fff]*"
 )
 
-# The escape of NUL in JSON, not after an escaped backslash.
+# The JSON escape of NUL, unless its backslash is escaped.
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 MAX_NAME = 200
 
 
 class InvalidText(ValueError):
-    """The text cannot be stored. The message says why and what to do."""
+    """A text that cannot be stored. The message names the reason and the remedy."""
 
     def __init__(self, field: str, why: str) -> None:
         super().__init__(f"{field}: {why}")
@@ -32,13 +32,13 @@ class InvalidText(ValueError):
 
 
 class TextTooLarge(InvalidText):
-    """The text has too many bytes."""
+    """A text with too many bytes."""
 
 
 def clean_name(value: str, field: str = "name") -> str:
-    """One line of text, 1 to ``MAX_NAME`` characters, without space at its ends.
+    """Normalize and strip a name: one line of 1 to ``MAX_NAME`` characters.
 
-    :raises InvalidText: empty, too long, or with characters that no name has
+    :raises InvalidText: the name is empty, too long, or contains control characters
     """
     name = unicodedata.normalize("NFC", value).strip()
     if not name:
@@ -46,28 +46,28 @@ def clean_name(value: str, field: str = "name") -> str:
     if len(name) > MAX_NAME:
         raise InvalidText(field, f"has {len(name)} characters; {MAX_NAME} are allowed.")
     if "\n" in name or "\t" in name or _CONTROL.search(name):
-        raise InvalidText(field, "holds a line break or another control character. Remove it.")
+        raise InvalidText(field, "contains a line break or another control character. Remove it.")
     _check_encodable(name, field)
     if _INVISIBLE.fullmatch(name):
-        raise InvalidText(field, "has no visible character.")
+        raise InvalidText(field, "has no visible character. Add one.")
     return name
 
 
 def clean_text(value: str, field: str, *, max_bytes: int) -> str:
-    """A text of several lines: line ends become ``\\n``; nothing else is changed.
+    """Validate a text of several lines, and normalize its line ends to ``\\n``.
 
-    :param max_bytes: of its UTF-8 form
-    :raises TextTooLarge: more than ``max_bytes``
-    :raises InvalidText: empty, with a NUL byte or what no text holds
+    :param max_bytes: the limit on the length in UTF-8
+    :raises TextTooLarge: the text is longer
+    :raises InvalidText: the text is empty, or contains a NUL byte or an unpaired surrogate
     """
     if "\0" in value:
         raise InvalidText(
-            field, "holds a NUL byte: it is a binary file or UTF-16. Send text as UTF-8."
+            field, "contains a NUL byte: it is a binary file or UTF-16. Send text as UTF-8."
         )
     _check_encodable(value, field)
     text = value.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if text.isspace() or not text:
-        raise InvalidText(field, "is empty. There is nothing to work on.")
+        raise InvalidText(field, "is empty. Add some text.")
     size = len(text) if text.isascii() else len(text.encode())
     if size > max_bytes:
         raise TextTooLarge(field, f"has {size} bytes; {max_bytes} are allowed. Split it.")
@@ -80,7 +80,7 @@ def _check_encodable(value: str, field: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        why = "holds half of a surrogate pair, which is no character. Send text as UTF-8."
+        why = "contains half of a surrogate pair, which is not a character. Send text as UTF-8."
         raise InvalidText(field, why) from error
 
 

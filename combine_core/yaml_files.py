@@ -1,4 +1,4 @@
-"""Reads YAML of ours and of add-ons."""
+"""Loads YAML from the packages of Combine and from add-ons."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 import yaml
 
-# libyaml reads ten times as fast, and is in every wheel of PyYAML.
+# The loader of libyaml is ten times as fast, and is part of every PyYAML wheel.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load_yaml(text: str) -> Any:
-    """The content of a document.
+    """Parse a YAML document.
 
-    :raises yaml.YAMLError: it is not well-formed
+    :raises yaml.YAMLError: the document is not well-formed
     """
-    return yaml.load(text, _Loader)  # noqa: S506 - it is a safe one
+    return yaml.load(text, _Loader)  # noqa: S506 - the loader is a safe one

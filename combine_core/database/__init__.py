@@ -81,19 +81,19 @@ def make_engine(
     slow_query_ms: int = SLOW_QUERY_MS,
     shared: bool = False,
 ) -> Engine:
-    """An engine for ``url`` (``postgresql+psycopg2://``) whose every wait has a limit. Does not connect yet.
+    """Return an engine for ``url`` (``postgresql+psycopg2://``) with timeouts. Does not connect yet.
 
-    :param application_name: the name of our connections in ``pg_stat_activity``
-    :param pool_size: connections that the pool keeps open
-    :param max_overflow: connections beyond these; closed after use
+    :param application_name: the name of the connections in ``pg_stat_activity``
+    :param pool_size: the connections that the pool keeps open
+    :param max_overflow: the additional connections, which are closed after use
     :param recycle: seconds after which the pool replaces a connection
     :param slow_query_ms: statements that take at least this long are logged as slow
-    :param shared: a pooler gives each transaction another connection
+    :param shared: whether a pooler gives each transaction another connection
     """
     engine = create_engine(
         url,
         poolclass=CountedPool,
-        # Parameters contain users' texts, which exceptions must not carry into a log.
+        # Parameters contain texts of users, which must not reach a log in an exception.
         hide_parameters=True,
         pool_size=pool_size,
         max_overflow=max_overflow,
@@ -108,10 +108,10 @@ def make_engine(
 
 
 def make_sessions(engine: Engine, *, all_models: bool = True) -> sessionmaker[Session]:
-    """A factory of sessions on ``engine``. The caller commits and closes.
+    """Return a session factory for ``engine``. The caller commits and closes the sessions.
 
-    :param all_models: load all models first. ``False``: the caller has loaded those that it needs, and those
-        of the tables that they refer to
+    :param all_models: whether to load all models first; if not, the caller has loaded the models that it
+        needs and the models that they refer to
     """
     if all_models:
         load_models()
@@ -119,23 +119,22 @@ def make_sessions(engine: Engine, *, all_models: bool = True) -> sessionmaker[Se
 
 
 def engine_of(registry: Registry) -> Engine:
-    """The application's engine."""
     engine: Engine = registry[_ENGINE]
     return engine
 
 
 def session_factory(registry: Registry) -> sessionmaker[Session]:
-    """A factory of sessions for code outside requests. The caller commits and closes."""
+    """Return the session factory for code outside requests. The caller commits and closes the sessions."""
     factory: sessionmaker[Session] = registry[_SESSIONS]
     return factory
 
 
 def includeme(config: Configurator) -> None:
     """Add the engine, ``request.dbsession`` and the request's transaction. Connects on first use."""
-    # Here, because commands use the database without transactions of Pyramid.
+    # Imported here because commands use the database without Pyramid's transactions.
     from combine_core.database.joining import MANAGER, join_requests, veto_commit
 
-    # Before the URL is read: if there is none in development, a database is started.
+    # Before the URL is read, because this starts the embedded database if development has no URL.
     config.include("combine_core.postgres")
     settings = config.add_addon_settings(CoreSettings)
     config.registry.settings.update(
@@ -143,7 +142,7 @@ def includeme(config: Configurator) -> None:
             # Thread-local managers leak between requests of one thread; this one cannot.
             "tm.manager_hook": "pyramid_tm.explicit_manager",
             "tm.commit_veto": veto_commit,
-            # Naming the user in the transaction would load the identity in every request.
+            # Annotating the transaction with the user would load the identity in every request.
             "tm.annotate_user": "false",
         }
     )
@@ -165,8 +164,8 @@ def includeme(config: Configurator) -> None:
 
     def dbsession(request: Request) -> Session:
         session = sessions(info={MANAGER: request.tm})
-        # pyramid_tm ends the transaction, which closes the session. If it did not begin one (an error view
-        # after the transaction), this returns the connection.
+        # pyramid_tm ends the transaction, which closes the session. In an error view after the transaction,
+        # this callback returns the connection instead.
         request.add_finished_callback(lambda _request: session.close())
         return session
 

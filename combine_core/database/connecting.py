@@ -1,10 +1,10 @@
-"""How each connection is opened, by the engine, Alembic, Procrastinate and the health checks alike.
+"""Connection parameters and session limits, for the engine, alembic, Procrastinate and the health checks.
 
-The parameters of DATABASE_URL win over those that we add. The limits of a session are set by a statement:
-PgBouncer refuses the startup parameter ``options``, in which libpq would send them.
+The parameters of DATABASE_URL take precedence over the defaults here. A statement sets the limits of a
+session, because PgBouncer rejects the startup parameter ``options``, in which libpq would send them.
 
-Where a pooler gives each transaction another connection, a statement would set the limits of somebody else.
-The role must have them then (``ALTER ROLE ... SET``), and the log says which are missing.
+Where a pooler gives each transaction another connection, such a statement would set the limits of another
+client. The role must have the limits then (``ALTER ROLE ... SET``), and a log line lists the missing ones.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CONNECT_TIMEOUT_S = 5
 _WAIT_S = 2.0
 _DEFAULTS = {
     "connect_timeout": CONNECT_TIMEOUT_S,
-    # A server that vanished is noticed after about 8 s, not after two hours.
+    # Detect a server that has vanished after about 8 s, not after two hours.
     "keepalives_idle": 4,
     "keepalives_interval": 2,
     "keepalives_count": 2,
@@ -45,13 +45,13 @@ _DEFAULTS = {
 _IN_FORCE = "SELECT name, setting FROM pg_settings WHERE lower(name) = ANY(%s)"
 SET_DIRECT_URL = (
     "DATABASE_URL leads through a pooler that gives each transaction another connection (PgBouncer: pool_mode"
-    " = transaction). Migrations, workers and commands need one that they keep: set DATABASE_DIRECT_URL to"
-    " the address of PostgreSQL itself. See docs/pgbouncer.md."
+    " = transaction). Migrations, workers and commands need a connection of their own: set"
+    " DATABASE_DIRECT_URL to the address of PostgreSQL itself. See docs/pgbouncer.md."
 )
 
 
 def conninfo(url: URL) -> str:
-    """The same for libpq, which psycopg and psycopg2 use. It reads some escapes of SQLAlchemy differently.
+    """Convert a URL to a connection string for libpq, which parses some escapes unlike SQLAlchemy.
 
     :raises psycopg2.ProgrammingError: libpq does not know a parameter
     """
@@ -67,13 +67,13 @@ def conninfo(url: URL) -> str:
     return str(make_dsn(**given))
 
 
-def connection_arguments(url: URL, application_name: str, **ours: Any) -> dict[str, Any]:
-    """What the driver gets beside the URL.
+def connection_arguments(url: URL, application_name: str, **overrides: Any) -> dict[str, Any]:
+    """Return the connection parameters that the driver gets in addition to the URL.
 
-    :param application_name: the name of our connections in ``pg_stat_activity``
-    :param ours: parameters that replace the usual ones; those in the URL win over both
+    :param application_name: the name of the connections in ``pg_stat_activity``
+    :param overrides: parameters that replace the defaults; those in the URL take precedence over both
     """
-    wanted = {**_DEFAULTS, **ours}
+    wanted = {**_DEFAULTS, **overrides}
     added = {name: value for name, value in wanted.items() if name not in url.query}
     return {"application_name": application_name, **added}
 
@@ -81,9 +81,10 @@ def connection_arguments(url: URL, application_name: str, **ours: Any) -> dict[s
 def limit_sessions(engine: Engine, *, shared: bool) -> None:
     """Set the limits of each new connection, unless the URL sets them.
 
-    :param shared: a pooler gives each transaction another connection, so the role must have the limits
+    :param shared: whether a pooler gives each transaction another connection, so that the role must have the
+        limits
     """
-    # The listener must not hold the engine: its connections close when its last user is gone.
+    # The listener must not refer to the engine, whose connections close when it is garbage-collected.
     url = engine.url
     options = str(url.query.get("options", ""))
     wanted = {name: value for name, value in SESSION.items() if name not in options.lower()}
@@ -110,23 +111,23 @@ def _look_for_pooler(
         if shares_connections(connection, url):
             log.error("%s", SET_DIRECT_URL)
         return
-    missing = _not_in_force(connection, wanted)
+    missing = _missing_limits(connection, wanted)
     if missing:
         role = quote_ident(connection.info.user, connection)
         commands = " ".join(f"ALTER ROLE {role} SET {name} = '{wanted[name]}';" for name in missing)
         log.warning(
-            "Not in force, because a pooler shares the connections: %s. Run in PostgreSQL: %s Then let the"
-            " pooler connect anew (PgBouncer: RECONNECT).",
+            "These limits are not in force, because a pooler shares the connections: %s. Run in PostgreSQL:"
+            " %s Then make the pooler reconnect (PgBouncer: RECONNECT).",
             ", ".join(missing),
             commands,
         )
 
 
 def shares_connections(connection: Connection, url: URL) -> bool:
-    """Whether a pooler gives each transaction on `connection` another connection to the server.
+    """Check whether a pooler gives each transaction on `connection` another connection to the server.
 
-    A pooler answers with a process number of its own. If it keeps the server's connection for its client,
-    a second client gets another one.
+    A pooler reports a process id of its own. If it reserves a server connection for each client, a second
+    client gets another server process.
     """
     server = _backend(connection)
     if connection.info.backend_pid == server:
@@ -135,7 +136,7 @@ def shares_connections(connection: Connection, url: URL) -> bool:
     try:
         with closing(psycopg2.connect(conninfo(url), **arguments)) as second:
             second.autocommit = True
-            # A pooler that keeps connections lets this one wait if all are in use.
+            # A pooler that reserves connections makes this client wait if all are in use.
             with cut_after(second, _WAIT_S):
                 return _backend(second) == server
     except psycopg2.Error:
@@ -144,15 +145,15 @@ def shares_connections(connection: Connection, url: URL) -> bool:
 
 @contextmanager
 def cut_after(connection: Connection, seconds: float) -> Iterator[threading.Event]:
-    """Cut `connection` if the block takes longer. The driver itself waits for the server without a limit.
+    """Cut `connection` if the block takes longer, because the driver waits for the server without a limit.
 
-    :return: set once the connection was cut
+    :return: an event that is set when the connection is cut
     """
     too_late = threading.Event()
 
     def cut() -> None:
         too_late.set()
-        # The end of the stream ends the driver's wait.
+        # The driver stops waiting when the stream ends.
         with (
             suppress(OSError, psycopg2.Error),
             socket.socket(fileno=os.dup(connection.fileno())) as stream,
@@ -175,12 +176,12 @@ def _backend(connection: Connection) -> int:
     return int(number)
 
 
-def _not_in_force(connection: Connection, wanted: dict[str, str]) -> list[str]:
+def _missing_limits(connection: Connection, wanted: dict[str, str]) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(_IN_FORCE, (list(wanted),))
-        found = {name.lower(): setting for name, setting in cursor.fetchall()}
-    # Any limit of the operator's will do; without one, a time-out is 0.
-    usable = {name for name, setting in found.items() if setting not in {"0", "-1"}}
-    if found.get("timezone") not in {"UTC", "Etc/UTC"}:
+        in_force = {name.lower(): setting for name, setting in cursor.fetchall()}
+    # Any limit that the operator has set is fine. Without a limit, a timeout is 0.
+    usable = {name for name, setting in in_force.items() if setting not in {"0", "-1"}}
+    if in_force.get("timezone") not in {"UTC", "Etc/UTC"}:
         usable.discard("timezone")
     return [name for name in wanted if name not in usable]

@@ -1,7 +1,7 @@
-"""Inserts a row that may hold a large text.
+"""Inserts a row that may contain a large text.
 
-A large one is sent by COPY, in pieces: an INSERT would need four copies of it in memory, and the connection
-would keep one of them. A short one is sent by INSERT, which tells at once when the row was created.
+COPY sends a large row in pieces: an INSERT would need four copies of the text in memory, and the connection
+would keep one of them. INSERT sends a small row, because it returns the time of creation without a query.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NULL = "\\N"
 
 
 class _Row:
-    """The file that psycopg2 reads."""
+    """A row as a file-like object, which psycopg2 reads for COPY."""
 
     def __init__(self, values: Iterable[str | None]) -> None:
         self._pieces = _pieces(values)
@@ -32,9 +32,9 @@ class _Row:
 
 
 def add_row(session: Session, table: Table, values: Mapping[str, object]) -> datetime:
-    """Insert one row, and return when it was created.
+    """Insert one row, and return its time of creation.
 
-    :param values: by the names of the columns; among them the key ``id``
+    :param values: the values by column name, including the key ``id``
     """
     session.flush()
     connection = connection_of(session)
@@ -53,9 +53,9 @@ def add_row(session: Session, table: Table, values: Mapping[str, object]) -> dat
 
 @functools.cache
 def _insertion(table: str, names: tuple[str, ...]) -> str:
-    # Each value is a text, whose type PostgreSQL takes from the column, as it does for COPY.
-    given = ", ".join(f"%({name})s" for name in names)
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({given}) RETURNING created_at"  # noqa: S608
+    # Each value is text. PostgreSQL converts it to the type of the column, as it does for COPY.
+    placeholders = ", ".join(f"%({name})s" for name in names)
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({placeholders}) RETURNING created_at"  # noqa: S608
 
 
 def _as_text(value: object) -> str | None:
@@ -83,6 +83,6 @@ def _pieces(values: Iterable[str | None]) -> Iterator[str]:
 
 
 def _escaped(value: str) -> str:
-    """As the text format of COPY has it. ``str.translate`` would take fifty times as long."""
+    """Escape a value for the text format of COPY. ``str.translate`` would take fifty times as long."""
     value = value.replace("\\", "\\\\")
     return value.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")

@@ -1,4 +1,4 @@
-"""Deletes what is over whenever something new is added, so that no table grows for ever."""
+"""Deletes expired rows whenever a row is added, so that no table grows without limit."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ ROWS_AT_ONCE = 100
 _DONE = "combine_core.database.expiry"
 
 
-def delete_expired(session: Session, table: type[Identified], *over: ColumnElement[bool]) -> None:
+def delete_expired(
+    session: Session, table: type[Identified], *conditions: ColumnElement[bool]
+) -> None:
     """Delete up to ``ROWS_AT_ONCE`` rows that meet all conditions, once per transaction and table.
 
-    Rows that another transaction has locked are skipped: it deletes them, or still uses them.
+    Rows that another transaction has locked are skipped, because it deletes them or still uses them.
     """
     session.connection()
     transaction = session.get_transaction()
@@ -22,7 +24,9 @@ def delete_expired(session: Session, table: type[Identified], *over: ColumnEleme
     if done.get(table) is transaction:
         return
     done[table] = transaction
-    chosen = select(table.id).where(*over).limit(ROWS_AT_ONCE).with_for_update(skip_locked=True)
+    expired = (
+        select(table.id).where(*conditions).limit(ROWS_AT_ONCE).with_for_update(skip_locked=True)
+    )
     session.execute(
-        delete(table).where(table.id.in_(chosen)).execution_options(synchronize_session=False)
+        delete(table).where(table.id.in_(expired)).execution_options(synchronize_session=False)
     )

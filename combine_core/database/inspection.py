@@ -1,7 +1,7 @@
-"""What the health checks ask PostgreSQL: over a connection of their own, about connections and indexes.
+"""Queries of the health checks about connections and indexes, and the connection that they use.
 
-PostgreSQL makes no index for a foreign key. Without one, each deletion in the referenced table and each
-query for the rows that reference it reads the other table from end to end (its manual, 5.5.5).
+PostgreSQL creates no index for a foreign key. Without an index, each deletion in the referenced table and
+each query for the referencing rows scans the whole referencing table (PostgreSQL manual, 5.5.5).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from combine_core.database.connecting import (
 )
 from combine_core.database.metadata import is_ours
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-# The application_name of all our connections begins with this.
+# The application_name of every connection of Combine begins with this.
 OURS = "combine "
 HEALTH = "combine health"
-# While a connection is being made for longer than its caller has time, further callers only look.
+# While a slow connection attempt continues after its caller's timeout, further callers wait only this long.
 _BRIEFLY_S = 0.05
 
 Row = tuple[Any, ...]
@@ -40,10 +40,10 @@ Connection = psycopg2.extensions.connection
 
 
 class ProbeConnection:
-    """One connection for small queries, kept open and replaced when it breaks.
+    """A connection for small queries, which is kept open and replaced when it breaks.
 
     It is outside the pool, because the checks must not depend on whether the pool has connections left. No
-    call waits longer than its ``seconds``, even if the server or the network says nothing at all.
+    call waits longer than its ``seconds``, even if the server or the network does not respond.
 
     :param url: the URL of the database, with any driver
     :param name: the ``application_name``
@@ -63,9 +63,9 @@ class ProbeConnection:
     def rows(
         self, statement: str, parameters: dict[str, Any] | None = None, *, seconds: float
     ) -> list[Row]:
-        """The rows of ``statement``. Asks again over a new connection if the kept one has ended.
+        """Run a statement and return its rows. Retry over a new connection if the open one has ended.
 
-        :raises psycopg2.Error: it failed, or there is no answer in time
+        :raises psycopg2.Error: the statement failed or timed out
         """
         deadline = time.monotonic() + seconds
         if not self._turn.acquire(timeout=max(0.0, seconds)):
@@ -73,20 +73,20 @@ class ProbeConnection:
         try:
             kept = self._connection
             try:
-                return self._ask(statement, parameters, deadline)
+                return self._run(statement, parameters, deadline)
             except psycopg2.Error:
                 is_broken = kept is not None and kept.closed != 0
                 if not is_broken or time.monotonic() >= deadline:
                     raise
-            # A kept connection may have ended although the server works.
-            return self._ask(statement, parameters, deadline)
+            # An open connection may have ended although the server works.
+            return self._run(statement, parameters, deadline)
         except psycopg2.Error:
             self._close()
             raise
         finally:
             self._turn.release()
 
-    def _ask(self, statement: str, parameters: dict[str, Any] | None, deadline: float) -> list[Row]:
+    def _run(self, statement: str, parameters: dict[str, Any] | None, deadline: float) -> list[Row]:
         began = time.monotonic()
         connection = self._opened(deadline - began)
         if connection is None:
@@ -97,20 +97,20 @@ class ProbeConnection:
         return rows
 
     def open(self, seconds: float) -> bool:
-        """Open the connection unless it is open. ``False``: it needs longer, so call again.
+        """Open the connection unless it is open. Return ``False`` if it needs longer; then call again.
 
-        :raises psycopg2.Error: it cannot be opened
+        :raises psycopg2.Error: the connection cannot be opened
         """
         with self._turn:
             return self._opened(seconds) is not None
 
     def close(self) -> None:
-        """Close the connection. The next query opens a new one, to the address that the host has then."""
+        """Close the connection. The next query resolves the host again and opens a new connection."""
         with self._turn:
             self._close()
 
     def retire(self) -> None:
-        """Replace the connection before its next query. Does not wait for the current one."""
+        """Replace the connection before its next query. Does not wait for the current query."""
         self._is_retired = True
 
     def _close(self) -> None:
@@ -145,12 +145,12 @@ class ProbeConnection:
 def _rows(
     connection: Connection, statement: str, parameters: dict[str, Any] | None, seconds: float
 ) -> list[Row]:
-    """The rows of ``statement``. After ``seconds`` without an answer the connection is cut."""
+    """Run a statement and return its rows. Cut the connection after ``seconds`` without a response."""
     with cut_after(connection, seconds) as too_late:
         try:
             with connection.cursor() as cursor:
-                # So that the server does not go on with what nobody waits for any more. For this statement
-                # alone: behind a pooler, the next one on this connection may be somebody else's.
+                # The server stops a statement that its caller has given up on. The limits are local to the
+                # transaction, because a pooler may give this connection to another client next.
                 ms = max(1000, int(seconds * 1000))
                 limits = f"SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {ms}"
                 cursor.execute(f"{limits}; {statement}", parameters)
@@ -165,14 +165,14 @@ def _too_late(seconds: float) -> psycopg2.OperationalError:
     return psycopg2.OperationalError(f"timeout expired: no answer within {seconds:.1f} s")
 
 
-def in_daemon_thread(work: Callable[[], Answer], name: str) -> Future[Answer]:
+def in_daemon_thread(work: Callable[[], Result], name: str) -> Future[Result]:
     """Run ``work`` in a thread that does not keep the process alive."""
-    future: Future[Answer] = Future()
+    future: Future[Result] = Future()
 
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised again where the result is taken
+        except BaseException as error:  # noqa: BLE001 - future.result() raises it again
             future.set_exception(error)
 
     threading.Thread(target=run, name=name, daemon=True).start()
@@ -206,9 +206,9 @@ ROOM = f"""
 class ConnectionNeeds:
     """The most connections that one process of each kind may hold at once.
 
-    :ivar web: a web process: pool, overflow and the health checks' own
+    :ivar web: the connections of a web process: pool, overflow and health checks
     :ivar probes: the connections that the health checks keep open
-    :ivar worker: a worker: pool, overflow and Procrastinate's own
+    :ivar worker: the connections of a worker: pool, overflow and Procrastinate
     :ivar worker_inside: whether each web process runs a worker
     """
 
@@ -224,7 +224,7 @@ class ConnectionBudget:
 
     :ivar web: the number of web processes, at least this one
     :ivar workers: the number of worker processes
-    :ivar limit: the connection limit of our role or our database, if there is one
+    :ivar limit: the connection limit of the role or the database, if there is one
     :ivar others: the connections that other clients hold now
     """
 
@@ -240,9 +240,9 @@ class ConnectionBudget:
     def of(
         cls, needs: ConnectionNeeds, room: tuple[int, int, int | None, int, int], workers: int
     ) -> ConnectionBudget:
-        """The budget from the row of `ROOM` and the number of live workers.
+        """Calculate the budget from the row of `ROOM` and the number of live workers.
 
-        The connections of the health checks tell the number of web processes.
+        The number of health-check connections gives the number of web processes.
         """
         max_connections, reserved, limit, others, probes = room
         web = max(1, ceil(probes / needs.probes))
@@ -256,18 +256,16 @@ class ConnectionBudget:
 
     @property
     def room(self) -> int:
-        """The connections that the server gives to ordinary users."""
+        """The connections that are available to ordinary users."""
         room = self.max_connections - self.reserved
         return room if self.limit is None else min(room, self.limit)
 
     @property
     def fits(self) -> bool:
-        """Whether the server has the connections that we need."""
         return self.needed <= self.room
 
     @property
     def fits_beside_others(self) -> bool:
-        """Whether it has them in addition to those that other clients hold now."""
         return self.needed + self.others <= self.max_connections - self.reserved and self.fits
 
     @property
@@ -277,7 +275,7 @@ class ConnectionBudget:
         parts += [f"{self.workers} worker x {self.needs.worker}"] if self.workers else []
         limits = f"max_connections {self.max_connections}, {self.reserved} of them reserved"
         limits += (
-            f"; a limit of {self.limit} for our role or database" if self.limit is not None else ""
+            f"; a limit of {self.limit} for the role or database" if self.limit is not None else ""
         )
         return (
             f"All processes together may need {self.needed} connections ({', '.join(parts)});"
@@ -290,8 +288,8 @@ class ConnectionBudget:
         return self.needs.web + inside
 
 
-# An index is suitable if it begins with the columns of the key, in any order, covers every row, is valid,
-# and supports equality. The partitions of a table have the indexes of their parent.
+# An index is suitable if it is valid, begins with the columns of the key in any order, covers every row and
+# supports equality. The partitions of a table have the indexes of their parent.
 WITHOUT_INDEX = """
     SELECT tables.relname::text, keys.conname::text, (
       SELECT array_agg(attname::text ORDER BY position)
@@ -329,7 +327,7 @@ class ForeignKey:
 
 
 def without_index(rows: Iterable[tuple[Any, ...]]) -> list[ForeignKey]:
-    """The rows of `WITHOUT_INDEX`, without those of Procrastinate's tables, which it looks after itself."""
+    """Return the foreign keys in the rows of `WITHOUT_INDEX`, except those of Procrastinate's tables."""
     return [
         ForeignKey(table, name, tuple(columns))
         for table, name, columns in rows

@@ -1,7 +1,8 @@
-"""Joins the session of a request to its transaction: zope.sqlalchemy and pyramid_tm, without psycopg 3.
+"""Joins the session of a request to its transaction, with zope.sqlalchemy and pyramid_tm.
 
-zope.sqlalchemy imports each driver that is installed, for the errors after which it tries again. Our sessions
-use psycopg2. psycopg 3 is there for the queue of the workers, and would take 9 MB in each web process.
+zope.sqlalchemy imports every installed driver, to recognize the errors that can be retried. The sessions use
+psycopg2. psycopg 3 is installed for the workers' queue and would take 9 MB in each web process, so this
+module keeps it from being imported.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 _UNUSED = "psycopg.errors"
 _is_loaded = _UNUSED in sys.modules
 if not _is_loaded:
-    # With None in its place, an import says that there is no such module.
+    # With None in its place, an import raises ImportError.
     sys.modules[_UNUSED] = None  # type: ignore[assignment]
 try:
     from zope.sqlalchemy.datamanager import (
@@ -32,23 +33,23 @@ if TYPE_CHECKING:
     from pyramid.request import Request
     from pyramid.response import Response
 
-# In the info of a request's session.
+# The key of the transaction manager in the info of a request's session.
 MANAGER = "combine_core.transaction_manager"
 
 
 def join_requests(sessions: sessionmaker[Session]) -> None:
-    """Let these sessions join the transaction of their request, if they have one."""
-    # Once for all: zope.sqlalchemy.register takes as long for each session as two statements.
+    """Make these sessions join the transaction of their request, if they belong to a request."""
+    # On the factory, because zope.sqlalchemy.register takes as long for each session as two statements.
     event.listen(sessions, "after_begin", _join)
     event.listen(sessions, "after_attach", _join)
     event.listen(sessions, "before_commit", _check_committer)
 
 
 def _join(session: Session, *_: object) -> None:
-    """Let the session of a request join its transaction with the first statement or object."""
+    """Make the session of a request join its transaction with the first statement or object."""
     manager = session.info.get(MANAGER)
     if manager is not None:
-        # "changed": zope.sqlalchemy notices only what the unit of work flushes, and would otherwise silently
+        # As "changed", because zope.sqlalchemy notices only flushed objects, and would otherwise silently
         # roll back text SQL and Core statements.
         join_transaction(session, STATUS_CHANGED, manager)
 
@@ -60,9 +61,9 @@ def _check_committer(session: Session) -> None:
 
 
 def veto_commit(request: Request, response: Response) -> bool:
-    """Whether the transaction of a request is to be rolled back, because its answer is an error."""
-    # With a veto, pyramid_tm 2.6 does not check whether an error that became an error page can be retried:
-    # the client would see a serialisation failure at its first occurrence.
+    """Return whether to roll back the transaction of a request, because its response is an error."""
+    # With a veto, pyramid_tm 2.6 does not check whether an error that became an error page can be retried.
+    # The client would see the first serialization failure.
     exc_info = getattr(request, "exc_info", None)
     if exc_info is not None:
         pyramid_tm.maybe_tag_retryable(request, exc_info)

@@ -1,4 +1,4 @@
-"""The base class of all tables, its naming convention and its column types; the table of undo statements."""
+"""The base class of all tables with its naming convention and column types, and two internal tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import uuid_utils.compat
 from sqlalchemy import JSON, CheckConstraint, Column, DateTime, MetaData, Table, Text, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, configure_mappers, mapped_column
 
-# Without this, PostgreSQL chooses the names, and a later migration cannot drop what it cannot name.
+# Without these names PostgreSQL chooses them, and a later migration does not know which name to drop.
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -32,7 +32,7 @@ MODELS_GROUP = "combine.models"
 def load_models() -> MetaData:
     """Import the models of every installed add-on, and check their references to each other.
 
-    Call it before the first session (:func:`make_sessions` does) or migration of a process: a row can be
+    Call this before the first session (:func:`make_sessions` does) or migration of a process: a row can be
     written only when the tables of its foreign keys are known.
 
     :raises sqlalchemy.exc.SQLAlchemyError: the target of a relationship or of a foreign key is missing
@@ -40,13 +40,13 @@ def load_models() -> MetaData:
     for entry_point in entry_points(group=MODELS_GROUP):
         entry_point.load()
     configure_mappers()
-    # Sorting follows every foreign key, so a missing target is found now and not at the first row.
+    # Sorting follows every foreign key, so it reveals a missing target now instead of at the first row.
     assert Model.metadata.sorted_tables
     return Model.metadata
 
 
 def new_id() -> uuid.UUID:
-    """A key that sorts by time and does not reveal the number of rows (UUID version 7, RFC 9562)."""
+    """Return a key that sorts by time and does not reveal the number of rows (UUID version 7, RFC 9562)."""
     return uuid_utils.compat.uuid7()
 
 
@@ -63,25 +63,25 @@ class Model(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         str: Text,
         datetime.datetime: DateTime(timezone=True),
-        # Not JSONB, which loses the order of keys, such as that of the sections of a document.
+        # Not JSONB, which loses the order of keys, for example of the sections of a document.
         dict[str, Any]: JSON,
     }
 
 
 class Identified:
-    """Columns for a generated key and the time of creation (database clock)."""
+    """A mixin with columns for a generated key and the time of creation (database clock)."""
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id, sort_order=-2)
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now(), sort_order=-1)
 
 
 def is_ours(name: str | None, type_: str, _parents: Any) -> bool:
-    """Whether alembic handles it. It skips Procrastinate's tables, which are not in our metadata."""
+    """Check whether an object belongs to Combine and not to Procrastinate, whose tables alembic skips."""
     return not (type_ == "table" and name is not None and name.startswith("procrastinate_"))
 
 
 class Undo(Model):
-    """How to undo one applied revision of the schema; see :mod:`combine_core.database.undo`."""
+    """The statements that undo an applied revision of the schema; see :mod:`combine_core.database.undo`."""
 
     __tablename__ = "schema_undo"
 
@@ -91,5 +91,5 @@ class Undo(Model):
     statements: Mapped[str]
 
 
-# What the health check writes to; see :mod:`combine_core.postgres.diagnosis.watch`.
+# The table that the health check writes to; see :mod:`combine_core.postgres.diagnosis.watch`.
 Table("health_writes", Model.metadata, Column("filling", Text, nullable=False))

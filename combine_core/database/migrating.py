@@ -1,7 +1,7 @@
-"""One migration at a time, and what it waits for.
+"""Lets only one process migrate at a time, and reports the sessions that a migration waits for.
 
-A waiting migrator asks again and again instead of waiting in the server: a statement that waits there keeps a
-snapshot, for which the first migrator's CREATE INDEX CONCURRENTLY would wait in turn.
+A waiting migrator polls for the lock instead of waiting in the server. A statement that waits there keeps a
+snapshot, and the first migrator's CREATE INDEX CONCURRENTLY would wait for that snapshot in turn.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from combine_core.database.connecting import (
 
 log = logging.getLogger(__name__)
 
-# Any number, as long as every process of Combine takes the same.
+# An arbitrary number that is the same in every process of Combine.
 ADVISORY_LOCK = 0x636F6D62696E65
-# The wait for a table that is in use. An endless wait would stop every request that comes after it.
+# The longest wait for a table that is in use. All later requests for the table queue up during the wait.
 LOCK_TIMEOUT_S = 10.0
-_ASK_AGAIN_S = 0.5
-_SAY_AGAIN_S = 30.0
+_POLL_INTERVAL_S = 0.5
+_LOG_INTERVAL_S = 30.0
 _LOCK_NOT_AVAILABLE = "55P03"
 
 _SESSIONS = """
@@ -70,16 +70,19 @@ class Session:
 
 
 def migration_engine(url: str) -> Engine:
-    """An engine for migrations; `url` leads to PostgreSQL itself, or through a pooler that keeps sessions."""
+    """Return an engine for migrations.
+
+    :param url: of PostgreSQL itself, or of a pooler that keeps sessions
+    """
     arguments = connection_arguments(make_url(url), "combine migrate")
     return create_engine(url, poolclass=NullPool, connect_args=arguments)
 
 
 @contextmanager
 def migrating(engine: Engine) -> Iterator[Connection]:
-    """A connection that migrates alone. Waits for another migrator, as long as it takes.
+    """Yield a connection that migrates alone, after any other migrator has finished.
 
-    :raises CommandError: another session keeps a lock on a table; its text names the session
+    :raises CommandError: another session holds a lock on a table; the message names the session
     """
     with engine.connect() as connection:
         driver: Any = connection.connection.dbapi_connection
@@ -113,18 +116,18 @@ def _blocked(blockers: list[Session]) -> str:
 
 
 def _wait_for_turn(connection: Connection) -> None:
-    said_at = 0.0
+    logged_at = 0.0
     while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": ADVISORY_LOCK}):
-        if time.monotonic() - said_at >= _SAY_AGAIN_S:
-            said_at = time.monotonic()
+        if time.monotonic() - logged_at >= _LOG_INTERVAL_S:
+            logged_at = time.monotonic()
             holders = [Session(*row) for row in connection.execute(_HOLDER, {"key": ADVISORY_LOCK})]
             log.warning("Waiting for another migration: %s", "; ".join(map(str, holders)))
-        time.sleep(_ASK_AGAIN_S)
+        time.sleep(_POLL_INTERVAL_S)
 
 
 @contextmanager
 def _watching_locks(url: URL, pid: int) -> Iterator[list[Session]]:
-    """The sessions for which the session `pid` waited last. After a time-out the server cannot tell."""
+    """Yield the sessions that the session `pid` waited for last. The server forgets them after a timeout."""
     seen: list[Session] = []
     ended = threading.Event()
 
@@ -133,12 +136,12 @@ def _watching_locks(url: URL, pid: int) -> Iterator[list[Session]]:
         try:
             with engine.connect() as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
-                while not ended.wait(_ASK_AGAIN_S):
+                while not ended.wait(_POLL_INTERVAL_S):
                     found = [Session(*row) for row in connection.execute(_BLOCKERS, {"pid": pid})]
                     seen[:] = found or seen
         except SQLAlchemyError:
-            # No second connection: the message about the lock then names nobody.
-            log.debug("the locks cannot be watched", exc_info=True)
+            # Without a second connection, the message about the lock names no session.
+            log.debug("The locks cannot be watched.", exc_info=True)
 
     thread = threading.Thread(target=watch, name="migration locks", daemon=True)
     thread.start()

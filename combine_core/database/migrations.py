@@ -1,4 +1,4 @@
-"""Migrates the schema: with alembic, which only those who migrate load."""
+"""Migrates the schema with alembic. Only processes that migrate import this module."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from combine_core.database.revisions import (
 def include_object(
     _object: Any, name: str | None, type_: str, _reflected: bool, _compare_to: Any
 ) -> bool:
-    """Whether alembic should compare it with the models."""
+    """Check whether alembic should compare an object with the models."""
     return is_ours(name, type_, None)
 
 
 def _config(database_url: str | None = None) -> Config:
     config = Config()
-    # alembic's parser reads % as the beginning of a variable.
+    # alembic's parser treats % as the beginning of a variable.
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.attributes["database_url"] = database_url
     return config
 
 
 def current_revisions(database_url: str) -> tuple[str, ...]:
-    """The revisions of the database: one, or none before the first migration."""
+    """Return the revisions of the database: one, or none before the first migration."""
     with migration_engine(database_url).connect() as connection:
         return MigrationContext.configure(connection).get_current_heads()
 
 
 def upgrade(database_url: str) -> None:
-    """Migrate the database to the newest revision, then that of each add-on. Does nothing if it is there."""
+    """Migrate the database to the newest revision, then to the newest revision of each add-on."""
     command.upgrade(_config(database_url), "head")
     for name, package in packages_of_add_ons().items():
         command.upgrade(_config_of(name, package, database_url), "head")

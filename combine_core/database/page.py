@@ -1,4 +1,4 @@
-"""Keyset pagination: the cost of a page does not depend on how deep it is."""
+"""Keyset pagination: the cost of a page does not depend on its position in the list."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ AnySelect = Select[*tuple[Any, ...]]
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
-# The characters of a key in base64.
+# The length of a key in base64.
 _KEY = 22
 NEWEST_FIRST = "-created_at"
-# In the info of a session.
+# The key of the connection in the info of a session.
 _CONNECTION = "combine_core.connection"
 
 
 class InvalidCursor(ValueError):
-    """The cursor did not come from this service."""
+    """A cursor that this service did not create."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Page(Generic[Row]):
 
 
 def encode_cursor(key: uuid.UUID, name: str = "") -> str:
-    """The key of the last row, and its name in a list by name, as an opaque, URL-safe string."""
-    # In multiples of three bytes, which base64 writes without padding.
+    """Encode the key of the last row, and its name in a list by name, as an opaque, URL-safe string."""
+    # Base64 encodes multiples of three bytes without padding.
     named = name.encode()
     named += b"\0" * (-len(named) % 3)
     written = [base64.urlsafe_b64encode(part).decode() for part in (key.bytes, named)]
@@ -62,7 +62,10 @@ def encode_cursor(key: uuid.UUID, name: str = "") -> str:
 
 
 def decode_cursor(cursor: str) -> tuple[uuid.UUID, str]:
-    """The inverse of :func:`encode_cursor`; raises :class:`InvalidCursor`."""
+    """Return the key and the name in a cursor.
+
+    :raises InvalidCursor: :func:`encode_cursor` did not create it
+    """
     try:
         key, named = (
             base64.b64decode(part, altchars=b"-_", validate=True)
@@ -70,7 +73,7 @@ def decode_cursor(cursor: str) -> tuple[uuid.UUID, str]:
         )
         return uuid.UUID(bytes=key), named.decode(errors="replace").replace("\0", "")
     except (ValueError, binascii.Error) as error:
-        message = "The cursor is not one that this list gave. Start again without a cursor."
+        message = "The cursor is not from this list. Start again without a cursor."
         raise InvalidCursor(message) from error
 
 
@@ -100,9 +103,10 @@ def paginate(
 class KeptList(Generic[Row]):
     """A list whose statements are built once, and whose rows are named tuples: ten times as fast as objects.
 
-    :param row: the class of the rows; the names of its fields are those of the columns
-    :param statement: selects the columns in this order; its conditions are ``bindparam``
-    :param key: as :func:`paginate` has it, and ``named`` too
+    :param row: the class of the rows; its fields have the names of the columns
+    :param statement: selects the columns in this order; its conditions use ``bindparam``
+    :param key: as in :func:`paginate`
+    :param named: as in :func:`paginate`
     """
 
     def __init__(
@@ -120,26 +124,26 @@ class KeptList(Generic[Row]):
     def page(
         self, session: Session, *, sort: str, cursor: str | None, limit: int, **parameters: object
     ) -> Page[Row]:
-        """One page, as :func:`paginate` gives it.
+        """Return one page, as :func:`paginate` does.
 
-        :param parameters: of the statement
+        :param parameters: the parameters of the statement
         """
         place = _Place(*self._columns, sort, cursor, limit)
         statement = self._ordered.get(place.shape)
         if statement is None:
             statement = self._ordered[place.shape] = place.order(self._statement)
-        found = fetch(session, statement, **parameters, **place.parameters)
-        return place.page([self._row(*values) for values in found])
+        rows = fetch(session, statement, **parameters, **place.parameters)
+        return place.page([self._row(*values) for values in rows])
 
 
 def fetch(session: Session, statement: AnySelect, **parameters: object) -> CursorResult[Any]:
-    """Run a statement that selects columns and is kept. It takes a quarter of the time of one for objects."""
+    """Run a reused statement that selects columns. This takes a quarter of the time of loading objects."""
     session.flush()
     return connection_of(session).execute(statement, parameters)
 
 
 def connection_of(session: Session) -> Connection:
-    """The connection of the session's transaction. ``session.connection()`` looks for it for a long time."""
+    """Return the connection of the session's transaction. ``session.connection()`` is slow."""
     known: Connection | None = session.info.get(_CONNECTION)
     if known is None or not known.in_transaction():
         known = session.info[_CONNECTION] = session.connection()
@@ -147,19 +151,19 @@ def connection_of(session: Session) -> Connection:
 
 
 def any_key(name: str) -> ColumnElement[Any]:
-    """Any of the keys, as text, that a kept statement is given under this name: ``id == any_key("ids")``."""
+    """Match any key in the parameter of this name, a list of keys as text: ``id == any_key("ids")``."""
     return any_(bindparam(name, type_=ARRAY(Uuid(as_uuid=False))))
 
 
 def as_text(
     key: InstrumentedAttribute[uuid.UUID] | InstrumentedAttribute[uuid.UUID | None],
 ) -> ColumnElement[str]:
-    """A key as text. For a list of them, :class:`uuid.UUID` takes longer than all the rest of reading it."""
+    """Select a key as text. Creating :class:`uuid.UUID` objects would take most of the time of a list."""
     return cast(key, Text)
 
 
 class _Place:
-    """Where a page of a list begins and ends."""
+    """The position of a page in a list."""
 
     def __init__(
         self,
@@ -177,11 +181,11 @@ class _Place:
         self.parameters: dict[str, object] = {"page_limit": self._limit + 1}
         if cursor is not None:
             last, name = decode_cursor(cursor)
-            # A cursor from another order has no name: the list begins again.
+            # A cursor from another order has no name. The list then begins again.
             if name or not by_name:
                 values = [name, last] if by_name else [last]
                 self.parameters |= {f"page_{n}": value for n, value in enumerate(values)}
-        # Statements of the same shape differ in their parameters alone.
+        # Statements of the same shape differ only in their parameters.
         self.shape = self._descending, by_name, len(self.parameters)
 
     def order(self, statement: AnySelect) -> AnySelect:

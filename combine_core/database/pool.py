@@ -1,7 +1,7 @@
-"""The connection pool: it counts waiting callers, records who holds each connection, and reports leaks.
+"""A connection pool that counts waiting callers, records the holder of each connection, and reports leaks.
 
-It also leaves a server that takes no writes: after a failover the old primary may come back as a standby,
-and connections to it would answer every read and refuse every write.
+It also closes connections to a read-only server. After a failover, the old primary may come back as a
+standby, and connections to it would serve every read and reject every write.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class PoolReading:
     :ivar checked_out: connections in use
     :ivar idle: open connections that are not in use
     :ivar waiting: callers that wait for a connection
-    :ivar oldest_seconds: how long the oldest connection in use has been out
+    :ivar oldest_seconds: the longest time that a connection has been in use
     """
 
     checked_out: int
@@ -51,9 +51,9 @@ class PoolReading:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The user of a connection: the route and request (or other work), and the thread.
+    """The route, request and thread that use a connection.
 
-    :ivar since: when it took the connection, in ``time.monotonic()`` seconds
+    :ivar since: the time of checkout, in ``time.monotonic()`` seconds
     """
 
     since: float
@@ -84,7 +84,7 @@ class CountedPool(QueuePool):
             _pools.add(self)
 
     def connect(self) -> PoolProxiedConnection:
-        """A connection. If none becomes free in time, log the holders of all connections."""
+        """Check out a connection. If none becomes free in time, log the holders of all connections."""
         try:
             return super().connect()
         except PoolTimeout:
@@ -128,18 +128,17 @@ class CountedPool(QueuePool):
                 self._waiting += 1
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        # Before it is back, because another thread may take it at once.
+        # Before the connection is returned, because another thread may take it at once.
         with self._counting:
             self._held.pop(record, None)
         super()._do_return_conn(record)
 
     def holders(self) -> list[Holder]:
-        """The holders of the connections in use, the longest first."""
+        """Return the holders of the connections in use, the longest first."""
         with self._counting:
             return sorted(self._held.values(), key=lambda holder: holder.since)
 
     def reading(self) -> PoolReading:
-        """The current counts."""
         with self._counting:
             oldest = min((holder.since for holder in self._held.values()), default=None)
             waiting = self._waiting
@@ -154,20 +153,21 @@ class CountedPool(QueuePool):
 _READ_ONLY = "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool"
 _READ_ONLY_SQLSTATE = "25006"
 _NEW = "combine_core.new"
-# When a connection was tested last, in `time.monotonic()` seconds.
+# The key of the time of a connection's last test, in `time.monotonic()` seconds.
 _TESTED = "combine_core.tested"
 TEST_INTERVAL_S = 1.0
 
 
 def leave_read_only_servers(engine: Engine) -> None:
-    """Reuse a connection of `engine` only while it works and its server takes writes.
+    """Reuse a connection of `engine` only while it works and its server accepts writes.
 
-    A connection that fails this test is closed, with all others of the pool as they come up, and a new one
-    takes its place. The new one is used whatever its server is: reads still work on a standby. A write that
-    the server refuses as read-only closes its connection, too.
+    Each connection is tested when it is checked out. A connection that fails the test is closed, as are all
+    others of the pool at their next checkout, and a new connection takes its place. The new connection is not
+    tested, because reads still work on a standby. A connection is also closed when the server rejects a write
+    as read-only.
 
-    The test asks the server. It is left out for a connection that passed it within the last second, unless
-    something has arrived on it since: a server that ends says so, or at least its system closes the stream.
+    The test queries the server. It is skipped for a connection that passed it within the last second, unless
+    data has arrived on the connection since: a server that shuts down sends a message or closes the stream.
     """
 
     @event.listens_for(engine, "connect")
@@ -182,9 +182,9 @@ def leave_read_only_servers(engine: Engine) -> None:
         if now - record.info.get(_TESTED, -math.inf) < TEST_INTERVAL_S and is_silent(connection):
             return
         try:
-            # Otherwise the query would begin a transaction, and its end would cost another round trip.
+            # Without autocommit, the query would begin a transaction, whose end costs another round trip.
             connection.autocommit = True
-            # A kept connection may have fallen silent, for example when an address moved.
+            # An open connection may be dead without notice, for example after an address has moved.
             with cut_after(connection, CONNECT_TIMEOUT_S), connection.cursor() as cursor:
                 cursor.execute(_READ_ONLY)
                 ((is_read_only,),) = cursor.fetchall()
@@ -192,7 +192,7 @@ def leave_read_only_servers(engine: Engine) -> None:
         except psycopg2.Error as error:
             raise InvalidatePoolError("the connection is broken") from error
         if is_read_only:
-            raise InvalidatePoolError("its server takes no writes")
+            raise InvalidatePoolError("the server is read-only")
         record.info[_TESTED] = now
 
     @event.listens_for(engine, "handle_error")
@@ -202,7 +202,7 @@ def leave_read_only_servers(engine: Engine) -> None:
 
 
 def is_silent(connection: Any) -> bool:
-    """Whether nothing has arrived on a connection that waits for no answer: no message, and no end."""
+    """Check that no data and no end of stream has arrived on an idle connection."""
     arrived = select.poll()
     arrived.register(connection.fileno(), select.POLLIN)
     return not arrived.poll(0)
@@ -219,12 +219,12 @@ def pools() -> Iterable[CountedPool]:
 
 
 def open_connections() -> int:
-    """The number of open database connections in the pools of this process."""
+    """Return the number of open database connections in the pools of this process."""
     return sum(pool.checkedout() + pool.checkedin() for pool in pools())
 
 
 class LeakWatch:
-    """Logs each connection that is held for too long, once, with its holder.
+    """A watch that logs each connection that is held for too long, once, with its holder.
 
     :param seconds: the limit after which a connection counts as leaked
     :param pools: returns the pools to watch
@@ -259,8 +259,8 @@ def _warn(holder: Holder) -> None:
 
 
 def start_leak_watch(seconds: float) -> None:
-    """Check the pools every few seconds on a daemon thread. Further calls in this process do nothing.
+    """Check the pools every few seconds in a daemon thread. Further calls in this process do nothing.
 
-    For services and workers; a command that ends soon does not need it.
+    Services and workers need this. A command that ends soon does not.
     """
     repeat("combine-leak-watch", LeakWatch(seconds).look, LEAK_INTERVAL_S)

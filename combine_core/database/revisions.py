@@ -1,8 +1,9 @@
-"""The revisions of the schema that this code knows, read from their files without alembic.
+"""Reads the revisions of the schema from their files, without alembic.
 
-A web process compares them with the database, and nothing else: alembic and what it needs would take 11 MB
-of its memory. The revisions of an add-on are a history of their own, with a version table of their own: its
-name, and ``_version``. So the head of ours stays one, and a rollback of Combine does not touch them.
+A web process only compares the revisions with the database, and alembic with its dependencies would take
+11 MB of its memory. The revisions of an add-on are a separate history with a version table of its own, named
+after the add-on (``NAME_version``). So Combine keeps a single head, and a rollback of Combine does not affect
+add-ons.
 """
 
 from __future__ import annotations
@@ -18,51 +19,51 @@ from typing import Any
 
 from combine_core.database.metadata import Undo
 
-# The packages of add-ons that hold revisions; the entry point has the name of the add-on.
+# The packages of add-ons that contain revisions. The entry point has the name of the add-on.
 MIGRATIONS_GROUP = "combine.migrations"
 
 TABLE = Undo.__tablename__
 TABLE_EXISTS = f"SELECT to_regclass('{TABLE}') IS NOT NULL"
 PARENTS = f"SELECT revision, down_revision FROM {TABLE}"  # noqa: S608 - both are constants
 
-_RESTORE = "Check out the version that the database comes from, or restore a backup that this version made."
+_RESTORE = (
+    "Check out the version that migrated the database, or restore a backup that this version made."
+)
 _NAMES = ("revision", "down_revision")
 
 
 class UnknownHistoryError(Exception):
-    """No known path leads from the revision of the database back to one of this code."""
+    """A database revision from which no known path leads back to a revision of this code."""
 
 
 def migrations_folder() -> Path:
-    """The folder of the revisions. In a checkout it is a link to ``alembic/``."""
+    """Return the folder of the revisions. In a checkout, it is a link to ``alembic/``."""
     return Path(__file__).parent.parent / "migrations"
 
 
 def packages_of_add_ons() -> dict[str, str]:
-    """The package with the revisions of each add-on that has some."""
+    """Return the packages with the revisions of add-ons, by the name of the add-on."""
     return {point.name: point.value for point in entry_points(group=MIGRATIONS_GROUP)}
 
 
 def version_table(add_on: str) -> str:
-    """The table with the revision of an add-on."""
     return f"{add_on}_version"
 
 
 @functools.cache
 def head_revision() -> str | None:
-    """The newest revision that this code knows. Cached, because the files do not change while it runs."""
+    """Return the newest revision of this code. Cached, because the files do not change while it runs."""
     return newest_of(revisions_in(migrations_folder() / "versions"))
 
 
 @functools.cache
 def known_revisions() -> frozenset[str]:
-    """Every revision that this code knows."""
     return frozenset(revisions_in(migrations_folder() / "versions"))
 
 
 @functools.cache
 def heads_of_add_ons() -> dict[str, str | None]:
-    """The newest revision of each add-on that has some, by its version table. Cached like ours."""
+    """Return the newest revision of each add-on that has revisions, by the name of its version table."""
     return {
         version_table(name): newest_of(revisions_in(resources.files(package)))
         for name, package in packages_of_add_ons().items()
@@ -70,52 +71,59 @@ def heads_of_add_ons() -> dict[str, str | None]:
 
 
 def revisions_in(folder: Traversable) -> dict[str, frozenset[str]]:
-    """The revisions in a folder, each with those before it."""
-    found = {}
+    """Return the revisions in a folder, each with its parents."""
+    revisions = {}
     for file in folder.iterdir():
         if file.name.endswith(".py"):
-            said = _assigned(file.read_text("utf-8"))
-            before = said.get("down_revision") or ()
-            if "revision" in said:
-                found[said["revision"]] = frozenset({before} if isinstance(before, str) else before)
-    return found
+            variables = _assignments(file.read_text("utf-8"))
+            parents = variables.get("down_revision") or ()
+            if "revision" in variables:
+                revisions[variables["revision"]] = frozenset(
+                    {parents} if isinstance(parents, str) else parents
+                )
+    return revisions
 
 
-def _assigned(text: str) -> dict[str, Any]:
-    """What a file says of its revision. It is not executed: it would import alembic."""
-    found = {}
-    for line in ast.parse(text).body:
-        if isinstance(line, ast.Assign | ast.AnnAssign) and line.value is not None:
-            target = line.targets[0] if isinstance(line, ast.Assign) else line.target
+def _assignments(code: str) -> dict[str, Any]:
+    """Parse the variables ``_NAMES`` of a revision file. Executing it would import alembic."""
+    variables = {}
+    for statement in ast.parse(code).body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
             if isinstance(target, ast.Name) and target.id in _NAMES:
-                found[target.id] = ast.literal_eval(line.value)
-    return found
+                variables[target.id] = ast.literal_eval(statement.value)
+    return variables
 
 
 def newest_of(revisions: Mapping[str, frozenset[str]]) -> str | None:
-    """The one that has none after it; ``None``: there is no revision. Raises ValueError for several."""
+    """Return the head revision, or ``None`` if there are no revisions.
+
+    :raises ValueError: there are several heads
+    """
     heads = sorted(set(revisions).difference(*revisions.values()))
     if len(heads) > 1:
-        raise ValueError(f"Several revisions have none after them: {', '.join(heads)}. Merge them.")
+        raise ValueError(f"There are several head revisions: {', '.join(heads)}. Merge them.")
     return heads[0] if heads else None
 
 
-def ways_back(current: str, known: Iterable[str], parents: Mapping[str, str | None]) -> list[str]:
-    """The unknown revisions from ``current`` down to a known one, newest first; empty if it is known.
+def unknown_ancestry(
+    current: str, known: Iterable[str], parents: Mapping[str, str | None]
+) -> list[str]:
+    """Return the unknown revisions from ``current`` down to a known one, newest first.
 
     :param known: the revisions whose files exist
-    :param parents: the rows of :data:`PARENTS`: each revision and the one before it
-    :raises UnknownHistoryError: they do not lead to a known revision
+    :param parents: the rows of :data:`PARENTS`: each revision with its parent
+    :raises UnknownHistoryError: the parents do not lead to a known revision
     """
     known = frozenset(known)
-    way: list[str] = []
+    unknown: list[str] = []
     revision: str | None = current
     while revision not in known:
-        if revision is None or revision not in parents or revision in way:
+        if revision is None or revision not in parents or revision in unknown:
             raise UnknownHistoryError(
                 f"The database is at revision {current}, which this code does not know, and the table"
-                f" {TABLE} does not lead from there to one it knows. {_RESTORE}"
+                f" {TABLE} does not lead from there to a known revision. {_RESTORE}"
             )
-        way.append(revision)
+        unknown.append(revision)
         revision = parents[revision]
-    return way
+    return unknown

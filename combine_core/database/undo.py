@@ -2,11 +2,11 @@
 
 The runbook's rollback runs ``alembic downgrade -1`` from the *previous* checkout, in which the newest
 revision does not exist. Therefore an upgrade stores the downgrade of each revision in the table
-``schema_undo`` (:func:`follow`). In an older checkout, ``alembic/env.py`` loads the revisions that it does
-not know from there into alembic's map (:func:`add_unknown`). alembic then does the rest: ``current``,
-``upgrade head``, ``downgrade -1``, ``downgrade REVISION``.
+``schema_undo`` (:func:`record_undo`). In an older checkout, ``alembic/env.py`` loads the unknown revisions
+from this table into alembic's map (:func:`add_unknown`). Then alembic can run ``current``, ``upgrade head``,
+``downgrade -1`` and ``downgrade REVISION``.
 
-The table contains exactly the applied revisions. A downgrade that needs more than SQL is refused when its
+The table contains exactly the applied revisions. A downgrade that needs more than SQL is rejected when its
 upgrade is applied, and by a test before that.
 """
 
@@ -28,20 +28,25 @@ from sqlalchemy import Connection, Dialect, delete, select, text
 from sqlalchemy.dialects.postgresql import insert, psycopg2
 
 from combine_core.database.metadata import Undo
-from combine_core.database.revisions import TABLE, TABLE_EXISTS, UnknownHistoryError, ways_back
+from combine_core.database.revisions import (
+    TABLE,
+    TABLE_EXISTS,
+    UnknownHistoryError,
+    unknown_ancestry,
+)
 
 logger = logging.getLogger(__name__)
 
 
 class CannotUndoError(CommandError):
-    """The downgrade of a revision needs more than SQL. The message says what to change."""
+    """A downgrade that needs more than SQL. The message names the necessary change."""
 
 
 def add_unknown(connection: Connection, script: ScriptDirectory, current: Iterable[str]) -> None:
     """Add the applied revisions without a file to alembic's map, from the stored rows.
 
     :param current: the revisions of the database
-    :raises CommandError: they do not lead to a known revision
+    :raises CommandError: the stored rows do not lead to a known revision
     """
     known = [revision.revision for revision in script.walk_revisions()]
     unknown = [revision for revision in current if revision not in known]
@@ -51,7 +56,7 @@ def add_unknown(connection: Connection, script: ScriptDirectory, current: Iterab
     parents = {row.revision: row.down_revision for row in stored.values()}
     for revision_of_database in unknown:
         try:
-            way = ways_back(revision_of_database, known, parents)
+            ancestry = unknown_ancestry(revision_of_database, known, parents)
         except UnknownHistoryError as error:
             raise CommandError(str(error)) from error
         logger.warning(
@@ -59,17 +64,17 @@ def add_unknown(connection: Connection, script: ScriptDirectory, current: Iterab
             " alembic downgrade -1",
             revision_of_database,
             script.get_current_head(),
-            ", ".join(way),
+            ", ".join(ancestry),
         )
-        # From the known one upwards, because alembic needs the parent of each revision first.
-        for revision in reversed(way):
+        # Oldest first, because alembic needs the parent of each revision first.
+        for revision in reversed(ancestry):
             if revision not in script.revision_map._revision_map:  # noqa: SLF001
                 script.revision_map.add_revision(_script(stored[revision]))
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A row of the table."""
+    """A row of the table ``schema_undo``."""
 
     revision: str
     down_revision: str | None
@@ -85,14 +90,16 @@ def _rows(connection: Connection) -> list[Stored]:
 
 
 def _script(stored: Stored) -> Script:
-    """A revision made from its row, like the one that alembic makes from a file."""
+    """Create a revision from its row, like alembic does from a file."""
     module = ModuleType(f"undo_{stored.revision}", stored.title)
 
     def upgrade() -> NoReturn:
-        raise CommandError(f"The file of revision {stored.revision} is not in this checkout.")
+        raise CommandError(
+            f"The file of revision {stored.revision} is not in this checkout. Upgrade from a newer one."
+        )
 
     def downgrade() -> None:
-        # The driver's cursor, because SQLAlchemy would read % and : in the text as parameters.
+        # The driver's cursor, because SQLAlchemy would parse % and : in the text as parameters.
         raw = op.get_bind().connection
         cursor = raw.cursor()
         cursor.execute(stored.statements)
@@ -110,7 +117,7 @@ def _script(stored: Stored) -> Script:
 
 
 class _Recorder(MigrationContext):
-    """Records the statements of a downgrade instead of executing them."""
+    """A migration context that records the statements of a downgrade instead of executing them."""
 
     def __init__(self) -> None:
         self._output = io.StringIO()
@@ -119,7 +126,7 @@ class _Recorder(MigrationContext):
         super().__init__(dialect, None, {"as_sql": True, "output_buffer": self._output})
 
     def take(self) -> str:
-        """The statements since the last call."""
+        """Return the statements since the last call."""
         written = self._output.getvalue()
         self._output.seek(0)
         self._output.truncate()
@@ -130,35 +137,37 @@ class _Recorder(MigrationContext):
 
 
 def render(script: Script, recorder: _Recorder | None = None) -> str:
-    """The downgrade of a revision as SQL. Not usable while migrations run, which share alembic's ``op``.
+    """Render the downgrade of a revision as SQL. Must not run during a migration, which shares ``op``.
 
     :raises CannotUndoError: the downgrade reads data, leaves its transaction, fails, or does nothing
     """
     recorder = recorder or _Recorder()
     try:
         if not isinstance(script.down_revision, str | None) or script.dependencies:
-            raise CannotUndoError("it has more than one revision before it")
+            raise CannotUndoError("it has more than one parent")
         with Operations.context(recorder):
             script.module.downgrade()
     except Exception as error:
         message = (
-            f"The downgrade of revision {script.revision} cannot be written down as SQL: {error}."
-            " Say it in statements that need no data from the database (a DO block can read some), so"
-            " that an older version can undo it."
+            f"The downgrade of revision {script.revision} cannot be rendered as SQL: {error}. Use only"
+            " statements that need no data from the database (a DO block can read data), so that an older"
+            " version can undo it."
         )
         recorder.take()
         raise CannotUndoError(message) from error
     statements = recorder.take()
     if not statements.strip():
-        message = f"The downgrade of revision {script.revision} does nothing. Say how to undo it."
+        message = (
+            f"The downgrade of revision {script.revision} does nothing. Write one that undoes it."
+        )
         raise CannotUndoError(message)
     return statements
 
 
-def follow(connection: Connection, script: ScriptDirectory) -> Callable[..., None]:
-    """The callback for alembic's ``on_version_apply``, which runs after each revision in its transaction.
+def record_undo(connection: Connection, script: ScriptDirectory) -> Callable[..., None]:
+    """Return a callback for alembic's ``on_version_apply``, which runs in the transaction of each revision.
 
-    It makes the table match the applied revisions. Create it before migrations run.
+    The callback makes the table match the applied revisions. Call this function before migrations run.
     """
     stored = {row.revision for row in _rows(connection)}
     missing = [one for one in script.walk_revisions() if one.revision not in stored]
@@ -187,7 +196,7 @@ def _rendered(script: Script, recorder: _Recorder | None) -> Stored | CannotUndo
     try:
         statements = render(script, recorder)
     except CannotUndoError as error:
-        # It matters only if this revision is applied.
+        # The error matters only if this revision is applied.
         return error
     assert script.down_revision is None or isinstance(script.down_revision, str)
     return Stored(script.revision, script.down_revision, script.doc, statements)

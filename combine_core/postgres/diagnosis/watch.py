@@ -15,8 +15,8 @@ from sqlalchemy import URL
 
 from combine_core.database.inspection import (
     HEALTH,
-    Answer,
     ProbeConnection,
+    Result,
     Row,
     in_daemon_thread,
 )
@@ -202,14 +202,14 @@ def _seconds_valid(known: Diagnosis) -> float:
     return UNSETTLED_S if known.cause in _UNSETTLED else SETTLED_S
 
 
-class _OneAtATime(Generic[Answer]):
+class _OneAtATime(Generic[Result]):
     """Runs ``work`` in a daemon thread, one run at a time. The next caller waits for a run that hangs."""
 
-    def __init__(self, work: Callable[[], Answer], name: str) -> None:
+    def __init__(self, work: Callable[[], Result], name: str) -> None:
         self._work = work
         self._name = name
         self._lock = threading.Lock()
-        self._future: Future[Answer] | None = None
+        self._future: Future[Result] | None = None
         self._stale = False
 
     def begin(self) -> None:
@@ -219,7 +219,7 @@ class _OneAtATime(Generic[Answer]):
             if not self._stale:
                 self._future = self._start()
 
-    def take(self, seconds: float) -> Answer | None:
+    def take(self, seconds: float) -> Result | None:
         """The answer of the run, once; ``None`` if it is not there within ``seconds``."""
         future = self._future
         if future is None:
@@ -233,5 +233,5 @@ class _OneAtATime(Generic[Answer]):
             self._future = self._start() if stale else None
         return None if stale else answer
 
-    def _start(self) -> Future[Answer]:
+    def _start(self) -> Future[Result]:
         return in_daemon_thread(self._work, self._name)

@@ -245,7 +245,7 @@ def test_failing_calls_degrade_their_provider(detailed: Detailed, database_url: 
     add_calls(database_url, *[("anthropic", "m", 900)] * 3, error="overloaded")
     check = detailed(database_url)["checks"]["providers"]
     assert (check["status"], check["cause"]) == ("degraded", "provider_errors")
-    assert check["detail"] == "anthropic: 3 of 4 calls failed, last with overloaded"
+    assert check["detail"] == "anthropic: 3 of 4 calls failed, the last with overloaded"
     found = {"calls": 4, "errors": 3, "median_ms": 900, "p95_ms": 900}
     assert check["data"]["anthropic"] == {**found, "models": {"m": found}}
 

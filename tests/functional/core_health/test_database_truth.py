@@ -103,7 +103,7 @@ Run = Callable[..., Running]
 @pytest.fixture
 def run(make_app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """``run(url, settings)``: an application whose checks end with the test. They hurry."""
-    monkeypatch.setattr(core_health, "MET_S", 1)
+    monkeypatch.setattr(core_health, "SEEN_S", 1)
     monkeypatch.setattr(watch_module, "NEW_CONNECTION_S", 0.5)
     started: list[Running] = []
 

@@ -194,7 +194,7 @@ def test_a_service_behind_transaction_pooling(
     service = start_service(given, wait=False)
     combine("migrate", "-c", str(service.ini), environment=service.environment)
     service.wait_until_healthy()
-    wait_for(lambda: "Not in force, because a pooler shares" in service.log())
+    wait_for(lambda: "These limits are not in force, because a pooler shares" in service.log())
     line = ("run", "brief", str(source), "--format", "json", "-c", str(service.ini))
     document, _ = combine(*line, environment=service.environment)
     assert "seal" in json.dumps(json.loads(document))

@@ -105,7 +105,7 @@ def test_a_lock_timeout_names_who_holds_the_lock(
 ) -> None:
     command.upgrade(alembic_config, "0001")
     monkeypatch.setattr(migrating, "LOCK_TIMEOUT_S", 2.0)
-    monkeypatch.setattr(migrating, "_ASK_AGAIN_S", 0.02)
+    monkeypatch.setattr(migrating, "_POLL_INTERVAL_S", 0.02)
     with psycopg2.connect(empty_database, application_name="a report") as other:
         with other.cursor() as cursor:
             cursor.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")

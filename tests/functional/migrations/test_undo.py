@@ -26,7 +26,7 @@ from combine_core.database.revisions import (
     UnknownHistoryError,
     head_revision,
     migrations_folder,
-    ways_back,
+    unknown_ancestry,
 )
 from combine_core.database.undo import CannotUndoError, render
 from combine_core.settings.database_url import parse_database_url
@@ -228,7 +228,7 @@ def test_an_unknown_history_is_refused(url: str, older: Version, words: tuple[st
     code, output = (older.process if words == ("current",) else older.run)(*words)
     assert code != 0
     assert "The database is at revision feed, which this code does not know" in output
-    assert "Check out the version that the database comes from" in output
+    assert "Check out the version that migrated the database" in output
     assert _revisions(url) == ["feed"]
     assert _schema(url) == before
 
@@ -287,11 +287,11 @@ def test_each_of_our_downgrades_can_be_stored(script: Script) -> None:
 
 def test_the_way_back() -> None:
     parents = {"e": "d", "d": "c", "c": "b", "x": None, "y": "z", "z": "y"}
-    assert ways_back("b", {"a", "b"}, parents) == []
-    assert ways_back("e", {"a", "b"}, parents) == ["e", "d", "c"]
+    assert unknown_ancestry("b", {"a", "b"}, parents) == []
+    assert unknown_ancestry("e", {"a", "b"}, parents) == ["e", "d", "c"]
     for lost in ("x", "y", "unheard of"):
         with pytest.raises(UnknownHistoryError, match=lost):
-            ways_back(lost, {"a", "b"}, parents)
+            unknown_ancestry(lost, {"a", "b"}, parents)
 
 
 def _execute(url: str, statement: str) -> None:

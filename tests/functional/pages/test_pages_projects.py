@@ -25,7 +25,7 @@ def test_make_a_project(ada):
     [
         ("   ", "The name is empty."),
         ("x" * 201, "The name has 201 characters"),
-        ("a\x00b", "The name holds a line break or another control character."),
+        ("a\x00b", "The name contains a line break or another control character."),
         ("\u200b", "The name has no visible character."),
     ],
 )

@@ -45,7 +45,7 @@ def test_paste(ada, slug, form_of):
     [
         ("", "text", "name", "The name is empty."),
         ("notes", " \n ", "text", "The text is empty."),
-        ("notes", "a\x00b", "text", "The text holds a NUL byte"),
+        ("notes", "a\x00b", "text", "The text contains a NUL byte"),
     ],
 )
 def test_what_is_wrong_stands_beside_the_field(ada, slug, form_of, name, text, field, why):
@@ -96,7 +96,7 @@ def test_upload(ada, slug, form_of):
         ("a.exe", b"MZ", "a.exe: cannot be read. Save it as one of these: txt, md,"),
         ("a.md", b"", "a.md: The text is empty."),
         ("a.md", bytes(range(256)) * 9, "a.md: The file is in no encoding"),
-        ("a.md", b"a\x00b", "a.md: The text holds a NUL byte"),
+        ("a.md", b"a\x00b", "a.md: The text contains a NUL byte"),
         ("x" * 200 + ".md", b"text", "The name has 203 characters"),
     ],
 )
