@@ -1,9 +1,9 @@
-"""Finds out why the database cannot be used, and what to do about it.
+"""Diagnoses database faults: the cause and the remedy.
 
-:func:`diagnose` connects to the database and names the first step that fails: the URL, the host name, the
-network, TLS or the sign-in. :func:`explain_error` only reads an exception. Both return a
+:func:`diagnose` connects to the database and finds the first step that fails: the URL, the host name, the
+network, TLS or authentication. :func:`explain_error` only reads an exception. Both return a
 :class:`Diagnosis`: a :class:`Cause` with a stable code, its meaning, the remedy in the words of the runbook,
-whether trying again helps, and which team to call. :class:`Watch` is what the health check uses.
+whether retrying helps, and which team to call. The health check uses :class:`Watch`.
 """
 
 from combine_core.postgres.diagnosis.causes import (
@@ -14,7 +14,7 @@ from combine_core.postgres.diagnosis.causes import (
     Diagnosis,
     Role,
     remedies,
-    speak_of_embedded,
+    use_embedded_advice,
 )
 from combine_core.postgres.diagnosis.errors import cause_of, explain_error, is_database_fault
 from combine_core.postgres.diagnosis.probe import diagnose
@@ -33,5 +33,5 @@ __all__ = [
     "explain_error",
     "is_database_fault",
     "remedies",
-    "speak_of_embedded",
+    "use_embedded_advice",
 ]

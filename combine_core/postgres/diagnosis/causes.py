@@ -1,4 +1,4 @@
-"""The causes of database faults: a stable code for each, its meaning, and the runbook's remedy."""
+"""The causes of database faults, each with a stable code, its meaning and the runbook's remedy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Role(StrEnum):
 
 
 class Cause(StrEnum):
-    """The code of a cause. Programs rely on the codes; the texts beside them may change."""
+    """The code of a cause. Programs rely on the codes; the texts may change."""
 
     BAD_URL = "DB_BAD_URL"
     UNKNOWN_HOST = "DB_UNKNOWN_HOST"
@@ -50,12 +50,12 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What a cause means and what to do about it.
+    """The meaning of a cause and its remedy.
 
     :ivar meaning: one sentence
-    :ivar remedy: the step of the runbook's resolution, and what that step means for this cause
+    :ivar remedy: the step of the runbook, and its meaning for this cause
     :ivar commands: commands of the runbook to run next
-    :ivar retryable: whether the fault may pass without help, so that trying again makes sense
+    :ivar retryable: whether the fault may pass without help, so that retrying makes sense
     :ivar contact: the team to call
     """
 
@@ -72,19 +72,20 @@ class Advice:
 
 
 def read_texts(embedded: Path | None = None) -> tuple[dict[Cause, Advice], dict[str, str]]:
-    """The advice for each cause, and how other tasks are done, from the file beside this module.
+    """Read the advice for each cause, and the commands for other tasks, from ``causes.toml``.
 
-    :param embedded: the folder of the embedded database, if that is used
+    :param embedded: the folder of the embedded database, if it is in use
     """
-    read = tomllib.loads(files(__package__).joinpath("causes.toml").read_text(encoding="utf-8"))
-    instead = read["embedded"]
-    names = {**read["steps"], "folder": str(embedded), "log": f"{embedded}/server.log"}
+    texts = tomllib.loads(files(__package__).joinpath("causes.toml").read_text(encoding="utf-8"))
+    embedded_texts = texts["embedded"]
+    names = {**texts["steps"], "folder": str(embedded), "log": f"{embedded}/server.log"}
     advice = {}
-    for code, entry in read["causes"].items():
-        remedy, commands = entry["remedy"], [read["commands"][name] for name in entry["commands"]]
+    for code, entry in texts["causes"].items():
+        remedy, commands = entry["remedy"], [texts["commands"][name] for name in entry["commands"]]
         if embedded is not None:
-            own = instead["causes"].get(code)
-            remedy, commands = (own, []) if own else (instead["remedy"], instead["commands"])
+            remedy, commands = embedded_texts["causes"].get(code), []
+            if remedy is None:
+                remedy, commands = embedded_texts["remedy"], embedded_texts["commands"]
         advice[Cause(code)] = Advice(
             meaning=entry["meaning"],
             remedy=remedy.format_map(names),
@@ -92,20 +93,20 @@ def read_texts(embedded: Path | None = None) -> tuple[dict[Cause, Advice], dict[
             retryable=entry["retryable"],
             contact=Role(entry["contact"]),
         )
-    return advice, read["tasks"] if embedded is None else instead["tasks"]
+    return advice, texts["tasks"] if embedded is None else embedded_texts["tasks"]
 
 
+# The advice by cause, and the commands by task, for example to migrate or to start a worker.
 ADVICE, TASKS = read_texts()
-"""The advice by cause; and how a migration is run, a worker is started, ..."""
 
 
 def remedies() -> dict[str, str]:
-    """The remedy in one line, by the code of the cause."""
+    """Return the remedies in one line each, by the code of the cause."""
     return {cause.value: advice.line for cause, advice in ADVICE.items()}
 
 
-def speak_of_embedded(folder: Path) -> None:
-    """Let the advice of this process be for its embedded database, which is in `folder`."""
+def use_embedded_advice(folder: Path) -> None:
+    """Switch the advice of this process to the embedded database in `folder`."""
     advice, tasks = read_texts(folder)
     ADVICE.update(advice)
     TASKS.update(tasks)
@@ -113,7 +114,7 @@ def speak_of_embedded(folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The cause of a fault, and what was observed this time (one sentence without secrets)."""
+    """The cause of a fault, and the observation that led to it (one sentence without secrets)."""
 
     cause: Cause
     detail: str
@@ -140,7 +141,7 @@ class Diagnosis:
                 self.detail,
                 self.advice.remedy,
                 *(["Run next:", *commands] if commands else []),
-                f"{'Trying again may help' if self.advice.retryable else 'Trying again does not help'}."
+                f"{'Retrying may help' if self.advice.retryable else 'Retrying does not help'}."
                 f" Contact: {self.advice.contact}",
             ]
         )

@@ -1,4 +1,4 @@
-"""What an error says about the database: by SQLSTATE, which has no language, else by its English text."""
+"""Finds the cause of a database error in its SQLSTATE, or in its English text if it has none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sqlalchemy.exc
 
 from combine_core.postgres.diagnosis.causes import Cause, Diagnosis
 
-# SQLSTATEs and, with two characters, whole classes of them (PostgreSQL's manual, appendix A).
+# SQLSTATEs, and classes of SQLSTATEs with two characters (PostgreSQL manual, appendix A).
 _BY_SQLSTATE = {
     "08": Cause.UNKNOWN,
     "25006": Cause.READ_ONLY,
@@ -31,11 +31,11 @@ _BY_SQLSTATE = {
     "XX001": Cause.CORRUPTED,
     "XX002": Cause.CORRUPTED,
 }
-# Faults of the database that say nothing about reaching it: conflicts, locks, internal errors, and a
-# schema that is not the one this code needs (a migration is missing or running).
+# Faults of a reachable database: conflicts, locks, internal errors, and a schema that does not fit this code
+# because a migration is missing or running.
 _OTHER_FAULTS = ("40", "55", "XX", "42P01", "42703")
 
-# libpq's and the server's English. While connecting, libpq reports no SQLSTATE to the driver.
+# The English messages of libpq and the server. While connecting, libpq passes no SQLSTATE to the driver.
 _BY_TEXT = tuple(
     (re.compile(pattern, re.IGNORECASE), cause)
     for pattern, cause in (
@@ -46,7 +46,7 @@ _BY_TEXT = tuple(
         (r"no pg_hba\.conf entry|not permitted to log in", Cause.AUTH_FAILED),
         (r"database \".*\" does not exist", Cause.MISSING),
         (r"unsupported startup parameter", Cause.POOLER_REFUSED),
-        # PgBouncer's own words.
+        # Messages of PgBouncer.
         (r"no such database", Cause.MISSING),
         (r"no such user|SASL authentication failed", Cause.AUTH_FAILED),
         (r"query_wait_timeout|no more connections allowed", Cause.TOO_MANY_CONNECTIONS),
@@ -70,15 +70,15 @@ _BY_TEXT = tuple(
 )
 _LONGEST_QUOTE = 300
 
-# The server's function that raised the error (field R) tells apart what shares one SQLSTATE.
+# The server function that raised the error (field R) distinguishes faults with the same SQLSTATE.
 NO_RULE = "ClientAuthentication"
 _WHY_FULL = {
-    "InitPostgres": "The slots that are left are reserved for superusers.",
+    "InitPostgres": "The remaining slots are reserved for superusers.",
     "InitializeSessionUserId": "The limit of this user (ALTER ROLE, CONNECTION LIMIT) is reached.",
     "CheckMyDatabase": "The limit of this database (ALTER DATABASE, CONNECTION LIMIT) is reached.",
 }
 _WHY_REFUSED = {
-    NO_RULE: "No line of its pg_hba.conf lets this user in from here.",
+    NO_RULE: "No line of its pg_hba.conf allows this user to connect from this host.",
     "InitializeSessionUserId": "The user does not exist or may not log in.",
 }
 
@@ -93,44 +93,45 @@ class ServerError:
 
     @property
     def is_missing_rule(self) -> bool:
-        """Whether no line of pg_hba.conf matches; another line may match with or without TLS."""
+        """Whether no line of pg_hba.conf matches. With or without TLS, another line may match."""
         return self.sqlstate == "28000" and self.routine in {NO_RULE, ""}
 
     def diagnosis(self) -> Diagnosis:
-        """The cause of a connection that the server refuses with this error."""
+        """Diagnose a connection that the server refuses with this error."""
         cause = cause_of(self.sqlstate)
         why = ""
         if cause is Cause.TOO_MANY_CONNECTIONS:
             why = _WHY_FULL.get(self.routine, "max_connections is reached.")
         elif self.sqlstate == "28000":
             why = _WHY_REFUSED.get(self.routine, "")
-        said = f'The server says: "{_quoted(self.message)}" (SQLSTATE {self.sqlstate}).'
-        known = cause_of_text(self.message) if cause in {None, Cause.UNKNOWN} else cause
-        return Diagnosis(known or Cause.REJECTED, f"{said} {why}".rstrip())
+        reported = f'The server reports: "{_quoted(self.message)}" (SQLSTATE {self.sqlstate}).'
+        if cause in {None, Cause.UNKNOWN}:
+            cause = cause_of_text(self.message)
+        return Diagnosis(cause or Cause.REJECTED, f"{reported} {why}".rstrip())
 
 
 def cause_of(sqlstate: str | None) -> Cause | None:
-    """The cause that an SQLSTATE, or else its class, stands for; ``None`` if it is not a fault of access."""
+    """Return the cause for an SQLSTATE or its class, or ``None`` if it does not concern access."""
     code = sqlstate or ""
     return _BY_SQLSTATE.get(code) or _BY_SQLSTATE.get(code[:2])
 
 
 def cause_of_text(text: str) -> Cause | None:
-    """The cause that an English text names."""
+    """Return the cause for an English message, or ``None`` if the message is unknown."""
     return next((cause for pattern, cause in _BY_TEXT if pattern.search(text)), None)
 
 
 def explain_error(error: BaseException) -> Diagnosis | None:
-    """The diagnosis that ``error`` alone allows; ``None`` if it is not about access to the database.
+    """Diagnose an error without a connection; return ``None`` if it does not concern database access.
 
-    Reads the SQLSTATE if there is one, else English text. An error in another language gives
-    ``database_unreachable``; only :func:`diagnose` can then tell more.
+    Reads the SQLSTATE if there is one, else English text. An error in another language results in
+    ``database_unreachable``; only :func:`diagnose` can find its cause.
     """
     if isinstance(error, sqlalchemy.exc.TimeoutError):
         return Diagnosis(Cause.POOL_EXHAUSTED, "No connection became free in time (timeout).")
     if isinstance(error, sqlalchemy.exc.ArgumentError):
-        # Its text may quote the URL.
-        return Diagnosis(Cause.BAD_URL, "SQLAlchemy cannot read it.")
+        # The message may quote the URL.
+        return Diagnosis(Cause.BAD_URL, "SQLAlchemy cannot parse it.")
     if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig is not None:
         return explain_error(error.orig)
     if not _is_of_driver(error, "Error"):
@@ -140,24 +141,24 @@ def explain_error(error: BaseException) -> Diagnosis | None:
     if code is None and _is_of_driver(error, "OperationalError", "InterfaceError"):
         cause = Cause.UNKNOWN
     if code is None or cause is Cause.UNKNOWN:
-        # PgBouncer gives all its errors one SQLSTATE, of which their English text says more.
+        # All errors of PgBouncer have the same SQLSTATE; their English text tells them apart.
         cause = cause_of_text(str(error)) or cause
     if cause is Cause.BAD_URL:
-        # libpq quotes what it does not understand, which may be half of a password.
-        return Diagnosis(cause, "The driver cannot read it.")
+        # libpq quotes the part that it cannot parse, which may be part of a password.
+        return Diagnosis(cause, "The driver cannot parse it.")
     return None if cause is None else Diagnosis(cause, quote_driver(str(error)))
 
 
 def is_database_fault(error: BaseException) -> bool:
-    """Whether the database is away, busy, full, broken or not at the schema that this code needs.
+    """Check whether the database is unavailable, busy, full, broken or at another schema than this code.
 
-    Such an error says nothing about the work that met it: the same work may succeed later.
+    Such an error is independent of the work that it interrupted, which may succeed later.
     """
     if (
         isinstance(error, _loaded("procrastinate.exceptions", "ConnectorException"))
         and error.__cause__ is not None
     ):
-        # Procrastinate wraps what the driver raises while it writes a job.
+        # Procrastinate wraps the errors that the driver raises while it writes a job.
         return is_database_fault(error.__cause__)
     if isinstance(error, sqlalchemy.exc.TimeoutError):
         return True
@@ -169,20 +170,20 @@ def is_database_fault(error: BaseException) -> bool:
         return False
     code = _sqlstate_of(error)
     if code is None:
-        # While it connects, or when the connection is cut, the driver has no code.
+        # An error while connecting or after the connection was cut has no code.
         return _is_of_driver(error, "OperationalError", "InterfaceError")
     return cause_of(code) is not None or code.startswith(_OTHER_FAULTS)
 
 
 def _is_of_driver(error: BaseException, *names: str) -> bool:
-    """Whether it is one of these errors of psycopg2, or of psycopg 3, which Procrastinate uses."""
+    """Check whether the error is of a named class of psycopg2, or of psycopg 3, which Procrastinate uses."""
     return isinstance(error, _loaded("psycopg2", *names) + _loaded("psycopg", *names))
 
 
 def _loaded(module: str, *names: str) -> tuple[type[BaseException], ...]:
-    """These classes of a module. If nobody has loaded it, there are none, and no error of them either."""
-    found = sys.modules.get(module)
-    return tuple(getattr(found, name) for name in names if hasattr(found, name))
+    """Return the named classes of a module, or nothing if it is not imported and so cannot have raised."""
+    imported = sys.modules.get(module)
+    return tuple(getattr(imported, name) for name in names if hasattr(imported, name))
 
 
 def _sqlstate_of(error: Any) -> str | None:
@@ -190,12 +191,12 @@ def _sqlstate_of(error: Any) -> str | None:
 
 
 def quote_driver(text: str) -> str:
-    """A sentence that quotes the first line of what the driver says."""
+    """Return a sentence that quotes the first line of a driver's message."""
     lines = text.strip().splitlines()
-    return f'The driver says: "{_quoted(lines[0] if lines else "nothing")}".'
+    return f'The driver reports: "{_quoted(lines[0] if lines else "nothing")}".'
 
 
 def _quoted(text: str) -> str:
-    """``text`` in one line, without control characters, and not too long."""
+    """Join the lines of a text, remove control characters, and truncate it."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
     return " ".join(printable.split())[:_LONGEST_QUOTE]

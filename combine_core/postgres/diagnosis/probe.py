@@ -1,12 +1,12 @@
-"""Finds the cause step by step: the URL, the host name, then a connection through libpq for each address.
+"""Finds the cause of a failed connection step by step: URL, host name, a libpq connection for each address.
 
-libpq does not pass on the SQLSTATE of a connection that fails. It gives the message alone, which may be
-in the server's language. Its trace (PQtrace, from libpq 18 on, on Linux) holds all fields of the error.
-The trace stays in memory and only errors are read from it, because it also holds the password's exchange.
-Without a trace the text of libpq, which is English, decides.
+libpq does not pass on the SQLSTATE of a failed connection. It reports only the message, which may be in the
+server's language. Its trace (PQtrace, since libpq 18, on Linux) contains all fields of the error. The trace
+stays in memory and only errors are read from it, because it also contains the exchange of the password.
+Without a trace, libpq's English text decides.
 
-psycopg never closes the stream that it opens for a trace, so each attempt costs about 5 kB for good. The
-watch therefore repeats a settled diagnosis once a minute at most.
+psycopg never closes the stream that it opens for a trace, so each attempt leaks about 5 kB. The watch
+therefore repeats a conclusive diagnosis at most once a minute.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
 _TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
-# The part of the budget that each step may use, so that a slow one leaves time for the next.
-_RESOLVE, _TRY_TLS = 0.3, 0.4
-_LEAST_S = 0.05
-# With these an address answers nothing, and another address of the same host may.
-_OF_THE_NETWORK = (Cause.TIMEOUT, Cause.REFUSED, Cause.NO_ROUTE)
+# The part of the budget that each step may use, so that a slow step leaves time for the next.
+_RESOLVE_SHARE, _TLS_SHARE = 0.3, 0.4
+_MIN_TIMEOUT_S = 0.05
+# With these causes the address does not respond, but another address of the same host may.
+_NETWORK_CAUSES = (Cause.TIMEOUT, Cause.REFUSED, Cause.NO_ROUTE)
 
-_FIRST_THAT_TRACES = 180000
+_FIRST_LIBPQ_WITH_TRACE = 180000
 _ERROR = re.compile(
     r'^\S+ \S+\tB\t\d+\tErrorResponse\t.* C "(\w{5})" M "(.*?)"(?: [A-Z] "|\s*\\x00)', re.MULTILINE
 )
@@ -52,10 +52,10 @@ _ROUTINE = re.compile(r' R "(\w+)" \\x00$', re.MULTILINE)
 
 
 def diagnose(url: URL, budget_seconds: float) -> Diagnosis:
-    """The cause why a new connection to ``url`` fails, found in at most ``budget_seconds``.
+    """Find the cause of failing connections to ``url``, in at most ``budget_seconds``.
 
-    It opens one or two connections and closes them at once, so call it only after a failure. Never raises
-    for a fault of the database.
+    This opens one or two connections and closes them at once, so call it only after a failure. It never
+    raises an exception for a fault of the database.
     """
     try:
         servers = each_host(url)
@@ -63,42 +63,42 @@ def diagnose(url: URL, budget_seconds: float) -> Diagnosis:
         return Diagnosis(Cause.BAD_URL, "Its hosts and ports do not match.")
     if len(servers) == 1:
         return _diagnose_host(url, budget_seconds)
-    found = [_diagnose_host(server, budget_seconds / len(servers)) for server in servers]
-    details = zip(hosts_of(url), found, strict=True)
-    detail = " ".join(f"{host}: {seen.detail}" for (host, _), seen in details)
-    return Diagnosis(min((seen.cause for seen in found), key=_how_telling), detail)
+    diagnoses = [_diagnose_host(server, budget_seconds / len(servers)) for server in servers]
+    details = zip(hosts_of(url), diagnoses, strict=True)
+    detail = " ".join(f"{host}: {diagnosis.detail}" for (host, _), diagnosis in details)
+    return Diagnosis(min((diagnosis.cause for diagnosis in diagnoses), key=_rank), detail)
 
 
-def _how_telling(cause: Cause) -> int:
-    """The rank of what one of several hosts answers: one that works, a fault, a standby, no answer."""
+def _rank(cause: Cause) -> int:
+    """Rank the causes of several hosts: a host that works, a fault, a standby, no response."""
     if cause is Cause.REACHABLE:
         return 0
-    is_away = cause in _OF_THE_NETWORK or cause is Cause.UNKNOWN_HOST
-    return 3 if is_away else 2 if cause is Cause.READ_ONLY else 1
+    is_silent = cause in _NETWORK_CAUSES or cause is Cause.UNKNOWN_HOST
+    return 3 if is_silent else 2 if cause is Cause.READ_ONLY else 1
 
 
 def _diagnose_host(url: URL, budget_seconds: float) -> Diagnosis:
     deadline = time.monotonic() + budget_seconds
     try:
         target = _Target.of(url)
-        addresses = target.resolve(budget_seconds * _RESOLVE)
-        found: dict[Cause, Diagnosis] = {}
+        addresses = target.resolve(budget_seconds * _RESOLVE_SHARE)
+        diagnoses: dict[Cause, Diagnosis] = {}
         for position, address in enumerate(addresses):
             left = (deadline - time.monotonic()) / (len(addresses) - position)
-            seen = _try_address(url, target, address, left)
-            if seen.cause not in _OF_THE_NETWORK:
-                return seen
-            found.setdefault(seen.cause, seen)
-        return next(found[cause] for cause in _OF_THE_NETWORK if cause in found)
-    except _FoundError as error:
+            diagnosis = _try_address(url, target, address, left)
+            if diagnosis.cause not in _NETWORK_CAUSES:
+                return diagnosis
+            diagnoses.setdefault(diagnosis.cause, diagnosis)
+        return next(diagnoses[cause] for cause in _NETWORK_CAUSES if cause in diagnoses)
+    except _DiagnosedError as error:
         return error.diagnosis
     except OSError as error:
-        # A fault of this machine: no file descriptor left, no permission for the socket.
-        detail = f"Looking for the cause failed: {error.strerror or type(error).__name__}."
+        # A fault of this machine, such as no free file descriptor or no permission for the socket.
+        detail = f"The diagnosis itself failed: {error.strerror or type(error).__name__}."
         return Diagnosis(Cause.UNKNOWN, detail)
 
 
-class _FoundError(Exception):
+class _DiagnosedError(Exception):
     def __init__(self, cause: Cause, detail: str) -> None:
         super().__init__(detail)
         self.diagnosis = Diagnosis(cause, detail)
@@ -106,7 +106,7 @@ class _FoundError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What the URL names. ``host`` may be a folder of sockets, as in libpq."""
+    """The server that a URL names. ``host`` may be a folder of sockets, as in libpq."""
 
     host: str
     port: int
@@ -114,37 +114,41 @@ class _Target:
 
     @classmethod
     def of(cls, url: URL) -> _Target:
-        """Read ``url``; raises _FoundError(BAD_URL) that names what is missing."""
+        """Read the target from a URL.
+
+        :raises _DiagnosedError: BAD_URL
+        """
         host = url.host or _single(url, "host")
-        named = {"host": host, "user": url.username, "database": url.database}
-        missing = [name for name, value in named.items() if not value]
+        required = {"host": host, "user": url.username, "database": url.database}
+        missing = [name for name, value in required.items() if not value]
         if missing:
-            raise _FoundError(Cause.BAD_URL, f"It names no {' and no '.join(missing)}.")
+            raise _DiagnosedError(Cause.BAD_URL, f"It names no {' and no '.join(missing)}.")
         if url.get_backend_name() not in {"postgresql", "postgres"}:
-            raise _FoundError(Cause.BAD_URL, f"Its scheme is {url.drivername}, not postgresql.")
+            detail = f"Its scheme is {url.drivername}, not postgresql."
+            raise _DiagnosedError(Cause.BAD_URL, detail)
         tls = _single(url, "sslmode") or os.environ.get("PGSSLMODE", "prefer")
         if tls not in _TLS_MODES:
-            raise _FoundError(Cause.BAD_URL, f"Its sslmode is not one of {', '.join(_TLS_MODES)}.")
+            detail = f"Its sslmode is not one of {', '.join(_TLS_MODES)}."
+            raise _DiagnosedError(Cause.BAD_URL, detail)
         return cls(str(host), url.port or DEFAULT_PORT, tls)
 
     def resolve(self, seconds: float) -> list[str | None]:
-        """The IP addresses of the host; ``None`` stands for a folder of sockets.
+        """Look up the IP addresses of the host. ``None`` represents a folder of sockets.
 
-        :raises _FoundError: UNKNOWN_HOST
+        :raises _DiagnosedError: UNKNOWN_HOST
         """
         if self.host.startswith(("/", "@")):
             return [None]
-        found = _look_up(self.host, self.port, seconds)
-        if found is None:
-            detail = f"Looking up {self.host} brought no answer within {seconds:.1f} s."
-            raise _FoundError(Cause.UNKNOWN_HOST, detail)
-        if isinstance(found, OSError):
-            detail = f"Looking up {self.host} failed: {found.strerror}."
-            raise _FoundError(Cause.UNKNOWN_HOST, detail)
-        return found
+        addresses = _look_up(self.host, self.port, seconds)
+        if addresses is None:
+            detail = f"Looking up {self.host} took longer than {seconds:.1f} s."
+            raise _DiagnosedError(Cause.UNKNOWN_HOST, detail)
+        if isinstance(addresses, OSError):
+            detail = f"Looking up {self.host} failed: {addresses.strerror}."
+            raise _DiagnosedError(Cause.UNKNOWN_HOST, detail)
+        return addresses
 
-    def shown(self, address: str | None) -> str:
-        """The address for people."""
+    def format(self, address: str | None) -> str:
         if address is None:
             return str(Path(self.host) / f".s.PGSQL.{self.port}")
         return f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"
@@ -156,7 +160,7 @@ def _single(url: URL, name: str) -> str | None:
 
 
 def _look_up(host: str, port: int, seconds: float) -> list[str | None] | OSError | None:
-    # getaddrinfo takes no time limit, so it runs in a thread that can be left behind.
+    # getaddrinfo has no timeout, so it runs in a thread that can be abandoned.
     look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
         infos = in_daemon_thread(look_up, "database look-up").result(seconds)
@@ -170,39 +174,39 @@ def _look_up(host: str, port: int, seconds: float) -> list[str | None] | OSError
 
 
 def _try_address(url: URL, target: _Target, address: str | None, seconds: float) -> Diagnosis:
-    # psycopg takes long to import, and a diagnosis that ends before never needs it.
+    # Imported here because psycopg takes long to import, and a diagnosis may end before it is needed.
     from psycopg import ProgrammingError
 
-    seconds = max(_LEAST_S, seconds)
+    seconds = max(_MIN_TIMEOUT_S, seconds)
     without_tls = target.tls == "disable" and address is not None
-    place = target.shown(address)
+    place = target.format(address)
     try:
-        attempt = sign_in(url, address, seconds * (1 - _TRY_TLS) if without_tls else seconds)
+        attempt = sign_in(url, address, seconds * (1 - _TLS_SHARE) if without_tls else seconds)
         if without_tls and attempt.lacks_rule:
             with_tls = url.update_query_dict({"sslmode": "require"})
-            encrypted = sign_in(with_tls, address, seconds * _TRY_TLS)
-            if encrypted.was_let_further:
-                detail = f"{place} has no rule for us without TLS, and has one with it."
+            encrypted = sign_in(with_tls, address, seconds * _TLS_SHARE)
+            if encrypted.matched_rule:
+                detail = f"{place} has a rule for this user with TLS, but none without."
                 return Diagnosis(Cause.TLS_REQUIRED, detail)
     except (ProgrammingError, psycopg2.ProgrammingError):
-        # Its text quotes parts of the URL.
-        return Diagnosis(Cause.BAD_URL, "The driver cannot read it.")
+        # The message quotes parts of the URL.
+        return Diagnosis(Cause.BAD_URL, "The driver cannot parse it.")
     return attempt.diagnosis(place)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How one attempt to connect and sign in ended.
+    """The outcome of one attempt to connect and authenticate.
 
-    :ivar seconds: the time that it had
-    :ivar connected: a server took the connection
-    :ivar timed_out: no end came in time
-    :ivar signed_in: the session began
-    :ivar read_only: the session began, and the server takes no writes: the reason
+    :ivar seconds: the timeout of the attempt
+    :ivar connected: whether a server accepted the connection
+    :ivar timed_out: whether the attempt timed out
+    :ivar signed_in: whether the session began
+    :ivar read_only: why the server rejects writes, if it does
     :ivar errors: the errors of the server, in order, where libpq can trace them
     :ivar text: the message of libpq
-    :ivar used_password: the server asked for the password and got it
-    :ivar lacks_password: the server asked for a password, and there is none
+    :ivar used_password: whether the server requested the password and received it
+    :ivar lacks_password: whether the server requested a password and the URL has none
     """
 
     seconds: float
@@ -217,61 +221,62 @@ class Attempt:
 
     @property
     def lacks_rule(self) -> bool:
-        """Whether no line of pg_hba.conf matched, in any of the tries."""
+        """Whether no line of pg_hba.conf matched in any try of libpq."""
         return bool(self.errors) and all(error.is_missing_rule for error in self.errors)
 
     @property
-    def was_let_further(self) -> bool:
+    def matched_rule(self) -> bool:
         """Whether a line of pg_hba.conf matched."""
         return self.signed_in or self.used_password or self.lacks_password
 
     def diagnosis(self, place: str) -> Diagnosis:
-        """The cause, by SQLSTATE, else by libpq's text, else by elimination.
+        """Diagnose the outcome by SQLSTATE, else by libpq's text, else by elimination.
 
-        :param place: the address, for people
+        :param place: the address, as shown to people
         """
         if self.timed_out:
-            return Diagnosis(Cause.TIMEOUT, self._silence(place))
+            return Diagnosis(Cause.TIMEOUT, self._describe_timeout(place))
         if self.read_only:
             return Diagnosis(Cause.READ_ONLY, self.read_only)
         if self.signed_in:
-            return Diagnosis(Cause.REACHABLE, f"{place} lets us in.")
+            return Diagnosis(Cause.REACHABLE, f"{place} accepts connections.")
         if self.lacks_password:
-            detail = "The server asks for a password, and DATABASE_URL has none."
+            detail = "The server requests a password, and DATABASE_URL has none."
             return Diagnosis(Cause.AUTH_FAILED, detail)
         if self.errors:
-            # With sslmode=prefer or allow libpq tries twice, and one try may only lack a rule.
-            telling = (error for error in self.errors if not error.is_missing_rule)
-            return next(telling, self.errors[-1]).diagnosis()
+            # With sslmode=prefer or allow, libpq tries twice, and one try may merely lack a rule.
+            others = (error for error in self.errors if not error.is_missing_rule)
+            return next(others, self.errors[-1]).diagnosis()
         known = cause_of_text(self.text)
         if known is not None:
             return Diagnosis(known, f"{place}: {quote_driver(self.text)}")
         if self.used_password:
-            return Diagnosis(Cause.AUTH_FAILED, "The server asked for the password, then refused.")
+            detail = "The server requested the password, then refused the connection."
+            return Diagnosis(Cause.AUTH_FAILED, detail)
         return Diagnosis(Cause.REJECTED, quote_driver(self.text))
 
-    def _silence(self, place: str) -> str:
+    def _describe_timeout(self, place: str) -> str:
         if not self.connected:
-            return f"No answer from {place} within {self.seconds:.1f} s of connecting."
+            return f"{place} did not accept the connection within {self.seconds:.1f} s."
         if self.used_password:
             return (
                 f"{place} does not finish signing in within {self.seconds:.1f} s. If it is a pooler, it waits"
-                " for the database behind it; its log says why."
+                " for the database; its log contains the reason."
             )
-        return f"{place} takes the connection and says nothing for {self.seconds:.1f} s."
+        return f"{place} accepted the connection and did not respond for {self.seconds:.1f} s."
 
 
 def sign_in(url: URL, address: str | None, seconds: float) -> Attempt:
-    """Connect and sign in as the driver does, then hang up.
+    """Connect and authenticate as the driver does, then disconnect.
 
-    :param address: the IP address to try; ``None`` where the URL names a folder of sockets
-    :raises psycopg.ProgrammingError, psycopg2.ProgrammingError: libpq does not understand the URL
+    :param address: the IP address to try; ``None`` if the URL names a folder of sockets
+    :raises psycopg.ProgrammingError, psycopg2.ProgrammingError: libpq cannot parse the URL
     """
     from psycopg import pq
     from psycopg.conninfo import make_conninfo
 
     parameters = make_conninfo(conninfo(url), **({"hostaddr": address} if address else {}))
-    can_trace = sys.platform == "linux" and pq.version() >= _FIRST_THAT_TRACES
+    can_trace = sys.platform == "linux" and pq.version() >= _FIRST_LIBPQ_WITH_TRACE
     trace = os.memfd_create("trace") if can_trace else None
     try:
         connection = pq.PGconn.connect_start(parameters.encode())
@@ -288,7 +293,7 @@ def sign_in(url: URL, address: str | None, seconds: float) -> Attempt:
                 signed_in=connection.status == pq.ConnStatus.OK,
                 read_only=_read_only(connection),
                 errors=() if trace is None else _errors_in(trace),
-                text=_after_address(connection.get_error_message()),
+                text=_without_address(connection.get_error_message()),
                 used_password=connection.used_password,
                 lacks_password=connection.needs_password,
             )
@@ -300,25 +305,25 @@ def sign_in(url: URL, address: str | None, seconds: float) -> Attempt:
 
 
 def _finish(connection: PGconn, deadline: float) -> bool:
-    """Drive the attempt to its end; ``False`` if the deadline came first."""
+    """Poll the connection until the attempt ends; return ``False`` if the deadline passes first."""
     from psycopg import pq
 
-    wanted = pq.PollingStatus.WRITING
-    while wanted in (pq.PollingStatus.READING, pq.PollingStatus.WRITING):
+    status = pq.PollingStatus.WRITING
+    while status in (pq.PollingStatus.READING, pq.PollingStatus.WRITING):
         if connection.status == pq.ConnStatus.BAD:
             return True
-        reading = wanted == pq.PollingStatus.READING
+        reading = status == pq.PollingStatus.READING
         poller = select.poll()
         poller.register(connection.socket, select.POLLIN if reading else select.POLLOUT)
         left = deadline - time.monotonic()
         if left <= 0 or not poller.poll(left * 1000):
             return False
-        wanted = pq.PollingStatus(connection.connect_poll())
+        status = pq.PollingStatus(connection.connect_poll())
     return True
 
 
 def _read_only(connection: PGconn) -> str | None:
-    # Servers from 14 on report both when a session begins.
+    # PostgreSQL 14 and later report both parameters when a session begins.
     if connection.parameter_status(b"in_hot_standby") == b"on":
         return "It is a standby (in_hot_standby is on)."
     if connection.parameter_status(b"default_transaction_read_only") == b"on":
@@ -326,17 +331,17 @@ def _read_only(connection: PGconn) -> str | None:
     return None
 
 
-def _after_address(text: str) -> str:
-    """libpq's message without the address in front, which the diagnosis names itself."""
+def _without_address(text: str) -> str:
+    """Remove the address from a message of libpq, because the diagnosis names it already."""
     return text.partition(" failed: ")[2] if text.startswith("connection to server ") else text
 
 
 def _errors_in(trace: int) -> tuple[ServerError, ...]:
-    written = os.pread(trace, os.fstat(trace).st_size, 0).decode(errors="replace")
+    content = os.pread(trace, os.fstat(trace).st_size, 0).decode(errors="replace")
     errors = []
-    for line in written.splitlines():
-        found = _ERROR.search(line)
-        if found is not None:
+    for line in content.splitlines():
+        error = _ERROR.search(line)
+        if error is not None:
             routine = _ROUTINE.search(line)
-            errors.append(ServerError(found[1], found[2], routine[1] if routine else ""))
+            errors.append(ServerError(error[1], error[2], routine[1] if routine else ""))
     return tuple(errors)

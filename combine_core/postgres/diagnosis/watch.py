@@ -1,4 +1,4 @@
-"""What the health check uses: it asks the database at each look, and diagnoses a failure in a thread."""
+"""Queries the database at each health check, and diagnoses a failure in a background thread."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ from combine_core.postgres.diagnosis.probe import diagnose
 
 logger = logging.getLogger(__name__)
 
-# A write has at least this time.
-_LEAST_S = 0.2
-# The time of a look, unless the caller says otherwise, and the parts that questions and diagnosis may take.
+# The shortest timeout of a write.
+_MIN_WRITE_S = 0.2
+# The default timeout of a check, and the parts of it that queries and diagnosis may use.
 LIMIT_S = 3.0
-_QUESTIONS, _DIAGNOSIS = 0.5, 0.3
+_QUERIES_SHARE, _DIAGNOSIS_SHARE = 0.5, 0.3
 DIAGNOSIS_BUDGET_S = 2.0
-# A kept connection works on after a password was changed, a firewall closed, or the address moved to another
-# server. So a new one is opened every few seconds.
+# An open connection still works after a password change, a firewall change or a move of the address to
+# another server. So a new connection is opened every few seconds.
 NEW_CONNECTION_S = 5.0
-# A server whose disk is full answers every query. So a row is written now and then.
+# A server with a full disk still serves queries. So a row is written from time to time.
 WRITE_S = 60.0
-# A lasting failure is diagnosed again after this time, because its cause may have changed; sooner if the
-# last diagnosis was not conclusive.
-SETTLED_S = 60.0
-UNSETTLED_S = 3.0
-_UNSETTLED = (Cause.TIMEOUT, Cause.REACHABLE, Cause.UNKNOWN, Cause.UNKNOWN_HOST)
+# A lasting failure is diagnosed again after this time, because its cause may have changed. The time is
+# shorter if the last diagnosis was not conclusive.
+CONCLUSIVE_S = 60.0
+INCONCLUSIVE_S = 3.0
+_INCONCLUSIVE = (Cause.TIMEOUT, Cause.REACHABLE, Cause.UNKNOWN, Cause.UNKNOWN_HOST)
 
 NEW = f"{HEALTH} check"
-_MOST_HANGING = 3
+_MAX_HANGING = 3
 
 _STATE = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')"
-# An emptied table begins a new file, so the row needs space on the disk. An update could reuse old space.
-# The size is that of a short text of a user. A backup may hold the table; then this write is left out.
-# Where commits hang, for example because a synchronous standby is away, each try leaves a connection that
-# hangs. So only a few tries are made.
+# A truncated table begins a new file, so the row needs space on the disk; an update could reuse old space.
+# The row is as large as a short text of a user. If a backup has locked the table, the write is skipped.
+# Where commits hang, for example without a synchronous standby, each attempt leaves a hanging connection, so
+# their number is limited.
 _WRITE = f"""
     DO $$ BEGIN
       IF to_regclass('health_writes') IS NULL THEN
         RETURN;  -- not migrated yet
       END IF;
       IF (
-        SELECT count(*) >= {_MOST_HANGING} FROM pg_stat_activity
+        SELECT count(*) >= {_MAX_HANGING} FROM pg_stat_activity
         WHERE application_name = '{NEW}' AND datname = current_database() AND state = 'active'
           AND query_start < clock_timestamp() - interval '5 seconds'
       ) THEN
@@ -79,15 +79,15 @@ Diagnose = Callable[[URL, float], Diagnosis]
 
 
 class Watch:
-    """Asks the database what a request would ask: over a kept connection, a new connection, and a write.
+    """A watch that uses the database like a request: over an open connection, a new connection, and a write.
 
     :param url: the URL of the database
-    :param diagnose: finds the cause of a failure; runs in its own thread
-    :ivar seconds: the time that the kept connection took to answer at the last look; ``None``: no answer
+    :param diagnose: finds the cause of a failure; runs in a thread of its own
+    :ivar seconds: the response time of the open connection at the last check; ``None`` without a response
     """
 
     def __init__(self, url: URL, *, diagnose: Diagnose = diagnose) -> None:
-        self._kept = ProbeConnection(url)
+        self._open = ProbeConnection(url)
         self._new = ProbeConnection(url, name=NEW)
         self._diagnosing = _OneAtATime(
             lambda: diagnose(url, DIAGNOSIS_BUDGET_S), "database diagnosis"
@@ -97,99 +97,99 @@ class Watch:
         self._new_due = self._write_due = 0.0
         self._new_fault: Diagnosis | None = None
         self._failure = ""
-        self._known: Diagnosis | None = None
-        self._known_at = 0.0
+        self._diagnosis: Diagnosis | None = None
+        self._diagnosed_at = 0.0
         self._reported: Cause | None = None
 
     def suspect(self) -> None:
-        """Try a new connection and a write at the next look, because a request has met a fault."""
+        """Try a new connection and a write at the next check, because a request has run into a fault."""
         self._suspected.set()
 
     def look(self, limit: float = LIMIT_S) -> Diagnosis | None:
-        """The known cause of the failure; ``None`` if the database takes connections, reads and writes.
+        """Check the database. Return ``None`` if it accepts connections, reads and writes, else the cause.
 
-        The first answers after a fault may be less exact than later ones. A later answer with another cause
-        is logged here, because the health check logs only changes of status.
+        The first results after a fault may be less exact than later ones. A change of the cause is logged
+        here, because the health check logs only changes of status.
 
-        :param limit: the seconds that this look may take
+        :param limit: the timeout of this check in seconds
         """
-        found = self._look(limit)
-        if found is None:
-            self._failure, self._known, self._reported = "", None, None
+        fault = self._look(limit)
+        if fault is None:
+            self._failure, self._diagnosis, self._reported = "", None, None
             return None
-        if self._reported not in {None, found.cause}:
-            logger.error("database: %s", found.line)
-        self._reported = found.cause
-        return found
+        if self._reported not in {None, fault.cause}:
+            logger.error("database: %s", fault.line)
+        self._reported = fault.cause
+        return fault
 
     def _look(self, limit: float) -> Diagnosis | None:
-        deadline = time.monotonic() + limit * _QUESTIONS
+        deadline = time.monotonic() + limit * _QUERIES_SHARE
         self.seconds = None
         try:
-            state = self._kept.rows(_STATE, seconds=deadline - time.monotonic())
+            state = self._open.rows(_STATE, seconds=deadline - time.monotonic())
         except psycopg2.Error as error:
-            return self._refined(_seen(error), limit)
-        self.seconds = self._kept.seconds
+            return self._refine(_explain(error), limit)
+        self.seconds = self._open.seconds
         fault = _read_only(state)
         if fault is not None:
-            # The name may lead to another server at the next look.
-            self._kept.close()
+            # The host name may lead to another server at the next check.
+            self._open.close()
             return fault
         return self._try_new(deadline, limit)
 
     def _try_new(self, deadline: float, limit: float) -> Diagnosis | None:
-        """Open a new connection, if it is time for one, and perhaps write a row over it."""
+        """Open a new connection if it is due, and write a row over it if that is due."""
         now = time.monotonic()
         if not (self._suspected.is_set() or self._new_fault or now >= self._new_due):
             return None
         try:
             if not self._new.open(deadline - now):
-                return self._new_fault  # not known yet: connecting has a limit of its own
+                return self._new_fault  # the attempt continues, with a timeout of its own
         except psycopg2.Error as error:
-            self._new_fault = self._refined(_seen(error), limit)
+            self._new_fault = self._refine(_explain(error), limit)
             return self._new_fault
         writes = self._suspected.is_set() or self._new_fault is not None or now >= self._write_due
         self._suspected.clear()
-        self._new_fault = self._try_out(writes, max(_LEAST_S, deadline - time.monotonic()))
+        self._new_fault = self._use_new(writes, max(_MIN_WRITE_S, deadline - time.monotonic()))
         if self._new_fault is None:
             self._new_due = now + NEW_CONNECTION_S
             self._write_due = now + WRITE_S if writes else self._write_due
         return self._new_fault
 
-    def _try_out(self, writes: bool, seconds: float) -> Diagnosis | None:
+    def _use_new(self, writes: bool, seconds: float) -> Diagnosis | None:
         try:
             return _read_only(self._new.rows(_WRITE if writes else _STATE, seconds=seconds))
         except psycopg2.Error as error:
-            return _seen(error)
+            return _explain(error)
         finally:
             self._new.close()
 
-    def _refined(self, seen: Diagnosis, limit: float) -> Diagnosis:
-        """The diagnosis if it is ready, else what was ``seen`` of the fault."""
-        # An error of the driver has one cause, in whatever language. Silence may have several.
-        failure = seen.cause if seen.cause is Cause.TIMEOUT else seen.detail
+    def _refine(self, explained: Diagnosis, limit: float) -> Diagnosis:
+        """Return the full diagnosis if it is ready, else the explanation of the error."""
+        # An error of the driver has one cause, in any language. A timeout may have several.
+        failure = explained.cause if explained.cause is Cause.TIMEOUT else explained.detail
         now = time.monotonic()
         if failure != self._failure:
             self._failure = failure
             self._diagnosing.begin()
-        elif self._known is not None and now - self._known_at >= _seconds_valid(self._known):
-            self._known_at = now
+        elif self._diagnosis is not None and now - self._diagnosed_at >= _validity(self._diagnosis):
+            self._diagnosed_at = now
             self._diagnosing.begin()
-        found = self._diagnosing.take(limit * _DIAGNOSIS)
-        if found is not None:
-            self._known, self._known_at = found, now
-        if self._known is None or self._known.cause is Cause.REACHABLE:
-            # Not known yet; or new connections work, and only the kept one is broken.
-            return seen
-        return self._known
+        diagnosis = self._diagnosing.take(limit * _DIAGNOSIS_SHARE)
+        if diagnosis is not None:
+            self._diagnosis, self._diagnosed_at = diagnosis, now
+        if self._diagnosis is None or self._diagnosis.cause is Cause.REACHABLE:
+            # There is no diagnosis yet, or new connections work and only the open one is broken.
+            return explained
+        return self._diagnosis
 
 
-def _seen(error: psycopg2.Error) -> Diagnosis:
-    return explain_error(error) or Diagnosis(Cause.UNKNOWN, "The driver gave up.")
+def _explain(error: psycopg2.Error) -> Diagnosis:
+    return explain_error(error) or Diagnosis(Cause.UNKNOWN, "The driver raised an unknown error.")
 
 
 def _read_only(state: list[Row]) -> Diagnosis | None:
-    """The diagnosis of a server that says in a row of `_STATE` that it takes no writes."""
+    """Return a diagnosis if a row of `_STATE` shows that the server is read-only."""
     for is_standby, read_only in state:
         if is_standby:
             return Diagnosis(Cause.READ_ONLY, "It is a standby (pg_is_in_recovery).")
@@ -198,12 +198,12 @@ def _read_only(state: list[Row]) -> Diagnosis | None:
     return None
 
 
-def _seconds_valid(known: Diagnosis) -> float:
-    return UNSETTLED_S if known.cause in _UNSETTLED else SETTLED_S
+def _validity(diagnosis: Diagnosis) -> float:
+    return INCONCLUSIVE_S if diagnosis.cause in _INCONCLUSIVE else CONCLUSIVE_S
 
 
 class _OneAtATime(Generic[Result]):
-    """Runs ``work`` in a daemon thread, one run at a time. The next caller waits for a run that hangs."""
+    """A runner of ``work`` in a daemon thread, one run at a time."""
 
     def __init__(self, work: Callable[[], Result], name: str) -> None:
         self._work = work
@@ -213,25 +213,25 @@ class _OneAtATime(Generic[Result]):
         self._stale = False
 
     def begin(self) -> None:
-        """Start a run. If one is under way, discard its answer and start another after it."""
+        """Start a run. If one is in progress, discard its result and start another after it."""
         with self._lock:
             self._stale = self._future is not None and not self._future.done()
             if not self._stale:
                 self._future = self._start()
 
     def take(self, seconds: float) -> Result | None:
-        """The answer of the run, once; ``None`` if it is not there within ``seconds``."""
+        """Return the result of the run once, or ``None`` if there is none within ``seconds``."""
         future = self._future
         if future is None:
             return None
         try:
-            answer = future.result(seconds)
+            result = future.result(seconds)
         except NotYet:
             return None
         with self._lock:
             stale, self._stale = self._stale, False
             self._future = self._start() if stale else None
-        return None if stale else answer
+        return None if stale else result
 
     def _start(self) -> Future[Result]:
         return in_daemon_thread(self._work, self._name)

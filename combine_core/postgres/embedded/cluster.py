@@ -24,27 +24,27 @@ _LONGEST_PATH = 900
 
 
 def major_version(folder: DataFolder) -> int | None:
-    """The major version that created the cluster; None if there is no cluster."""
+    """Return the major version that created the cluster, or None if there is no cluster."""
     try:
         return int((folder.data / "PG_VERSION").read_text())
     except (FileNotFoundError, ValueError) as error:
         if not folder.cluster.exists():
             return None
         raise EmbeddedPostgresError(
-            f"{folder.data} holds no PostgreSQL cluster: its file PG_VERSION is missing or damaged. Put"
-            f" the files back from a backup, or delete {folder.cluster} to begin with an empty database."
+            f"{folder.data} contains no PostgreSQL cluster: its file PG_VERSION is missing or damaged."
+            f" Restore the files from a backup, or delete {folder.cluster} to begin with an empty database."
         ) from error
 
 
 def read_password(folder: DataFolder) -> str:
-    """The password of the database user, which was created with the cluster."""
+    """Return the password of the database user, which was created with the cluster."""
     path = folder.cluster / PASSWORD
     try:
         return path.read_text().strip()
     except FileNotFoundError:
         raise EmbeddedPostgresError(
-            f"{path} is missing, and without it the service cannot sign in to the database. Put it"
-            f" back from a backup, or delete {folder.cluster} to begin with an empty database."
+            f"{path} is missing, and without it the service cannot sign in to the database. Restore"
+            f" it from a backup, or delete {folder.cluster} to begin with an empty database."
         ) from None
 
 
@@ -54,7 +54,7 @@ def make_cluster(
     """Run initdb in a separate folder, and rename that folder when it is complete.
 
     :param deciding: the lock that this process holds. initdb inherits it, so if this process dies, no other
-        can take the lock and remove the incomplete folder while initdb still writes to it
+        process can take the lock and remove the incomplete folder while initdb still writes to it
     :param durable: whether the files must survive a crash of the machine
     """
     if len(os.fsencode(folder.data)) > _LONGEST_PATH:
@@ -118,12 +118,12 @@ def _initdb(
         logger.info("this system has no %s", " ".join(locale))
     raise EmbeddedPostgresError(
         f"initdb of {binaries} could not create a database in {data}:\n{result.stderr.strip()}\n"
-        "Fix what it names (disk full? read-only folder?) and start again, or set DATABASE_URL."
+        "Fix this error (disk full? read-only folder?) and start again, or set DATABASE_URL."
     )
 
 
 def _locales(binaries: Binaries) -> list[list[str]]:
-    """The options to try in turn: Unicode characters without the collation of a country."""
+    """Return the locale options to try in turn: Unicode characters without a national collation."""
     # PostgreSQL 17 and later include C.UTF-8, for systems (musl, older macOS) that lack it.
     builtin = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     return [["--locale=C.UTF-8"], *([builtin] if binaries.major >= 17 else []), ["--locale=C"]]

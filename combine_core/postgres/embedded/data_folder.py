@@ -1,4 +1,4 @@
-"""Where the cluster is: in the state folder, or else where the server's account can reach it."""
+"""Finds the folder of the cluster: the state folder, or one that the server's account can reach."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from combine_core.postgres.embedded.locks import EmbeddedPostgresError
 
 logger = logging.getLogger(__package__)
 
-# Unlike /tmp, it survives a reboot.
-FALLBACKS = Path("/var/tmp")  # noqa: S108  # the folder is made private, and one of another user is refused
+# Unlike /tmp, this folder survives a reboot.
+FALLBACKS = Path("/var/tmp")  # noqa: S108  # the subfolder is private, and another user's is rejected
 NOTE = "WHERE-THE-DATABASE-IS.txt"
 OWNER_NOTE = "WHOSE-DATABASE-THIS-IS.txt"
 CLUSTER = "cluster"
@@ -42,7 +42,7 @@ class DataFolder:
 
 
 def find_data_folder(state: Path) -> DataFolder:
-    """The folder in which the cluster of ``state`` is or will be. Creates the fallback if it is needed."""
+    """Return the folder of the cluster of ``state``. Creates the fallback folder if it is needed."""
     fallback, note = fallback_of(state), state / NOTE
     if (state / CLUSTER).is_dir():
         folder = DataFolder(state, account_for(state / CLUSTER / "data"))
@@ -57,8 +57,8 @@ def find_data_folder(state: Path) -> DataFolder:
     if not account.is_other:
         if note.exists():
             raise EmbeddedPostgresError(
-                f"The database of {state} was created by root and is kept elsewhere; {note} says"
-                " where. Run as root, or delete that note to begin with an empty database."
+                f"The database of {state} was created by root and is elsewhere; {note} contains its"
+                " path. Run as root, or delete that note to begin with an empty database."
             )
         return DataFolder(state, account)
     if not note.exists() and account.may_enter(state):
@@ -68,7 +68,7 @@ def find_data_folder(state: Path) -> DataFolder:
 
 
 def fallback_of(state: Path) -> Path:
-    """The folder for the cluster if the server's account cannot enter ``state``."""
+    """Return the folder for the cluster if the server's account cannot enter ``state``."""
     return FALLBACKS / f"combine-postgres-{hashlib.sha256(os.fsencode(state)).hexdigest()[:16]}"
 
 
@@ -76,7 +76,7 @@ def _open_fallback(fallback: Path, note: Path, account: Account) -> None:
     if not note.exists() and os.path.lexists(fallback):
         _verify(fallback)
         _set_aside(fallback)
-    # The note is written first: a fallback without a note means that the state folder was deleted.
+    # Write the note first, because a fallback without a note means that the state folder was deleted.
     note.write_text(
         f"PostgreSQL does not run as root, and the account {account.name}, which runs it instead,\n"
         f"may not enter {note.parent}.\nThe database is therefore kept in\n\n    {fallback}\n\n"
@@ -94,23 +94,23 @@ def _verify(fallback: Path) -> None:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o027:
         raise EmbeddedPostgresError(
             f"{fallback}, the place for the database, belongs to another user or is open to others."
-            f" Look at it (ls -ld {fallback}), move it away, and start again."
+            f" Inspect it (ls -ld {fallback}), move it away, and start again."
         )
 
 
 def _set_aside(fallback: Path) -> None:
-    """Keep one database of a deleted state folder, under another name."""
-    forgotten = server.find(fallback / CLUSTER / "data")
-    if forgotten is not None:
-        server.end(forgotten)
+    """Rename the database of a deleted state folder, and delete the one that was renamed before."""
+    orphaned = server.find(fallback / CLUSTER / "data")
+    if orphaned is not None:
+        server.end(orphaned)
     old = fallback.with_name(fallback.name + ".old")
     if os.path.lexists(old):
         _verify(old)
         shutil.rmtree(old)
     fallback.rename(old)
     logger.warning(
-        "the folder of the database was deleted, but not the database in %s: it is now in %s;"
-        " delete that if you do not need it",
+        "The state folder was deleted, but not its database in %s. The database is now in %s;"
+        " delete that folder if you do not need it.",
         fallback,
         old,
     )

@@ -1,4 +1,4 @@
-"""Locks between processes, deadlines for loops that wait, and the errors of this package."""
+"""Locks between processes, deadlines for polling loops, and the errors of this package."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from pathlib import Path
 
 
 class EmbeddedPostgresError(Exception):
-    """The embedded server cannot run. The message says why and what to do, and contains no password."""
+    """An error of the embedded server. The message has the reason and the remedy, but no password."""
 
 
 class StillRecoveringError(EmbeddedPostgresError):
-    """The server is alive but not ready yet. It keeps running, for the next start."""
+    """An error of a server that is alive but not ready yet. It keeps running, for the next start."""
 
 
 class GivenUpError(Exception):
-    """The wait was cancelled."""
+    """An error of a wait that was cancelled."""
 
 
 class Deadline:
-    """A deadline for a loop that polls, which an event can cancel.
+    """A deadline for a polling loop, which an event can cancel.
 
     :param seconds: the time for the whole loop
-    :param give_up: another thread sets it to end the wait at once
+    :param give_up: an event that another thread sets to end the wait at once
     """
 
     def __init__(self, seconds: float, give_up: threading.Event | None = None) -> None:
@@ -37,11 +37,13 @@ class Deadline:
 
     @property
     def is_over(self) -> bool:
-        """Whether the time is up."""
         return time.monotonic() >= self._end
 
     def pause(self, seconds: float = 0.02) -> None:
-        """Wait a little. Raises :class:`GivenUpError` when the event is set."""
+        """Wait between two polls.
+
+        :raises GivenUpError: the event is set
+        """
         if self._give_up.wait(seconds):
             raise GivenUpError
 
@@ -57,7 +59,7 @@ class FileLock:
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def try_exclusive(self) -> bool:
-        """Take the lock exclusively; return False if another open file has it."""
+        """Take the lock exclusively; return False if another open file holds it."""
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -65,7 +67,7 @@ class FileLock:
         return True
 
     def share(self) -> None:
-        """Take the lock shared; waits while another process has it exclusively."""
+        """Take the lock shared. Waits while another process holds it exclusively."""
         fcntl.flock(self.fd, fcntl.LOCK_SH)
 
     def release(self) -> None:
@@ -81,7 +83,7 @@ class FileLock:
 def exclusively(path: Path, deadline: Deadline) -> Iterator[FileLock]:
     """Hold the exclusive lock on ``path`` while the block runs.
 
-    :raises EmbeddedPostgresError: another process has it until the deadline
+    :raises EmbeddedPostgresError: another process holds it until the deadline
     """
     lock = FileLock(path)
     try:
@@ -98,7 +100,7 @@ def exclusively(path: Path, deadline: Deadline) -> Iterator[FileLock]:
 
 
 def is_free(path: Path) -> bool:
-    """Whether no process has the lock on ``path`` now."""
+    """Check that no process holds the lock on ``path``."""
     lock = FileLock(path)
     try:
         return lock.try_exclusive()

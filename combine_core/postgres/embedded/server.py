@@ -41,11 +41,11 @@ _SETTINGS = {
     "logging_collector": "off",
     "log_destination": "stderr",
     "log_checkpoints": "off",
-    # Statements contain users' texts; the application itself logs failed and slow ones.
+    # Statements contain texts of users. The application itself logs failed and slow statements.
     "log_min_error_statement": "panic",
     "log_min_duration_statement": "-1",
 }
-# For tests, of which many share one server.
+# For tests, many of which share one server.
 _NOT_DURABLE = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -59,13 +59,13 @@ _QUIT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Server:
-    """A server's first process, the postmaster (None if it died at once), and its port."""
+    """A server: its first process, the postmaster (None if it died at once), and its port."""
 
     process: psutil.Process | None
     port: int
 
     def is_alive(self) -> bool:
-        """Whether the process runs. A zombie does not."""
+        """Check whether the process runs. A zombie does not."""
         return self.process is not None and _runs(self.process)
 
 
@@ -94,8 +94,8 @@ def launch(
     output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         lock.try_exclusive()
-        # The shell starts the server and ends, so the server is not our child: it outlives us and leaves
-        # no zombie. A separate session protects it from the terminal's Ctrl-C.
+        # The shell starts the server and ends, so the server is no child of this process: it outlives this
+        # process and leaves no zombie. A separate session protects it from the terminal's Ctrl-C.
         started = account.run(
             [
                 *("sh", "-c", '"$@" >&2 & echo "$!"', "sh"),
@@ -115,37 +115,37 @@ def launch(
 
 
 def find(data: Path) -> Server | None:
-    """The server that runs on the cluster in ``data``; None if there is none."""
+    """Return the server that runs on the cluster in ``data``, or None if there is none."""
     try:
         lines = (data / "postmaster.pid").read_text(errors="replace").splitlines()
         pid, port = int(lines[0]), int(lines[3])
     except (FileNotFoundError, ValueError, IndexError):
-        # There is none, or it is just writing the file.
+        # No server runs, or it is just writing the file.
         return None
     process = _process(pid)
     try:
-        serves = process is not None and _runs(process) and str(data) in process.cmdline()
+        is_ours = process is not None and _runs(process) and str(data) in process.cmdline()
     except psutil.Error:
         return None
-    return Server(process, port) if serves else None
+    return Server(process, port) if is_ours else None
 
 
 def wait_until_ready(server: Server, password: str, deadline: Deadline) -> bool:
-    """Wait until the server accepts connections and has our database; return False if it died instead."""
+    """Wait until the server is ready and has Combine's database; return False if it died instead."""
     while server.is_alive():
         try:
             _make_database(server.port, password)
         except psycopg2.OperationalError as error:
             if "password authentication failed" in str(error):
                 raise EmbeddedPostgresError(
-                    f"The embedded database refuses the stored password of its user {USER}:"
+                    f"The embedded database rejects the stored password of its user {USER}:"
                     " one of the two was changed. Make them equal again (ALTER ROLE), or set"
                     " DATABASE_URL."
                 ) from error
             if deadline.is_over:
                 raise StillRecoveringError(
                     f"PostgreSQL runs, but was not ready after {deadline.seconds:.0f} s: {error}"
-                    "It goes on with its recovery; start again in a while."
+                    "Its recovery continues; start the service again in a while."
                 ) from error
         else:
             return True
@@ -154,37 +154,37 @@ def wait_until_ready(server: Server, password: str, deadline: Deadline) -> bool:
 
 
 def end(server: Server) -> None:
-    """Stop the server: it closes connections, writes its data and ends its processes."""
-    for how, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, _QUIT_SECONDS)):
+    """Stop the server, which closes its connections, writes its data and ends its processes."""
+    for request, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, _QUIT_SECONDS)):
         deadline = Deadline(seconds)
         while server.process is not None and server.is_alive():
             if deadline.is_over:
-                logger.warning("PostgreSQL did not stop in %.0f s of %s", seconds, how.name)
+                logger.warning("PostgreSQL did not stop within %.0f s of %s", seconds, request.name)
                 break
             # Repeated, because a server that has just started ignores the signal.
             with suppress(psutil.NoSuchProcess):
-                server.process.send_signal(how)
+                server.process.send_signal(request)
             second = Deadline(1.0)
             while server.is_alive() and not second.is_over:
                 second.pause()
 
 
 def end_orphans(data: Path) -> None:
-    """End the processes that a dead server left behind. While one lives, no new server can start."""
+    """End the processes that a dead server left behind, which keep a new server from starting."""
     for process in psutil.process_iter():
         try:
             if " ".join(process.cmdline()).startswith(f"postgres: {_name(data)}: "):
                 logger.warning("ending process %d of the server that died", process.pid)
                 process.send_signal(signal.SIGQUIT)
         except psutil.Error:
-            # It has ended, or we may not read it.
+            # The process has ended, or this account may not read its command line.
             continue
 
 
 def _make_database(port: int, password: str) -> None:
     connection = psycopg2.connect(
         host=HOST,
-        # All of these are set, so that no PG* variable of our environment changes them.
+        # All of these are set, so that no PG* environment variable changes them.
         hostaddr=HOST,
         port=port,
         user=USER,
@@ -203,10 +203,10 @@ def _make_database(port: int, password: str) -> None:
 
 
 def _name(data: Path) -> str:
-    """The name of the cluster, which the titles of its processes begin with.
+    """Return the name of the cluster, which is in the title of each of its processes.
 
-    The command line can be read everywhere. Root in a container, for example, may not read the working
-    directory of another account's process.
+    A title can always be read. Root in a container, for example, may not read the working directory of
+    another account's process.
     """
     return f"combine-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"
 
@@ -226,12 +226,12 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def _disowned_pid(data: Path) -> dict[str, str]:
-    """Make PostgreSQL overlook a stale postmaster.pid. Only while no server runs on ``data``.
+    """Return variables that make PostgreSQL ignore a stale postmaster.pid. Call only while no server runs.
 
-    PostgreSQL refuses to start while any process of its account, even a zombie, has the number in that file,
-    unless that is its grandparent (CreateLockFile in PostgreSQL's miscinit.c); and it always refuses if the
-    file is truncated. Its check of the shared memory remains, which finds a server, or a process that one
-    left behind, on any cluster.
+    PostgreSQL refuses to start while any process of its account, even a zombie, has the id in that file,
+    unless it is the grandparent process (CreateLockFile in PostgreSQL's miscinit.c), or if the file is
+    truncated. Its check of the shared memory remains in force, which finds a running server, or a leftover
+    process, on any cluster.
     """
     stale = data / "postmaster.pid"
     try:

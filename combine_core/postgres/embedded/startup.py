@@ -1,4 +1,4 @@
-"""Starts the server, in whatever state it was left, and keeps its log and its port."""
+"""Starts the server, whatever state it was left in, and manages its log and its port."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from combine_core.postgres.embedded.server import Server
 
 logger = logging.getLogger(__package__)
 
-# Below the ports that systems use for outgoing connections, which could take it in the meantime.
+# Below the ports that systems use for outgoing connections, which could take the port in the meantime.
 _PORTS = range(20_000, 32_000)
 
-# The time for the processes of a dead server to end by themselves.
+# The processes of a dead server have this long to end by themselves.
 _ORPHANS_SECONDS = 2.0
 
-# What PostgreSQL says while a former server has not ended completely. It passes.
-_PASSING = ('lock file "postmaster.pid"', "pre-existing shared memory block")
+# Messages of PostgreSQL while a former server has not ended completely. A retry helps.
+_TEMPORARY = ('lock file "postmaster.pid"', "pre-existing shared memory block")
 _PORT_TAKEN = "could not create any TCP/IP sockets"
 
 
@@ -38,19 +38,18 @@ class ServerLog:
         self.path = path
 
     def trim(self) -> None:
-        """Shorten a file of more than 10 MB to its last MB. Call it only while no server writes to it."""
+        """Truncate a file of more than 10 MB to its last MB. Call this only while no server runs."""
         if self.size() > _TOO_LARGE:
             self.path.write_bytes(self.since(self.size() - _KEPT))
 
     def size(self) -> int:
-        """The size in bytes, as a mark for :meth:`tail`."""
+        """Return the size in bytes, which serves as a mark for :meth:`tail`."""
         try:
             return self.path.stat().st_size
         except FileNotFoundError:
             return 0
 
     def since(self, mark: int) -> bytes:
-        """Everything after the mark."""
         try:
             with self.path.open("rb") as file:
                 file.seek(mark)
@@ -59,14 +58,14 @@ class ServerLog:
             return b""
 
     def tail(self, mark: int) -> str:
-        """The last lines after the mark."""
+        """Return the last lines after the mark."""
         lines = self.since(mark).decode(errors="replace").splitlines()
         return "\n".join(lines[-_LINES_SHOWN:])
 
 
 @dataclass(frozen=True)
 class Site:
-    """One server's state folder, its cluster, and whether its data must survive a crash."""
+    """The state folder of a server, its cluster, and whether its data must survive a crash."""
 
     state: Path
     folder: DataFolder
@@ -79,16 +78,14 @@ class Site:
 
     @property
     def log(self) -> ServerLog:
-        """What the server wrote."""
         return ServerLog(self.state / "server.log")
 
     @property
     def port_file(self) -> Path:
-        """Holds the port of the last start."""
         return self.state / "port"
 
     def last_port(self) -> int | None:
-        """The port of the last start; None if there was none."""
+        """Return the port of the last start, or None if there was none."""
         try:
             return int(self.port_file.read_text())
         except (FileNotFoundError, ValueError):
@@ -101,8 +98,8 @@ def bring_up(
     """Find the running server or start one, and return it when it is ready.
 
     :param deciding: the lock for starting and stopping the server, which the caller holds
-    :param keep_port: the port that it must have; None takes the last port, or another if that is in use
-    :raises EmbeddedPostgresError: PostgreSQL does not start; the message has its last output
+    :param keep_port: the required port; None selects the last port, or another if that is in use
+    :raises EmbeddedPostgresError: PostgreSQL does not start; the message contains its last output
     """
     while True:
         running = settled(site, deadline)
@@ -114,21 +111,21 @@ def bring_up(
         launched, password = _launch(site, deciding, keep_port)
         if server.wait_until_ready(launched, password, deadline):
             return launched
-        said = site.log.tail(mark)
-        passes = not said or any(text in said for text in _PASSING)
-        if _PORT_TAKEN in said and keep_port is None:
+        output = site.log.tail(mark)
+        is_temporary = not output or any(text in output for text in _TEMPORARY)
+        if _PORT_TAKEN in output and keep_port is None:
             site.port_file.unlink()
-        elif deadline.is_over or not passes:
+        elif deadline.is_over or not is_temporary:
             raise EmbeddedPostgresError(
-                f"PostgreSQL does not start with the database in {site.folder.data}. It says:\n"
-                f"{said.replace(password, '***')}\n"
-                f"Fix what it names, or set DATABASE_URL. The whole log: {site.log.path}"
+                f"PostgreSQL does not start with the database in {site.folder.data}. It reports:\n"
+                f"{output.replace(password, '***')}\n"
+                f"Fix this error, or set DATABASE_URL. The whole log: {site.log.path}"
             )
         deadline.pause(0.1)
 
 
 def settled(site: Site, deadline: Deadline) -> Server | None:
-    """The running server; None when every process of a former one has ended."""
+    """Return the running server, or None when every process of a former one has ended."""
     grace = Deadline(_ORPHANS_SECONDS)
     while True:
         running = server.find(site.folder.data)
@@ -168,13 +165,13 @@ def _launch(site: Site, deciding: FileLock, keep_port: int | None) -> tuple[Serv
 
 
 def _choose_port(site: Site) -> int:
-    """The port of the last start, or a new one if that is in use. Stores it for the next start."""
+    """Choose the port of the last start, or a new one if that is in use, and store the choice."""
     last = site.last_port()
     if last is not None and _is_free(last):
         return last
     port = next(port for port in random.sample(_PORTS, len(_PORTS)) if _is_free(port))
     if last is not None:
-        logger.warning("port %d is taken by another program; the database moves to %d", last, port)
+        logger.warning("Port %d is in use by another program; the database uses %d.", last, port)
     site.port_file.write_text(f"{port}\n")
     return port
 

@@ -22,7 +22,7 @@ from combine_core.postgres.embedded.startup import Site, bring_up, settled
 
 logger = logging.getLogger(__package__)
 
-# A recovery after a crash may take long, and another process may wait for one while it has the lock.
+# A recovery after a crash may take long, and another process may hold the lock while it waits for one.
 _READY_SECONDS = 60.0
 _TURN_SECONDS = 90.0
 _SETTLE_SECONDS = 10.0
@@ -51,9 +51,9 @@ class EmbeddedPostgres:
         """Start the server or attach to it, wait until it is ready, and return its URL.
 
         The URL, ``postgresql://combine:<password>@127.0.0.1:<port>/combine``, does not change while any
-        process uses the server. A second call returns it again.
+        process uses the server. A second call returns the same URL.
 
-        :raises EmbeddedPostgresError: the server cannot run; the message says why and what to do
+        :raises EmbeddedPostgresError: the server cannot run; the message contains the reason and the remedy
         """
         with self._one_at_a_time:
             if self._hold is None:
@@ -100,7 +100,7 @@ class _Hold:
         with locks.exclusively(self._turn, Deadline(_TURN_SECONDS)) as deciding:
             self._site = Site(state, find_data_folder(state), durable)
             self._holders = locks.FileLock(state / "holders")
-            # A lock instead of a list of processes, because the kernel releases that of a killed process.
+            # A lock instead of a list of processes, because the kernel releases the lock of a killed process.
             alone = self._holders.try_exclusive()
             self._holders.share()
             try:
@@ -108,14 +108,14 @@ class _Hold:
                     self._site,
                     deciding,
                     Deadline(_READY_SECONDS),
-                    # The applications of other processes use this port.
+                    # Other processes already use this port.
                     keep_port=None if alone else self._site.last_port(),
                 )
             except StillRecoveringError:
                 self._holders.close()
                 raise
             except BaseException:
-                self._let_go()
+                self._stop_if_last()
                 raise
         self.url = (
             f"postgresql://{server.USER}:{cluster.read_password(self._site.folder)}"
@@ -136,13 +136,13 @@ class _Hold:
         self._watcher.join()
         try:
             with locks.exclusively(self._turn, Deadline(_TURN_SECONDS)):
-                self._let_go()
+                self._stop_if_last()
         except FileNotFoundError:
-            logger.warning("%s was deleted while its database was in use", self._site.state)
+            logger.warning("%s was deleted while its database was in use.", self._site.state)
             self._holders.close()
             server.end(self._server)
 
-    def _let_go(self) -> None:
+    def _stop_if_last(self) -> None:
         self._holders.release()
         is_last = self._holders.try_exclusive()
         self._holders.close()
@@ -164,11 +164,11 @@ class _Hold:
             except Exception:
                 interval = min(max(1.0, 2 * interval), _LONGEST_RETRY_INTERVAL)
                 logger.exception(
-                    "PostgreSQL could not be started again; next try in %.0f s", interval
+                    "PostgreSQL could not be restarted. The next attempt is in %.0f s.", interval
                 )
 
     def _revive(self) -> None:
-        logger.warning("PostgreSQL on port %d died; starting it again", self._server.port)
+        logger.warning("PostgreSQL on port %d died and is being restarted.", self._server.port)
         with locks.exclusively(self._turn, Deadline(_TURN_SECONDS, self._released)) as deciding:
             self._server = bring_up(
                 self._site,
@@ -176,4 +176,4 @@ class _Hold:
                 Deadline(_READY_SECONDS, self._released),
                 keep_port=self._server.port,
             )
-        logger.warning("PostgreSQL on port %d is back", self._server.port)
+        logger.warning("PostgreSQL on port %d runs again.", self._server.port)

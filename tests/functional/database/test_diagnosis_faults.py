@@ -316,7 +316,7 @@ def test_a_server_that_freezes_and_thaws(cluster: Cluster) -> None:
             os.kill(pid, signal.SIGSTOP)
         found = named_within(watch, Cause.TIMEOUT)
         refined = wait_for(
-            lambda: (one := watch.look()) and "says nothing" in one.detail and one, WITHIN_S
+            lambda: (one := watch.look()) and "did not respond" in one.detail and one, WITHIN_S
         )
         # The first last, since it buries those that were about to end.
         for pid in reversed(frozen):

@@ -405,7 +405,7 @@ def test_stop_does_not_wait_for_a_server_that_is_being_brought_back(
     deciding = FileLock(state / "lock")
     assert deciding.try_exclusive()
     crash(state)
-    eventually(lambda: "died; starting it again" in caplog.text)
+    eventually(lambda: "died and is being restarted" in caplog.text)
     stopping = threading.Thread(target=server.stop)
     stopping.start()
     eventually(lambda: not watcher.is_alive())
@@ -687,7 +687,7 @@ def test_a_changed_password_is_named_and_no_server_is_left(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False):
         pass
     (state / "cluster" / "password").write_text("changed\n")
-    with pytest.raises(EmbeddedPostgresError, match="refuses the stored password"):
+    with pytest.raises(EmbeddedPostgresError, match="rejects the stored password"):
         EmbeddedPostgres(state, durable=False).start()
     assert is_gone(state)
 

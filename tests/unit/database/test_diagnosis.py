@@ -115,7 +115,7 @@ def cause_found(url: URL, budget: float = 2.0) -> Diagnosis:
 def test_a_silent_server(serve: Serve) -> None:
     found = cause_found(serve(silent), 1.0)
     assert found.cause is Cause.TIMEOUT
-    assert "says nothing" in found.detail
+    assert "did not respond" in found.detail
     assert "timeout" in found.line
 
 
@@ -481,7 +481,7 @@ def test_a_command_names_cause_remedy_and_commands() -> None:
     assert first.startswith("The database cannot be used: DB_REFUSED: ")
     assert "1. Verify database is running." in said
     assert "  docker-compose ps db" in rest
-    assert rest[-1] == "Trying again may help. Contact: Database"
+    assert rest[-1] == "Retrying may help. Contact: Database"
 
 
 def test_every_cause_has_advice_in_the_words_of_the_runbook() -> None:

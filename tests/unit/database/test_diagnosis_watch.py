@@ -112,6 +112,6 @@ def test_a_fault_that_goes_on_is_looked_into_again(
     assert watch.look() == FOUND
     assert watch.look() == FOUND
     assert diagnoser.calls == 1
-    monkeypatch.setattr(watch_module, "SETTLED_S", 0.0)
+    monkeypatch.setattr(watch_module, "CONCLUSIVE_S", 0.0)
     diagnoser.finds = Diagnosis(Cause.AUTH_FAILED, "Another.")
     until(lambda: watch.look() == diagnoser.finds)
