@@ -1,8 +1,8 @@
-"""Deletes projects, sources, documents and runs, and says before what goes along.
+"""Deletes projects, sources, documents and runs, and previews the data that is deleted with them.
 
-Each ``plan_`` function looks, each ``delete_`` function looks again under a lock and then deletes. Erasing
-(:mod:`combine_core.deletion.erasure`) removes every trace as well. Who may do it, the roles say
-(:data:`combine_core.users.ROLE_PERMISSIONS`): owners delete projects, writers the rest.
+A ``plan_`` function returns the preview. A ``delete_`` function plans again under a lock and then deletes.
+Erasing (:mod:`combine_core.deletion.erasure`) also removes every trace. The roles determine who may delete
+(:data:`combine_core.users.ROLE_PERMISSIONS`): owners delete projects, and writers delete the rest.
 """
 
 from combine_core.deletion.plan import Impossible, NotThere, Plan, Reference, SourceInUse, in_words

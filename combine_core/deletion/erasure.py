@@ -1,7 +1,7 @@
-"""Erases sources, projects and users: deletes them with every trace, also of those deleted before.
+"""Erases sources, projects and users with every trace, even if they were deleted before.
 
-Deleting a source leaves the documents that quote it, and deleting a user leaves their name in the audit.
-Erasing removes these, too. It is for operators: ``combine erase``.
+Deleting a source keeps the documents that quote it, and deleting a user keeps their name in the audit.
+Erasing removes these, too. Only operators can erase, with ``combine erase``.
 """
 
 from __future__ import annotations
@@ -35,18 +35,21 @@ from combine_core.users import Deed, User, erase_in_add_ons, tell_of_command
 from combine_core.users.deletion import delete_user, plan_user
 from combine_core.web.idempotency import forget_answers
 
-_TEXTS_OF_OTHERS = "Texts that others have written, and log files, may still name this person."
+_TEXTS_OF_OTHERS = "Texts of other people, and log files, may still contain this person's name."
 
 
 def plan_erasure_of_project(session: Session, project_id: uuid.UUID) -> Plan:
-    """What goes with the project: everything in it. Raises NotThere."""
+    """Preview the erasure of a project.
+
+    :raises NotThere: there is no such project
+    """
     if session.get(Project, project_id) is None:
         raise NotThere
     return plan_project(session, project_id)
 
 
 def erase_project(session: Session, project_id: uuid.UUID) -> Plan:
-    """Delete a project with everything in it, and what is kept of it elsewhere.
+    """Delete a project with everything in it and its traces elsewhere.
 
     :raises NotThere: there is no such project
     :raises Impossible: a run is going on
@@ -58,7 +61,7 @@ def erase_project(session: Session, project_id: uuid.UUID) -> Plan:
 
 
 def plan_erasure_of_source(session: Session, source_id: uuid.UUID) -> Plan:
-    """What goes with the source, which may be deleted already: also the versions that were made from it.
+    """Preview the erasure of a source, which may already be deleted, and of the versions made from it.
 
     :raises NotThere: there is no such source, and nothing was made from one
     """
@@ -83,16 +86,16 @@ def plan_erasure_of_source(session: Session, source_id: uuid.UUID) -> Plan:
 
 
 def erase_source(session: Session, source_id: uuid.UUID) -> Plan:
-    """Delete a source, what the journal has of it, and the versions that were made from it.
+    """Delete a source, its texts in the journal, and the versions that were made from it.
 
-    :raises NotThere: there is no such source, and no version was made from one
-    :raises Impossible: a run on it is going on
+    :raises NotThere: there is no such source, and nothing was made from one
+    :raises Impossible: a run of the source has not ended
     """
     locked = select(Source.id).where(Source.id == source_id).with_for_update()
     session.execute(locked)
     plan = plan_erasure_of_source(session, source_id)
     plan.check_possible()
-    # Who approves one of the versions has it locked, and waits for the register: so first the versions.
+    # Versions first: a transaction that approves a version locks the version, then the register.
     delete_versions(session, _made_from(source_id))
     delete_quotes_of(session, source_id)
     remove_source(session, source_id)
@@ -102,16 +105,16 @@ def erase_source(session: Session, source_id: uuid.UUID) -> Plan:
 
 
 def plan_erasure_of_user(session: Session, user_id: uuid.UUID) -> Plan:
-    """What goes with the user. Of one who is deleted already, only names and addresses may be left."""
+    """Preview the erasure of a user. A deleted user leaves at most names and addresses."""
     plan = plan_user(session, user_id, named=True)
     return Plan(plan.takes, obstacle=plan.obstacle, notes=[_TEXTS_OF_OTHERS])
 
 
 def erase_user(session: Session, user_id: uuid.UUID) -> Plan:
-    """Delete a user, if there is one, and their names and addresses wherever the service keeps them.
+    """Delete a user, who may already be deleted, and their names and addresses everywhere in the service.
 
-    :raises NotThere: there is no such user, and nothing is left of one
-    :raises Impossible: a project would be left without an owner, or a run is going on in one that goes
+    :raises NotThere: there is neither such a user nor a trace of one
+    :raises Impossible: a project would lose its last owner, or a deleted project has a run that has not ended
     """
     user = session.get(User, user_id, with_for_update=True)
     removed = erase_in_add_ons(session, user_id)
@@ -126,7 +129,7 @@ def erase_user(session: Session, user_id: uuid.UUID) -> Plan:
 
 
 def _forget_imported(session: Session, email: str) -> int:
-    """Blank the person in projects that were imported. Only the address tells who it is."""
+    """Blank the person in imported projects, where only the address identifies them."""
     result = session.execute(
         update(ImportedPerson)
         .where(func.lower(ImportedPerson.email) == email.lower())
@@ -136,10 +139,10 @@ def _forget_imported(session: Session, email: str) -> int:
     return len(result.all())
 
 
-def _erased(session: Session, kind: str, thing_id: uuid.UUID, plan: Plan, **more: int) -> Plan:
-    """Tell the add-ons, and return what was removed."""
-    takes = {**plan.takes, **{what: number for what, number in more.items() if number}}
-    tell_of_command(session, Deed("erase", f"{kind}:{thing_id}", takes))
+def _erased(session: Session, kind: str, object_id: uuid.UUID, plan: Plan, **more: int) -> Plan:
+    """Notify the add-ons of an erasure, and return what was erased."""
+    takes = {**plan.takes, **{name: number for name, number in more.items() if number}}
+    tell_of_command(session, Deed("erase", f"{kind}:{object_id}", takes))
     return Plan(takes, plan.documents, notes=plan.notes)
 
 
@@ -151,19 +154,19 @@ def _made_from(source_id: uuid.UUID) -> ColumnElement[bool]:
 
 
 def _copies(session: Session, source: Source | None) -> list[str]:
-    """What to say of other sources of the project that have had a text of this one."""
+    """Return a note for each other source of the project that has a text of this one."""
     if source is None:
         return []
     revisions = select(SourceRevision.sha256).where(SourceRevision.source_id == source.id)
     texts = {source.sha256, *session.scalars(revisions)}
-    had_one = select(SourceRevision.source_id).where(SourceRevision.sha256.in_(texts))
+    with_revision = select(SourceRevision.source_id).where(SourceRevision.sha256.in_(texts))
     copies = session.scalars(
         select(Source)
         .where(
             Source.project_id == source.project_id,
-            or_(Source.sha256.in_(texts), Source.id.in_(had_one)),
+            or_(Source.sha256.in_(texts), Source.id.in_(with_revision)),
             Source.id != source.id,
         )
         .order_by(Source.id)
     )
-    return [f"The source {copy.name} ({copy.id}) has the same text, and stays." for copy in copies]
+    return [f"The source {copy.name} ({copy.id}) has the same text and is kept." for copy in copies]

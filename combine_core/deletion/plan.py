@@ -1,4 +1,4 @@
-"""What a deletion would do, and why it may not be possible."""
+"""The preview of a deletion, and the reasons that can prevent it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Reference:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a deletion takes along.
+    """The preview of a deletion.
 
-    :ivar takes: how many things of each kind, such as ``{"runs": 2}``; those that are none are left out
-    :ivar documents: that were made from the source. They stay, and say that it was deleted
-    :ivar obstacle: why it is not possible now, and what to do; ``None``: it is
-    :ivar notes: what else whoever does it should know, in sentences
+    :ivar takes: the numbers of objects that are deleted too, such as ``{"runs": 2}``, without zeros
+    :ivar documents: the documents made from the source. They are kept, and show that the source was deleted
+    :ivar obstacle: why the deletion is not possible now, and the remedy; ``None`` if it is possible
+    :ivar notes: further sentences for the user
     """
 
     takes: Mapping[str, int]
@@ -32,13 +32,16 @@ class Plan:
     notes: Sequence[str] = field(default=())
 
     def check_possible(self) -> None:
-        """Raise :class:`Impossible` if there is an obstacle."""
+        """Check that there is no obstacle.
+
+        :raises Impossible: there is one
+        """
         if self.obstacle is not None:
             raise Impossible(self.obstacle)
 
 
 def in_words(plan: Plan) -> str:
-    """What goes along, such as ``with 2 runs and 1 document``; ``with nothing else``."""
+    """Describe a preview, such as ``with 2 runs and 1 document`` or ``with nothing else``."""
     parts = [f"{number:,} {_noun(kind, number)}" for kind, number in plan.takes.items()]
     if not parts:
         return "with nothing else"
@@ -46,7 +49,7 @@ def in_words(plan: Plan) -> str:
     return "with " + (f"{', '.join(most)} and {last}" if most else last)
 
 
-# Of kinds whose own word would be too short.
+# The nouns of kinds whose name alone would be unclear.
 _NOUNS = {
     "texts": ("text in the journal of calls", "texts in the journal of calls"),
     "revisions": ("further revision", "further revisions"),
@@ -64,21 +67,21 @@ def _noun(kind: str, number: int) -> str:
 
 
 class NotThere(LookupError):
-    """There is no such thing, or it was deleted a moment ago."""
+    """An error of an object that does not exist or has just been deleted."""
 
 
 class Impossible(ValueError):
-    """It cannot be deleted now. The text says why and what to do."""
+    """An error of an object that cannot be deleted now. The message has the reason and the remedy."""
 
 
 class SourceInUse(ValueError):
-    """Documents were made from the source, and nobody has said that it may go in spite of them."""
+    """An error of a source that has documents and is not deleted by force."""
 
     def __init__(self, documents: Sequence[Reference]) -> None:
         number = len(documents)
         noun = "document was" if number == 1 else "documents were"
         super().__init__(
-            f"{number} {noun} made from this source. They would stay, and say that it was deleted."
-            " To delete it all the same, send ?force=true."
+            f"{number} {noun} made from this source. They would be kept, and show that it was deleted."
+            " To delete it anyway, send ?force=true."
         )
         self.documents = documents

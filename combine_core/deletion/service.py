@@ -1,4 +1,4 @@
-"""Plans and does deletions. A lock on the thing keeps what is said and what is done the same."""
+"""Plans deletions and deletes. A lock on the object ensures that the deletion matches its plan."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MOST_LISTED = 100
 
 
 def plan_projects(session: Session, project_ids: Sequence[uuid.UUID]) -> Plan:
-    """What goes with these projects: everything in them."""
+    """Preview the deletion of projects with everything in them."""
     in_projects = Run.project_id.in_(project_ids)
     takes = count_things(
         session,
@@ -54,18 +54,18 @@ def plan_projects(session: Session, project_ids: Sequence[uuid.UUID]) -> Plan:
 
 
 def plan_project(session: Session, project_id: uuid.UUID) -> Plan:
-    """What goes with this project: everything in it."""
+    """Preview the deletion of a project with everything in it."""
     return plan_projects(session, [project_id])
 
 
 def delete_project(session: Session, project_id: uuid.UUID) -> Plan:
     """Delete a project with everything in it.
 
-    :returns: what went along
+    :returns: what was deleted with it
     :raises NotThere: there is no such project
-    :raises Impossible: a run is going on
+    :raises Impossible: a run has not ended
     """
-    # The lock makes everything wait that would add something to the project, such as a run.
+    # Transactions that would add something to the project, such as a run, wait for the lock.
     locked = select(Project.id).where(Project.id == project_id).with_for_update()
     if session.scalar(locked) is None:
         raise NotThere
@@ -76,7 +76,7 @@ def delete_project(session: Session, project_id: uuid.UUID) -> Plan:
 
 
 def plan_source(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -> Plan:
-    """What goes with this source: what the journal has of it. What was written from it stays.
+    """Preview the deletion of a source and its texts in the journal. Documents made from it are kept.
 
     :raises NotThere: the project has no such source
     """
@@ -84,22 +84,22 @@ def plan_source(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -
     if session.scalar(in_project) is None:
         raise NotThere
     takes = count_things(session, revisions=revisions_of(source_id), texts=texts_of(source_id))
-    going_on = obstacle_of(session, Run.id.in_(runs_on(source_id)))
-    return Plan(takes, made_from(session, source_id), going_on)
+    obstacle = obstacle_of(session, Run.id.in_(runs_on(source_id)))
+    return Plan(takes, made_from(session, source_id), obstacle)
 
 
 def delete_source(
     session: Session, project_id: uuid.UUID, source_id: uuid.UUID, *, force: bool
 ) -> Plan:
-    """Delete a source, its file, and the texts of the runs that have read it. The figures of these stay.
+    """Delete a source, its file, and the texts of its runs. The figures of the runs are kept.
 
-    :param force: also if documents were made from it
-    :returns: what went along
+    :param force: whether to delete the source even if documents were made from it
+    :returns: what was deleted with it
     :raises NotThere: the project has no such source
-    :raises Impossible: a run on it is going on
+    :raises Impossible: a run of the source has not ended
     :raises SourceInUse: documents were made from it
     """
-    # A run that is being started waits for the lock, and then does not find the source.
+    # A run that is starting waits for the lock, and then does not find the source.
     session.execute(select(Source.id).where(Source.id == source_id).with_for_update())
     plan = plan_source(session, project_id, source_id)
     plan.check_possible()
@@ -110,9 +110,9 @@ def delete_source(
 
 
 def remove_source(session: Session, source_id: uuid.UUID) -> None:
-    """Delete the rows of a locked source, and what the runs that have read it have of it."""
+    """Delete the rows of a locked source, and its texts in the runs that have read it."""
     runs = session.scalars(runs_on(source_id)).all()
-    # The title of a step that reads one source by itself names it.
+    # The title of a step that reads a single source contains its name.
     session.execute(
         update(Step)
         .where(
@@ -129,7 +129,7 @@ def remove_source(session: Session, source_id: uuid.UUID) -> None:
 
 
 def plan_document(session: Session, document_id: uuid.UUID) -> Plan:
-    """What goes with this document: its versions, their reviews and the comments on them."""
+    """Preview the deletion of a document with its versions, their reviews and the comments on them."""
     versions = select(DocumentVersion.id).where(DocumentVersion.document_id == document_id)
     reviews = select(Review.id).where(Review.document_id == document_id)
     comments = select(Comment.id).where(Comment.document_id == document_id)
@@ -138,9 +138,9 @@ def plan_document(session: Session, document_id: uuid.UUID) -> Plan:
 
 
 def delete_document(session: Session, document_id: uuid.UUID) -> Plan:
-    """Delete a document with its versions. The runs that wrote them stay.
+    """Delete a document with its versions. The runs that wrote them are kept.
 
-    :returns: what went along
+    :returns: what was deleted with it
     :raises NotThere: there is no such document
     """
     if lock_document(session, document_id) is None:
@@ -151,11 +151,11 @@ def delete_document(session: Session, document_id: uuid.UUID) -> Plan:
 
 
 def plan_run(session: Session, run_id: uuid.UUID) -> Plan:
-    """What goes with this run: its calls, and what it wrote; documents of which nothing else is left."""
+    """Preview the deletion of a run with its calls, its versions, and documents without other versions."""
     written = DocumentVersion.run_id == run_id
     documents = select(DocumentVersion.document_id).where(written)
     others = select(DocumentVersion.document_id).where(
-        # Nobody ran a line for what a person has edited.
+        # The run of a version that a person has edited is NULL.
         DocumentVersion.run_id.is_distinct_from(run_id)
     )
     takes = count_things(
@@ -174,9 +174,9 @@ def delete_run(session: Session, run_id: uuid.UUID) -> Plan:
 
     A document keeps its other versions, the newest of which becomes its head.
 
-    :returns: what went along
+    :returns: what was deleted with it
     :raises NotThere: there is no such run
-    :raises Impossible: it is going on
+    :raises Impossible: the run has not ended
     """
     locked = select(Run.id).where(Run.id == run_id).with_for_update()
     if session.scalar(locked) is None:
@@ -189,22 +189,22 @@ def delete_run(session: Session, run_id: uuid.UUID) -> Plan:
 
 
 def runs_on(source_id: uuid.UUID) -> Select[uuid.UUID]:
-    """The ids of the runs that have read the source."""
+    """Select the ids of the runs that have read the source."""
     return select(RunSource.run_id).where(RunSource.source_id == source_id)
 
 
 def revisions_of(source_id: uuid.UUID) -> Select[uuid.UUID]:
-    """The ids of the revisions of the source beside the newest."""
+    """Select the ids of the revisions of the source except the newest."""
     return select(SourceRevision.id).where(SourceRevision.source_id == source_id)
 
 
 def texts_of(source_id: uuid.UUID) -> Select[uuid.UUID]:
-    """The ids of the calls that may have text of the source."""
+    """Select the ids of the calls that may contain text of the source."""
     return select(Call.id).where(Call.run_id.in_(runs_on(source_id)), Call.request.is_not(null()))
 
 
 def made_from(session: Session, source_id: uuid.UUID) -> list[Reference]:
-    """The documents of which versions were made from the source; at most ``MOST_LISTED``."""
+    """Return the documents with versions that were made from the source, up to ``MOST_LISTED``."""
     rows = session.execute(
         select(Document.id, Document.title, func.count())
         .join(DocumentVersion, DocumentVersion.document_id == Document.id)
@@ -217,10 +217,10 @@ def made_from(session: Session, source_id: uuid.UUID) -> list[Reference]:
     return [Reference(*row) for row in rows]
 
 
-def obstacle_of(session: Session, *which: ColumnElement[bool]) -> str | None:
-    """What to say if one of these runs is going on."""
+def obstacle_of(session: Session, *conditions: ColumnElement[bool]) -> str | None:
+    """Return a message if one of the runs that meet the conditions has not ended."""
     live = session.scalar(
-        select(func.count()).select_from(Run).where(Run.ended_at.is_(None), *which)
+        select(func.count()).select_from(Run).where(Run.ended_at.is_(None), *conditions)
     )
     if not live:
         return None
@@ -228,20 +228,20 @@ def obstacle_of(session: Session, *which: ColumnElement[bool]) -> str | None:
     return f"{runs} still going on. Cancel {'it' if live == 1 else 'them'} first, or wait."
 
 
-def count_things(session: Session, **things: Select[uuid.UUID]) -> Mapping[str, int]:
-    """How many things of each kind; those that are none are left out."""
+def count_things(session: Session, **ids: Select[uuid.UUID]) -> Mapping[str, int]:
+    """Count the rows of each statement. Zeros are left out."""
     numbers = session.execute(
         select(
             *(
-                select(func.count()).select_from(which.subquery()).scalar_subquery().label(kind)
-                for kind, which in things.items()
+                select(func.count()).select_from(each.subquery()).scalar_subquery().label(kind)
+                for kind, each in ids.items()
             )
         )
     ).one()
-    return {kind: number for kind, number in zip(things, numbers, strict=True) if number}
+    return {kind: number for kind, number in zip(ids, numbers, strict=True) if number}
 
 
-def _delete(session: Session, table: type[Project | Source | Run], thing_id: uuid.UUID) -> None:
+def _delete(session: Session, table: type[Project | Source | Run], row_id: uuid.UUID) -> None:
     session.execute(
-        delete(table).where(table.id == thing_id).execution_options(synchronize_session=False)
+        delete(table).where(table.id == row_id).execution_options(synchronize_session=False)
     )

@@ -1,7 +1,7 @@
-"""Documents as files for other programs: Markdown, DOCX and PDF, with the evidence and how they were made.
+"""Exports documents as Markdown, DOCX and PDF, with their evidence and provenance.
 
-``service`` gathers an outline from the database, and ``process`` lets ``docx`` or ``pdf`` write the file in a
-process of its own, which imports no part of the database.
+``service`` builds an outline from the database. ``process`` starts a child process, which does not import the
+database, and in which ``docx`` or ``pdf`` writes the file.
 """
 
 from combine_core.exports.process import FORMATS, NotExported, export

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from docx.text.paragraph import Paragraph
 
 _ORIGIN_TITLE = "How it was made"
-# Word demands the two that draw the line above the footnotes; they have the numbers -1 and 0.
+# Word requires the two separators above the footnotes, with the ids -1 and 0.
 _FOOTNOTES = f"""<w:footnotes {nsdecls("w")}>
 <w:footnote w:type="separator" w:id="-1"><w:p><w:r><w:separator/></w:r></w:p></w:footnote>
 <w:footnote w:type="continuationSeparator" w:id="0">
@@ -66,7 +66,7 @@ def _add_entry(document: DocumentType, footnotes: BaseOxmlElement, entry: Entry)
         document.add_heading(entry.text, 2)
         return
     paragraph = document.add_paragraph(entry.text)
-    # By their identifiers: python-docx looks at all its styles to find one by its name.
+    # By the ids of the styles, because python-docx searches all styles to find one by its name.
     if entry.kind == "statement":
         paragraph._p.style = "ListBullet"  # noqa: SLF001
     for note in entry.notes:
@@ -84,7 +84,7 @@ def _add_footnote_styles(document: DocumentType) -> None:
 
 
 def _add_footnotes_part(document: DocumentType) -> BaseOxmlElement:
-    """Return the element that takes footnotes. python-docx has no functions for them."""
+    """Add the element that contains the footnotes, for which python-docx has no functions."""
     element: BaseOxmlElement = parse_xml(_FOOTNOTES)
     part = XmlPart(
         PackURI("/word/footnotes.xml"),
@@ -99,47 +99,47 @@ def _add_footnotes_part(document: DocumentType) -> BaseOxmlElement:
 def _add_footnote(paragraph: Paragraph, footnotes: BaseOxmlElement, note: Note) -> None:
     reference = paragraph.add_run()._r  # noqa: SLF001
     reference.style = "footnotereference"
-    _within(reference, "w:footnoteReference", id=str(note.number))
+    _add_child(reference, "w:footnoteReference", id=str(note.number))
     footnote = _element("w:footnote", id=str(note.number))
-    body = _within(footnote, "w:p")
-    _within(_within(body, "w:pPr"), "w:pStyle", val="footnotetext")
-    mark = _within(body, "w:r")
-    _within(_within(mark, "w:rPr"), "w:rStyle", val="footnotereference")
-    _within(mark, "w:footnoteRef")
-    text = _within(_within(body, "w:r"), "w:t")
+    body = _add_child(footnote, "w:p")
+    _add_child(_add_child(body, "w:pPr"), "w:pStyle", val="footnotetext")
+    mark = _add_child(body, "w:r")
+    _add_child(_add_child(mark, "w:rPr"), "w:rStyle", val="footnotereference")
+    _add_child(mark, "w:footnoteRef")
+    text = _add_child(_add_child(body, "w:r"), "w:t")
     text.set(qn("xml:space"), "preserve")
     text.text = f" {note.text}"
     footnotes.append(footnote)
 
 
 def _add_contents(document: DocumentType, titles: list[str]) -> None:
-    """Add a table of contents. Word adds the numbers of the pages when a reader updates it."""
+    """Add a table of contents. Word adds the page numbers when a user updates it."""
     document.add_paragraph("Contents", "TOC Heading")
     for number, title in enumerate(titles):
         paragraph = document.add_paragraph()._p  # noqa: SLF001
         if number == 0:
-            _within(_within(paragraph, "w:r"), "w:fldChar", fldCharType="begin")
-            code = _within(_within(paragraph, "w:r"), "w:instrText")
+            _add_child(_add_child(paragraph, "w:r"), "w:fldChar", fldCharType="begin")
+            code = _add_child(_add_child(paragraph, "w:r"), "w:instrText")
             code.text = 'TOC \\o "1-2" \\h \\z \\u'
-            _within(_within(paragraph, "w:r"), "w:fldChar", fldCharType="separate")
-        link = _within(paragraph, "w:hyperlink", anchor=_bookmark(number))
-        _within(_within(link, "w:r"), "w:t").text = title
+            _add_child(_add_child(paragraph, "w:r"), "w:fldChar", fldCharType="separate")
+        link = _add_child(paragraph, "w:hyperlink", anchor=_bookmark(number))
+        _add_child(_add_child(link, "w:r"), "w:t").text = title
         if number == len(titles) - 1:
-            _within(_within(paragraph, "w:r"), "w:fldChar", fldCharType="end")
+            _add_child(_add_child(paragraph, "w:r"), "w:fldChar", fldCharType="end")
 
 
 def _add_bookmark(heading: Paragraph, number: int) -> None:
-    place = heading._p  # noqa: SLF001
+    paragraph = heading._p  # noqa: SLF001
     start = _element("w:bookmarkStart", id=str(number), name=_bookmark(number))
-    place.insert_element_before(start, "w:r")
-    _within(place, "w:bookmarkEnd", id=str(number))
+    paragraph.insert_element_before(start, "w:r")
+    _add_child(paragraph, "w:bookmarkEnd", id=str(number))
 
 
 def _bookmark(number: int) -> str:
     return f"section{number}"
 
 
-def _within(parent: BaseOxmlElement, tag: str, /, **attributes: str) -> BaseOxmlElement:
+def _add_child(parent: BaseOxmlElement, tag: str, /, **attributes: str) -> BaseOxmlElement:
     child = _element(tag, **attributes)
     parent.append(child)
     return child

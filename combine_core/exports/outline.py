@@ -1,6 +1,6 @@
-"""What an exported document contains, whatever the format.
+"""The content of an exported document, independent of the format.
 
-Nothing here needs the database: the process that writes the file starts fast.
+This module does not import the database, so that the process that writes the file starts fast.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Note:
-    """A quote from a source, under a number of its own."""
+    """A numbered quote from a source."""
 
     number: int
     text: str
@@ -20,9 +20,9 @@ class Note:
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing below a section: a statement, a title within the section, or a plain paragraph.
+    """A part of a section: a statement, a heading or a plain paragraph.
 
-    :ivar remark: what is wrong with the statement, or what was repaired
+    :ivar remark: the reasons why the statement is unsupported, or its repairs
     """
 
     kind: Literal["statement", "heading", "paragraph"]
@@ -34,7 +34,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the document."""
+    """A section of the document."""
 
     title: str
     entries: list[Entry]
@@ -42,10 +42,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Outline:
-    """A version of a document.
+    """The content of a version of a document.
 
-    :ivar remarks: what a reader has to know before the first section
-    :ivar origin: how it was made, as labels with values
+    :ivar remarks: paragraphs before the first section
+    :ivar origin: the provenance of the version, as labels with values
     """
 
     title: str

@@ -13,12 +13,12 @@ import typst
 from combine_core.exports.outline import Outline
 
 _TEMPLATE = Path(__file__).with_name("document.typ")
-# Where no line may be broken, a long word would leave the page. A SHA-256 is copied, so it stays whole.
+# A long word that cannot be broken would run off the page. A SHA-256 stays whole, so that it can be copied.
 _HASH_OR_LONG = re.compile(r"([0-9a-f]{64}(?![0-9a-f]))|\S{40}(?=\S)")
 
 
 def write(outline: Outline) -> bytes:
-    """The PDF. Its text is data of the template, never a part of it."""
+    """Write the PDF. The texts are data for the template, never template code."""
     data = asdict(outline) | {"written_at": f"{outline.written_at:%Y-%m-%d %H:%M} UTC"}
     return typst.compile(
         _TEMPLATE.read_bytes(),
@@ -29,7 +29,7 @@ def write(outline: Outline) -> bytes:
 
 
 def _breakable(value: Any) -> Any:
-    """``value`` with a break that has no width in the long words of its texts."""
+    """Insert zero-width spaces into long words, so that lines can be broken there."""
     match value:
         case str():
             return _HASH_OR_LONG.sub(lambda found: found[1] or f"{found[0]}\u200b", value)

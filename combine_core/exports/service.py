@@ -1,4 +1,4 @@
-"""Gathers what an exported document contains, from the database."""
+"""Builds the outline of an exported document from the database."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from combine_core.projects import slugify
 from combine_core.reviews import Decision, Review, list_reviews
 from combine_core.runs import CURRENCY, CallSums, sums_of_run
 
-# What a writer counts for among the large requests: it takes 200 MB for 500 statements.
+# The share of a writer in the memory budget of large requests. It takes 200 MB for 500 statements.
 WRITER_HOLDS = 24 * 1024 * 1024
-# What XML cannot hold; neither Word nor a PDF shows it.
+# Characters that XML does not allow, and that neither Word nor a PDF shows.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 _DECIDED = {
@@ -47,7 +47,7 @@ _DECIDED = {
 
 
 def file_name_of(version: DocumentVersion, extension: str) -> str:
-    """Such as ``brief-notes-md-v1.pdf``."""
+    """Return a file name such as ``brief-notes-md-v1.pdf``."""
     return f"{slugify(version.document.title)}-v{version.number}.{extension}"
 
 
@@ -57,12 +57,12 @@ def export_version(
     extension: str,
     before_writing: Callable[[int], None],
 ) -> bytes:
-    """The version as a file.
+    """Export a version as a file.
 
-    :param version: of :func:`combine_core.documents.read_version`
+    :param version: the result of :func:`combine_core.documents.read_version`
     :param extension: a key of :data:`combine_core.exports.FORMATS`
-    :param before_writing: called with ``WRITER_HOLDS`` before another process is started; may raise
-    :raises NotExported: it takes too much time or memory
+    :param before_writing: called with ``WRITER_HOLDS`` before a process is started; may raise an exception
+    :raises NotExported: the export takes too much time or memory
     """
     if extension == "md":
         lines = [f"- **{label}:** {plain(value)}\n" for label, value in _origin(session, version)]
@@ -75,24 +75,24 @@ def export_version(
 
 
 def costs_of(session: Session, version: DocumentVersion) -> CallSums:
-    """What the calls of the run took that wrote the version. One that a person made has none of its own."""
+    """Return the sums of the calls of the run that wrote a version. A version by a person has no calls."""
     if version.run_id is None:
         return CallSums()
     return sums_of_run(session, version.run_id)
 
 
 def outline_of(session: Session, version: DocumentVersion) -> Outline:
-    """Return what an export of the version contains.
+    """Build the content of an export.
 
-    :param version: of :func:`combine_core.documents.read_version`
+    :param version: the result of :func:`combine_core.documents.read_version`
     """
-    gathering = _Gathering(
+    builder = _EntryBuilder(
         {str(entry.ref_id): entry.name for entry in version.inputs},
         read_authors(session, version.document.project_id, version.content),
         version.used_llm,
     )
     sections = [
-        Section(_clean(section.title), list(gathering.entries(section.value)))
+        Section(_clean(section.title), list(builder.entries(section.value)))
         for section in sections_of(version, step_of(session, version))
     ]
     remarks = [support_in_words(version.support, version.used_llm)]
@@ -113,7 +113,7 @@ def outline_of(session: Session, version: DocumentVersion) -> Outline:
 def _origin(session: Session, version: DocumentVersion) -> Iterator[tuple[str, str]]:
     yield "Document", f"{version.document.title} ({version.document_id})"
     yield "Version", f"{version.number}, SHA-256 {version.sha256}"
-    yield "Written at", _moment(version.created_at)
+    yield "Written at", _format_time(version.created_at)
     if version.origin != VersionOrigin.LINE:
         yield "Made", made_in_words(version)
     if version.note:
@@ -126,12 +126,12 @@ def _origin(session: Session, version: DocumentVersion) -> Iterator[tuple[str, s
         yield "Cost of the run", _cost(sums)
     reviews = list_reviews(session, version.document_id, version.number).items
     for review in reviews:
-        yield "Review", _in_words(review)
+        yield "Review", _review_in_words(review)
     provenance = read_provenance(session, version.document.project_id, version)
     for past in provenance.reviews if provenance else ():
         yield "Imported review", past_in_words(past)
     if not reviews:
-        yield "Review", "none. Nobody was asked to approve this version."
+        yield "Review", "none. No approval of this version was requested."
     yield "Support", support_in_words(version.support, version.used_llm)
     for entry in version.inputs:
         if entry.kind == "line":
@@ -144,19 +144,20 @@ def _origin(session: Session, version: DocumentVersion) -> Iterator[tuple[str, s
             )
 
 
-def _in_words(review: Review) -> str:
-    """Such as ``approved, 1 of 1 approval. Ada approved it on 2026-11-28 12:00 UTC.``"""
+def _review_in_words(review: Review) -> str:
+    """Describe a review: ``approved, 1 of 1 approval. Ada approved it on 2026-11-28 12:00 UTC.``"""
     noun = "approval" if review.needed == 1 else "approvals"
     words = f"{review.state.replace('_', ' ')}, {review.approvals} of {review.needed} {noun}."
-    for each in review.decisions:
-        who = each.user.name if each.user else "A person who was deleted"
-        words += f" {who} {_DECIDED[Decision(each.decision)]} on {_moment(each.created_at)}."
-        if each.comment:
-            words += f" “{each.comment}”"
+    for decision in review.decisions:
+        name = decision.user.name if decision.user else "A deleted user"
+        verb = _DECIDED[Decision(decision.decision)]
+        words += f" {name} {verb} on {_format_time(decision.created_at)}."
+        if decision.comment:
+            words += f" “{decision.comment}”"
     return words
 
 
-def _moment(value: datetime) -> str:
+def _format_time(value: datetime) -> str:
     return f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
@@ -167,7 +168,7 @@ def _tokens(sums: CallSums) -> str:
 
 
 def _cost(sums: CallSums) -> str:
-    """What is not known is never zero."""
+    # An unknown cost must not look like zero.
     if sums.cost is None:
         return "unknown"
     cost = f"{sums.cost:.6f} {CURRENCY}"
@@ -177,11 +178,11 @@ def _cost(sums: CallSums) -> str:
 
 
 @dataclass(frozen=True)
-class _Gathering:
-    """Turns the content of a version into entries, whose notes are numbered through.
+class _EntryBuilder:
+    """A builder of the entries of a version, which numbers their notes consecutively.
 
-    :ivar names: of the sources, by id
-    :ivar authors: the names of those whose own words it has, by id
+    :ivar names: the names of the sources by id
+    :ivar authors: the names of the authors of statements without a source, by id
     """
 
     names: Mapping[str, str]
@@ -190,7 +191,7 @@ class _Gathering:
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def entries(self, value: Any) -> Iterator[Entry]:
-        """Yield the content of any line as its page shows it: items, lists, objects, plain values."""
+        """Yield the entries of a value, which can be a statement, an object, a list or a plain value."""
         if isinstance(value, dict) and isinstance(value.get("evidence"), list):
             yield self._statement(value)
         elif isinstance(value, dict):
@@ -219,16 +220,16 @@ class _Gathering:
             _clean(str(statement.get("text", ""))),
             _clean(details),
             _clean(" ".join(remarks)),
-            [self._note(proof) for proof in statement["evidence"]],
+            [self._note(evidence) for evidence in statement["evidence"]],
         )
 
-    def _note(self, proof: Mapping[str, Any]) -> Note:
-        first, last = proof["line_from"], proof["line_to"]
+    def _note(self, evidence: Mapping[str, Any]) -> Note:
+        first, last = evidence["line_from"], evidence["line_to"]
         lines = f"line {first}" if first == last else f"lines {first}-{last}"
-        text = f"{self.names[proof['source_id']]}, {lines}: “{_clean(proof['quote'])}”"
+        text = f"{self.names[evidence['source_id']]}, {lines}: “{_clean(evidence['quote'])}”"
         return Note(next(self.numbers), _clean(text))
 
 
 def _clean(text: str) -> str:
-    """``text`` on one line. What cannot be written becomes the replacement character."""
+    """Join the lines of a text, and replace characters that XML does not allow."""
     return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""Sends mail: the part of a worker that talks to the mail server."""
+"""Sends mail from a worker through the mail server."""
 
 from __future__ import annotations
 
@@ -20,34 +20,35 @@ from combine_core.settings.core import CoreSettings, SmtpTls
 
 logger = logging.getLogger(__name__)
 
-# For each answer of the mail server.
+# The timeout of each response of the mail server.
 TIMEOUT_S = 10.0
 _FOOT = "Combine sent this to a member of the project. Nobody reads replies."
 
 
 class Mailer:
-    """Sends what the jobs in the queue of mail ask for."""
+    """A sender of the mail in the queue."""
 
     def __init__(self, settings: CoreSettings, sessions: sessionmaker[Session]) -> None:
         self._settings = settings
         self._sessions = sessions
 
     def deliver(self, job_id: int, occasion: str, thing_id: str, by: str, to: str) -> None:
-        """Queue a letter for each person whom it concerns, or send the one to this person.
+        """Send the message to one recipient, or queue a message for each recipient.
 
-        :raises MailNotSent: the mail server did not take it
+        :param to: the recipient; empty to queue a message for each
+        :raises MailNotSent: the mail server did not accept the message
         """
         about = (Occasion(occasion), uuid.UUID(thing_id))
         actor = uuid.UUID(by)
         with self._sessions.begin() as session:
             if not to:
-                for person in list_recipients(session, *about, actor):
-                    enqueue_mail(session, *about, by=actor, to=person)
+                for recipient in list_recipients(session, *about, actor):
+                    enqueue_mail(session, *about, by=actor, to=recipient)
                 return
             letter = write_letter(session, *about, actor, uuid.UUID(to))
-        # The connection to the database is given back: a mail server may be slow.
+        # The database connection has been returned, because a mail server may be slow.
         if letter is None:
-            logger.info("Mail about %s %s concerns its reader no more", occasion, thing_id)
+            logger.info("Mail about %s %s no longer concerns its recipient", occasion, thing_id)
             return
         failure = self._send(letter, job_id)
         if failure is not None:
@@ -56,7 +57,7 @@ class Mailer:
                 occasion,
                 thing_id,
                 failure,
-                "It is given up." if failure.is_final else "It is tried again a few times.",
+                "It is not retried." if failure.is_final else "It is retried a few times.",
             )
             raise failure
         logger.info("Mail about %s %s was sent", occasion, thing_id)
@@ -78,7 +79,7 @@ class Mailer:
         message["To"] = Address(addr_spec=letter.address)
         message["Subject"] = letter.subject
         message["Date"] = formatdate()
-        # The same in each attempt, so that mail programs can tell that it is the same.
+        # The same in each attempt, so that mail programs can recognize duplicates.
         host = urlsplit(settings.public_url).hostname
         message["Message-ID"] = f"<combine-mail-{job_id}@{host}>"
         message["Auto-Submitted"] = "auto-generated"
@@ -90,13 +91,13 @@ class Mailer:
     def _connect(self) -> smtplib.SMTP:
         settings = self._settings
         assert settings.smtp_host is not None
-        place = (settings.smtp_host, settings.smtp_port)
+        address = (settings.smtp_host, settings.smtp_port)
         if settings.smtp_tls is SmtpTls.TLS:
             server: smtplib.SMTP = smtplib.SMTP_SSL(
-                *place, timeout=TIMEOUT_S, context=ssl.create_default_context()
+                *address, timeout=TIMEOUT_S, context=ssl.create_default_context()
             )
         else:
-            server = smtplib.SMTP(*place, timeout=TIMEOUT_S)
+            server = smtplib.SMTP(*address, timeout=TIMEOUT_S)
         try:
             if settings.smtp_tls is SmtpTls.STARTTLS:
                 server.starttls(context=ssl.create_default_context())
@@ -109,7 +110,7 @@ class Mailer:
 
 
 def _explained(error: OSError | ValueError) -> MailNotSent:
-    """The class of the error and the code of the server. Their texts may contain addresses."""
+    """Describe an error by its class and the server's code, because its text may contain addresses."""
     name = type(error).__name__
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         [(code, _)] = error.recipients.values()
@@ -117,7 +118,7 @@ def _explained(error: OSError | ValueError) -> MailNotSent:
     if isinstance(error, smtplib.SMTPDataError):
         return MailNotSent(f"{name} {error.smtp_code}", is_final=error.smtp_code >= 500)
     if isinstance(error, smtplib.SMTPResponseException):
-        # The sender, the password or the greeting: an operator can mend it.
+        # The sender, the password or the greeting was rejected, which an operator can fix.
         return MailNotSent(f"{name} {error.smtp_code}", is_final=False)
-    # What is no OSError: an address that no message can have.
+    # A ValueError means that the address is invalid.
     return MailNotSent(name, is_final=not isinstance(error, OSError))

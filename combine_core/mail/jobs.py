@@ -1,4 +1,4 @@
-"""Queues mail for the workers."""
+"""Queues mail for the workers, and names the reasons for mail."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from combine_core.jobs import enqueue
 
 QUEUE = "mail"
 TASK = "combine.mail"
-# One mail is sent at a time, so a mail server that does not answer holds up one thread of all workers.
+# Only one message is sent at a time, so a mail server that does not respond blocks one thread of all workers.
 _LOCK = "mail"
 
 
 class Occasion(StrEnum):
-    """What people get mail about: the action of a deed."""
+    """An action that people get mail about."""
 
     REVIEW_ASK = "review-ask"
     REVIEW_DECIDE = "review-decide"
@@ -24,9 +24,9 @@ class Occasion(StrEnum):
 
 
 class MailNotSent(Exception):
-    """The mail server did not take a letter. The text names no address.
+    """An error of a message that was not sent. Its text contains no address.
 
-    :ivar is_final: another attempt has no prospect
+    :ivar is_final: whether retrying is useless
     """
 
     def __init__(self, why: str, *, is_final: bool) -> None:
@@ -37,15 +37,15 @@ class MailNotSent(Exception):
 def enqueue_mail(
     session: Session,
     occasion: Occasion,
-    thing_id: uuid.UUID,
+    object_id: uuid.UUID,
     *,
     by: uuid.UUID,
     to: uuid.UUID | None = None,
 ) -> None:
     """Queue mail about a review or a comment.
 
-    :param by: who has done it, and gets no mail
-    :param to: this person's letter; else the worker finds out whom it concerns
+    :param by: the user who acted, and who gets no mail
+    :param to: the recipient; ``None`` lets the worker determine all recipients
     """
     enqueue(
         session,
@@ -53,7 +53,7 @@ def enqueue_mail(
         QUEUE,
         lock=_LOCK,
         occasion=occasion,
-        thing_id=str(thing_id),
+        thing_id=str(object_id),
         by=str(by),
         to="" if to is None else str(to),
     )

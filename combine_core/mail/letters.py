@@ -1,6 +1,6 @@
-"""Whom an occasion concerns, and what the letter to each of them says.
+"""Determines the recipients of mail and writes their messages.
 
-A letter names the document, the project and a person, and leads to the page. It quotes nothing.
+A message names the document, the project and a person, and links to the page. It quotes no content.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from combine_core.reviews import (
 )
 from combine_core.users import Membership, Role, User
 
-_DID = {
+_VERBS = {
     Decision.APPROVE: "approved",
     Decision.REJECT: "rejected",
     Decision.REQUEST_CHANGES: "asked for changes to",
@@ -36,9 +36,9 @@ _DID = {
 
 @dataclass(frozen=True)
 class Letter:
-    """What one person gets.
+    """A message to one recipient.
 
-    :ivar path: of the page that it leads to
+    :ivar path: the path of the page that the message links to
     """
 
     address: str
@@ -48,15 +48,15 @@ class Letter:
 
 
 def list_recipients(
-    session: Session, occasion: Occasion, thing_id: uuid.UUID, by: uuid.UUID
+    session: Session, occasion: Occasion, object_id: uuid.UUID, by: uuid.UUID
 ) -> list[uuid.UUID]:
-    """Those whom it concerns, without the one who did it. Nobody, if the thing was deleted."""
+    """Return the ids of the recipients, except the user who acted. Empty if the object was deleted."""
     if occasion is Occasion.COMMENT_ADD:
-        mentioned = select(CommentMention.user_id).where(CommentMention.comment_id == thing_id)
-        return [one for one in session.scalars(mentioned) if one != by]
-    if session.get(Review, thing_id) is None:
+        mentioned = select(CommentMention.user_id).where(CommentMention.comment_id == object_id)
+        return [user_id for user_id in session.scalars(mentioned) if user_id != by]
+    if session.get(Review, object_id) is None:
         return []
-    review = read_review(session, thing_id)
+    review = read_review(session, object_id)
     people: Iterable[uuid.UUID | None]
     if occasion is Occasion.REVIEW_DECIDE:
         people = dict.fromkeys([review.asked_by, review.written_by])
@@ -66,34 +66,34 @@ def list_recipients(
             for member in list_deciders(session, review.project_id)
             if obstacle_to_decide(review, member.user_id, Role(member.role)) is None
         ]
-    return [one for one in people if one is not None and one != by]
+    return [user_id for user_id in people if user_id is not None and user_id != by]
 
 
 def write_letter(
-    session: Session, occasion: Occasion, thing_id: uuid.UUID, by: uuid.UUID, to: uuid.UUID
+    session: Session, occasion: Occasion, object_id: uuid.UUID, by: uuid.UUID, to: uuid.UUID
 ) -> Letter | None:
-    """The letter to a person; ``None``: it does not concern them any more."""
+    """Write the message to a recipient. Return ``None`` if it no longer concerns them."""
     person = session.get(User, to)
     if person is None or person.disabled_at is not None:
         return None
-    actor = session.get(User, by)
-    who = "Somebody" if actor is None else _plain(actor.name)
+    user = session.get(User, by)
+    actor = "Somebody" if user is None else _one_line(user.name)
     if occasion is Occasion.COMMENT_ADD:
-        return _mention(session, thing_id, who, person)
-    if session.get(Review, thing_id) is None:
+        return _mention(session, object_id, actor, person)
+    if session.get(Review, object_id) is None:
         return None
-    review = read_review(session, thing_id)
+    review = read_review(session, object_id)
     if occasion is Occasion.REVIEW_ASK:
-        return _request(session, review, who, person)
-    return _decision(session, review, by, who, person)
+        return _request(session, review, actor, person)
+    return _decision(session, review, by, actor, person)
 
 
-def _request(session: Session, review: Review, who: str, person: User) -> Letter | None:
+def _request(session: Session, review: Review, actor: str, person: User) -> Letter | None:
     if not waits_for(session, review.id, person.id):
         return None
-    title, project = _plain(review.document.title), _plain(review.project.name)
+    title, project = _one_line(review.document.title), _one_line(review.project.name)
     lines = [
-        f"{who} asks you to review version {review.number} of “{title}” in the project “{project}”."
+        f"{actor} asks you to review version {review.number} of “{title}” in the project “{project}”."
     ]
     if review.due_at is not None:
         lines.append(f"It is due on {review.due_at:%Y-%m-%d at %H:%M} UTC.")
@@ -101,34 +101,32 @@ def _request(session: Session, review: Review, who: str, person: User) -> Letter
 
 
 def _decision(
-    session: Session, review: Review, by: uuid.UUID, who: str, person: User
+    session: Session, review: Review, by: uuid.UUID, actor: str, person: User
 ) -> Letter | None:
-    made = [each for each in review.decisions if each.user_id == by]
-    if not made or not _is_member(session, review.project_id, person.id):
+    decisions = [decision for decision in review.decisions if decision.user_id == by]
+    if not decisions or not _is_member(session, review.project_id, person.id):
         return None
-    did, title = _DID[Decision(made[-1].decision)], _plain(review.document.title)
-    project = _plain(review.project.name)
+    verb, title = _VERBS[Decision(decisions[-1].decision)], _one_line(review.document.title)
+    project = _one_line(review.project.name)
     text = (
-        f"{who} has {did} version {review.number} of “{title}” in the project “{project}”."
+        f"{actor} has {verb} version {review.number} of “{title}” in the project “{project}”."
         f" Approvals: {review.approvals} of {review.needed}."
     )
-    return Letter(person.email, f"{did.capitalize()}: {title}", text, f"/reviews/{review.id}")
+    return Letter(person.email, f"{verb.capitalize()}: {title}", text, f"/reviews/{review.id}")
 
 
-def _mention(session: Session, comment_id: uuid.UUID, who: str, person: User) -> Letter | None:
+def _mention(session: Session, comment_id: uuid.UUID, actor: str, person: User) -> Letter | None:
     unread = unread_mentions(person.id).where(Comment.id == comment_id)
     if session.scalar(unread) is None:
         return None
     comment = read_comment(session, comment_id)
     document = session.get_one(Document, comment.document_id)
-    title, project = (
-        _plain(document.title),
-        _plain(session.get_one(Project, comment.project_id).name),
-    )
+    title = _one_line(document.title)
+    project = _one_line(session.get_one(Project, comment.project_id).name)
     return Letter(
         person.email,
         f"Comment: {title}",
-        f"{who} mentions you in a comment on “{title}” in the project “{project}”.",
+        f"{actor} mentions you in a comment on “{title}” in the project “{project}”.",
         f"/documents/{document.id}/comments",
     )
 
@@ -138,6 +136,6 @@ def _is_member(session: Session, project_id: uuid.UUID, user_id: uuid.UUID) -> b
     return bool(session.scalar(select(member)))
 
 
-def _plain(text: str) -> str:
-    """In one line, because it stands in the head of a message."""
+def _one_line(text: str) -> str:
+    # A header must not contain line breaks.
     return " ".join(text.split())

@@ -4,10 +4,10 @@
 of the header ``X-Request-ID`` if that has 8 to 64 letters, digits, ``.``, ``_`` or ``-``, else a new one.
 Every log line of the request contains it, and the response returns it in the same header.
 
-The logger ``combine_core.access`` gets one line per request: method, path, status, duration and, if the
+The logger ``combine_core.access`` writes one line per request: method, path, status, duration and, if the
 security policy has put it into ``request.environ["combine.user"]``, the user. Successful probes are logged
-at debug level. A slow request, and one that repeats a statement, gets another line.
-:mod:`combine_core.observe.statements` logs slow statements. docs/logging.md shows all lines.
+at debug level. A slow request, or one that repeats a statement, is logged with another line.
+:mod:`combine_core.observe.statements` logs slow statements. docs/logging.md lists all lines.
 
 A process calls :func:`configure_logging` after it has set up the logging of the ini file.
 """
@@ -35,21 +35,21 @@ __all__ = [
 ]
 
 
-# Later than every add_tween, whichever add-on it comes from.
+# Later than every add_tween of any add-on.
 _AFTER_ALL_TWEENS = 100
 
 
 def includeme(config: Configurator) -> None:
     """Add ``request.request_id`` and the outermost tween."""
     config.add_request_method(request_id, "request_id", reify=True)
-    # Of the tweens outside the error views, the one that is added last is the outermost. add_tween cannot
-    # wait for the others; an action can.
+    # The tween that is added last is the outermost one. add_tween cannot wait for the tweens of other
+    # add-ons, but an action can.
     config.action("combine_core request tween", _add_tween, (config,), order=_AFTER_ALL_TWEENS)
 
 
 def _add_tween(config: Configurator) -> None:
-    # Not at the top: commands need none of this, and the tween imports combine_core.web, which imports the
-    # database, which imports this package.
+    # Imported here because commands do not need the tween, and because it imports combine_core.web, which
+    # imports the database, which imports this package.
     from pyramid.interfaces import ITweens
     from pyramid.tweens import EXCVIEW, INGRESS
 

@@ -1,4 +1,4 @@
-"""Runs a function at intervals on a daemon thread."""
+"""Runs a function at intervals in a daemon thread."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _starting = threading.Lock()
 
 
 def repeat(name: str, work: Callable[[], None], interval: float) -> None:
-    """Call `work` every `interval` seconds on a daemon thread called `name`.
+    """Call `work` every `interval` seconds in a daemon thread called `name`.
 
-    Does nothing if that thread runs already. An error does not end the thread; the first of several in a row
-    is logged with its traceback.
+    Does nothing if that thread runs already. An error does not end the thread. Only the first of several
+    consecutive errors is logged, with its traceback.
     """
 
     def run() -> None:
@@ -27,7 +27,7 @@ def repeat(name: str, work: Callable[[], None], interval: float) -> None:
                 failing = False
             except Exception:
                 if not failing:
-                    log.exception("%s failed; it is tried again every %g s", name, interval)
+                    log.exception("%s failed. It is retried every %g s.", name, interval)
                 failing = True
             pause.wait(interval)
 

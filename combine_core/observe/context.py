@@ -1,4 +1,4 @@
-"""The work of the current thread, which its log lines and SQL statements name."""
+"""The current work of a thread, which its log lines and SQL statements name."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from pyramid.request import Request
 
 HEADER = "X-Request-ID"
-# In the WSGI environ, so that the attempts of a retried request share one id.
+# In the WSGI environ, so that all attempts of a retried request have the same id.
 ENVIRON_KEY = "combine.request_id"
-# The user as text. The security policy sets it; logging never asks the policy for it.
+# The user as text. The security policy sets it; logging never calls the policy.
 USER_KEY = "combine.user"
 
 _VALID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -25,19 +25,19 @@ _VALID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 class Work:
     """The work of a thread: a request, or named work outside of requests.
 
-    :ivar statements: how often each SQL statement was sent
-    :ivar database_seconds: the time that the database took for all of them
-    :ivar comment: the comment that they begin with, once the route is known
+    :ivar statements: the number of times that each SQL statement was sent
+    :ivar database_seconds: the time that the database took for all statements
+    :ivar comment: the comment at the beginning of each statement, once the route is known
     """
 
-    __slots__ = ("_known_as", "_request", "_route", "comment", "database_seconds", "statements")
+    __slots__ = ("_object", "_request", "_route", "comment", "database_seconds", "statements")
 
     def __init__(
-        self, request: Request | None, route: str | None = None, known_as: str | None = None
+        self, request: Request | None, route: str | None = None, object_: str | None = None
     ) -> None:
         self._request = request
         self._route = route
-        self._known_as = known_as
+        self._object = object_
         self.statements: Counter[str] = Counter()
         self.database_seconds = 0.0
         self.comment: str | None = None
@@ -52,9 +52,9 @@ class Work:
     @property
     def request_id(self) -> str | None:
         """The id of the request, or the object of the work."""
-        if self._known_as is None and self._request is not None:
-            self._known_as = request_id(self._request)
-        return self._known_as
+        if self._object is None and self._request is not None:
+            self._object = request_id(self._request)
+        return self._object
 
     @property
     def user(self) -> str | None:
@@ -66,35 +66,35 @@ _current: ContextVar[Work | None] = ContextVar("combine_work", default=None)
 
 
 def request_id(request: Request) -> str:
-    """The request's id: that of its header if it is valid, else a new one."""
+    """Return the request's id: the value of its header if that is valid, else a new id."""
     known: str | None = request.environ.get(ENVIRON_KEY)
     if known is None:
-        offered = request.environ.get("HTTP_X_REQUEST_ID", "")
-        known = offered if _VALID.fullmatch(offered) else secrets.token_hex(8)
+        header = request.environ.get("HTTP_X_REQUEST_ID", "")
+        known = header if _VALID.fullmatch(header) else secrets.token_hex(8)
         request.environ[ENVIRON_KEY] = known
     return known
 
 
 @contextmanager
 def working_on(request: Request) -> Iterator[Work]:
-    """While the block runs, log lines and SQL of this thread belong to `request`."""
-    with _doing(Work(request)) as work:
+    """Assign the log lines and SQL statements of this thread to `request` while the block runs."""
+    with _current_work(Work(request)) as work:
         yield work
 
 
 @contextmanager
-def working_at(route: str, known_as: str) -> Iterator[Work]:
-    """The same for work outside of requests.
+def working_at(route: str, object_: str) -> Iterator[Work]:
+    """Assign the log lines and SQL statements of this thread to work outside of requests.
 
-    :param route: names the code, such as ``worker.step``
-    :param known_as: the object of the work, such as the id of a step
+    :param route: the name of the code, such as ``worker.step``
+    :param object_: the object of the work, such as the id of a step
     """
-    with _doing(Work(None, route, known_as)) as work:
+    with _current_work(Work(None, route, object_)) as work:
         yield work
 
 
 @contextmanager
-def _doing(work: Work) -> Iterator[Work]:
+def _current_work(work: Work) -> Iterator[Work]:
     token = _current.set(work)
     try:
         yield work
@@ -103,17 +103,16 @@ def _doing(work: Work) -> Iterator[Work]:
 
 
 def current_work() -> Work | None:
-    """The work of this thread, if any."""
     return _current.get()
 
 
 def user_of(request: Request) -> str | None:
-    """The user, if the security policy has set one."""
+    """Return the user as text, if the security policy has set one."""
     user = request.environ.get(USER_KEY)
     return None if user is None else str(user)
 
 
 def route_of(request: Request) -> str | None:
-    """The name of the matched route; ``None`` before one has matched."""
+    """Return the name of the matched route, or ``None`` before a route has matched."""
     route = getattr(request, "matched_route", None)
     return None if route is None else str(route.name)

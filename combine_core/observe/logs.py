@@ -1,7 +1,7 @@
-"""Formats log lines as text or JSON, adds their request, and masks secrets.
+"""Formats log lines as text or JSON, adds the request, and masks secrets.
 
-The ini file decides where lines go (``[loggers]``, ``[handlers]``). :func:`configure_logging` then sets the
-format of console lines and the levels.
+The ini file configures loggers and handlers. :func:`configure_logging` then sets the levels and the format of
+console lines.
 """
 
 import logging
@@ -17,7 +17,7 @@ from combine_core.settings.core import CoreSettings, LogFormat
 from combine_core.settings.redaction import REDACTOR
 
 OURS = "combine"
-# The fields of a JSON line, in this order; duration is in milliseconds.
+# The fields of a JSON line in this order. The duration is in milliseconds.
 _FIELDS = {
     "created": "timestamp",
     "levelname": "level",
@@ -30,17 +30,17 @@ _FIELDS = {
     "duration": "duration",
 }
 _TEXT = "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s] %(message)s"
-# Characters with which a text could move the cursor or clear the terminal.
+# Control characters, with which a text could move the cursor or clear the terminal.
 _VISIBLE = {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
 }
 
 
 class RequestFilter(logging.Filter):
-    """Adds the current request to each record; for handlers. Lets every record pass."""
+    """A filter for handlers that adds the current request to each record and passes every record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add request_id, user and route, unless the record has its own."""
+        """Add request_id, user and route, unless the record has them."""
         work = current_work()
         for name, value in (
             ("request_id", work and work.request_id),
@@ -53,7 +53,7 @@ class RequestFilter(logging.Filter):
 
 
 class TextFormatter(logging.Formatter):
-    """Lines for people: time (UTC), level, logger, request id, message."""
+    """A formatter of lines for people: time (UTC), level, logger, request id, message."""
 
     converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
@@ -72,7 +72,7 @@ class TextFormatter(logging.Formatter):
         super().__init__(fmt or _TEXT, datefmt, style, validate, defaults=known)
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as a line. Further lines (a traceback) are indented, so that no text can forge one."""
+        """Format a record. Further lines, as of a traceback, are indented, so that they cannot forge one."""
         shown = logging.makeLogRecord(record.__dict__)
         for name in ("request_id", "user", "route"):
             if getattr(shown, name, "") is None:
@@ -82,13 +82,13 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(LibraryJsonFormatter):
-    """One JSON object per line."""
+    """A formatter that writes one JSON object per line."""
 
     def __init__(self) -> None:
         super().__init__(list(_FIELDS), rename_fields=_FIELDS)
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        """Write the time as text, and mask secrets."""
+        """Format the time as text, and mask secrets."""
         created = log_data["timestamp"]
         log_data["timestamp"] = (
             time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(created))
@@ -98,22 +98,21 @@ class JsonFormatter(LibraryJsonFormatter):
 
 
 class Redacting(logging.Formatter):
-    """Masks secrets in the output of another formatter."""
+    """A formatter that masks secrets in the output of another formatter."""
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()
         self._inner = inner
 
     def format(self, record: logging.LogRecord) -> str:
-        """The output of the inner formatter, with secrets masked."""
         return REDACTOR.text(self._inner.format(record))
 
 
 def configure_logging(settings: CoreSettings, secrets: Iterable[str] = ()) -> None:
-    """Apply LOG_LEVEL and LOG_FORMAT on top of the logging of the ini file.
+    """Apply LOG_LEVEL and LOG_FORMAT in addition to the logging of the ini file.
 
-    Handlers for the console get our formatters; other handlers keep theirs. All handlers add the request and
-    mask secrets. Call it again after other code has set up logging.
+    Console handlers get the formatters of this module; other handlers keep theirs. All handlers add the
+    request and mask secrets. Call this again after other code has set up logging.
 
     :param secrets: values to mask (``LoadedSettings.secrets()``)
     """
@@ -124,7 +123,7 @@ def configure_logging(settings: CoreSettings, secrets: Iterable[str] = ()) -> No
         root.addHandler(logging.StreamHandler(sys.stderr))
     for handler in _handlers():
         _prepare(handler, settings.log_format)
-    # Without LOG_LEVEL the levels of the ini file apply.
+    # Without LOG_LEVEL, the levels of the ini file apply.
     if "log_level" in settings.model_fields_set:
         _set_level(settings.log_level.upper())
     for logger in _loggers():
@@ -136,7 +135,7 @@ def configure_logging(settings: CoreSettings, secrets: Iterable[str] = ()) -> No
 def _prepare(handler: logging.Handler, log_format: LogFormat) -> None:
     if not any(isinstance(one, RequestFilter) for one in handler.filters):
         handler.addFilter(RequestFilter())
-    # Not a subclass, which writes to a file or collects records for tests.
+    # Not for subclasses, which write to files or collect records for tests.
     if type(handler) is logging.StreamHandler:
         handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
     elif not isinstance(handler.formatter, Redacting | TextFormatter | JsonFormatter):
@@ -147,7 +146,7 @@ def _set_level(level: str) -> None:
     root = logging.getLogger()
     root.setLevel(level)
     for logger in _loggers():
-        # The ini file may keep a library quieter than the rest, but not louder than LOG_LEVEL.
+        # The ini file can make a library less verbose than LOG_LEVEL, but not more verbose.
         if logger.name.startswith(OURS):
             logger.setLevel(logging.NOTSET)
         elif logger.level != logging.NOTSET:

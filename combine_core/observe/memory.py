@@ -1,11 +1,11 @@
-"""Logs a warning before memory runs out, with what an operator needs to find the cause.
+"""Logs a warning before memory runs out, with figures that help an operator to find the cause.
 
-The limit is that of the control group (the container) that is nearest to its limit. The memory in use is
-what the kernel counts for all processes of the group before it kills one. If no group has a limit, the limit
-is the memory of the machine, and only this process counts: our log could not explain the memory of other
-programs.
+The limit is that of the control group (the container) that is closest to its limit. The memory in use is
+the amount that the kernel counts for all processes of the group before it kills one. If no group has a limit,
+the limit is the memory of the machine, and only this process counts, because its log cannot explain the
+memory of other programs.
 
-Sources: the kernel's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst, proc(5).
+References: the kernel's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst, proc(5).
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from combine_core.observe.background import repeat
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
-# Percent of the limit. A stage is logged again after use has fallen this much below it.
+# Percent of the limit. A stage is logged again after memory use has fallen REARM_BELOW percent below it.
 STAGES = (70, 85, 95)
 REARM_BELOW = 5
 
 _HOUR_S = 3600.0
 _SAMPLE_S = 60.0
-# Over a shorter time, the start of a process looks like a leak.
+# Measured over a shorter time, the start of a process looks like a leak.
 _FIRST_GROWTH_S = 300.0
 _MIB = 2**20
-# Of malloc.h.
+# From malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGE_BLOCK = 128 * 1024
 # Version 1 writes "no limit" as the largest number of whole pages in 63 bits.
@@ -47,14 +47,14 @@ _NO_LIMIT = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Memory in bytes.
+    """A measurement of memory in bytes.
 
     :ivar used: the memory that counts against the limit
-    :ivar of: whose limit it is: container or machine
+    :ivar of: the owner of the limit: container or machine
     :ivar rss: the memory of this process
     :ivar threads: the number of threads of this process
     :ivar group: the control group with the limit
-    :ivar kills: how many of its processes the kernel has killed for lack of memory
+    :ivar kills: the number of its processes that the kernel has killed for lack of memory
     """
 
     used: int
@@ -71,14 +71,14 @@ class Reading:
 
     @property
     def relief(self) -> str:
-        """What gives the process more memory."""
+        """The action that gives the process more memory."""
         if self.of == "container":
             return "Increase the limit in docker-compose"
         return "Free memory of the machine"
 
 
 def read_memory(root: Path = Path("/")) -> Reading:
-    """The memory in use now.
+    """Measure the memory in use.
 
     :param root: the folder with the ``/proc`` and ``/sys`` of the control groups
     """
@@ -90,10 +90,10 @@ def read_memory(root: Path = Path("/")) -> Reading:
     return Reading(rss, psutil.virtual_memory().total, "machine", rss, threads)
 
 
-class SeenKills:
+class LoggedKills:
     """The number of killed processes of each control group that has been logged.
 
-    :param folder: where files keep the numbers for the next start
+    :param folder: the folder of the files that keep the numbers for the next start
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -101,7 +101,7 @@ class SeenKills:
         self._counts: dict[str, int] = {}
 
     def add(self, group: str, kills: int) -> int:
-        """Take the present number; return how many are new. A new container counts from zero."""
+        """Store the current number; return the number of new kills. A new container counts from zero."""
         path = self._folder and self._folder / f"oom-kills-{zlib.crc32(group.encode()):08x}"
         if group not in self._counts:
             self._counts[group] = 0
@@ -118,12 +118,12 @@ class SeenKills:
 
 
 class MemoryWatch:
-    """Logs when memory in use crosses a stage, and again only after it has fallen below.
+    """A watch that logs when memory use crosses a stage, and again only after it has fallen below.
 
     :param connections: returns the number of open database connections of this process
-    :param read: reads the memory
-    :param clock: monotonic seconds
-    :param seen: the kills that an earlier process has logged
+    :param read: measures the memory
+    :param clock: returns monotonic seconds
+    :param logged_kills: the kills that an earlier process has logged
     """
 
     def __init__(
@@ -131,17 +131,17 @@ class MemoryWatch:
         connections: Callable[[], int],
         read: Callable[[], Reading] = read_memory,
         clock: Callable[[], float] = time.monotonic,
-        seen: SeenKills | None = None,
+        logged_kills: LoggedKills | None = None,
     ) -> None:
         self._connections = connections
         self._read = read
         self._clock = clock
-        self._seen = seen or SeenKills()
+        self._logged_kills = logged_kills or LoggedKills()
         self._crossed: set[int] = set()
         self._samples: deque[tuple[float, int]] = deque()
 
     def look(self) -> None:
-        """Read the memory once and log what is due."""
+        """Measure the memory once, and log a line if it is due."""
         reading = self._read()
         if not self._samples:
             log.info(
@@ -150,7 +150,7 @@ class MemoryWatch:
                 reading.of,
                 reading.used // _MIB,
             )
-        if new := self._seen.add(reading.group, reading.kills):
+        if new := self._logged_kills.add(reading.group, reading.kills):
             log.error(
                 "memory ran out: the kernel has killed processes of this container (%d), most likely this"
                 " one before its last start. Increase the limit in docker-compose, check for connection"
@@ -167,7 +167,7 @@ class MemoryWatch:
         self._crossed |= reached
 
     def _growth(self, rss: int) -> float | None:
-        """Bytes per hour, measured over the last hour at most; ``None`` in the first minutes."""
+        """Return the growth in bytes per hour, over the last hour at most; ``None`` in the first minutes."""
         now = self._clock()
         if not self._samples or now - self._samples[-1][0] >= _SAMPLE_S:
             self._samples.append((now, rss))
@@ -205,27 +205,32 @@ class MemoryWatch:
 
 
 def start_memory_watch(connections: Callable[[], int]) -> None:
-    """Read the memory every second on a daemon thread. Further calls in this process do nothing.
+    """Measure the memory every second in a daemon thread. Further calls in this process do nothing.
 
-    For services and workers; a command that ends soon does not need it.
+    Services and workers need this. A command that ends soon does not.
 
     :param connections: returns the number of open database connections of this process
         (``combine_core.database.pool.open_connections``)
     """
-    _give_memory_back()
+    _tune_malloc()
     try:
-        seen = SeenKills(make_private(default_folder()))
+        logged_kills = LoggedKills(make_private(default_folder()))
     except (UnsafeFolder, OSError) as error:
-        log.warning("kills for lack of memory cannot be remembered: %s", error)
-        seen = SeenKills()
-    repeat("combine-memory-watch", MemoryWatch(connections, seen=seen).look, INTERVAL_S)
+        log.warning(
+            "The number of processes that were killed for lack of memory cannot be stored, so the next start"
+            " may log them again: %s",
+            error,
+        )
+        logged_kills = LoggedKills()
+    watch = MemoryWatch(connections, logged_kills=logged_kills)
+    repeat("combine-memory-watch", watch.look, INTERVAL_S)
 
 
-def _give_memory_back() -> None:
-    """Let the C library return the memory of large texts as soon as they are freed, and share the rest.
+def _tune_malloc() -> None:
+    """Make the C library return the memory of large texts as soon as they are freed, and use one heap.
 
-    Otherwise glibc treats large blocks like small ones after the first is freed, and each thread keeps a
-    heap of its own, which threads that wait for Python's lock anyway do not need. Settings of the operator
+    By default, glibc treats large blocks like small ones after the first one is freed, and each thread has a
+    heap of its own, which does not help threads that wait for Python's lock anyway. Settings of the operator
     (``MALLOC_...``) take precedence.
     """
     if any(name.startswith("MALLOC_") for name in os.environ):
@@ -262,15 +267,15 @@ _V2 = _Names("memory.max", "memory.current", "inactive_file", "memory.events")
 
 
 def tightest_group(root: Path = Path("/")) -> Group | None:
-    """Of the groups around this process with a limit, the one nearest to its limit; ``None`` without any.
+    """Return the control group of this process that is closest to its limit, or ``None`` without limits.
 
-    A limit applies to all groups below it, so a parent can be full before our own group is.
+    A limit applies to all groups below it, so a parent can be full before the process's own group is.
 
     :param root: the folder with ``/proc`` and ``/sys``
     """
     groups = [
         group
-        for folder, top, names in _places(root)
+        for folder, top, names in _group_folders(root)
         for each in _up_to(folder, top)
         if (group := _read(each, names)) is not None
     ]
@@ -284,15 +289,15 @@ def _up_to(folder: Path, top: Path) -> Iterator[Path]:
         yield folder
 
 
-def _places(root: Path) -> Iterator[tuple[Path, Path, _Names]]:
-    """The folders of our own group and of the topmost visible one, for each version in use."""
+def _group_folders(root: Path) -> Iterator[tuple[Path, Path, _Names]]:
+    """Yield the folders of the process's own group and of the topmost visible group, for each version."""
     own = dict(_own_groups(root))
     for names, mounted, point in _mounts(root):
         path = own.get(names)
         if path is None:
             continue
         top = root / point.relative_to("/")
-        # In a container the path can be that of the host, of which only the part below `mounted` is visible.
+        # In a container, the path can be that of the host, where only the part below `mounted` is visible.
         below = path.relative_to(mounted) if path.is_relative_to(mounted) else PurePosixPath()
         folder = top / below
         yield (folder if ".." not in below.parts and folder.is_dir() else top), top, names
@@ -311,13 +316,13 @@ def _own_groups(root: Path) -> Iterator[tuple[_Names, PurePosixPath]]:
 def _mounts(root: Path) -> Iterator[tuple[_Names, PurePosixPath, PurePosixPath]]:
     for line in _lines(root / "proc/self/mountinfo"):
         before, _, after = line.partition(" - ")
-        place, kind = before.split(), after.split()
-        if len(place) < 5 or len(kind) < 3:
+        mount, type_ = before.split(), after.split()
+        if len(mount) < 5 or len(type_) < 3:
             continue
-        if kind[0] == "cgroup2":
-            yield _V2, PurePosixPath(place[3]), PurePosixPath(place[4])
-        elif kind[0] == "cgroup" and "memory" in kind[2].split(","):
-            yield _V1, PurePosixPath(place[3]), PurePosixPath(place[4])
+        if type_[0] == "cgroup2":
+            yield _V2, PurePosixPath(mount[3]), PurePosixPath(mount[4])
+        elif type_[0] == "cgroup" and "memory" in type_[2].split(","):
+            yield _V1, PurePosixPath(mount[3]), PurePosixPath(mount[4])
 
 
 def _read(folder: Path, names: _Names) -> Group | None:
@@ -331,7 +336,7 @@ def _read(folder: Path, names: _Names) -> Group | None:
 
 
 def _value(path: Path, name: str) -> int:
-    """The number in the line of this name; 0 if there is none."""
+    """Return the number in the line of this name, or 0 if there is none."""
     values = dict(line.partition(" ")[::2] for line in _lines(path))
     value = values.get(name, "")
     return int(value) if value.isdigit() else 0
@@ -345,5 +350,5 @@ def _number(path: Path) -> int | None:
 def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(errors="replace").splitlines()
-    except OSError:  # not Linux, or this version is not in use
+    except OSError:  # the system is not Linux, or this version is not in use
         return []

@@ -1,4 +1,4 @@
-"""Logs how long each call of a provider takes."""
+"""Logs the duration of each call to an LLM provider."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def provider_call(provider: str, model: str, *, slow_ms: int) -> Iterator[None]:
-    """Log how long the call in the block takes: as slow from `slow_ms` on, or as a timeout.
+    """Log the duration of the call in the block, with a warning if it is slow or times out.
 
     Errors pass through; their handler logs them. An error with the ``code`` "timeout" (see
     ``ProviderError``) counts as a timeout.
+
+    :param slow_ms: the duration from which a call counts as slow
     """
     started = time.monotonic()
     outcome = "failed"
@@ -28,13 +30,13 @@ def provider_call(provider: str, model: str, *, slow_ms: int) -> Iterator[None]:
     finally:
         duration = round((time.monotonic() - started) * 1000, 1)
         slow = duration >= slow_ms
-        what = "slow provider call" if slow else "provider call"
+        event = "slow provider call" if slow else "provider call"
         if outcome == "timeout":
-            what = "provider timeout"
+            event = "provider timeout"
         log.log(
             logging.WARNING if slow or outcome == "timeout" else logging.INFO,
             "%s: %s model %s: %s after %.0f ms",
-            what,
+            event,
             provider,
             model,
             outcome,

@@ -1,4 +1,4 @@
-"""Masks secrets in log lines. The audit, which needs it too, imports it from the settings."""
+"""Exports the log redactor of :mod:`combine_core.settings.redaction` under its public name."""
 
 from combine_core.settings.redaction import LogRedactor
 

@@ -18,11 +18,11 @@ from combine_core.observe.context import Work, current_work
 
 log = logging.getLogger(__name__)
 
-# A request that sends a statement so often probably sends it once for each row of another one.
+# A request that sends a statement this often probably sends it once for each row of another statement.
 N_PLUS_ONE = 10
 LONGEST_STATEMENT = 500
 
-# The SQLSTATEs with which PostgreSQL ends what takes too long (its manual, appendix A).
+# The SQLSTATEs of PostgreSQL's timeouts (PostgreSQL manual, appendix A).
 _TIMEOUTS = {
     "57014": "statement timeout (or cancelled by an operator)",
     "55P03": "lock timeout (another transaction holds the row or table)",
@@ -31,23 +31,23 @@ _TIMEOUTS = {
 
 _COUNTED = "_combine_counted"
 _END = " */ "
-# All other characters are replaced: a comment must not end early, and the driver reads % as a parameter.
+# Replaced in names: a name must not end the comment, and the driver treats % as the start of a parameter.
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST_NAME = 80
-# The execution option of a COPY statement: the file with its rows.
+# The execution option of a COPY statement that contains the file with its rows.
 COPIED = "combine_copied"
 
 
 def watch_statements(engine: Engine, *, process: str, slow_ms: int) -> None:
-    """Add the origin to the statements of `engine`, and log slow ones and time-outs.
+    """Add the origin to the statements of `engine`, and log slow statements and timeouts.
 
-    It uses the hooks of the dialect, which send the statement themselves. The hooks of the engine around each
-    statement cost several times as much, and prepare arguments that are not needed here.
+    This uses the hooks of the dialect, which send the statement themselves. The hooks of the engine around
+    each statement cost several times as much, and prepare arguments that are not needed here.
 
-    :param process: the kind of process, which names statements outside of requests
-    :param slow_ms: statements that take at least so many milliseconds are logged as slow
+    :param process: the kind of process, which is the origin of statements outside of requests
+    :param slow_ms: the duration from which a statement is logged as slow
     """
-    outside = f"/* {_UNSAFE.sub(' ', process)[:_LONGEST_NAME]}{_END}"
+    process_comment = f"/* {_UNSAFE.sub(' ', process)[:_LONGEST_NAME]}{_END}"
     slow_seconds = slow_ms / 1000
 
     connected = False
@@ -57,7 +57,7 @@ def watch_statements(engine: Engine, *, process: str, slow_ms: int) -> None:
             return False
         work = current_work()
         if work is None:
-            comment = outside
+            comment = process_comment
         else:
             comment = work.comment or comment_of(work)
             # An insert in several batches counts as one statement.
@@ -93,8 +93,8 @@ def watch_statements(engine: Engine, *, process: str, slow_ms: int) -> None:
     def execute_many(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
         return watched(cursor.executemany, statement, context, parameters)
 
-    def on_connect(*_given: Any) -> None:
-        # The statements before this are those with which SQLAlchemy inspects the server.
+    def on_connect(*_arguments: Any) -> None:
+        # Before this, SQLAlchemy inspects the server with statements of its own.
         nonlocal connected
         connected = True
 
@@ -110,7 +110,7 @@ def watch_statements(engine: Engine, *, process: str, slow_ms: int) -> None:
 
 
 def comment_of(work: Work) -> str:
-    """The comment for statements of this work. No name in it can end the comment early."""
+    """Return the comment for the statements of this work. No name in it can end the comment."""
     if work.comment is None:
         comment = f"/* route={_name(work.route)} request_id={_name(work.request_id)}{_END}"
         if work.route is None:  # no route has matched yet
@@ -120,7 +120,7 @@ def comment_of(work: Work) -> str:
 
 
 def warn_of_repetition(work: Work) -> None:
-    """Log the statement that the request sent most often, if it sent it `N_PLUS_ONE` times or more."""
+    """Log the most frequent statement of a request if the request sent it `N_PLUS_ONE` times or more."""
     if not work.statements:
         return
     statement, count = work.statements.most_common(1)[0]
@@ -145,13 +145,13 @@ def _warn_of_timeout(error: BaseException, statement: str, seconds: float) -> No
         _warn(f"{kind}, {code},", statement, seconds)
 
 
-def _warn(what: str, statement: str, seconds: float) -> None:
+def _warn(event_: str, statement: str, seconds: float) -> None:
     work = current_work()
     duration = round(seconds * 1000, 1)
     shown = _shown(statement)
     log.warning(
         "%s in route %s after %.0f ms: %s",
-        what,
+        event_,
         (work and work.route) or "-",
         duration,
         shown,
@@ -160,6 +160,6 @@ def _warn(what: str, statement: str, seconds: float) -> None:
 
 
 def _shown(statement: str) -> str:
-    """The statement in one line, truncated."""
+    """Join the lines of a statement, and truncate it."""
     line = " ".join(statement.split())
     return line if len(line) <= LONGEST_STATEMENT else f"{line[:LONGEST_STATEMENT]}..."

@@ -1,4 +1,4 @@
-"""The outermost tween: it sets the request id, logs the request, and answers errors that no view handles."""
+"""The outermost tween, which sets the request id, logs the request, and handles errors without a view."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Handler = Callable[["Request"], Response]
 
 
 def request_tween_factory(handler: Handler, registry: Registry) -> Handler:
-    """A tween around the whole request."""
+    """Create the tween around the whole request."""
     slow_ms = _slow_request_ms(registry)
 
     def request_tween(request: Request) -> Response:
@@ -50,10 +50,10 @@ def request_tween_factory(handler: Handler, registry: Registry) -> Handler:
                 if is_error_retryable(request, error):
                     raise
                 if isinstance(error, URLDecodeError):
-                    response = _plain_answer(request, 400, "The path is not UTF-8.")
+                    response = _plain_response(request, 400, "The path is not UTF-8.")
                 else:
                     log.exception("%s failed", _line(request))
-                    # Set by tests that expect the error itself.
+                    # Tests that expect the error itself set this.
                     if request.environ.get("paste.throw_errors"):
                         raise
                     response = _last_resort(request)
@@ -96,7 +96,7 @@ def _log_access(request: Request, status: int, seconds: float) -> None:
 def _slow_request_ms(registry: Registry) -> int:
     try:
         return settings_of(registry, CoreSettings).slow_request_ms
-    except LookupError:  # included alone, in an application without our settings
+    except LookupError:  # the application includes this package without the settings
         default: int = CoreSettings.model_fields["slow_request_ms"].default
         return default
 
@@ -123,12 +123,12 @@ def _warn_of_slowness(request: Request, work: Work, status: int, seconds: float)
 
 
 def _is_quiet(request: Request, status: int) -> bool:
-    """Whether it is a successful probe; these come every second."""
+    """Check whether the request is a successful probe, which comes every second."""
     return is_probe(request) and 200 <= status < 300
 
 
 def _line(request: Request) -> str:
-    """Method and path, without the query, which may contain personal data."""
+    """Return method and path, without the query, which may contain personal data."""
     environ = request.environ
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     shown = quote(path.encode("latin-1", "replace"), safe="/:@!$&'()*+,;=~")
@@ -138,18 +138,19 @@ def _line(request: Request) -> str:
 
 
 def _last_resort(request: Request) -> Response:
-    """The answer if no error view was found, or if it failed itself."""
-    known_as = request_id(request)
-    detail = f"The service failed. The log tells why, under the request id {known_as}."
-    return _plain_answer(request, 500, detail)
+    """Return the response for an error without an error view, or with a view that failed."""
+    detail = (
+        f"The service failed. The log has the error under the request id {request_id(request)}."
+    )
+    return _plain_response(request, 500, detail)
 
 
-def _plain_answer(request: Request, status: int, detail: str) -> Response:
-    """A text for browsers, a problem document (RFC 9457) for programs."""
+def _plain_response(request: Request, status: int, detail: str) -> Response:
+    """Return a text for browsers, or a problem document (RFC 9457) for programs."""
     if "text/html" in request.environ.get("HTTP_ACCEPT", ""):
         response = Response(f"{detail}\n", status=status, content_type="text/plain")
     else:
         response = problem_document(request, ProblemError(status, detail))
-    # This tween is outside the one that adds them to other responses.
+    # The tween that adds these headers to other responses is inside this one.
     response.headers.update(_PROTECTION)
     return response

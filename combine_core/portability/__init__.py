@@ -1,6 +1,6 @@
-"""Projects as ZIP files: written by one service, read by another one.
+"""Exports projects as ZIP files and imports them into another service.
 
-What the ZIP has of people are names and addresses. An import makes no accounts, finds none, and gives nobody
-a right: :class:`combine_core.portability.model.ImportedPerson` keeps the names. Imported reviews are no
-:class:`combine_core.reviews.Review`, so nothing that asks for an approval can find one.
+The ZIP contains the names and addresses of people. An import neither creates nor finds accounts and grants no
+rights: :class:`combine_core.portability.model.ImportedPerson` stores the names. Imported reviews are not
+stored as :class:`combine_core.reviews.Review`, so they never count as an approval.
 """

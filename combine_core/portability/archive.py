@@ -1,7 +1,7 @@
-"""The ZIP file of a project: its members, and what is refused before anything of it is used.
+"""Reads the ZIP file of a project, and validates it before its content is used.
 
-Nothing is unpacked to the disk. Members are read in pieces and lines, and each limit holds for what is read,
-whatever the file says of itself.
+Nothing is unpacked to the disk. Members are read in pieces and lines, and each limit applies to the data that
+is actually read, whatever sizes the file declares.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ README = "README.md"
 _MIB = 2**20
 MOST_MEMBERS = 10_000
 _MOST_MANIFEST = 4 * _MIB
-# Any file may grow to this. A larger content has to be in a file that is not much smaller.
+# Any file may unpack to this size. For a larger content, the compression ratio is limited.
 _ALWAYS_ALLOWED = 64 * _MIB
 _MOST_RATIO = 200
 _MOST_DEPTH = 50
 # Each value of a JSON document takes about a hundred bytes of memory, however short it is.
 _MOST_VALUES = 1_000_000
-# Also one without an end, so that the search never begins again within it.
+# Also matches an unterminated string, so that the search never starts again within it.
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _READABLE = re.compile(r"documents/[0-9]{4}-[a-z0-9-]{1,80}\.md")
 _ROWS = re.compile(r"rows/([a-z_]{1,40})\.jsonl")
@@ -39,15 +39,15 @@ _PIECE = 65_536
 
 
 class InvalidArchive(ValueError):
-    """The file cannot be imported. The text says why and what to do."""
+    """An error of a file that cannot be imported. The message has the reason and the remedy."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much an import reads.
+    """The limits of an import.
 
-    :ivar content: bytes of all members together, unpacked; ``None``: as the size of the file allows
-    :ivar row: bytes of one row
+    :ivar content: the bytes of all unpacked members together; ``None`` for the limit of the compression ratio
+    :ivar row: the bytes of one row
     """
 
     content: int | None = None
@@ -55,15 +55,15 @@ class Limits:
 
 
 def rows_member(name: str) -> str:
-    """The member with the rows of a table."""
+    """Return the name of the member with the rows of a table."""
     return f"rows/{name}.jsonl"
 
 
 class Archive:
-    """A ZIP file whose list of members is checked.
+    """A ZIP file with a validated list of members.
 
-    :param known: the names of the tables that it may have
-    :raises InvalidArchive: it is no export of a project, or one that this release cannot read
+    :param known: the names of the tables that it may contain
+    :raises InvalidArchive: the file is not an export of a project, or this release cannot read it
     """
 
     def __init__(self, file: IO[bytes], limits: Limits, known: frozenset[str]) -> None:
@@ -72,7 +72,7 @@ class Archive:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise InvalidArchive(
-                "It is no ZIP file, or it is damaged. Choose a file that an export of a project has made."
+                "It is not a ZIP file, or it is damaged. Choose a file that was exported from a project."
             ) from error
         infos = self._zip.infolist()
         self._check_members(infos, file.seek(0, 2))
@@ -93,7 +93,7 @@ class Archive:
             mode = info.external_attr >> 16
             if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
                 raise InvalidArchive(
-                    f"Its member {name} is no plain file. Export the project again."
+                    f"Its member {name} is not a regular file. Export the project again."
                 )
             if info.flag_bits & 1:
                 raise InvalidArchive(
@@ -109,19 +109,20 @@ class Archive:
         content = sum(info.file_size for info in infos)
         if content > max(_ALWAYS_ALLOWED, _MOST_RATIO * size):
             raise InvalidArchive(
-                f"It would grow from {size:,} to {content:,} bytes, which no export does."
+                f"It would unpack from {size:,} to {content:,} bytes, which no export does."
                 " Export the project again."
             )
         if self._limits.content is not None and content > self._limits.content:
             raise InvalidArchive(
-                f"Its content has {content:,} bytes; a request may bring {self._limits.content:,}."
+                f"Its content has {content:,} bytes; a request may upload {self._limits.content:,}."
                 " Ask an operator to import it: combine project import FILE"
             )
 
     def _read_manifest(self, known: frozenset[str]) -> dict[str, Any]:
         if MANIFEST not in self._members:
             raise InvalidArchive(
-                f"It has no {MANIFEST}, so it is no export of a project, or not all of it."
+                f"It has no {MANIFEST}, so it is not a complete export of a project. Export the project"
+                " again."
             )
         with self._open(MANIFEST) as member:
             data = member.read(_MOST_MANIFEST + 1)
@@ -129,11 +130,13 @@ class Archive:
             raise InvalidArchive(f"Its {MANIFEST} is too large. Export the project again.")
         manifest = parse_json(data, MANIFEST)
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise InvalidArchive(f"Its {MANIFEST} is not that of a project.")
+            raise InvalidArchive(
+                f"Its {MANIFEST} is not that of a project. Choose an exported project."
+            )
         if manifest.get("version") != VERSION or type(manifest["version"]) is not int:
             raise InvalidArchive(
                 f"It has version {str(manifest.get('version'))[:20]} of the format, and this release reads"
-                f" version {VERSION}. Import it with the release that has made it, or a newer one."
+                f" version {VERSION}. Import it with the release that exported it, or a newer one."
             )
         self._check_listed(manifest.get("members"), known)
         return manifest
@@ -141,13 +144,13 @@ class Archive:
     def _check_listed(self, listed: Any, known: frozenset[str]) -> None:
         if not isinstance(listed, dict):
             raise InvalidArchive(f"Its {MANIFEST} lists no members. Export the project again.")
-        there = self._members.keys() - {MANIFEST}
+        present = self._members.keys() - {MANIFEST}
         needed = {rows_member(name) for name in known}
-        if missing := sorted((listed.keys() | needed) - there):
+        if missing := sorted((listed.keys() | needed) - present):
             raise InvalidArchive(
                 f"Its member {missing[0][:100]} is missing. Export the project again."
             )
-        for name in sorted(there):
+        for name in sorted(present):
             if name not in listed:
                 raise InvalidArchive(
                     f"Its {MANIFEST} does not list {name}. Export the project again."
@@ -160,7 +163,10 @@ class Archive:
         self._sha256 = listed
 
     def check_hashes(self) -> None:
-        """Read every member once, and compare its hash with that of the manifest."""
+        """Compare the hash of every member with the manifest.
+
+        :raises InvalidArchive: a hash differs
+        """
         for name, expected in self._sha256.items():
             digest = hashlib.sha256()
             with self._open(name) as member:
@@ -168,12 +174,11 @@ class Archive:
                     digest.update(piece)
             if digest.hexdigest() != expected:
                 raise InvalidArchive(
-                    f"Its member {name} is not the one that was exported: its SHA-256 is another one."
-                    " Export the project again."
+                    f"Its member {name} was changed after the export: its SHA-256 differs. Export the project"
+                    " again."
                 )
 
     def rows(self, table: str) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a table, one by one."""
         name = rows_member(table)
         with self._open(name) as member:
             number = 0
@@ -186,7 +191,7 @@ class Archive:
                     )
                 row = parse_json(line, where)
                 if not isinstance(row, dict):
-                    raise InvalidArchive(f"{where} is no JSON object. Export the project again.")
+                    raise InvalidArchive(f"{where} is not a JSON object. Export the project again.")
                 yield row
 
     @contextmanager
@@ -201,18 +206,18 @@ class Archive:
 
 
 def parse_json(data: bytes, where: str) -> Any:
-    """The JSON document, in which every text can be stored.
+    """Parse a JSON document, and check that the database can store every text in it.
 
-    :param where: it is from
-    :raises InvalidArchive: it is none, or it would take too much memory
+    :param where: the location of the document, for messages
+    :raises InvalidArchive: the document is invalid, or would take too much memory
     """
-    bare = _STRING.sub(b"", data)
-    if bare.count(b",") + bare.count(b"[") + bare.count(b"{") > _MOST_VALUES:
+    without_strings = _STRING.sub(b"", data)
+    if sum(without_strings.count(sign) for sign in (b",", b"[", b"{")) > _MOST_VALUES:
         raise InvalidArchive(f"{where} has too many values. Export the project again.")
     try:
         value = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InvalidArchive(f"{where} is no JSON. Export the project again.") from error
+        raise InvalidArchive(f"{where} is not valid JSON. Export the project again.") from error
     _check_values(value, where, _MOST_DEPTH)
     return value
 
@@ -223,11 +228,11 @@ def _check_values(value: Any, where: str, depth: int) -> None:
     if isinstance(value, str):
         if "\0" in value or not _is_encodable(value):
             raise InvalidArchive(
-                f"{where} holds a NUL or half a surrogate pair, which no text has. Export the project again."
+                f"{where} contains a NUL or half a surrogate pair. Export the project again."
             )
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise InvalidArchive(f"{where} holds a number that is none. Export the project again.")
+            raise InvalidArchive(f"{where} contains NaN or Infinity. Export the project again.")
     elif isinstance(value, list):
         for inner in value:
             _check_values(inner, where, depth - 1)

@@ -1,4 +1,4 @@
-"""What the rows of a file have to be, so that the service can show and use them."""
+"""Validates the rows of an archive, so that the service can show and use them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from combine_core.readers import blocks_from_json
 from combine_core.runs.transitions import ENDED
 from combine_core.sources import ReadingState, measure_text
 
-# What each request in the journal has.
+# The required fields of a request in the journal, with their types.
 _REQUEST = {"system": str, "prompt": str, "schema": dict, "max_tokens": int}
 
 
@@ -33,7 +33,7 @@ def _check_source(row: dict[str, Any]) -> None:
 
 
 def _check_ended(row: dict[str, Any]) -> None:
-    # A worker would take up what has not ended.
+    # A worker would continue a run or a step that has not ended.
     if row["state"] not in ENDED or row["ended_at"] is None:
         raise ValueError("has not ended")
     if not isinstance(row.get("answer"), dict | None):
@@ -63,7 +63,7 @@ def _check_change(row: dict[str, Any]) -> None:
         raise ValueError("has no usable change")
 
 
-# They raise ValueError with what is wrong.
+# The checks by table. They raise ValueError with a message.
 CHECKS: Mapping[str, Callable[[dict[str, Any]], None]] = {
     "sources": _check_source,
     "source_revisions": _check_source,

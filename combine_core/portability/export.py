@@ -1,4 +1,4 @@
-"""Writes a project as a ZIP file, row by row."""
+"""Exports a project as a ZIP file, row by row."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ from combine_core.users import User
 
 _README = """# A project of Combine
 
-`documents/` has the newest version of each document, to read. `rows/` has everything: a file for each table,
-a row in each line, as JSON. `manifest.json` says what there is, with the SHA-256 of each file.
+`documents/` contains the newest version of each document, for reading. `rows/` contains all data: a file for
+each table, with a JSON object for each row. `manifest.json` lists all files with their SHA-256.
 
 To import it into another service, choose the ZIP file on the page of your projects there, or run
 `combine project import FILE --owner ADDRESS`.
@@ -64,14 +64,14 @@ To import it into another service, choose the ZIP file on the page of your proje
 def export_project(
     sessions: sessionmaker[Session], project_id: uuid.UUID, file: IO[bytes]
 ) -> dict[str, int]:
-    """Write the project into ``file``, as it is at this moment. Never has more than a few rows in memory.
+    """Write a snapshot of the project into ``file``, with only a few rows in memory at a time.
 
-    :returns: how many rows of each kind it has
+    :returns: the number of rows of each kind
     :raises NotThere: there is no such project
-    :raises Impossible: a run is going on, or a file is being read
+    :raises Impossible: a run has not ended, or a file is being read
     """
     with sessions() as session:
-        # What is stored meanwhile is left out, so that all rows fit each other.
+        # A snapshot, so that all rows are consistent.
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         project = session.get(Project, project_id)
         if project is None:
@@ -94,18 +94,20 @@ def _check_at_rest(session: Session, project_id: uuid.UUID) -> None:
         )
     )
     if session.scalar(unread):
-        raise Impossible("A file is still being read. Wait until it is, and export again.")
+        raise Impossible(
+            "A file is still being read. Wait until it has been read, and export again."
+        )
 
 
 class _Export:
     def __init__(self, session: Session, project: Project, file: IO[bytes]) -> None:
         self._session = session
         self._project = project
-        # Higher levels take twice the time, for files that are a few percent smaller.
+        # Higher levels take twice the time for files that are a few percent smaller.
         self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=3)
         self._sha256: dict[str, str] = {}
         self._counts: dict[str, int] = {}
-        # Those whom a row names.
+        # The people that are named in a row.
         self._people: set[uuid.UUID] = set()
         self._lines: dict[uuid.UUID, dict[str, str]] = {}
 
@@ -177,23 +179,23 @@ class _Export:
     def _rows_of(self, table: Table) -> Iterator[dict[str, Any]]:
         result = self._session.execute(
             table.of_project(self._project.id),
-            execution_options={"stream_results": True, "max_row_buffer": table.at_once},
+            execution_options={"stream_results": True, "max_row_buffer": table.batch_size},
         )
-        for partition in result.mappings().partitions(table.at_once):
+        for partition in result.mappings().partitions(table.batch_size):
             rows = [dict(row) for row in partition]
             keys = [row["id"] for row in rows]
-            given = self._given([key_of(table, row) for row in rows])
+            originals = self._original_values([key_of(table, row) for row in rows])
             inner = {each.name: self._inner_rows(each, keys) for each in table.inner}
             mentioned = self._mentioned(keys) if table.name == Comment.__tablename__ else {}
             for row in rows:
-                shown = self._shown(table, row, given)
+                encoded = self._encode_row(table, row, originals)
                 if table.name == Comment.__tablename__:
-                    shown.setdefault("mentioned", mentioned.get(row["id"], []))
-                    self._people |= {uuid.UUID(one) for one in shown["mentioned"]}
-                yield shown | {name: found.get(row["id"], []) for name, found in inner.items()}
+                    encoded.setdefault("mentioned", mentioned.get(row["id"], []))
+                    self._people |= {uuid.UUID(one) for one in encoded["mentioned"]}
+                yield encoded | {name: found.get(row["id"], []) for name, found in inner.items()}
 
     def _mentioned(self, comments: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[str]]:
-        """The people whom the comments mention. Whether they have read it, they alone need to know."""
+        """Return the people that the comments mention, without the private fact whether they have read it."""
         found: dict[uuid.UUID, list[str]] = {}
         mentions = select(CommentMention.comment_id, CommentMention.user_id).where(
             CommentMention.comment_id.in_(comments)
@@ -213,34 +215,35 @@ class _Export:
             .order_by(*table.table.primary_key.columns)
         )
         rows = [dict(row) for row in found_rows.mappings()]
-        given = self._given([key_of(table, row) for row in rows])
+        originals = self._original_values([key_of(table, row) for row in rows])
         found: dict[uuid.UUID, list[dict[str, Any]]] = {}
         for row in rows:
-            found.setdefault(row[table.parent], []).append(self._shown(table, row, given))
+            encoded = self._encode_row(table, row, originals)
+            found.setdefault(row[table.parent], []).append(encoded)
         return found
 
-    def _given(self, keys: Sequence[uuid.UUID]) -> dict[uuid.UUID, dict[str, Any]]:
-        """What the rows with these keys had where they were imported from."""
+    def _original_values(self, keys: Sequence[uuid.UUID]) -> dict[uuid.UUID, dict[str, Any]]:
+        """Return the values that imported rows had in their first service, by the keys of the rows."""
         imported = select(ImportedRow.row_id, ImportedRow.given).where(ImportedRow.row_id.in_(keys))
         return {row.row_id: row.given for row in self._session.execute(imported)}
 
-    def _shown(
-        self, table: Table, row: Mapping[str, Any], given: Mapping[uuid.UUID, dict[str, Any]]
+    def _encode_row(
+        self, table: Table, row: Mapping[str, Any], originals: Mapping[uuid.UUID, dict[str, Any]]
     ) -> dict[str, Any]:
-        shown = {column.name: encode(row[column.name]) for column in table.columns}
-        shown |= given.get(key_of(table, row), {})
+        encoded = {column.name: encode(row[column.name]) for column in table.columns}
+        encoded |= originals.get(key_of(table, row), {})
         for name in ("line_version_id", "ref_id", "input_id"):
             # A line has another id in each database.
-            if name in shown and row[name] in self._lines:
-                shown[name] = self._lines[row[name]]
-        self._people |= {uuid.UUID(shown[name]) for name in table.people if shown[name]}
+            if name in encoded and row[name] in self._lines:
+                encoded[name] = self._lines[row[name]]
+        self._people |= {uuid.UUID(encoded[name]) for name in table.people if encoded[name]}
         if table.name == DocumentVersion.__tablename__:
             self._people |= {
                 uuid.UUID(statement["author_id"])
                 for _, statement in located_statements(row["content"])
                 if "author_id" in statement
             }
-        return shown
+        return encoded
 
     def _reviews(self) -> Iterator[dict[str, Any]]:
         own = self._session.scalars(
@@ -250,7 +253,7 @@ class _Export:
             .order_by(Review.id)
         )
         for review in own:
-            yield self._with_people(_show_review(review))
+            yield self._note_people(_encode_review(review))
         imported = self._session.scalars(
             select(ImportedReview)
             .where(ImportedReview.project_id == self._project.id)
@@ -258,18 +261,18 @@ class _Export:
         )
         for one in imported:
             columns = ("id", "created_at", "document_id", "version_id")
-            yield self._with_people(
+            yield self._note_people(
                 {name: encode(getattr(one, name)) for name in columns} | one.review
             )
 
-    def _with_people(self, review: dict[str, Any]) -> dict[str, Any]:
+    def _note_people(self, review: dict[str, Any]) -> dict[str, Any]:
         named = [review["asked_by"], review["written_by"], *review["people"]]
         named += [decision["user_id"] for decision in review["decisions"]]
         self._people |= {uuid.UUID(one) for one in named if one}
         return review
 
     def _named_people(self) -> Iterator[dict[str, Any]]:
-        """The people that the rows name. Those who were deleted or erased here are left out."""
+        """Yield the people that the rows name, except those that were deleted or erased here."""
         imported = select(ImportedPerson.id, ImportedPerson.name, ImportedPerson.email).where(
             ImportedPerson.project_id == self._project.id
         )
@@ -298,8 +301,8 @@ class _Export:
             self._session.expunge_all()
 
 
-def _show_review(review: Review) -> dict[str, Any]:
-    """A review as rows have it, and its state, which follows from the clock and the versions here."""
+def _encode_review(review: Review) -> dict[str, Any]:
+    """Encode a review with its state, which depends on the time and on the versions in this database."""
     columns = {
         column.name: encode(getattr(review, column.name))
         for column in Review.__table__.columns

@@ -1,8 +1,8 @@
-"""Reads a project from a ZIP file into new rows: all of them, or none.
+"""Imports a project from a ZIP file, completely or not at all.
 
-Ids stay, so the hashes of versions do, too. If one of them is taken here, all get others, in the same order:
-then a content with an id in it gets another hash. Names and addresses in the file find no account and
-give no right.
+The ids of the file are kept, and with them the hashes of versions. If an id exists already, all objects get
+new ids in the same order, and contents that include ids get new hashes. Names and addresses in the file are
+not matched with accounts and grant no rights.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ import sqlalchemy.exc
 from sqlalchemy.orm import Session
 
 from combine_core.portability.archive import Archive, InvalidArchive, Limits
-from combine_core.portability.attempt import Attempt, Imported, Taken
-from combine_core.portability.rows import (
-    MEMBERS,
-)
+from combine_core.portability.attempt import Attempt, IdTaken, Imported
+from combine_core.portability.rows import MEMBERS
 
 _UNIQUE_VIOLATION = "23505"
 
@@ -31,9 +29,9 @@ def import_project(
     limits: Limits | None = None,
     slug: str | None = None,
 ) -> Imported:
-    """Make a project from the file of an export. Its only member is the owner.
+    """Create a project from an exported file. Its only member is the owner.
 
-    :param slug: of the new project; ``None``: the one that it had, or a similar one
+    :param slug: the slug of the new project; ``None`` for the slug in the file or a similar one
     :raises InvalidArchive: the file cannot be imported; nothing is stored
     :raises SlugTaken: another project has this slug
     """
@@ -41,26 +39,27 @@ def import_project(
     archive.check_hashes()
     try:
         with session.begin_nested():
-            return Attempt(session, archive, owner_id, slug, mask=0).read()
-    except Taken:
+            return Attempt(session, archive, owner_id, slug, mask=0).run()
+    except IdTaken:
         pass
     except sqlalchemy.exc.IntegrityError as error:
         if getattr(error.orig, "pgcode", None) != _UNIQUE_VIOLATION:
-            raise _refused(error) from error
+            raise _inconsistent(error) from error
     except sqlalchemy.exc.DataError as error:
-        raise _refused(error) from error
+        raise _inconsistent(error) from error
     try:
         with session.begin_nested():
-            # These bits of an id are random, so all ids stay in their order. Nobody can foresee the new ones.
+            # The mask changes only random bits of an id, so the ids keep their order. The new ids cannot be
+            # predicted.
             mask = secrets.randbits(32) | 1
-            return Attempt(session, archive, owner_id, slug, mask=mask).read()
-    except Taken as error:
+            return Attempt(session, archive, owner_id, slug, mask=mask).run()
+    except IdTaken as error:
         raise InvalidArchive("Its ids cannot be used here. Import it again.") from error
     except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.DataError) as error:
-        raise _refused(error) from error
+        raise _inconsistent(error) from error
 
 
-def _refused(error: sqlalchemy.exc.DBAPIError) -> InvalidArchive:
+def _inconsistent(error: sqlalchemy.exc.DBAPIError) -> InvalidArchive:
     constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
     why = f" ({constraint})" if constraint else ""
-    return InvalidArchive(f"Its rows do not fit each other{why}. Export the project again.")
+    return InvalidArchive(f"Its rows are inconsistent{why}. Export the project again.")

@@ -1,4 +1,4 @@
-"""The tables of what an import brings and no other table can hold."""
+"""The tables for imported data that other tables cannot store."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from combine_core.database.metadata import Identified, Model
 
-# What stands after the name of somebody who is only known from an import.
+# The suffix of the name of a person who is known only from an import.
 IMPORTED = " (imported)"
 
 
 class ImportedPerson(Model):
-    """Somebody whom an imported project names. It is no account, whatever the address is."""
+    """A person in an imported project. The row is not an account, whatever its address."""
 
     __tablename__ = "imported_people"
 
     project_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True
     )
-    # As the rows and documents of the project have it.
+    # The id in the rows and documents of the project.
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    # Both are empty when the person was erased.
+    # Name and address are empty if the person was erased.
     name: Mapped[str]
     email: Mapped[str]
 
@@ -32,21 +32,21 @@ class ImportedPerson(Model):
 
 
 class ImportedRow(Model):
-    """What an imported row had where it was: its people, and the origin of a version."""
+    """The original values of an imported row: its people, and the origin of a version."""
 
     __tablename__ = "imported_rows"
 
-    # Of the row; made from its key if it has no id.
+    # The id of the row, or an id that is derived from its key.
     row_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     project_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("projects.id", ondelete="CASCADE"), index=True
     )
-    # By the names of the columns.
+    # The original values by column name.
     given: Mapped[dict[str, Any]]
 
 
 class ImportedReview(Identified, Model):
-    """A review that took place elsewhere. It is shown, and counts for nothing."""
+    """A review in another service. It is shown, but has no effect."""
 
     __tablename__ = "imported_reviews"
 

@@ -1,4 +1,4 @@
-"""What an imported version was where it comes from: who wrote it, and who decided on it there."""
+"""Reads the provenance of an imported version: its author and its reviews in its first service."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from combine_core.reviews.model import Decision
 
 @dataclass(frozen=True)
 class ImportedDecision:
-    """What somebody decided.
+    """A decision in another service.
 
-    :ivar name: of the person; ``None``: not known, or erased
+    :ivar name: the name of the person; ``None`` if it is unknown or erased
     """
 
     name: str | None
@@ -31,7 +31,7 @@ class ImportedDecision:
 
 @dataclass(frozen=True)
 class PastReview:
-    """A review that took place elsewhere. It counts for nothing."""
+    """A review in another service. It has no effect."""
 
     state: str
     needed: int
@@ -40,9 +40,9 @@ class PastReview:
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a version came to be where it was imported from.
+    """The origin of a version in the service that it was imported from.
 
-    :ivar author: the name of who edited or restored it
+    :ivar author: the name of the person who edited or restored it
     """
 
     origin: str
@@ -53,26 +53,26 @@ class Provenance:
 def read_provenance(
     session: Session, project_id: uuid.UUID, version: DocumentVersion | StoredVersion
 ) -> Provenance | None:
-    """Of an imported version of the project; ``None``: it was made here."""
+    """Return the provenance of an imported version, or ``None`` if the version was made here."""
     if version.origin != VersionOrigin.IMPORT:
         return None
-    given: Mapping[str, Any] = (
+    original: Mapping[str, Any] = (
         session.scalar(select(ImportedRow.given).where(ImportedRow.row_id == version.id)) or {}
     )
-    # The reviews of one version are few.
+    # A version has few reviews.
     reviews = session.scalars(
         select(ImportedReview.review)
         .where(ImportedReview.version_id == version.id)
         .order_by(ImportedReview.id)
         .limit(100)
     ).all()
-    named = [given.get("author_id")]
-    named += [one["user_id"] for review in reviews for one in review["decisions"]]
-    names = _names(session, project_id, {uuid.UUID(one) for one in named if one})
+    people = [original.get("author_id")]
+    people += [one["user_id"] for review in reviews for one in review["decisions"]]
+    names = _names(session, project_id, {uuid.UUID(one) for one in people if one})
     return Provenance(
-        given.get("origin", VersionOrigin.IMPORT),
-        names.get(given.get("author_id")),
-        [_past(review, names) for review in reviews],
+        original.get("origin", VersionOrigin.IMPORT),
+        names.get(original.get("author_id")),
+        [_past_review(review, names) for review in reviews],
     )
 
 
@@ -87,7 +87,7 @@ def _names(
     return {str(row.id): row.name for row in session.execute(found)}
 
 
-def _past(review: Mapping[str, Any], names: Mapping[str | None, str]) -> PastReview:
+def _past_review(review: Mapping[str, Any], names: Mapping[str | None, str]) -> PastReview:
     decisions = [
         ImportedDecision(
             names.get(one["user_id"]),
@@ -114,18 +114,18 @@ _DECIDED = {
 
 
 def provenance_in_words(provenance: Provenance) -> str:
-    """How the version came to be, in one sentence."""
+    """Describe the origin of a version in one sentence."""
     by = f" by {provenance.author}" if provenance.author else ""
     return f"{_MADE[VersionOrigin(provenance.origin)]}{by}."
 
 
 def past_in_words(past: PastReview) -> str:
-    """Such as ``approved. Ada approved it on 2026-11-28 12:00 UTC. This counts for nothing here.``"""
+    """Describe a review: ``approved. Ada approved it on 2026-11-28 12:00 UTC. It has no effect here.``"""
     words = f"{past.state.replace('_', ' ')}."
     for one in past.decisions:
-        who = one.name or "Somebody whose name is not known"
+        name = one.name or "A person whose name is unknown"
         moment = one.created_at.astimezone(datetime.UTC)
-        words += f" {who} {_DECIDED[Decision(one.decision)]} on {moment:%Y-%m-%d %H:%M} UTC."
+        words += f" {name} {_DECIDED[Decision(one.decision)]} on {moment:%Y-%m-%d %H:%M} UTC."
         if one.comment:
             words += f" “{one.comment}”"
-    return f"{words} This counts for nothing here."
+    return f"{words} It has no effect here."

@@ -1,7 +1,7 @@
-"""The rows of a project as JSON objects, in the order in which an import stores them.
+"""Encodes and decodes the rows of a project as JSON objects, in the order in which an import stores them.
 
-A table is listed once, here. What a row refers to has to be in the same file, so that no import reaches what
-belongs to another project.
+This is the only list of the exported tables. A row can refer only to rows in the same file, so that an import
+cannot reach the rows of another project.
 """
 
 from __future__ import annotations
@@ -44,27 +44,27 @@ from combine_core.sources import Source, SourceRevision
 _Type = TypeVar("_Type")
 
 PEOPLE, LINES, REVIEWS = "people", "lines", "reviews"
-# Of rows that have no id.
+# The namespace of the keys of rows without an id.
 _KEYS = uuid.UUID("6f0b8a52-1f0c-5d0e-9d55-6f1b1f6f5a0e")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose rows go along.
+    """A table whose rows are exported.
 
-    :ivar references: the columns that name a row of another table of the file, and these tables
-    :ivar left_out: columns that mean something in their own database alone
-    :ivar parent: the column that names the row in which these rows stand; ``None``: they stand alone
-    :ivar inner: the tables whose rows stand in the rows of this one
-    :ivar at_once: rows that an export reads at once
+    :ivar references: the columns that refer to another table of the file, with the names of these tables
+    :ivar excluded: the columns that are meaningful only in their own database
+    :ivar parent: the column that refers to the enclosing row; ``None`` for a table of its own
+    :ivar inner: the tables whose rows are nested in the rows of this table
+    :ivar batch_size: the number of rows that an export reads at once
     """
 
     model: type[Model]
     references: Mapping[str, str] = field(default_factory=dict)
-    left_out: frozenset[str] = frozenset()
+    excluded: frozenset[str] = frozenset()
     parent: str | None = None
     inner: tuple[Table, ...] = ()
-    at_once: int = 100
+    batch_size: int = 100
 
     @property
     def table(self) -> DatabaseTable:
@@ -76,13 +76,13 @@ class Table:
 
     @property
     def columns(self) -> list[Column[Any]]:
-        """The columns that go along. The project and the parent follow from the place of the row."""
-        hidden = self.left_out | {"project_id", self.parent}
-        return [column for column in self.table.columns if column.name not in hidden]
+        """The exported columns, without those of the project and the parent, which are implied."""
+        implied = self.excluded | {"project_id", self.parent}
+        return [column for column in self.table.columns if column.name not in implied]
 
     @property
     def people(self) -> frozenset[str]:
-        """The columns that name a user."""
+        """The columns that refer to a user."""
         return frozenset(
             column.name
             for column in self.table.columns
@@ -90,40 +90,41 @@ class Table:
         )
 
     def of_project(self, project_id: uuid.UUID) -> Select[Any]:
-        """The rows of a project, oldest first."""
-        chosen = select(*self.table.columns)
+        """Select the rows of a project, oldest first."""
+        rows = select(*self.table.columns)
         if "project_id" in self.table.c:
-            chosen = chosen.where(self.table.c.project_id == project_id)
+            rows = rows.where(self.table.c.project_id == project_id)
         else:
             column, target = next(iter(self.references.items()))
             owner = TABLES[target].table
-            chosen = chosen.join(owner, owner.c.id == self.table.c[column]).where(
+            rows = rows.join(owner, owner.c.id == self.table.c[column]).where(
                 owner.c.project_id == project_id
             )
-        return chosen.order_by(self.table.c.id)
+        return rows.order_by(self.table.c.id)
 
 
 def _inner(model: type[Model], parent: str, **references: str) -> Table:
     return Table(model, references, parent=parent)
 
 
-# The line of a run or of a version is known by its name and hash; sources of versions may be deleted.
+# Lines are not listed as references, because their name and hash identify them; nor are the sources of
+# versions, which may be deleted.
 _ALL = (
-    Table(Source, left_out=frozenset({"indexed_revision"}), at_once=1),
-    Table(SourceRevision, {"source_id": "sources"}, at_once=1),
+    Table(Source, excluded=frozenset({"indexed_revision"}), batch_size=1),
+    Table(SourceRevision, {"source_id": "sources"}, batch_size=1),
     Table(Run, inner=(_inner(RunSource, "run_id", source_id="sources"),)),
-    Table(Step, {"run_id": "runs"}, frozenset({"job_id"}), at_once=20),
-    Table(Call, {"run_id": "runs", "step_id": "steps"}, at_once=20),
+    Table(Step, {"run_id": "runs"}, frozenset({"job_id"}), batch_size=20),
+    Table(Call, {"run_id": "runs", "step_id": "steps"}, batch_size=20),
     Table(
         Document,
-        left_out=frozenset({"indexed_version"}),
+        excluded=frozenset({"indexed_version"}),
         inner=(_inner(StaleAcknowledgement, "document_id"),),
     ),
     Table(
         DocumentVersion,
         {"document_id": "documents", "run_id": "runs"},
         inner=(_inner(VersionInput, "version_id"),),
-        at_once=10,
+        batch_size=10,
     ),
     Table(Comment, {"document_id": "documents", "version_id": "document_versions"}),
     Table(
@@ -139,12 +140,12 @@ MEMBERS = frozenset({*TABLES, PEOPLE, LINES, REVIEWS})
 
 
 def columns_of(model: type[Model]) -> dict[str, Column[Any]]:
-    """The columns of a table by their names."""
+    """Return the columns of a table by name."""
     return {column.name: column for column in Model.metadata.tables[model.__tablename__].columns}
 
 
 def key_of(table: Table, row: Mapping[str, Any]) -> uuid.UUID:
-    """The id of a row; made from its key if it has none."""
+    """Return the id of a row, or an id that is derived from its key if it has none."""
     if "id" in row:
         key: uuid.UUID = row["id"]
         return key
@@ -153,7 +154,7 @@ def key_of(table: Table, row: Mapping[str, Any]) -> uuid.UUID:
 
 
 def encode(value: Any) -> Any:
-    """A value of a column as JSON has it."""
+    """Encode the value of a column for JSON."""
     match value:
         case uuid.UUID() | decimal.Decimal():
             return str(value)
@@ -170,14 +171,15 @@ def encode(value: Any) -> Any:
 
 
 def decode(column: Column[Any], value: Any, where: str) -> Any:
-    """The value of a column.
+    """Decode the value of a column.
 
-    :raises InvalidArchive: it is of another type
+    :param where: the location of the value, for messages
+    :raises InvalidArchive: the value has another type
     """
     if value is None:
         if column.nullable:
             return None
-        raise _wrong(column, where)
+        raise _unusable(column, where)
     try:
         return _decoded(column.type, value)
     except (
@@ -187,10 +189,10 @@ def decode(column: Column[Any], value: Any, where: str) -> Any:
         binascii.Error,
         decimal.InvalidOperation,
     ) as error:
-        raise _wrong(column, where) from error
+        raise _unusable(column, where) from error
 
 
-def _wrong(column: Column[Any], where: str) -> InvalidArchive:
+def _unusable(column: Column[Any], where: str) -> InvalidArchive:
     return InvalidArchive(f"{where} has no usable {column.name}. Export the project again.")
 
 
@@ -200,17 +202,17 @@ def _decoded(kind: Any, value: Any) -> Any:
             return uuid.UUID(_of_type(value, str))
         case DateTime():
             moment = datetime.datetime.fromisoformat(_of_type(value, str))
-            return moment.astimezone(datetime.UTC) if moment.tzinfo else _refuse()
+            return moment.astimezone(datetime.UTC) if moment.tzinfo else _reject()
         case Date():
             return datetime.date.fromisoformat(_of_type(value, str))
         case Numeric():
             number = decimal.Decimal(_of_type(value, str))
-            return number if number.is_finite() and 0 <= number < 10**8 else _refuse()
+            return number if number.is_finite() and 0 <= number < 10**8 else _reject()
         case Boolean():
             return _of_type(value, bool)
         case Integer():
             whole = _of_type(value, int)
-            return whole if 0 <= whole < 2**31 else _refuse()
+            return whole if 0 <= whole < 2**31 else _reject()
         case LargeBinary():
             return base64.b64decode(_of_type(value, str), validate=True)
         case ARRAY():
@@ -219,7 +221,7 @@ def _decoded(kind: Any, value: Any) -> Any:
             return _of_type(value, str)
         case JSON():
             return value
-    raise AssertionError(f"No export has a column of the type {kind!r}")
+    raise AssertionError(f"Columns of the type {kind!r} cannot be imported")
 
 
 def _of_type(value: Any, kind: type[_Type]) -> _Type:
@@ -228,5 +230,5 @@ def _of_type(value: Any, kind: type[_Type]) -> _Type:
     return value
 
 
-def _refuse() -> Any:
+def _reject() -> Any:
     raise ValueError

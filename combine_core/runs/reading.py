@@ -13,8 +13,8 @@ from combine_core.sources import UnsupportedFile, read_upload
 from combine_core.sources.reading import (
     Reading,
     begin_reading,
-    exhausted,
     fail_reading,
+    reason_to_give_up,
     store_reading,
 )
 from combine_core.text import InvalidText
@@ -37,7 +37,7 @@ def read_revision(sessions: sessionmaker[Session], revision_id: uuid.UUID) -> No
         if reading is None:
             logger.debug("Revision %s has no file to read", revision_id)
             return
-        problem = exhausted(reading) or _read(sessions, reading)
+        problem = reason_to_give_up(reading) or _read(sessions, reading)
     if problem is None:
         return
     with sessions.begin() as session:

@@ -1,4 +1,4 @@
-"""What changed between two revisions of a source, line by line."""
+"""Compares two revisions of a source line by line."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Beyond so many lines that differ, comparing takes longer than anybody waits for a page.
+# Comparing more differing lines than this takes too long for a page.
 MOST_COMPARED = 5_000
 _CONTEXT = 2
 
 
 @dataclass(frozen=True)
 class ChangedLine:
-    """A line with its number in each text; ``None`` where it does not stand.
-
-    ``old`` and ``new`` of an unchanged line are both numbers.
-    """
+    """A line with its number in each text; ``None`` in a text that does not contain it."""
 
     old: int | None
     new: int | None
@@ -25,9 +22,9 @@ class ChangedLine:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Passages of lines that differ, with some unchanged lines around them.
+    """Passages of differing lines, with some unchanged lines around them.
 
-    :ivar complete: whether all differing lines were compared; if not, they stand in one passage
+    :ivar complete: whether the lines were compared; if not, there were too many, and ``passages`` is empty
     """
 
     passages: list[list[ChangedLine]]
@@ -37,7 +34,7 @@ class Comparison:
 
 
 def compare_texts(old: str, new: str) -> Comparison:
-    """Compare two texts line by line. Whether the last line ends with a line break makes no difference."""
+    """Compare two texts line by line. A line break at the end of a text is ignored."""
     before, after = (text.removesuffix("\n").split("\n") for text in (old, new))
     start = _common(before, after)
     end = _common(before[start:][::-1], after[start:][::-1])
@@ -46,7 +43,7 @@ def compare_texts(old: str, new: str) -> Comparison:
     if len(middle_before) + len(middle_after) > MOST_COMPARED:
         return Comparison([], len(middle_after), len(middle_before), complete=False)
     matcher = difflib.SequenceMatcher(None, middle_before, middle_after, autojunk=False)
-    # The equal lines around the middle give its first and last passage their context.
+    # Add equal lines around the middle as context of the first and the last passage.
     lead, tail = min(start, _CONTEXT), min(end, _CONTEXT)
     operations = [("equal", -lead, 0, -lead, 0), *matcher.get_opcodes()]
     ends = len(middle_before), len(middle_after)
@@ -60,7 +57,7 @@ def compare_texts(old: str, new: str) -> Comparison:
 
 
 def _common(first: list[str], second: list[str]) -> int:
-    """How many lines are equal at the beginning."""
+    """Count the equal lines at the beginning."""
     count = 0
     for one, other in zip(first, second, strict=False):
         if one != other:
@@ -85,7 +82,7 @@ def _lines(
 
 
 def _passages(lines: list[ChangedLine]) -> Iterator[list[ChangedLine]]:
-    """The lines that differ, each passage with its context."""
+    """Group the differing lines into passages with their context."""
     near: set[int] = set()
     for index, line in enumerate(lines):
         if line.old is None or line.new is None:

@@ -1,4 +1,4 @@
-"""Queues files for the workers to read. The revision's row decides: :mod:`combine_core.sources.reading`."""
+"""Queues uploaded files for the workers to read (:mod:`combine_core.sources.reading`)."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ TASK = "combine.read_source"
 
 
 def enqueue_reading(session: Session, revision_id: uuid.UUID) -> None:
-    """Queue the reading of this revision. A worker takes it when the caller's transaction commits."""
+    """Queue the reading of a revision. A worker can take the job when the caller's transaction commits."""
     enqueue(session, TASK, QUEUE, revision_id=str(revision_id))

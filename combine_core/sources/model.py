@@ -1,4 +1,4 @@
-"""The tables of sources and of their other revisions."""
+"""The tables of sources and their other revisions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from combine_core.database.metadata import Identified, Model
 
 
 class ReadingState(StrEnum):
-    """Whether the file of a source has been read. A worker reads it (:mod:`combine_core.sources.reading`)."""
+    """The state of reading a file, which a worker does (:mod:`combine_core.sources.reading`)."""
 
     READING = "reading"
     READY = "ready"
@@ -24,15 +24,15 @@ class Content:
     """The columns of one revision. Until it is read, the text is empty, and hash and size are the file's."""
 
     media_type: Mapped[str]
-    # Read only where it is needed: a list of sources must not load megabytes.
+    # Loaded only on demand, because a list of sources must not load megabytes.
     text: Mapped[str] = mapped_column(deferred=True, deferred_raiseload=True)
-    # What a reader found, as combine_core.readers.blocks_as_json; NULL: the text is Markdown or plain text.
+    # The output of combine_core.readers.blocks_as_json; NULL for Markdown and plain text.
     blocks: Mapped[str | None] = mapped_column(deferred=True, deferred_raiseload=True)
-    # The bytes of the file, if they are not those of the text.
+    # The bytes of the file, unless they are those of the text.
     original: Mapped[bytes | None] = mapped_column(deferred=True, deferred_raiseload=True)
-    # Sentences about how the file was read.
+    # Sentences of the reader about the file.
     notes: Mapped[list[str] | None] = mapped_column(JSON)
-    # By which the same file is recognised; NULL for a text that was pasted.
+    # Identifies the same file; NULL for a pasted text.
     file_sha256: Mapped[str | None]
     sha256: Mapped[str]
     size: Mapped[int]
@@ -42,27 +42,27 @@ class Content:
 class Source(Identified, Content, Model):
     """Raw material in a project, with the content of its newest revision.
 
-    The content of a revision never changes, because evidence points at its lines. Earlier revisions, and
-    those that are not read yet, are in ``source_revisions``.
+    The content of a revision never changes, because evidence refers to its lines. Earlier and unread
+    revisions are in ``source_revisions``.
     """
 
     __tablename__ = "sources"
 
     project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     name: Mapped[str]
-    # The number of the newest revision that has been read; 0: none has.
+    # The number of the newest revision that has been read, or 0.
     revision: Mapped[int] = mapped_column(default=1, server_default="1")
-    # The revision that a search finds; 0: none. See combine_core.search.indexing.
+    # The revision in the search index, or 0. See combine_core.search.indexing.
     indexed_revision: Mapped[int] = mapped_column(default=0, server_default="0")
     # ``failed`` only if no revision could be read.
     state: Mapped[str] = mapped_column(default=ReadingState.READY, server_default="ready")
-    # Why the newest file could not be read.
+    # The reason why the newest file could not be read.
     error: Mapped[str | None]
-    # NULL: the user was deleted.
+    # NULL if the user was deleted.
     created_by: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="SET NULL"), index=True
     )
-    # When and by whom the newest revision was added; NULL: with the source.
+    # The time and the user of the newest revision; NULL if it was added with the source.
     revised_at: Mapped[datetime.datetime | None]
     revised_by: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="SET NULL"), index=True
@@ -80,17 +80,17 @@ class Source(Identified, Content, Model):
 
 
 class SourceRevision(Identified, Content, Model):
-    """A revision of a source that is not its newest one, or that is not read yet, or could not be read."""
+    """A revision of a source that is not the newest, is not read yet, or could not be read."""
 
     __tablename__ = "source_revisions"
 
     source_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("sources.id", ondelete="CASCADE"))
     number: Mapped[int]
-    # Its ending names the reader.
+    # The extension selects the reader.
     file_name: Mapped[str]
     state: Mapped[str]
     error: Mapped[str | None]
-    # How often a worker has begun to read it.
+    # The number of times that a worker has begun to read it.
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     created_by: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="SET NULL"), index=True

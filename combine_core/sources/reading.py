@@ -1,6 +1,7 @@
-"""What a worker does with an uploaded file: takes it, reads it without the database, and stores the text.
+"""Loads an uploaded file for a worker, and stores the text that the worker has read.
 
-Every attempt counts the row's ``attempts`` up, and stores its result only if no later attempt has begun.
+Each attempt increments the row's ``attempts``, and stores its result only if no later attempt has begun. No
+transaction is open while the file is read.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from combine_core.sources.model import ReadingState, Source, SourceRevision
 from combine_core.sources.revisions import promote, settle_state
 from combine_core.sources.service import FileText, UploadedFile, content_of
 
-# A worker that is killed while it reads is normal once or twice; a file that ends every attempt is at fault.
+# A worker may be killed once or twice while it reads a file. After that, the file itself is the cause.
 MAX_ATTEMPTS = 3
 _NO_RESULT = (
-    f"cannot be read: {MAX_ATTEMPTS} attempts ended without a result, perhaps by the limit on the worker's"
-    " memory. Split it, or save its text as .txt."
+    f"cannot be read: {MAX_ATTEMPTS} attempts ended without a result, perhaps because of the worker's memory"
+    " limit. Split it, or save its text as .txt."
 )
 _ORPHANS = text(
     """
@@ -49,7 +50,7 @@ class Reading:
 
 
 def begin_reading(session: Session, revision_id: uuid.UUID) -> Reading | None:
-    """Take the file of this revision. Returns ``None`` if there is nothing to read (any more)."""
+    """Begin an attempt to read the file of a revision. Return ``None`` if there is nothing to read."""
     row = session.execute(
         update(SourceRevision)
         .where(SourceRevision.id == revision_id, SourceRevision.state == ReadingState.READING)
@@ -69,18 +70,18 @@ def begin_reading(session: Session, revision_id: uuid.UUID) -> Reading | None:
     return Reading(revision_id, row.source_id, row.number, row.attempts, upload)
 
 
-def exhausted(reading: Reading) -> str | None:
-    """Why no further attempt is made; ``None`` if this one may go on."""
+def reason_to_give_up(reading: Reading) -> str | None:
+    """Return a message if there were too many attempts, or ``None`` if this attempt may continue."""
     return _NO_RESULT if reading.attempt > MAX_ATTEMPTS else None
 
 
 def store_reading(session: Session, reading: Reading, file: FileText) -> bool:
-    """Store what was read of the file, which may become the newest revision.
+    """Store the text of the file, which may become the newest revision.
 
-    :returns: ``False`` if another attempt has begun or the source is gone; then nothing is stored
-    :raises InvalidText: the text cannot be taken
+    :returns: ``False`` if another attempt has begun or the source was deleted; then nothing is stored
+    :raises InvalidText: the text is not valid
     """
-    # The file is stored already.
+    # Without the bytes of the file, which are stored already.
     values = content_of(reading.upload.name, file.text, replace(file, original=None))
     source = _lock(session, reading)
     if source is None:
@@ -96,9 +97,9 @@ def store_reading(session: Session, reading: Reading, file: FileText) -> bool:
 
 
 def fail_reading(session: Session, reading: Reading, why: str) -> bool:
-    """Store why the file cannot be read, and drop the file.
+    """Store the reason why the file cannot be read, and delete the file.
 
-    :returns: ``False`` if another attempt has begun or the source is gone; then nothing is stored
+    :returns: ``False`` if another attempt has begun or the source was deleted; then nothing is stored
     """
     source = _lock(session, reading)
     if source is None:
@@ -114,7 +115,7 @@ def fail_reading(session: Session, reading: Reading, why: str) -> bool:
 
 
 def _lock(session: Session, reading: Reading) -> Source | None:
-    """The source, locked, if this attempt is still the one that counts."""
+    """Lock and return the source, if this is still the latest attempt."""
     source = session.scalars(
         select(Source)
         .where(Source.id == reading.source_id)
@@ -132,7 +133,7 @@ def _lock(session: Session, reading: Reading) -> Source | None:
 
 
 def adopt_unread(session: Session) -> int:
-    """Queue the reading of files that have lost their job. Returns how many there were."""
+    """Queue the reading of files without a job, and return their number."""
     orphans = session.scalars(_ORPHANS).all()
     for revision_id in orphans:
         enqueue_reading(session, revision_id)

@@ -1,4 +1,4 @@
-"""Revisions of a source: adds, lists and reads them, and compares two."""
+"""Adds, lists and reads the revisions of sources."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ _CONTENT = tuple(name for name in Content.__annotations__ if name not in _LARGE)
 
 @dataclass(frozen=True)
 class _Facts:
-    """What is known of a revision, without its text.
+    """The attributes of a revision without its text.
 
-    :ivar error: why it could not be read
+    :ivar error: the reason why it could not be read
     """
 
     state: str
@@ -63,7 +63,7 @@ class _Facts:
 
 @dataclass(frozen=True)
 class Revision(_Facts):
-    """A revision in the list of those of its source."""
+    """A revision in the list of its source."""
 
     number: int
 
@@ -79,9 +79,10 @@ class PinnedSource(_Facts):
 
 @dataclass(frozen=True)
 class RevisionText(PinnedSource):
-    """One revision of a source with its text.
+    """A source at one of its revisions, with the text.
 
-    :ivar blocks: as :func:`combine_core.readers.blocks_as_json`; ``None`` for Markdown and plain text
+    :ivar blocks: the output of :func:`combine_core.readers.blocks_as_json`; ``None`` for Markdown and plain
+        text
     """
 
     text: str
@@ -89,7 +90,7 @@ class RevisionText(PinnedSource):
 
 
 def lock_source(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -> Source | None:
-    """The source of this project, locked until the transaction ends; ``None`` if there is none."""
+    """Lock and return a source of this project; return ``None`` if there is no such source."""
     return session.scalars(
         select(Source)
         .where(Source.id == source_id, Source.project_id == project_id)
@@ -104,9 +105,9 @@ def add_text_revision(
     """Make a text the newest revision of a source.
 
     :param source: locked
-    :param file: what else is known of the text, if it was read from a file
-    :returns: its number; ``None`` if it is the text of the newest revision
-    :raises InvalidText: the text cannot be taken
+    :param file: the other attributes, if the text was read from a file
+    :returns: the number of the revision; ``None`` if the newest revision has this text already
+    :raises InvalidText: the text is not valid
     """
     values = content_of(source.name, text, file)
     if values["sha256"] == source.sha256 and source.revision:
@@ -129,12 +130,12 @@ def add_text_revision(
 def add_file_revision(
     session: Session, source: Source, upload: UploadedFile, created_by: uuid.UUID
 ) -> int | None:
-    """Make a file the newest revision of a source. A worker reads it, if it is not text.
+    """Make a file the newest revision of a source. If it is not plain text, a worker reads it first.
 
     :param source: locked
-    :returns: its number; ``None`` if it is the file of the newest revision
-    :raises UnsupportedFile: there is no reader for it
-    :raises InvalidText: the text of a file that is read at once cannot be taken
+    :returns: the number of the revision; ``None`` if the newest revision has this file already
+    :raises UnsupportedFile: there is no reader for the file
+    :raises InvalidText: the file is read at once, and its text is not valid
     """
     if _is_newest_file(session, source, upload):
         return None
@@ -149,7 +150,7 @@ def add_file_revision(
 
 
 def _is_newest_file(session: Session, source: Source, upload: UploadedFile) -> bool:
-    """Whether the file is that of the newest revision, read or being read."""
+    """Check whether the newest revision, read or unread, has this file."""
     newest = session.scalar(
         select(SourceRevision.file_sha256)
         .where(
@@ -171,15 +172,15 @@ def _next_number(session: Session, source: Source) -> int:
 
 
 def promote(session: Session, source: Source, number: int) -> None:
-    """Make a revision that has been read the content of its source, and keep the one before it.
+    """Move a revision that has been read into the row of its source, and its predecessor into its own row.
 
-    The texts do not leave the database. A later revision may have been read first: then nothing changes.
+    The texts do not leave the database. If a later revision was read first, nothing changes.
 
     :param source: locked
     """
     if number > source.revision:
         if source.revision:
-            _store_content_of(session, source)
+            _copy_to_revision(session, source)
         names = [*_CONTENT, *_LARGE]
         session.execute(
             update(Source)
@@ -205,8 +206,8 @@ def promote(session: Session, source: Source, number: int) -> None:
     settle_state(session, source)
 
 
-def _store_content_of(session: Session, source: Source) -> None:
-    """Copy the content of the source to a row of its own."""
+def _copy_to_revision(session: Session, source: Source) -> None:
+    """Copy the content of the source to a new row of ``source_revisions``."""
     values: dict[str, Any] = {
         "id": func.gen_random_uuid(),
         "created_at": func.coalesce(Source.revised_at, Source.created_at),
@@ -227,7 +228,7 @@ def _store_content_of(session: Session, source: Source) -> None:
 
 
 def settle_state(session: Session, source: Source) -> None:
-    """Say at the source whether a file is being read, and why the newest one could not be.
+    """Update the state of the source from its later revisions: unread, or failed with a reason.
 
     :param source: locked
     """
@@ -246,16 +247,20 @@ def settle_state(session: Session, source: Source) -> None:
 
 @dataclass(frozen=True)
 class Pin:
-    """The revision of a source that a run works on. ``is_unread``: a worker is still reading it."""
+    """The revision of a source that a run uses.
+
+    :ivar is_unread: whether a worker still has to read it
+    """
 
     number: int
     is_unread: bool
 
 
 def pin_revisions(session: Session, sources: Sequence[Source]) -> dict[uuid.UUID, Pin]:
-    """The newest revisions of the sources by their ids, including those that are not read yet.
+    """Return the newest revision of each source by the id of the source, including unread revisions.
 
-    A source that is being read is locked: the end of the reading and the start of a run see each other.
+    A source that is being read is locked, so that the start of a run and the end of the reading cannot miss
+    each other.
     """
     pins = {source.id: Pin(source.revision, is_unread=False) for source in sources}
     unread = [source.id for source in sources if source.state == ReadingState.READING]
@@ -284,9 +289,9 @@ def pin_revisions(session: Session, sources: Sequence[Source]) -> dict[uuid.UUID
 def list_revisions(
     session: Session, source: Source, *, cursor: str | None = None, limit: int = 50
 ) -> Page[Revision]:
-    """The revisions of a source, the newest first.
+    """Return a page of the revisions of a source, newest first.
 
-    :raises InvalidCursor: the cursor is not one of this list
+    :raises InvalidCursor: the cursor is not from this list
     """
     head = select(
         Source.revision.label("number"),
@@ -302,11 +307,11 @@ def list_revisions(
         SourceRevision.created_at,
         *(getattr(SourceRevision, name) for name in _CONTENT),
     ).where(SourceRevision.source_id == source.id)
-    found = union_all(head, others).subquery()
-    statement = select(found).order_by(found.c.number.desc()).limit(limit + 1)
+    revisions = union_all(head, others).subquery()
+    statement = select(revisions).order_by(revisions.c.number.desc()).limit(limit + 1)
     if cursor is not None:
         last, _ = decode_cursor(cursor)
-        statement = statement.where(found.c.number < last.int)
+        statement = statement.where(revisions.c.number < last.int)
     rows = session.execute(statement).mappings().all()
     items = [Revision(**row) for row in rows[:limit]]
     return Page(
@@ -320,18 +325,18 @@ _Number = ColumnElement[int] | ColumnElement[int | None] | InstrumentedAttribute
 def sources_at(
     pinned: _Number, tables: FromClause | type[Source] = Source, *, with_texts: bool = False
 ) -> Select[Any]:
-    """Select the attributes of :class:`PinnedSource` of sources, each at a revision.
+    """Select the attributes of :class:`PinnedSource` for sources, each at a revision.
 
-    :param pinned: the number of the revision; where it is NULL or not known, the newest is selected
-    :param tables: the sources, perhaps joined with the table that ``pinned`` is in
-    :param with_texts: the attributes of :class:`RevisionText`
+    :param pinned: the number of the revision; if it is NULL or unknown, the newest revision is selected
+    :param tables: the sources, joined with the table that contains ``pinned``, if it is another one
+    :param with_texts: whether to select the attributes of :class:`RevisionText`
     """
     newest = {
         "id": Source.id,
         "name": Source.name,
         "revision": Source.revision,
         "state": case((Source.revision > 0, ReadingState.READY), else_=Source.state),
-        # That of the source may be of a later file, which could not be read.
+        # If a revision was read, the error of the source concerns a later file.
         "error": case((Source.revision == 0, Source.error)),
         "created_at": func.coalesce(Source.revised_at, Source.created_at),
         **{name: getattr(Source, name) for name in (*_CONTENT, *(_TEXTS if with_texts else ()))},
@@ -342,18 +347,18 @@ def sources_at(
         "name": Source.name,
         "revision": SourceRevision.number,
     }
-    return _at(pinned, tables, newest, other)
+    return _select_at(pinned, tables, newest, other)
 
 
 def texts_at(pinned: _Number, tables: FromClause | type[Source] = Source) -> Select[Any]:
-    """Select ``text`` and ``blocks`` of sources, as :func:`sources_at`."""
+    """Select ``text`` and ``blocks`` of sources, as :func:`sources_at` does."""
     newest, other = (
         {name: getattr(table, name) for name in _TEXTS} for table in (Source, SourceRevision)
     )
-    return _at(pinned, tables, newest, other)
+    return _select_at(pinned, tables, newest, other)
 
 
-def _at(
+def _select_at(
     pinned: _Number,
     tables: FromClause | type[Source],
     newest: dict[str, Any],
@@ -383,10 +388,10 @@ def read_source(
     number: int | None = None,
     before_text: Callable[[int], None] = lambda _size: None,
 ) -> RevisionText | None:
-    """The source with the text of a revision; ``None`` if there is none, or the source is deleted.
+    """Return a source with the text of a revision, or ``None`` if either does not exist.
 
-    :param number: of the revision; ``None`` for the newest one
-    :param before_text: called with the size of the text before the text is read; may raise
+    :param number: the number of the revision; ``None`` for the newest
+    :param before_text: called with the size of the text before the text is loaded; may raise an exception
     """
     if number in (None, source.revision):
         size, at = source.size, source.revision
@@ -396,7 +401,7 @@ def read_source(
         )
         size, at = session.scalar(earlier) or 0, number
     before_text(size)
-    # At this revision, even if another one has become the newest meanwhile.
+    # Select this revision even if another one has become the newest in the meantime.
     statement = sources_at(literal(at, Integer()), with_texts=True).where(Source.id == source.id)
     row = session.execute(statement).mappings().first()
     return RevisionText(**row) if row is not None and row["revision"] == at else None
@@ -409,12 +414,12 @@ def read_original(
     number: int | None = None,
     before_bytes: Callable[[int], None] = lambda _size: None,
 ) -> tuple[str, bytes] | None:
-    """The name and the bytes of the file of a revision; ``None`` if there is none.
+    """Return the name and the bytes of the file of a revision, or ``None`` if there is no such revision.
 
-    The bytes of a text that came as UTF-8 are those of its text.
+    The bytes of a file that is UTF-8 text are those of its text.
 
-    :param number: of the revision; ``None`` for the newest one
-    :param before_bytes: called with the number of bytes before they are read; may raise
+    :param number: the number of the revision; ``None`` for the newest
+    :param before_bytes: called with the number of bytes before they are loaded; may raise an exception
     """
     source = find_source(session, project_id, source_id)
     if source is None:
@@ -424,7 +429,7 @@ def read_original(
         where = Source.id == source.id
     else:
         table = SourceRevision
-        # The file of a failed one is gone.
+        # The file of a failed revision was deleted.
         where = and_(
             SourceRevision.source_id == source.id,
             SourceRevision.number == (number or 1),

@@ -67,9 +67,9 @@ class ListedSource(NamedTuple, Generic[Key]):
 
 @dataclass(frozen=True)
 class FileText:
-    """What was read of an uploaded file.
+    """The text of an uploaded file, with other attributes.
 
-    :ivar original: the bytes of the file, if its text is not simply its bytes
+    :ivar original: the bytes of the file, unless they are those of the text
     :ivar file_sha256: the hash of the bytes of the file
     """
 
@@ -83,7 +83,7 @@ class FileText:
 
 @dataclass(frozen=True)
 class UploadedFile:
-    """A file: its name without folders, and its bytes."""
+    """An uploaded file: its name without folders, and its bytes."""
 
     name: str
     data: bytes
@@ -95,10 +95,10 @@ class UploadedFile:
 
 
 def read_upload(filename: str, data: bytes | bytearray) -> FileText:
-    """The text of an uploaded file, by the reader for its ending.
+    """Read the text of an uploaded file with the reader for its extension.
 
-    :raises UnsupportedFile: there is no reader for it
-    :raises InvalidText: the file is broken, too large for its reader, or holds no text
+    :raises UnsupportedFile: there is no reader for the file
+    :raises InvalidText: the file is damaged, too large for its reader, or contains no text
     """
     try:
         reading = read_file(filename, bytes(data))
@@ -125,10 +125,10 @@ def add_source(
     created_by: uuid.UUID,
     file: FileText | None = None,
 ) -> ListedSource[uuid.UUID]:
-    """Store a text as a source. The media type follows from the name.
+    """Store a text as a source. The name determines the media type.
 
-    :param file: what else is known of the text, if it was read from a file
-    :raises InvalidText: the name or the text cannot be taken
+    :param file: the other attributes, if the text was read from a file
+    :raises InvalidText: the name or the text is not valid
     """
     name = clean_name(name)
     content = content_of(name, text, file)
@@ -160,10 +160,10 @@ def add_file(
     upload: UploadedFile,
     created_by: uuid.UUID,
 ) -> Source | ListedSource[uuid.UUID]:
-    """Store a file as a source. Text is read at once; a worker reads other formats, in state ``reading``.
+    """Store a file as a source. Text is read at once; other formats are in state ``reading`` for a worker.
 
-    :raises UnsupportedFile: there is no reader for it
-    :raises InvalidText: the name, or the text of a file that is read at once, cannot be taken
+    :raises UnsupportedFile: there is no reader for the file
+    :raises InvalidText: the name is not valid, or the file is read at once and its text is not valid
     """
     if is_read_at_once(upload.name, upload.data):
         file = read_upload(upload.name, upload.data)
@@ -184,13 +184,13 @@ def add_file(
 
 
 def content_of(name: str, text: str, file: FileText | None) -> dict[str, Any]:
-    """The columns of a revision with this text.
+    """Return the columns of a revision with this text.
 
-    :param name: of the source
-    :param file: what else is known of the text, if it was read from a file
-    :raises InvalidText: the text cannot be taken
+    :param name: the name of the source
+    :param file: the other attributes, if the text was read from a file
+    :raises InvalidText: the text is not valid
     """
-    written, text = text, clean_text(text, "text", max_bytes=MAX_SOURCE_BYTES)
+    raw, text = text, clean_text(text, "text", max_bytes=MAX_SOURCE_BYTES)
     size, sha256 = measure_text(text)
     values: dict[str, Any] = {
         "media_type": _media_type_of_text(name) if file is None else file.media_type,
@@ -204,13 +204,14 @@ def content_of(name: str, text: str, file: FileText | None) -> dict[str, Any]:
     if file is not None and file.original is not None:
         values["original"] = file.original
         values["notes"] = list(file.notes)
-    if file is not None and file.blocks is not None and text == written:
+    # Blocks refer to lines of the text as the reader returned it.
+    if file is not None and file.blocks is not None and text == raw:
         values["blocks"] = blocks_as_json(file.blocks)
     return values
 
 
 def content_of_unread(upload: UploadedFile) -> dict[str, Any]:
-    """The columns of a revision whose file is not read yet, without the file."""
+    """Return the columns of a revision whose file is unread, without the bytes of the file."""
     return {
         "media_type": _media_type(upload.name),
         "text": "",
@@ -228,7 +229,7 @@ def add_unread_revision(
     upload: UploadedFile,
     created_by: uuid.UUID,
 ) -> None:
-    """Store a file that a worker will read."""
+    """Store a file as a revision, and queue its reading."""
     revision = SourceRevision(
         source_id=source_id,
         number=number,
@@ -244,9 +245,9 @@ def add_unread_revision(
 
 
 def find_same_source(session: Session, project_id: uuid.UUID, text: str) -> Source | None:
-    """The newest source of this project that has this text already, under whatever name.
+    """Return the newest source of this project with this text, whatever its name.
 
-    :raises InvalidText: the text cannot be taken
+    :raises InvalidText: the text is not valid
     """
     _, sha256 = measure_text(clean_text(text, "text", max_bytes=MAX_SOURCE_BYTES))
     same = select(Source).where(Source.project_id == project_id, Source.sha256 == sha256)
@@ -254,7 +255,7 @@ def find_same_source(session: Session, project_id: uuid.UUID, text: str) -> Sour
 
 
 def _media_type_of_text(name: str) -> str:
-    """Of a text that was pasted, whatever its name ends with."""
+    # For a pasted text, which is never of another type, whatever the extension of its name.
     return "text/plain" if name.lower().endswith(".txt") else "text/markdown"
 
 
@@ -264,7 +265,7 @@ def _media_type(filename: str) -> str:
 
 
 def measure_text(text: str) -> tuple[int, str]:
-    """The number of bytes and their hash, without a second copy of a large text."""
+    """Return the number of bytes and their hash, without a second copy of a large text."""
     size, digest = 0, hashlib.sha256()
     for start in range(0, len(text), _PIECE):
         data = text[start : start + _PIECE].encode()
@@ -291,21 +292,21 @@ def list_sources(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[ListedSource[str]]:
-    """The sources of a project, all or those with this name, without their texts."""
+    """Return a page of the sources of a project, all or those of a name, without their texts."""
     kept, named = (_ALL, {}) if name is None else (_NAMED, {"name": name})
     return kept.page(session, sort=sort, cursor=cursor, limit=limit, project_id=project_id, **named)
 
 
 def find_source(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -> Source | None:
-    """One source of this project, without its text."""
-    found = select(Source).where(Source.id == source_id, Source.project_id == project_id)
-    return session.scalars(found).first()
+    """Return a source of this project without its text, or ``None`` if there is no such source."""
+    statement = select(Source).where(Source.id == source_id, Source.project_id == project_id)
+    return session.scalars(statement).first()
 
 
 def rename_source(session: Session, source: Source, name: str) -> None:
-    """Give the source another name. Documents keep the one that they were written with.
+    """Rename a source. Documents that were made from it keep the old name.
 
-    :raises InvalidText: the name is unusable
+    :raises InvalidText: the name is not valid
     """
     source.name = clean_name(name)
     session.flush()

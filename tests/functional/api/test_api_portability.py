@@ -364,17 +364,17 @@ HOSTILE_MEMBERS = {
     "another format": (manifest(format="zip"), "not that of a project"),
     "a newer format": (manifest(version=2), "version 2 of the format"),
     "a list as manifest": (put("manifest.json", b"[]"), "not that of a project"),
-    "no JSON": (put("manifest.json", b"{"), "is no JSON"),
-    "a deep manifest": (put("manifest.json", b"[" * 100_000), "is no JSON"),
+    "no JSON": (put("manifest.json", b"{"), "is not valid JSON"),
+    "a deep manifest": (put("manifest.json", b"[" * 100_000), "is not valid JSON"),
     "an unknown table": (put("rows/secrets.jsonl", b""), "does not know"),
     "a deep row": (put("rows/runs.jsonl", b'{"a":' * 100 + b"1" + b"}" * 100), "too deeply"),
-    "a row that is no object": (put("rows/runs.jsonl", b"[]"), "no JSON object"),
-    "infinity": (put("rows/runs.jsonl", b'{"a": 1e999}'), "a number that is none"),
-    "a long number": (put("rows/runs.jsonl", b'{"a": ' + b"1" * 5000 + b"}"), "is no JSON"),
-    "NUL": (put("rows/runs.jsonl", b'{"a": "\\u0000"}'), "holds a NUL"),
-    "half a pair": (put("rows/runs.jsonl", b'{"a": "\\ud800"}'), "holds a NUL or half"),
+    "a row that is no object": (put("rows/runs.jsonl", b"[]"), "not a JSON object"),
+    "infinity": (put("rows/runs.jsonl", b'{"a": 1e999}'), "contains NaN or Infinity"),
+    "a long number": (put("rows/runs.jsonl", b'{"a": ' + b"1" * 5000 + b"}"), "is not valid JSON"),
+    "NUL": (put("rows/runs.jsonl", b'{"a": "\\u0000"}'), "contains a NUL"),
+    "half a pair": (put("rows/runs.jsonl", b'{"a": "\\ud800"}'), "contains a NUL or half"),
     "many values": (put("rows/runs.jsonl", b"[" + b"[]," * 1_000_001 + b"[]]"), "too many values"),
-    "no UTF-8": (put("rows/runs.jsonl", b'{"a": "\xff"}'), "is no JSON"),
+    "no UTF-8": (put("rows/runs.jsonl", b'{"a": "\xff"}'), "is not valid JSON"),
 }
 
 
@@ -400,8 +400,8 @@ def refuses(exported, sessions, sign_in, bring):
 
 
 def test_a_file_that_is_no_zip_or_was_changed_is_refused(refuses, exported):
-    refuses(lambda _data: b"no zip", "no ZIP file")
-    refuses(lambda data: data[: len(data) // 2], "no ZIP file")
+    refuses(lambda _data: b"no zip", "not a ZIP file")
+    refuses(lambda data: data[: len(data) // 2], "not a ZIP file")
     refuses(
         lambda data: rebuilt(data, put("rows/people.jsonl", b""), hashes=False), "its SHA-256 is"
     )
@@ -424,14 +424,14 @@ def test_members_that_are_not_plain_files_are_refused(refuses):
 
         return change
 
-    refuses(added("documents/0002-link.md", mode=0o120777), "is no plain file")
+    refuses(added("documents/0002-link.md", mode=0o120777), "is not a regular file")
     refuses(added("documents/0002-b.md", compress=zipfile.ZIP_LZMA), "compressed in a way")
     with pytest.warns(UserWarning, match="Duplicate name"):
         refuses(added("README.md"), "two members of the same name")
     bomb = b"0" * (80 * 2**20)
     refuses(
         added("documents/0002-bomb.md", compress=zipfile.ZIP_DEFLATED, content=bomb),
-        "It would grow",
+        "It would unpack",
     )
 
     def understated(data):
@@ -457,7 +457,7 @@ HOSTILE_ROWS = {
     "another text": ("sources", set_(text="The harbour is closed."), "text with another hash"),
     "another content": ("document_versions", set_(content={}), "content with another hash"),
     "other counts": ("document_versions", set_(support={"supported": 9}), "other verdicts"),
-    "another head": ("documents", set_(head=7), "other versions than it says"),
+    "another head": ("documents", set_(head=7), "do not match its row"),
     "an unknown column": ("runs", set_(is_admin=True), "which this release does not know"),
     "no UUID": ("runs", set_(id="1"), "no usable id"),
     "a number as a text": ("runs", set_(model=1), "no usable model"),
@@ -473,7 +473,7 @@ HOSTILE_ROWS = {
     "no request": ("calls", set_(request={"system": 1}), "no usable request"),
     "no inputs": ("document_versions", set_(version_inputs=None), "is not complete"),
     "no line as input": ("document_versions", set_(version_inputs=[]), "made by no line"),
-    "a state of no review": ("reviews", set_(state="golden"), "no usable review"),
+    "a state of no review": ("reviews", set_(state="golden"), "not a usable review"),
     "a review of nothing": ("reviews", set_(version_id=OTHER), "not in the file"),
     "a decision that is none": ("reviews", lambda row: row["decisions"].append({}), "decision"),
     "a long name": ("people", set_(name="x" * 2000), "too long"),
@@ -554,7 +554,7 @@ def test_the_api_says_why_a_file_is_refused(signed_in, make_app, sign_in, furnis
     )
     [error] = answer.json["errors"]
     assert error["field"] == "file"
-    assert "It is no ZIP file" in error["message"]
+    assert "It is not a ZIP file" in error["message"]
     signed_in.post(
         f"{API}/imports", upload_files=[("file", "a", b"x"), ("file", "b", b"x")], status=422
     )

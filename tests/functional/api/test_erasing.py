@@ -183,7 +183,7 @@ def test_of_an_erased_source_nothing_is_left(app, room, run_of, combine, events,
     assert "  1 of Brief: notes.md (" in said
     assert "  1 of Brief: notes.md and 1 more (" in said
     if not deleted_before:
-        assert f"The source copy.md ({copy['id']}) has the same text, and stays." in said
+        assert f"The source copy.md ({copy['id']}) has the same text and is kept." in said
         assert "with 1 further revision" in said.splitlines()[-1]
         assert "5 texts in the journal of calls" in said.splitlines()[-1]
     assert "2 document versions, 2 documents" in said.splitlines()[-1]
@@ -242,7 +242,7 @@ def test_of_an_erased_user_the_audit_has_no_name(app, room, sign_in, add_member,
 
     status, said = combine("erase", "user", "ADA@example.com", answer="y\n")
     assert status == 0
-    assert "Texts that others have written, and log files, may still name this person." in said
+    assert "Texts of other people, and log files, may still contain this person's name." in said
     assert "Erase the user with 1 membership? [y/N]" in said
     assert said.splitlines()[-1].startswith("Erased the user with 1 membership")
 

@@ -58,4 +58,4 @@ def test_a_project_moves_to_another_database(
     damaged.write_bytes(first.read_bytes()[:-100])
     refused = combine(*words[:4], str(damaged), "--owner", OWNER, database_url=there)
     assert refused.exit_code == 1
-    assert "It is no ZIP file, or it is damaged." in refused.output
+    assert "It is not a ZIP file, or it is damaged." in refused.output

@@ -187,7 +187,7 @@ def test_a_server_that_is_busy_is_asked_again(ask, sink, working, sessions, capl
             assert session.execute(due).rowcount == 1
         sink.letters.next()
         wait_for(lambda: jobs(sessions)[0] == 0)
-    assert "was not sent (SMTPRecipientsRefused 451). It is tried again" in caplog.text
+    assert "was not sent (SMTPRecipientsRefused 451). It is retried" in caplog.text
     assert "bob@example.com" not in caplog.text
 
 
@@ -198,7 +198,7 @@ def test_what_the_server_refuses_is_given_up_and_shown(
     ask()
     with working():
         wait_for(lambda: jobs(sessions)[1] == 1)
-    assert "was not sent (SMTPRecipientsRefused 550). It is given up" in caplog.text
+    assert "was not sent (SMTPRecipientsRefused 550). It is not retried" in caplog.text
     assert "bob@example.com" not in caplog.text
     check = TestApp(mailing).get("/health/detailed").json["checks"]["mail"]
     assert (check["status"], check["cause"], check["data"]["failed"]) == (
@@ -232,7 +232,7 @@ def test_a_server_that_cannot_encrypt_hears_no_password(ask, sink, working, sess
     ask()
     with working():
         wait_for(lambda: jobs(sessions)[2] == 1)
-    assert "was not sent (SMTPNotSupportedError). It is tried again" in caplog.text
+    assert "was not sent (SMTPNotSupportedError). It is retried" in caplog.text
     assert not sink.letters.signed_in
 
 

@@ -51,7 +51,7 @@ def test_an_owner_exports_and_somebody_else_imports(ada, bob, slug, approved, fo
     form = form_of(bob.get("/projects"), "import")
     form["file"] = ("x.zip", b"no zip")
     refused = form.submit(status=400)
-    assert "It is no ZIP file" in refused.html.select_one("#import-file-error").text
+    assert "It is not a ZIP file" in refused.html.select_one("#import-file-error").text
     form = form_of(refused, "import")
     form["file"] = ("harbour.zip", file.body)
     project = form.submit(status=303).follow()
@@ -60,7 +60,7 @@ def test_an_owner_exports_and_somebody_else_imports(ada, bob, slug, approved, fo
     note = " ".join(document.html.select_one("section:has(#imported-heading)").text.split())
     assert "A run of a line wrote it there." in note
     assert "Review at the origin: approved. bob approved it on" in note
-    assert "“Fine.” This counts for nothing here." in note
+    assert "“Fine.” It has no effect here." in note
     assert not bob.get("/inbox").html.select(".row-item")
 
 

@@ -95,7 +95,7 @@ def test_a_file_says_who_has_decided(ada, bob, ask, document, form_of):
             row.cells[1].text for row in file.tables[0].rows if row.cells[0].text == "Review"
         )
 
-    assert said() == "none. Nobody was asked to approve this version."
+    assert said() == "none. No approval of this version was requested."
     form = form_of(bob.get(ask(ada).location), "decide")
     form["comment"] = "As I heard it."
     form.submit("decision", value="approve", status=303)

@@ -131,7 +131,7 @@ def test_a_server_whose_queue_is_full_does_not_even_connect() -> None:
         for client in waiting:
             client.close()
     assert found.cause is Cause.TIMEOUT
-    assert "of connecting" in found.detail
+    assert "did not accept the connection" in found.detail
 
 
 def test_a_server_that_hangs_up(serve: Serve) -> None:

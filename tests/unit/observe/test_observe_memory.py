@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from combine_core.observe.memory import MemoryWatch, Reading, SeenKills, read_memory
+from combine_core.observe.memory import LoggedKills, MemoryWatch, Reading, read_memory
 
 MIB = 2**20
 
@@ -146,7 +146,7 @@ def test_a_killed_process_is_said_after_the_restart_and_once(machine, said, tmp_
     for kills, lines in ((2, 1), (2, 0), (3, 1)):
         # Each process starts with a new watch, and the files of the one before.
         machine.watch = MemoryWatch(
-            lambda: 7, lambda: machine.reading, lambda: machine.now, SeenKills(tmp_path)
+            lambda: 7, lambda: machine.reading, lambda: machine.now, LoggedKills(tmp_path)
         )
         before = len(said())
         killed(machine, kills)
@@ -165,7 +165,7 @@ def test_another_process_that_is_killed_meanwhile_is_said(machine, said):
 def test_each_container_has_its_own_count(machine, said, tmp_path):
     for group, kills in (("/docker/abc", 2), ("/docker/xyz", 0), ("/docker/abc", 2)):
         machine.watch = MemoryWatch(
-            lambda: 7, lambda: machine.reading, lambda: machine.now, SeenKills(tmp_path)
+            lambda: 7, lambda: machine.reading, lambda: machine.now, LoggedKills(tmp_path)
         )
         killed(machine, kills, group)
     assert len(said()) == 1
@@ -174,7 +174,7 @@ def test_each_container_has_its_own_count(machine, said, tmp_path):
 def test_a_new_container_counts_from_zero(machine, said, tmp_path):
     for kills in (5, 0, 1):
         machine.watch = MemoryWatch(
-            lambda: 7, lambda: machine.reading, lambda: machine.now, SeenKills(tmp_path)
+            lambda: 7, lambda: machine.reading, lambda: machine.now, LoggedKills(tmp_path)
         )
         killed(machine, kills)
     assert [line.oom_kills for line in said()] == [5, 1]

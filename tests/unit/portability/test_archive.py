@@ -71,7 +71,7 @@ def test_no_damaged_byte_makes_another_error_than_a_refusal(at, byte):
 
 
 def test_limits_hold():
-    with pytest.raises(InvalidArchive, match="a request may bring 10"):
+    with pytest.raises(InvalidArchive, match="a request may upload 10"):
         opened(packed(), Limits(content=10))
     with pytest.raises(InvalidArchive, match="line 1 is too long"):
         list(opened(packed(), Limits(row=5)).rows("runs"))
