@@ -403,7 +403,8 @@ def test_a_file_that_is_no_zip_or_was_changed_is_refused(refuses, exported):
     refuses(lambda _data: b"no zip", "not a ZIP file")
     refuses(lambda data: data[: len(data) // 2], "not a ZIP file")
     refuses(
-        lambda data: rebuilt(data, put("rows/people.jsonl", b""), hashes=False), "its SHA-256 differs"
+        lambda data: rebuilt(data, put("rows/people.jsonl", b""), hashes=False),
+        "its SHA-256 differs",
     )
     refuses(
         lambda data: rebuilt(data, put("documents/0009-more.md", b"x"), hashes=False),
