@@ -6,7 +6,7 @@ import uuid
 from functools import partial
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPForbidden, HTTPNotFound
+from pyramid.httpexceptions import HTTPForbidden
 from pyramid.request import Request
 
 from combine_core.access import ProjectContext, RunContext
@@ -19,7 +19,7 @@ from combine_core.api.serializers import (
 )
 from combine_core.runs import costs_of_project, find_call, list_calls, read_texts
 from combine_core.users import Permission
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, or_not_found
 from combine_core.web.memory_budget import hold_memory
 from combine_core.web.paging import show_page
 
@@ -36,9 +36,9 @@ def get_call(context: RunContext, request: Request) -> Json:
     allowed = request.has_permission(Permission.SOURCES_READ)
     if not allowed:
         raise HTTPForbidden(result=allowed)
-    call = find_call(request.dbsession, context.run_id, uuid.UUID(request.matchdict["call_id"]))
-    if call is None:
-        raise HTTPNotFound
+    call = or_not_found(
+        find_call(request.dbsession, context.run_id, uuid.UUID(request.matchdict["call_id"]))
+    )
     read_texts(request.dbsession, call, partial(hold_memory, request))
     return show_whole_call(call)
 

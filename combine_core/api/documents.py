@@ -9,7 +9,7 @@ from functools import partial
 
 import orjson
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound
+from pyramid.httpexceptions import HTTPNoContent
 from pyramid.request import Request
 from pyramid.response import Response
 
@@ -43,7 +43,7 @@ from combine_core.reviews import newest_review, newest_reviews
 from combine_core.sources import find_source
 from combine_core.users import Deed, Permission, tell
 from combine_core.web.downloads import attachment
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, or_not_found
 from combine_core.web.memory_budget import hold_memory
 from combine_core.web.paging import show_page
 
@@ -78,9 +78,7 @@ def show_newest(context: DocumentContext, request: Request) -> Json:
 
 def _show(context: DocumentContext, request: Request, number: int | None) -> Json:
     session = request.dbsession
-    version = read_stored(session, context.document_id, number)
-    if version is None:
-        raise HTTPNotFound
+    version = or_not_found(read_stored(session, context.document_id, number))
     text = version.content
     shown = show_whole_document(
         version,
@@ -157,17 +155,12 @@ def _number_in_path(request: Request) -> int | None:
 
 
 def _read(context: DocumentContext, request: Request, number: int | None) -> DocumentVersion:
-    version = read_version(request.dbsession, context.document_id, number)
-    if version is None:
-        raise HTTPNotFound
-    return version
+    return or_not_found(read_version(request.dbsession, context.document_id, number))
 
 
 def list_statements_of_source(context: ProjectContext, request: Request) -> Json:
     source_id = uuid.UUID(request.matchdict["id"])
-    source = find_source(request.dbsession, context.project.id, source_id)
-    if source is None:
-        raise HTTPNotFound
+    source = or_not_found(find_source(request.dbsession, context.project.id, source_id))
     query = request.openapi_validated.parameters.query
     revision = query.get("revision", source.revision)
     citations = list_citations(request.dbsession, context.project.id, source_id, revision)

@@ -7,14 +7,13 @@ from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.csrf import LegacySessionCSRFStoragePolicy, get_csrf_token
-from pyramid.httpexceptions import HTTPNotFound
 from pyramid.interfaces import ICSRFStoragePolicy, ISessionFactory
 from pyramid.request import Request
 from pyramid.response import FileResponse, Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from swagger_ui_bundle import swagger_ui_path
 
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, or_not_found
 
 # Swagger UI sets styles on its elements, and draws with data: images.
 CONTENT_SECURITY_POLICY = (
@@ -70,9 +69,7 @@ def _csrf_token(request: Request) -> str:
 
 
 def send_asset(request: Request) -> Response:
-    path = ASSETS.get(request.matchdict["asset"])
-    if path is None:
-        raise HTTPNotFound
+    path = or_not_found(ASSETS.get(request.matchdict["asset"]))
     return FileResponse(str(path), request=request, cache_max_age=_MAX_AGE_S)
 
 

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 from pyramid.response import Response
 
@@ -26,7 +25,7 @@ from combine_core.register import (
 from combine_core.register.files import write_csv, write_icalendar
 from combine_core.users import Permission
 from combine_core.web.downloads import attachment
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, or_not_found
 from combine_core.web.paging import show_page
 
 
@@ -69,17 +68,12 @@ def _id_of(request: Request) -> uuid.UUID:
 
 
 def _show(context: ProjectContext, request: Request, item_id: uuid.UUID) -> Json:
-    item = find_item(request.dbsession, context.project.id, item_id)
-    if item is None:
-        raise HTTPNotFound
+    item = or_not_found(find_item(request.dbsession, context.project.id, item_id))
     return show_whole_item(item)
 
 
 def _lock(context: ProjectContext, request: Request) -> Item:
-    item = lock_item(request.dbsession, context.project.id, _id_of(request))
-    if item is None:
-        raise HTTPNotFound
-    return item
+    return or_not_found(lock_item(request.dbsession, context.project.id, _id_of(request)))
 
 
 def change(context: ProjectContext, request: Request) -> Json:

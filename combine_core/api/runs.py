@@ -36,7 +36,7 @@ from combine_core.runs import (
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
 from combine_core.users import Deed, Permission, tell
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, or_not_found
 from combine_core.web.paging import show_page
 from combine_core.web.problems import ProblemError
 
@@ -134,9 +134,7 @@ def delete(context: RunContext, request: Request) -> HTTPNoContent:
 
 
 def _show(request: Request, run_id: uuid.UUID) -> Json:
-    run = find_run(request.dbsession, run_id)
-    if run is None:
-        raise HTTPNotFound
+    run = or_not_found(find_run(request.dbsession, run_id))
     return show_runs(request.dbsession, [run])[0]
 
 

@@ -6,7 +6,7 @@ import uuid
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound
+from pyramid.httpexceptions import HTTPNoContent
 
 from combine_core.access import ProjectContext
 from combine_core.api.serializers import (
@@ -39,7 +39,7 @@ from combine_core.sources import (
 from combine_core.text import InvalidText
 from combine_core.users import Deed, Permission, tell
 from combine_core.web.downloads import attachment
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, or_not_found
 from combine_core.web.memory_budget import hold_memory
 from combine_core.web.paging import show_page
 
@@ -116,18 +116,18 @@ def get_source(context: ProjectContext, request: Request) -> Json:
     return {**show_source(source), **show_revision_text(_read_text(request, source, number))}
 
 
+def _source_id(request: Request) -> uuid.UUID:
+    return uuid.UUID(request.matchdict["id"])
+
+
 def _find(context: ProjectContext, request: Request) -> Source:
-    source = find_source(request.dbsession, context.project.id, uuid.UUID(request.matchdict["id"]))
-    if source is None:
-        raise HTTPNotFound
-    return source
+    return or_not_found(find_source(request.dbsession, context.project.id, _source_id(request)))
 
 
 def _read_text(request: Request, source: Source, number: int | None) -> RevisionText:
-    text = read_source(request.dbsession, source, number, partial(hold_memory, request))
-    if text is None:
-        raise HTTPNotFound
-    return text
+    return or_not_found(
+        read_source(request.dbsession, source, number, partial(hold_memory, request))
+    )
 
 
 def list_revisions_of(context: ProjectContext, request: Request) -> Json:
@@ -139,9 +139,7 @@ def list_revisions_of(context: ProjectContext, request: Request) -> Json:
 def add_revision(context: ProjectContext, request: Request) -> Json:
     """Add a corrected text or file. An unchanged text or file adds no revision."""
     upload = read_form(request)[1] if is_upload(request) else None
-    source = lock_source(request.dbsession, context.project.id, uuid.UUID(request.matchdict["id"]))
-    if source is None:
-        raise HTTPNotFound
+    source = or_not_found(lock_source(request.dbsession, context.project.id, _source_id(request)))
     session, user_id = request.dbsession, context.identity.user_id
     if upload is None:
         text = request.openapi_validated.body.pop("text")
@@ -190,12 +188,12 @@ def rename(context: ProjectContext, request: Request) -> Json:
 
 
 def get_deletion(context: ProjectContext, request: Request) -> Json:
-    source_id = uuid.UUID(request.matchdict["id"])
+    source_id = _source_id(request)
     return show_plan(plan_source(request.dbsession, context.project.id, source_id))
 
 
 def delete(context: ProjectContext, request: Request) -> HTTPNoContent:
-    source_id = uuid.UUID(request.matchdict["id"])
+    source_id = _source_id(request)
     force = request.openapi_validated.parameters.query["force"]
     plan = delete_source(request.dbsession, context.project.id, source_id, force=force)
     tell(request, _deed("delete", source_id, **plan.takes))
@@ -208,15 +206,15 @@ def _deed(action: str, source_id: uuid.UUID, **details: object) -> Deed:
 
 def get_original(context: ProjectContext, request: Request) -> Response:
     """Send the original file as an attachment, so that a browser never renders it."""
-    found = read_original(
-        request.dbsession,
-        context.project.id,
-        uuid.UUID(request.matchdict["id"]),
-        request.openapi_validated.parameters.query.get("revision"),
-        partial(hold_memory, request),
+    found = or_not_found(
+        read_original(
+            request.dbsession,
+            context.project.id,
+            _source_id(request),
+            request.openapi_validated.parameters.query.get("revision"),
+            partial(hold_memory, request),
+        )
     )
-    if found is None:
-        raise HTTPNotFound
     name, data = found
     response = request.response
     response.content_type = "application/octet-stream"

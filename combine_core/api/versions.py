@@ -23,7 +23,7 @@ from combine_core.documents import (
     restore_version,
 )
 from combine_core.users import Permission
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, or_not_found
 from combine_core.web.memory_budget import hold_memory
 
 
@@ -84,9 +84,7 @@ def _compare(
     query = request.openapi_validated.parameters.query
     versions = []
     for name in ("from", "to"):
-        version = read_version(request.dbsession, context.document_id, query[name])
-        if version is None:
-            raise HTTPNotFound
+        version = or_not_found(read_version(request.dbsession, context.document_id, query[name]))
         versions.append(version)
     old, new = versions
     return compare_contents(old.content, new.content), old, new

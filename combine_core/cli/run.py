@@ -113,7 +113,9 @@ def run(
         )
         ended = _work(service, providers, started.run_id, interrupts)
         if whole:
-            click.echo(json.dumps(_result(service, started), indent=2, default=_json_value))
+            from combine_core.web.endpoints import json_value
+
+            click.echo(json.dumps(_result(service, started), indent=2, default=json_value))
         if ended.state == "cancelled":
             click.echo(f"The run {ended.id} is cancelled.", err=True)
             ctx.exit(INTERRUPTED)
@@ -306,9 +308,3 @@ def _result(service: Service, started: _StartedRun) -> dict[str, Any]:
             for version in _read_versions(service, run.id)
         ],
     }
-
-
-def _json_value(value: object) -> str:
-    from combine_core.web.endpoints import json_value
-
-    return json_value(value)

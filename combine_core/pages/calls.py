@@ -8,22 +8,21 @@ from functools import partial
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 
 from combine_core.access import ProjectContext, RunContext
 from combine_core.runs import costs_of_project, find_call, read_texts
 from combine_core.users import Permission
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, or_not_found
 from combine_core.web.forms import Form
 from combine_core.web.memory_budget import hold_memory
 
 
 def show_call(context: RunContext, request: Request) -> dict[str, Any]:
     """Show a call. Its texts contain the text of sources, which not every token may read."""
-    call = find_call(request.dbsession, context.run_id, uuid.UUID(request.matchdict["call_id"]))
-    if call is None:
-        raise HTTPNotFound
+    call = or_not_found(
+        find_call(request.dbsession, context.run_id, uuid.UUID(request.matchdict["call_id"]))
+    )
     may_read = bool(request.has_permission(Permission.SOURCES_READ))
     texts: dict[str, str | None] = {}
     if may_read:

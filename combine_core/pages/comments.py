@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
 from pyramid.request import Request
 
 from combine_core.access import CommentContext, DocumentContext, InboxContext
@@ -23,7 +23,7 @@ from combine_core.comments import (
 from combine_core.documents import located_statements, read_version
 from combine_core.text import InvalidText
 from combine_core.users import Permission
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, or_not_found
 from combine_core.web.forms import Form, sentence, text_of
 
 _TEMPLATE = "combine_core:pages/comments.jinja2"
@@ -33,9 +33,7 @@ def show_comments(
     context: DocumentContext, request: Request, form: Form | None = None
 ) -> dict[str, Any]:
     """Show the comments on a document. ``?statement=/decisions/0`` adds a form for a new comment."""
-    version = read_version(request.dbsession, context.document_id)
-    if version is None:
-        raise HTTPNotFound
+    version = or_not_found(read_version(request.dbsession, context.document_id))
     pointer = request.GET.get("statement")
     statement = dict(located_statements(version.content)).get(pointer or "")
     cursor = request.GET.get("cursor")

@@ -36,7 +36,7 @@ from combine_core.reviews import ReviewSummary, list_reviews, newest_review
 from combine_core.text import InvalidText
 from combine_core.users import Permission
 from combine_core.web.downloads import attachment
-from combine_core.web.endpoints import View, json_value
+from combine_core.web.endpoints import View, json_value, or_not_found
 from combine_core.web.forms import Form, ids_of, sentence, text_of
 from combine_core.web.memory_budget import hold_memory
 
@@ -131,12 +131,11 @@ def restore(context: DocumentContext, request: Request) -> HTTPSeeOther:
 
 def _read(context: DocumentContext, request: Request) -> DocumentVersion:
     number = request.matchdict.get("number")
-    version = read_document_version(
-        request.dbsession, context.document_id, None if number is None else int(number)
+    return or_not_found(
+        read_document_version(
+            request.dbsession, context.document_id, None if number is None else int(number)
+        )
     )
-    if version is None:
-        raise HTTPNotFound
-    return version
 
 
 def _review_of(request: Request, version: DocumentVersion) -> ReviewSummary | None:

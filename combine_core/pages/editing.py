@@ -35,7 +35,7 @@ from combine_core.reviews import (
 )
 from combine_core.text import InvalidText
 from combine_core.users import Permission
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, or_not_found
 from combine_core.web.forms import Form, sentence, text_of
 from combine_core.web.memory_budget import hold_memory
 
@@ -210,10 +210,7 @@ def _refuse(context: DocumentContext, request: Request, status: int, form: Form)
 
 
 def _read(context: DocumentContext, request: Request) -> DocumentVersion:
-    version = read_version(request.dbsession, context.document_id)
-    if version is None:
-        raise HTTPNotFound
-    return version
+    return or_not_found(read_version(request.dbsession, context.document_id))
 
 
 def includeme(config: Configurator) -> None:

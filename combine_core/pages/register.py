@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
 from pyramid.request import Request
 
 from combine_core.access import ProjectContext
@@ -26,7 +26,7 @@ from combine_core.register import (
 )
 from combine_core.text import MAX_NAME, InvalidText
 from combine_core.users import Permission
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, or_not_found
 from combine_core.web.forms import Form, ids_of, sentence, text_of
 
 _LIST_TEMPLATE = "combine_core:pages/register.jinja2"
@@ -82,9 +82,9 @@ def show_item(context: ProjectContext, request: Request) -> dict[str, Any]:
 
 
 def _page(context: ProjectContext, request: Request, form: Form | None = None) -> dict[str, Any]:
-    item = find_item(request.dbsession, context.project.id, uuid.UUID(request.matchdict["item_id"]))
-    if item is None:
-        raise HTTPNotFound
+    item = or_not_found(
+        find_item(request.dbsession, context.project.id, uuid.UUID(request.matchdict["item_id"]))
+    )
     return {
         "project": context.project,
         "item": item,
@@ -138,10 +138,7 @@ def settle_contradiction(
 
 def _lock(context: ProjectContext, request: Request) -> Item:
     item_id = uuid.UUID(request.matchdict["item_id"])
-    item = lock_item(request.dbsession, context.project.id, item_id)
-    if item is None:
-        raise HTTPNotFound
-    return item
+    return or_not_found(lock_item(request.dbsession, context.project.id, item_id))
 
 
 def _refuse(context: ProjectContext, request: Request, error: NothingProposed) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
 from pyramid.request import Request
 
 from combine_core.access import DocumentContext, InboxContext, ReviewContext
@@ -37,7 +37,7 @@ from combine_core.reviews import (
 )
 from combine_core.text import InvalidText
 from combine_core.users import Permission, Role
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, or_not_found
 from combine_core.web.forms import Form, ids_of, sentence, text_of
 
 _TEMPLATE = "combine_core:pages/review.jinja2"
@@ -109,9 +109,7 @@ def _list_page(
     context: DocumentContext, request: Request, form: Form | None = None
 ) -> dict[str, Any]:
     session = request.dbsession
-    version = read_version(session, context.document_id)
-    if version is None:
-        raise HTTPNotFound
+    version = or_not_found(read_version(session, context.document_id))
     current = newest_review(session, context.document_id)
     is_free = current is None or current.state not in (ReviewState.OPEN, ReviewState.APPROVED)
     may_change = bool(request.has_permission(Permission.DOCUMENTS_WRITE))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.request import Request
 
 from combine_core.access import RunContext
@@ -23,7 +23,7 @@ from combine_core.runs import (
     sums_of_steps,
 )
 from combine_core.users import Permission
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, or_not_found
 
 # The interval at which the page polls until the run ends.
 POLL_MS = 1_500
@@ -59,9 +59,7 @@ _REMEDIES = {
 
 def show_run(context: RunContext, request: Request) -> dict[str, Any]:
     """Show a run. The route ``pages.run_live`` renders only the part that changes until the run ends."""
-    run = read_run(request.dbsession, context.run_id)
-    if run is None:
-        raise HTTPNotFound
+    run = or_not_found(read_run(request.dbsession, context.run_id))
     session, cursor = request.dbsession, request.GET.get("calls")
     return {
         "project": context.project,

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
 from pyramid.request import Request
 
 from combine_core import deletion
@@ -24,7 +24,7 @@ from combine_core.projects import Project, change_project
 from combine_core.sources import find_source, rename_source
 from combine_core.text import InvalidText
 from combine_core.users import Deed, Permission, tell
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, or_not_found
 from combine_core.web.forms import Form, sentence, text_of
 
 _TEMPLATE = "combine_core:pages/settings.jinja2"
@@ -76,9 +76,9 @@ def project_resource(context: ProjectContext, request: Request) -> Resource:
 
 def source_resource(context: ProjectContext, request: Request) -> Resource:
     session, project = request.dbsession, context.project
-    source = find_source(session, project.id, uuid.UUID(request.matchdict["source_id"]))
-    if source is None:
-        raise HTTPNotFound
+    source = or_not_found(
+        find_source(session, project.id, uuid.UUID(request.matchdict["source_id"]))
+    )
     # The page sends this field only after it has listed the documents.
     force = text_of(request, "force") == "yes"
     return Resource(
@@ -95,9 +95,7 @@ def source_resource(context: ProjectContext, request: Request) -> Resource:
 
 def document_resource(context: DocumentContext, request: Request) -> Resource:
     session = request.dbsession
-    version = read_version(session, context.document_id)
-    if version is None:
-        raise HTTPNotFound
+    version = or_not_found(read_version(session, context.document_id))
     document = version.document
     change = partial(change_document, session, document)
     return Resource(

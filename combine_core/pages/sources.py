@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.request import Request
 
 from combine_core.access import ProjectContext
@@ -31,7 +31,7 @@ from combine_core.sources import (
 )
 from combine_core.text import InvalidText, TextTooLarge
 from combine_core.users import Permission
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, or_not_found
 from combine_core.web.forms import Form, sentence, text_of, uploads_of
 from combine_core.web.memory_budget import hold_memory
 from combine_core.web.paths import UUID_PATTERN
@@ -95,14 +95,14 @@ def show_source(
     """
     source_id = _source_id(request)
     source = _source(context, request)
-    text = read_source(
-        request.dbsession,
-        source,
-        _number(request.GET.get("revision", "")),
-        partial(hold_memory, request),
+    text = or_not_found(
+        read_source(
+            request.dbsession,
+            source,
+            _number(request.GET.get("revision", "")),
+            partial(hold_memory, request),
+        )
     )
-    if text is None:
-        raise HTTPNotFound
     if source.state == ReadingState.READING and not request.GET:
         # Reloads the page until the text is available, without JavaScript.
         request.response.headers["Refresh"] = str(REFRESH_S)
@@ -160,9 +160,7 @@ def add_revision(context: ProjectContext, request: Request) -> dict[str, Any] | 
     session, user_id = request.dbsession, context.identity.user_id
     upload = next(uploads_of(request, "file"), None)
     form = Form({"text": text_of(request, "text")})
-    source = lock_source(session, context.project.id, _source_id(request))
-    if source is None:
-        raise HTTPNotFound
+    source = or_not_found(lock_source(session, context.project.id, _source_id(request)))
     try:
         if upload is not None:
             add_file_revision(session, source, UploadedFile(upload.name, upload.data), user_id)
@@ -183,12 +181,10 @@ def show_changes(context: ProjectContext, request: Request) -> dict[str, Any]:
     source = _source(context, request)
     texts = []
     for name in ("from", "to"):
-        number = _number(request.GET.get(name, ""))
-        if number is None:
-            raise HTTPNotFound
-        text = read_source(request.dbsession, source, number, partial(hold_memory, request))
-        if text is None:
-            raise HTTPNotFound
+        number = or_not_found(_number(request.GET.get(name, "")))
+        text = or_not_found(
+            read_source(request.dbsession, source, number, partial(hold_memory, request))
+        )
         texts.append(text)
     old, new = texts
     return {
@@ -205,10 +201,7 @@ def _source_id(request: Request) -> uuid.UUID:
 
 
 def _source(context: ProjectContext, request: Request) -> Source:
-    source = find_source(request.dbsession, context.project.id, _source_id(request))
-    if source is None:
-        raise HTTPNotFound
-    return source
+    return or_not_found(find_source(request.dbsession, context.project.id, _source_id(request)))
 
 
 def _number(text: str) -> int | None:

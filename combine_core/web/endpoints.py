@@ -22,16 +22,18 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPBadRequest, HTTPMethodNotAllowed
+from pyramid.httpexceptions import HTTPBadRequest, HTTPMethodNotAllowed, HTTPNotFound
 from pyramid.request import Request
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 API_PREFIX = "/api/v1"
 JSON_RENDERER = "combine_json"
+
+Found = TypeVar("Found")
 
 
 class View:
@@ -124,6 +126,13 @@ class VariablesPredicate:
             re.fullmatch(self._patterns[name], value) is not None
             for name, value in info["match"].items()
         )
+
+
+def or_not_found(value: Found | None) -> Found:
+    """Return the value. Raise HTTPNotFound if it is ``None``."""
+    if value is None:
+        raise HTTPNotFound
+    return value
 
 
 def json_value(value: object) -> str:
