@@ -307,6 +307,16 @@ def _introduces(piece: str, language: Language) -> bool:
     return weakens is not None and len(piece.split()) <= _FEW
 
 
+def _goes_on_with_names(facts: Facts, language: Language) -> bool:
+    """ "Or Linz" of "in Graz or Linz"."""
+    return (
+        len(facts.words) <= _FEW
+        and not facts.has_figures
+        and not _is_contrast(facts.text, language)
+        and all(word.name or not word.content for word in facts.words)
+    )
+
+
 def _is_contrast(piece: str, language: Language) -> bool:
     return language.contrast.match(piece.lstrip(" ,;:-–—")) is not None
 
@@ -326,7 +336,11 @@ def clauses_of(text: str, language: Language) -> list[Clause]:
         for piece in pieces:
             facts = facts_of(piece, language)
             says_something = facts.has_words or facts.has_figures
-            belongs = not says_something or language.continuation.search(piece)
+            belongs = (
+                not says_something
+                or language.continuation.search(piece)
+                or _goes_on_with_names(facts, language)
+            )
             introduced = len(joined) == 1 and piece[0] == "," and _introduces(joined[0], language)
             # ", not before it" denies nothing of the clause before it.
             if not says_something and _is_contrast(piece, language):

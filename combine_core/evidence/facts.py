@@ -267,5 +267,5 @@ def _is_name(written: str, begins_sentence: bool) -> bool:
         return True
     if not written[0].isupper():
         # "iOS" and "v2" are names wherever they stand.
-        return any(character.isdigit() or character.isupper() for character in written)
+        return written != written.lower() or any(map(str.isdigit, written))
     return not begins_sentence

@@ -101,6 +101,8 @@ def _another_polarity(case: Case) -> bool:
         # "It is not known whether it helped" says what "it is unclear whether it helped" does.
         if _is_open(clause) and any(map(_is_open, carriers)):
             continue
+        if any(_says_without_not(clause, carrier) for carrier in carriers):
+            continue
         denies = any(clause.negates(carrier.content) for carrier in carriers)
         denied = any(carrier.negates(clause.content) for carrier in carriers)
         if denies != denied and not any(_is_denied_opposite(clause, one) for one in carriers):
@@ -123,6 +125,15 @@ def _another_polarity(case: Case) -> bool:
 def _is_open(clause: Clause) -> bool:
     """Whether it says that something is not known or decided."""
     return clause.language.open_question.search(clause.sentence) is not None
+
+
+def _says_without_not(clause: Clause, carrier: Clause) -> bool:
+    """Whether one says with a "not" what the other says without: "only with" and "not without"."""
+    one, other = clause.facts, carrier.facts
+    return any(
+        (one.says(plain) and other.says(denied)) or (one.says(denied) and other.says(plain))
+        for plain, denied in clause.language.denied_equivalents
+    )
 
 
 def _opposite(case: Case) -> bool:
@@ -161,6 +172,8 @@ def _denied_there(case: Case) -> bool:
     for clause in case.ground.clauses:
         if _is_open(clause) and any(map(_is_open, case.clauses)):
             continue
+        if any(_says_without_not(one, clause) for one in case.clauses):
+            continue
         if clause.is_contrast:
             denied = clause.content | clause.figures
         else:
@@ -168,11 +181,21 @@ def _denied_there(case: Case) -> bool:
             words = clause.content if clause.denies_all else clause.denied
             denied = (words - clause.names) | clause.denied_figures
         only_here = frozenset(one for one in denied & said if case.ground.occurrences[one] == 1)
+        if clause.refuses and _says_something_else(clause, case, only_here):
+            continue
         # "Cancelled after six months" does not deny the six months.
         around = [one for one in case.clauses if (one.content | one.figures) & only_here]
         if only_here and not any(one.negates(only_here) for one in around):
             return True
     return False
+
+
+def _says_something_else(clause: Clause, case: Case, shared: frozenset[object]) -> bool:
+    """Whether the statement rests on another clause, such as "accepted A" in "rejected B and accepted A"."""
+    others = clause.names - case.claim.stems
+    return bool(others) and not any(
+        clause in carriers for one, carriers in case.resting if one.content & shared
+    )
 
 
 def _stricter(case: Case) -> bool:

@@ -50,6 +50,8 @@ class Language:
     :ivar permission: says what may be, and need not
     :ivar possessive: "my" and "our": what belongs to who speaks
     :ivar absolutes: words that leave no exception, such as "all", each with those by which a source says so
+    :ivar denied_equivalents: pairs that mean the same, the second of them with a "not": "at the earliest" and
+        "not before"
     :ivar rate: a unit, or the noun, behind "per"
     :ivar rates: words for "per year" and the like
     :ivar exception: takes something out of "all"
@@ -119,6 +121,7 @@ class Language:
     compounds: bool = False
     relative_days: dict[str, int] = field(default_factory=dict)
     weekdays: dict[str, int] = field(default_factory=dict)
+    denied_equivalents: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = ()
     months: dict[str, int] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     magnitudes: dict[str, int] = field(default_factory=dict)
@@ -243,7 +246,7 @@ def _read(data: dict[str, object]) -> Language:
             case list() if name in ("opposites", "opposed_prepositions"):
                 forms = Language(stemmer=str(data["stemmer"]), irregular=values["irregular"])  # type: ignore[arg-type]
                 values[name] = _opposites_in(value, forms)
-            case list() if name == "absolutes":
+            case list() if name in ("absolutes", "denied_equivalents"):
                 values[name] = tuple((_any_of(said), _any_of(there)) for said, there in value)
             case list():
                 values[name] = _any_of(value)
