@@ -207,7 +207,7 @@ def includeme(config: Any) -> None:
     settings = read_settings(config.registry.settings or {})
     health = HealthRegistry(config.registry, settings)
     prefixes = [(config.route_prefix or "").strip("/"), settings.route_prefix]
-    health.prefix = "".join(f"/{one}" for one in prefixes if one)
+    health.prefix = "".join(f"/{prefix}" for prefix in prefixes if prefix)
     config.registry.registerUtility(health, IHealthRegistry)
     if settings.token is not None:
         health.redactor.add(settings.token.reveal())

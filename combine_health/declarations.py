@@ -178,18 +178,18 @@ def in_variable(name: str) -> str:
 
 OWN = tuple(
     DeclaredSetting(
-        PREFIX + one.name,
-        VARIABLE_PREFIX + one.name.upper(),
-        one.type,
-        one.default,
-        one.help,
-        one.read,
-        also=("ENVIRONMENT",) if one.name == "environment" else (),
-        secret=one.secret,
+        PREFIX + option.name,
+        VARIABLE_PREFIX + option.name.upper(),
+        option.type,
+        option.default,
+        option.help,
+        option.read,
+        also=("ENVIRONMENT",) if option.name == "environment" else (),
+        secret=option.secret,
     )
-    for one in options_of(HealthSettings)
+    for option in options_of(HealthSettings)
 )
-PER_CHECK = {one.name: one for one in options_of(CheckOverrides)}
+PER_CHECK = {option.name: option for option in options_of(CheckOverrides)}
 
 SERVER_OWN = (
     DeclaredSetting(
@@ -262,10 +262,12 @@ SERVER_OWN = (
 )
 
 
-def of_check(name: str, one: Option) -> DeclaredSetting:
-    variable = f"{VARIABLE_PREFIX}CHECK_{in_variable(name)}_{one.name.upper()}"
-    key = f"{CHECK}{name}.{one.name}"
-    return DeclaredSetting(key, variable, one.type, None, one.help, one.read, secret=one.secret)
+def of_check(name: str, option: Option) -> DeclaredSetting:
+    variable = f"{VARIABLE_PREFIX}CHECK_{in_variable(name)}_{option.name.upper()}"
+    key = f"{CHECK}{name}.{option.name}"
+    return DeclaredSetting(
+        key, variable, option.type, None, option.help, option.read, secret=option.secret
+    )
 
 
 def of_group(name: str) -> DeclaredSetting:

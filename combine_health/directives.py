@@ -209,7 +209,7 @@ def use_configured(config: Any, configured: Mapping[str, Mapping[str, Any]]) -> 
         except ConfigurationError as error:
             problems.append(str(error))
     if problems:
-        raise HealthEnvironmentError("combine_health cannot start:\n  " + "\n  ".join(problems))
+        raise HealthEnvironmentError.of(problems)
 
 
 def _reject_unknown_options(

@@ -47,11 +47,11 @@ def option(
 
 def options_of(declaring: Any) -> Iterator[Option]:
     """Yield the options of a dataclass in the order of its fields. Other fields are skipped."""
-    for one in fields(declaring):
-        if one.metadata:
-            required = one.default is MISSING
-            default = None if required else one.default
-            yield Option(one.name, default=default, required=required, **one.metadata)
+    for item in fields(declaring):
+        if item.metadata:
+            required = item.default is MISSING
+            default = None if required else item.default
+            yield Option(item.name, default=default, required=required, **item.metadata)
 
 
 class Secret:
@@ -165,18 +165,16 @@ def port(value: str) -> int:
     return int(word)
 
 
-def number(value: str) -> float:
+def number(value: str, otherwise: str = "write a number") -> float:
+    """Parse a number. Raises `ValueError` with the message ``otherwise``."""
     try:
         return float(value)
     except ValueError:
-        raise ValueError("write a number") from None
+        raise ValueError(otherwise) from None
 
 
 def seconds(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise ValueError("write a number of seconds, such as 2 or 0.5") from None
+    return number(value, "write a number of seconds, such as 2 or 0.5")
 
 
 def wait(value: str) -> float:
@@ -213,10 +211,7 @@ def percent(value: str) -> float:
 
 
 def _at_least_0(value: str, otherwise: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        raise ValueError(otherwise) from None
-    if not isfinite(number) or number < 0:
+    found = number(value, otherwise)
+    if not isfinite(found) or found < 0:
         raise ValueError(otherwise)
-    return number
+    return found

@@ -32,7 +32,7 @@ READERS: dict[Any, Callable[[str], Any]] = {
     tuple: names,
 }
 _NAME = re.compile(r"[a-z][a-z0-9_.]{0,99}")
-_TAKEN = {one.variable for one in (*OWN, *SERVER_OWN)}
+_TAKEN = {setting.variable for setting in (*OWN, *SERVER_OWN)}
 
 
 def declared_by(plugin: Any, name: str | None = None) -> list[DeclaredSetting]:

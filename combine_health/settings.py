@@ -62,7 +62,7 @@ class ResolvedSetting:
 
 def declared() -> list[DeclaredSetting]:
     """Return every setting of the add-on. NAME is a placeholder for the name of a check or group."""
-    checks = [of_check("NAME", one) for one in PER_CHECK.values()]
+    checks = [of_check("NAME", option) for option in PER_CHECK.values()]
     return [*OWN, *checks, *configured.examples(), of_group("NAME"), *SERVER_OWN]
 
 
@@ -70,7 +70,10 @@ def declared_by_plugins(
     ini: Mapping[str, Any], environ: Mapping[str, str]
 ) -> list[DeclaredSetting]:
     """Return the settings of the installed plugins; see `declared_by_installed`."""
-    values = {one.name.removeprefix(PREFIX): resolve_one(one, ini, environ).value for one in OWN}
+    values = {
+        setting.name.removeprefix(PREFIX): resolve_setting(setting, ini, environ).value
+        for setting in OWN
+    }
     load = values["load_entry_points"]
     return list(declared_by_installed(values["disabled_plugins"], load_entry_points=load))
 
@@ -85,9 +88,14 @@ def resolve(
     ``ini`` is the application's section, and ``server`` is the section ``[server:main]``.
     """
     environ = os.environ if environ is None else environ
-    plugins = [one for one in declared_by_plugins(ini, environ) if not one.name.endswith(ANY)]
-    rows = [resolve_one(one, ini, environ) for one in (*OWN, *plugins, *_named(ini, environ))]
-    return rows + [resolve_one(one, server or {}, environ) for one in SERVER_OWN]
+    plugins = [
+        setting for setting in declared_by_plugins(ini, environ) if not setting.name.endswith(ANY)
+    ]
+    rows = [
+        resolve_setting(setting, ini, environ)
+        for setting in (*OWN, *plugins, *_named(ini, environ))
+    ]
+    return rows + [resolve_setting(setting, server or {}, environ) for setting in SERVER_OWN]
 
 
 def read_settings(
@@ -102,11 +110,11 @@ def read_settings(
     rows = ini.get(RESOLVED) or resolve(ini, environ)
     problems = [row.problem for row in rows if row.problem]
     if problems:
-        raise _cannot_start(problems + _unknown(ini, environ, ()))
+        raise _error_class().of(problems + _unknown(ini, environ, ()))
     values = {row.declared.name: row.value for row in rows}
     per_check_values = {_check_and_setting(k): v for k, v in values.items() if k.startswith(CHECK)}
     return HealthSettings(
-        **{one.name.removeprefix(PREFIX): values[one.name] for one in OWN},
+        **{setting.name.removeprefix(PREFIX): values[setting.name] for setting in OWN},
         overrides={
             (in_variable(name), setting): value
             for (name, setting), value in per_check_values.items()
@@ -132,18 +140,14 @@ def verify_names(
     """Raise `HealthEnvironmentError` if a name ``combine_health.*`` is not a setting."""
     environ = os.environ if environ is None else environ
     if problems := _unknown(ini, environ, of_plugins):
-        raise _cannot_start(problems)
+        raise _error_class().of(problems)
 
 
-def _cannot_start(problems: Iterable[str]) -> HealthEnvironmentError:
-    return _error("combine_health cannot start:\n  " + "\n  ".join(problems))
-
-
-def _error(message: str) -> HealthEnvironmentError:
+def _error_class() -> type[HealthEnvironmentError]:
     # Imported late because the error loads Pyramid, which commands that only read settings do not need.
     from combine_health.environment_error import HealthEnvironmentError
 
-    return HealthEnvironmentError(message)
+    return HealthEnvironmentError
 
 
 def verify_checks(settings: HealthSettings, known: Collection[str]) -> None:
@@ -163,7 +167,7 @@ def verify_checks(settings: HealthSettings, known: Collection[str]) -> None:
         if name not in known
     ]
     if unknown:
-        raise _error(
+        raise _error_class()(
             f"{'; '.join(unknown)}: there is no such health check. Known: "
             + (", ".join(sorted(known)) or "none")
         )
@@ -175,35 +179,35 @@ def read_server(ini: Mapping[str, Any], environ: Mapping[str, str] | None = None
     Raises `HealthEnvironmentError` with every invalid value.
     """
     environ = os.environ if environ is None else environ
-    rows = [resolve_one(one, ini, environ) for one in SERVER_OWN]
+    rows = [resolve_setting(setting, ini, environ) for setting in SERVER_OWN]
     problems = [row.problem for row in rows if row.problem]
     if problems:
-        raise _error("\n  ".join(problems))
+        raise _error_class()("\n  ".join(problems))
     return {row.declared.name: row.value for row in rows}
 
 
-def resolve_one(
-    one: DeclaredSetting, ini: Mapping[str, Any], environ: Mapping[str, str]
+def resolve_setting(
+    setting: DeclaredSetting, ini: Mapping[str, Any], environ: Mapping[str, str]
 ) -> ResolvedSetting:
     given, source, where = None, "default", ""
-    for variable in (one.variable, *one.also):
+    for variable in (setting.variable, *setting.also):
         if environ.get(variable, "").strip():
             given, source, where = environ[variable], "environment", variable
             break
     else:
-        if one.name in ini:
-            given, source, where = ini[one.name], "ini", one.name
-    if given is None or (one.default is None and not _as_text(given).strip()):
-        return ResolvedSetting(one, one.default, "default")
+        if setting.name in ini:
+            given, source, where = ini[setting.name], "ini", setting.name
+    if given is None or (setting.default is None and not _as_text(given).strip()):
+        return ResolvedSetting(setting, setting.default, "default")
     try:
-        value = one.read(_as_text(given))
+        value = setting.read(_as_text(given))
     except ValueError as error:
         # The parser of a plugin may repeat the value in its message.
-        if one.secret and _as_text(given).strip() in str(error):
+        if setting.secret and _as_text(given).strip() in str(error):
             error = ValueError("this value is invalid")
-        shown = MASK if one.secret else repr(_as_text(given))
-        return ResolvedSetting(one, one.default, source, f"{where} is {shown}: {error}")
-    return ResolvedSetting(one, value, source)
+        shown = MASK if setting.secret else repr(_as_text(given))
+        return ResolvedSetting(setting, setting.default, source, f"{where} is {shown}: {error}")
+    return ResolvedSetting(setting, value, source)
 
 
 def _as_text(given: Any) -> str:
@@ -227,22 +231,22 @@ def _named(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[DeclaredS
     """Return the settings of single checks and groups that the ini file or the environment contains."""
     found: dict[str, DeclaredSetting] = {}  # by variable, where a-b and a_b are the same
     for key in map(str, ini):
-        name, _, setting = key.removeprefix(CHECK).rpartition(".")
-        if key.startswith(CHECK) and setting in PER_CHECK and name:
-            one = of_check(name, PER_CHECK[setting])
-            found[one.variable] = one
+        name, _, option = key.removeprefix(CHECK).rpartition(".")
+        if key.startswith(CHECK) and option in PER_CHECK and name:
+            setting = of_check(name, PER_CHECK[option])
+            found[setting.variable] = setting
         elif key.startswith(GROUP) and NAME.fullmatch(key.removeprefix(GROUP)):
-            one = of_group(key.removeprefix(GROUP))
-            found[one.variable] = one
+            setting = of_group(key.removeprefix(GROUP))
+            found[setting.variable] = setting
     for variable in environ:
         if match := _VARIABLE_OF_CHECK.fullmatch(variable):
-            one = of_check(match["name"].lower(), PER_CHECK[match["setting"].lower()])
-            found.setdefault(variable, one)
+            setting = of_check(match["name"].lower(), PER_CHECK[match["setting"].lower()])
+            found.setdefault(variable, setting)
         elif match := _VARIABLE_OF_GROUP.fullmatch(variable):
             found.setdefault(variable, of_group(match["name"].lower()))
-    for one in configured.accepted(ini, environ):
-        if one.name in ini or environ.get(one.variable, "").strip():
-            found[one.variable] = one
+    for setting in configured.accepted(ini, environ):
+        if setting.name in ini or environ.get(setting.variable, "").strip():
+            found[setting.variable] = setting
     return list(found.values())
 
 
@@ -256,9 +260,11 @@ def _unknown(
 ) -> list[str]:
     known = [*OWN, *_named(ini, environ), *configured.accepted(ini, environ), *of_plugins]
     known += declared_by_plugins(ini, environ)
-    of_unloaded = tuple(one.variable.removesuffix(ANY) for one in known if one.name.endswith(ANY))
-    names = {one.name for one in known}
-    variables = {one.variable for one in (*known, *SERVER_OWN)}
+    of_unloaded = tuple(
+        setting.variable.removesuffix(ANY) for setting in known if setting.name.endswith(ANY)
+    )
+    names = {setting.name for setting in known}
+    variables = {setting.variable for setting in (*known, *SERVER_OWN)}
     problems = [
         _misspelt(str(key), names, PREFIX)
         for key in ini
@@ -279,7 +285,7 @@ def _unknown(
 
 def _misspelt(name: str, known: Collection[str], prefix: str) -> str:
     # Compared without the prefix, which would make all names similar.
-    rests = [one.removeprefix(prefix) for one in known if one.startswith(prefix)]
+    rests = [setting.removeprefix(prefix) for setting in known if setting.startswith(prefix)]
     near = get_close_matches(name.removeprefix(prefix), rests, 1, cutoff=0.7)
     if near:
         return f"{name} is not a setting; did you mean {prefix}{near[0]}?"

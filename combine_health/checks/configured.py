@@ -63,9 +63,9 @@ def accepted(ini: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[Dec
     """Yield every setting of the built-in checks in use, set or not."""
     for name, use in uses(ini, environ).items():
         own = options_of(BUILT_IN[use]) if use in BUILT_IN else ()
-        for one in (*options_of(_SharedOptions), *own):
-            if one.name not in PER_CHECK:
-                yield of_check(name, one)
+        for each in (*options_of(_SharedOptions), *own):
+            if each.name not in PER_CHECK:
+                yield of_check(name, each)
 
 
 def examples() -> Iterator[DeclaredSetting]:
@@ -74,16 +74,16 @@ def examples() -> Iterator[DeclaredSetting]:
         yield of_check("NAME", shared)
     by_name: dict[str, list[tuple[str, Option]]] = {}
     for use, check in BUILT_IN.items():
-        for one in options_of(check):
-            if one.name not in PER_CHECK:
-                by_name.setdefault(one.name, []).append((use, one))
+        for each in options_of(check):
+            if each.name not in PER_CHECK:
+                by_name.setdefault(each.name, []).append((use, each))
     for options in by_name.values():
-        help_ = " ".join(f"{use}: {_with_default(one)}" for use, one in options)
+        help_ = " ".join(f"{use}: {_with_default(each)}" for use, each in options)
         yield of_check("NAME", replace(options[0][1], help=help_))
 
 
-def _with_default(one: Option) -> str:
-    if one.default in (None, "", (), 0):
-        return one.help
-    default = str(one.default).lower() if one.default is True else one.default
-    return f"{one.help.removesuffix('.')} ({default})."
+def _with_default(declared: Option) -> str:
+    if declared.default in (None, "", (), 0):
+        return declared.help
+    default = str(declared.default).lower() if declared.default is True else declared.default
+    return f"{declared.help.removesuffix('.')} ({default})."

@@ -35,62 +35,65 @@ def run(arguments: argparse.Namespace) -> CommandResult:
     found = [health.runner.reading(n) for n, check in health.checks.items() if check.kind in kinds]
     health.runner.stop()
     readings = sorted(filter(None, found), key=_severity)
-    bad = [one for one in readings if _status(one) is not Status.HEALTHY]
-    more = [line for one in bad for line in _lines(one)]
-    passing = [one for one in readings if one not in bad]
-    more += [f"  healthy: {', '.join(one.check.name for one in passing)}"] if passing else []
-    more += [line for one in passing for line in _lines_of_passing(one)]
+    bad = [reading for reading in readings if _status(reading) is not Status.HEALTHY]
+    more = [line for reading in bad for line in _lines(reading)]
+    passing = [reading for reading in readings if reading not in bad]
+    names = ", ".join(reading.check.name for reading in passing)
+    more += [f"  healthy: {names}"] if passing else []
+    more += [line for reading in passing for line in _lines_of_passing(reading)]
     more += [f"  not run (disabled): {', '.join(health.disabled)}"] if health.disabled else []
     headline = _headline(bad[0]) if bad else f"healthy: {len(readings)} checks pass"
-    ok = not any(_is_down(one) for one in bad)
+    ok = not any(_is_down(reading) for reading in bad)
     return CommandResult(ok=ok, headline=headline, more=more, redactor=health.redactor)
 
 
-def _status(one: Reading) -> Status:
+def _status(reading: Reading) -> Status:
     """Return the status of this single run; ``fall`` and ``rise`` apply only to repeated runs."""
-    latest = one.state.latest if one.state else None
-    return one.status if latest is None else latest.status
+    latest = reading.state.latest if reading.state else None
+    return reading.status if latest is None else latest.status
 
 
-def _is_down(one: Reading) -> bool:
-    return one.check.critical and _status(one) not in {Status.HEALTHY, Status.DEGRADED}
+def _is_down(reading: Reading) -> bool:
+    return reading.check.critical and _status(reading) not in {Status.HEALTHY, Status.DEGRADED}
 
 
-def _severity(one: Reading) -> tuple[bool, bool, bool, bool]:
+def _severity(reading: Reading) -> tuple[bool, bool, bool, bool]:
     """Return a sort key: first the checks that make the exit status 1, then those that decide readiness."""
-    status = _status(one)
+    status = _status(reading)
     return (
         status is Status.HEALTHY,
-        not _is_down(one),
-        one.check.kind is CheckKind.INFO,
+        not _is_down(reading),
+        reading.check.kind is CheckKind.INFO,
         status is Status.DEGRADED,
     )
 
 
-def _headline(one: Reading) -> str:
-    cause = f": {one.cause}" if one.cause else ""
-    return sentence(f"{_status(one)}: {one.check.name}{cause}", one.check.remedy_for(one.cause))
+def _headline(reading: Reading) -> str:
+    check, cause = reading.check, f": {reading.cause}" if reading.cause else ""
+    return sentence(f"{_status(reading)}: {check.name}{cause}", check.remedy_for(reading.cause))
 
 
-def _lines(one: Reading) -> list[str]:
-    critical = ", critical" if one.check.critical else ""
-    lines = [f"  {one.check.name} ({one.check.kind}{critical}): {_status(one)}, {one.cause}"]
-    lines += [f"    detail: {one.detail}"] if one.detail else []
-    lines += [f"    remedy: {remedy}"] if (remedy := one.check.remedy_for(one.cause)) else []
-    lines += [f"    runbook: {one.check.runbook}"] if one.check.runbook else []
-    return lines + _facts(one)
+def _lines(reading: Reading) -> list[str]:
+    check, cause = reading.check, reading.cause
+    critical = ", critical" if check.critical else ""
+    texts = {"detail": reading.detail, "remedy": check.remedy_for(cause), "runbook": check.runbook}
+    lines = [f"  {check.name} ({check.kind}{critical}): {_status(reading)}, {cause}"]
+    lines += [f"    {name}: {text}" for name, text in texts.items() if text]
+    return lines + _facts(reading)
 
 
-def _lines_of_passing(one: Reading) -> list[str]:
+def _lines_of_passing(reading: Reading) -> list[str]:
     """Return the lines of a passing check: none unless its kind is ``info``."""
-    facts = ([f"    {one.detail}"] if one.detail else []) + _facts(one)
-    return [f"  {one.check.name}:", *facts] if one.check.kind is CheckKind.INFO and facts else []
-
-
-def _facts(one: Reading) -> list[str]:
-    if one.check.kind is not CheckKind.INFO:
+    if reading.check.kind is not CheckKind.INFO:
         return []
-    return [f"    {name}: {value}" for name, value in _flat(one.data)]
+    facts = ([f"    {reading.detail}"] if reading.detail else []) + _facts(reading)
+    return [f"  {reading.check.name}:", *facts] if facts else []
+
+
+def _facts(reading: Reading) -> list[str]:
+    if reading.check.kind is not CheckKind.INFO:
+        return []
+    return [f"    {name}: {value}" for name, value in _flat(reading.data)]
 
 
 def _flat(data: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:

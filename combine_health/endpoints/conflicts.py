@@ -47,7 +47,11 @@ def verify_routes(registry: Any) -> None:
                 )
     _warn_of_views(
         registry,
-        {"/" + one.pattern.lstrip("/"): one.name for one in routes if one.factory is HealthContext},
+        {
+            "/" + route.pattern.lstrip("/"): route.name
+            for route in routes
+            if route.factory is HealthContext
+        },
     )
     if problems:
         raise ConfigurationError("combine_health cannot start:\n  " + "\n  ".join(problems))

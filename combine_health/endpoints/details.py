@@ -38,16 +38,18 @@ def detailed(
         "server": _server(circumstances.saturation, circumstances.now),
         "groups": {name: [*sorted(names)] for name, names in sorted(health.groups().items())},
         "monitor": _monitor(health, readings),
-        "history": [_change(one) for one in health.recent],
+        "history": [_change(change) for change in health.recent],
     }
-    body["checks"] = {one.check.name: _check(one) for one in readings}
+    body["checks"] = {reading.check.name: _check(reading) for reading in readings}
     return body
 
 
 def names_and_statuses(
     readings: Sequence[Reading], circumstances: Circumstances
 ) -> dict[str, Json]:
-    checks: dict[str, Json] = {one.check.name: {"status": one.status} for one in readings}
+    checks: dict[str, Json] = {
+        reading.check.name: {"status": reading.status} for reading in readings
+    }
     return {"status": judge(readings, circumstances).status, "checks": checks}
 
 
@@ -71,7 +73,11 @@ def uptime(health: HealthRegistry) -> float:
 
 def hung(readings: Iterable[Reading]) -> list[str]:
     """Return the checks that are still running after their deadline."""
-    return [one.check.name for one in readings if one.running_for and one.cause == TIMEOUT]
+    return [
+        reading.check.name
+        for reading in readings
+        if reading.running_for and reading.cause == TIMEOUT
+    ]
 
 
 def _maintenance(order: Maintenance | None) -> Json:
@@ -95,13 +101,13 @@ def _server(saturation: Saturation | None, now: float) -> Json:
 
 def _monitor(health: HealthRegistry, readings: Sequence[Reading]) -> Json:
     """Return the state of the runner and the listeners."""
-    ages = [one.age for one in readings if one.age is not None]
+    ages = [reading.age for reading in readings if reading.age is not None]
     return {
         "background": health.settings.background,
         "last_run_seconds": _rounded(min(ages), 1) if ages else None,
         "abandoned": [*hung(readings)],
-        "skipped_runs": sum(one.skipped for one in readings),
-        "timeouts": sum(one.state.timeouts for one in readings if one.state),
+        "skipped_runs": sum(reading.skipped for reading in readings),
+        "timeouts": sum(reading.state.timeouts for reading in readings if reading.state),
         "transitions": health.transitions,
         "disabled": [*sorted(health.disabled)],
         "listeners": [*health.outboxes.names()],
@@ -111,31 +117,31 @@ def _monitor(health: HealthRegistry, readings: Sequence[Reading]) -> Json:
     }
 
 
-def _check(one: Reading) -> Json:
-    state = one.state or State(one.since)
+def _check(reading: Reading) -> Json:
+    state = reading.state or State(reading.since)
     since_pass = None
-    if state.last_pass is not None and state.latest and one.age is not None:
-        since_pass = max(0.0, one.age + state.latest.finished - state.last_pass)
+    if state.last_pass is not None and state.latest and reading.age is not None:
+        since_pass = max(0.0, reading.age + state.latest.finished - state.last_pass)
     return {
-        "status": one.status,
-        "critical": one.check.critical,
-        "kind": one.check.kind,
-        "cause": one.cause,
-        "remedy": one.remedy,
-        "runbook": one.check.runbook,
-        "detail": one.detail,
-        "data": dict(one.data),  # type: ignore[arg-type]  # the redactor has converted it to JSON
-        "age_seconds": _rounded(one.age, 1),
-        "duration_ms": _rounded(one.duration, 3, 1000),
-        "running_seconds": _rounded(one.running_for, 1),
+        "status": reading.status,
+        "critical": reading.check.critical,
+        "kind": reading.check.kind,
+        "cause": reading.cause,
+        "remedy": reading.remedy,
+        "runbook": reading.check.runbook,
+        "detail": reading.detail,
+        "data": dict(reading.data),  # type: ignore[arg-type]  # the redactor has converted it to JSON
+        "age_seconds": _rounded(reading.age, 1),
+        "duration_ms": _rounded(reading.duration, 3, 1000),
+        "running_seconds": _rounded(reading.running_for, 1),
         "last_success_seconds": _rounded(since_pass, 1),
-        "since": one.since.isoformat(timespec="seconds"),
+        "since": reading.since.isoformat(timespec="seconds"),
         "never_healthy": not state.ever_healthy,
         "passes": state.passes,
         "failures": state.failures,
         "runs": state.runs,
         "timeouts": state.timeouts,
-        "skipped_runs": one.skipped,
+        "skipped_runs": reading.skipped,
         "transitions": state.transitions,
         "history": [_change(change) for change in state.recent],
     }

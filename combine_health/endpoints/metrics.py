@@ -70,8 +70,8 @@ def _service(health: HealthRegistry, readings: list[Reading]) -> Iterator["Metri
     statuses = GaugeMetricFamily(
         f"{PREFIX}_status", "1 for the status of the service, 0 for the others.", labels=["status"]
     )
-    for one in type(status):
-        statuses.add_metric([one], float(one is status))
+    for candidate in type(status):
+        statuses.add_metric([candidate], float(candidate is status))
     yield statuses
     gauges = [
         ("ready", "1 while the service is ready, else 0.", float(status.ready)),
@@ -128,21 +128,21 @@ def _checks(health: HealthRegistry, readings: list[Reading]) -> Iterator["Metric
     }
     # Computed from the current wall clock, so that a change of the clock shifts all times equally.
     zero = health.clock.wall().timestamp() - health.clock.monotonic()
-    for one in readings:
-        name, state = one.check.name, one.state or State(one.since)
+    for reading in readings:
+        name, state = reading.check.name, reading.state or State(reading.since)
         for word in Status:
-            status.add_metric([name, word], float(one.status is word))
-        gauges["up"].add_metric([name], float(one.passing))
-        gauges["critical"].add_metric([name], float(one.check.critical))
-        if one.duration is not None:
-            gauges["duration_seconds"].add_metric([name], one.duration)
-        if one.age is not None:
-            gauges["age_seconds"].add_metric([name], one.age)
+            status.add_metric([name, word], float(reading.status is word))
+        gauges["up"].add_metric([name], float(reading.passing))
+        gauges["critical"].add_metric([name], float(reading.check.critical))
+        if reading.duration is not None:
+            gauges["duration_seconds"].add_metric([name], reading.duration)
+        if reading.age is not None:
+            gauges["age_seconds"].add_metric([name], reading.age)
         if state.last_pass is not None:
             gauges["last_success_timestamp_seconds"].add_metric([name], zero + state.last_pass)
         counters["runs"].add_metric([name], state.runs)
         counters["timeouts"].add_metric([name], state.timeouts)
-        counters["skipped_runs"].add_metric([name], one.skipped)
+        counters["skipped_runs"].add_metric([name], reading.skipped)
         counters["transitions"].add_metric([name], state.transitions)
     yield status
     yield from gauges.values()

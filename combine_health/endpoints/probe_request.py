@@ -85,7 +85,9 @@ def wants_health_json(accept: str) -> bool:
     if HEALTH_JSON not in accept.lower():
         return False
     parsed = create_accept_header(accept)
-    if not any(str(one[0]).lower() == HEALTH_JSON and one[1] > 0 for one in parsed.parsed or ()):
+    if not any(
+        str(offer[0]).lower() == HEALTH_JSON and offer[1] > 0 for offer in parsed.parsed or ()
+    ):
         return False
     offers = parsed.acceptable_offers([HEALTH_JSON, JSON])
     return bool(offers) and offers[0][0] == HEALTH_JSON
@@ -128,7 +130,7 @@ def answer(
     circumstances: Circumstances,
 ) -> ProbeAnswer:
     """Answer ``request``. ``selected`` is the result of `selected_checks`."""
-    shown = [one for one in readings if selected is None or one.check.name in selected]
+    shown = [reading for reading in readings if selected is None or reading.check.name in selected]
     judged = map(probes.make_critical, shown) if request.is_selective else shown
     probe = PROBES[request.probe].judge(judged, circumstances)
     if selected is not None:

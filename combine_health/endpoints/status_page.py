@@ -63,7 +63,10 @@ def respond(request: Any, health: HealthRegistry, readings: Sequence[Reading]) -
     parts = [_banner(verdict, circumstances, full=full), _checks(readings, full=full)]
     if full:
         sections = read_sections(health.sections, request.registry, health.redactor)
-        changes = [*health.recent, *(c for one in readings if one.state for c in one.state.recent)]
+        changes = [
+            *health.recent,
+            *(c for reading in readings if reading.state for c in reading.state.recent),
+        ]
         parts += [
             _server(circumstances),
             _history(changes),
@@ -128,33 +131,35 @@ def _banner(verdict: Verdict, circumstances: Circumstances, *, full: bool) -> st
 def _checks(readings: Sequence[Reading], *, full: bool) -> str:
     if not readings:
         return "<h2>Checks</h2><p>No checks are declared.</p>"
-    worst_first = sorted(readings, key=lambda one: (one.passing, one.status is Status.HEALTHY))
-    return "<h2>Checks</h2>" + "".join(_check(one, full=full) for one in worst_first)
+    worst_first = sorted(
+        readings, key=lambda reading: (reading.passing, reading.status is Status.HEALTHY)
+    )
+    return "<h2>Checks</h2>" + "".join(_check(reading, full=full) for reading in worst_first)
 
 
-def _check(one: Reading, *, full: bool) -> str:
+def _check(reading: Reading, *, full: bool) -> str:
     head = (
-        f'<header><span class="name">{escape(one.check.name)}</span>'
-        f'<span class="tag {_css_class(one.status)}">{escape(str(one.status))}</span>'
+        f'<header><span class="name">{escape(reading.check.name)}</span>'
+        f'<span class="tag {_css_class(reading.status)}">{escape(str(reading.status))}</span>'
     )
     if not full:
         return f'<div class="card">{head}</header></div>'
-    facts = [str(one.check.kind)]
-    if one.check.kind is not CheckKind.INFO:
-        facts.append("critical" if one.check.critical else "not critical")
-    if one.age is not None:
-        facts.append(f"checked {one.age:.0f} s ago")
-    if one.duration is not None:
-        facts.append(f"took {one.duration * 1000:.1f} ms")
-    facts.append(f"{one.status} since {one.since:%Y-%m-%d %H:%M:%S}")
+    facts = [str(reading.check.kind)]
+    if reading.check.kind is not CheckKind.INFO:
+        facts.append("critical" if reading.check.critical else "not critical")
+    if reading.age is not None:
+        facts.append(f"checked {reading.age:.0f} s ago")
+    if reading.duration is not None:
+        facts.append(f"took {reading.duration * 1000:.1f} ms")
+    facts.append(f"{reading.status} since {reading.since:%Y-%m-%d %H:%M:%S}")
     parts = [head, f'<span class="quiet">{escape(", ".join(facts))}</span></header>']
-    if one.status is not Status.HEALTHY:
-        parts.append(_cause(one.cause, one.detail))
-        link = _link(one.check.runbook, "Runbook")
-        if one.remedy or link:
-            parts.append(f'<p class="remedy">{escape(one.remedy or "")} {link}</p>')
-    elif one.detail:
-        parts.append(f"<p>{escape(one.detail)}</p>")
+    if reading.status is not Status.HEALTHY:
+        parts.append(_cause(reading.cause, reading.detail))
+        link = _link(reading.check.runbook, "Runbook")
+        if reading.remedy or link:
+            parts.append(f'<p class="remedy">{escape(reading.remedy or "")} {link}</p>')
+    elif reading.detail:
+        parts.append(f"<p>{escape(reading.detail)}</p>")
     return f'<div class="card">{"".join(parts)}</div>'
 
 
@@ -173,10 +178,10 @@ def _history(changes: Iterable[Change]) -> str:
     if not newest:
         return ""
     rows = "".join(
-        f"<tr><td>{_time(one.at)}</td><td>{escape(one.check or 'service')}</td>"
-        f'<td>{escape(one.before)} to <span class="tag {_css_class(one.after)}">{escape(one.after)}'
-        f"</span></td><td>{escape(one.cause or '')}</td></tr>"
-        for one in newest
+        f"<tr><td>{_time(change.at)}</td><td>{escape(change.check or 'service')}</td>"
+        f'<td>{escape(change.before)} to <span class="tag {_css_class(change.after)}">{escape(change.after)}'
+        f"</span></td><td>{escape(change.cause or '')}</td></tr>"
+        for change in newest
     )
     return (
         "<h2>History</h2><table><thead><tr><th>When</th><th>What</th>"

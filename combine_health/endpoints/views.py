@@ -168,7 +168,7 @@ def _readings(
         if names is None and set(DECIDING) <= set(kinds):
             health.observe()
     readings = health.runner.readings()
-    return [one for one in readings if names is None or one.check.name in names]
+    return [reading for reading in readings if names is None or reading.check.name in names]
 
 
 def _query(request: Any) -> str:

@@ -20,7 +20,7 @@ from combine_health.engine.redaction import Redactor
 from combine_health.engine.state import Change, CheckRun
 from combine_health.environment_error import HealthEnvironmentError
 from combine_health.plugin_settings import ENTRY_POINTS, declared_by
-from combine_health.settings import resolve_one
+from combine_health.settings import resolve_setting
 
 log = logging.getLogger("combine_health")
 
@@ -96,16 +96,16 @@ class Plugins:
             self._report_broken(name, error)
 
     def _read_settings(self, declared: Sequence[DeclaredSetting], name: str) -> None:
-        taken = {one.variable for one in self.declared}
-        for one in declared:
-            if one.variable in taken:
+        taken = {setting.variable for setting in self.declared}
+        for setting in declared:
+            if setting.variable in taken:
                 raise ConfigurationError(
-                    f"health plugin {name}: another plugin also declares the setting {one.name}; add one"
+                    f"health plugin {name}: another plugin also declares the setting {setting.name}; add one"
                     " of them to combine_health.disabled_plugins"
                 )
-        rows = [resolve_one(one, self._settings, os.environ) for one in declared]
+        rows = [resolve_setting(setting, self._settings, os.environ) for setting in declared]
         if problems := [row.problem for row in rows if row.problem]:
-            raise HealthEnvironmentError("combine_health cannot start:\n  " + "\n  ".join(problems))
+            raise HealthEnvironmentError.of(problems)
         self.declared += declared
         for row in rows:
             self._own_settings[row.declared.name] = row.value
@@ -127,9 +127,9 @@ class Plugins:
         """Return one listener per plugin and hook, because a slow plugin must not delay the others."""
         found = []
         for hook, event, argument in LISTENED:
-            implementations = getattr(self._manager.hook, hook).get_hookimpls()
-            for plugin in dict.fromkeys(one.plugin for one in implementations):
-                others = [one for one in self._manager.get_plugins() if one is not plugin]
+            hookimpls = getattr(self._manager.hook, hook).get_hookimpls()
+            for plugin in dict.fromkeys(hookimpl.plugin for hookimpl in hookimpls):
+                others = [other for other in self._manager.get_plugins() if other is not plugin]
                 call = self._manager.subset_hook_caller(hook, others)
                 name = f"{self._manager.get_name(plugin)} ({hook})"
                 found.append(Listener(name, event, _by_name(call, argument, registry)))

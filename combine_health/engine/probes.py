@@ -72,9 +72,11 @@ class Probe:
 def live(readings: Iterable[Reading], circumstances: Circumstances) -> Probe:
     """Decide /health: 503 while a critical ``live`` check fails or no worker thread makes progress."""
     dead = [
-        one.check
-        for one in readings
-        if one.check.kind is CheckKind.LIVE and one.check.critical and one.status is Status.FAILING
+        reading.check
+        for reading in readings
+        if reading.check.kind is CheckKind.LIVE
+        and reading.check.critical
+        and reading.status is Status.FAILING
     ]
     if dead or circumstances.stuck:
         return Probe("unhealthy", Grade.FAIL, _retry_after(dead))
@@ -85,7 +87,7 @@ def ready(readings: Iterable[Reading], circumstances: Circumstances) -> Probe:
     """Decide /health/ready: 503 unless the service should get requests."""
     readings = tuple(readings)
     verdict = judge(readings, circumstances)
-    spoken = tuple(one for one in readings if one.check.words)
+    spoken = tuple(reading for reading in readings if reading.check.words)
     grade = grade_of(verdict.status)
     if grade is Grade.FAIL:
         return Probe(verdict.status, grade, _wait(verdict, circumstances), spoken)
@@ -95,9 +97,11 @@ def ready(readings: Iterable[Reading], circumstances: Circumstances) -> Probe:
 def startup(readings: Iterable[Reading]) -> Probe:
     """Decide /health/startup: 503 until each critical ``startup`` check has passed."""
     waiting = [
-        one.check
-        for one in readings
-        if one.check.kind is CheckKind.STARTUP and one.check.critical and not one.passing
+        reading.check
+        for reading in readings
+        if reading.check.kind is CheckKind.STARTUP
+        and reading.check.critical
+        and not reading.passing
     ]
     if waiting:
         return Probe("starting", Grade.FAIL, _retry_after(waiting))
@@ -112,9 +116,9 @@ def make_critical(reading: Reading) -> Reading:
 
 def plain(probe: Probe) -> ProbeAnswer:
     body: dict[str, Json] = {"status": probe.status}
-    body.update({one.check.name: word_of(one) for one in probe.spoken})
+    body.update({reading.check.name: word_of(reading) for reading in probe.spoken})
     if probe.named:
-        body["checks"] = {one.check.name: one.status for one in probe.named}
+        body["checks"] = {reading.check.name: reading.status for reading in probe.named}
     return ProbeAnswer(probe.code, encode(body), probe.retry_after)
 
 
@@ -124,13 +128,13 @@ def grade_of(status: ServiceStatus) -> Grade:
     return Grade.FAIL
 
 
-def word_of(one: Reading) -> str:
+def word_of(reading: Reading) -> str:
     """Return the public word of a check that declares ``words``."""
-    assert one.check.words is not None
-    good, bad = one.check.words
-    if one.passing:
+    assert reading.check.words is not None
+    good, bad = reading.check.words
+    if reading.passing:
         return good
-    return bad if one.status is Status.FAILING else Status.UNKNOWN
+    return bad if reading.status is Status.FAILING else Status.UNKNOWN
 
 
 def encode(body: Mapping[str, Json]) -> bytes:

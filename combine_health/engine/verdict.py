@@ -96,16 +96,20 @@ def judge(readings: Iterable[Reading], circumstances: Circumstances) -> Verdict:
             f"{order.reason} ({order.owner}, until {until})",
             "It ends automatically; to end it now: python -m combine_health maintenance off",
         )
-    deciding = [one for one in readings if one.check.kind is not CheckKind.INFO]
-    down = [one for one in deciding if one.check.critical and one.status in _DOWN]
+    deciding = [reading for reading in readings if reading.check.kind is not CheckKind.INFO]
+    down = [reading for reading in deciding if reading.check.critical and reading.status in _DOWN]
     if down:
         return _verdict_of(ServiceStatus.UNAVAILABLE, down)
     if circumstances.saturated:
         return Verdict(ServiceStatus.UNAVAILABLE, SATURATED, None, SATURATED_REMEDY)
-    starting = [one for one in deciding if one.check.critical and one.status is Status.STARTING]
+    starting = [
+        reading
+        for reading in deciding
+        if reading.check.critical and reading.status is Status.STARTING
+    ]
     if starting:
         return _verdict_of(ServiceStatus.STARTING, starting)
-    impaired = [one for one in deciding if one.status not in _FINE]
+    impaired = [reading for reading in deciding if reading.status not in _FINE]
     if impaired:
         return _verdict_of(ServiceStatus.DEGRADED, impaired)
     return Verdict(ServiceStatus.HEALTHY)
@@ -122,5 +126,5 @@ def _verdict_of(status: ServiceStatus, readings: list[Reading]) -> Verdict:
         f"{first.check.name}.{first.cause}" if first.cause else first.check.name,
         first.detail,
         first.remedy,
-        tuple(one.check for one in readings),
+        tuple(reading.check for reading in readings),
     )

@@ -170,11 +170,11 @@ def holder(port: int) -> str:
         import psutil
 
         with suppress(psutil.Error):  # no permission, or the process has just ended
-            for one in psutil.net_connections("tcp"):
-                if one.pid and one.status == psutil.CONN_LISTEN and one.laddr[1:] == (port,):
-                    command = " ".join(psutil.Process(one.pid).cmdline())
+            for bound in psutil.net_connections("tcp"):
+                if bound.pid and bound.status == psutil.CONN_LISTEN and bound.laddr[1:] == (port,):
+                    command = " ".join(psutil.Process(bound.pid).cmdline())
                     shown = Redactor().text(command, 160) or "another process"
-                    return f"{shown} (process {one.pid})"
+                    return f"{shown} (process {bound.pid})"
     return f"another process (sudo ss -ltnp 'sport = :{port}' names it)"
 
 
@@ -211,7 +211,7 @@ def announce(listening: Iterable[tuple[str, str]], banner: str, mounts: Sequence
     urls = list(dict.fromkeys(_url(host, port) for host, port in listening))
     lines = [f"Serving on {url}" for url in urls]
     if urls[0].startswith("http"):
-        lines += [f"  {urls[0]}{one.prefix}{path}" for one in mounts for path in ENDPOINTS]
+        lines += [f"  {urls[0]}{mount.prefix}{path}" for mount in mounts for path in ENDPOINTS]
     url = urls[0] + (mounts[0].path if mounts else "")
     lines += [line.replace("{url}", url) for line in banner.strip().splitlines()]
     try:

@@ -104,9 +104,8 @@ def _parts(app: Any) -> Iterator[tuple[str, Any, bool]]:
         named = any(host for (host, _), _ in app.applications)
         for (_, below), part in app.applications:
             yield below, part, not named
-    elif (
-        "paste.cascade.Cascade" in kinds
-    ):  # each part gets the requests that the previous parts answer with 404
+    elif "paste.cascade.Cascade" in kinds:
+        # Each part gets the requests that the previous parts answer with 404.
         for number, part in enumerate(app.apps):
             yield "", part, number == 0
     else:
@@ -114,7 +113,7 @@ def _parts(app: Any) -> Iterator[tuple[str, Any, bool]]:
             for below in sorted(app.mounts, key=len, reverse=True):
                 yield below, app.mounts[below], True
         wrapped = (getattr(app, name, None) for name in WRAPPED)
-        inner = next((one for one in wrapped if callable(one)), None)
+        inner = next((candidate for candidate in wrapped if callable(candidate)), None)
         if "paste.deploy.config.PrefixMiddleware" in kinds:
             # It removes the prefix, and accepts paths without it too.
             yield app.prefix, inner, True

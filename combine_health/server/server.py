@@ -121,7 +121,9 @@ class Server:
             (server.effective_host, server.effective_port)
         ]
         bodies = HeldBodies(own.get("bodies_limit") or default_limit())
-        self._servers = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
+        self._servers = [
+            server for server in self._map.values() if isinstance(server, BaseWSGIServer)
+        ]
         for server in self._servers:
             server.channel_class = partial(Channel, lane=self._lane, loop=self._loop, bodies=bodies)
         for health in self._healths:
@@ -194,7 +196,7 @@ class Server:
         return not channels and self._workers.idle
 
     def _channels(self) -> list[Channel]:
-        return [one for one in list(self._map.values()) if isinstance(one, Channel)]
+        return [server for server in list(self._map.values()) if isinstance(server, Channel)]
 
     def _close(self) -> None:
         unfinished = [str(job) for job in (*self._workers.running(), *self._workers.queue)]
