@@ -204,7 +204,8 @@ def read_sentence(sentence: Sentence) -> Reading | None:
     if ("min" in sentence.low or "time" in sentence.low) and _SLOT.match(text):
         return None
     words = vocabulary_of(sentence.language)
-    if _SIGNED.fullmatch(text) or words.formality.search(sentence.low):
+    formal = any(map(sentence.low.__contains__, words.formality_signs))
+    if _SIGNED.fullmatch(text) or (formal and words.formality.search(sentence.low)):
         return None
     label = _LABEL.match(text) if ":" in text else None
     labelled = _section_of_label(label, words)

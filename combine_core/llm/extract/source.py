@@ -250,8 +250,11 @@ def weight_of(sentence: Sentence) -> float:
         return 0.0
     words = _WORD.findall(text)
     weight = 1.0 if 6 <= len(words) <= 40 else 0.6 if len(words) >= 3 else 0.0
-    if not sentence.spoken and vocabulary_of(sentence.language).speaks.search(sentence.low):
-        weight -= 0.5  # "I": nobody knows who
+    padded = f" {sentence.low} "
+    if not sentence.spoken and any(
+        map(padded.__contains__, vocabulary_of(sentence.language).speaks)
+    ):
+        weight -= 0.5  # "I" without a speaker
     if text[-1:] not in ".!…。)":
         weight -= 0.1
     capitals = 0 if text[1:].islower() else sum(map(str.isupper, map(_first_letter, words[1:])))

@@ -9,6 +9,9 @@ from typing import Any
 from combine_core.language import Language
 from combine_core.yaml_files import load_yaml
 
+# Plain texts to look for, no regular expressions.
+_PARTS = ("signs", "motion_signs", "formality_signs", "speaks")
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -33,12 +36,13 @@ class Vocabulary:
     :ivar moves: how a motion is put
     :ivar seconds: how a motion is supported
     :ivar carries: says that a motion is approved
+    :ivar formality_signs: parts of words; without one, a sentence is no formality
     :ivar formality: stands in sentences about the meeting itself: who opened it, who was there
     :ivar states: verbs that are stop words, and make a sentence of names
     :ivar asks: begins a question, or a clause that asks
     :ivar vague: a question with it means nothing without the sentence before
     :ivar one_decision: a title above one decision and its reasons
-    :ivar speaks: by which somebody speaks of himself
+    :ivar speaks: parts of sentences in which somebody speaks of themselves
     :ivar commits: how a sentence that decides begins among reasons
     :ivar gist: stands in sentences that say what a thing is or is for
     """
@@ -72,12 +76,13 @@ class Vocabulary:
     moves: re.Pattern[str]
     seconds: re.Pattern[str]
     carries: re.Pattern[str]
+    formality_signs: tuple[str, ...]
     formality: re.Pattern[str]
     states: re.Pattern[str]
     asks: re.Pattern[str]
     vague: re.Pattern[str]
     one_decision: re.Pattern[str]
-    speaks: re.Pattern[str]
+    speaks: tuple[str, ...]
     commits: re.Pattern[str]
     gist: re.Pattern[str]
 
@@ -110,8 +115,7 @@ def _file() -> dict[str, Any]:
 def _vocabularies() -> dict[str, Vocabulary]:
     return {
         code: Vocabulary(
-            signs=tuple(words["signs"]),
-            motion_signs=tuple(words["motion_signs"]),
+            **{name: tuple(words[name]) for name in _PARTS},
             sections={
                 kind: re.compile(rf"(?:{'|'.join(titles)})", re.IGNORECASE)
                 for kind, titles in words["sections"].items()
@@ -119,7 +123,7 @@ def _vocabularies() -> dict[str, Vocabulary]:
             **{
                 name: re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)")
                 for name, patterns in words.items()
-                if name not in ("signs", "motion_signs", "sections")
+                if name not in (*_PARTS, "sections")
             },
         )
         for code, words in _file().items()
