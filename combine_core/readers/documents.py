@@ -19,7 +19,7 @@ _PAGE_NUMBER = re.compile(
 )
 _TITLE = re.compile(r"[^\W_a-z](?:[^\n:;,|€$]{2,60}[^\n.:;,!?…|€$]|[^\n:]{2,60}:)")
 # "o" is the mark of Word's second level.
-_BULLET = re.compile(r"(?:[•‣▪●○◦–*-]|o(?=\s+[A-Z])|\(?\d{1,3}[.)]|[a-z]\))\s+\S")
+_BULLET = re.compile(r"(?:[•‣▪●○◦§–*-]|o(?=\s+[A-Z])|\(?\d{1,3}[.)]|[a-z]\))\s+\S")
 _SENTENCE_END = re.compile(r"[.!?:…][\"'”’)\]]*\Z")
 # A line that stands at the top or the end of so large a share of the pages is no part of the text.
 _RUNNING = 0.6
@@ -63,8 +63,9 @@ def read_pdf(data: bytes, name: str) -> Reading:
             marker = _BULLET.match(paragraph)
             if marker is not None:
                 at = marker.end() - 1
-                words, prefix = paragraph[at:], paragraph[:at]
-                builder.add(BlockKind.LIST_ITEM, words, prefix=prefix, page=number)
+                prefix = paragraph[:at] if paragraph[:at].strip("(.) ").isalnum() else "- "
+                prefix = "- " if prefix == "o " else prefix
+                builder.add(BlockKind.LIST_ITEM, paragraph[at:], prefix=prefix, page=number)
             elif _is_heading(paragraph, following):
                 builder.heading(1, paragraph, page=number)
             else:

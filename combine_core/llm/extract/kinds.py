@@ -112,6 +112,10 @@ _LETTER = re.compile(r"[^\W\d_]")
 _UNFINISHED = re.compile(
     r"\b(?:should|shall|must|will|to|the|an?|of|for|and|or|with|that|is|are|from|by|ergibt sich|soll|und)\Z"
 )
+_LOWER = re.compile(r"(?<![\w'’-])[^\W\d_A-ZÀ-ÖØ-Þ]\w*(?:[-'’]\w+)*")
+_LONGEST_TITLE = 150
+# Little more than an address.
+_ADDRESS = re.compile(r"(?:.*:|(?:\S+ ){0,4}\S+) <?https?://\S+\W*")
 _NAMING = re.compile(r"[^\W\d_]{3,}")
 _DIGIT = re.compile(r"\d")
 # "Self-serve model [#1747](...)" is the title of a discussion.
@@ -171,6 +175,8 @@ _RANGE = re.compile(r"[\d.,]+\s?[-–]?\s?$")
 _PRONOUN = re.compile(r"\s+(?:that|it|this|them|das|dies|es)\W*", re.IGNORECASE)
 # In a requirement, "is open" is a state.
 _SHALL = re.compile(r"\bshall\b")
+# "15L" is the name of a route.
+_ROUTE = re.compile(r"\s*\d{2,}L\b")
 _PROPOSAL = re.compile(r"\bproposals?\b|\A\W*(?:the )?proposed\b", re.IGNORECASE)
 _DENIED_CONTENT = re.compile(r"\b(?:not to|no longer|that no\w*)\s*$", re.IGNORECASE)
 
@@ -254,6 +260,8 @@ def stands_alone(sentence: Sentence) -> bool:
         return True
     if words.depends.match(sentence.low) or not _BEGINNING.match(sentence.text):
         return False
+    if "://" in sentence.text and _ADDRESS.fullmatch(sentence.text):
+        return False
     if sentence.text.startswith("http") or ends_in_number(sentence) or is_title(sentence):
         return False
     return not (sentence.spoken and words.speech.search(sentence.low))
@@ -261,14 +269,13 @@ def stands_alone(sentence: Sentence) -> bool:
 
 def is_title(sentence: Sentence) -> bool:
     """Check whether a line names something and states nothing: "Michael Guzman, District C"."""
-    if sentence.block.kind is BlockKind.TABLE_ROW or _UNSPACED.search(sentence.text):
+    text, language = sentence.text, sentence.language
+    if sentence.block.kind is BlockKind.TABLE_ROW or len(text) > _LONGEST_TITLE:
         return False
-    for word in _WORD.findall(sentence.text):
-        if word[0].islower():
-            linking = word not in sentence.language.stop_words
-            if linking or vocabulary_of(sentence.language).states.fullmatch(word):
-                return False
-    return True
+    for word in _LOWER.finditer(text):
+        if word[0] not in language.stop_words or vocabulary_of(language).states.fullmatch(word[0]):
+            return False
+    return _UNSPACED.search(text) is None
 
 
 def ends_in_number(sentence: Sentence) -> bool:
@@ -282,6 +289,11 @@ def moves(sentence: Sentence) -> bool:
     return any(map(sentence.low.__contains__, words.motion_signs)) and (
         words.moves.search(sentence.low) is not None
     )
+
+
+def is_bare(sentence: Sentence) -> bool:
+    """Check for a decision that does not tell its matter: "Motion passed"."""
+    return vocabulary_of(sentence.language).bare.fullmatch(sentence.low.strip(" .!*")) is not None
 
 
 def seconds(sentence: Sentence) -> bool:
@@ -365,6 +377,8 @@ def _is_quantity(text: str, number: Number, language: Language) -> bool:
         )
         if not counts:
             return False
+    if _ROUTE.match(text, number.start):
+        return False
     before = text[max(0, number.start - 20) : number.start]
     # Of "Figure 2-2" and of "20-30 users", what stands before the first number tells.
     before = _RANGE.sub("", before)
@@ -382,7 +396,7 @@ def _is_plural(noun: str, language: Language) -> bool:
 
 
 def _says_something(text: str) -> bool:
-    if text.rstrip("*_ ").endswith(":") or _UNFINISHED.search(text):
+    if text.rstrip("*_ ").endswith(":") or (text[-1:].isalpha() and _UNFINISHED.search(text)):
         return False  # it announces what follows
     if " " not in text and not _UNSPACED.search(text):
         return False  # a name
@@ -416,6 +430,8 @@ def _is_open_question(sentence: Sentence, section: Section) -> bool:
         return True
     if sentence.block.number or sentence.text[0] == "(" or not words.asks.search(sentence.low):
         return False  # an instruction that asks the reader, or a fragment
+    if words.addresses.search(sentence.low):
+        return False
     # What follows may answer it.
     return (
         sentence.last
@@ -540,7 +556,7 @@ def _person_in_charge(sentence: Sentence, said: str, low: str, words: Vocabulary
         return ""
     name = person["owner"]
     first = name.split()[0].rstrip(",")
-    if words.no_owner.fullmatch(lowered(first)):
+    if words.no_owner.fullmatch(lowered(first)) or words.imperative.match(low):
         return ""
     known = (
         name.startswith("@")

@@ -20,6 +20,7 @@ from combine_core.llm.extract.kinds import (
     Reading,
     Section,
     Sentence,
+    is_bare,
     is_labelled_decision,
     moves,
     needs_more,
@@ -38,6 +39,7 @@ _first_letter = itemgetter(0)
 # To begin with a letter of its own makes a pattern fast.
 _CODE = re.compile(r"(?P<letters>[A-Z](?<!\w[A-Z])[A-Z]{1,7})[- ]?(?P<number>\d{3,6})\b")
 _DIGIT = re.compile(r"\d")
+_CODE_ALONE = re.compile(r"\W*`[^`\n]+`(?: *(?:and|or|und|,|;|\|)? *`[^`\n]+`)*\W*\w{0,4}")
 _OBLIGES = re.compile(r"\w (?:shall|must|muss|müssen) |\A\W*(?:Verify|Ensure) that ")
 
 
@@ -72,6 +74,7 @@ class SourceReader:
         self._sections: dict[tuple[str, ...], Section] = {}
         self._asked: tuple[int, int] | None = None
         self._held: list[Said] = []
+        self._listed: set[str] = set()
         self._decided: set[tuple[str, ...]] = set()
 
     def said(self, check_time: Callable[[], None]) -> Iterator[Said]:
@@ -83,8 +86,10 @@ class SourceReader:
                 continue
             following = self._blocks[number + 1] if number + 1 < len(self._blocks) else None
             found = self._said_in(block, following)
-            yield from self._held
-            self._held = found
+            if self._asked is None or not self._held or self._asked[0] > self._held[-1].start:
+                yield from self._held
+                self._held = []
+            self._held += found
         yield from self._held
 
     def _section(self, block: Block) -> Section:
@@ -96,6 +101,8 @@ class SourceReader:
     def _said_in(self, block: Block, following: Block | None) -> list[Said]:
         text = self._text
         discount = _discount(text, block, following)
+        if block.kind is BlockKind.LIST_ITEM:
+            self._listed.add(plain_text(text[block.body : block.end]).rstrip(":"))
         found: list[Said] = []
         decided = False
         spans = list(_spans(text, block, self._language))
@@ -118,8 +125,14 @@ class SourceReader:
                 decided = is_labelled_decision(sentence)
             elif decided and records_more(sentence):
                 sentence = replace(sentence, section=Section.DECISION)
-            reading = read_sentence(sentence)
-            if reading is None:
+            if sentence.section is Section.ACTION and self._nested(block, sentence):
+                sentence = replace(sentence, section=Section.OTHER)
+            reading = None if _CODE_ALONE.fullmatch(text, start, end) else read_sentence(sentence)
+            if reading is None or (
+                reading.kind is Kind.DECISION
+                and not block.headings
+                and is_bare(sentence)
+            ):
                 continue
             first = start
             if reading.kind is Kind.DECISION and index and needs_more(sentence):
@@ -131,6 +144,11 @@ class SourceReader:
                     found.pop()
             found.append(Said(sentence, reading, first, end, weight_of(sentence) / discount))
         return found
+
+    def _nested(self, block: Block, sentence: Sentence) -> bool:
+        """Check for a note below a task, which is no task unless it says so."""
+        below = bool(block.headings) and block.headings[-1] in self._listed
+        return below and not vocabulary_of(self._language).imperative.match(sentence.low)
 
     def _explains(self, block: Block, index: int, sentence: Sentence) -> bool:
         """Check whether the sentence gives reasons below "Decision", the title of one decision."""

@@ -36,6 +36,8 @@ class Vocabulary:
     :ivar moves: how a motion is put
     :ivar seconds: how a motion is supported
     :ivar carries: says that a motion is approved
+    :ivar bare: a whole sentence that approves, and does not tell what
+    :ivar addresses: speaks to the reader
     :ivar formality_signs: parts of words; without one, a sentence is no formality
     :ivar formality: stands in sentences about the meeting itself: who opened it, who was there
     :ivar states: verbs that are stop words, and make a sentence of names
@@ -76,6 +78,8 @@ class Vocabulary:
     moves: re.Pattern[str]
     seconds: re.Pattern[str]
     carries: re.Pattern[str]
+    bare: re.Pattern[str]
+    addresses: re.Pattern[str]
     formality_signs: tuple[str, ...]
     formality: re.Pattern[str]
     states: re.Pattern[str]

@@ -553,3 +553,20 @@ def test_of_a_row_the_requirement_counts_and_not_its_longer_reasons():
         "The pump shall stop within 3 seconds.",
         "The pump shall stop within 4 seconds.",
     ]
+
+
+def test_an_approval_without_its_matter_is_left_out():
+    assert decisions_in("Motion passed.\n\nThe hall is closed on Monday.") == []
+    assert decisions_in(
+        "- Motion to approve the plan of the hall: Ann Lee\n- Seconded: Ben\n- Approved nem con\n"
+    ) == ["Motion to approve the plan of the hall: Ann Lee Seconded: Ben Approved nem con"]
+
+
+def test_notes_below_a_task_and_code_are_no_items():
+    steps = extract(
+        schema_of(next_steps=list_of(), points=list_of()),
+        "## Next steps\n\n- Write the review\n  - The post itself\n  - Ask Ann for input\n"
+        "- `kubectl cordon node-3`\n",
+    )
+    assert wording(steps["next_steps"]) == ["Write the review", "Ask Ann for input"]
+    assert "kubectl cordon node-3" not in wording(steps["points"])

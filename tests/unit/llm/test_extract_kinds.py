@@ -87,6 +87,7 @@ NO_QUESTIONS = [
     "An open source licence applies.",
     "Six open issues.",
     "Question: should these work?",
+    "Have you been to a meeting before?",
     "(With a new name for the header?)",
     "Beginn / Ende, Themen / Materialbedarf?",
     "If the next file is open, the pump shall skip it.",
@@ -103,6 +104,8 @@ DECISIONS = [
     "The motion carried.",
     "Ann moved to accept the report, Ben seconded it, and it was passed.",
     "The chair declared the motion PASSED unanimously.",
+    "The CPC decided against this, as changes need an approval.",
+    "General agreement that the charter gets a better template",
     "We go with the blue one.",
     "The Steering Council unanimously accepts the community vote to promote Matt Page",
     "The proposal advanced to Stage 1",
@@ -136,6 +139,8 @@ NO_DECISIONS = [
     "Ann moved to accept the report.",
     "Tabled for now, it will come back.",
     "Tabled from the May meeting due to time constraints",
+    "Consensus on numbers or no numbers",
+    "A decision should be made for each app whether it moves.",
     "Deferred work: how to handle changes of the list",
     "The group have agreed that the plan should",
     "Es ist noch nicht entschieden.",
@@ -196,6 +201,7 @@ NO_NUMBERS = [
     "Am 3. Mai wird geliefert.",
     "Figure 2-2 shows the interfaces.",
     "Table 3-4.1 lists the constraints.",
+    "The improvements of 15L include queue lanes.",
 ]
 
 
@@ -339,6 +345,9 @@ def test_a_discussion_holds_no_open_question_and_few_decisions():
         ("If not, the river floods the hall.", False),
         ("If that fails, the river floods the hall.", False),
         ("See also the plan of the hall.", False),
+        ("Run the following command in all pods.", False),
+        ("Getting started with the documents: https://example.org/a", False),
+        ("Further discussion at https://example.org/a.", False),
         ("https://example.org/a holds two blocks of code.", False),
         ("Michael Guzman, District C", False),
         ("Executive Directors Written Report", False),
@@ -391,6 +400,8 @@ def test_a_row_that_explains_a_need_is_no_action():
         "Ransbach, am 05. Dezember 2019",
         "5 min total",
         "Expected time: 3 minutes.",
+        "Ben thanked Ann Lee for the report.",
+        "Director Sisk asked if the study had cost $2.2 million.",
         "First results of the test (Frank, Daniel, 10 minutes)",
         "The chair called the meeting to order at 4:30 p.m.",
         "Ann Lee adjourned the meeting at 4:49 p.m.",
@@ -453,3 +464,8 @@ def test_a_row_of_figures_without_names_is_no_number():
 def test_a_question_in_numbered_instructions_is_not_open():
     assert kind_of("Do you see many slow requests?", number="2") is None
     assert kind_of("Do we see many slow requests?") is Kind.QUESTION
+
+
+def test_a_verb_at_the_beginning_is_no_owner():
+    reading = read("Refer to the metrics of the project", section=Section.ACTION)
+    assert (reading.kind, reading.owner) == (Kind.ACTION, "")
