@@ -58,8 +58,10 @@ class Sentence:
     codes: frozenset[str] = frozenset()
     low: str = field(init=False)
     spoken: bool = field(init=False)
+    words: Vocabulary = field(init=False)
 
     def __post_init__(self) -> None:
+        self.words = vocabulary_of(self.language)
         self.low = lowered(self.text)
         self.spoken = self.block.kind in (BlockKind.MESSAGE, BlockKind.CUE)
 
@@ -209,7 +211,7 @@ def read_sentence(sentence: Sentence) -> Reading | None:
         return None
     if ("min" in sentence.low or "time" in sentence.low) and _SLOT.match(text):
         return None
-    words = vocabulary_of(sentence.language)
+    words = sentence.words
     formal = any(map(sentence.low.__contains__, words.formality_signs))
     if _SIGNED.fullmatch(text) or (formal and words.formality.search(sentence.low)):
         return None
@@ -255,7 +257,7 @@ def kind_of(sentence: Sentence, reading: Reading) -> Kind:
 
 def stands_alone(sentence: Sentence) -> bool:
     """Whether a reader understands the sentence without the one before."""
-    words = vocabulary_of(sentence.language)
+    words = sentence.words
     if "? " in sentence.text and not sentence.spoken and _ANSWERED.search(sentence.text):
         return True
     if words.depends.match(sentence.low) or not _BEGINNING.match(sentence.text):
@@ -273,7 +275,7 @@ def is_title(sentence: Sentence) -> bool:
     if sentence.block.kind is BlockKind.TABLE_ROW or len(text) > _LONGEST_TITLE:
         return False
     for word in _LOWER.finditer(text):
-        if word[0] not in language.stop_words or vocabulary_of(language).states.fullmatch(word[0]):
+        if word[0] not in language.stop_words or sentence.words.states.fullmatch(word[0]):
             return False
     return _UNSPACED.search(text) is None
 
@@ -285,7 +287,7 @@ def ends_in_number(sentence: Sentence) -> bool:
 
 def moves(sentence: Sentence) -> bool:
     """Check whether the sentence puts a motion, which the next ones may settle."""
-    words = vocabulary_of(sentence.language)
+    words = sentence.words
     return any(map(sentence.low.__contains__, words.motion_signs)) and (
         words.moves.search(sentence.low) is not None
     )
@@ -293,12 +295,12 @@ def moves(sentence: Sentence) -> bool:
 
 def is_bare(sentence: Sentence) -> bool:
     """Check for a decision that does not tell its matter: "Motion passed"."""
-    return vocabulary_of(sentence.language).bare.fullmatch(sentence.low.strip(" .!*")) is not None
+    return sentence.words.bare.fullmatch(sentence.low.strip(" .!*")) is not None
 
 
 def seconds(sentence: Sentence) -> bool:
     """Check whether the sentence supports a motion and does not settle it yet."""
-    return vocabulary_of(sentence.language).seconds.search(sentence.low) is not None
+    return sentence.words.seconds.search(sentence.low) is not None
 
 
 def records_more(sentence: Sentence) -> bool:
@@ -309,12 +311,12 @@ def records_more(sentence: Sentence) -> bool:
 def is_labelled_decision(sentence: Sentence) -> bool:
     """Whether it begins with "Decision:" or the like."""
     label = _LABEL.match(sentence.text) if ":" in sentence.text else None
-    return _section_of_label(label, vocabulary_of(sentence.language)) is Section.DECISION
+    return _section_of_label(label, sentence.words) is Section.DECISION
 
 
 def settles(sentence: Sentence) -> Kind | None:
     """What the sentence makes of the question right before it: a decision, or a statement with the votes."""
-    words = vocabulary_of(sentence.language)
+    words = sentence.words
     answer = sentence.low.strip(" .!*")
     if words.settles.fullmatch(answer) or words.carries.search(answer):
         return Kind.DECISION
@@ -323,7 +325,7 @@ def settles(sentence: Sentence) -> Kind | None:
 
 def needs_more(sentence: Sentence) -> bool:
     """Whether a decision does not say what was decided without the sentence before."""
-    words = vocabulary_of(sentence.language)
+    words = sentence.words
     return not sentence.spoken and bool(
         words.depends.match(sentence.low) or words.opens_decision.match(sentence.low)
     )
@@ -423,7 +425,7 @@ def _is_question(text: str) -> bool:
 
 
 def _is_open_question(sentence: Sentence, section: Section) -> bool:
-    words = vocabulary_of(sentence.language)
+    words = sentence.words
     if words.vague.search(sentence.low):
         return False  # it means nothing without the sentence before
     if section is Section.QUESTION:
@@ -570,7 +572,7 @@ def _person_in_charge(sentence: Sentence, said: str, low: str, words: Vocabulary
 
 
 def _owner(sentence: Sentence, said: str, low: str, label: re.Match[str] | None) -> str:
-    words = vocabulary_of(sentence.language)
+    words = sentence.words
     if label is not None and label["owner"]:
         return label["owner"].strip()
     if person := _person_in_charge(sentence, said, low, words):

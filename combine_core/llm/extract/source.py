@@ -65,6 +65,8 @@ class SourceReader:
         self._text = material.text
         self._blocks = material.blocks or read_blocks(material.text)
         self._language = language_of(material.text)
+        low = lowered(material.text)
+        self._motions = any(map(low.__contains__, vocabulary_of(self._language).motion_signs))
         self._people = _people(self._blocks)
         self._codes = frozenset(
             code["number"]
@@ -119,7 +121,7 @@ class SourceReader:
                 # A mark of its own belongs to the sentence before.
                 alone = len(sentence.text) == 1 and index
                 self._asked = spans[index - 1][0] if alone else start, end
-            elif moves(sentence):
+            elif self._motions and moves(sentence):
                 self._asked = start, end
             if index == 0:
                 decided = is_labelled_decision(sentence)
@@ -128,11 +130,9 @@ class SourceReader:
             if sentence.section is Section.ACTION and self._nested(block, sentence):
                 sentence = replace(sentence, section=Section.OTHER)
             reading = None if _CODE_ALONE.fullmatch(text, start, end) else read_sentence(sentence)
-            if reading is None or (
-                reading.kind is Kind.DECISION
-                and not block.headings
-                and is_bare(sentence)
-            ):
+            if reading is None:
+                continue
+            if reading.kind is Kind.DECISION and not block.headings and is_bare(sentence):
                 continue
             first = start
             if reading.kind is Kind.DECISION and index and needs_more(sentence):
@@ -148,11 +148,11 @@ class SourceReader:
     def _nested(self, block: Block, sentence: Sentence) -> bool:
         """Check for a note below a task, which is no task unless it says so."""
         below = bool(block.headings) and block.headings[-1] in self._listed
-        return below and not vocabulary_of(self._language).imperative.match(sentence.low)
+        return below and not sentence.words.imperative.match(sentence.low)
 
     def _explains(self, block: Block, index: int, sentence: Sentence) -> bool:
         """Check whether the sentence gives reasons below "Decision", the title of one decision."""
-        words = vocabulary_of(self._language)
+        words = sentence.words
         if block.kind is not BlockKind.PARAGRAPH or not block.headings:
             return False
         if not words.one_decision.fullmatch(lowered(block.headings[-1])):
@@ -269,9 +269,7 @@ def weight_of(sentence: Sentence) -> float:
     words = _WORD.findall(text)
     weight = 1.0 if 6 <= len(words) <= 40 else 0.6 if len(words) >= 3 else 0.0
     padded = f" {sentence.low} "
-    if not sentence.spoken and any(
-        map(padded.__contains__, vocabulary_of(sentence.language).speaks)
-    ):
+    if not sentence.spoken and any(map(padded.__contains__, sentence.words.speaks)):
         weight -= 0.5  # "I" without a speaker
     if text[-1:] not in ".!…。)":
         weight -= 0.1
@@ -279,7 +277,7 @@ def weight_of(sentence: Sentence) -> float:
     weight += 0.15 * min(capitals + (_DIGIT.search(text) is not None), 3)
     if sentence.spoken:
         weight -= 0.4 if block.kind is BlockKind.MESSAGE else 0.7
-        if vocabulary_of(sentence.language).agrees.search(sentence.low):
+        if sentence.words.agrees.search(sentence.low):
             weight += 0.8
     if block.kind in (BlockKind.TABLE_ROW, BlockKind.QUOTATION):
         weight -= 0.4
