@@ -117,19 +117,19 @@ def _file() -> dict[str, Any]:
 
 @cache
 def _vocabularies() -> dict[str, Vocabulary]:
-    return {
-        code: Vocabulary(
-            **{name: tuple(words[name]) for name in _PARTS},
-            sections={
-                kind: re.compile(rf"(?:{'|'.join(titles)})", re.IGNORECASE)
-                for kind, titles in words["sections"].items()
-            },
-            **{
-                name: re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)")
-                for name, patterns in words.items()
-                if name not in (*_PARTS, "sections")
-            },
-        )
-        for code, words in _file().items()
-        if code != "names"
+    return {code: _read(words) for code, words in _file().items() if code != "names"}
+
+
+def _read(words: dict[str, Any]) -> Vocabulary:
+    values: dict[str, Any] = {
+        name: tuple(patterns)
+        if name in _PARTS
+        else re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)")
+        for name, patterns in words.items()
+        if name != "sections"
     }
+    sections = {
+        kind: re.compile(rf"(?:{'|'.join(titles)})", re.IGNORECASE)
+        for kind, titles in words["sections"].items()
+    }
+    return Vocabulary(sections=sections, **values)
