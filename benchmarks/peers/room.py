@@ -19,7 +19,7 @@ from combine_core.database import make_engine, make_sessions
 from combine_core.database.migrations import upgrade
 from combine_core.documents import Document, DocumentVersion
 from combine_core.documents.model import VersionInput
-from combine_core.lines import shipped_lines
+from combine_core.lines import installed_lines
 from combine_core.lines.service import store_version
 from combine_core.postgres.embedded import EmbeddedPostgres
 from combine_core.projects import create_project
@@ -104,7 +104,7 @@ def fill(url: str, *, documents: int = 1000, sources: int = 100) -> Room:
                 "user": user.id,
                 "source": source.id,
                 "document": document,
-                "line": store_version(session, shipped_lines()["brief"]),
+                "line": store_version(session, installed_lines()["brief"]),
                 "sources": sources,
                 "documents": documents - 1,
             },
@@ -132,7 +132,7 @@ def _add_document(session: Session, project_id: uuid.UUID, source: Any) -> uuid.
             for number in range(_STATEMENTS)
         ]
     }
-    line = shipped_lines()["brief"]
+    line = installed_lines()["brief"]
     version = store_version(session, line)
     inputs = [
         VersionInput(position=0, kind="line", ref_id=version, name=line.name, sha256=line.sha256),

@@ -26,7 +26,7 @@ from combine_core.projects import OwnProject, Project, ProjectInvitation
 from combine_core.register import Item, Saying
 from combine_core.reviews import Review, ReviewSummary
 from combine_core.runs import CURRENCY, Call, CallSums, ListedRun, ListedStep, MonthlyCost, RunInput
-from combine_core.search import Found
+from combine_core.search import SearchHit
 from combine_core.sources import ListedSource, Revision, RevisionText, Source
 from combine_core.users import Identity, Membership, User
 
@@ -348,7 +348,7 @@ def show_plan(plan: Plan) -> Json:
     }
 
 
-def show_found(found: Found) -> Json:
+def show_found(found: SearchHit) -> Json:
     """Return a search result."""
     return {
         **_fields(found, "kind", "id", "title", "revision", "line_from", "line_to", "pointer"),

@@ -4,7 +4,7 @@ from combine_core.comments.model import Comment, CommentMention
 from combine_core.comments.service import (
     InvalidComment,
     MayNotDelete,
-    Placed,
+    PlacedComments,
     add_comment,
     delete_comment,
     list_comments,
@@ -21,7 +21,7 @@ __all__ = [
     "CommentMention",
     "InvalidComment",
     "MayNotDelete",
-    "Placed",
+    "PlacedComments",
     "add_comment",
     "delete_comment",
     "list_comments",

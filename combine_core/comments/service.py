@@ -201,7 +201,7 @@ def mark_read(session: Session, comment_id: uuid.UUID, user_id: uuid.UUID) -> No
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedComments:
     """The comments on the statements of a version.
 
     :ivar at: the comments by the pointer of their statement
@@ -212,7 +212,7 @@ class Placed:
     on_earlier: Sequence[Comment]
 
 
-def place_comments(content: dict[str, Any], comments: Iterable[Comment]) -> Placed:
+def place_comments(content: dict[str, Any], comments: Iterable[Comment]) -> PlacedComments:
     """Assign comments to the statements with the same text, preferably at the same pointer."""
     texts = {pointer: text_of(statement) for pointer, statement in located_statements(content)}
     first: dict[str, str] = {}
@@ -227,7 +227,7 @@ def place_comments(content: dict[str, Any], comments: Iterable[Comment]) -> Plac
             at.setdefault(first[comment.statement], []).append(comment)
         else:
             on_earlier.append(comment)
-    return Placed(at, on_earlier)
+    return PlacedComments(at, on_earlier)
 
 
 def _complete_comments() -> Select[Comment]:

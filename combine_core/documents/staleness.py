@@ -37,7 +37,7 @@ from combine_core.documents.model import (
     StaleAcknowledgement,
     VersionInput,
 )
-from combine_core.lines import shipped_lines
+from combine_core.lines import installed_lines
 from combine_core.sources import Source
 from combine_core.text import clean_text
 from combine_core.users.model import User
@@ -80,7 +80,7 @@ Lines = tuple[tuple[str, str], ...]
 
 def newest_lines() -> Lines:
     """Return the name and the hash of each installed line."""
-    return tuple((name, line.sha256) for name, line in shipped_lines().items())
+    return tuple((name, line.sha256) for name, line in installed_lines().items())
 
 
 def _changed(lines: Lines) -> Select[Any]:

@@ -2,14 +2,14 @@
 
 from combine_core.lines.definition import InvalidLine, Line, WriteStep, parse_line
 from combine_core.lines.model import LineVersion
-from combine_core.lines.prompt import names_sources, render_prompt
+from combine_core.lines.prompt import render_prompt, uses_sources
 from combine_core.lines.service import (
     UnknownLine,
     find_line,
+    installed_lines,
     line_packages,
     list_lines,
     read_version,
-    shipped_lines,
     store_version,
 )
 
@@ -20,12 +20,12 @@ __all__ = [
     "UnknownLine",
     "WriteStep",
     "find_line",
+    "installed_lines",
     "line_packages",
     "list_lines",
-    "names_sources",
     "parse_line",
     "read_version",
     "render_prompt",
-    "shipped_lines",
     "store_version",
+    "uses_sources",
 ]

@@ -37,7 +37,7 @@ def _compile(template: str) -> Template:
 
 
 @functools.lru_cache(maxsize=64)
-def names_sources(template: str) -> bool:
+def uses_sources(template: str) -> bool:
     """Check whether a prompt contains the sources, not only the answers of earlier steps."""
     return "sources" in find_undeclared_variables(_ENVIRONMENT.parse(template))
 

@@ -33,7 +33,7 @@ def line_packages() -> list[str]:
 
 
 @functools.cache
-def shipped_lines() -> dict[str, Line]:
+def installed_lines() -> dict[str, Line]:
     """Return the lines of all packages by name. They are read once, on first use.
 
     :raises InvalidLine: if a line is invalid or two lines have the same name
@@ -57,7 +57,7 @@ def list_lines(*, cursor: str | None = None, limit: int = 50) -> Page[Line]:
 
     :param cursor: ``Page.next`` of the previous page
     """
-    lines = [line for name, line in shipped_lines().items() if cursor is None or name > cursor]
+    lines = [line for name, line in installed_lines().items() if cursor is None or name > cursor]
     shown = lines[:limit]
     return Page(shown, shown[-1].name if len(lines) > limit else None)
 
@@ -68,9 +68,9 @@ def find_line(name: str) -> Line:
     :raises UnknownLine: if it does not exist; the message names the existing lines
     """
     try:
-        return shipped_lines()[name]
+        return installed_lines()[name]
     except KeyError as error:
-        message = f"No line has this name. There are: {', '.join(shipped_lines())}."
+        message = f"No line has this name. There are: {', '.join(installed_lines())}."
         raise UnknownLine(message) from error
 
 

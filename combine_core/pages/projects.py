@@ -12,7 +12,7 @@ from pyramid.request import Request
 from combine_core.access import ProjectContext, SignedIn
 from combine_core.api.portability import export, import_upload
 from combine_core.documents import list_documents
-from combine_core.lines import UnknownLine, shipped_lines
+from combine_core.lines import UnknownLine, installed_lines
 from combine_core.llm import ProviderRegistry, UnknownModel, providers_of
 from combine_core.portability.archive import InvalidArchive
 from combine_core.problems import QUEUE_RETRY_S
@@ -235,7 +235,7 @@ def _page(
         "documents": documents,
         "reviews": newest_reviews(session, [document.id for document in documents.items]),
         "archived": archived,
-        "lines": list(shipped_lines().values()),
+        "lines": list(installed_lines().values()),
         "models": model_choices(providers_of(request.registry)),
         "may_add": bool(request.has_permission(Permission.SOURCES_WRITE)),
         "may_change": bool(request.has_permission(Permission.PROJECTS_WRITE)),

@@ -8,7 +8,7 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 
 from combine_core.access import ProjectContext
-from combine_core.search import EntryKind, Found, search
+from combine_core.search import EntryKind, SearchHit, search
 from combine_core.search.indexing import is_indexing
 from combine_core.text import InvalidText
 from combine_core.users import Permission
@@ -48,7 +48,7 @@ def show_search(context: ProjectContext, request: Request) -> dict[str, Any]:
     }
 
 
-def _path_of(request: Request, slug: str, found: Found) -> str:
+def _path_of(request: Request, slug: str, found: SearchHit) -> str:
     path: str
     if found.kind is EntryKind.STATEMENT:
         path = request.route_path(

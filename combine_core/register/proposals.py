@@ -19,7 +19,7 @@ _MIN_SHARE = 0.5
 _MIN_SHARE_IF_DIFFERENT = 0.75
 
 
-class Claim(Protocol):
+class ItemContent(Protocol):
     """The content of an item or of a statement about it."""
 
     text: str
@@ -37,10 +37,10 @@ class Gist:
     owner: str | None
 
 
-def gist_of(claim: Claim, language: Language) -> Gist:
-    facts = facts_of(claim.text, language)
-    owner = claim.owner.casefold() if claim.owner else None
-    names = {word.stem for word in facts_of(claim.owner or "", language).words}
+def gist_of(content: ItemContent, language: Language) -> Gist:
+    facts = facts_of(content.text, language)
+    owner = content.owner.casefold() if content.owner else None
+    names = {word.stem for word in facts_of(content.owner or "", language).words}
     words = frozenset(
         word.stem
         for word in facts.words
@@ -66,18 +66,20 @@ def _differ(figures: frozenset[str], others: frozenset[str]) -> bool:
     return bool(figures and others and figures != others)
 
 
-def contradictions(claim: Claim, known: Claim) -> list[str]:
-    """Return the fields in which ``claim`` contradicts ``known``. A missing value contradicts nothing."""
+def contradictions(content: ItemContent, known: ItemContent) -> list[str]:
+    """Return the fields in which ``content`` contradicts ``known``. A missing value contradicts nothing."""
     found = []
-    language = language_of(claim.text, known.text)
-    if _differ(gist_of(claim, language).figures, gist_of(known, language).figures):
+    language = language_of(content.text, known.text)
+    if _differ(gist_of(content, language).figures, gist_of(known, language).figures):
         found.append("text")
-    if claim.owner and known.owner and claim.owner.casefold() != known.owner.casefold():
+    if content.owner and known.owner and content.owner.casefold() != known.owner.casefold():
         found.append("owner")
-    if claim.due_on and known.due_on:
-        other_due = claim.due_on != known.due_on
+    if content.due_on and known.due_on:
+        other_due = content.due_on != known.due_on
     else:
-        other_due = bool(claim.due and known.due and claim.due.casefold() != known.due.casefold())
+        other_due = bool(
+            content.due and known.due and content.due.casefold() != known.due.casefold()
+        )
     return [*found, "due"] if other_due else found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from combine_core.evidence import SourceText
-from combine_core.lines import WriteStep, names_sources, render_prompt
+from combine_core.lines import WriteStep, render_prompt, uses_sources
 from combine_core.llm import (
     CompletionRequest,
     Material,
@@ -124,7 +124,7 @@ class QuestionBuilder:
             return []
 
     def _materials(self) -> tuple[Material, ...]:
-        if self.step.needs and not names_sources(self.step.prompt):
+        if self.step.needs and not uses_sources(self.step.prompt):
             return ()
         # An offline provider finds the blocks itself. A model gets a long source in portions.
         cut = self.step.each is not None and not self._offline

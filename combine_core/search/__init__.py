@@ -5,6 +5,6 @@ newest revision of each source and of the newest version of each document.
 """
 
 from combine_core.search.model import EntryKind, SearchEntry
-from combine_core.search.service import Found, search
+from combine_core.search.service import SearchHit, search
 
-__all__ = ["EntryKind", "Found", "SearchEntry", "search"]
+__all__ = ["EntryKind", "SearchEntry", "SearchHit", "search"]

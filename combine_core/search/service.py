@@ -37,7 +37,7 @@ _MARKED = re.compile(f"{_START}([^{_START}{_END}]*){_END}")
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchHit:
     """An entry that matches a search.
 
     :ivar title: the name of the source or the title of the document
@@ -66,7 +66,7 @@ def search(
     kinds: Collection[EntryKind] = tuple(EntryKind),
     cursor: str | None = None,
     limit: int = 20,
-) -> Page[Found]:
+) -> Page[SearchHit]:
     """Find words in the newest texts of a project, best matches first.
 
     :param q: words, "a phrase", ``or``, and ``-word`` for words to exclude
@@ -144,7 +144,7 @@ def search(
     if len(rows) > limit:
         last = rows[limit - 1]
         next_cursor = encode_cursor(last["entry_id"], repr(last["rank"]))
-    return Page([_found(row) for row in rows[:limit]], next_cursor)
+    return Page([_hit_of(row) for row in rows[:limit]], next_cursor)
 
 
 def _parse_cursor(cursor: str) -> tuple[uuid.UUID, float] | None:
@@ -157,7 +157,7 @@ def _parse_cursor(cursor: str) -> tuple[uuid.UUID, float] | None:
     return (entry_id, rank) if 0 <= rank < 1e9 else None
 
 
-def _found(values: RowMapping) -> Found:
+def _hit_of(values: RowMapping) -> SearchHit:
     parts = [
         (text, bool(index % 2))
         for index, text in enumerate(_MARKED.split(values["headline"]))
@@ -168,7 +168,7 @@ def _found(values: RowMapping) -> Found:
         marks = [index for index, (_, marked) in enumerate(parts) if marked]
         first += "".join(text for text, _ in parts[: marks[0]]).count("\n")
         last += "".join(text for text, _ in parts[: marks[-1]]).count("\n")
-    return Found(
+    return SearchHit(
         kind=EntryKind.STATEMENT if values["revision"] is None else EntryKind.SOURCE,
         id=values["id"],
         title=values["title"],

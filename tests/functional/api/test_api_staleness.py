@@ -77,7 +77,9 @@ def test_another_name_or_a_deleted_source_is_no_reason(room, document, path):
 def test_another_version_of_the_line(room, document, path, monkeypatch):
     changed = find_line("brief").definition | {"description": "Another one."}
     other = line_from_definition(changed)
-    monkeypatch.setattr("combine_core.documents.staleness.shipped_lines", lambda: {"brief": other})
+    monkeypatch.setattr(
+        "combine_core.documents.staleness.installed_lines", lambda: {"brief": other}
+    )
     [reason] = stale_of(room, path)
     assert (reason["kind"], reason["revision"], reason["newest_revision"]) == ("line", None, None)
     assert reason["reason"] == "The line brief has changed."

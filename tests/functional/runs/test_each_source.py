@@ -342,7 +342,7 @@ def second_opinions(monkeypatch: pytest.MonkeyPatch) -> None:
     definition = copy.deepcopy(find_line("brief").definition)
     definition["steps"][0]["second_opinion"] = True
     lines = {"brief": line_from_definition(definition)}
-    monkeypatch.setattr(lines_service, "shipped_lines", lambda: lines)
+    monkeypatch.setattr(lines_service, "installed_lines", lambda: lines)
 
 
 def doubts(exchange: Exchange) -> None:

@@ -138,7 +138,7 @@ def local_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def small_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of the brief."""
     lines = {"brief": parse_line(LINE)}
-    monkeypatch.setattr(lines_service, "shipped_lines", lambda: lines)
+    monkeypatch.setattr(lines_service, "installed_lines", lambda: lines)
 
 
 @pytest.mark.usefixtures("small_line")

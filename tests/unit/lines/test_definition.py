@@ -9,10 +9,10 @@ import pytest
 from combine_core.lines import (
     InvalidLine,
     find_line,
+    installed_lines,
     parse_line,
     render_prompt,
     service,
-    shipped_lines,
 )
 from combine_core.lines.definition import line_from_definition
 from combine_core.lines.service import UnknownLine
@@ -58,13 +58,13 @@ def test_the_shipped_line_brief_is_valid_and_stable() -> None:
 def test_an_unknown_line_names_those_there_are() -> None:
     with pytest.raises(UnknownLine, match=r"There are: .*brief"):
         find_line("nonsense")
-    assert "brief" in shipped_lines()
+    assert "brief" in installed_lines()
 
 
 def test_two_packages_cannot_bring_the_same_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "line_packages", lambda: ["combine_core.lines"] * 2)
     with pytest.raises(InvalidLine, match=r"Two packages have a line named brief\. Rename the one"):
-        shipped_lines.__wrapped__()
+        installed_lines.__wrapped__()
 
 
 @pytest.mark.parametrize(
