@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from combine_auth.audit import Action, record_request
 from combine_auth.authentication import CredentialKind
 from combine_auth.clients.model import CLIENT_ID_PATTERN
-from combine_auth.tokens.scopes import PLAIN, SCOPES, in_words
+from combine_auth.tokens.scopes import PLAIN, SCOPES, describe_scope
 from combine_core.users import Identity
 from combine_core.web.endpoints import View
 from combine_core.web.paths import UUID_PATTERN
@@ -61,7 +61,7 @@ class AccountViews:
     def id_of_path(self) -> uuid.UUID:
         return uuid.UUID(self.request.matchdict["id"])
 
-    def note(self, action: Action, target: str | None = None, **details: Any) -> None:
+    def record(self, action: Action, target: str | None = None, **details: Any) -> None:
         """Add an event to the audit, and a line to the log."""
         record_request(self.request, action, target=target, **details)
         logger.info("%s: %s %s", self.me.email, action, target or "")
@@ -77,7 +77,7 @@ class AccountViews:
 
     def offered_scopes(self) -> list[tuple[str, str]]:
         """Return the scopes that the user may choose from, each with its description."""
-        return [(scope, in_words(scope)) for scope in (SCOPES if self.me.is_admin else PLAIN)]
+        return [(scope, describe_scope(scope)) for scope in (SCOPES if self.me.is_admin else PLAIN)]
 
 
 def account_view(

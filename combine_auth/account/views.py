@@ -61,11 +61,11 @@ class SessionViews(AccountViews):
         """End one of the user's sessions, which may be the current one."""
         session_id = self.id_of_path()
         if session_id == self.context.session_id:
-            self.note(Action.SIGN_OUT, f"session:{session_id}")
+            self.record(Action.SIGN_OUT, f"session:{session_id}")
             return self._signed_out()
         if not end_session(self.dbsession, self.me.user_id, session_id):
             raise HTTPNotFound
-        self.note(Action.SESSION_END, f"session:{session_id}")
+        self.record(Action.SESSION_END, f"session:{session_id}")
         return self.back()
 
     def end_others(self) -> HTTPSeeOther:
@@ -100,16 +100,16 @@ class SessionViews(AccountViews):
 
     def _end_sessions(self, keep: uuid.UUID | None = None) -> None:
         ended = end_sessions_of(self.dbsession, self.me.user_id, keep)
-        self.note(Action.SESSIONS_END_ALL, f"user:{self.me.user_id}", ended=ended)
+        self.record(Action.SESSIONS_END_ALL, f"user:{self.me.user_id}", ended=ended)
 
     def _revoke_programs(self) -> None:
         for token in list_tokens(self.dbsession, self.me.user_id):
             if token.revoked_at is None:
                 revoke_token(self.dbsession, token.id, self.me.user_id)
-                self.note(Action.TOKEN_REVOKE, f"token:{token.id}")
+                self.record(Action.TOKEN_REVOKE, f"token:{token.id}")
         revoked = revoke_grants_of(self.dbsession, self.me.user_id)
         if revoked:
-            self.note(Action.CONSENT_REVOKE, f"user:{self.me.user_id}", revoked=revoked)
+            self.record(Action.CONSENT_REVOKE, f"user:{self.me.user_id}", revoked=revoked)
 
     def _signed_out(self) -> HTTPSeeOther:
         location = self.request.route_path("auth.sign_in")
@@ -143,7 +143,7 @@ class IdentityViews(AccountViews):
             ) from None
         if removed is None:
             raise HTTPNotFound
-        self.note(
+        self.record(
             Action.IDENTITY_UNLINK,
             f"user:{self.me.user_id}",
             provider=removed.provider,

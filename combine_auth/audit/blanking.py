@@ -1,7 +1,7 @@
-"""Takes the names and addresses of a person out of the audit. What happened, when and to what stays.
+"""Removes the names and addresses of a person from the audit. Action, time and target stay.
 
-The database lets only its function ``blank_audit_events`` change events. :func:`erase_person` alone calls it,
-for ``combine erase user``, and adds an event about that.
+The database lets only its function ``blank_audit_events`` change events. Only :func:`erase_person` calls
+it, for ``combine erase user``, and records this as an event.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from combine_auth.clients.service import delete_client, list_clients
 from combine_auth.identities.model import LinkedIdentity
 from combine_core.users import User
 
-# Details of events that say who a person is.
+# Details of events that identify a person.
 _ADDRESS = "email"
 _NAMES = frozenset({"name", "subject"})
 
 
 def erase_person(session: Session, user_id: uuid.UUID) -> Mapping[str, int]:
-    """Remove what combine_auth has of a person, who may be deleted already. The user's row stays.
+    """Erase a person, who may be deleted already, from the data of combine_auth. The user's row stays.
 
-    :returns: how many things of each kind
+    :returns: the number of erased items of each kind
     """
-    addresses, names = _who(session, user_id)
+    addresses, names = _addresses_and_names(session, user_id)
     clients = list_clients(session, user_id)
     for client in clients:
         delete_client(session, client)
-    # What is to be blanked may be an event of this transaction.
+    # Events of this transaction must be blanked too.
     session.flush()
     blanked = session.scalar(
         select(
@@ -42,15 +42,15 @@ def erase_person(session: Session, user_id: uuid.UUID) -> Mapping[str, int]:
             )
         )
     )
-    # The function says so itself, whatever becomes of the rest.
+    # Recorded here, so that no blanking goes unrecorded.
     record(
         session, Action.BLANK, actor=OPERATOR, target=f"user:{user_id}", events=int(blanked or 0)
     )
     return {"clients": len(clients), "events": int(blanked or 0)}
 
 
-def _who(session: Session, user_id: uuid.UUID) -> tuple[set[str], set[str]]:
-    """All addresses and all names that the service knows of this person, in lower case."""
+def _addresses_and_names(session: Session, user_id: uuid.UUID) -> tuple[set[str], set[str]]:
+    """Return all known addresses and names of this person, in lower case."""
     addresses: set[str | None] = set()
     names: set[str | None] = set()
     user = session.get(User, user_id)
@@ -61,16 +61,16 @@ def _who(session: Session, user_id: uuid.UUID) -> tuple[set[str], set[str]]:
     for identity in session.scalars(identities):
         addresses.add(identity.email)
         names |= {identity.subject, identity.object_id}
-    about = f"user:{user_id}"
+    target = f"user:{user_id}"
     events = select(AuditEvent).where(
-        or_(AuditEvent.actor_id == user_id, AuditEvent.target == about)
+        or_(AuditEvent.actor_id == user_id, AuditEvent.target == target)
     )
     for event in session.scalars(events):
         if event.actor_id == user_id:
             addresses.add(event.actor)
         for key, text in _texts(event.details):
-            # An administrator's events have addresses of others.
-            if key == _ADDRESS and event.target == about:
+            # The events of an administrator contain addresses of other people.
+            if key == _ADDRESS and event.target == target:
                 addresses.add(text)
             elif key in _NAMES:
                 names.add(text)
@@ -82,7 +82,7 @@ def _lower(texts: set[str | None]) -> set[str]:
 
 
 def _texts(details: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each text in the details, with its key."""
+    """Yield each text in the details, with its key."""
     for key, value in details.items():
         if isinstance(value, str):
             yield key, value

@@ -13,33 +13,33 @@ from combine_core.database import Identified, Model
 
 
 class Action(StrEnum):
-    """The kinds of events. Each is a value that ``combine audit --action`` takes."""
+    """The kind of an event. ``combine audit --action`` accepts these values."""
 
     # Browsers.
     SIGN_IN = "sign-in"
     SIGN_OUT = "sign-out"
     SESSION_END = "session-end"
     SESSIONS_END_ALL = "sessions-end-all"
-    # The identities by which people sign in.
+    # The identities that people sign in with.
     IDENTITY_LINK = "identity-link"
     IDENTITY_UNLINK = "identity-unlink"
     # The provider has given a person another subject.
     IDENTITY_SUBJECT = "identity-subject"
     INVITATION = "invitation"
-    # Users and what they may do.
+    # Users and their rights.
     USER_CREATE = "user-create"
-    # Another name or address.
+    # A change of name or address.
     USER_CHANGE = "user-change"
     USER_DISABLE = "user-disable"
     USER_ENABLE = "user-enable"
     ADMIN_GRANT = "admin-grant"
     ADMIN_REVOKE = "admin-revoke"
     MEMBER_ROLE = "member-role"
-    # Links into projects; who uses one gets a role.
+    # Invitations to projects, which grant a role.
     PROJECT_INVITE = "project-invite"
     PROJECT_INVITE_REVOKE = "project-invite-revoke"
     USER_DELETE = "user-delete"
-    # Things in projects.
+    # Projects and their data.
     PROJECT_CHANGE = "project-change"
     PROJECT_DELETE = "project-delete"
     # As a ZIP file.
@@ -57,7 +57,7 @@ class Action(StrEnum):
     REVIEW_ASK = "review-ask"
     REVIEW_DECIDE = "review-decide"
     REVIEW_WITHDRAW = "review-withdraw"
-    # Deleted with every trace.
+    # Permanent deletion of all traces.
     ERASE = "erase"
     # Names and addresses in the audit were blanked.
     BLANK = "audit-blank"
@@ -82,11 +82,11 @@ class Action(StrEnum):
 
 
 class AuditEvent(Identified, Model):
-    """Something that happened to accounts and rights, or was deleted. Rows are only ever added.
+    """A change to accounts, rights or project data. The table is append-only.
 
-    A trigger refuses to delete rows younger than :data:`combine_auth.audit.KEPT_FOR`, and all updates but
-    those of the function ``blank_audit_events``, which :mod:`combine_auth.audit.blanking` calls. There are
-    no foreign keys: an event outlives what it is about.
+    A trigger rejects the deletion of rows younger than :data:`combine_auth.audit.KEPT_FOR`, and all updates
+    except those of the function ``blank_audit_events``, which :mod:`combine_auth.audit.blanking` calls. There
+    are no foreign keys, because an event outlives its target.
     """
 
     __tablename__ = "audit_events"
@@ -94,10 +94,10 @@ class AuditEvent(Identified, Model):
     action: Mapped[str]
     # "ok", or the code of the refusal.
     outcome: Mapped[str]
-    # Who did it, if known.
+    # The user who caused the event, if known.
     actor_id: Mapped[uuid.UUID | None] = mapped_column(index=True)
     actor: Mapped[str | None]
-    # What it was done to, such as "user:<id>" or "session:<id>".
+    # The object of the event, such as "user:<id>" or "session:<id>".
     target: Mapped[str | None]
     ip: Mapped[str | None]
     request_id: Mapped[str | None]

@@ -1,4 +1,4 @@
-"""Add events to the audit, and list them."""
+"""Records events in the audit, and lists them."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# The trigger of migration 0005 refuses to delete younger events.
+# The trigger of migration 0005 rejects the deletion of younger events.
 KEPT_FOR = datetime.timedelta(days=365)
-# Whoever runs a command on the machine of the service.
+# The actor of commands that run on the service's machine.
 OPERATOR = "operator"
 MAX_TEXT_LENGTH = 500
 MAX_LIST_LENGTH = 100
-# Characters of a text that are looked at for secrets; the rest is dropped.
-_LONGEST_READ = 10_000
-# Details of settings events that only the next start needs.
+# The number of characters of a text that are searched for secrets; the rest is dropped.
+_MAX_READ_LENGTH = 10_000
+# Details of settings events that only the next start reads.
 DIGESTS = "digests"
 DIGEST_KEY = "key"
 _HIDDEN_DETAILS = frozenset({DIGESTS, DIGEST_KEY})
-# The largest difference between the clocks of our machines and that of the database.
+# The maximum difference between the clocks of the service's machines and of the database.
 _CLOCK_LEEWAY = datetime.timedelta(hours=1)
 
-# What PostgreSQL cannot store, and what would let one event look like another on a terminal.
+# Characters that PostgreSQL cannot store, or with which an event could imitate others on a terminal.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -57,13 +57,13 @@ def record(
     request_id: str | None = None,
     **details: Any,
 ) -> None:
-    """Add an event in the transaction of the action itself, so that both are stored or neither.
+    """Record an event in the transaction of the action, so that both are stored or neither.
 
     :param outcome: "ok", or the code of the refusal
     :param actor_id: the user who did it, if known
     :param actor: the user's email address, or another name such as "operator"
-    :param target: what it was done to, such as ``user:<id>`` or ``session:<id>``
-    :param details: anything else that matters. Secrets in texts are masked, and texts are cut at
+    :param target: the object of the action, such as ``user:<id>`` or ``session:<id>``
+    :param details: further data. Secrets in texts are redacted, and texts are truncated to
         ``MAX_TEXT_LENGTH`` characters
     """
     session.add(
@@ -82,7 +82,7 @@ def record(
     delete_expired(
         session,
         AuditEvent,
-        # Ids are in the order of time, so that their index finds the old events.
+        # Ids are in chronological order, so their index finds the old events.
         AuditEvent.id < _first_id_at(now - KEPT_FOR),
         AuditEvent.created_at < func.now() - KEPT_FOR,
     )
@@ -97,18 +97,18 @@ def record_request(
     actor: str | None = None,
     **event: Any,
 ) -> None:
-    """Add an event that a request has caused, with its address and its request id.
+    """Record an event that a request caused, with the client's address and the request id.
 
-    :param session: default: ``request.dbsession``, so that the event is stored only if the request
+    :param session: by default ``request.dbsession``, so that the event is stored only if the request
         succeeds
-    :param actor_id: default: the signed-in user. During a sign-in there is none yet: name the user
-    :param event: what else :func:`record` takes
+    :param actor_id: by default the signed-in user; required during a sign-in
+    :param event: further arguments of :func:`record`
     """
     origin = _origin(request, actor_id, actor)
     record(session or request.dbsession, action, **origin, **event)
 
 
-def record_apart(
+def record_refusal(
     request: Any,
     action: Action,
     *,
@@ -118,17 +118,18 @@ def record_apart(
     actor: str | None = None,
     **event: Any,
 ) -> None:
-    """Add an event about a refused request, whose own transaction is rolled back.
+    """Record the refusal of a request in a transaction of its own, because the request's is rolled back.
 
-    With ``once_an_hour`` an anonymous request adds nothing if one from its address did so in the last hour.
+    With ``once_an_hour``, an anonymous request is skipped if one from its address was recorded in the last
+    hour.
 
-    The event is written after the request has returned its connection: two connections for one request
-    could exhaust the pool. A failure to write is logged, and changes nothing else.
+    The event is written after the request has returned its connection, because two connections per request
+    could exhaust the pool. A failure to write is only logged.
     """
     try:
         origin = _origin(request, actor_id, actor)
     except SQLAlchemyError:
-        # The request may have been refused because of the database.
+        # A database fault may be the reason for the refusal.
         origin = {"actor_id": actor_id, "actor": actor, "ip": request.remote_addr}
 
     def write(request: Any) -> None:
@@ -139,7 +140,7 @@ def record_apart(
                     return
                 record(session, action, outcome=outcome, **origin, **event)
         except SQLAlchemyError as error:
-            # Only the type: the text of the error may quote the statement's parameters.
+            # Log the type only: the text of the error may quote the statement's parameters.
             logger.warning(
                 "could not write to the audit: %s (%s): %s", action, outcome, type(error).__name__
             )
@@ -148,8 +149,8 @@ def record_apart(
 
 
 def _was_recorded(session: Session, action: Action, ip: str | None) -> bool:
-    """Whether an anonymous refusal of this address is among the events of the last hour."""
-    # One request after the other, so that two at once do not both find none.
+    """Check whether an anonymous refusal from this address was recorded in the last hour."""
+    # Serialized, so that two concurrent requests do not both find none.
     session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"audit {action} {ip}"))))
     hour = datetime.timedelta(hours=1)
     since = _first_id_at(datetime.datetime.now(datetime.UTC) - hour - _CLOCK_LEEWAY)
@@ -174,7 +175,7 @@ def _origin(request: Any, actor_id: uuid.UUID | None, actor: str | None) -> dict
     return {
         "actor_id": identity.user_id if identity else actor_id,
         "actor": identity.email if identity else actor,
-        # The server sets it: the address that its trusted proxy named.
+        # Set by the server, from the address that its trusted proxy reports.
         "ip": request.remote_addr,
         # Set by combine_core.observe, if the application includes it.
         "request_id": getattr(request, "request_id", None),
@@ -184,14 +185,14 @@ def _origin(request: Any, actor_id: uuid.UUID | None, actor: str | None) -> dict
 def _clean(text: str | None) -> str | None:
     if text is None:
         return None
-    # First of all, so that no secret is cut in half.
-    text = REDACTOR.text(text[:_LONGEST_READ])
-    shown = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text[: MAX_TEXT_LENGTH + 1])
-    return shown if len(shown) <= MAX_TEXT_LENGTH else f"{shown[: MAX_TEXT_LENGTH - 3]}..."
+    # Before the truncation, so that no secret is cut in half.
+    text = REDACTOR.text(text[:_MAX_READ_LENGTH])
+    text = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text[: MAX_TEXT_LENGTH + 1])
+    return text if len(text) <= MAX_TEXT_LENGTH else f"{text[: MAX_TEXT_LENGTH - 3]}..."
 
 
 def _storable(value: Any) -> Any:
-    """The value as JSON, shortened where it is long."""
+    """Return the value as JSON, with long texts and lists truncated."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, dict):
@@ -203,14 +204,14 @@ def _storable(value: Any) -> Any:
 
 
 def _first_id_at(moment: datetime.datetime) -> uuid.UUID:
-    """The smallest UUID of version 7 of this millisecond (RFC 9562, 5.7)."""
+    """Return the smallest UUID version 7 of this millisecond (RFC 9562, 5.7)."""
     milliseconds = min(max(0, int(moment.timestamp() * 1000)), (1 << 48) - 1)
     return uuid.UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62)
 
 
 @dataclass(frozen=True)
 class AuditFilter:
-    """Which events are asked for: those of and about the user, from ``since`` to before ``until``."""
+    """A filter of events: by and about a user, of a kind, from ``since`` until before ``until``."""
 
     user: str | None = None
     action: str | None = None
@@ -222,7 +223,7 @@ class AuditFilter:
 def list_events(
     session: Session, wanted: AuditFilter, *, cursor: str | None = None, limit: int = 50
 ) -> Page[AuditEvent]:
-    """A page of events, the newest first. Raises InvalidCursor."""
+    """Return a page of events, newest first. Raises InvalidCursor."""
     statement = select(AuditEvent).where(*_conditions(session, wanted))
     return paginate(session, statement, AuditEvent.id, cursor=cursor, limit=limit)
 
@@ -235,7 +236,7 @@ def _conditions(session: Session, wanted: AuditFilter) -> list[ColumnElement[boo
         conditions.append(AuditEvent.action == wanted.action)
     if wanted.outcome is not None:
         conditions.append(AuditEvent.outcome == wanted.outcome)
-    # The index is on the ids, which our machines make; the exact time is that of the database.
+    # The index is on the ids, whose time is from the service's clock; created_at is from the database's.
     if wanted.since is not None:
         conditions.append(AuditEvent.created_at >= wanted.since)
         conditions.append(AuditEvent.id >= _first_id_at(wanted.since - _CLOCK_LEEWAY))
@@ -247,7 +248,7 @@ def _conditions(session: Session, wanted: AuditFilter) -> list[ColumnElement[boo
 
 def _involves(session: Session, email: str) -> ColumnElement[bool]:
     user = find_user(session, email)
-    # Includes events from before the user existed, and of a user whose address has changed since.
+    # Includes events from before the user existed, and of a user whose address has changed since then.
     by_address = func.lower(AuditEvent.actor) == email.replace("\0", "").lower()
     if user is None:
         return by_address
@@ -255,7 +256,7 @@ def _involves(session: Session, email: str) -> ColumnElement[bool]:
 
 
 def details_shown(event: AuditEvent) -> dict[str, Any]:
-    """The details of an event that people see."""
+    """Return the details of an event that are shown to people."""
     return {name: value for name, value in event.details.items() if name not in _HIDDEN_DETAILS}
 
 
@@ -275,7 +276,7 @@ def show_event(event: AuditEvent) -> dict[str, Any]:
 
 
 def record_role_change(change: RoleChanged) -> None:
-    """Subscriber: add an event in the transaction that changes the role."""
+    """Record the change of a role in its transaction (a subscriber)."""
     link: dict[str, Any] = {}
     if change.invitation_id is not None:
         link["invitation"] = change.invitation_id
@@ -291,18 +292,18 @@ def record_role_change(change: RoleChanged) -> None:
 
 
 def record_deed(done: DeedDone) -> None:
-    """Subscriber: add an event in the transaction of what was done."""
+    """Record an action in a project in its transaction (a subscriber)."""
     deed = done.deed
     record_request(done.request, Action(deed.action), target=deed.target, **deed.details)
 
 
 def record_command(session: Session, deed: Deed) -> None:
-    """Add an event about what a command has done; the entry point in ``combine.deeds``."""
+    """Record the action of a command (an entry point in ``combine.deeds``)."""
     record(session, Action(deed.action), actor=OPERATOR, target=deed.target, **deed.details)
 
 
 def includeme(config: Configurator) -> None:
-    """Record what combine_core changes in projects, and keep secrets out of all events."""
+    """Subscribe to changes in projects, and register the secrets to redact from events."""
     for addon in (CoreSettings, AuthSettings):
         REDACTOR.add(config.add_addon_settings(addon).secrets())
     config.add_subscriber(record_role_change, RoleChanged)

@@ -1,8 +1,8 @@
-"""Records in the audit which settings have changed since the last start, never their values.
+"""Records in the audit which settings have changed since the last start, without their values.
 
-An event holds a digest of each setting's value, keyed with SECRET_KEY, so that a reader of the table can
-learn neither secrets nor, by guessing, short values. The next start compares the digests, even after
-SECRET_KEY was replaced, as long as SECRET_KEY_OLD holds the previous one.
+The event stores a digest of each value, keyed with SECRET_KEY, so that a reader of the table can learn
+neither secrets nor, by guessing, short values. The next start compares the digests. This works after a
+change of SECRET_KEY if SECRET_KEY_OLD contains the previous key.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from combine_core.web import ServiceStarted
 logger = logging.getLogger(__name__)
 
 SERVICE = "service"
-# While the database is unavailable.
-TRY_AGAIN_AFTER_S = 30.0
+# The pause between attempts while the database is unavailable.
+RETRY_AFTER_S = 30.0
 
 _LABEL = b"combine audit of settings\0"
 _BYTES = 12
-# The number of an advisory lock that nothing else uses.
+# The key of an advisory lock that is used only here.
 _LOCK = 0x636F6D62696E65
 _EMBEDDED = "embedded database"
 
 
-class SettingsInForce:
-    """The settings of this start, comparable with those of an earlier one."""
+class SettingsSnapshot:
+    """The settings of this start, for the comparison with an earlier one."""
 
     def __init__(self, loaded: LoadedSettings) -> None:
         core = loaded.get(CoreSettings)
@@ -50,12 +50,12 @@ class SettingsInForce:
         self._keys = {_fingerprint(key): key for key in (*old, self._key)}
         self._values = dict(_values(loaded))
 
-    def as_stored(self) -> dict[str, Any]:
-        """What the next start needs for comparing."""
+    def to_details(self) -> dict[str, Any]:
+        """Return the details to store for the comparison at the next start."""
         return {DIGEST_KEY: _fingerprint(self._key), DIGESTS: self._digests(self._key)}
 
     def changed_since(self, stored: Mapping[str, Any]) -> list[str] | None:
-        """The settings that differ from :meth:`as_stored` of an earlier start; ``None`` if not known."""
+        """Return the settings that differ from the stored ones; ``None`` if their key is unknown."""
         key = self._keys.get(stored.get(DIGEST_KEY, ""))
         if key is None:
             return None
@@ -75,15 +75,15 @@ def _fingerprint(key: bytes) -> str:
 
 
 def _values(loaded: LoadedSettings) -> Iterator[tuple[str, str]]:
-    # Settings that our loader does not read have the value that the table of settings shows.
+    # Settings that pydantic does not load have the value of the settings table.
     rows = {row.variable: row for row in loaded.rows()}
-    seen = {name: row.value_shown for name, row in rows.items()}
+    values = {name: row.value_shown for name, row in rows.items()}
     for cls in loaded:
         instance = loaded.get(cls)
         for declared in instance.declared():
-            seen[declared.variable] = _text(getattr(instance, declared.field))
-    for name, value in seen.items():
-        # The embedded database of a developer's machine has another port each time.
+            values[declared.variable] = _text(getattr(instance, declared.field))
+    for name, value in values.items():
+        # The embedded database has another port at each start.
         if name not in rows or rows[name].source != _EMBEDDED:
             yield name, value
 
@@ -97,8 +97,8 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def note_settings(session: Session, settings: SettingsInForce) -> None:
-    """Add an event if the settings differ from the newest event's; one, however many processes start."""
+def record_settings(session: Session, settings: SettingsSnapshot) -> None:
+    """Record the settings that changed since the newest event. Concurrent processes record only one."""
     session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     stored = session.scalar(
         select(AuditEvent.details)
@@ -106,67 +106,67 @@ def note_settings(session: Session, settings: SettingsInForce) -> None:
         .order_by(AuditEvent.id.desc())
         .limit(1)
     )
-    what: dict[str, Any] = {"first": True}
+    details: dict[str, Any] = {"first": True}
     if stored is not None:
         changed = settings.changed_since(stored)
         if changed == []:
             return
-        # Without the old key, the other settings cannot be compared.
+        # The other settings can be compared only with the old key.
         unknown = {"changed": ["SECRET_KEY"], "others": "not known"}
-        what = unknown if changed is None else {"changed": changed}
-    record(session, Action.SETTINGS, actor=SERVICE, **what, **settings.as_stored())
+        details = unknown if changed is None else {"changed": changed}
+    record(session, Action.SETTINGS, actor=SERVICE, **details, **settings.to_details())
 
 
 def watch_settings(
     sessions: sessionmaker[Session],
-    settings: SettingsInForce,
-    try_again_after_s: float = TRY_AGAIN_AFTER_S,
+    settings: SettingsSnapshot,
+    retry_after_s: float = RETRY_AFTER_S,
     follow: Callable[[Session], None] = lambda _session: None,
 ) -> threading.Thread:
-    """Call :func:`note_settings` in a thread, as soon as the database is available.
+    """Call :func:`record_settings` in a thread, as soon as the database is available.
 
-    :param follow: what else the settings change in the database, in the same transaction
+    :param follow: a further change to make in the same transaction
     """
     pause = threading.Event()
 
-    def note() -> None:
-        news = True
+    def record_changes() -> None:
+        is_first_failure = True
         while True:
             try:
                 with sessions.begin() as session:
-                    note_settings(session, settings)
+                    record_settings(session, settings)
                     follow(session)
             except SQLAlchemyError as error:
-                # Only the type: the text may hold the address of the database.
-                if news:
+                # Log the type only: the text may contain the address of the database.
+                if is_first_failure:
                     logger.info(
-                        "The settings are not in the audit yet, the database is away or has no"
-                        " tables: %s",
+                        "The settings are not yet recorded in the audit, because the database is"
+                        " unavailable or has no tables: %s",
                         type(error).__name__,
                     )
-                news = False
-                pause.wait(try_again_after_s)
+                is_first_failure = False
+                pause.wait(retry_after_s)
             else:
                 return
 
-    thread = threading.Thread(target=note, name="combine audit of settings", daemon=True)
+    thread = threading.Thread(target=record_changes, name="combine audit of settings", daemon=True)
     thread.start()
     return thread
 
 
 def start(event: ServiceStarted) -> None:
-    """Subscriber: compare the settings. It neither waits nor fails."""
+    """Record changed settings in the background (a subscriber)."""
     from combine_auth.administration.service import follow_admin_subjects
 
     loaded: LoadedSettings = event.registry[SETTINGS_KEY]
     subjects = loaded.get(AuthSettings).admin_subjects
     watch_settings(
         session_factory(event.registry),
-        SettingsInForce(loaded),
+        SettingsSnapshot(loaded),
         follow=partial(follow_admin_subjects, subjects=subjects),
     )
 
 
 def includeme(config: Configurator) -> None:
-    """Compare the settings when the service has started."""
+    """Record changed settings when the service starts."""
     config.add_subscriber(start, ServiceStarted)

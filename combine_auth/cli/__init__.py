@@ -1,4 +1,4 @@
-"""The commands ``combine audit``, ``client``, ``token``, ``user``, ``login`` and ``logout``, a module each.
+"""The commands ``combine audit``, ``client``, ``token``, ``user``, ``login`` and ``logout``.
 
-Nothing is imported here, so that a command loads only what it needs.
+This module imports nothing, so that a command loads only the modules that it needs.
 """

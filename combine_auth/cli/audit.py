@@ -1,4 +1,4 @@
-"""``combine audit``: what happened to accounts and rights."""
+"""The command ``combine audit``, which lists audit events."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from sqlalchemy.orm import Session
 
 from combine_auth.audit import Action, AuditEvent
 from combine_auth.audit.service import AuditFilter, details_shown, list_events, show_event
-from combine_auth.cli.console import OpenService, show_table, shown
+from combine_auth.cli.console import OpenService, printable, show_table
 from combine_core.settings.config_option import config_option
 
 DEFAULT_LIMIT = 50
-MOST = 10_000
+MAX_LIMIT = 10_000
 _PAGE = 200
 _AGO = re.compile(r"([1-9][0-9]{0,5})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
-    """A time: an age (90m, 24h, 7d) or ISO 8601; without a zone it is UTC."""
+    """Parse a time: an age (90m, 24h, 7d), or ISO 8601, in UTC if it has no zone."""
     if value is None:
         return None
     ago = _AGO.fullmatch(value)
@@ -33,29 +33,41 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
         moment = datetime.fromisoformat(value)
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        message = f"{value!r} is no time. Write 90m, 24h, 7d, 2026-11-23 or 2026-11-23T14:00Z."
+        message = f"{value!r} is not a time. Write 90m, 24h, 7d, 2026-11-23 or 2026-11-23T14:00Z."
         raise click.BadParameter(message) from error
 
 
 @click.command()
 @config_option
 @click.option(
-    "--user", "email", callback=shown, metavar="EMAIL", help="What this user did or had done to it."
+    "--user",
+    "email",
+    callback=printable,
+    metavar="EMAIL",
+    help="Only events by or about this user.",
 )
 @click.option(
-    "--action", type=click.Choice([action.value for action in Action]), help="One kind of line."
+    "--action",
+    type=click.Choice([action.value for action in Action]),
+    help="Only events of this kind.",
 )
-@click.option("--outcome", callback=shown, help="ok, or the code of a refusal.")
-@click.option("--since", callback=_moment, metavar="TIME", help="Not before: 24h, 7d, 2026-11-23.")
-@click.option("--until", callback=_moment, metavar="TIME", help="Before.")
+@click.option(
+    "--outcome",
+    callback=printable,
+    help="Only events with this outcome: ok, or the code of a refusal.",
+)
+@click.option(
+    "--since", callback=_moment, metavar="TIME", help="The earliest time: 24h, 7d, 2026-11-23."
+)
+@click.option("--until", callback=_moment, metavar="TIME", help="Only events before this time.")
 @click.option(
     "--limit",
-    type=click.IntRange(1, MOST),
+    type=click.IntRange(1, MAX_LIMIT),
     default=DEFAULT_LIMIT,
     show_default=True,
-    help="How many lines.",
+    help="The maximum number of events.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.pass_obj
 def audit(
     open_service: OpenService,
@@ -68,10 +80,10 @@ def audit(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show what happened to accounts and rights, the newest first."""
-    wanted = AuditFilter(email, action, outcome, since, until)
+    """List audit events, newest first."""
+    audit_filter = AuditFilter(email, action, outcome, since, until)
     with open_service(ini) as service, service.sessions() as session:
-        events = list(_events(session, wanted, limit))
+        events = list(_events(session, audit_filter, limit))
     if as_json:
         for event in events:
             click.echo(json.dumps(show_event(event), ensure_ascii=False))
@@ -79,13 +91,13 @@ def audit(
     head = ("TIME", "ACTION", "OUTCOME", "ACTOR", "TARGET", "ADDRESS", "REQUEST", "DETAILS")
     show_table(head, (_row(event) for event in events))
     if len(events) == limit:
-        click.echo(f"There may be more: --limit is {limit}.", err=True)
+        click.echo(f"There may be more events: --limit is {limit}.", err=True)
 
 
-def _events(session: Session, wanted: AuditFilter, limit: int) -> Iterator[AuditEvent]:
+def _events(session: Session, audit_filter: AuditFilter, limit: int) -> Iterator[AuditEvent]:
     cursor = None
     while limit > 0:
-        page = list_events(session, wanted, cursor=cursor, limit=min(limit, _PAGE))
+        page = list_events(session, audit_filter, cursor=cursor, limit=min(limit, _PAGE))
         yield from page.items
         limit -= len(page.items)
         cursor = page.next

@@ -1,4 +1,4 @@
-"""``combine client``: API clients from the terminal."""
+"""The command ``combine client``, which manages API clients."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from combine_auth.administration.service import known_user
 from combine_auth.audit import Action, record
 from combine_auth.cli.console import (
     OpenService,
-    refusals_shown,
+    format_time,
+    printable,
+    report_refusals,
     show_table,
-    shown,
-    shown_time,
 )
 from combine_auth.clients import service as clients
 from combine_auth.clients.built_in import built_in_clients
@@ -27,37 +27,46 @@ from combine_auth.tokens.scopes import PLAIN, SCOPES
 from combine_core.settings import CoreSettings
 from combine_core.settings.config_option import config_option
 
-_client_id = click.argument("client_id", metavar="CLIENT_ID", callback=shown)
-_MOST_HOURS = int(clients.LONGEST_OVERLAP.total_seconds() // 3600)
+_client_id = click.argument("client_id", metavar="CLIENT_ID", callback=printable)
+_MAX_HOURS = int(clients.MAX_OVERLAP.total_seconds() // 3600)
 
 
 @click.group()
 def client() -> None:
-    """API clients: programs that ask for OAuth tokens."""
+    """Manage API clients: programs that request OAuth tokens."""
 
 
 @client.command()
 @config_option
-@click.argument("name", callback=shown)
+@click.argument("name", callback=printable)
 @click.option(
-    "--owner", "email", required=True, callback=shown, metavar="EMAIL", help="Whose it is."
+    "--owner",
+    "email",
+    required=True,
+    callback=printable,
+    metavar="EMAIL",
+    help="The owner of the client.",
 )
 @click.option(
     "--redirect-uri",
     "redirect_uris",
     multiple=True,
     metavar="URI",
-    help="Where people come back to after they let it act for them; may be repeated.",
+    help="Where the browser returns to after the consent. May be repeated.",
 )
-@click.option("--device", is_flag=True, help="It signs in on devices without a browser.")
-@click.option("--service", is_flag=True, help="It acts in its own name, as a user of its own.")
-@click.option("--public", is_flag=True, help="It cannot keep a secret, and gets none.")
+@click.option("--device", is_flag=True, help="Let it sign in on devices without a browser.")
+@click.option("--service", is_flag=True, help="Let it act in its own name, as a user of its own.")
+@click.option(
+    "--public",
+    is_flag=True,
+    help="Create it without a secret, for programs that cannot protect one.",
+)
 @click.option(
     "--scope",
     "scopes",
     multiple=True,
     type=click.Choice(SCOPES),
-    help="The most it may ask for; may be repeated [default: all but those for administrators].",
+    help="A scope that it may request. May be repeated. [default: all but those for administrators]",
 )
 @click.pass_obj
 def create(
@@ -71,30 +80,34 @@ def create(
     public: bool,
     scopes: tuple[str, ...],
 ) -> None:
-    """Register a client; print its id, and its secret once."""
+    """Register a client, and print its id and its secret."""
     registration = clients.ClientRegistration(
         name, redirect_uris, device, service, not public, scopes or PLAIN
     )
-    with _changing(open_service, ini) as session:
-        made, secret = clients.register_client(session, known_user(session, email).id, registration)
-        _note(session, Action.CLIENT_CREATE, made, name=made.name, scopes=made.scopes)
-    # stdout has what scripts need, one value per line.
-    click.echo(made.client_id)
+    with _transaction(open_service, ini) as session:
+        created, secret = clients.register_client(
+            session, known_user(session, email).id, registration
+        )
+        _record(session, Action.CLIENT_CREATE, created, name=created.name, scopes=created.scopes)
+    # For scripts, stdout contains one value per line.
+    click.echo(created.client_id)
     if secret is not None:
         click.echo(secret)
         click.echo("The second line is the secret. It is not shown again.", err=True)
-    if made.service_user_id is not None:
-        address = clients.service_address(made.client_id)
+    if created.service_user_id is not None:
+        address = clients.service_address(created.client_id)
         click.echo(f"In its own name it acts as {address}. Add it to projects.", err=True)
 
 
 @client.command("list")
 @config_option
-@click.option("--owner", "email", callback=shown, metavar="EMAIL", help="Of this user alone.")
+@click.option(
+    "--owner", "email", callback=printable, metavar="EMAIL", help="Only clients of this user."
+)
 @click.pass_obj
 def list_(open_service: OpenService, ini: str, email: str | None) -> None:
-    """List clients: what is known of them, never their secrets."""
-    with refusals_shown(), open_service(ini) as service, service.sessions() as session:
+    """List clients, without their secrets."""
+    with report_refusals(), open_service(ini) as service, service.sessions() as session:
         owner = None if email is None else known_user(session, email).id
         rows = clients.list_clients(session, owner)
     show_table(
@@ -105,7 +118,7 @@ def list_(open_service: OpenService, ini: str, email: str | None) -> None:
                 row.name,
                 "secret" if row.is_confidential else "public",
                 " ".join(grant.rpartition(":")[2] for grant in row.grant_types),
-                shown_time(row.created_at),
+                format_time(row.created_at),
                 "works" if row.disabled_at is None else "disabled",
             )
             for row in rows
@@ -119,39 +132,39 @@ def list_(open_service: OpenService, ini: str, email: str | None) -> None:
 @click.option(
     "--overlap",
     "hours",
-    type=click.IntRange(0, _MOST_HOURS),
+    type=click.IntRange(0, _MAX_HOURS),
     default=int(clients.OVERLAP.total_seconds() // 3600),
     show_default=True,
-    help="Hours for which the old secret works on.",
+    help="Hours for which the old secret stays valid.",
 )
 @click.pass_obj
 def rotate(open_service: OpenService, ini: str, client_id: str, hours: int) -> None:
-    """Print a new secret, once."""
-    with _changing(open_service, ini) as session:
-        found = _known(session, client_id)
+    """Create and print a new secret."""
+    with _transaction(open_service, ini) as session:
+        found = _find_client(session, client_id)
         secret = clients.rotate_secret(session, found, timedelta(hours=hours))
-        _note(session, Action.CLIENT_CHANGE, found, change="rotate", overlap_hours=hours)
+        _record(session, Action.CLIENT_CHANGE, found, change="rotate", overlap_hours=hours)
     click.echo(secret)
-    click.echo(f"It is not shown again. The old secret works for {hours} hours more.", err=True)
+    click.echo(f"It is not shown again. The old secret is valid for {hours} more hours.", err=True)
 
 
 @client.command()
 @config_option
 @_client_id
-@click.option("--name", callback=shown, help="What people see.")
+@click.option("--name", callback=printable, help="The name that people see.")
 @click.option(
     "--redirect-uri",
     "redirect_uris",
     multiple=True,
     metavar="URI",
-    help="Where people come back to, in place of all that there are; may be repeated.",
+    help="A redirect URI that replaces the existing ones. May be repeated.",
 )
 @click.option(
     "--scope",
     "scopes",
     multiple=True,
     type=click.Choice(SCOPES),
-    help="The most it may ask for, in place of what there is; may be repeated.",
+    help="A scope that replaces the existing ones. May be repeated.",
 )
 @click.pass_obj
 def change(
@@ -162,32 +175,32 @@ def change(
     redirect_uris: tuple[str, ...],
     scopes: tuple[str, ...],
 ) -> None:
-    """Change a client. What people granted it beyond its new scopes ends."""
+    """Change a client. Grants with other scopes than the new ones are revoked."""
     if name is None and not redirect_uris and not scopes:
-        raise click.UsageError("Nothing to change. Give --name, --redirect-uri or --scope.")
-    with _changing(open_service, ini) as session:
-        found = _known(session, client_id)
+        raise click.UsageError("Nothing to change. Use --name, --redirect-uri or --scope.")
+    with _transaction(open_service, ini) as session:
+        found = _find_client(session, client_id)
         clients.change_client(
             session, found, name=name, redirect_uris=redirect_uris or None, scopes=scopes or None
         )
         details = {one: getattr(found, one) for one in ("name", "redirect_uris", "scopes")}
-        _note(session, Action.CLIENT_CHANGE, found, change="registration", **details)
+        _record(session, Action.CLIENT_CHANGE, found, change="registration", **details)
     click.echo(f"{client_id} is changed.", err=True)
 
 
 @client.command()
 @config_option
 @_client_id
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation.")
 @click.pass_obj
 def delete(open_service: OpenService, ini: str, client_id: str, yes: bool) -> None:
-    """Remove a client for good, with what people have allowed it and with its tokens."""
-    with _changing(open_service, ini) as session:
-        found = _known(session, client_id)
+    """Delete a client permanently, with its grants and tokens."""
+    with _transaction(open_service, ini) as session:
+        found = _find_client(session, client_id)
         if not yes:
             question = f"Delete {found.name}, with all its tokens?"
             click.confirm(question, abort=True, err=True)
-        _note(session, Action.CLIENT_DELETE, found, name=found.name)
+        _record(session, Action.CLIENT_DELETE, found, name=found.name)
         clients.delete_client(session, found)
     click.echo(f"{client_id} is deleted.", err=True)
 
@@ -197,11 +210,11 @@ def delete(open_service: OpenService, ini: str, client_id: str, yes: bool) -> No
 @_client_id
 @click.pass_obj
 def disable(open_service: OpenService, ini: str, client_id: str) -> None:
-    """Let a client get no token, and its tokens open nothing."""
-    with _changing(open_service, ini) as session:
-        found = _known(session, client_id)
+    """Disable a client: it gets no more tokens, and its tokens are rejected."""
+    with _transaction(open_service, ini) as session:
+        found = _find_client(session, client_id)
         clients.disable_client(session, found)
-        _note(session, Action.CLIENT_DISABLE, found)
+        _record(session, Action.CLIENT_DISABLE, found)
     click.echo(f"{client_id} is disabled.", err=True)
 
 
@@ -210,28 +223,28 @@ def disable(open_service: OpenService, ini: str, client_id: str) -> None:
 @_client_id
 @click.pass_obj
 def enable(open_service: OpenService, ini: str, client_id: str) -> None:
-    """Let a client ask for tokens again."""
-    with _changing(open_service, ini) as session:
-        found = _known(session, client_id)
+    """Enable a client, so that it gets tokens again."""
+    with _transaction(open_service, ini) as session:
+        found = _find_client(session, client_id)
         clients.enable_client(session, found)
-        _note(session, Action.CLIENT_CHANGE, found, change="enable")
+        _record(session, Action.CLIENT_CHANGE, found, change="enable")
     click.echo(f"{client_id} is enabled.", err=True)
 
 
 @contextmanager
-def _changing(open_service: OpenService, ini: str) -> Iterator[Session]:
-    with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
+def _transaction(open_service: OpenService, ini: str) -> Iterator[Session]:
+    with report_refusals(), open_service(ini) as service, service.sessions.begin() as session:
         session.info["built_in"] = built_in_clients(service.settings.get(CoreSettings).public_url)
         yield session
 
 
-def _known(session: Session, client_id: str) -> OAuthClient:
+def _find_client(session: Session, client_id: str) -> OAuthClient:
     found = clients.client_of_id(session, client_id, session.info["built_in"])
     if found is None:
-        message = f"There is no client {client_id}. To see them: combine client list"
+        message = f"There is no client {client_id}. To list the clients: combine client list"
         raise Refused(message)
     return found
 
 
-def _note(session: Session, action: Action, client: OAuthClient, **details: Any) -> None:
+def _record(session: Session, action: Action, client: OAuthClient, **details: Any) -> None:
     record(session, action, actor="operator", target=f"client:{client.client_id}", **details)

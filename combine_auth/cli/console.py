@@ -1,4 +1,4 @@
-"""What the commands share: how they open the service, errors, and tables."""
+"""Opens the service, reports errors and prints tables for the commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from combine_core.users import InvalidEmail
 
 
 class OpenedService(Protocol):
-    """The settings and the database of an ini file, which the callable in ``ctx.obj`` opens."""
+    """The settings and the database of an ini file."""
 
     @property
     def settings(self) -> LoadedSettings:
@@ -24,28 +24,28 @@ class OpenedService(Protocol):
 
     @property
     def sessions(self) -> sessionmaker[Session]:
-        """Creates sessions; the caller commits and closes them."""
+        """The factory of sessions, which the caller commits and closes."""
 
 
 class OpenService(Protocol):
-    """Opens the service of an ini file for the time of a command."""
+    """The callable in ``ctx.obj`` that opens the service of an ini file for a command."""
 
     def __call__(
         self, ini: str, *, all_models: bool = True
     ) -> AbstractContextManager[OpenedService]:
-        """:param all_models: load those of the whole domain; ``False``: of users and projects alone."""
+        """Open the service, with the models of the whole domain or only of users and projects."""
 
 
-def shown(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    """The value, if it is printable text. Bytes of another encoding are not."""
+def printable(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Return the value if it is printable. Bytes in another encoding are not."""
     if value is not None and not value.isprintable():
-        raise click.BadParameter("holds a character that cannot be shown.")
+        raise click.BadParameter("contains a character that is not printable.")
     return value
 
 
 @contextmanager
-def refusals_shown() -> Iterator[None]:
-    """Print what a service refuses as one line, and exit with status 1."""
+def report_refusals() -> Iterator[None]:
+    """Print a refusal as one line, and exit with status 1."""
     try:
         yield
     except (Refused, InvalidEmail) as refused:
@@ -61,6 +61,6 @@ def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         click.echo("  ".join(cells).rstrip())
 
 
-def shown_time(value: datetime | None, without: str = "-") -> str:
-    """A time in UTC, to the minute."""
+def format_time(value: datetime | None, without: str = "-") -> str:
+    """Format a time in UTC, to the minute."""
     return without if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M}Z"

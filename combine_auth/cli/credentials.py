@@ -1,4 +1,4 @@
-"""The tokens that ``combine login`` stores, in a file that only its owner can read."""
+"""Stores the tokens of ``combine login`` in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FILE = "credentials.json"
 
 @dataclass(frozen=True)
 class StoredTokens:
-    """The tokens of one service; ``expires_at`` is in seconds since 1970."""
+    """The tokens for one service; ``expires_at`` is in seconds since the epoch."""
 
     access_token: str
     refresh_token: str
@@ -25,12 +25,12 @@ class StoredTokens:
 
 
 def path() -> Path:
-    """The path of the file: ``~/.config/combine/credentials.json`` on Linux."""
+    """Return the path of the file: ``~/.config/combine/credentials.json`` on Linux."""
     return Path(click.get_app_dir("combine")) / _FILE
 
 
 def load() -> dict[str, StoredTokens]:
-    """The stored tokens by the origin of the service. Refuses a file that others can read."""
+    """Return the stored tokens by the origin of the service. Rejects a file that others can read."""
     file = path()
     try:
         mode = file.stat().st_mode
@@ -49,18 +49,18 @@ def load() -> dict[str, StoredTokens]:
 
 
 def save(tokens_by_origin: dict[str, StoredTokens]) -> None:
-    """Replace the file. Only its owner can read it, from the first byte on."""
+    """Replace the file. It is created with permissions for its owner only."""
     file = path()
-    fresh = file.with_name(f".{_FILE}.{secrets.token_hex(8)}")
+    temporary = file.with_name(f".{_FILE}.{secrets.token_hex(8)}")
     text = json.dumps(
         {origin: asdict(tokens) for origin, tokens in tokens_by_origin.items()}, indent=2
     )
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
-        fresh.replace(file)
+        temporary.replace(file)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise click.ClickException(f"{file} cannot be written: {error.strerror}.") from error

@@ -21,10 +21,10 @@ _ENDPOINTS = ("device_authorization_endpoint", "token_endpoint", "revocation_end
 
 
 class RemoteError(Exception):
-    """The service refused a request, or cannot be reached.
+    """The service rejected a request, or cannot be reached.
 
     :ivar code: the error of RFC 6749 or RFC 8628
-    :ivar retry_after: seconds to wait, if the service said so
+    :ivar retry_after: seconds to wait, if the response contains them
     """
 
     def __init__(self, code: str, description: str, retry_after: int | None = None) -> None:
@@ -35,7 +35,7 @@ class RemoteError(Exception):
 
 @dataclass(frozen=True)
 class DeviceCodes:
-    """The codes that a sign-in starts with. Times are in seconds."""
+    """The codes at the start of a sign-in. Times are in seconds."""
 
     device_code: str
     user_code: str
@@ -46,22 +46,22 @@ class DeviceCodes:
 
 
 class RemoteService:
-    """The service with this origin. Refuses one to which tokens would be sent in the clear."""
+    """A remote service. The origin must use https, or http on loopback."""
 
     def __init__(self, url: str) -> None:
         self.origin = url.rstrip("/")
         if not _ORIGIN.fullmatch(self.origin):
             raise click.ClickException(
-                f"{url!r} is no address of a service. Write https:// and its host, such as"
-                " https://combine.example.com; http:// only for one on this machine."
+                f"{url!r} is not the address of a service. Write https:// and its host, such as"
+                " https://combine.example.com. Use http:// only for a service on this machine."
             )
         self._session = requests.Session()
-        # A netrc file would add an Authorization header of its own.
+        # Otherwise requests would add the Authorization header of a netrc file.
         self._session.auth = _no_auth
-        self._known: dict[str, str] | None = None
+        self._endpoint_urls: dict[str, str] | None = None
 
     def start(self, scopes: str) -> DeviceCodes:
-        answer = self._ask("device_authorization_endpoint", {"scope": scopes} if scopes else {})
+        answer = self._post("device_authorization_endpoint", {"scope": scopes} if scopes else {})
         try:
             return DeviceCodes(
                 str(answer["device_code"]),
@@ -72,40 +72,40 @@ class RemoteService:
                 int(answer.get("interval", 5)),
             )
         except (KeyError, ValueError, TypeError) as error:
-            raise self._strange() from error
+            raise self._unexpected_response() from error
 
     def poll(self, device_code: str) -> dict[str, Any]:
-        """The tokens, once the user has approved. Raises RemoteError before (RFC 8628, 3.5)."""
+        """Return the tokens after the user's approval. Raises RemoteError before it (RFC 8628, 3.5)."""
         fields = {"grant_type": _DEVICE_GRANT, "device_code": device_code}
-        return self._ask("token_endpoint", fields)
+        return self._post("token_endpoint", fields)
 
     def refresh(self, refresh_token: str) -> dict[str, Any]:
         fields = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        return self._ask("token_endpoint", fields)
+        return self._post("token_endpoint", fields)
 
     def revoke(self, refresh_token: str) -> None:
-        self._ask("revocation_endpoint", {"token": refresh_token})
+        self._post("revocation_endpoint", {"token": refresh_token})
 
     def _endpoint(self, name: str) -> str:
-        if self._known is None:
-            self._known = self._find_endpoints()
-        return self._known[name]
+        if self._endpoint_urls is None:
+            self._endpoint_urls = self._find_endpoints()
+        return self._endpoint_urls[name]
 
     def _find_endpoints(self) -> dict[str, str]:
         known = self._read(self._send("GET", self.origin + _METADATA))
         issuer = known.get("issuer")
-        # RFC 8414, 3.3. Otherwise, any server could pretend to be another service.
+        # RFC 8414, 3.3. Otherwise a server could impersonate another service.
         if issuer != self.origin:
             shown = issuer if isinstance(issuer, str) and _ORIGIN.fullmatch(issuer) else None
-            hint = f"It calls itself {shown}. Run: combine login {shown}" if shown else ""
-            message = f"{self.origin} is no address of this service. {hint}".strip()
+            hint = f"Its issuer is {shown}. Run: combine login {shown}" if shown else ""
+            message = f"{self.origin} is not the public address of this service. {hint}".strip()
             raise click.ClickException(message)
         endpoints = {name: known.get(name) for name in _ENDPOINTS}
         if not all(str(url).startswith(f"{self.origin}/") for url in endpoints.values()):
-            raise self._strange()
+            raise self._unexpected_response()
         return {name: str(url) for name, url in endpoints.items()}
 
-    def _ask(self, endpoint: str, fields: dict[str, str]) -> dict[str, Any]:
+    def _post(self, endpoint: str, fields: dict[str, str]) -> dict[str, Any]:
         response = self._send("POST", self._endpoint(endpoint), {"client_id": CLI, **fields})
         if response.status_code == 200 and not response.content:
             return {}
@@ -126,9 +126,9 @@ class RemoteService:
         try:
             content = response.json()
         except ValueError as error:
-            raise self._strange(response.status_code) from error
+            raise self._unexpected_response(response.status_code) from error
         if not isinstance(content, dict):
-            raise self._strange(response.status_code)
+            raise self._unexpected_response(response.status_code)
         if response.status_code == 200:
             return content
         after = response.headers.get("Retry-After", "")
@@ -138,8 +138,8 @@ class RemoteService:
             int(after) if re.fullmatch("[0-9]{1,5}", after) else None,
         )
 
-    def _strange(self, status: int = 200) -> click.ClickException:
-        message = f"{self.origin} does not answer like a Combine service (status {status})."
+    def _unexpected_response(self, status: int = 200) -> click.ClickException:
+        message = f"{self.origin} does not respond like a Combine service (status {status})."
         return click.ClickException(message)
 
 

@@ -1,4 +1,4 @@
-"""``combine token``: personal access tokens from the terminal."""
+"""The command ``combine token``, which manages personal access tokens."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from combine_auth.administration.service import known_user
 from combine_auth.audit import Action, record
 from combine_auth.cli.console import (
     OpenService,
-    refusals_shown,
+    format_time,
+    printable,
+    report_refusals,
     show_table,
-    shown,
-    shown_time,
 )
 from combine_auth.refused import Refused
 from combine_auth.tokens.format import PREFIX
@@ -22,7 +22,7 @@ from combine_auth.tokens.model import PersonalAccessToken
 from combine_auth.tokens.scopes import SCOPES
 from combine_auth.tokens.service import (
     DEFAULT_DAYS,
-    MOST_DAYS,
+    MAX_DAYS,
     create_token,
     list_tokens,
     revoke_token,
@@ -32,32 +32,37 @@ from combine_core.settings.config_option import config_option
 from combine_core.users import get_or_create_user
 
 _user_option = click.option(
-    "--user", "email", required=True, callback=shown, metavar="EMAIL", help="Whose it is."
+    "--user",
+    "email",
+    required=True,
+    callback=printable,
+    metavar="EMAIL",
+    help="The owner of the token.",
 )
 
 
 @click.group()
 def token() -> None:
-    """Personal access tokens: keys that people make for their programs."""
+    """Manage personal access tokens, which users create for their programs."""
 
 
 @token.command()
 @config_option
 @_user_option
-@click.option("--name", default="command line", show_default=True, help="Which program uses it.")
+@click.option("--name", default="command line", show_default=True, help="The program that uses it.")
 @click.option(
     "--days",
-    type=click.IntRange(1, MOST_DAYS),
+    type=click.IntRange(1, MAX_DAYS),
     default=DEFAULT_DAYS,
     show_default=True,
-    help="How long it works.",
+    help="The lifetime of the token in days.",
 )
 @click.option(
     "--scope",
     "scopes",
     multiple=True,
     type=click.Choice(SCOPES),
-    help="What it may do; may be repeated [default: all that the user may].",
+    help="A scope of the token. May be repeated. [default: all permissions of the user]",
 )
 @click.option(
     "--project", metavar="SLUG", help="The only project that it may be used in [default: all]."
@@ -72,9 +77,9 @@ def create(
     scopes: tuple[str, ...],
     project: str | None,
 ) -> None:
-    """Print a new token, once. In development, a user that does not exist is made."""
+    """Create and print a token. In development, this also creates a missing user."""
     with (
-        refusals_shown(),
+        report_refusals(),
         open_service(ini, all_models=False) as service,
         service.sessions.begin() as session,
     ):
@@ -85,7 +90,7 @@ def create(
         if user.disabled_at is not None:
             message = f"{user.email} is disabled. To enable it: combine user enable EMAIL"
             raise Refused(message)
-        made, row = create_token(session, user.id, name, days, scopes or None, project)
+        token_text, row = create_token(session, user.id, name, days, scopes or None, project)
         record(
             session,
             Action.TOKEN_CREATE,
@@ -96,9 +101,9 @@ def create(
             scopes=row.scopes,
         )
     # Only the token goes to stdout, for scripts.
-    click.echo(made)
+    click.echo(token_text)
     click.echo(
-        f"A token of {user.email}, for {days} days. It is not shown again."
+        f"The token of {user.email} is valid for {days} days. It is not shown again."
         f" To revoke it: combine token revoke {row.id} -c {ini}",
         err=True,
     )
@@ -109,9 +114,9 @@ def create(
 @_user_option
 @click.pass_obj
 def list_(open_service: OpenService, ini: str, email: str) -> None:
-    """List a user's tokens: what is known of them, never the tokens."""
+    """Describe the tokens of a user, without the tokens themselves."""
     with (
-        refusals_shown(),
+        report_refusals(),
         open_service(ini, all_models=False) as service,
         service.sessions() as session,
     ):
@@ -131,9 +136,9 @@ def _row(row: PersonalAccessToken) -> tuple[str, ...]:
         row.name,
         f"{PREFIX}...{row.last4}",
         "all" if row.scopes is None else " ".join(row.scopes),
-        shown_time(row.created_at),
-        shown_time(row.expires_at),
-        shown_time(row.last_used_at, "never"),
+        format_time(row.created_at),
+        format_time(row.expires_at),
+        format_time(row.last_used_at, "never"),
         state,
     )
 
@@ -143,10 +148,10 @@ def _row(row: PersonalAccessToken) -> tuple[str, ...]:
 @click.argument("token_id", metavar="ID", type=click.UUID)
 @click.pass_obj
 def revoke(open_service: OpenService, ini: str, token_id: uuid.UUID) -> None:
-    """Revoke a token, by the ID that the list shows."""
+    """Revoke the token with this ID."""
     with open_service(ini, all_models=False) as service, service.sessions.begin() as session:
         if not revoke_token(session, token_id):
-            message = f"There is no token {token_id}. To see them: combine token list"
+            message = f"There is no token {token_id}. To list a user's tokens: combine token list"
             raise click.ClickException(message)
         record(session, Action.TOKEN_REVOKE, actor="operator", target=f"token:{token_id}")
     click.echo(f"Revoked {token_id}.", err=True)

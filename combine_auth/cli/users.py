@@ -1,4 +1,4 @@
-"""``combine user``: create users, and decide who may sign in."""
+"""The command ``combine user``, which creates and manages users."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from combine_auth.administration.service import (
 from combine_auth.cli.console import (
     OpenedService,
     OpenService,
-    refusals_shown,
+    format_time,
+    printable,
+    report_refusals,
     show_table,
-    shown,
-    shown_time,
 )
 from combine_auth.identities.invitations import Account, account_of
 from combine_auth.identities.service import verified_addresses
@@ -37,51 +37,51 @@ from combine_core.settings.config_option import config_option
 from combine_core.users import User
 from combine_core.users.deletion import in_words
 
-_email = click.argument("email", callback=shown)
+_email = click.argument("email", callback=printable)
 
 
 @click.group()
 def user() -> None:
-    """Users of the service."""
+    """Manage the users of the service."""
 
 
 @user.command()
 @config_option
 @_email
-@click.option("--name", help="How the user is shown [default: what stands before the @].")
-@click.option("--admin", is_flag=True, help="Make it an administrator.")
+@click.option("--name", help="The name of the user. [default: the part of EMAIL before the @]")
+@click.option("--admin", is_flag=True, help="Make the user an administrator.")
 @click.pass_obj
 def create(open_service: OpenService, ini: str, email: str, name: str | None, admin: bool) -> None:
-    """Make a user, and print the link by which they sign in first.
+    """Create a user, and print the link for their first sign-in.
 
-    Send the link to them alone: whoever opens it first is that user from then on.
+    Send the link only to this person: the first person who opens it becomes that user.
     """
-    with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
-        made = create_user(session, email, name, is_admin=admin)
-        link = invite_user(session, made, _public_url(service))
-    click.echo(f"Made {made.email}{', an administrator' if admin else ''}.", err=True)
+    with report_refusals(), open_service(ini) as service, service.sessions.begin() as session:
+        created = create_user(session, email, name, is_admin=admin)
+        link = invite_user(session, created, _public_url(service))
+    click.echo(f"Created {created.email}{', an administrator' if admin else ''}.", err=True)
     _show_link(link)
 
 
 @user.command()
 @config_option
 @_email
-@click.option("--yes", is_flag=True, help="Do not ask whether the link goes to the right person.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation.")
 @click.pass_obj
 def invite(open_service: OpenService, ini: str, email: str, yes: bool) -> None:
-    """Print a link by which a user can sign in with another account. Earlier links end.
+    """Print a link that lets a user sign in with another account. Earlier links end.
 
-    For an account that is in use, it shows whose it is and what the link opens, and asks first. Whoever
-    opens the link has that account, and its other browsers are signed out. An address may belong to
-    somebody else by now, so never send the link there without asking the person in another way.
+    For an account in use, the command shows its owner and its projects, and asks for confirmation. The
+    person who opens the link takes over that account, and its other browsers are signed out. The address
+    may belong to somebody else by now, so contact the person in another way before you send the link to it.
     """
-    with refusals_shown(), open_service(ini) as service:
+    with report_refusals(), open_service(ini) as service:
         with service.sessions() as session:
             account = account_of(session, known_user(session, email))
         if account.in_use or account.user.is_admin:
             _show_account(account, err=True)
             if not yes:
-                question = f"Let whoever opens the link sign in as {account.user.name}?"
+                question = f"Let the person who opens the link sign in as {account.user.name}?"
                 click.confirm(question, abort=True, err=True)
         with service.sessions.begin() as session:
             link = invite_user(session, known_user(session, email), _public_url(service))
@@ -93,8 +93,8 @@ def invite(open_service: OpenService, ini: str, email: str, yes: bool) -> None:
 @_email
 @click.pass_obj
 def show(open_service: OpenService, ini: str, email: str) -> None:
-    """Show whose account it is, what it opens, and when that person was last here."""
-    with refusals_shown(), open_service(ini) as service, service.sessions() as session:
+    """Show the owner of an account, its projects, and when it was last used."""
+    with report_refusals(), open_service(ini) as service, service.sessions() as session:
         account = account_of(session, known_user(session, email))
     _show_account(account)
 
@@ -105,45 +105,45 @@ def _show_account(account: Account, *, err: bool = False) -> None:
     click.echo(f"{user.name}, {user.email}{verified}", err=err)
     for identity in account.identities:
         address = identity.email or "without an address"
-        when = shown_time(identity.last_sign_in_at)
+        when = format_time(identity.last_sign_in_at)
         click.echo(f"  signs in with {identity.provider}: {address}, last on {when}", err=err)
-    click.echo(f"  was last here: {shown_time(account.last_here, 'never')}", err=err)
+    click.echo(f"  was last here: {format_time(account.last_here, 'never')}", err=err)
     if user.is_admin:
         click.echo("  is an administrator", err=err)
     if user.disabled_at is not None:
-        click.echo(f"  is disabled since {shown_time(user.disabled_at)}", err=err)
+        click.echo(f"  is disabled since {format_time(user.disabled_at)}", err=err)
     for project, role in account.roles:
-        click.echo(f"  opens the project {project}, as {role}", err=err)
+        click.echo(f"  is a member of the project {project}, as {role}", err=err)
 
 
 @user.command("set-email")
 @config_option
 @_email
-@click.argument("new_email", callback=shown)
+@click.argument("new_email", callback=printable)
 @click.pass_obj
 def set_email_(open_service: OpenService, ini: str, email: str, new_email: str) -> None:
-    """Give a user another address, so that somebody else can have this one.
+    """Change the address of a user, so that another user can have the old one.
 
-    When the user signs in next, the address that the provider verifies then replaces it.
+    At the user's next sign-in, the address that the provider verifies replaces the new one.
     """
-    with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
+    with report_refusals(), open_service(ini) as service, service.sessions.begin() as session:
         user = known_user(session, email)
         set_email(session, user, new_email)
-        click.echo(f"{email} is {user.email} now.", err=True)
+        click.echo(f"The address {email} was changed to {user.email}.", err=True)
 
 
 @user.command()
 @config_option
 @_email
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation.")
 @click.pass_obj
 def delete(open_service: OpenService, ini: str, email: str, yes: bool) -> None:
-    """Delete a user, with the projects that nobody else is a member of.
+    """Delete a user, with the projects that have no other member.
 
-    What they made in other projects stays, without their name. The audit keeps their name and address:
-    combine erase user removes these, too.
+    The user's work in other projects stays, without their name. The audit keeps their name and address:
+    combine erase user removes them too.
     """
-    with refusals_shown(), open_service(ini) as service:
+    with report_refusals(), open_service(ini) as service:
         with service.sessions() as session:
             found = known_user(session, email)
             plan = plan_deletion(session, found, named=True)
@@ -151,8 +151,8 @@ def delete(open_service: OpenService, ini: str, email: str, yes: bool) -> None:
         if plan.obstacle is None and not yes:
             click.confirm(f"Delete {name}, {in_words(plan)}?", abort=True, err=True)
         with service.sessions.begin() as session:
-            gone = delete_user(session, known_user(session, email), named=True)
-    click.echo(f"Deleted {name}, {in_words(gone)}.", err=True)
+            deleted = delete_user(session, known_user(session, email), named=True)
+    click.echo(f"Deleted {name}, {in_words(deleted)}.", err=True)
 
 
 def _public_url(service: OpenedService) -> str:
@@ -181,8 +181,8 @@ def list_(open_service: OpenService, ini: str) -> None:
                 one.name,
                 "yes" if one.is_admin else "no",
                 "yes" if one.id in verified else "no",
-                shown_time(one.created_at),
-                shown_time(one.disabled_at),
+                format_time(one.created_at),
+                format_time(one.disabled_at),
             )
             for one in users
         ),
@@ -195,16 +195,16 @@ def _add_command(name: str, change: Callable[[Session, User], None], help_: str,
     @_email
     @click.pass_obj
     def command(open_service: OpenService, ini: str, email: str) -> None:
-        with refusals_shown(), open_service(ini) as service, service.sessions.begin() as session:
+        with report_refusals(), open_service(ini) as service, service.sessions.begin() as session:
             user = known_user(session, email)
             change(session, user)
             subjects = service.settings.get(AuthSettings).admin_subjects
-            again = change is revoke_admin and is_named(session, user, subjects)
+            named = change is revoke_admin and is_named(session, user, subjects)
         click.echo(f"{email} {done}.", err=True)
-        if again:
+        if named:
             click.echo(
-                "ADMIN_SUBJECTS names an identity of theirs, so their next sign-in makes them an"
-                " administrator again. Remove it there, and restart the service.",
+                "ADMIN_SUBJECTS names an identity of this user, so the next sign-in makes them an"
+                " administrator again. Remove the identity there, and restart the service.",
                 err=True,
             )
 
@@ -213,16 +213,16 @@ for _command in (
     (
         "grant-admin",
         grant_admin,
-        "Make a user an administrator. They have to sign in again.",
+        "Make a user an administrator. The user has to sign in again.",
         "is an administrator",
     ),
     (
         "revoke-admin",
         revoke_admin,
-        "Take the rights of an administrator away. The user has to sign in again.",
-        "is no administrator",
+        "Revoke the rights of an administrator. The user has to sign in again.",
+        "is no longer an administrator",
     ),
-    ("disable", disable_user, "Keep a user out, from the next request on.", "is disabled"),
-    ("enable", enable_user, "Let a user in again.", "is enabled"),
+    ("disable", disable_user, "Lock a user out, from the next request on.", "is disabled"),
+    ("enable", enable_user, "Let a user sign in again.", "is enabled"),
 ):
     _add_command(*_command)

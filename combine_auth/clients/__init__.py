@@ -1,4 +1,4 @@
-"""API clients: programs that are registered to ask for tokens (RFC 6749, 2)."""
+"""API clients: programs that are registered to request tokens (RFC 6749, 2)."""
 
 from combine_auth.clients.model import GrantType, OAuthClient
 

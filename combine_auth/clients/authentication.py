@@ -1,7 +1,7 @@
-"""Authentication of clients (RFC 6749, 2.3).
+"""Authenticates clients (RFC 6749, 2.3).
 
-Every failure has the same response and takes the same time: an unknown client, one without a secret
-and a wrong secret cost the same statement and the same comparisons.
+Every failure has the same response and takes the same time: an unknown client, a missing secret and a
+wrong secret run the same statement and the same comparisons.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from combine_auth.clients.built_in import BuiltInClient, is_current, store
 from combine_auth.clients.model import CLIENT_ID_PATTERN, OAuthClient
 from combine_core.users import User
 
-# Longer than any of our secrets, and still cheap to hash.
-_LONGEST_SECRET = 200
-# Compared with the secret if the client has none.
-_NONE = secrets.token_bytes(32)
+# Longer than any issued secret, and still cheap to hash.
+_MAX_SECRET = 200
+# Compared with the received secret if the client has none.
+_NO_SECRET = secrets.token_bytes(32)
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """The credentials in a request."""
+    """The client credentials of a request."""
 
     client_id: str
     secret: str | None = None
 
 
 def read_credentials(parameters: Mapping[str, str], authorization: str) -> Credentials | None:
-    """The client's id and secret, from header or body; ``None`` if unreadable, in neither or in both."""
+    """Read the client's id and secret from header or body; ``None`` if malformed, or in neither or both."""
     client_id, secret = parameters.get("client_id"), parameters.get("client_secret")
     if not authorization:
         return None if client_id is None else Credentials(client_id, secret)
@@ -55,7 +55,7 @@ def _basic(header: str) -> Credentials | None:
     try:
         text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
         client_id, colon, secret = text.partition(":")
-        # Both are form-encoded first (RFC 6749, 2.3.1).
+        # Both parts are form-encoded (RFC 6749, 2.3.1).
         pair = unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return None
@@ -65,7 +65,7 @@ def _basic(header: str) -> Credentials | None:
 def find_client(
     session: Session, client_id: str, built_in: Mapping[str, BuiltInClient]
 ) -> OAuthClient | None:
-    """The client with this id, unless it or its owner is disabled. A built-in one is stored at first use."""
+    """Return the client, unless it or its owner is disabled. Stores a built-in client at its first use."""
     return _look_up(session, client_id, built_in)[0]
 
 
@@ -76,7 +76,7 @@ _FIND = (
     .where(
         OAuthClient.client_id == bindparam("client_id"),
         OAuthClient.disabled_at.is_(None),
-        # True also for a built-in client, which has no owner.
+        # Also true for a built-in client, which has no owner.
         _owner.disabled_at.is_(None),
     )
 )
@@ -85,14 +85,14 @@ _FIND = (
 def _look_up(
     session: Session, client_id: str, built_in: Mapping[str, BuiltInClient]
 ) -> tuple[OAuthClient | None, bool]:
-    # An impossible id costs the same query, so that it takes as long.
-    asked = client_id if re.fullmatch(CLIENT_ID_PATTERN, client_id) else ""
-    row = session.execute(_FIND, {"client_id": asked}).first()
-    client = built_in.get(asked)
+    # A malformed id runs the same query, so that it takes the same time.
+    valid_id = client_id if re.fullmatch(CLIENT_ID_PATTERN, client_id) else ""
+    row = session.execute(_FIND, {"client_id": valid_id}).first()
+    client = built_in.get(valid_id)
     if client is not None and (row is None or not is_current(row[0], client)):
         store(session, client)
         row = session.execute(
-            _FIND, {"client_id": asked}, execution_options={"populate_existing": True}
+            _FIND, {"client_id": valid_id}, execution_options={"populate_existing": True}
         ).first()
     return (None, False) if row is None else (row[0], bool(row[1]))
 
@@ -100,13 +100,13 @@ def _look_up(
 def authenticate(
     session: Session, credentials: Credentials, built_in: Mapping[str, BuiltInClient]
 ) -> OAuthClient | None:
-    """The client with these credentials, or ``None``. A public client sends its id and no secret."""
-    client, old_is_good = _look_up(session, credentials.client_id, built_in)
-    shown = sha256((credentials.secret or "")[:_LONGEST_SECRET])
-    current = (client.secret_sha256 if client else None) or _NONE
-    old = (client.old_secret_sha256 if client and old_is_good else None) or _NONE
-    # Always compare both, so that the time does not depend on the result.
-    right = hmac.compare_digest(shown, current) | hmac.compare_digest(shown, old)
+    """Return the client with these credentials, or ``None``. A public client sends its id and no secret."""
+    client, old_is_valid = _look_up(session, credentials.client_id, built_in)
+    received = sha256((credentials.secret or "")[:_MAX_SECRET])
+    current = (client.secret_sha256 if client else None) or _NO_SECRET
+    old = (client.old_secret_sha256 if client and old_is_valid else None) or _NO_SECRET
+    # Both are always compared, so that the time does not depend on the result.
+    is_valid = hmac.compare_digest(received, current) | hmac.compare_digest(received, old)
     if client is not None and not client.is_confidential:
         return client if credentials.secret is None else None
-    return client if right else None
+    return client if is_valid else None

@@ -1,4 +1,4 @@
-"""The clients that come with the service."""
+"""Defines the built-in clients: the command line and the API explorer."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from combine_core.database import new_id
 
 CLI = "combine-cli"
 EXPLORER = "combine-explorer"
-# Where Swagger UI receives the code.
+# The redirect URI of Swagger UI.
 EXPLORER_PATH = "/docs/oauth2-redirect.html"
 
 
 @dataclass(frozen=True)
 class BuiltInClient:
-    """A public client, as this version of the service knows it."""
+    """A public client that is part of the service."""
 
     client_id: str
     name: str
@@ -31,7 +31,7 @@ class BuiltInClient:
 
 
 def built_in_clients(public_url: str) -> dict[str, BuiltInClient]:
-    """The built-in clients of the service at this origin, by client id."""
+    """Return the built-in clients of the service at this origin, by client id."""
     clients = (
         BuiltInClient(
             CLI,
@@ -49,12 +49,12 @@ def built_in_clients(public_url: str) -> dict[str, BuiltInClient]:
 
 
 def is_current(row: OAuthClient, client: BuiltInClient) -> bool:
-    """Whether the row is up to date with this version."""
+    """Check whether the row matches this version's definition."""
     return all(getattr(row, name) == value for name, value in _columns(client).items())
 
 
 def store(session: Session, client: BuiltInClient) -> None:
-    """Add or update its row. Simultaneous calls do not conflict."""
+    """Insert or update the client's row. Concurrent calls do not conflict."""
     values = _columns(client)
     session.execute(
         insert(OAuthClient)

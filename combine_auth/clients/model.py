@@ -1,4 +1,4 @@
-"""The table of API clients, and the grant types that a client may use."""
+"""The table of API clients, and the grant types."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from combine_core.database import Identified, Model
 
-# Also part of a path, and of a log line.
+# Ids also appear in paths and log lines.
 CLIENT_ID_PATTERN = "[A-Za-z0-9_-]{1,64}"
 
 
 class GrantType(StrEnum):
-    """Values of ``grant_type``. There is no password and no implicit grant (RFC 9700, 2.1.2, 2.4)."""
+    """A value of ``grant_type``. Password and implicit grants are not supported (RFC 9700, 2.1.2, 2.4)."""
 
     AUTHORIZATION_CODE = "authorization_code"
     REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the word of RFC 6749
@@ -25,29 +25,29 @@ class GrantType(StrEnum):
 
 
 class OAuthClient(Identified, Model):
-    """A program that asks for tokens (RFC 6749, 2).
+    """A program that requests tokens (RFC 6749, 2).
 
-    Only the SHA-256 of its secrets is stored. During a rotation there are two.
+    Only the SHA-256 of its secrets is stored. During a rotation it has two secrets.
     """
 
     __tablename__ = "oauth_clients"
 
-    # Its name in requests; not secret.
+    # The public identifier in requests.
     client_id: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
-    # Who registered it; NULL: it is built in.
+    # The user who registered it; NULL for a built-in client.
     owner_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), index=True
     )
-    # The user as whom it acts in its own name (client credentials).
+    # The user that represents the client when it acts in its own name (client credentials).
     service_user_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), unique=True
     )
     redirect_uris: Mapped[list[str]] = mapped_column(ARRAY(Text))
     grant_types: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    # The most it may ask for.
+    # The scopes that it may request.
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    # NULL for a public client: a program on people's machines cannot protect a secret.
+    # NULL for a public client: a program on a user's machine cannot protect a secret.
     secret_sha256: Mapped[bytes | None]
     secret_changed_at: Mapped[datetime | None]
     old_secret_sha256: Mapped[bytes | None]

@@ -1,4 +1,4 @@
-"""``/account/clients``: register API clients, rotate their secrets, disable them."""
+"""The page ``/account/clients``, which registers and manages API clients."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PAGE = "combine_auth:clients/clients.jinja2"
 
 
 class ClientViews(AccountViews):
-    """The page and its forms. Everybody sees their own clients; administrators see all."""
+    """The page of API clients. Users see their own clients; administrators see all."""
 
     route = "auth.clients"
 
@@ -49,7 +49,7 @@ class ClientViews(AccountViews):
             "scopes": self.offered_scopes(),
             "now": datetime.now(UTC),
             "overlap_hours": int(OVERLAP.total_seconds() // 3600),
-            "made": shown and client_of_id(self.dbsession, shown["client_id"]),
+            "created": shown and client_of_id(self.dbsession, shown["client_id"]),
             "secret": shown.get("secret"),
             "refused": None,
             "registration": ClientRegistration("", scopes=PLAIN),
@@ -71,34 +71,34 @@ class ClientViews(AccountViews):
         except Refused as refused:
             self.request.response.status_int = 400
             return self.show(refused=str(refused), registration=registration)
-        self._note(Action.CLIENT_CREATE, client, name=client.name, scopes=client.scopes)
+        self._record(Action.CLIENT_CREATE, client, name=client.name, scopes=client.scopes)
         return self._back_with_secret(client, secret)
 
     def rotate(self) -> dict[str, Any] | HTTPSeeOther:
-        """A new secret, which the page shows once; the old one works on for a day."""
+        """Create a new secret, which the page shows once. The old one stays valid for a day."""
         client = self._client()
         try:
             secret = rotate_secret(self.dbsession, client)
         except Refused as refused:
             self.request.response.status_int = 400
             return self.show(refused=str(refused))
-        self._note(Action.CLIENT_CHANGE, client, change="rotate")
+        self._record(Action.CLIENT_CHANGE, client, change="rotate")
         return self._back_with_secret(client, secret)
 
     def disable(self) -> HTTPSeeOther:
         client = self._client()
         disable_client(self.dbsession, client)
-        self._note(Action.CLIENT_DISABLE, client)
+        self._record(Action.CLIENT_DISABLE, client)
         return self.back()
 
     def enable(self) -> HTTPSeeOther:
         client = self._client()
         enable_client(self.dbsession, client)
-        self._note(Action.CLIENT_CHANGE, client, change="enable")
+        self._record(Action.CLIENT_CHANGE, client, change="enable")
         return self.back()
 
     def change(self) -> dict[str, Any] | HTTPSeeOther:
-        """Another name, other redirect URIs or scopes."""
+        """Change the name, the redirect URIs or the scopes."""
         client = self._client()
         uris = text_of(self.request, "redirect_uris").split()
         try:
@@ -114,18 +114,18 @@ class ClientViews(AccountViews):
             self.request.response.status_int = 400
             return self.show(refused=str(refused))
         details = {name: getattr(client, name) for name in ("name", "redirect_uris", "scopes")}
-        self._note(Action.CLIENT_CHANGE, client, change="registration", **details)
+        self._record(Action.CLIENT_CHANGE, client, change="registration", **details)
         return self.back()
 
     def delete(self) -> dict[str, Any] | HTTPSeeOther:
-        """Remove the client with its consents and tokens."""
+        """Delete the client with its grants and tokens."""
         client = self._client()
         try:
             delete_client(self.dbsession, client)
         except Refused as refused:
             self.request.response.status_int = 400
             return self.show(refused=str(refused))
-        self._note(Action.CLIENT_DELETE, client, name=client.name)
+        self._record(Action.CLIENT_DELETE, client, name=client.name)
         return self.back()
 
     def _client(self) -> OAuthClient:
@@ -138,8 +138,8 @@ class ClientViews(AccountViews):
         secrets = {} if secret is None else {"secret": secret}
         return self.back(client_id=client.client_id, **secrets)
 
-    def _note(self, action: Action, client: OAuthClient, **details: Any) -> None:
-        self.note(action, f"client:{client.client_id}", **details)
+    def _record(self, action: Action, client: OAuthClient, **details: Any) -> None:
+        self.record(action, f"client:{client.client_id}", **details)
 
 
 def includeme(config: Configurator) -> None:

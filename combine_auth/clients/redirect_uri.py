@@ -1,4 +1,4 @@
-"""Redirect URIs: only exactly those that a client has registered are allowed (RFC 9700, 2.1)."""
+"""Validates redirect URIs, and compares them exactly with the registered ones (RFC 9700, 2.1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from combine_auth.refused import Refused
 
-LONGEST = 500
+MAX_LENGTH = 500
 
 # Characters of a URI (RFC 3986, 2), without the fragment's "#".
 _URI = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+")
@@ -24,28 +24,28 @@ _ORIGIN = re.compile(rf"https?://{_HOST}{_PORT}")
 
 
 def check_redirect_uri(uri: str) -> str:
-    """Return ``uri`` if a client may register it.
+    """Return the URI if a client may register it.
 
-    :raises Refused: it is too long, has a fragment, or is not on https, loopback or a private
+    :raises Refused: the URI is too long, has a fragment, or does not use https, loopback or a private
         scheme such as ``com.example.app:/back``
     """
-    if len(uri) > LONGEST or not _URI.fullmatch(uri):
+    if len(uri) > MAX_LENGTH or not _URI.fullmatch(uri):
         raise Refused(
-            f"{uri[:100]!r} is no redirect URI: write a whole URI of at most {LONGEST} characters,"
+            f"{uri[:100]!r} is not a valid redirect URI: write a full URI of at most {MAX_LENGTH} characters,"
             " without spaces and without #."
         )
     forms = (_HTTPS, _LOOPBACK, _LOCALHOST, _PRIVATE_SCHEME)
     if not any(form.fullmatch(uri) for form in forms):
         raise Refused(
-            f"{uri} is no redirect URI. Use https://, or for a program on a person's machine"
+            f"{uri} is not a valid redirect URI. Use https://, or for a program on a user's machine"
             " http://127.0.0.1/path or a scheme of your own such as com.example.app:/path."
         )
     return uri
 
 
 def matches(uri: str, registered: Iterable[str]) -> bool:
-    """Whether ``uri`` is one of these, character by character; the port of a loopback address may vary."""
-    if len(uri) > LONGEST or not _URI.fullmatch(uri):
+    """Check whether the URI is registered. Only the port of a loopback address may differ."""
+    if len(uri) > MAX_LENGTH or not _URI.fullmatch(uri):
         return False
     return any(uri == one or _same_loopback(uri, one) for one in registered)
 
@@ -56,6 +56,6 @@ def _same_loopback(uri: str, registered: str) -> bool:
 
 
 def form_target(uri: str) -> str:
-    """The source expression of this URI for a Content-Security-Policy: an origin, or a scheme."""
+    """Return the source expression of this URI for a Content-Security-Policy: an origin or a scheme."""
     origin = _ORIGIN.match(uri)
     return origin[0] if origin else uri.partition(":")[0] + ":"

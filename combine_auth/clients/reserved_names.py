@@ -1,4 +1,4 @@
-"""Names of clients that people would take for the service's own, however they are spelled."""
+"""Rejects names of clients that look like the service's own, in any spelling."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ _ALIKE = (("i", "l"), ("1", "l"), ("|", "l"), ("0", "o"), ("rn", "m"), ("vv", "w
 
 
 def check_not_reserved(name: str) -> None:
-    """Raise Refused if the name begins with the service's own, or contains that of a built-in client."""
-    seen = _appearance(name)
-    if seen.startswith(_appearance(_PRODUCT)) or any(own in seen for own in _names_of_built_in()):
+    """Raise Refused if the name begins with the product's name, or contains that of a built-in client."""
+    appearance = _appearance(name)
+    if appearance.startswith(_appearance(_PRODUCT)) or any(
+        own in appearance for own in _names_of_built_in()
+    ):
         raise Refused(
             f"Names that look like those of {_PRODUCT}'s own programs are reserved. Choose another, such"
             f" as “Exporter for {_PRODUCT}”."
@@ -32,7 +34,7 @@ def _names_of_built_in() -> tuple[str, ...]:
 
 
 def _appearance(name: str) -> str:
-    """The same text for names that look alike: Latin letters, without accents, spaces, marks and case."""
+    """Return the same text for names that look alike: Latin letters, without accents, spaces and case."""
     letters = unicodedata.normalize("NFKD", name)
     text = "".join(map(_latin, letters)).casefold()
     for one, other in _ALIKE:
@@ -41,8 +43,8 @@ def _appearance(name: str) -> str:
 
 
 def _latin(letter: str) -> str:
-    """The ASCII letter that this one looks like (Unicode TR 39), if there is one."""
-    # Its tables take 0.1 seconds to read.
+    """Return the ASCII letter that this one looks like (Unicode TR 39), or the letter itself."""
+    # Imported here because its tables take 0.1 seconds to load.
     from confusable_homoglyphs.confusables import confusables_data
 
     if letter.isascii():

@@ -1,4 +1,4 @@
-"""Register, change, disable and delete clients, rotate secrets. Times are those of the database's clock."""
+"""Registers and manages clients, and rotates their secrets. All times are from the database's clock."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from combine_auth.tokens.format import CLIENT_SECRET
 from combine_auth.tokens.scopes import PLAIN, check_grantable, known_scopes
 from combine_core.users import User
 
-MOST_OF_NAME = 100
-MOST_REDIRECT_URIS = 20
-# Of one owner.
-MOST_ALIVE = 50
-MOST_LISTED = 1000
+MAX_NAME = 100
+MAX_REDIRECT_URIS = 20
+# Per owner.
+MAX_ACTIVE = 50
+MAX_LISTED = 1000
 OVERLAP = timedelta(hours=24)
-LONGEST_OVERLAP = timedelta(days=30)
+MAX_OVERLAP = timedelta(days=30)
 
 
 @dataclass(frozen=True)
 class ClientRegistration:
-    """What a new client is to be.
+    """The registration of a new client.
 
-    :ivar redirect_uris: where browsers return to; with one, the client may use the code grant
-    :ivar device: it may sign in on a device without a browser (RFC 8628)
-    :ivar service: it may act in its own name (client credentials), as a user of its own
-    :ivar confidential: it can protect a secret, and gets one
-    :ivar scopes: the most it may ask for
+    :ivar redirect_uris: where browsers return to; at least one enables the code grant
+    :ivar device: whether it may sign in on a device without a browser (RFC 8628)
+    :ivar service: whether it may act in its own name (client credentials), as a user of its own
+    :ivar confidential: whether it can protect a secret, and gets one
+    :ivar scopes: the scopes that it may request
     """
 
     name: str
@@ -50,7 +50,7 @@ class ClientRegistration:
     scopes: Sequence[str] = field(default=PLAIN)
 
     def grant_types(self) -> list[str]:
-        """The grants that the client needs for this."""
+        """Return the grant types that the client needs."""
         types = []
         if self.redirect_uris:
             types.append(GrantType.AUTHORIZATION_CODE)
@@ -66,12 +66,12 @@ class ClientRegistration:
 def register_client(
     session: Session, owner_id: uuid.UUID, registration: ClientRegistration
 ) -> tuple[OAuthClient, str | None]:
-    """A new client, and its secret to show once; ``None`` for a public one. Raises Refused."""
-    name = clean_name(registration.name, "A client's name", MOST_OF_NAME)
+    """Create a client, and return it with its secret; ``None`` for a public one. Raises Refused."""
+    name = clean_name(registration.name, "A client's name", MAX_NAME)
     check_not_reserved(name)
     _check(registration)
     scopes = _checked_scopes(registration.scopes, session.get_one(User, owner_id))
-    _check_room(session, owner_id)
+    _check_number(session, owner_id)
     secret = CLIENT_SECRET.new() if registration.confidential else None
     client = OAuthClient(
         client_id=secrets.token_hex(12),
@@ -93,31 +93,35 @@ def register_client(
 def _check(registration: ClientRegistration) -> None:
     if not registration.grant_types():
         message = (
-            "The client could ask for nothing. Give it a redirect URI, let it sign in devices, or"
+            "The client has no way to get tokens. Add a redirect URI, let it sign in on devices, or"
             " let it act in its own name."
         )
     elif registration.service and not registration.confidential:
-        message = "A client that acts in its own name must keep a secret: it cannot be public."
-    elif len(registration.redirect_uris) > MOST_REDIRECT_URIS:
-        message = f"There are {len(registration.redirect_uris)} redirect URIs; {MOST_REDIRECT_URIS} may be."
+        message = "A client that acts in its own name needs a secret: it cannot be public."
+    elif len(registration.redirect_uris) > MAX_REDIRECT_URIS:
+        message = _too_many_uris(registration.redirect_uris)
     else:
         return
     raise Refused(message)
 
 
-def _check_room(session: Session, owner_id: uuid.UUID) -> None:
-    alive = session.scalar(
+def _too_many_uris(uris: Sequence[str]) -> str:
+    return f"There are {len(uris)} redirect URIs; at most {MAX_REDIRECT_URIS} are allowed."
+
+
+def _check_number(session: Session, owner_id: uuid.UUID) -> None:
+    active = session.scalar(
         select(func.count())
         .select_from(OAuthClient)
         .where(OAuthClient.owner_id == owner_id, OAuthClient.disabled_at.is_(None))
     )
-    if alive is not None and alive >= MOST_ALIVE:
-        message = f"There are {alive} clients of this owner, and no more may be. Disable one first."
+    if active is not None and active >= MAX_ACTIVE:
+        message = f"This owner has {active} clients, the maximum. Disable one first."
         raise Refused(message)
 
 
 def service_address(client_id: str) -> str:
-    """The address of a client's own user. Below .invalid (RFC 2606) it is nobody's, so it never signs in."""
+    """Return the address of a client's own user. Nobody can sign in with .invalid (RFC 2606)."""
     return f"client-{client_id}@clients.invalid"
 
 
@@ -129,11 +133,11 @@ def _service_user(session: Session, client_id: str, name: str) -> uuid.UUID:
 
 
 def rotate_secret(session: Session, client: OAuthClient, overlap: timedelta = OVERLAP) -> str:
-    """A new secret, to show once. The old one keeps working for ``overlap``."""
+    """Create and return a new secret. The old one stays valid for ``overlap``."""
     if client.secret_sha256 is None:
         raise Refused(f"{client.name} is a public client: it has no secret.")
-    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
-        message = f"The old secret may work for at most {LONGEST_OVERLAP.days} days more."
+    if not timedelta(0) <= overlap <= MAX_OVERLAP:
+        message = f"The old secret can stay valid for at most {MAX_OVERLAP.days} days."
         raise Refused(message)
     secret = CLIENT_SECRET.new()
     keeps_old = bool(overlap)
@@ -153,22 +157,20 @@ def change_client(
     redirect_uris: Sequence[str] | None = None,
     scopes: Sequence[str] | None = None,
 ) -> None:
-    """Change what is given. Grants with a scope that it may no longer ask for end. Raises Refused."""
+    """Change the given fields. Grants with other scopes than the new ones are revoked. Raises Refused."""
     owner = owner_of(session, client)
     if owner is None:
         raise Refused(f"{client.name} is built in: it cannot be changed.")
     if name is not None:
-        client.name = clean_name(name, "A client's name", MOST_OF_NAME)
+        client.name = clean_name(name, "A client's name", MAX_NAME)
         check_not_reserved(client.name)
     if redirect_uris is not None:
         if GrantType.AUTHORIZATION_CODE not in client.grant_types or not redirect_uris:
             raise Refused(
-                "A client for browsers has at least one redirect URI, any other has none."
+                "A client for browsers needs at least one redirect URI; another client must not have any."
             )
-        if len(redirect_uris) > MOST_REDIRECT_URIS:
-            raise Refused(
-                f"There are {len(redirect_uris)} redirect URIs; {MOST_REDIRECT_URIS} may be."
-            )
+        if len(redirect_uris) > MAX_REDIRECT_URIS:
+            raise Refused(_too_many_uris(redirect_uris))
         client.redirect_uris = list(dict.fromkeys(map(check_redirect_uri, redirect_uris)))
     if scopes is not None:
         client.scopes = _checked_scopes(scopes, owner)
@@ -178,7 +180,7 @@ def change_client(
 
 def _checked_scopes(scopes: Sequence[str], owner: User) -> list[str]:
     if not scopes:
-        message = "The client has no scope, so that its tokens could do nothing. Name at least one."
+        message = "The client has no scope, so its tokens could do nothing. Name at least one."
         raise Refused(message)
     chosen = known_scopes(scopes)
     check_grantable(chosen, is_admin=owner.is_admin)
@@ -186,46 +188,46 @@ def _checked_scopes(scopes: Sequence[str], owner: User) -> list[str]:
 
 
 def delete_client(session: Session, client: OAuthClient) -> None:
-    """Remove the client with its consents and tokens. The user that it acted as stays, disabled."""
+    """Delete the client with its grants and tokens. The user that represents it stays, disabled."""
     if client.owner_id is None:
         raise Refused(f"{client.name} is built in: it cannot be deleted. It can be disabled.")
     if client.service_user_id is not None:
-        # Sources and runs that it made name it.
+        # Its sources and runs reference this user.
         session.get_one(User, client.service_user_id).disabled_at = func.now()
     session.delete(client)
     session.flush()
 
 
 def disable_client(session: Session, client: OAuthClient) -> None:
-    """From now on the client gets no tokens, and those that it has are refused."""
+    """Disable the client: it gets no more tokens, and its tokens are rejected."""
     if client.disabled_at is None:
         client.disabled_at = func.now()
     session.flush()
 
 
 def enable_client(session: Session, client: OAuthClient) -> None:
-    """The client may get tokens again, and its tokens work again if they have not expired."""
+    """Enable the client: it may get tokens again, and its unexpired tokens work again."""
     client.disabled_at = None
     session.flush()
 
 
 def list_clients(session: Session, owner_id: uuid.UUID | None = None) -> Sequence[OAuthClient]:
-    """The clients of this owner, or of all owners, the newest first."""
-    query = select(OAuthClient).order_by(OAuthClient.id.desc()).limit(MOST_LISTED)
+    """Return the clients of this owner, or of all owners, newest first."""
+    query = select(OAuthClient).order_by(OAuthClient.id.desc()).limit(MAX_LISTED)
     if owner_id is not None:
         query = query.where(OAuthClient.owner_id == owner_id)
     return session.scalars(query).all()
 
 
 def owner_of(session: Session, client: OAuthClient) -> User | None:
-    """Who registered the client; ``None``: it is built in."""
+    """Return the user who registered the client; ``None`` for a built-in one."""
     return None if client.owner_id is None else session.get_one(User, client.owner_id)
 
 
 def client_of_id(
     session: Session, client_id: str, built_in: dict[str, BuiltInClient] | None = None
 ) -> OAuthClient | None:
-    """The client with this id, disabled or not. One of ``built_in`` is stored first."""
+    """Return the client with this id, disabled or not. One of ``built_in`` is stored first."""
     if "\0" in client_id:
         return None
     if built_in and client_id in built_in:

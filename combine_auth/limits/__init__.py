@@ -1,9 +1,9 @@
-"""Rate limits per action: sign-in, tokens, codes of devices. Too many requests get 429.
+"""Rate limits by kind of request, such as sign-ins and token requests. Requests beyond a limit get a 429.
 
-Clients are counted by ``request.remote_addr``: behind a trusted proxy, the address that the proxy names,
-never one that the client claims. In memory (the default of ``RATE_LIMIT_STORAGE``) each process counts
-for itself, so that four replicas allow four times as many requests; with ``redis://...`` they count
-together. While Redis is unavailable, nothing is limited.
+Clients are identified by ``request.remote_addr``: behind a trusted proxy, this is the address that the proxy
+reports, never one that the client claims. With ``memory://`` (the default of ``RATE_LIMIT_STORAGE``) each
+process counts separately, so four replicas allow four times as many requests. With ``redis://...`` they
+share the counters. While Redis is unavailable, no limit applies.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ _PAGE = "combine_auth:limits/too_many.jinja2"
 
 
 def check_limit(request: Any, name: str) -> None:
-    """Count a request of this kind, a key of ``RULES``, for its address and for all. Raises RateLimited."""
+    """Count a request of this kind (a key of ``RULES``) by address and in total. Raises RateLimited."""
     limiter: Limiter | None = request.registry.get(_LIMITER)
     if limiter is not None:
         limiter.check(name, request.remote_addr)
 
 
 def hit_limit(request: Any, name: str, key: str) -> None:
-    """After :func:`check_limit`, also count the request for a key, such as a user id. Raises RateLimited."""
+    """Count a request by a key too, such as a user id, after :func:`check_limit`. Raises RateLimited."""
     limiter: Limiter | None = request.registry.get(_LIMITER)
     if limiter is not None:
         limiter.hit(name, key)
 
 
 def includeme(config: Configurator) -> None:
-    """Set up the counters, unless ``combine_auth.rate_limits = false``. They connect at first use."""
+    """Set up the limiter, unless ``combine_auth.rate_limits = false``. It connects on first use."""
     settings = config.add_addon_settings(AuthSettings)
     if settings.rate_limits:
         url = settings.rate_limit_storage.get_secret_value()
@@ -52,7 +52,7 @@ def includeme(config: Configurator) -> None:
 
 
 def limit_secrets(event: SecretPresented) -> None:
-    """Subscriber: count the opening of links into projects, which combine_core looks up."""
+    """Count the use of an invitation to a project, which combine_core handles (a subscriber)."""
     check_limit(event.request, "project-invitation")
 
 
@@ -62,16 +62,16 @@ def _storage(url: str) -> Any:
     try:
         return make_storage(url)
     except (UnknownStorage, ImportError, ValueError) as error:
-        # Not the error's text: it may repeat the URL with its password.
+        # Without the error's text, which may contain the URL with its password.
         raise ConfigurationError(
-            "RATE_LIMIT_STORAGE cannot be used. Write memory://, or redis://host:6379/0 and run:"
+            "RATE_LIMIT_STORAGE is not usable. Set memory://, or set redis://host:6379/0 and run:"
             " pip install '.[redis]' in the checkout, or pip install 'WHEEL[redis]' with the path"
-            " of the wheel"
+            " to the wheel"
         ) from error
 
 
 def too_many_requests(error: RateLimited, request: Any) -> Response:
-    """429 with ``Retry-After`` (RFC 6585, 4): a page for browsers, a problem document for programs."""
+    """Return a 429 with ``Retry-After`` (RFC 6585, 4): a page for browsers, otherwise a problem document."""
     offers = request.accept.acceptable_offers([MEDIA_TYPE, "application/json", "text/html"])
     headers = {"Retry-After": str(error.wait_seconds)}
     if not offers or offers[0][0] != "text/html":

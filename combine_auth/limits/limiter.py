@@ -1,4 +1,4 @@
-"""Rate limits per kind of request, and the counters that enforce them."""
+"""Defines the rate limits, and enforces them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RateLimitRule:
-    """Limits of one kind of request, each "number/period" as the library ``limits`` reads it.
+    """The limits for one kind of request.
 
-    :ivar address: from one client address
-    :ivar key: under one key of :func:`combine_auth.limits.hit_limit`
-    :ivar everybody: from all addresses together, so that using many addresses gains little
+    :ivar address: the limit for one client address
+    :ivar key: the limit for one key of :func:`combine_auth.limits.hit_limit`
+    :ivar everybody: the limit for all addresses together, so that the use of many addresses gains little
     """
 
     address: RateLimitItem
@@ -38,14 +38,14 @@ def _rule(address: str, key: str, everybody: str) -> RateLimitRule:
     return RateLimitRule(parse(address), parse(key), parse(everybody))
 
 
-# An office behind one address signs in within the same minutes; a script that guesses needs millions.
+# A whole office may sign in from one address within minutes; a script that guesses needs millions.
 RULES = {
     "sign-in": _rule("60/minute", "60/minute", "3000/minute"),
     "callback": _rule("60/minute", "60/minute", "3000/minute"),
     "invitation": _rule("20/minute", "20/minute", "1000/minute"),
-    # A link into a project is opened before and after the sign-in, and then accepted.
+    # An invitation to a project is opened before and after the sign-in, and then accepted.
     "project-invitation": _rule("60/minute", "60/minute", "3000/minute"),
-    # Programs ask for tokens, many of them from one machine.
+    # Many programs may request tokens from one machine.
     "token": _rule("300/minute", "300/minute", "6000/minute"),
     "introspection": _rule("600/minute", "600/minute", "12000/minute"),
     "authorize": _rule("60/minute", "60/minute", "3000/minute"),
@@ -57,53 +57,53 @@ RULES = {
 
 
 def rules(address_limits: Iterable[str] = ()) -> dict[str, RateLimitRule]:
-    """The rules, with these limits of one address (``sign-in=300``, a minute) in place of the usual ones."""
+    """Return the rules with changed limits per address and minute, such as ``sign-in=300``."""
     changed = dict(RULES)
-    for kind, most in (one.split("=") for one in address_limits):
+    for kind, number in (one.split("=") for one in address_limits):
         rule = RULES[kind]
-        # All addresses together may send what one may.
-        everybody = RateLimitItemPerMinute(max(int(most), rule.everybody.amount))
+        # The shared limit must not be lower than that of one address.
+        everybody = RateLimitItemPerMinute(max(int(number), rule.everybody.amount))
         changed[kind] = replace(
-            rule, address=RateLimitItemPerMinute(int(most)), everybody=everybody
+            rule, address=RateLimitItemPerMinute(int(number)), everybody=everybody
         )
     return changed
 
 
-# How long a storage that failed is not used: each attempt would last until its timeout.
-AWAY_S = 5.0
+# How long a failed storage is not used, because each attempt would wait for its timeout.
+OUTAGE_S = 5.0
 _IPV6_PREFIX_LENGTH = 64
 
 
 class RateLimited(HTTPTooManyRequests):  # type: ignore[misc]
-    """Too many requests of one kind. ``Retry-After`` says how many seconds to wait."""
+    """A 429 response whose ``Retry-After`` contains the seconds to wait."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(
             f"There were too many requests of this kind. Try again in {retry_after} seconds.",
             headers={"Retry-After": str(retry_after)},
         )
-        # Not "retry_after": a response has a property of this name.
+        # Not "retry_after", which is a property of WebOb's response.
         self.wait_seconds = retry_after
 
 
 class Limiter:
-    """Enforces the rules. If the storage fails, requests are allowed, and the log says so once."""
+    """An enforcer of rules. If the storage fails, it allows all requests, and logs this once."""
 
     def __init__(self, storage: Storage, rules: Mapping[str, RateLimitRule] = RULES) -> None:
         self.storage = storage
         self._rules = rules
         self._windows = FixedWindowRateLimiter(storage)
         self._lock = threading.Lock()
-        # When to try it again (seconds of the monotonic clock); ``None``: it works.
-        self._away_until: float | None = None
+        # The monotonic time at which to use the storage again; ``None`` while it works.
+        self._retry_at: float | None = None
 
     def check(self, name: str, address: str | None) -> None:
         """Count one request of this kind from this address. Raises RateLimited."""
         rule = self._rules[name]
-        self._asked(lambda: self._check(name, rule, client_of(address)))
+        self._apply(lambda: self._check(name, rule, client_of(address)))
 
     def _check(self, name: str, rule: RateLimitRule, client: str) -> None:
-        # In this order, a flood from one address does not use up the shared limit, and a flood from many
+        # In this order, a flood from one address does not exhaust the shared limit, and a flood from many
         # addresses creates no more counters than the shared limit allows requests.
         if not self._windows.test(rule.address, name, "address", client):
             raise self._limited(rule.address, name, "address", client)
@@ -114,56 +114,56 @@ class Limiter:
     def hit(self, name: str, key: str) -> None:
         """Count one request of this kind under this key. Raises RateLimited."""
         item = self._rules[name].key
-        # Clients choose the key, of any length. It may be a secret that Redis need not know.
+        # Clients choose the key, which may have any length, and may be a secret.
         key = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
         def hit() -> None:
             if not self._windows.hit(item, name, "key", key):
                 raise self._limited(item, name, "key", key)
 
-        self._asked(hit)
+        self._apply(hit)
 
     def _limited(self, item: RateLimitItem, *key: str) -> RateLimited:
         end = self._windows.get_window_stats(item, *key).reset_time
         return RateLimited(max(1, math.ceil(end - time.time())))
 
-    def _asked(self, question: Callable[[], None]) -> None:
-        away_until = self._away_until
-        if away_until is not None and time.monotonic() < away_until:
+    def _apply(self, count: Callable[[], None]) -> None:
+        retry_at = self._retry_at
+        if retry_at is not None and time.monotonic() < retry_at:
             return
         try:
-            question()
+            count()
         except self.storage.base_exceptions as error:
-            self._failed(error)
+            self._suspend(error)
             return
         except RateLimited:
-            self._works()
+            self._resume()
             raise
-        self._works()
+        self._resume()
 
-    def _failed(self, error: Exception) -> None:
+    def _suspend(self, error: Exception) -> None:
         with self._lock:
-            news = self._away_until is None
-            self._away_until = time.monotonic() + AWAY_S
-        if news:
-            # Only the type: the text may hold the URL with its password.
+            is_first_failure = self._retry_at is None
+            self._retry_at = time.monotonic() + OUTAGE_S
+        if is_first_failure:
+            # Log the type only: the text may contain the URL with its password.
             logger.warning(
                 "Rate limits are not applied: RATE_LIMIT_STORAGE does not answer (%s)",
                 type(error).__name__,
             )
 
-    def _works(self) -> None:
-        if self._away_until is None:
+    def _resume(self) -> None:
+        if self._retry_at is None:
             return
         with self._lock:
-            self._away_until = None
+            self._retry_at = None
         logger.warning("Rate limits are applied again: RATE_LIMIT_STORAGE answers")
 
 
 def client_of(address: str | None) -> str:
-    """The counted address: an IPv4 address, or the /64 network of an IPv6 address, which one client has.
+    """Return the key of a client: its IPv4 address, or the /64 network of its IPv6 address.
 
-    All clients on a Unix socket, which have no address, count as one.
+    All clients on a Unix socket, which have no address, share a key.
     """
     try:
         parsed: Any = ipaddress.ip_address((address or "").partition("%")[0])

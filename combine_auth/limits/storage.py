@@ -1,7 +1,7 @@
-"""Storages for the counters of the library ``limits``: memory, or what a URL names.
+"""The storages of the counters for the library ``limits``.
 
-The library's own memory storage starts a thread for each burst, which scans all keys every ten
-milliseconds, and holds any number of keys. Ours holds at most ``MAX_KEYS``.
+The library's memory storage starts a thread for each burst, which scans all keys every ten milliseconds,
+and the number of its keys is not limited. :class:`MemoryStorage` stores at most ``MAX_KEYS``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _REDIS_TIMEOUT_S = 0.5
 
 
 class MemoryStorage(Storage):
-    """Counters that end at a time, in the order in which they began."""
+    """A storage of counters in memory, ordered by the start of their windows."""
 
     STORAGE_SCHEME = None
 
@@ -25,7 +25,7 @@ class MemoryStorage(Storage):
         super().__init__()
         self._max_keys = max_keys
         self._lock = threading.Lock()
-        # Key: count, and when it ends (seconds of the system's clock).
+        # The count and the end of the window (system time in seconds), by key.
         self._counters: dict[str, tuple[int, float]] = {}
 
     def __len__(self) -> int:
@@ -36,12 +36,12 @@ class MemoryStorage(Storage):
         return ()
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Count; the first count begins a window of ``expiry`` seconds."""
+        """Increment the counter. The first increment starts a window of ``expiry`` seconds."""
         now = time.time()
         with self._lock:
             count, end = self._counters.get(key, (0, 0.0))
             if end <= now:
-                # To the end of the order.
+                # Removed first, so that it moves to the end of the order.
                 self._counters.pop(key, None)
                 self._make_room(now)
                 count, end = 0, now + expiry
@@ -51,9 +51,9 @@ class MemoryStorage(Storage):
     def _make_room(self, now: float) -> None:
         if len(self._counters) < self._max_keys:
             return
-        over = [key for key, (_, end) in self._counters.items() if end <= now]
-        # Without one that is over, the oldest are given up; a tenth, so that the next have room.
-        for key in over or list(self._counters)[: max(1, self._max_keys // 10)]:
+        expired = [key for key, (_, end) in self._counters.items() if end <= now]
+        # If no counter has expired, delete the oldest tenth, so that the next ones fit without a search.
+        for key in expired or list(self._counters)[: max(1, self._max_keys // 10)]:
             del self._counters[key]
 
     def get(self, key: str) -> int:
@@ -76,12 +76,9 @@ class MemoryStorage(Storage):
         with self._lock:
             self._counters.pop(key, None)
 
-    def __reduce__(self) -> Any:
-        raise TypeError("counters in memory stay in their process")
-
 
 def make_storage(url: str) -> Storage:
-    """The storage that a URL names; connects at first use. Raises ConfigurationError of ``limits``."""
+    """Create the storage for a URL. It connects on first use. Raises ConfigurationError of ``limits``."""
     if url.startswith("memory:"):
         return MemoryStorage()
     from redis.backoff import NoBackoff
@@ -90,7 +87,7 @@ def make_storage(url: str) -> Storage:
     options: dict[str, Any] = {
         "socket_timeout": _REDIS_TIMEOUT_S,
         "socket_connect_timeout": _REDIS_TIMEOUT_S,
-        # Once: a connection that lay in the pool may be that of a server since restarted.
+        # One retry, because the server may have restarted since a pooled connection was opened.
         "retry": Retry(NoBackoff(), 1),
         "key_prefix": "combine:limits",
     }

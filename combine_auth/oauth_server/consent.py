@@ -1,4 +1,4 @@
-"""Consent pages: what each has shown is kept, so that a person grants that and nothing else."""
+"""Stores the content of consent pages, so that a user grants exactly what the page showed."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from combine_auth.oauth_server.grants import delete_expired_rows
 from combine_auth.oauth_server.model import OAuthConsentPage
 
 
-def keep_page(
-    session: Session, user_id: uuid.UUID, asked: Any, parameters: Mapping[str, str]
+def save_page(
+    session: Session, user_id: uuid.UUID, auth_request: Any, parameters: Mapping[str, str]
 ) -> str:
-    """Keep what the page shows to this user, and return the token for its form."""
+    """Store the content of the page, and return the token for its form."""
     delete_expired_rows(session)
     token = secrets.token_urlsafe(32)
     session.add(
         OAuthConsentPage(
             token_sha256=sha256(token),
             user_id=user_id,
-            client_id=asked.client.id,
+            client_id=auth_request.client.id,
             parameters=dict(parameters),
-            scopes=asked.scopes,
-            redirect_uri=asked.redirect_uri,
+            scopes=auth_request.scopes,
+            redirect_uri=auth_request.redirect_uri,
             expires_at=func.now() + lifetimes.CONSENT_PAGE,
         )
     )
@@ -38,7 +38,7 @@ def keep_page(
 
 
 def find_page(session: Session, user_id: uuid.UUID, token: str) -> OAuthConsentPage | None:
-    """The page of this user that this token belongs to; ``None`` if there is none or it is too old."""
+    """Return the page of this user with this token; ``None`` if there is none or it has expired."""
     if not RANDOM.fullmatch(token):
         return None
     return session.scalar(
@@ -50,14 +50,15 @@ def find_page(session: Session, user_id: uuid.UUID, token: str) -> OAuthConsentP
     )
 
 
-def is_what_was_shown(page: OAuthConsentPage, asked: Any, parameters: Mapping[str, str]) -> bool:
-    """Whether the form still asks for what the page has shown.
+def matches_page(page: OAuthConsentPage, auth_request: Any, parameters: Mapping[str, str]) -> bool:
+    """Check whether the submitted form still matches the page.
 
-    The form may have been changed, or the client's registration, which fills in what the client leaves out.
+    The form may have been tampered with, or the client's registration, which supplies the defaults, may
+    have changed.
     """
     return (
-        page.client_id == asked.client.id
+        page.client_id == auth_request.client.id
         and page.parameters == parameters
-        and page.scopes == asked.scopes
-        and page.redirect_uri == asked.redirect_uri
+        and page.scopes == auth_request.scopes
+        and page.redirect_uri == auth_request.redirect_uri
     )

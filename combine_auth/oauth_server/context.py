@@ -1,4 +1,4 @@
-"""The request that is being answered, for the validator that oauthlib calls back."""
+"""Passes the current request to the validator that oauthlib calls."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from combine_core.settings import CoreSettings, settings_of
 
 @dataclass(frozen=True)
 class OAuthContext:
-    """The request, its credentials, and the session for its results.
+    """The current request, its credentials, and the database session for its results.
 
-    :ivar session: outside of ``request.tm``: a used code must stay used, and a revoked grant revoked,
-        even when the response is an error, which would roll back the request's own transaction
-    :ivar credentials: ``None`` if there are none, or they cannot be read
+    :ivar session: not part of ``request.tm``, because an error response rolls that transaction back, and a
+        used code must stay used, and a revoked grant revoked
+    :ivar credentials: ``None`` if there are none, or they are malformed
     """
 
     request: Any
@@ -31,7 +31,7 @@ class OAuthContext:
     credentials: Credentials | None
     built_in: Mapping[str, BuiltInClient]
 
-    def note(
+    def record(
         self,
         action: Action,
         *,
@@ -40,7 +40,7 @@ class OAuthContext:
         target: str | None = None,
         **details: Any,
     ) -> None:
-        """Add an event to the audit, in the transaction of what it describes."""
+        """Add an event to the audit, in the transaction of the change."""
         record(
             self.session,
             action,
@@ -54,7 +54,7 @@ class OAuthContext:
         )
 
 
-# oauthlib's endpoints create their request objects themselves, so that ours cannot be attached to them.
+# oauthlib's endpoints create their own request objects, so the context cannot be attached to them.
 _current: ContextVar[OAuthContext] = ContextVar("combine_oauth_context")
 
 
@@ -62,7 +62,7 @@ _current: ContextVar[OAuthContext] = ContextVar("combine_oauth_context")
 def oauth_context(
     request: Any, session: Session, credentials: Credentials | None = None
 ) -> Iterator[OAuthContext]:
-    """The validator works for this request inside of the ``with`` block."""
+    """Set the context of the validator for the ``with`` block."""
     built_in = built_in_clients(settings_of(request.registry, CoreSettings).public_url)
     context = OAuthContext(request, session, credentials, built_in)
     token = _current.set(context)
@@ -73,5 +73,4 @@ def oauth_context(
 
 
 def current_context() -> OAuthContext:
-    """The context of the request that this thread answers."""
     return _current.get()

@@ -1,4 +1,4 @@
-"""Device authorization: devices that wait for a user's approval (RFC 8628)."""
+"""Device authorization (RFC 8628): stores devices until a user approves or denies them."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from combine_auth.oauth_server.model import OAuthDevice, OAuthGrant
 from combine_auth.tokens.format import DEVICE_CODE
 from combine_core.users import User
 
-# No vowels, so that codes form no words; no letters that look alike (RFC 8628, 6.1).
+# Without vowels, so that codes form no words, and without letters that look alike (RFC 8628, 6.1).
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 _LENGTH = 8
 
 
 def new_user_code() -> str:
-    """Eight letters for a person to type, such as ``WDJB-MJHT``: one of 25 billion."""
+    """Return eight random letters for a person to type, such as ``WDJB-MJHT``: one of 25 billion codes."""
     letters = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
     return f"{letters[:4]}-{letters[4:]}"
 
 
 def read_user_code(text: str) -> str | None:
-    """The code that a person typed, whatever its case and separators; ``None`` if it cannot be a code."""
+    """Normalize the case and separators of a typed code; ``None`` if it is not a code."""
     letters = re.sub(r"[\s-]", "", text[:50]).upper()
     if len(letters) != _LENGTH or not set(letters) <= set(_LETTERS):
         return None
@@ -66,10 +66,10 @@ def save_device(
 def poll(
     session: Session, device_code: str, client: OAuthClient
 ) -> tuple[str | None, OAuthGrant | None]:
-    """Answer a device that polls. Commits the time of the poll, and the use of the code.
+    """Return the state of a polling device. Commits the time of the poll, and the use of the code.
 
-    :returns: a status of :class:`DeviceCodeGrant`, ``None`` for an unknown code; and, if the device was
-        approved, the grant
+    :returns: a status of :class:`DeviceCodeGrant`, or ``None`` for an unknown code; and the grant of an
+        approved device
     """
     result = _poll(session, device_code, client)
     session.commit()
@@ -79,7 +79,7 @@ def poll(
 def _poll(
     session: Session, device_code: str, client: OAuthClient
 ) -> tuple[str | None, OAuthGrant | None]:
-    if not DEVICE_CODE.fits(device_code):
+    if not DEVICE_CODE.is_valid(device_code):
         return None, None
     row = session.execute(
         select(
@@ -96,9 +96,9 @@ def _poll(
     ).first()
     if row is None or row[0].used_at is not None:
         return None, None
-    device, is_over = row[:2]
-    since: Any = row[2]
-    if is_over:
+    device, is_expired = row[:2]
+    seconds_since_poll: Any = row[2]
+    if is_expired:
         return DeviceCodeGrant.DEVICE_CODE_EXPIRED, None
     if device.denied_at is not None:
         return DeviceCodeGrant.DEVICE_CODE_DENIED, None
@@ -115,21 +115,21 @@ def _poll(
         )
         return (DeviceCodeGrant.DEVICE_CODE_AUTHORIZED if grant else None), grant
     device.asked_at = func.now()
-    if since is not None and since < device.interval:
+    if seconds_since_poll is not None and seconds_since_poll < device.interval:
         device.interval += lifetimes.SLOW_DOWN_S
         return DeviceCodeGrant.DEVICE_CODE_SLOW_DOWN, None
     return DeviceCodeGrant.DEVICE_CODE_PENDING, None
 
 
 class PendingDevice(NamedTuple):
-    """A device that waits for approval, and the program on it."""
+    """A device that waits for approval, and its client."""
 
     device: OAuthDevice
     client: OAuthClient
 
 
 def find_pending(session: Session, user_code: str) -> PendingDevice | None:
-    """The device that shows this code; ``None`` if none waits for approval."""
+    """Return the device that shows this code; ``None`` if no device is waiting with it."""
     row = session.execute(
         select(OAuthDevice, OAuthClient)
         .join(OAuthClient)
@@ -150,7 +150,7 @@ def find_pending(session: Session, user_code: str) -> PendingDevice | None:
 def approve(
     session: Session, pending: PendingDevice, user_id: uuid.UUID, scopes: Sequence[str]
 ) -> OAuthGrant:
-    """Let the device use these scopes in the name of this user. Raises TooManyGrants."""
+    """Grant the device these scopes for this user. Raises TooManyGrants."""
     device, client = pending
     grant = create_grant(session, user_id, client, GrantType.DEVICE_CODE, scopes)
     device.grant_id = grant.id

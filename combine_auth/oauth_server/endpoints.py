@@ -1,7 +1,7 @@
-"""The endpoints for clients: token, revocation, introspection, device authorization, metadata.
+"""The endpoints for clients: token, revocation, introspection, device authorization and metadata.
 
-They take a form by POST, ignore cookies and the query, and answer with JSON that must not be cached. A
-user who is signed in with the browser that sends the request does not matter.
+Except for the metadata, they accept a form by POST, and return JSON that must not be cached. They ignore
+cookies, and therefore the user who is signed in with the browser.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from oauthlib.oauth2 import IntrospectEndpoint, MetadataEndpoint, RevocationEndpoint
 from oauthlib.oauth2.rfc6749 import errors
@@ -34,7 +35,6 @@ from combine_auth.oauth_server.grants import TooManyGrants
 from combine_auth.oauth_server.messages import (
     HEADERS,
     UnsupportedProof,
-    encoded,
     error_response,
     error_response_of,
     oauth_request,
@@ -56,39 +56,39 @@ _METADATA_MAX_AGE_S = 3600
 _WITH_SECRET = ["client_secret_basic", "client_secret_post"]
 
 Parameters = dict[str, str]
-# Headers, body and status of an answer, as oauthlib returns them.
-OAuthAnswer = Any
+# Headers, body and status of a response, as oauthlib returns them.
+OAuthResult = Any
 
 
-def token(context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
-    """``/oauth/token`` (RFC 6749, 3.2): tokens for a code, a refresh token, a device, a client."""
+def token(context: OAuthContext, parameters: Parameters) -> OAuthResult:
+    """Issue tokens for a code, a refresh token, a device or a client (RFC 6749, 3.2)."""
     request = context.request
-    asked = oauth_request(request.path_url, parameters)
-    return server_of(request.registry).create_token_response(asked)
+    token_request = oauth_request(request.path_url, parameters)
+    return server_of(request.registry).create_token_response(token_request)
 
 
-def revoke(context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
-    """``/oauth/revoke`` (RFC 7009). Unknown tokens, and those of other clients, get the same answer."""
-    # Repair: pyramid-oauthlib's own does nothing and answers 200.
+def revoke(context: OAuthContext, parameters: Parameters) -> OAuthResult:
+    """Revoke a token (RFC 7009). Unknown tokens and those of other clients get the same response."""
+    # Repair: pyramid-oauthlib's own endpoint returns 200 without revoking anything.
     endpoint = RevocationEndpoint(validator_of(context.request.registry))
     return endpoint.create_revocation_response(
-        context.request.path_url, "POST", encoded(parameters), HEADERS
+        context.request.path_url, "POST", urlencode(parameters), HEADERS
     )
 
 
-def introspect(context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
-    """``/oauth/introspect`` (RFC 7662), for clients with a secret, about their own tokens."""
+def introspect(context: OAuthContext, parameters: Parameters) -> OAuthResult:
+    """Describe a token to its own client, which must have a secret (RFC 7662)."""
     # Anybody could send the id of a public client.
     if context.credentials is None or context.credentials.secret is None:
         raise errors.InvalidClientError
     endpoint = IntrospectEndpoint(validator_of(context.request.registry))
     return endpoint.create_introspect_response(
-        context.request.path_url, "POST", encoded(parameters), HEADERS
+        context.request.path_url, "POST", urlencode(parameters), HEADERS
     )
 
 
-def device(context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
-    """``/oauth/device`` (RFC 8628, 3.1): codes for a device whose user has a browser elsewhere."""
+def device(context: OAuthContext, parameters: Parameters) -> OAuthResult:
+    """Issue the codes for a device without a browser (RFC 8628, 3.1)."""
     request = context.request
     public_url = settings_of(request.registry, CoreSettings).public_url
     page = public_url + request.route_path("auth.device")
@@ -104,9 +104,9 @@ def device(context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
     if context.credentials is not None:
         parameters = {**parameters, "client_id": context.credentials.client_id}
     _, codes, status = endpoint.create_device_authorization_response(
-        request.path_url, "POST", encoded(parameters), HEADERS
+        request.path_url, "POST", urlencode(parameters), HEADERS
     )
-    # Repair: the code of the library has only 178 random bits.
+    # Repair: the library's code has only 178 random bits.
     codes["device_code"] = DEVICE_CODE.new()
     assert endpoint.client is not None
     devices.save_device(
@@ -121,51 +121,51 @@ def device(context: OAuthContext, parameters: Parameters) -> OAuthAnswer:
 
 
 class _DeviceEndpoint(DeviceAuthorizationEndpoint):  # type: ignore[misc]
-    """oauthlib's endpoint, with the client that it has authenticated."""
+    """oauthlib's endpoint, which authenticates the client and keeps it for the caller."""
 
     client: OAuthClient | None = None
 
     def validate_device_authorization_request(self, request: Any) -> None:
-        # Repair: the library checks whether the client exists before it authenticates it, which
-        # reveals that.
+        # Repair: the library checks whether the client exists before it authenticates it, and thus
+        # reveals whether it exists.
         if not self.request_validator.authenticate_client(request):
             raise errors.InvalidClientError(request=request)
         super().validate_device_authorization_request(request)
         self.client = request.client
-        # Repair: it does not check whether the client is registered for this grant.
+        # Repair: the library does not check whether the client is registered for this grant type.
         if GrantType.DEVICE_CODE not in request.client.grant_types:
             raise errors.UnauthorizedClientError(request=request)
 
 
 def _view(
-    limit: str, ask: Callable[[OAuthContext, Parameters], OAuthAnswer]
+    limit: str, handle: Callable[[OAuthContext, Parameters], OAuthResult]
 ) -> Callable[[Any], Response]:
-    """The view of an endpoint, whose requests count for this rate limit."""
+    """Return the view of an endpoint whose requests count towards this rate limit."""
 
-    def answer(request: Any) -> Response:
+    def view(request: Any) -> Response:
         check_limit(request, limit)
         if "HTTP_DPOP" in request.environ:
             raise UnsupportedProof
         parameters = read_form(request)
         credentials = read_credentials(parameters, request.environ.get("HTTP_AUTHORIZATION", ""))
-        # It has been read already. oauthlib cannot log what it does not get.
+        # Already read. Without it, oauthlib cannot log the secret.
         parameters.pop("client_secret", None)
         with (
             session_factory(request.registry)() as session,
             oauth_context(request, session, credentials) as context,
         ):
-            headers, body, status = ask(context, parameters)
+            headers, body, status = handle(context, parameters)
             session.commit()
         if status == 401:
             name = "-" if credentials is None else credentials.client_id
             logger.warning("a client failed to authenticate: %.80r at %s", name, request.path)
         return oauth_response(headers, body, status)
 
-    return answer
+    return view
 
 
 def claims(issuer: str) -> dict[str, Any]:
-    """The document (RFC 8414, 2) of the service at this origin."""
+    """Return the metadata (RFC 8414, 2) of the service at this origin."""
     with_or_without = [*_WITH_SECRET, "none"]
     return {
         "issuer": issuer,
@@ -190,7 +190,7 @@ def claims(issuer: str) -> dict[str, Any]:
 
 def metadata(request: Any) -> Response:
     issuer = settings_of(request.registry, CoreSettings).public_url
-    # Repair: the library refuses http, which a developer's own machine uses.
+    # Repair: the library rejects http, which a developer's machine uses.
     endpoint = MetadataEndpoint([], claims(issuer), raise_errors=issuer.startswith("https://"))
     headers, body, status = endpoint.create_metadata_response(request.path_url)
     response = Response(body.encode(), status=status, headerlist=list(headers.items()))
@@ -199,7 +199,7 @@ def metadata(request: Any) -> Response:
 
 
 def oauth_failure(error: Exception, request: Any) -> Response:
-    """The response to any exception. An unexpected one is logged, and becomes 500."""
+    """Return the response to an exception. An unexpected one is logged and becomes a 500."""
     if isinstance(error, errors.OAuth2Error):
         return error_response(error)
     if isinstance(error, RateLimited | TooManyGrants):
@@ -222,7 +222,7 @@ def oauth_failure(error: Exception, request: Any) -> Response:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the endpoints, and answer their errors as RFC 6749 says, not with a page."""
+    """Add the endpoints, and return their errors as JSON (RFC 6749, 5.2) instead of a page."""
     endpoints = {
         "token": _view("token", token),
         "revoke": _view("token", revoke),
@@ -230,8 +230,8 @@ def includeme(config: Configurator) -> None:
         "device": _view("device", device),
     }
     for name, view in endpoints.items():
-        # Repair: the default of the service would refuse every client, because none has the cookie
-        # that belongs to the CSRF token. Cookies do not count here.
+        # Repair: the service's default would reject every client, because clients have no CSRF cookie.
+        # The endpoints ignore cookies, so they need no CSRF token.
         post = View("POST", view, NO_PERMISSION_REQUIRED, require_csrf=False)
         config.add_endpoint(f"oauth.{name}", f"/oauth/{name}", post)
     config.add_endpoint(
@@ -239,9 +239,9 @@ def includeme(config: Configurator) -> None:
         "/.well-known/oauth-authorization-server",
         View("GET", metadata, NO_PERMISSION_REQUIRED),
     )
-    # Below /oauth/ there are pages as well.
+    # Not all of /oauth/, because it also contains pages.
     paths = rf"^/oauth/({'|'.join(endpoints)})$"
-    # A view of the pages for one of these classes would be preferred to ours for Exception.
+    # Pyramid would prefer the pages' views for these classes to the one for Exception.
     for context in (
         Exception,
         HTTPError,

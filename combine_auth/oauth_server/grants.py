@@ -1,4 +1,4 @@
-"""Consent of users to clients, as grants. All times are those of the database's clock."""
+"""Stores a user's consent to a client as a grant. All times are from the database's clock."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from combine_auth.oauth_server.model import (
 )
 from combine_core.database.expiry import delete_expired
 
-MOST_LISTED = 500
+MAX_LISTED = 500
 
 
 class CredentialReused(Exception):
-    """A code or refresh token was used again: two parties have it, and one of them stole it."""
+    """A code or refresh token was used twice: two parties have it, and one of them stole it."""
 
     def __init__(self, grant: OAuthGrant) -> None:
         super().__init__(f"a credential of the grant {grant.id} was used again")
@@ -35,18 +35,18 @@ class CredentialReused(Exception):
 
 
 class TooManyGrants(Exception):
-    """This client has as many grants of this user as one may have."""
+    """This client has the maximum number of grants of this user."""
 
     def __init__(self, count: int, wait_seconds: int) -> None:
         super().__init__(
-            f"This program has {count} grants of this user that work, and no more are possible. Revoke one"
+            f"This program already has {count} valid grants of this user, the maximum. Revoke one"
             " on the page /account/grants, or wait until one expires."
         )
-        # Until the first one expires.
+        # The time until the first one expires.
         self.wait_seconds = wait_seconds
 
 
-# A grant of which a token or a code still works.
+# A grant with a valid token or code.
 _USABLE = and_(
     OAuthGrant.revoked_at.is_(None),
     OAuthGrant.expires_at > func.now(),
@@ -78,9 +78,9 @@ def create_grant(
     scopes: Sequence[str],
     lifetime: timedelta = lifetimes.GRANT,
 ) -> OAuthGrant:
-    """Store a consent of this user to this client, in addition to existing ones. Raises TooManyGrants."""
+    """Store a further consent of this user to this client. Raises TooManyGrants."""
     delete_expired_rows(session)
-    _check_room(session, user_id, client)
+    _check_number(session, user_id, client)
     grant = OAuthGrant(
         user_id=user_id,
         client_id=client.id,
@@ -93,18 +93,18 @@ def create_grant(
     return grant
 
 
-def _check_room(session: Session, user_id: uuid.UUID, client: OAuthClient) -> None:
+def _check_number(session: Session, user_id: uuid.UUID, client: OAuthClient) -> None:
     count, wait = session.execute(
         select(
             func.count(), func.extract("epoch", func.min(OAuthGrant.expires_at) - func.now())
         ).where(OAuthGrant.user_id == user_id, OAuthGrant.client_id == client.id, _USABLE)
     ).one()
-    if count >= lifetimes.MOST_GRANTS:
+    if count >= lifetimes.MAX_GRANTS:
         raise TooManyGrants(count, math.ceil(wait))
 
 
 def revoke_grant(session: Session, grant_id: uuid.UUID, user_id: uuid.UUID | None = None) -> bool:
-    """Revoke the grant, of this user if one is named, with all its tokens; ``False`` if there is none."""
+    """Revoke a grant (of this user, if given) with all its tokens; ``False`` if there is none."""
     chosen = [OAuthGrant.id == grant_id]
     if user_id is not None:
         chosen.append(OAuthGrant.user_id == user_id)
@@ -121,7 +121,7 @@ def revoke_grant(session: Session, grant_id: uuid.UUID, user_id: uuid.UUID | Non
 def revoke_grants_of(
     session: Session, user_id: uuid.UUID, covering: Sequence[str] | None = None
 ) -> int:
-    """Revoke all grants of this user, or those that cover one of these scopes; return their number."""
+    """Revoke all grants of this user, or those with one of these scopes, and return their number."""
     chosen = [OAuthGrant.user_id == user_id, OAuthGrant.revoked_at.is_(None)]
     if covering is not None:
         chosen.append(OAuthGrant.scopes.op("&&")(cast(list(covering), ARRAY(Text))))
@@ -136,7 +136,7 @@ def revoke_grants_of(
 
 
 def revoke_grants_beyond(session: Session, client: OAuthClient) -> None:
-    """Revoke the grants of this client that have a scope which the client may no longer ask for."""
+    """Revoke the grants of this client that have a scope which the client may no longer request."""
     session.execute(
         update(OAuthGrant)
         .where(
@@ -150,7 +150,7 @@ def revoke_grants_beyond(session: Session, client: OAuthClient) -> None:
 
 
 def list_grants(session: Session, user_id: uuid.UUID) -> Sequence[Any]:
-    """The grants that can still be used, with the names of their clients, the newest first."""
+    """Return the usable grants of this user with the names of their clients, newest first."""
     return session.execute(
         select(
             OAuthGrant.id,
@@ -167,15 +167,15 @@ def list_grants(session: Session, user_id: uuid.UUID) -> Sequence[Any]:
             _USABLE,
         )
         .order_by(OAuthGrant.id.desc())
-        .limit(MOST_LISTED)
+        .limit(MAX_LISTED)
     ).all()
 
 
 def delete_expired_rows(session: Session) -> None:
-    """Delete rows that expired more than a day ago. Call it where rows are added.
+    """Delete rows that expired more than a day ago. Functions that add rows call it.
 
-    Until then, a second use of a code or a rotated refresh token is detected. A grant is deleted with
-    its codes and tokens.
+    Rows are kept for that day to detect the reuse of a code or a rotated refresh token. A grant is deleted
+    with its codes and tokens.
     """
     for table in (OAuthConsentPage, OAuthCode, OAuthDevice, OAuthToken, OAuthGrant):
-        delete_expired(session, table, table.expires_at < func.now() - lifetimes.KEPT_AFTERWARDS)
+        delete_expired(session, table, table.expires_at < func.now() - lifetimes.KEPT_AFTER_EXPIRY)

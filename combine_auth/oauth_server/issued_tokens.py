@@ -1,4 +1,4 @@
-"""Codes and tokens: issue, find, use up, rotate and revoke them. All times are the database's."""
+"""Stores, finds, uses, rotates and revokes codes and tokens. All times are from the database's clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from combine_auth.oauth_server import lifetimes
 from combine_auth.oauth_server.grants import CredentialReused, delete_expired_rows, revoke_grant
 from combine_auth.oauth_server.model import OAuthCode, OAuthGrant, OAuthToken
 from combine_auth.tokens.format import ACCESS, CODE, REFRESH
-from combine_auth.tokens.scopes import speaks_for_administrator
+from combine_auth.tokens.scopes import acts_as_administrator
 from combine_core.users import Identity, User
 from combine_core.users.user_query import find_user_row
 
@@ -23,19 +23,19 @@ from combine_core.users.user_query import find_user_row
 def use_code(
     session: Session, code: str, client: OAuthClient
 ) -> tuple[OAuthCode, OAuthGrant] | None:
-    """Use up a code, and commit that at once, so that it stays used whatever fails later.
+    """Mark a code as used, and commit at once, so that it stays used if a later step fails.
 
-    One conditional update, so that exactly one of several simultaneous requests succeeds.
+    A single conditional update ensures that only one of several concurrent requests succeeds.
 
-    :returns: ``None`` if it is unknown or expired, belongs to another client, its grant is revoked
-        or its user is disabled
-    :raises CredentialReused: it belongs to this client, and has been used before
+    :returns: the code and its grant; ``None`` if the code is unknown, expired or another client's, if its
+        grant is revoked, or if its user is disabled
+    :raises CredentialReused: this client has already used the code
     """
-    if not CODE.fits(code):
+    if not CODE.is_valid(code):
         return None
-    # Checked only here: a second use, a moment later, revokes the grant, but does not change the
-    # response to the first.
-    mine = (
+    # Checked only in the update: if a second use revokes the grant a moment later, the response to the
+    # first use does not change.
+    usable_grants = (
         select(OAuthGrant.id)
         .join(User, User.id == OAuthGrant.user_id)
         .where(
@@ -50,7 +50,7 @@ def use_code(
             OAuthCode.code_sha256 == sha256(code),
             OAuthCode.used_at.is_(None),
             OAuthCode.expires_at > func.now(),
-            OAuthCode.grant_id.in_(mine),
+            OAuthCode.grant_id.in_(usable_grants),
         )
         .values(used_at=func.now())
         .returning(OAuthCode.id)
@@ -77,12 +77,15 @@ def save_tokens(
     refresh_scopes: Sequence[str],
     parent_id: uuid.UUID | None = None,
 ) -> None:
-    """Store the hashes of new tokens, got with a refresh token or not. None outlives its grant."""
+    """Store the hashes of new tokens, which expire with their grant at the latest.
+
+    :param parent_id: the id of the refresh token that was exchanged for them
+    """
     delete_expired_rows(session)
     kinds = [("access", access, access_scopes, lifetimes.ACCESS)]
     if refresh is not None:
         kinds.append(("refresh", refresh, refresh_scopes, lifetimes.REFRESH))
-    end_of_all = select(OAuthGrant.expires_at).where(OAuthGrant.id == grant_id).scalar_subquery()
+    grant_end = select(OAuthGrant.expires_at).where(OAuthGrant.id == grant_id).scalar_subquery()
     for kind, token, scopes, lifetime in kinds:
         session.add(
             OAuthToken(
@@ -91,7 +94,7 @@ def save_tokens(
                 kind=kind,
                 token_sha256=sha256(token),
                 scopes=list(scopes),
-                expires_at=func.least(func.now() + lifetime, end_of_all),
+                expires_at=func.least(func.now() + lifetime, grant_end),
             )
         )
     session.flush()
@@ -100,19 +103,19 @@ def save_tokens(
 def find_refresh_token(
     session: Session, token: str, client: OAuthClient
 ) -> tuple[OAuthToken, OAuthGrant] | None:
-    """The refresh token of this client with its grant, even if it was rotated."""
-    if not REFRESH.fits(token):
+    """Return this client's refresh token with its grant, even if it has been rotated."""
+    if not REFRESH.is_valid(token):
         return None
     return _find(session, token, client, OAuthToken.kind == "refresh")
 
 
 def rotate(session: Session, token: OAuthToken, grant: OAuthGrant) -> None:
-    """Use up a refresh token, and commit that at once.
+    """Mark a refresh token as used, and commit at once.
 
-    One conditional update decides which request is first. Others within the grace period succeed, too,
+    A single conditional update determines the first request. Requests within the grace period succeed too,
     for clients that lost the response or sent two requests at once.
 
-    :raises CredentialReused: it was rotated longer ago than the grace period
+    :raises CredentialReused: the token was rotated before the grace period
     """
     first = session.scalar(
         update(OAuthToken)
@@ -134,8 +137,8 @@ def rotate(session: Session, token: OAuthToken, grant: OAuthGrant) -> None:
 def find_issued(
     session: Session, token: str, client: OAuthClient
 ) -> tuple[OAuthToken, OAuthGrant] | None:
-    """The valid token of this client, of either kind, with its grant."""
-    if not (ACCESS.fits(token) or REFRESH.fits(token)):
+    """Return this client's valid access or refresh token with its grant."""
+    if not (ACCESS.is_valid(token) or REFRESH.is_valid(token)):
         return None
     return _find(session, token, client, OAuthToken.used_at.is_(None))
 
@@ -143,7 +146,7 @@ def find_issued(
 def _find(
     session: Session, token: str, client: OAuthClient, condition: ColumnElement[bool]
 ) -> tuple[OAuthToken, OAuthGrant] | None:
-    """``None`` if it is unknown, expired or revoked, or its user is disabled."""
+    """Return the token with its grant; ``None`` if it is unknown, expired, revoked, or its user disabled."""
     row = session.execute(
         select(OAuthToken, OAuthGrant)
         .join(OAuthGrant, OAuthGrant.id == OAuthToken.grant_id)
@@ -163,13 +166,13 @@ def _find(
 
 
 def revoke_issued(session: Session, token: str, client: OAuthClient) -> uuid.UUID | None:
-    """Revoke a token of this client: only the access token, or the whole grant of a refresh token.
+    """Revoke an access token of this client, or the whole grant of a refresh token.
 
-    Also works with a rotated or expired token that is still stored.
+    It also accepts a rotated or expired token that is still stored.
 
     :returns: the id of the grant; ``None`` if there is no such token
     """
-    if not (ACCESS.fits(token) or REFRESH.fits(token)):
+    if not (ACCESS.is_valid(token) or REFRESH.is_valid(token)):
         return None
     row = session.execute(
         select(OAuthToken.id, OAuthToken.kind, OAuthGrant.id)
@@ -192,7 +195,7 @@ def revoke_issued(session: Session, token: str, client: OAuthClient) -> uuid.UUI
 
 
 def find_grant_of(session: Session, token: str) -> tuple[uuid.UUID, uuid.UUID] | None:
-    """The ids of the grant and of the user of a token of any client, even of an invalid one."""
+    """Return the ids of a token's grant and user, for any client, even if the token is invalid."""
     row = session.execute(
         select(OAuthGrant.id, OAuthGrant.user_id)
         .join(OAuthToken, OAuthToken.grant_id == OAuthGrant.id)
@@ -202,7 +205,7 @@ def find_grant_of(session: Session, token: str) -> tuple[uuid.UUID, uuid.UUID] |
 
 
 _owner = aliased(User)
-# Built once, so that SQLAlchemy finds it in its cache of compiled statements.
+# Built once, so that SQLAlchemy can cache the compiled statement.
 _FIND = (
     select(
         OAuthToken.id,
@@ -233,15 +236,15 @@ _FIND = (
 
 
 def find_access_token(request: Any, token: str) -> FoundCredential | None:
-    """Find a valid access token with one statement.
+    """Find a valid access token, in one statement.
 
-    ``None`` if it is unknown, expired or revoked, if its user, its client or the client's owner is
-    disabled, or if its grant is revoked.
+    :returns: ``None`` if the token is unknown, expired or revoked, if its user, its client or the client's
+        owner is disabled, or if its grant is revoked
     """
     row = find_user_row(request, _FIND, token_sha256=sha256(token))
     if row is None:
         return None
     token_id, scopes, grant_id, is_due, user_id, email, name, is_admin = row
-    identity = Identity(user_id, email, name, speaks_for_administrator(is_admin, scopes))
+    identity = Identity(user_id, email, name, acts_as_administrator(is_admin, scopes))
     proof = Proof(identity, CredentialKind.TOKEN, token_id, frozenset(scopes))
     return FoundCredential(proof, grant_id, is_due)

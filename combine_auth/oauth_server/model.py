@@ -1,6 +1,6 @@
-"""Tables of what people granted to clients, and of the codes and tokens that come from it.
+"""The tables of grants, consent pages, codes, tokens and devices.
 
-Everything that opens something is kept as its SHA-256.
+Of codes and tokens, only the SHA-256 is stored.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ from combine_core.database import Identified, Model
 
 
 class OAuthGrant(Identified, Model):
-    """One consent of one user to one client; all tokens that came of it are one family.
-
-    Whoever revokes it ends the whole family with one row.
-    """
+    """A consent of a user to a client. Its tokens form a family, which is revoked with this row."""
 
     __tablename__ = "oauth_grants"
 
@@ -28,17 +25,17 @@ class OAuthGrant(Identified, Model):
     client_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True
     )
-    # The grant type (RFC 6749, 1.3) by which it came about.
+    # The grant type (RFC 6749, 1.3) that created it.
     grant_type: Mapped[str]
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    # The absolute end of all its tokens.
+    # The end of the lifetime of all its tokens.
     expires_at: Mapped[datetime] = mapped_column(index=True)
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
 
 
 class OAuthConsentPage(Identified, Model):
-    """What a consent page has shown to a user, under the token of its form."""
+    """The content of a consent page that was shown to a user, identified by the token of its form."""
 
     __tablename__ = "oauth_consent_pages"
 
@@ -49,9 +46,9 @@ class OAuthConsentPage(Identified, Model):
     client_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True
     )
-    # Those of the authorization request, such as the state.
+    # The parameters of the authorization request, such as the state.
     parameters: Mapped[dict[str, str]] = mapped_column(JSON)
-    # Also where the request named none.
+    # Includes the default scopes if the request named none.
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     redirect_uri: Mapped[str]
     expires_at: Mapped[datetime] = mapped_column(index=True)
@@ -60,7 +57,7 @@ class OAuthConsentPage(Identified, Model):
 
 
 class OAuthCode(Identified, Model):
-    """An authorization code (RFC 6749, 4.1.2) with the PKCE challenge (RFC 7636) it was asked with."""
+    """An authorization code (RFC 6749, 4.1.2) with the PKCE challenge (RFC 7636) of its request."""
 
     __tablename__ = "oauth_codes"
 
@@ -69,7 +66,7 @@ class OAuthCode(Identified, Model):
     )
     code_sha256: Mapped[bytes] = mapped_column(unique=True)
     redirect_uri: Mapped[str]
-    # The request named the URI, so that the token request must repeat it.
+    # The authorization request named the URI, so the token request must repeat it.
     redirect_uri_named: Mapped[bool]
     code_challenge: Mapped[str]
     expires_at: Mapped[datetime] = mapped_column(index=True)
@@ -79,14 +76,14 @@ class OAuthCode(Identified, Model):
 
 
 class OAuthToken(Identified, Model):
-    """An access or a refresh token. The grant is the family."""
+    """An access or refresh token of a grant."""
 
     __tablename__ = "oauth_tokens"
 
     grant_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("oauth_grants.id", ondelete="CASCADE"), index=True
     )
-    # The refresh token that it was got with.
+    # The refresh token that was exchanged for this token.
     parent_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("oauth_tokens.id", ondelete="SET NULL"), index=True
     )
@@ -105,7 +102,7 @@ class OAuthToken(Identified, Model):
 
 
 class OAuthDevice(Identified, Model):
-    """A device that waits for somebody to let it in (RFC 8628)."""
+    """A device that waits for a user's approval (RFC 8628)."""
 
     __tablename__ = "oauth_devices"
 
@@ -113,16 +110,16 @@ class OAuthDevice(Identified, Model):
         ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True
     )
     device_code_sha256: Mapped[bytes] = mapped_column(unique=True)
-    # What the person types: eight letters.
+    # The eight letters that the user types.
     user_code: Mapped[str] = mapped_column(unique=True)
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    # Where the request came from, for the person to recognise it.
+    # The address of the device, shown to the user to identify it.
     ip: Mapped[str | None]
-    # Seconds between two questions of the device.
+    # The minimum seconds between two polls.
     interval: Mapped[int]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     asked_at: Mapped[datetime | None]
-    # Set when somebody approves.
+    # Set when a user approves.
     grant_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("oauth_grants.id", ondelete="CASCADE"), index=True
     )

@@ -1,4 +1,4 @@
-"""The pages of the OAuth server: ``/device``, and ``/account/grants`` for what a user granted to programs."""
+"""The pages ``/device``, where a user connects a device, and ``/account/grants``, the user's grants."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from combine_auth.clients.service import owner_of
 from combine_auth.limits import check_limit, hit_limit
 from combine_auth.oauth_server import devices
 from combine_auth.oauth_server.grants import TooManyGrants, list_grants, revoke_grant
-from combine_auth.tokens.scopes import grantable, in_words
+from combine_auth.tokens.scopes import describe_scope, grantable
 from combine_core.web.forms import text_of
 
 _DEVICE_PAGE = "combine_auth:oauth_server/device.jinja2"
 _GRANTS_PAGE = "combine_auth:oauth_server/grants.jinja2"
 _UNKNOWN = (
-    "No device is waiting with this code. A code works once, within ten minutes. Look at the device"
-    " again, or start again there."
+    "No device is waiting with this code. A code works once, within ten minutes. Check the code on the"
+    " device, or start again there."
 )
-_FOR_ADMINISTRATORS = "The device asks for what only an administrator can allow."
+_FOR_ADMINISTRATORS = "The device requests permissions that only an administrator can grant."
 
 
 class DeviceViews(AccountViews):
-    """The page and its forms."""
+    """The page that connects a device."""
 
     def ask(self) -> dict[str, Any]:
-        """GET: a field for the code. A link with the code fills it in, and does nothing else."""
+        """Render the field for the code. A link with a code only fills the field in."""
         query = parse_qs(
             self.request.environ.get("QUERY_STRING", ""), errors="replace", max_num_fields=100
         )
         return self._page(code=query.get("user_code", [""])[0][:20])
 
     def decide(self) -> dict[str, Any]:
-        """POST: show what the device asks for; then, what the person decided."""
-        # Each try counts: a code has only so many letters (RFC 8628, 5.1).
+        """Render the request of the device; in the next step, record the user's decision."""
+        # Each attempt counts, because a short code can be guessed (RFC 8628, 5.1).
         check_limit(self.request, "device-code")
         hit_limit(self.request, "device-code", str(self.me.user_id))
         typed = text_of(self.request, "user_code")
@@ -58,20 +58,22 @@ class DeviceViews(AccountViews):
             except TooManyGrants as error:
                 self.request.response.status_int = 409
                 return self._page(code=code, refused=str(error))
-            self._note(Action.DEVICE_APPROVE, waiting, scopes, f"grant:{grant.id}")
-            return self._page(done="Done. Go back to the device: it goes on by itself.")
+            self._record(Action.DEVICE_APPROVE, waiting, scopes, f"grant:{grant.id}")
+            return self._page(
+                done="The device is connected. Go back to the device: it continues by itself."
+            )
         if decision == "deny":
             devices.deny(waiting)
-            self._note(Action.DEVICE_DENY, waiting, scopes)
+            self._record(Action.DEVICE_DENY, waiting, scopes)
             return self._page(done="The device was denied.")
         return self._page(
             waiting=waiting,
             client=waiting.client,
             owner=owner_of(self.dbsession, waiting.client),
-            scopes=[(scope, in_words(scope)) for scope in scopes],
+            scopes=[(scope, describe_scope(scope)) for scope in scopes],
         )
 
-    def _note(
+    def _record(
         self,
         action: Action,
         waiting: devices.PendingDevice,
@@ -80,7 +82,7 @@ class DeviceViews(AccountViews):
     ) -> None:
         device, client = waiting
         details = {"client": client.client_id, "scopes": scopes, "device_ip": device.ip}
-        self.note(action, target, **details)
+        self.record(action, target, **details)
 
     def _page(self, **more: Any) -> dict[str, Any]:
         empty: dict[str, Any] = {
@@ -94,18 +96,21 @@ class DeviceViews(AccountViews):
 
 
 class GrantViews(AccountViews):
-    """The page and its buttons."""
+    """The page of the user's grants."""
 
     route = "auth.grants"
 
     def show(self) -> dict[str, Any]:
-        return {"grants": list_grants(self.dbsession, self.me.user_id), "in_words": in_words}
+        return {
+            "grants": list_grants(self.dbsession, self.me.user_id),
+            "describe_scope": describe_scope,
+        }
 
     def revoke(self) -> HTTPSeeOther:
         grant_id = self.id_of_path()
         if not revoke_grant(self.dbsession, grant_id, self.me.user_id):
             raise HTTPNotFound
-        self.note(Action.CONSENT_REVOKE, f"grant:{grant_id}")
+        self.record(Action.CONSENT_REVOKE, f"grant:{grant_id}")
         return self.back()
 
 

@@ -1,8 +1,7 @@
-"""The OAuth server: pyramid-oauthlib 1.0 on oauthlib 4, our grants, and what the libraries lack.
+"""Configures pyramid-oauthlib 1.0 and oauthlib 4, with corrected grants and tokens.
 
-The directives and the server object of pyramid-oauthlib are used as they are. Its ``includeme`` is not,
+The directives and the server object of pyramid-oauthlib are used unchanged. Its ``includeme`` is not used,
 because it also adds the request attributes that :mod:`combine_auth.oauth_server.messages` describes.
-Each repair has a test of its own in tests/functional/auth/oauth_server/test_repairs.py.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ from combine_core.settings import CoreSettings
 # 43 characters: SHA-256 in base64url.
 _CHALLENGE = re.compile("[A-Za-z0-9_-]{43}")
 _VERIFIER = re.compile("[A-Za-z0-9._~-]{43,128}")
-# The URL of the sign-in page must hold the whole request, to return to it.
-_LONGEST_STATE = 500
+# The URL of the sign-in page contains the whole request, to return to it.
+_MAX_STATE = 500
 
 
 class CodeGrant(oauth2.AuthorizationCodeGrant):  # type: ignore[misc]
-    """Authorization code with PKCE (RFC 7636) by S256."""
+    """The authorization code grant, with PKCE by S256 (RFC 7636)."""
 
-    # Repair: the library also accepts "plain", and takes it as the default.
+    # Repair: the library also accepts "plain", and uses it as the default.
     _code_challenge_methods = {"S256": code_challenge_method_s256}  # noqa: RUF012 - the library's own
 
     def __init__(self, request_validator: Any, issuer: str) -> None:
@@ -46,26 +45,26 @@ class CodeGrant(oauth2.AuthorizationCodeGrant):  # type: ignore[misc]
         self.custom_validators.pre_auth.append(_check_authorization)
 
     def create_authorization_code(self, request: Any) -> dict[str, str]:
-        """A code in our format, with its issuer (RFC 9207)."""
-        made = {"code": CODE.new(), "iss": self._issuer}
+        """Create a code in Combine's format, with the issuer (RFC 9207)."""
+        parameters = {"code": CODE.new(), "iss": self._issuer}
         if request.state:
-            made["state"] = request.state
-        return made
+            parameters["state"] = request.state
+        return parameters
 
     def validate_token_request(self, request: Any) -> None:
-        """Like the library, but a mismatch with the code is ``invalid_grant``."""
+        """Validate like the library, but raise ``invalid_grant`` for a mismatch with the code."""
         try:
             super().validate_token_request(request)
         except (errors.MismatchingRedirectURIError, errors.MissingCodeVerifierError) as error:
-            # Repair: the library says invalid_request (RFC 6749, 5.2; RFC 7636, 4.6).
+            # Repair: the library raises invalid_request (RFC 6749, 5.2; RFC 7636, 4.6).
             raise errors.InvalidGrantError(error.description, request=request) from error
 
     def validate_code_challenge(self, challenge: str, challenge_method: str, verifier: str) -> bool:
-        """Whether the verifier is well-formed and matches the challenge."""
+        """Check that the verifier is well-formed and matches the challenge."""
         if not _VERIFIER.fullmatch(verifier):
             return False
-        fits: bool = super().validate_code_challenge(challenge, challenge_method, verifier)
-        return fits
+        matches: bool = super().validate_code_challenge(challenge, challenge_method, verifier)
+        return matches
 
 
 def _check_authorization(request: Any) -> dict[str, Any]:
@@ -74,7 +73,7 @@ def _check_authorization(request: Any) -> dict[str, Any]:
         raise errors.MissingResponseTypeError(request=request)
     if request.response_type != "code":
         raise errors.UnsupportedResponseTypeError(request=request)
-    # Repair: the library would put a code into the fragment on request.
+    # Repair: the library would return the code in the fragment on request.
     if request.response_mode not in (None, "query"):
         raise errors.InvalidRequestError("response_mode can only be query.", request=request)
     # Repair: oauthlib 4 accepts any text as a challenge, and raises TypeError (500) at the token
@@ -84,17 +83,17 @@ def _check_authorization(request: Any) -> dict[str, Any]:
         raise errors.InvalidRequestError(description, request=request)
     if getattr(request, "dpop_jkt", None) is not None:
         raise UnsupportedProof(request=request)
-    if len(request.state or "") > _LONGEST_STATE:
-        description = f"state has more than {_LONGEST_STATE} characters."
+    if len(request.state or "") > _MAX_STATE:
+        description = f"state has more than {_MAX_STATE} characters."
         raise errors.InvalidRequestError(description, request=request)
     return {}
 
 
 class UnknownGrant(GrantTypeBase):  # type: ignore[misc]
-    """Repair: without a default, the library fails with AttributeError for an unknown grant type (500)."""
+    """The response to an unknown grant type. Repair: the library raises AttributeError (500) without it."""
 
     def create_token_response(self, request: Any, token_handler: Any) -> Any:  # noqa: ARG002
-        """A missing grant type is ``invalid_request``, an unknown one ``unsupported_grant_type``."""
+        """Return ``invalid_request`` for a missing grant type, otherwise ``unsupported_grant_type``."""
         error = (
             errors.UnsupportedGrantTypeError(request=request)
             if request.grant_type
@@ -104,7 +103,7 @@ class UnknownGrant(GrantTypeBase):  # type: ignore[misc]
 
 
 class ClientToken(oauth2.BearerToken):  # type: ignore[misc]
-    """A bearer token in our format: 256 random bits."""
+    """A bearer token in Combine's format, with 256 random bits."""
 
     def __init__(self, request_validator: Any, expires_in: int) -> None:
         super().__init__(
@@ -115,7 +114,7 @@ class ClientToken(oauth2.BearerToken):  # type: ignore[misc]
         )
 
     def create_token(self, request: Any, refresh_token: bool = False, **kwargs: Any) -> Any:
-        """Includes a refresh token only for clients that may use one."""
+        """Create a token, with a refresh token only for clients that may use one."""
         may_refresh = GrantType.REFRESH_TOKEN in request.client.grant_types
         return super().create_token(request, refresh_token and may_refresh, **kwargs)
 
@@ -124,9 +123,9 @@ _VALIDATOR = "combine_auth.oauth_validator"
 
 
 def includeme(config: Configurator) -> None:
-    """Add the directives of pyramid-oauthlib, and register our grants and our token by them."""
-    # Repair: not config.include("pyramid_oauthlib"), which makes form fields attributes of every
-    # request, such as request.user, and claims these names for itself.
+    """Add the directives of pyramid-oauthlib, and register the grant types and the token type."""
+    # Repair: not config.include("pyramid_oauthlib"), which adds form fields as attributes to every
+    # request, such as request.user, and reserves these names.
     config.registry.oauth = pyramid_oauthlib.Server()
     config.add_directive("add_grant_type", pyramid_oauthlib.add_grant_type)
     config.add_directive("add_response_type", pyramid_oauthlib.add_response_type)
@@ -139,7 +138,7 @@ def includeme(config: Configurator) -> None:
     config.registry[_VALIDATOR] = validator
     code = {"request_validator": validator, "issuer": issuer}
     config.add_response_type(CodeGrant, "code", **code)
-    # Repair: answers missing and unknown response types, which would fail on None.
+    # Repair: for missing and unknown response types, which would fail on None.
     config.add_response_type(CodeGrant, "", **code)
     config.add_grant_type(CodeGrant, str(GrantType.AUTHORIZATION_CODE), **code)
     for grant_type, grant in (

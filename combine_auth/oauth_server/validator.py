@@ -1,8 +1,8 @@
-"""The decisions that oauthlib leaves to us: :class:`oauthlib.oauth2.RequestValidator`.
+"""Implements :class:`oauthlib.oauth2.RequestValidator` on the database.
 
-oauthlib passes its own request object, on which the methods store what later ones need:
-``client``, ``user`` (an id), ``scopes``, ``grant_id``, ``used_code``, ``refreshed``. A form cannot set
-them (:mod:`combine_auth.oauth_server.messages`).
+The methods pass values to later methods as attributes of oauthlib's request object: ``client``, ``user``
+(an id), ``scopes``, ``grant_id``, ``used_code``, ``refreshed``. A form cannot set them
+(:mod:`combine_auth.oauth_server.messages`).
 """
 
 # ruff: noqa: ARG002 - oauthlib defines the arguments
@@ -32,16 +32,16 @@ from combine_core.users import User
 
 
 class Validator(RequestValidator):  # type: ignore[misc]
-    """Decides by what the tables hold, for the request of :func:`current_context`."""
+    """A validator that reads the tables, for the request of :func:`current_context`."""
 
     # The client.
 
     def client_authentication_required(self, request: Any) -> bool:
-        """Always. A public client authenticates with its client id alone."""
+        """Return true: a public client authenticates too, with its client id alone."""
         return True
 
     def authenticate_client(self, request: Any) -> bool:
-        """By header or body; see :mod:`combine_auth.clients.authentication`."""
+        """Authenticate the client by header or body (:mod:`combine_auth.clients.authentication`)."""
         context = current_context()
         if context.credentials is None:
             return False
@@ -49,7 +49,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
         return request.client is not None
 
     def validate_client_id(self, client_id: str, request: Any) -> bool:
-        """At the authorization endpoint, where clients send no secret."""
+        """Find the client at the authorization endpoint, where it sends no secret."""
         context = current_context()
         request.client = find_client(context.session, client_id, context.built_in)
         return request.client is not None
@@ -68,17 +68,17 @@ class Validator(RequestValidator):  # type: ignore[misc]
     def validate_response_type(
         self, client_id: str, response_type: str, client: OAuthClient, request: Any
     ) -> bool:
-        """Only ``code``, for clients that are registered for it."""
+        """Accept only ``code``, for clients that are registered for it."""
         return response_type == "code" and GrantType.AUTHORIZATION_CODE in client.grant_types
 
     def get_default_scopes(self, client_id: str, request: Any) -> list[str]:
-        """By default, all that the client is registered for. The user sees them and decides."""
+        """Return all scopes of the client's registration. The user sees them and decides."""
         return list(request.client.scopes)
 
     def validate_scopes(
         self, client_id: str, scopes: Iterable[str], client: OAuthClient, request: Any
     ) -> bool:
-        """Known scopes that the client is registered for."""
+        """Accept known scopes that the client is registered for."""
         try:
             request.scopes = known_scopes(scopes)
         except Refused:
@@ -88,11 +88,11 @@ class Validator(RequestValidator):  # type: ignore[misc]
     # Redirect URIs.
 
     def validate_redirect_uri(self, client_id: str, redirect_uri: str, request: Any) -> bool:
-        """Only a registered one, compared exactly."""
+        """Accept only a registered URI, compared exactly."""
         return matches(redirect_uri, request.client.redirect_uris)
 
     def get_default_redirect_uri(self, client_id: str, request: Any) -> str | None:
-        """The only registered one; at the token endpoint, the one of the code."""
+        """Return the URI of the code, or the only registered one."""
         used = getattr(request, "used_code", None)
         if used is not None:
             return str(used.redirect_uri)
@@ -102,7 +102,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
     # Codes.
 
     def is_pkce_required(self, client_id: str, request: Any) -> bool:
-        """For every client (RFC 9700, 2.1.1)."""
+        """Require PKCE of every client (RFC 9700, 2.1.1)."""
         return True
 
     def save_authorization_code(self, client_id: str, code: dict[str, str], request: Any) -> None:
@@ -125,7 +125,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
                 expires_at=func.now() + lifetimes.CODE,
             )
         )
-        context.note(
+        context.record(
             Action.CONSENT,
             user_id=request.user,
             target=f"grant:{grant.id}",
@@ -134,7 +134,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
         )
 
     def validate_code(self, client_id: str, code: str, client: OAuthClient, request: Any) -> bool:
-        """Use it up. oauthlib would do so after it saves the tokens, too late for simultaneous requests.
+        """Mark the code as used. oauthlib does so after saving the tokens, too late for concurrent requests.
 
         If a later check fails, such as that of the verifier, the code stays used, which is safe.
         """
@@ -142,12 +142,12 @@ class Validator(RequestValidator):  # type: ignore[misc]
         try:
             used = issued_tokens.use_code(context.session, code, client)
         except CredentialReused as reused:
-            _end_family(Action.CODE_REUSE, client, reused.grant)
+            _revoke_family(Action.CODE_REUSE, client, reused.grant)
             return False
         if used is None:
             return False
         request.used_code, grant = used
-        _act_for(grant, request)
+        _apply_grant(grant, request)
         return True
 
     def get_code_challenge(self, code: str, request: Any) -> str:
@@ -159,19 +159,19 @@ class Validator(RequestValidator):  # type: ignore[misc]
     def confirm_redirect_uri(
         self, client_id: str, code: str, redirect_uri: str, client: OAuthClient, request: Any
     ) -> bool:
-        """The one of the authorization request, repeated if it was named there."""
+        """Check that the URI is that of the authorization request, and repeated if it was named there."""
         used = request.used_code
         if request.using_default_redirect_uri and used.redirect_uri_named:
             return False
         return bool(redirect_uri == used.redirect_uri)
 
     def invalidate_authorization_code(self, client_id: str, code: str, request: Any) -> None:
-        """Does nothing: :meth:`validate_code` has used it up."""
+        """Do nothing: :meth:`validate_code` has marked the code as used."""
 
     # Refresh tokens.
 
     def validate_refresh_token(self, refresh_token: str, client: OAuthClient, request: Any) -> bool:
-        """Rotate it. A request for more scopes is refused first, so that the token stays valid."""
+        """Rotate the token. A request for more scopes is rejected first, and leaves the token valid."""
         context = current_context()
         found = issued_tokens.find_refresh_token(context.session, refresh_token, client)
         if found is None:
@@ -182,7 +182,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
         try:
             issued_tokens.rotate(context.session, token, grant)
         except CredentialReused as reused:
-            _end_family(Action.REFRESH_REUSE, client, reused.grant)
+            _revoke_family(Action.REFRESH_REUSE, client, reused.grant)
             return False
         request.refreshed = token
         request.grant_id = grant.id
@@ -195,20 +195,20 @@ class Validator(RequestValidator):  # type: ignore[misc]
     # Devices.
 
     def validate_device_code(self, client_id: str, code: str, request: Any) -> str | None:
-        """The status of the device; an approved code is used up."""
+        """Return the status of the device. The code of an approved device is marked as used."""
         status, grant = devices.poll(current_context().session, code, request.client)
         if grant is not None:
-            _act_for(grant, request)
+            _apply_grant(grant, request)
         return status
 
     # Tokens.
 
     def save_bearer_token(self, token: dict[str, Any], request: Any) -> None:
-        """Store the hashes of the tokens that the client gets."""
+        """Store the hashes of the new tokens."""
         context = current_context()
         refreshed = getattr(request, "refreshed", None)
         if request.grant_type == GrantType.CLIENT_CREDENTIALS:
-            # The grant ends with its only token.
+            # The grant expires with its only token.
             request.grant_id = create_grant(
                 context.session,
                 request.user,
@@ -223,12 +223,12 @@ class Validator(RequestValidator):  # type: ignore[misc]
             access=token["access_token"],
             access_scopes=request.scopes,
             refresh=token.get("refresh_token"),
-            # Those of the previous refresh token, even if this access token has fewer (RFC 6749, 6).
+            # The scopes of the previous refresh token, even if this access token has fewer (RFC 6749, 6).
             refresh_scopes=request.scopes if refreshed is None else refreshed.scopes,
             parent_id=None if refreshed is None else refreshed.id,
         )
         if refreshed is None:
-            context.note(
+            context.record(
                 Action.OAUTH_TOKEN,
                 user_id=request.user,
                 target=f"grant:{request.grant_id}",
@@ -238,11 +238,11 @@ class Validator(RequestValidator):  # type: ignore[misc]
             )
 
     def revoke_token(self, token: str, token_type_hint: str | None, request: Any) -> None:
-        """Only a token of this client. Its prefix shows its kind, so that no hint is needed."""
+        """Revoke a token of this client. Its prefix shows its kind, so the hint is not needed."""
         context = current_context()
         grant_id = issued_tokens.revoke_issued(context.session, token, request.client)
         if grant_id is not None:
-            context.note(
+            context.record(
                 Action.OAUTH_REVOKE,
                 target=f"grant:{grant_id}",
                 client=request.client.client_id,
@@ -251,7 +251,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
     def introspect_token(
         self, token: str, token_type_hint: str | None, request: Any
     ) -> dict[str, Any] | None:
-        """The description of a token of this client (RFC 7662, 2.2); ``None`` for any other."""
+        """Return the description of this client's token (RFC 7662, 2.2); ``None`` for any other."""
         context = current_context()
         found = issued_tokens.find_issued(context.session, token, request.client)
         if found is None:
@@ -278,22 +278,22 @@ def _service_user(client: OAuthClient) -> uuid.UUID | None:
     return user.id if user is not None and user.disabled_at is None else None
 
 
-def _act_for(grant: OAuthGrant, request: Any) -> None:
+def _apply_grant(grant: OAuthGrant, request: Any) -> None:
     request.grant_id = grant.id
     request.user = grant.user_id
     request.scopes = list(grant.scopes)
 
 
-def _end_family(action: Action, client: OAuthClient, grant: OAuthGrant) -> None:
-    """Revoke the grant of a code or token that two parties have."""
+def _revoke_family(action: Action, client: OAuthClient, grant: OAuthGrant) -> None:
+    """Revoke the grant of a reused code or token."""
     context = current_context()
     revoke_grant(context.session, grant.id)
-    context.note(
+    context.record(
         action,
         outcome="revoked",
         user_id=grant.user_id,
         target=f"grant:{grant.id}",
         client=client.client_id,
     )
-    # The response is an error, so that nobody else commits.
+    # The response is an error, so the endpoint does not commit.
     context.session.commit()

@@ -274,7 +274,7 @@ def _decompressed(body: bytes, encoding: str) -> bytes:
     return body
 
 
-def _registered(connection: socket.socket) -> socket.socket:
+def _tracked(connection: socket.socket) -> socket.socket:
     sockets: _OpenSockets | None = getattr(_thread, "sockets", None)
     if sockets is not None:
         sockets.add(connection)
@@ -283,12 +283,12 @@ def _registered(connection: socket.socket) -> socket.socket:
 
 class _HTTPConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
-        return _registered(super()._new_conn())
+        return _tracked(super()._new_conn())
 
 
 class _HTTPSConnection(HTTPSConnection):
     def _new_conn(self) -> socket.socket:
-        return _registered(super()._new_conn())
+        return _tracked(super()._new_conn())
 
 
 class _HTTPPool(HTTPConnectionPool):

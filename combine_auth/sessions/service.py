@@ -25,7 +25,7 @@ MAX_LISTED = 100
 MAX_USER_AGENT = 300
 
 
-def _alive() -> tuple[ColumnElement[bool], ...]:
+def _active() -> tuple[ColumnElement[bool], ...]:
     return (
         BrowserSession.expires_at > func.now(),
         BrowserSession.last_seen_at > func.now() - IDLE_LIMIT,
@@ -107,7 +107,7 @@ def list_sessions(session: Session, user_id: uuid.UUID) -> Sequence[BrowserSessi
     """Return at most ``MAX_LISTED`` valid sessions of this user, newest first."""
     return session.scalars(
         select(BrowserSession)
-        .where(BrowserSession.user_id == user_id, *_alive())
+        .where(BrowserSession.user_id == user_id, *_active())
         .order_by(BrowserSession.id.desc())
         .limit(MAX_LISTED)
     ).all()

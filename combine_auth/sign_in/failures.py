@@ -13,7 +13,7 @@ from typing import Any
 from markupsafe import Markup, escape
 from pyramid.httpexceptions import HTTPSeeOther
 
-from combine_auth.audit import Action, record_apart
+from combine_auth.audit import Action, record_refusal
 from combine_auth.failures import FailureCode, SignInFailure
 from combine_auth.openid import identity_providers, redirect_uri
 from combine_auth.sign_in.failure_counts import failure_counts
@@ -97,7 +97,7 @@ def refuse(failure: SignInFailure, request: Any) -> Any:
         failure.code,
         from_browser=bool(request.GET.get("error")),
     )
-    record_apart(
+    record_refusal(
         request,
         Action.SIGN_IN,
         outcome=failure.code,

@@ -1,1 +1,1 @@
-"""Personal access tokens: keys that people make for their programs."""
+"""Personal access tokens, which users create for their programs."""

@@ -1,4 +1,4 @@
-"""The API for one's own tokens, and for reports of leaked ones."""
+"""The API endpoints for the user's own tokens, and for reports of leaked tokens."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _MANAGE_TOKENS = "tokens:manage"
 
 
 class OwnTokens:
-    """Route factory: the tokens of the user.
+    """The tokens of the user (a route factory).
 
-    A token with scopes is refused, because there is no scope for managing tokens.
+    A token with scopes has no access, because no scope covers the management of tokens.
     """
 
     def __init__(self, request: Any) -> None:
@@ -37,8 +37,8 @@ class OwnTokens:
             raise HTTPUnauthorized
         if proof.scopes is not None:
             raise HTTPForbidden(
-                "This token is limited to some permissions, and managing tokens is not one of them."
-                " Sign in with a browser, or use a personal access token without limits."
+                "This token is limited to scopes, and no scope covers the management of tokens."
+                " Sign in with a browser, or use a personal access token without scopes."
             )
         self.user_id: uuid.UUID = proof.identity.user_id
         self.__acl__ = [(Allow, Authenticated, [_MANAGE_TOKENS])]
@@ -58,7 +58,7 @@ def revoke_own(context: OwnTokens, request: Any) -> Any:
 
 
 def report(request: Any) -> Any:
-    """POST /tokens/report. The response is always the same."""
+    """Revoke a reported token. The response is the same for any text."""
     check_limit(request, "report")
     revoke_leaked(request, request.openapi_validated.body["token"].strip())
     return HTTPNoContent()
@@ -80,7 +80,7 @@ def _show(token: PersonalAccessToken) -> Json:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the endpoints, if the application includes the API of combine_core."""
+    """Add the endpoints if the application includes the API of combine_core."""
     if not hasattr(config, "add_api_spec"):
         return
     config.add_api_spec("combine_auth:tokens/openapi.yaml")
@@ -98,7 +98,7 @@ def includeme(config: Configurator) -> None:
         factory=OwnTokens,
         openapi=True,
     )
-    # People without an account may report a token, so there is no CSRF token to send.
+    # People without an account may report a token, so there is no CSRF token.
     config.add_endpoint(
         "auth.api.report",
         "/tokens/report",

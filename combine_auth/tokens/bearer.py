@@ -1,4 +1,4 @@
-"""Authentication by bearer token (RFC 6750): a personal access token, or a client's access token."""
+"""Authenticates requests by a bearer token (RFC 6750): a personal or a client's access token."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from combine_auth.tokens.format import ACCESS, PERSONAL
 from combine_auth.tokens.model import PersonalAccessToken
 from combine_auth.tokens.service import find_token
 
-# Several Authorization headers arrive as one, joined by commas.
+# The server joins several Authorization headers with commas.
 _BEARER = re.compile(r"(?:^|,)\s*bearer(?![^\s,])", re.IGNORECASE)
 
 
 class BearerToken:
-    """The token in the header ``Authorization: Bearer``; tokens elsewhere are ignored."""
+    """The token in the header ``Authorization: Bearer``. Tokens elsewhere are ignored."""
 
     def read_credential(self, request: Any) -> str | None:
-        """The unchecked text after ``Bearer``; ``None`` without such a header.
+        """Return the text after ``Bearer``, not yet verified; ``None`` without such a header.
 
-        Other schemes are ignored: a proxy with Basic authentication passes its header on. But a
-        bearer token after another credential counts as an invalid token, because it is unclear
-        which of the two applies. So does one with a DPoP proof (RFC 9449): no token here is bound to
-        a key, and a client that relies on it must not believe so.
+        Other schemes are ignored, because a proxy with Basic authentication passes its header on. A bearer
+        token after another credential counts as invalid, because it is ambiguous which of the two applies.
+        A token with a DPoP proof (RFC 9449) counts as invalid too: no token is bound to a key, and the
+        client must not assume that it is.
         """
         header: str = request.environ.get("HTTP_AUTHORIZATION", "")
         if "HTTP_DPOP" in request.environ or header[:5].lower() == "dpop ":
@@ -36,11 +36,11 @@ class BearerToken:
         return header[bearer.end() :].strip(" \t") if bearer.start() == 0 else header
 
     def prove(self, request: Any, credential: str) -> Proof | None:
-        """The user of the token. A wrong checksum is refused without a query."""
-        if PERSONAL.fits(credential):
+        """Verify the token. A wrong checksum is rejected without a query."""
+        if PERSONAL.is_valid(credential):
             found = find_token(request, credential)
             return use_credential(request, found, PersonalAccessToken.last_used_at)
-        if ACCESS.fits(credential):
+        if ACCESS.is_valid(credential):
             found = find_access_token(request, credential)
             return use_credential(request, found, OAuthGrant.last_used_at)
         return None

@@ -1,7 +1,7 @@
-"""The format of tokens and secrets: a prefix, random characters, a checksum of 6 characters.
+"""The format of tokens and secrets: a prefix, random characters, and a checksum of 6 characters.
 
-The prefix tells scanners of leaked secrets what they have found. The checksum tells them, and us, real
-tokens from texts that only look like one, without a query to the database.
+By the prefix, scanners for leaked secrets recognise the kind of token. The checksum distinguishes tokens
+from text that only looks like one, without a database query.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _CHECKSUM = 6
 class TokenFormat:
     """The format of one kind of token.
 
-    :ivar prefix: what it begins with
-    :ivar random: how many random characters follow, of almost 6 bits each
+    :ivar prefix: the first characters
+    :ivar random: the number of random characters, with almost 6 bits each
     """
 
     prefix: str
@@ -31,8 +31,8 @@ class TokenFormat:
         text = self.prefix + "".join(secrets.choice(_ALPHABET) for _ in range(self.random))
         return text + _checksum(text)
 
-    def fits(self, text: str) -> bool:
-        """Whether this can be such a token: its format and its checksum are right."""
+    def is_valid(self, text: str) -> bool:
+        """Check the format and the checksum of a token."""
         length = len(self.prefix) + self.random + _CHECKSUM
         return (
             len(text) == length
@@ -51,9 +51,9 @@ def _checksum(text: str) -> str:
     return digits
 
 
-# Personal access tokens: 178 random bits.
+# Personal access tokens have 178 random bits.
 PERSONAL = TokenFormat("cmb_pat_", 30)
-# For clients: 256 random bits each.
+# The tokens and secrets of clients have 256 random bits.
 ACCESS = TokenFormat("cmb_at_", 43)
 REFRESH = TokenFormat("cmb_rt_", 43)
 CODE = TokenFormat("cmb_ac_", 43)

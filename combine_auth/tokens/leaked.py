@@ -1,4 +1,4 @@
-"""Revokes tokens and secrets that somebody has found in public."""
+"""Revokes tokens and secrets that were found in public."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ logger = logging.getLogger(__name__)
 def revoke_leaked(request: Any, secret: str) -> None:
     """Revoke a personal access token, a client's token with its grant, or a client's secret.
 
-    The caller does not learn whether it was any of these, so that guessing is useless.
+    The response does not reveal whether the text was one of them, so guessing is useless.
     """
     session: Session = request.dbsession
     target: str | None = None
     owner: uuid.UUID | None = None
-    if PERSONAL.fits(secret):
-        target, owner = _personal(session, secret)
-    elif ACCESS.fits(secret) or REFRESH.fits(secret):
-        target, owner = _of_client(session, secret)
-    elif CLIENT_SECRET.fits(secret):
-        target, owner = _secret(session, secret)
+    if PERSONAL.is_valid(secret):
+        target, owner = _revoke_personal_token(session, secret)
+    elif ACCESS.is_valid(secret) or REFRESH.is_valid(secret):
+        target, owner = _revoke_client_token(session, secret)
+    elif CLIENT_SECRET.is_valid(secret):
+        target, owner = _invalidate_client_secret(session, secret)
     if target is None:
         return
     record_request(
@@ -47,10 +47,10 @@ def revoke_leaked(request: Any, secret: str) -> None:
     logger.warning("a secret was found in public and revoked: %s", target)
 
 
-_Found = tuple[str | None, uuid.UUID | None]
+_TargetAndOwner = tuple[str | None, uuid.UUID | None]
 
 
-def _personal(session: Session, secret: str) -> _Found:
+def _revoke_personal_token(session: Session, secret: str) -> _TargetAndOwner:
     row = session.execute(
         update(PersonalAccessToken)
         .where(
@@ -67,7 +67,7 @@ def _personal(session: Session, secret: str) -> _Found:
     return (None, None) if row is None else (f"token:{row[0]}", row[1])
 
 
-def _of_client(session: Session, secret: str) -> _Found:
+def _revoke_client_token(session: Session, secret: str) -> _TargetAndOwner:
     found = find_grant_of(session, secret)
     if found is None:
         return None, None
@@ -76,19 +76,19 @@ def _of_client(session: Session, secret: str) -> _Found:
     return f"grant:{grant_id}", user_id
 
 
-def _secret(session: Session, secret: str) -> _Found:
-    """Invalidate the secret. The client gets no tokens until it is rotated, unless that is under way."""
-    shown = sha256(secret)
+def _invalidate_client_secret(session: Session, secret: str) -> _TargetAndOwner:
+    """Invalidate the secret. Until a rotation, the client gets no tokens, unless it has another secret."""
+    digest = sha256(secret)
     client = session.scalars(
         select(OAuthClient)
-        .where(or_(OAuthClient.secret_sha256 == shown, OAuthClient.old_secret_sha256 == shown))
+        .where(or_(OAuthClient.secret_sha256 == digest, OAuthClient.old_secret_sha256 == digest))
         .with_for_update()
     ).first()
     if client is None:
         return None, None
-    if client.old_secret_sha256 == shown:
+    if client.old_secret_sha256 == digest:
         client.old_secret_sha256 = client.old_secret_until = None
     else:
-        # The hash of a secret that nobody knows.
+        # The hash of an unknown secret, so that the client stays confidential.
         client.secret_sha256 = sha256(CLIENT_SECRET.new())
     return f"client:{client.client_id}", client.owner_id

@@ -1,4 +1,4 @@
-"""The page ``/account/tokens``: the personal access tokens of the signed-in user."""
+"""The page ``/account/tokens``, which creates and revokes personal access tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from combine_auth.tokens.format import PREFIX
 from combine_auth.tokens.scopes import PLAIN
 from combine_auth.tokens.service import (
     DEFAULT_DAYS,
-    MOST_DAYS,
+    MAX_DAYS,
     create_token,
     list_tokens,
     revoke_token,
@@ -25,11 +25,11 @@ from combine_core.web.forms import text_of
 from combine_core.web.shown_once import take_for_page
 
 _PAGE = "combine_auth:tokens/tokens.jinja2"
-_CHOICES = (7, 30, DEFAULT_DAYS, 180, MOST_DAYS)
+_CHOICES = (7, 30, DEFAULT_DAYS, 180, MAX_DAYS)
 
 
 class TokenViews(AccountViews):
-    """The page and its forms."""
+    """The page of the user's tokens."""
 
     route = "auth.tokens"
 
@@ -40,7 +40,7 @@ class TokenViews(AccountViews):
             "choices": _CHOICES,
             "days": DEFAULT_DAYS,
             "now": datetime.now(UTC),
-            "made": take_for_page(self.request).get("token"),
+            "created": take_for_page(self.request).get("token"),
             "refused": None,
             "name": "",
             "limited": False,
@@ -66,14 +66,14 @@ class TokenViews(AccountViews):
             self.request.response.status_int = 400
             return self.show(refused=str(refused), name=name, limited=limited, chosen=chosen)
         details = {"name": row.name, "days": int(days), "scopes": row.scopes}
-        self.note(Action.TOKEN_CREATE, f"token:{row.id}", **details)
+        self.record(Action.TOKEN_CREATE, f"token:{row.id}", **details)
         return self.back(token=token)
 
     def revoke(self) -> HTTPSeeOther:
         token_id = self.id_of_path()
         if not revoke_token(self.dbsession, token_id, self.me.user_id):
             raise HTTPNotFound
-        self.note(Action.TOKEN_REVOKE, f"token:{token_id}")
+        self.record(Action.TOKEN_REVOKE, f"token:{token_id}")
         return self.back()
 
 

@@ -1,4 +1,4 @@
-"""Create, find and revoke personal access tokens. All times are those of the database's clock."""
+"""Creates, finds and revokes personal access tokens. All times are from the database's clock."""
 
 from __future__ import annotations
 
@@ -30,26 +30,28 @@ from combine_auth.tokens.model import PersonalAccessToken
 from combine_auth.tokens.scopes import (
     FOR_ADMINISTRATORS,
     PLAIN,
+    acts_as_administrator,
     check_grantable,
     known_scopes,
-    speaks_for_administrator,
 )
 from combine_core.database.expiry import delete_expired
 from combine_core.users import Identity, Membership, User
 from combine_core.users.user_query import find_user_row
 
 DEFAULT_DAYS = 90
-MOST_DAYS = 365
-MOST_OF_NAME = 100
-MOST_ALIVE = 200
-MOST_LISTED = 200
+MAX_DAYS = 365
+MAX_NAME = 100
+MAX_ACTIVE = 200
+MAX_LISTED = 200
 # How long an invalid token stays in the list.
-KEPT_AFTERWARDS = timedelta(days=90)
+KEPT_AFTER_EXPIRY = timedelta(days=90)
 
 
-_ALIVE = and_(PersonalAccessToken.revoked_at.is_(None), PersonalAccessToken.expires_at > func.now())
+_ACTIVE = and_(
+    PersonalAccessToken.revoked_at.is_(None), PersonalAccessToken.expires_at > func.now()
+)
 
-# As much as tokens need of a table of combine_core.
+# The columns that tokens need of a table of combine_core.
 _projects = table("projects", column("id", Uuid), column("slug"))
 
 _FIND = (
@@ -66,7 +68,7 @@ _FIND = (
     .join(User, User.id == PersonalAccessToken.user_id)
     .where(
         PersonalAccessToken.token_sha256 == bindparam("token_sha256"),
-        _ALIVE,
+        _ACTIVE,
         User.disabled_at.is_(None),
     )
 )
@@ -80,29 +82,29 @@ def create_token(
     scopes: Iterable[str] | None = None,
     project: str | None = None,
 ) -> tuple[str, PersonalAccessToken]:
-    """A new token of this user: the text to show once, and its row.
+    """Create a token for this user, and return its text, which is shown once, and its row.
 
-    :param days: how long it works, 1 to ``MOST_DAYS``
-    :param scopes: the permissions that it may use; ``None``: all that the user has
-    :param project: the slug of the only project that it may be used in; ``None``: all of the user's
-    :raises Refused: the name, the days or the scopes are not allowed, or the user has too many
+    :param days: the lifetime in days, 1 to ``MAX_DAYS``
+    :param scopes: the permissions that it may use; ``None`` for all of the user's
+    :param project: the slug of the only project that it may be used in; ``None`` for all of the user's
+    :raises Refused: the name, the days or the scopes are not valid, or the user has too many tokens
     """
-    name = clean_name(name, "A token's name", MOST_OF_NAME)
+    name = clean_name(name, "A token's name", MAX_NAME)
     chosen = None if scopes is None else known_scopes(scopes)
     user = session.get_one(User, user_id)
     check_grantable(chosen or (), is_admin=user.is_admin)
     if chosen == []:
-        raise Refused("The token would be good for nothing. Choose at least one thing it may do.")
-    if not 1 <= days <= MOST_DAYS:
-        raise Refused(f"A token works for 1 to {MOST_DAYS} days, not {days}.")
+        raise Refused("The token would have no permission. Choose at least one scope.")
+    if not 1 <= days <= MAX_DAYS:
+        raise Refused(f"A token can be valid for 1 to {MAX_DAYS} days, not {days}.")
     _delete_old(session, user_id)
-    alive = session.scalar(
+    active = session.scalar(
         select(func.count())
         .select_from(PersonalAccessToken)
-        .where(PersonalAccessToken.user_id == user_id, _ALIVE)
+        .where(PersonalAccessToken.user_id == user_id, _ACTIVE)
     )
-    if alive is not None and alive >= MOST_ALIVE:
-        message = f"There are {alive} tokens that work, and no more are allowed. Revoke one first."
+    if active is not None and active >= MAX_ACTIVE:
+        message = f"There are {active} valid tokens, the maximum. Revoke one first."
         raise Refused(message)
     token = PERSONAL.new()
     row = PersonalAccessToken(
@@ -120,7 +122,7 @@ def create_token(
 
 
 def _project_of(session: Session, user_id: uuid.UUID, slug: str) -> uuid.UUID:
-    """The project of this user with this slug. Raises Refused."""
+    """Return the id of the user's project with this slug. Raises Refused if there is none."""
     found = session.scalar(
         select(_projects.c.id)
         .join(Membership, Membership.project_id == _projects.c.id)
@@ -128,13 +130,13 @@ def _project_of(session: Session, user_id: uuid.UUID, slug: str) -> uuid.UUID:
     )
     if found is None:
         raise Refused(
-            f"The user has no project {slug[:100]!r}. Give the part of its address after /projects/."
+            f"The user has no project {slug[:100]!r}. Use the part of its address after /projects/."
         )
     return uuid.UUID(str(found))
 
 
 def _delete_old(session: Session, user_id: uuid.UUID) -> None:
-    long_ago = func.now() - KEPT_AFTERWARDS
+    long_ago = func.now() - KEPT_AFTER_EXPIRY
     delete_expired(
         session,
         PersonalAccessToken,
@@ -144,30 +146,30 @@ def _delete_old(session: Session, user_id: uuid.UUID) -> None:
 
 
 def find_token(request: Any, token: str) -> FoundCredential | None:
-    """Find the valid token of a user who is not disabled, with one statement."""
+    """Find a valid token of an enabled user, in one statement."""
     row = find_user_row(request, _FIND, token_sha256=sha256(token))
     if row is None:
         return None
     token_id, scopes, project_id, is_due, user_id, email, name, is_admin = row
-    is_admin = project_id is None and speaks_for_administrator(is_admin, scopes)
+    is_admin = project_id is None and acts_as_administrator(is_admin, scopes)
     identity = Identity(user_id, email, name, is_admin)
-    covered = None if scopes is None else frozenset(scopes)
-    proof = Proof(identity, CredentialKind.TOKEN, token_id, covered, project_id)
+    limited_to = None if scopes is None else frozenset(scopes)
+    proof = Proof(identity, CredentialKind.TOKEN, token_id, limited_to, project_id)
     return FoundCredential(proof, token_id, is_due)
 
 
 def list_tokens(session: Session, user_id: uuid.UUID) -> Sequence[PersonalAccessToken]:
-    """The tokens of this user, at most ``MOST_LISTED``: first the valid ones; each the newest first."""
+    """Return at most ``MAX_LISTED`` tokens of this user: the valid ones first, then newest first."""
     return session.scalars(
         select(PersonalAccessToken)
         .where(PersonalAccessToken.user_id == user_id)
-        .order_by(_ALIVE.desc(), PersonalAccessToken.id.desc())
-        .limit(MOST_LISTED)
+        .order_by(_ACTIVE.desc(), PersonalAccessToken.id.desc())
+        .limit(MAX_LISTED)
     ).all()
 
 
 def limit_tokens_of(session: Session, user_id: uuid.UUID) -> None:
-    """Limit the tokens of this user to what any user may do, and revoke those that then may do nothing."""
+    """Limit this user's tokens to the scopes of any user; revoke those with an administrator's scope."""
     plain = cast(list(PLAIN), ARRAY(Text))
     of_user = update(PersonalAccessToken).where(PersonalAccessToken.user_id == user_id)
     session.execute(
@@ -177,7 +179,8 @@ def limit_tokens_of(session: Session, user_id: uuid.UUID) -> None:
     )
     session.execute(
         of_user.where(
-            _ALIVE, PersonalAccessToken.scopes.op("&&")(cast(list(FOR_ADMINISTRATORS), ARRAY(Text)))
+            _ACTIVE,
+            PersonalAccessToken.scopes.op("&&")(cast(list(FOR_ADMINISTRATORS), ARRAY(Text))),
         )
         .values(revoked_at=func.now())
         .execution_options(synchronize_session=False)
@@ -185,7 +188,7 @@ def limit_tokens_of(session: Session, user_id: uuid.UUID) -> None:
 
 
 def revoke_token(session: Session, token_id: uuid.UUID, user_id: uuid.UUID | None = None) -> bool:
-    """Revoke this token, of this user unless the operator asks; ``False`` if there is none."""
+    """Revoke the token (of this user, if given); ``False`` if there is none."""
     chosen = [PersonalAccessToken.id == token_id]
     if user_id is not None:
         chosen.append(PersonalAccessToken.user_id == user_id)

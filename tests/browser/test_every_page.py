@@ -180,7 +180,7 @@ def furnished(service: Service) -> Iterator[Furnished]:
         ("/projects", {"name": " "}, "Create project"),
         ("/account/tokens", {"name": UNBROKEN[:100]}, "Create token"),
         (f"/projects/{project['slug']}/invitations", {}, "Create link"),
-        ("/device?user_code=WDJB-MJHT", {}, "Go on"),
+        ("/device?user_code=WDJB-MJHT", {}, "Continue"),
     ]
     yield Furnished(cookies, addresses, forms)
     engine_of(application.registry).dispose()

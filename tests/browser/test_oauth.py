@@ -126,7 +126,7 @@ def test_consent_leads_back_to_the_client(open_page, service, callback, button):
         tokens = json.load(answer)
     assert who(service, tokens["access_token"]) == "local@localhost"
     page.goto("/account/grants")
-    page.get_by_role("button", name="Revoke what Nightly may").click()
+    page.get_by_role("button", name="Revoke the access of Nightly").click()
     page.get_by_text("No program may act in your name").wait_for()
 
 
@@ -176,7 +176,7 @@ def test_terminal_is_let_in(open_page, service, tmp_path):
     assert f"Open {service.url}/device" in line
     page.goto("/device")
     page.get_by_label("Code").fill(code.lower())
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     page.get_by_text("Combine's command line").wait_for()
     page.get_by_role("button", name="Allow").click()
     page.get_by_text("Go back to the device").wait_for()

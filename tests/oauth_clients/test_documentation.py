@@ -70,7 +70,7 @@ def shell(live, tmp_path):
 @pytest.mark.timeout(600)
 def test_every_command(live, shell):
     def let_in(line):
-        found = re.search(r"write this code there: ([A-Z]{4}-[A-Z]{4})", line)
+        found = re.search(r"enter this code there: ([A-Z]{4}-[A-Z]{4})", line)
         if found:
             live.person.approve(found[1])
 

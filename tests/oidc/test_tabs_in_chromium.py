@@ -66,7 +66,7 @@ def test_a_stale_second_tab(service, open_page):
     heading(page, "Account")
     stale.get_by_role("button", name="Sign in with Google").click()
     stale.get_by_text("You are signed in as anna@example.com").wait_for()
-    stale.get_by_role("link", name="Go on").click()
+    stale.get_by_role("link", name="Continue").click()
     heading(stale, "Account")
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from combine_auth.audit import KEPT_FOR, Action, AuditEvent, record, record_apart, record_request
+from combine_auth.audit import KEPT_FOR, Action, AuditEvent, record, record_refusal, record_request
 from combine_auth.audit.service import MAX_TEXT_LENGTH
 from combine_core.database.expiry import ROWS_AT_ONCE
 from combine_core.users import Identity
@@ -86,7 +86,7 @@ def test_a_line_goes_with_a_deed_that_fails(service, events):
 def test_a_line_apart_is_written_after_the_request_whatever_became_of_it(service, events):
     with service.session() as session:
         request = Asking(service, session)
-        record_apart(request, Action.SIGN_IN, outcome="state_mismatch", provider="google")
+        record_refusal(request, Action.SIGN_IN, outcome="state_mismatch", provider="google")
         session.rollback()
     assert events() == []
     request.finish()
@@ -97,7 +97,7 @@ def test_a_line_apart_is_written_after_the_request_whatever_became_of_it(service
 def test_a_line_apart_that_cannot_be_written_is_a_log_line(make_service, database_url, caplog):
     away = make_service(url=database_url.rsplit("/", 1)[0] + "/absent")
     request = Asking(away)
-    record_apart(request, Action.SIGN_IN, outcome="state_mismatch")
+    record_refusal(request, Action.SIGN_IN, outcome="state_mismatch")
     caplog.set_level(logging.WARNING)
     request.finish()
     assert "could not write to the audit: sign-in (state_mismatch)" in caplog.text
@@ -111,7 +111,7 @@ def test_a_database_that_is_away_hinders_no_refusal(service, events):
         raise OperationalError("SELECT", {}, psycopg2.OperationalError())
 
     request = Away(service)
-    record_apart(request, Action.SIGN_IN, outcome="state_mismatch")
+    record_refusal(request, Action.SIGN_IN, outcome="state_mismatch")
     request.finish()
     (event,) = events()
     assert event.ip == "192.0.2.1"

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import sessionmaker
 
-from combine_auth.audit.settings_changes import SettingsInForce, note_settings, watch_settings
+from combine_auth.audit.settings_changes import SettingsSnapshot, record_settings, watch_settings
 from combine_auth.settings import AuthSettings
 from combine_core.settings import CoreSettings, load_all
 from combine_core.settings.database_url import parse_database_url
@@ -27,7 +27,7 @@ INI = {
 
 def settings(**changes):
     ini = {**INI, **{name.replace("__", "."): value for name, value in changes.items()}}
-    return SettingsInForce(load_all(ini, None, {}, [CoreSettings, AuthSettings]))
+    return SettingsSnapshot(load_all(ini, None, {}, [CoreSettings, AuthSettings]))
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def start(service):
 
     def start(in_force):
         with service.session() as session:
-            note_settings(session, in_force)
+            record_settings(session, in_force)
         return lines(service)
 
     return start
@@ -79,8 +79,8 @@ def test_no_value_stands_in_the_table_nor_can_be_tried(start, service):
     for value in (KEY, "hunter2", "GOCSPX-4f6d8a0b2c4e6081", "apps.googleusercontent"):
         assert value not in whole
     # Another key, other digests for the same values.
-    other = settings(combine_core__secret_key=NEXT_KEY).as_stored()
-    mine = settings().as_stored()
+    other = settings(combine_core__secret_key=NEXT_KEY).to_details()
+    mine = settings().to_details()
     assert not set(mine["digests"].values()) & set(other["digests"].values())
 
 
@@ -102,14 +102,14 @@ def test_a_new_key_alone_says_that_the_rest_is_not_known(start):
 
 def test_replicas_that_start_at_once_add_one_line(service):
     with service.session() as session:
-        note_settings(session, settings())
+        record_settings(session, settings())
     changed = settings(combine_core__slow_query_ms="123")
     gate = threading.Barrier(5)
 
     def replica():
         gate.wait(60)
         with service.session() as session:
-            note_settings(session, changed)
+            record_settings(session, changed)
 
     threads = [threading.Thread(target=replica) for _ in range(5)]
     for thread in threads:
@@ -128,9 +128,9 @@ def test_a_database_that_comes_later_has_it_then(make_database, database_url, ca
     with with_admin, with_admin.cursor() as cursor:
         cursor.execute(f"ALTER DATABASE {name} RENAME TO {name}_away")
     engine = create_engine(parse_database_url(url).get_secret_value())
-    thread = watch_settings(sessionmaker(engine), settings(), try_again_after_s=0.05)
+    thread = watch_settings(sessionmaker(engine), settings(), retry_after_s=0.05)
     deadline = time.monotonic() + 60
-    while "not in the audit yet" not in caplog.text:
+    while "not yet recorded in the audit" not in caplog.text:
         assert time.monotonic() < deadline
         assert thread.is_alive()
     with with_admin.cursor() as cursor:
@@ -138,7 +138,7 @@ def test_a_database_that_comes_later_has_it_then(make_database, database_url, ca
     with_admin.close()
     thread.join(60)
     assert not thread.is_alive()
-    assert caplog.text.count("not in the audit yet") == 1
+    assert caplog.text.count("not yet recorded in the audit") == 1
     assert "hunter2" not in caplog.text
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM audit_events")) == 1

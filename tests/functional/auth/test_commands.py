@@ -47,7 +47,7 @@ def failed(result):
 def test_token_create_prints_the_token_alone(service, combine):
     result = combine("token create --user new@example.com --name nightly --days 7")
     assert result.exit_code == 0
-    assert PERSONAL.fits(result.stdout.removesuffix("\n"))
+    assert PERSONAL.is_valid(result.stdout.removesuffix("\n"))
     assert "not shown again" in result.stderr
     headers = {"Authorization": f"Bearer {result.stdout.strip()}"}
     assert service.client().get("/whoami", headers=headers).json["email"] == "new@example.com"
@@ -85,7 +85,7 @@ def test_deployed_service_makes_no_user_by_the_way(service, combine, deployed_in
     )
     assert service.execute("SELECT count(*) FROM users") == [(0,)]
     assert combine("user create new@example.com").exit_code == 0
-    assert PERSONAL.fits(combine("token create --user NEW@example.com").stdout.strip())
+    assert PERSONAL.is_valid(combine("token create --user NEW@example.com").stdout.strip())
 
 
 def test_token_of_a_disabled_user(service, combine):

@@ -135,12 +135,12 @@ def test_without_redis_nobody_is_refused_and_two_lines_say_so(caplog, monkeypatc
         limiter.check("report", "192.0.2.1")
         limiter.hit("device-code", "WDJB-MJHT")
         # Each time it is asked again.
-        now[0] += limiter_module.AWAY_S + 1
+        now[0] += limiter_module.OUTAGE_S + 1
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 1
     assert "RATE_LIMIT_STORAGE does not answer" in lines[0]
     monkeypatch.undo()
-    limiter._away_until = 0.0
+    limiter._retry_at = 0.0
     limiter = _again(limiter, port)
     assert "applied again" in caplog.records[-1].getMessage()
     assert "hunter2" not in caplog.text
@@ -150,7 +150,7 @@ def _again(limiter, port):
     with redis_server(port):
         # The server knows no password; a client that sends one all the same is refused, as when away.
         again = Limiter(make_storage(f"redis://127.0.0.1:{port}/0"))
-        again._away_until = limiter._away_until
+        again._retry_at = limiter._retry_at
         for _ in range(MOST):
             again.check("report", "192.0.2.1")
         with pytest.raises(RateLimited):

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from combine_auth.tokens.format import PERSONAL
-from combine_auth.tokens.service import MOST_ALIVE
+from combine_auth.tokens.service import MAX_ACTIVE
 from tests.functional.auth.conftest import COOKIE
 
 
@@ -32,7 +32,7 @@ def test_token_is_shown_once_and_works(service, signed_in):
     page["days"] = "30"
     answer = page.submit(status=303).follow()
     token = answer.html.find(id="new-token").text
-    assert PERSONAL.fits(token)
+    assert PERSONAL.is_valid(token)
     assert token not in answer.request.url
     assert "no-store" in answer.headers["Cache-Control"]
     assert "<script>" not in answer.text.partition("<main")[2]
@@ -132,7 +132,7 @@ def test_too_many_tokens(service, signed_in):
         "INSERT INTO personal_access_tokens (id, user_id, name, last4, token_sha256, expires_at)"
         " SELECT gen_random_uuid(), user_id, name, last4, sha256(n::text::bytea), expires_at"
         " FROM personal_access_tokens, generate_series(2, :most) AS n",
-        most=MOST_ALIVE,
+        most=MAX_ACTIVE,
     )
     fields = {"csrf_token": csrf(signed_in), "name": "more", "days": "7"}
     assert "Revoke one first" in signed_in.post("/account/tokens", fields, status=400)
@@ -143,7 +143,7 @@ def test_too_many_tokens(service, signed_in):
     assert signed_in.post("/account/tokens", fields).status_int == 303
     # All that work are shown, before any that does not.
     page = signed_in.get("/account/tokens")
-    assert len(page.html.find_all("button", string="Revoke")) == MOST_ALIVE
+    assert len(page.html.find_all("button", string="Revoke")) == MAX_ACTIVE
 
 
 def test_revoke(service, signed_in):

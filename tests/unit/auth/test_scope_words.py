@@ -2,11 +2,11 @@
 
 import pytest
 
-from combine_auth.tokens.scopes import SCOPES, in_words
+from combine_auth.tokens.scopes import SCOPES, describe_scope
 
 
 @pytest.mark.parametrize("scope", SCOPES)
 def test_every_scope_is_a_sentence_of_its_own(scope):
-    words = in_words(scope)
+    words = describe_scope(scope)
     assert len(words.split()) > 2, words
-    assert [other for other in SCOPES if in_words(other) == words] == [scope]
+    assert [other for other in SCOPES if describe_scope(other) == words] == [scope]

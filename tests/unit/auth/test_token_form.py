@@ -16,7 +16,7 @@ def test_new_tokens_have_the_form_and_differ():
     assert len(tokens) == 200
     for token in tokens:
         assert re.fullmatch("cmb_pat_[0-9A-Za-z]{36}", token)
-        assert PERSONAL.fits(token)
+        assert PERSONAL.is_valid(token)
 
 
 def test_checksum_is_the_crc_in_base_62():
@@ -29,22 +29,22 @@ def test_checksum_is_the_crc_in_base_62():
 
 def test_token_known_from_before():
     # The form is a promise: tokens that people hold must go on working.
-    assert PERSONAL.fits("cmb_pat_000000000000000000000000000000" + "1kXYIl")
+    assert PERSONAL.is_valid("cmb_pat_000000000000000000000000000000" + "1kXYIl")
 
 
 @given(st.integers(8, 43), st.sampled_from(ALPHABET))
 def test_one_wrong_character_is_noticed(position, character):
     token = PERSONAL.new()
     changed = token[:position] + character + token[position + 1 :]
-    assert PERSONAL.fits(changed) is (changed == token)
+    assert PERSONAL.is_valid(changed) is (changed == token)
 
 
 @given(st.text() | st.from_regex("cmb_pat_[0-9A-Za-z]{36}", fullmatch=True))
 def test_chance_is_no_token(text):
-    assert not PERSONAL.fits(text)
+    assert not PERSONAL.is_valid(text)
 
 
 def test_surroundings_do_not_count():
     token = PERSONAL.new()
     for text in (f"{token}\n", f" {token}", f"{token} ", token.replace("cmb", "CMB")):
-        assert not PERSONAL.fits(text)
+        assert not PERSONAL.is_valid(text)

@@ -113,7 +113,7 @@ class TestALimitOfGrants:
 
     @pytest.fixture(autouse=True)
     def two_at_most(self, monkeypatch):
-        monkeypatch.setattr("combine_auth.oauth_server.lifetimes.MOST_GRANTS", 2)
+        monkeypatch.setattr("combine_auth.oauth_server.lifetimes.MAX_GRANTS", 2)
 
     def test_consents(self, provider, client_):
         browser = provider.browser()

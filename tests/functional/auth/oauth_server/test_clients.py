@@ -66,7 +66,7 @@ def test_change_and_delete_by_page(provider):
     form = own(page, "/change")
     form["redirect_uris"] = "javascript:alert(1)"
     refused_page = form.submit(status=400)
-    assert "is no redirect URI" in refused_page.html.find(role="alert").text
+    assert "not a valid redirect URI" in refused_page.html.find(role="alert").text
     stranger = provider.browser("other@example.com")
     stranger.get("/account/clients")
     token = own(stranger.get("/account/clients"), "/account/clients")["csrf_token"].value
@@ -90,16 +90,16 @@ def test_a_deleted_client_takes_its_tokens_along(provider):
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({}, "could ask for nothing"),
+        ({}, "has no way to get tokens"),
         ({"service": True, "name": " "}, "name must have 1 to 100"),
         ({"service": True, "kind": "public"}, "cannot be public"),
-        ({"redirect_uris": "http://evil.example/"}, "is no redirect URI"),
-        ({"redirect_uris": "https://a.example/#x"}, "is no redirect URI"),
-        ({"redirect_uris": "javascript:alert(1)"}, "is no redirect URI"),
-        ({"redirect_uris": "https://user@a.example/"}, "is no redirect URI"),
-        ({"redirect_uris": "https://*.example.com/"}, "is no redirect URI"),
-        ({"redirect_uris": "http://127.0.0.1.evil.example/"}, "is no redirect URI"),
-        ({"redirect_uris": "https://a.example/" + "x" * 500}, "is no redirect URI"),
+        ({"redirect_uris": "http://evil.example/"}, "not a valid redirect URI"),
+        ({"redirect_uris": "https://a.example/#x"}, "not a valid redirect URI"),
+        ({"redirect_uris": "javascript:alert(1)"}, "not a valid redirect URI"),
+        ({"redirect_uris": "https://user@a.example/"}, "not a valid redirect URI"),
+        ({"redirect_uris": "https://*.example.com/"}, "not a valid redirect URI"),
+        ({"redirect_uris": "http://127.0.0.1.evil.example/"}, "not a valid redirect URI"),
+        ({"redirect_uris": "https://a.example/" + "x" * 500}, "not a valid redirect URI"),
         ({"service": True, "name": "C0mbine command line"}, "reserved"),
         ({"redirect_uris": "\n".join(f"https://a.example/{n}" for n in range(21))}, "21 redirect"),
     ],
@@ -118,7 +118,7 @@ def test_scopes_that_the_form_does_not_offer(provider):
     form["name"] = "Robot"
     fields = [*form.submit_fields(), ("scope", "users:write"), ("service", "yes")]
     page = browser.post("/account/clients", fields, status=400)
-    assert "Only an administrator can choose users:write" in page.html.find(role="alert").text
+    assert "Only an administrator can grant users:write" in page.html.find(role="alert").text
     provider.service.execute("UPDATE users SET is_admin = true")
     browser.post("/account/clients", fields, status=303)
 
@@ -137,7 +137,7 @@ def test_clients_of_others(provider, client_):
 
 
 def test_too_many_clients(provider, monkeypatch):
-    monkeypatch.setattr("combine_auth.clients.service.MOST_ALIVE", 1)
+    monkeypatch.setattr("combine_auth.clients.service.MAX_ACTIVE", 1)
     provider.register()
     page = register(provider.browser("dev@example.com"), service=True)
     assert "no more may be" in page.html.find(role="alert").text
@@ -201,8 +201,11 @@ def test_built_in_client_can_be_disabled_before_its_first_use(provider, combine)
     ("words", "why"),
     [
         (["create", "x", "--owner", "nobody@example.com", "--service"], "no user"),
-        (["create", "x", "--owner", "dev@example.com"], "could ask for nothing"),
-        (["create", "x", "--owner", "dev@example.com", "--redirect-uri", "x"], "no redirect URI"),
+        (["create", "x", "--owner", "dev@example.com"], "has no way to get tokens"),
+        (
+            ["create", "x", "--owner", "dev@example.com", "--redirect-uri", "x"],
+            "not a valid redirect URI",
+        ),
         (["rotate", "unknown"], "no client unknown"),
         (["rotate", "combine-cli"], "has no secret"),
         (["disable", "unknown"], "no client unknown"),

@@ -31,7 +31,7 @@ def test_consent_page_says_it_in_words(provider, client_):
     assert "dev@example.com" in page
     assert "ann@example.com" in page
     assert [item.text for item in page.html.find(id="scopes").find_all("li")] == [
-        "See your projects, and the lines that there are (projects:read)",
+        "See your projects and the available lines (projects:read)",
         "Start, cancel and delete runs in your projects (runs:write)",
     ]
     assert "client.example.com" in page.html.find("main").text

@@ -255,7 +255,7 @@ class TestThePageOfADevice:
         assert tokens["scope"] == "runs:read users:write"
 
     def test_as_many_grants_as_there_may_be(self, provider, monkeypatch):
-        monkeypatch.setattr("combine_auth.oauth_server.lifetimes.MOST_GRANTS", 1)
+        monkeypatch.setattr("combine_auth.oauth_server.lifetimes.MAX_GRANTS", 1)
         browser = provider.browser()
         codes = start(provider).json
         decide(browser, codes["user_code"])

@@ -157,7 +157,7 @@ def test_nobody_came(live, run):
 
     result = run(login, live.url, clock=Clock(expire))
     assert result.exit_code == 1
-    assert "Nobody let you in" in result.stderr
+    assert "was not confirmed" in result.stderr
 
 
 def test_sign_in_that_is_over(live, run):
@@ -204,7 +204,7 @@ def test_which_service(run):
 def test_another_name_of_the_service(live, run):
     result = run(login, live.url.replace("localhost", "127.0.0.1"))
     assert result.exit_code == 1
-    assert f"It calls itself {live.url}. Run: combine login {live.url}" in result.stderr
+    assert f"Its issuer is {live.url}. Run: combine login {live.url}" in result.stderr
 
 
 def test_service_that_is_away(live, run, monkeypatch):

@@ -198,7 +198,7 @@ def test_t42_wrong_checksum_costs_no_statement(app, ada, testapp):
 
 def test_the_description_declares_how_to_ask(testapp):
     """So that generated clients know: a bearer token, or OAuth with each scope in words."""
-    from combine_auth.tokens.scopes import SCOPES, in_words
+    from combine_auth.tokens.scopes import SCOPES, describe_scope
 
     document = testapp.get("/api/v1/openapi.json").json
     schemes = document["components"]["securitySchemes"]
@@ -207,7 +207,7 @@ def test_the_description_declares_how_to_ask(testapp):
     flows = schemes["oauth2"]["flows"]
     assert set(flows) == {"authorizationCode", "clientCredentials"}
     for flow in flows.values():
-        assert flow["scopes"] == {scope: in_words(scope) for scope in SCOPES}
+        assert flow["scopes"] == {scope: describe_scope(scope) for scope in SCOPES}
         testapp.post(flow["tokenUrl"], {"grant_type": "x"}, status=400)
     testapp.get(flows["authorizationCode"]["authorizationUrl"], status=400)
     assert document["paths"]["/tokens/report"]["post"]["security"] == []
