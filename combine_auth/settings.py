@@ -32,7 +32,7 @@ CaFile = Annotated[Path | None, parsed(Path)]
 
 
 class SignUp(StrEnum):
-    """Who gets an account by signing in with a provider for the first time."""
+    """The people who get an account at their first sign-in with a provider."""
 
     INVITED = "invited"
     DOMAINS = "domains"
@@ -90,7 +90,7 @@ class AuthSettings(AddonSettings):
     )
     microsoft_issuer: provider_settings.Issuer = provider_settings.issuer(
         "microsoft",
-        "The issuer of another Microsoft cloud; `{tenantid}` stands for the tenant.",
+        "The issuer of another Microsoft cloud; `{tenantid}` is the placeholder for the tenant.",
         "https://login.microsoftonline.com/{tenantid}/v2.0",
     )
     microsoft_tenants: Annotated[tuple[str, ...], parsed(values.tenants)] = setting(

@@ -79,7 +79,7 @@ def revoke_admin(session: Session, user: User) -> None:
     set_administrator(session, user, False)
 
 
-def set_administrator(session: Session, user: User, wanted: bool, *, setting: str = "") -> None:
+def set_administrator(session: Session, user: User, is_admin: bool, *, setting: str = "") -> None:
     """Grant or revoke the rights of an administrator.
 
     Existing credentials neither get nor keep these rights: sessions end, tokens are limited to the scopes
@@ -87,15 +87,15 @@ def set_administrator(session: Session, user: User, wanted: bool, *, setting: st
 
     :param setting: the variable that causes the change; empty if an operator does
     """
-    if user.is_admin != wanted:
-        user.is_admin = wanted
+    if user.is_admin != is_admin:
+        user.is_admin = is_admin
         end_sessions_of(session, user.id)
         limit_tokens_of(session, user.id)
         revoke_grants_of(session, user.id, covering=FOR_ADMINISTRATORS)
-        action = Action.ADMIN_GRANT if wanted else Action.ADMIN_REVOKE
+        action = Action.ADMIN_GRANT if is_admin else Action.ADMIN_REVOKE
         _record(session, action, user, **({"by": setting} if setting else {}))
     # The setting never revokes rights that an operator has granted.
-    user.admin_by_setting = wanted and bool(setting)
+    user.admin_by_setting = is_admin and bool(setting)
 
 
 def follow_admin_subjects(session: Session, subjects: Collection[str]) -> None:

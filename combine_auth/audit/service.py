@@ -221,28 +221,28 @@ class AuditFilter:
 
 
 def list_events(
-    session: Session, wanted: AuditFilter, *, cursor: str | None = None, limit: int = 50
+    session: Session, audit_filter: AuditFilter, *, cursor: str | None = None, limit: int = 50
 ) -> Page[AuditEvent]:
     """Return a page of events, newest first. Raises InvalidCursor."""
-    statement = select(AuditEvent).where(*_conditions(session, wanted))
+    statement = select(AuditEvent).where(*_conditions(session, audit_filter))
     return paginate(session, statement, AuditEvent.id, cursor=cursor, limit=limit)
 
 
-def _conditions(session: Session, wanted: AuditFilter) -> list[ColumnElement[bool]]:
+def _conditions(session: Session, audit_filter: AuditFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if wanted.user is not None:
-        conditions.append(_involves(session, wanted.user.strip()))
-    if wanted.action is not None:
-        conditions.append(AuditEvent.action == wanted.action)
-    if wanted.outcome is not None:
-        conditions.append(AuditEvent.outcome == wanted.outcome)
+    if audit_filter.user is not None:
+        conditions.append(_involves(session, audit_filter.user.strip()))
+    if audit_filter.action is not None:
+        conditions.append(AuditEvent.action == audit_filter.action)
+    if audit_filter.outcome is not None:
+        conditions.append(AuditEvent.outcome == audit_filter.outcome)
     # The index is on the ids, whose time is from the service's clock; created_at is from the database's.
-    if wanted.since is not None:
-        conditions.append(AuditEvent.created_at >= wanted.since)
-        conditions.append(AuditEvent.id >= _first_id_at(wanted.since - _CLOCK_LEEWAY))
-    if wanted.until is not None:
-        conditions.append(AuditEvent.created_at < wanted.until)
-        conditions.append(AuditEvent.id < _first_id_at(wanted.until + _CLOCK_LEEWAY))
+    if audit_filter.since is not None:
+        conditions.append(AuditEvent.created_at >= audit_filter.since)
+        conditions.append(AuditEvent.id >= _first_id_at(audit_filter.since - _CLOCK_LEEWAY))
+    if audit_filter.until is not None:
+        conditions.append(AuditEvent.created_at < audit_filter.until)
+        conditions.append(AuditEvent.id < _first_id_at(audit_filter.until + _CLOCK_LEEWAY))
     return conditions
 
 

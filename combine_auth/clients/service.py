@@ -116,7 +116,7 @@ def _check_number(session: Session, owner_id: uuid.UUID) -> None:
         .where(OAuthClient.owner_id == owner_id, OAuthClient.disabled_at.is_(None))
     )
     if active is not None and active >= MAX_ACTIVE:
-        message = f"This owner has {active} clients, the maximum. Disable one first."
+        message = f"This owner has the maximum of {active} active clients. Disable one first."
         raise Refused(message)
 
 

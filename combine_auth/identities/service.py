@@ -106,7 +106,7 @@ def _new_user(
     email = _verified_email(claims)
     other = None if email is None else find_user(session, email)
     if other is None and not may_sign_up(email):
-        detail = f"nobody invited {email or 'this person, whose address is not verified'}"
+        detail = f"{email or 'a person without a verified address'} was not invited"
         raise SignInFailure(FailureCode.NOT_INVITED, detail)
     if email is not None:
         user = None if other else add_user(session, email, name)
@@ -260,13 +260,13 @@ def unlink(session: Session, user_id: uuid.UUID, identity_id: uuid.UUID) -> Link
     held = session.scalars(
         select(LinkedIdentity).where(LinkedIdentity.user_id == user_id).with_for_update()
     ).all()
-    wanted = next((identity for identity in held if identity.id == identity_id), None)
-    if wanted is None:
+    removed = next((identity for identity in held if identity.id == identity_id), None)
+    if removed is None:
         return None
     if len(held) == 1:
         raise LastIdentity
     session.execute(delete(LinkedIdentity).where(LinkedIdentity.id == identity_id))
-    return wanted
+    return removed
 
 
 def _find(session: Session, claims: Claims) -> LinkedIdentity | None:

@@ -123,21 +123,23 @@ def other_provider(name: str, issuer: str) -> IdentityProvider:
 
 
 def with_settings(
-    template: IdentityProvider, given: IdentityProviderSettings, settings: AuthSettings
+    template: IdentityProvider, configured: IdentityProviderSettings, settings: AuthSettings
 ) -> IdentityProvider:
     """Return the provider with the registration and the restrictions from the settings."""
     provider = replace(
         template,
-        title=given.title or template.title,
-        client_id=given.client_id or template.client_id,
-        client_secret=given.client_secret or template.client_secret,
+        title=configured.title or template.title,
+        client_id=configured.client_id or template.client_id,
+        client_secret=configured.client_secret or template.client_secret,
         recognise_by_oid=(
-            template.recognise_by_oid if given.recognise_by_oid is None else given.recognise_by_oid
+            template.recognise_by_oid
+            if configured.recognise_by_oid is None
+            else configured.recognise_by_oid
         ),
-        client_key_file=given.client_key_file or template.client_key_file,
-        scopes=given.scopes or template.scopes,
-        algorithms=given.algorithms or template.algorithms,
-        allowed_email_domains=frozenset(given.email_domains) or template.allowed_email_domains,
+        client_key_file=configured.client_key_file or template.client_key_file,
+        scopes=configured.scopes or template.scopes,
+        algorithms=configured.algorithms or template.algorithms,
+        allowed_email_domains=frozenset(configured.email_domains) or template.allowed_email_domains,
     )
     if template.name == GOOGLE.name:
         hosted = frozenset(settings.google_hosted_domains)
@@ -155,10 +157,10 @@ def with_settings(
             allowed_tenants=tenants,
             discovery_url=discovery_url(provider.issuer, tenants),
         )
-    if given.issuer is not None:
-        provider = with_issuer(provider, given.issuer)
-    if given.discovery_url is not None:
-        provider = replace(provider, discovery_url=given.discovery_url)
+    if configured.issuer is not None:
+        provider = with_issuer(provider, configured.issuer)
+    if configured.discovery_url is not None:
+        provider = replace(provider, discovery_url=configured.discovery_url)
     return provider
 
 

@@ -62,21 +62,21 @@ def make_identity_providers(settings: AuthSettings, ini: Mapping[str, Any]) -> I
     unset: dict[str, str] = {}
     faulty: dict[str, str] = {}
     for name in settings.auth_providers:
-        given = settings.of_provider(name)
+        configured = settings.of_provider(name)
         template = templates.pop(name, None)
-        if template is None and given.issuer is not None:
-            template = other_provider(name, given.issuer)
+        if template is None and configured.issuer is not None:
+            template = other_provider(name, configured.issuer)
         # A plugin's provider with a client ID of its own needs no variables.
-        missing = "" if template and template.client_id else _missing_variables(given)
-        faults = "; ".join([*map(str, given.faults), *_key_faults(name, given)])
+        missing = "" if template and template.client_id else _missing_variables(configured)
+        faults = "; ".join([*map(str, configured.faults), *_key_faults(name, configured)])
         if faults:
             faulty[name] = faults
         elif missing:
             unset[name] = missing
         elif template is None:
-            faulty[name] = f"{given.issuer_variable} is not set: write the issuer of {name}"
+            faulty[name] = f"{configured.issuer_variable} is not set: write the issuer of {name}"
         else:
-            clients[name] = _client_of(with_settings(template, given, settings), settings)
+            clients[name] = _client_of(with_settings(template, configured, settings), settings)
     for name, template in templates.items():
         if template.client_id:
             clients[name] = _client_of(template, settings)
@@ -95,22 +95,22 @@ def _client_of(provider: IdentityProvider, settings: AuthSettings) -> OidcClient
     return OidcClient(provider, ca_file=settings.ca_file)
 
 
-def _missing_variables(given: IdentityProviderSettings) -> str:
+def _missing_variables(configured: IdentityProviderSettings) -> str:
     """Return the variables to set if the client ID or the secret is missing; otherwise empty."""
-    if given.client_id and (given.client_secret or given.client_key_file):
+    if configured.client_id and (configured.client_secret or configured.client_key_file):
         return ""
-    return f"{given.client_id_variable} and {given.client_secret_variable} are not set: set both"
+    return f"{configured.client_id_variable} and {configured.client_secret_variable} are not set: set both"
 
 
-def _key_faults(name: str, given: IdentityProviderSettings) -> list[str]:
+def _key_faults(name: str, configured: IdentityProviderSettings) -> list[str]:
     """Return the reason why the file with the private key is not usable, if there is one."""
-    if given.client_key_file is None:
+    if configured.client_key_file is None:
         return []
     # Imported here for the same reason.
     from combine_auth.openid.client_key import UnusableKey, read_client_key
 
     try:
-        read_client_key(given.client_key_file)
+        read_client_key(configured.client_key_file)
     except UnusableKey as problem:
         remedy = (
             "write the path of a JWK or PEM file with the private key, readable by this service"

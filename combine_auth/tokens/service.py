@@ -104,7 +104,7 @@ def create_token(
         .where(PersonalAccessToken.user_id == user_id, _ACTIVE)
     )
     if active is not None and active >= MAX_ACTIVE:
-        message = f"There are {active} valid tokens, the maximum. Revoke one first."
+        message = f"This user has the maximum of {active} valid tokens. Revoke one first."
         raise Refused(message)
     token = PERSONAL.new()
     row = PersonalAccessToken(

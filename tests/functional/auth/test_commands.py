@@ -156,7 +156,7 @@ def test_revoke_admin_of_somebody_whom_the_setting_names(service, combine, ini_f
     combine("user grant-admin ann@example.com")
     result = combine("user revoke-admin ann@example.com")
     assert result.exit_code == 0
-    assert "ADMIN_SUBJECTS names an identity of theirs" in result.stderr
+    assert "ADMIN_SUBJECTS names an identity of this user" in result.stderr
     assert "ADMIN_SUBJECTS" not in combine("user grant-admin ann@example.com").stderr
 
 

@@ -282,7 +282,8 @@ class TestConsentIsBoundToWhatWasShown:
     def test_another_client(self, provider, form):
         form["client_id"] = provider.register(name="Other").client_id
         page_400(
-            form.submit("decision", value="approve", expect_errors=True), "what the page showed"
+            form.submit("decision", value="approve", expect_errors=True),
+            "has changed since the page was shown",
         )
 
     @pytest.mark.parametrize("page", ["", "x", "x" * 43])
@@ -309,7 +310,8 @@ class TestConsentIsBoundToWhatWasShown:
         )
         form = page.forms[len(page.forms) - 1]
         page_400(
-            form.submit("decision", value="approve", expect_errors=True), "what the page showed"
+            form.submit("decision", value="approve", expect_errors=True),
+            "has changed since the page was shown",
         )
 
 

@@ -140,7 +140,7 @@ def test_too_many_clients(provider, monkeypatch):
     monkeypatch.setattr("combine_auth.clients.service.MAX_ACTIVE", 1)
     provider.register()
     page = register(provider.browser("dev@example.com"), service=True)
-    assert "no more may be" in page.html.find(role="alert").text
+    assert "the maximum of 1 active clients" in page.html.find(role="alert").text
 
 
 def test_a_token_registers_no_clients(provider):

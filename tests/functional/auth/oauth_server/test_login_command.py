@@ -147,7 +147,7 @@ def test_slow_down_adds_five_seconds(live, run):
 def test_denied(live, run):
     result = run(login, live.url, clock=Clock(lambda: decide(live, "deny")))
     assert result.exit_code == 1
-    assert "chose Deny" in result.stderr
+    assert "was denied" in result.stderr
     assert not credentials.path().exists()
 
 
@@ -174,7 +174,7 @@ def test_command_that_an_operator_disabled(live, run):
     live.service.execute("UPDATE oauth_clients SET disabled_at = now()")
     result = run(login, live.url)
     assert result.exit_code == 1
-    assert "an operator disabled it" in result.stderr
+    assert "operator of the service has disabled" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_addresses_that_will_not_do(run, url):
 def test_which_service(run):
     result = run(login, "--print-token")
     assert result.exit_code == 1
-    assert "Which service?" in result.stderr
+    assert "Name the service" in result.stderr
 
 
 def test_another_name_of_the_service(live, run):
