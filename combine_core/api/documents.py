@@ -96,7 +96,7 @@ def _show(context: DocumentContext, request: Request, number: int | None) -> Jso
 
 def change(context: DocumentContext, request: Request) -> Json:
     body = request.openapi_validated.body
-    change_document(request.dbsession, _read(context, request, None).document, **body)
+    change_document(request.dbsession, read_requested(context, request).document, **body)
     tell(request, _deed("change", context, changed=list(body)))
     return show_newest(context, request)
 
@@ -106,7 +106,7 @@ def acknowledge_change(context: DocumentContext, request: Request) -> Json:
     body = request.openapi_validated.body
     acknowledge(
         request.dbsession,
-        _read(context, request, None),
+        read_requested(context, request),
         body["input_id"],
         user_id=context.identity.user_id,
         note=body["note"],
@@ -129,19 +129,20 @@ def _deed(action: str, context: DocumentContext, **details: object) -> Deed:
 
 
 def get_markdown(context: DocumentContext, request: Request) -> Response:
-    return _export(context, request, "md")
+    return export_requested(context, request, "md")
 
 
 def get_docx(context: DocumentContext, request: Request) -> Response:
-    return _export(context, request, "docx")
+    return export_requested(context, request, "docx")
 
 
 def get_pdf(context: DocumentContext, request: Request) -> Response:
-    return _export(context, request, "pdf")
+    return export_requested(context, request, "pdf")
 
 
-def _export(context: DocumentContext, request: Request, extension: str) -> Response:
-    version = _read(context, request, _number_in_path(request))
+def export_requested(context: DocumentContext, request: Request, extension: str) -> Response:
+    """Send the version whose number is in the path, or the newest one, as a file."""
+    version = read_requested(context, request)
     return Response(
         export_version(request.dbsession, version, extension, partial(hold_memory, request)),
         content_type=FORMATS[extension],
@@ -154,7 +155,9 @@ def _number_in_path(request: Request) -> int | None:
     return None if number is None else int(number)
 
 
-def _read(context: DocumentContext, request: Request, number: int | None) -> DocumentVersion:
+def read_requested(context: DocumentContext, request: Request) -> DocumentVersion:
+    """Return the version whose number is in the path, or the newest one."""
+    number = _number_in_path(request)
     return or_not_found(read_version(request.dbsession, context.document_id, number))
 
 

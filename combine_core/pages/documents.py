@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import Any
 
 from pyramid.config import Configurator
@@ -12,6 +11,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from combine_core.access import DocumentContext
+from combine_core.api.documents import export_requested, read_requested
 from combine_core.api.serializers import show_review, show_sums, show_whole_document
 from combine_core.comments import list_comments, place_comments
 from combine_core.documents import (
@@ -27,25 +27,22 @@ from combine_core.documents import (
     sections_of,
     step_of,
 )
-from combine_core.documents import read_version as read_document_version
-from combine_core.exports import FORMATS
-from combine_core.exports.service import costs_of, export_version, file_name_of
+from combine_core.exports.service import costs_of, file_name_of
 from combine_core.portability.provenance import read_provenance
 from combine_core.projects import OwnProject
 from combine_core.reviews import ReviewSummary, list_reviews, newest_review
 from combine_core.text import InvalidText
 from combine_core.users import Permission
 from combine_core.web.downloads import attachment
-from combine_core.web.endpoints import View, json_value, or_not_found
+from combine_core.web.endpoints import View, json_value
 from combine_core.web.forms import Form, ids_of, sentence, text_of
-from combine_core.web.memory_budget import hold_memory
 
 _TEMPLATE = "combine_core:pages/document.jinja2"
 
 
 def show_document(context: DocumentContext, request: Request) -> dict[str, Any]:
     """Show the version whose number is in the path, or the newest one."""
-    return document_page(context.project, _read(context, request), request)
+    return document_page(context.project, read_requested(context, request), request)
 
 
 def document_page(
@@ -79,16 +76,13 @@ def document_page(
 
 def download(context: DocumentContext, request: Request) -> Response:
     """Send the version as a file."""
-    version = _read(context, request)
     extension = request.matchdict["format"]
-    if extension == "json":
-        body, content_type = _as_json(request, version), "application/json"
-    else:
-        body = export_version(request.dbsession, version, extension, partial(hold_memory, request))
-        content_type = FORMATS[extension]
+    if extension != "json":
+        return export_requested(context, request, extension)
+    version = read_requested(context, request)
     return Response(
-        body,
-        content_type=content_type,
+        _as_json(request, version),
+        content_type="application/json",
         content_disposition=attachment(file_name_of(version, extension)),
     )
 
@@ -100,7 +94,7 @@ def acknowledge_change(context: DocumentContext, request: Request) -> dict[str, 
     if len(input_ids) != 1:
         raise HTTPBadRequest
     user_id = context.identity.user_id
-    version = _read(context, request)
+    version = read_requested(context, request)
     try:
         acknowledge(
             request.dbsession, version, input_ids[0], user_id=user_id, note=form.value("note")
@@ -127,15 +121,6 @@ def restore(context: DocumentContext, request: Request) -> HTTPSeeOther:
     if version is not None:
         context.tell_add_ons(deed_of(version))
     return HTTPSeeOther(request.route_path("pages.document", id=context.document_id))
-
-
-def _read(context: DocumentContext, request: Request) -> DocumentVersion:
-    number = request.matchdict.get("number")
-    return or_not_found(
-        read_document_version(
-            request.dbsession, context.document_id, None if number is None else int(number)
-        )
-    )
 
 
 def _review_of(request: Request, version: DocumentVersion) -> ReviewSummary | None:

@@ -15,6 +15,8 @@ from combine_core.users import Permission
 from combine_core.web.endpoints import View
 from combine_core.web.forms import Form, sentence
 
+_TEMPLATE = "combine_core:pages/search.jinja2"
+
 
 def show_search(context: ProjectContext, request: Request) -> dict[str, Any]:
     """Show the form and the results of ``?q=harbour``. ``&kind=source`` searches only the sources."""
@@ -70,8 +72,6 @@ def includeme(config: Configurator) -> None:
     config.add_endpoint(
         "pages.search",
         "/projects/{slug}/search",
-        View(
-            "GET", show_search, Permission.SOURCES_READ, renderer="combine_core:pages/search.jinja2"
-        ),
+        View("GET", show_search, Permission.SOURCES_READ, renderer=_TEMPLATE),
         factory=ProjectContext,
     )

@@ -36,6 +36,9 @@ from combine_core.web.forms import Form, sentence, text_of, uploads_of
 from combine_core.web.memory_budget import hold_memory
 from combine_core.web.paths import UUID_PATTERN
 
+_TEMPLATE = "combine_core:pages/source.jinja2"
+_CHANGES_TEMPLATE = "combine_core:pages/source_changes.jinja2"
+
 # Limits the cost of one page. Browsers cannot show a million lines anyway.
 LINES_ON_PAGE = 2_000
 REVISIONS_ON_PAGE = 10
@@ -220,25 +223,13 @@ def includeme(config: Configurator) -> None:
     config.add_endpoint(
         "pages.source",
         "/projects/{slug}/sources/{source_id}",
-        View(
-            "GET", show_source, Permission.SOURCES_READ, renderer="combine_core:pages/source.jinja2"
-        ),
-        View(
-            "POST",
-            add_revision,
-            Permission.SOURCES_WRITE,
-            renderer="combine_core:pages/source.jinja2",
-        ),
+        View("GET", show_source, Permission.SOURCES_READ, renderer=_TEMPLATE),
+        View("POST", add_revision, Permission.SOURCES_WRITE, renderer=_TEMPLATE),
         factory=ProjectContext,
     )
     config.add_endpoint(
         "pages.source_changes",
         "/projects/{slug}/sources/{source_id}/changes",
-        View(
-            "GET",
-            show_changes,
-            Permission.SOURCES_READ,
-            renderer="combine_core:pages/source_changes.jinja2",
-        ),
+        View("GET", show_changes, Permission.SOURCES_READ, renderer=_CHANGES_TEMPLATE),
         factory=ProjectContext,
     )

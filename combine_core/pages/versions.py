@@ -14,6 +14,8 @@ from combine_core.documents import compare_contents, read_version
 from combine_core.users import Permission
 from combine_core.web.endpoints import View
 
+_TEMPLATE = "combine_core:pages/comparison.jinja2"
+
 
 def show_comparison(context: DocumentContext, request: Request) -> dict[str, Any]:
     """Show the differences between the versions ``?from=1`` and ``?to=2``."""
@@ -41,11 +43,6 @@ def includeme(config: Configurator) -> None:
     config.add_endpoint(
         "pages.comparison",
         "/documents/{id}/comparison",
-        View(
-            "GET",
-            show_comparison,
-            Permission.DOCUMENTS_READ,
-            renderer="combine_core:pages/comparison.jinja2",
-        ),
+        View("GET", show_comparison, Permission.DOCUMENTS_READ, renderer=_TEMPLATE),
         factory=DocumentContext,
     )
