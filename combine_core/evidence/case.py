@@ -317,6 +317,14 @@ def _goes_on_with_names(facts: Facts, language: Language) -> bool:
     )
 
 
+def _denies_as_well(before: str, piece: str, language: Language) -> bool:
+    """ "Or tablets" of "refunds no bottles or tablets"."""
+    return bool(
+        language.choice.match(piece.lstrip())
+        and (language.negation.search(before) or language.near_negation.search(before))
+    )
+
+
 def _is_contrast(piece: str, language: Language) -> bool:
     return language.contrast.match(piece.lstrip(" ,;:-–—")) is not None
 
@@ -340,6 +348,7 @@ def clauses_of(text: str, language: Language) -> list[Clause]:
                 not says_something
                 or language.continuation.search(piece)
                 or _goes_on_with_names(facts, language)
+                or (joined and _denies_as_well(joined[-1], piece, language))
             )
             introduced = len(joined) == 1 and piece[0] == "," and _introduces(joined[0], language)
             # ", not before it" denies nothing of the clause before it.

@@ -20,6 +20,8 @@ from combine_core.language import Language
 
 # So many letters of a German noun tell it from others.
 _PART = 6
+# Of fewer letters, a part of a word may be any.
+_FEW_LETTERS = 4
 # What stands between the ends of a range.
 _RANGE = re.compile(r"-|–|to|and|bis|und")
 # How many of a smaller unit a unit is. Months have no fixed number of days.
@@ -202,7 +204,8 @@ def _names(claim: Facts, language: Language) -> Iterator[Word]:
 
 def _name_stands(word: Word, claim: Facts, ground: Ground) -> bool:
     written = word.text.lower()
-    if word.stem in ground.stems or written in ground.text.lower():
+    text = ground.text.lower()
+    if word.stem in ground.stems or (written in text and not _only_within_words(written, text)):
         return True
     if (
         ground.language.code == "de"
@@ -221,6 +224,11 @@ def _name_stands(word: Word, claim: Facts, ground: Ground) -> bool:
             )
         )
     return word.text.isupper() and _is_acronym(word.text, ground.facts)
+
+
+def _only_within_words(letters: str, text: str) -> bool:
+    """Whether so few letters, such as "C", stand only within words, such as "locked"."""
+    return len(letters) < _FEW_LETTERS and not re.search(rf"(?<!\w){re.escape(letters)}", text)
 
 
 def _owns(word: Word, claim: Facts) -> bool:
@@ -344,6 +352,26 @@ def mispaired(case: Case) -> bool:
 
 def _kinds_of_figures(facts: Facts) -> set[str]:
     return {kind for kind in ("numbers", "dates", "times") if getattr(facts, kind)}
+
+
+def another_object(case: Case) -> bool:
+    """ "The contract with Ash was renewed" of "we renewed that with Elm and ended that with Ash"."""
+    for _, of_one in groupby(case.ground.clauses, key=lambda clause: clause.sentence):
+        clauses = [clause for clause in of_one if clause.names]
+        if len(clauses) > _LIST:
+            continue
+        for its, other in permutations(clauses, 2):
+            left_out = other.names - case.claim.stems
+            for clause in case.clauses if left_out else ():
+                said = clause.content - its.names
+                if (
+                    clause.names & its.names - other.names
+                    and said & other.content - its.content
+                    and not said & its.content - other.content
+                    and its.content - its.names - case.claim.stems
+                ):
+                    return True
+    return False
 
 
 # Where the values of a sentence and what they are said of stand: names, or years.
