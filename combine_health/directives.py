@@ -153,7 +153,7 @@ def add_health_secret(config: Any, value: str | None) -> None:
     """Mask ``value`` in the results of all checks. Empty values are ignored."""
     if value and not health_of(config.registry).redactor.add(value):
         log.warning(
-            "health results cannot mask a secret of fewer than 4 characters; use a longer one"
+            "health results cannot mask a secret of fewer than 4 characters; make it longer"
         )
 
 

@@ -70,10 +70,8 @@ def declared_by_plugins(
     ini: Mapping[str, Any], environ: Mapping[str, str]
 ) -> list[DeclaredSetting]:
     """Return the settings of the installed plugins; see `declared_by_installed`."""
-    values = {
-        setting.name.removeprefix(PREFIX): resolve_setting(setting, ini, environ).value
-        for setting in OWN
-    }
+    rows = [resolve_setting(setting, ini, environ) for setting in OWN]
+    values = {row.declared.name.removeprefix(PREFIX): row.value for row in rows}
     load = values["load_entry_points"]
     return list(declared_by_installed(values["disabled_plugins"], load_entry_points=load))
 
@@ -88,13 +86,10 @@ def resolve(
     ``ini`` is the application's section, and ``server`` is the section ``[server:main]``.
     """
     environ = os.environ if environ is None else environ
-    plugins = [
-        setting for setting in declared_by_plugins(ini, environ) if not setting.name.endswith(ANY)
-    ]
-    rows = [
-        resolve_setting(setting, ini, environ)
-        for setting in (*OWN, *plugins, *_named(ini, environ))
-    ]
+    of_plugins = declared_by_plugins(ini, environ)
+    of_plugins = [setting for setting in of_plugins if not setting.name.endswith(ANY)]
+    settings = (*OWN, *of_plugins, *_named(ini, environ))
+    rows = [resolve_setting(setting, ini, environ) for setting in settings]
     return rows + [resolve_setting(setting, server or {}, environ) for setting in SERVER_OWN]
 
 

@@ -132,7 +132,7 @@ class HealthApp:
 
 
 def leaks(reading: Reading, secrets: Iterable[str]) -> list[str]:
-    """Return the secrets that the reading contains."""
+    """Return the secrets that the reading shows."""
     shown = f"{reading.cause} {reading.detail} {reading.remedy} {json.dumps(dict(reading.data))}"
     return [secret for secret in secrets if secret in shown]
 

@@ -207,9 +207,7 @@ class HttpUrl(BuiltIn):
             return HealthResult.failing(cause, f"{shown} answered {response.status}", **data)
         if self.contains and self.contains.encode() not in response.body:
             return HealthResult.failing(
-                "wrong_body",
-                f"the first {len(response.body)} bytes of {shown} lack the text",
-                **data,
+                "wrong_body", f"the first {len(response.body)} bytes lack the text", **data
             )
         return HealthResult(Status.HEALTHY, data=data)
 

@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> CommandResult:
         more = [_check(check, health) for check in checks]
     else:
         headline = (
-            "built-in checks (combine_health.check.NAME.use = ...); -c INI lists those of a service"
+            "built-in checks (combine_health.check.NAME.use); -c INI lists those of a service"
         )
         summaries = {use: (each.__doc__ or "").partition(".")[0] for use, each in BUILT_IN.items()}
         more = [f"  {use:<12}{summary}" for use, summary in summaries.items()]

@@ -27,11 +27,9 @@ LONGEST_TEXT = 300  # characters
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("on", "off", "show"))
-    parser.add_argument("--reason", help="the reason, shown with the status")
-    parser.add_argument(
-        "--for", dest="duration", metavar="30m", help="the duration: 90s, 30m, 2h, 1d"
-    )
-    parser.add_argument("--owner", help="the person to contact (default: the current user)")
+    parser.add_argument("--reason", help="reason, shown with the status")
+    parser.add_argument("--for", dest="duration", metavar="30m", help="duration: 90s, 30m, 2h, 1d")
+    parser.add_argument("--owner", help="person to contact (default: the current user)")
     add_ini_argument(parser)
     parser.add_argument("--file", help="the maintenance file, if it is not the one in the settings")
 

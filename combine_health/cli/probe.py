@@ -34,10 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " or the name of a probe without a URL, such as worker",
     )
     parser.add_argument(
-        "--timeout",
-        default="3",
-        metavar="SECONDS",
-        help="the limit for the whole command (default: 3)",
+        "--timeout", default="3", metavar="SECONDS", help="for the whole command (default: 3)"
     )
 
 

@@ -76,11 +76,7 @@ def _service(health: HealthRegistry, readings: list[Reading]) -> Iterator["Metri
     gauges = [
         ("ready", "1 while the service is ready, else 0.", float(status.ready)),
         ("uptime_seconds", "Time since the application was created.", uptime(health)),
-        (
-            "abandoned_checks",
-            "Checks that are still running after their deadline.",
-            len(hung(readings)),
-        ),
+        ("abandoned_checks", "Checks running after their deadline.", len(hung(readings))),
     ]
     if server := circumstances.saturation:
         gauges += [

@@ -131,9 +131,7 @@ def _banner(verdict: Verdict, circumstances: Circumstances, *, full: bool) -> st
 def _checks(readings: Sequence[Reading], *, full: bool) -> str:
     if not readings:
         return "<h2>Checks</h2><p>No checks are declared.</p>"
-    worst_first = sorted(
-        readings, key=lambda reading: (reading.passing, reading.status is Status.HEALTHY)
-    )
+    worst_first = sorted(readings, key=lambda one: (one.passing, one.status is Status.HEALTHY))
     return "<h2>Checks</h2>" + "".join(_check(reading, full=full) for reading in worst_first)
 
 
@@ -167,9 +165,7 @@ def _server(circumstances: Circumstances) -> str:
     server = circumstances.saturation
     if server is None:
         return ""
-    load = (
-        f"{server.busy} of {server.threads} worker threads busy, {server.queue} requests waiting."
-    )
+    load = f"{server.busy} of {server.threads} worker threads busy, {server.queue} requests wait."
     return f'<h2>Server</h2><div class="card"><p>{load}</p></div>'
 
 

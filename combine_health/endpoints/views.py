@@ -31,9 +31,7 @@ from combine_health.settings import HealthSettings
 SCHEMA = files("combine_health.endpoints").joinpath("detailed.schema.json")
 SCHEMA_PATH = "/health/detailed/schema"
 METHODS = frozenset({"GET", "HEAD"})
-ANSWERED = (
-    "combine_health.answered"  # a key of the environ: a list that a view fills when it responds
-)
+ANSWERED = "combine_health.answered"  # in the environ: a list that is filled when a view responds
 
 
 class HealthContext:

@@ -22,9 +22,8 @@ class ThrottledLog:
         self._every = every
         self._clock = clock
         self._lock = threading.Lock()
-        self._kinds: dict[
-            str, tuple[float, int]
-        ] = {}  # the time of the last line, and the lines dropped since
+        # By kind: the time of the last line, and the number of lines dropped since.
+        self._kinds: dict[str, tuple[float, int]] = {}
 
     def warning(self, text: str, *args: Any) -> None:
         self._log(logging.WARNING, text, args)

@@ -187,9 +187,7 @@ def read(
         expires = inf  # it keeps failing while it hangs
     if now > expires:
         status, cause = Status.UNKNOWN, "stale"
-        detail = (
-            f"the last result is {age:.0f} s old; the check should run every {check.interval:g} s"
-        )
+        detail = f"the last result is {age:.0f} s old; it should run every {check.interval:g} s"
     elif hung:
         cause, detail = TIMEOUT, f"running for {running_for:.0f} s"
     elif status is Status.FAILING and latest.status is not Status.FAILING and state.last_failure:

@@ -124,12 +124,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def continue_partial_request(self) -> None:
         """Send ``100 Continue`` for a partial request, as ``service`` does if no other request waits."""
-        partial_request = self.request
-        if (
-            partial_request is None
-            or not partial_request.expect_continue
-            or not partial_request.headers_finished
-        ):
+        request = self.request
+        if request is None or not request.expect_continue or not request.headers_finished:
             return
         if self.connected and not self.sent_continue and not self.close_when_flushed:
             self.send_continue()

@@ -142,9 +142,7 @@ def _explain(error: OSError, host: str, port: int, command_for: Callable[[int], 
             f" For another port: {command}"
         )
     if error.errno == errno.EADDRNOTAVAIL:
-        return (
-            f"{host} is not an address of this machine: correct listen in the ini file, or LISTEN"
-        )
+        return f"{host} is not an address of this machine: correct listen in the ini, or LISTEN"
     return f"cannot listen on {host}:{port}: {error.strerror or error}"
 
 

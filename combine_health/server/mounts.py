@@ -21,12 +21,7 @@ from combine_health.engine.probes import ProbeAnswer
 from combine_health.engine.registry import HealthRegistry, IHealthRegistry, Snapshot
 
 DEEPEST = 20  # filters and compositions around an application
-WRAPPED = (
-    "app",
-    "application",
-    "wsgi_app",
-    "_app",
-)  # attributes of WSGI filters for the inner application
+WRAPPED = ("app", "application", "wsgi_app", "_app")  # names of the inner application of a filter
 
 
 class Mount:

@@ -113,12 +113,10 @@ class Server:
         behind_proxies = _with_proxy_headers(proxies, app, adj)
         passed = {key: value for key, value in passed.items() if "proxy" not in key}
         passed["clear_untrusted_proxy_headers"] = False  # `behind_proxies` clears them
-        server = create_server(
-            behind_proxies, map=self._map, _dispatcher=self._dispatcher, **passed
-        )
-        self.adj = server.adj
-        self.listening: list[tuple[str, str]] = getattr(server, "effective_listen", None) or [
-            (server.effective_host, server.effective_port)
+        made = create_server(behind_proxies, map=self._map, _dispatcher=self._dispatcher, **passed)
+        self.adj = made.adj
+        self.listening: list[tuple[str, str]] = getattr(made, "effective_listen", None) or [
+            (made.effective_host, made.effective_port)
         ]
         bodies = HeldBodies(own.get("bodies_limit") or default_limit())
         self._servers = [

@@ -47,9 +47,8 @@ class RequestJob:
 
     def __str__(self) -> str:
         """Return method and path, without the query, which may contain secrets."""
-        request = next(
-            iter(self.channel.requests), None
-        )  # a worker thread may remove it at any time
+        # Not requests[0], because a worker thread may remove the request at any time.
+        request = next(iter(self.channel.requests), None)
         command, path = getattr(request, "command", "-"), getattr(request, "path", "-")
         return f"{command} {quote(path[:LONGEST_PATH].encode('latin-1', 'replace'))}"
 

@@ -180,7 +180,7 @@ def test_every_state_has_its_words(make_app):
     app = make_app()
     health = health_of(app.app.registry)
     health.read_saturation = lambda: Saturation(4, 4, 9, since=0.0)
-    assert "4 of 4 worker threads busy, 9 requests waiting." in read(app)[1].text
+    assert "4 of 4 worker threads busy, 9 requests wait." in read(app)[1].text
     assert "worker_saturation" in read(app)[1].text
     health.draining = True
     assert "Draining" in read(app)[1].text
