@@ -43,7 +43,7 @@ def link_into_a_project(service) -> str:
 def test_a_link_into_a_project_makes_no_account(invited, google):
     browser = Browser(invited)
     page = browser.client.get(link_into_a_project(invited)).follow()
-    assert "does not give you an account" in page
+    assert "does not create an account" in page
     answer = browser.sign_in(google, fields={"next": "/invitation"})
     browser.failure(answer, "not_invited", 403)
     assert [count(invited, table) for table in ("users", "memberships")] == [1, 1]
