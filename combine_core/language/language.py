@@ -210,7 +210,9 @@ def language_named(code: str) -> Language:
 @cache
 def labels() -> frozenset[str]:
     """What stands before a colon and is no speaker, in any language."""
-    return frozenset().union(*(language.labels for language in _languages()))
+    months = {month for language in _languages() for month in language.months}
+    months -= {"april", "may", "mai", "june", "august"}  # first names
+    return frozenset(months).union(*(language.labels for language in _languages()))
 
 
 @cache

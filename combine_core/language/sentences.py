@@ -129,7 +129,10 @@ def silenced_at(text: str, start: int, end: int, within: tuple[int, int]) -> str
 def _unwrapped(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Stretches of lines that belong together."""
     lines = text[start:end].split("\n")
-    width = max(map(len, lines))
+    # A long address must not make all other lines look short.
+    width = max(
+        map(len, (line for line in lines if "://" not in line)), default=max(map(len, lines))
+    )
     first = offset = start
     for line, following in itertools.pairwise(lines):
         offset += len(line) + 1

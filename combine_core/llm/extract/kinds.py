@@ -179,6 +179,7 @@ _PRONOUN = re.compile(r"\s+(?:that|it|this|them|das|dies|es)\W*", re.IGNORECASE)
 _SHALL = re.compile(r"\bshall\b")
 # "15L" is the name of a route.
 _ROUTE = re.compile(r"\s*\d{2,}L\b")
+_REFERS = re.compile(r"\s+(?:this|it|her|his|their|these|those|them)\b")
 _PROPOSAL = re.compile(r"\bproposals?\b|\A\W*(?:the )?proposed\b", re.IGNORECASE)
 _DENIED_CONTENT = re.compile(r"\b(?:not to|no longer|that no\w*)\s*$", re.IGNORECASE)
 
@@ -326,9 +327,12 @@ def settles(sentence: Sentence) -> Kind | None:
 def needs_more(sentence: Sentence) -> bool:
     """Whether a decision does not say what was decided without the sentence before."""
     words = sentence.words
-    return not sentence.spoken and bool(
-        words.depends.match(sentence.low) or words.opens_decision.match(sentence.low)
-    )
+    if sentence.spoken:
+        return False
+    if words.depends.match(sentence.low) or words.opens_decision.match(sentence.low):
+        return True
+    deed = words.decides.search(sentence.low)
+    return deed is not None and _REFERS.match(sentence.low, deed.end()) is not None
 
 
 def has_quantity(sentence: Sentence) -> bool:
@@ -371,7 +375,7 @@ def _is_quantity(text: str, number: Number, language: Language) -> bool:
         noun = _WORD.match(text[number.end :].lstrip(" \u00a0-"))
         counts = (
             number.unit
-            and written[:1].isdigit()
+            and written.replace(",", "").replace(" ", "").isdigit()
             and noun is not None
             and _is_plural(noun[0], language)
             and number.value > 1
@@ -564,7 +568,7 @@ def _person_in_charge(sentence: Sentence, said: str, low: str, words: Vocabulary
         name.startswith("@")
         or _TITLED.match(name)
         or first in sentence.people
-        or sentence.section is Section.ACTION
+        or (sentence.section is Section.ACTION and sentence.first)
         or sentence.block.done is False
         or (words.due.search(low, person.end()) and _due(said, low, words))
     )

@@ -1,7 +1,7 @@
 """Reads a source sentence by sentence: what each one is, where it stands, and how important it is."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
@@ -39,6 +39,8 @@ _first_letter = itemgetter(0)
 # To begin with a letter of its own makes a pattern fast.
 _CODE = re.compile(r"(?P<letters>[A-Z](?<!\w[A-Z])[A-Z]{1,7})[- ]?(?P<number>\d{3,6})\b")
 _DIGIT = re.compile(r"\d")
+# "Ann" of "Ann Lee (@ann)", in a list of those present.
+_FIRST_NAME = re.compile(r"\A[\W_]*([A-ZÀ-Þ][\w'’-]+)")
 _CODE_ALONE = re.compile(r"\W*`[^`\n]+`(?: *(?:and|or|und|,|;|\|)? *`[^`\n]+`)*\W*\w{0,4}")
 _OBLIGES = re.compile(r"\w (?:shall|must|muss|müssen) |\A\W*(?:Verify|Ensure) that ")
 
@@ -67,13 +69,13 @@ class SourceReader:
         self._language = language_of(material.text)
         low = lowered(material.text)
         self._motions = any(map(low.__contains__, vocabulary_of(self._language).motion_signs))
-        self._people = _people(self._blocks)
+        self._sections: dict[tuple[str, ...], Section] = {}
+        self._people = self._names_of_people()
         self._codes = frozenset(
             code["number"]
             for code in _CODE.finditer(material.text)
             if self._language.unit(code["letters"].lower()) is None
         )
-        self._sections: dict[tuple[str, ...], Section] = {}
         self._asked: tuple[int, int] | None = None
         self._held: list[Said] = []
         self._listed: set[str] = set()
@@ -99,6 +101,14 @@ class SourceReader:
         if section is None:
             section = self._sections[block.headings] = section_of(block.headings, self._language)
         return section
+
+    def _names_of_people(self) -> frozenset[str]:
+        """Return the first and last names of those who speak or are listed as present."""
+        names = {name for block in self._blocks for name in block.speaker.split()}
+        for block in self._blocks:
+            if block.kind is BlockKind.LIST_ITEM and self._section(block) is Section.SILENT:
+                names.update(_FIRST_NAME.findall(self._text[block.body : block.end]))
+        return frozenset(names)
 
     def _said_in(self, block: Block, following: Block | None) -> list[Said]:
         text = self._text
@@ -253,11 +263,6 @@ def _row_text(row: str, block: Block) -> str:
         return ""
     named = zip(block.columns, map(plain_text, cells), strict=True)
     return "; ".join(f"{column}: {cell}" if column else cell for column, cell in named if cell)
-
-
-def _people(blocks: Iterable[Block]) -> frozenset[str]:
-    """The first and last names of those who speak."""
-    return frozenset(name for block in blocks for name in block.speaker.split())
 
 
 def weight_of(sentence: Sentence) -> float:

@@ -38,6 +38,15 @@ def test_a_wrapped_line_may_begin_with_code_or_a_slash() -> None:
     assert len(texts(text)) == 1
 
 
+def test_a_long_address_does_not_end_the_other_lines() -> None:
+    text = (
+        "We [talked](https://example.org/a/very/long/address/that/makes/this/line/longer/than/the/others)\n"
+        "about the plan to find a way to solve the problem of lifetimes for impl\n"
+        "Trait in the next week."
+    )
+    assert len(texts(text)) == 1
+
+
 def test_notes_of_one_thought_a_line_stay_apart() -> None:
     text = "Budget 20k EUR\nKickoff with Bosch on Monday\nAnna: the venue is booked"
     assert texts(text) == text.split("\n")

@@ -570,3 +570,21 @@ def test_notes_below_a_task_and_code_are_no_items():
     )
     assert wording(steps["next_steps"]) == ["Write the review", "Ask Ann for input"]
     assert "kubectl cordon node-3" not in wording(steps["points"])
+
+
+def test_those_who_are_present_take_on_tasks():
+    text = (
+        "## Present\n\n- Ulises Gascon (@uli)\n- Ann Lee\n\n## Machines\n\n"
+        "- Ulises will open an issue on the old machines\n- Chrome will drop the old protocol\n"
+    )
+    steps = extract(schema_of(next_steps=list_of(item_with(owner={"type": "string"}))), text)[
+        "next_steps"
+    ]
+    assert [(item["owner"], item["text"]) for item in steps] == [
+        ("Ulises", "Ulises will open an issue on the old machines")
+    ]
+
+
+def test_a_decision_on_this_stands_with_what_this_is():
+    text = "Projects may remove parts of the charter. The council decided against this in May."
+    assert decisions_in(text) == [text]
