@@ -55,7 +55,7 @@ class CallSums:
 
     @property
     def uncertain_calls(self) -> int:
-        """The number of calls that make the cost a lower bound."""
+        """Return the number of calls that make the cost a lower bound."""
         return self.unpriced_calls + self.unanswered_calls
 
 
